@@ -1,0 +1,57 @@
+"""What can go wrong, by whose fault it is.
+
+    JobyardError
+    ├── UserError           the user's: deterministic, shown where they look, never retried
+    │   ├── InvalidValue    a value that can't be accepted; names the field
+    │   ├── NotFound        no such thing
+    │   └── Conflict        a valid request in the wrong state
+    └── TransientError      a dependency's: tried again within a bound of its own
+        ├── EngineUnavailable
+        ├── GitUnavailable
+        └── RegistryUnavailable
+
+Anything else that escapes is a bug of ours and is loud. Every message is one sentence a person can act on, and
+carries no secret.
+"""
+
+from __future__ import annotations
+
+
+class JobyardError(Exception):
+    """Base of all expected errors; `str(error)` is the sentence to show."""
+
+
+class UserError(JobyardError):
+    """The request or the repository is at fault; trying again changes nothing."""
+
+
+class InvalidValue(UserError):
+    """A value that can't be accepted. `field` is a dotted path such as `schedule.cron`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotFound(UserError):
+    """There is no such thing, or not for this caller."""
+
+
+class Conflict(UserError):
+    """The thing exists but is not in a state that allows this."""
+
+
+class TransientError(JobyardError):
+    """Something we depend on did not answer; worth trying again."""
+
+
+class EngineUnavailable(TransientError):
+    """The container engine did not answer."""
+
+
+class GitUnavailable(TransientError):
+    """The Git server did not answer in time."""
+
+
+class RegistryUnavailable(TransientError):
+    """The image registry did not answer."""
