@@ -1,0 +1,227 @@
+"""The engine contract: what runs containers, and what it promises.
+
+An engine is used from many threads at once; every method blocks until it has its answer or raises. `Handle`s are
+plain data: they are stored, and any other process may go on with them later.
+
+    start ──▶ handle ──▶ logs ∥ wait ∥ stats ──▶ exit ──▶ remove
+                 └────── stop (any time, any number of times)
+
+1. **One start per key.** `key` names one container of one attempt. Whatever happens (lost answers, a kill between any
+   two calls, a second server), at most one process is ever started for it. `start` first looks for containers that
+   carry the key: one that has ever left `created` is adopted, never started again; one that is only created is renamed
+   to a name never used before (`token` and a counter are in it), its siblings are removed, and it is started *by that
+   name*, so that a start request sent earlier under an older name finds nothing.
+2. **Nothing is lost from the log.** Output is attached before the process starts. The first `logs` call in the process
+   that started the container gets every byte from the first on; a later call, perhaps in another process, gets what
+   came after `after` from the engine's own copy as far as it has one, and a `Stream.SYSTEM` chunk says where output may be missing.
+   `logs` ends by itself when the process has ended and all is read. It must be consumed: a reader who stops reading
+   stops the job.
+3. **`wait` tells the job's doing from the engine's.** `Exit.kind` is `EXITED` only if the process really ran to an
+   end: the container is exited, was started and finished in that order. A container that is gone is `LOST`.
+   `wait` may run beside `logs`, before it or after it, and again later.
+4. **`stop` and `remove` succeed on what is gone.** `stop` sends SIGTERM, waits `grace_seconds`, then SIGKILL, and
+   returns when the container is not running any more. `remove` only ever removes containers that carry our labels.
+5. **`owned` lists every container of this installation**, in any state, and nothing else's.
+6. **Faults are typed**: `EngineUnavailable` when the engine doesn't answer (try again), `ImageUnavailable` when the
+   image can't be had, `StartRefused` when the engine answers that this specification can't run (the user's to mend).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from app.domain.errors import TransientError, UserError
+
+
+class ImageUnavailable(UserError):
+    """The image does not exist, or we may not have it. Trying again changes nothing."""
+
+
+class StartRefused(UserError):
+    """The engine understood and refused, e.g. the command is not in the image. `exit_code` as a shell would give it."""
+
+    def __init__(self, message: str, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class StartUncertain(TransientError):
+    """The answer to a start was lost; look again with the same key."""
+
+
+class Stream(enum.IntEnum):
+    """Where a piece of a log came from."""
+
+    SYSTEM = 0  # said by Jobyard itself, e.g. that output may be missing here
+    STDOUT = 1
+    STDERR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes as the process wrote them; boundaries mean nothing."""
+
+    at: datetime
+    stream: Stream
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What to run. A value: engines turn it into a request by a pure function.
+
+    `command` replaces the image's command and `entrypoint` its entrypoint (which also drops the image's command);
+    `None` keeps the image's own.
+    """
+
+    image: str  # "sha256:…" for an image the engine holds, "name@sha256:…" for one it can pull
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
+    cpus: float = 0.5
+    memory_bytes: int = 512 * 1024 * 1024
+    pids_limit: int = 512
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop_grace_seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """How to find a container again, from any process."""
+
+    engine: str
+    key: str
+    id: str
+    name: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"engine": self.engine, "key": self.key, "id": self.id, "name": self.name}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, str]) -> Handle:
+        return cls(data["engine"], data["key"], data["id"], data["name"])
+
+
+class State(enum.StrEnum):
+    CREATED = "created"  # never started
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """One container of this installation, as the engine sees it now."""
+
+    handle: Handle
+    state: State
+    labels: Mapping[str, str]
+
+
+class ExitKind(enum.StrEnum):
+    EXITED = "exited"  # the process ended by itself or by a signal: `exit_code` is its own
+    ENGINE_FAILED = "engine_failed"  # the engine ended it or can't say: restarted, crashed, contradictory state
+    LOST = "lost"  # there is no such container any more: removed behind our back
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended. `exit_code` is 128 + N for signal N; `detail` is a sentence for people."""
+
+    kind: ExitKind
+    exit_code: int | None = None
+    oom_killed: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reading of a running container: CPU in cores since the last reading, the rest as it stands."""
+
+    at: datetime
+    cpu_cores: float
+    memory_bytes: int
+    network_rx_bytes: int
+    network_tx_bytes: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """`image` is what a `ContainerSpec` takes; `digest` identifies the content (`sha256:…`)."""
+
+    image: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """`isolation` is a sentence for people where there is none, else empty."""
+
+    name: str
+    version: str
+    cpus: int
+    memory_bytes: int
+    isolation: str = ""
+
+
+class Engine(Protocol):
+    """See the module's text for what each call promises."""
+
+    name: str
+
+    def info(self) -> EngineInfo:
+        """What answers there. Raises EngineUnavailable with a sentence that names the setting to change."""
+
+    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:
+        """A tag or digest to what it means now: at its registry, or, where none answers, to the engine's own image.
+
+        Raises ImageUnavailable (no such image, no access) or EngineUnavailable.
+        """
+
+    def image_config(self, image: str) -> Mapping[str, Any]:
+        """The image's own `{"entrypoint": […], "command": […], "env": {…}}`. Raises ImageUnavailable."""
+
+    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
+        """Start once per key (rule 1). `token` grows with each claim of the attempt.
+
+        Raises ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain.
+        """
+
+    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
+        """Output until the end (rule 2). Raises EngineUnavailable if it breaks; call again with the last time seen."""
+
+    def wait(self, handle: Handle) -> Exit:
+        """Block until it has ended (rule 3). Raises EngineUnavailable if the engine goes away meanwhile."""
+
+    def stats(self, handle: Handle) -> Sample | None:
+        """A reading now, or None if it is not running."""
+
+    def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:
+        """Run a command beside the process in its container; its exit code (124 when the time is over)."""
+
+    def address(self, handle: Handle) -> str | None:
+        """The address at which this machine reaches the container's ports, or None if it is not running."""
+
+    def stop(self, handle: Handle, grace_seconds: float) -> None:
+        """End it (rule 4)."""
+
+    def remove(self, handle: Handle) -> None:
+        """Forget it (rule 4)."""
+
+    def owned(self) -> Sequence[Owned]:
+        """All of this installation (rule 5)."""
+
+    def close(self) -> None:
+        """Release connections; containers are left alone."""
