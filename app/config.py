@@ -1,0 +1,105 @@
+"""Settings: read once from the environment (`JOBYARD_*`) and a `.env` file; nothing else reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.errors import UserError
+from app.domain.plans import DEFAULT_PLANS, MIB, Plan
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. The field descriptions are what `jobyard config` prints."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="JOBYARD_", env_file=".env", extra="ignore", frozen=True, validate_default=True
+    )
+
+    data: Path = Field(Path("data"), description="database, logs, checkouts, key file")
+    database_url: SecretStr | None = Field(
+        None, description="SQLite in the data directory; postgresql://… for several replicas"
+    )
+    engine: Literal["docker", "process", "fake"] = Field(
+        "docker", description="docker; process runs without isolation, for trying out and trusted code"
+    )
+    docker_host: str | None = Field(None, description="the engine's socket, e.g. unix:///var/run/docker.sock")
+    secret_key: SecretStr | None = Field(
+        None, description="seals secrets; a key file with mode 0600 is made in the data directory if unset"
+    )
+    admin_token: SecretStr | None = Field(
+        None, description="an API token with all rights, for automation and first set-up"
+    )
+    public_url: str | None = Field(None, description="for links and webhook set-up; http://host:port if unset")
+    registry: str | None = Field(None, description="where built images are pushed")
+    git_allow: str = Field(
+        "https,ssh", description="allowed Git transports; file and http only when named here"
+    )
+    git_time_limit_seconds: int = Field(600, ge=1, description="for one fetch")
+    workers_builds: int = Field(2, ge=1, le=64, description="builds at once")
+    workers_runs: int = Field(8, ge=1, le=256, description="runs at once")
+    log_cap_mb: int = Field(100, ge=1, description="kept of each log: its first and its last part")
+    plans: str = Field("", description="sizes to add or change: name=cpus:MiB, separated by commas")
+
+    @field_validator("git_allow")
+    @classmethod
+    def _known_transports(cls, value: str) -> str:
+        unknown = set(value.split(",")) - {"https", "ssh", "http", "file"}
+        if unknown:
+            raise ValueError(f"knows https, ssh, http and file, not {', '.join(sorted(unknown))}")
+        return value
+
+    @field_validator("plans")
+    @classmethod
+    def _readable_plans(cls, value: str) -> str:
+        _plans(value)
+        return value
+
+    @field_validator("admin_token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value():
+            return None
+        return value
+
+    @property
+    def sizes(self) -> dict[str, Plan]:
+        """The plans by name, in order of size."""
+        named = {plan.name: plan for plan in (*DEFAULT_PLANS, *_plans(self.plans))}
+        return dict(sorted(named.items(), key=lambda item: (item[1].cpus, item[1].memory_bytes)))
+
+    @property
+    def transports(self) -> frozenset[str]:
+        return frozenset(self.git_allow.split(","))
+
+    @property
+    def store_url(self) -> str:
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data.resolve() / 'jobyard.db'}"
+
+
+def _plans(text: str) -> list[Plan]:
+    plans = []
+    for item in filter(None, text.split(",")):
+        name, _, size = item.partition("=")
+        cpus, _, mib = size.partition(":")
+        try:
+            plans.append(Plan(name.strip(), float(cpus), int(mib) * MIB))
+        except ValueError:
+            raise ValueError(f"{item!r} is not name=cpus:MiB, such as huge=8:16384") from None
+    return plans
+
+
+def read_settings() -> Settings:
+    """The settings in force. Raises UserError with one sentence naming the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"JOBYARD_{'_'.join(str(part) for part in first['loc']).upper()}"
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{name} is not usable: {message} (given: {first.get('input')!r}).") from error

@@ -1,0 +1,99 @@
+"""The configuration one run is made with: the job's, with this run's overrides on top, and where each value is from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.plans import DEFAULT_PLAN
+
+FIELDS: Mapping[str, Any] = {
+    "command": None,
+    "entrypoint": None,
+    "shell": False,
+    "process": None,
+    "plan": DEFAULT_PLAN,
+    "instances": 1,
+    "retry_limit": 0,
+    "retry_backoff": "exponential",
+    "time_limit_seconds": None,
+    "grace_period_seconds": 30,
+    "health_checks": [],
+}
+OVERRIDABLE = ("command", "entrypoint", "shell", "process", "plan", "retry_limit", "time_limit_seconds")
+Env = Mapping[str, Any]  # name → the API's form with sealed secrets
+
+
+@dataclass(frozen=True)
+class Effective:
+    """`values` is what a run stores; `origins` tells for each field and `env.NAME` whether it is `default`, `job`, …"""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        return tuple(name for name, origin in self.origins.items() if origin == "override")
+
+
+def merge(definition: Mapping[str, Any], overrides: Mapping[str, Any]) -> Effective:
+    """The effective configuration of a run. In `overrides["env"]`, a null unsets a variable of the job."""
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, default in FIELDS.items():
+        values[name] = definition.get(name, default)
+        origins[name] = "default" if values[name] == default else "job"
+        if name in OVERRIDABLE and name in overrides:
+            values[name], origins[name] = overrides[name], "override"
+    if "command" in overrides and "process" not in overrides:
+        values["process"] = None  # a command given for this run is meant instead of the job's process
+    env: dict[str, Any] = {}
+    for name, given in definition.get("env", {}).items():
+        env[name], origins[f"env.{name}"] = given, "job"
+    for name, given in (overrides.get("env") or {}).items():
+        origins[f"env.{name}"] = "override"
+        if given is None:
+            env.pop(name, None)
+        else:
+            env[name] = given
+    return Effective({**values, "env": env}, origins)
+
+
+def argv(text: str | list[str] | None) -> tuple[str, ...] | None:
+    """A command as the process gets it: a list as it is, a string split as a shell would."""
+    if text is None:
+        return None
+    return tuple(shlex.split(text)) if isinstance(text, str) else tuple(text)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What replaces the image's own entrypoint and command; None keeps it."""
+
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...] | None
+
+
+def invocation(values: Mapping[str, Any], processes: Mapping[str, str]) -> Invocation:
+    """How the container is called. `shell` hands the command to `/bin/sh -c` as it was written.
+
+    A custom command keeps the image's entrypoint; a custom entrypoint clears the image's command.
+    """
+    command = values.get("command")
+    shell = bool(values.get("shell"))
+    if command is None and values.get("process") is not None:
+        command = processes.get(values["process"])
+        shell = shell or (command is not None and _needs_shell(command))
+    entrypoint = argv(values.get("entrypoint"))
+    if command is None:
+        return Invocation(entrypoint, None)
+    if not shell:
+        return Invocation(entrypoint, argv(command))
+    text = command if isinstance(command, str) else shlex.join(command)
+    return Invocation((*(entrypoint or ()), "/bin/sh", "-c"), (text,))
+
+
+def _needs_shell(command: str) -> bool:
+    return any(character in command for character in "$`|&;<>()*?~")

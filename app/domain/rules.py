@@ -1,0 +1,171 @@
+"""The rules: does this push build, does this image deploy and start a run? Pure, total, and always with a reason."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.decisions import Go, Skip, Verdict
+from app.domain.events import Push
+from app.domain.jobs import Job, RunOnImageChange, Source
+from app.domain.paths import deciding_file
+
+
+def should_build(
+    push: Push, source: Source, *, paused: bool, changed_files: frozenset[str] | None, repeated: bool = False
+) -> Go | Skip:
+    """Whether a push to `source`'s repository builds it (product rules of continuous integration).
+
+    `changed_files` is None when even Git could not say: then path rules don't hold the push back.
+    `repeated` says that the same movement of the same branch was already taken, through another hook.
+    """
+    return (
+        _skip_for_ref(push, source)
+        or _skip_for_switches(source, paused=paused)
+        or _skip_for_repetition(push, repeated=repeated)
+        or _skip_for_commit_flags(push, source.build.commit_flags)
+        or _skip_for_paths(push, source, changed_files)
+        or Go("push", f"{_pushed(push)}.", {"sha": push.after, "branch": source.branch})
+    )
+
+
+def needs_changed_files(source: Source) -> bool:
+    return bool(source.build.paths)
+
+
+def _pushed(push: Push) -> str:
+    where = f"to {push.branch}" if push.branch else f"of {push.ref}"
+    return f"Push of {push.after[:7] if push.after else 'nothing'} {where}"
+
+
+def _skip_for_ref(push: Push, source: Source) -> Skip | None:
+    inputs = {"ref": push.ref, "tracked": source.branch}
+    if push.is_tag:
+        return Skip("tag", f"Push of {push.ref}: tags don't build.", inputs)
+    if push.branch != source.branch:
+        return Skip("other_branch", f"{_pushed(push)}: only {source.branch} is tracked.", inputs)
+    if push.deleted or push.after is None:
+        return Skip("deleted_ref", f"Branch {push.branch} was deleted: there is nothing to build.", inputs)
+    return None
+
+
+def _skip_for_switches(source: Source, *, paused: bool) -> Skip | None:
+    if paused:
+        return Skip("paused", "The job is paused: resume it to build pushes again.", {"paused": True})
+    if not source.ci_enabled:
+        return Skip("ci_off", "CI is off: turn it on to build pushes.", {"ci_enabled": False})
+    return None
+
+
+def _skip_for_repetition(push: Push, *, repeated: bool) -> Skip | None:
+    if not repeated:
+        return None
+    return Skip(
+        "same_push",
+        f"{_pushed(push)} was already taken from another delivery.",
+        {"before": push.before, "after": push.after},
+        verdict=Verdict.DUPLICATE,
+    )
+
+
+def _skip_for_commit_flags(push: Push, flags: Sequence[str]) -> Skip | None:
+    for commit in push.commits:
+        for flag in flags:
+            if flag.casefold() in commit.message.casefold():
+                return Skip(
+                    "commit_flag",
+                    f"Commit {commit.sha[:7]} of the push says {flag}.",
+                    {"commit": commit.sha, "flag": flag},
+                )
+    return None
+
+
+def _skip_for_paths(push: Push, source: Source, changed_files: frozenset[str] | None) -> Skip | None:
+    build = source.build
+    if not build.paths or changed_files is None:
+        return None
+    if deciding_file(build.paths, build.paths_mode, changed_files) is not None:
+        return None
+    listed = ", ".join(build.paths)
+    count = "nothing" if not changed_files else f"{len(changed_files)} file{'s' * (len(changed_files) != 1)}"
+    sentence = (
+        f"{_pushed(push)} changed {count}, all ignored by the path rules ({listed})."
+        if build.paths_mode == "ignore"
+        else f"{_pushed(push)} changed {count}, none allowed by the path rules ({listed})."
+    )
+    inputs = {"paths": list(build.paths), "mode": build.paths_mode, "changed": sorted(changed_files)[:50]}
+    return Skip("paths", sentence, inputs)
+
+
+class ImageEvent(enum.StrEnum):
+    """What can change the image a job has."""
+
+    BUILD_SUCCEEDED = "build_succeeded"
+    BUILD_FAILED = "build_failed"  # or cancelled
+    PROMOTED = "promoted"
+    DEPLOYED = "deployed"  # in the UI or by the API
+
+
+@dataclass(frozen=True)
+class ImageChange:
+    """Whether the image moves and whether a run starts; `rule` and `sentence` say why."""
+
+    moves: bool
+    runs: bool
+    rule: str
+    sentence: str
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.runs:
+            return Verdict.STARTED
+        return Verdict.DEPLOYED if self.moves else Verdict.SKIPPED
+
+
+RULE_NAMES = {
+    RunOnImageChange.NEVER: "never",
+    RunOnImageChange.CD_PROMOTE: "CD & promotion",
+    RunOnImageChange.ALWAYS: "always",
+}
+
+
+def on_image_change(event: ImageEvent, job: Job, *, what: str, overtaken_by: str | None = None) -> ImageChange:
+    """The truth table of run on image change. The event decides, not the bytes.
+
+    `what` names the event in a sentence ("Build 7 of 1a2b3c4 succeeded"). `overtaken_by` names the newer commit that is
+    deployed already, if there is one: an old slow build never wins over it.
+    """
+    held = _why_image_stays(event, job, overtaken_by)
+    if held is not None:
+        rule, why = held
+        return ImageChange(moves=False, runs=False, rule=rule, sentence=f"{what}: {why}")
+    switch = "CD is on" if event is ImageEvent.BUILD_SUCCEEDED else "the image moves"
+    if job.paused:
+        return ImageChange(
+            moves=True, runs=False, rule="paused", sentence=f"{what}; the job is paused, so nothing runs."
+        )
+    if job.schedule_inactive:
+        why = "the schedule is inactive, so nothing starts by itself."
+        return ImageChange(moves=True, runs=False, rule="inactive", sentence=f"{what}, {switch}; {why}")
+    rule = job.run_on_image_change
+    runs = rule is RunOnImageChange.ALWAYS or (
+        rule is RunOnImageChange.CD_PROMOTE and event is not ImageEvent.DEPLOYED
+    )
+    tail = "" if runs else ", so nothing runs"
+    sentence = f"{what}, {switch} and run on image change is {RULE_NAMES[rule]}{tail}."
+    return ImageChange(moves=True, runs=runs, rule=f"run_on_image_change:{rule}", sentence=sentence)
+
+
+def _why_image_stays(event: ImageEvent, job: Job, overtaken_by: str | None) -> tuple[str, str] | None:
+    if event is ImageEvent.BUILD_FAILED:
+        return "build_failed", "what is deployed stays as it is."
+    if event is not ImageEvent.BUILD_SUCCEEDED:
+        return None  # an explicit deploy or promotion moves the image whatever the switches say
+    if job.paused:
+        return "paused", "the job is paused, so the build is only available."
+    if not job.cd_enabled:
+        return "cd_off", "CD is off, so the build is only available."
+    if overtaken_by is not None:
+        return "older_build", f"the newer commit {overtaken_by} is deployed already."
+    return None

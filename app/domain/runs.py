@@ -1,0 +1,233 @@
+"""Runs: one execution of a job, in attempts.
+
+    queued ─begin▶ running ─conclude▶ succeeded | failed | cancelled
+       ▲──────────────┘ (retry: available_at = now + delay)
+
+A run that waits to be tried again is queued with `available_at`; a request to cancel is a timestamp, not a state.
+Only `conclude` decides what an ended attempt means for its run.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.retry import Backoff, delay_after
+
+INTERRUPTION_LIMIT = 3  # being restarted is nobody's failure, but not without end
+
+
+class RunStatus(enum.StrEnum):
+    QUEUED = "queued"  # waits for a worker, or for `available_at`
+    RUNNING = "running"  # an attempt is alive, or being started
+    SUCCEEDED = "succeeded"  # the last attempt exited 0
+    FAILED = "failed"  # has a reason
+    CANCELLED = "cancelled"  # asked for by a person, or replaced by a newer run
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
+
+
+class Reason(enum.StrEnum):
+    """Why a run or an attempt did not succeed."""
+
+    EXIT_NONZERO = "exit_nonzero"  # the process ended with another code than 0
+    OUT_OF_MEMORY = "out_of_memory"  # killed for using more memory than its plan has
+    TIME_LIMIT = "time_limit"  # the run's time limit passed
+    UNHEALTHY = "unhealthy"  # a health check failed
+    IMAGE_UNAVAILABLE = "image_unavailable"  # the image can't be had
+    ENGINE_FAILED = "engine_failed"  # the container engine failed or lost the container
+    INTERRUPTED = "interrupted"  # the server died before it could start or find the container
+    CANCELLED = "cancelled"  # a person asked
+    REPLACED = "replaced"  # a newer scheduled run took its place
+
+
+class TriggerType(enum.StrEnum):
+    MANUAL = "manual"
+    API = "api"
+    SCHEDULE = "schedule"
+    IMAGE_CHANGE = "image_change"
+    PROMOTION = "promotion"
+    DEPLOY = "deploy"
+    PRE_DEPLOY = "pre_deploy"
+    POST_DEPLOY = "post_deploy"
+    FAILED_DEPLOY = "failed_deploy"
+    FLOW = "flow"
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """What started a run: `by` is a person or token, `cause` one sentence, the stored decision's."""
+
+    type: TriggerType
+    by: str | None = None
+    scheduled_for: datetime | None = None
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as stored. `effective` is the merged configuration it was made with, secrets sealed."""
+
+    id: int
+    name: str
+    project_id: int
+    project: str
+    job_id: int
+    job: str
+    status: RunStatus
+    trigger: Trigger
+    effective: Mapping[str, Any] = field(repr=False)
+    created_at: datetime
+    updated_at: datetime
+    reason: Reason | None = None
+    sentence: str = ""
+    overridden: tuple[str, ...] = ()
+    image: str | None = None
+    digest: str | None = None
+    build_id: int | None = None
+    sha: str | None = None
+    retry_limit: int = 0
+    retry_backoff: Backoff = Backoff.EXPONENTIAL
+    time_limit_seconds: int | None = None
+    grace_period_seconds: int = 30
+    instances: int = 1
+    attempts: int = 0
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    interruptions: int = 0
+    exit_code: int | None = None
+    available_at: datetime | None = None
+    first_started_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_reason: Reason | None = None
+    cancel_sentence: str = ""
+    token: int = 0
+
+    @property
+    def deadline_at(self) -> datetime | None:
+        """When the time limit passes: from the first container's start, waits and retries included."""
+        if self.time_limit_seconds is None or self.first_started_at is None:
+            return None
+        return self.first_started_at + timedelta(seconds=self.time_limit_seconds)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a run. `status` follows the run's words; `reason` is set unless it succeeded."""
+
+    id: int
+    run_id: int
+    number: int
+    status: RunStatus
+    token: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: Reason | None = None
+    exit_code: int | None = None
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of an attempt; `handle` is the engine's, as JSON."""
+
+    id: int
+    attempt_id: int
+    instance: int
+    key: str
+    handle: Mapping[str, str] | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    reason: Reason | None = None
+    sentence: str = ""
+
+
+def container_key(run_id: int, attempt: int, instance: int) -> str:
+    """What the engine knows a container by: one per instance of an attempt, for ever."""
+    return f"run-{run_id}-{attempt}-{instance}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended; `reason` is None exactly when it succeeded. `ended_at` is the process's own end."""
+
+    reason: Reason | None
+    exit_code: int | None = None
+    sentence: str = ""
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Final:
+    """The run is over."""
+
+    status: RunStatus
+    reason: Reason | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Again:
+    """The run is queued for another attempt."""
+
+    available_at: datetime
+    sentence: str
+
+
+NOT_RETRIED = {Reason.IMAGE_UNAVAILABLE, Reason.TIME_LIMIT, Reason.CANCELLED, Reason.REPLACED}
+
+
+def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
+    """What the end of the current attempt means. `run.failed` and `run.interruptions` don't count it yet.
+
+    A cancel or a passed time limit wins over whatever the process did meanwhile, even over exit 0.
+    """
+    if run.cancel_requested_at is not None:
+        return cancelled(run)
+    if outcome.reason is Reason.TIME_LIMIT or is_past_deadline(run, outcome.ended_at or now):
+        return out_of_time(run)
+    if outcome.reason is None:
+        return Final(RunStatus.SUCCEEDED, None, outcome.sentence)
+    if outcome.reason is Reason.INTERRUPTED:
+        if run.interruptions + 1 < INTERRUPTION_LIMIT:
+            return Again(now, "The server was stopped before it had a result; trying again.")
+        return Final(RunStatus.FAILED, Reason.INTERRUPTED, outcome.sentence)
+    if outcome.reason in NOT_RETRIED or run.failed >= run.retry_limit:
+        return Final(RunStatus.FAILED, outcome.reason, outcome.sentence)
+    return _retry(run, outcome, now)
+
+
+def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
+    delay = delay_after(run.failed + 1, run.retry_backoff)
+    available_at = now + delay
+    deadline = run.deadline_at
+    if deadline is not None and deadline < available_at:
+        available_at = deadline  # woken then, only to end by the time limit
+    retry = f"retry {run.failed + 1} of {run.retry_limit} in {delay.total_seconds():.0f} s"
+    return Again(available_at, f"{outcome.sentence} — {retry}.")
+
+
+def is_past_deadline(run: Run, now: datetime) -> bool:
+    return run.deadline_at is not None and now >= run.deadline_at
+
+
+def out_of_time(run: Run) -> Final:
+    unused = run.retry_limit - run.failed
+    left = f"; {unused} of {run.retry_limit} retries left unused" if unused > 0 else ""
+    return Final(
+        RunStatus.FAILED, Reason.TIME_LIMIT, f"The time limit of {run.time_limit_seconds} s passed{left}."
+    )
+
+
+def cancelled(run: Run) -> Final:
+    return Final(RunStatus.CANCELLED, run.cancel_reason or Reason.CANCELLED, run.cancel_sentence)

@@ -1,0 +1,69 @@
+"""The runs that this process is executing now, so that the watcher can stop them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from app.domain.runs import Run
+from app.engines.base import Handle
+
+
+@dataclass
+class ActiveRun:
+    """A run with the handles of its live containers. `run` is as it was when a container last started."""
+
+    run: Run
+    on_change: Callable[[], None]
+    handles: dict[int, Handle] = field(default_factory=dict)
+    pointless: set[int] = field(default_factory=set)  # instances that go on for nothing: another one failed
+    told_to_stop: set[int] = field(default_factory=set)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def started(self, instance: int, handle: Handle, run: Run | None = None) -> None:
+        self.handles[instance] = handle
+        self.run = run or self.run
+        self.on_change()
+
+    def failed(self, instance: int) -> None:
+        """One instance failed: the attempt can't succeed any more."""
+        self.pointless |= set(range(self.run.instances)) - {instance}
+        if self.pointless:
+            self.on_change()
+
+    def request_stop(self) -> None:
+        self._stop.set()
+
+    @property
+    def stop_is_requested(self) -> bool:
+        return self._stop.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not past a request to stop."""
+        self._stop.wait(seconds)
+
+
+class Active:
+    """All of them; safe to use from any thread. `on_change` is called when there may be something to stop."""
+
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+        self._runs: dict[int, ActiveRun] = {}
+        self._lock = threading.Lock()
+        self._on_change = on_change
+
+    @contextmanager
+    def watching(self, run: Run) -> Iterator[ActiveRun]:
+        active = ActiveRun(run, self._on_change)
+        with self._lock:
+            self._runs[run.id] = active
+        try:
+            yield active
+        finally:
+            with self._lock:
+                del self._runs[run.id]
+
+    def all(self) -> list[ActiveRun]:
+        with self._lock:
+            return list(self._runs.values())

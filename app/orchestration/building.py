@@ -1,0 +1,253 @@
+"""From a queued build to an image: claim ▶ checkout ▶ plan ▶ render ▶ build ▶ conclude."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from app.checkout import Checkouts
+from app.domain.builds import GIT_RETRY_LIMIT, Build, BuildReason
+from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
+from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
+from app.domain.redaction import Redactor
+from app.logs import LogWriter, Stream
+from app.orchestration.deploying import after_build
+from app.orchestration.logbook import Logbook
+from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
+from app.orchestration.signals import Signals
+from app.store import builds
+from app.store.database import Database, Tx
+from builders.backends.base import (
+    BackendUnavailable,
+    BuildCancelled,
+    BuildFailed,
+    BuildRequest,
+    BuildTimedOut,
+    BuiltImage,
+    ImageBackend,
+    Step,
+)
+from builders.detect import make_plan
+from builders.plan import BuildPlan, BuildSettings, PlanError
+from builders.render import render_dockerfile
+from builders.source import SourceTree
+
+log = logging.getLogger(__name__)
+STEPS_SAVED_EVERY = timedelta(milliseconds=500)
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """The build is somebody else's by now, or was asked to end."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    reason: BuildReason
+    sentence: str
+    retry_in: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds one thing at a time; several builders work side by side.
+
+    `stopping` holds an event per running build, which the watcher sets when its end is asked for.
+    """
+
+    db: Database
+    clock: Clock
+    names: Names
+    owner: str
+    checkouts: Checkouts
+    backend: ImageBackend
+    vault: Vault
+    logbook: Logbook
+    signals: Signals
+    repository: str  # the name under which images are tagged
+    stopping: dict[int, threading.Event] = field(default_factory=dict)
+
+    def step(self) -> bool:
+        """Build what has waited longest; False if nothing waits."""
+        with self.db.write() as tx:
+            build = builds.claim(tx, self.owner, self.clock.now())
+        if build is None:
+            return False
+        self.stopping[build.id] = threading.Event()
+        try:
+            self._work(build)
+        finally:
+            del self.stopping[build.id]
+        return True
+
+    def _work(self, build: Build) -> None:
+        env = env_from_definition(build.env)
+        secrets = {
+            name: self.vault.open(value.value, ENV_PURPOSE) for name, value in env.items() if value.secret
+        }
+        with self.logbook.write_build(build.id, Redactor(secrets.values())) as writer:
+            try:
+                image = self._make_image(build, env, secrets, writer)
+            except Stopped:
+                self._say(writer, "The build was stopped.")
+                self._end_cancelled(build)
+            except Exception as error:
+                failure = classify(error, build)
+                if failure.reason is BuildReason.ENGINE_FAILED and not isinstance(error, JobyardError | BackendUnavailable):
+                    log.exception("build %s met a fault of Jobyard", build.id)
+                self._say(writer, failure.sentence)
+                self._end_failed(build, failure)
+            else:
+                self._say(writer, f"Built {image.digest}.")
+                self._end_succeeded(build, image)
+
+    def _make_image(
+        self, build: Build, env: Mapping[str, EnvValue], secrets: Mapping[str, str], writer: LogWriter
+    ) -> BuiltImage:
+        self._say(writer, f"Fetching {build.sha or build.ref} of {build.url}")
+        sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref)
+        with self.checkouts.tree(build.url, sha) as tree:
+            plan = make_plan(SourceTree(tree), build_settings(build.config))
+            plain = {name: value.value for name, value in env.items() if not value.secret}
+            text = render_dockerfile(plan, build_env=sorted(plain), build_secrets=sorted(secrets))
+            with self.db.write() as tx:
+                kept = builds.save_plan(tx, build, sha=sha, plan=plan.to_json(), dockerfile=text)
+            if not kept:
+                raise Stopped
+            for sentence in (*plan.reasons, *plan.warnings):
+                self._say(writer, sentence)
+            request = self._request(build, plan, tree, text, sha, plain, secrets)
+            return self.backend.build(
+                request,
+                on_output=lambda data: writer.write(self.clock.now(), Stream.STDOUT, data),
+                on_step=self._steps(build),
+                should_stop=self.stopping[build.id],
+                time_limit_seconds=build.config.time_limit_seconds,
+            )
+
+    def _request(
+        self,
+        build: Build,
+        plan: BuildPlan,
+        tree: Path,
+        text: str,
+        sha: str,
+        plain: Mapping[str, str],
+        secrets: Mapping[str, str],
+    ) -> BuildRequest:
+        return BuildRequest.of_plan(
+            plan,
+            tree,
+            dockerfile_text=text,
+            build_args={**plain, "JOBYARD_GIT_SHA": sha, "JOBYARD_GIT_BRANCH": build.branch},
+            secrets={name: value.encode() for name, value in secrets.items()},
+            labels=image_labels(build, sha, self.clock.now()),
+            tags=(f"{self.repository}:build-{build.id}",),
+        )
+
+    def _steps(self, build: Build) -> Callable[[Step], None]:
+        """Collects steps for the page's timeline, stored now and then as they happen."""
+        steps: dict[int, Mapping[str, Any]] = {}
+        saved_at = self.clock.now()
+
+        def on_step(step: Step) -> None:
+            nonlocal saved_at
+            steps[step.index] = vars(step) if hasattr(step, "__dict__") else {}
+            now = self.clock.now()
+            if now - saved_at >= STEPS_SAVED_EVERY or step.duration is not None and step.failed:
+                saved_at = now
+                with self.db.write() as tx:
+                    builds.save_steps(tx, build, list(steps.values()))
+
+        return on_step
+
+    def _say(self, writer: LogWriter, sentence: str) -> None:
+        writer.note(self.clock.now(), sentence)
+
+    def _end_succeeded(self, build: Build, image: BuiltImage) -> None:
+        now = self.clock.now()
+        with self.db.write() as tx:
+            if builds.succeed(tx, build, image=image.digest, digest=image.digest, now=now):
+                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+
+    def _end_failed(self, build: Build, failure: Failure) -> None:
+        now = self.clock.now()
+        with self.db.write() as tx:
+            if failure.retry_in is not None:
+                builds.put_back(tx, build, failure.sentence, now + failure.retry_in)
+            elif builds.fail(tx, build, failure.reason, failure.sentence, now):
+                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+
+    def _end_cancelled(self, build: Build) -> None:
+        now = self.clock.now()
+        with self.db.write() as tx:
+            sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
+            if builds.end_cancelled(tx, build, sentence, now):
+                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+
+
+def classify(error: Exception, build: Build) -> Failure:
+    """Whose fault it is: the repository's, a dependency's (tried again, within bounds), or ours."""
+    match error:
+        case BuildFailed():
+            return Failure(BuildReason.BUILD_FAILED, str(error))
+        case BuildTimedOut():
+            limit = build.config.time_limit_seconds
+            return Failure(BuildReason.TIME_LIMIT, f"The build's time limit of {limit} s passed.")
+        case PlanError():
+            return Failure(BuildReason.NOT_RECOGNISED, str(error))
+        case GitUnavailable():
+            again = timedelta(seconds=5 * 2**build.tries) if build.tries + 1 < GIT_RETRY_LIMIT else None
+            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), again)
+        case BackendUnavailable():
+            return Failure(BuildReason.ENGINE_FAILED, str(error))
+        case UserError():
+            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error))
+        case TransientError():
+            return Failure(BuildReason.ENGINE_FAILED, str(error))
+        case _:
+            sentence = "Jobyard failed while building; the server's log has more. Start the build again."
+            return Failure(BuildReason.ENGINE_FAILED, sentence)
+
+
+def build_settings(config: BuildConfig) -> BuildSettings:
+    return BuildSettings(
+        mode=config.mode,
+        root_directory=config.root_directory,
+        dockerfile=config.dockerfile,
+        target=config.target,
+        install_command=config.install_command,
+        build_command=config.build_command,
+        run_command=config.run_command,
+    )
+
+
+def image_labels(build: Build, sha: str, now: datetime) -> dict[str, str]:
+    prefix = "org.opencontainers.image"
+    return {
+        f"{prefix}.revision": sha,
+        f"{prefix}.source": build.url,
+        f"{prefix}.created": now.isoformat(timespec="seconds"),
+    }
+
+
+def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
+    """The build-scope variables of a source, in the API's form with secrets sealed: those of the job it belongs to."""
+    if source.name is not None or not of_source:
+        return {}
+    given = of_source[0].definition.get("env", {})
+    wanted = {name for name, value in env_from_definition(given).items() if value.in_build}
+    return {name: value for name, value in given.items() if name in wanted}
+
+
+def cancel_superseded(tx: Tx, source: Source, ref: str, newer: int, now: datetime) -> None:
+    """A newer push of the branch makes queued builds of it pointless."""
+    for build_id in builds.queued_of_source(tx, source.id, ref):
+        if build_id != newer:
+            builds.cancel(
+                tx, build_id, BuildReason.SUPERSEDED, f"Superseded by build {newer} of a newer push.", now
+            )

@@ -1,0 +1,197 @@
+"""From a stored delivery to builds and decisions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.checkout import Checkouts
+from app.domain.builds import build_key
+from app.domain.decisions import EventType, Go, Skip, Verdict
+from app.domain.errors import InvalidValue, JobyardError
+from app.domain.events import Push
+from app.domain.jobs import BuildsInFlight, Job, Source
+from app.domain.pushes import Movement, is_repeated, position_of
+from app.domain.rules import needs_changed_files, should_build
+from app.forges.base import Forge
+from app.orchestration.building import build_env, cancel_superseded
+from app.orchestration.ports import Clock
+from app.store import builds, decisions, deliveries, jobs
+from app.store.database import Database, Tx
+from app.store.deliveries import Delivery
+
+log = logging.getLogger(__name__)
+TRIES = 3
+Tracked = Sequence[tuple[Source, list[Job]]]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Takes deliveries in order, one at a time. A step may be repeated after a crash: it commits once, whole."""
+
+    db: Database
+    clock: Clock
+    forges: Mapping[str, Forge]
+    checkouts: Checkouts
+
+    def step(self) -> bool:
+        """Process the oldest waiting delivery; False if there is none."""
+        with self.db.read() as tx:
+            delivery = deliveries.claim(tx, self.clock.now())
+        if delivery is None:
+            return False
+        try:
+            self._process(delivery)
+        except InvalidValue as error:
+            self._give_up(delivery, f"The payload can't be used: {error}")
+        except JobyardError as error:
+            self._try_again(delivery, str(error))
+        except Exception:
+            log.exception("delivery %s could not be processed", delivery.guid)
+            self._try_again(delivery, "Jobyard failed while processing this delivery; the server's log has more.")
+        return True
+
+    def _process(self, delivery: Delivery) -> None:
+        push = self.forges[delivery.forge].parse_push(json.loads(delivery.body))
+        keys = sorted(push.repository.keys)
+        with self.db.read() as tx:
+            tracked = jobs.tracking(tx, keys, delivery.scopes)
+        changed = {source.id: self._changed_files(push, source) for source, _ in tracked}
+        with self.db.write() as tx:
+            self._decide(tx, delivery, push, changed)
+
+    def _changed_files(self, push: Push, source: Source) -> frozenset[str] | None:
+        """From the payload where it is complete, else from Git; None if neither can say."""
+        if not needs_changed_files(source) or push.changed_files is not None:
+            return push.changed_files
+        if push.branch != source.branch or push.deleted or not push.before or not push.after:
+            return None
+        try:
+            self.checkouts.fetch(source.url, sha=push.after, ref=push.ref)
+            return self.checkouts.changed_files(source.url, push.before, push.after)
+        except JobyardError as error:
+            log.warning("files changed by %s are unknown: %s", push.after, error)
+            return None
+
+    def _decide(
+        self, tx: Tx, delivery: Delivery, push: Push, changed: Mapping[int, frozenset[str] | None]
+    ) -> None:
+        now = self.clock.now()
+        tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
+        movements: dict[str, tuple[Movement, bool]] = {}
+        built = decided = 0
+        for source, of_source in tracked:
+            if source.repo_key not in movements:
+                movements[source.repo_key] = _movement(tx, delivery, push, source.repo_key)
+            movement, repeated = movements[source.repo_key]
+            paused = source.name is None and all(job.paused for job in of_source)
+            verdict = should_build(
+                push, source, paused=paused, changed_files=changed.get(source.id), repeated=repeated
+            )
+            built += isinstance(verdict, Go)
+            decided += len(of_source)
+            self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
+        sentence = (
+            f"{built} of {len(tracked)} source{'s' * (len(tracked) != 1)} built, "
+            f"{decided} job{'s' * (decided != 1)} decided."
+            if tracked
+            else "No job has this repository any more."
+        )
+        status = "processed" if tracked else "ignored"
+        deliveries.settle(tx, delivery.id, status, sentence, now, ref=push.ref, sha=push.after or "")
+
+    def _apply(
+        self,
+        tx: Tx,
+        delivery: Delivery,
+        push: Push,
+        source: Source,
+        of_source: Sequence[Job],
+        verdict: Go | Skip,
+        position: int,
+        now: datetime,
+    ) -> None:
+        build_id, sentence = None, verdict.sentence
+        if isinstance(verdict, Go):
+            build_id, joined = _build(tx, delivery, push, source, of_source, position, now)
+            how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
+            sentence = f"{verdict.sentence.removesuffix('.')}: {how}."
+        for job in of_source:
+            decisions.record(
+                tx,
+                at=now,
+                event=(EventType.PUSH, delivery.event_id),
+                project_id=job.project_id,
+                job_id=job.id,
+                verdict=Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict,
+                rule=verdict.rule,
+                sentence=sentence,
+                inputs=verdict.inputs,
+                build_id=build_id,
+            )
+
+    def _give_up(self, delivery: Delivery, sentence: str) -> None:
+        with self.db.write() as tx:
+            deliveries.settle(tx, delivery.id, "failed", sentence, self.clock.now())
+
+    def _try_again(self, delivery: Delivery, sentence: str) -> None:
+        if delivery.tries + 1 >= TRIES:
+            self._give_up(delivery, sentence)
+            return
+        later = self.clock.now() + timedelta(seconds=5 * 4**delivery.tries)
+        with self.db.write() as tx:
+            deliveries.try_later(tx, delivery.id, sentence, later)
+
+
+def _movement(tx: Tx, delivery: Delivery, push: Push, repo_key: str) -> tuple[Movement, bool]:
+    """Where the push stands among the branch's movements, and whether another hook told of it before."""
+    known = deliveries.movement_of(tx, delivery.id, repo_key)
+    if known is not None:
+        return known, False  # a replay
+    history = deliveries.movements(tx, repo_key, push.ref)
+    if is_repeated(history, push.before, push.after):
+        return history[0], True
+    movement = Movement(push.before, push.after, position_of(history, push.before, push.after))
+    deliveries.add_movement(tx, repo_key, push.ref, movement, delivery.id)
+    return movement, False
+
+
+def _build(
+    tx: Tx,
+    delivery: Delivery,
+    push: Push,
+    source: Source,
+    of_source: Sequence[Job],
+    position: int,
+    now: datetime,
+) -> tuple[int, bool]:
+    """The build of the pushed commit: an equal one that is still open, or a new one."""
+    assert push.after is not None
+    env = build_env(source, of_source)
+    key = build_key(source.repo_key, push.ref, push.after, source.build, env)
+    joined = builds.join_equal(tx, key, source.project_id, source.id, position)
+    if joined is not None:
+        return joined.id, True
+    build_id = builds.enqueue(
+        tx,
+        project_id=source.project_id,
+        source_id=source.id,
+        key=key,
+        url=source.url,
+        ref=push.ref,
+        sha=push.after,
+        config=source.build,
+        trigger={"type": "push", "delivery": delivery.guid, "by": push.pusher},
+        now=now,
+        env=env,
+        credential_id=source.credential_id,
+        position=position,
+        message=push.head_message.splitlines()[0] if push.head_message else "",
+        author=push.pusher,
+    )
+    if source.builds_in_flight is BuildsInFlight.LATEST:
+        cancel_superseded(tx, source, push.ref, build_id, now)
+    return build_id, False

@@ -1,0 +1,55 @@
+"""What the end of a container means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.domain.errors import JobyardError
+from app.domain.runs import Outcome, Reason
+from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
+
+SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+
+
+def outcome_of_exit(exit_: Exit) -> Outcome:
+    """Success only if the process really exited 0."""
+    match exit_.kind:
+        case ExitKind.EXITED:
+            return replace(_of_code(exit_), ended_at=exit_.finished_at)
+        case ExitKind.LOST:
+            sentence = exit_.detail or "The container was removed by somebody else while it ran."
+            return Outcome(Reason.ENGINE_FAILED, sentence=sentence)
+        case ExitKind.ENGINE_FAILED:
+            sentence = exit_.detail or "The container engine ended the container."
+            return Outcome(Reason.ENGINE_FAILED, exit_.exit_code, sentence)
+
+
+def _of_code(exit_: Exit) -> Outcome:
+    code = exit_.exit_code
+    if exit_.oom_killed and code != 0:
+        return Outcome(Reason.OUT_OF_MEMORY, code, "Killed for using more memory than the plan has")
+    if code == 0:
+        warning = " A child process was killed for using too much memory." if exit_.oom_killed else ""
+        return Outcome(None, 0, f"Exited with code 0.{warning}")
+    signal = f" ({SIGNALS[code]})" if code in SIGNALS else ""
+    return Outcome(Reason.EXIT_NONZERO, code, f"Exited with code {code}{signal}")
+
+
+def outcome_of_start_error(error: JobyardError) -> Outcome:
+    match error:
+        case ImageUnavailable():
+            return Outcome(Reason.IMAGE_UNAVAILABLE, sentence=str(error))
+        case StartRefused():
+            return Outcome(Reason.EXIT_NONZERO, error.exit_code, str(error))
+        case _:
+            return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
+
+
+def combined(outcomes: Sequence[Outcome]) -> Outcome:
+    """All instances must succeed; else the first one that failed by itself speaks for the attempt."""
+    failed = [outcome for outcome in outcomes if outcome.reason is not None]
+    if not failed:
+        return outcomes[0]
+    own = [outcome for outcome in failed if outcome.exit_code not in (137, 143)]
+    return (own or failed)[0]

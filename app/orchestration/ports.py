@@ -1,0 +1,36 @@
+"""What the loops need from outside, small enough to be simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+
+
+class Names(Protocol):
+    """The only source of chance."""
+
+    def suffix(self) -> str:
+        """Five characters that make a run's name unlike any other's."""
+
+
+class Vault(Protocol):
+    """Seals secrets for the store and opens them on the way to a container."""
+
+    def seal(self, value: str, purpose: str) -> str: ...
+
+    def open(self, token: str, purpose: str) -> str: ...
+
+
+ENV_PURPOSE = "env"
+WEBHOOK_PURPOSE = "webhook"
+CREDENTIAL_PURPOSE = "credential"
+
+EMPTY: Mapping[str, str] = {}

@@ -1,0 +1,90 @@
+"""Stored truth against the engine's: work of dead servers is taken over, left-over containers are swept."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
+from app.domain.errors import EngineUnavailable
+from app.engines.base import Engine, Owned, State
+from app.orchestration.deploying import after_build
+from app.orchestration.ports import Clock, Names
+from app.orchestration.running import Runner
+from app.store import builds, runs
+from app.store.claims import bury_dead_servers, heartbeat, register_server
+from app.store.database import Database
+
+log = logging.getLogger(__name__)
+RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+")
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """`alone` says that no other server can be alive (it holds the lock of the data directory)."""
+
+    db: Database
+    clock: Clock
+    names: Names
+    engine: Engine
+    runner: Runner
+    server: str
+    host: str
+    pid: int
+    alone: bool
+
+    def step(self) -> None:
+        """Say that this server lives, take over what dead ones left, and sweep."""
+        with self.db.write() as tx:
+            now = self.clock.now()
+            if not heartbeat(tx, self.server, now):
+                register_server(tx, self.server, self.host, self.pid, now)
+        self.take_over()
+        try:
+            self.sweep()
+        except EngineUnavailable as error:
+            log.warning("containers could not be swept: %s", error)
+
+    def take_over(self) -> None:
+        """Builds go back to the queue; runs are gone on with where they were."""
+        with self.db.write() as tx:
+            now = self.clock.now()
+            dead = bury_dead_servers(tx, now, alone=self.alone, me=self.server)
+            if not dead:
+                return
+            for build in builds.taken_over(tx, self.server, dead):
+                if build.tries + 1 < INTERRUPTION_LIMIT:
+                    builds.put_back(tx, build, "The server was stopped during this build; building again.", now)
+                elif builds.fail(tx, build, BuildReason.INTERRUPTED, _gave_up(build), now):
+                    after_build(tx, self.names, builds.with_id(tx, build.id), now)
+            taken = runs.taken_over(tx, self.server, dead)
+        for run in taken:
+            log.info("going on with run %s", run.name)
+            threading.Thread(target=self.runner.execute, args=(run,), name=run.name, daemon=True).start()
+
+    def sweep(self) -> None:
+        """Remove containers whose runs are over. Those of runs the store has never heard of are left alone."""
+        owned = self.engine.owned()
+        by_run = {run_id: each for each in owned if (run_id := _run_of(each)) is not None}
+        with self.db.read() as tx:
+            over = runs.over(tx, list(by_run))
+        self._remove([each for each in owned if _run_of(each) in over])
+
+    def _remove(self, left_over: Sequence[Owned]) -> None:
+        for each in left_over:
+            log.info("removing left-over container %s", each.handle.name)
+            if each.state is State.RUNNING:
+                self.engine.stop(each.handle, 10)
+            self.engine.remove(each.handle)
+
+
+def _run_of(owned: Owned) -> int | None:
+    match = RUN_OF_KEY.fullmatch(owned.handle.key)
+    return int(match[1]) if match else None
+
+
+def _gave_up(build: Build) -> str:
+    return f"The server was stopped {build.tries + 1} times during this build; not trying again."

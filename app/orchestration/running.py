@@ -1,0 +1,286 @@
+"""From a queued run to its end: claim ▶ image ▶ attempt ▶ (start ▶ follow ▶ wait) per container ▶ conclude ▶ remove.
+
+The same steps serve a run taken over from a server that died: starting is idempotent per key, following goes on after
+the last stored byte, and what is gone is settled. Stopping is never done here: the watcher stops containers, and the
+wait ends by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.domain.effective import invocation
+from app.domain.errors import EngineUnavailable, UserError
+from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.plans import Plan
+from app.domain.redaction import Redactor
+from app.domain.runs import (
+    Again,
+    Attempt,
+    Container,
+    Final,
+    Outcome,
+    Reason,
+    Run,
+    RunStatus,
+    cancelled,
+    conclude,
+    is_past_deadline,
+    out_of_time,
+)
+from app.engines.base import (
+    ContainerSpec,
+    Engine,
+    Handle,
+    ImageUnavailable,
+    StartRefused,
+    StartUncertain,
+)
+from app.logs import LogWriter
+from app.orchestration.active import Active, ActiveRun
+from app.orchestration.logbook import Logbook
+from app.orchestration.outcomes import combined, outcome_of_exit, outcome_of_start_error
+from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
+from app.store import builds, jobs, runs
+from app.store.database import Database, Tx
+
+log = logging.getLogger(__name__)
+ENGINE_PATIENCE = timedelta(minutes=10)
+ENGINE_ASKED_EVERY = 1.0  # seconds
+
+
+class NoImage(UserError):
+    """There is nothing to run; the sentence says what to do."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Executes one run at a time; several runners work side by side."""
+
+    db: Database
+    clock: Clock
+    owner: str
+    engine: Engine
+    vault: Vault
+    logbook: Logbook
+    plans: Mapping[str, Plan]
+    active: Active = field(default_factory=Active)
+
+    def step(self) -> bool:
+        """Execute what has waited longest; False if nothing is due."""
+        with self.db.write() as tx:
+            run = runs.claim(tx, self.owner, self.clock.now())
+        if run is None:
+            return False
+        self.execute(run)
+        return True
+
+    def execute(self, run: Run) -> None:
+        """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
+        with self.db.read() as tx:
+            last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
+        going = last is not None and last.status is RunStatus.RUNNING
+        try:
+            if going and last is not None:
+                self._attempt(run, last)
+            else:
+                self._begin(run)
+        except Exception:
+            log.exception("run %s met a fault of Jobyard", run.name)
+            sentence = "Jobyard failed while running this; the server's log has more."
+            self._conclude(run, None, Outcome(Reason.INTERRUPTED, sentence=sentence))
+
+    def _begin(self, run: Run) -> None:
+        now = self.clock.now()
+        if run.cancel_requested_at is not None:
+            self._settle(run, None, Outcome(run.cancel_reason), cancelled(run))
+        elif is_past_deadline(run, now):
+            self._settle(run, None, Outcome(Reason.TIME_LIMIT), out_of_time(run))
+        else:
+            try:
+                run = self._with_image(run)
+            except (NoImage, ImageUnavailable) as error:
+                self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
+                return
+            except EngineUnavailable as error:
+                self._settle_without_attempt(run, Reason.ENGINE_FAILED, str(error))
+                return
+            with self.db.write() as tx:
+                attempt = runs.begin_attempt(tx, run, now)
+            if attempt is not None:
+                self._attempt(run, attempt)
+
+    def _settle_without_attempt(self, run: Run, reason: Reason, sentence: str) -> None:
+        self._settle(run, None, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
+
+    def _with_image(self, run: Run) -> Run:
+        """The run with its image fixed: what it was made for, or what its job has now."""
+        if run.image is not None:
+            return run
+        with self.db.read() as tx:
+            job = jobs.with_id(tx, run.job_id)
+        source = job.definition["source"]
+        if source["type"] == "image" and job.deployed is None:
+            resolved = self.engine.resolve(source["image"])
+            image, digest, build_id, sha = resolved.image, resolved.digest, None, None
+        elif job.deployed is not None:
+            image, digest = job.deployed.image, job.deployed.digest
+            build_id, sha = job.deployed.build_id, job.deployed.sha
+        else:
+            raise NoImage(f"Job {run.job} has no image yet: build it first, by a push or by hand.")
+        with self.db.write() as tx:
+            runs.resolve_image(
+                tx, run, image=image, digest=digest, build_id=build_id, sha=sha, now=self.clock.now()
+            )
+            return runs.with_id(tx, run.id)
+
+    def _attempt(self, run: Run, attempt: Attempt) -> None:
+        """One try: all its containers side by side, then the conclusion, then the clean-up."""
+        env = env_from_definition(run.effective["env"])
+        secrets = [self._open(value) for value in env.values() if value.secret]
+        with self.db.read() as tx:
+            containers = runs.containers_of(tx, attempt.id)
+            processes, branch = self._of_build(tx, run)
+        with (
+            self.active.watching(run) as active,
+            self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets)) as writer,
+        ):
+
+            def one(container: Container) -> tuple[Outcome, Handle | None]:
+                spec = self._spec(run, attempt, container, env, processes, branch)
+                return self._container(active, run, container, spec, writer)
+
+            if len(containers) == 1:
+                ended = [one(containers[0])]
+            else:
+                with ThreadPoolExecutor(len(containers), f"run-{run.id}") as pool:
+                    ended = list(pool.map(one, containers))
+            outcome = combined([outcome for outcome, _ in ended])
+        self._conclude(run, attempt, outcome)
+        self._remove([handle for _, handle in ended if handle is not None])
+
+    def _container(
+        self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec, writer: LogWriter
+    ) -> tuple[Outcome, Handle | None]:
+        handle = Handle.from_json(container.handle) if container.handle else None
+        try:
+            if handle is None:
+                handle = self._start(active, run, container, spec)
+            outcome = self._follow(active, container, handle, writer)
+        except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain) as error:
+            outcome = outcome_of_start_error(error)
+        now = self.clock.now()
+        with self.db.write() as tx:
+            runs.container_ended(tx, container, outcome, now)
+        if outcome.reason is not None:
+            active.failed(container.instance)
+        return outcome, handle
+
+    def _start(self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec) -> Handle:
+        """Start and remember; an engine that doesn't answer is asked again, with the same key."""
+        give_up_at = self.clock.now() + ENGINE_PATIENCE
+        while True:
+            try:
+                handle = self.engine.start(spec, container.key, run.token)
+                break
+            except (EngineUnavailable, StartUncertain):
+                if active.stop_is_requested or self.clock.now() >= give_up_at:
+                    raise
+                active.pause(ENGINE_ASKED_EVERY)
+        with self.db.write() as tx:
+            runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
+            current = runs.with_id(tx, run.id)
+        active.started(container.instance, handle, current)
+        return handle
+
+    def _follow(self, active: ActiveRun, container: Container, handle: Handle, writer: LogWriter) -> Outcome:
+        """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
+        if container.handle is not None:
+            active.started(container.instance, handle)
+        give_up_at: datetime | None = None
+        after = writer.last_at(container.instance)
+        while True:
+            try:
+                for chunk in self.engine.logs(handle, after):
+                    writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
+                    after = chunk.at
+                return outcome_of_exit(self.engine.wait(handle))
+            except EngineUnavailable as error:
+                now = self.clock.now()
+                give_up_at = give_up_at or now + ENGINE_PATIENCE
+                if now >= give_up_at:
+                    return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
+                active.pause(ENGINE_ASKED_EVERY)
+
+    def _conclude(self, run: Run, attempt: Attempt | None, outcome: Outcome) -> None:
+        with self.db.read() as tx:
+            current = runs.with_id(tx, run.id)
+        self._settle(run, attempt, outcome, conclude(current, outcome, self.clock.now()))
+
+    def _settle(
+        self, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again
+    ) -> None:
+        with self.db.write() as tx:
+            settled = runs.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
+        if not settled:
+            log.warning("run %s was concluded elsewhere", run.name)
+
+    def _remove(self, handles: Sequence[Handle]) -> None:
+        for handle in handles:
+            try:
+                self.engine.remove(handle)
+            except EngineUnavailable:
+                log.info("container %s is left for the reconciler to remove", handle.name)
+
+    def _open(self, value: EnvValue) -> str:
+        return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
+
+    def _of_build(self, tx: Tx, run: Run) -> tuple[Mapping[str, str], str]:
+        if run.build_id is None:
+            return {}, ""
+        build = builds.with_id(tx, run.build_id)
+        return (build.plan or {}).get("processes", {}), build.branch
+
+    def _spec(
+        self,
+        run: Run,
+        attempt: Attempt,
+        container: Container,
+        env: Mapping[str, EnvValue],
+        processes: Mapping[str, str],
+        branch: str,
+    ) -> ContainerSpec:
+        call = invocation(run.effective, processes)
+        plan = self.plans[run.effective["plan"]]
+        assert run.image is not None
+        own = {name: self._open(value) for name, value in env.items() if value.in_run}
+        return ContainerSpec(
+            image=run.image,
+            command=call.command,
+            entrypoint=call.entrypoint,
+            env={**own, **told(run, attempt, container, branch)},
+            cpus=plan.cpus,
+            memory_bytes=plan.memory_bytes,
+            labels={"jobyard.run": run.name, "jobyard.job": run.job, "jobyard.project": run.project},
+            stop_grace_seconds=run.grace_period_seconds,
+        )
+
+
+def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:
+    """What every container is told about itself."""
+    facts = {
+        "JOBYARD_PROJECT": run.project,
+        "JOBYARD_JOB": run.job,
+        "JOBYARD_RUN": run.name,
+        "JOBYARD_ATTEMPT": str(attempt.number),
+        "JOBYARD_INSTANCE_INDEX": str(container.instance),
+        "JOBYARD_INSTANCES": str(run.instances),
+        "JOBYARD_GIT_SHA": run.sha or "",
+        "JOBYARD_GIT_BRANCH": branch,
+        "JOBYARD_SCHEDULED_FOR": run.trigger.scheduled_for.isoformat() if run.trigger.scheduled_for else "",
+    }
+    return {name: value for name, value in facts.items() if value}

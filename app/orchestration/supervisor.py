@@ -1,0 +1,118 @@
+"""Starts the loops in threads and stops them; containers are left alone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.domain.errors import JobyardError
+from app.orchestration.building import Builder
+from app.orchestration.intake import Intake
+from app.orchestration.ports import Clock
+from app.orchestration.reconciling import Reconciler
+from app.orchestration.running import Runner
+from app.orchestration.signals import Bell, Signals
+from app.orchestration.watching import Watcher
+from app.store import builds, runs
+from app.store.database import Database
+
+log = logging.getLogger(__name__)
+POLL_SECONDS = 2.0  # finds work of which no signal came, e.g. from another server
+RECONCILE_SECONDS = 10.0
+FAULT_PAUSE_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0  # for loops to end when the server stops
+
+
+@dataclass
+class Supervisor:
+    """All the loops of one server."""
+
+    db: Database
+    clock: Clock
+    signals: Signals
+    intake: Intake
+    builder: Builder
+    runner: Runner
+    watcher: Watcher
+    watcher_bell: Bell
+    reconciler: Reconciler
+    build_workers: int
+    run_workers: int
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _bells: list[Bell] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _listening: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        """Reconcile first, then begin to work."""
+        self._loop("reconciler", Bell(), lambda: self.reconciler.step() or RECONCILE_SECONDS)
+        self._loop("watcher", self.watcher_bell, self.watcher.step)
+        self._loop("intake", Bell("deliveries"), self._intake)
+        for number in range(self.build_workers):
+            step = self._until_idle(self.builder.step, self._next_build)
+            self._loop(f"builder-{number}", Bell("queued:builds"), step)
+        for number in range(self.run_workers):
+            step = self._until_idle(self.runner.step, self._next_run)
+            self._loop(f"runner-{number}", Bell("queued:runs"), step)
+
+    def stop(self) -> None:
+        """Ask the loops to end and wait a little; what is still going is gone on with after the next start."""
+        self._stopping.set()
+        for bell in self._bells:
+            bell.ring()
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS / len(self._threads))
+        self._listening.close()
+
+    def _next_build(self) -> datetime | None:
+        with self.db.read() as tx:
+            return builds.due_at(tx)
+
+    def _next_run(self) -> datetime | None:
+        with self.db.read() as tx:
+            return runs.due_at(tx)
+
+    def _intake(self) -> float:
+        while not self._stopping.is_set() and self.intake.step():
+            pass
+        return POLL_SECONDS
+
+    def _until_idle(
+        self, step: Callable[[], bool], next_due: Callable[[], datetime | None]
+    ) -> Callable[[], float]:
+        """Works while something is due; looking is a read, so that idle workers don't queue up to write."""
+
+        def look() -> float:
+            while not self._stopping.is_set():
+                due = next_due()
+                left = POLL_SECONDS if due is None else (due - self.clock.now()).total_seconds()
+                if left > 0:
+                    return min(left, POLL_SECONDS)
+                step()
+            return 0.0
+
+        return look
+
+    def _loop(self, name: str, bell: Bell, look: Callable[[], float]) -> None:
+        self._bells.append(bell)
+        self._listening.enter_context(self.signals.listening(bell.hear))
+
+        def loop() -> None:
+            while not self._stopping.is_set():
+                try:
+                    seconds = look()
+                except JobyardError as error:
+                    log.warning("%s: %s", name, error)
+                    seconds = FAULT_PAUSE_SECONDS
+                except Exception:
+                    log.exception("%s met a fault of Jobyard", name)
+                    seconds = FAULT_PAUSE_SECONDS
+                bell.wait(seconds)
+
+        thread = threading.Thread(target=loop, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()

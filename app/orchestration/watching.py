@@ -1,0 +1,68 @@
+"""Stops what has to end: cancelled runs and builds, runs past their time limit, instances that go on for nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.errors import EngineUnavailable
+from app.domain.runs import is_past_deadline
+from app.engines.base import Engine, Handle
+from app.orchestration.active import Active, ActiveRun
+from app.orchestration.ports import Clock
+from app.store import builds, runs
+from app.store.database import Database
+
+log = logging.getLogger(__name__)
+LONGEST_LOOK = 2.0  # seconds; a cancel from another process is seen within this time
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Looks at what this process executes; stopping itself happens in threads of its own, as it may take a grace period."""
+
+    db: Database
+    clock: Clock
+    engine: Engine
+    active: Active
+    stopping_builds: Mapping[int, threading.Event]
+
+    def step(self) -> float:
+        """Stop what has to end now; returns the seconds until the next look is due."""
+        now = self.clock.now()
+        live = self.active.all()
+        with self.db.read() as tx:
+            cancelled = runs.cancel_requested(tx, [each.run.id for each in live])
+            for build_id, event in list(self.stopping_builds.items()):
+                if builds.cancel_is_requested(tx, build_id):
+                    event.set()
+        for each in live:
+            if each.run.id in cancelled or is_past_deadline(each.run, now):
+                each.request_stop()
+                self._stop(each, set(each.handles))
+            elif each.pointless:
+                self._stop(each, each.pointless & set(each.handles))
+        return min([LONGEST_LOOK, *(left for each in live if (left := _seconds_left(each, now)) is not None)])
+
+    def _stop(self, each: ActiveRun, instances: set[int]) -> None:
+        for instance in instances - each.told_to_stop:
+            each.told_to_stop.add(instance)
+            arguments = (each, instance, each.handles[instance])
+            threading.Thread(target=self._stop_one, args=arguments, daemon=True).start()
+
+    def _stop_one(self, each: ActiveRun, instance: int, handle: Handle) -> None:
+        try:
+            self.engine.stop(handle, each.run.grace_period_seconds)
+        except EngineUnavailable as error:
+            log.warning("container %s could not be stopped yet: %s", handle.name, error)
+            each.told_to_stop.discard(instance)
+
+
+def _seconds_left(each: ActiveRun, now: datetime) -> float | None:
+    deadline = each.run.deadline_at
+    if deadline is None or each.stop_is_requested:
+        return None
+    return max((deadline - now).total_seconds(), 0.0)

@@ -1,0 +1,281 @@
+"""Builds: guarded transitions, and which sources each build is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from app.domain.builds import Build, BuildReason, BuildStatus
+from app.domain.errors import NotFound
+from app.domain.jobs import BuildConfig
+from app.store.claims import claim_next, next_due_at, take_over
+from app.store.database import Tx, touch
+from app.store.schema import BuildRow, BuildSourceRow, ProjectRow
+
+OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
+QUEUED = "queued:builds"  # the topic that workers listen to
+
+
+def enqueue(
+    tx: Tx,
+    *,
+    project_id: int,
+    source_id: int,
+    key: str,
+    url: str,
+    ref: str,
+    sha: str | None,
+    config: BuildConfig,
+    trigger: Mapping[str, Any],
+    now: datetime,
+    env: Mapping[str, Any] | None = None,
+    credential_id: int | None = None,
+    position: int = 0,
+    message: str = "",
+    author: str = "",
+) -> int:
+    row = BuildRow(
+        project_id=project_id,
+        key=key,
+        url=url,
+        ref=ref,
+        sha=sha,
+        credential_id=credential_id,
+        config=config.to_json(),
+        env=dict(env or {}),
+        status=BuildStatus.QUEUED,
+        trigger=dict(trigger),
+        position=position,
+        message=message,
+        author=author,
+        available_at=now,
+        created_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    tx.add(BuildSourceRow(build_id=row.id, source_id=source_id))
+    touch(tx, "builds", f"build:{row.id}", QUEUED)
+    return row.id
+
+
+def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int) -> Build | None:
+    """An open build of the same key in the same project, now also for this source; None if there is none."""
+    query = _builds().where(
+        BuildRow.key == key, BuildRow.project_id == project_id, col(BuildRow.status).in_(OPEN)
+    )
+    found = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(1)).first()
+    if found is None:
+        return None
+    row, project = found
+    row.position = max(row.position, position)
+    if tx.get(BuildSourceRow, (row.id, source_id)) is None:
+        tx.add(BuildSourceRow(build_id=row.id, source_id=source_id))
+    touch(tx, f"build:{row.id}")
+    return _value(row, project)
+
+
+def claim(tx: Tx, owner: str, now: datetime) -> Build | None:
+    """queued → running, for the build that has waited longest."""
+    claimed = claim_next(tx, BuildRow, owner, now, started_at=now)
+    if claimed is None:
+        return None
+    touch(tx, "builds", f"build:{claimed}")
+    return with_id(tx, claimed)
+
+
+def due_at(tx: Tx) -> datetime | None:
+    return next_due_at(tx, BuildRow)
+
+
+def taken_over(tx: Tx, owner: str, dead: Sequence[str]) -> Sequence[Build]:
+    """Running builds of dead servers, now this server's to put back or give up."""
+    return [with_id(tx, build_id) for build_id in take_over(tx, BuildRow, owner, dead)]
+
+
+def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> bool:
+    """running → queued: for another try."""
+    touch(tx, QUEUED)
+    return _move(
+        tx,
+        build,
+        status=BuildStatus.QUEUED,
+        owner=None,
+        tries=build.tries + 1,
+        sentence=sentence,
+        available_at=available_at,
+        started_at=None,
+        steps=None,
+    )
+
+
+def save_plan(
+    tx: Tx, build: Build, *, sha: str, plan: Mapping[str, Any] | None, dockerfile: str | None
+) -> bool:
+    return _move(tx, build, sha=sha, plan=plan, dockerfile=dockerfile)
+
+
+def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> bool:
+    return _move(tx, build, steps=list(steps))
+
+
+def succeed(tx: Tx, build: Build, *, image: str, digest: str, now: datetime) -> bool:
+    """running → succeeded."""
+    return _move(
+        tx, build, status=BuildStatus.SUCCEEDED, image=image, digest=digest, finished_at=now, owner=None
+    )
+
+
+def fail(tx: Tx, build: Build, reason: BuildReason, sentence: str, now: datetime) -> bool:
+    """running → failed."""
+    return _move(
+        tx,
+        build,
+        status=BuildStatus.FAILED,
+        reason=reason,
+        sentence=sentence,
+        finished_at=now,
+        owner=None,
+    )
+
+
+def end_cancelled(tx: Tx, build: Build, sentence: str, now: datetime) -> bool:
+    """running → cancelled: its worker has stopped."""
+    return _move(
+        tx,
+        build,
+        status=BuildStatus.CANCELLED,
+        reason=BuildReason.CANCELLED,
+        sentence=sentence,
+        finished_at=now,
+        owner=None,
+    )
+
+
+def _move(tx: Tx, build: Build, **values: Any) -> bool:
+    """Change a running build that is still this claim's; False if it is somebody else's by now."""
+    statement = (
+        update(BuildRow)
+        .where(
+            col(BuildRow.id) == build.id,
+            col(BuildRow.status) == BuildStatus.RUNNING,
+            col(BuildRow.token) == build.token,
+        )
+        .values(**values)
+    )
+    touch(tx, "builds", f"build:{build.id}")
+    return tx.connection().execute(statement).rowcount == 1
+
+
+def cancel(tx: Tx, build_id: int, reason: BuildReason, sentence: str, now: datetime) -> BuildStatus | None:
+    """Ask for a build's end: queued → cancelled at once; running is told, and ends as its worker stops.
+
+    Returns the status it has now, or None if it was over already.
+    """
+    touch(tx, "builds", f"build:{build_id}")
+    queued = (
+        update(BuildRow)
+        .where(col(BuildRow.id) == build_id, col(BuildRow.status) == BuildStatus.QUEUED)
+        .values(status=BuildStatus.CANCELLED, reason=reason, sentence=sentence, finished_at=now)
+    )
+    if tx.connection().execute(queued).rowcount:
+        return BuildStatus.CANCELLED
+    running = (
+        update(BuildRow)
+        .where(col(BuildRow.id) == build_id, col(BuildRow.status) == BuildStatus.RUNNING)
+        .values(cancel_requested_at=now, sentence=sentence)
+    )
+    return BuildStatus.RUNNING if tx.connection().execute(running).rowcount else None
+
+
+def cancel_is_requested(tx: Tx, build_id: int) -> bool:
+    query = select(BuildRow.cancel_requested_at).where(BuildRow.id == build_id)
+    return tx.exec(query).first() is not None
+
+
+def queued_of_source(tx: Tx, source_id: int, ref: str) -> Sequence[int]:
+    """Ids of queued builds of a branch that are for this source and no other."""
+    others = select(BuildSourceRow.build_id).where(BuildSourceRow.source_id != source_id)
+    query = (
+        select(BuildRow.id)
+        .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
+        .where(BuildRow.status == BuildStatus.QUEUED, col(BuildRow.id).not_in(others))
+    )
+    return tx.exec(query).all()
+
+
+def sources_of(tx: Tx, build_id: int) -> Sequence[int]:
+    query = select(BuildSourceRow.source_id).where(BuildSourceRow.build_id == build_id)
+    return tx.exec(query.order_by(col(BuildSourceRow.source_id))).all()
+
+
+def with_id(tx: Tx, build_id: int) -> Build:
+    found = tx.exec(_builds().where(BuildRow.id == build_id).execution_options(populate_existing=True)).first()
+    if found is None:
+        raise NotFound(f"There is no build {build_id}.")
+    return _value(*found)
+
+
+def page(
+    tx: Tx,
+    *,
+    limit: int,
+    before: int | None = None,
+    source_id: int | None = None,
+    project_id: int | None = None,
+    statuses: Sequence[BuildStatus] = (),
+) -> Sequence[Build]:
+    """Builds that match everything given, newest first."""
+    query = _builds().order_by(col(BuildRow.id).desc()).limit(limit)
+    if source_id is not None:
+        query = query.join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        query = query.where(BuildSourceRow.source_id == source_id)
+    if project_id is not None:
+        query = query.where(BuildRow.project_id == project_id)
+    if statuses:
+        query = query.where(col(BuildRow.status).in_(list(statuses)))
+    if before is not None:
+        query = query.where(col(BuildRow.id) < before)
+    return [_value(*found) for found in tx.exec(query)]
+
+
+def _builds() -> Any:
+    return select(BuildRow, ProjectRow.name).join(ProjectRow, col(ProjectRow.id) == col(BuildRow.project_id))
+
+
+def _value(row: BuildRow, project: str) -> Build:
+    return Build(
+        id=row.id,
+        project_id=row.project_id,
+        project=project,
+        key=row.key,
+        url=row.url,
+        ref=row.ref,
+        sha=row.sha,
+        status=BuildStatus(row.status),
+        trigger=row.trigger,
+        config=BuildConfig.from_json(row.config),
+        created_at=row.created_at,
+        reason=BuildReason(row.reason) if row.reason else None,
+        sentence=row.sentence,
+        plan=row.plan,
+        dockerfile=row.dockerfile,
+        steps=tuple(row.steps or ()),
+        image=row.image,
+        digest=row.digest,
+        position=row.position,
+        credential_id=row.credential_id,
+        env=row.env,
+        message=row.message,
+        author=row.author,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        available_at=row.available_at,
+        cancel_requested_at=row.cancel_requested_at,
+        token=row.token,
+        tries=row.tries,
+    )

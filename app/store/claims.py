@@ -1,0 +1,81 @@
+"""Taking queued work, and taking over the work of a server that died.
+
+A claim bumps the row's `token`; every later write names that token, so a server that was stopped past its time and
+comes back changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, Update, delete, update
+from sqlmodel import col, select
+
+from app.store.database import Tx
+from app.store.schema import BuildRow, RunRow, ServerRow
+
+Claimable = type[BuildRow] | type[RunRow]
+DEAD_AFTER = timedelta(seconds=30)
+
+
+def claim_next(tx: Tx, table: Claimable, owner: str, now: datetime, **values: Any) -> int | None:
+    """The id of the queued row that has waited longest, now running and owned; None if none is due."""
+    due = (
+        select(table.id)
+        .where(table.status == "queued", col(table.available_at) <= now)
+        .order_by(col(table.available_at), col(table.id))
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = (
+        update(table)
+        .where(col(table.id) == due.scalar_subquery(), col(table.status) == "queued")
+        .values(status="running", owner=owner, token=table.token + 1, **values)
+        .returning(col(table.id))
+    )
+    return tx.connection().execute(claimed).scalar_one_or_none()
+
+
+def take_over(tx: Tx, table: Claimable, owner: str, dead: Sequence[str]) -> list[int]:
+    """Running rows of dead servers, now owned by this one, with a new token."""
+    taken: Update = (
+        update(table)
+        .where(col(table.status) == "running", col(table.owner).in_(dead) | col(table.owner).is_(None))
+        .values(owner=owner, token=table.token + 1)
+    )
+    return list(tx.connection().execute(taken.returning(col(table.id))).scalars())
+
+
+def next_due_at(tx: Tx, table: Claimable) -> datetime | None:
+    """When the next queued row becomes due; it may be in the past."""
+    query: Select[Any] = (
+        select(table.available_at)  # type: ignore[assignment]
+        .where(table.status == "queued")
+        .order_by(col(table.available_at))
+        .limit(1)
+    )
+    result: datetime | None = tx.connection().execute(query).scalar_one_or_none()
+    return result
+
+
+def register_server(tx: Tx, server_id: str, host: str, pid: int, now: datetime) -> None:
+    tx.add(ServerRow(id=server_id, host=host, pid=pid, started_at=now, heartbeat_at=now))
+
+
+def heartbeat(tx: Tx, server_id: str, now: datetime) -> bool:
+    """False if somebody took this server for dead meanwhile."""
+    beat = update(ServerRow).where(col(ServerRow.id) == server_id).values(heartbeat_at=now)
+    return tx.connection().execute(beat).rowcount == 1
+
+
+def bury_dead_servers(tx: Tx, now: datetime, *, alone: bool, me: str) -> list[str]:
+    """Servers known dead, now unregistered: silent too long, or, when this one is `alone`, every other."""
+    query = select(ServerRow.id).where(ServerRow.id != me)
+    if not alone:
+        query = query.where(col(ServerRow.heartbeat_at) < now - DEAD_AFTER)
+    dead = list(tx.exec(query))
+    if dead:
+        tx.connection().execute(delete(ServerRow).where(col(ServerRow.id).in_(dead)))
+    return dead

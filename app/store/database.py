@@ -1,0 +1,132 @@
+"""The database behind the store: connections, transactions, and word of what changed.
+
+SQLite runs in WAL mode with `synchronous=FULL`; every writing transaction is `BEGIN IMMEDIATE` (a deferred one that
+turns to writing late fails at once, whatever the busy timeout) and takes its turn in this process first. PostgreSQL
+passes the same tests. `Tx` is what store functions take first; nothing outside the store looks inside it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+from sqlmodel import Session, create_engine, text
+
+from app.domain.errors import TransientError, UserError
+from app.store.migrate import upgrade
+
+Tx = Session
+Changes = Callable[[frozenset[str]], None]
+TOPICS = "topics"
+
+
+class StoreUnavailable(TransientError):
+    """The database does not answer, is locked by somebody else, or its disk is full."""
+
+
+class Database:
+    """One database. `on_commit` is told the topics (`runs`, `run:7`, …) that a committed transaction touched."""
+
+    def __init__(self, url: str, on_commit: Changes | None = None) -> None:
+        self._url = make_url(url)
+        if self._url.drivername in ("postgres", "postgresql"):
+            self._url = self._url.set(drivername="postgresql+psycopg")
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _engine(self._url.render_as_string(hide_password=False), self.is_sqlite)
+        self._writing = self._engine.execution_options(jobyard_writes=True)
+        self._turn = threading.Lock() if self.is_sqlite else None
+        self._on_commit = on_commit
+
+    def __repr__(self) -> str:
+        return f"Database({self._url.render_as_string(hide_password=True)})"
+
+    def migrate(self) -> None:
+        """Bring the schema to this version's. Raises UserError if a newer Jobyard has been here."""
+        with _as_ours(), self._writing.connect() as connection:
+            upgrade(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A consistent view; keep it short, and never across a wait."""
+        with _as_ours(), Session(self._engine, expire_on_commit=False) as tx:
+            yield tx
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """All or nothing; committed when the block ends without an exception."""
+        with self._own_turn(), _as_ours(), Session(self._writing, expire_on_commit=False) as tx:
+            yield tx
+            tx.commit()
+        topics = frozenset(tx.info.get(TOPICS, ()))
+        if topics and self._on_commit is not None:
+            self._on_commit(topics)
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        with self._turn:
+            yield
+
+    def check(self) -> None:
+        """Raises StoreUnavailable unless a trivial query works."""
+        with self.read() as tx:
+            tx.connection().execute(text("SELECT 1"))
+
+    def backup_to(self, path: Path) -> None:
+        """A consistent copy of a SQLite database while it is in use."""
+        if not self.is_sqlite:
+            raise UserError("A PostgreSQL database is backed up with pg_dump.")
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def touch(tx: Tx, *topics: str) -> None:
+    """Say what this transaction changes; listeners hear it after the commit."""
+    tx.info.setdefault(TOPICS, set()).update(topics)
+
+
+@contextmanager
+def _as_ours() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreUnavailable(f"The database did not answer: {error.orig}. See JOBYARD_DATABASE_URL.") from error
+
+
+def _engine(url: str, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=20,
+        max_overflow=40,
+        connect_args={"check_same_thread": False, "timeout": 5},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: object, _record: object) -> None:
+    connection.isolation_level = None  # type: ignore[attr-defined]  # the driver must not begin by itself
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("jobyard_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

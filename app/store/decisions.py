@@ -1,0 +1,117 @@
+"""Decisions, stored once per event and job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+
+from app.domain.decisions import Decision, EventType, Verdict
+from app.store.database import Tx, touch
+from app.store.schema import DecisionRow, JobRow, ProjectRow
+
+
+def record(
+    tx: Tx,
+    *,
+    at: datetime,
+    event: tuple[EventType, str | int],
+    project_id: int,
+    job_id: int | None,
+    verdict: Verdict,
+    rule: str,
+    sentence: str,
+    inputs: Mapping[str, Any] | None = None,
+    build_id: int | None = None,
+    run_id: int | None = None,
+) -> int:
+    """Store a verdict; returns its id. One for the same event and job must not exist (see `exists`)."""
+    row = DecisionRow(
+        at=at,
+        event_type=event[0],
+        event_id=str(event[1]),
+        project_id=project_id,
+        job_id=job_id,
+        verdict=verdict,
+        rule=rule,
+        sentence=sentence,
+        inputs=dict(inputs or {}),
+        build_id=build_id,
+        run_id=run_id,
+    )
+    tx.add(row)
+    tx.flush()
+    touch(tx, "decisions", *([f"job:{job_id}"] if job_id else []))
+    return row.id
+
+
+def exists(tx: Tx, event: tuple[EventType, str | int], job_id: int) -> bool:
+    query = select(DecisionRow.id).where(
+        DecisionRow.event_type == event[0], DecisionRow.event_id == str(event[1]), DecisionRow.job_id == job_id
+    )
+    return tx.exec(query).first() is not None
+
+
+def page(
+    tx: Tx,
+    *,
+    limit: int,
+    before: int | None = None,
+    project_id: int | None = None,
+    job_id: int | None = None,
+    run_id: int | None = None,
+    build_id: int | None = None,
+    event: tuple[EventType, str | int] | None = None,
+    verdicts: Sequence[Verdict] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Sequence[Decision]:
+    """Decisions that match everything given, newest first."""
+    query = (
+        select(DecisionRow, ProjectRow.name, JobRow.name)
+        .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))
+        .outerjoin(JobRow, col(JobRow.id) == col(DecisionRow.job_id))
+        .order_by(col(DecisionRow.id).desc())
+        .limit(limit)
+    )
+    wanted = {
+        "project_id": project_id,
+        "job_id": job_id,
+        "run_id": run_id,
+        "build_id": build_id,
+        "event_type": event and event[0],
+        "event_id": event and str(event[1]),
+    }
+    for name, value in wanted.items():
+        if value is not None:
+            query = query.where(getattr(DecisionRow, name) == value)
+    if verdicts:
+        query = query.where(col(DecisionRow.verdict).in_(list(verdicts)))
+    if before is not None:
+        query = query.where(col(DecisionRow.id) < before)
+    if since is not None:
+        query = query.where(col(DecisionRow.at) >= since)
+    if until is not None:
+        query = query.where(col(DecisionRow.at) <= until)
+    return [_value(*found) for found in tx.exec(query)]
+
+
+def _value(row: DecisionRow, project: str, job: str | None) -> Decision:
+    return Decision(
+        id=row.id,
+        at=row.at,
+        event_type=EventType(row.event_type),
+        event_id=row.event_id,
+        project_id=row.project_id,
+        project=project,
+        job_id=row.job_id,
+        job=job,
+        verdict=Verdict(row.verdict),
+        rule=row.rule,
+        sentence=row.sentence,
+        inputs=row.inputs,
+        build_id=row.build_id,
+        run_id=row.run_id,
+    )

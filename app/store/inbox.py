@@ -1,0 +1,82 @@
+"""Durable recording of deliveries at speed: one thread commits whatever arrived meanwhile in one transaction."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from app.store.database import Database
+from app.store.deliveries import NewDelivery, count_rejected, record
+
+BATCH = 256
+
+
+class Inbox:
+    """Group commit: `put` is answered once the delivery is on disk, `True` if it was new, `False` for a repeat."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._waiting: queue.SimpleQueue[tuple[NewDelivery, Callable[[bool | Exception], None]] | None]
+        self._waiting = queue.SimpleQueue()
+        self._rejected = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="inbox", daemon=True)
+        self._thread.start()
+
+    def put(self, delivery: NewDelivery, answer: Callable[[bool | Exception], None]) -> None:
+        """Record and call `answer` from the inbox's thread."""
+        self._waiting.put((delivery, answer))
+
+    def put_and_wait(self, delivery: NewDelivery) -> bool:
+        done: Future[bool | Exception] = Future()
+        self.put(delivery, done.set_result)
+        result = done.result()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def reject(self) -> None:
+        """Count a call that failed verification; nothing else of it is kept, and it costs no commit of its own."""
+        with self._lock:
+            self._rejected += 1
+
+    def flush_rejected(self) -> None:
+        with self._lock:
+            number, self._rejected = self._rejected, 0
+        if number:
+            with self._db.write() as tx:
+                count_rejected(tx, number)
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+        self.flush_rejected()
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            last = False
+            while len(batch) < BATCH and not self._waiting.empty():
+                following = self._waiting.get()
+                if following is None:
+                    last = True
+                    break
+                batch.append(following)
+            self._commit(batch)
+            if last:
+                return
+
+    def _commit(self, batch: list[tuple[NewDelivery, Callable[[bool | Exception], None]]]) -> None:
+        try:
+            with self._db.write() as tx:
+                new = record(tx, [delivery for delivery, _ in batch])
+        except Exception as error:
+            for _, answer in batch:
+                answer(error)
+            return
+        for delivery, answer in batch:
+            key = (delivery.forge, delivery.guid)
+            answer(key in new)
+            new.discard(key)  # the same delivery twice in one batch: the second is a repeat

@@ -1,0 +1,191 @@
+"""Jobs and the sources they are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+
+from app.domain.errors import Conflict, NotFound
+from app.domain.jobs import (
+    BuildConfig,
+    BuildsInFlight,
+    Deployed,
+    Job,
+    JobKind,
+    RunOnImageChange,
+    Source,
+    schedule_from_definition,
+)
+from app.store.database import Tx, touch
+from app.store.schema import JobRow, ProjectRow, SourceRow
+
+SourceFields = Mapping[str, Any]  # url, repo_key, branch, build, ci_enabled, credential_id?, webhook_secret?, …
+
+
+def create(
+    tx: Tx, project_id: int, definition: Mapping[str, Any], source: SourceFields | None, now: datetime
+) -> Job:
+    """A new job with a source of its own, if it has one. Raises Conflict if the name is taken."""
+    name = definition["name"]
+    taken = select(JobRow.id).where(
+        JobRow.project_id == project_id, JobRow.name == name, col(JobRow.deleted_at).is_(None)
+    )
+    if tx.exec(taken).first() is not None:
+        raise Conflict(f"There is a job named {name} in this project already.")
+    row = JobRow(project_id=project_id, name=name, created_at=now, updated_at=now, definition={})
+    if source is not None:
+        row.source_id = _add_source(tx, project_id, source, now).id
+    _define(row, definition)
+    tx.add(row)
+    tx.flush()
+    touch(tx, "jobs", f"job:{row.id}")
+    return with_id(tx, row.id)
+
+
+def redefine(
+    tx: Tx, job_id: int, definition: Mapping[str, Any], source: SourceFields | None, now: datetime
+) -> Job:
+    """Replace a job's definition; what is deployed stays as it is."""
+    row = tx.get_one(JobRow, job_id)
+    _define(row, definition)
+    row.updated_at = now
+    if source is not None:
+        kept = None if row.source_id is None else tx.get(SourceRow, row.source_id)
+        if kept is not None and kept.name is None:
+            for field, value in source.items():
+                setattr(kept, field, value)
+        else:
+            row.source_id = _add_source(tx, row.project_id, source, now).id
+    else:
+        row.source_id = None
+    tx.flush()
+    touch(tx, "jobs", f"job:{job_id}")
+    return with_id(tx, job_id)
+
+
+def _add_source(tx: Tx, project_id: int, fields: SourceFields, now: datetime) -> SourceRow:
+    row = SourceRow(project_id=project_id, created_at=now, **fields)
+    tx.add(row)
+    tx.flush()
+    return row
+
+
+def _define(row: JobRow, definition: Mapping[str, Any]) -> None:
+    row.definition = dict(definition)
+    row.ci_enabled = definition["ci_enabled"]
+    row.cd_enabled = definition["cd_enabled"]
+    row.run_on_image_change = definition["run_on_image_change"]
+    row.kind = definition["kind"]
+    row.schedule = definition.get("schedule")
+    row.paused = definition["paused"]
+
+
+def delete(tx: Tx, job_id: int, now: datetime) -> None:
+    """Take a job away; its history stays readable under its id, and its name is free again."""
+    row = tx.get_one(JobRow, job_id)
+    row.deleted_at = now
+    row.source_id = None
+    touch(tx, "jobs", f"job:{job_id}")
+
+
+def with_id(tx: Tx, job_id: int) -> Job:
+    found = tx.exec(_jobs().where(JobRow.id == job_id)).first()
+    if found is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return _value(*found)
+
+
+def named(tx: Tx, project: str, name: str) -> Job:
+    query = _jobs().where(ProjectRow.name == project, JobRow.name == name, col(JobRow.deleted_at).is_(None))
+    found = tx.exec(query).first()
+    if found is None:
+        raise NotFound(f"There is no job named {name} in project {project}.")
+    return _value(*found)
+
+
+def page(
+    tx: Tx, *, project_id: int | None = None, limit: int = 100, before: int | None = None
+) -> Sequence[Job]:
+    """Jobs that exist, newest first."""
+    query = _jobs().where(col(JobRow.deleted_at).is_(None)).order_by(col(JobRow.id).desc()).limit(limit)
+    if project_id is not None:
+        query = query.where(JobRow.project_id == project_id)
+    if before is not None:
+        query = query.where(col(JobRow.id) < before)
+    return [_value(*found) for found in tx.exec(query)]
+
+
+def of_source(tx: Tx, source_id: int) -> Sequence[Job]:
+    query = _jobs().where(JobRow.source_id == source_id, col(JobRow.deleted_at).is_(None))
+    return [_value(*found) for found in tx.exec(query.order_by(col(JobRow.id)))]
+
+
+def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequence[tuple[Source, list[Job]]]:
+    """The sources of these repositories that these webhook secrets speak for, each with its jobs."""
+    found = tx.exec(select(SourceRow).where(col(SourceRow.repo_key).in_(repo_keys)).order_by(col(SourceRow.id)))
+    allowed = set(scopes)
+    result = []
+    for row in found:
+        if {f"project:{row.project_id}", f"source:{row.id}"} & allowed:
+            jobs = list(of_source(tx, row.id))
+            if jobs or row.name is not None:
+                result.append((source_value(row), jobs))
+    return result
+
+
+def deploy(tx: Tx, job_id: int, deployed: Deployed) -> None:
+    """Point a job at an image."""
+    row = tx.get_one(JobRow, job_id)
+    row.deployed = {**vars(deployed), "at": deployed.at.isoformat()}
+    row.updated_at = deployed.at
+    touch(tx, "jobs", f"job:{job_id}")
+
+
+def _jobs() -> Any:
+    return (
+        select(JobRow, ProjectRow.name, SourceRow)
+        .join(ProjectRow, col(ProjectRow.id) == col(JobRow.project_id))
+        .outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
+    )
+
+
+def source_value(row: SourceRow) -> Source:
+    return Source(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        url=row.url,
+        repo_key=row.repo_key,
+        branch=row.branch,
+        build=BuildConfig.from_json(row.build),
+        ci_enabled=row.ci_enabled,
+        builds_in_flight=BuildsInFlight(row.builds_in_flight),
+        credential_id=row.credential_id,
+        webhook_secret=row.webhook_secret,
+    )
+
+
+def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
+    return Job(
+        id=row.id,
+        project_id=row.project_id,
+        project=project,
+        name=row.name,
+        definition=row.definition,
+        source=source_value(source) if source is not None else None,
+        deployed=_deployed(row.deployed),
+        ci_enabled=row.ci_enabled,
+        cd_enabled=row.cd_enabled,
+        run_on_image_change=RunOnImageChange(row.run_on_image_change),
+        kind=JobKind(row.kind),
+        schedule=schedule_from_definition(row.schedule),
+        paused=row.paused,
+        created_at=row.created_at,
+    )
+
+
+def _deployed(data: Mapping[str, Any] | None) -> Deployed | None:
+    return None if data is None else Deployed(**{**data, "at": datetime.fromisoformat(data["at"])})

@@ -1,0 +1,95 @@
+"""Projects, and which webhook secrets stand for which repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from app.domain.errors import Conflict, NotFound
+from app.store.database import Tx, touch
+from app.store.schema import JobRow, ProjectRow, SourceRow
+
+
+@dataclass(frozen=True)
+class Project:
+    """A namespace. `webhook_secret` is sealed."""
+
+    id: int
+    name: str
+    created_at: datetime
+    webhook_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class WebhookSecret:
+    """A sealed secret and its scope: `project:ID`, for all the project's repositories, or `source:ID`."""
+
+    scope: str
+    sealed: str = field(repr=False)
+
+
+def create(tx: Tx, name: str, webhook_secret: str | None, now: datetime) -> Project:
+    if tx.exec(select(ProjectRow).where(ProjectRow.name == name)).first():
+        raise Conflict(f"There is a project named {name} already.")
+    row = ProjectRow(name=name, webhook_secret=webhook_secret, created_at=now)
+    tx.add(row)
+    tx.flush()
+    touch(tx, "projects")
+    return _value(row)
+
+
+def named(tx: Tx, name: str) -> Project:
+    row = tx.exec(select(ProjectRow).where(ProjectRow.name == name)).first()
+    if row is None:
+        raise NotFound(f"There is no project named {name}.")
+    return _value(row)
+
+
+def with_id(tx: Tx, project_id: int) -> Project:
+    row = tx.get(ProjectRow, project_id)
+    if row is None:
+        raise NotFound(f"There is no project {project_id}.")
+    return _value(row)
+
+
+def page(tx: Tx, limit: int, before: int | None) -> Sequence[Project]:
+    query = select(ProjectRow).order_by(col(ProjectRow.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(ProjectRow.id) < before)
+    return [_value(row) for row in tx.exec(query)]
+
+
+def set_webhook_secret(tx: Tx, project_id: int, sealed: str | None) -> None:
+    row = tx.get_one(ProjectRow, project_id)
+    row.webhook_secret = sealed
+    touch(tx, "projects")
+
+
+def delete(tx: Tx, project_id: int) -> None:
+    """Remove an empty project with its history. Raises Conflict while it has jobs."""
+    has_job = select(JobRow.id).where(JobRow.project_id == project_id, col(JobRow.deleted_at).is_(None))
+    if tx.exec(has_job.limit(1)).first() is not None:
+        raise Conflict("The project still has jobs: delete them first.")
+    tx.delete(tx.get_one(ProjectRow, project_id))
+    touch(tx, "projects")
+
+
+def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
+    """Every sealed webhook secret there is, of projects and of single sources."""
+    of_projects = select(ProjectRow.id, ProjectRow.webhook_secret).where(
+        col(ProjectRow.webhook_secret).is_not(None)
+    )
+    of_sources = select(SourceRow.id, SourceRow.webhook_secret).where(
+        col(SourceRow.webhook_secret).is_not(None)
+    )
+    return [
+        *(WebhookSecret(f"project:{id_}", sealed or "") for id_, sealed in tx.exec(of_projects)),
+        *(WebhookSecret(f"source:{id_}", sealed or "") for id_, sealed in tx.exec(of_sources)),
+    ]
+
+
+def _value(row: ProjectRow) -> Project:
+    return Project(row.id, row.name, row.created_at, row.webhook_secret)

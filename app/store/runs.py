@@ -1,0 +1,406 @@
+"""Runs, their attempts and containers: guarded transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from app.domain.errors import NotFound
+from app.domain.retry import Backoff
+from app.domain.runs import (
+    Again,
+    Attempt,
+    Container,
+    Final,
+    Outcome,
+    Reason,
+    Run,
+    RunStatus,
+    Trigger,
+    TriggerType,
+    container_key,
+)
+from app.store.claims import claim_next, next_due_at, take_over
+from app.store.database import Tx, touch
+from app.store.schema import AttemptRow, ContainerRow, JobRow, ProjectRow, RunRow
+
+OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
+QUEUED = "queued:runs"  # the topic that workers listen to
+
+
+def enqueue(
+    tx: Tx,
+    *,
+    name: str,
+    project_id: int,
+    job_id: int,
+    trigger: Trigger,
+    effective: Mapping[str, Any],
+    now: datetime,
+    overridden: Sequence[str] = (),
+    image: str | None = None,
+    digest: str | None = None,
+    build_id: int | None = None,
+    sha: str | None = None,
+) -> int:
+    """A new queued run. `image` None means: whatever the job has when the run starts."""
+    row = RunRow(
+        name=name,
+        project_id=project_id,
+        job_id=job_id,
+        status=RunStatus.QUEUED,
+        trigger_type=trigger.type,
+        trigger_by=trigger.by,
+        scheduled_for=trigger.scheduled_for,
+        cause=trigger.cause,
+        effective=dict(effective),
+        overridden=list(overridden),
+        image=image,
+        digest=digest,
+        build_id=build_id,
+        sha=sha,
+        retry_limit=effective["retry_limit"],
+        retry_backoff=effective["retry_backoff"],
+        time_limit_seconds=effective["time_limit_seconds"],
+        grace_period_seconds=effective["grace_period_seconds"],
+        instances=effective["instances"],
+        available_at=now,
+        created_at=now,
+        updated_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    _touch(tx, row.id, job_id)
+    touch(tx, QUEUED)
+    return row.id
+
+
+def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
+    """queued → running, for the run that has waited longest."""
+    claimed = claim_next(tx, RunRow, owner, now, updated_at=now)
+    if claimed is None:
+        return None
+    run = with_id(tx, claimed)
+    _touch(tx, run.id, run.job_id)
+    return run
+
+
+def due_at(tx: Tx) -> datetime | None:
+    return next_due_at(tx, RunRow)
+
+
+def taken_over(tx: Tx, owner: str, dead: Sequence[str]) -> Sequence[Run]:
+    """Running runs of dead servers, now this server's to go on with."""
+    return [with_id(tx, run_id) for run_id in take_over(tx, RunRow, owner, dead)]
+
+
+def resolve_image(
+    tx: Tx, run: Run, *, image: str, digest: str, build_id: int | None, sha: str | None, now: datetime
+) -> bool:
+    """Fix what a running run executes; later attempts keep it."""
+    return _move(tx, run, image=image, digest=digest, build_id=build_id, sha=sha, updated_at=now)
+
+
+def begin_attempt(tx: Tx, run: Run, now: datetime) -> Attempt | None:
+    """The next attempt of a running run, with a container row per instance; None if the claim is void."""
+    moved = _move(
+        tx, run, attempts=RunRow.attempts + 1, active=run.instances, updated_at=now, available_at=now
+    )
+    if not moved:
+        return None
+    row = AttemptRow(
+        run_id=run.id,
+        number=run.attempts + 1,
+        status=RunStatus.RUNNING,
+        token=run.token,
+        created_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    for instance in range(run.instances):
+        key = container_key(run.id, row.number, instance)
+        tx.add(ContainerRow(attempt_id=row.id, instance=instance, key=key))
+    return _attempt(row)
+
+
+def container_started(tx: Tx, run: Run, container: Container, handle: Mapping[str, str], now: datetime) -> bool:
+    """Save a handle and the start; the first start of the run starts its clock."""
+    started_at = run.started_at or now
+    first = run.first_started_at or now
+    if not _move(tx, run, started_at=started_at, first_started_at=first, updated_at=now):
+        return False
+    row = tx.get_one(ContainerRow, container.id)
+    row.handle = dict(handle)
+    row.started_at = row.started_at or now
+    attempt = tx.get_one(AttemptRow, row.attempt_id)
+    attempt.started_at = attempt.started_at or now
+    return True
+
+
+def container_ended(tx: Tx, container: Container, outcome: Outcome, finished_at: datetime) -> None:
+    row = tx.get_one(ContainerRow, container.id)
+    row.reason = outcome.reason
+    row.exit_code = outcome.exit_code
+    row.sentence = outcome.sentence
+    row.finished_at = finished_at
+
+
+def conclude(
+    tx: Tx, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again, now: datetime
+) -> bool:
+    """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void."""
+    values: dict[str, Any] = {"updated_at": now, "active": 0, "owner": None, "sentence": verdict.sentence}
+    if attempt is not None:
+        values |= _counts(outcome)
+    match verdict:
+        case Again():
+            values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
+            touch(tx, QUEUED)
+        case Final():
+            values |= {
+                "status": verdict.status,
+                "reason": verdict.reason,
+                "finished_at": now,
+                "exit_code": outcome.exit_code,
+            }
+    if not _move(tx, run, **values):
+        return False
+    if attempt is not None:
+        _settle_attempt(tx, attempt, outcome, verdict, now)
+    return True
+
+
+def _counts(outcome: Outcome) -> dict[str, Any]:
+    if outcome.reason is None:
+        return {"succeeded": RunRow.succeeded + 1}
+    if outcome.reason is Reason.INTERRUPTED:
+        return {"interruptions": RunRow.interruptions + 1}
+    if outcome.reason in (Reason.CANCELLED, Reason.REPLACED):
+        return {}
+    return {"failed": RunRow.failed + 1}
+
+
+def _settle_attempt(tx: Tx, attempt: Attempt, outcome: Outcome, verdict: Final | Again, now: datetime) -> None:
+    row = tx.get_one(AttemptRow, attempt.id)
+    cancelled = isinstance(verdict, Final) and verdict.status is RunStatus.CANCELLED
+    if cancelled:
+        row.status = RunStatus.CANCELLED
+    else:
+        row.status = RunStatus.SUCCEEDED if outcome.reason is None else RunStatus.FAILED
+    row.reason = verdict.reason if cancelled and isinstance(verdict, Final) else outcome.reason
+    row.exit_code = outcome.exit_code
+    row.sentence = outcome.sentence
+    row.finished_at = now
+
+
+def _move(tx: Tx, run: Run, **values: Any) -> bool:
+    """Change a running run that is still this claim's; False if it is somebody else's by now."""
+    statement = (
+        update(RunRow)
+        .where(
+            col(RunRow.id) == run.id,
+            col(RunRow.status) == RunStatus.RUNNING,
+            col(RunRow.token) == run.token,
+        )
+        .values(**values)
+    )
+    _touch(tx, run.id, run.job_id)
+    return tx.connection().execute(statement).rowcount == 1
+
+
+def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) -> RunStatus | None:
+    """Ask for a run's end: queued → cancelled at once; running is told, and ends with its attempt.
+
+    Returns the status it has now, or None if it was over already.
+    """
+    run = with_id(tx, run_id)
+    _touch(tx, run_id, run.job_id)
+    queued = (
+        update(RunRow)
+        .where(col(RunRow.id) == run_id, col(RunRow.status) == RunStatus.QUEUED)
+        .values(
+            status=RunStatus.CANCELLED,
+            reason=reason,
+            sentence=sentence,
+            cancel_requested_at=now,
+            finished_at=now,
+            updated_at=now,
+        )
+    )
+    if tx.connection().execute(queued).rowcount:
+        return RunStatus.CANCELLED
+    running = (
+        update(RunRow)
+        .where(
+            col(RunRow.id) == run_id,
+            col(RunRow.status) == RunStatus.RUNNING,
+            col(RunRow.cancel_requested_at).is_(None),
+        )
+        .values(cancel_requested_at=now, cancel_reason=reason, cancel_sentence=sentence, updated_at=now)
+    )
+    if tx.connection().execute(running).rowcount:
+        return RunStatus.RUNNING
+    return None if run.status.is_final else run.status
+
+
+def with_id(tx: Tx, run_id: int) -> Run:
+    found = tx.exec(_runs().where(RunRow.id == run_id).execution_options(populate_existing=True)).first()
+    if found is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return _value(*found)
+
+
+def named(tx: Tx, name: str) -> Run:
+    found = tx.exec(_runs().where(RunRow.name == name)).first()
+    if found is None:
+        raise NotFound(f"There is no run named {name}.")
+    return _value(*found)
+
+
+def page(
+    tx: Tx,
+    *,
+    limit: int,
+    before: int | None = None,
+    job_id: int | None = None,
+    project_id: int | None = None,
+    build_id: int | None = None,
+    statuses: Sequence[RunStatus] = (),
+) -> Sequence[Run]:
+    """Runs that match everything given, newest first."""
+    query = _runs().order_by(col(RunRow.id).desc()).limit(limit)
+    for column, wanted in (
+        (RunRow.job_id, job_id),
+        (RunRow.project_id, project_id),
+        (RunRow.build_id, build_id),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if statuses:
+        query = query.where(col(RunRow.status).in_(list(statuses)))
+    if before is not None:
+        query = query.where(col(RunRow.id) < before)
+    return [_value(*found) for found in tx.exec(query)]
+
+
+def attempts_of(tx: Tx, run_id: int) -> Sequence[Attempt]:
+    query = select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(col(AttemptRow.number))
+    return [_attempt(row) for row in tx.exec(query)]
+
+
+def containers_of(tx: Tx, attempt_id: int) -> Sequence[Container]:
+    query = select(ContainerRow).where(ContainerRow.attempt_id == attempt_id)
+    return [_container(row) for row in tx.exec(query.order_by(col(ContainerRow.instance)))]
+
+
+def keys_in_use(tx: Tx) -> set[str]:
+    """Container keys of runs that are not over."""
+    query = (
+        select(ContainerRow.key)
+        .join(AttemptRow, col(AttemptRow.id) == col(ContainerRow.attempt_id))
+        .join(RunRow, col(RunRow.id) == col(AttemptRow.run_id))
+        .where(col(RunRow.status).in_(OPEN))
+    )
+    return set(tx.exec(query))
+
+
+def _touch(tx: Tx, run_id: int, job_id: int) -> None:
+    touch(tx, "runs", f"run:{run_id}", f"job:{job_id}")
+
+
+def _runs() -> Any:
+    return (
+        select(RunRow, ProjectRow.name, JobRow.name)
+        .join(ProjectRow, col(ProjectRow.id) == col(RunRow.project_id))
+        .join(JobRow, col(JobRow.id) == col(RunRow.job_id))
+    )
+
+
+def _value(row: RunRow, project: str, job: str) -> Run:
+    trigger = Trigger(TriggerType(row.trigger_type), row.trigger_by, row.scheduled_for, row.cause)
+    return Run(
+        id=row.id,
+        name=row.name,
+        project_id=row.project_id,
+        project=project,
+        job_id=row.job_id,
+        job=job,
+        status=RunStatus(row.status),
+        trigger=trigger,
+        effective=row.effective,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        reason=Reason(row.reason) if row.reason else None,
+        sentence=row.sentence,
+        overridden=tuple(row.overridden),
+        image=row.image,
+        digest=row.digest,
+        build_id=row.build_id,
+        sha=row.sha,
+        retry_limit=row.retry_limit,
+        retry_backoff=Backoff(row.retry_backoff),
+        time_limit_seconds=row.time_limit_seconds,
+        grace_period_seconds=row.grace_period_seconds,
+        instances=row.instances,
+        attempts=row.attempts,
+        active=row.active,
+        succeeded=row.succeeded,
+        failed=row.failed,
+        interruptions=row.interruptions,
+        exit_code=row.exit_code,
+        available_at=row.available_at,
+        first_started_at=row.first_started_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        cancel_reason=Reason(row.cancel_reason) if row.cancel_reason else None,
+        cancel_sentence=row.cancel_sentence,
+        token=row.token,
+    )
+
+
+def _attempt(row: AttemptRow) -> Attempt:
+    return Attempt(
+        id=row.id,
+        run_id=row.run_id,
+        number=row.number,
+        status=RunStatus(row.status),
+        token=row.token,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        reason=Reason(row.reason) if row.reason else None,
+        exit_code=row.exit_code,
+        sentence=row.sentence,
+    )
+
+
+def _container(row: ContainerRow) -> Container:
+    return Container(
+        id=row.id,
+        attempt_id=row.attempt_id,
+        instance=row.instance,
+        key=row.key,
+        handle=row.handle,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        exit_code=row.exit_code,
+        reason=Reason(row.reason) if row.reason else None,
+        sentence=row.sentence,
+    )
+
+
+def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> set[int]:
+    """Those of the given runs whose end was asked for."""
+    query = select(RunRow.id).where(col(RunRow.id).in_(run_ids), col(RunRow.cancel_requested_at).is_not(None))
+    return set(tx.exec(query))
+
+
+def over(tx: Tx, run_ids: Sequence[int]) -> set[int]:
+    """Those of the given runs that exist and are over."""
+    query = select(RunRow.id).where(col(RunRow.id).in_(run_ids), col(RunRow.status).not_in(OPEN))
+    return set(tx.exec(query))
