@@ -41,7 +41,7 @@ def create(
     _define(row, definition)
     tx.add(row)
     tx.flush()
-    touch(tx, "jobs", f"job:{row.id}")
+    touch(tx, "jobs", "sources", f"job:{row.id}")
     return with_id(tx, row.id)
 
 
@@ -62,7 +62,7 @@ def redefine(
     else:
         row.source_id = None
     tx.flush()
-    touch(tx, "jobs", f"job:{job_id}")
+    touch(tx, "jobs", "sources", f"job:{job_id}")
     return with_id(tx, job_id)
 
 
@@ -86,9 +86,13 @@ def _define(row: JobRow, definition: Mapping[str, Any]) -> None:
 def delete(tx: Tx, job_id: int, now: datetime) -> None:
     """Take a job away; its history stays readable under its id, and its name is free again."""
     row = tx.get_one(JobRow, job_id)
+    source = None if row.source_id is None else tx.get_one(SourceRow, row.source_id)
     row.deleted_at = now
     row.source_id = None
-    touch(tx, "jobs", f"job:{job_id}")
+    tx.flush()
+    if source is not None and source.name is None:
+        tx.delete(source)
+    touch(tx, "jobs", "sources", f"job:{job_id}")
 
 
 def with_id(tx: Tx, job_id: int) -> Job:

@@ -91,5 +91,13 @@ def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
     ]
 
 
+def repositories_in_scope(tx: Tx) -> frozenset[tuple[str, str]]:
+    """Every (scope, repository key) that a webhook may speak for."""
+    found = tx.exec(select(SourceRow.id, SourceRow.project_id, SourceRow.repo_key))
+    return frozenset(
+        (scope, key) for source, project, key in found for scope in (f"source:{source}", f"project:{project}")
+    )
+
+
 def _value(row: ProjectRow) -> Project:
     return Project(row.id, row.name, row.created_at, row.webhook_secret)

@@ -1,0 +1,75 @@
+"""The Starlette application: webhooks, API and pages over one `Yard`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from app.domain.errors import JobyardError
+from app.web.api import api_routes
+from app.web.headers import SecurityHeaders
+from app.web.pages import page_error, page_routes
+from app.web.problems import answer_with_problem
+from app.web.webhooks import Keyring, Receiver
+from app.web.yard import Yard, yard_of
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) -> Starlette:
+    """The application; `running` is entered while it serves, and keeps the loops going meanwhile."""
+    keyring = Keyring(yard)
+    receiver = Receiver(yard, keyring)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        with yard.signals.listening(keyring.forget), running():
+            yield
+
+    app = Starlette(
+        routes=[
+            Route("/webhooks/{forge}", receiver, methods=["POST"]),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            *api_routes(),
+            Mount("/static", StaticFiles(directory=STATIC)),
+            *page_routes(),
+        ],
+        middleware=[Middleware(SecurityHeaders)],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_error, Exception: _http_error},
+    )
+    app.state.yard = yard
+    return app
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith(("/api/", "/webhooks/")):
+        return await answer_with_problem(request, error)
+    return await page_error(request, error)
+
+
+async def healthz(_request: Request) -> Response:
+    """The process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+def readyz(request: Request) -> Response:
+    """The store and the container engine answer."""
+    yard = yard_of(request)
+    try:
+        yard.db.check()
+    except JobyardError as error:
+        return JSONResponse({"status": "not ready", "detail": str(error)}, 503)
+    health = yard.engine_health()
+    body = {"status": "ok" if health.is_up else "not ready", "detail": health.sentence}
+    return JSONResponse(body, 200 if health.is_up else 503)

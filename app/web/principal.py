@@ -1,0 +1,128 @@
+"""Who is calling: an API token, or a browser that is logged in. No policy lives here but the roles."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error
+from starlette.requests import HTTPConnection
+
+from app.store import access
+from app.web.yard import Yard, yard_of
+
+COOKIE = "jobyard_session"
+SESSION_LASTS = timedelta(days=14)
+LINK_LASTS = timedelta(hours=1)
+TOKEN_PREFIX = "jy_"  # noqa: S105 - what a token begins with, so that scanners find a leaked one
+_passwords = PasswordHasher()
+_no_such_user = _passwords.hash("spends the time that a wrong password would")
+
+
+class Role(enum.StrEnum):
+    """Each may do what those before it may."""
+
+    VIEWER = "viewer"  # read
+    OPERATOR = "operator"  # change jobs, build, run, cancel
+    ADMIN = "admin"  # projects, tokens, users
+
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+@dataclass(frozen=True)
+class Principal:
+    """`project_id` limits a token to one project; None means all."""
+
+    name: str
+    role: Role
+    project_id: int | None = None
+    is_browser: bool = False
+
+    def may(self, role: Role, project_id: int | None = None) -> bool:
+        in_reach = self.project_id is None or self.project_id == project_id
+        return in_reach and _RANK[self.role] >= _RANK[role]
+
+
+def digest(secret: str) -> str:
+    """What is stored of a token or session: its SHA-256. They are random, so that is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def new_token() -> str:
+    return TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+def identify(connection: HTTPConnection) -> Principal | None:
+    """The caller, or None. Blocking: it asks the store."""
+    yard = yard_of(connection)
+    scheme, _, credentials = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return _by_token(yard, credentials.strip())
+    session = connection.cookies.get(COOKIE)
+    return _by_session(yard, session) if session else None
+
+
+def _by_token(yard: Yard, token: str) -> Principal | None:
+    hash_ = digest(token)
+    if yard.admin_token_hash is not None and hmac.compare_digest(hash_, yard.admin_token_hash):
+        return Principal("admin token", Role.ADMIN)
+    now = yard.clock.now()
+    with yard.db.read() as tx:
+        found = access.token_with_hash(tx, hash_, now)
+    if found is None:
+        return None
+    if found.last_used_at is None or now - found.last_used_at > access.SEEN_EVERY:
+        with yard.db.write() as tx:
+            access.token_was_used(tx, found.id, now)
+    return Principal(found.name, Role(found.role), found.project_id)
+
+
+def _by_session(yard: Yard, session: str) -> Principal | None:
+    with yard.db.read() as tx:
+        user = access.login(tx, digest(session), yard.clock.now())
+    return None if user is None else Principal(user.name, Role(user.role), is_browser=True)
+
+
+def log_in(yard: Yard, name: str, password: str) -> str | None:
+    """A new session's secret for the right password, or for an API token of an administrator given as password."""
+    now = yard.clock.now()
+    token = _by_token(yard, password)
+    if token is not None and token.role is Role.ADMIN and token.project_id is None:
+        return open_session(yard, None)
+    with yard.db.read() as tx:
+        user = access.user_named(tx, name)
+    try:
+        _passwords.verify(user.password_hash if user else _no_such_user, password)
+    except Argon2Error:
+        return None
+    if user is None:
+        return None
+    session = secrets.token_urlsafe(32)
+    with yard.db.write() as tx:
+        access.add_login(tx, digest(session), now, SESSION_LASTS, user_id=user.id)
+    return session
+
+
+def open_session(yard: Yard, user_id: int | None) -> str:
+    session = secrets.token_urlsafe(32)
+    with yard.db.write() as tx:
+        access.add_login(tx, digest(session), yard.clock.now(), SESSION_LASTS, user_id=user_id)
+    return session
+
+
+def new_login_link(yard: Yard) -> str:
+    """The path of a link that logs an administrator in, once."""
+    code = secrets.token_urlsafe(24)
+    with yard.db.write() as tx:
+        access.add_login(tx, digest(code), yard.clock.now(), LINK_LASTS, once=True)
+    return f"/login/once/{code}"
+
+
+def hash_password(password: str) -> str:
+    return _passwords.hash(password)

@@ -1,0 +1,195 @@
+"""`POST /webhooks/{forge}`: verify the raw bytes, record, answer. No work is done here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from app.domain.errors import InvalidValue
+from app.forges.base import Forge
+from app.orchestration.ports import WEBHOOK_PURPOSE
+from app.store import deliveries, projects
+from app.store.deliveries import NewDelivery
+from app.web.problems import Problem, problem_of, problem_response
+from app.web.yard import Yard
+
+LIMIT = 25 * 1024 * 1024
+INLINE = 256 * 1024  # bodies up to here are verified on the event loop: faster than handing them to a thread
+PATIENCE_SECONDS = 60.0
+REFUSED = "No repository with this webhook secret: check the secret on both sides (X-Hub-Signature-256 is needed)."
+
+
+@dataclass(frozen=True)
+class Key:
+    """An opened webhook secret and all the scopes that share it."""
+
+    secret: bytes
+    scopes: tuple[str, ...]
+
+
+class Keyring:
+    """The webhook secrets, opened once and read again when projects or jobs change."""
+
+    def __init__(self, yard: Yard) -> None:
+        self._yard = yard
+        self._keys: tuple[Key, ...] | None = None
+        self._tracked: frozenset[tuple[str, str]] = frozenset()
+
+    def forget(self, topics: frozenset[str]) -> None:
+        if topics & {"projects", "sources"}:
+            self._keys = None
+
+    def keys(self) -> Sequence[Key]:
+        known = self._keys
+        if known is None:
+            with self._yard.db.read() as tx:
+                sealed = projects.webhook_secrets(tx)
+                self._tracked = projects.repositories_in_scope(tx)
+            scopes: dict[bytes, list[str]] = {}
+            for each in sealed:
+                secret = self._yard.vault.open(each.sealed, WEBHOOK_PURPOSE).encode()
+                scopes.setdefault(secret, []).append(each.scope)
+            known = self._keys = tuple(Key(secret, tuple(names)) for secret, names in scopes.items())
+        return known
+
+    def is_tracked(self, repo_keys: Iterable[str], scopes: Sequence[str]) -> bool:
+        """Whether any of these scopes has one of these repositories."""
+        return any((scope, key) in self._tracked for key in repo_keys for scope in scopes)
+
+    def scopes_for(self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
+        """The scopes of every secret that signed this body."""
+        return [
+            scope
+            for key in self.keys()
+            if forge.verify(key.secret, body, headers)
+            for scope in key.scopes
+        ]
+
+
+class Receiver:
+    """The endpoint. One instance serves all forges."""
+
+    def __init__(self, yard: Yard, keyring: Keyring) -> None:
+        self._yard = yard
+        self._keyring = keyring
+
+    async def __call__(self, request: Request) -> Response:
+        try:
+            return await self._receive(request)
+        except Problem as problem:
+            return problem_response(problem)
+        except Exception as error:
+            return problem_response(problem_of(error))
+
+    async def _receive(self, request: Request) -> Response:
+        forge = self._yard.forges.get(request.path_params["forge"])
+        if forge is None:
+            raise Problem(404, f"There is no webhook for {request.path_params['forge']}.")
+        body = await _read(request)
+        headers = request.headers.raw
+        verify = self._keyring.scopes_for
+        scopes = (
+            verify(forge, body, headers)
+            if len(body) <= INLINE
+            else await run_in_threadpool(verify, forge, body, headers)
+        )
+        if not scopes:
+            self._yard.inbox.reject()
+            raise Problem(401, REFUSED)
+        return await self._accept(forge, body, headers, scopes)
+
+    async def _accept(
+        self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]], scopes: Sequence[str]
+    ) -> Response:
+        event, guid = forge.event_kind(headers), forge.delivery_id(headers)
+        payload = _parse(body)
+        if event == "ping":
+            return JSONResponse({"delivery": guid, "status": "pong"})
+        if not event or not guid:
+            raise Problem(400, "The headers X-GitHub-Event and X-GitHub-Delivery are both needed, once each.")
+        repository = ""
+        if event == "push":
+            try:
+                reference = forge.repository_of(payload)
+            except InvalidValue as error:
+                raise Problem(400, str(error)) from error
+            repository = reference.full_name
+            if not self._keyring.is_tracked(reference.keys, scopes):
+                self._yard.inbox.reject()
+                raise Problem(401, REFUSED)
+        delivery = NewDelivery(
+            forge=forge.name,
+            guid=guid,
+            event=event,
+            ignored=event != "push",
+            scopes=tuple(scopes),
+            body=body,
+            repository=repository,
+            received_at=self._yard.clock.now(),
+        )
+        if await self._record(delivery):
+            status = "ignored" if delivery.ignored else "accepted"
+            return JSONResponse({"delivery": guid, "status": status}, 202)
+        again = await run_in_threadpool(self._reopen_failed, forge.name, guid)
+        if again:
+            return JSONResponse({"delivery": guid, "status": "accepted"}, 202)
+        return JSONResponse({"delivery": guid, "status": "duplicate"})
+
+    async def _record(self, delivery: NewDelivery) -> bool:
+        """Committed to disk when this returns."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[bool] = loop.create_future()
+
+        def settle(answer: bool | Exception) -> None:
+            if done.cancelled():
+                return
+            if isinstance(answer, Exception):
+                done.set_exception(answer)
+            else:
+                done.set_result(answer)
+
+        self._yard.inbox.put(delivery, lambda answer: loop.call_soon_threadsafe(settle, answer))
+        return await done
+
+    def _reopen_failed(self, forge: str, guid: str) -> bool:
+        """A repeat of a delivery whose processing failed is processed once more."""
+        with self._yard.db.write() as tx:
+            known = deliveries.find(tx, guid, forge)
+            if known.status == "failed":
+                deliveries.reopen(tx, known.id)
+            return known.status == "failed"
+
+
+async def _read(request: Request) -> bytes:
+    """The whole body, counted as it comes."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal():
+        raise Problem(400, "Content-Length is not a number.")
+    if int(declared) > LIMIT:
+        raise Problem(413, "The body is over the limit of 25 MiB.")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LIMIT:
+                    raise Problem(413, "The body is over the limit of 25 MiB.")
+    except TimeoutError as error:
+        raise Problem(408, f"The body did not arrive within {PATIENCE_SECONDS:.0f} s.") from error
+    except ClientDisconnect as error:
+        raise Problem(400, "The body was cut short.") from error
+    return bytes(body)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "The body is not JSON: set the webhook's content type to application/json.") from error

@@ -1,0 +1,49 @@
+"""What the web needs of the rest: handed over once by the composition root, found on `request.app.state.yard`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+
+from app.domain.plans import Plan
+from app.forges.base import Forge
+from app.orchestration.logbook import Logbook
+from app.orchestration.ports import Clock, Names, Vault
+from app.orchestration.signals import Signals
+from app.store.database import Database
+from app.store.inbox import Inbox
+
+
+@dataclass(frozen=True)
+class EngineHealth:
+    """Whether the container engine answers, and a sentence for people; `isolation` is empty where there is some."""
+
+    is_up: bool
+    sentence: str
+    isolation: str = ""
+
+
+@dataclass(frozen=True)
+class Yard:
+    """The running installation as the web sees it. Handlers stay thin: they call the store and orchestration."""
+
+    db: Database
+    inbox: Inbox
+    clock: Clock
+    names: Names
+    vault: Vault
+    signals: Signals
+    logbook: Logbook
+    forges: Mapping[str, Forge]
+    plans: Mapping[str, Plan]
+    public_url: str
+    check_git_url: Callable[[str], None]  # raises InvalidValue
+    engine_health: Callable[[], EngineHealth]
+    admin_token_hash: str | None = field(default=None, repr=False)
+
+
+def yard_of(connection: HTTPConnection) -> Yard:
+    yard: Yard = connection.app.state.yard
+    return yard
