@@ -1,0 +1,99 @@
+"""What a forge tells us, in our own words.
+
+A `Push` is what every forge's push event becomes; the rules see nothing else of it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+BRANCH_PREFIX = "refs/heads/"
+TAG_PREFIX = "refs/tags/"
+
+_DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
+_SCP_LIKE = re.compile(r"(?:[^@/:\s]+@)?(?P<host>\[[^\]\s]+\]|[^@/:\s]+):(?P<path>.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryRef:
+    """A repository as a forge names it: `full_name` is `owner/name`, `urls` every address it gave."""
+
+    full_name: str
+    urls: tuple[str, ...]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The canonical identities of all its addresses."""
+        return frozenset(map(repo_key, self.urls))
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One pushed commit; `author` is a name as the commit has it, proof of nothing."""
+
+    sha: str
+    message: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One ref moved from `before` to `after` (40 hex digits; `None` where the ref did not or does not exist).
+
+    `after` of an annotated tag is the tag object, not its commit. `commits` are oldest first. `changed_files`
+    is `None` where the payload can't tell: a new, deleted or forced ref, or a payload that is cut short.
+    """
+
+    forge: str
+    repository: RepositoryRef
+    ref: str
+    before: str | None
+    after: str | None
+    deleted: bool
+    created: bool
+    forced: bool
+    commits: tuple[Commit, ...]
+    head_message: str
+    changed_files: frozenset[str] | None
+    pusher: str
+    compare_url: str
+
+    @property
+    def branch(self) -> str | None:
+        return self.ref.removeprefix(BRANCH_PREFIX) if self.ref.startswith(BRANCH_PREFIX) else None
+
+    @property
+    def is_tag(self) -> bool:
+        return self.ref.startswith(TAG_PREFIX)
+
+
+def repo_key(url: str) -> str:
+    """The identity of the repository behind a URL: `github.com/acme/report` for all its forms (https, ssh, scp).
+
+    User, default port, `.git` and the case of the host don't matter; on github.com the case of the path
+    doesn't either, as GitHub ignores it. A local repository is `file:///abs/path`. What is no URL stands for
+    itself.
+    """
+    text = url.strip()
+    if text.startswith("/"):
+        text = f"file://{text}"
+    if "://" not in text and (scp := _SCP_LIKE.fullmatch(text)):
+        text = f"ssh://{scp['host']}/{scp['path']}"
+    try:
+        parts = urlsplit(text)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        return text
+    if parts.scheme == "file":
+        return "file:///" + posixpath.normpath(unquote(parts.path)).lstrip("/")
+    path = "/".join(segment for segment in parts.path.split("/") if segment).removesuffix(".git")
+    if not host or not path:
+        return text
+    if host == "github.com":
+        path = path.lower()
+    if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
+        host = f"{host}:{port}"
+    return f"{host}/{path}"

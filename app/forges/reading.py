@@ -1,0 +1,48 @@
+"""Reads typed values out of untrusted JSON and names the field that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from app.forges.base import BadPayload
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_NO_SHA = "0" * 40
+
+
+def members(value: object, field: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise BadPayload(field, f"The payload's {field} must be an object.")
+    return value
+
+
+def items(value: object, field: str) -> list[object]:
+    if not isinstance(value, list):
+        raise BadPayload(field, f"The payload's {field} must be a list.")
+    return value
+
+
+def text(value: object, field: str) -> str:
+    """A string that any database and any encoding can hold: NUL and lone surrogates become U+FFFD."""
+    if not isinstance(value, str):
+        raise BadPayload(field, f"The payload's {field} must be a string.")
+    return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def flag(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadPayload(field, f"The payload's {field} must be true or false.")
+    return value
+
+
+def sha(value: object, field: str) -> str:
+    if not isinstance(value, str) or not _SHA.fullmatch(value):
+        raise BadPayload(field, f"The payload's {field} must be 40 lower-case hexadecimal digits.")
+    return value
+
+
+def sha_or_none(value: object, field: str) -> str | None:
+    """All zeros is how Git says that there is no object."""
+    found = sha(value, field)
+    return None if found == _NO_SHA else found
