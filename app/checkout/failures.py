@@ -36,7 +36,8 @@ _NO_SUCH_REF = re.compile(
     r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.I
 )
 _DAMAGED = re.compile(
-    r"not a git repository: '|is corrupt|unable to read|is empty$|bad object|bad ref|bad config|bad tree|failed to unpack tree|not a valid object name"
+    r"not a git repository: '|is corrupt|unable to read|is empty$|bad (?:object|ref|config|tree)"
+    r"|failed to unpack tree|not a valid object name"
     r"|missing (?:blob|tree|commit)|does not point to a valid object|did not send all necessary objects"
     r"|packfile .* (?:cannot|does not match)|index file .* (?:too small|corrupt|bad)|invalid sha1 pointer",
     re.I | re.M,
