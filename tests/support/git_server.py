@@ -2,7 +2,8 @@
 
 Serves every repository below a folder. `user` and `password` ask for basic authentication. `mode` makes it
 behave badly: `hang` (answers nothing), `trickle` (a byte now and then, for ever), `redirect` (302 to `elsewhere`),
-`error` (500), `cut` (closes in the middle of an answer).
+`error` (500), `cut` (closes in the middle of an answer). Without `speaks_v2` it gives out nothing but what a ref
+points to.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class GitServer(ThreadingHTTPServer):
         self.user: str | None = None
         self.password = ""
         self.mode = "serve"
+        self.speaks_v2 = True
         self.elsewhere = ""
         self.requests: list[str] = []
         self.reached = threading.Event()
@@ -98,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             "GIT_PROJECT_ROOT": str(self.server.root),
             "GIT_HTTP_EXPORT_ALL": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", "") if self.server.speaks_v2 else "",
             "PATH_INFO": unquote(parts.path),
             "QUERY_STRING": parts.query,
             "REQUEST_METHOD": self.command,
