@@ -42,7 +42,7 @@ ensure_base_images() {
 build_stand_ins() {
   local key=$1 recipe context
   local -x DOCKER_BUILDKIT=1
-  command -v mmdebstrap >/dev/null || install_packages mmdebstrap
+  command -v mmdebstrap >/dev/null || install_packages mmdebstrap debian-archive-keyring
   context=build/setup/stand-ins
   rm -rf "$context" && mkdir -p "$context"
   cp scripts/stand-ins/* "$context/"

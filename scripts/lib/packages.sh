@@ -1,4 +1,4 @@
-# Packages of the distribution. Needs say.sh.
+# Packages of the distribution. Needs say.sh and python.sh.
 
 # Installs what is missing; without root or apt, one sentence says what to install.
 install_packages() {
@@ -19,6 +19,7 @@ install_packages() {
 ensure_tools() {
   local missing=()
   command -v git >/dev/null || missing+=(git)
+  find_python >/dev/null || missing+=(python3.11-venv)
   command -v ps >/dev/null || missing+=(procps)
   command -v docker-registry >/dev/null || missing+=(docker-registry)
   command -v chromium >/dev/null || missing+=(chromium)
