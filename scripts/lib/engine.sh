@@ -1,0 +1,103 @@
+# The container engine: find a client that can build with BuildKit, start the engine if none answers.
+# Needs say.sh. find_docker sets DOCKER, the path of that client.
+
+ENGINE_LOG=/var/log/jobyard-dockerd.log
+
+# Every docker client of this machine, those on PATH first: the first one may lack what we need.
+docker_clients() {
+  { type -ap docker || true; ls /usr/bin/docker /usr/local/bin/docker 2>/dev/null || true; } | awk '!seen[$0]++'
+}
+
+engine_answers() {
+  local client
+  for client in $(docker_clients); do
+    if timeout 10 "$client" version --format '{{.Server.Version}}' >/dev/null 2>&1; then return; fi
+  done
+  return 1
+}
+
+# Proof by building: `docker buildx` may be missing, and 20.10 has BuildKit only when asked for.
+find_docker() {
+  local client
+  for client in $(docker_clients); do
+    if printf 'FROM scratch\nLABEL jobyard.probe=1\n' |
+      DOCKER_BUILDKIT=1 timeout 60 "$client" build --quiet - >/dev/null 2>&1; then
+      DOCKER=$client
+      return
+    fi
+  done
+  return 1
+}
+
+# Waits until the engine answers, the process ends or the seconds have passed.
+wait_for_engine() {
+  local pid=$1 until=$((SECONDS + $2))
+  while ((SECONDS < until)) && kill -0 "$pid" 2>/dev/null; do
+    if engine_answers; then return; fi
+    sleep 0.1
+  done
+  return 1
+}
+
+# Starts dockerd without an init system. What a restricted machine lacks is read from the engine's own
+# last words and worked around, one thing at a time.
+start_dockerd() {
+  local flags=() path=$PATH pid
+  for _ in 1 2 3 4; do
+    PATH=$path setsid nohup dockerd "${flags[@]}" >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
+    pid=$!
+    if wait_for_engine "$pid" 60; then return; fi
+    if kill "$pid" 2>/dev/null; then die "dockerd runs but doesn't answer within 60 s; see $ENGINE_LOG"; fi
+    case $(tail -n 5 "$ENGINE_LOG") in
+      *"pid file found"*)
+        # Left by a machine that went down; the engine only looks whether the number is in use.
+        if pgrep -x dockerd >/dev/null; then die "a dockerd that doesn't answer is running already; end it and run this again"; fi
+        rm -f /var/run/docker.pid
+        ;;
+      *iptables* | *"NAT chain"*)
+        [ "$path" = "$PATH" ] || break
+        say "this kernel lacks what nft iptables needs: trying the legacy iptables"
+        path=$(legacy_iptables):$PATH
+        ;;
+      *graphdriver* | *"storage driver"* | *overlay*)
+        [[ " ${flags[*]} " != *vfs* ]] || break
+        say "no overlay file system here: trying the vfs storage driver (slow, needs more disk)"
+        flags+=(--storage-driver=vfs)
+        ;;
+      *) break ;;
+    esac
+  done
+  tail -n 10 "$ENGINE_LOG" >&2
+  if grep -qi cgroup <(tail -n 5 "$ENGINE_LOG"); then
+    die "the engine needs cgroups: mount them (for a container: run it privileged), then run this again"
+  fi
+  die "the container engine doesn't start on this machine (log: $ENGINE_LOG); start one elsewhere and set DOCKER_HOST"
+}
+
+# A directory in which the iptables commands are the legacy ones, for dockerd's PATH alone.
+legacy_iptables() {
+  local directory=/run/jobyard-iptables name
+  mkdir -p "$directory"
+  for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
+    ln -sf "/usr/sbin/${name/tables/tables-legacy}" "$directory/$name"
+  done
+  echo "$directory"
+}
+
+# An engine that answers is used as it is, and none is ever stopped.
+ensure_engine() {
+  if engine_answers; then
+    say "container engine: already running"
+  elif [ -n "${DOCKER_HOST:-}" ]; then
+    die "no engine answers at DOCKER_HOST ($DOCKER_HOST): start it, or unset DOCKER_HOST to have one installed here"
+  elif [ "$(id -u)" != 0 ]; then
+    die "no container engine answers: start Docker (or run this as root on Debian or Ubuntu, and it will), then run this again"
+  else
+    command -v dockerd >/dev/null || install_packages docker.io
+    say "container engine: starting"
+    if [ -d /run/systemd/system ]; then systemctl start docker; else engine_answers || start_dockerd; fi
+    engine_answers || die "the container engine was started but doesn't answer: see 'journalctl -u docker' or $ENGINE_LOG"
+  fi
+  find_docker || die "no docker client here can build with BuildKit: install docker-buildx (or docker.io on Debian 12), then run this again"
+  say "container engine: $("$DOCKER" version --format '{{.Server.Version}}'), building with $DOCKER"
+}
