@@ -7,8 +7,8 @@
     engine.emit("run-7-1", b"more"); engine.finish("run-7-1", 0)
     assert engine.starts("run-7-1") == 1
 
-Without a script a container prints nothing and exits 0 at once. Several `FakeEngine`s may stand on one `World`,
-as several servers do on one engine.
+Without a script a container prints nothing and exits 0 at once. Several `FakeEngine`s may stand on one
+`World`, as several servers do on one engine.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ SIGTERMED = 143
 class Script:
     """What a container does. Plain bytes of `output` go to stdout, all of it before anything else happens.
 
-    `exit_code=None` runs until `finish`, `stop` or `vanish`. `on_sigterm` is the exit code after SIGTERM, `None`
-    ignores it (and the grace period passes at once). `start_error` is raised instead of starting.
+    `exit_code=None` runs until `finish`, `stop` or `vanish`. `on_sigterm` is the exit code after SIGTERM;
+    `None` ignores it (and the grace period passes at once). `start_error` is raised instead of starting.
     """
 
     output: Sequence[bytes | tuple[Stream, bytes]] = ()
