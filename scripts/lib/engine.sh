@@ -39,21 +39,30 @@ wait_for_engine() {
   return 1
 }
 
+# Whether a process of that name lives; one that only waits to be reaped doesn't.
+is_alive() { pgrep -x -r D,R,S "$1" >/dev/null; }
+
+# Pid files left by a machine that went down: the engine only looks whether the number is in use now.
+forget_dead_engine() {
+  rm -f /var/run/docker.pid
+  is_alive containerd || rm -f /var/run/docker/containerd/containerd.pid
+}
+
 # Starts dockerd without an init system. What a restricted machine lacks is read from the engine's own
 # last words and worked around, one thing at a time.
 start_dockerd() {
   local flags=() path=$PATH pid
-  for _ in 1 2 3 4; do
+  if is_alive dockerd; then
+    wait_for_engine "$(pgrep -o -x dockerd)" 60 || die "a dockerd runs already but doesn't answer: end it and run this again"
+    return
+  fi
+  forget_dead_engine
+  for _ in 1 2 3; do
     PATH=$path setsid nohup dockerd "${flags[@]}" >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
     pid=$!
     if wait_for_engine "$pid" 60; then return; fi
     if kill "$pid" 2>/dev/null; then die "dockerd runs but doesn't answer within 60 s; see $ENGINE_LOG"; fi
     case $(tail -n 5 "$ENGINE_LOG") in
-      *"pid file found"*)
-        # Left by a machine that went down; the engine only looks whether the number is in use.
-        if pgrep -x dockerd >/dev/null; then die "a dockerd that doesn't answer is running already; end it and run this again"; fi
-        rm -f /var/run/docker.pid
-        ;;
       *iptables* | *"NAT chain"*)
         [ "$path" = "$PATH" ] || break
         say "this kernel lacks what nft iptables needs: trying the legacy iptables"
@@ -68,8 +77,8 @@ start_dockerd() {
     esac
   done
   tail -n 10 "$ENGINE_LOG" >&2
-  if grep -qi cgroup <(tail -n 5 "$ENGINE_LOG"); then
-    die "the engine needs cgroups: mount them (for a container: run it privileged), then run this again"
+  if tail -n 5 "$ENGINE_LOG" | grep -qi cgroup; then
+    die "the engine needs cgroups: mount them (inside a container: run that one privileged), then run this again"
   fi
   die "the container engine doesn't start on this machine (log: $ENGINE_LOG); start one elsewhere and set DOCKER_HOST"
 }
@@ -95,9 +104,15 @@ ensure_engine() {
   else
     command -v dockerd >/dev/null || install_packages docker.io
     say "container engine: starting"
-    if [ -d /run/systemd/system ]; then systemctl start docker; else engine_answers || start_dockerd; fi
+    if [ -d /run/systemd/system ]; then systemctl start docker; else start_dockerd; fi
     engine_answers || die "the container engine was started but doesn't answer: see 'journalctl -u docker' or $ENGINE_LOG"
   fi
   find_docker || die "no docker client here can build with BuildKit: install docker-buildx (or docker.io on Debian 12), then run this again"
   say "container engine: $("$DOCKER" version --format '{{.Server.Version}}'), building with $DOCKER"
+}
+
+# An engine may answer and build, and yet lack what running takes (cgroups, most often).
+prove_run() {
+  logged run-container "the engine answers but can't run a container: 'docker run --rm busybox true' shows why" \
+    timeout 60 "$DOCKER" run --rm --network none busybox:latest true
 }
