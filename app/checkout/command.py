@@ -142,10 +142,14 @@ class GitCommand:
             raise
         return Output(process.returncode, stdout, stderr.decode(errors="replace"))
 
+    @property
+    def orphan_limit_seconds(self) -> float:
+        """When `timeout` ends the command of a server that was killed; a living one ends its own before."""
+        return self.time_limit_seconds + _GRACE_SECONDS
+
     def _bounds(self) -> list[str]:
-        """`timeout` ends the orphan of a server that was killed; a living server ends its commands itself."""
-        limit = self.time_limit_seconds + _GRACE_SECONDS
-        return ["prlimit", f"--fsize={self.max_file_bytes}", "timeout", "--signal=KILL", f"{limit:.0f}"]
+        limit = f"{self.orphan_limit_seconds:g}"
+        return ["prlimit", f"--fsize={self.max_file_bytes}", "timeout", "--signal=KILL", limit]
 
 
 def _config(*settings: tuple[str, str]) -> dict[str, str]:

@@ -96,4 +96,4 @@ def cause(stderr: str, secrets: Iterable[str]) -> str:
     for secret in sorted({text for text in secrets if text.strip()}, key=len, reverse=True):
         masked = masked.replace(secret, "***")
     found = _CAUSE.findall(masked) or [line for line in masked.splitlines() if line.strip()] or ["nothing"]
-    return "".join(letter if letter.isprintable() else " " for letter in found[-1]).strip()[:300]
+    return "".join(letter if letter.isprintable() else " " for letter in found[0]).strip()[:300]

@@ -83,7 +83,7 @@ class Mirror:
     @contextmanager
     def _writing(self, url: str) -> Iterator[int]:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        patience = 2 * self.git.time_limit_seconds
+        patience = 2 * self.git.orphan_limit_seconds
         try:
             with (
                 locked(self.folder / "mirror.lock", patience) as lock,
