@@ -24,6 +24,7 @@ from app.checkout.failures import (
     CommitNotFound,
     MirrorDamaged,
     RefNotFound,
+    disk_trouble,
     explain,
     is_damage,
     is_no_such_ref,
@@ -97,6 +98,8 @@ class Mirror:
             raise GitUnavailable(
                 f"Another fetch of {url} has not ended within {patience:.0f} seconds."
             ) from None
+        except OSError as error:
+            raise disk_trouble(error) from error
 
     def _make(self, lock: int) -> None:
         """Made aside and renamed, so that half a mirror never has the mirror's name."""

@@ -1,4 +1,4 @@
-"""Hostile repositories, servers, hosts and moments. Whatever would run leaves a canary file behind; none ever does."""
+"""Hostile repositories, servers, hosts and moments. Whatever runs leaves a canary file; none ever does."""
 
 from __future__ import annotations
 
@@ -437,7 +437,7 @@ def _write_object(repository: Repository, content: bytes) -> str:
 def _in_another_process(code: str, checkouts: Checkouts) -> subprocess.Popen[bytes]:
     setup = (
         "from pathlib import Path\nfrom app.checkout import Checkouts\n"
-        f"checkouts = Checkouts(Path({str(checkouts.root)!r}), frozenset({set(ALLOW)!r}), git_time_limit_seconds=20)\n"
+        f"checkouts = Checkouts(Path({str(checkouts.root)!r}), frozenset({set(ALLOW)!r}), 20)\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", setup + code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
