@@ -66,9 +66,7 @@ class Mirror:
             raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes)
         for line in listed.line.splitlines():
             sha, _, name = line.partition("\t")
-            if (
-                name == ref
-            ):  # Git matches the tail of names: refs/heads/main is also in refs/heads/refs/heads/main
+            if name == ref:  # Git matches tails: refs/heads/main is in refs/heads/refs/heads/main too
                 return sha
         kind, _, name = ref.removeprefix("refs/").partition("/")
         word = {"heads": "branch", "tags": "tag"}.get(kind, "ref")

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -345,6 +347,9 @@ while True:
         assert working.stdout.readline() == b"ready\n"
         threading.Event().wait(dice.uniform(0, 0.15))
         working.kill()
+        if dice.random() < 0.7:  # else git, an orphan now, comes to its end
+            for pid in _processes_of(checkouts):
+                _kill(pid)
         working.communicate()
         for sha in (one, two):
             with checkouts.tree(url, sha) as tree:
@@ -357,6 +362,28 @@ while True:
     _wait_until(lambda: _processes_of(checkouts) == [])
 
 
+def test_a_change_of_a_tree_that_was_cut_short_is_done_again(
+    checkouts: Checkouts, repository: Repository
+) -> None:
+    url = repository.url
+    many = [f"d{number % 30}/{number}.txt" for number in range(600)]
+    one = repository.commit(dict.fromkeys(many, "one\n"))
+    two = repository.commit(dict.fromkeys(many, "two\n"))
+    checkouts.fetch(url, sha=two, ref="main")
+    cut_short = 0
+    for limit in (0.01, 0.02, 0.03, 0.05):
+        with checkouts.tree(url, one):
+            pass
+        try:
+            with replace(checkouts, git_time_limit_seconds=limit).tree(url, two):
+                pass
+        except GitUnavailable:
+            cut_short += 1
+        with checkouts.tree(url, two) as tree:
+            assert {path.read_text() for path in tree.rglob("*/*.txt")} == {"two\n"}
+    assert cut_short > 0
+
+
 def test_a_killed_git_is_only_one_failed_try(
     checkouts: Checkouts, repository: Repository, server: GitServer
 ) -> None:
@@ -367,7 +394,7 @@ def test_a_killed_git_is_only_one_failed_try(
         fetching = pool.submit(checkouts.fetch, url, sha=sha, ref="main")
         assert server.reached.wait(20)
         for pid in _processes_of(checkouts):
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
         with pytest.raises(GitUnavailable, match=url):
             fetching.result(30)
     server.mode = "serve"
@@ -456,6 +483,11 @@ def _proc(pid: int, file: str) -> list[str]:
         return Path(f"/proc/{pid}/{file}").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return []
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
