@@ -23,7 +23,7 @@ from app.engines.base import (
 )
 from app.engines.fake import Script
 from tests.support import engine_harness
-from tests.support.engine_harness import Harness, eventually, together
+from tests.support.engine_harness import Harness, together
 
 FOREVER = ("echo ready; exec sleep 1000", Script(output=[b"ready\n"], exit_code=None))
 STUBBORN = (
@@ -166,7 +166,9 @@ class TestStart:
 
     def test_without_such_a_command_is_127(self, harness: Harness) -> None:
         try:
-            code = harness.engine.wait(harness.engine.start(harness.spec_argv("no-such-command"), "a", 1)).exit_code
+            code = harness.engine.wait(
+                harness.engine.start(harness.spec_argv("no-such-command"), "a", 1)
+            ).exit_code
         except StartRefused as refused:
             code = refused.exit_code
         assert code == 127
@@ -297,9 +299,7 @@ class TestOwned:
         running = harness.engine.start(harness.spec(*FOREVER, labels={"run": "1"}), "a", 1)
         ended = harness.engine.start(harness.spec("exit 0", Script(), labels={"run": "2"}), "b", 1)
         harness.engine.wait(ended)
-        seen = {
-            owned.handle: (owned.state, owned.labels["run"]) for owned in harness.another().owned()
-        }
+        seen = {owned.handle: (owned.state, owned.labels["run"]) for owned in harness.another().owned()}
         assert seen == {running: (State.RUNNING, "1"), ended: (State.EXITED, "2")}
 
     def test_never_another_installations(self, harness: Harness) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 import time
 import uuid
@@ -9,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import docker
@@ -17,6 +20,8 @@ from app.engines.base import ContainerSpec, Engine, Handle, StartRefused
 from app.engines.docker import DockerEngine
 from app.engines.docker.request import container_body, container_name
 from app.engines.fake import FakeEngine, Script, World
+from app.engines.process import ProcessEngine
+from app.engines.process.container import Container
 
 BUSYBOX = "busybox:latest"
 
@@ -126,6 +131,48 @@ class DockerHarness:
         self.client.close()
 
 
+class ProcessHarness:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._engines: list[ProcessEngine] = []
+        self.engine = self.another()
+
+    def another(self, root: str = "root") -> ProcessEngine:
+        engine = ProcessEngine(root=self._directory / root, clock=utc_now)
+        self._engines.append(engine)
+        return engine
+
+    def stranger(self) -> ProcessEngine:
+        return self.another("stranger")
+
+    def spec(self, shell: str, script: Script, **fields: Any) -> ContainerSpec:
+        return self.spec_argv("sh", "-c", shell, **fields)
+
+    def spec_argv(self, *argv: str, **fields: Any) -> ContainerSpec:
+        tree = self._directory / "tree"
+        tree.mkdir(exist_ok=True)
+        manifest = self._directory / "manifest.json"
+        manifest.write_text(json.dumps({"root": str(tree), "entrypoint": [], "command": ["true"]}))
+        return ContainerSpec(f"process:{manifest}", command=argv, **fields)
+
+    def without_image(self) -> ContainerSpec:
+        return ContainerSpec(f"process:{self._directory}/no-manifest.json")
+
+    def leave_created(self, spec: ContainerSpec, key: str) -> None:
+        what = {"argv": spec.command, "env": dict(os.environ), "cwd": str(self._directory), "labels": {}}
+        Container.make(self._directory / "root", key, what)
+
+    def remove_behind_our_back(self, handle: Handle) -> None:
+        self.another().remove(handle)
+
+    def close(self) -> None:
+        for engine in self._engines:
+            for owned in engine.owned():
+                engine.remove(owned.handle)
+        for engine in self._engines:
+            engine.close()
+
+
 @contextmanager
 def fake_harness() -> Iterator[FakeHarness]:
     yield FakeHarness()
@@ -138,7 +185,6 @@ def docker_harness() -> Iterator[DockerHarness]:
         yield harness
     finally:
         harness.close()
-
 
 
 def together(count: int, call: Callable[[int], Any]) -> list[Any]:
@@ -159,3 +205,12 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         threading.Event().wait(0.01)
+
+
+@contextmanager
+def process_harness(directory: Path) -> Iterator[ProcessHarness]:
+    harness = ProcessHarness(directory)
+    try:
+        yield harness
+    finally:
+        harness.close()

@@ -53,7 +53,8 @@ class Starting:
                 if handle := self._take(step):
                     return handle
             except EngineUnavailable as error:
-                # Whatever we asked for may have happened, or may still happen: look again, trusting no name of ours.
+                # Whatever we asked for may have happened, or may still happen: look again, trusting no name
+                # of ours.
                 self._our_name = None
                 faults += 1
                 if faults >= _MAX_FAULTS:
@@ -131,7 +132,8 @@ class Starting:
 
 
 def _rest(contentions: int) -> None:
-    """Somebody else may be at work on the same key: for a random while, more each time, so that one gets through."""
+    """Somebody else may be at work on the same key: for a random while, more each time, so that one gets
+    through."""
     bound = min(0.02 * 2**contentions, _MAX_REST_SECONDS)
     time.sleep(bound * secrets.randbelow(1000) / 1000)
 
