@@ -21,7 +21,7 @@ NOT_PROGRAMS = frozenset({"testdata", "examples", "example", "internal", "test",
 
 @dataclass(frozen=True)
 class Main:
-    """A main package: its directory relative to the module's root (`.` for the root), and its binary's name."""
+    """A main package: its directory from the module's root (`.` is the root), and its binary's name."""
 
     directory: str
     name: str
@@ -29,6 +29,10 @@ class Main:
     @property
     def package(self) -> str:
         return "." if self.directory == "." else f"./{self.directory}"
+
+    @property
+    def place(self) -> str:
+        return "the root" if self.directory == "." else self.package
 
 
 def evidence(tree: SourceTree) -> Evidence | None:
@@ -59,7 +63,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         command=start.argv,
         reasons=(
             f"Go {dotted(line)}: {version_source}.",
-            f"Builds {', '.join(main.package for main in mains) or 'by the settings'}: every package main.",
+            f"Builds every package main: {', '.join(main.place for main in mains) or 'none found'}.",
             *layout.system_reasons(tree),
             start.reason,
         ),
@@ -69,7 +73,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
 
 
 def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str, ...]]:
-    """The toolchain's minor release: the one asked for, or the newest known if that is older than any known."""
+    """The toolchain's minor release: the one asked for, or the newest if that one is older than all known."""
     found = (
         re.search(r"^toolchain\s+go(\S+)", module, re.MULTILINE),
         re.search(r"^go\s+(\S+)", module, re.MULTILINE),
@@ -92,22 +96,26 @@ def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str,
 
 def find_mains(tree: SourceTree, module: str) -> tuple[Main, ...]:
     """Directories with a buildable `package main` and `func main`, the root first."""
-    names: dict[str, str] = {}
+    files: dict[str, list[str]] = {}
     for path in tree.glob("**/*.go"):
-        directory, _, file = path.rpartition("/")
-        if file.endswith("_test.go") or NOT_PROGRAMS & set(directory.split("/")) or directory in names:
+        directory = path.rpartition("/")[0]
+        if not path.endswith("_test.go") and not NOT_PROGRAMS & set(directory.split("/")):
+            files.setdefault(directory, []).append(path)
+    found = sorted(directory for directory, paths in files.items() if _has_main(tree, paths))
+    return tuple(Main(directory or ".", _binary_name(directory, module)) for directory in found)
+
+
+def _has_main(tree: SourceTree, paths: list[str]) -> bool:
+    """Files of one directory are of one package, so that the first one usually settles it."""
+    for path in paths:
+        text = tree.read_text(path) or ""
+        if re.search(r"^//go:build\s+ignore|^// \+build\s+ignore", text, re.MULTILINE):
             continue
-        if _is_main(tree.read_text(path) or ""):
-            names[directory] = _binary_name(directory, module)
-    return tuple(Main(directory or ".", name) for directory, name in sorted(names.items()))
-
-
-def _is_main(text: str) -> bool:
-    if re.search(r"^//go:build\s+ignore|^// \+build\s+ignore", text, re.MULTILINE):
-        return False
-    return bool(
-        re.search(r"^package main\b", text, re.MULTILINE) and re.search(r"^func main\(\)", text, re.MULTILINE)
-    )
+        if not re.search(r"^package main\b", text, re.MULTILINE):
+            return False
+        if re.search(r"^func main\(\)", text, re.MULTILINE):
+            return True
+    return False
 
 
 def _binary_name(directory: str, module: str) -> str:
@@ -122,7 +130,7 @@ def _offers(mains: tuple[Main, ...]) -> Offers:
     root = next((main.name for main in mains if main.directory == "."), None)
     for name in (*DEFAULT_NAMES, root):
         chosen = chosen or next((main for main in mains if main.name == name), None)
-    option = Option(chosen.name, f"built from {chosen.package}") if chosen else None
+    option = Option(chosen.name, f"built from {chosen.place}") if chosen else None
     return Offers(declared=option, processes={main.name: main.name for main in mains})
 
 
@@ -148,7 +156,7 @@ def _stages(
     command, is_own = install
     source_first = is_own or "go.work" in tree.root_files or "replace" in (tree.read_text("go.mod") or "")
     if command and not source_first:
-        steps += [Copy(manifests, "./", why="What names the dependencies, first: they change seldom.")]
+        steps += [Copy(manifests, "./", why=layout.WHY_FIRST)]
         steps += [Run((command,), caches=CACHES), Copy((".",), "./")]
     else:
         steps += [Copy((".",), "./")]
