@@ -36,7 +36,7 @@ def render_dockerfile(
 
     `build_env` and `build_secrets` name the variables that install and build commands see, as build arguments
     and as secret mounts (the id is the name); the image keeps neither in its environment. Raises ValueError for
-    what can't be the name of a variable.
+    what can't be a variable's name.
     """
     if plan.dockerfile_text is not None:
         return plan.dockerfile_text

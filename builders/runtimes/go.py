@@ -1,4 +1,4 @@
-"""Go: static binaries of every main package, on a small Debian image."""
+"""Go: a binary of every main package, on a small Debian image."""
 
 import re
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
             start.reason,
         ),
         warnings=(*warnings, *start.warnings),
-        stages=_stages(tree, line, (install, is_own_install), build, uses_c=_uses_c(tree)),
+        stages=_stages(tree, line, (install, is_own_install), build),
     )
 
 
@@ -140,18 +140,10 @@ def _build_command(mains: tuple[Main, ...]) -> str:
     return f"go build -trimpath -buildvcs=false -tags timetzdata -ldflags='-s -w' -o /out/ {packages}"
 
 
-def _uses_c(tree: SourceTree) -> bool:
-    return any(
-        re.search(r'^import "C"', tree.read_text(path) or "", re.MULTILINE) for path in tree.glob("**/*.go")
-    )
-
-
-def _stages(
-    tree: SourceTree, line: Line, install: tuple[str | None, bool], build: str, *, uses_c: bool
-) -> tuple[Stage, ...]:
+def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], build: str) -> tuple[Stage, ...]:
     system = layout.system_packages(tree)
-    environment = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "1" if uses_c else "0"}
-    steps: list[Instruction] = [*system, Workdir("/src"), Env(environment)]
+    # C stays as the toolchain has it: a dependency may need it, and the run image has the same C library.
+    steps: list[Instruction] = [*system, Workdir("/src"), Env({"GOTOOLCHAIN": "local"})]
     manifests = tuple(name for name in ("go.mod", "go.sum") if name in tree.root_files)
     command, is_own = install
     source_first = is_own or "go.work" in tree.root_files or "replace" in (tree.read_text("go.mod") or "")

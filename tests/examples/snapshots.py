@@ -1,4 +1,4 @@
-"""What the examples are expected to become. `python -m tests.examples.snapshots` writes it anew: review the diff."""
+"""What the examples should become; `python -m tests.examples.snapshots` writes it anew, for review."""
 
 import json
 from pathlib import Path

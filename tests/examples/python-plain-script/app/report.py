@@ -1,6 +1,6 @@
 import os
+from pathlib import Path
 
-print("report by", os.getuid(), "in", os.getcwd())
-with open("out.txt", "w") as file:
-    file.write("written")
+Path("out.txt").write_text("the working directory is the job's own")
+print("report by", os.getuid(), "in", Path.cwd())
 print("home is", os.environ["HOME"])
