@@ -34,9 +34,9 @@ def render_dockerfile(
 ) -> str:
     """The Dockerfile of a plan, ending in a newline; the repository's own, unchanged, if the plan uses it.
 
-    `build_env` and `build_secrets` name the variables that install and build commands see, as build arguments
-    and as secret mounts (the id is the name); the image keeps neither in its environment. Raises ValueError for
-    what can't be a variable's name.
+    `build_env` and `build_secrets` name the variables that install and build commands see, as build
+    arguments and as secret mounts (the id is the name); the image keeps neither in its environment.
+    Raises ValueError for what can't be a variable's name.
     """
     if plan.dockerfile_text is not None:
         return plan.dockerfile_text

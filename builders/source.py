@@ -168,8 +168,13 @@ class SourceTree:
             descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-            return file.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - a descriptor
+                return file.read(limit)
+        finally:
+            os.close(descriptor)
 
 
 def _decode(data: bytes) -> str:

@@ -13,6 +13,7 @@ from builders.versions import Line, dotted, parse_line
 
 OLDEST: Line = (1, 26)
 NEWEST: Line = (1, 27)
+LOOSE_MODULE = "module job\n"
 BINARIES = "/usr/local/bin"
 CACHES = (Cache("go-mod", "/go/pkg/mod"), Cache("go-build", "/root/.cache/go-build"))
 DEFAULT_NAMES = ("job", "main", "cron", "worker")
@@ -42,13 +43,13 @@ def evidence(tree: SourceTree) -> Evidence | None:
 
 
 def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
-    module = tree.read_text("go.mod") or tree.read_text("go.work") or ""
+    module = tree.read_text("go.mod") or tree.read_text("go.work") or LOOSE_MODULE
     line, version_source, warnings = choose_version(tree, module)
     mains = find_mains(tree, module)
     if not mains and settings.build_command is None:
         raise PlanError("This Go repository has no main package to build: add one, or set build_command.")
     start = choose_start(tree, settings, _offers(mains))
-    build = settings.build_command or _build_command(mains)
+    build = settings.build_command or _build_command(mains, is_module=module is not LOOSE_MODULE)
     install = settings.install_command or ("go mod download" if "go.sum" in tree.root_files else None)
     is_own_install = settings.install_command is not None
     return BuildPlan(
@@ -134,10 +135,11 @@ def _offers(mains: tuple[Main, ...]) -> Offers:
     return Offers(declared=option, processes={main.name: main.name for main in mains})
 
 
-def _build_command(mains: tuple[Main, ...]) -> str:
+def _build_command(mains: tuple[Main, ...], *, is_module: bool) -> str:
     packages = " ".join(main.package for main in mains)
+    init = "" if is_module else "go mod init job && "
     # timetzdata: time zones inside of the binary, as the run image has none.
-    return f"go build -trimpath -buildvcs=false -tags timetzdata -ldflags='-s -w' -o /out/ {packages}"
+    return f"{init}go build -trimpath -buildvcs=false -tags timetzdata -ldflags='-s -w' -o /out/ {packages}"
 
 
 def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], build: str) -> tuple[Stage, ...]:

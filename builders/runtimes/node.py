@@ -82,7 +82,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Commands in the order they run. `files`: what `install` needs; empty if that may be all of the source."""
+    """Commands in the order they run. `files`: what `install` needs; empty if that may be all."""
 
     manager: Manager
     install: str | None
