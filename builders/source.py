@@ -171,7 +171,7 @@ class SourceTree:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            with open(descriptor, "rb", closefd=False) as file:  # noqa: PTH123 - a descriptor
+            with open(descriptor, "rb", closefd=False) as file:
                 return file.read(limit)
         finally:
             os.close(descriptor)

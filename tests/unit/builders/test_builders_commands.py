@@ -44,14 +44,15 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(command: str) -> None:
         exec_form(command)
 
 
-@given(st.from_regex(r"[a-z][a-z0-9./-]*", fullmatch=True), words)
+@given(st.from_regex(r"\./[a-z][a-z0-9./-]*", fullmatch=True), words)
 def test_a_quoted_argv_comes_back_as_it_was(program: str, arguments: list[str]) -> None:
     argv = (program, *arguments)
-    back = exec_form(join(argv))
-    assert back == argv or back[:2] == ("/bin/sh", "-c")  # a shell's own words stay with the shell
+    assert exec_form(join(argv)) == argv
 
 
-@given(st.lists(st.sampled_from(["a", "b c", "$X", "x*", "'", '"', "\\", "#", "~", ";", "|", "\n"]), max_size=4))
+@given(
+    st.lists(st.sampled_from(["a", "b c", "$X", "x*", "'", '"', "\\", "#", "~", ";", "|", "\n"]), max_size=4)
+)
 def test_what_a_shell_prints_stays_the_same(arguments: list[str]) -> None:
     command = f"printf %s\\| {shlex.join(arguments)}"
     plain = subprocess.run(["/bin/sh", "-c", command], capture_output=True, env={"X": "1"}, check=True)

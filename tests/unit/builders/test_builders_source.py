@@ -13,7 +13,9 @@ from builders.plan import PlanError
 from builders.source import SourceTree
 
 SECRET = "outside"
-parts = st.sampled_from(["..", ".", "a", "b", "link", "up", "abs", "file", "", "/", "//", "etc", "passwd", "\0"])
+parts = st.sampled_from(
+    ["..", ".", "a", "b", "link", "up", "abs", "file", "", "/", "//", "etc", "passwd", "\0"]
+)
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,14 @@ def test_what_is_picked_satisfies_and_nothing_newer_was_passed_over(bounds: list
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("3.11.4", (3, 11)), ("v20", None), ("3.12-dev", (3, 12)), ("1.27rc1", (1, 27)), ("pypy3.10", None), ("", None)],
+    [
+        ("3.11.4", (3, 11)),
+        ("v20", None),
+        ("3.12-dev", (3, 12)),
+        ("1.27rc1", (1, 27)),
+        ("pypy3.10", None),
+        ("", None),
+    ],
 )
 def test_the_line_of_a_plain_version(text: str, line: Line | None) -> None:
     assert parse_line(text, 2) == line
