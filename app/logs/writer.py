@@ -84,9 +84,9 @@ class LogWriter:
             for record in decode_records(raw)
             if record.instance == instance and record.stream != Stream.SYSTEM
         ]
-        return Seen(
-            _EPOCH + max(of_instance, default=0) * _MICROSECOND, sizes[Stream.STDOUT], sizes[Stream.STDERR]
-        )
+        at = _EPOCH + max(of_instance, default=0) * _MICROSECOND
+        lines = sum(part.data.read_bytes().count(b"\n") for part in parts(self._path))
+        return Seen(at, sizes[Stream.STDOUT], sizes[Stream.STDERR], lines)
 
     def write(self, at: datetime, stream: int, data: bytes, instance: int = 0) -> None:
         """Append what `stream` of container number `instance` said at `at` (aware)."""

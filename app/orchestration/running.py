@@ -182,21 +182,24 @@ class Runner:
         return outcome, handle
 
     def _start(self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec) -> Handle:
-        """Start and remember; an engine that doesn't answer is asked again, with the same key."""
-        give_up_at = self.clock.now() + ENGINE_PATIENCE
-        while True:
-            try:
-                handle = self.engine.start(spec, container.key, run.token)
-                break
-            except (EngineUnavailable, StartUncertain):
-                if active.stop_is_requested or self.clock.now() >= give_up_at:
-                    raise
-                active.pause(ENGINE_ASKED_EVERY)
+        """Start and remember."""
+        handle = self._start_patiently(active, container.key, run.token, spec)
         with self.db.write() as tx:
             runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
             current = runs.with_id(tx, run.id)
         active.started(container.instance, handle, current)
         return handle
+
+    def _start_patiently(self, active: ActiveRun, key: str, token: int, spec: ContainerSpec) -> Handle:
+        """An engine that doesn't answer is asked again, with the same key."""
+        give_up_at = self.clock.now() + ENGINE_PATIENCE
+        while True:
+            try:
+                return self.engine.start(spec, key, token)
+            except (EngineUnavailable, StartUncertain):
+                if active.stop_is_requested or self.clock.now() >= give_up_at:
+                    raise
+                active.pause(ENGINE_ASKED_EVERY)
 
     def _follow(self, active: ActiveRun, container: Container, handle: Handle, writer: LogWriter) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
