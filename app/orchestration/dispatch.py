@@ -40,7 +40,7 @@ def enqueue_run(
         overridden=merged.overridden,
         now=now,
         image=image and image.image,
-        digest=image and image.digest,
+        digest=(image and image.digest) or None,
         build_id=image and image.build_id,
         sha=image and image.sha,
     )
