@@ -8,17 +8,16 @@ from pathlib import PurePosixPath
 
 from builders.plan import BuildPlan, BuildSettings, NotRecognised, PlanError
 from builders.procfile import parse_procfile
-from builders.runtimes import FOREIGN, FOREIGN_ENDINGS, RUNTIMES
+from builders.runtimes import BACK_ENDS, FOREIGN, RUNTIMES
 from builders.runtimes.base import Evidence, Runtime, Strength
 from builders.runtimes.dockerfile import find_dockerfile, plan_dockerfile
+from builders.runtimes.node import RUNTIME as NODE
 from builders.runtimes.procfile import RUNTIME as PROCFILE
 from builders.source import SourceTree
 
 MARKERS = ("requirements.txt", "pyproject.toml", "package.json", "go.mod", "Procfile", "Dockerfile")
 LOOKED_FOR = "a Dockerfile, a manifest of Python, Node.js or Go, a shell script or a Procfile"
-ASIDE = frozenset(
-    ["docs", "doc", "test", "tests", "examples", "example", ".github", ".devcontainer", ".circleci"]
-)
+ASIDE = frozenset(["docs", "doc", "test", "tests", "examples", "example"])
 LEVELS = 3
 
 
@@ -60,32 +59,33 @@ def find_candidates(tree: SourceTree) -> tuple[Candidate, ...]:
 
 def _plan_below(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
     candidates = find_candidates(tree)
-    foreign = _foreign(tree)
-    if candidates and not (foreign and candidates[0].evidence.strength < Strength.MANIFEST):
-        chosen = _settle(tree, candidates, settings)
+    chosen = _settle(tree, candidates, settings) if candidates else None
+    _refuse_foreign(tree, chosen)
+    if chosen:
         plan = chosen.runtime.plan(tree, settings)
-        reasons = (_because(chosen, candidates), *plan.reasons)
-        return replace(plan, reasons=reasons, root_directory=directory)
-    if foreign:
-        raise NotRecognised(
-            f"This looks like {foreign[1]} ({foreign[0]}), which has no runtime here yet. Add a Dockerfile."
-        )
-    below = _components(tree)
-    if len(below) > 1:
-        raise PlanError(
-            f"Several directories can be built: {_listing(below)}. Set root_directory to one of them."
-        )
-    visible = [name for name in tree.directories if not name.startswith(".") and name not in ASIDE]
-    if levels and len(visible) == 1 and not settings.run_command:
-        inner = tree.subtree(visible[0])
-        if inner is not None and (below or not tree.root_files):
-            plan = _plan_below(inner, settings, _relative(f"{directory}/{visible[0]}"), levels - 1)
-            reason = f"Looks in {plan.root_directory}/: the root has no other directory with source."
-            return replace(plan, reasons=(reason, *plan.reasons)) if levels == LEVELS else plan
+        return replace(plan, reasons=(_because(chosen, candidates), *plan.reasons), root_directory=directory)
     if settings.run_command:
-        plan = PROCFILE.plan(tree, settings)
-        return replace(plan, root_directory=directory)
-    raise NotRecognised(_not_recognised(tree, below))
+        return replace(PROCFILE.plan(tree, settings), root_directory=directory)
+    return _descend(tree, settings, directory, levels)
+
+
+def _descend(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
+    """Into the only directory with source; with several that could be built, the user has to say which."""
+    components = _components(tree)
+    if len(components) > 1:
+        raise PlanError(
+            f"Several directories can be built: {_listing(components)}. Set root_directory to one."
+        )
+    source = _source_directories(tree)
+    inner = tree.subtree(source[0]) if len(source) == 1 and levels else None
+    if inner is None:
+        raise NotRecognised(_not_recognised(tree, components))
+    try:
+        plan = _plan_below(inner, settings, _relative(f"{directory}/{source[0]}"), levels - 1)
+    except NotRecognised as error:
+        raise NotRecognised(_not_recognised(tree, components)) from error
+    reason = f"Looks in {source[0]}/: no other directory has source, and nothing at the root says what it is."
+    return replace(plan, reasons=(reason, *plan.reasons))
 
 
 def _settle(tree: SourceTree, candidates: Sequence[Candidate], settings: BuildSettings) -> Candidate:
@@ -103,21 +103,29 @@ def _settle(tree: SourceTree, candidates: Sequence[Candidate], settings: BuildSe
 def _because(chosen: Candidate, candidates: Sequence[Candidate]) -> str:
     others = [f"{c.runtime.title} ({c.evidence.file})" for c in candidates if c is not chosen]
     aside = f"; also seen: {', '.join(others)}" if others else ""
-    return f"{chosen.runtime.title}: {chosen.evidence.file} is at the root{aside}."
+    return f"{chosen.runtime.title}: found {chosen.evidence.file}{aside}."
 
 
-def _foreign(tree: SourceTree) -> tuple[str, str] | None:
+def _refuse_foreign(tree: SourceTree, chosen: Candidate | None) -> None:
+    """A manifest of a language without a runtime outweighs loose files and a page's package.json."""
+    manifest = chosen is not None and chosen.evidence.strength == Strength.MANIFEST
+    table = FOREIGN if not manifest else BACK_ENDS if chosen and chosen.runtime is NODE else {}
     for name in tree.root_files:
-        language = FOREIGN.get(name) or FOREIGN_ENDINGS.get(PurePosixPath(name).suffix)
+        language = table.get(name) or table.get(PurePosixPath(name).suffix)
         if language:
-            return name, language
-    return None
+            raise NotRecognised(
+                f"This looks like {language} ({name}), which has no runtime here yet. Add a Dockerfile."
+            )
+
+
+def _source_directories(tree: SourceTree) -> list[str]:
+    return [name for name in tree.directories if not name.startswith(".") and name not in ASIDE]
 
 
 def _components(tree: SourceTree) -> list[tuple[str, Candidate]]:
     """Directories below the root, at most three levels deep, that have a manifest of their own."""
     found: list[tuple[str, Candidate]] = []
-    level = [name for name in tree.directories if name not in ASIDE and not name.startswith(".")]
+    level = _source_directories(tree)
     for _ in range(LEVELS):
         below: list[str] = []
         for path in level:
@@ -126,7 +134,7 @@ def _components(tree: SourceTree) -> list[tuple[str, Candidate]]:
             if candidates and candidates[0].evidence.strength == Strength.MANIFEST:
                 found.append((path, candidates[0]))
             elif inner:
-                below += [f"{path}/{name}" for name in inner.directories if name not in ASIDE]
+                below += [f"{path}/{name}" for name in _source_directories(inner)]
         level = below
     return found
 

@@ -32,7 +32,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Copy:
-    """Files of the build context, or of an earlier stage. `owned`: they belong to the user the job runs as."""
+    """Files of the build context or an earlier stage. `owned`: they belong to the user the job runs as."""
 
     sources: tuple[str, ...]
     target: str
@@ -58,8 +58,8 @@ Instruction = Run | Copy | Env | Workdir
 
 @dataclass(frozen=True)
 class Stage:
-    """One `FROM`. The last stage of a plan is the image; it has no name."""
+    """One `FROM`. The last stage of a plan is the image."""
 
     base: str
     steps: tuple[Instruction, ...]
-    name: str = ""
+    name: str = "job"

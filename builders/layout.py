@@ -9,6 +9,8 @@ from builders.source import SourceTree
 
 USER = "10001:10001"
 HOME = "/tmp"  # noqa: S108 - inside the image: writable for any user, also with a read-only root
+WHY_FIRST = "What names the dependencies, first: it seldom changes."
+WHY_LAST = "The source last: changing it leaves the layers above cached."
 APT_FILES = ("apt.txt", "Aptfile")
 
 # `--no-install-recommends` and no lists left behind: nothing in the image that wasn't asked for.
@@ -49,7 +51,7 @@ def source_from_context() -> Copy:
         (".",),
         f"{WORKDIR}/",
         owned=True,
-        why="The source last: a change of it leaves the layers above cached.",
+        why=WHY_LAST,
     )
 
 

@@ -1,4 +1,4 @@
-"""From a plan to the text of a Dockerfile. Only what frontends of Docker 20.10 know is used, so no `# syntax` line."""
+"""From a plan to the text of a Dockerfile, within what the frontend inside of Docker 20.10 knows."""
 
 import json
 import re
@@ -34,9 +34,9 @@ def render_dockerfile(
 ) -> str:
     """The Dockerfile of a plan, ending in a newline; the repository's own, unchanged, if the plan uses it.
 
-    `build_env` and `build_secrets` are names of variables the install and build commands see: build arguments
-    and secret mounts (id = name). Their values are in no layer of the image, secret ones not in its history either.
-    Raises ValueError for a name that isn't one of a variable.
+    `build_env` and `build_secrets` name the variables that install and build commands see, as build
+    arguments and as secret mounts (the id is the name); the image keeps neither in its environment.
+    Raises ValueError for what can't be a variable's name.
     """
     if plan.dockerfile_text is not None:
         return plan.dockerfile_text
@@ -62,7 +62,7 @@ def _header(plan: BuildPlan) -> str:
 
 
 def _stage(stage: Stage, arguments: Sequence[str], secrets: Sequence[str]) -> str:
-    lines = [f"FROM {stage.base} AS {stage.name}" if stage.name else f"FROM {stage.base}"]
+    lines = [f"FROM {stage.base} AS {stage.name}"]
     early = [name for name in arguments if not name.startswith(COMMIT_VARIABLES)]
     late = [name for name in arguments if name.startswith(COMMIT_VARIABLES)]
     for step in stage.steps:
@@ -103,9 +103,8 @@ def _run(step: Run, secrets: Sequence[str]) -> str:
     mounts += [f"--mount=type=secret,id={name},required=true" for name in secrets]
     exports = [f'export {name}="$(cat /run/secrets/{name})"' for name in secrets]
     commands = [_one_line(command) for command in (*exports, *step.commands)]
-    return " \\\n    ".join(["RUN " + mounts[0], *mounts[1:]] if mounts else []) + (
-        (" \\\n    " if mounts else "RUN ") + " \\\n    && ".join(commands)
-    )
+    line = " \\\n    "
+    return "RUN " + line.join([*mounts, f"{line}&& ".join(commands)])
 
 
 def _cache_mount(cache: Cache) -> str:

@@ -57,7 +57,7 @@ class SourceTree:
         return SourceTree(real) if real is not None and self.has_directory(path) else None
 
     def read_text(self, path: str) -> str | None:
-        """The whole file as UTF-8 (undecodable bytes replaced, a byte order mark dropped), None if it isn't there.
+        """The whole file as UTF-8 (undecodable bytes replaced, no byte order mark), None if it isn't there.
 
         Raises PlanError for a file over 2 MiB: no manifest is that big.
         """
@@ -80,15 +80,16 @@ class SourceTree:
     @cached_property
     def root_files(self) -> tuple[str, ...]:
         """Names of the regular files directly at the root, sorted."""
-        return tuple(sorted(name for name in self._listing("")[1] if self.has(name)))
+        _, files, links = self._root_listing
+        return tuple(sorted([*files, *(name for name in links if self.has(name))]))
 
     @cached_property
     def directories(self) -> tuple[str, ...]:
         """Names of the directories directly at the root that may hold source, sorted."""
-        return tuple(sorted(self._listing("")[0]))
+        return tuple(sorted(self._root_listing[0]))
 
     def files(self) -> tuple[str, ...]:
-        """Regular files at most six levels deep, shallow ones first; ends after 20,000. Links are not followed."""
+        """Regular files at most six levels deep, shallow ones first, 20,000 of them at most; no links."""
         return self._files
 
     def glob(self, pattern: str) -> tuple[str, ...]:
@@ -112,16 +113,21 @@ class SourceTree:
         for _ in range(MAX_DEPTH):
             below: list[str] = []
             for directory in level:
-                directories, files = self._listing(directory, links=False)
+                directories, files, _ = self._listing(directory)
                 prefix = f"{directory}/" if directory else ""
                 yield from (prefix + name for name in sorted(files))
                 below.extend(prefix + name for name in sorted(directories))
             level = below
 
-    def _listing(self, directory: str, *, links: bool = True) -> tuple[list[str], list[str]]:
-        """(directories, files) by name; links count as files, and only when asked for."""
+    @cached_property
+    def _root_listing(self) -> tuple[list[str], list[str], list[str]]:
+        return self._listing("")
+
+    def _listing(self, directory: str) -> tuple[list[str], list[str], list[str]]:
+        """Names of the directories, regular files and symbolic links in a directory."""
         directories: list[str] = []
         files: list[str] = []
+        links: list[str] = []
         try:
             with os.scandir(self.root / directory) as entries:
                 for entry in entries:
@@ -130,11 +136,13 @@ class SourceTree:
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name not in SKIPPED_DIRECTORIES:
                             directories.append(entry.name)
-                    elif entry.is_file(follow_symlinks=False) or (links and entry.is_symlink()):
+                    elif entry.is_file(follow_symlinks=False):
                         files.append(entry.name)
+                    elif entry.is_symlink():
+                        links.append(entry.name)
         except OSError:
             pass  # unreadable or gone: nothing to see there
-        return directories, files
+        return directories, files, links
 
     def _real(self, path: str) -> Path | None:
         """Where `path` really is, or None if that is outside of the root."""
@@ -156,12 +164,17 @@ class SourceTree:
         if real is None:
             return None
         try:
-            # Non-blocking, so that a FIFO can't hold us; no link, so that nothing is swapped in after the check.
+            # Non-blocking: a FIFO can't hold us. No link: nothing can be swapped in after the check.
             descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
-        with open(descriptor, "rb") as file:
-            return file.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(limit)
+        finally:
+            os.close(descriptor)
 
 
 def _decode(data: bytes) -> str:

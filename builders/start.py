@@ -69,7 +69,7 @@ def choose_start(tree: SourceTree, settings: BuildSettings, offers: Offers) -> S
 
 
 def script_command(tree: SourceTree, path: str) -> str:
-    """How to run a shell script without relying on its executable bit: by the interpreter its first line names."""
+    """How to run a script that may lack its executable bit: by the interpreter its first line names."""
     first = (tree.read_head(path) or "").partition("\n")[0]
     words = first.removeprefix("#!").split() if first.startswith("#!") else []
     if words and words[0].endswith("/env"):

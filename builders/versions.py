@@ -1,7 +1,7 @@
 """Version constraints as Python and Node projects write them, and which release line satisfies them.
 
-A base image's tag names a release line (`3.13`, `24`) and holds its newest patch. So a constraint is a union of
-intervals over version triples, and a line is the interval from its first release to the next line's first.
+A base image's tag names a release line (`3.13`, `24`) and holds its newest patch. So a constraint is a union
+of intervals over version triples, and a line is the interval from its first release to the next line's first.
 """
 
 import re

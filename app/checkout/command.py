@@ -93,7 +93,7 @@ class GitCommand:
     """The way every `git` of ours is started.
 
     `folder` is where it runs, a place no repository is found from. `max_file_bytes` bounds any one file it
-    writes (a pack, a checked-out file); beyond it `git` is killed by SIGXFSZ.
+    writes (a pack, a checked-out file).
     """
 
     folder: Path
@@ -128,6 +128,7 @@ class GitCommand:
             env=ours,
             as_process=True,
             start_new_session=True,
+            restore_signals=False,  # SIGXFSZ stays ignored: git then says "File too large" instead of dying
             pass_fds=tuple(held),
             umask=0o022,  # the modes of a work tree end up in images, whatever the server's own umask is
         )
@@ -142,10 +143,14 @@ class GitCommand:
             raise
         return Output(process.returncode, stdout, stderr.decode(errors="replace"))
 
+    @property
+    def orphan_limit_seconds(self) -> float:
+        """When `timeout` ends the command of a server that was killed; a living one ends its own before."""
+        return self.time_limit_seconds + _GRACE_SECONDS
+
     def _bounds(self) -> list[str]:
-        """`timeout` ends the orphan of a server that was killed; a living server ends its commands itself."""
-        limit = self.time_limit_seconds + _GRACE_SECONDS
-        return ["prlimit", f"--fsize={self.max_file_bytes}", "timeout", "--signal=KILL", f"{limit:.0f}"]
+        limit = f"{self.orphan_limit_seconds:g}"
+        return ["prlimit", f"--fsize={self.max_file_bytes}", "timeout", "--signal=KILL", limit]
 
 
 def _config(*settings: tuple[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 Errors = Sequence[dict[str, str]]
 
 
-class Problem(Exception):  # noqa: N818 - the name of the media type
+class Problem(Exception):
     """An answer that is an error: `status`, one sentence, and which fields are wrong."""
 
     def __init__(

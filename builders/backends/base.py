@@ -22,7 +22,7 @@ class BuildTimedOut(Exception):
 
 
 class BackendUnavailable(Exception):
-    """Not the repository's fault: engine down, no usable CLI, registry out of reach. `str()` says what to do."""
+    """Nobody's fault here: engine down, no usable CLI, registry out of reach. `str()` says what to do."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ class ImageBackend(Protocol):
         should_stop: StopSignal,
         time_limit_seconds: float | None,
     ) -> BuiltImage:
-        """Blocks until the image is there; callbacks come from the calling thread, output in chunks as it comes.
+        """Blocks until the image is there. Callbacks come from the calling thread, output as it comes.
 
-        Several builds may go on at once from several threads. Raises BuildFailed, BuildCancelled, BuildTimedOut
-        or BackendUnavailable; in each case nothing of this build runs on, and other builds are not touched.
+        Several threads may build at once. Raises BuildFailed, BuildCancelled, BuildTimedOut or
+        BackendUnavailable; in each case nothing of this build goes on, and no other build is touched.
         """
         ...

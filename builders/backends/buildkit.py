@@ -1,4 +1,4 @@
-"""Images by BuildKit, through the container CLI: fixed argv, an environment of its own, nothing of the user's."""
+"""Images by BuildKit, through the container CLI with fixed argv and an environment of its own."""
 
 import re
 import tempfile

@@ -40,7 +40,7 @@ def find_cli(search_path: str = SEARCH_PATH) -> Cli:
         if version and int(version[1]) <= LAST_WITH_BUILDKIT_INSIDE:
             return Cli((program, "build"), is_buildx=False)
     raise BackendUnavailable(
-        "No docker CLI here can build with BuildKit. Install the buildx plugin (docker-buildx), or Debian's docker.io."
+        "No docker CLI here can build with BuildKit. Install its plugin buildx, or Debian's docker.io."
         if docker
         else "There is no docker CLI here. Install docker.io, or Docker with its buildx plugin."
     )

@@ -1,5 +1,6 @@
 """One child process with all its descendants: its output as it comes, and an end that is certain."""
 
+import contextlib
 import os
 import selectors
 import signal
@@ -30,9 +31,9 @@ def run_watched(
     """
     deadline = None if time_limit_seconds is None else time.monotonic() + time_limit_seconds
     reading, writing = os.pipe()
-    with open(reading, "rb", buffering=0) as output, selectors.DefaultSelector() as selector:  # noqa: PTH123 - a descriptor
-        selector.register(output, selectors.EVENT_READ)
-        with open(writing, "wb"):  # noqa: PTH123 - a descriptor
+    with open(reading, "rb", buffering=0), selectors.DefaultSelector() as selector:  # noqa: PTH123
+        selector.register(reading, selectors.EVENT_READ)
+        with open(writing, "wb"):  # noqa: PTH123
             child = subprocess.Popen(
                 argv,
                 env=dict(environment),
@@ -75,15 +76,9 @@ def _pass_on(
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
     """SIGTERM, a moment, SIGKILL to the group; nothing to do where it has ended by itself."""
-    try:
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(child.pid, signal.SIGTERM)
         child.wait(GRACE_SECONDS)
-    except ProcessLookupError:
-        pass
-    except subprocess.TimeoutExpired:
-        pass
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()

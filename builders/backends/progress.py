@@ -52,13 +52,12 @@ class ProgressReader:
         step = self._steps.get(index)
         if step is None:
             total = _TOTAL.match(text)
-            step = Step(index, int(total[1]) if total else None, text.strip(), started=self._now())
+            step = Step(index, int(total[1]) if total else None, _plain_name(text), started=self._now())
             self._report(step)
         elif text == "CACHED":
             self._report(replace(step, duration=0.0, cached=True))
         elif done := _DONE.fullmatch(text):
-            duration = max(float(done[1]), self._now() - step.started) if not step.cached else 0.0
-            self._report(replace(step, duration=duration))
+            self._report(replace(step, duration=float(done[1])))
         elif text.startswith("ERROR"):
             self.error = text.partition(":")[2].strip()
             self.failed_step = replace(step, duration=self._now() - step.started, failed=True)
@@ -67,3 +66,10 @@ class ProgressReader:
     def _report(self, step: Step) -> None:
         self._steps[step.index] = step
         self._on_step(step)
+
+
+def _plain_name(text: str) -> str:
+    """A step's instruction without its mounts and the exports of secrets, which say nothing to a reader."""
+    text = re.sub(r"--mount=\S+\s*", "", text)
+    text = re.sub(r'export \w+="\$\(cat /run/secrets/\w+\)"\s*&&\s*', "", text)
+    return re.sub(r"\s+", " ", text).strip()

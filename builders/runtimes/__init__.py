@@ -7,7 +7,8 @@ from builders.runtimes.base import Runtime
 RUNTIMES: tuple[Runtime, ...] = (go.RUNTIME, python.RUNTIME, node.RUNTIME, shell.RUNTIME, procfile.RUNTIME)
 
 # Root files of languages without a runtime here, so that such a repository isn't taken for another.
-FOREIGN: dict[str, str] = {
+# Those a page's package.json often sits beside:
+BACK_ENDS: dict[str, str] = {
     "Cargo.toml": "Rust",
     "Gemfile": "Ruby",
     "composer.json": "PHP",
@@ -18,6 +19,14 @@ FOREIGN: dict[str, str] = {
     "deps.edn": "Clojure",
     "project.clj": "Clojure",
     "mix.exs": "Elixir",
+    ".csproj": ".NET",
+    ".fsproj": ".NET",
+    ".sln": ".NET",
+    ".slnx": ".NET",
+}
+FOREIGN: dict[str, str] = {
+    **BACK_ENDS,
+    "environment.yml": "Conda",
     "gleam.toml": "Gleam",
     "deno.json": "Deno",
     "deno.jsonc": "Deno",
@@ -28,4 +37,3 @@ FOREIGN: dict[str, str] = {
     "CMakeLists.txt": "C++",
     "meson.build": "C++",
 }
-FOREIGN_ENDINGS: dict[str, str] = {".csproj": ".NET", ".fsproj": ".NET", ".sln": ".NET", ".slnx": ".NET"}

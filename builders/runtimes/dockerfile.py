@@ -57,6 +57,7 @@ def plan_dockerfile(tree: SourceTree, settings: BuildSettings, path: str) -> Bui
     except ValueError as error:
         raise PlanError(f"run_command: {error}") from error
     shown = settings.run_command or (join(stage.command) if stage.command else None)
+    source = "the run command of the settings" if settings.run_command else f"CMD or ENTRYPOINT of {path}"
     context = settings.root_directory.strip("/")
     beside = tree.read_text(f"{path}.dockerignore")
     return BuildPlan(
@@ -67,9 +68,7 @@ def plan_dockerfile(tree: SourceTree, settings: BuildSettings, path: str) -> Bui
         reasons=(
             f"Builds the repository's own {path}.",
             *((f"Stops at its stage {settings.target!r}.",) if settings.target else ()),
-            f"Runs {shown!r}: {'the run command of the settings' if settings.run_command else f'CMD or ENTRYPOINT of {path}'}."
-            if shown
-            else f"Runs what the image {stage.base} runs.",
+            f"Runs {shown!r}: {source}." if shown else f"Runs what the image {stage.base} runs.",
         ),
         warnings=_warnings(text, settings),
         dockerfile_path=path,

@@ -1,4 +1,4 @@
-"""Go: static binaries of every main package, on a small Debian image."""
+"""Go: a binary of every main package, on a small Debian image."""
 
 import re
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from builders.versions import Line, dotted, parse_line
 
 OLDEST: Line = (1, 26)
 NEWEST: Line = (1, 27)
+LOOSE_MODULE = "module job\n"
 BINARIES = "/usr/local/bin"
 CACHES = (Cache("go-mod", "/go/pkg/mod"), Cache("go-build", "/root/.cache/go-build"))
 DEFAULT_NAMES = ("job", "main", "cron", "worker")
@@ -21,7 +22,7 @@ NOT_PROGRAMS = frozenset({"testdata", "examples", "example", "internal", "test",
 
 @dataclass(frozen=True)
 class Main:
-    """A main package: its directory relative to the module's root (`.` for the root), and its binary's name."""
+    """A main package: its directory from the module's root (`.` is the root), and its binary's name."""
 
     directory: str
     name: str
@@ -29,6 +30,10 @@ class Main:
     @property
     def package(self) -> str:
         return "." if self.directory == "." else f"./{self.directory}"
+
+    @property
+    def place(self) -> str:
+        return "the root" if self.directory == "." else self.package
 
 
 def evidence(tree: SourceTree) -> Evidence | None:
@@ -38,13 +43,13 @@ def evidence(tree: SourceTree) -> Evidence | None:
 
 
 def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
-    module = tree.read_text("go.mod") or tree.read_text("go.work") or ""
+    module = tree.read_text("go.mod") or tree.read_text("go.work") or LOOSE_MODULE
     line, version_source, warnings = choose_version(tree, module)
     mains = find_mains(tree, module)
     if not mains and settings.build_command is None:
         raise PlanError("This Go repository has no main package to build: add one, or set build_command.")
     start = choose_start(tree, settings, _offers(mains))
-    build = settings.build_command or _build_command(mains)
+    build = settings.build_command or _build_command(mains, is_module=module is not LOOSE_MODULE)
     install = settings.install_command or ("go mod download" if "go.sum" in tree.root_files else None)
     is_own_install = settings.install_command is not None
     return BuildPlan(
@@ -59,17 +64,17 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         command=start.argv,
         reasons=(
             f"Go {dotted(line)}: {version_source}.",
-            f"Builds {', '.join(main.package for main in mains) or 'by the settings'}: every package main.",
+            f"Builds every package main: {', '.join(main.place for main in mains) or 'none found'}.",
             *layout.system_reasons(tree),
             start.reason,
         ),
         warnings=(*warnings, *start.warnings),
-        stages=_stages(tree, line, (install, is_own_install), build, uses_c=_uses_c(tree)),
+        stages=_stages(tree, line, (install, is_own_install), build),
     )
 
 
 def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str, ...]]:
-    """The toolchain's minor release: the one asked for, or the newest known if that is older than any known."""
+    """The toolchain's minor release: the one asked for, or the newest if that one is older than all known."""
     found = (
         re.search(r"^toolchain\s+go(\S+)", module, re.MULTILINE),
         re.search(r"^go\s+(\S+)", module, re.MULTILINE),
@@ -92,22 +97,26 @@ def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str,
 
 def find_mains(tree: SourceTree, module: str) -> tuple[Main, ...]:
     """Directories with a buildable `package main` and `func main`, the root first."""
-    names: dict[str, str] = {}
+    files: dict[str, list[str]] = {}
     for path in tree.glob("**/*.go"):
-        directory, _, file = path.rpartition("/")
-        if file.endswith("_test.go") or NOT_PROGRAMS & set(directory.split("/")) or directory in names:
+        directory = path.rpartition("/")[0]
+        if not path.endswith("_test.go") and not NOT_PROGRAMS & set(directory.split("/")):
+            files.setdefault(directory, []).append(path)
+    found = sorted(directory for directory, paths in files.items() if _has_main(tree, paths))
+    return tuple(Main(directory or ".", _binary_name(directory, module)) for directory in found)
+
+
+def _has_main(tree: SourceTree, paths: list[str]) -> bool:
+    """Files of one directory are of one package, so that the first one usually settles it."""
+    for path in paths:
+        text = tree.read_text(path) or ""
+        if re.search(r"^//go:build\s+ignore|^// \+build\s+ignore", text, re.MULTILINE):
             continue
-        if _is_main(tree.read_text(path) or ""):
-            names[directory] = _binary_name(directory, module)
-    return tuple(Main(directory or ".", name) for directory, name in sorted(names.items()))
-
-
-def _is_main(text: str) -> bool:
-    if re.search(r"^//go:build\s+ignore|^// \+build\s+ignore", text, re.MULTILINE):
-        return False
-    return bool(
-        re.search(r"^package main\b", text, re.MULTILINE) and re.search(r"^func main\(\)", text, re.MULTILINE)
-    )
+        if not re.search(r"^package main\b", text, re.MULTILINE):
+            return False
+        if re.search(r"^func main\(\)", text, re.MULTILINE):
+            return True
+    return False
 
 
 def _binary_name(directory: str, module: str) -> str:
@@ -122,33 +131,26 @@ def _offers(mains: tuple[Main, ...]) -> Offers:
     root = next((main.name for main in mains if main.directory == "."), None)
     for name in (*DEFAULT_NAMES, root):
         chosen = chosen or next((main for main in mains if main.name == name), None)
-    option = Option(chosen.name, f"built from {chosen.package}") if chosen else None
+    option = Option(chosen.name, f"built from {chosen.place}") if chosen else None
     return Offers(declared=option, processes={main.name: main.name for main in mains})
 
 
-def _build_command(mains: tuple[Main, ...]) -> str:
+def _build_command(mains: tuple[Main, ...], *, is_module: bool) -> str:
     packages = " ".join(main.package for main in mains)
+    init = "" if is_module else "go mod init job && "
     # timetzdata: time zones inside of the binary, as the run image has none.
-    return f"go build -trimpath -buildvcs=false -tags timetzdata -ldflags='-s -w' -o /out/ {packages}"
+    return f"{init}go build -trimpath -buildvcs=false -tags timetzdata -ldflags='-s -w' -o /out/ {packages}"
 
 
-def _uses_c(tree: SourceTree) -> bool:
-    return any(
-        re.search(r'^import "C"', tree.read_text(path) or "", re.MULTILINE) for path in tree.glob("**/*.go")
-    )
-
-
-def _stages(
-    tree: SourceTree, line: Line, install: tuple[str | None, bool], build: str, *, uses_c: bool
-) -> tuple[Stage, ...]:
+def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], build: str) -> tuple[Stage, ...]:
     system = layout.system_packages(tree)
-    environment = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "1" if uses_c else "0"}
-    steps: list[Instruction] = [*system, Workdir("/src"), Env(environment)]
+    # C stays as the toolchain has it: a dependency may need it, and the run image has the same C library.
+    steps: list[Instruction] = [*system, Workdir("/src"), Env({"GOTOOLCHAIN": "local"})]
     manifests = tuple(name for name in ("go.mod", "go.sum") if name in tree.root_files)
     command, is_own = install
     source_first = is_own or "go.work" in tree.root_files or "replace" in (tree.read_text("go.mod") or "")
     if command and not source_first:
-        steps += [Copy(manifests, "./", why="What names the dependencies, first: they change seldom.")]
+        steps += [Copy(manifests, "./", why=layout.WHY_FIRST)]
         steps += [Run((command,), caches=CACHES), Copy((".",), "./")]
     else:
         steps += [Copy((".",), "./")]

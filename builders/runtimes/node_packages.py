@@ -76,7 +76,7 @@ def _yarn_classic(version: str) -> Manager:
         frozen="yarn install --frozen-lockfile --non-interactive",
         unlocked="yarn install --no-lockfile --non-interactive",
         production="{} --production",
-        prune="yarn install --frozen-lockfile --non-interactive --production --ignore-scripts --prefer-offline",
+        prune="yarn install --frozen-lockfile --non-interactive --production --ignore-scripts",
         cache=Cache("yarn", "/usr/local/share/.cache/yarn", locked=True),
         # Forced: Node's own images already have some release of it in this place.
         tool=f"npm install --global --force --no-audit --no-fund yarn@{version}",

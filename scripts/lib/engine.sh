@@ -39,39 +39,44 @@ wait_for_engine() {
   return 1
 }
 
-# Starts dockerd without an init system. What a restricted machine lacks is read from the engine's own
-# last words and worked around, one thing at a time.
+# Whether a process of that name lives; one that only waits to be reaped doesn't.
+is_alive() { pgrep -x -r D,R,S "$1" >/dev/null; }
+
+# Pid files left by a machine that went down: the engine only looks whether the number is in use now.
+forget_dead_engine() {
+  rm -f /var/run/docker.pid
+  is_alive containerd || rm -f /var/run/docker/containerd/containerd.pid
+}
+
+# Starts dockerd without an init system; where the kernel lacks what the nft iptables needs, once more
+# with the legacy one. (Without overlay file systems dockerd itself falls back to vfs.)
 start_dockerd() {
-  local flags=() path=$PATH pid
-  for _ in 1 2 3 4; do
-    PATH=$path setsid nohup dockerd "${flags[@]}" >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
-    pid=$!
-    if wait_for_engine "$pid" 60; then return; fi
-    if kill "$pid" 2>/dev/null; then die "dockerd runs but doesn't answer within 60 s; see $ENGINE_LOG"; fi
-    case $(tail -n 5 "$ENGINE_LOG") in
-      *"pid file found"*)
-        # Left by a machine that went down; the engine only looks whether the number is in use.
-        if pgrep -x dockerd >/dev/null; then die "a dockerd that doesn't answer is running already; end it and run this again"; fi
-        rm -f /var/run/docker.pid
-        ;;
-      *iptables* | *"NAT chain"*)
-        [ "$path" = "$PATH" ] || break
-        say "this kernel lacks what nft iptables needs: trying the legacy iptables"
-        path=$(legacy_iptables):$PATH
-        ;;
-      *graphdriver* | *"storage driver"* | *overlay*)
-        [[ " ${flags[*]} " != *vfs* ]] || break
-        say "no overlay file system here: trying the vfs storage driver (slow, needs more disk)"
-        flags+=(--storage-driver=vfs)
-        ;;
-      *) break ;;
-    esac
-  done
-  tail -n 10 "$ENGINE_LOG" >&2
-  if grep -qi cgroup <(tail -n 5 "$ENGINE_LOG"); then
-    die "the engine needs cgroups: mount them (for a container: run it privileged), then run this again"
+  if is_alive dockerd; then
+    wait_for_engine "$(pgrep -o -x dockerd)" 60 || die "a dockerd runs already but doesn't answer: end it and run this again"
+    return
   fi
-  die "the container engine doesn't start on this machine (log: $ENGINE_LOG); start one elsewhere and set DOCKER_HOST"
+  forget_dead_engine
+  if try_dockerd "$PATH"; then return; fi
+  if tail -n 5 "$ENGINE_LOG" | grep -q iptables; then
+    say "container engine: trying again with the legacy iptables"
+    if try_dockerd "$(legacy_iptables):$PATH"; then return; fi
+  fi
+  grep -v 'level=info' "$ENGINE_LOG" | tail -n 5 >&2
+  case $(tail -n 5 "$ENGINE_LOG") in
+    *cgroup*) die "the engine needs cgroups: mount them (inside a container: run that one privileged), then run this again" ;;
+    *iptables*) die "the engine may not set up its network here (inside a container: run that one privileged); start one elsewhere and set DOCKER_HOST" ;;
+    *) die "the container engine doesn't start on this machine (log: $ENGINE_LOG); start one elsewhere and set DOCKER_HOST" ;;
+  esac
+}
+
+# One try, with the PATH given; fails when the process has ended.
+try_dockerd() {
+  local pid
+  PATH=$1 setsid nohup dockerd >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
+  pid=$!
+  if wait_for_engine "$pid" 60; then return; fi
+  if kill "$pid" 2>/dev/null; then die "dockerd runs but doesn't answer within 60 s: see $ENGINE_LOG"; fi
+  return 1
 }
 
 # A directory in which the iptables commands are the legacy ones, for dockerd's PATH alone.
@@ -95,9 +100,15 @@ ensure_engine() {
   else
     command -v dockerd >/dev/null || install_packages docker.io
     say "container engine: starting"
-    if [ -d /run/systemd/system ]; then systemctl start docker; else engine_answers || start_dockerd; fi
+    if [ -d /run/systemd/system ]; then systemctl start docker; else start_dockerd; fi
     engine_answers || die "the container engine was started but doesn't answer: see 'journalctl -u docker' or $ENGINE_LOG"
   fi
   find_docker || die "no docker client here can build with BuildKit: install docker-buildx (or docker.io on Debian 12), then run this again"
-  say "container engine: $("$DOCKER" version --format '{{.Server.Version}}'), building with $DOCKER"
+  say "container engine: $("$DOCKER" info --format '{{.ServerVersion}} on {{.Driver}}'), building with $DOCKER"
+}
+
+# An engine may answer and build, and yet lack what running takes (cgroups, most often).
+prove_run() {
+  logged run-container "the engine answers but can't run a container: 'docker run --rm busybox true' shows why" \
+    timeout 60 "$DOCKER" run --rm --network none busybox:latest true
 }

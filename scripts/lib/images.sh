@@ -6,6 +6,8 @@ HOST_CA=/etc/ssl/certs/ca-certificates.crt
 # The fields of scripts/base-images, comments left out.
 base_images() { grep -v '^ *\(#\|$\)' scripts/base-images; }
 
+versions_of() { base_images | awk -v recipe="$1" '$1 == recipe { print $2 }'; }
+
 # Changes with the recipes and with the roots the host trusts: stand-ins of another key are built anew.
 stand_in_key() { cat scripts/stand-ins/* "$HOST_CA" | sha256sum | cut -c1-16; }
 
@@ -40,24 +42,27 @@ ensure_base_images() {
 
 # Two bootstraps side by side, then recipe by recipe: those of one recipe don't need one another.
 build_stand_ins() {
-  local key=$1 recipe context
+  local key=$1 recipe context versions
   local -x DOCKER_BUILDKIT=1
   command -v mmdebstrap >/dev/null || install_packages mmdebstrap debian-archive-keyring
   context=build/setup/stand-ins
   rm -rf "$context" && mkdir -p "$context"
   cp scripts/stand-ins/* "$context/"
   cp "$HOST_CA" "$context/host-ca.crt"
-  in_parallel import_root $(base_images | awk '$1 == "debian" { print $2 }')
+  mapfile -t versions < <(versions_of debian)
+  in_parallel import_root "${versions[@]}"
   for recipe in $(base_images | awk '!seen[$1]++ { print $1 }'); do
-    in_parallel "build_stand_in $key $context $recipe" $(base_images | awk -v r="$recipe" '$1 == r { print $2 }')
+    mapfile -t versions < <(versions_of "$recipe")
+    in_parallel "build_stand_in $key $context $recipe" "${versions[@]}"
   done
 }
 
-# Runs `$1 ARGUMENT` for every argument at once; fails if one fails.
+# Runs `COMMAND ARGUMENT` for every argument at once; fails if one fails. COMMAND may be several words.
 in_parallel() {
   local command=$1 argument pids=() pid failed=0
   shift
   for argument in "$@"; do
+    # shellcheck disable=SC2086
     $command "$argument" &
     pids+=($!)
   done
@@ -93,5 +98,5 @@ build_stand_in() {
     --label "jobyard.stand-in.what=$recipe $version from distribution packages, in place of $name" \
     --tag "jobyard-stand-in/$recipe:$version" "$context"
   for alias in $name $aliases; do "$DOCKER" tag "jobyard-stand-in/$recipe:$version" "$alias"; done
-  say "stand-in for $name${aliases:+ (also $(echo $aliases))}"
+  say "stand-in for $name${aliases:+, $aliases}"
 }

@@ -19,7 +19,10 @@ install_packages() {
 ensure_tools() {
   local missing=()
   command -v git >/dev/null || missing+=(git)
-  find_python >/dev/null || missing+=(python3.11-venv)
+  if ! find_python >/dev/null; then
+    command -v python3.11 >/dev/null || die "Python 3.11 is needed: install it (Debian 12 has it as python3.11), then run this again"
+    missing+=(python3.11-venv)
+  fi
   command -v ps >/dev/null || missing+=(procps)
   command -v docker-registry >/dev/null || missing+=(docker-registry)
   command -v chromium >/dev/null || missing+=(chromium)

@@ -19,7 +19,7 @@ ensure_python() {
     say "Python environment: in place"
     return
   fi
-  python=$(find_python) || die "Python 3.11 with venv is needed: install python3.11 and python3.11-venv, then run this again"
+  python=$(find_python) || die "Python 3.11 with venv is needed: install it, then run this again"
   say "Python environment: installing requirements.lock"
   "$python" -m venv --clear .venv
   logged pip "the locked packages can't be installed: check that the package registry answers, then run this again" \

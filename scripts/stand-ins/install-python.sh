@@ -11,10 +11,9 @@ apt-get install -y --no-install-recommends "python$version" python3-pip-whl pyth
 
 # Unpacked rather than installed: these would bring the distribution's own python3 along, and with it
 # a second interpreter that the public images don't have.
-loose="python$version-venv"
-[ "$version" != 3.11 ] || loose="$loose python3-distutils python3-lib2to3"
 cd /tmp
-apt-get download $loose
+apt-get download "python$version-venv"
+[ "$version" != 3.11 ] || apt-get download python3-distutils python3-lib2to3
 for package in ./*.deb; do dpkg-deb --extract "$package" /; done
 rm ./*.deb
 

@@ -1,9 +1,13 @@
 """A real Git server over HTTP on 127.0.0.1: `git http-backend` behind a small threaded server.
 
-Serves every repository below a folder. `user` and `password` ask for basic authentication. `mode` makes it
-behave badly: `hang` (answers nothing), `trickle` (a byte now and then, for ever), `redirect` (302 to `elsewhere`),
-`error` (500), `cut` (closes in the middle of an answer). Without `speaks_v2` it gives out nothing but what a ref
-points to.
+Serves every repository below a folder. `user` and `password` ask for basic authentication. Without
+`speaks_v2` it gives out nothing but what a ref points to. `mode` makes it behave badly:
+
+    hang      answers nothing            stall     stops in the middle of a pack
+    trickle   a byte now and then        cut       closes in the middle of an answer
+    redirect  302 to `elsewhere`         error     500
+
+`reached` is set once a request is in that mode; `release` ends what hangs, stalls and trickles.
 """
 
 from __future__ import annotations
@@ -31,13 +35,10 @@ class GitServer(ThreadingHTTPServer):
         self.elsewhere = ""
         self.requests: list[str] = []
         self.reached = threading.Event()
-        self.closing = threading.Event()
+        self.release = threading.Event()
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients are killed in the middle on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -45,13 +46,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
-        self.server.reached.set()
         if not self._is_welcome():
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.end_headers()
             return
-        getattr(self, f"_{self.server.mode}")()
+        with suppress(OSError):  # clients are killed in the middle on purpose
+            getattr(self, f"_{self.server.mode}")()
 
     do_POST = do_GET
 
@@ -65,13 +66,14 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Basic {wanted}"
 
     def _hang(self) -> None:
-        self.server.closing.wait()
+        self.server.reached.set()
+        self.server.release.wait()
 
     def _trickle(self) -> None:
         self._head(200, "application/x-git-upload-pack-advertisement")
-        with suppress(OSError):
-            while not self.server.closing.wait(0.05):
-                self.wfile.write(b"0")
+        self.server.reached.set()
+        while not self.server.release.wait(0.05):
+            self.wfile.write(b"0")
 
     def _redirect(self) -> None:
         self.send_response(302)
@@ -84,6 +86,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _cut(self) -> None:
         headers, body = self._backend()
         self._answer(headers, body[: len(body) // 2])
+
+    def _stall(self) -> None:
+        headers, body = self._backend()
+        if self.command == "GET" or len(body) < 10_000:
+            self._answer(headers, body)
+            return
+        self._answer(headers, body[: len(body) // 2])
+        self.wfile.flush()
+        self.server.reached.set()
+        self.server.release.wait()
 
     def _serve(self) -> None:
         self._answer(*self._backend())
@@ -132,7 +144,7 @@ def git_server(root: Path) -> Iterator[GitServer]:
     try:
         yield server
     finally:
-        server.closing.set()
+        server.release.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_failing_step_shows_the_end_of_its_log_and_the_remedy() -> None:
 def test_sizes_reports_median_and_longest(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("def short():\n    return 1\n\n\ndef longer():\n    x = 1\n    return x\n")
     done = subprocess.run(
-        [ROOT / ".venv/bin/python", ROOT / "scripts/sizes.py", "."],
+        [sys.executable, ROOT / "scripts/sizes.py", "."],
         cwd=tmp_path,
         capture_output=True,
         text=True,

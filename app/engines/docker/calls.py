@@ -70,7 +70,8 @@ def typed(url: str) -> Iterator[None]:
 
 
 class Calls:
-    """The SDK's low-level client, made at the first call: an engine that is down stops no server from starting."""
+    """The SDK's low-level client, made at the first call: an engine that is down stops no server from
+    starting."""
 
     def __init__(self, url: str | None, timeout_seconds: float) -> None:
         self.url = url or DEFAULT_URL

@@ -15,6 +15,7 @@ from app.engines.docker.fencing import Seen
 from app.engines.docker.request import DEFAULT_NETWORK, NETWORK
 from app.engines.docker.state import read_time
 
+_GOING = {"removing", "dead"}
 _SETTLE_SECONDS = 1.0  # from the end of the output to the end of the container, at most
 
 
@@ -33,10 +34,18 @@ class Containers:
             return found
 
     def seen(self, *labels: str) -> list[Seen]:
+        """Without those that never ran and are being removed: the engine starts them no more."""
         return [
             Seen(found["Id"], name_of(found), fresh=found["State"] == "created")
             for found in self.listed(*labels)
+            if found["State"] not in _GOING or self._ever_ran(found["Id"])
         ]
+
+    def _ever_ran(self, container_id: str) -> bool:
+        try:
+            return read_time(self.inspect(container_id)["State"]["StartedAt"]) is not None
+        except Gone:
+            return False
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         with self._calls.api() as client:

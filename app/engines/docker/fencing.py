@@ -53,8 +53,11 @@ Step = Create | Fence | Start | Adopt
 
 
 def next_step(seen: Sequence[Seen], our_name: str | None) -> Step:
-    """`our_name` is what this call named a container last, or None if any answer has been lost since."""
-    ordered = sorted(seen, key=lambda container: (container.fresh, container.name != our_name, container.id))
+    """`our_name` is what this call named a container last, or None if any answer has been lost since.
+
+    Everybody chooses the same one, so that servers that race converge instead of removing each other's.
+    """
+    ordered = sorted(seen, key=lambda container: (container.fresh, container.id))
     if not ordered:
         return Create()
     chosen, *others = ordered

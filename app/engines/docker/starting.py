@@ -16,9 +16,9 @@ from app.engines.docker.fencing import Adopt, Create, Fence, Seen, Start, Step, 
 from app.engines.docker.logs import Logs
 from app.engines.docker.request import INSTALLATION_LABEL, KEY_LABEL, container_name
 
-_MAX_STEPS = 40  # far more than servers need to get out of one another's way
 _MAX_FAULTS = 5
 _FIRST_PAUSE_SECONDS = 0.1
+_MAX_REST_SECONDS = 1.0
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
 
@@ -39,21 +39,28 @@ class Starting:
         self._start_sent = False
 
     def run(self) -> Handle:
-        faults = 0
-        for _ in range(_MAX_STEPS):
+        faults = contentions = 0
+        rested = False
+        while time.monotonic() < self._gives_up_at:
             try:
                 step = next_step(self._containers.seen(*self._labels), self._our_name)
+                if isinstance(step, Fence) and not rested:
+                    contentions += 1
+                    _rest(contentions)
+                    rested = True
+                    continue
+                rested = False
                 if handle := self._take(step):
                     return handle
             except EngineUnavailable as error:
-                # Whatever we asked for may have happened, or may still happen: look again, and trust no name
+                # Whatever we asked for may have happened, or may still happen: look again, trusting no name
                 # of ours.
                 self._our_name = None
                 faults += 1
-                if faults >= _MAX_FAULTS or time.monotonic() > self._gives_up_at:
+                if faults >= _MAX_FAULTS:
                     raise self._undecided(error) from error
                 time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (faults - 1))
-        raise self._undecided(EngineUnavailable("Other servers kept renaming the container."))
+        raise self._undecided(EngineUnavailable(f"Starting {self._key} took too long."))
 
     def _take(self, step: Step) -> Handle | None:
         match step:
@@ -122,6 +129,13 @@ class Starting:
         if not self._start_sent:
             return error
         return StartUncertain(f"Whether {self._key} was started is not known yet. {error}")
+
+
+def _rest(contentions: int) -> None:
+    """Somebody else may be at work on the same key: for a random while, more each time, so that one gets
+    through."""
+    bound = min(0.02 * 2**contentions, _MAX_REST_SECONDS)
+    time.sleep(bound * secrets.randbelow(1000) / 1000)
 
 
 def shell_code(explanation: str) -> int | None:

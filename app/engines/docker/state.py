@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.engines.base import Exit, ExitKind, Sample, State
@@ -13,6 +13,9 @@ from app.engines.docker.frames import parse_time
 _NEVER = "0001-01-01T00:00:00Z"
 _ALIVE = {"running", "paused", "restarting"}
 _SIGKILLED = 137
+# The engine notes the start once it hears of it: a process of a few milliseconds can "end" before that
+# (measured).
+_LATE_START = timedelta(seconds=10)
 
 
 def read_state(status: str) -> State:
@@ -36,9 +39,11 @@ def read_exit(state: Mapping[str, Any]) -> Exit:
     if state.get("Status") == "created" or started_at is None:
         return Exit(ExitKind.ENGINE_FAILED, detail="The container was never started.")
     exit_code, oom = int(state.get("ExitCode", -1)), bool(state.get("OOMKilled"))
-    if state.get("Status") != "exited" or finished_at is None or finished_at < started_at or exit_code < 0:
+    in_order = finished_at is not None and finished_at >= started_at - _LATE_START
+    if state.get("Status") != "exited" or finished_at is None or not in_order or exit_code < 0:
         detail = f"The engine can't say how the container ended (its state is {state.get('Status')!r})."
         return Exit(ExitKind.ENGINE_FAILED, None, oom, started_at, finished_at, detail)
+    started_at = min(started_at, finished_at)
     killed_for_memory = oom and exit_code == _SIGKILLED
     detail = state.get("Error") or ""
     if killed_for_memory:
