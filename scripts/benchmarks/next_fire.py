@@ -1,8 +1,9 @@
 """`next_fire`: what it costs to know when a job is due next, over plain croniter.
 
-Both sides answer the same question for the same jobs in the same run, alternating; times are the best of several
-rounds. `ratio` compares one next fire of a job whose schedule is known: ours keeps a checked schedule, croniter an
-iterator that is told the time. `ratio_first` is that of a job seen for the first time, parsing included.
+Both sides answer the same question for the same jobs in the same run, alternating; times are the best of
+several rounds. `ratio` compares one next fire of a job whose schedule is known: ours keeps a checked
+schedule, croniter an iterator that is told the time. `ratio_first` is that of a job seen for the first time,
+parsing included.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def _compare(expressions: Sequence[str], zone: str) -> dict[str, float]:
         iterator.get_next(start_time=local) for iterator in iterators
     ]
 
-    def first_time(expression: str) -> None:
+    def first_time(expression: str) -> datetime:
         fields = parse_fields(expression)
-        Schedule(expression, zone, fields, Pattern.of(fields)).next_after(NOW)
+        return Schedule(expression, zone, fields, Pattern.of(fields)).next_after(NOW)
 
     figures = _best_of(
         {

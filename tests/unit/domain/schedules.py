@@ -62,7 +62,8 @@ def matches(expression: str, wall: datetime) -> bool:
 def fires_by_definition(
     expression: str, zone: ZoneInfo, after: datetime, until: datetime
 ) -> Iterator[datetime]:
-    """Minute by minute: a wildcard fires whenever the wall clock matches; a fixed time the first time the wall
+    """Minute by minute: a wildcard fires whenever the wall clock matches; a fixed time the first time the
+    wall
     clock reaches it or has jumped over it, unless it jumped over the whole day."""
     minute_text, hour_text, *_ = expression.split()
     fixed = not minute_text.startswith("*") and not hour_text.startswith("*")
