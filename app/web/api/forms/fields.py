@@ -123,7 +123,13 @@ def _time_zone(value: str) -> str:
 
 
 def _plainly_env(value: Any) -> Any:
-    return {"value": value} if isinstance(value, str) else value
+    match value:
+        case str():
+            return {"value": value}
+        case dict():
+            return value
+        case _:
+            raise ValueError("must be text, or an object with a value")
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
@@ -144,4 +150,4 @@ Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 WebhookSecret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=1000)]
 EnvText = Annotated[str, Field(max_length=100_000)]
 Time = AwareDatetime
-PlainEnv = BeforeValidator(_plainly_env)
+PlainEnv = BeforeValidator(_plainly_env, json_schema_input_type=EnvText | dict[str, Any])
