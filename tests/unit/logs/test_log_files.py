@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.redaction import Redactor
@@ -157,6 +157,7 @@ def test_above_the_cap_first_and_last_part_are_kept_with_a_marker_between(path: 
     assert shown.text == marker.data.strip()
 
 
+@settings(deadline=None)
 @given(
     chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=60),
     cap=st.integers(8, 400),
