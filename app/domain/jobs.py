@@ -155,6 +155,7 @@ class Job:
     schedule: ScheduleSettings | None = None
     paused: bool = False
     created_at: datetime | None = None
+    next_fire_at: datetime | None = None  # None while nothing starts by schedule
 
     @property
     def schedule_inactive(self) -> bool:

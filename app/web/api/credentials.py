@@ -115,7 +115,12 @@ def _answer(credential: Credential) -> CredentialAnswer:
 PATH = "/projects/{p}/credentials"
 OPERATIONS = (
     Operation(
-        "GET", PATH, "List a project's credentials", list_credentials, query=Paging, answer=Page[CredentialAnswer]
+        "GET",
+        PATH,
+        "List a project's credentials",
+        list_credentials,
+        query=Paging,
+        answer=Page[CredentialAnswer],
     ),
     Operation(
         "POST",
@@ -128,6 +133,12 @@ OPERATIONS = (
         status=201,
     ),
     Operation(
-        "DELETE", PATH + "/{c}", "Forget a credential", delete_credential, Role.ADMIN, query=Confirm, status=204
+        "DELETE",
+        PATH + "/{c}",
+        "Forget a credential",
+        delete_credential,
+        Role.ADMIN,
+        query=Confirm,
+        status=204,
     ),
 )

@@ -89,15 +89,27 @@ def _resumed(call: Call[Empty, Any]) -> int:
     if last is None:
         return int(call.query.offset)
     if not (last.isascii() and last.isdecimal() and len(last) <= 18):
-        raise InvalidValue("Last-Event-ID", "Last-Event-ID must be an offset, the id of an event of this log.")
+        raise InvalidValue(
+            "Last-Event-ID", "Last-Event-ID must be an offset, the id of an event of this log."
+        )
     return int(last)
 
 
 OPERATIONS = (
     Operation(
-        "GET", "/builds/{id}/logs", "Read or follow a build's log", build_log, query=LogQuery, media_types=MEDIA_TYPES
+        "GET",
+        "/builds/{id}/logs",
+        "Read or follow a build's log",
+        build_log,
+        query=LogQuery,
+        media_types=MEDIA_TYPES,
     ),
     Operation(
-        "GET", "/runs/{id}/logs", "Read or follow a run's log", run_log, query=RunLogQuery, media_types=MEDIA_TYPES
+        "GET",
+        "/runs/{id}/logs",
+        "Read or follow a run's log",
+        run_log,
+        query=RunLogQuery,
+        media_types=MEDIA_TYPES,
     ),
 )

@@ -18,7 +18,9 @@ from app.web.principal import Role
 class ProjectForm(Model):
     """A namespace; its webhook secret speaks for all its repositories."""
 
-    model_config = {"json_schema_extra": {"examples": [{"name": "acme", "webhook_secret": "a long random text"}]}}
+    model_config = {
+        "json_schema_extra": {"examples": [{"name": "acme", "webhook_secret": "a long random text"}]}
+    }
 
     name: Name
     webhook_secret: WebhookSecret | None = Field(None, repr=False, description="write-only")

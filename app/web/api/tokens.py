@@ -19,7 +19,9 @@ from app.web.principal import Role, digest, new_token
 class TokenForm(Model):
     """A token for all projects, or for one."""
 
-    model_config = {"json_schema_extra": {"examples": [{"name": "ci", "role": "operator", "project": "acme"}]}}
+    model_config = {
+        "json_schema_extra": {"examples": [{"name": "ci", "role": "operator", "project": "acme"}]}
+    }
 
     name: Name
     role: Role = Role.VIEWER
@@ -55,7 +57,9 @@ def create_token(call: Call[TokenForm, Empty]) -> Any:
     call.require(Role.ADMIN)
     form, now, secret = call.body, call.yard.clock.now(), new_token()
     if form.expires_at is not None and form.expires_at <= now:
-        raise InvalidValue("expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}.")
+        raise InvalidValue(
+            "expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}."
+        )
     with call.yard.db.write() as tx:
         made = access.add_token(
             tx,
@@ -112,5 +116,7 @@ OPERATIONS = (
         answer=NewTokenAnswer,
         status=201,
     ),
-    Operation("DELETE", PATH + "/{id}", "Revoke a token", revoke_token, Role.ADMIN, query=Confirm, status=204),
+    Operation(
+        "DELETE", PATH + "/{id}", "Revoke a token", revoke_token, Role.ADMIN, query=Confirm, status=204
+    ),
 )

@@ -26,13 +26,19 @@ class OverridesForm(Model):
     """What is different in this run only. In `env`, null unsets a variable of the job."""
 
     model_config = {
-        "json_schema_extra": {"examples": [{"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]}]}
+        "json_schema_extra": {
+            "examples": [{"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]}]
+        }
     }
 
     image: ImageRef | None = None
     build: int | None = Field(None, ge=1, le=LARGEST_ID, description="a build made for this job")
     sha: str | None = Field(
-        None, min_length=7, max_length=64, pattern="^[0-9a-f]+$", description="a commit that was built for this job"
+        None,
+        min_length=7,
+        max_length=64,
+        pattern="^[0-9a-f]+$",
+        description="a commit that was built for this job",
     )
     env: dict[EnvName, EnvEntry | None] = {}
     command: Command | None = None
