@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import Verdict
 from app.domain.fires import Due, due
+from app.domain.jobs import ConcurrencyPolicy, ScheduleSettings
 from app.domain.runs import Reason
 from app.domain.schedule import Schedule
 from app.orchestration.ports import Clock, Names
@@ -16,6 +17,23 @@ from app.store.database import Database, Tx
 from app.store.schedules import DueJob, Fired
 
 BATCH = 1000  # jobs a transaction
+
+
+class _Owed:
+    """What is owed at one moment, worked out once for all jobs with the same schedule."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._known: dict[tuple[ScheduleSettings, datetime], Due] = {}
+
+    def __call__(self, job: DueJob) -> Due:
+        key = (job.schedule, job.next_fire_at)
+        known = self._known.get(key)
+        if known is None:
+            schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
+            deadline = timedelta(seconds=job.schedule.starting_deadline_seconds)
+            known = self._known[key] = due(schedule, job.next_fire_at, self._now, deadline)
+        return known
 
 
 @dataclass(frozen=True)
@@ -33,16 +51,15 @@ class Scheduler:
             batch = schedules.due(tx, now, BATCH)
             if not batch:
                 return False
-            alive = schedules.alive(tx, [job.id for job in batch])
+            limited = [
+                job.id for job in batch if job.schedule.concurrency_policy is not ConcurrencyPolicy.ALLOW
+            ]
+            alive = schedules.alive(tx, limited)
+            owed_for = _Owed(now)
             fired: list[Fired] = []
             next_at: dict[int, datetime | None] = {}
             for job in batch:
-                owed = due(
-                    Schedule.parse(job.schedule.cron, job.schedule.time_zone),
-                    job.next_fire_at,
-                    now,
-                    timedelta(seconds=job.schedule.starting_deadline_seconds),
-                )
+                owed = owed_for(job)
                 next_at[job.id] = owed.next_at
                 admission = admit(job.schedule.concurrency_policy, alive.get(job.id, []))
                 fired += self._fired(tx, job, owed, admission, now)
