@@ -27,8 +27,12 @@ def enqueue_run(
     *,
     effective: Effective | None = None,
     image: Deployed | None = None,
+    alone: bool = False,
 ) -> int:
-    """A queued run of a job. Without `image` it takes what the job has deployed when it starts."""
+    """A queued run of a job. Without `image` it takes what the job has deployed when it starts.
+
+    `alone` keeps it waiting while older runs of the job are alive.
+    """
     merged = effective or merge(job.definition, {})
     return runs.enqueue(
         tx,
@@ -39,6 +43,7 @@ def enqueue_run(
         effective=merged.values,
         overridden=merged.overridden,
         now=now,
+        alone=alone,
         image=image.image if image else None,
         digest=(image.digest or None) if image else None,  # a reference has none before the run starts
         build_id=image.build_id if image else None,

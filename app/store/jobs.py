@@ -177,6 +177,14 @@ def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequenc
     return result
 
 
+def set_cd(tx: Tx, job_id: int, *, enabled: bool, now: datetime) -> None:
+    row = tx.get_one(JobRow, job_id)
+    row.cd_enabled = enabled
+    row.definition = {**row.definition, "cd_enabled": enabled}
+    row.updated_at = now
+    touch(tx, "jobs", f"job:{job_id}")
+
+
 def deploy(tx: Tx, job_id: int, deployed: Deployed) -> None:
     """Point a job at an image."""
     row = tx.get_one(JobRow, job_id)
