@@ -146,6 +146,9 @@ class Job:
     project: str
     name: str
     definition: Mapping[str, Any] = field(repr=False)
+    shared_env: Mapping[str, Any] = field(
+        repr=False
+    )  # of its secret groups, each entry with its group's name
     source: Source | None
     deployed: Deployed | None
     ci_enabled: bool = True

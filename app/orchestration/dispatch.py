@@ -33,7 +33,7 @@ def enqueue_run(
 
     `alone` keeps it waiting while older runs of the job are alive.
     """
-    merged = effective or merge(job.definition, {})
+    merged = effective or merge(job.definition, {}, job.shared_env)
     return runs.enqueue(
         tx,
         name=f"{job.name}-{names.suffix()}",
@@ -67,7 +67,7 @@ def start_by_hand(
         raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
     who = trigger.by or "somebody"
     how = "by the API" if trigger.type is TriggerType.API else "by hand"
-    effective = merge(job.definition, overrides)
+    effective = merge(job.definition, overrides, job.shared_env)
     changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
     sentence = f"Started {how} by {who}{changed}."
     trigger = replace(trigger, cause=sentence)

@@ -43,7 +43,13 @@ def create(
     if tx.exec(taken).first() is not None:
         raise Conflict(f"There is a job named {name} in this project already.")
     row = JobRow(
-        project_id=project_id, name=name, created_at=now, updated_at=now, definition={}, effective={}
+        project_id=project_id,
+        name=name,
+        created_at=now,
+        updated_at=now,
+        definition={},
+        effective={},
+        shared_env={},
     )
     row.source_id = _add_source(tx, project_id, source, now) if isinstance(source, Mapping) else source
     _define(row, definition, now)
@@ -89,7 +95,7 @@ def _define(row: JobRow, definition: Mapping[str, Any], now: datetime) -> None:
     row.kind = definition["kind"]
     row.schedule = definition.get("schedule")
     row.paused = definition["paused"]
-    row.effective = dict(merge(definition, {}).values)
+    row.effective = dict(merge(definition, {}, row.shared_env).values)
     row.has_image = row.deployed is not None or definition["source"]["type"] == "image"
     row.next_fire_at = _next_fire_at(row, now)
 
@@ -225,6 +231,7 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         project=project,
         name=row.name,
         definition=row.definition,
+        shared_env=row.shared_env,
         source=source_value(source) if source is not None else None,
         deployed=_deployed(row.deployed),
         ci_enabled=row.ci_enabled,

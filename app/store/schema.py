@@ -167,6 +167,7 @@ class JobRow(SQLModel, table=True):
     paused: bool = False
     deployed: dict[str, Any] | None = _json(null=True)
     has_image: bool = False
+    shared_env: dict[str, Any] = _json()
     effective: dict[str, Any] = _json()
     next_fire_at: datetime | None = _time(index=True)
     created_at: datetime = _time(null=False)

@@ -288,6 +288,7 @@ def upgrade() -> None:
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("deployed", sa.JSON(), nullable=True),
         sa.Column("has_image", sa.Boolean(), nullable=False),
+        sa.Column("shared_env", sa.JSON(), nullable=False),
         sa.Column("effective", sa.JSON(), nullable=False),
         sa.Column("next_fire_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
