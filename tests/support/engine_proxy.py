@@ -99,7 +99,7 @@ class EngineProxy:
             late, self._late = self._late, []
         for request in late:
             with self._engine(request) as upstream:
-                self.late_answers.append(_read_all(upstream))
+                self.late_answers.append(_read_answer(upstream, request))
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -131,7 +131,7 @@ class EngineProxy:
                 return
             case Fault.RESET_AFTER:
                 with self._engine(request) as upstream:
-                    _read_request(upstream) if b"Upgrade:" in request else _read_all(upstream)
+                    _read_answer(upstream, request)
             case Fault.LATE:
                 with self._lock:
                     self._late.append(request)
@@ -174,6 +174,10 @@ def _read_all(source: socket.socket) -> bytes:
     while data := source.recv(65536):
         parts.append(data)
     return b"".join(parts)
+
+
+def _read_answer(upstream: socket.socket, request: bytes) -> bytes:
+    return upstream.recv(65536) if b"Upgrade:" in request else _read_all(upstream)
 
 
 def _relay(upstream: socket.socket, client: socket.socket, limit: int | None) -> None:
