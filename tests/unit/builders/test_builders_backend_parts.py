@@ -180,7 +180,8 @@ def build_with(
 
 PRINT_INPUTS = """
 for a; do case $a in --iidfile=*) echo sha256:abc > "${a#*=}";; --file=*) f=${a#*=};; esac; done
-env | sort; cat "$f" "$f.dockerignore"; stat -c %a "$HOME/../secrets/T" "$HOME/.."; cat "$HOME/../secrets/T"; pwd
+env | sort; cat "$f" "$f.dockerignore"; echo
+stat -c %a "$HOME/../secrets/T" "$HOME/.."; cat "$HOME/../secrets/T"; pwd
 """
 
 
