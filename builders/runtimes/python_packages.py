@@ -66,7 +66,7 @@ MANAGERS = (
         "pdm",
         lock="pdm.lock",
         table="pdm",
-        tool="pdm==2.29.4",
+        tool="pdm==2.29.3",
         locked="pdm sync --prod --no-self",
         unlocked="pdm install --prod --no-self",
         cache=Cache("pdm", "/root/.cache/pdm"),
@@ -166,7 +166,7 @@ def _with_pip(tree: SourceTree, project: Project) -> Installation:
         return _with_requirements(requirements, tree, project)
     listed = project.metadata.get("dependencies")
     own = (PIP.project,) if project.is_package else ()
-    if "setup.py" in tree.root_files or "dependencies" in project.metadata.get("dynamic", []):
+    if "setup.py" in tree.root_files or project.has_dynamic_dependencies:
         return Installation(PIP, "the project installs itself", project=("pip install .",))
     if not isinstance(listed, list) or not listed:
         return Installation(PIP, "pyproject.toml describes the project", project=own)

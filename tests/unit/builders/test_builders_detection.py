@@ -1,11 +1,18 @@
 """What a tree is taken for, and the sentence when it isn't clear."""
 
+import json
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders.detect import make_plan
 from builders.plan import BuildSettings, NoStartCommand, NotRecognised, PlanError
+from builders.render import render_dockerfile
+from builders.source import SourceTree
 
 DEPENDENT = '{"dependencies": {"ms": "2"}, "scripts": {"start": "node x.js"}}'
 TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier ."}}'
@@ -186,3 +193,85 @@ def test_json_has_what_the_interface_promises(make_tree) -> None:
 def test_broken_manifests_are_named(make_tree, files: Mapping[str, str], sentence: str) -> None:
     with pytest.raises(PlanError, match=sentence):
         make_plan(make_tree(files))
+
+
+def test_an_interpreter_that_is_not_in_the_image_is_noted(make_tree) -> None:
+    plan = make_plan(make_tree({"job.sh": "#!/usr/bin/env -S zsh -e\n"}))
+    assert plan.command == ("zsh", "-e", "job.sh")
+    assert plan.warnings == ("'zsh' may not be in the image: list its Debian package in apt.txt.",)
+
+
+KEYS = (
+    "scripts",
+    "start",
+    "job",
+    "build",
+    "dependencies",
+    "devDependencies",
+    "engines",
+    "node",
+    "volta",
+    "packageManager",
+    "main",
+    "bin",
+    "workspaces",
+    "project",
+    "tool",
+    "poetry",
+    "uv",
+    "sources",
+    "requires-python",
+    "dynamic",
+    "python",
+    "build-system",
+    "name",
+    "_meta",
+    "requires",
+    "python_version",
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(0, 30)
+    | st.sampled_from([">=3.11", "18", "x", "", "node x.js", "a b"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+MANIFEST = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=5)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value if value is not None else "none")
+
+
+@given(
+    MANIFEST | VALUES,
+    MANIFEST,
+    st.sets(st.sampled_from(["uv.lock", "index.js", "main.py", "yarn.lock", "setup.py"])),
+)
+def test_any_manifest_gives_a_plan_or_a_sentence(package: object, project: dict, others: set[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for other in others:
+            (root / other).write_text("")
+        for file, text in (
+            ("package.json", json.dumps(package)),
+            (
+                "pyproject.toml",
+                "".join(f"{json.dumps(key)} = {_toml(item)}\n" for key, item in project.items()),
+            ),
+            ("Pipfile.lock", json.dumps(package)),
+        ):
+            (root / file).write_text(text)
+            try:
+                plan = make_plan(SourceTree(root))
+            except PlanError as error:
+                sentence = str(error)
+            else:
+                sentence = plan.reasons[-1]
+                assert render_dockerfile(plan) == render_dockerfile(make_plan(SourceTree(root)))
+            assert sentence.endswith(".")
