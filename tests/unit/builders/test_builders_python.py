@@ -89,8 +89,11 @@ PACKAGE = '[project]\nname = "x"\nversion = "1"\n[build-system]\nrequires = ["ha
             "poetry",
             None,
         ),
-        ({"pyproject.toml": "[tool.pdm]\nx=1\n"}, "pdm", "pdm install --prod --no-self"),
-        ({"pdm.lock": "", "pyproject.toml": ""}, "pdm", "pdm sync --prod --no-self"),
+        (
+            {"pdm.lock": "", "pyproject.toml": '[project]\nname="x"\ndependencies=["b"]\n'},
+            "pip",
+            "pip install b",
+        ),
         ({"Pipfile": ""}, "pipenv", "pipenv install --skip-lock"),
         ({"Pipfile": "", "Pipfile.lock": "{}"}, "pipenv", "pipenv install --deploy --ignore-pipfile"),
         ({"setup.py": ""}, "pip", "pip install ."),
