@@ -63,7 +63,7 @@ def _field_error(error: ErrorDetails) -> dict[str, str]:
     field = ".".join(parts)
     kind = error["type"]
     if kind == SENTENCE:
-        return {"field": field, "message": error["msg"]}
+        return {"field": field, "message": f"{field}: {error['msg']}"}
     if kind == "extra_forbidden":
         return {"field": field, "message": f"There is no field {field}."}
     if kind == "value_error":
