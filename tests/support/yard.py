@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from starlette.applications import Starlette
@@ -67,13 +68,24 @@ def check_git_url(url: str) -> None:
     parse_remote(url, TRANSPORTS)
 
 
+@cache
+def _fresh_database() -> bytes:
+    """A migrated database, made once: migrating takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "jobyard.db"
+        db = Database(f"sqlite:///{file}")
+        db.migrate()
+        metadata.create_all(db._engine)  # tables that have no migration yet
+        db.close()
+        return file.read_bytes()
+
+
 @contextmanager
 def make_yard(root: Path) -> Iterator[Yard]:
     """An installation in `root`."""
+    (root / "jobyard.db").write_bytes(_fresh_database())
     signals = Signals()
     db = Database(f"sqlite:///{root / 'jobyard.db'}", signals.publish)
-    db.migrate()
-    metadata.create_all(db._engine)  # tables that have no migration yet
     inbox = Inbox(db)
     yield Yard(
         db=db,
