@@ -86,7 +86,7 @@ def _of_health_checks(form: JobForm) -> Iterator[tuple[str, str]]:
 
 
 def definition_of(form: JobForm, vault: Vault, stored_env: Mapping[str, Any]) -> dict[str, Any]:
-    """What is stored of a job: all fields, defaults filled in, secrets sealed, the webhook secret left to its source."""
+    """What is stored of a job: defaults filled in, secrets sealed, the webhook secret left to its source."""
     definition = form.model_dump(mode="json")
     source = definition["source"]
     own = {name: source[name] for name in OWN_FIELDS[form.source.type]}

@@ -28,7 +28,7 @@ SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is a
 
 class WhyQuery(Model):
     at: Time | None = Field(
-        None, description="decisions up to a minute after this time; the latest if left out"
+        default=None, description="decisions up to a minute after this time; the latest if left out"
     )
 
 

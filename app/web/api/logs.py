@@ -22,12 +22,15 @@ MEDIA_TYPES = ("text/plain", "text/event-stream")
 
 
 class LogQuery(Model):
-    offset: int = Field(0, ge=0, le=LARGEST_ID, description="the byte to begin at")
+    offset: int = Field(default=0, ge=0, le=LARGEST_ID, description="the byte to begin at")
 
 
 class RunLogQuery(LogQuery):
     attempt: int | None = Field(
-        None, ge=1, le=LARGEST_ID, description="one attempt's log; all, one after the other, if left out"
+        default=None,
+        ge=1,
+        le=LARGEST_ID,
+        description="one attempt's log; all, one after the other, if left out",
     )
 
 

@@ -11,7 +11,7 @@ from app.store import access, projects
 from app.store.access import Token
 from app.store.database import Tx
 from app.web.api.forms.fields import Name, Time
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, number, paged
 from app.web.principal import Role, digest, new_token
 
@@ -19,9 +19,7 @@ from app.web.principal import Role, digest, new_token
 class TokenForm(Model):
     """A token for all projects, or for one."""
 
-    model_config = {
-        "json_schema_extra": {"examples": [{"name": "ci", "role": "operator", "project": "acme"}]}
-    }
+    model_config = with_example({"name": "ci", "role": "operator", "project": "acme"})
 
     name: Name
     role: Role = Role.VIEWER

@@ -75,7 +75,7 @@ def _image(value: str) -> str:
     return value
 
 
-def _command(value: Any) -> str | list[str]:
+def _command(value: Any) -> Any:
     match value:
         case str() if value.strip():
             try:
