@@ -1,0 +1,21 @@
+"""Log files of attempts and builds: written once, raw, readable while they grow. `layout` says what is on
+disk.
+"""
+
+from app.logs.display import display_segments, display_text
+from app.logs.layout import Stream, remove_log
+from app.logs.reader import Line, LogReader, Piece, RunLog
+from app.logs.writer import DEFAULT_CAP, LogWriter
+
+__all__ = [
+    "DEFAULT_CAP",
+    "Line",
+    "LogReader",
+    "LogWriter",
+    "Piece",
+    "RunLog",
+    "Stream",
+    "display_segments",
+    "display_text",
+    "remove_log",
+]

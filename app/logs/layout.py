@@ -1,0 +1,88 @@
+"""Where a log lies on disk, and the two shapes everything here shares.
+
+    NAME.log              the first part: raw bytes from offset 0, as they came (after redaction)
+    NAME.idx              one record per change of time or source, for NAME.log
+    NAME.tail/OFFSET.log  later parts, each named by the offset of its first byte; the oldest go first
+    NAME.tail/OFFSET.idx  likewise
+
+An **offset** counts every byte ever written to the log, kept or not, so it never changes its meaning: a part
+that is dropped leaves a hole, and readers say how big it is. Nothing is moved or rewritten when a log ends.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+RECORD = struct.Struct("<QQBB")
+
+
+class Stream(IntEnum):
+    """Who wrote a byte. The numbers are stored."""
+
+    SYSTEM = 0  # Jobyard itself
+    STDOUT = 1
+    STDERR = 2
+
+
+class Record(NamedTuple):
+    """From `offset` on, bytes came at `micros` (since the epoch, UTC) from `stream` of `instance`."""
+
+    offset: int
+    micros: int
+    stream: int
+    instance: int
+
+    @property
+    def source(self) -> tuple[int, int]:
+        return self.stream, self.instance
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One contiguous stretch of a log: its first offset and its two files."""
+
+    start: int
+    data: Path
+    index: Path
+
+
+def head_part(path: Path) -> Part:
+    return Part(0, path, path.with_suffix(".idx"))
+
+
+def tail_directory(path: Path) -> Path:
+    return path.with_suffix(".tail")
+
+
+def tail_part(path: Path, start: int) -> Part:
+    data = tail_directory(path) / f"{start:020d}.log"
+    return Part(start, data, data.with_suffix(".idx"))
+
+
+def parts(path: Path) -> list[Part]:
+    """All parts that exist, in order of offset. The head is listed even before its first byte."""
+    directory = tail_directory(path)
+    starts: list[int] = []
+    if directory.is_dir():
+        starts = sorted(int(data.stem) for data in directory.iterdir() if data.suffix == ".log")
+    return [head_part(path), *(tail_part(path, start) for start in starts)]
+
+
+def remove_log(path: Path) -> None:
+    """Delete every file of the log at `path`; what is gone already is no error."""
+    head = head_part(path)
+    shutil.rmtree(tail_directory(path), ignore_errors=True)
+    head.index.unlink(missing_ok=True)
+    head.data.unlink(missing_ok=True)
+
+
+def decode_records(raw: bytes) -> Iterator[Record]:
+    """The whole records in `raw`; a torn one at the end (still being written) is left out."""
+    whole = len(raw) - len(raw) % RECORD.size
+    return map(Record._make, RECORD.iter_unpack(raw[:whole]))

@@ -1,0 +1,298 @@
+"""Reading a log while it is written, and after: bytes by offset, lines with time and source, search."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise, takewhile
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from app.logs.layout import RECORD, Part, Record, Stream, decode_records, parts
+
+BLOCK: Final = 64 * 1024
+_LONG_LINE: Final = 32 * 1024  # an unfinished line this long is handed out in pieces
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Piece(NamedTuple):
+    """Bytes of a log and the offset to ask for next. Empty `data` means: nothing more yet.
+
+    Where bytes were dropped by the size cap, `data` is the marker that says so and `dropped` their number:
+    then `next_offset` is further on than `data` is long.
+    """
+
+    data: bytes
+    next_offset: int
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line, or a piece of one: it also ends where another source speaks, and within a very long line.
+
+    `number` counts line breaks from 1 over what is kept, so pieces of one line share it; `text` has no line
+    break; `complete` says that one followed. `end` is the offset after it.
+    """
+
+    number: int
+    offset: int
+    end: int
+    at: datetime | None
+    stream: Stream
+    instance: int
+    text: bytes
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    part: Part
+    start: int
+    end: int
+
+
+class LogReader:
+    """The log whose first part is at `path`; one that does not exist yet reads as empty.
+
+    Holds no file open, so it may be kept, and used beside the writer and by several threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def size(self) -> int:
+        """The offset after the last byte, counting dropped ones."""
+        return self._extents()[-1].end
+
+    def read(self, offset: int, limit: int = BLOCK) -> Piece:
+        """Up to `limit` bytes from `offset`, fewer at the end of a part; from beyond the end, none."""
+        while True:
+            try:
+                return self._read(offset, limit)
+            except (
+                FileNotFoundError
+            ):  # the writer dropped that part between our looking and opening: look again
+                continue
+
+    def pieces(self, offset: int = 0) -> Iterator[Piece]:
+        """All pieces from `offset` to the end as it is when reached."""
+        while (piece := self.read(offset)).data:
+            yield piece
+            offset = piece.next_offset
+
+    def lines(self, offset: int = 0, limit: int | None = None, *, number: int = 1) -> Iterator[Line]:
+        """Lines from `offset` on, at most `limit`; the first is given `number`.
+
+        `offset` should be where a line begins (0, or a line's `end`). The last line may not be complete yet.
+        """
+        return islice(self._lines(offset, number), limit)
+
+    def tail(self, count: int) -> list[Line]:
+        """The last `count` lines."""
+        window = BLOCK
+        while True:
+            start = self._line_start(self.size - window)
+            lines = list(self.lines(start, number=self.number_at(start)))
+            if len(lines) >= count or start == 0:
+                return lines[max(len(lines) - count, 0) :]
+            window *= 4
+
+    def search(self, text: str, offset: int = 0, limit: int = 100) -> list[Line]:
+        """The first `limit` lines from `offset` on that contain `text`, whatever the case of ASCII."""
+        needle = text.encode("utf-8", "surrogatepass").lower()
+        number = self.number_at(offset)
+        found: list[Line] = []
+        while len(found) < limit and (piece := self.read(offset)).data:
+            block, end = piece.data, piece.next_offset
+            if not piece.dropped:
+                block = block[: block.rfind(b"\n") + 1] or block
+                end = offset + len(block)
+            if needle in block.lower():  # most blocks are passed over at the speed of this line
+                lines = takewhile(lambda line, end=end: line.offset < end, self.lines(offset, number=number))  # type: ignore[misc]
+                found += (line for line in lines if needle in line.text.lower())
+            number += block.count(b"\n")
+            offset = end
+        return found[:limit]
+
+    def number_at(self, offset: int) -> int:
+        """The number of the line that `offset` is in."""
+        number, start = 1, 0
+        for piece in self.pieces():
+            if piece.next_offset > offset:
+                return number + (0 if piece.dropped else piece.data.count(b"\n", 0, offset - start))
+            number += piece.data.count(b"\n")
+            start = piece.next_offset
+        return number
+
+    def _line_start(self, offset: int) -> int:
+        """The first line start after `offset`, or `offset` where none is near."""
+        if offset <= 0:
+            return 0
+        piece = self.read(offset)
+        return offset if piece.dropped else offset + piece.data.find(b"\n") + 1
+
+    def _extents(self) -> list[_Extent]:
+        # All parts are listed before any is measured, so that every one but the last has its final size.
+        return [_Extent(part, part.start, part.start + _size(part.data)) for part in parts(self._path)]
+
+    def _read(self, offset: int, limit: int) -> Piece:
+        before = None
+        for extent in self._extents():
+            if offset < extent.start:
+                return self._marker(before, extent.start - offset, extent.start)
+            if offset < extent.end:
+                data = _read_at(extent.part.data, offset - extent.start, min(limit, extent.end - offset))
+                return Piece(data, offset + len(data))
+            before = extent
+        return Piece(b"", before.end if before else 0)
+
+    def _marker(self, before: _Extent | None, dropped: int, next_offset: int) -> Piece:
+        on_new_line = (
+            before is None
+            or before.end == before.start
+            or _read_at(before.part.data, before.end - before.start - 1, 1) == b"\n"
+        )
+        text = f"{'' if on_new_line else chr(10)}… {dropped:,} bytes dropped …\n"
+        return Piece(text.encode(), next_offset, dropped)
+
+    def _lines(self, offset: int, number: int) -> Iterator[Line]:
+        start, block = offset, b""  # read, but not handed out yet
+        for piece in self.pieces(offset):
+            if piece.dropped:
+                yield from self._cut(block, start, number)
+                number += piece.data.count(b"\n")
+                marker = piece.data.strip()
+                yield Line(
+                    number - 1,
+                    piece.next_offset - piece.dropped,
+                    piece.next_offset,
+                    None,
+                    Stream.SYSTEM,
+                    0,
+                    marker,
+                    True,
+                )
+                start, block = piece.next_offset, b""
+                continue
+            block += piece.data
+            done = start
+            for line in self._cut(block, start, number):
+                if (
+                    not line.complete
+                    and line.end == piece.next_offset
+                    and line.end - line.offset < _LONG_LINE
+                ):
+                    break
+                yield line
+                done = line.end
+            number += block.count(b"\n", 0, done - start)
+            start, block = done, block[done - start :]
+        yield from self._cut(block, start, number)
+
+    def _cut(self, block: bytes, start: int, number: int) -> Iterator[Line]:
+        """The lines of `block`, which begins at offset `start`; the last may be incomplete."""
+        if not block:
+            return
+        records = self._records(start, start + len(block))
+        at, first, interrupted = 0, records[0], False
+        for record, following in pairwise([*records, Record(start + len(block), 0, 0, 0)]):
+            position, until = max(record.offset - start, 0), following.offset - start
+            if at < position and record.source != first.source:
+                yield _line(number, start, at, position, first, block, complete=False)
+                at, interrupted = position, True
+            if at == position:
+                first = record
+            while (newline := block.find(b"\n", position, until)) >= 0:
+                # A line break alone that only ends what another source interrupted is no line of its own.
+                if newline > at or not interrupted:
+                    yield _line(number, start, at, newline, first, block, complete=True)
+                at = position = newline + 1
+                first, interrupted = record, False
+                number += 1
+        if at < len(block):
+            yield _line(number, start, at, len(block), first, block, complete=False)
+
+    def _records(self, start: int, end: int) -> list[Record]:
+        """The records in force from `start` to `end`; the first holds at `start`."""
+        found = [Record(0, -1, Stream.SYSTEM, 0)]
+        for extent in self._extents():
+            if extent.start < end and start < extent.end:
+                found += _records_between(extent.part.index, start, end)
+        first = bisect_right(found, start, key=lambda record: record.offset) - 1
+        return found[first:]
+
+
+class RunLog:
+    """The logs of a run's attempts, in order, as one: same offsets as their concatenation, same rules as
+    `LogReader`.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._logs = [LogReader(path) for path in paths]
+
+    @property
+    def size(self) -> int:
+        return sum(log.size for log in self._logs)
+
+    def read(self, offset: int, limit: int = BLOCK) -> Piece:
+        """As `LogReader.read`. `next_offset` is what `X-Log-Next-Offset` says."""
+        base = 0
+        for log in self._logs:
+            size = log.size
+            if offset < base + size:
+                piece = log.read(offset - base, limit)
+                return piece._replace(next_offset=base + piece.next_offset)
+            base += size
+        return Piece(b"", base)
+
+    def pieces(self, offset: int = 0) -> Iterator[Piece]:
+        """All pieces from `offset` to the end as it is when reached."""
+        while (piece := self.read(offset)).data:
+            yield piece
+            offset = piece.next_offset
+
+
+def _line(
+    number: int, start: int, at: int, until: int, record: Record, block: bytes, *, complete: bool
+) -> Line:
+    when = None if record.micros < 0 else _EPOCH + timedelta(microseconds=record.micros)
+    end = start + until + complete
+    return Line(
+        number, start + at, end, when, Stream(record.stream), record.instance, block[at:until], complete
+    )
+
+
+def _records_between(index: Path, start: int, end: int) -> list[Record]:
+    """Of one part's index, the record in force at `start` and those up to `end`."""
+    try:
+        raw = index.read_bytes()
+    except FileNotFoundError:
+        return []
+    whole = raw[: len(raw) - len(raw) % RECORD.size]
+    count = len(whole) // RECORD.size
+    positions = range(count)
+    first = max(
+        bisect_right(positions, start, key=lambda n: RECORD.unpack_from(whole, n * RECORD.size)[0]) - 1, 0
+    )
+    last = bisect_right(positions, end - 1, key=lambda n: RECORD.unpack_from(whole, n * RECORD.size)[0])
+    return list(decode_records(whole[first * RECORD.size : last * RECORD.size]))
+
+
+def _read_at(path: Path, offset: int, count: int) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(file, count, offset)
+    finally:
+        os.close(file)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

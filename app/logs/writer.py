@@ -1,0 +1,172 @@
+"""The one writer of a log: raw chunks in, redacted bytes on disk at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from app.domain.redaction import RedactionStream, Redactor
+from app.logs.layout import RECORD, Part, Stream, decode_records, parts, tail_directory, tail_part
+
+DEFAULT_CAP: Final = 100 * 1024 * 1024
+_TAIL_PARTS: Final = 8
+_INDEX_SHARE: Final = 4  # an index may take a quarter of the room of its data, however small the chunks
+_SAME_MOMENT: Final = 10_000  # microseconds; chunks of one source this close share a record
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class LogWriter:
+    """Appends to the log at `path` (`….log`); safe to call from several threads; one writer per log.
+
+    Bytes are on disk (not necessarily synced) when `write` returns, except what redaction holds back: a
+    suffix that may be the beginning of a secret, never more than the unfinished last line. Opening an
+    existing log continues at its real end, after repairing a record torn by a crash. Half of `cap_bytes`
+    keeps the first part of the log, the other half a ring of parts with the last; index files take at most a
+    quarter more. Raises `OSError` when the disk does.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        redactor: Redactor | None = None,
+        cap_bytes: int = DEFAULT_CAP,
+        on_append: Callable[[], None] | None = None,
+    ) -> None:
+        self._path = path
+        self._redactor = redactor
+        self._head_bytes = max(cap_bytes // 2, 1)
+        self._part_bytes = max(cap_bytes // 2 // _TAIL_PARTS, 1)
+        self._on_append = on_append
+        self._lock = threading.Lock()
+        self._masks: dict[tuple[int, int], RedactionStream] = {}
+        self._last_seen: dict[tuple[int, int], int] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._last_source, self._last_micros = (-1, -1), 0
+        self._open(parts(path)[-1])
+        self._at_line_start = self._ends_with_newline()
+
+    @property
+    def size(self) -> int:
+        """The offset of the next byte."""
+        return self._offset
+
+    def write(self, at: datetime, stream: int, data: bytes, instance: int = 0) -> None:
+        """Append what `stream` of container number `instance` said at `at` (aware)."""
+        source = (Stream(stream), instance)
+        with self._lock:
+            micros = self._last_seen[source] = (at - _EPOCH) // _MICROSECOND
+            if self._redactor is not None:
+                mask = self._masks.get(source)
+                if mask is None:
+                    mask = self._masks[source] = self._redactor.start()
+                data = mask.feed(data)
+            self._append(micros, source, data)
+        self._wake(data)
+
+    def note(self, at: datetime, text: str) -> None:
+        """Append a line of our own, on a line of its own."""
+        line = text.encode() + b"\n"
+        if self._redactor is not None:
+            line = self._redactor.mask(line)
+        with self._lock:
+            if not self._at_line_start:
+                line = b"\n" + line
+            self._append((at - _EPOCH) // _MICROSECOND, (Stream.SYSTEM, 0), line)
+        self._wake(line)
+
+    def end_streams(self) -> None:
+        """The containers have said all they will: release what redaction still holds back."""
+        with self._lock:
+            rest = [(source, mask.finish()) for source, mask in self._masks.items()]
+            self._masks.clear()
+            for source, data in rest:
+                self._append(self._last_seen[source], source, data)
+        self._wake(b"".join(data for _, data in rest))
+
+    def flush(self) -> None:
+        """Return when everything appended so far would survive a power cut."""
+        with self._lock:
+            os.fdatasync(self._data)
+            os.fdatasync(self._index)
+
+    def close(self) -> None:
+        """End the streams and let go of the files. Closing twice is fine."""
+        if self._data < 0:
+            return
+        self.end_streams()
+        with self._lock:
+            self._close_part()
+
+    def __enter__(self) -> LogWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wake(self, data: bytes) -> None:
+        if data and self._on_append is not None:
+            self._on_append()
+
+    def _append(self, micros: int, source: tuple[int, int], data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            room = self._room()
+            if room <= 0:
+                self._next_part()
+                continue
+            # The record goes first: after a crash it points at the end at worst, and is dropped on reopening.
+            if source != self._last_source or micros - self._last_micros >= _SAME_MOMENT:
+                os.write(self._index, RECORD.pack(self._offset, micros, *source))
+                self._index_size += RECORD.size
+                self._last_source, self._last_micros = source, micros
+            written = os.write(self._data, rest[:room])
+            self._offset += written
+            self._at_line_start = rest[written - 1] == 0x0A
+            rest = rest[written:]
+
+    def _room(self) -> int:
+        limit = self._part_bytes if self._part.start else self._head_bytes
+        if self._index_size >= max(limit // _INDEX_SHARE, RECORD.size):
+            return 0
+        return self._part.start + limit - self._offset
+
+    def _next_part(self) -> None:
+        self._close_part()
+        tail_directory(self._path).mkdir(exist_ok=True)
+        self._open(tail_part(self._path, self._offset))
+        tail = parts(self._path)[1:]
+        for old in tail[:-_TAIL_PARTS]:
+            old.index.unlink(missing_ok=True)
+            old.data.unlink(missing_ok=True)
+
+    def _open(self, part: Part) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._part = part
+        self._data = os.open(part.data, flags, 0o640)
+        self._index = os.open(part.index, flags, 0o640)
+        self._offset = part.start + os.fstat(self._data).st_size
+        self._index_size = self._repair_index()
+        self._last_source, self._last_micros = (-1, -1), 0
+
+    def _repair_index(self) -> int:
+        """Cut off a torn record and those whose bytes never reached the disk; the size that is left."""
+        raw = self._part.index.read_bytes()
+        sound = sum(1 for record in decode_records(raw) if record.offset < self._offset) * RECORD.size
+        if sound != len(raw):
+            os.ftruncate(self._index, sound)
+        return sound
+
+    def _ends_with_newline(self) -> bool:
+        end = self._offset - self._part.start
+        return end == 0 or os.pread(self._data, 1, end - 1) == b"\n"
+
+    def _close_part(self) -> None:
+        os.close(self._data)
+        os.close(self._index)
+        self._data = self._index = -1

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import tempfile
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.redaction import Redactor
+from app.logs import LogReader, LogWriter, RunLog, Stream, remove_log
+
+START = datetime(2026, 11, 22, 7, 30, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def everything(log: LogReader | RunLog, offset: int = 0) -> bytes:
+    return b"".join(piece.data for piece in log.pieces(offset))
+
+
+def disk_use(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.parent.rglob("*") if file.is_file())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "attempt-1.log"
+
+
+def test_bytes_are_in_the_file_as_they_came_and_at_once(path: Path) -> None:
+    raw = bytes(range(256)) + b"\r\n\x1b[31m\xff"
+    with LogWriter(path) as log:
+        log.write(at(0), Stream.STDOUT, raw)
+        assert path.read_bytes() == raw
+        assert LogReader(path).read(0) == (raw, len(raw), 0)
+
+
+def test_a_log_that_does_not_exist_yet_is_empty(path: Path) -> None:
+    log = LogReader(path)
+    assert (log.size, log.read(5), list(log.lines()), log.tail(3)) == (0, (b"", 0, 0), [], [])
+
+
+def test_every_line_has_time_and_stream(path: Path) -> None:
+    with LogWriter(path) as log:
+        log.write(at(1), Stream.STDOUT, b"one\ntwo\n")
+        log.write(at(2), Stream.STDERR, b"oops\n", instance=3)
+        log.note(at(3), "exit code 1")
+    lines = list(LogReader(path).lines())
+    assert [(line.number, line.at, line.stream, line.instance, line.text) for line in lines] == [
+        (1, at(1), Stream.STDOUT, 0, b"one"),
+        (2, at(1), Stream.STDOUT, 0, b"two"),
+        (3, at(2), Stream.STDERR, 3, b"oops"),
+        (4, at(3), Stream.SYSTEM, 0, b"exit code 1"),
+    ]
+    assert [line.offset for line in lines] == [0, 4, 8, 13]
+    assert all(line.complete for line in lines)
+
+
+def test_a_line_has_the_time_of_its_first_byte(path: Path) -> None:
+    with LogWriter(path) as log:
+        log.write(at(1), Stream.STDOUT, b"slow ")
+        log.write(at(5), Stream.STDOUT, b"line\nnext\n")
+    assert [(line.at, line.text) for line in LogReader(path).lines()] == [
+        (at(1), b"slow line"),
+        (at(5), b"next"),
+    ]
+
+
+def test_another_source_interrupts_a_line_without_a_new_number(path: Path) -> None:
+    with LogWriter(path) as log:
+        log.write(at(1), Stream.STDOUT, b"50%")
+        log.write(at(2), Stream.STDERR, b"warning\n")
+        log.write(at(3), Stream.STDOUT, b"done\n")
+    assert [(line.number, line.text, line.complete) for line in LogReader(path).lines()] == [
+        (1, b"50%", False),
+        (1, b"warning", True),
+        (2, b"done", True),
+    ]
+
+
+def test_a_note_after_an_unfinished_line_stands_on_its_own(path: Path) -> None:
+    with LogWriter(path) as log:
+        log.write(at(1), Stream.STDOUT, b"no newline")
+        log.note(at(2), "stopped")
+    assert path.read_bytes() == b"no newline\nstopped\n"
+    assert [(line.number, line.stream, line.text) for line in LogReader(path).lines()] == [
+        (1, Stream.STDOUT, b"no newline"),
+        (2, Stream.SYSTEM, b"stopped"),
+    ]
+
+
+def test_reading_resumes_line_by_line_from_any_line_end(path: Path) -> None:
+    with LogWriter(path) as log:
+        for number in range(50):
+            log.write(at(number), Stream.STDOUT, b"line %d\n" % number)
+    log_reader = LogReader(path)
+    whole = list(log_reader.lines())
+    for line in whole:
+        assert list(log_reader.lines(line.end, number=line.number + 1)) == whole[line.number :]
+        assert log_reader.number_at(line.offset) == line.number
+
+
+def test_a_very_long_line_comes_in_bounded_pieces(path: Path) -> None:
+    with LogWriter(path) as log:
+        for _ in range(40):
+            log.write(at(0), Stream.STDOUT, b"x" * 16384)
+        log.write(at(0), Stream.STDOUT, b"\nend\n")
+    *pieces, last = LogReader(path).lines()
+    assert max(len(piece.text) for piece in pieces) <= 128 * 1024
+    assert b"".join(piece.text for piece in pieces) == b"x" * 16384 * 40
+    assert {piece.number for piece in pieces} == {1}
+    assert (last.number, last.text) == (2, b"end")
+
+
+def test_tail_and_search(path: Path) -> None:
+    with LogWriter(path) as log:
+        for number in range(1, 20_001):
+            log.write(at(number), Stream.STDOUT, b"this is line number %d of many\n" % number)
+    log_reader = LogReader(path)
+    assert [(line.number, line.at) for line in log_reader.tail(2)] == [
+        (19_999, at(19_999)),
+        (20_000, at(20_000)),
+    ]
+    assert len(log_reader.tail(15_000)) == 15_000
+    assert log_reader.tail(0) == []
+    assert [line.number for line in log_reader.search("NUMBER 1234 ")] == [1234]
+    found = log_reader.search("line", limit=3)
+    assert [line.number for line in found] == [1, 2, 3]
+    assert [line.number for line in log_reader.search("line", found[-1].end, limit=1)] == [4]
+    assert log_reader.search("absent") == []
+
+
+def test_above_the_cap_first_and_last_part_are_kept_with_a_marker_between(path: Path) -> None:
+    cap = 16_000
+    written = b"".join(b"%06d\n" % number for number in range(20_000))
+    with LogWriter(path, cap_bytes=cap) as log:
+        for start in range(0, len(written), 700):
+            log.write(at(0), Stream.STDOUT, written[start : start + 700])
+            assert disk_use(path) <= cap * 1.3
+    log_reader = LogReader(path)
+    assert log_reader.size == len(written)
+    head, marker, *tail = log_reader.pieces()
+    last = b"".join(piece.data for piece in tail)
+    assert head.data == written[: cap // 2]
+    assert written.endswith(last)
+    assert cap // 2 * 7 // 8 <= len(last) <= cap // 2
+    assert marker.dropped == len(written) - len(head.data) - len(last)
+    assert marker.data.decode().strip() == f"… {marker.dropped:,} bytes dropped …"
+    assert [line.text for line in log_reader.tail(1)] == [b"019999"]
+    [shown] = [line for line in log_reader.lines() if line.stream is Stream.SYSTEM]
+    assert shown.text == marker.data.strip()
+
+
+@given(
+    chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=60),
+    cap=st.integers(8, 400),
+    follow=st.lists(st.booleans(), min_size=60, max_size=60),
+    reopen=st.lists(st.booleans(), min_size=60, max_size=60),
+)
+def test_a_follower_sees_every_byte_once_or_is_told_how_many_it_missed(
+    chunks: list[bytes], cap: int, follow: list[bool], reopen: list[bool]
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "run.log"
+        log = LogWriter(path, cap_bytes=cap)
+        reader, offset, truth = LogReader(path), 0, b""
+        for number, chunk in enumerate(chunks):
+            if reopen[number]:
+                log.close()
+                log = LogWriter(path, cap_bytes=cap)
+            log.write(at(number), Stream.STDOUT, chunk)
+            truth += chunk
+            if not follow[number]:
+                continue
+            for piece in reader.pieces(offset):
+                assert piece.next_offset > offset
+                if piece.dropped:
+                    assert piece.next_offset == offset + piece.dropped
+                else:
+                    assert piece.data == truth[offset : piece.next_offset]
+                offset = piece.next_offset
+            assert offset == len(truth) == reader.size
+        log.close()
+        lines = list(reader.lines())
+        assert all(before.end <= after.offset for before, after in pairwise(lines))
+        assert [line.number for line in lines] == sorted(line.number for line in lines)
+
+
+def test_single_bytes_cannot_make_the_index_outgrow_the_log(path: Path) -> None:
+    with LogWriter(path, cap_bytes=4000) as log:
+        for number in range(8000):
+            log.write(at(number), Stream.STDOUT, b"x")
+    assert disk_use(path) <= 4000 * 1.3
+    assert LogReader(path).size == 8000
+
+
+def test_reopening_continues_at_the_real_end_and_repairs_a_torn_index(path: Path) -> None:
+    with LogWriter(path) as log:
+        log.write(at(1), Stream.STDERR, b"before\n")
+    index = path.with_suffix(".idx")
+    sound = index.read_bytes()
+    ahead_of_the_data = sound[:0] + (99).to_bytes(8, "little") + sound[8:]
+    index.write_bytes(sound + ahead_of_the_data + sound[:7])
+    with LogWriter(path) as log:
+        assert log.size == 7
+        log.write(at(9), Stream.STDOUT, b"after\n")
+    assert [(line.at, line.stream, line.text) for line in LogReader(path).lines()] == [
+        (at(1), Stream.STDERR, b"before"),
+        (at(9), Stream.STDOUT, b"after"),
+    ]
+
+
+def test_a_lost_index_costs_times_but_no_bytes(path: Path) -> None:
+    with LogWriter(path) as log:
+        log.write(at(1), Stream.STDOUT, b"a\nb\n")
+    path.with_suffix(".idx").unlink()
+    assert [(line.at, line.text) for line in LogReader(path).lines()] == [(None, b"a"), (None, b"b")]
+
+
+def test_secrets_are_masked_before_they_reach_the_disk_on_each_stream_by_itself(path: Path) -> None:
+    with LogWriter(path, redactor=Redactor(["hunter2hunter2"])) as log:
+        log.write(at(1), Stream.STDOUT, b"out: hunter2")
+        log.write(at(1), Stream.STDERR, b"err: hunter2")
+        assert path.read_bytes() == b"out: err: "
+        log.write(at(2), Stream.STDOUT, b"hunter2\n")
+        log.write(at(2), Stream.STDERR, b"hunt!\n")
+        log.note(at(3), "could not use hunter2hunter2")
+        log.write(at(4), Stream.STDOUT, b"hunt")
+    assert path.read_bytes() == b"out: err: ***\nhunter2hunt!\ncould not use ***\nhunt"
+
+
+def test_a_follower_is_woken_by_every_append_and_only_then(path: Path) -> None:
+    woken: list[int] = []
+    log = LogWriter(path, redactor=Redactor(["secret"]), on_append=lambda: woken.append(log.size))
+    log.write(at(0), Stream.STDOUT, b"hello ")
+    log.write(at(0), Stream.STDOUT, b"sec")
+    assert woken == [6]
+    log.end_streams()
+    assert woken == [6, 9]
+    log.close()
+    log.close()
+    assert woken == [6, 9]
+
+
+def test_threads_may_share_a_writer(path: Path) -> None:
+    with LogWriter(path) as log:
+
+        def speak(instance: int) -> None:
+            for _ in range(200):
+                log.write(at(0), Stream.STDOUT, b"%d\n" % instance * 10, instance)
+
+        threads = [threading.Thread(target=speak, args=(instance,)) for instance in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        log.flush()
+    lines = list(LogReader(path).lines())
+    assert len(lines) == 4 * 200 * 10
+    assert all(line.text == b"%d" % line.instance for line in lines)
+
+
+def test_a_run_log_is_its_attempts_one_after_the_other(tmp_path: Path) -> None:
+    paths = [tmp_path / f"attempt-{number}.log" for number in (1, 2, 3)]
+    for path, text in zip(paths, (b"first\n", b"", b"third\n"), strict=True):
+        with LogWriter(path) as log:
+            log.write(at(0), Stream.STDOUT, text)
+    run = RunLog([*paths, tmp_path / "attempt-4.log"])
+    assert everything(run) == b"first\nthird\n"
+    assert run.size == 12
+    assert run.read(8, limit=2) == (b"ir", 10, 0)
+    assert run.read(12) == (b"", 12, 0)
+    assert run.read(99) == (b"", 12, 0)
+
+
+def test_the_run_log_keeps_the_offsets_of_dropped_bytes(tmp_path: Path) -> None:
+    paths = [tmp_path / "attempt-1.log", tmp_path / "attempt-2.log"]
+    for path in paths:
+        with LogWriter(path, cap_bytes=32) as log:
+            log.write(at(0), Stream.STDOUT, b"0123456789" * 10)
+    run = RunLog(paths)
+    assert run.size == 200
+    assert sum(piece.dropped for piece in run.pieces()) >= 2 * (100 - 32)
+    assert everything(run, 190) == b"0123456789"
+
+
+def test_removing_a_log_leaves_nothing(path: Path) -> None:
+    with LogWriter(path, cap_bytes=32) as log:
+        log.write(at(0), Stream.STDOUT, b"x" * 100)
+    remove_log(path)
+    remove_log(path)
+    assert list(path.parent.iterdir()) == []
