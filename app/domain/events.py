@@ -71,7 +71,7 @@ class Push:
 
 
 def repo_key(url: str) -> str:
-    """The identity of the repository behind a URL: `github.com/acme/report` for all its forms (https, ssh, scp).
+    """The identity of the repository behind a URL, `github.com/acme/report` for all forms (https, ssh, scp).
 
     User, default port, `.git` and the case of the host don't matter; on github.com the case of the path
     doesn't either, as GitHub ignores it. A local repository is `file:///abs/path`. What is no URL stands for

@@ -41,7 +41,7 @@ class Forge(Protocol):
         ...
 
     def parse_push(self, payload: object) -> Push:
-        """The push that a payload (parsed JSON of any shape) tells of; raises `BadPayload` and nothing else."""
+        """The push that a payload (parsed JSON of any shape) tells of, or `BadPayload`, nothing else."""
         ...
 
 

@@ -1,0 +1,114 @@
+"""The door to Git for the rest of the server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.checkout.command import GitCommand
+from app.checkout.credential import Credential, access
+from app.checkout.failures import MirrorDamaged
+from app.checkout.mirror import Mirror
+from app.checkout.trees import work_tree
+from app.checkout.urls import full_ref, parse_remote
+from app.domain.errors import GitUnavailable, InvalidValue
+from app.domain.events import repo_key
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkouts:
+    """Mirrors and work trees below `root`, for any number of threads and processes.
+
+    `allow` are the Git transports of `JOBYARD_GIT_ALLOW`. `git_time_limit_seconds` bounds each single Git
+    command. `max_file_bytes` bounds one pack of a fetch and one file of a work tree. Every method blocks;
+    call it from a thread. A `sha` is 40 lower-case hexadecimal digits; a `ref` is a branch or a full name
+    such as `refs/tags/v1`.
+    """
+
+    root: Path
+    allow: frozenset[str]
+    git_time_limit_seconds: float = 600.0
+    max_file_bytes: int = 4 * 1024**3
+
+    def validate_url(self, url: str) -> None:
+        """Raise `InvalidValue` with the reason unless the URL may be fetched."""
+        parse_remote(url, self.allow)
+
+    def fetch(
+        self, url: str, *, sha: str | None, ref: str | None, credential: Credential | None = None
+    ) -> str:
+        """Bring a commit here and return its SHA: of `sha`, else of what `ref` is at now; tags are peeled.
+
+        Both may be given: `ref` then is the way to `sha` for servers that don't hand out single commits.
+        Raises `CommitNotFound`, `RefNotFound`, `RepositoryNotFound`, `AuthRefused`, `FetchRefused`,
+        `InvalidValue`, and `GitUnavailable` for what is worth trying again.
+        """
+        remote = parse_remote(url, self.allow)
+        name = full_ref(ref) if ref is not None else None
+        mirror = self._mirror(url)
+        with access(remote, credential, self._known_hosts) as way_in:
+            if sha is None:
+                if name is None:
+                    raise InvalidValue("ref", "Name the commit or the branch to fetch.")
+                sha = mirror.resolve(remote, name, way_in)
+            return mirror.fetch(remote, _checked(sha), name, way_in)
+
+    @contextmanager
+    def tree(self, url: str, sha: str) -> Iterator[Path]:
+        """A work tree at exactly the fetched commit `sha`, nobody else's until the block ends.
+
+        Links may point anywhere, as in the repository: open what is in it beneath its root. Submodules are
+        empty folders, LFS files their pointers. Raises `GitUnavailable` when the mirror turned out damaged:
+        fetch again.
+        """
+        mirror = self._mirror(url)
+        try:
+            with work_tree(mirror, _checked(sha)) as files:
+                yield files
+        except MirrorDamaged:
+            mirror.discard_damaged(url)
+            raise GitUnavailable(
+                f"The copy of {url} on disk was damaged and is fetched again at the next try."
+            ) from None
+
+    def changed_files(self, url: str, before: str, after: str) -> frozenset[str] | None:
+        """Paths that differ between two commits, `None` unless both have been fetched."""
+        differing = self._mirror(url).read(
+            "diff-tree", "-r", "-z", "--name-only", "--no-renames", _checked(before), _checked(after), "--"
+        )
+        if not differing.ok:
+            return None
+        return frozenset(path.decode(errors="replace") for path in differing.stdout.split(b"\0") if path)
+
+    def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
+        """Whether `newer` contains `older`; `None` unless both have been fetched."""
+        compared = self._mirror(url).read("merge-base", "--is-ancestor", _checked(older), _checked(newer))
+        return {0: True, 1: False}.get(compared.status)
+
+    def head_of(self, url: str, branch: str, credential: Credential | None = None) -> str:
+        """What a branch is at now, by asking the server; raises as `fetch` does."""
+        remote = parse_remote(url, self.allow)
+        with access(remote, credential, self._known_hosts) as way_in:
+            return self._mirror(url).resolve(remote, full_ref(branch), way_in)
+
+    @property
+    def _known_hosts(self) -> Path:
+        return self.root.absolute() / "known_hosts"
+
+    def _mirror(self, url: str) -> Mirror:
+        root = self.root.absolute()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = hashlib.sha256(repo_key(url).encode()).hexdigest()[:20]
+        return Mirror(root / key, GitCommand(root, self.git_time_limit_seconds, self.max_file_bytes))
+
+
+def _checked(sha: str) -> str:
+    if not _SHA.fullmatch(sha):
+        raise InvalidValue("sha", "A commit is named by its 40 lower-case hexadecimal digits.")
+    return sha

@@ -1,0 +1,166 @@
+"""Runs `git` with fixed arguments, an environment of our own, and an end.
+
+GitPython drives the process, but only its lowest call: `Git.execute` with an argument list. What it does
+beyond that is not used, because it merges our whole environment into every child, expands `$VARIABLES` in
+URLs, and its time limit looks for children with `ps`. So `env --unset` takes away every inherited name, URLs
+are passed as they were checked, and the process leads a group of its own that is killed as one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from git.cmd import Git
+
+from app.checkout.credential import Access
+from app.domain.errors import GitUnavailable
+
+_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "XDG_CONFIG_HOME": "/nonexistent",
+    "LANGUAGE": "C",
+    "LC_ALL": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TEMPLATE_DIR": "",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+    "SSH_ASKPASS": "true",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+
+_SETTINGS = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.attributesFile": "/dev/null",
+    "core.excludesFile": "/dev/null",
+    "core.autocrlf": "false",
+    "core.fileMode": "true",
+    "core.symlinks": "true",
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+    "transfer.fsckObjects": "true",
+    "transfer.bundleURI": "false",
+    # Three faults that old tools left in many honest histories; no harm can be done with them.
+    "fetch.fsck.badTimezone": "ignore",
+    "fetch.fsck.missingSpaceBeforeDate": "ignore",
+    "fetch.fsck.zeroPaddedFilemode": "ignore",
+    "protocol.version": "2",
+    "http.followRedirects": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "30",
+    "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "false",
+    "credential.helper": "",
+    "init.defaultBranch": "main",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+}
+
+_GRACE_SECONDS = 5.0
+
+
+class TimeLimitPassed(GitUnavailable):
+    """The command ran for longer than its limit and is gone, with all its children."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    status: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+    @property
+    def line(self) -> str:
+        return self.stdout.decode(errors="replace").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class GitCommand:
+    """The way every `git` of ours is started.
+
+    `folder` is where it runs, a place no repository is found from. `max_file_bytes` bounds any one file it
+    writes (a pack, a checked-out file); beyond it `git` is killed by SIGXFSZ.
+    """
+
+    folder: Path
+    time_limit_seconds: float
+    max_file_bytes: int
+
+    def __call__(
+        self,
+        *arguments: str,
+        git_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        transport: str = "none",
+        access: Access | None = None,
+        held: Sequence[int] = (),
+    ) -> Output:
+        """Run `git *arguments` to its end.
+
+        `transport` is the only protocol it may speak. `held` are lock descriptors the process inherits:
+        should we be killed, the lock lasts until the orphan has ended too. Raises `TimeLimitPassed`.
+        """
+        access = access or Access()
+        ours = _ENVIRONMENT | {
+            "GIT_ALLOW_PROTOCOL": transport,
+            "GIT_CEILING_DIRECTORIES": str(self.folder.parent),
+            **({"GIT_DIR": str(git_dir)} if git_dir else {}),
+            **_config(*_SETTINGS.items(), *access.config),
+            **dict(access.environment),
+            **(environment or {}),
+        }
+        process = Git(str(self.folder)).execute(
+            [*_unset_all_but(ours), *self._bounds(), "git", *arguments],
+            env=ours,
+            as_process=True,
+            start_new_session=True,
+            pass_fds=tuple(held),
+            umask=0o022,  # the modes of a work tree end up in images, whatever the server's own umask is
+        )
+        try:
+            stdout, stderr = process.communicate(timeout=self.time_limit_seconds)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                limit = f"{self.time_limit_seconds:g}"
+                raise TimeLimitPassed(f"Git did not finish within {limit} seconds.") from None
+            raise
+        return Output(process.returncode, stdout, stderr.decode(errors="replace"))
+
+    @property
+    def orphan_limit_seconds(self) -> float:
+        """When `timeout` ends the command of a server that was killed; a living one ends its own before."""
+        return self.time_limit_seconds + _GRACE_SECONDS
+
+    def _bounds(self) -> list[str]:
+        limit = f"{self.orphan_limit_seconds:g}"
+        return ["prlimit", f"--fsize={self.max_file_bytes}", "timeout", "--signal=KILL", limit]
+
+
+def _config(*settings: tuple[str, str]) -> dict[str, str]:
+    """Settings as environment: above every file, and invisible in the list of processes."""
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings):
+        variables[f"GIT_CONFIG_KEY_{number}"] = key
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return variables
+
+
+def _unset_all_but(ours: Mapping[str, str]) -> list[str]:
+    inherited = os.environ  # noqa: TID251 - only the names, in order to take them away
+    return ["env", *(f"--unset={name}" for name in inherited if name not in ours)]

@@ -1,0 +1,197 @@
+"""A bare copy of one repository that only ever grows.
+
+    DATA/…/<key>/mirror.git          the objects
+    DATA/…/<key>/mirror.lock         held while it's written; readers need no lock, as objects never change
+    DATA/…/<key>/mirror.unfinished   there while it's written, and after a writer that did not end well
+
+A commit counts as fetched when `refs/fetched/<who>/<sha>` exists: Git writes a ref only after it has checked
+that everything below the commit is there, so a killed fetch never looks finished. `<who>` is the credential,
+so that a commit fetched with one is not given to somebody who knows its name but may not see it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.checkout.command import GitCommand, Output, TimeLimitPassed
+from app.checkout.credential import Access
+from app.checkout.failures import (
+    CommitNotFound,
+    MirrorDamaged,
+    RefNotFound,
+    explain,
+    is_damage,
+    is_no_such_ref,
+)
+from app.checkout.locks import locked, sweep, unfinished
+from app.checkout.urls import Remote
+from app.domain.errors import GitUnavailable
+
+REMEMBERED = 200
+"""Fetched commits that are remembered as such per credential; an older one is simply asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    folder: Path
+    git: GitCommand
+
+    @property
+    def git_dir(self) -> Path:
+        return self.folder / "mirror.git"
+
+    def fetch(self, remote: Remote, sha: str, ref: str | None, access: Access) -> str:
+        """Bring one object here and return the commit it is or, for an annotated tag, points to."""
+        with self._writing(remote.url) as lock:
+            try:
+                return self._fetch(remote, sha, ref, access, lock)
+            except MirrorDamaged:
+                self._discard()
+                self._make(lock)
+            try:
+                return self._fetch(remote, sha, ref, access, lock)
+            except MirrorDamaged as damage:
+                raise explain(remote.url, str(damage), access.secrets, self.git.max_file_bytes) from None
+
+    def resolve(self, remote: Remote, ref: str, access: Access) -> str:
+        """The object a ref (full name) of the remote points to, by asking the remote."""
+        listed = self._talk(remote, access, (), "ls-remote", "--quiet", "--", remote.url, ref)
+        if not listed.ok:
+            raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes)
+        for line in listed.line.splitlines():
+            sha, _, name = line.partition("\t")
+            if (
+                name == ref
+            ):  # Git matches the tail of names: refs/heads/main is also in refs/heads/refs/heads/main
+                return sha
+        kind, _, name = ref.removeprefix("refs/").partition("/")
+        word = {"heads": "branch", "tags": "tag"}.get(kind, "ref")
+        raise RefNotFound(f"The {word} {name} does not exist in {remote.url}.")
+
+    def discard_damaged(self, url: str) -> None:
+        with self._writing(url):
+            self._discard()
+
+    def read(self, *arguments: str) -> Output:
+        return self.git(*arguments, git_dir=self.git_dir)
+
+    @contextmanager
+    def _writing(self, url: str) -> Iterator[int]:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        patience = 2 * self.git.orphan_limit_seconds
+        try:
+            with (
+                locked(self.folder / "mirror.lock", patience) as lock,
+                unfinished(self.folder / "mirror.unfinished") as was_left,
+            ):
+                if was_left:
+                    sweep(self.git_dir)
+                self._make(lock)
+                yield lock
+        except TimeoutError:
+            raise GitUnavailable(
+                f"Another fetch of {url} has not ended within {patience:.0f} seconds."
+            ) from None
+
+    def _make(self, lock: int) -> None:
+        """Made aside and renamed, so that half a mirror never has the mirror's name."""
+        if self.git_dir.exists():
+            return
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="new-") as aside:
+            made = Path(aside) / "mirror.git"
+            result = self.git("init", "--quiet", "--bare", "--template=", "--", str(made), held=[lock])
+            if not result.ok:
+                raise GitUnavailable(
+                    f"A Git mirror could not be made in JOBYARD_DATA: {result.stderr.strip()}"
+                )
+            made.rename(self.git_dir)
+
+    def _discard(self) -> None:
+        shutil.rmtree(self.git_dir, ignore_errors=True)
+
+    def _fetch(self, remote: Remote, sha: str, ref: str | None, access: Access, lock: int) -> str:
+        proof = f"refs/fetched/{access.who}/{sha}"
+        if not (self.git_dir / proof).exists():
+            if self._came_by_another(access.who, sha):
+                self._prove_access(remote, access)
+            fetched = self._get(remote, access, lock, f"+{sha}:{proof}")
+            if not fetched.ok:
+                self._fetch_around(remote, sha, ref, access, lock)
+            self._forget_oldest(access.who)
+        peeled = self.read("rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}")
+        if not peeled.ok:
+            if self.read("cat-file", "-e", sha).ok:
+                raise CommitNotFound(f"{sha[:12]} in {remote.url} is not a commit.")
+            raise MirrorDamaged(peeled.stderr)
+        return peeled.line
+
+    def _fetch_around(self, remote: Remote, sha: str, ref: str | None, access: Access, lock: int) -> None:
+        """Servers may refuse to give an object by its name: then by way of the ref that should lead to it."""
+        seen = f"refs/seen/{access.who}"
+        refspec = f"+{ref}:{seen}/one" if ref else f"+refs/heads/*:{seen}/all/*"
+        fetched = self._get(remote, access, lock, refspec, "--prune")
+        leads = self.read("for-each-ref", "--count=1", f"--contains={sha}", seen)
+        if not fetched.ok or not leads.ok or not leads.line:
+            place = f"; {ref} was forced back or deleted since" if ref else ""
+            raise CommitNotFound(f"The commit {sha[:12]} is not in {remote.url}{place}.")
+        self.git("update-ref", f"refs/fetched/{access.who}/{sha}", sha, git_dir=self.git_dir, held=[lock])
+
+    def _get(self, remote: Remote, access: Access, lock: int, refspec: str, *options: str) -> Output:
+        """Fetch one refspec; every failure but "no such object or ref" raises."""
+        fetched = self._talk(
+            remote,
+            access,
+            (lock,),
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            *options,
+            "--",
+            remote.url,
+            refspec,
+            git_dir=self.git_dir,
+        )
+        if fetched.ok or is_no_such_ref(fetched.stderr):
+            return fetched
+        if is_damage(fetched.stderr):
+            raise MirrorDamaged(fetched.stderr)
+        raise explain(remote.url, fetched.stderr, access.secrets, self.git.max_file_bytes)
+
+    def _talk(
+        self,
+        remote: Remote,
+        access: Access,
+        held: tuple[int, ...],
+        *arguments: str,
+        git_dir: Path | None = None,
+    ) -> Output:
+        try:
+            return self.git(*arguments, git_dir=git_dir, transport=remote.transport, access=access, held=held)
+        except TimeLimitPassed:
+            limit = f"{self.git.time_limit_seconds:g}"
+            raise GitUnavailable(f"{remote.url} did not answer in full within {limit} seconds.") from None
+
+    def _came_by_another(self, who: str, sha: str) -> bool:
+        """Git doesn't ask a server for what is here already, whoever fetched it."""
+        fetched = self.git_dir / "refs" / "fetched"
+        others = fetched.exists() and any(entry.name != who for entry in fetched.iterdir())
+        return others and self.read("cat-file", "-e", sha).ok
+
+    def _prove_access(self, remote: Remote, access: Access) -> None:
+        listed = self._talk(remote, access, (), "ls-remote", "--quiet", "--", remote.url, "HEAD")
+        if not listed.ok:
+            raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes)
+
+    def _forget_oldest(self, who: str) -> None:
+        """Every ref is read at every fetch, so they must not become too many."""
+        proofs = list((self.git_dir / "refs" / "fetched" / who).glob("?" * 40))
+        if len(proofs) > 2 * REMEMBERED:
+            proofs.sort(key=lambda proof: proof.stat().st_mtime_ns)
+            for proof in proofs[:-REMEMBERED]:
+                proof.unlink()

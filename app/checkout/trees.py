@@ -1,0 +1,105 @@
+"""Work trees that stay: a one-line change rewrites one file, and a build sees which.
+
+    DATA/…/<key>/trees/<n>/        the files, no `.git` among them
+    DATA/…/<key>/trees/<n>.index   Git's index of them: size, times, inode and content of each
+    DATA/…/<key>/trees/<n>.sha     the commit they are at; absent while they are changed
+    DATA/…/<key>/trees/<n>.lock    held while the tree is changed or read
+
+A build reads its tree and can't write to it. Should something else have: `read-tree --reset` compares every
+file with the index by `lstat` (a changed file has another ctime, which can't be set back) and writes what
+differs, and `clean` removes what the commit doesn't have. A tree without its `.sha` is not mended but made
+anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+
+from app.checkout.failures import FetchRefused, MirrorDamaged, cause, is_damage
+from app.checkout.locks import try_lock
+from app.checkout.mirror import Mirror
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place for a work tree."""
+
+    folder: Path
+    number: int
+
+    @property
+    def files(self) -> Path:
+        return self.folder / str(self.number)
+
+    @property
+    def index(self) -> Path:
+        return self.folder / f"{self.number}.index"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / f"{self.number}.lock"
+
+    @property
+    def at(self) -> Path:
+        return self.folder / f"{self.number}.sha"
+
+    def sha(self) -> str | None:
+        try:
+            return self.at.read_text()
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def work_tree(mirror: Mirror, sha: str) -> Iterator[Path]:
+    """A tree at exactly `sha`, ours alone until the block ends. Raises `MirrorDamaged`, `FetchRefused`."""
+    folder = mirror.folder / "trees"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    slot, lock = _take(folder, sha)
+    try:
+        _bring_to(mirror, slot, sha, lock)
+        yield slot.files
+    finally:
+        os.close(lock)
+
+
+def _take(folder: Path, sha: str) -> tuple[Slot, int]:
+    """A free tree that is at `sha` already, else the first free one; a new one if none is."""
+    slots = (Slot(folder, int(path.stem)) for path in folder.glob("*.sha"))
+    at_sha = [slot for slot in slots if slot.sha() == sha]
+    for slot in chain(at_sha, (Slot(folder, number) for number in count())):
+        if (lock := try_lock(slot.lock)) is not None:
+            return slot, lock
+    raise AssertionError("unreachable: there is always another number")
+
+
+def _bring_to(mirror: Mirror, slot: Slot, sha: str, lock: int) -> None:
+    if slot.sha() is None:
+        _empty(slot)
+    slot.at.unlink(missing_ok=True)
+    for arguments in (("read-tree", "--reset", "-u", sha), ("clean", "-ffdxq")):
+        result = mirror.git(
+            *arguments,
+            git_dir=mirror.git_dir,
+            environment={"GIT_WORK_TREE": str(slot.files), "GIT_INDEX_FILE": str(slot.index)},
+            held=[lock],
+        )
+        if not result.ok:
+            if is_damage(result.stderr):
+                raise MirrorDamaged(result.stderr)
+            raise FetchRefused(f"{sha[:12]} can't be checked out. Git said: {cause(result.stderr, ())}")
+    slot.at.write_text(sha)
+
+
+def _empty(slot: Slot) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(slot.files)
+    slot.files.mkdir()
+    slot.index.unlink(missing_ok=True)
+    Path(f"{slot.index}.lock").unlink(missing_ok=True)
