@@ -19,30 +19,36 @@ class Settings(BaseSettings):
         env_prefix="JOBYARD_", env_file=".env", extra="ignore", frozen=True, validate_default=True
     )
 
-    data: Path = Field(Path("data"), description="database, logs, checkouts, key file")
+    data: Path = Field(default=Path("data"), description="database, logs, checkouts, key file")
     database_url: SecretStr | None = Field(
-        None, description="SQLite in the data directory; postgresql://… for several replicas"
+        default=None, description="SQLite in the data directory; postgresql://… for several replicas"
     )
     engine: Literal["docker", "process", "fake"] = Field(
-        "docker", description="docker; process runs without isolation, for trying out and trusted code"
+        default="docker",
+        description="docker; process runs without isolation, for trying out and trusted code",
     )
-    docker_host: str | None = Field(None, description="the engine's socket, e.g. unix:///var/run/docker.sock")
+    docker_host: str | None = Field(
+        default=None, description="the engine's socket, e.g. unix:///var/run/docker.sock"
+    )
     secret_key: SecretStr | None = Field(
-        None, description="seals secrets; a key file with mode 0600 is made in the data directory if unset"
+        default=None,
+        description="seals secrets; a key file with mode 0600 is made in the data directory if unset",
     )
     admin_token: SecretStr | None = Field(
-        None, description="an API token with all rights, for automation and first set-up"
+        default=None, description="an API token with all rights, for automation and first set-up"
     )
-    public_url: str | None = Field(None, description="for links and webhook set-up; http://host:port if unset")
-    registry: str | None = Field(None, description="where built images are pushed")
+    public_url: str | None = Field(
+        default=None, description="for links and webhook set-up; http://host:port if unset"
+    )
+    registry: str | None = Field(default=None, description="where built images are pushed")
     git_allow: str = Field(
-        "https,ssh", description="allowed Git transports; file and http only when named here"
+        default="https,ssh", description="allowed Git transports; file and http only when named here"
     )
-    git_time_limit_seconds: int = Field(600, ge=1, description="for one fetch")
-    workers_builds: int = Field(2, ge=1, le=64, description="builds at once")
-    workers_runs: int = Field(8, ge=1, le=256, description="runs at once")
-    log_cap_mb: int = Field(100, ge=1, description="kept of each log: its first and its last part")
-    plans: str = Field("", description="sizes to add or change: name=cpus:MiB, separated by commas")
+    git_time_limit_seconds: int = Field(default=600, ge=1, description="for one fetch")
+    workers_builds: int = Field(default=2, ge=1, le=64, description="builds at once")
+    workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
+    log_cap_mb: int = Field(default=100, ge=1, description="kept of each log: its first and its last part")
+    plans: str = Field(default="", description="sizes to add or change: name=cpus:MiB, separated by commas")
 
     @field_validator("git_allow")
     @classmethod

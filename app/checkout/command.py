@@ -93,7 +93,7 @@ class GitCommand:
     """The way every `git` of ours is started.
 
     `folder` is where it runs, a place no repository is found from. `max_file_bytes` bounds any one file it
-    writes (a pack, a checked-out file); beyond it `git` is killed by SIGXFSZ.
+    writes (a pack, a checked-out file).
     """
 
     folder: Path
@@ -128,6 +128,7 @@ class GitCommand:
             env=ours,
             as_process=True,
             start_new_session=True,
+            restore_signals=False,  # SIGXFSZ stays ignored: git then says "File too large" instead of dying
             pass_fds=tuple(held),
             umask=0o022,  # the modes of a work tree end up in images, whatever the server's own umask is
         )

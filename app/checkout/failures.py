@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterable
 
@@ -53,10 +55,16 @@ _MISSING = re.compile(
     r"repository .*not found|returned error: 404|does not appear to be a git|not valid: is this a git", re.I
 )
 _FORGED = re.compile(r"fsck error|fsckObjects|fsck-objects", re.I)
-_TOO_LARGE = re.compile(r"signal 25|File too large|File size limit", re.I)
+_TOO_LARGE = re.compile(r"File too large", re.I)
 _OWNER = re.compile(r"dubious ownership", re.I)
 _DISK = re.compile(r"No space left|Disk quota", re.I)
 _CAUSE = re.compile(r"^(?:fatal|error|ERROR|remote|ssh): *(?:fatal: *|error: *)?(.+)$", re.M)
+
+
+def disk_trouble(error: OSError) -> GitUnavailable:
+    return GitUnavailable(
+        f"JOBYARD_DATA can't be used: {error.strerror}; free some space or mend its rights."
+    )
 
 
 def is_no_such_ref(stderr: str) -> bool:
@@ -86,7 +94,7 @@ def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int) 
     if _MISSING.search(stderr):
         return RepositoryNotFound(f"There is no repository at {url}, or not without a credential.")
     if _DISK.search(stderr):
-        return GitUnavailable(f"The disk of JOBYARD_DATA is full; free some space to fetch {url}.")
+        return disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     return GitUnavailable(f"{url} could not be reached. Git said: {told}")
 
 

@@ -24,6 +24,7 @@ from app.checkout.failures import (
     CommitNotFound,
     MirrorDamaged,
     RefNotFound,
+    disk_trouble,
     explain,
     is_damage,
     is_no_such_ref,
@@ -65,9 +66,7 @@ class Mirror:
             raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes)
         for line in listed.line.splitlines():
             sha, _, name = line.partition("\t")
-            if (
-                name == ref
-            ):  # Git matches the tail of names: refs/heads/main is also in refs/heads/refs/heads/main
+            if name == ref:  # Git matches tails: refs/heads/main is in refs/heads/refs/heads/main too
                 return sha
         kind, _, name = ref.removeprefix("refs/").partition("/")
         word = {"heads": "branch", "tags": "tag"}.get(kind, "ref")
@@ -97,6 +96,8 @@ class Mirror:
             raise GitUnavailable(
                 f"Another fetch of {url} has not ended within {patience:.0f} seconds."
             ) from None
+        except OSError as error:
+            raise disk_trouble(error) from error
 
     def _make(self, lock: int) -> None:
         """Made aside and renamed, so that half a mirror never has the mirror's name."""

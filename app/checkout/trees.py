@@ -13,6 +13,7 @@ anew.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,9 +22,11 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from app.checkout.failures import FetchRefused, MirrorDamaged, cause, is_damage
+from app.checkout.failures import FetchRefused, MirrorDamaged, cause, disk_trouble, is_damage
 from app.checkout.locks import try_lock
 from app.checkout.mirror import Mirror
+
+_FULL_BYTES = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,15 @@ class Slot:
 @contextmanager
 def work_tree(mirror: Mirror, sha: str) -> Iterator[Path]:
     """A tree at exactly `sha`, ours alone until the block ends. Raises `MirrorDamaged`, `FetchRefused`."""
-    folder = mirror.folder / "trees"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    slot, lock = _take(folder, sha)
     try:
-        _bring_to(mirror, slot, sha, lock)
+        slot, lock = _take(mirror.folder / "trees", sha)
+    except OSError as error:
+        raise disk_trouble(error) from error
+    try:
+        try:
+            _bring_to(mirror, slot, sha, lock)
+        except OSError as error:
+            raise disk_trouble(error) from error
         yield slot.files
     finally:
         os.close(lock)
@@ -71,6 +78,7 @@ def work_tree(mirror: Mirror, sha: str) -> Iterator[Path]:
 
 def _take(folder: Path, sha: str) -> tuple[Slot, int]:
     """A free tree that is at `sha` already, else the first free one; a new one if none is."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     slots = (Slot(folder, int(path.stem)) for path in folder.glob("*.sha"))
     at_sha = [slot for slot in slots if slot.sha() == sha]
     for slot in chain(at_sha, (Slot(folder, number) for number in count())):
@@ -91,10 +99,17 @@ def _bring_to(mirror: Mirror, slot: Slot, sha: str, lock: int) -> None:
             held=[lock],
         )
         if not result.ok:
-            if is_damage(result.stderr):
-                raise MirrorDamaged(result.stderr)
-            raise FetchRefused(f"{sha[:12]} can't be checked out. Git said: {cause(result.stderr, ())}")
+            raise _failure(slot, sha, result.stderr)
     slot.at.write_text(sha)
+
+
+def _failure(slot: Slot, sha: str, stderr: str) -> Exception:
+    """Git says `unable to write file` of a full disk and of a file over the limit alike."""
+    if is_damage(stderr):
+        return MirrorDamaged(stderr)
+    if shutil.disk_usage(slot.folder).free < _FULL_BYTES:
+        return disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    return FetchRefused(f"{sha[:12]} can't be checked out. Git said: {cause(stderr, ())}")
 
 
 def _empty(slot: Slot) -> None:

@@ -85,7 +85,9 @@ class BuildConfig:
     commit_flags: tuple[str, ...] = DEFAULT_COMMIT_FLAGS
 
     def to_json(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BuildConfig:

@@ -16,7 +16,9 @@ def check_patterns(patterns: Sequence[str], field: str) -> None:
         try:
             GitIgnoreSpec.from_lines([pattern])
         except ValueError as error:
-            raise InvalidValue(f"{field}.{number}", f"{pattern!r} is not .gitignore syntax: {error}") from error
+            raise InvalidValue(
+                f"{field}.{number}", f"{pattern!r} is not .gitignore syntax: {error}"
+            ) from error
 
 
 def deciding_file(

@@ -24,4 +24,4 @@ def delay_after(failures: int, backoff: Backoff) -> timedelta:
             return FIRST_DELAY
         case Backoff.EXPONENTIAL:
             doublings = min(failures - 1, 10)  # far past the longest delay; keeps the number small
-            return min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
+            return min(FIRST_DELAY * (1 << doublings), LONGEST_DELAY)

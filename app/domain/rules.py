@@ -130,7 +130,9 @@ RULE_NAMES = {
 }
 
 
-def on_image_change(event: ImageEvent, job: Job, *, what: str, overtaken_by: str | None = None) -> ImageChange:
+def on_image_change(
+    event: ImageEvent, job: Job, *, what: str, overtaken_by: str | None = None
+) -> ImageChange:
     """The truth table of run on image change. The event decides, not the bytes.
 
     `what` names the event in a sentence ("Build 7 of 1a2b3c4 succeeded"). `overtaken_by` names the newer commit that is

@@ -13,7 +13,8 @@ plain data: they are stored, and any other process may go on with them later.
    name*, so that a start request sent earlier under an older name finds nothing.
 2. **Nothing is lost from the log.** Output is attached before the process starts. The first `logs` call in the process
    that started the container gets every byte from the first on; a later call, perhaps in another process, gets what
-   came after `after` from the engine's own copy as far as it has one, and a `Stream.SYSTEM` chunk says where output may be missing.
+   came after `after` from the engine's own copy as far as it has one, and a `Stream.SYSTEM` chunk says where output
+   may be missing.
    `logs` ends by itself when the process has ended and all is read. It must be consumed: a reader who stops reading
    stops the job.
 3. **`wait` tells the job's doing from the engine's.** `Exit.kind` is `EXITED` only if the process really ran to an
@@ -123,7 +124,9 @@ class Owned:
 
 class ExitKind(enum.StrEnum):
     EXITED = "exited"  # the process ended by itself or by a signal: `exit_code` is its own
-    ENGINE_FAILED = "engine_failed"  # the engine ended it or can't say: restarted, crashed, contradictory state
+    ENGINE_FAILED = (
+        "engine_failed"  # the engine ended it or can't say: restarted, crashed, contradictory state
+    )
     LOST = "lost"  # there is no such container any more: removed behind our back
 
 

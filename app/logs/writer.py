@@ -56,6 +56,17 @@ class LogWriter:
         """The offset of the next byte."""
         return self._offset
 
+    def last_at(self, instance: int) -> datetime | None:
+        """When that container's output was last recorded, also before a restart; None if never."""
+        with self._lock:
+            raw = b"".join(part.index.read_bytes() for part in parts(self._path)[-2:])
+        of_instance = [
+            record.micros
+            for record in decode_records(raw)
+            if record.instance == instance and record.stream is not Stream.SYSTEM
+        ]
+        return _EPOCH + max(of_instance) * _MICROSECOND if of_instance else None
+
     def write(self, at: datetime, stream: int, data: bytes, instance: int = 0) -> None:
         """Append what `stream` of container number `instance` said at `at` (aware)."""
         source = (Stream(stream), instance)

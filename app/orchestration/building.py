@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from app.checkout import Checkouts
@@ -19,29 +18,27 @@ from app.logs import LogWriter, Stream
 from app.orchestration.deploying import after_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
-from app.orchestration.signals import Signals
-from app.store import builds
+from app.store import builds, jobs
 from app.store.database import Database, Tx
 from builders.backends.base import (
     BackendUnavailable,
     BuildCancelled,
     BuildFailed,
-    BuildRequest,
     BuildTimedOut,
     BuiltImage,
     ImageBackend,
     Step,
+    request_for,
 )
 from builders.detect import make_plan
-from builders.plan import BuildPlan, BuildSettings, PlanError
-from builders.render import render_dockerfile
+from builders.plan import BuildSettings, PlanError
 from builders.source import SourceTree
 
 log = logging.getLogger(__name__)
 STEPS_SAVED_EVERY = timedelta(milliseconds=500)
 
 
-class Stopped(Exception):  # noqa: N818 - not an error
+class Stopped(Exception):
     """The build is somebody else's by now, or was asked to end."""
 
 
@@ -50,6 +47,28 @@ class Failure:
     reason: BuildReason
     sentence: str
     retry_in: timedelta | None = None
+
+
+class Timeline:
+    """A build's steps, stored now and then as they happen."""
+
+    def __init__(self, db: Database, clock: Clock, build: Build) -> None:
+        self._db = db
+        self._clock = clock
+        self._build = build
+        self._steps: dict[int, Mapping[str, Any]] = {}
+        self._saved_at = clock.now()
+
+    def add(self, step: Step) -> None:
+        self._steps[step.index] = asdict(step)
+        if self._clock.now() - self._saved_at >= STEPS_SAVED_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        self._saved_at = self._clock.now()
+        steps = sorted(self._steps.values(), key=lambda step: (step["started"], step["index"]))
+        with self._db.write() as tx:
+            builds.save_steps(tx, self._build, steps)
 
 
 @dataclass(frozen=True)
@@ -67,8 +86,7 @@ class Builder:
     backend: ImageBackend
     vault: Vault
     logbook: Logbook
-    signals: Signals
-    repository: str  # the name under which images are tagged
+    image_name: str  # under which images are tagged
     stopping: dict[int, threading.Event] = field(default_factory=dict)
 
     def step(self) -> bool:
@@ -92,12 +110,14 @@ class Builder:
         with self.logbook.write_build(build.id, Redactor(secrets.values())) as writer:
             try:
                 image = self._make_image(build, env, secrets, writer)
-            except Stopped:
+            except (Stopped, BuildCancelled):
                 self._say(writer, "The build was stopped.")
                 self._end_cancelled(build)
             except Exception as error:
                 failure = classify(error, build)
-                if failure.reason is BuildReason.ENGINE_FAILED and not isinstance(error, JobyardError | BackendUnavailable):
+                if failure.reason is BuildReason.ENGINE_FAILED and not isinstance(
+                    error, JobyardError | BackendUnavailable
+                ):
                     log.exception("build %s met a fault of Jobyard", build.id)
                 self._say(writer, failure.sentence)
                 self._end_failed(build, failure)
@@ -111,59 +131,45 @@ class Builder:
         self._say(writer, f"Fetching {build.sha or build.ref} of {build.url}")
         sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref)
         with self.checkouts.tree(build.url, sha) as tree:
-            plan = make_plan(SourceTree(tree), build_settings(build.config))
+            plan = make_plan(SourceTree(tree), self._settings(build))
             plain = {name: value.value for name, value in env.items() if not value.secret}
-            text = render_dockerfile(plan, build_env=sorted(plain), build_secrets=sorted(secrets))
+            request = request_for(
+                plan,
+                tree,
+                build_args={**plain, "JOBYARD_GIT_SHA": sha, "JOBYARD_GIT_BRANCH": build.branch},
+                secrets={name: value.encode() for name, value in secrets.items()},
+                labels=image_labels(build, sha, self.clock.now()),
+                tags=(f"{self.image_name}:build-{build.id}",),
+            )
+            text = plan.dockerfile_text or request.dockerfile_text
             with self.db.write() as tx:
                 kept = builds.save_plan(tx, build, sha=sha, plan=plan.to_json(), dockerfile=text)
             if not kept:
                 raise Stopped
             for sentence in (*plan.reasons, *plan.warnings):
                 self._say(writer, sentence)
-            request = self._request(build, plan, tree, text, sha, plain, secrets)
-            return self.backend.build(
-                request,
-                on_output=lambda data: writer.write(self.clock.now(), Stream.STDOUT, data),
-                on_step=self._steps(build),
-                should_stop=self.stopping[build.id],
-                time_limit_seconds=build.config.time_limit_seconds,
-            )
+            timeline = Timeline(self.db, self.clock, build)
+            try:
+                return self.backend.build(
+                    request,
+                    on_output=lambda data: writer.write(self.clock.now(), Stream.STDOUT, data),
+                    on_step=timeline.add,
+                    should_stop=self.stopping[build.id],
+                    time_limit_seconds=build.config.time_limit_seconds,
+                )
+            finally:
+                timeline.save()
 
-    def _request(
-        self,
-        build: Build,
-        plan: BuildPlan,
-        tree: Path,
-        text: str,
-        sha: str,
-        plain: Mapping[str, str],
-        secrets: Mapping[str, str],
-    ) -> BuildRequest:
-        return BuildRequest.of_plan(
-            plan,
-            tree,
-            dockerfile_text=text,
-            build_args={**plain, "JOBYARD_GIT_SHA": sha, "JOBYARD_GIT_BRANCH": build.branch},
-            secrets={name: value.encode() for name, value in secrets.items()},
-            labels=image_labels(build, sha, self.clock.now()),
-            tags=(f"{self.repository}:build-{build.id}",),
-        )
-
-    def _steps(self, build: Build) -> Callable[[Step], None]:
-        """Collects steps for the page's timeline, stored now and then as they happen."""
-        steps: dict[int, Mapping[str, Any]] = {}
-        saved_at = self.clock.now()
-
-        def on_step(step: Step) -> None:
-            nonlocal saved_at
-            steps[step.index] = vars(step) if hasattr(step, "__dict__") else {}
-            now = self.clock.now()
-            if now - saved_at >= STEPS_SAVED_EVERY or step.duration is not None and step.failed:
-                saved_at = now
-                with self.db.write() as tx:
-                    builds.save_steps(tx, build, list(steps.values()))
-
-        return on_step
+    def _settings(self, build: Build) -> BuildSettings:
+        """A missing start command is no fault where every job brings its own."""
+        with self.db.read() as tx:
+            given = [
+                job.definition for id_ in builds.sources_of(tx, build.id) for job in jobs.of_source(tx, id_)
+            ]
+        has_own = [
+            bool(each.get("command") or each.get("process") or each.get("entrypoint")) for each in given
+        ]
+        return build_settings(build.config, start_required=not (has_own and all(has_own)))
 
     def _say(self, writer: LogWriter, sentence: str) -> None:
         writer.note(self.clock.now(), sentence)
@@ -214,8 +220,9 @@ def classify(error: Exception, build: Build) -> Failure:
             return Failure(BuildReason.ENGINE_FAILED, sentence)
 
 
-def build_settings(config: BuildConfig) -> BuildSettings:
+def build_settings(config: BuildConfig, *, start_required: bool = True) -> BuildSettings:
     return BuildSettings(
+        start_required=start_required,
         mode=config.mode,
         root_directory=config.root_directory,
         dockerfile=config.dockerfile,

@@ -39,10 +39,10 @@ def enqueue_run(
         effective=merged.values,
         overridden=merged.overridden,
         now=now,
-        image=image and image.image,
-        digest=image and image.digest,
-        build_id=image and image.build_id,
-        sha=image and image.sha,
+        image=image.image if image else None,
+        digest=image.digest if image else None,
+        build_id=image.build_id if image else None,
+        sha=image.sha if image else None,
     )
 
 

@@ -51,7 +51,9 @@ class Intake:
             self._try_again(delivery, str(error))
         except Exception:
             log.exception("delivery %s could not be processed", delivery.guid)
-            self._try_again(delivery, "Jobyard failed while processing this delivery; the server's log has more.")
+            self._try_again(
+                delivery, "Jobyard failed while processing this delivery; the server's log has more."
+            )
         return True
 
     def _process(self, delivery: Delivery) -> None:

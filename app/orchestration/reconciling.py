@@ -57,7 +57,9 @@ class Reconciler:
                 return
             for build in builds.taken_over(tx, self.server, dead):
                 if build.tries + 1 < INTERRUPTION_LIMIT:
-                    builds.put_back(tx, build, "The server was stopped during this build; building again.", now)
+                    builds.put_back(
+                        tx, build, "The server was stopped during this build; building again.", now
+                    )
                 elif builds.fail(tx, build, BuildReason.INTERRUPTED, _gave_up(build), now):
                     after_build(tx, self.names, builds.with_id(tx, build.id), now)
             taken = runs.taken_over(tx, self.server, dead)

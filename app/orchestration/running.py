@@ -168,8 +168,7 @@ class Runner:
     ) -> tuple[Outcome, Handle | None]:
         handle = Handle.from_json(container.handle) if container.handle else None
         try:
-            if handle is None:
-                handle = self._start(active, run, container, spec)
+            handle = handle or self._start(active, run, container, spec)
             outcome = self._follow(active, container, handle, writer)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain) as error:
             outcome = outcome_of_start_error(error)
@@ -202,7 +201,7 @@ class Runner:
         if container.handle is not None:
             active.started(container.instance, handle)
         give_up_at: datetime | None = None
-        after = writer.last_at(container.instance)
+        after = writer.last_at(container.instance) if container.handle else None
         while True:
             try:
                 for chunk in self.engine.logs(handle, after):
@@ -221,9 +220,7 @@ class Runner:
             current = runs.with_id(tx, run.id)
         self._settle(run, attempt, outcome, conclude(current, outcome, self.clock.now()))
 
-    def _settle(
-        self, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again
-    ) -> None:
+    def _settle(self, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again) -> None:
         with self.db.write() as tx:
             settled = runs.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
         if not settled:

@@ -49,7 +49,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Reconcile first, then begin to work."""
-        self._loop("reconciler", Bell(), lambda: self.reconciler.step() or RECONCILE_SECONDS)
+        self._loop("reconciler", Bell(), self._reconcile)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
         self._loop("intake", Bell("deliveries"), self._intake)
         for number in range(self.build_workers):
@@ -75,6 +75,10 @@ class Supervisor:
     def _next_run(self) -> datetime | None:
         with self.db.read() as tx:
             return runs.due_at(tx)
+
+    def _reconcile(self) -> float:
+        self.reconciler.step()
+        return RECONCILE_SECONDS
 
     def _intake(self) -> float:
         while not self._stopping.is_set() and self.intake.step():

@@ -22,7 +22,7 @@ LONGEST_LOOK = 2.0  # seconds; a cancel from another process is seen within this
 
 @dataclass(frozen=True)
 class Watcher:
-    """Looks at what this process executes; stopping itself happens in threads of its own, as it may take a grace period."""
+    """Looks at what this process executes. Stopping takes a grace period, so it happens in threads of its own."""
 
     db: Database
     clock: Clock

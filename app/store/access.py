@@ -140,6 +140,4 @@ def set_setting(tx: Tx, name: str, value: str) -> None:
 
 
 def _token(row: TokenRow) -> Token:
-    return Token(
-        row.id, row.name, row.role, row.project_id, row.created_at, row.expires_at, row.last_used_at
-    )
+    return Token(row.id, row.name, row.role, row.project_id, row.created_at, row.expires_at, row.last_used_at)

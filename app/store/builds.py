@@ -214,7 +214,9 @@ def sources_of(tx: Tx, build_id: int) -> Sequence[int]:
 
 
 def with_id(tx: Tx, build_id: int) -> Build:
-    found = tx.exec(_builds().where(BuildRow.id == build_id).execution_options(populate_existing=True)).first()
+    found = tx.exec(
+        _builds().where(BuildRow.id == build_id).execution_options(populate_existing=True)
+    ).first()
     if found is None:
         raise NotFound(f"There is no build {build_id}.")
     return _value(*found)

@@ -51,10 +51,7 @@ def take_over(tx: Tx, table: Claimable, owner: str, dead: Sequence[str]) -> list
 def next_due_at(tx: Tx, table: Claimable) -> datetime | None:
     """When the next queued row becomes due; it may be in the past."""
     query: Select[Any] = (
-        select(table.available_at)  # type: ignore[assignment]
-        .where(table.status == "queued")
-        .order_by(col(table.available_at))
-        .limit(1)
+        select(table.available_at).where(table.status == "queued").order_by(col(table.available_at)).limit(1)
     )
     result: datetime | None = tx.connection().execute(query).scalar_one_or_none()
     return result

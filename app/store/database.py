@@ -101,7 +101,9 @@ def _as_ours() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise StoreUnavailable(f"The database did not answer: {error.orig}. See JOBYARD_DATABASE_URL.") from error
+        raise StoreUnavailable(
+            f"The database did not answer: {error.orig}. See JOBYARD_DATABASE_URL."
+        ) from error
 
 
 def _engine(url: str, is_sqlite: bool) -> Engine:

@@ -49,7 +49,9 @@ def record(
 
 def exists(tx: Tx, event: tuple[EventType, str | int], job_id: int) -> bool:
     query = select(DecisionRow.id).where(
-        DecisionRow.event_type == event[0], DecisionRow.event_id == str(event[1]), DecisionRow.job_id == job_id
+        DecisionRow.event_type == event[0],
+        DecisionRow.event_id == str(event[1]),
+        DecisionRow.job_id == job_id,
     )
     return tx.exec(query).first() is not None
 

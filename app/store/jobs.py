@@ -22,7 +22,9 @@ from app.domain.jobs import (
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, ProjectRow, SourceRow
 
-SourceFields = Mapping[str, Any]  # url, repo_key, branch, build, ci_enabled, credential_id?, webhook_secret?, …
+SourceFields = Mapping[
+    str, Any
+]  # url, repo_key, branch, build, ci_enabled, credential_id?, webhook_secret?, …
 
 
 def create(
@@ -129,7 +131,9 @@ def of_source(tx: Tx, source_id: int) -> Sequence[Job]:
 
 def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequence[tuple[Source, list[Job]]]:
     """The sources of these repositories that these webhook secrets speak for, each with its jobs."""
-    found = tx.exec(select(SourceRow).where(col(SourceRow.repo_key).in_(repo_keys)).order_by(col(SourceRow.id)))
+    found = tx.exec(
+        select(SourceRow).where(col(SourceRow.repo_key).in_(repo_keys)).order_by(col(SourceRow.id))
+    )
     allowed = set(scopes)
     result = []
     for row in found:

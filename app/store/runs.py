@@ -127,7 +127,9 @@ def begin_attempt(tx: Tx, run: Run, now: datetime) -> Attempt | None:
     return _attempt(row)
 
 
-def container_started(tx: Tx, run: Run, container: Container, handle: Mapping[str, str], now: datetime) -> bool:
+def container_started(
+    tx: Tx, run: Run, container: Container, handle: Mapping[str, str], now: datetime
+) -> bool:
     """Save a handle and the start; the first start of the run starts its clock."""
     started_at = run.started_at or now
     first = run.first_started_at or now
@@ -184,7 +186,9 @@ def _counts(outcome: Outcome) -> dict[str, Any]:
     return {"failed": RunRow.failed + 1}
 
 
-def _settle_attempt(tx: Tx, attempt: Attempt, outcome: Outcome, verdict: Final | Again, now: datetime) -> None:
+def _settle_attempt(
+    tx: Tx, attempt: Attempt, outcome: Outcome, verdict: Final | Again, now: datetime
+) -> None:
     row = tx.get_one(AttemptRow, attempt.id)
     cancelled = isinstance(verdict, Final) and verdict.status is RunStatus.CANCELLED
     if cancelled:

@@ -7,13 +7,14 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
 from starlette.requests import HTTPConnection
 
 from app.store import access
+from app.store.database import Database
 from app.web.yard import Yard, yard_of
 
 COOKIE = "jobyard_session"
@@ -116,11 +117,11 @@ def open_session(yard: Yard, user_id: int | None) -> str:
     return session
 
 
-def new_login_link(yard: Yard) -> str:
+def new_login_path(db: Database, now: datetime) -> str:
     """The path of a link that logs an administrator in, once."""
     code = secrets.token_urlsafe(24)
-    with yard.db.write() as tx:
-        access.add_login(tx, digest(code), yard.clock.now(), LINK_LASTS, once=True)
+    with db.write() as tx:
+        access.add_login(tx, digest(code), now, LINK_LASTS, once=True)
     return f"/login/once/{code}"
 
 

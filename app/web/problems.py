@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 Errors = Sequence[dict[str, str]]
 
 
-class Problem(Exception):  # noqa: N818 - the name of the media type
+class Problem(Exception):
     """An answer that is an error: `status`, one sentence, and which fields are wrong."""
 
     def __init__(self, status: int, detail: str, errors: Errors = ()) -> None:

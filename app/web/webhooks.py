@@ -11,6 +11,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import InvalidValue
 from app.forges.base import Forge
@@ -23,7 +24,9 @@ from app.web.yard import Yard
 LIMIT = 25 * 1024 * 1024
 INLINE = 256 * 1024  # bodies up to here are verified on the event loop: faster than handing them to a thread
 PATIENCE_SECONDS = 60.0
-REFUSED = "No repository with this webhook secret: check the secret on both sides (X-Hub-Signature-256 is needed)."
+REFUSED = (
+    "No repository with this webhook secret: check the secret on both sides (X-Hub-Signature-256 is needed)."
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,7 @@ class Keyring:
     def scopes_for(self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
         """The scopes of every secret that signed this body."""
         return [
-            scope
-            for key in self.keys()
-            if forge.verify(key.secret, body, headers)
-            for scope in key.scopes
+            scope for key in self.keys() if forge.verify(key.secret, body, headers) for scope in key.scopes
         ]
 
 
@@ -80,13 +80,13 @@ class Receiver:
         self._yard = yard
         self._keyring = keyring
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         try:
-            return await self._receive(request)
-        except Problem as problem:
-            return problem_response(problem)
+            response = await self._receive(request)
         except Exception as error:
-            return problem_response(problem_of(error))
+            response = problem_response(problem_of(error))
+        await response(scope, receive, send)
 
     async def _receive(self, request: Request) -> Response:
         forge = self._yard.forges.get(request.path_params["forge"])
@@ -155,7 +155,10 @@ class Receiver:
             else:
                 done.set_result(answer)
 
-        self._yard.inbox.put(delivery, lambda answer: loop.call_soon_threadsafe(settle, answer))
+        def answer(result: bool | Exception) -> None:
+            loop.call_soon_threadsafe(settle, result)
+
+        self._yard.inbox.put(delivery, answer)
         return await done
 
     def _reopen_failed(self, forge: str, guid: str) -> bool:
@@ -192,4 +195,6 @@ def _parse(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Problem(400, "The body is not JSON: set the webhook's content type to application/json.") from error
+        raise Problem(
+            400, "The body is not JSON: set the webhook's content type to application/json."
+        ) from error

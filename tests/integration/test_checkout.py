@@ -70,7 +70,7 @@ def test_exactly_the_commit_is_checked_out(checkouts: Checkouts, repository: Rep
 
 
 def test_a_branch_is_followed_to_its_head(checkouts: Checkouts, repository: Repository, url: str) -> None:
-    repository.git("branch", "refs/heads/main")  # a branch whose full name ends like another's
+    repository.git("branch", "a/refs/heads/main")  # a branch whose full name ends like another's
     head = repository.commit({"main.py": "print(2)\n"})
     assert checkouts.head_of(url, "main") == head
     assert checkouts.fetch(url, sha=None, ref="main") == head

@@ -1,16 +1,16 @@
-"""Hostile repositories, servers, hosts and moments. Whatever would run leaves a canary file behind; none ever does."""
+"""Hostile repositories, servers, hosts and moments. Whatever runs leaves a canary file; none ever does."""
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from app.checkout import Checkouts, Credential, FetchRefused
 from app.checkout.command import GitCommand
 from app.domain.errors import GitUnavailable, InvalidValue
 from tests.support.git_server import GitServer, git_server
+from tests.support.processes import kill, proc, processes_of, wait_until
 from tests.support.repositories import Repository
 
 ALLOW = frozenset({"file", "http"})
@@ -179,14 +180,14 @@ def test_the_child_has_our_environment_only_and_no_secret_in_its_arguments(
             credential=Credential("s3cret-token", "ada"),
         )
         assert server.reached.wait(20)
-        running = _processes_of(checkouts)
+        running = processes_of(checkouts.root)
         assert len(running) >= 2, "timeout and git, and git's helper"
         for pid in running:
-            names = {entry.partition("=")[0] for entry in _proc(pid, "environ")}
+            names = {entry.partition("=")[0] for entry in proc(pid, "environ")}
             assert "CANARY_VARIABLE" not in names
             strangers = {name for name in names if not name.startswith("GIT_")}
             assert strangers <= {"PATH", "HOME", "XDG_CONFIG_HOME", "LANGUAGE", "LC_ALL", "SSH_ASKPASS", ""}
-            assert not [word for word in _proc(pid, "cmdline") if "s3cret" in word or "YWRhOn" in word]
+            assert not [word for word in proc(pid, "cmdline") if "s3cret" in word or "YWRhOn" in word]
         server.mode = "error"
         server.release.set()
         with pytest.raises(GitUnavailable):
@@ -293,7 +294,7 @@ def test_the_time_limit_ends_the_whole_process_group(
         hasty.fetch(url, sha=sha, ref="main")
     assert time.monotonic() - started < 10
     assert server.reached.is_set()
-    assert _processes_of(hasty) == []
+    assert processes_of(hasty.root) == []
     server.mode = "serve"
     assert hasty.fetch(url, sha=sha, ref="main") == sha
 
@@ -309,7 +310,7 @@ def test_a_server_killed_in_the_middle_of_a_fetch(
     assert server.reached.wait(30)
     fetching.kill()
     fetching.communicate()
-    orphans = _processes_of(checkouts)
+    orphans = processes_of(checkouts.root)
     assert orphans, "git outlives the server that started it"
     server.mode = "serve"
     with ThreadPoolExecutor(1) as pool:
@@ -318,7 +319,7 @@ def test_a_server_killed_in_the_middle_of_a_fetch(
             again.result(0.3)  # the orphan still writes: its lock holds
         server.release.set()
         assert again.result(30) == sha
-    _wait_until(lambda: _processes_of(checkouts) == [])
+    wait_until(lambda: processes_of(checkouts.root) == [])
     with checkouts.tree(url, sha) as tree:
         assert len(list(tree.iterdir())) == 151
     assert list(checkouts.root.glob("*/mirror.git/objects/pack/tmp_*")) == []
@@ -345,6 +346,9 @@ while True:
         assert working.stdout.readline() == b"ready\n"
         threading.Event().wait(dice.uniform(0, 0.15))
         working.kill()
+        if dice.random() < 0.7:  # else git, an orphan now, comes to its end
+            for pid in processes_of(checkouts.root):
+                kill(pid)
         working.communicate()
         for sha in (one, two):
             with checkouts.tree(url, sha) as tree:
@@ -354,7 +358,29 @@ while True:
                     (tree / name).read_text() == repository.git("show", f"{sha}:{name}") + "\n"
                     for name in dice.sample(sorted(found), 10)
                 )
-    _wait_until(lambda: _processes_of(checkouts) == [])
+    wait_until(lambda: processes_of(checkouts.root) == [])
+
+
+def test_a_change_of_a_tree_that_was_cut_short_is_done_again(
+    checkouts: Checkouts, repository: Repository
+) -> None:
+    url = repository.url
+    many = [f"d{number % 30}/{number}.txt" for number in range(600)]
+    one = repository.commit(dict.fromkeys(many, "one\n"))
+    two = repository.commit(dict.fromkeys(many, "two\n"))
+    checkouts.fetch(url, sha=two, ref="main")
+    cut_short = 0
+    for limit in (0.01, 0.02, 0.03, 0.05):
+        with checkouts.tree(url, one):
+            pass
+        try:
+            with replace(checkouts, git_time_limit_seconds=limit).tree(url, two):
+                pass
+        except GitUnavailable:
+            cut_short += 1
+        with checkouts.tree(url, two) as tree:
+            assert {path.read_text() for path in tree.rglob("*/*.txt")} == {"two\n"}
+    assert cut_short > 0
 
 
 def test_a_killed_git_is_only_one_failed_try(
@@ -366,8 +392,8 @@ def test_a_killed_git_is_only_one_failed_try(
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(checkouts.fetch, url, sha=sha, ref="main")
         assert server.reached.wait(20)
-        for pid in _processes_of(checkouts):
-            os.kill(pid, signal.SIGKILL)
+        for pid in processes_of(checkouts.root):
+            kill(pid)
         with pytest.raises(GitUnavailable, match=url):
             fetching.result(30)
     server.mode = "serve"
@@ -437,29 +463,8 @@ def _write_object(repository: Repository, content: bytes) -> str:
 def _in_another_process(code: str, checkouts: Checkouts) -> subprocess.Popen[bytes]:
     setup = (
         "from pathlib import Path\nfrom app.checkout import Checkouts\n"
-        f"checkouts = Checkouts(Path({str(checkouts.root)!r}), frozenset({set(ALLOW)!r}), git_time_limit_seconds=20)\n"
+        f"checkouts = Checkouts(Path({str(checkouts.root)!r}), frozenset({set(ALLOW)!r}), 20)\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", setup + code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-
-
-def _processes_of(checkouts: Checkouts) -> list[int]:
-    """Living processes that were started for these checkouts, by the ceiling we put in their environment."""
-    mark = f"GIT_CEILING_DIRECTORIES={checkouts.root.parent}"
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if mark in _proc(pid, "environ")]
-
-
-def _proc(pid: int, file: str) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/{file}").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
-
-
-def _wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)

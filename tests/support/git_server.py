@@ -1,7 +1,7 @@
 """A real Git server over HTTP on 127.0.0.1: `git http-backend` behind a small threaded server.
 
-Serves every repository below a folder. `user` and `password` ask for basic authentication. Without `speaks_v2`
-it gives out nothing but what a ref points to. `mode` makes it behave badly:
+Serves every repository below a folder. `user` and `password` ask for basic authentication. Without
+`speaks_v2` it gives out nothing but what a ref points to. `mode` makes it behave badly:
 
     hang      answers nothing            stall     stops in the middle of a pack
     trickle   a byte now and then        cut       closes in the middle of an answer

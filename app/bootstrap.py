@@ -1,0 +1,245 @@
+"""The composition root: the only file that names concrete engines, reads the clock, and wires everything once."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+
+from app.checkout import Checkouts
+from app.config import Settings
+from app.domain.errors import EngineUnavailable, UserError
+from app.engines.base import Engine
+from app.engines.docker import DockerEngine
+from app.forges.github import GitHub
+from app.orchestration.active import Active
+from app.orchestration.building import Builder
+from app.orchestration.intake import Intake
+from app.orchestration.logbook import Logbook
+from app.orchestration.ports import Clock
+from app.orchestration.reconciling import Reconciler
+from app.orchestration.running import Runner
+from app.orchestration.signals import Bell, Signals
+from app.orchestration.supervisor import Supervisor
+from app.orchestration.watching import Watcher
+from app.secrets import SecretBox, load_or_create_key
+from app.store import access
+from app.store.database import Database
+from app.store.inbox import Inbox
+from app.web.app import create_app
+from app.web.principal import digest
+from app.web.yard import EngineHealth, Yard
+from builders.backends.buildkit import BuildKitCli
+
+log = logging.getLogger(__name__)
+INSTALLATION, KEY_CHECK = "installation", "key_check"
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class RandomNames:
+    """No vowels, so that no words come out; no digits that look like letters."""
+
+    LETTERS = "bcdfghjkmnpqrstvwxz23456789"
+
+    def suffix(self) -> str:
+        return "".join(secrets.choice(self.LETTERS) for _ in range(6))
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A data directory with its store and key, ready to be served or administered."""
+
+    settings: Settings
+    db: Database
+    box: SecretBox
+    signals: Signals
+    clock: Clock
+    id: str
+
+
+@contextmanager
+def open_installation(settings: Settings) -> Iterator[Installation]:
+    """Make or open the data directory, bring the store up to date and check the key. Raises UserError."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"JOBYARD_DATA: the directory {settings.data} can't be made ({error.strerror})."
+        raise UserError(message) from error
+    signals = Signals()
+    db = Database(settings.store_url, on_commit=signals.publish)
+    try:
+        db.migrate()
+        box = SecretBox([_secret_key(settings)])
+        yield Installation(settings, db, box, signals, SystemClock(), _installation_id(db, box))
+    finally:
+        db.close()
+
+
+def _secret_key(settings: Settings) -> bytes:
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    return load_or_create_key(settings.data / "secret.key")
+
+
+def _installation_id(db: Database, box: SecretBox) -> str:
+    """The id this installation's containers are labelled with; made, with the key's check, on the first start."""
+    with db.write() as tx:
+        known = access.setting(tx, INSTALLATION)
+        check = access.setting(tx, KEY_CHECK)
+        if check is None:
+            access.set_setting(tx, KEY_CHECK, box.key_check())
+        else:
+            box.verify(check)
+        if known is None:
+            known = secrets.token_hex(6)
+            access.set_setting(tx, INSTALLATION, known)
+        return known
+
+
+@contextmanager
+def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
+    """Hold the data directory's lock while serving. Yields whether that proves that no other server is alive.
+
+    Raises UserError if another server has it. With PostgreSQL several servers may share the database.
+    """
+    if not is_sqlite:
+        yield False
+        return
+    with (settings.data / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"Another server is running on {settings.data.resolve()}: stop it, or set JOBYARD_DATA."
+            raise UserError(message) from error
+        yield True
+
+
+def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
+    match settings.engine:
+        case "docker":
+            return DockerEngine(url=settings.docker_host, installation=installation, clock=clock.now)
+        case other:
+            raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker.")
+
+
+@contextmanager
+def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
+    """The application with all its loops, which run while it serves."""
+    with (
+        open_installation(settings) as installation,
+        only_server(settings, is_sqlite=installation.db.is_sqlite) as alone,
+    ):
+        inbox = Inbox(installation.db)
+        engine = make_engine(settings, installation.id, installation.clock)
+        checkouts = Checkouts(
+            settings.data.resolve() / "checkouts",
+            allow=settings.transports,
+            git_time_limit_seconds=settings.git_time_limit_seconds,
+        )
+        logbook = Logbook(
+            settings.data.resolve() / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024
+        )
+        supervisor = _supervisor(installation, engine, checkouts, logbook, alone=alone)
+        yard = Yard(
+            db=installation.db,
+            inbox=inbox,
+            clock=installation.clock,
+            names=RandomNames(),
+            vault=installation.box,
+            signals=installation.signals,
+            logbook=logbook,
+            forges={"github": GitHub()},
+            plans=settings.sizes,
+            public_url=settings.public_url or public_url,
+            check_git_url=checkouts.validate_url,
+            engine_health=lambda: engine_health(engine),
+            admin_token_hash=_admin_token_hash(settings),
+        )
+        try:
+            yield create_app(yard, _running(supervisor))
+        finally:
+            inbox.close()
+            engine.close()
+
+
+def _running(supervisor: Supervisor) -> Callable[[], AbstractContextManager[None]]:
+    @contextmanager
+    def running() -> Iterator[None]:
+        supervisor.start()
+        try:
+            yield
+        finally:
+            supervisor.stop()
+
+    return running
+
+
+def _supervisor(
+    installation: Installation, engine: Engine, checkouts: Checkouts, logbook: Logbook, *, alone: bool
+) -> Supervisor:
+    settings, db, clock = installation.settings, installation.db, installation.clock
+    server, names = f"{socket.gethostname()}-{secrets.token_hex(4)}", RandomNames()
+    bell = Bell("runs", "builds")
+    runner = Runner(
+        db=db,
+        clock=clock,
+        owner=server,
+        engine=engine,
+        vault=installation.box,
+        logbook=logbook,
+        plans=settings.sizes,
+        active=Active(bell.ring),
+    )
+    builder = Builder(
+        db=db,
+        clock=clock,
+        names=names,
+        owner=server,
+        checkouts=checkouts,
+        backend=BuildKitCli(settings.docker_host),
+        vault=installation.box,
+        logbook=logbook,
+        image_name=f"jobyard-{installation.id}",
+    )
+    return Supervisor(
+        db=db,
+        clock=clock,
+        signals=installation.signals,
+        intake=Intake(db, clock, {"github": GitHub()}, checkouts),
+        builder=builder,
+        runner=runner,
+        watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
+        watcher_bell=bell,
+        reconciler=Reconciler(
+            db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
+        ),
+        build_workers=settings.workers_builds,
+        run_workers=settings.workers_runs,
+    )
+
+
+def engine_health(engine: Engine) -> EngineHealth:
+    try:
+        info = engine.info()
+    except EngineUnavailable as error:
+        return EngineHealth(is_up=False, sentence=str(error))
+    memory = f"{info.memory_bytes / 2**30:.1f} GiB"
+    sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
+    return EngineHealth(is_up=True, sentence=sentence, isolation=info.isolation)
+
+
+def _admin_token_hash(settings: Settings) -> str | None:
+    token = settings.admin_token
+    return None if token is None else digest(token.get_secret_value())

@@ -1,0 +1,99 @@
+"""Commands that run or administer the server on this machine."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from app.config import Settings, read_settings
+from app.domain.errors import UserError
+
+
+def add_to(cli: typer.Typer) -> None:
+    cli.command()(serve)
+    cli.command()(config)
+    admin = typer.Typer(help="Accounts, from the server's own machine.", no_args_is_help=True)
+    admin.command("create")(create_admin)
+    admin.command("link")(login_link)
+    cli.add_typer(admin, name="admin")
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
+) -> None:
+    """Run the server: webhooks, pages, API, builds and runs."""
+    import uvicorn
+
+    from app.bootstrap import open_server
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = read_settings()
+    url = f"http://{host}:{port}"
+    with open_server(settings, url) as app:
+        _greet(app.state.yard, url)
+        uvicorn.run(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+
+
+def _greet(yard: object, url: str) -> None:
+    from app.store import access
+    from app.web.principal import new_login_path
+    from app.web.yard import Yard
+
+    assert isinstance(yard, Yard)
+    typer.echo(f"Jobyard listens on {url}")
+    health = yard.engine_health()
+    typer.echo(health.sentence if health.is_up else f"Warning: {health.sentence}")
+    with yard.db.read() as tx:
+        has_admin = access.has_admin(tx)
+    if not has_admin:
+        path = new_login_path(yard.db, yard.clock.now())
+        typer.echo(f"No administrator yet. Set one up, once, at {yard.public_url}{path}")
+
+
+def config() -> None:
+    """List every setting, its value and what it is for."""
+    settings = read_settings()
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        shown = "(not set)" if value is None else str(value)
+        typer.echo(f"JOBYARD_{name.upper():<24} {shown:<24} {field.description}")
+
+
+def create_admin(
+    name: Annotated[str, typer.Option(help="The administrator's name.")] = "admin",
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="JOBYARD_PASSWORD")
+    ] = "",
+) -> None:
+    """Make an administrator who logs in with a name and password."""
+    from app.bootstrap import open_installation
+    from app.store import access
+    from app.web.principal import Role, hash_password
+
+    if len(password) < 12:
+        raise UserError("The password must have at least 12 characters.")
+    with open_installation(read_settings()) as installation, installation.db.write() as tx:
+        access.add_user(tx, name, hash_password(password), Role.ADMIN, installation.clock.now())
+    typer.echo(f"Administrator {name} can log in now.")
+
+
+def login_link() -> None:
+    """Print a link that logs an administrator in, once, within an hour."""
+    from app.bootstrap import open_installation
+    from app.web.principal import new_login_path
+
+    settings = read_settings()
+    with open_installation(settings) as installation:
+        path = new_login_path(installation.db, installation.clock.now())
+    typer.echo(f"{settings.public_url or 'http://127.0.0.1:8080'}{path}")

@@ -1,0 +1,148 @@
+"""Calls to the engine, with their faults typed.
+
+Every fault is an `EngineUnavailable`, so that what nobody expected is tried again and never taken for the
+job's doing; an answer that says no is a `Refusal` and keeps its status, for those who know what it means.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import urllib3
+from docker import APIClient
+from docker.errors import APIError, DockerException
+
+from app.domain.errors import EngineUnavailable
+
+DEFAULT_URL = "unix:///var/run/docker.sock"
+_NO_ANSWER = (
+    DockerException,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+)
+
+
+class Refusal(EngineUnavailable):
+    """The engine answered with an error. `status` is HTTP's, `explanation` the engine's own words."""
+
+    def __init__(self, status: int, explanation: str) -> None:
+        super().__init__(f"The container engine answered {status}: {explanation}")
+        self.status = status
+        self.explanation = explanation
+
+
+class Gone(Refusal):
+    """404: no such thing (any more)."""
+
+
+class Conflicting(Refusal):
+    """409: not in this state, or the name is taken."""
+
+
+class Invalid(Refusal):
+    """400: the request can't be carried out as it is."""
+
+
+_REFUSALS: dict[int, type[Refusal]] = {400: Invalid, 404: Gone, 409: Conflicting}
+
+
+@contextmanager
+def typed(url: str) -> Iterator[None]:
+    """Turn what the SDK raises into Refusal or EngineUnavailable."""
+    try:
+        yield
+    except APIError as error:
+        status = error.response.status_code if error.response is not None else 500
+        explanation = str(error.explanation or error).strip()
+        raise _REFUSALS.get(status, Refusal)(status, explanation) from error
+    except _NO_ANSWER as error:
+        raise EngineUnavailable(
+            f"The container engine at {url} does not answer: start it, or set JOBYARD_ENGINE=process"
+            f" to do without one ({type(error).__name__}: {error})"
+        ) from error
+
+
+class Calls:
+    """The SDK's low-level client, made at the first call: an engine that is down stops no server from
+    starting."""
+
+    def __init__(self, url: str | None, timeout_seconds: float) -> None:
+        self.url = url or DEFAULT_URL
+        self.timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._client: Any = None  # the SDK's types are narrower than the SDK
+
+    @contextmanager
+    def api(self) -> Iterator[Any]:
+        """The client; faults inside are typed."""
+        with typed(self.url):
+            yield self._client or self._connect()
+
+    def _connect(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                connect: Any = APIClient
+                self._client = connect(
+                    base_url=self.url, version="auto", timeout=self.timeout_seconds, max_pool_size=64
+                )
+            return self._client
+
+    def stream(self, method: str, path: str, body: Any = None, **params: Any) -> Connection:
+        """A call whose answer goes on for as long as it likes: an attached, exec'ed or followed output."""
+        with self.api() as client:
+            upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"} if method == "POST" else {}
+            response = client.request(
+                method,
+                client._url(path),
+                params=params,
+                json=body,
+                headers=upgrade,
+                stream=True,
+                timeout=(self.timeout_seconds, self.timeout_seconds),
+            )
+            client._raise_for_status(response)
+            return Connection(response, client._get_raw_response_socket(response))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+
+
+class Connection:
+    """An answer that is still coming. Reading raises OSError when it breaks."""
+
+    def __init__(self, response: requests.Response, raw: Any) -> None:
+        self._response = response
+        self._socket = raw._sock if hasattr(raw, "_sock") else raw
+        self._socket.settimeout(None)
+
+    def receive(self, size: int = 1 << 18, timeout_seconds: float | None = None) -> bytes:
+        """What a hijacked connection brings next; empty at its end. Raises TimeoutError."""
+        self._socket.settimeout(timeout_seconds)
+        return bytes(self._socket.recv(size))
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body of an ordinary answer, as it comes."""
+        try:
+            yield from self._response.raw.stream(1 << 16, decode_content=False)
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
+            raise ConnectionResetError(str(error)) from error
+
+    def interrupt(self) -> None:
+        """From another thread: whoever reads sees the end."""
+        try:
+            self._socket.shutdown(2)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self._response.close()
+        self._socket.close()

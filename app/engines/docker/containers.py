@@ -1,0 +1,138 @@
+"""Single calls about containers, and what they answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import requests
+from urllib3.exceptions import ReadTimeoutError
+
+from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
+from app.engines.docker.fencing import Seen
+from app.engines.docker.request import DEFAULT_NETWORK, NETWORK
+from app.engines.docker.state import read_time
+
+_GOING = {"removing", "dead"}
+_SETTLE_SECONDS = 1.0  # from the end of the output to the end of the container, at most
+
+
+class Containers:
+    """Raises Gone, Refusal or EngineUnavailable throughout."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._lock = threading.Lock()
+        self._network: str | None = None
+
+    def listed(self, *labels: str) -> list[dict[str, Any]]:
+        """In any state."""
+        with self._calls.api() as client:
+            found: list[dict[str, Any]] = client.containers(all=True, filters={"label": list(labels)})
+            return found
+
+    def seen(self, *labels: str) -> list[Seen]:
+        """Without those that never ran and are being removed: the engine starts them no more."""
+        return [
+            Seen(found["Id"], name_of(found), fresh=found["State"] == "created")
+            for found in self.listed(*labels)
+            if found["State"] not in _GOING or self._ever_ran(found["Id"])
+        ]
+
+    def _ever_ran(self, container_id: str) -> bool:
+        try:
+            return read_time(self.inspect(container_id)["State"]["StartedAt"]) is not None
+        except Gone:
+            return False
+
+    def inspect(self, container_id: str) -> dict[str, Any]:
+        with self._calls.api() as client:
+            found: dict[str, Any] = client.inspect_container(container_id)
+            return found
+
+    def create(self, name: str, body: Mapping[str, Any]) -> None:
+        with self._calls.api() as client:
+            client.create_container_from_config(body, name)
+
+    def rename(self, container_id: str, name: str) -> None:
+        with self._calls.api() as client:
+            client.rename(container_id, name)
+
+    def start(self, name: str) -> None:
+        with self._calls.api() as client:
+            client.start(name)
+
+    def stop(self, container_id: str, grace_seconds: int) -> None:
+        with self._calls.api() as client:
+            client.stop(container_id, timeout=grace_seconds)
+
+    def delete(self, container_id: str, *, force: bool) -> None:
+        """With its anonymous volumes. What is gone, or going, is fine; what runs stays, unless forced."""
+        try:
+            with self._calls.api() as client:
+                client.remove_container(container_id, v=True, force=force)
+        except (Gone, Conflicting):
+            return
+
+    def await_end(self, container_id: str, timeout_seconds: float) -> bool:
+        """Whether it is not running, within the time."""
+        with self._calls.api() as client:
+            try:
+                client.wait(container_id, timeout=timeout_seconds, condition="not-running")
+            except requests.RequestException as error:
+                if is_timeout(error):
+                    return False
+                raise
+        return True
+
+    def ended_at(self, container_id: str) -> tuple[bool, datetime | None]:
+        """Whether it has ended or is about to, and when; `(True, None)` if it is gone."""
+        try:
+            if not self.await_end(container_id, _SETTLE_SECONDS):
+                return False, None
+            state = self.inspect(container_id)["State"]
+        except Gone:
+            return True, None
+        return True, read_time(state["FinishedAt"])
+
+    def network(self) -> str:
+        """The network of jobs, made if need be; the engine's default one where it can't be had."""
+        with self._lock:
+            if self._network is None:
+                self._network = self._ensure_network()
+            return self._network
+
+    def forget_network(self) -> None:
+        with self._lock:
+            self._network = None
+
+    def _ensure_network(self) -> str:
+        name: str = NETWORK["name"]
+        try:
+            with self._calls.api() as client:
+                client.inspect_network(name)
+            return name
+        except Gone:
+            pass
+        try:
+            with self._calls.api() as client:
+                client.create_network(**NETWORK)
+            return name
+        except Conflicting:  # another server made it just now
+            return name
+        except Refusal:
+            return DEFAULT_NETWORK
+
+
+def name_of(found: Mapping[str, Any]) -> str:
+    """Of a listed container."""
+    return str(found["Names"][0]).lstrip("/") if found["Names"] else str(found["Id"])
+
+
+def is_timeout(error: requests.RequestException) -> bool:
+    """The engine answers `wait` with headers at once, so that the SDK reports a timeout as a broken
+    connection."""
+    broken = isinstance(error, requests.ConnectionError) and error.args
+    return isinstance(error, requests.Timeout) or bool(broken and isinstance(error.args[0], ReadTimeoutError))

@@ -1,0 +1,168 @@
+"""The engine contract over the Docker Engine API."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import (
+    Chunk,
+    ContainerSpec,
+    EngineInfo,
+    Exit,
+    ExitKind,
+    Handle,
+    Owned,
+    RegistryLogin,
+    ResolvedImage,
+    Sample,
+)
+from app.engines.docker import images
+from app.engines.docker.calls import Calls, Conflicting, Gone, Invalid
+from app.engines.docker.containers import Containers, name_of
+from app.engines.docker.logs import CLOSING, Logs
+from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, KEY_LABEL, container_body
+from app.engines.docker.starting import Starting, shell_code
+from app.engines.docker.state import CpuReading, read_exit, read_sample, read_state
+
+_WAIT_SECONDS = 2.0  # how long `wait` may take to notice that it was closed
+_TIMED_OUT = 124
+_CANNOT_PROBE = 125
+_SHARED_NETWORK = (
+    "The engine has no network for jobs: their containers share its default bridge and can reach one another."
+)
+
+
+class DockerEngine:
+    """See `app.engines.base` for what each method promises.
+
+    `installation` is the id of this Jobyard: containers of another one on the same engine are never seen or
+    touched. `timeout_seconds` is how long the engine may take for one answer.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        *,
+        url: str | None,
+        installation: str,
+        clock: Callable[[], datetime],
+        timeout_seconds: float = 60.0,
+    ) -> None:
+        self._calls = Calls(url, timeout_seconds)
+        self._installation = installation
+        self._containers = Containers(self._calls)
+        self._logs = Logs(self._calls, clock, self._containers.ended_at)
+        self._cpu: dict[str, CpuReading] = {}
+        self._closed = threading.Event()
+
+    def info(self) -> EngineInfo:
+        with self._calls.api() as client:
+            answer = client.info()
+        shares = self._containers.network() == DEFAULT_NETWORK
+        isolation = _SHARED_NETWORK if shares else ""
+        return EngineInfo(self.name, answer["ServerVersion"], answer["NCPU"], answer["MemTotal"], isolation)
+
+    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:
+        return images.resolve(self._calls, reference, login)
+
+    def image_config(self, image: str) -> Mapping[str, Any]:
+        return images.image_config(self._calls, image)
+
+    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
+        body = container_body(spec, key, self._installation, self._containers.network())
+        patience = 1.5 * self._calls.timeout_seconds
+        return Starting(self._containers, self._logs, body, token, patience).run()
+
+    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
+        return self._logs.read(handle, after)
+
+    def wait(self, handle: Handle) -> Exit:
+        while True:
+            try:
+                if self._containers.await_end(handle.id, _WAIT_SECONDS):
+                    return read_exit(self._containers.inspect(handle.id)["State"])
+            except Gone:
+                return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+            if self._closed.is_set():
+                raise EngineUnavailable(CLOSING)
+
+    def stats(self, handle: Handle) -> Sample | None:
+        try:
+            with self._calls.api() as client:
+                answer = client.stats(handle.id, stream=False, one_shot=True)
+        except Gone:
+            return None
+        reading = read_sample(answer, self._cpu.get(handle.id))
+        if reading is None:
+            return None
+        sample, self._cpu[handle.id] = reading
+        return sample
+
+    def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:
+        """125 if the container is not running, 126 or 127 if the command can't be run. The engine has no way
+        to end a command it started: what is over time runs on in the container."""
+        try:
+            with self._calls.api() as client:
+                exec_id = client.exec_create(handle.id, list(argv))["Id"]
+            connection = self._calls.stream("POST", f"/exec/{exec_id}/start", {"Detach": False, "Tty": False})
+        except (Gone, Conflicting):
+            return _CANNOT_PROBE
+        except Invalid as error:
+            return shell_code(error.explanation) or _CANNOT_PROBE
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            while connection.receive(timeout_seconds=max(deadline - time.monotonic(), 0.001)):
+                pass
+        except TimeoutError:
+            return _TIMED_OUT
+        finally:
+            connection.close()
+        with self._calls.api() as client:
+            code = client.exec_inspect(exec_id)["ExitCode"]
+        return _CANNOT_PROBE if code is None else int(code)
+
+    def address(self, handle: Handle) -> str | None:
+        try:
+            found = self._containers.inspect(handle.id)
+        except Gone:
+            return None
+        networks = found["NetworkSettings"]["Networks"].values()
+        return next((network["IPAddress"] for network in networks if network["IPAddress"]), None)
+
+    def stop(self, handle: Handle, grace_seconds: float) -> None:
+        with suppress(Gone):
+            self._containers.stop(handle.id, math.ceil(grace_seconds))
+
+    def remove(self, handle: Handle) -> None:
+        try:
+            labels = self._containers.inspect(handle.id)["Config"]["Labels"]
+        except Gone:
+            labels = {}
+        if labels.get(INSTALLATION_LABEL) == self._installation:
+            self._containers.delete(handle.id, force=True)
+        self._logs.forget(handle.id)
+        self._cpu.pop(handle.id, None)
+
+    def owned(self) -> Sequence[Owned]:
+        return [
+            Owned(
+                Handle(self.name, found["Labels"][KEY_LABEL], found["Id"], name_of(found)),
+                read_state(found["State"]),
+                found["Labels"],
+            )
+            for found in self._containers.listed(f"{INSTALLATION_LABEL}={self._installation}")
+            if KEY_LABEL in found["Labels"]
+        ]
+
+    def close(self) -> None:
+        self._closed.set()
+        self._logs.close()
+        self._calls.close()

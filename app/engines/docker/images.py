@@ -1,0 +1,106 @@
+"""Image references."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import ImageUnavailable, RegistryLogin, ResolvedImage
+from app.engines.docker.calls import Calls, Gone, Refusal
+
+_NO_ACCESS = {401, 403}
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """`(repository, tag or digest)`: `host:5000/a/b:1` is `("host:5000/a/b", "1")`; without a tag it is
+    `latest`."""
+    name, at, digest = reference.partition("@")
+    head, slash, last = name.rpartition("/")
+    bare, colon, tag = last.partition(":")
+    return f"{head}{slash}{bare}", digest if at else tag if colon else "latest"
+
+
+def split_environment(pairs: Iterable[str] | None) -> dict[str, str]:
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs or ())}
+
+
+def resolve(calls: Calls, reference: str, login: RegistryLogin | None) -> ResolvedImage:
+    """See `Engine.resolve`. A registry that says no has the last word; one that doesn't answer has none."""
+    if reference.startswith("sha256:"):
+        return _own_image(calls, reference)
+    auth = {"username": login.username, "password": login.password} if login else None
+    try:
+        with calls.api() as client:
+            answer = client.inspect_distribution(reference, auth_config=auth)
+    except Gone as error:
+        raise ImageUnavailable(f"The registry has no image {reference}.") from error
+    except Refusal as error:
+        if error.status in _NO_ACCESS:
+            raise ImageUnavailable(
+                f"The registry gives no access to {reference}: check its name and the registry credential."
+            ) from error
+        if error.status < 500:
+            raise ImageUnavailable(
+                f"{reference!r} is not an image reference: {error.explanation}."
+            ) from error
+        return _own_image_instead(calls, reference, error)
+    digest = answer["Descriptor"]["digest"]
+    repository, _ = split_reference(reference)
+    return _held(calls, repository, digest, auth)
+
+
+def image_config(calls: Calls, image: str) -> Mapping[str, Any]:
+    config = _inspect(calls, image).get("Config") or {}
+    return {
+        "entrypoint": list(config.get("Entrypoint") or ()),
+        "command": list(config.get("Cmd") or ()),
+        "env": split_environment(config.get("Env")),
+    }
+
+
+def _own_image_instead(calls: Calls, reference: str, error: Refusal) -> ResolvedImage:
+    try:
+        return _own_image(calls, reference)
+    except ImageUnavailable:
+        raise EngineUnavailable(
+            f"The registry of {reference} does not answer, and the engine has no such image:"
+            f" {error.explanation}"
+        ) from error
+
+
+def _own_image(calls: Calls, reference: str) -> ResolvedImage:
+    image_id = _inspect(calls, reference)["Id"]
+    return ResolvedImage(image_id, image_id)
+
+
+def _inspect(calls: Calls, image: str) -> dict[str, Any]:
+    try:
+        with calls.api() as client:
+            found: dict[str, Any] = client.inspect_image(image)
+            return found
+    except Gone as error:
+        raise ImageUnavailable(f"The engine has no image {image}.") from error
+
+
+def _held(calls: Calls, repository: str, digest: str, auth: Mapping[str, str] | None) -> ResolvedImage:
+    image = f"{repository}@{digest}"
+    try:
+        _inspect(calls, image)
+    except ImageUnavailable:
+        _pull(calls, repository, digest, auth)
+    return ResolvedImage(image, digest)
+
+
+def _pull(calls: Calls, repository: str, digest: str, auth: Mapping[str, str] | None) -> None:
+    try:
+        with calls.api() as client:
+            for line in client.pull(repository, tag=digest, auth_config=auth, stream=True):
+                for message in line.splitlines():
+                    if b'"error"' in message:
+                        raise EngineUnavailable(
+                            f"Pulling {repository}@{digest}: {json.loads(message)['error']}"
+                        )
+    except Gone as error:
+        raise ImageUnavailable(f"The registry has no image {repository}@{digest}.") from error

@@ -1,0 +1,161 @@
+"""A container's output: live from the connection made before its start, or from the engine's own copy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import Chunk, Handle, Stream
+from app.engines.docker.calls import Calls, Connection, Gone
+from app.engines.docker.frames import BrokenFrame, Demultiplexer, Entry, merged, parse_entry
+from app.engines.docker.output import AfterTime, Attached, BeyondCount, Broken, Received, Sieve
+
+# The engine's and our clock are usually the same one; the end of the output comes some 40 ms after the end
+# itself.
+CLOSING = "Jobyard is closing its connection to the engine; the container is left alone."
+_CLOCK_SLACK = timedelta(milliseconds=5)
+
+
+class Logs:
+    """`ended_at(id)` says when a container ended: None if it goes on, or is gone. It may look for a
+    second."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        clock: Callable[[], datetime],
+        ended_at: Callable[[str], tuple[bool, datetime | None]],
+    ) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._ended_at = ended_at
+        self._lock = threading.Lock()
+        self._held: dict[str, Attached | Broken] = {}
+        self._open: set[Connection] = set()
+        self._closed = False
+
+    def attach(self, container_id: str) -> None:
+        """Hold the output of a container that is about to start. Raises Gone, EngineUnavailable."""
+        connection = self._calls.stream(
+            "POST", f"/containers/{container_id}/attach", stdout=1, stderr=1, stream=1
+        )
+        with self._lock:
+            before = self._held.get(container_id)
+            self._held[container_id] = Attached(connection)
+        if isinstance(before, Attached):
+            before.connection.close()
+
+    def forget(self, container_id: str) -> None:
+        with self._lock:
+            held = self._held.pop(container_id, None)
+        if isinstance(held, Attached):
+            held.connection.close()
+
+    def read(self, handle: Handle, after: datetime | None) -> Iterator[Chunk]:
+        with self._lock:
+            held = self._held.pop(handle.id, None)
+        if isinstance(held, Attached):
+            yield from self._live(handle, held)
+        elif held:
+            yield self._note(held.at, self._clock())
+            yield from self._beyond(handle, held.received)
+        elif after:
+            yield from self._copied(handle, AfterTime(after), Received(last_at=after))
+        else:
+            yield from self._copied(handle, BeyondCount(Received()), Received())
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            held, self._held = self._held, {}
+            reading = list(self._open)
+        for output in held.values():
+            if isinstance(output, Attached):
+                output.connection.close()
+        for connection in reading:
+            connection.interrupt()
+
+    def _live(self, handle: Handle, output: Attached) -> Iterator[Chunk]:
+        received = output.received
+        frames = Demultiplexer()
+        with self._reading(output.connection) as connection:
+            try:
+                while data := connection.receive():
+                    now = self._clock()
+                    for stream, piece in merged(frames.feed(data)):
+                        yield received.add(now, stream, piece)
+                intact = frames.is_between_frames
+            except (OSError, BrokenFrame):
+                intact = False
+        stopped_at = self._clock()
+        self._check_open()
+        try:
+            ended, at = self._ended_at(handle.id)
+        except EngineUnavailable:
+            # The engine went away, not only the connection: what the process wrote meanwhile may be nowhere.
+            with self._lock:
+                self._held[handle.id] = Broken(received, received.last_at or stopped_at)
+            raise
+        whole = ended and intact and (at is None or at <= stopped_at + _CLOCK_SLACK)
+        if not whole:
+            yield from self._beyond(handle, received)
+
+    def _beyond(self, handle: Handle, received: Received) -> Iterator[Chunk]:
+        """What the engine has beyond what we received."""
+        if received.may_have_rotated and received.last_at:
+            yield from self._copied(handle, AfterTime(received.last_at), received)
+        else:
+            yield from self._copied(handle, BeyondCount(received), received)
+
+    def _copied(self, handle: Handle, sieve: Sieve, received: Received) -> Iterator[Chunk]:
+        while True:
+            try:
+                for entry in self._entries(handle):
+                    before = received.last_at
+                    fresh = sieve.fresh(entry)
+                    if isinstance(sieve, AfterTime) and sieve.gap and before:
+                        sieve.gap = False
+                        yield self._note(before, entry.at)
+                    if fresh:
+                        yield received.add(entry.at, entry.stream, fresh)
+            except Gone:
+                return
+            self._check_open()
+            ended, _ = self._ended_at(handle.id)
+            if ended:
+                return
+            sieve = AfterTime(received.last_at) if received.last_at else BeyondCount(received)
+
+    def _entries(self, handle: Handle) -> Iterator[Entry]:
+        path = f"/containers/{handle.id}/logs"
+        answer = self._calls.stream("GET", path, stdout=1, stderr=1, follow=1, timestamps=1)
+        frames = Demultiplexer()
+        with self._reading(answer) as connection:
+            try:
+                for data in connection.chunks():
+                    for stream, payload in frames.feed(data):
+                        yield parse_entry(stream, payload)
+            except (OSError, BrokenFrame) as error:
+                raise EngineUnavailable(f"Reading the output of {handle.name} broke off: {error}") from error
+
+    @contextmanager
+    def _reading(self, connection: Connection) -> Iterator[Connection]:
+        with self._lock:
+            self._open.add(connection)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineUnavailable(CLOSING)
+
+    def _note(self, since: datetime, until: datetime) -> Chunk:
+        text = f"Output between {since:%H:%M:%S.%f} and {until:%H:%M:%S.%f} UTC may be missing.\n"
+        return Chunk(until, Stream.SYSTEM, text.encode())

@@ -1,0 +1,70 @@
+"""What we ask the engine for, as values."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from app.engines.base import ContainerSpec
+
+INSTALLATION_LABEL = "jobyard.installation"
+KEY_LABEL = "jobyard.key"
+
+# The engine's copy of the output only fills gaps after a restart of ours. `local` keeps the bytes as they
+# are, where `json-file` replaces invalid UTF-8. Two files: at least the newest LOG_WINDOW_BYTES survive a
+# rotation.
+LOG_WINDOW_BYTES = 16 * 1024 * 1024
+LOG_CONFIG = {
+    "Type": "local",
+    "Config": {"max-size": f"{LOG_WINDOW_BYTES >> 20}m", "max-file": "2", "compress": "false"},
+}
+DEFAULT_NETWORK = "bridge"
+NETWORK: dict[str, Any] = {
+    "name": "jobyard",
+    "driver": "bridge",
+    "check_duplicate": True,
+    "labels": {"jobyard": "containers of jobs, kept apart from one another"},
+    "options": {"com.docker.network.bridge.enable_icc": "false"},
+}
+
+
+def container_name(key: str, token: int, nonce: str) -> str:
+    """A name never used before, if `nonce` never was."""
+    return f"jy-{re.sub(r'[^A-Za-z0-9_.-]', '-', key)}-t{token}-{nonce}"
+
+
+def container_body(spec: ContainerSpec, key: str, installation: str, network: str) -> dict[str, Any]:
+    """The body of `POST /containers/create`.
+
+    Closed by construction: nothing of a specification can reach binds, ports, devices, privileges or host
+    namespaces.
+    """
+    return {
+        "Image": spec.image,
+        "Cmd": None if spec.command is None else list(spec.command),
+        # [""] is how the API spells "no entrypoint"; an empty list means the image's own.
+        "Entrypoint": None if spec.entrypoint is None else list(spec.entrypoint) or [""],
+        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "Labels": {**spec.labels, INSTALLATION_LABEL: installation, KEY_LABEL: key},
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "StopSignal": "SIGTERM",
+        "StopTimeout": spec.stop_grace_seconds,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": network,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "Init": True,
+            "PidsLimit": spec.pids_limit,
+            "NanoCpus": round(spec.cpus * 1_000_000_000),
+            "Memory": spec.memory_bytes,
+            "MemorySwap": spec.memory_bytes,
+            "Ulimits": [
+                {"Name": "nofile", "Soft": 16384, "Hard": 16384},
+                {"Name": "core", "Soft": 0, "Hard": 0},
+            ],
+            "LogConfig": LOG_CONFIG,
+            "RestartPolicy": {"Name": "no"},
+        },
+    }

@@ -1,0 +1,145 @@
+"""Carries out a start, step by step as `fencing` says."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import Handle, ImageUnavailable, StartRefused, StartUncertain
+from app.engines.docker.calls import Conflicting, Gone, Invalid, Refusal
+from app.engines.docker.containers import Containers
+from app.engines.docker.fencing import Adopt, Create, Fence, Seen, Start, Step, next_step
+from app.engines.docker.logs import Logs
+from app.engines.docker.request import INSTALLATION_LABEL, KEY_LABEL, container_name
+
+_MAX_FAULTS = 5
+_FIRST_PAUSE_SECONDS = 0.1
+_MAX_REST_SECONDS = 1.0
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+
+
+class Starting:
+    """One call of `start`. Raises what `Engine.start` raises."""
+
+    def __init__(
+        self, containers: Containers, logs: Logs, body: Mapping[str, Any], token: int, patience_seconds: float
+    ) -> None:
+        self._containers = containers
+        self._logs = logs
+        self._body = body
+        self._key: str = body["Labels"][KEY_LABEL]
+        self._labels = [f"{label}={body['Labels'][label]}" for label in (KEY_LABEL, INSTALLATION_LABEL)]
+        self._token = token
+        self._gives_up_at = time.monotonic() + patience_seconds
+        self._our_name: str | None = None
+        self._start_sent = False
+
+    def run(self) -> Handle:
+        faults = contentions = 0
+        rested = False
+        while time.monotonic() < self._gives_up_at:
+            try:
+                step = next_step(self._containers.seen(*self._labels), self._our_name)
+                if isinstance(step, Fence) and not rested:
+                    contentions += 1
+                    _rest(contentions)
+                    rested = True
+                    continue
+                rested = False
+                if handle := self._take(step):
+                    return handle
+            except EngineUnavailable as error:
+                # Whatever we asked for may have happened, or may still happen: look again, trusting no name
+                # of ours.
+                self._our_name = None
+                faults += 1
+                if faults >= _MAX_FAULTS:
+                    raise self._undecided(error) from error
+                time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (faults - 1))
+        raise self._undecided(EngineUnavailable(f"Starting {self._key} took too long."))
+
+    def _take(self, step: Step) -> Handle | None:
+        match step:
+            case Create():
+                self._create()
+            case Fence(chosen, others):
+                name = self._new_name()
+                self._containers.rename(chosen.id, name)
+                self._our_name = name
+                self._remove(others)
+            case Start(chosen):
+                return self._start(chosen)
+            case Adopt(chosen, others):
+                self._remove(others)
+                return self._handle(chosen)
+        return None
+
+    def _create(self) -> None:
+        name = self._new_name()
+        try:
+            self._containers.create(name, self._body)
+        except Gone as error:
+            if "image" in error.explanation.lower():
+                raise ImageUnavailable(f"The engine has no image {self._body['Image']}.") from error
+            self._containers.forget_network()
+            raise
+        except Invalid as error:
+            raise StartRefused(f"The engine refuses this container: {error.explanation}") from error
+        self._our_name = name
+
+    def _start(self, chosen: Seen) -> Handle | None:
+        self._logs.attach(chosen.id)
+        self._start_sent = True
+        try:
+            self._containers.start(chosen.name)
+        except (Gone, Conflicting):
+            # Somebody else took it over between our look and our start.
+            self._our_name = None
+            return None
+        except Refusal as error:
+            self._refused(chosen, error)
+            raise
+        return self._handle(chosen)
+
+    def _refused(self, chosen: Seen, error: Refusal) -> None:
+        """Raises StartRefused if the engine means the specification."""
+        code = shell_code(error.explanation)
+        if code is None and not isinstance(error, Invalid):
+            return
+        self._logs.forget(chosen.id)
+        self._containers.delete(chosen.id, force=False)
+        raise StartRefused(f"The engine can't start this: {error.explanation}", code) from error
+
+    def _remove(self, others: tuple[Seen, ...]) -> None:
+        for other in others:
+            self._logs.forget(other.id)
+            self._containers.delete(other.id, force=False)
+
+    def _new_name(self) -> str:
+        return container_name(self._key, self._token, secrets.token_hex(4))
+
+    def _handle(self, chosen: Seen) -> Handle:
+        return Handle("docker", self._key, chosen.id, chosen.name)
+
+    def _undecided(self, error: EngineUnavailable) -> EngineUnavailable | StartUncertain:
+        if not self._start_sent:
+            return error
+        return StartUncertain(f"Whether {self._key} was started is not known yet. {error}")
+
+
+def _rest(contentions: int) -> None:
+    """Somebody else may be at work on the same key: for a random while, more each time, so that one gets
+    through."""
+    bound = min(0.02 * 2**contentions, _MAX_REST_SECONDS)
+    time.sleep(bound * secrets.randbelow(1000) / 1000)
+
+
+def shell_code(explanation: str) -> int | None:
+    """126 or 127 if the engine says that a command can't be run, or isn't there."""
+    if re.search(r"executable file not found|no such file or directory", explanation):
+        return _NOT_FOUND
+    return _NOT_EXECUTABLE if "permission denied" in explanation else None

@@ -1,0 +1,342 @@
+"""An engine in memory, told what to do: the whole contract of `base`, no sleeping, no real process.
+
+    engine = FakeEngine(clock)
+    engine.script("sha256:abc*", Script(output=[b"hello\\n"], exit_code=3))    # a pattern over image or key
+    engine.script("run-7-1", Script(exit_code=None))                          # runs until told
+    handle = engine.start(spec, "run-7-1", token=1)
+    engine.emit("run-7-1", b"more"); engine.finish("run-7-1", 0)
+    assert engine.starts("run-7-1") == 1
+
+Without a script a container prints nothing and exits 0 at once. Several `FakeEngine`s may stand on one
+`World`, as several servers do on one engine.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from app.domain.errors import EngineUnavailable, JobyardError
+from app.engines.base import (
+    Chunk,
+    ContainerSpec,
+    EngineInfo,
+    Exit,
+    ExitKind,
+    Handle,
+    ImageUnavailable,
+    Owned,
+    RegistryLogin,
+    ResolvedImage,
+    Sample,
+    StartUncertain,
+    State,
+    Stream,
+)
+
+SIGKILLED = 137
+SIGTERMED = 143
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a container does. Plain bytes of `output` go to stdout, all of it before anything else happens.
+
+    `exit_code=None` runs until `finish`, `stop` or `vanish`. `on_sigterm` is the exit code after SIGTERM;
+    `None` ignores it (and the grace period passes at once). `start_error` is raised instead of starting.
+    """
+
+    output: Sequence[bytes | tuple[Stream, bytes]] = ()
+    exit_code: int | None = 0
+    oom_killed: bool = False
+    on_sigterm: int | None = SIGTERMED
+    start_error: JobyardError | None = None
+    probe_exit_code: int = 0
+    sample: Sample | None = None
+
+
+class Fault(enum.Enum):
+    """How a call goes wrong."""
+
+    REFUSED = "refused"  # nothing was done
+    ANSWER_LOST = "answer lost"  # it was done, and we are not told
+
+
+@dataclass
+class _Container:
+    handle: Handle
+    spec: ContainerSpec
+    script: Script
+    state: State
+    started_at: datetime | None = None
+    chunks: list[Chunk] = field(default_factory=list)
+    exit: Exit | None = None
+
+
+class World:
+    """What outlives a server: the containers, the images, and how often anything was started."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition(threading.RLock())
+        self.containers: dict[str, _Container] = {}
+        self.starts: Counter[str] = Counter()
+        self.scripts: list[tuple[str, Script]] = []
+        self.missing_images: set[str] = set()
+        self.images: dict[str, Mapping[str, Any]] = {}
+        self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self.down = False
+
+
+class FakeEngine:
+    """See the module's text; the methods of `Engine` first, then what tests tell it."""
+
+    name = "fake"
+
+    def __init__(self, clock: Callable[[], datetime], world: World | None = None) -> None:
+        self._clock = clock
+        self._world = world or World()
+        self._closed = False
+
+    # -- the contract --
+
+    def info(self) -> EngineInfo:
+        with self._call("info"):
+            return EngineInfo(self.name, "1", cpus=2, memory_bytes=4 << 30, isolation="Nothing really runs.")
+
+    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:  # noqa: ARG002
+        with self._call("resolve"):
+            self._image(reference)
+            digest = "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
+            name = reference if reference.startswith("sha256:") else f"{reference.partition('@')[0]}@{digest}"
+            return ResolvedImage(name, digest)
+
+    def image_config(self, image: str) -> Mapping[str, Any]:
+        with self._call("image_config"):
+            return self._image(image)
+
+    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
+        with self._call("start", lost=StartUncertain):
+            known = self._world.containers.get(key)
+            if known and known.state is not State.CREATED:
+                return known.handle
+            self._image(spec.image)
+            script = self._script_for(spec.image, key)
+            handle = Handle(self.name, key, id=f"fake-{key}", name=f"jy-{key}-t{token}")
+            container = _Container(handle, spec, script, State.CREATED)
+            self._world.containers[key] = container
+            if script.start_error:
+                raise script.start_error
+            self._run(container)
+            return handle
+
+    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
+        seen = 0
+        while True:
+            with self._call("logs"):
+                while True:
+                    container = self._world.containers.get(handle.key)
+                    fresh = container.chunks[seen:] if container else []
+                    if fresh or container is None or container.state is not State.RUNNING:
+                        break
+                    self._sleep_until_changed()
+            for chunk in fresh:
+                seen += 1
+                if after is None or chunk.at > after:
+                    yield chunk
+            if not fresh:
+                return
+
+    def wait(self, handle: Handle) -> Exit:
+        with self._call("wait"):
+            while True:
+                container = self._world.containers.get(handle.key)
+                if container is None:
+                    return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+                if container.exit:
+                    return container.exit
+                if container.state is State.CREATED:
+                    return Exit(ExitKind.ENGINE_FAILED, detail="The container was never started.")
+                self._sleep_until_changed()
+
+    def stats(self, handle: Handle) -> Sample | None:
+        with self._call("stats"):
+            container = self._alive(handle)
+            if container is None:
+                return None
+            return container.script.sample or Sample(self._clock(), 0.25, 16 << 20, 0, 0, 1)
+
+    def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:  # noqa: ARG002
+        with self._call("probe"):
+            container = self._alive(handle)
+            return container.script.probe_exit_code if container else 125
+
+    def address(self, handle: Handle) -> str | None:
+        with self._call("address"):
+            return "127.0.0.1" if self._alive(handle) else None
+
+    def stop(self, handle: Handle, grace_seconds: float) -> None:
+        with self._call("stop"):
+            container = self._alive(handle)
+            if container is None:
+                return
+            patient = grace_seconds > 0 and container.script.on_sigterm is not None
+            self._end(container, container.script.on_sigterm if patient else SIGKILLED)
+
+    def remove(self, handle: Handle) -> None:
+        with self._call("remove"):
+            self._world.containers.pop(handle.key, None)
+            self._world.changed.notify_all()
+
+    def owned(self) -> Sequence[Owned]:
+        with self._call("owned"):
+            return [Owned(c.handle, c.state, c.spec.labels) for c in self._world.containers.values()]
+
+    def close(self) -> None:
+        with self._world.changed:
+            self._closed = True
+            self._world.changed.notify_all()
+
+    # -- what tests tell it and ask it --
+
+    def script(self, pattern: str, script: Script) -> FakeEngine:
+        """Containers whose image or key matches (`*`, `?`) do this; the latest match counts."""
+        with self._world.changed:
+            self._world.scripts.append((pattern, script))
+        return self
+
+    def image(self, reference: str, config: Mapping[str, Any]) -> FakeEngine:
+        """Give an image a configuration for `image_config`."""
+        with self._world.changed:
+            self._world.images[reference] = config
+        return self
+
+    def without_image(self, reference: str) -> FakeEngine:
+        """This reference does not exist."""
+        with self._world.changed:
+            self._world.missing_images.add(reference)
+        return self
+
+    def fail(self, operation: str, fault: Fault, times: int = 1) -> FakeEngine:
+        """The next calls of a method, e.g. `"start"`, go wrong."""
+        with self._world.changed:
+            self._world.faults[operation].extend([fault] * times)
+        return self
+
+    def unavailable(self, down: bool) -> None:
+        """The engine stops answering, also those who wait for it; containers run on."""
+        with self._world.changed:
+            self._world.down = down
+            self._world.changed.notify_all()
+
+    def create(self, spec: ContainerSpec, key: str) -> None:
+        """Leave a container that was created and never started, as a server killed in between does."""
+        with self._world.changed:
+            handle = Handle(self.name, key, id=f"fake-{key}", name=f"jy-{key}-t0")
+            self._world.containers[key] = _Container(
+                handle, spec, self._script_for(spec.image, key), State.CREATED
+            )
+
+    def emit(self, key: str, data: bytes, stream: Stream = Stream.STDOUT) -> None:
+        """The running container writes."""
+        with self._world.changed:
+            self._write(self._world.containers[key], stream, data)
+
+    def finish(self, key: str, exit_code: int = 0, *, oom_killed: bool = False) -> None:
+        """The running container ends by itself."""
+        with self._world.changed:
+            self._end(self._world.containers[key], exit_code, oom_killed=oom_killed)
+
+    def crash(self, key: str, detail: str = "The engine was restarted while this ran.") -> None:
+        """The engine ends the running container, or can't say how it ended."""
+        with self._world.changed:
+            container = self._world.containers[key]
+            container.exit = Exit(
+                ExitKind.ENGINE_FAILED, None, False, container.started_at, self._clock(), detail
+            )
+            container.state = State.EXITED
+            self._world.changed.notify_all()
+
+    def vanish(self, key: str) -> None:
+        """Somebody removes the container behind our back."""
+        with self._world.changed:
+            del self._world.containers[key]
+            self._world.changed.notify_all()
+
+    def starts(self, key: str) -> int:
+        """How many processes were ever started for this key: never more than one, if the world is right."""
+        with self._world.changed:
+            return self._world.starts[key]
+
+    def spec(self, key: str) -> ContainerSpec:
+        """What the container was started with."""
+        with self._world.changed:
+            return self._world.containers[key].spec
+
+    def running(self) -> list[str]:
+        """Keys of the containers that run now, oldest first."""
+        with self._world.changed:
+            return [key for key, c in self._world.containers.items() if c.state is State.RUNNING]
+
+    # -- how it works --
+
+    @contextmanager
+    def _call(self, operation: str, lost: type[JobyardError] = EngineUnavailable) -> Iterator[None]:
+        with self._world.changed:
+            self._check_up()
+            faults = self._world.faults[operation]
+            fault = faults.popleft() if faults else None
+            if fault is Fault.REFUSED:
+                raise EngineUnavailable(f"The engine refused to {operation}.")
+            yield
+            if fault is Fault.ANSWER_LOST:
+                raise lost(f"The engine's answer to {operation} was lost.")
+
+    def _check_up(self) -> None:
+        if self._world.down or self._closed:
+            raise EngineUnavailable("The engine does not answer.")
+
+    def _sleep_until_changed(self) -> None:
+        self._world.changed.wait()
+        self._check_up()
+
+    def _image(self, reference: str) -> Mapping[str, Any]:
+        if reference in self._world.missing_images:
+            raise ImageUnavailable(f"There is no image {reference}.")
+        return self._world.images.get(reference, {"entrypoint": [], "command": [], "env": {}})
+
+    def _script_for(self, image: str, key: str) -> Script:
+        for pattern, script in reversed(self._world.scripts):
+            if fnmatchcase(image, pattern) or fnmatchcase(key, pattern):
+                return script
+        return Script()
+
+    def _alive(self, handle: Handle) -> _Container | None:
+        container = self._world.containers.get(handle.key)
+        return container if container and container.state is State.RUNNING else None
+
+    def _run(self, container: _Container) -> None:
+        self._world.starts[container.handle.key] += 1
+        container.state = State.RUNNING
+        container.started_at = self._clock()
+        for piece in container.script.output:
+            stream, data = (Stream.STDOUT, piece) if isinstance(piece, bytes) else piece
+            self._write(container, stream, data)
+        if container.script.exit_code is not None:
+            self._end(container, container.script.exit_code, oom_killed=container.script.oom_killed)
+
+    def _write(self, container: _Container, stream: Stream, data: bytes) -> None:
+        container.chunks.append(Chunk(self._clock(), stream, data))
+        self._world.changed.notify_all()
+
+    def _end(self, container: _Container, exit_code: int | None, *, oom_killed: bool = False) -> None:
+        container.exit = Exit(ExitKind.EXITED, exit_code, oom_killed, container.started_at, self._clock())
+        container.state = State.EXITED
+        self._world.changed.notify_all()

@@ -1,0 +1,179 @@
+"""One container: a directory, and what its files say."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from app.engines.base import Chunk, Exit, ExitKind, Handle, Owned, State, Stream
+from app.engines.process.supervisor import FRAME
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Container:
+    """What is gone reads as such: no method minds if somebody removes the directory meanwhile."""
+
+    directory: Path
+    spec: Mapping[str, Any]
+
+    @classmethod
+    def make(cls, root: Path, key: str, spec: Mapping[str, Any]) -> None:
+        """Unless there is one of this key already: whole, or not at all."""
+        draft = root / f".new-{uuid.uuid4().hex}"
+        (draft / "home").mkdir(parents=True, mode=0o700)
+        draft.chmod(0o700)
+        (draft / "output").touch(mode=0o600)
+        os.mkfifo(draft / "control", 0o600)
+        home = str(directory_of(root, key) / "home")
+        whole = {**spec, "id": uuid.uuid4().hex, "key": key, "env": {"HOME": home, **spec["env"]}}
+        (draft / "spec.json").write_text(json.dumps(whole))
+        try:
+            draft.rename(directory_of(root, key))
+        except OSError as error:
+            shutil.rmtree(draft)
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+    @classmethod
+    def find(cls, root: Path, key: str) -> Container | None:
+        directory = directory_of(root, key)
+        try:
+            return cls(directory, json.loads((directory / "spec.json").read_text()))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    @classmethod
+    def all(cls, root: Path) -> Iterator[Container]:
+        for spec in sorted(root.glob("[!.]*/spec.json")):
+            try:
+                yield cls(spec.parent, json.loads(spec.read_text()))
+            except FileNotFoundError:
+                continue
+
+    @property
+    def handle(self) -> Handle:
+        return Handle("process", self.spec["key"], self.spec["id"], self.directory.name)
+
+    @property
+    def owned(self) -> Owned:
+        return Owned(self.handle, self.state(), self.spec["labels"])
+
+    def state(self) -> State:
+        if self.is_alive():
+            return State.RUNNING
+        return State.EXITED if (self.directory / "started").exists() else State.CREATED
+
+    def is_alive(self) -> bool:
+        """Whether its supervisor lives: it holds the lock until everything is written."""
+        try:
+            lock = os.open(self.directory / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def pid(self) -> int | None:
+        """Of the process, which leads a session of its own; None if it does not run."""
+        try:
+            return int((self.directory / "pid").read_text()) if self.is_alive() else None
+        except FileNotFoundError:
+            return None
+
+    def refusal(self) -> tuple[str, int] | None:
+        """Why the process could not be started, and the exit code a shell would give."""
+        how = self._exit()
+        return (how["refused"], how["code"]) if how and "refused" in how else None
+
+    def exit(self) -> Exit | None:
+        """None while it runs."""
+        if self.is_alive():
+            return None
+        how = self._exit()
+        if not self.directory.exists():
+            return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+        if not (self.directory / "started").exists():
+            return Exit(ExitKind.ENGINE_FAILED, detail="The process was never started.")
+        if how is None:
+            return Exit(ExitKind.ENGINE_FAILED, detail="The machine was restarted, or its supervisor killed.")
+        if "refused" in how:
+            return Exit(ExitKind.ENGINE_FAILED, how["code"], detail=how["refused"])
+        started_at, finished_at = time_of(how["started_at"]), time_of(how["finished_at"])
+        return Exit(ExitKind.EXITED, how["code"], False, started_at, finished_at)
+
+    def tell(self, request: bytes) -> None:
+        """To the supervisor: `T` for SIGTERM, `K` for SIGKILL to all. Nobody listens if it has ended."""
+        try:
+            control = os.open(self.directory / "control", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return
+            raise
+        try:
+            os.write(control, request)
+        finally:
+            os.close(control)
+
+    def remove(self) -> None:
+        grave = self.directory.with_name(f".gone-{uuid.uuid4().hex}")
+        try:
+            self.directory.rename(grave)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(grave)
+
+    def _exit(self) -> dict[str, Any] | None:
+        try:
+            how: dict[str, Any] = json.loads((self.directory / "exit.json").read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return how
+
+
+class OutputReader:
+    """Reads the output file on from where it stopped."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = (directory / "output").open("rb", buffering=0)
+        self._rest = b""
+
+    def more(self) -> Iterator[Chunk]:
+        """Whole frames up to what is there now."""
+        while data := self._file.read(_READ_BYTES):
+            buffer, at = self._rest + data, 0
+            while len(buffer) - at >= FRAME.size:
+                nanoseconds, stream, length = FRAME.unpack_from(buffer, at)
+                end = at + FRAME.size + length
+                if end > len(buffer):
+                    break
+                yield Chunk(time_of(nanoseconds), Stream(stream), buffer[at + FRAME.size : end])
+                at = end
+            self._rest = buffer[at:]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def directory_of(root: Path, key: str) -> Path:
+    return root / quote(key, safe="").replace(".", "%2E")
+
+
+def time_of(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)

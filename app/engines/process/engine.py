@@ -1,0 +1,204 @@
+"""The engine contract over plain processes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import (
+    Chunk,
+    ContainerSpec,
+    EngineInfo,
+    Exit,
+    ExitKind,
+    Handle,
+    Owned,
+    RegistryLogin,
+    ResolvedImage,
+    Sample,
+    StartRefused,
+)
+from app.engines.process import image, supervisor
+from app.engines.process.container import Container, OutputReader
+from app.engines.process.usage import Usage, read_usage
+
+NO_ISOLATION = (
+    "Jobs run as plain processes of this machine, with the server's own rights: no isolation, no limits."
+)
+_POLL_SECONDS = 0.02
+_START_SECONDS = 60
+_LOST = Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+_TIMED_OUT, _CANNOT_PROBE = 124, 125
+
+
+class ProcessEngine:
+    """See `app.engines.base` for what each method promises; of a specification, CPU, memory and pids are not
+    kept.
+
+    `root` is a directory of this installation alone. It is made if it is not there.
+    """
+
+    name = "process"
+
+    def __init__(self, *, root: Path, clock: Callable[[], datetime]) -> None:
+        self._root = root.absolute()
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._clock = clock
+        self._usage: dict[str, Usage] = {}
+        self._closed = threading.Event()
+
+    def info(self) -> EngineInfo:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return EngineInfo(self.name, platform.release(), os.cpu_count() or 1, memory, NO_ISOLATION)
+
+    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:  # noqa: ARG002
+        return image.resolve(reference)
+
+    def image_config(self, reference: str) -> Mapping[str, Any]:
+        manifest = image.load(reference)
+        return {
+            "entrypoint": list(manifest.entrypoint),
+            "command": list(manifest.command),
+            "env": dict(manifest.env),
+        }
+
+    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:  # noqa: ARG002
+        container = Container.find(self._root, key)
+        if container is None:
+            manifest = image.load(spec.image)
+            what = {
+                "argv": image.argv(spec, manifest),
+                "env": image.environment(spec, manifest),
+                "cwd": manifest.root,
+                "labels": dict(spec.labels),
+            }
+            Container.make(self._root, key, what)
+            container = Container.find(self._root, key)
+        if container is None:
+            raise EngineUnavailable(f"{key} was removed from {self._root} while it was started.")
+        self._supervise(container)
+        if refusal := container.refusal():
+            message, code = refusal
+            raise StartRefused(f"The command can't be run: {message}.", code)
+        return container.handle
+
+    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
+        container = self._find(handle)
+        if container is None:
+            return
+        try:
+            output = OutputReader(container.directory)
+        except FileNotFoundError:
+            return
+        try:
+            goes_on = True
+            while goes_on:
+                goes_on = container.is_alive()
+                for chunk in output.more():
+                    if after is None or chunk.at > after:
+                        yield chunk
+                if goes_on:
+                    self._pause()
+        finally:
+            output.close()
+
+    def wait(self, handle: Handle) -> Exit:
+        while container := self._find(handle):
+            if ended := container.exit():
+                return ended
+            self._pause()
+        return _LOST
+
+    def stats(self, handle: Handle) -> Sample | None:
+        container = self._find(handle)
+        pid = container.pid() if container else None
+        usage = read_usage(pid, self._clock()) if pid else None
+        if usage is None:
+            return None
+        before, self._usage[handle.id] = self._usage.get(handle.id), usage
+        return usage.sample(before)
+
+    def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:
+        """125 if the process is not running, 126 or 127 if the command can't be run."""
+        container = self._find(handle)
+        if container is None or not container.is_alive():
+            return _CANNOT_PROBE
+        try:
+            done = subprocess.run(
+                argv,
+                env=container.spec["env"],
+                cwd=container.spec["cwd"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return _TIMED_OUT
+        except FileNotFoundError:
+            return supervisor.NOT_FOUND
+        except OSError:
+            return supervisor.NOT_EXECUTABLE
+        return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+    def address(self, handle: Handle) -> str | None:
+        container = self._find(handle)
+        return "127.0.0.1" if container and container.is_alive() else None
+
+    def stop(self, handle: Handle, grace_seconds: float) -> None:
+        container = self._find(handle)
+        if container is None:
+            return
+        if grace_seconds > 0:
+            container.tell(b"T")
+        deadline = time.monotonic() + grace_seconds
+        while container.is_alive():
+            if time.monotonic() >= deadline:
+                container.tell(b"K")
+            self._pause()
+
+    def remove(self, handle: Handle) -> None:
+        self.stop(handle, 0)
+        if container := self._find(handle):
+            container.remove()
+        self._usage.pop(handle.id, None)
+
+    def owned(self) -> Sequence[Owned]:
+        return [container.owned for container in Container.all(self._root)]
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _find(self, handle: Handle) -> Container | None:
+        container = Container.find(self._root, handle.key)
+        return container if container and container.handle.id == handle.id else None
+
+    def _supervise(self, container: Container) -> None:
+        """Returns when the process runs, has run, or can't; however many call this, one supervisor starts
+        it."""
+        if (container.directory / "started").exists() and not self._is_starting(container):
+            return
+        command = [sys.executable, "-I", "-S", supervisor.__file__, str(container.directory)]
+        try:
+            subprocess.run(command, env={}, check=True, timeout=_START_SECONDS, capture_output=True)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise EngineUnavailable(
+                f"The supervisor of {container.handle.key} did not start: {error}"
+            ) from error
+
+    def _is_starting(self, container: Container) -> bool:
+        return container.pid() is None and container.is_alive()
+
+    def _pause(self) -> None:
+        if self._closed.wait(_POLL_SECONDS):
+            raise EngineUnavailable("Jobyard is shutting down; the process is left alone.")

@@ -1,0 +1,78 @@
+"""Images of the process engine: `process:` and the absolute path of a JSON manifest
+
+    {"root": "/…/tree", "env": {…}, "entrypoint": […], "command": […]}
+
+`root` is the built source tree, and the working directory; the rest as in a container image, each optional.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.engines.base import ContainerSpec, ImageUnavailable, ResolvedImage, StartRefused
+
+PREFIX = "process:"
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    root: str
+    env: Mapping[str, str]
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+
+
+def resolve(reference: str) -> ResolvedImage:
+    """The digest is that of the manifest."""
+    return ResolvedImage(reference, "sha256:" + hashlib.sha256(_read(reference)).hexdigest())
+
+
+def load(image: str) -> Manifest:
+    """Raises ImageUnavailable, also if the tree is gone."""
+    try:
+        data = json.loads(_read(image))
+        manifest = Manifest(
+            root=str(data["root"]),
+            env=dict(data.get("env") or {}),
+            entrypoint=tuple(data.get("entrypoint") or ()),
+            command=tuple(data.get("command") or ()),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ImageUnavailable(f"{image} is not a manifest of the process engine: {error!r}.") from error
+    if not Path(manifest.root).is_dir():
+        raise ImageUnavailable(f"The tree {manifest.root} of {image} is gone.")
+    return manifest
+
+
+def argv(spec: ContainerSpec, manifest: Manifest) -> list[str]:
+    """As `ContainerSpec` says. Raises StartRefused if nothing is left to run."""
+    if spec.entrypoint is None:
+        command = manifest.command if spec.command is None else spec.command
+        words = [*manifest.entrypoint, *command]
+    else:
+        words = [*spec.entrypoint, *(spec.command or ())]
+    if not words:
+        raise StartRefused("There is no command to run: neither the image nor the job names one.")
+    return words
+
+
+def environment(spec: ContainerSpec, manifest: Manifest) -> dict[str, str]:
+    """Nothing of the server's own."""
+    return {"PATH": _DEFAULT_PATH, **manifest.env, **spec.env}
+
+
+def _read(image: str) -> bytes:
+    path = Path(image.removeprefix(PREFIX))
+    if not image.startswith(PREFIX) or not path.is_absolute():
+        raise ImageUnavailable(
+            f"The process engine runs only what was built for it, no image such as {image}."
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageUnavailable(f"There is no manifest {path}: {error.strerror}.") from error

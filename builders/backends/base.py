@@ -1,0 +1,128 @@
+"""The contract of what turns a plan into an image."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from builders.plan import BuildPlan
+from builders.render import DOCKERIGNORE, render_dockerfile
+
+
+class BuildFailed(Exception):
+    """The repository's fault, the same each time: `str()` is a sentence that names the failing step."""
+
+
+class BuildCancelled(Exception):
+    """Somebody asked for the build to stop, and it has."""
+
+
+class BuildTimedOut(Exception):
+    """The time limit passed, and the build has stopped."""
+
+
+class BackendUnavailable(Exception):
+    """Nobody's fault here: engine down, no usable CLI, registry out of reach. `str()` says what to do."""
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One image to build.
+
+    - `context`: an existing directory; only files beneath it reach the build, and nothing is written to it.
+    - Exactly one of `dockerfile_text` and `dockerfile_path` (a regular file that really lies in the context).
+    - `dockerignore`: an ignore file for a Dockerfile given as text; it goes before one the context has.
+    - `build_args` are visible in the image's history; `secrets` are files of the steps that ask for them.
+    """
+
+    context: Path
+    dockerfile_text: str | None = None
+    dockerfile_path: Path | None = None
+    dockerignore: str | None = None
+    target: str | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    no_cache: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.dockerfile_text is None) == (self.dockerfile_path is None):
+            raise ValueError("A build request needs either dockerfile_text or dockerfile_path.")
+
+
+def request_for(
+    plan: BuildPlan,
+    checkout: Path,
+    *,
+    build_args: Mapping[str, str] | None = None,
+    secrets: Mapping[str, bytes] | None = None,
+    labels: Mapping[str, str] | None = None,
+    tags: tuple[str, ...] = (),
+    no_cache: bool = False,
+) -> BuildRequest:
+    """The request that builds `plan`, made from the checkout at `checkout`."""
+    build_args, secrets = dict(build_args or {}), dict(secrets or {})
+    context = checkout / plan.root_directory
+    generated = plan.dockerfile_text is None
+    default_ignore = DOCKERIGNORE if generated and not (context / ".dockerignore").is_file() else None
+    return BuildRequest(
+        context=context,
+        dockerfile_text=render_dockerfile(plan, build_env=tuple(build_args), build_secrets=tuple(secrets)),
+        dockerignore=plan.dockerignore_text or default_ignore,
+        target=plan.target,
+        build_args=build_args,
+        secrets=secrets,
+        labels=dict(labels or {}),
+        tags=tags,
+        no_cache=no_cache,
+    )
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """`digest`: the engine's id of the image, `sha256:…` of its configuration."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One bar of a build's timeline; reported when it starts and again when it is over.
+
+    - `index`: the step's number, unique in its build and the same in both reports.
+    - `total`: how many steps the step's stage has; None for the engine's own steps.
+    - `started`: seconds since the build began; `duration`: seconds, None while it runs.
+    """
+
+    index: int
+    total: int | None
+    name: str
+    started: float
+    duration: float | None = None
+    cached: bool = False
+    failed: bool = False
+
+
+class StopSignal(Protocol):
+    """As `threading.Event`: set once, from any thread."""
+
+    def is_set(self) -> bool: ...
+
+
+class ImageBackend(Protocol):
+    def build(
+        self,
+        request: BuildRequest,
+        *,
+        on_output: Callable[[bytes], None],
+        on_step: Callable[[Step], None],
+        should_stop: StopSignal,
+        time_limit_seconds: float | None,
+    ) -> BuiltImage:
+        """Blocks until the image is there. Callbacks come from the calling thread, output as it comes.
+
+        Several threads may build at once. Raises BuildFailed, BuildCancelled, BuildTimedOut or
+        BackendUnavailable; in each case nothing of this build goes on, and no other build is touched.
+        """
+        ...

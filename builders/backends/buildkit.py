@@ -1,0 +1,166 @@
+"""Images by BuildKit, through the container CLI with fixed argv and an environment of its own."""
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from builders.backends.base import (
+    BackendUnavailable,
+    BuildFailed,
+    BuildRequest,
+    BuiltImage,
+    ImageBackend,
+    Step,
+    StopSignal,
+)
+from builders.backends.cli import SEARCH_PATH, Cli, find_cli
+from builders.backends.process import run_watched
+from builders.backends.progress import ProgressReader
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENGINE_DOWN = re.compile(
+    r"cannot connect to the docker daemon|error during connect|is the docker daemon running|"
+    r"permission denied while trying to connect|transport is closing|error reading from server: EOF",
+    re.IGNORECASE,
+)
+_REGISTRY_DOWN = re.compile(
+    r"toomanyrequests|dial tcp|i/o timeout|TLS handshake|connection refused|no such host|"
+    r"failed to do request|unexpected status code [^\n]*: 5\d\d|failed to authorize: failed to fetch",
+    re.IGNORECASE,
+)
+
+
+class BuildKitCli(ImageBackend):
+    """`docker_host`: the engine's address, such as `unix:///var/run/docker.sock`; None is the CLI's default.
+
+    `docker_config`: a directory with the CLI's `config.json`, for registry credentials; None is none at all.
+    """
+
+    def __init__(
+        self,
+        docker_host: str | None = None,
+        *,
+        docker_config: Path | None = None,
+        cli: Cli | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._docker_host = docker_host
+        self._docker_config = docker_config
+        self._cli = cli
+        self._clock = clock
+
+    def build(
+        self,
+        request: BuildRequest,
+        *,
+        on_output: Callable[[bytes], None],
+        on_step: Callable[[Step], None],
+        should_stop: StopSignal,
+        time_limit_seconds: float | None,
+    ) -> BuiltImage:
+        cli = self._cli or find_cli()
+        began = self._clock()
+        progress = ProgressReader(on_step, lambda: self._clock() - began)
+
+        def pass_on(chunk: bytes) -> None:
+            on_output(chunk)
+            progress.feed(chunk)
+
+        with tempfile.TemporaryDirectory(prefix="jobyard-build-") as name:
+            private = Path(name)
+            argv = build_argv(cli, request, private, _write_inputs(request, private))
+            status = run_watched(
+                argv,
+                environment=self._environment(private),
+                directory=private,
+                on_output=pass_on,
+                should_stop=should_stop,
+                time_limit_seconds=time_limit_seconds,
+            )
+            progress.close()
+            if status != 0:
+                raise explain_failure(progress, status)
+            return BuiltImage((private / "iid").read_text().strip())
+
+    def _environment(self, private: Path) -> Mapping[str, str]:
+        return {
+            "PATH": SEARCH_PATH,
+            "HOME": str(private / "home"),
+            "DOCKER_BUILDKIT": "1",
+            "BUILDKIT_PROGRESS": "plain",
+            **({"DOCKER_HOST": self._docker_host} if self._docker_host else {}),
+            **({"DOCKER_CONFIG": str(self._docker_config)} if self._docker_config else {}),
+        }
+
+
+def build_argv(cli: Cli, request: BuildRequest, private: Path, dockerfile: Path) -> tuple[str, ...]:
+    """The command line; `private` is where `_write_inputs` put what it names."""
+    argv = [*cli.argv, "--progress=plain", f"--iidfile={private / 'iid'}", f"--file={dockerfile}"]
+    argv += [f"--target={request.target}"] if request.target else []
+    argv += [f"--build-arg={name}={value}" for name, value in sorted(request.build_args.items())]
+    argv += [f"--secret=id={name},src={_secret_file(private, name)}" for name in sorted(request.secrets)]
+    argv += [f"--label={name}={value}" for name, value in sorted(request.labels.items())]
+    argv += [f"--tag={tag}" for tag in request.tags]
+    argv += ["--no-cache"] if request.no_cache else []
+    return (*argv, "--", str(request.context.resolve()))
+
+
+def explain_failure(progress: ProgressReader, status: int) -> BuildFailed | BackendUnavailable:
+    """Whose fault a build's end was, as a sentence."""
+    said = "\n".join([progress.error, *progress.tail])
+    if _ENGINE_DOWN.search(said):
+        return BackendUnavailable(
+            "The container engine doesn't answer. Start it, or check the address it is given by."
+        )
+    step = progress.failed_step
+    is_pull = step is not None and re.match(
+        r"\[.*\] FROM |\[internal\] load metadata|resolve image", step.name
+    )
+    if is_pull and _REGISTRY_DOWN.search(said):
+        return BackendUnavailable(f"The registry of a base image can't be reached: {progress.error}.")
+    if step is not None:
+        return BuildFailed(f"The build failed at {step.name}: {_reason(progress.error)}.")
+    return BuildFailed(
+        f"The build failed: {_reason(progress.tail[-1] if progress.tail else f'exit status {status}')}."
+    )
+
+
+def _reason(error: str) -> str:
+    code = re.search(r"(?:did not complete successfully|executor failed running .*): exit code: (\d+)", error)
+    return f"exit code {code[1]}" if code else error.rstrip(".")
+
+
+def _write_inputs(request: BuildRequest, private: Path) -> Path:
+    """Puts the secrets and a Dockerfile given as text into the private directory; returns the Dockerfile."""
+    if not request.context.is_dir():
+        raise BuildFailed(f"The root directory {request.context.name!r} is not in the repository.")
+    for name in (*request.secrets, *request.build_args):
+        if not _NAME.fullmatch(name):
+            raise BuildFailed(f"{name!r} can't be the name of a build variable: letters, digits and _ only.")
+    (private / "home").mkdir()
+    (private / "secrets").mkdir()
+    for name, value in request.secrets.items():
+        file = _secret_file(private, name)
+        file.touch(0o600)
+        file.write_bytes(value)
+    if request.dockerfile_path is not None:
+        return _inside(request.dockerfile_path, request.context)
+    (private / "recipe").mkdir()
+    dockerfile = private / "recipe" / "Dockerfile"
+    dockerfile.write_text(request.dockerfile_text or "")
+    if request.dockerignore is not None:
+        dockerfile.with_name("Dockerfile.dockerignore").write_text(request.dockerignore)
+    return dockerfile
+
+
+def _inside(path: Path, context: Path) -> Path:
+    real = path.resolve()
+    if not real.is_file() or not real.is_relative_to(context.resolve()):
+        raise BuildFailed(f"The Dockerfile {path.name} is not a file inside of the repository.")
+    return real
+
+
+def _secret_file(private: Path, name: str) -> Path:
+    return private / "secrets" / name

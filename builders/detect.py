@@ -1,0 +1,164 @@
+"""From a tree to a plan: the repository's own Dockerfile, else the runtime with the strongest evidence."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from builders.plan import BuildPlan, BuildSettings, NotRecognised, PlanError
+from builders.procfile import parse_procfile
+from builders.runtimes import BACK_ENDS, FOREIGN, RUNTIMES
+from builders.runtimes.base import Evidence, Runtime, Strength
+from builders.runtimes.dockerfile import find_dockerfile, plan_dockerfile
+from builders.runtimes.node import RUNTIME as NODE
+from builders.runtimes.procfile import RUNTIME as PROCFILE
+from builders.source import SourceTree
+
+MARKERS = ("requirements.txt", "pyproject.toml", "package.json", "go.mod", "Procfile", "Dockerfile")
+LOOKED_FOR = "a Dockerfile, a manifest of Python, Node.js or Go, a shell script or a Procfile"
+ASIDE = frozenset(["docs", "doc", "test", "tests", "examples", "example"])
+LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    runtime: Runtime
+    evidence: Evidence
+
+
+def make_plan(tree: SourceTree, settings: BuildSettings = BuildSettings()) -> BuildPlan:  # noqa: B008 - frozen
+    """How to build this tree, which is the whole repository; `settings.root_directory` says where to look.
+
+    Raises NotRecognised when nothing says what it is, NoStartCommand when nothing says what to run, and
+    PlanError when settings and tree don't fit or the tree contradicts itself.
+    """
+    if ".." in PurePosixPath(settings.root_directory).parts:
+        raise PlanError(
+            f"root_directory {settings.root_directory!r} has '..' in it; it starts at the repository's root."
+        )
+    root = tree.subtree(settings.root_directory)
+    if root is None:
+        raise PlanError(f"root_directory {settings.root_directory!r} is no directory of the repository.")
+    directory = _relative(settings.root_directory)
+    dockerfile = find_dockerfile(tree, settings)
+    if dockerfile:
+        return replace(plan_dockerfile(tree, settings, dockerfile), root_directory=directory)
+    if settings.target is not None:
+        raise PlanError(
+            f"target {settings.target!r} is set, but there is no Dockerfile it could be a stage of."
+        )
+    return _plan_below(root, settings, directory, LEVELS)
+
+
+def find_candidates(tree: SourceTree) -> tuple[Candidate, ...]:
+    """Every runtime with evidence at the tree's root, the one to use first."""
+    found = [Candidate(runtime, evidence) for runtime in RUNTIMES if (evidence := runtime.evidence(tree))]
+    return tuple(sorted(found, key=lambda candidate: -candidate.evidence.strength))
+
+
+def _plan_below(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
+    candidates = find_candidates(tree)
+    chosen = _settle(tree, candidates, settings) if candidates else None
+    _refuse_foreign(tree, chosen)
+    if chosen:
+        plan = chosen.runtime.plan(tree, settings)
+        return replace(plan, reasons=(_because(chosen, candidates), *plan.reasons), root_directory=directory)
+    if settings.run_command:
+        return replace(PROCFILE.plan(tree, settings), root_directory=directory)
+    return _descend(tree, settings, directory, levels)
+
+
+def _descend(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
+    """Into the only directory with source; with several that could be built, the user has to say which."""
+    components = _components(tree)
+    if len(components) > 1:
+        raise PlanError(
+            f"Several directories can be built: {_listing(components)}. Set root_directory to one."
+        )
+    source = _source_directories(tree)
+    inner = tree.subtree(source[0]) if len(source) == 1 and levels else None
+    if inner is None:
+        raise NotRecognised(_not_recognised(tree, components))
+    try:
+        plan = _plan_below(inner, settings, _relative(f"{directory}/{source[0]}"), levels - 1)
+    except NotRecognised as error:
+        raise NotRecognised(_not_recognised(tree, components)) from error
+    reason = f"Looks in {source[0]}/: no other directory has source, and nothing at the root says what it is."
+    return replace(plan, reasons=(reason, *plan.reasons))
+
+
+def _settle(tree: SourceTree, candidates: Sequence[Candidate], settings: BuildSettings) -> Candidate:
+    """Among equally strong candidates: the language of the command to run, else the first of the list."""
+    strongest = [c for c in candidates if c.evidence.strength == candidates[0].evidence.strength]
+    commands = [settings.run_command or "", *parse_procfile(tree.read_text("Procfile") or "").values()]
+    for command in commands:
+        word = re.match(r"\S*", command.strip())
+        named = next((c for c in strongest if word and word[0] in c.runtime.words), None)
+        if named:
+            return named
+    return strongest[0]
+
+
+def _because(chosen: Candidate, candidates: Sequence[Candidate]) -> str:
+    others = [f"{c.runtime.title} ({c.evidence.file})" for c in candidates if c is not chosen]
+    aside = f"; also seen: {', '.join(others)}" if others else ""
+    return f"{chosen.runtime.title}: found {chosen.evidence.file}{aside}."
+
+
+def _refuse_foreign(tree: SourceTree, chosen: Candidate | None) -> None:
+    """A manifest of a language without a runtime outweighs loose files and a page's package.json."""
+    manifest = chosen is not None and chosen.evidence.strength == Strength.MANIFEST
+    table = FOREIGN if not manifest else BACK_ENDS if chosen and chosen.runtime is NODE else {}
+    for name in tree.root_files:
+        language = table.get(name) or table.get(PurePosixPath(name).suffix)
+        if language:
+            raise NotRecognised(
+                f"This looks like {language} ({name}), which has no runtime here yet. Add a Dockerfile."
+            )
+
+
+def _source_directories(tree: SourceTree) -> list[str]:
+    return [name for name in tree.directories if not name.startswith(".") and name not in ASIDE]
+
+
+def _components(tree: SourceTree) -> list[tuple[str, Candidate]]:
+    """Directories below the root, at most three levels deep, that have a manifest of their own."""
+    found: list[tuple[str, Candidate]] = []
+    level = _source_directories(tree)
+    for _ in range(LEVELS):
+        below: list[str] = []
+        for path in level:
+            inner = tree.subtree(path)
+            candidates = find_candidates(inner) if inner else ()
+            if candidates and candidates[0].evidence.strength == Strength.MANIFEST:
+                found.append((path, candidates[0]))
+            elif inner:
+                below += [f"{path}/{name}" for name in _source_directories(inner)]
+        level = below
+    return found
+
+
+def _listing(components: Sequence[tuple[str, Candidate]]) -> str:
+    return ", ".join(f"/{path} ({c.runtime.title}: {c.evidence.file})" for path, c in components)
+
+
+def _not_recognised(tree: SourceTree, below: Sequence[tuple[str, Candidate]]) -> str:
+    fix = "Add a Dockerfile or set run_command."
+    if below:
+        return (
+            f"Nothing to build at the root, but {_listing(below)} is there: set root_directory to it. {fix}"
+        )
+    near = next((f"{name} looks like {m}" for name in tree.root_files for m in _similar(name)), None)
+    sole = [*tree.root_files[:5], *(f"{name}/" for name in tree.directories[:5])]
+    found = near or (f"found {', '.join(sole)}" if sole else "the directory is empty")
+    return f"Nothing here says how to build this: looked for {LOOKED_FOR}; {found}. {fix}"
+
+
+def _similar(name: str) -> list[str]:
+    lowered = {marker.lower(): marker for marker in MARKERS}
+    return [lowered[close] for close in difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.85)]
+
+
+def _relative(path: str) -> str:
+    return str(PurePosixPath(path.lstrip("/") or "."))

@@ -1,0 +1,61 @@
+"""What every generated image has in common, whatever the language."""
+
+import re
+
+from builders.instructions import Copy, Instruction, Run
+from builders.plan import PlanError
+from builders.runtimes.base import WORKDIR
+from builders.source import SourceTree
+
+USER = "10001:10001"
+HOME = "/tmp"  # noqa: S108 - inside the image: writable for any user, also with a read-only root
+WHY_FIRST = "What names the dependencies, first: it seldom changes."
+WHY_LAST = "The source last: changing it leaves the layers above cached."
+APT_FILES = ("apt.txt", "Aptfile")
+
+# `--no-install-recommends` and no lists left behind: nothing in the image that wasn't asked for.
+_APT_INSTALL = "apt-get install -y --no-install-recommends"
+
+
+def apt_packages(tree: SourceTree) -> tuple[str, tuple[str, ...]] | None:
+    """The file that lists Debian packages, one a line, and what it lists; None if there is none."""
+    file = next((name for name in APT_FILES if name in tree.root_files), None)
+    if file is None:
+        return None
+    words = [line.partition("#")[0].strip() for line in (tree.read_text(file) or "").splitlines()]
+    packages = tuple(dict.fromkeys(word for word in words if word))
+    for package in packages:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]+(=[A-Za-z0-9.+:~-]+)?", package):
+            raise PlanError(f"{file}: {package!r} is not the name of a Debian package.")
+    return (file, packages) if packages else None
+
+
+def system_packages(tree: SourceTree) -> tuple[Instruction, ...]:
+    found = apt_packages(tree)
+    if found is None:
+        return ()
+    file, packages = found
+    install = f"{_APT_INSTALL} {' '.join(packages)}"
+    return (
+        Run(("apt-get update", install, "rm -rf /var/lib/apt/lists/*"), phase="system", why=f"From {file}."),
+    )
+
+
+def system_reasons(tree: SourceTree) -> tuple[str, ...]:
+    found = apt_packages(tree)
+    return (f"Debian packages: {', '.join(found[1])} ({found[0]}).",) if found else ()
+
+
+def source_from_context() -> Copy:
+    return Copy(
+        (".",),
+        f"{WORKDIR}/",
+        owned=True,
+        why=WHY_LAST,
+    )
+
+
+def source_from_build() -> Copy:
+    return Copy(
+        (WORKDIR,), WORKDIR, stage="build", owned=True, why="The source and what the build made of it."
+    )

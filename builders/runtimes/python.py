@@ -1,0 +1,199 @@
+"""Python: a virtual environment made in one stage, used in the next."""
+
+import re
+import shlex
+
+from builders import layout
+from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
+from builders.plan import BuildPlan, BuildSettings
+from builders.runtimes.base import WORKDIR, Evidence, Runtime, Strength, first_marker
+from builders.runtimes.python_packages import (
+    PIP_CACHE,
+    VENV,
+    Installation,
+    Manager,
+    choose_installation,
+    requirements_directory,
+)
+from builders.runtimes.python_project import LINES, Project, choose_version, read_project
+from builders.source import SourceTree
+from builders.start import Offers, Option, choose_start
+from builders.versions import dotted
+
+MANIFESTS = (
+    "pyproject.toml",
+    "requirements.txt",
+    "Pipfile",
+    "Pipfile.lock",
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "setup.py",
+    "manage.py",
+)
+CONVENTIONAL = tuple(
+    f"{name}.py" for name in ["main", "app", "job", "run", "cron", "worker", "bot", "start", "__main__"]
+)
+NOT_PROGRAMS = frozenset(
+    {"setup.py", "conftest.py", "noxfile.py", "manage.py", "__init__.py", "tasks.py", "fabfile.py"}
+)
+SCRIPT_NAMES = ("job", "main", "start", "cron", "worker")
+
+
+def evidence(tree: SourceTree) -> Evidence | None:
+    manifests = tuple(
+        name for name in MANIFESTS if name != "pyproject.toml" or not read_project(tree).is_only_tooling
+    )
+    if requirements_directory(tree):
+        return Evidence(Strength.MANIFEST, "requirements/")
+    return (
+        first_marker(tree, manifests, Strength.MANIFEST)
+        or first_marker(tree, (*CONVENTIONAL, ".python-version", "pyproject.toml"), Strength.SECONDARY)
+        or first_marker(tree, tuple(_programs(tree)), Strength.LOOSE_FILE)
+    )
+
+
+def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
+    project = read_project(tree)
+    line, version_source, version_warnings = choose_version(tree, project)
+    installation, install_warnings = choose_installation(tree, project, settings)
+    start = choose_start(tree, settings, _offers(tree, project, installation))
+    manager = installation.manager.name if installation.text else None
+    image = f"python:{dotted(line)}-slim-{LINES[line]}"
+    return BuildPlan(
+        runtime="python",
+        version=dotted(line),
+        version_source=version_source,
+        package_manager=manager,
+        install_command=installation.text,
+        build_command=settings.build_command,
+        run_command=start.text,
+        processes=start.processes,
+        command=start.argv,
+        reasons=(
+            f"Python {dotted(line)}: {version_source}.",
+            f"Installs with {manager}: {installation.source}."
+            if manager
+            else "Installs nothing: no dependencies are declared.",
+            *layout.system_reasons(tree),
+            start.reason,
+        ),
+        warnings=(*version_warnings, *install_warnings, *start.warnings),
+        stages=_stages(tree, image, installation, settings.build_command),
+    )
+
+
+def _stages(tree: SourceTree, image: str, installation: Installation, build: str | None) -> tuple[Stage, ...]:
+    system = layout.system_packages(tree)
+    environment = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "HOME": layout.HOME}
+    if not installation.text and not build:
+        return (Stage(image, (*system, Env(environment), layout.source_from_context(), Workdir(WORKDIR))),)
+    first = (*system, Workdir(WORKDIR), *_empty_environment(installation.manager))
+    final = (
+        *system,
+        Env({"VIRTUAL_ENV": VENV, "PATH": f"{VENV}/bin:$PATH", **environment}),
+        Copy((VENV,), VENV, stage="build"),
+        layout.source_from_build() if build else layout.source_from_context(),
+        Workdir(WORKDIR),
+    )
+    return Stage(image, (*first, *_filled(installation, build)), "build"), Stage(image, final)
+
+
+def _empty_environment(manager: Manager) -> tuple[Instruction, ...]:
+    """The virtual environment, and beside it the tool that fills it."""
+    venv = Run((f"python -m venv {VENV}",), phase="system")
+    if not manager.tool:
+        path = f"{VENV}/bin:$PATH"
+        return venv, Env({"VIRTUAL_ENV": VENV, "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    home = f"/opt/{manager.name}"
+    commands = (f"python -m venv {home}", f"{home}/bin/pip install {manager.tool}")
+    tool = Run(commands, caches=(PIP_CACHE,), why=f"{manager.name}, apart from what it installs.")
+    return venv, tool, Env({"VIRTUAL_ENV": VENV, "PATH": f"{VENV}/bin:{home}/bin:$PATH", **manager.env})
+
+
+def _filled(installation: Installation, build: str | None) -> tuple[Instruction, ...]:
+    """Dependencies before the source where they can be, the project itself and the build after it."""
+    caches = (installation.manager.cache,)
+    before: list[Instruction] = []
+    if installation.files:
+        before += [Copy(installation.files, "./", why=layout.WHY_FIRST)]
+    if installation.dependencies and not installation.needs_source:
+        before += [Run(installation.dependencies, caches=caches)]
+    after = (installation.dependencies if installation.needs_source else ()) + installation.project
+    if after or build:
+        before += [Copy((".",), "./")]
+    before += [Run(after, caches=caches)] if after else []
+    before += [Run((build,), phase="build")] if build else []
+    return tuple(before)
+
+
+def _offers(tree: SourceTree, project: Project, installation: Installation) -> Offers:
+    scripts = {name: name for name in project.scripts} if installation.project else {}
+    wanted = next((name for name in (*SCRIPT_NAMES, project.name) if name in scripts), None)
+    if len(scripts) == 1:
+        wanted = next(iter(scripts))
+    django = "manage.py" in tree.root_files
+    commands = (
+        [path.rsplit("/", 1)[-1].removesuffix(".py") for path in tree.glob("**/management/commands/*.py")]
+        if django
+        else []
+    )
+    return Offers(
+        declared=Option(wanted, f"pyproject.toml declares the script {wanted!r}") if wanted else None,
+        conventional=None if django else _conventional(tree),
+        candidates=[f"python manage.py {name}" for name in commands if not name.startswith("_")]
+        + _programs(tree),
+        processes=scripts,
+    )
+
+
+def _conventional(tree: SourceTree) -> Option | None:
+    name = next((name for name in CONVENTIONAL if name in tree.root_files), None)
+    if name:
+        return Option(f"python {name}", f"{name} is at the root")
+    packages = [directory for directory in tree.directories if tree.has(f"{directory}/__main__.py")]
+    if len(packages) == 1:
+        return Option(f"python -m {packages[0]}", f"{packages[0]}/ is the only package with a __main__.py")
+    programs = _programs(tree)
+    if len(programs) == 1:
+        return Option(f"python {shlex.quote(programs[0])}", f"{programs[0]} is the only program at the root")
+    guarded = [name for name in programs if _is_program(tree.read_text(name) or "")]
+    if len(guarded) == 1:
+        return Option(
+            f"python {shlex.quote(guarded[0])}",
+            f"{guarded[0]} is the only file at the root that runs as a program",
+        )
+    return None
+
+
+def _programs(tree: SourceTree) -> list[str]:
+    names = tree.glob("*.py")
+    return [name for name in names if name not in NOT_PROGRAMS and not re.match(r"test_|.*_test\.py$", name)]
+
+
+def _is_program(text: str) -> bool:
+    return text.startswith("#!") or bool(re.search(r"^if __name__ == ['\"]__main__['\"]", text, re.MULTILINE))
+
+
+RUNTIME = Runtime(
+    "python",
+    "Python",
+    evidence,
+    plan,
+    frozenset(
+        [
+            "python",
+            "python3",
+            "pip",
+            "uv",
+            "poetry",
+            "pdm",
+            "pipenv",
+            "gunicorn",
+            "uvicorn",
+            "celery",
+            "flask",
+            "django-admin",
+        ]
+    ),
+)

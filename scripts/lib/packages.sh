@@ -1,0 +1,32 @@
+# Packages of the distribution. Needs say.sh and python.sh.
+
+# Installs what is missing; without root or apt, one sentence says what to install.
+install_packages() {
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    die "these packages are missing: $*; install them (as root on Debian or Ubuntu this script does it), then run this again"
+  fi
+  say "installing $*"
+  if [ ! -e build/setup/.apt-updated ] || [ -n "$(find build/setup/.apt-updated -mmin +720)" ]; then
+    logged apt-update "the package lists can't be fetched: check the network and /etc/apt, then run this again" \
+      apt-get -o DPkg::Lock::Timeout=300 update
+    touch build/setup/.apt-updated
+  fi
+  DEBIAN_FRONTEND=noninteractive logged apt-install "apt-get can't install $*: run it by hand to see why" \
+    apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+}
+
+# Tools the tests and the server use, by the command or file that proves each.
+ensure_tools() {
+  local missing=()
+  command -v git >/dev/null || missing+=(git)
+  if ! find_python >/dev/null; then
+    command -v python3.11 >/dev/null || die "Python 3.11 is needed: install it (Debian 12 has it as python3.11), then run this again"
+    missing+=(python3.11-venv)
+  fi
+  command -v ps >/dev/null || missing+=(procps)
+  command -v docker-registry >/dev/null || missing+=(docker-registry)
+  command -v chromium >/dev/null || missing+=(chromium)
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+  [ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+  [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+}

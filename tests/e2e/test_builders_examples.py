@@ -1,0 +1,100 @@
+"""Every example becomes an image whose container prints what it should."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from builders.backends.base import BuildRequest
+from builders.plan import BuildSettings
+from tests.e2e.building import Recorder, build_tree, docker, run_image
+from tests.examples.snapshots import EXAMPLES
+
+RUNNABLE = [example for example in EXAMPLES if (example / "expected_output.txt").exists()]
+
+
+@pytest.mark.parametrize("example", RUNNABLE, ids=lambda example: example.name)
+def test_container_prints_what_is_expected(example: Path) -> None:
+    before = sorted(example.rglob("*"))
+    image, _ = build_tree(example / "app")
+    assert run_image(image) == (example / "expected_output.txt").read_text()
+    assert sorted(example.rglob("*")) == before, "a build writes nothing into the tree"
+
+
+def test_uv_installs_what_its_lock_file_names(tmp_path: Path) -> None:
+    """The lock is made here, since it names the registry it was made with."""
+    root = tmp_path / "app"
+    shutil.copytree(next(e for e in EXAMPLES if e.name == "python-uv") / "app", root)
+    (root / "uv.lock").unlink()
+    project = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(
+        project.replace("dependencies = []", 'dependencies = ["six==1.17.0"]')
+    )
+    (root / "src/tally/__init__.py").write_text(
+        "import six\n\n\ndef main() -> None:\n    print(six.__version__)\n"
+    )
+    (root / "uv.lock").write_text(_locked_by_uv(root))
+    image, recorder = build_tree(root)
+    assert run_image(image) == "1.17.0\n"
+    assert b"--locked" in recorder.output
+
+
+def _locked_by_uv(root: Path) -> str:
+    recipe = (
+        "FROM python:3.13-slim-trixie\nRUN python -m venv /opt/uv && /opt/uv/bin/pip install uv==0.13.9\n"
+        'COPY . /app\nRUN cd /app && /opt/uv/bin/uv lock\nCMD ["cat", "/app/uv.lock"]\n'
+    )
+    return run_image(Recorder().build(BuildRequest(context=root, dockerfile_text=recipe)))
+
+
+def test_dependencies_stay_cached_over_a_new_commit(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
+    (tmp_path / "main.py").write_text("print('one')\n")
+    settings = BuildSettings(build_command='echo "$JOBYARD_GIT_SHA $COLOUR" > seen')
+    build_tree(tmp_path, settings, build_args={"JOBYARD_GIT_SHA": "a" * 40, "COLOUR": "red"})
+    (tmp_path / "main.py").write_text("print(open('seen').read())\n")
+    image, recorder = build_tree(
+        tmp_path, settings, build_args={"JOBYARD_GIT_SHA": "b" * 40, "COLOUR": "red"}
+    )
+    assert run_image(image) == f"{'b' * 40} red\n\n"
+    cached = {step.name.split("] ")[-1]: step.cached for step in recorder.steps if step.duration is not None}
+    assert cached["RUN pip install -r requirements.txt"]
+    assert not cached['RUN echo "$JOBYARD_GIT_SHA $COLOUR" > seen']
+    config = json.loads(docker("image", "inspect", image.digest).stdout)[0]["Config"]
+    assert not [line for line in config["Env"] if line.startswith(("JOBYARD_", "COLOUR"))]
+
+
+def test_the_user_of_the_image_is_not_root_and_labels_are_set(tmp_path: Path) -> None:
+    (tmp_path / "job.sh").write_text("id -u; touch here; echo $HOME; touch $HOME/there\n")
+    image, _ = build_tree(
+        tmp_path, labels={"org.opencontainers.image.revision": "abc"}, tags=("jobyard-test:labels",)
+    )
+    assert run_image(image) == "10001\n/tmp\n"
+    inspected = json.loads(docker("image", "inspect", "jobyard-test:labels").stdout)[0]
+    assert inspected["Id"] == image.digest
+    assert inspected["Config"]["Labels"]["org.opencontainers.image.revision"] == "abc"
+    assert inspected["Config"]["User"] == "10001:10001"
+
+
+def test_what_should_not_be_in_an_image_is_not(tmp_path: Path) -> None:
+    for name in (".env", ".git/config", "node_modules/x.js", "deep/.env.local", "kept.txt", "deep/tls.key"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "job.sh").write_text("find . -type f | sort\n")
+    assert run_image(build_tree(tmp_path)[0]) == "./job.sh\n./kept.txt\n"
+    (tmp_path / ".dockerignore").write_text("kept.txt\n.git\n")
+    assert "./node_modules/x.js" in run_image(build_tree(tmp_path)[0])
+    assert "kept" not in run_image(build_tree(tmp_path)[0])
+
+
+def test_an_image_without_a_start_command_says_so_and_fails(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "one.py").write_text("print('one')\n")
+    (tmp_path / "two.py").write_text("print('two')\n")
+    image, _ = build_tree(tmp_path, BuildSettings(start_required=False))
+    done: subprocess.CompletedProcess[bytes] = docker("run", "--rm", image.digest)
+    assert done.returncode == 64
+    assert b"No start command: found one.py, two.py." in done.stderr
+    assert run_image(image, "python", "two.py") == "two\n"

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+func main() {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	fmt.Println("pulse", zone, err)
+}

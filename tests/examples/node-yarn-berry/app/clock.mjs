@@ -1,0 +1,3 @@
+import ms from "ms";
+
+console.log("clock", ms("1m"));

@@ -1,0 +1,1 @@
+jq -n -c "{ok: true}"

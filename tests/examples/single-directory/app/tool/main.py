@@ -1,0 +1,3 @@
+import six
+
+print("inside", six.__name__)

@@ -1,0 +1,216 @@
+"""One door to every engine for the contract suite: say what a container does, get a specification for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import docker
+
+from app.engines.base import ContainerSpec, Engine, Handle, StartRefused
+from app.engines.docker import DockerEngine
+from app.engines.docker.request import container_body, container_name
+from app.engines.fake import FakeEngine, Script, World
+from app.engines.process import ProcessEngine
+from app.engines.process.container import Container
+
+BUSYBOX = "busybox:latest"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Harness(Protocol):
+    """`engine` is this server's; `another` what a server started later, or beside it, would have."""
+
+    engine: Engine
+
+    def another(self) -> Engine: ...
+
+    def stranger(self) -> Engine:
+        """Another installation on the same engine."""
+
+    def spec(self, shell: str, script: Script, **fields: Any) -> ContainerSpec:
+        """`script` says to the fake what `shell` says to a shell."""
+
+    def spec_argv(self, *argv: str) -> ContainerSpec: ...
+
+    def without_image(self) -> ContainerSpec: ...
+
+    def leave_created(self, spec: ContainerSpec, key: str) -> None:
+        """What a server leaves that is killed between creating and starting."""
+
+    def remove_behind_our_back(self, handle: Handle) -> None: ...
+
+
+class FakeHarness:
+    def __init__(self) -> None:
+        self._world = World()
+        self._others = World()
+        self.engine = FakeEngine(utc_now, self._world)
+
+    def another(self) -> FakeEngine:
+        return FakeEngine(utc_now, self._world)
+
+    def stranger(self) -> FakeEngine:
+        return FakeEngine(utc_now, self._others)
+
+    def spec(self, shell: str, script: Script, **fields: Any) -> ContainerSpec:
+        image = f"sha256:{uuid.uuid4().hex}"
+        self.engine.script(image, script)
+        FakeEngine(utc_now, self._others).script(image, script)
+        return ContainerSpec(image, command=("sh", "-c", shell), **fields)
+
+    def spec_argv(self, *argv: str) -> ContainerSpec:
+        script = Script(start_error=StartRefused(f"There is no {argv[0]}.", 127))
+        return self.spec(argv[0], script)
+
+    def without_image(self) -> ContainerSpec:
+        spec = self.spec("exit 0", Script())
+        self.engine.without_image(spec.image)
+        return spec
+
+    def leave_created(self, spec: ContainerSpec, key: str) -> None:
+        self.engine.create(spec, key)
+
+    def remove_behind_our_back(self, handle: Handle) -> None:
+        self.engine.vanish(handle.key)
+
+
+class DockerHarness:
+    def __init__(self, url: str | None = None) -> None:
+        self.installation = f"test-{uuid.uuid4().hex[:12]}"
+        self.client = docker.APIClient(timeout=60)
+        self.image = self.client.inspect_image(BUSYBOX)["Id"]
+        self._engines: list[DockerEngine] = []
+        self.engine = self.another(url)
+
+    def another(self, url: str | None = None, installation: str | None = None) -> DockerEngine:
+        engine = DockerEngine(url=url, installation=installation or self.installation, clock=utc_now)
+        self._engines.append(engine)
+        return engine
+
+    def stranger(self) -> DockerEngine:
+        return self.another(installation=f"{self.installation}-stranger")
+
+    def spec(self, shell: str, script: Script, **fields: Any) -> ContainerSpec:
+        return self.spec_argv("sh", "-c", shell, **fields)
+
+    def spec_argv(self, *argv: str, **fields: Any) -> ContainerSpec:
+        return ContainerSpec(self.image, command=argv, **{"memory_bytes": 64 << 20, **fields})
+
+    def without_image(self) -> ContainerSpec:
+        return ContainerSpec("sha256:" + "0" * 64)
+
+    def leave_created(self, spec: ContainerSpec, key: str) -> None:
+        name = container_name(key, 0, uuid.uuid4().hex[:8])
+        body = container_body(spec, key, self.installation, "bridge")
+        self.client.create_container_from_config(body, name)
+
+    def remove_behind_our_back(self, handle: Handle) -> None:
+        self.client.remove_container(handle.id, force=True)
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.close()
+        for suffix in ("", "-stranger"):
+            label = f"jobyard.installation={self.installation}{suffix}"
+            for found in self.client.containers(all=True, filters={"label": label}):
+                with suppress(docker.errors.NotFound):
+                    self.client.remove_container(found["Id"], force=True, v=True)
+        self.client.close()
+
+
+class ProcessHarness:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._engines: list[ProcessEngine] = []
+        self.engine = self.another()
+
+    def another(self, root: str = "root") -> ProcessEngine:
+        engine = ProcessEngine(root=self._directory / root, clock=utc_now)
+        self._engines.append(engine)
+        return engine
+
+    def stranger(self) -> ProcessEngine:
+        return self.another("stranger")
+
+    def spec(self, shell: str, script: Script, **fields: Any) -> ContainerSpec:
+        return self.spec_argv("sh", "-c", shell, **fields)
+
+    def spec_argv(self, *argv: str, **fields: Any) -> ContainerSpec:
+        tree = self._directory / "tree"
+        tree.mkdir(exist_ok=True)
+        manifest = self._directory / "manifest.json"
+        manifest.write_text(json.dumps({"root": str(tree), "entrypoint": [], "command": ["true"]}))
+        return ContainerSpec(f"process:{manifest}", command=argv, **fields)
+
+    def without_image(self) -> ContainerSpec:
+        return ContainerSpec(f"process:{self._directory}/no-manifest.json")
+
+    def leave_created(self, spec: ContainerSpec, key: str) -> None:
+        what = {"argv": spec.command, "env": dict(os.environ), "cwd": str(self._directory), "labels": {}}
+        Container.make(self._directory / "root", key, what)
+
+    def remove_behind_our_back(self, handle: Handle) -> None:
+        self.another().remove(handle)
+
+    def close(self) -> None:
+        for engine in self._engines:
+            for owned in engine.owned():
+                engine.remove(owned.handle)
+        for engine in self._engines:
+            engine.close()
+
+
+@contextmanager
+def fake_harness() -> Iterator[FakeHarness]:
+    yield FakeHarness()
+
+
+@contextmanager
+def docker_harness() -> Iterator[DockerHarness]:
+    harness = DockerHarness()
+    try:
+        yield harness
+    finally:
+        harness.close()
+
+
+def together(count: int, call: Callable[[int], Any]) -> list[Any]:
+    """The call from many threads at the same moment."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> Any:
+        barrier.wait(30)
+        return call(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Poll until it holds; fail when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        threading.Event().wait(0.01)
+
+
+@contextmanager
+def process_harness(directory: Path) -> Iterator[ProcessHarness]:
+    harness = ProcessHarness(directory)
+    try:
+        yield harness
+    finally:
+        harness.close()
