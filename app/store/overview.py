@@ -35,6 +35,7 @@ class Bar:
     status: RunStatus
     reason: Reason | None
     cause: str
+    exit_code: int | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -52,6 +53,7 @@ _BAR = (
     RunRow.status,
     RunRow.reason,
     RunRow.cause,
+    RunRow.exit_code,
     RunRow.created_at,
     RunRow.first_started_at,
     RunRow.finished_at,

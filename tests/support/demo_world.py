@@ -78,6 +78,12 @@ batch   4/98  127 docs   0.9 s
 !    store(batch)
 !MemoryError: cannot grow the index
 # Killed for using more memory than the plan has"""
+REPORT_LOG = b"""# attempt of nightly-report, container 7710fa2e
+reading orders of 2025-11-21
+1,204 rows
+wrote report.pdf (82 kB)
+sent to 14 readers
+# Exited with code 0."""
 SYNC_LOG = b"""# attempt of sync-orders, container 91aa03c7
 connecting to orders-db
 cursor at 2,481,003
@@ -147,7 +153,7 @@ def furnish(world: World, now: datetime) -> Demo:
         trigger=_pushed(builds[report.id], "a8810fe"),
         seconds=102,
         outcome=SUCCEEDED,
-        log=b"# attempt of nightly-report\nreading orders of 2025-11-21\n1,204 rows\nwrote report.pdf (82 kB)\nsent to 14 readers\n# Exited with code 0.",
+        log=REPORT_LOG,
         build_id=builds[report.id],
         sha=sha_of("a8810fe"),
         image="sha256:88e1",
@@ -195,10 +201,12 @@ def _build_history(world: World, job: Job, now: datetime) -> int:
         "nightly-report": "Read the orders in one query",
         "sync-orders": "Keep the cursor in the database",
     }.get(job.name, f"Tidy {job.name}")
-    return world.build(
+    at = now - timedelta(minutes=13 + job.id * 11)
+    sha = sha_of(job.name)
+    build = world.build(
         job,
-        now - timedelta(minutes=13 + job.id * 11),
-        sha=sha_of(job.name),
+        at,
+        sha=sha,
         message=message,
         seconds=19.5,
         plan=PLAN,
@@ -206,6 +214,13 @@ def _build_history(world: World, job: Job, now: datetime) -> int:
         steps=_steps(6),
         log=BUILD_LOG,
     )
+    if job.name != "embeddings":
+        sentence = (
+            f"Build {build} of {sha[:7]} succeeded, CD is on and run on image change is CD & promotion."
+        )
+        event = (EventType.BUILD, build)
+        world.decide(job, event, Verdict.STARTED, sentence, at + timedelta(seconds=20), build_id=build)
+    return build
 
 
 def _steps(count: int, *, running: bool = False) -> list[dict[str, object]]:
@@ -275,13 +290,13 @@ def _embeddings(world: World, job: Job, build: int, at: datetime) -> int:
     ends: list[tuple[float, Outcome]] = [
         (82, failed(Reason.EXIT_NONZERO, "Exited with code 1")),
         (134, oom),
-        (500, failed(Reason.TIME_LIMIT, "", 143)),
+        (236, failed(Reason.TIME_LIMIT, "Stopped at the time limit", 143)),
     ]
     now: datetime | None = at
     for seconds, outcome in ends:
         assert now is not None
         world.attempt(run_id, now, EMBED_LOG, seconds)
-        over = min(now + timedelta(seconds=seconds), at + timedelta(seconds=484))
+        over = now + timedelta(seconds=seconds)
         now = world.end_attempt(run_id, outcome, over)
     return run_id
 

@@ -37,6 +37,7 @@ from app.web.yard import EngineHealth, Yard
 ADMIN_TOKEN = "jy_an-administrator-of-tests"
 PASSWORD = "correct horse battery staple"
 OWNER = "server-1"
+UP = EngineHealth(True, "Docker 20.10.24 answers: 4 CPUs, 7.8 GiB.")
 
 
 class Clock:
@@ -68,7 +69,7 @@ class World:
     box: SecretBox
     clock: Clock = field(default_factory=Clock)
     names: Names = field(default_factory=Names)
-    health: EngineHealth = EngineHealth(True, "Docker 20.10.24 answers: 4 CPUs, 7.8 GiB.")
+    health: EngineHealth = UP
     public_url: str = "http://127.0.0.1:8080"
 
     def app(self) -> Starlette:

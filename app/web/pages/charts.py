@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import log2
+from math import sqrt
 from typing import Any
 
 from app.domain.runs import Attempt, Run, RunStatus
@@ -27,12 +27,12 @@ class StripBar:
 
 
 def strip(bars: Sequence[Bar], now: datetime) -> list[StripBar]:
-    """Oldest left, the newest at the right edge; height is duration against the longest, on a gentle scale."""
+    """Oldest left, the newest at the right edge; height is duration, by its root."""
     lasted = [bar.lasted(now).total_seconds() for bar in bars]
     longest = max([*lasted, 1.0])
     drawn = []
     for index, (bar, seconds) in enumerate(zip(bars, lasted, strict=True)):
-        share = log2(1 + seconds) / log2(1 + longest)
+        share = sqrt(seconds / longest)
         height = SHORTEST + (STRIP_HEIGHT - SHORTEST) * share
         drawn.append(StripBar(bar, (STRIP - 1 - index) * 7, round(height, 1), words.duration(seconds)))
     return drawn[::-1]
@@ -58,15 +58,23 @@ class Lane:
     spans: tuple[Span, ...]
     limit_x: float | None
     waits: str
+    is_guess: bool  # `end` is when it would typically be over
 
 
-def lane(run: Run, attempts: Sequence[Attempt], now: datetime) -> Lane | None:
-    """None before the first attempt has begun."""
+def lane(
+    run: Run, attempts: Sequence[Attempt], now: datetime, typical: timedelta | None = None
+) -> Lane | None:
+    """None before the first attempt has begun. Without a limit, what is going is drawn against what is typical."""
     if not attempts:
         return None
     start = attempts[0].started_at or attempts[0].created_at
     over = run.finished_at or now
-    end = max([over, *([run.deadline_at] if run.deadline_at else [])])
+    end = max(over, run.deadline_at or over)
+    is_guess = (
+        not run.status.is_final and run.deadline_at is None and typical is not None and start + typical > now
+    )
+    if is_guess and typical is not None:
+        end = start + typical
     whole = max((end - start).total_seconds(), 0.001)
 
     def x(at: datetime) -> float:
@@ -89,7 +97,7 @@ def lane(run: Run, attempts: Sequence[Attempt], now: datetime) -> Lane | None:
     if run.status is RunStatus.QUEUED and before is not None and now > before:
         spans.append(Span(x(before), x(now) - x(before), "waiting", "", "waits to be tried again"))
     limit_x = x(run.deadline_at) if run.deadline_at else None
-    return Lane(start, end, tuple(spans), limit_x, ", ".join(waits))
+    return Lane(start, end, tuple(spans), limit_x, ", ".join(waits), is_guess)
 
 
 def _ending(attempt: Attempt) -> str:

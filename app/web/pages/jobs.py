@@ -9,9 +9,10 @@ from starlette.routing import Route
 
 from app.domain.decisions import Verdict
 from app.domain.jobs import Job
+from app.orchestration.requests import build_by_hand
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
-from app.web.pages.visit import Visit, get
+from app.web.pages.visit import Visit, get, post, see
 
 RUNS = 50
 DECISIONS = 50
@@ -64,6 +65,34 @@ def show_decisions(visit: Visit) -> Response:
     )
 
 
+def build_now(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        job = job_of(tx, visit)
+        build_id = build_by_hand(tx, job, sha=None, branch=None, who=visit.who, now=visit.now)
+    return see(f"/builds/{build_id}")
+
+
+def pause(visit: Visit) -> Response:
+    return _set_paused(visit, paused=True)
+
+
+def resume(visit: Visit) -> Response:
+    return _set_paused(visit, paused=False)
+
+
+def _set_paused(visit: Visit, *, paused: bool) -> Response:
+    with visit.yard.db.write() as tx:
+        job = job_of(tx, visit)
+        jobs.set_paused(tx, job.id, visit.now, paused=paused)
+    return see(address(job))
+
+
 def routes() -> list[Route]:
     path = "/projects/{project}/jobs/{job}"
-    return [get(path, show_job), get(f"{path}/decisions", show_decisions)]
+    return [
+        get(path, show_job),
+        get(f"{path}/decisions", show_decisions),
+        post(f"{path}/build", build_now),
+        post(f"{path}/pause", pause),
+        post(f"{path}/resume", resume),
+    ]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from app.logs import Line, LogReader, Stream, display_segments
-from app.web.pages.live import PING_SECONDS, changes
+from app.web.live import changes, event, stream
 from app.web.pages.render import fragment
 from app.web.yard import Yard
 
@@ -53,6 +54,8 @@ class Window:
     after: int | None
     end: int  # where following goes on
     number: int  # of the line there
+    size: int  # of the log when it was read
+    is_jump: bool = False  # what lies between this and the window before is left out
 
 
 def shown(line: Line) -> ShownLine:
@@ -111,7 +114,7 @@ def _lines_before(log: LogReader, offset: int, count: int) -> list[Line]:
 def _window(log: LogReader, lines: list[Line]) -> Window:
     size = log.size
     if not lines:
-        return Window([], None, None, size, 1)
+        return Window([], None, None, size, 1, size)
     last = lines[-1]
     pending = not last.complete and last.end >= size
     return Window(
@@ -120,6 +123,7 @@ def _window(log: LogReader, lines: list[Line]) -> Window:
         after=last.end if last.end < size else None,
         end=last.offset if pending else last.end,
         number=last.number + (0 if pending or not last.complete else 1),
+        size=size,
     )
 
 
@@ -137,39 +141,33 @@ def follow(
     offset: int,
     number: int,
     base: str,
-) -> EventSourceResponse:
+) -> Response:
     """What comes after `offset`, as `lines` events of HTML; `reset` starts anew near the end; `end` is the last.
 
     The last line is sent again as it grows. An event's id is `OFFSET:NUMBER` of what follows it.
     """
 
     async def events() -> AsyncIterator[ServerSentEvent]:
-        at, line_number, sent = offset, number, -1
-        async with changes(yard, topics) as heard:
-            while True:
-                over = await run_in_threadpool(is_over)
-                size = log.size
-                if size != sent:
-                    kind = "reset" if size - at > FAR else "lines"
-                    window = await run_in_threadpool(_next, log, at, line_number, kind)
-                    at, line_number = window.end, window.number
-                    sent = size if window.after is None else -1
-                    if window.lines:
-                        text = await run_in_threadpool(rows, window.lines, base)
-                        yield ServerSentEvent(text, event=kind, id=f"{at}:{line_number}")
-                if sent == -1:
-                    continue
-                if over:
-                    yield ServerSentEvent("", event="end")
-                    return
-                await heard.wait()
-                await asyncio.sleep(BREATH)
+        at, line, seen = offset, number, -1
+        async for _ in changes(yard, topics):
+            over = await run_in_threadpool(is_over)
+            while log.size != seen:
+                window = await run_in_threadpool(_next, log, at, line)
+                at, line = window.end, window.number
+                seen = window.size if window.after is None else -1
+                if window.lines:
+                    text = await run_in_threadpool(rows, window.lines, base)
+                    yield event(text, name="reset" if window.is_jump else "lines", id_=f"{at}:{line}")
+            if over:
+                yield event("", name="end")
+                return
+            await asyncio.sleep(BREATH)
 
-    return EventSourceResponse(events(), ping=PING_SECONDS)
+    return stream(events())
 
 
-def _next(log: LogReader, offset: int, number: int, kind: str) -> Window:
-    if kind == "reset":
-        return last_lines(log)
+def _next(log: LogReader, offset: int, number: int) -> Window:
+    if log.size - offset > FAR:
+        return replace(last_lines(log), is_jump=True)
     window = _window(log, list(log.lines(offset, WINDOW, number=number)))
-    return window if window.lines else Window([], None, None, offset, number)
+    return window if window.lines else replace(window, end=offset, number=number)

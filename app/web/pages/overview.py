@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -55,8 +56,9 @@ def show_overview(visit: Visit) -> Response:
     show = visit.query("show")
     with visit.yard.db.read() as tx:
         page = jobs.page(tx, limit=JOBS + 1, before=visit.number("before"))
-        rows = [JobRow(job, overview.strip(tx, job.id)) for job in page[:JOBS]]
-        context = {
+        listed = sorted(page[:JOBS], key=lambda job: (job.project, job.name))
+        rows = [JobRow(job, overview.strip(tx, job.id)) for job in listed]
+        context: dict[str, Any] = {
             "rows": [row for row in rows if row.matches(show)],
             "more": page[JOBS - 1].id if len(page) > JOBS else None,
             "job_count": overview.count_jobs(tx),

@@ -18,6 +18,7 @@ from app.domain.runs import Run, Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
 from app.orchestration.ports import ENV_PURPOSE
 from app.store import runs
+from app.web.pages import words
 from app.web.pages.jobs import address, job_of
 from app.web.pages.runs import find
 from app.web.pages.visit import Visit, get, post, see
@@ -171,7 +172,7 @@ def shown(effective: Effective) -> list[Shown]:
         kind, _, variable = name.partition("env.")
         if kind:
             value = effective.values[name]
-            text = "–" if value in (None, []) else value if isinstance(value, str) else str(value)
+            text = words.NONE if value in (None, []) else value if isinstance(value, str) else str(value)
         else:
             value = effective.values["env"].get(variable)
             secret = isinstance(value, Mapping) and value.get("secret")

@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from app.domain.errors import Conflict
 from app.domain.jobs import env_from_definition
-from app.domain.runs import Attempt, Reason, Run
+from app.domain.runs import Attempt, Reason, Run, Trigger, TriggerType
 from app.logs import LogReader
+from app.orchestration.requests import run_again
 from app.store import overview, runs
 from app.store.database import Tx
 from app.web.pages import charts, logview
@@ -53,7 +54,7 @@ def show_run(visit: Visit) -> Response:
         at=visit.number("at"),
         decision=decision,
         typical=typical,
-        lane=charts.lane(run, attempts, visit.now),
+        lane=charts.lane(run, attempts, visit.now, typical),
         variables=variables(run),
     )
 
@@ -96,10 +97,7 @@ def more_log(visit: Visit) -> Response:
 def log_rows(visit: Visit, log: LogReader, base: str) -> Response:
     """The answer's headers say where the lines before and after these are."""
     before, after = visit.number("before"), visit.number("from")
-    if before is not None:
-        window = logview.lines_before(log, before)
-    else:
-        window = logview.lines_from(log, after or 0)
+    window = logview.lines_from(log, after or 0) if before is None else logview.lines_before(log, before)
     headers = {
         "X-Log-Before": "" if window.before is None else str(window.before),
         "X-Log-After": "" if window.after is None else str(window.after),
@@ -164,10 +162,21 @@ def cancel_run(visit: Visit) -> Response:
     return see(f"/runs/{run.name}")
 
 
+def again(visit: Visit) -> Response:
+    """A new run with the same image and configuration."""
+    trigger = Trigger(TriggerType.MANUAL, by=visit.who)
+    with visit.yard.db.write() as tx:
+        run = find(tx, visit.path("run"))
+        run_id = run_again(tx, visit.yard.names, run, "same", trigger, visit.now, confirm_paused=False)
+        name = runs.with_id(tx, run_id).name
+    return see(f"/runs/{name}")
+
+
 def routes() -> list[Route]:
     return [
         get("/runs/{run}", show_run),
         get("/runs/{run}/log", more_log),
         Route("/runs/{run}/follow", follow_log),
         post("/runs/{run}/cancel", cancel_run),
+        post("/runs/{run}/again", again),
     ]

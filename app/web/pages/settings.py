@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,6 +15,7 @@ from app.web.principal import Role, digest, new_token
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
 LONGEST_NAME = 60
+TOKENS = 200
 
 
 def show_settings(visit: Visit) -> Response:
@@ -24,8 +26,8 @@ def _settings(
     visit: Visit, status: int = 200, *, made: str | None = None, wrong: str | None = None
 ) -> Response:
     with visit.yard.db.read() as tx:
-        context = {
-            "tokens": access.tokens(tx) if visit.may(Role.ADMIN) else [],
+        context: dict[str, Any] = {
+            "tokens": access.tokens(tx, TOKENS) if visit.may(Role.ADMIN) else [],
             "projects": projects.page(tx, 100, None),
             "rejected": deliveries.rejected(tx),
         }
@@ -69,7 +71,7 @@ def _read(visit: Visit) -> tuple[str, Role, str]:
 
 def revoke_token(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
-        access.revoke_token(tx, visit.id("token"))
+        access.revoke_token(tx, access.token_with_id(tx, visit.id("token")).id)
     return see("/settings#tokens")
 
 

@@ -8,7 +8,10 @@ from typing import Any
 
 from app.domain.events import repo_key
 from app.domain.jobs import Job, RunOnImageChange
+from app.domain.schedule import Schedule
+from app.domain.schedule.words import describe
 
+NONE = "\N{EN DASH}"
 _LABELS = {
     "exit_nonzero": "exit code",
     "image_change": "image change",
@@ -33,7 +36,7 @@ def clock(at: datetime) -> str:
 def duration(value: timedelta | float | None) -> str:
     """`0.4 s`, `41 s`, `1 m 42 s`, `2 h 05 m`, `3 d 4 h`."""
     if value is None:
-        return "–"
+        return NONE
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds < 10:
         return f"{max(seconds, 0):.1f} s"
@@ -69,7 +72,7 @@ def outcome(thing: Any) -> str:
 def short(text: str | None) -> str:
     """A commit or digest as it fits into a line."""
     if not text:
-        return "–"
+        return NONE
     digest = text.rpartition("sha256:")[2]
     if digest != text:
         return f"sha256:{digest[:8]}…{digest[-2:]}"
@@ -101,11 +104,20 @@ def command(value: Any) -> str:
 def starts(job: Job) -> str:
     """What starts a job by itself."""
     if job.paused:
-        return "only by hand: paused"
+        return "only by hand while paused"
     if job.schedule is not None:
-        zone = "" if job.schedule.time_zone == "UTC" else f" {job.schedule.time_zone}"
-        return f"{job.schedule.cron}{zone}{'' if job.schedule.active else ' (inactive)'}"
-    return "by hand" if job.run_on_image_change is RunOnImageChange.NEVER else "with each new image"
+        schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
+        said = describe(schedule.fields, job.schedule.time_zone)
+        return said if job.schedule.active else f"{said}, but inactive"
+    never = job.run_on_image_change is RunOnImageChange.NEVER or job.source is None
+    return "by hand" if never else "with each new image"
+
+
+def next_fire(job: Job, now: datetime) -> datetime | None:
+    """When its schedule is due next; None for a job that no schedule starts."""
+    if job.paused or job.schedule is None or not job.schedule.active:
+        return None
+    return Schedule.parse(job.schedule.cron, job.schedule.time_zone).next_after(now)
 
 
 def on_image(job: Job) -> str:

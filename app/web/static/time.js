@@ -20,6 +20,10 @@ const words = {
     const name = { 0: "today", 1: "yesterday", "-1": "tomorrow" }[near];
     return `${name ?? dated(at, now)} ${clock.format(at)}`;
   },
+  soon(at, now) {
+    if (at - now < 3600e3) return words.ago(at, now);
+    return words.full(at, now).slice(0, -3);
+  },
   clock: (at) => clock.format(at),
   log: (at) => `${clock.format(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`,
 };
@@ -55,7 +59,7 @@ function tick() {
     if (each.tagName === "PROGRESS") each.value = seconds;
     else each.textContent = duration(seconds);
   }
-  localise(document, 'main time[data-as="ago"]');
+  localise(document, 'main time[data-as="ago"], main time[data-as="soon"]');
 }
 
 export function start() {
