@@ -108,6 +108,15 @@ def _next_fire_at(row: JobRow, now: datetime) -> datetime | None:
     return Schedule.parse(schedule.cron, schedule.time_zone).next_after(now)
 
 
+def set_paused(tx: Tx, job_id: int, now: datetime, *, paused: bool) -> None:
+    """Hold CI, CD and schedule back, or let them go on as they were set."""
+    row = tx.get_one(JobRow, job_id)
+    row.definition = {**row.definition, "paused": paused}
+    row.paused = paused
+    row.updated_at = now
+    touch(tx, "jobs", f"job:{job_id}")
+
+
 def delete(tx: Tx, job_id: int, now: datetime) -> None:
     """Take a job away; its history stays readable under its id, and its name is free again."""
     row = tx.get_one(JobRow, job_id)
