@@ -40,7 +40,7 @@ def enqueue_run(
         overridden=merged.overridden,
         now=now,
         image=image.image if image else None,
-        digest=image.digest if image else None,
+        digest=(image.digest or None) if image else None,  # a reference has none before the run starts
         build_id=image.build_id if image else None,
         sha=image.sha if image else None,
     )

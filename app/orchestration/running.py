@@ -119,13 +119,14 @@ class Runner:
 
     def _with_image(self, run: Run) -> Run:
         """The run with its image fixed: what it was made for, or what its job has now."""
-        if run.image is not None:
+        if run.digest is not None:
             return run
         with self.db.read() as tx:
             job = jobs.with_id(tx, run.job_id)
         source = job.definition["source"]
-        if source["type"] == "image" and job.deployed is None:
-            resolved = self.engine.resolve(source["image"])
+        reference = run.image or (source["image"] if source["type"] == "image" and not job.deployed else None)
+        if reference is not None:
+            resolved = self.engine.resolve(reference)
             image, digest, build_id, sha = resolved.image, resolved.digest, None, None
         elif job.deployed is not None:
             image, digest = job.deployed.image, job.deployed.digest

@@ -67,15 +67,22 @@ def token_was_used(tx: Tx, token_id: int, now: datetime) -> None:
     tx.get_one(TokenRow, token_id).last_used_at = now
 
 
-def tokens(tx: Tx) -> Sequence[Token]:
-    return [_token(row) for row in tx.exec(select(TokenRow).order_by(col(TokenRow.id).desc()))]
+def tokens(tx: Tx, limit: int, before: int | None = None) -> Sequence[Token]:
+    query = select(TokenRow).order_by(col(TokenRow.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(TokenRow.id) < before)
+    return [_token(row) for row in tx.exec(query)]
 
 
-def revoke_token(tx: Tx, token_id: int) -> None:
+def token_with_id(tx: Tx, token_id: int) -> Token:
     row = tx.get(TokenRow, token_id)
     if row is None:
         raise NotFound(f"There is no token {token_id}.")
-    tx.delete(row)
+    return _token(row)
+
+
+def revoke_token(tx: Tx, token_id: int) -> None:
+    tx.delete(tx.get_one(TokenRow, token_id))
 
 
 def add_user(tx: Tx, name: str, password_hash: str, role: str, now: datetime) -> User:

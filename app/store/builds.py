@@ -14,7 +14,7 @@ from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig
 from app.store.claims import claim_next, next_due_at, take_over
 from app.store.database import Tx, touch
-from app.store.schema import BuildRow, BuildSourceRow, ProjectRow
+from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
 
 OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
 QUEUED = "queued:builds"  # the topic that workers listen to
@@ -211,6 +211,35 @@ def queued_of_source(tx: Tx, source_id: int, ref: str) -> Sequence[int]:
 def sources_of(tx: Tx, build_id: int) -> Sequence[int]:
     query = select(BuildSourceRow.source_id).where(BuildSourceRow.build_id == build_id)
     return tx.exec(query.order_by(col(BuildSourceRow.source_id))).all()
+
+
+def made_for(tx: Tx, build_ids: Sequence[int]) -> dict[int, list[tuple[str | None, str | None]]]:
+    """For each build, the names of the build service (if it is one) and the job of every source it was made for."""
+    query = (
+        select(BuildSourceRow.build_id, SourceRow.name, JobRow.name)
+        .join(SourceRow, col(SourceRow.id) == col(BuildSourceRow.source_id))
+        .outerjoin(JobRow, col(JobRow.source_id) == col(SourceRow.id))
+        .where(col(BuildSourceRow.build_id).in_(build_ids))
+        .order_by(col(SourceRow.id), col(JobRow.id))
+    )
+    found: dict[int, list[tuple[str | None, str | None]]] = {build_id: [] for build_id in build_ids}
+    for build_id, service, job in tx.exec(query):
+        found[build_id].append((service, job))
+    return found
+
+
+def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
+    """The newest build of a source that succeeded for a commit, which may be abbreviated."""
+    query = (
+        _builds()
+        .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        .where(BuildSourceRow.source_id == source_id, BuildRow.status == BuildStatus.SUCCEEDED)
+        .where(col(BuildRow.sha).startswith(sha, autoescape=True))
+        .order_by(col(BuildRow.id).desc())
+        .limit(1)
+    )
+    found = tx.exec(query).first()
+    return None if found is None else _value(*found)
 
 
 def with_id(tx: Tx, build_id: int) -> Build:

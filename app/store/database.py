@@ -108,12 +108,13 @@ def _as_ours() -> Iterator[None]:
 
 def _engine(url: str, is_sqlite: bool) -> Engine:
     if not is_sqlite:
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
     engine = create_engine(
         url,
         poolclass=QueuePool,
         pool_size=20,
         max_overflow=40,
+        hide_parameters=True,  # so that no error carries what was stored
         connect_args={"check_same_thread": False, "timeout": 5},
     )
     event.listen(engine, "connect", _prepare_sqlite)

@@ -66,11 +66,12 @@ def page(
     run_id: int | None = None,
     build_id: int | None = None,
     event: tuple[EventType, str | int] | None = None,
+    pushes: Sequence[str] = (),
     verdicts: Sequence[Verdict] = (),
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Sequence[Decision]:
-    """Decisions that match everything given, newest first."""
+    """Decisions that match everything given, newest first; `pushes` are event ids of deliveries."""
     query = (
         select(DecisionRow, ProjectRow.name, JobRow.name)
         .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))
@@ -89,6 +90,8 @@ def page(
     for name, value in wanted.items():
         if value is not None:
             query = query.where(getattr(DecisionRow, name) == value)
+    if pushes:
+        query = query.where(DecisionRow.event_type == EventType.PUSH, col(DecisionRow.event_id).in_(pushes))
     if verdicts:
         query = query.where(col(DecisionRow.verdict).in_(list(verdicts)))
     if before is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import update
@@ -56,7 +57,12 @@ class Delivery:
     @property
     def event_id(self) -> str:
         """What decisions are stored under: a replay is an event of its own."""
-        return f"{self.guid}~{self.replays}" if self.replays else self.guid
+        return self.event_ids[-1]
+
+    @property
+    def event_ids(self) -> tuple[str, ...]:
+        """Of the first processing and of every replay."""
+        return (self.guid, *(f"{self.guid}~{replay + 1}" for replay in range(self.replays)))
 
 
 def record(tx: Tx, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
@@ -130,12 +136,20 @@ def find(tx: Tx, guid: str, forge: str | None = None) -> Delivery:
     return _value(row, with_body=True)
 
 
-def page(tx: Tx, limit: int, before: int | None = None) -> Sequence[Delivery]:
+def page(
+    tx: Tx, limit: int, before: int | None = None, *, scopes: frozenset[str] | None = None
+) -> Sequence[Delivery]:
+    """Deliveries, newest first; of `scopes`, those that at least one of them verified."""
     columns = [c for c in DeliveryRow.__table__.columns if c.name not in ("body", "available_at")]  # type: ignore[attr-defined]
-    query = select(*columns).order_by(col(DeliveryRow.id).desc()).limit(limit)
+    query = select(*columns).order_by(col(DeliveryRow.id).desc())
     if before is not None:
         query = query.where(col(DeliveryRow.id) < before)
-    return [Delivery(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in tx.exec(query)]
+    if scopes is None:
+        rows = iter(tx.exec(query.limit(limit)))
+    else:
+        found = tx.exec(query.execution_options(yield_per=limit))
+        rows = islice((row for row in found if scopes.intersection(row.scopes)), limit)
+    return [Delivery(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in rows]
 
 
 def waiting(tx: Tx) -> int:

@@ -28,9 +28,12 @@ SourceFields = Mapping[
 
 
 def create(
-    tx: Tx, project_id: int, definition: Mapping[str, Any], source: SourceFields | None, now: datetime
+    tx: Tx, project_id: int, definition: Mapping[str, Any], source: SourceFields | int | None, now: datetime
 ) -> Job:
-    """A new job with a source of its own, if it has one. Raises Conflict if the name is taken."""
+    """A new job with a source of its own, that of a build service (its id), or none.
+
+    Raises Conflict if the name is taken.
+    """
     name = definition["name"]
     taken = select(JobRow.id).where(
         JobRow.project_id == project_id, JobRow.name == name, col(JobRow.deleted_at).is_(None)
@@ -38,8 +41,7 @@ def create(
     if tx.exec(taken).first() is not None:
         raise Conflict(f"There is a job named {name} in this project already.")
     row = JobRow(project_id=project_id, name=name, created_at=now, updated_at=now, definition={})
-    if source is not None:
-        row.source_id = _add_source(tx, project_id, source, now).id
+    row.source_id = _add_source(tx, project_id, source, now) if isinstance(source, Mapping) else source
     _define(row, definition)
     tx.add(row)
     tx.flush()
@@ -48,31 +50,31 @@ def create(
 
 
 def redefine(
-    tx: Tx, job_id: int, definition: Mapping[str, Any], source: SourceFields | None, now: datetime
+    tx: Tx, job_id: int, definition: Mapping[str, Any], source: SourceFields | int | None, now: datetime
 ) -> Job:
     """Replace a job's definition; what is deployed stays as it is."""
     row = tx.get_one(JobRow, job_id)
     _define(row, definition)
     row.updated_at = now
-    if source is not None:
+    if isinstance(source, Mapping):
         kept = None if row.source_id is None else tx.get(SourceRow, row.source_id)
         if kept is not None and kept.name is None:
             for field, value in source.items():
                 setattr(kept, field, value)
         else:
-            row.source_id = _add_source(tx, row.project_id, source, now).id
+            row.source_id = _add_source(tx, row.project_id, source, now)
     else:
-        row.source_id = None
+        row.source_id = source
     tx.flush()
     touch(tx, "jobs", "sources", f"job:{job_id}")
     return with_id(tx, job_id)
 
 
-def _add_source(tx: Tx, project_id: int, fields: SourceFields, now: datetime) -> SourceRow:
+def _add_source(tx: Tx, project_id: int, fields: SourceFields, now: datetime) -> int:
     row = SourceRow(project_id=project_id, created_at=now, **fields)
     tx.add(row)
     tx.flush()
-    return row
+    return row.id
 
 
 def _define(row: JobRow, definition: Mapping[str, Any]) -> None:
@@ -104,6 +106,14 @@ def with_id(tx: Tx, job_id: int) -> Job:
     return _value(*found)
 
 
+def still_there(tx: Tx, job_id: int) -> Job:
+    """A job that was not deleted. Raises Conflict for one that was."""
+    job = with_id(tx, job_id)
+    if tx.get_one(JobRow, job_id).deleted_at is not None:
+        raise Conflict(f"Job {job.name} was deleted.")
+    return job
+
+
 def named(tx: Tx, project: str, name: str) -> Job:
     query = _jobs().where(ProjectRow.name == project, JobRow.name == name, col(JobRow.deleted_at).is_(None))
     found = tx.exec(query).first()
@@ -127,6 +137,13 @@ def page(
 def of_source(tx: Tx, source_id: int) -> Sequence[Job]:
     query = _jobs().where(JobRow.source_id == source_id, col(JobRow.deleted_at).is_(None))
     return [_value(*found) for found in tx.exec(query.order_by(col(JobRow.id)))]
+
+
+def build_service(tx: Tx, project_id: int, name: str) -> Source | None:
+    """The source of that name, which several jobs of the project may share."""
+    query = select(SourceRow).where(SourceRow.project_id == project_id, SourceRow.name == name)
+    row = tx.exec(query).first()
+    return None if row is None else source_value(row)
 
 
 def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequence[tuple[Source, list[Job]]]:

@@ -77,6 +77,12 @@ def delete(tx: Tx, project_id: int) -> None:
     touch(tx, "projects")
 
 
+def scopes_of(tx: Tx, project_id: int) -> frozenset[str]:
+    """What deliveries for this project may have been verified by."""
+    sources = tx.exec(select(SourceRow.id).where(SourceRow.project_id == project_id))
+    return frozenset({f"project:{project_id}", *(f"source:{source_id}" for source_id in sources)})
+
+
 def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
     """Every sealed webhook secret there is, of projects and of single sources."""
     of_projects = select(ProjectRow.id, ProjectRow.webhook_secret).where(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
@@ -289,6 +289,13 @@ def page(
     if before is not None:
         query = query.where(col(RunRow.id) < before)
     return [_value(*found) for found in tx.exec(query)]
+
+
+def latest_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Run]:
+    """The newest run of each job that has one."""
+    newest = select(func.max(RunRow.id)).where(col(RunRow.job_id).in_(job_ids)).group_by(col(RunRow.job_id))
+    found = tx.exec(_runs().where(col(RunRow.id).in_(newest)))
+    return {run.job_id: run for run in (_value(*each) for each in found)}
 
 
 def attempts_of(tx: Tx, run_id: int) -> Sequence[Attempt]:

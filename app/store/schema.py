@@ -380,6 +380,18 @@ class TokenRow(SQLModel, table=True):
     last_used_at: datetime | None = _time()
 
 
+class AnswerRow(SQLModel, table=True):
+    """The first answer to a request with an idempotency key."""
+
+    __tablename__ = "answer"
+    principal: str = Field(primary_key=True)
+    path: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str = _text()
+    answer: dict[str, Any] = _json()
+    created_at: datetime = _time(null=False, index=True)
+
+
 class UserRow(SQLModel, table=True):
     __tablename__ = "user_account"
     __table_args__ = _args()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,19 +13,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.domain.errors import Conflict, InvalidValue, JobyardError, NotFound, TransientError
+from app.web.complaints import field_errors, join_errors
 
 log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
 Errors = Sequence[dict[str, str]]
 
 
 class Problem(Exception):
     """An answer that is an error: `status`, one sentence, and which fields are wrong."""
 
-    def __init__(self, status: int, detail: str, errors: Errors = ()) -> None:
+    def __init__(
+        self, status: int, detail: str, errors: Errors = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors
+        self.headers = dict(headers or {})
 
 
 def problem_of(error: Exception) -> Problem:
@@ -34,10 +39,10 @@ def problem_of(error: Exception) -> Problem:
         case Problem():
             return error
         case HTTPException():
-            return Problem(error.status_code, error.detail)
+            return Problem(error.status_code, error.detail, headers=error.headers)
         case ValidationError():
-            errors = [_field_error(each) for each in error.errors()]
-            return Problem(422, _summary(errors), errors)
+            errors = field_errors(error)
+            return Problem(422, join_errors(errors), errors)
         case InvalidValue():
             return Problem(422, str(error), [{"field": error.field, "message": str(error)}])
         case NotFound():
@@ -62,25 +67,17 @@ def problem_response(problem: Problem) -> JSONResponse:
     }
     if problem.errors:
         body["errors"] = list(problem.errors)
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else None
-    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
+    headers = dict(problem.headers)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, problem.status, headers, media_type=MEDIA_TYPE)
 
 
-async def answer_with_problem(_request: Request, error: Exception) -> Response:
-    return problem_response(problem_of(error))
-
-
-def _field_error(error: Any) -> dict[str, str]:
-    field = ".".join(str(part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "there is no such field"
-    given = error.get("input")
-    if isinstance(given, str | int | float | bool) and "value" not in field and len(str(given)) <= 60:
-        message = f"{message} (given: {given!r})"
-    return {"field": field, "message": message}
-
-
-def _summary(errors: Errors) -> str:
-    first = f"{errors[0]['field']}: {errors[0]['message']}"
-    return first if len(errors) == 1 else f"{first} — and {len(errors) - 1} more."
+async def answer_with_problem(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        problem.detail = f"There is nothing at {request.url.path}."
+    elif isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = problem.headers.get("Allow", "another method")
+        problem.detail = f"{request.method} is not for {request.url.path}: it takes {allowed}."
+    return problem_response(problem)

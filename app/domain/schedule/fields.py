@@ -70,7 +70,8 @@ class _Field:
 
     def normalise(self, text: str) -> str:
         """`text` with only `*`, numbers, true ranges and steps above one; or `InvalidValue`."""
-        return ",".join(self._normalise_item(item) for item in text.split(","))
+        items = [self._normalise_item(item) for item in text.split(",")]
+        return "*" if "*" in items else ",".join(items)
 
     def expand(self, values: Sequence[int | str]) -> tuple[int, ...]:
         """croniter's list of values, in full and ascending."""

@@ -1,2 +1,19 @@
-def api_routes():
-    return []
+"""The HTTP API under `/api/v1`: a file for each kind of thing, declared as operations."""
+
+from starlette.routing import Route
+
+from app.web.api import builds, credentials, decisions, deliveries, jobs, logs, projects, runs, tokens
+from app.web.api.openapi import openapi_route
+from app.web.api.operations import Operation
+from app.web.api.routing import routes_of
+
+OPERATIONS: tuple[Operation, ...] = tuple(
+    operation
+    for module in (projects, credentials, jobs, builds, runs, logs, deliveries, decisions, tokens)
+    for operation in module.OPERATIONS
+)
+
+
+def api_routes() -> list[Route]:
+    """All routes of the API, its description included."""
+    return [*routes_of(OPERATIONS), openapi_route(OPERATIONS)]

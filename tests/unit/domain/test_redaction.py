@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from app.domain.redaction import MASK, MIN_LENGTH, Redactor, forms_of
 
 SECRET = "pa$$ wörd/+'\"<&>?=7"
-PRIVATE_KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n  q83vASNFZ4mrze8BI0VniavN7w==\r\n}\n-----END KEY-----\n"
+PRIVATE_KEY = (
+    "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n"
+    "  q83vASNFZ4mrze8BI0VniavN7w==\r\n}\n-----END KEY-----\n"
+)
 
 
 def redact_in_chunks(redactor: Redactor, data: bytes, cuts: Iterable[int]) -> bytes:

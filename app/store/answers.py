@@ -1,0 +1,55 @@
+"""First answers to requests with an `Idempotency-Key`, kept for a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
+
+from app.store.database import Tx
+from app.store.schema import AnswerRow
+
+KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asked what under which key."""
+
+    principal: str
+    path: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """`fingerprint` is of the request's body, sealed."""
+
+    fingerprint: str = field(repr=False)
+    answer: dict[str, Any]
+
+
+def reserve(tx: Tx, request: Request, fingerprint: str, now: datetime) -> bool:
+    """True for the first request of its key; another one at the same time waits here until this is committed."""
+    tx.connection().execute(delete(AnswerRow).where(col(AnswerRow.created_at) <= now - KEPT))
+    insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
+    row = {**vars(request), "fingerprint": fingerprint, "answer": {}, "created_at": now}
+    statement = insert(AnswerRow).values(row).on_conflict_do_nothing()
+    return tx.connection().execute(statement).rowcount == 1
+
+
+def remember(tx: Tx, request: Request, answer: dict[str, Any]) -> None:
+    _row(tx, request).answer = answer
+
+
+def remembered(tx: Tx, request: Request) -> Remembered:
+    row = _row(tx, request)
+    return Remembered(row.fingerprint, row.answer)
+
+
+def _row(tx: Tx, request: Request) -> AnswerRow:
+    return tx.get_one(AnswerRow, (request.principal, request.path, request.key))

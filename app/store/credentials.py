@@ -1,0 +1,97 @@
+"""Credentials of a project: for Git servers and image registries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel import col, select
+
+from app.domain.errors import Conflict, NotFound
+from app.store.database import Tx, touch
+from app.store.schema import CredentialRow, SourceRow
+
+
+@dataclass(frozen=True)
+class Credential:
+    """`kind` is git or registry; `host` limits where it is sent; `secret` is sealed."""
+
+    id: int
+    project_id: int
+    name: str
+    kind: str
+    host: str
+    username: str
+    created_at: datetime
+    secret: str = field(repr=False)
+
+
+def create(
+    tx: Tx,
+    project_id: int,
+    *,
+    name: str,
+    kind: str,
+    host: str,
+    username: str,
+    secret: str,
+    now: datetime,
+) -> Credential:
+    if find(tx, project_id, name) is not None:
+        raise Conflict(f"There is a credential named {name} in this project already.")
+    row = CredentialRow(
+        project_id=project_id,
+        name=name,
+        kind=kind,
+        host=host,
+        username=username,
+        secret=secret,
+        created_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    touch(tx, "projects")
+    return _value(row)
+
+
+def find(tx: Tx, project_id: int, name: str) -> Credential | None:
+    query = select(CredentialRow).where(CredentialRow.project_id == project_id, CredentialRow.name == name)
+    row = tx.exec(query).first()
+    return None if row is None else _value(row)
+
+
+def named(tx: Tx, project_id: int, name: str) -> Credential:
+    found = find(tx, project_id, name)
+    if found is None:
+        raise NotFound(f"There is no credential named {name} in this project.")
+    return found
+
+
+def page(tx: Tx, project_id: int, limit: int, before: int | None = None) -> Sequence[Credential]:
+    query = select(CredentialRow).where(CredentialRow.project_id == project_id)
+    if before is not None:
+        query = query.where(col(CredentialRow.id) < before)
+    return [_value(row) for row in tx.exec(query.order_by(col(CredentialRow.id).desc()).limit(limit))]
+
+
+def delete(tx: Tx, credential: Credential) -> None:
+    """Raises Conflict while a source is fetched with it."""
+    in_use = select(SourceRow.id).where(SourceRow.credential_id == credential.id).limit(1)
+    if tx.exec(in_use).first() is not None:
+        raise Conflict(f"Credential {credential.name} is in use: name another in the jobs that have it first.")
+    tx.delete(tx.get_one(CredentialRow, credential.id))
+    touch(tx, "projects")
+
+
+def _value(row: CredentialRow) -> Credential:
+    return Credential(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        kind=row.kind,
+        host=row.host,
+        username=row.username,
+        created_at=row.created_at,
+        secret=row.secret,
+    )

@@ -1,0 +1,109 @@
+"""Decisions: every verdict with its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from app.domain.decisions import Decision, EventType, Verdict
+from app.domain.errors import InvalidValue
+from app.store import decisions, jobs
+from app.store.database import Tx
+from app.web.api.forms.fields import Time
+from app.web.api.operations import LARGEST_ID, Call, Empty, Model, Operation, Page, Paging
+from app.web.api.scope import delivery_called, paged, project_named, run_called, within
+from app.web.principal import Role
+
+
+class EventAnswer(Model):
+    type: EventType
+    id: str
+
+
+class DecisionAnswer(Model):
+    id: int
+    at: Time
+    event: EventAnswer
+    project: str
+    job: str | None
+    verdict: Verdict
+    rule: str
+    sentence: str
+    inputs: dict[str, Any] = Field(description="what it was judged on")
+    build: int | None
+    run: int | None
+    deployment: int | None
+
+
+class DecisionsAnswer(Model):
+    """Decisions, newest first."""
+
+    items: list[DecisionAnswer]
+
+
+class DecisionsQuery(Paging):
+    project: str | None = None
+    job: str | None = Field(None, description="a job's name; needs `project`")
+    delivery: str | None = Field(None, description="a delivery's id, replays included")
+    build: int | None = Field(None, ge=1, le=LARGEST_ID)
+    run: str | None = Field(None, description="a run's id or name")
+    since: Time | None = None
+
+
+def decision_answer(decision: Decision) -> DecisionAnswer:
+    return DecisionAnswer(
+        id=decision.id,
+        at=decision.at,
+        event=EventAnswer(type=decision.event_type, id=decision.event_id),
+        project=decision.project,
+        job=decision.job,
+        verdict=decision.verdict,
+        rule=decision.rule,
+        sentence=decision.sentence,
+        inputs=dict(decision.inputs),
+        build=decision.build_id,
+        run=decision.run_id,
+        deployment=decision.deployment_id,
+    )
+
+
+def list_decisions(call: Call[Empty, DecisionsQuery]) -> Any:
+    with call.yard.db.read() as tx:
+        wanted = _wanted(call, tx)
+        return paged(
+            call,
+            lambda limit, before: decisions.page(tx, limit=limit, before=before, **wanted),
+            lambda found: [decision_answer(each) for each in found],
+        )
+
+
+def _wanted(call: Call[Empty, DecisionsQuery], tx: Tx) -> dict[str, Any]:
+    query = call.query
+    wanted: dict[str, Any] = {"since": query.since, "build_id": query.build}
+    wanted["project_id"] = call.principal.project_id
+    if query.project is not None:
+        wanted["project_id"] = project_named(call, tx, query.project).id
+    if query.job is not None:
+        if query.project is None:
+            raise InvalidValue("project", "project is missing: the name of a job needs it.")
+        project, name = query.project, query.job
+        job = within(call, Role.VIEWER, f"job {name}", lambda: jobs.named(tx, project, name))
+        wanted["job_id"] = job.id
+    if query.run is not None:
+        wanted["run_id"] = run_called(call, tx, query.run).id
+    if query.delivery is not None:
+        wanted["pushes"] = delivery_called(call, tx, query.delivery).event_ids
+    return wanted
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/decisions",
+        "List decisions that match everything given",
+        list_decisions,
+        query=DecisionsQuery,
+        answer=Page[DecisionAnswer],
+    ),
+)

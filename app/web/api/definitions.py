@@ -1,0 +1,218 @@
+"""Between the job form and what is stored: secrets are sealed on the way in and never come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from app.domain.errors import InvalidValue
+from app.domain.events import repo_key
+from app.domain.jobs import Job, Source
+from app.orchestration.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
+from app.store import credentials, jobs
+from app.store.database import Tx
+from app.store.jobs import SourceFields
+from app.store.projects import Project
+from app.web.api.forms.job import READ_ONLY, EnvForm, JobForm
+from app.web.api.reading import read_value
+from app.web.problems import Problem
+from app.web.yard import Yard
+
+OWN_FIELDS = {
+    "git": ("git", "build"),
+    "build_service": ("build_service", "branch"),
+    "image": ("image", "credential"),
+    "none": (),
+}
+NEEDED = {"git": "git", "build_service": "build_service", "image": "image"}
+
+
+def check(form: JobForm) -> JobForm:
+    """The form again. Raises a Problem (422) that names every field which contradicts another."""
+    errors = [{"field": field, "message": f"{field} {rule}."} for field, rule in _contradictions(form)]
+    if errors:
+        raise Problem(422, " ".join(error["message"] for error in errors), errors)
+    return form
+
+
+def _contradictions(form: JobForm) -> Iterator[tuple[str, str]]:
+    yield from _of_source(form)
+    if form.kind == "cron" and form.schedule is None:
+        yield "schedule", 'is missing: a job of kind cron needs one, such as {"cron": "0 6 * * *"}'
+    if form.kind == "manual" and form.schedule is not None:
+        yield "schedule", "is only for jobs of kind cron: leave it out, or set kind to cron"
+    if form.command is not None and form.process is not None:
+        yield "process", "can't be set together with command: give one of them"
+    yield from _of_health_checks(form)
+
+
+def _of_source(form: JobForm) -> Iterator[tuple[str, str]]:
+    source = form.source
+    own = OWN_FIELDS[source.type]
+    needed = NEEDED.get(source.type)
+    if needed is not None and getattr(source, needed) is None:
+        yield f"source.{needed}", f"is missing: a source of type {source.type} needs it"
+    for name in ("git", "build", "build_service", "branch", "image", "credential"):
+        if name not in own and getattr(source, name) is not None:
+            yield f"source.{name}", f"is not for a source of type {source.type}: leave it out"
+    if source.build is not None and source.build.mode == "dockerfile":
+        for name in ("install_command", "build_command"):
+            if getattr(source.build, name) is not None:
+                yield f"source.build.{name}", "is only for mode auto: a Dockerfile says itself how to build"
+    if source.type != "image":
+        return
+    if form.run_on_image_change == "always":
+        yield "run_on_image_change", "can't be always for a source of type image: use never or cd-promote"
+    if form.process is not None:
+        yield "process", "is only for images that Jobyard builds: give a command"
+    for name, entry in form.env.items():
+        if entry.scope != "run":
+            yield f"env.{name}.scope", "must be run for a source of type image, since nothing is built"
+
+
+def _of_health_checks(form: JobForm) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for number, each in enumerate(form.health_checks):
+        field = f"health_checks.{number}"
+        if each.type in seen:
+            yield f"{field}.type", f"can't be {each.type} twice: there is at most one check of each type"
+        seen.add(each.type)
+        needs = {"http": ("port", "path"), "tcp": ("port",), "cmd": ("cmd",)}[each.protocol]
+        for name in ("port", "path", "cmd"):
+            if name in needs and getattr(each, name) is None:
+                yield f"{field}.{name}", f"is missing: a check by {each.protocol} needs it"
+            if name not in needs and getattr(each, name) is not None:
+                yield f"{field}.{name}", f"is not for a check by {each.protocol}: leave it out"
+
+
+def definition_of(form: JobForm, vault: Vault, stored_env: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored of a job: all fields, defaults filled in, secrets sealed, the webhook secret left to its source."""
+    definition = form.model_dump(mode="json")
+    source = definition["source"]
+    own = {name: source[name] for name in OWN_FIELDS[form.source.type]}
+    if form.source.git is not None:
+        own["git"] = {name: value for name, value in own["git"].items() if name != "webhook_secret"}
+    definition["source"] = {"type": form.source.type, **own}
+    definition["env"] = {
+        name: sealed(f"env.{name}", entry, vault, stored_env.get(name)) for name, entry in form.env.items()
+    }
+    return definition
+
+
+
+
+def sealed(field: str, entry: EnvForm, vault: Vault, stored: Any) -> Any:
+    """A variable as it is stored. A secret without a value keeps the stored one."""
+    if entry.value is None:
+        if entry.secret and isinstance(stored, dict) and stored.get("secret"):
+            return {**stored, "scope": entry.scope}
+        raise InvalidValue(f"{field}.value", f"{field}.value is missing: give the variable's text.")
+    if entry.secret:
+        return {"value": vault.seal(entry.value, ENV_PURPOSE), "secret": True, "scope": entry.scope}
+    if entry.scope == "run":
+        return entry.value
+    return {"value": entry.value, "secret": False, "scope": entry.scope}
+
+
+def source_of(
+    tx: Tx, yard: Yard, project: Project, form: JobForm, kept: Source | None
+) -> SourceFields | int | None:
+    """What the job is built from: fields of a source of its own, a build service's id, or nothing."""
+    source = form.source
+    if source.type == "build_service":
+        assert source.build_service is not None
+        service = jobs.build_service(tx, project.id, source.build_service)
+        if service is None:
+            raise InvalidValue(
+                "source.build_service",
+                f"source.build_service must name a build service of project {project.name},"
+                f" not {source.build_service!r}.",
+            )
+        return service.id
+    if source.type == "image":
+        _credential(tx, project, source.credential, "registry", "source.credential")
+    if source.git is None or source.build is None:
+        return None
+    secret = source.git.webhook_secret
+    stored = kept.webhook_secret if kept is not None and kept.name is None else None
+    return {
+        "url": source.git.url,
+        "repo_key": repo_key(source.git.url),
+        "branch": source.git.branch,
+        "build": source.build.model_dump(mode="json"),
+        "ci_enabled": form.ci_enabled,
+        "credential_id": _credential(tx, project, source.git.credential, "git", "source.git.credential"),
+        "webhook_secret": yard.vault.seal(secret, WEBHOOK_PURPOSE) if secret is not None else stored,
+    }
+
+
+def _credential(tx: Tx, project: Project, name: str | None, kind: str, field: str) -> int | None:
+    if name is None:
+        return None
+    found = credentials.find(tx, project.id, name)
+    if found is None or found.kind != kind:
+        raise InvalidValue(field, f"{field} must name a {kind} credential of project {project.name}, not {name!r}.")
+    return found.id
+
+
+def patched(job: Job, patch: Mapping[str, Any], yard: Yard) -> JobForm:
+    """The job's form with a patch merged in, validated as a whole."""
+    for name in patch:
+        if name in READ_ONLY:
+            raise InvalidValue(name, f"{name} is read-only: leave it out.")
+    if patch.get("name", job.name) != job.name:
+        raise InvalidValue("name", f"name can't be changed: it stays {job.name}.")
+    form = form_of(job)
+    new_source = patch.get("source")
+    if isinstance(new_source, dict) and new_source.get("type", form["source"]["type"]) != form["source"]["type"]:
+        if form["source"]["type"] != "none":
+            raise InvalidValue(
+                "source.type",
+                f"source.type can't be changed: it stays {form['source']['type']}. Make another job for another type.",
+            )
+        form["source"] = {}
+    return check(read_value(JobForm, merge_patch(form, patch), yard))
+
+
+def form_of(job: Job) -> dict[str, Any]:
+    """The stored definition as it could be given again: secrets are there, without their values."""
+    env = {
+        name: {**entry, "value": None} if isinstance(entry, dict) and entry["secret"] else entry
+        for name, entry in job.definition["env"].items()
+    }
+    return {**job.definition, "env": env}
+
+
+def merge_patch(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `patch` on top: objects are merged, anything else is replaced; null deletes from `env`."""
+    merged = {**base}
+    for name, given in patch.items():
+        known = merged.get(name)
+        if name == "env" and isinstance(given, dict) and isinstance(known, dict):
+            merged[name] = _merge_env(known, given)
+        elif isinstance(given, dict) and isinstance(known, dict):
+            merged[name] = merge_patch(known, given)
+        else:
+            merged[name] = given
+    return merged
+
+
+def _merge_env(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**base}
+    for name, given in patch.items():
+        known = merged.pop(name, None)
+        if given is None:
+            continue
+        merged[name] = given
+        if isinstance(known, dict):  # what is secret stays so, unless it is said otherwise
+            change = {"value": given} if isinstance(given, str) else given
+            merged[name] = {**known, **change} if isinstance(change, dict) else change
+    return merged
+
+
+def inheriting(entry: EnvForm, stored: Any) -> EnvForm:
+    """The variable with the secrecy and scope of the stored one, where it says nothing of its own."""
+    if not isinstance(stored, dict):
+        return entry
+    of_its_own = {name: getattr(entry, name) for name in entry.model_fields_set}
+    return EnvForm(**{"secret": stored["secret"], "scope": stored["scope"], **of_its_own})

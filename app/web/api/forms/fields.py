@@ -1,0 +1,147 @@
+"""Values that several forms have in common. What depends on the installation is checked where a yard is given."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from app.domain.errors import InvalidValue
+from app.domain.jobs import ENV_NAME, NAME, NAME_RULE
+from app.domain.paths import check_patterns
+from app.domain.schedule import Schedule
+from app.web.complaints import as_sentence
+from app.web.yard import Yard
+
+YEAR_SECONDS = 365 * 24 * 3600
+SHORTEST_SECRET = 8
+_REF = re.compile(r"(?![-/.])(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,255}(?<![/.])")
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{{1,5}})?/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+_PROCESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"must be {NAME_RULE}")
+    return value
+
+
+def _env_name(value: str) -> str:
+    if not ENV_NAME.fullmatch(value) or len(value) > 255:
+        raise ValueError("must be letters, digits and underscores, and not begin with a digit")
+    return value
+
+
+def _branch(value: str) -> str:
+    if not _REF.fullmatch(value) or value.startswith("refs/"):
+        raise ValueError("must be the name of a branch such as main")
+    return value
+
+
+def _git_url(value: str, info: ValidationInfo) -> str:
+    if isinstance(info.context, Yard):
+        try:
+            info.context.check_git_url(value)
+        except InvalidValue as error:
+            raise as_sentence(error) from None
+    return value
+
+
+def _plan(value: str, info: ValidationInfo) -> str:
+    if isinstance(info.context, Yard) and value not in info.context.plans:
+        raise ValueError(f"must be one of the plans {', '.join(info.context.plans)}")
+    return value
+
+
+def _image(value: str) -> str:
+    if len(value) > 512 or not _IMAGE.fullmatch(value):
+        raise ValueError("must be an image reference such as registry.example.com/team/app:1.2")
+    return value
+
+
+def _command(value: Any) -> str | list[str]:
+    match value:
+        case str() if value.strip():
+            try:
+                shlex.split(value)
+            except ValueError as error:
+                raise ValueError(f"must be a command as a shell would split it ({error})") from None
+            return value
+        case [str(), *_] if all(isinstance(part, str) for part in value) and value[0]:
+            return value
+        case _:
+            raise ValueError('must be a command, as text or as a list such as ["python", "main.py"]')
+
+
+def _path_below_root(value: str) -> str:
+    if not value.startswith("/") or ".." in value.split("/"):
+        raise ValueError("must be a path that begins with / (the repository's root) and has no .. in it")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        check_patterns([value], "pattern")
+    except InvalidValue as error:
+        raise as_sentence(error) from None
+    return value
+
+
+def _process(value: str) -> str:
+    if not _PROCESS.fullmatch(value):
+        raise ValueError("must be the name of a process such as web or worker")
+    return value
+
+
+def _cron(value: str) -> str:
+    try:
+        return Schedule.parse(value).expression
+    except InvalidValue as error:
+        raise as_sentence(error) from None
+
+
+def _time_zone(value: str) -> str:
+    try:
+        Schedule.parse("@daily", value)
+    except InvalidValue as error:
+        raise as_sentence(error) from None
+    return value
+
+
+def _plainly_env(value: Any) -> Any:
+    return {"value": value} if isinstance(value, str) else value
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
+EnvName = Annotated[str, AfterValidator(_env_name)]
+BranchName = Annotated[str, AfterValidator(_branch)]
+GitUrl = Annotated[str, AfterValidator(_git_url)]
+PlanName = Annotated[str, AfterValidator(_plan)]
+ImageRef = Annotated[str, AfterValidator(_image)]
+Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_type=str | list[str])]
+BelowRoot = Annotated[str, AfterValidator(_path_below_root)]
+PathPattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
+ProcessName = Annotated[str, AfterValidator(_process)]
+Cron = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Seconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS)]
+Retries = Annotated[int, Field(ge=0, le=100)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+WebhookSecret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=1000)]
+EnvText = Annotated[str, Field(max_length=100_000)]
+Time = AwareDatetime
+PlainEnv = BeforeValidator(_plainly_env)

@@ -1,0 +1,218 @@
+"""A job as it is given and shown; names are those of the public interface."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, RootModel, model_validator
+
+from app.domain.jobs import DEFAULT_COMMIT_FLAGS
+from app.domain.plans import DEFAULT_PLAN
+from app.web.api.forms.fields import (
+    BelowRoot,
+    BranchName,
+    Command,
+    Cron,
+    EnvName,
+    EnvText,
+    GitUrl,
+    ImageRef,
+    Name,
+    PathPattern,
+    PlainEnv,
+    PlanName,
+    ProcessName,
+    Retries,
+    Seconds,
+    Text,
+    Time,
+    TimeZone,
+    WebhookSecret,
+)
+from app.web.api.operations import Model
+
+Trigger = Literal["pre-deploy", "post-deploy", "failed-deploy"]
+EXAMPLE = {
+    "name": "report",
+    "source": {
+        "type": "git",
+        "git": {"url": "https://github.com/acme/report", "webhook_secret": "a long random text"},
+        "build": {"paths": ["docs/"]},
+    },
+    "run_on_image_change": "cd-promote",
+    "env": {"MODE": "daily", "TOKEN": {"value": "…", "secret": True}},
+}
+
+
+class GitForm(Model):
+    """The repository and branch that a job is built from."""
+
+    url: GitUrl
+    branch: BranchName = "main"
+    credential: Name | None = Field(None, description="a credential of the project, of kind git")
+    webhook_secret: WebhookSecret | None = Field(
+        None, repr=False, description="write-only; left out or null keeps the stored one"
+    )
+
+
+class BuildForm(Model):
+    """How an image is made from a commit, and which pushes are worth one."""
+
+    mode: Literal["auto", "dockerfile"] = "auto"
+    root_directory: BelowRoot = "/"
+    dockerfile: BelowRoot = "/Dockerfile"
+    target: Text | None = None
+    install_command: Text | None = None
+    build_command: Text | None = None
+    run_command: Text | None = None
+    time_limit_seconds: Seconds = 3600
+    paths: list[PathPattern] = Field([], max_length=500, description="in .gitignore syntax")
+    paths_mode: Literal["ignore", "allow"] = "ignore"
+    commit_flags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        list(DEFAULT_COMMIT_FLAGS), max_length=50
+    )
+
+
+class SourceForm(Model):
+    """Where the image comes from; each type takes the fields named after it."""
+
+    type: Literal["git", "build_service", "image", "none"]
+    git: GitForm | None = Field(None, description="for git")
+    build: BuildForm | None = Field(None, description="for git")
+    build_service: Name | None = Field(None, description="for build_service")
+    branch: BranchName | None = Field(None, description="for build_service")
+    image: ImageRef | None = Field(None, description="for image")
+    credential: Name | None = Field(None, description="for image: a credential of kind registry")
+
+    @model_validator(mode="after")
+    def _fill_in(self) -> Self:
+        if self.type == "git" and self.build is None:
+            self.build = BuildForm()
+        return self
+
+
+class ScheduleForm(Model):
+    cron: Cron
+    time_zone: TimeZone = "UTC"
+    active: bool = True
+    concurrency_policy: Literal["allow", "forbid", "replace"] = "allow"
+    starting_deadline_seconds: Seconds = 100
+
+
+class HealthCheckForm(Model):
+    """`http` asks for `path` at `port`, `tcp` connects to `port`, `cmd` runs in the container."""
+
+    type: Literal["liveness", "startup"]
+    protocol: Literal["http", "tcp", "cmd"]
+    path: str | None = Field(None, max_length=1000)
+    port: int | None = Field(None, ge=1, le=65535)
+    cmd: Command | None = None
+    initial_delay_seconds: int = Field(10, ge=1, le=180)
+    period_seconds: int = Field(10, ge=10, le=600)
+    timeout_seconds: int = Field(5, ge=1, le=60)
+    failure_threshold: int = Field(3, ge=1, le=255)
+    success_threshold: int = Field(1, ge=1, le=255)
+
+
+class EnvForm(Model):
+    """A variable; a bare string stands for its value. A secret's value is write-only: it is shown as null."""
+
+    value: EnvText | None = Field(None, repr=False)
+    secret: bool = False
+    scope: Literal["run", "build", "both"] = "run"
+
+
+EnvEntry = Annotated[EnvForm, PlainEnv]
+
+
+class JobForm(Model):
+    """A job: where its image comes from, when it runs, and with what."""
+
+    model_config = {"json_schema_extra": {"examples": [EXAMPLE]}}
+
+    name: Name
+    display_name: str = Field("", max_length=100)
+    source: SourceForm = SourceForm(type="none")
+    ci_enabled: bool = True
+    cd_enabled: bool = True
+    run_on_image_change: Literal["never", "cd-promote", "always"] = "never"
+    kind: Literal["manual", "cron"] = "manual"
+    schedule: ScheduleForm | None = None
+    deploy_trigger: Trigger | None = None
+    command: Command | None = None
+    entrypoint: Command | None = None
+    shell: bool = False
+    process: ProcessName | None = None
+    env: dict[EnvName, EnvEntry] = {}
+    plan: PlanName = DEFAULT_PLAN
+    instances: int = Field(1, ge=1, le=100)
+    retry_limit: Retries = 0
+    retry_backoff: Literal["none", "fixed", "exponential"] = "exponential"
+    time_limit_seconds: Seconds | None = None
+    grace_period_seconds: int = Field(30, ge=1, le=600)
+    health_checks: list[HealthCheckForm] = Field([], max_length=2)
+    paused: bool = False
+
+
+class JobPatch(RootModel[dict[str, Any]]):
+    """Any fields of a job. Objects are merged field by field; in `env`, null deletes a variable."""
+
+    model_config = {
+        "hide_input_in_errors": True,
+        "json_schema_extra": {"examples": [{"retry_limit": 2, "env": {"MODE": "weekly", "OLD": None}}]},
+    }
+
+
+class ResumeForm(Model):
+    """What to change while resuming; left out stays as it was before the pause."""
+
+    model_config = {"json_schema_extra": {"examples": [{"cd_enabled": False}]}}
+
+    ci_enabled: bool | None = None
+    cd_enabled: bool | None = None
+    schedule_active: bool | None = None
+
+
+class GitAnswer(GitForm):
+    webhook_secret: None = None
+    has_webhook_secret: bool
+
+
+class SourceAnswer(SourceForm):
+    git: GitAnswer | None = None
+
+
+class DeployedAnswer(Model):
+    image: str
+    digest: str
+    build: int | None
+    sha: str | None
+    cause: str
+    at: Time
+
+
+class LastRun(Model):
+    id: int
+    name: str
+    status: str
+    created_at: Time
+    finished_at: Time | None
+
+
+class JobAnswer(JobForm):
+    """A job as stored, with what happened to it. Secret values are null."""
+
+    model_config = {"json_schema_extra": {"examples": []}}
+
+    id: int
+    project: str
+    source: SourceAnswer
+    deployed: DeployedAnswer | None
+    next_fire_at: Time | None
+    last_run: LastRun | None
+    created_at: Time
+    webhook_url: str = Field(description="where the repository's webhook has to point")
+    warnings: list[str] = Field(description="what will not work as it is")
+
+
+READ_ONLY = frozenset(JobAnswer.model_fields) - frozenset(JobForm.model_fields)

@@ -1,0 +1,201 @@
+"""Runs, attempts and the overrides a run is started with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import Field
+
+from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
+from app.web.api.forms.fields import (
+    Command,
+    EnvName,
+    ImageRef,
+    PlanName,
+    ProcessName,
+    Retries,
+    Seconds,
+    Time,
+)
+from app.web.api.forms.job import EnvEntry
+from app.web.api.operations import LARGEST_ID, Model
+
+
+class OverridesForm(Model):
+    """What is different in this run only. In `env`, null unsets a variable of the job."""
+
+    model_config = {
+        "json_schema_extra": {"examples": [{"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]}]}
+    }
+
+    image: ImageRef | None = None
+    build: int | None = Field(None, ge=1, le=LARGEST_ID, description="a build made for this job")
+    sha: str | None = Field(
+        None, min_length=7, max_length=64, pattern="^[0-9a-f]+$", description="a commit that was built for this job"
+    )
+    env: dict[EnvName, EnvEntry | None] = {}
+    command: Command | None = None
+    entrypoint: Command | None = None
+    shell: bool = False
+    process: ProcessName | None = None
+    plan: PlanName | None = None
+    retry_limit: Retries | None = None
+    time_limit_seconds: Seconds | None = None
+    confirm_paused: bool = Field(False, description="run although the job is paused")
+
+
+class RerunForm(Model):
+    """`same` repeats the run's image and configuration; `current` takes what the job has now."""
+
+    model_config = {"json_schema_extra": {"examples": [{"config": "same"}]}}
+
+    config: Literal["same", "current"] = "same"
+    confirm_paused: bool = Field(False, description="run although the job is paused")
+
+
+class DryRunAnswer(Model):
+    """What a run would be made with, and for each field where it is from: default, job, deployed or override."""
+
+    effective: dict[str, Any]
+    origins: dict[str, str]
+
+
+class TriggerAnswer(Model):
+    type: TriggerType
+    by: str | None
+    scheduled_for: Time | None
+    cause: str
+
+
+class RunAnswer(Model):
+    id: int
+    name: str
+    project: str
+    job: str
+    status: RunStatus
+    reason: Reason | None
+    sentence: str = Field(description="the reason in words")
+    trigger: TriggerAnswer
+    image: str | None
+    digest: str | None
+    build: int | None
+    sha: str | None
+    effective: dict[str, Any] = Field(description="the configuration it was made with, secret values null")
+    overridden: list[str]
+    attempts: int
+    active: int
+    succeeded: int
+    failed: int
+    retry_limit: int
+    time_limit_seconds: int | None
+    exit_code: int | None
+    available_at: Time | None = Field(description="when a queued run may start")
+    cancel_requested_at: Time | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    updated_at: Time
+    duration_seconds: float | None = Field(description="from the first start to the end")
+
+
+class ContainerAnswer(Model):
+    instance: int
+    started_at: Time | None
+    finished_at: Time | None
+    exit_code: int | None
+    reason: Reason | None
+    sentence: str
+
+
+class AttemptAnswer(Model):
+    number: int
+    status: RunStatus
+    reason: Reason | None
+    exit_code: int | None
+    sentence: str
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    containers: list[ContainerAnswer]
+
+
+class AttemptsAnswer(Model):
+    """The attempts of a run, newest first."""
+
+    items: list[AttemptAnswer]
+
+
+def shown_env(env: dict[str, Any]) -> dict[str, Any]:
+    """Variables in the API's form, without the value of any secret."""
+    return {
+        name: {**given, "value": None} if isinstance(given, dict) and given.get("secret") else given
+        for name, given in env.items()
+    }
+
+
+def shown_effective(values: Any) -> dict[str, Any]:
+    return {**values, "env": shown_env(values.get("env", {}))}
+
+
+def run_answer(run: Run) -> RunAnswer:
+    return RunAnswer(
+        id=run.id,
+        name=run.name,
+        project=run.project,
+        job=run.job,
+        status=run.status,
+        reason=run.reason,
+        sentence=run.sentence,
+        trigger=TriggerAnswer(**vars(run.trigger)),
+        image=run.image,
+        digest=run.digest,
+        build=run.build_id,
+        sha=run.sha,
+        effective=shown_effective(run.effective),
+        overridden=list(run.overridden),
+        attempts=run.attempts,
+        active=run.active,
+        succeeded=run.succeeded,
+        failed=run.failed,
+        retry_limit=run.retry_limit,
+        time_limit_seconds=run.time_limit_seconds,
+        exit_code=run.exit_code,
+        available_at=run.available_at if run.status is RunStatus.QUEUED else None,
+        cancel_requested_at=run.cancel_requested_at,
+        created_at=run.created_at,
+        started_at=run.first_started_at,
+        finished_at=run.finished_at,
+        updated_at=run.updated_at,
+        duration_seconds=_seconds(run),
+    )
+
+
+def _seconds(run: Run) -> float | None:
+    if run.first_started_at is None or run.finished_at is None:
+        return None
+    return (run.finished_at - run.first_started_at) / timedelta(seconds=1)
+
+
+def attempt_answer(attempt: Attempt, containers: list[Container]) -> AttemptAnswer:
+    return AttemptAnswer(
+        number=attempt.number,
+        status=attempt.status,
+        reason=attempt.reason,
+        exit_code=attempt.exit_code,
+        sentence=attempt.sentence,
+        created_at=attempt.created_at,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        containers=[
+            ContainerAnswer(
+                instance=each.instance,
+                started_at=each.started_at,
+                finished_at=each.finished_at,
+                exit_code=each.exit_code,
+                reason=each.reason,
+                sentence=each.sentence,
+            )
+            for each in containers
+        ],
+    )

@@ -1,0 +1,220 @@
+"""Jobs: define, change, pause, and ask why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from pydantic import Field
+
+from app.domain.errors import Conflict, InvalidValue
+from app.domain.jobs import Job
+from app.domain.runs import Run, RunStatus
+from app.domain.schedule import Schedule
+from app.store import decisions, jobs, projects, runs
+from app.store.database import Tx
+from app.web.api.decisions import DecisionsAnswer, decision_answer
+from app.web.api.definitions import check, definition_of, form_of, patched, source_of
+from app.web.api.forms.fields import Time
+from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm
+from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.scope import confirmed, job_of, paged, project_of
+from app.web.principal import Role
+
+WHY_ITEMS = 50
+SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is about
+
+
+class WhyQuery(Model):
+    at: Time | None = Field(None, description="decisions up to a minute after this time; the latest if left out")
+
+
+def list_jobs(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        project = project_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: jobs.page(tx, project_id=project.id, limit=limit, before=before),
+            lambda found: job_answers(call, tx, found),
+        )
+
+
+def create_job(call: Call[JobForm, Empty]) -> Any:
+    form = check(call.body)
+    with call.yard.db.write() as tx:
+        project = project_of(call, tx, Role.OPERATOR)
+        source = source_of(tx, call.yard, project, form, None)
+        definition = definition_of(form, call.yard.vault, {})
+        job = jobs.create(tx, project.id, definition, source, call.yard.clock.now())
+        return job_answer(call, tx, job)
+
+
+def show_job(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return job_answer(call, tx, job_of(call, tx))
+
+
+def change_job(call: Call[JobPatch, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        job = job_of(call, tx, Role.OPERATOR)
+        return job_answer(call, tx, _redefine(call, tx, job, call.body.root))
+
+
+def delete_job(call: Call[Empty, Confirm]) -> None:
+    with call.yard.db.write() as tx:
+        job = job_of(call, tx, Role.OPERATOR)
+        confirmed(call, job.name)
+        going = runs.page(tx, limit=100, job_id=job.id, statuses=(RunStatus.QUEUED, RunStatus.RUNNING))
+        if going:
+            names = ", ".join(run.name for run in going[:3])
+            raise Conflict(f"Job {job.name} has runs that are not over ({names}): cancel them first.")
+        jobs.delete(tx, job.id, call.yard.clock.now())
+
+
+def pause_job(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        job = job_of(call, tx, Role.OPERATOR)
+        return job_answer(call, tx, _redefine(call, tx, job, {"paused": True}))
+
+
+def resume_job(call: Call[ResumeForm, Empty]) -> Any:
+    change: dict[str, Any] = {"paused": False}
+    for name in ("ci_enabled", "cd_enabled"):
+        if getattr(call.body, name) is not None:
+            change[name] = getattr(call.body, name)
+    active = call.body.schedule_active
+    with call.yard.db.write() as tx:
+        job = job_of(call, tx, Role.OPERATOR)
+        if active is not None:
+            if job.schedule is None:
+                raise InvalidValue("schedule_active", f"schedule_active is for cron jobs; {job.name} is manual.")
+            change["schedule"] = {"active": active}
+        return job_answer(call, tx, _redefine(call, tx, job, change))
+
+
+def why(call: Call[Empty, WhyQuery]) -> Any:
+    at = call.query.at
+    with call.yard.db.read() as tx:
+        job = job_of(call, tx)
+        until = None if at is None else at + SOON_AFTER
+        found = decisions.page(tx, limit=WHY_ITEMS, job_id=job.id, until=until)
+    return DecisionsAnswer(items=[decision_answer(each) for each in found])
+
+
+def _redefine(call: Call[Any, Any], tx: Tx, job: Job, patch: dict[str, Any]) -> Job:
+    form = patched(job, patch, call.yard)
+    project = projects.with_id(tx, job.project_id)
+    source = source_of(tx, call.yard, project, form, job.source)
+    definition = definition_of(form, call.yard.vault, job.definition["env"])
+    return jobs.redefine(tx, job.id, definition, source, call.yard.clock.now())
+
+
+def job_answers(call: Call[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict[str, Any]]:
+    latest = runs.latest_of(tx, [job.id for job in found])
+    with_secret = {job.project_id: projects.with_id(tx, job.project_id).webhook_secret for job in found}
+    return [
+        _answer(call, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id]))
+        for job in found
+    ]
+
+
+def job_answer(call: Call[Any, Any], tx: Tx, job: Job) -> dict[str, Any]:
+    return job_answers(call, tx, [job])[0]
+
+
+def _answer(call: Call[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool) -> dict[str, Any]:
+    answer: dict[str, Any] = {"id": job.id, "project": job.project, **form_of(job)}
+    warnings = []
+    if answer["source"]["type"] == "git":
+        has_secret = job.source is not None and job.source.webhook_secret is not None
+        git = {**answer["source"]["git"], "webhook_secret": None, "has_webhook_secret": has_secret}
+        answer["source"] = {**answer["source"], "git": git}
+        if not has_secret and not project_has_secret:
+            warnings.append(
+                "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
+                "and give the same to the repository's webhook."
+            )
+    return {
+        **answer,
+        "deployed": _deployed(job),
+        "next_fire_at": _next_fire_at(call, job),
+        "last_run": _last_run(last),
+        "created_at": job.created_at,
+        "webhook_url": f"{call.yard.public_url}/webhooks/github",
+        "warnings": warnings,
+    }
+
+
+def _deployed(job: Job) -> dict[str, Any] | None:
+    now_has = job.deployed
+    if now_has is None:
+        return None
+    return {
+        "image": now_has.image,
+        "digest": now_has.digest,
+        "build": now_has.build_id,
+        "sha": now_has.sha,
+        "cause": now_has.cause,
+        "at": now_has.at,
+    }
+
+
+def _next_fire_at(call: Call[Any, Any], job: Job) -> Any:
+    schedule = job.schedule
+    if schedule is None or not schedule.active or job.paused:
+        return None
+    return Schedule.parse(schedule.cron, schedule.time_zone).next_after(call.yard.clock.now())
+
+
+def _last_run(run: Run | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    return {
+        "id": run.id,
+        "name": run.name,
+        "status": run.status,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+    }
+
+
+PATH = "/projects/{p}/jobs"
+OPERATIONS = (
+    Operation("GET", PATH, "List a project's jobs", list_jobs, query=Paging, answer=Page[JobAnswer]),
+    Operation(
+        "POST", PATH, "Make a job", create_job, Role.OPERATOR, body=JobForm, answer=JobAnswer, status=201
+    ),
+    Operation("GET", PATH + "/{j}", "Show a job", show_job, answer=JobAnswer),
+    Operation(
+        "PATCH", PATH + "/{j}", "Change a job", change_job, Role.OPERATOR, body=JobPatch, answer=JobAnswer
+    ),
+    Operation(
+        "DELETE", PATH + "/{j}", "Delete a job", delete_job, Role.OPERATOR, query=Confirm, status=204
+    ),
+    Operation(
+        "POST",
+        PATH + "/{j}/pause",
+        "Pause a job: no pushes, deploys or schedule; what runs goes on",
+        pause_job,
+        Role.OPERATOR,
+        answer=JobAnswer,
+    ),
+    Operation(
+        "POST",
+        PATH + "/{j}/resume",
+        "Resume a paused job, as it was or with changes",
+        resume_job,
+        Role.OPERATOR,
+        body=ResumeForm,
+        answer=JobAnswer,
+    ),
+    Operation(
+        "GET",
+        PATH + "/{j}/why",
+        "Why it did or did not run: the latest decisions about a job",
+        why,
+        query=WhyQuery,
+        answer=DecisionsAnswer,
+    ),
+)

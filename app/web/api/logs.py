@@ -1,0 +1,103 @@
+"""Logs: bytes from an offset, or followed as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import Field
+from starlette.responses import Response, StreamingResponse
+
+from app.domain.errors import InvalidValue, NotFound
+from app.logs import LogReader, RunLog
+from app.logs.reader import BLOCK
+from app.store import builds, runs
+from app.web.api.operations import LARGEST_ID, Call, Empty, Model, Operation
+from app.web.api.scope import build_of, run_of
+from app.web.live import follow_log, stream
+
+NEXT_OFFSET = "X-Log-Next-Offset"
+Log = RunLog | LogReader
+MEDIA_TYPES = ("text/plain", "text/event-stream")
+
+
+class LogQuery(Model):
+    offset: int = Field(0, ge=0, le=LARGEST_ID, description="the byte to begin at")
+
+
+class RunLogQuery(LogQuery):
+    attempt: int | None = Field(
+        None, ge=1, le=LARGEST_ID, description="one attempt's log; all, one after the other, if left out"
+    )
+
+
+def build_log(call: Call[Empty, LogQuery]) -> Response:
+    yard = call.yard
+    with yard.db.read() as tx:
+        build_id = build_of(call, tx).id
+
+    def log() -> tuple[Log, bool]:
+        with yard.db.read() as tx:
+            is_over = builds.with_id(tx, build_id).status.is_final
+        return yard.logbook.read_build(build_id), is_over
+
+    return _send(call, (f"build:{build_id}", f"log:build:{build_id}"), log)
+
+
+def run_log(call: Call[Empty, RunLogQuery]) -> Response:
+    yard, attempt = call.yard, call.query.attempt
+    with yard.db.read() as tx:
+        run = run_of(call, tx)
+    if attempt is not None and attempt > run.attempts:
+        raise NotFound(f"Run {run.name} has no attempt {attempt}: it has {run.attempts}.")
+
+    def log() -> tuple[Log, bool]:
+        with yard.db.read() as tx:
+            now = runs.with_id(tx, run.id)
+            if attempt is None:
+                return yard.logbook.read_run(run.id, now.attempts), now.status.is_final
+            is_over = runs.attempts_of(tx, run.id)[attempt - 1].status.is_final
+        return yard.logbook.read_attempt(run.id, attempt), is_over
+
+    return _send(call, (f"run:{run.id}", f"log:run:{run.id}"), log)
+
+
+def _send(call: Call[Empty, Any], topics: tuple[str, ...], log: Callable[[], tuple[Log, bool]]) -> Response:
+    if "text/event-stream" in call.request.headers.get("accept", ""):
+        return stream(follow_log(call.yard, topics, log, _resumed(call)))
+    reader, _ = log()
+    end = max(reader.size, 0)
+    return StreamingResponse(
+        _pieces(reader, call.query.offset, end),
+        headers={NEXT_OFFSET: str(end)},
+        media_type="text/plain; charset=utf-8",
+    )
+
+
+def _pieces(reader: Log, offset: int, end: int) -> Iterator[bytes]:
+    while offset < end:
+        piece = reader.read(offset, min(BLOCK, end - offset))
+        if not piece.data:
+            return
+        yield piece.data
+        offset = piece.next_offset
+
+
+def _resumed(call: Call[Empty, Any]) -> int:
+    """Where a client that lost its connection goes on."""
+    last = call.request.headers.get("last-event-id")
+    if last is None:
+        return int(call.query.offset)
+    if not (last.isascii() and last.isdecimal() and len(last) <= 18):
+        raise InvalidValue("Last-Event-ID", "Last-Event-ID must be an offset, the id of an event of this log.")
+    return int(last)
+
+
+OPERATIONS = (
+    Operation(
+        "GET", "/builds/{id}/logs", "Read or follow a build's log", build_log, query=LogQuery, media_types=MEDIA_TYPES
+    ),
+    Operation(
+        "GET", "/runs/{id}/logs", "Read or follow a run's log", run_log, query=RunLogQuery, media_types=MEDIA_TYPES
+    ),
+)

@@ -1,0 +1,184 @@
+"""The OpenAPI 3.1 description, made of the operations and their models; nothing in it is kept by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.web.api.idempotency import HEADER
+from app.web.api.operations import PREFIX, Empty, Model, Operation
+from app.web.problems import MEDIA_TYPE
+
+REF = "#/components/schemas/{model}"
+Mode = Literal["validation", "serialization"]
+ERRORS = {
+    400: "The body can't be read.",
+    401: "There is no valid token.",
+    403: "The token's role is not enough.",
+    404: "There is no such thing, or not for this token.",
+    409: "It is not in a state that allows this.",
+    413: "The body is too big.",
+    422: "A value can't be accepted; `errors` names the fields.",
+    503: "Something that Jobyard depends on does not answer.",
+}
+
+
+class FieldError(Model):
+    field: str
+    message: str
+
+
+class ProblemAnswer(Model):
+    """Every error: RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="one sentence")
+    errors: list[FieldError] | None = None
+
+
+def openapi_route(operations: Sequence[Operation]) -> Route:
+    document = describe(operations)
+
+    async def answer(_request: Request) -> Response:
+        return JSONResponse(document)
+
+    return Route(f"{PREFIX}/openapi.json", answer, methods=["GET"])
+
+
+def describe(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The whole document."""
+    keys, schemas = _schemas(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        entry = _entry(operation, keys)
+        paths.setdefault(PREFIX + operation.path, {})[operation.method.lower()] = entry
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Jobyard", "version": "1", "description": "Times are RFC 3339 in UTC."},
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {
+                str(status): {
+                    "description": description,
+                    "content": {MEDIA_TYPE: {"schema": keys(ProblemAnswer, "serialization")}},
+                }
+                for status, description in ERRORS.items()
+            },
+        },
+    }
+
+
+Lookup = Callable[[Any, Mode], dict[str, Any]]
+
+
+def _schemas(operations: Sequence[Operation]) -> tuple[Lookup, dict[str, Any]]:
+    """How each model is referred to, and the schemas of all of them."""
+    wanted: dict[tuple[str, Mode], Any] = {_key(ProblemAnswer, "serialization"): ProblemAnswer}
+    for operation in operations:
+        if operation.body is not Empty:
+            wanted[_key(operation.body, "validation")] = operation.body
+        if operation.answer is not None:
+            wanted[_key(operation.answer, "serialization")] = operation.answer
+    inputs: list[tuple[str, Mode, TypeAdapter[Any]]] = [
+        (name, mode, TypeAdapter(model)) for (name, mode), model in wanted.items()
+    ]
+    found, schemas = TypeAdapter.json_schemas(inputs, ref_template=REF)
+
+    def lookup(model: Any, mode: Mode) -> dict[str, Any]:
+        return dict(found[_key(model, mode)])
+
+    return lookup, schemas.get("$defs", {})
+
+
+def _key(model: Any, mode: Mode) -> tuple[str, Mode]:
+    return (getattr(model, "__name__", str(model)), mode)
+
+
+def _entry(operation: Operation, lookup: Lookup) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "operationId": _operation_id(operation),
+        "summary": operation.summary,
+        "description": f"Needs the role {operation.role}.",
+        "tags": [_tag(operation)],
+        "responses": _responses(operation, lookup),
+    }
+    parameters = [*_parameters(operation)]
+    if parameters:
+        entry["parameters"] = parameters
+    if operation.body is not Empty:
+        content = {"application/json": {"schema": lookup(operation.body, "validation")}}
+        entry["requestBody"] = {"required": _needs_body(operation.body), "content": content}
+    return entry
+
+
+def _needs_body(model: type[BaseModel]) -> bool:
+    return any(each.is_required() for each in model.model_fields.values())
+
+
+def _responses(operation: Operation, lookup: Lookup) -> dict[str, Any]:
+    done: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
+    if operation.answer is not None:
+        schema = lookup(operation.answer, "serialization")
+        done["content"] = {media_type: {"schema": schema} for media_type in operation.media_types}
+    elif operation.status != 204:
+        done["content"] = {media_type: {"schema": {"type": "string"}} for media_type in operation.media_types}
+    errors = {str(status): {"$ref": f"#/components/responses/{status}"} for status in ERRORS}
+    return {str(operation.status): done, **errors}
+
+
+def _parameters(operation: Operation) -> Iterator[Mapping[str, Any]]:
+    for name in re.findall(r"{(\w+)}", operation.path):
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": PATH_PARAMETERS[name],
+            "schema": {"type": "string"},
+        }
+    schema = operation.query.model_json_schema()
+    for name, each in schema.get("properties", {}).items():
+        described = {key: value for key, value in each.items() if key not in ("title", "description")}
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "description": each.get("description", ""),
+            "schema": described,
+        }
+    if operation.idempotent:
+        yield {
+            "name": HEADER,
+            "in": "header",
+            "required": False,
+            "description": "a request that is sent again with the same key gets the first answer, for a day",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        }
+
+
+PATH_PARAMETERS = {
+    "p": "a project's name",
+    "j": "a job's name",
+    "c": "a credential's name",
+    "id": "an id; of a run, its name will do as well",
+}
+
+
+def _tag(operation: Operation) -> str:
+    named = [part for part in operation.path.split("/") if part and not part.startswith("{")]
+    return named[1] if named[0] == "projects" and len(named) > 1 else named[0]
+
+
+def _operation_id(operation: Operation) -> str:
+    return operation.handler.__name__

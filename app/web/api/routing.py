@@ -1,0 +1,95 @@
+"""From operations to routes: who may, what was sent, and every error as a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic_core import to_jsonable_python
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.web.api.operations import PREFIX, Answer, Call, Operation, lacks_role
+from app.web.api.reading import BODY_LIMIT, read_model, read_query
+from app.web.principal import Principal, identify
+from app.web.problems import Problem, problem_of, problem_response
+from app.web.yard import yard_of
+
+WITH_BODY = ("POST", "PATCH")
+
+
+def routes_of(operations: Sequence[Operation]) -> list[Route]:
+    """One route per path, so that a wrong method answers 405 with what is allowed."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return [
+        Route(PREFIX + path, _endpoint(methods), methods=list(methods)) for path, methods in by_path.items()
+    ]
+
+
+def _endpoint(methods: Mapping[str, Operation]) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        operation = methods["GET" if request.method == "HEAD" else request.method]
+        try:
+            principal = await run_in_threadpool(_admit, operation, request)
+            body = await _read_body(request) if operation.method in WITH_BODY else b""
+            return await run_in_threadpool(_answer, operation, request, principal, body)
+        except Exception as error:
+            return problem_response(problem_of(error))
+
+    return endpoint
+
+
+def _admit(operation: Operation, request: Request) -> Principal:
+    principal = identify(request)
+    if principal is None:
+        raise Problem(401, "This needs an API token: send Authorization: Bearer TOKEN.")
+    if principal.is_browser and operation.method != "GET":
+        _refuse_other_sites(request)
+    if not principal.may(operation.role, principal.project_id):
+        raise Problem(403, lacks_role(principal, operation.role))
+    return principal
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """A browser's session counts only for requests that our own pages make."""
+    origin = request.headers.get("origin")
+    from_elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if from_elsewhere or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(403, "A page of another site asked for this.")
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise Problem(413, f"The body is over the limit of {BODY_LIMIT // 1024} KiB.")
+    except ClientDisconnect as error:
+        raise Problem(400, "The body was cut short.") from error
+    return bytes(body)
+
+
+def _answer(operation: Operation, request: Request, principal: Principal, body: bytes) -> Response:
+    yard = yard_of(request)
+    call: Call[Any, Any] = Call(
+        yard=yard,
+        principal=principal,
+        path=request.path_params,
+        body=read_model(operation.body, body, yard),
+        query=read_query(operation.query, request.query_params.multi_items()),
+        request=request,
+    )
+    result = operation.handler(call)
+    if isinstance(result, Response):
+        return result
+    status = result.status if isinstance(result, Answer) else operation.status
+    value = result.value if isinstance(result, Answer) else result
+    if status == 204:
+        return Response(status_code=204)
+    return JSONResponse(to_jsonable_python(value), status)

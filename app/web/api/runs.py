@@ -1,0 +1,200 @@
+"""Runs: start, rehearse, list, cancel, run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from app.domain.effective import Effective, merge
+from app.domain.errors import Conflict, InvalidValue
+from app.domain.jobs import Deployed, Job
+from app.domain.runs import Reason, Run, Trigger, TriggerType
+from app.orchestration.dispatch import start_by_hand
+from app.orchestration.requests import image_for_run, image_of_next_run, run_again
+from app.store import runs
+from app.store.database import Tx
+from app.web.api.definitions import inheriting, sealed
+from app.web.api.forms.run import (
+    AttemptsAnswer,
+    DryRunAnswer,
+    OverridesForm,
+    RerunForm,
+    RunAnswer,
+    attempt_answer,
+    run_answer,
+    shown_effective,
+)
+from app.web.api.idempotency import once
+from app.web.api.operations import Answer, Call, Empty, Model, Operation, Page, Paging
+from app.web.api.scope import job_of, paged, run_of
+from app.web.principal import Role
+
+IMAGE_FIELDS = ("image", "build", "sha")
+
+
+class RunQuery(Model):
+    dry_run: bool = Field(False, description="start nothing, show what would be run")
+
+
+def list_runs(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        job = job_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: runs.page(tx, limit=limit, before=before, job_id=job.id),
+            lambda found: [run_answer(run) for run in found],
+        )
+
+
+def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
+    _check(call.body)
+    with call.yard.db.write() as tx:
+        job = job_of(call, tx, Role.OPERATOR)
+        image = _image(call, tx, job)
+        overrides = _overrides(call, job)
+        if call.query.dry_run:
+            return Answer(_rehearsal(job, merge(job.definition, overrides), image), 200)
+
+        def make() -> RunAnswer:
+            yard = call.yard
+            run_id = start_by_hand(tx, yard.names, job, overrides, _trigger(call), yard.clock.now(), image)
+            return run_answer(runs.with_id(tx, run_id))
+
+        return once(call, tx, make)
+
+
+def show_run(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return run_answer(run_of(call, tx))
+
+
+def list_attempts(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        run = run_of(call, tx)
+        return AttemptsAnswer(
+            items=[
+                attempt_answer(attempt, list(runs.containers_of(tx, attempt.id)))
+                for attempt in reversed(runs.attempts_of(tx, run.id))
+            ]
+        )
+
+
+def cancel_run(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        run = run_of(call, tx, Role.OPERATOR)
+        sentence = f"Cancelled by {call.who}."
+        if runs.cancel(tx, run.id, Reason.CANCELLED, sentence, call.yard.clock.now()) is None:
+            raise Conflict(f"Run {run.name} is over already: it {_ended(run)}.")
+        return run_answer(runs.with_id(tx, run.id))
+
+
+def rerun(call: Call[RerunForm, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        run = run_of(call, tx, Role.OPERATOR)
+
+        def make() -> RunAnswer:
+            run_id = run_again(
+                tx,
+                call.yard.names,
+                run,
+                call.body.config,
+                _trigger(call),
+                call.yard.clock.now(),
+                confirm_paused=call.body.confirm_paused,
+            )
+            return run_answer(runs.with_id(tx, run_id))
+
+        return once(call, tx, make)
+
+
+def _ended(run: Run) -> str:
+    return "was cancelled" if run.status == "cancelled" else str(run.status)
+
+
+def _trigger(call: Call[Any, Any]) -> Trigger:
+    return Trigger(TriggerType.MANUAL if call.principal.is_browser else TriggerType.API, by=call.who)
+
+
+def _check(form: OverridesForm) -> None:
+    given = [name for name in IMAGE_FIELDS if getattr(form, name) is not None]
+    if len(given) > 1:
+        raise InvalidValue(given[1], f"{given[1]} can't be set together with {given[0]}: give one of them.")
+    if form.command is not None and form.process is not None:
+        raise InvalidValue("process", "process can't be set together with command: give one of them.")
+
+
+def _image(call: Call[OverridesForm, Any], tx: Tx, job: Job) -> Deployed | None:
+    form = call.body
+    return image_for_run(
+        tx, job, image=form.image, build_id=form.build, sha=form.sha, now=call.yard.clock.now()
+    )
+
+
+def _overrides(call: Call[OverridesForm, Any], job: Job) -> dict[str, Any]:
+    """What was given, with secrets sealed; null means none, where there can be none."""
+    given = call.body.model_dump(mode="json", exclude_unset=True, exclude={"env", *IMAGE_FIELDS})
+    for name in ("plan", "retry_limit"):
+        if given.get(name, ...) is None:
+            del given[name]
+    stored: Mapping[str, Any] = job.definition["env"]
+    given["env"] = {
+        name: None
+        if entry is None
+        else sealed(f"env.{name}", inheriting(entry, stored.get(name)), call.yard.vault, stored.get(name))
+        for name, entry in call.body.env.items()
+    }
+    return given
+
+
+def _rehearsal(job: Job, effective: Effective, image: Deployed | None) -> DryRunAnswer:
+    if image is None:
+        shown = image_of_next_run(job)
+        origin = "deployed" if job.deployed else "job"
+    else:
+        shown, origin = {"image": image.image, "build": image.build_id, "sha": image.sha}, "override"
+    return DryRunAnswer(
+        effective={**shown, **shown_effective(effective.values)},
+        origins={"image": origin, **effective.origins},
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/projects/{p}/jobs/{j}/runs",
+        "List a job's runs",
+        list_runs,
+        query=Paging,
+        answer=Page[RunAnswer],
+    ),
+    Operation(
+        "POST",
+        "/projects/{p}/jobs/{j}/runs",
+        "Run a job now; with dry_run, only show what would be run (200, effective and origins)",
+        create_run,
+        Role.OPERATOR,
+        body=OverridesForm,
+        query=RunQuery,
+        answer=RunAnswer | DryRunAnswer,
+        status=202,
+        idempotent=True,
+    ),
+    Operation("GET", "/runs/{id}", "Show a run, by id or name", show_run, answer=RunAnswer),
+    Operation("GET", "/runs/{id}/attempts", "List a run's attempts", list_attempts, answer=AttemptsAnswer),
+    Operation(
+        "POST", "/runs/{id}/cancel", "Cancel a run", cancel_run, Role.OPERATOR, answer=RunAnswer, status=202
+    ),
+    Operation(
+        "POST",
+        "/runs/{id}/rerun",
+        "Run again: with the same image and configuration, or with what the job has now",
+        rerun,
+        Role.OPERATOR,
+        body=RerunForm,
+        answer=RunAnswer,
+        status=202,
+        idempotent=True,
+    ),
+)

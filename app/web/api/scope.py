@@ -1,0 +1,130 @@
+"""The one way to a project's things: found by the path, and only as far as the caller may see and do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from app.domain.builds import Build
+from app.domain.errors import NotFound
+from app.domain.jobs import Job
+from app.domain.runs import Run
+from app.store import builds, deliveries, jobs, projects, runs
+from app.store.database import Tx
+from app.store.deliveries import Delivery
+from app.store.projects import Project
+from app.web.api.operations import Call, Confirm, Paging
+from app.web.principal import Role
+from app.web.problems import Problem
+
+
+class OfProject(Protocol):
+    @property
+    def project_id(self) -> int: ...
+
+
+class Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+Thing = TypeVar("Thing", bound=OfProject)
+Row = TypeVar("Row", bound=Numbered)
+AnyCall = Call[Any, Any]
+
+
+def project_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Project:
+    return project_named(call, tx, call.path["p"], role)
+
+
+def project_named(call: AnyCall, tx: Tx, name: str, role: Role = Role.VIEWER) -> Project:
+    missing = f"There is no project {name}, or not for this token."
+    try:
+        project = projects.named(tx, name)
+    except NotFound:
+        raise NotFound(missing) from None
+    if not call.reaches(project.id):
+        raise NotFound(missing)
+    call.require(role, project.id)
+    return project
+
+
+def job_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Job:
+    project = project_of(call, tx)
+    name = call.path["j"]
+    return within(call, role, f"job {name}", lambda: jobs.named(tx, project.name, name))
+
+
+def build_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Build:
+    ref = call.path["id"]
+    return within(call, role, f"build {ref}", lambda: builds.with_id(tx, number(ref)))
+
+
+def run_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Run:
+    return run_called(call, tx, call.path["id"], role)
+
+
+def run_called(call: AnyCall, tx: Tx, ref: str, role: Role = Role.VIEWER) -> Run:
+    """A run by its id or its name."""
+
+    def find() -> Run:
+        return runs.with_id(tx, number(ref)) if ref.isdecimal() else runs.named(tx, ref)
+
+    return within(call, role, f"run {ref}", find)
+
+
+def delivery_called(call: AnyCall, tx: Tx, guid: str) -> Delivery:
+    """A delivery that a secret of the caller's project verified."""
+    missing = f"There is no delivery {guid}, or not for this token."
+    try:
+        delivery = deliveries.find(tx, guid)
+    except NotFound:
+        raise NotFound(missing) from None
+    if call.principal.project_id is not None and not scopes_of(call, tx).intersection(delivery.scopes):
+        raise NotFound(missing)
+    return delivery
+
+
+def scopes_of(call: AnyCall, tx: Tx) -> frozenset[str]:
+    """The webhook secrets that speak for the one project the caller is limited to."""
+    assert call.principal.project_id is not None
+    return projects.scopes_of(tx, call.principal.project_id)
+
+
+def within(call: AnyCall, role: Role, what: str, find: Callable[[], Thing]) -> Thing:
+    """What `find` finds; out of reach is the same 404 as what does not exist, so that nothing leaks."""
+    missing = f"There is no {what}, or not for this token."
+    try:
+        thing = find()
+    except NotFound:
+        raise NotFound(missing) from None
+    if not call.reaches(thing.project_id):
+        raise NotFound(missing)
+    call.require(role, thing.project_id)
+    return thing
+
+
+def number(text: str) -> int:
+    """An id from a path. Raises NotFound for what can't be one."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise NotFound(f"{text} is no id.")
+    return int(text)
+
+
+def confirmed(call: Call[Any, Confirm], name: str) -> None:
+    """Raises 422 unless the query names what is to be deleted."""
+    if call.query.confirm != name:
+        message = f"confirm must name what is deleted: add ?confirm={name}."
+        raise Problem(422, message, [{"field": "confirm", "message": message}])
+
+
+def paged(
+    call: Call[Any, Any],
+    fetch: Callable[[int, int | None], Sequence[Row]],
+    show: Callable[[Sequence[Row]], Sequence[Any]],
+) -> dict[str, Any]:
+    """A page of what `fetch(limit, before)` gives, newest first; `show` makes answers of the rows."""
+    paging: Paging = call.query
+    rows = fetch(paging.limit + 1, paging.cursor)
+    kept = rows[: paging.limit]
+    return {"items": list(show(kept)), "next": kept[-1].id if len(rows) > len(kept) else None}

@@ -1,0 +1,116 @@
+"""API tokens. The secret is shown once, when a token is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from app.domain.errors import InvalidValue, NotFound
+from app.store import access, projects
+from app.store.access import Token
+from app.store.database import Tx
+from app.web.api.forms.fields import Name, Time
+from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.scope import confirmed, number, paged
+from app.web.principal import Role, digest, new_token
+
+
+class TokenForm(Model):
+    """A token for all projects, or for one."""
+
+    model_config = {"json_schema_extra": {"examples": [{"name": "ci", "role": "operator", "project": "acme"}]}}
+
+    name: Name
+    role: Role = Role.VIEWER
+    project: Name | None = None
+    expires_at: Time | None = None
+
+
+class TokenAnswer(Model):
+    id: int
+    name: str
+    role: Role
+    project: str | None
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+
+
+class NewTokenAnswer(TokenAnswer):
+    token: str = Field(repr=False, description="shown this once")
+
+
+def list_tokens(call: Call[Empty, Paging]) -> Any:
+    call.require(Role.ADMIN)
+    with call.yard.db.read() as tx:
+        return paged(
+            call,
+            lambda limit, before: access.tokens(tx, limit, before),
+            lambda found: [TokenAnswer(**_fields(tx, each)) for each in found],
+        )
+
+
+def create_token(call: Call[TokenForm, Empty]) -> Any:
+    call.require(Role.ADMIN)
+    form, now, secret = call.body, call.yard.clock.now(), new_token()
+    if form.expires_at is not None and form.expires_at <= now:
+        raise InvalidValue("expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}.")
+    with call.yard.db.write() as tx:
+        made = access.add_token(
+            tx,
+            form.name,
+            digest(secret),
+            form.role,
+            now,
+            project_id=_project_id(tx, form.project),
+            expires_at=form.expires_at,
+        )
+        return NewTokenAnswer(**_fields(tx, made), token=secret)
+
+
+def revoke_token(call: Call[Empty, Confirm]) -> None:
+    call.require(Role.ADMIN)
+    with call.yard.db.write() as tx:
+        token = access.token_with_id(tx, number(call.path["id"]))
+        confirmed(call, token.name)
+        access.revoke_token(tx, token.id)
+
+
+def _project_id(tx: Tx, name: str | None) -> int | None:
+    if name is None:
+        return None
+    try:
+        return projects.named(tx, name).id
+    except NotFound:
+        raise InvalidValue("project", f"project must name a project, not {name!r}.") from None
+
+
+def _fields(tx: Tx, token: Token) -> dict[str, Any]:
+    project = None if token.project_id is None else projects.with_id(tx, token.project_id).name
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "project": project,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "last_used_at": token.last_used_at,
+    }
+
+
+PATH = "/tokens"
+OPERATIONS = (
+    Operation("GET", PATH, "List tokens", list_tokens, Role.ADMIN, query=Paging, answer=Page[TokenAnswer]),
+    Operation(
+        "POST",
+        PATH,
+        "Make a token",
+        create_token,
+        Role.ADMIN,
+        body=TokenForm,
+        answer=NewTokenAnswer,
+        status=201,
+    ),
+    Operation("DELETE", PATH + "/{id}", "Revoke a token", revoke_token, Role.ADMIN, query=Confirm, status=204),
+)
