@@ -11,7 +11,8 @@ from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from app.logs.layout import RECORD, Part, Record, Stream, decode_records, parts
+from app.domain.output import Stream
+from app.logs.layout import RECORD, Part, Record, decode_records, parts
 
 BLOCK: Final = 64 * 1024
 _LONG_LINE: Final = 32 * 1024  # an unfinished line this long is handed out in pieces

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from app.domain.effective import invocation
 from app.domain.errors import EngineUnavailable, UserError
 from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.runs import (
@@ -33,6 +34,7 @@ from app.domain.runs import (
     out_of_time,
 )
 from app.engines.base import (
+    Chunk,
     ContainerSpec,
     Engine,
     Handle,
@@ -202,12 +204,10 @@ class Runner:
         if container.handle is not None:
             active.started(container.instance, handle)
         give_up_at: datetime | None = None
-        after = writer.last_at(container.instance) if container.handle else None
         while True:
             try:
-                for chunk in self.engine.logs(handle, after):
-                    writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
-                    after = chunk.at
+                for chunk in self.engine.logs(handle, writer.seen(container.instance)):
+                    self._write(writer, container, chunk)
                 return outcome_of_exit(self.engine.wait(handle))
             except EngineUnavailable as error:
                 now = self.clock.now()
@@ -215,6 +215,12 @@ class Runner:
                 if now >= give_up_at:
                     return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
                 active.pause(ENGINE_ASKED_EVERY)
+
+    def _write(self, writer: LogWriter, container: Container, chunk: Chunk) -> None:
+        if chunk.stream is Stream.SYSTEM:
+            writer.note(chunk.at, chunk.data.decode().rstrip())
+        else:
+            writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
 
     def _conclude(self, run: Run, attempt: Attempt | None, outcome: Outcome) -> None:
         with self.db.read() as tx:

@@ -116,8 +116,8 @@ class TestOutput:
         harness.engine.wait(handle)
         chunks = list(harness.another().logs(handle))
         assert text(chunks) == b"one\ntwo\n"
-        assert text(harness.another().logs(handle, after=chunks[0].at)) == b"two\n"
-        assert text(harness.another().logs(handle, after=chunks[-1].at + timedelta(seconds=1))) == b""
+        assert text(harness.another().logs(handle, chunks[0].at)) == b"two\n"
+        assert text(harness.another().logs(handle, chunks[-1].at + timedelta(seconds=1))) == b""
 
     def test_of_what_was_removed_is_empty(self, harness: Harness) -> None:
         handle = harness.engine.start(harness.spec("echo x", Script(output=[b"x\n"])), "a", 1)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
+from app.domain.output import Seen
 from app.engines.base import (
     Chunk,
     ContainerSpec,
@@ -81,8 +82,8 @@ class DockerEngine:
         patience = 1.5 * self._calls.timeout_seconds
         return Starting(self._containers, self._logs, body, token, patience).run()
 
-    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
-        return self._logs.read(handle, after)
+    def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
+        return self._logs.read(handle, seen)
 
     def wait(self, handle: Handle) -> Exit:
         while True:
