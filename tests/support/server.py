@@ -175,7 +175,8 @@ class JobyardServer:
         """A job on the branch main of the repository that runs after each build. `build` goes into its source."""
         if project not in [each["name"] for each in self.items("/projects")]:
             self.api("POST", "/projects", {"name": project, "webhook_secret": SECRET})
-        source = {"type": "git", "git": {"url": url, "branch": "main"}, "build": fields.pop("build", {})}
+        git = {"type": "git", "git": {"url": url, "branch": "main"}, "build": fields.pop("build", {})}
+        source = fields.pop("source", git)
         job = {"name": name, "source": source, "run_on_image_change": "cd-promote", **fields}
         return self.api("POST", f"/projects/{project}/jobs", job)
 
