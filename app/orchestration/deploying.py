@@ -48,9 +48,14 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
     )
     image = image_of(build, now) if succeeded else None
     for job in _jobs_of(tx, build):
-        change = on_image_change(
-            occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job)
-        )
+        if is_tracked(build, job):
+            overtaken = overtaken_by(build, job)
+            change = on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken)
+        else:
+            why = "the job's source is another by now, so the build is only available."
+            change = ImageChange(
+                moves=False, runs=False, rule="other_source", sentence=f"{occasion.what}: {why}"
+            )
         carry_out(tx, names, job, occasion, change, image, now)
 
 
@@ -174,11 +179,14 @@ def _described(image: Deployed) -> str:
     return f"Build {image.build_id} of {short(image.sha)}" if image.build_id else f"Image {image.image}"
 
 
+def is_tracked(build: Build, job: Job) -> bool:
+    """Whether the build is of the repository and branch that the job has now."""
+    source = job.source
+    return source is not None and source.url == build.url and f"refs/heads/{source.branch}" == build.ref
+
+
 def overtaken_by(build: Build, job: Job) -> str | None:
     """The newer commit of the same branch that is deployed already, if there is one."""
-    tracked = job.source
-    if tracked is None or f"refs/heads/{tracked.branch}" != build.ref or tracked.url != build.url:
-        return f"of {tracked.branch if tracked else 'another source'} (the source was changed since)"
     now_has = job.deployed
     if now_has is None or now_has.position is None or now_has.position <= build.position:
         return None
