@@ -131,7 +131,12 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
 def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
     match settings.engine:
         case "docker":
-            return DockerEngine(url=settings.docker_host, installation=installation, clock=clock.now)
+            return DockerEngine(
+                url=settings.docker_host,
+                installation=installation,
+                clock=clock.now,
+                isolate_network=settings.network == "isolated",
+            )
         case other:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker.")
 
