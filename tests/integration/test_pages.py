@@ -732,3 +732,11 @@ def test_states_are_words(made: World, demo: Demo) -> None:
         runs.cancel(tx, queued, Reason.CANCELLED, "x", NOW)
     assert run_of(made, queued).status is RunStatus.CANCELLED
     assert words.outcome(run_of(made, queued)) == "Cancelled"
+
+
+def test_the_download_is_the_logs_own_bytes(made: World, demo: Demo) -> None:
+    client = visitor(made)
+    for path in (f"/runs/{demo.failed_run}", f"/builds/{demo.build}"):
+        found = re.search(r'href="(/api/v1/[^"]+)" download', read(client, path))
+        assert found is not None
+        assert b"\x1b[" in client.get(found[1].replace("&amp;", "&")).content
