@@ -26,6 +26,7 @@ from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
@@ -233,6 +234,7 @@ def _supervisor(
             db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
         ),
         scheduler=Scheduler(db, clock, names),
+        deployer=Deployer(db, clock, names),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )
