@@ -29,7 +29,7 @@ class Planned:
     sentence: str
 
 
-def plan(tx: Tx, pipeline: Pipeline, route: Route, *, who: str, confirm_paused: bool) -> Planned:
+def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
     """What the promotion would move. Raises Conflict where nothing was ever deployed, or the target is paused."""
     if route.source.kind == "job":
         pairs = [(jobs.still_there(tx, route.source.id), jobs.still_there(tx, route.target.id))]

@@ -186,7 +186,10 @@ def _components(tx: Tx, stage_id: int) -> tuple[Component, ...]:
         .where(StageComponentRow.stage_id == stage_id)
         .order_by(col(StageComponentRow.position))
     )
-    return tuple(
-        Component("job", job_id, job) if job_id is not None else Component("app", app_id, app_name)
-        for job_id, job, app_id, app_name in tx.exec(query)
-    )
+    found = []
+    for job_id, job, app_id, app_name in tx.exec(query):
+        if job_id is not None:
+            found.append(Component("job", job_id, job))
+        elif app_id is not None:
+            found.append(Component("app", app_id, app_name))
+    return tuple(found)
