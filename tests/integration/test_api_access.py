@@ -22,7 +22,10 @@ GUID = "d1c3"
 @pytest.fixture
 def full(admin: Caller) -> Caller:
     """One of everything in project acme, with id 1, and an empty project beside it."""
-    source = {"type": "git", "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"}}
+    source = {
+        "type": "git",
+        "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
+    }
     admin.made("/projects", {"name": "beside"})
     admin.made("/projects/acme/credentials", {"name": "forge", "kind": "git", "secret": "x"})
     admin.made(JOBS, {"name": "report", "source": source})
@@ -110,7 +113,14 @@ def test_a_token_for_one_project_does_all_there(full: Caller) -> None:
 
 def test_a_delivery_for_several_projects_is_replayed_by_who_sees_them_all(full: Caller) -> None:
     shared = NewDelivery(
-        "github", "5ha7ed", "push", False, ("source:1", "project:2"), b"{}", "acme/report", full.yard.clock.now()
+        "github",
+        "5ha7ed",
+        "push",
+        False,
+        ("source:1", "project:2"),
+        b"{}",
+        "acme/report",
+        full.yard.clock.now(),
     )
     with full.yard.db.write() as tx:
         deliveries.record(tx, [shared])

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app.web.api.forms.job import BuildForm, EnvForm, GitForm, HealthCheckForm, JobForm, ScheduleForm, SourceForm
+from app.web.api.forms.job import (
+    BuildForm,
+    EnvForm,
+    GitForm,
+    HealthCheckForm,
+    JobForm,
+    ScheduleForm,
+    SourceForm,
+)
 from tests.support.yard import Caller
 
 JOBS = "/projects/acme/jobs"

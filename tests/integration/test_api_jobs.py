@@ -52,7 +52,9 @@ def test_secrets_are_in_no_answer_and_not_in_the_database(admin: Caller, tmp_pat
         assert secret not in stored
     everything = [f"{JOBS}", f"{JOBS}/report", f"{JOBS}/report/runs", f"{JOBS}/report/builds", "/decisions"]
     for path in everything:
-        assert not any(secret in admin.get(path).text for secret in ("token value", "hook secret", "other value"))
+        assert not any(
+            secret in admin.get(path).text for secret in ("token value", "hook secret", "other value")
+        )
 
 
 def test_secrets_are_sealed_for_their_purpose(admin: Caller, yard: Yard) -> None:
@@ -195,7 +197,9 @@ def test_a_pause_keeps_what_was_set_and_resuming_may_change_it(admin: Caller) ->
     assert paused == {**job, "paused": True, "next_fire_at": None}
     assert admin.made(f"{JOBS}/report/resume") == job
     admin.made(f"{JOBS}/report/pause")
-    changed = admin.made(f"{JOBS}/report/resume", {"ci_enabled": True, "cd_enabled": False, "schedule_active": False})
+    changed = admin.made(
+        f"{JOBS}/report/resume", {"ci_enabled": True, "cd_enabled": False, "schedule_active": False}
+    )
     assert (changed["paused"], changed["ci_enabled"], changed["cd_enabled"]) == (False, True, False)
     assert changed["schedule"]["active"] is False
 

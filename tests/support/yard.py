@@ -144,7 +144,9 @@ def build_succeeds(yard: Yard, *, sha: str = "a" * 40, digest_: str = "sha256:" 
     with yard.db.write() as tx:
         build = builds.claim(tx, "tests", now)
         assert build is not None
-        builds.save_plan(tx, build, sha=build.sha or sha, plan={"runtime": "shell"}, dockerfile="FROM scratch")
+        builds.save_plan(
+            tx, build, sha=build.sha or sha, plan={"runtime": "shell"}, dockerfile="FROM scratch"
+        )
         builds.succeed(tx, build, image=f"jobyard@{digest_}", digest=digest_, now=now)
         after_build(tx, yard.names, builds.with_id(tx, build.id), now)
     return build.id
