@@ -19,12 +19,13 @@ import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 from app.domain.errors import EngineUnavailable, JobyardError
+from app.domain.output import Seen, Stream, Unseen
 from app.engines.base import (
     Chunk,
     ContainerSpec,
@@ -39,7 +40,6 @@ from app.engines.base import (
     Sample,
     StartUncertain,
     State,
-    Stream,
 )
 
 SIGKILLED = 137
@@ -137,20 +137,21 @@ class FakeEngine:
             self._run(container)
             return handle
 
-    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
-        seen = 0
+    def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
+        handed_out = 0
+        unseen = Unseen(seen)
         while True:
             with self._call("logs"):
                 while True:
                     container = self._world.containers.get(handle.key)
-                    fresh = container.chunks[seen:] if container else []
+                    fresh = container.chunks[handed_out:] if container else []
                     if fresh or container is None or container.state is not State.RUNNING:
                         break
                     self._sleep_until_changed()
             for chunk in fresh:
-                seen += 1
-                if after is None or chunk.at > after:
-                    yield chunk
+                handed_out += 1
+                if fresh_data := unseen.of(chunk.stream, chunk.data):
+                    yield replace(chunk, data=fresh_data)
             if not fresh:
                 return
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from app.domain.effective import invocation
 from app.domain.errors import EngineUnavailable, UserError
 from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.runs import (
@@ -33,6 +34,7 @@ from app.domain.runs import (
     out_of_time,
 )
 from app.engines.base import (
+    Chunk,
     ContainerSpec,
     Engine,
     Handle,
@@ -181,33 +183,34 @@ class Runner:
         return outcome, handle
 
     def _start(self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec) -> Handle:
-        """Start and remember; an engine that doesn't answer is asked again, with the same key."""
-        give_up_at = self.clock.now() + ENGINE_PATIENCE
-        while True:
-            try:
-                handle = self.engine.start(spec, container.key, run.token)
-                break
-            except (EngineUnavailable, StartUncertain):
-                if active.stop_is_requested or self.clock.now() >= give_up_at:
-                    raise
-                active.pause(ENGINE_ASKED_EVERY)
+        """Start and remember."""
+        handle = self._start_patiently(active, container.key, run.token, spec)
         with self.db.write() as tx:
             runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
             current = runs.with_id(tx, run.id)
         active.started(container.instance, handle, current)
         return handle
 
+    def _start_patiently(self, active: ActiveRun, key: str, token: int, spec: ContainerSpec) -> Handle:
+        """An engine that doesn't answer is asked again, with the same key."""
+        give_up_at = self.clock.now() + ENGINE_PATIENCE
+        while True:
+            try:
+                return self.engine.start(spec, key, token)
+            except (EngineUnavailable, StartUncertain):
+                if active.stop_is_requested or self.clock.now() >= give_up_at:
+                    raise
+                active.pause(ENGINE_ASKED_EVERY)
+
     def _follow(self, active: ActiveRun, container: Container, handle: Handle, writer: LogWriter) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
         if container.handle is not None:
             active.started(container.instance, handle)
         give_up_at: datetime | None = None
-        after = writer.last_at(container.instance) if container.handle else None
         while True:
             try:
-                for chunk in self.engine.logs(handle, after):
-                    writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
-                    after = chunk.at
+                for chunk in self.engine.logs(handle, writer.seen(container.instance)):
+                    self._write(writer, container, chunk)
                 return outcome_of_exit(self.engine.wait(handle))
             except EngineUnavailable as error:
                 now = self.clock.now()
@@ -215,6 +218,12 @@ class Runner:
                 if now >= give_up_at:
                     return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
                 active.pause(ENGINE_ASKED_EVERY)
+
+    def _write(self, writer: LogWriter, container: Container, chunk: Chunk) -> None:
+        if chunk.stream is Stream.SYSTEM:
+            writer.note(chunk.at, chunk.data.decode().rstrip())
+        else:
+            writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
 
     def _conclude(self, run: Run, attempt: Attempt | None, outcome: Outcome) -> None:
         with self.db.read() as tx:
