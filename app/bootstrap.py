@@ -223,7 +223,7 @@ def _supervisor(
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
         watcher_bell=bell,
         reconciler=Reconciler(
-            db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
+            db, clock, names, engine, runner, builder, server, socket.gethostname(), os.getpid(), alone=alone
         ),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,

@@ -15,6 +15,7 @@ from app.domain.errors import GitUnavailable, JobyardError, TransientError, User
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.redaction import Redactor
 from app.logs import LogWriter, Stream
+from app.orchestration.active import InHand
 from app.orchestration.deploying import after_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
@@ -88,16 +89,20 @@ class Builder:
     logbook: Logbook
     image_name: str  # under which images are tagged
     stopping: dict[int, threading.Event] = field(default_factory=dict)
+    in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
         """Build what has waited longest; False if nothing waits."""
-        with self.db.write() as tx:
-            build = builds.claim(tx, self.owner, self.clock.now())
-        if build is None:
-            return False
+        with self.in_hand.turn:
+            with self.db.write() as tx:
+                build = builds.claim(tx, self.owner, self.clock.now())
+            if build is None:
+                return False
+            self.in_hand.take(build)
         self.stopping[build.id] = threading.Event()
         try:
-            self._work(build)
+            with self.in_hand.until_done(build):
+                self._work(build)
         finally:
             del self.stopping[build.id]
         return True

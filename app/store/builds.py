@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig
-from app.store.claims import claim_next, next_due_at, take_over
+from app.store.claims import Claim, claim_next, next_due_at, take_over
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
 
@@ -91,9 +91,9 @@ def due_at(tx: Tx) -> datetime | None:
     return next_due_at(tx, BuildRow)
 
 
-def taken_over(tx: Tx, owner: str, dead: Sequence[str]) -> Sequence[Build]:
-    """Running builds of dead servers, now this server's to put back or give up."""
-    return [with_id(tx, build_id) for build_id in take_over(tx, BuildRow, owner, dead)]
+def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Build]:
+    """Running builds that nobody works on, now this server's to put back or give up."""
+    return [with_id(tx, build_id) for build_id in take_over(tx, BuildRow, owner, in_hand)]
 
 
 def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> bool:
