@@ -124,7 +124,7 @@ def run_again(
     effective = (
         Effective(run.effective, dict.fromkeys(run.overridden, "override"))
         if same
-        else merge(job.definition, {})
+        else merge(job.definition, {}, job.shared_env)
     )
     how = "by the API" if trigger.type is TriggerType.API else "by hand"
     what = "the same image and configuration" if same else "what the job has now"
