@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.domain.builds import Build, BuildStatus
+from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import repo_key
 from app.domain.jobs import Deployed, Job, JobKind
 from app.domain.rules import ImageChange, ImageEvent, on_image_change
 from app.domain.runs import Reason, Trigger, TriggerType
@@ -57,6 +58,23 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
                 moves=False, runs=False, rule="other_source", sentence=f"{occasion.what}: {why}"
             )
         carry_out(tx, names, job, occasion, change, image, now)
+
+
+def cancel_build(
+    tx: Tx, names: Names, build_id: int, reason: BuildReason, sentence: str, now: datetime
+) -> BuildStatus | None:
+    """Ask for a build's end, as `store.builds.cancel` does; a queued one is over, and decided about, at once."""
+    status = builds.cancel(tx, build_id, reason, sentence, now)
+    if status is BuildStatus.CANCELLED:
+        after_build(tx, names, builds.with_id(tx, build_id), now)
+    return status
+
+
+def end_cancelled_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
+    """The worker of a build whose end was asked for has stopped."""
+    sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
+    if builds.end_cancelled(tx, build, sentence, now):
+        after_build(tx, names, builds.with_id(tx, build.id), now)
 
 
 def deploy_by_hand(
@@ -182,7 +200,9 @@ def _described(image: Deployed) -> str:
 def is_tracked(build: Build, job: Job) -> bool:
     """Whether the build is of the repository and branch that the job has now."""
     source = job.source
-    return source is not None and source.url == build.url and f"refs/heads/{source.branch}" == build.ref
+    if source is None or f"refs/heads/{source.branch}" != build.ref:
+        return False
+    return source.repo_key == repo_key(build.url)
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:

@@ -18,7 +18,7 @@ from app.domain.pushes import Movement, is_connected, is_repeated, position_of
 from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
 from app.orchestration.building import build_env, cancel_superseded
-from app.orchestration.ports import Clock
+from app.orchestration.ports import Clock, Names
 from app.store import builds, decisions, deliveries, jobs
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
@@ -34,6 +34,7 @@ class Intake:
 
     db: Database
     clock: Clock
+    names: Names
     forges: Mapping[str, Forge]
     checkouts: Checkouts
 
@@ -149,7 +150,7 @@ class Intake:
     ) -> None:
         build_id, sentence = None, verdict.sentence
         if isinstance(verdict, Go):
-            build_id, joined = _build(tx, delivery, push, source, of_source, position, now)
+            build_id, joined = _build(tx, self.names, delivery, push, source, of_source, position, now)
             how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
             sentence = f"{verdict.sentence.removesuffix('.')}: {how}."
         for job in of_source:
@@ -196,6 +197,7 @@ def _movement(
 
 def _build(
     tx: Tx,
+    names: Names,
     delivery: Delivery,
     push: Push,
     source: Source,
@@ -228,5 +230,5 @@ def _build(
         author=push.pusher,
     )
     if source.builds_in_flight is BuildsInFlight.LATEST:
-        cancel_superseded(tx, source, push.ref, build_id, now)
+        cancel_superseded(tx, names, source, builds.with_id(tx, build_id), now)
     return build_id, False

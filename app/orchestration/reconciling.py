@@ -14,7 +14,7 @@ from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Owned, State
 from app.orchestration.building import Builder
-from app.orchestration.deploying import after_build
+from app.orchestration.deploying import after_build, end_cancelled_build
 from app.orchestration.ports import Clock, Names
 from app.orchestration.running import Runner
 from app.store import builds, runs
@@ -80,7 +80,9 @@ class Reconciler:
             self.in_background(run.name, partial(self.runner.execute, run))
 
     def _put_back(self, tx: Tx, build: Build, now: datetime) -> None:
-        if build.tries + 1 < INTERRUPTION_LIMIT:
+        if build.cancel_requested_at is not None:
+            end_cancelled_build(tx, self.names, build, now)
+        elif build.tries + 1 < INTERRUPTION_LIMIT:
             builds.put_back(tx, build, "The server was stopped during this build; building again.", now)
         elif builds.fail(tx, build, BuildReason.INTERRUPTED, _gave_up(build), now):
             after_build(tx, self.names, builds.with_id(tx, build.id), now)

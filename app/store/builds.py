@@ -65,7 +65,10 @@ def enqueue(
 def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int) -> Build | None:
     """An open build of the same key in the same project, now also for this source; None if there is none."""
     query = _builds().where(
-        BuildRow.key == key, BuildRow.project_id == project_id, col(BuildRow.status).in_(OPEN)
+        BuildRow.key == key,
+        BuildRow.project_id == project_id,
+        col(BuildRow.status).in_(OPEN),
+        col(BuildRow.cancel_requested_at).is_(None),
     )
     found = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(1)).first()
     if found is None:
@@ -196,13 +199,13 @@ def cancel_is_requested(tx: Tx, build_id: int) -> bool:
     return tx.exec(query).first() is not None
 
 
-def queued_of_source(tx: Tx, source_id: int, ref: str) -> Sequence[int]:
-    """Ids of queued builds of a branch that are for this source and no other."""
+def queued_of_source(tx: Tx, source_id: int, ref: str, before: int) -> Sequence[int]:
+    """Ids of queued builds of pushes of a branch before a position, for this source and no other."""
     others = select(BuildSourceRow.build_id).where(BuildSourceRow.source_id != source_id)
     query = (
         select(BuildRow.id)
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
-        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
+        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref, BuildRow.position < before)
         .where(BuildRow.status == BuildStatus.QUEUED, col(BuildRow.id).not_in(others))
     )
     return tx.exec(query).all()
@@ -247,7 +250,7 @@ def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:
     query = (
         _builds()
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
-        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
+        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref, BuildRow.position < before)
         .where(BuildRow.status == BuildStatus.SUCCEEDED)
         .order_by(col(BuildRow.position).desc(), col(BuildRow.id).desc())
     )
