@@ -225,13 +225,13 @@ def _supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
         watcher_bell=bell,
         reconciler=Reconciler(
-            db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
+            db, clock, names, engine, runner, builder, server, socket.gethostname(), os.getpid(), alone=alone
         ),
         scheduler=Scheduler(db, clock, names),
         deployer=Deployer(db, clock, names),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.domain.builds import Build, BuildStatus
+from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.jobs import Job
@@ -36,6 +36,23 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
             app = apps.of_job(tx, job.id)
             if app is None or not _is_for_app(tx, app, job, build, now):
                 carry_out(tx, names, job, occasion, _change(app, build, job, occasion), image, now)
+
+
+def cancel_build(
+    tx: Tx, names: Names, build_id: int, reason: BuildReason, sentence: str, now: datetime
+) -> BuildStatus | None:
+    """Ask for a build's end, as `store.builds.cancel` does; a queued one is over, and decided about, at once."""
+    status = builds.cancel(tx, build_id, reason, sentence, now)
+    if status is BuildStatus.CANCELLED:
+        after_build(tx, names, builds.with_id(tx, build_id), now)
+    return status
+
+
+def end_cancelled_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
+    """The worker of a build whose end was asked for has stopped."""
+    sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
+    if builds.end_cancelled(tx, build, sentence, now):
+        after_build(tx, names, builds.with_id(tx, build.id), now)
 
 
 def _change(app: App | None, build: Build, job: Job, occasion: Occasion) -> ImageChange:

@@ -10,6 +10,7 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import repo_key
 from app.domain.jobs import Deployed, Job, JobKind
 from app.domain.rules import ImageChange, ImageEvent, on_image_change
 from app.domain.runs import Reason, Trigger, TriggerType
@@ -156,7 +157,9 @@ def _described(image: Deployed) -> str:
 def is_tracked(build: Build, job: Job) -> bool:
     """Whether the build is of the repository and branch that the job has now."""
     source = job.source
-    return source is not None and source.url == build.url and f"refs/heads/{source.branch}" == build.ref
+    if source is None or f"refs/heads/{source.branch}" != build.ref:
+        return False
+    return source.repo_key == repo_key(build.url)
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:
