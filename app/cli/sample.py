@@ -60,6 +60,7 @@ def signed(sample: Sample, secret: str) -> tuple[bytes, dict[str, str]]:
         "created": True,
         "deleted": False,
         "forced": False,
+        "compare": "",
         "commits": [commit],
         "head_commit": commit,
         "pusher": {"name": "ada"},
