@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.cli import server
+from app.cli import demo, server
 from app.domain.errors import JobyardError
 
 cli = typer.Typer(
@@ -16,6 +16,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 server.add_to(cli)
+demo.add_to(cli)
 
 
 def main() -> None:
