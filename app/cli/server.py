@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +54,8 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = read_settings()
     url = f"http://{host}:{port}"
+    # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_server(settings, url) as app:
         _greet(app.state.yard, url)
         uvicorn.run(

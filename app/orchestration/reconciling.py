@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
 from app.domain.errors import EngineUnavailable
@@ -19,12 +20,20 @@ from app.store.claims import bury_dead_servers, heartbeat, register_server
 from app.store.database import Database
 
 log = logging.getLogger(__name__)
+Background = Callable[[str, Callable[[], None]], None]
 RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+")
+
+
+def in_thread(name: str, work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name=name, daemon=True).start()
 
 
 @dataclass(frozen=True)
 class Reconciler:
-    """`alone` says that no other server can be alive (it holds the lock of the data directory)."""
+    """`alone` says that no other server can be alive (it holds the lock of the data directory).
+
+    Runs are gone on with `in_background`, as each takes as long as its container.
+    """
 
     db: Database
     clock: Clock
@@ -35,6 +44,7 @@ class Reconciler:
     host: str
     pid: int
     alone: bool
+    in_background: Background = in_thread
 
     def step(self) -> None:
         """Say that this server lives, take over what dead ones left, and sweep."""
@@ -65,7 +75,7 @@ class Reconciler:
             taken = runs.taken_over(tx, self.server, dead)
         for run in taken:
             log.info("going on with run %s", run.name)
-            threading.Thread(target=self.runner.execute, args=(run,), name=run.name, daemon=True).start()
+            self.in_background(run.name, partial(self.runner.execute, run))
 
     def sweep(self) -> None:
         """Remove containers whose runs are over. Those of runs the store has never heard of are left alone."""

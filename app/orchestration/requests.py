@@ -95,7 +95,9 @@ def image_for_run(
 
 def _build_for(tx: Tx, build_id: int, source_id: int | None, job: Job) -> Build:
     if source_id is None or source_id not in builds.sources_of(tx, build_id):
-        raise InvalidValue("build", f"build must be one made for job {job.name}, which build {build_id} is not.")
+        raise InvalidValue(
+            "build", f"build must be one made for job {job.name}, which build {build_id} is not."
+        )
     build = builds.with_id(tx, build_id)
     if build.status is not BuildStatus.SUCCEEDED:
         raise InvalidValue("build", f"build must be one that succeeded; build {build_id} is {build.status}.")
@@ -120,7 +122,9 @@ def run_again(
     if image is None:
         require_image(job)
     effective = (
-        Effective(run.effective, dict.fromkeys(run.overridden, "override")) if same else merge(job.definition, {})
+        Effective(run.effective, dict.fromkeys(run.overridden, "override"))
+        if same
+        else merge(job.definition, {}, job.shared_env)
     )
     how = "by the API" if trigger.type is TriggerType.API else "by hand"
     what = "the same image and configuration" if same else "what the job has now"

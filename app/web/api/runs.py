@@ -35,7 +35,7 @@ IMAGE_FIELDS = ("image", "build", "sha")
 
 
 class RunQuery(Model):
-    dry_run: bool = Field(False, description="start nothing, show what would be run")
+    dry_run: bool = Field(default=False, description="start nothing, show what would be run")
 
 
 def list_runs(call: Call[Empty, Paging]) -> Any:
