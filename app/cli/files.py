@@ -15,7 +15,7 @@ from app.domain.errors import UserError
 class _Loader(yaml.SafeLoader):
     """YAML as JSON understands it: `on` and `no` are text, so are `2026-01-31` and `12:30`."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML's own name
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
 _SCALARS = (

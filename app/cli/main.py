@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from app.cli import access, backup, builds, doctor, events, jobs, logs, offline, runs, server
 from app.cli.options import help_of
@@ -26,9 +27,12 @@ for module in (jobs, runs, logs, builds, events, offline, access, server, doctor
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        print(f"jobyard {version('jobyard')}")
+        try:
+            print(f"jobyard {version('jobyard')}")
+        except PackageNotFoundError:
+            print("jobyard, not installed: run from its source tree")
         raise typer.Exit
 
 
@@ -46,6 +50,32 @@ def root(
 
 
 cli.callback(help=help_of(root))(root)
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its whole name such as `token create`."""
+
+    def below(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, command in group.commands.items():
+            if not hasattr(command, "commands") or command.invoke_without_command:
+                yield f"{prefix}{name}", command
+            if hasattr(command, "commands"):
+                yield from below(command, f"{prefix}{name} ")
+
+    return below(typer.main.get_command(cli), "")
+
+
+def command_names() -> list[str]:
+    return [name for name, _ in commands()]
+
+
+def setting_names() -> list[str]:
+    """Every variable of the environment that the server or a command reads."""
+    from app.config import ClientSettings, Settings
+
+    fields = [*Settings.model_fields, *ClientSettings.model_fields]
+    of_options = [param.envvar for _, command in commands() for param in command.params if param.envvar]
+    return sorted({*(f"JOBYARD_{name.upper()}" for name in fields), *of_options})
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -137,17 +137,18 @@ def _cell(value: Cell) -> Text:
 
 
 class TerminalText:
-    """A followed log for a terminal: colours stay, everything else a terminal would obey goes.
+    """A log for a terminal: colours stay, everything else a terminal would obey goes.
 
-    Escape sequences may be split over pieces.
+    It comes in any pieces; what they are makes no difference to the result.
     """
 
-    _SEQUENCE = re.compile(
+    _TOKEN = re.compile(
         r"(?P<colour>\x1b\[[0-9;:]*m)"
-        r"|\x1b\[[0-?]*[ -/]*[@-~]"
-        r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"
-        r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"
-        r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?=\x1b|\n)"
+        r"|\x1b\[[0-?]*[ -/]*[@-~]"  # moves, clears, modes
+        r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\|(?=\x1b[^\\]))"  # titles, links, clipboard, device strings
+        r"|(?P<unfinished>\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?|[ -/]*)\Z)"
+        r"|\x1b[ -/]*[0-~]"
+        r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
     )
     _LONGEST = 4096  # of an unfinished sequence that is waited for
 
@@ -155,9 +156,11 @@ class TerminalText:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        text = self._held + text
-        start = text.rfind("\x1b")
-        self._held = ""
-        if start >= 0 and len(text) - start < self._LONGEST and not self._SEQUENCE.match(text, start):
-            text, self._held = text[:start], text[start:]
-        return self._SEQUENCE.sub(lambda match: match["colour"] or "", text).replace("\x1b", "\ufffd")
+        """What can be printed by now."""
+        text, self._held = self._held + text, ""
+        return self._TOKEN.sub(self._replace, text)
+
+    def _replace(self, token: re.Match[str]) -> str:
+        if token["unfinished"] and len(token[0]) < self._LONGEST:
+            self._held = token[0]
+        return token["colour"] or ""
