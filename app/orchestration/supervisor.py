@@ -11,10 +11,12 @@ from datetime import datetime
 
 from app.domain.errors import JobyardError
 from app.orchestration.building import Builder
+from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.running import Runner
+from app.orchestration.sampling import Sampler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.watching import Watcher
 from app.store import builds, runs
@@ -39,6 +41,10 @@ class Supervisor:
     runner: Runner
     watcher: Watcher
     watcher_bell: Bell
+    health: HealthChecks
+    health_bell: Bell
+    sampler: Sampler
+    metrics_bell: Bell
     reconciler: Reconciler
     build_workers: int
     run_workers: int
@@ -51,6 +57,8 @@ class Supervisor:
         """Reconcile first, then begin to work."""
         self._loop("reconciler", Bell(), self._reconcile)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
+        self._loop("health", self.health_bell, self.health.step)
+        self._loop("metrics", self.metrics_bell, self.sampler.step)
         self._loop("intake", Bell("deliveries"), self._intake)
         for number in range(self.build_workers):
             step = self._until_idle(self.builder.step, self._next_build)

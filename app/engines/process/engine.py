@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
+from app.domain.metrics import Sample
 from app.engines.base import (
     Chunk,
     ContainerSpec,
@@ -24,7 +25,6 @@ from app.engines.base import (
     Owned,
     RegistryLogin,
     ResolvedImage,
-    Sample,
     StartRefused,
 )
 from app.engines.process import image, supervisor

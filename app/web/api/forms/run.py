@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field
 
+from app.domain.health import Check
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
+from app.orchestration.vitals import Vitals
 from app.web.api.forms.fields import (
     Command,
     EnvName,
@@ -19,6 +22,7 @@ from app.web.api.forms.fields import (
     Time,
 )
 from app.web.api.forms.job import EnvEntry
+from app.web.api.forms.vitals import CheckAnswer, check_answers
 from app.web.api.operations import LARGEST_ID, Model
 
 
@@ -26,13 +30,19 @@ class OverridesForm(Model):
     """What is different in this run only. In `env`, null unsets a variable of the job."""
 
     model_config = {
-        "json_schema_extra": {"examples": [{"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]}]}
+        "json_schema_extra": {
+            "examples": [{"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]}]
+        }
     }
 
     image: ImageRef | None = None
     build: int | None = Field(None, ge=1, le=LARGEST_ID, description="a build made for this job")
     sha: str | None = Field(
-        None, min_length=7, max_length=64, pattern="^[0-9a-f]+$", description="a commit that was built for this job"
+        None,
+        min_length=7,
+        max_length=64,
+        pattern="^[0-9a-f]+$",
+        description="a commit that was built for this job",
     )
     env: dict[EnvName, EnvEntry | None] = {}
     command: Command | None = None
@@ -92,6 +102,7 @@ class RunAnswer(Model):
     exit_code: int | None
     available_at: Time | None = Field(description="when a queued run may start")
     cancel_requested_at: Time | None
+    cancel_forced_at: Time | None = Field(description="when its end was asked for once more")
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
@@ -106,6 +117,7 @@ class ContainerAnswer(Model):
     exit_code: int | None
     reason: Reason | None
     sentence: str
+    health: list[CheckAnswer] = Field(description="one entry for each of the job's health checks")
 
 
 class AttemptAnswer(Model):
@@ -163,6 +175,7 @@ def run_answer(run: Run) -> RunAnswer:
         exit_code=run.exit_code,
         available_at=run.available_at if run.status is RunStatus.QUEUED else None,
         cancel_requested_at=run.cancel_requested_at,
+        cancel_forced_at=run.cancel_forced_at,
         created_at=run.created_at,
         started_at=run.first_started_at,
         finished_at=run.finished_at,
@@ -177,7 +190,9 @@ def _seconds(run: Run) -> float | None:
     return (run.finished_at - run.first_started_at) / timedelta(seconds=1)
 
 
-def attempt_answer(attempt: Attempt, containers: list[Container]) -> AttemptAnswer:
+def attempt_answer(
+    attempt: Attempt, containers: Sequence[Container], checks: Sequence[Check], vitals: Vitals
+) -> AttemptAnswer:
     return AttemptAnswer(
         number=attempt.number,
         status=attempt.status,
@@ -195,6 +210,7 @@ def attempt_answer(attempt: Attempt, containers: list[Container]) -> AttemptAnsw
                 exit_code=each.exit_code,
                 reason=each.reason,
                 sentence=each.sentence,
+                health=check_answers(checks, vitals.health(each.instance) if checks else {}),
             )
             for each in containers
         ],
