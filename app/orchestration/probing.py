@@ -84,9 +84,10 @@ def _cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
     timer.start()
     try:
         yield
-    except (OSError, HTTPException) as error:
-        if is_over.is_set():
-            raise TimeoutError from error
-        raise
+    except (OSError, HTTPException):
+        if not is_over.is_set():
+            raise
     finally:
         timer.cancel()
+    if is_over.is_set():
+        raise TimeoutError
