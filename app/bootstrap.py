@@ -30,6 +30,7 @@ from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
+from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.supervisor import Supervisor
 from app.orchestration.watching import Watcher
@@ -55,10 +56,11 @@ class SystemClock:
 class RandomNames:
     """No vowels, so that no words come out; no digits that look like letters."""
 
-    LETTERS = "bcdfghjkmnpqrstvwxz23456789"
+    LETTERS = "bcdfghjkmnpqrstvwxyz23456789acuh"  # 32: five bits of chance a letter
 
     def suffix(self) -> str:
-        return "".join(secrets.choice(self.LETTERS) for _ in range(6))
+        chance = secrets.randbits(35)
+        return "".join(self.LETTERS[(chance >> shift) & 31] for shift in range(0, 35, 5))
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,12 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
 def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
     match settings.engine:
         case "docker":
-            return DockerEngine(url=settings.docker_host, installation=installation, clock=clock.now)
+            return DockerEngine(
+                url=settings.docker_host,
+                installation=installation,
+                clock=clock.now,
+                isolate_network=settings.network == "isolated",
+            )
         case other:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker.")
 
@@ -247,6 +254,7 @@ def _supervisor(
         reconciler=Reconciler(
             db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
         ),
+        scheduler=Scheduler(db, clock, names),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )

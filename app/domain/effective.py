@@ -38,8 +38,13 @@ class Effective:
         return tuple(name for name, origin in self.origins.items() if origin == "override")
 
 
-def merge(definition: Mapping[str, Any], overrides: Mapping[str, Any]) -> Effective:
-    """The effective configuration of a run. In `overrides["env"]`, a null unsets a variable of the job."""
+def merge(
+    definition: Mapping[str, Any], overrides: Mapping[str, Any], shared_env: Mapping[str, Any] | None = None
+) -> Effective:
+    """The effective configuration of a run. In `overrides["env"]`, a null unsets a variable.
+
+    `shared_env` are the variables of the job's secret groups; the job's own win over them, the run's over both.
+    """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for name, default in FIELDS.items():
@@ -50,6 +55,9 @@ def merge(definition: Mapping[str, Any], overrides: Mapping[str, Any]) -> Effect
     if "command" in overrides and "process" not in overrides:
         values["process"] = None  # a command given for this run is meant instead of the job's process
     env: dict[str, Any] = {}
+    for name, given in (shared_env or {}).items():
+        env[name] = {key: value for key, value in given.items() if key != "group"}
+        origins[f"env.{name}"] = f"group {given['group']}"
     for name, given in definition.get("env", {}).items():
         env[name], origins[f"env.{name}"] = given, "job"
     for name, given in (overrides.get("env") or {}).items():

@@ -17,9 +17,10 @@ from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
+from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.watching import Watcher
-from app.store import builds, runs
+from app.store import builds, runs, schedules
 from app.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Supervisor:
     sampler: Sampler
     metrics_bell: Bell
     reconciler: Reconciler
+    scheduler: Scheduler
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -59,6 +61,7 @@ class Supervisor:
         self._loop("watcher", self.watcher_bell, self.watcher.step)
         self._loop("health", self.health_bell, self.health.step)
         self._loop("metrics", self.metrics_bell, self.sampler.step)
+        self._loop("scheduler", Bell("schedules"), self._until_idle(self.scheduler.step, self._next_fire))
         self._loop("intake", Bell("deliveries"), self._intake)
         for number in range(self.build_workers):
             step = self._until_idle(self.builder.step, self._next_build)
@@ -93,6 +96,10 @@ class Supervisor:
             pass
         return POLL_SECONDS
 
+    def _next_fire(self) -> datetime | None:
+        with self.db.read() as tx:
+            return schedules.next_due_at(tx)
+
     def _until_idle(
         self, step: Callable[[], bool], next_due: Callable[[], datetime | None]
     ) -> Callable[[], float]:
@@ -104,7 +111,8 @@ class Supervisor:
                 left = POLL_SECONDS if due is None else (due - self.clock.now()).total_seconds()
                 if left > 0:
                     return min(left, POLL_SECONDS)
-                step()
+                if not step():
+                    return POLL_SECONDS  # what is due was taken by another worker, or waits for something
             return 0.0
 
         return look

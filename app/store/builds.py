@@ -242,6 +242,19 @@ def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
     return None if found is None else _value(*found)
 
 
+def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:
+    """The build of the newest push of a branch that has an image."""
+    query = (
+        _builds()
+        .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
+        .where(BuildRow.status == BuildStatus.SUCCEEDED)
+        .order_by(col(BuildRow.position).desc(), col(BuildRow.id).desc())
+    )
+    found = tx.exec(query.limit(1)).first()
+    return None if found is None else _value(*found)
+
+
 def with_id(tx: Tx, build_id: int) -> Build:
     found = tx.exec(
         _builds().where(BuildRow.id == build_id).execution_options(populate_existing=True)

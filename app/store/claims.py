@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, Update, delete, update
+from sqlalchemy import ColumnElement, Select, Update, delete, update
 from sqlmodel import col, select
 
 from app.store.database import Tx
@@ -20,11 +20,21 @@ Claimable = type[BuildRow] | type[RunRow]
 DEAD_AFTER = timedelta(seconds=30)
 
 
-def claim_next(tx: Tx, table: Claimable, owner: str, now: datetime, **values: Any) -> int | None:
-    """The id of the queued row that has waited longest, now running and owned; None if none is due."""
+def claim_next(
+    tx: Tx,
+    table: Claimable,
+    owner: str,
+    now: datetime,
+    *conditions: ColumnElement[bool],
+    **values: Any,
+) -> int | None:
+    """The id of the queued row that has waited longest, now running and owned; None if none is due.
+
+    `conditions` hold back rows that may not start yet.
+    """
     due = (
         select(table.id)
-        .where(table.status == "queued", col(table.available_at) <= now)
+        .where(table.status == "queued", col(table.available_at) <= now, *conditions)
         .order_by(col(table.available_at), col(table.id))
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -100,10 +100,10 @@ def page(
         query = query.where(col(DecisionRow.at) >= since)
     if until is not None:
         query = query.where(col(DecisionRow.at) <= until)
-    return [_value(*found) for found in tx.exec(query)]
+    return [decision_value(*found) for found in tx.exec(query)]
 
 
-def _value(row: DecisionRow, project: str, job: str | None) -> Decision:
+def decision_value(row: DecisionRow, project: str, job: str | None) -> Decision:
     return Decision(
         id=row.id,
         at=row.at,

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, exists, func, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
@@ -47,8 +48,12 @@ def enqueue(
     digest: str | None = None,
     build_id: int | None = None,
     sha: str | None = None,
+    alone: bool = False,
 ) -> int:
-    """A new queued run. `image` None means: whatever the job has when the run starts."""
+    """A new queued run. `image` None means: whatever the job has when the run starts.
+
+    `alone` keeps it waiting while older runs of the job are alive.
+    """
     row = RunRow(
         name=name,
         project_id=project_id,
@@ -59,6 +64,7 @@ def enqueue(
         scheduled_for=trigger.scheduled_for,
         cause=trigger.cause,
         effective=dict(effective),
+        alone=alone,
         overridden=list(overridden),
         image=image,
         digest=digest,
@@ -81,8 +87,15 @@ def enqueue(
 
 
 def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
-    """queued → running, for the run that has waited longest."""
-    claimed = claim_next(tx, RunRow, owner, now, updated_at=now)
+    """queued → running, for the run that has waited longest. One that must be alone waits for older ones' ends."""
+    older = aliased(RunRow)
+    older_is_alive = exists().where(
+        col(older.job_id) == col(RunRow.job_id),
+        col(older.status) == RunStatus.RUNNING,
+        col(older.id) < col(RunRow.id),
+    )
+    may_start = col(RunRow.alone).is_(False) | ~older_is_alive
+    claimed = claim_next(tx, RunRow, owner, now, may_start, updated_at=now)
     if claimed is None:
         return None
     run = with_id(tx, claimed)
@@ -177,6 +190,7 @@ def conclude(
             values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
             touch(tx, QUEUED)
         case Final():
+            touch(tx, QUEUED)  # a run that must be alone may have waited for this end
             values |= {
                 "status": verdict.status,
                 "reason": verdict.reason,

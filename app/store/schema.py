@@ -166,6 +166,10 @@ class JobRow(SQLModel, table=True):
     schedule: dict[str, Any] | None = _json(null=True)
     paused: bool = False
     deployed: dict[str, Any] | None = _json(null=True)
+    has_image: bool = False
+    shared_env: dict[str, Any] = _json()
+    effective: dict[str, Any] = _json()
+    next_fire_at: datetime | None = _time(index=True)
     created_at: datetime = _time(null=False)
     updated_at: datetime = _time(null=False)
     deleted_at: datetime | None = _time()
@@ -297,6 +301,7 @@ class RunRow(SQLModel, table=True):
     failed: int = 0
     interruptions: int = 0
     exit_code: int | None = None
+    alone: bool = False
     owner: str | None = Field(default=None, index=True)
     token: int = 0
     available_at: datetime = _time(null=False)
@@ -309,6 +314,31 @@ class RunRow(SQLModel, table=True):
     cancel_sentence: str = _text()
     created_at: datetime = _time(null=False)
     updated_at: datetime = _time(null=False)
+
+
+class SecretGroupRow(SQLModel, table=True):
+    """Variables that several jobs share; a greater `priority` wins over a smaller."""
+
+    __tablename__ = "secret_group"
+    __table_args__ = _args(Index("uq_secret_group_project_id_name", "project_id", "name", unique=True))
+    id: int = _id()
+    project_id: int = _ref("project.id")
+    name: str
+    priority: int = 0
+    env: dict[str, Any] = _json()
+    created_at: datetime = _time(null=False)
+
+
+class SecretGroupJobRow(SQLModel, table=True):
+    """Which jobs a secret group is attached to."""
+
+    __tablename__ = "secret_group_job"
+    group_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("secret_group.id", ondelete="CASCADE"), primary_key=True)
+    )
+    job_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("job.id", ondelete="CASCADE"), primary_key=True, index=True)
+    )
 
 
 class AttemptRow(SQLModel, table=True):

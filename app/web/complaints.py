@@ -49,7 +49,7 @@ def field_errors(error: ValidationError) -> list[dict[str, str]]:
 
 def as_sentence(error: InvalidValue) -> PydanticCustomError:
     """For validators: an error of the domain, to be reported at the field that is being validated."""
-    return PydanticCustomError(SENTENCE, "{said}", {"said": str(error)})
+    return PydanticCustomError(SENTENCE, "{said}", {"said": f"{str(error).rstrip('.')}."})
 
 
 def join_errors(errors: Sequence[Mapping[str, str]]) -> str:

@@ -77,7 +77,14 @@ def test_a_repeated_delivery_is_processed_once(jobyard: JobyardServer, hosted: H
     ("job", "branch", "files", "message", "rule", "sentence"),
     [
         ({}, "topic", {"a": "1"}, "Change", "other_branch", "Push of {sha} to topic: only main is tracked."),
-        ({}, "main", {"a": "1"}, "Fix\n\n[skip ci]", "commit_flag", "Commit {sha} of the push says [skip ci]."),
+        (
+            {},
+            "main",
+            {"a": "1"},
+            "Fix\n\n[skip ci]",
+            "commit_flag",
+            "Commit {sha} of the push says [skip ci].",
+        ),
         (
             {"build": {"paths": ["docs/"]}},
             "main",
@@ -86,7 +93,14 @@ def test_a_repeated_delivery_is_processed_once(jobyard: JobyardServer, hosted: H
             "paths",
             "Push of {sha} to main changed 2 files, all ignored by the path rules (docs/).",
         ),
-        ({"ci_enabled": False}, "main", {"a": "1"}, "Change", "ci_off", "CI is off: turn it on to build pushes."),
+        (
+            {"ci_enabled": False},
+            "main",
+            {"a": "1"},
+            "Change",
+            "ci_off",
+            "CI is off: turn it on to build pushes.",
+        ),
         (
             {"paused": True},
             "main",

@@ -128,7 +128,9 @@ def test_a_body_cut_short(jobyard: JobyardServer, hosted: HostedJob) -> None:
     assert jobyard.log_of(hosted.ran(hosted.push(GOOD))) == "good\n"
 
 
-@pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"{}", b'{"ref": 7, "repository": {}}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body", [b"", b"not json", b"[1]", b"{}", b'{"ref": 7, "repository": {}}', b"\xff\xfe"]
+)
 def test_a_body_that_is_no_push(jobyard: JobyardServer, hosted: HostedJob, body: bytes) -> None:
     hosted.job()
     answer = jobyard.http.post(

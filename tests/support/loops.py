@@ -107,7 +107,9 @@ class Fuse:
 class MortalDatabase(Database):
     """Dies before or after a commit; a dead one neither reads nor writes."""
 
-    def __init__(self, url: str, fuse: Fuse, on_commit: Callable[[frozenset[str]], None] | None = None) -> None:
+    def __init__(
+        self, url: str, fuse: Fuse, on_commit: Callable[[frozenset[str]], None] | None = None
+    ) -> None:
         super().__init__(url, on_commit)
         self._fuse = fuse
 
@@ -300,7 +302,11 @@ class Installation:
             "branch": "main",
             "build": BuildConfig().to_json(),
         }
-        build = {key.removeprefix("build__"): changes.pop(key) for key in list(changes) if key.startswith("build__")}
+        build = {
+            key.removeprefix("build__"): changes.pop(key)
+            for key in list(changes)
+            if key.startswith("build__")
+        }
         source["build"] = {**BuildConfig().to_json(), **build}
         for key in [key for key in changes if key.startswith("source__")]:
             source[key.removeprefix("source__")] = changes.pop(key)
@@ -364,10 +370,15 @@ class Installation:
 
     def open_work(self) -> list[str]:
         with self.db.read() as tx:
-            waiting = [f"delivery {each.guid}" for each in deliveries.page(tx, 100) if each.status == "received"]
+            waiting = [
+                f"delivery {each.guid}" for each in deliveries.page(tx, 100) if each.status == "received"
+            ]
             return [
                 *waiting,
-                *(f"build {each.id} {each.status}" for each in builds.page(tx, limit=100, statuses=builds.OPEN)),
+                *(
+                    f"build {each.id} {each.status}"
+                    for each in builds.page(tx, limit=100, statuses=builds.OPEN)
+                ),
                 *(f"run {each.id} {each.status}" for each in runs.page(tx, limit=100, statuses=runs.OPEN)),
             ]
 

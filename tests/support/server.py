@@ -143,9 +143,7 @@ class JobyardServer:
             db.close()
 
     def containers(self, client: docker.APIClient) -> Sequence[Json]:
-        return client.containers(
-            all=True, filters={"label": f"{INSTALLATION_LABEL}={self.installation}"}
-        )
+        return client.containers(all=True, filters={"label": f"{INSTALLATION_LABEL}={self.installation}"})
 
     # --- the API
 

@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import Field
 
 from app.domain.effective import Effective, merge
-from app.domain.errors import Conflict, InvalidValue, NotFound
+from app.domain.errors import InvalidValue, NotFound
 from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job
-from app.domain.runs import Reason, Run, Trigger, TriggerType
+from app.domain.runs import Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
-from app.orchestration.requests import image_for_run, image_of_next_run, run_again
+from app.orchestration.requests import cancel_by_hand, image_for_run, image_of_next_run, run_again
 from app.store import runs
 from app.store.database import Tx
 from app.web.api.definitions import inheriting, sealed
@@ -41,7 +41,7 @@ class MetricsQuery(Model):
 
 
 class RunQuery(Model):
-    dry_run: bool = Field(False, description="start nothing, show what would be run")
+    dry_run: bool = Field(default=False, description="start nothing, show what would be run")
 
 
 def list_runs(call: Call[Empty, Paging]) -> Any:
@@ -106,13 +106,7 @@ def show_metrics(call: Call[Empty, MetricsQuery]) -> Any:
 def cancel_run(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         run = run_of(call, tx, Role.OPERATOR)
-        if run.status.is_final:
-            raise Conflict(f"Run {run.name} is over already: it {_ended(run)}.")
-        asked_before = run.cancel_requested_at is not None
-        sentence = (
-            f"{run.cancel_sentence} Forced by {call.who}." if asked_before else f"Cancelled by {call.who}."
-        )
-        runs.cancel(tx, run.id, Reason.CANCELLED, sentence, call.yard.clock.now())
+        cancel_by_hand(tx, run, call.who, call.yard.clock.now())
         return run_answer(runs.with_id(tx, run.id))
 
 
@@ -133,10 +127,6 @@ def rerun(call: Call[RerunForm, Empty]) -> Any:
             return run_answer(runs.with_id(tx, run_id))
 
         return once(call, tx, make)
-
-
-def _ended(run: Run) -> str:
-    return "was cancelled" if run.status == "cancelled" else str(run.status)
 
 
 def _trigger(call: Call[Any, Any]) -> Trigger:

@@ -1,9 +1,16 @@
-from starlette.responses import PlainTextResponse
+"""Server-rendered pages: one module each, over templates in `app/web/templates`."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from app.web.pages import builds, deliveries, jobs, login, overview, run_form, runs, settings
+from app.web.pages.live import live
+from app.web.pages.visit import page_error
+
+__all__ = ["page_error", "page_routes"]
 
 
-def page_routes():
-    return []
-
-
-async def page_error(request, error):
-    return PlainTextResponse(str(error), 500)
+def page_routes() -> list[Route]:
+    modules = (overview, jobs, run_form, runs, builds, deliveries, settings, login)
+    return [Route("/live", live), *(route for module in modules for route in module.routes())]

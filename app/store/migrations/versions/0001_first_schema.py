@@ -142,6 +142,25 @@ def upgrade() -> None:
         batch_op.create_index("ix_push_repo_key_ref_position", ["repo_key", "ref", "position"], unique=False)
 
     op.create_table(
+        "secret_group",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("env", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_secret_group_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_secret_group")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("secret_group", schema=None) as batch_op:
+        batch_op.create_index("uq_secret_group_project_id_name", ["project_id", "name"], unique=True)
+
+    op.create_table(
         "token",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -268,6 +287,10 @@ def upgrade() -> None:
         sa.Column("schedule", sa.JSON(), nullable=True),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("deployed", sa.JSON(), nullable=True),
+        sa.Column("has_image", sa.Boolean(), nullable=False),
+        sa.Column("shared_env", sa.JSON(), nullable=False),
+        sa.Column("effective", sa.JSON(), nullable=False),
+        sa.Column("next_fire_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
@@ -281,6 +304,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_job_next_fire_at"), ["next_fire_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_job_source_id"), ["source_id"], unique=False)
         batch_op.create_index(
             "uq_job_project_id_name",
@@ -322,6 +346,7 @@ def upgrade() -> None:
         sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("interruptions", sa.Integer(), nullable=False),
         sa.Column("exit_code", sa.Integer(), nullable=True),
+        sa.Column("alone", sa.Boolean(), nullable=False),
         sa.Column("owner", sa.String(), nullable=True),
         sa.Column("token", sa.Integer(), nullable=False),
         sa.Column("available_at", sa.DateTime(timezone=True), nullable=False),
@@ -350,6 +375,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_run_owner"), ["owner"], unique=False)
         batch_op.create_index("ix_run_project_id_id", ["project_id", "id"], unique=False)
         batch_op.create_index("ix_run_status_available_at", ["status", "available_at"], unique=False)
+
+    op.create_table(
+        "secret_group_job",
+        sa.Column("group_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["group_id"], ["secret_group.id"], name=op.f("fk_secret_group_job_group_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["job.id"], name=op.f("fk_secret_group_job_job_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("group_id", "job_id", name=op.f("pk_secret_group_job")),
+    )
+    with op.batch_alter_table("secret_group_job", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_secret_group_job_job_id"), ["job_id"], unique=False)
 
     op.create_table(
         "attempt",

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.web.api.forms.fields import BranchName, Time
-from app.web.api.operations import Model
+from app.web.api.operations import Model, with_example
 
 Sha = Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$", description="a whole commit id")]
 
@@ -17,10 +17,10 @@ Sha = Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$", description=
 class ManualBuildForm(Model):
     """What to build: a commit, or (without `sha`) the head of the branch when the build starts."""
 
-    model_config = {"json_schema_extra": {"examples": [{"ref": "main"}]}}
+    model_config = with_example({"ref": "main"})
 
     sha: Sha | None = None
-    ref: BranchName | None = Field(None, description="a branch; the tracked one if left out")
+    ref: BranchName | None = Field(default=None, description="a branch; the tracked one if left out")
 
 
 class BuildAnswer(Model):

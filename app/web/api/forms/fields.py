@@ -25,7 +25,9 @@ from app.web.yard import Yard
 
 YEAR_SECONDS = 365 * 24 * 3600
 SHORTEST_SECRET = 8
-_REF = re.compile(r"(?![-/.])(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,255}(?<![/.])")
+_REF = re.compile(
+    r"(?![-/.])(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,255}(?<![/.])"
+)
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
     rf"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{{1,5}})?/)?{_COMPONENT}(?:/{_COMPONENT})*"
@@ -73,7 +75,7 @@ def _image(value: str) -> str:
     return value
 
 
-def _command(value: Any) -> str | list[str]:
+def _command(value: Any) -> Any:
     match value:
         case str() if value.strip():
             try:
@@ -132,7 +134,9 @@ def _plainly_env(value: Any) -> Any:
             raise ValueError("must be text, or an object with a value")
 
 
-Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})]
+Name = Annotated[
+    str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
+]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 BranchName = Annotated[str, AfterValidator(_branch)]
 GitUrl = Annotated[str, AfterValidator(_git_url)]

@@ -23,28 +23,24 @@ from app.web.api.forms.fields import (
 )
 from app.web.api.forms.job import EnvEntry
 from app.web.api.forms.vitals import CheckAnswer, check_answers
-from app.web.api.operations import LARGEST_ID, Model
+from app.web.api.operations import LARGEST_ID, Model, with_example
 
 
 class OverridesForm(Model):
     """What is different in this run only. In `env`, null unsets a variable of the job."""
 
-    model_config = {
-        "json_schema_extra": {
-            "examples": [{"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]}]
-        }
-    }
+    model_config = with_example({"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]})
 
     image: ImageRef | None = None
-    build: int | None = Field(None, ge=1, le=LARGEST_ID, description="a build made for this job")
+    build: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="a build made for this job")
     sha: str | None = Field(
-        None,
+        default=None,
         min_length=7,
         max_length=64,
         pattern="^[0-9a-f]+$",
         description="a commit that was built for this job",
     )
-    env: dict[EnvName, EnvEntry | None] = {}
+    env: dict[EnvName, EnvEntry | None] = Field(default={})
     command: Command | None = None
     entrypoint: Command | None = None
     shell: bool = False
@@ -52,16 +48,16 @@ class OverridesForm(Model):
     plan: PlanName | None = None
     retry_limit: Retries | None = None
     time_limit_seconds: Seconds | None = None
-    confirm_paused: bool = Field(False, description="run although the job is paused")
+    confirm_paused: bool = Field(default=False, description="run although the job is paused")
 
 
 class RerunForm(Model):
     """`same` repeats the run's image and configuration; `current` takes what the job has now."""
 
-    model_config = {"json_schema_extra": {"examples": [{"config": "same"}]}}
+    model_config = with_example({"config": "same"})
 
     config: Literal["same", "current"] = "same"
-    confirm_paused: bool = Field(False, description="run although the job is paused")
+    confirm_paused: bool = Field(default=False, description="run although the job is paused")
 
 
 class DryRunAnswer(Model):

@@ -1,0 +1,181 @@
+"""What the pages ask: bounded look-ups through indexes, so that they are as quick with a million runs as with ten.
+
+A list of "the latest" is bounded by the primary key (`id > newest - WINDOW`), as runs, builds and decisions have no
+index that would lead to just the interesting ones among all there ever were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import col, func, select
+
+from app.domain.builds import Build, BuildStatus
+from app.domain.decisions import Decision, EventType, Verdict
+from app.domain.runs import Reason, Run, RunStatus
+from app.store import builds, decisions, deliveries, runs
+from app.store.database import Tx
+from app.store.schema import BuildRow, BuildSourceRow, DecisionRow, JobRow, ProjectRow, RunRow
+
+STRIP = 24
+WINDOW = 500  # of the newest ids, where there is no index to lead further back
+COUNTED = 1000  # counts stop here: "1,000 or more" is as good to a reader
+NOTHING_RAN = (Verdict.SKIPPED, Verdict.MISSED, Verdict.DUPLICATE)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One run in the strip of a job's last runs."""
+
+    id: int
+    name: str
+    status: RunStatus
+    reason: Reason | None
+    cause: str
+    exit_code: int | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    def lasted(self, now: datetime) -> timedelta:
+        """From its start to its end, or until now; nothing if it never started."""
+        if self.started_at is None:
+            return timedelta(0)
+        return max((self.finished_at or now) - self.started_at, timedelta(0))
+
+
+_BAR = (
+    RunRow.id,
+    RunRow.name,
+    RunRow.status,
+    RunRow.reason,
+    RunRow.cause,
+    RunRow.exit_code,
+    RunRow.created_at,
+    RunRow.first_started_at,
+    RunRow.finished_at,
+)
+
+
+def strip(tx: Tx, job_id: int, limit: int = STRIP, before: int | None = None) -> list[Bar]:
+    """A job's latest runs, newest first."""
+    query: Any = select(*_BAR).where(RunRow.job_id == job_id)  # type: ignore[call-overload]
+    if before is not None:
+        query = query.where(RunRow.id < before)
+    found = tx.exec(query.order_by(col(RunRow.id).desc()).limit(limit))
+    return [
+        Bar(id_, name, RunStatus(status), Reason(reason) if reason else None, *rest)
+        for id_, name, status, reason, *rest in found
+    ]
+
+
+def typical_duration(bars: Sequence[Bar]) -> timedelta | None:
+    """The median of those that succeeded; None if none did."""
+    lasted = sorted(
+        bar.finished_at - bar.started_at
+        for bar in bars
+        if bar.status is RunStatus.SUCCEEDED and bar.started_at and bar.finished_at
+    )
+    return lasted[len(lasted) // 2] if lasted else None
+
+
+def open_runs(tx: Tx, status: RunStatus, limit: int) -> Sequence[Run]:
+    return runs.page(tx, limit=limit, statuses=[status])
+
+
+def open_builds(tx: Tx, limit: int) -> Sequence[Build]:
+    return builds.page(tx, limit=limit, statuses=[BuildStatus.RUNNING, BuildStatus.QUEUED])
+
+
+def count_runs(tx: Tx, status: RunStatus) -> int:
+    """How many runs have an open status, up to `COUNTED`."""
+    some = select(RunRow.id).where(RunRow.status == status).limit(COUNTED).subquery()
+    return tx.exec(select(func.count()).select_from(some)).one()
+
+
+def count_jobs(tx: Tx) -> int:
+    return tx.exec(select(func.count()).select_from(JobRow).where(col(JobRow.deleted_at).is_(None))).one()
+
+
+def recent_decisions(
+    tx: Tx, *, since: datetime, limit: int, verdicts: Sequence[Verdict] = NOTHING_RAN
+) -> list[Decision]:
+    """Among the newest decisions, those with such a verdict, newest first."""
+    query = (
+        select(DecisionRow, ProjectRow.name, JobRow.name)
+        .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))
+        .outerjoin(JobRow, col(JobRow.id) == col(DecisionRow.job_id))
+        .where(col(DecisionRow.id) > _floor(tx, DecisionRow), col(DecisionRow.at) >= since)
+        .where(col(DecisionRow.verdict).in_(list(verdicts)))
+        .order_by(col(DecisionRow.id).desc())
+        .limit(limit)
+    )
+    return [decisions.decision_value(*found) for found in tx.exec(query)]
+
+
+def decisions_of_deliveries(tx: Tx, found: Sequence[deliveries.Delivery]) -> Mapping[str, list[Decision]]:
+    """The decisions that each delivery led to, by its guid, all its replays included."""
+    guids = {
+        (f"{each.guid}~{replay}" if replay else each.guid): each.guid
+        for each in found
+        for replay in range(each.replays + 1)
+    }
+    query = (
+        select(DecisionRow, ProjectRow.name, JobRow.name)
+        .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))
+        .outerjoin(JobRow, col(JobRow.id) == col(DecisionRow.job_id))
+        .where(DecisionRow.event_type == EventType.PUSH, col(DecisionRow.event_id).in_(list(guids)))
+        .order_by(col(DecisionRow.id))
+    )
+    grouped: dict[str, list[Decision]] = {each.guid: [] for each in found}
+    for row in tx.exec(query):
+        grouped[guids[row[0].event_id]].append(decisions.decision_value(*row))
+    return grouped
+
+
+def decision_of_run(tx: Tx, run_id: int) -> Decision | None:
+    """The decision that started a run."""
+    return next(iter(decisions.page(tx, limit=1, run_id=run_id)), None)
+
+
+def find_jobs(tx: Tx, text: str, limit: int = 20) -> Sequence[tuple[str, str]]:
+    """(project, job) of jobs whose name contains the text."""
+    query = (
+        select(ProjectRow.name, JobRow.name)
+        .join(ProjectRow, col(ProjectRow.id) == col(JobRow.project_id))
+        .where(col(JobRow.deleted_at).is_(None), col(JobRow.name).contains(text, autoescape=True))
+    )
+    return tx.exec(query.order_by(col(JobRow.name)).limit(limit)).all()
+
+
+def find_runs(tx: Tx, text: str, limit: int = 20) -> Sequence[tuple[str, str]]:
+    """(name, status) of runs whose name begins with the text."""
+    query = select(RunRow.name, RunRow.status).where(RunRow.name >= text, RunRow.name < f"{text}\U0010ffff")
+    return tx.exec(query.order_by(RunRow.name).limit(limit)).all()
+
+
+def find_builds(tx: Tx, text: str, limit: int = 20) -> Sequence[Build]:
+    """Among the newest builds, those of a commit that begins with the text."""
+    query = select(BuildRow.id).where(col(BuildRow.id) > _floor(tx, BuildRow))
+    query = query.where(col(BuildRow.sha).startswith(text, autoescape=True))
+    ids = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(limit)).all()
+    return [builds.with_id(tx, build_id) for build_id in ids]
+
+
+def jobs_of_build(tx: Tx, build_id: int) -> Sequence[tuple[int, str, str]]:
+    """(id, project, job) of the jobs that a build was made for."""
+    query = (
+        select(JobRow.id, ProjectRow.name, JobRow.name)
+        .join(BuildSourceRow, col(BuildSourceRow.source_id) == col(JobRow.source_id))
+        .join(ProjectRow, col(ProjectRow.id) == col(JobRow.project_id))
+        .where(BuildSourceRow.build_id == build_id, col(JobRow.deleted_at).is_(None))
+    )
+    return tx.exec(query.order_by(col(JobRow.id))).all()
+
+
+def _floor(tx: Tx, table: type[DecisionRow] | type[BuildRow]) -> int:
+    newest = tx.exec(select(func.max(table.id))).one()
+    return (newest or 0) - WINDOW

@@ -1,0 +1,160 @@
+"""Time as a picture: positions and heights as numbers; the templates draw them as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import sqrt
+from typing import Any
+
+from app.domain.runs import Attempt, Run, RunStatus
+from app.store.overview import STRIP, Bar
+from app.web.pages import words
+
+STRIP_HEIGHT = 28
+SHORTEST = 4  # of a bar, in pixels
+
+
+@dataclass(frozen=True)
+class StripBar:
+    """A bar of a strip: `x` and `height` in a drawing of 24 columns, 7 wide, and 28 high."""
+
+    bar: Bar
+    x: int
+    height: float
+    lasted: str
+
+
+def strip(bars: Sequence[Bar], now: datetime) -> list[StripBar]:
+    """Oldest left, the newest at the right edge; height is duration, by its root."""
+    lasted = [bar.lasted(now).total_seconds() for bar in bars]
+    longest = max([*lasted, 1.0])
+    drawn = []
+    for index, (bar, seconds) in enumerate(zip(bars, lasted, strict=True)):
+        share = sqrt(seconds / longest)
+        height = SHORTEST + (STRIP_HEIGHT - SHORTEST) * share
+        drawn.append(StripBar(bar, (STRIP - 1 - index) * 7, round(height, 1), words.duration(seconds)))
+    return drawn[::-1]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a lane; `x` and `width` in percent."""
+
+    x: float
+    width: float
+    kind: str  # a status, or `waiting`
+    text: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A run's attempts and waits from `start` to `end`; `limit_x` is where its time limit is, in percent."""
+
+    start: datetime
+    end: datetime
+    spans: tuple[Span, ...]
+    limit_x: float | None
+    waits: str
+    is_guess: bool  # `end` is when it would typically be over
+
+
+def lane(
+    run: Run, attempts: Sequence[Attempt], now: datetime, typical: timedelta | None = None
+) -> Lane | None:
+    """None before the first attempt has begun. Without a limit, what is going is drawn against what is typical."""
+    if not attempts:
+        return None
+    start = attempts[0].started_at or attempts[0].created_at
+    over = run.finished_at or now
+    end = max(over, run.deadline_at or over)
+    is_guess = (
+        not run.status.is_final and run.deadline_at is None and typical is not None and start + typical > now
+    )
+    if is_guess and typical is not None:
+        end = start + typical
+    whole = max((end - start).total_seconds(), 0.001)
+
+    def x(at: datetime) -> float:
+        return round(min(max((at - start).total_seconds() / whole * 100, 0), 100), 2)
+
+    spans: list[Span] = []
+    waits: list[str] = []
+    before: datetime | None = None
+    for attempt in attempts:
+        begun = attempt.started_at or attempt.created_at
+        ended = attempt.finished_at or (over if run.status is not RunStatus.QUEUED else begun)
+        if before is not None and begun > before:
+            waits.append(words.duration(begun - before))
+            spans.append(Span(x(before), x(begun) - x(before), "waiting", "", f"waited {waits[-1]}"))
+        text = f"attempt {attempt.number} · {_ending(attempt)}"
+        took = words.duration(ended - begun)
+        width = max(x(ended) - x(begun), 0.4)
+        spans.append(Span(min(x(begun), 99.6), width, attempt.status, text, f"{text} · {took}"))
+        before = ended
+    if run.status is RunStatus.QUEUED and before is not None and now > before:
+        spans.append(Span(x(before), x(now) - x(before), "waiting", "", "waits to be tried again"))
+    limit_x = x(run.deadline_at) if run.deadline_at else None
+    return Lane(start, end, tuple(spans), limit_x, ", ".join(waits), is_guess)
+
+
+def _ending(attempt: Attempt) -> str:
+    if attempt.reason is None:
+        return "exit 0" if attempt.status is RunStatus.SUCCEEDED else str(attempt.status)
+    code = attempt.exit_code
+    return (
+        f"exit {code}"
+        if attempt.reason == "exit_nonzero" and code is not None
+        else words.label(attempt.reason)
+    )
+
+
+@dataclass(frozen=True)
+class StepBar:
+    """A step of a build: `x` and `width` in percent of the whole build."""
+
+    name: str
+    status: str
+    word: str
+    took: str
+    x: float
+    width: float
+
+
+def steps(stored: Sequence[Mapping[str, Any]], *, building: bool, elapsed: timedelta) -> list[StepBar]:
+    """In the order in which they began. A step that was never reported over ended with its build."""
+    known = [step for step in stored if step.get("name")]
+    ends = [step["started"] + (step.get("duration") or 0) for step in known]
+    so_far = elapsed.total_seconds() if building else 0.0
+    whole = max([*ends, so_far, 0.001])
+    bars = []
+    for step in sorted(known, key=lambda step: step["started"]):
+        took = step.get("duration")
+        running = took is None and building
+        status = "failed" if step.get("failed") else "running" if running else "succeeded"
+        word = (
+            "cached"
+            if step.get("cached")
+            else "failed"
+            if step.get("failed")
+            else "running"
+            if running
+            else "done"
+        )
+        seconds = took if took is not None else max(whole - step["started"], 0)
+        x = round(step["started"] / whole * 100, 2)
+        width = round(max(seconds / whole * 100, 0.6), 2)
+        status = "cached" if word == "cached" else status
+        bars.append(StepBar(step["name"], status, word, words.duration(seconds), min(x, 99.4), width))
+    return bars
+
+
+def progress(
+    started_at: datetime | None, now: datetime, typical: timedelta | None
+) -> tuple[float, float] | None:
+    """(seconds so far, seconds it typically takes), if both are known."""
+    if started_at is None or typical is None:
+        return None
+    return max((now - started_at).total_seconds(), 0.0), max(typical.total_seconds(), 1.0)

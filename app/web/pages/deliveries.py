@@ -1,0 +1,45 @@
+"""`/deliveries`: every webhook call, what was decided because of it, and the button that replays it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import Conflict
+from app.store import deliveries, overview
+from app.web.pages.visit import Visit, get, post, see
+
+DELIVERIES = 50
+
+
+def show_deliveries(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        found = deliveries.page(tx, DELIVERIES + 1, visit.number("before"))
+        listed = found[:DELIVERIES]
+        caused = overview.decisions_of_deliveries(tx, listed)
+        rejected = deliveries.rejected(tx)
+    return visit.page(
+        "deliveries.html",
+        deliveries=listed,
+        caused=caused,
+        rejected=rejected,
+        webhook_url=f"{visit.yard.public_url}/webhooks/github",
+        more=found[DELIVERIES - 1].id if len(found) > DELIVERIES else None,
+    )
+
+
+def replay(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        delivery = deliveries.find(tx, visit.path("guid"), visit.path("forge"))
+        if delivery.status not in ("processed", "failed"):
+            why = "is waiting to be processed" if delivery.status == "received" else "was no push"
+            raise Conflict(f"Delivery {delivery.guid} can't be replayed: it {why}.")
+        deliveries.reopen(tx, delivery.id)
+    return see("/deliveries")
+
+
+def routes() -> list[Route]:
+    return [
+        get("/deliveries", show_deliveries),
+        post("/deliveries/{forge}/{guid}/replay", replay),
+    ]

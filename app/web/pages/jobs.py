@@ -1,0 +1,98 @@
+"""`/projects/{p}/jobs/{j}`: what the job is, its runs, and every decision about it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.decisions import Verdict
+from app.domain.jobs import Job
+from app.orchestration.requests import build_by_hand
+from app.store import builds, decisions, jobs, overview
+from app.store.database import Tx
+from app.web.pages.visit import Visit, get, post, see
+
+RUNS = 50
+DECISIONS = 50
+LATELY = timedelta(days=7)
+
+
+def job_of(tx: Tx, visit: Visit) -> Job:
+    return jobs.named(tx, visit.path("project"), visit.path("job"))
+
+
+def address(job: Job) -> str:
+    return f"/projects/{job.project}/jobs/{job.name}"
+
+
+def show_job(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        job = job_of(tx, visit)
+        bars = overview.strip(tx, job.id, RUNS + 1, visit.number("before"))
+        why = decisions.page(tx, limit=6, job_id=job.id)
+        made = builds.page(tx, limit=6, source_id=job.source.id) if job.source else []
+    return visit.page(
+        "job.html",
+        job=job,
+        address=address(job),
+        bars=bars[:RUNS],
+        more=bars[RUNS - 1].id if len(bars) > RUNS else None,
+        typical=overview.typical_duration(bars),
+        decisions=why,
+        builds=made,
+        plan=visit.yard.plans.get(job.definition.get("plan", "")),
+        env=sorted(job.env.items()),
+    )
+
+
+def show_decisions(visit: Visit) -> Response:
+    wanted = [verdict for verdict in Verdict if verdict == visit.query("verdict")]
+    with visit.yard.db.read() as tx:
+        job = job_of(tx, visit)
+        found = decisions.page(
+            tx, limit=DECISIONS + 1, before=visit.number("before"), job_id=job.id, verdicts=wanted
+        )
+    return visit.page(
+        "decisions.html",
+        job=job,
+        address=address(job),
+        decisions=found[:DECISIONS],
+        verdicts=list(Verdict),
+        chosen=wanted[0] if wanted else None,
+        more=found[DECISIONS - 1].id if len(found) > DECISIONS else None,
+    )
+
+
+def build_now(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        job = job_of(tx, visit)
+        build_id = build_by_hand(tx, job, sha=None, branch=None, who=visit.who, now=visit.now)
+    return see(f"/builds/{build_id}")
+
+
+def pause(visit: Visit) -> Response:
+    return _set_paused(visit, paused=True)
+
+
+def resume(visit: Visit) -> Response:
+    return _set_paused(visit, paused=False)
+
+
+def _set_paused(visit: Visit, *, paused: bool) -> Response:
+    with visit.yard.db.write() as tx:
+        job = job_of(tx, visit)
+        jobs.set_paused(tx, job.id, visit.now, paused=paused)
+    return see(address(job))
+
+
+def routes() -> list[Route]:
+    path = "/projects/{project}/jobs/{job}"
+    return [
+        get(path, show_job),
+        get(f"{path}/decisions", show_decisions),
+        post(f"{path}/build", build_now),
+        post(f"{path}/pause", pause),
+        post(f"{path}/resume", resume),
+    ]

@@ -1,0 +1,37 @@
+"""Word of changes to an open page, as server-sent events. The page then fetches itself again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from sse_starlette import ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.web.live import changes, event, stream
+from app.web.pages.visit import page_error, require
+from app.web.principal import Role, identify
+from app.web.yard import yard_of
+
+AT_MOST_EVERY = 0.25  # seconds between two words of change
+TOPICS = 20
+
+
+async def live(request: Request) -> Response:
+    """`/live?topics=run:7,jobs`: one `changed` event for each burst of changes, after `ready`."""
+    try:
+        require(await run_in_threadpool(identify, request), Role.VIEWER)
+    except Exception as error:
+        return await page_error(request, error)
+    topics = request.query_params.get("topics", "").split(",")[:TOPICS]
+
+    async def events() -> AsyncIterator[ServerSentEvent]:
+        yield event("", name="ready")
+        async for changed in changes(yard_of(request), topics):
+            if changed:
+                yield event("", name="changed")
+                await asyncio.sleep(AT_MOST_EVERY)
+
+    return stream(events())

@@ -1,0 +1,52 @@
+"""Templates: autoescaped, strict about missing values, with the words and charts they need."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from app.web.pages import charts, words
+
+WEB = Path(__file__).parent.parent
+
+
+def _version() -> str:
+    """Changes with any static file, so that a browser never mixes two versions."""
+    digest = hashlib.sha256()
+    for path in sorted(WEB.joinpath("static").rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:10]
+
+
+_env = Environment(
+    loader=FileSystemLoader(WEB / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_env.globals.update(version=_version(), words=words, charts=charts)
+_env.filters.update(
+    utc=words.utc,
+    iso=words.iso,
+    duration=words.duration,
+    short=words.short,
+    outcome=words.outcome,
+    label=words.label,
+    bytes=words.size,
+    repository=words.repository,
+)
+
+
+def fragment(template: str, **context: object) -> str:
+    return _env.get_template(template).render(**context)
+
+
+def render(request: Request, template: str, status: int, **context: object) -> Response:
+    text = fragment(template, request=request, path=request.url.path, **context)
+    return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})

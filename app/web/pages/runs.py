@@ -1,0 +1,180 @@
+"""`/runs/{run}`: why it started, how it went, its log, and what it ran with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from app.domain.jobs import env_from_definition
+from app.domain.runs import Attempt, Run, Trigger, TriggerType
+from app.logs import LogReader
+from app.orchestration.requests import cancel_by_hand, run_again
+from app.store import overview, runs
+from app.store.database import Tx
+from app.web.pages import charts, logview
+from app.web.pages.logview import Window
+from app.web.pages.visit import Visit, get, page_error, post, require, see
+from app.web.principal import Role, identify
+from app.web.problems import Problem
+from app.web.yard import Yard, yard_of
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a run; a secret's value is never here."""
+
+    name: str
+    value: str
+    secret: bool
+    overridden: bool
+
+
+def show_run(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        run = find(tx, visit.path("run"))
+        attempts = runs.attempts_of(tx, run.id)
+        decision = overview.decision_of_run(tx, run.id)
+        typical = overview.typical_duration(overview.strip(tx, run.job_id))
+    attempt = _chosen(attempts, visit.number("attempt"))
+    window = None
+    if attempt is not None:
+        window = window_of(visit.yard.logbook.reader(run.id, attempt.number), visit.number("at"))
+    return visit.page(
+        "run.html",
+        run=run,
+        attempts=attempts,
+        attempt=attempt,
+        window=window,
+        at=visit.number("at"),
+        decision=decision,
+        typical=typical,
+        lane=charts.lane(run, attempts, visit.now, typical),
+        variables=variables(run),
+    )
+
+
+def window_of(log: LogReader, at: int | None) -> Window:
+    return logview.last_lines(log) if at is None else logview.lines_around(log, at)
+
+
+def _chosen(attempts: Sequence[Attempt], number: int | None) -> Attempt | None:
+    if number is None:
+        return attempts[-1] if attempts else None
+    for attempt in attempts:
+        if attempt.number == number:
+            return attempt
+    raise Problem(404, f"This run has no attempt {number}.")
+
+
+def find(tx: Tx, text: str) -> Run:
+    """A run by its id or its name."""
+    return runs.with_id(tx, int(text)) if text.isdecimal() and len(text) <= 18 else runs.named(tx, text)
+
+
+def variables(run: Run) -> list[Variable]:
+    given = env_from_definition(run.effective.get("env", {}))
+    return [
+        Variable(name, "***" if each.secret else each.value, each.secret, f"env.{name}" in run.overridden)
+        for name, each in sorted(given.items())
+        if each.in_run
+    ]
+
+
+def more_log(visit: Visit) -> Response:
+    """More lines as HTML: those before an offset, or from one on."""
+    with visit.yard.db.read() as tx:
+        run = find(tx, visit.path("run"))
+    number = visit.number("attempt") or 1
+    return log_rows(visit, visit.yard.logbook.reader(run.id, number), _base(run, number))
+
+
+def log_rows(visit: Visit, log: LogReader, base: str) -> Response:
+    """The answer's headers say where the lines before and after these are."""
+    before, after = visit.number("before"), visit.number("from")
+    window = logview.lines_from(log, after or 0) if before is None else logview.lines_before(log, before)
+    headers = {
+        "X-Log-Before": "" if window.before is None else str(window.before),
+        "X-Log-After": "" if window.after is None else str(window.after),
+        "X-Log-End": f"{window.end}:{window.number}",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(logview.rows(window.lines, base), headers=headers)
+
+
+def _base(run: Run, attempt: int) -> str:
+    return f"/runs/{run.name}?attempt={attempt}"
+
+
+async def follow_log(request: Request) -> Response:
+    """The log of one attempt while it grows."""
+    try:
+        require(await run_in_threadpool(identify, request), Role.VIEWER)
+        yard = yard_of(request)
+        run = await run_in_threadpool(_load, yard, request.path_params["run"])
+        offset, number = position(request)
+        attempt = int(request.query_params["attempt"])
+    except (KeyError, ValueError):
+        return await page_error(
+            request, Problem(400, "Following a log needs attempt=N and from=OFFSET:LINE.")
+        )
+    except Exception as error:
+        return await page_error(request, error)
+
+    def is_over() -> bool:
+        with yard.db.read() as tx:
+            attempts = runs.attempts_of(tx, run.id)
+        return all(each.number != attempt or each.finished_at is not None for each in attempts)
+
+    return logview.follow(
+        yard,
+        yard.logbook.reader(run.id, attempt),
+        frozenset({f"log:run:{run.id}", f"run:{run.id}"}),
+        is_over,
+        offset=offset,
+        number=number,
+        base=_base(run, attempt),
+    )
+
+
+def position(request: Request) -> tuple[int, int]:
+    """Where to go on: after the last event that arrived, or from what the page has."""
+    text = request.headers.get("last-event-id") or request.query_params["from"]
+    offset, _, number = text.partition(":")
+    return int(offset), int(number)
+
+
+def _load(yard: Yard, name: str) -> Run:
+    with yard.db.read() as tx:
+        return find(tx, name)
+
+
+def cancel_run(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        run = find(tx, visit.path("run"))
+        cancel_by_hand(tx, run, visit.who, visit.now)
+    return see(f"/runs/{run.name}")
+
+
+def again(visit: Visit) -> Response:
+    """A new run with the same image and configuration."""
+    trigger = Trigger(TriggerType.MANUAL, by=visit.who)
+    with visit.yard.db.write() as tx:
+        run = find(tx, visit.path("run"))
+        run_id = run_again(tx, visit.yard.names, run, "same", trigger, visit.now, confirm_paused=False)
+        name = runs.with_id(tx, run_id).name
+    return see(f"/runs/{name}")
+
+
+def routes() -> list[Route]:
+    return [
+        get("/runs/{run}", show_run),
+        get("/runs/{run}/log", more_log),
+        Route("/runs/{run}/follow", follow_log),
+        post("/runs/{run}/cancel", cancel_run),
+        post("/runs/{run}/again", again),
+    ]

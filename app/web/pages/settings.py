@@ -1,0 +1,83 @@
+"""`/settings`: API tokens, how to connect a repository, whether the engine is well, and the plans."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import InvalidValue
+from app.store import access, deliveries, projects
+from app.web.pages.visit import Visit, get, post, see
+from app.web.principal import Role, digest, new_token
+
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
+LONGEST_NAME = 60
+TOKENS = 200
+
+
+def show_settings(visit: Visit) -> Response:
+    return _settings(visit)
+
+
+def _settings(
+    visit: Visit, status: int = 200, *, made: str | None = None, wrong: str | None = None
+) -> Response:
+    with visit.yard.db.read() as tx:
+        context: dict[str, Any] = {
+            "tokens": access.tokens(tx, TOKENS) if visit.may(Role.ADMIN) else [],
+            "projects": projects.page(tx, 100, None),
+            "rejected": deliveries.rejected(tx),
+        }
+    return visit.page(
+        "settings.html",
+        status,
+        made=made,
+        wrong=wrong,
+        roles=list(Role),
+        lifetimes=LIFETIMES,
+        plans=visit.yard.plans,
+        health=visit.yard.engine_health(),
+        webhook_url=f"{visit.yard.public_url}/webhooks/github",
+        **context,
+    )
+
+
+def make_token(visit: Visit) -> Response:
+    """The one answer that shows a token; it is not a redirect, as the token must be in no address and no store."""
+    try:
+        name, role, days = _read(visit)
+    except InvalidValue as error:
+        return _settings(visit, 422, wrong=str(error))
+    token = new_token()
+    expires_at = visit.now + timedelta(days=int(days)) if days else None
+    with visit.yard.db.write() as tx:
+        access.add_token(tx, name, digest(token), role, visit.now, expires_at=expires_at)
+    return _settings(visit, made=token)
+
+
+def _read(visit: Visit) -> tuple[str, Role, str]:
+    name, role, days = visit.field("name").strip(), visit.field("role"), visit.field("days")
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise InvalidValue(
+            "name", f"Give the token a name of 1 to {LONGEST_NAME} characters, such as where it is used."
+        )
+    if role not in set(Role) or days not in LIFETIMES:
+        raise InvalidValue("role", "Choose the role and the time from the lists.")
+    return name, Role(role), days
+
+
+def revoke_token(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        access.revoke_token(tx, access.token_with_id(tx, visit.id("token")).id)
+    return see("/settings#tokens")
+
+
+def routes() -> list[Route]:
+    return [
+        get("/settings", show_settings),
+        post("/settings/tokens", make_token, Role.ADMIN),
+        post("/settings/tokens/{token}/revoke", revoke_token, Role.ADMIN),
+    ]

@@ -1,0 +1,168 @@
+"""One visit of a page: who it is, what they may do, and what they sent. Handlers run in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from app.domain.errors import InvalidValue
+from app.web.pages.render import render
+from app.web.principal import Principal, Role, identify
+from app.web.problems import Problem, problem_of
+from app.web.yard import Yard, yard_of
+
+Handler = Callable[["Visit"], Response]
+FORM_FIELDS = 1000
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request by somebody who is logged in (`principal` is None only on public pages)."""
+
+    request: Request
+    yard: Yard
+    now: datetime
+    principal: Principal | None
+    form: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def who(self) -> str:
+        return self.principal.name if self.principal else "nobody"
+
+    def may(self, role: str) -> bool:
+        return self.principal is not None and self.principal.may(Role(role))
+
+    def path(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+    def id(self, name: str) -> int:
+        """A number from the path. Raises 404 for anything else."""
+        text = self.path(name)
+        if not text.isdecimal() or len(text) > 18:
+            raise Problem(404, f"There is no {name} {text[:60]}.")
+        return int(text)
+
+    def query(self, name: str) -> str:
+        return self.request.query_params.get(name, "")
+
+    def number(self, name: str) -> int | None:
+        """A number of the query; None where it is missing or no number."""
+        text = self.query(name)
+        return int(text) if text.isdecimal() and len(text) <= 18 else None
+
+    def field(self, name: str) -> str:
+        values = self.form.get(name) or [""]
+        return values[0]
+
+    def page(self, template: str, status: int = 200, **context: object) -> Response:
+        return render(self.request, template, status, visit=self, now=self.now, **context)
+
+
+def see(path: str) -> Response:
+    """After a POST: go and look there."""
+    return RedirectResponse(path, 303)
+
+
+def get(path: str, handler: Handler, role: Role | None = Role.VIEWER) -> Route:
+    """A page. `role` is what its visitor needs; None lets anybody in."""
+    return Route(path, _endpoint(handler, role, takes_form=False), methods=["GET"])
+
+
+def post(path: str, handler: Handler, role: Role | None = Role.OPERATOR) -> Route:
+    """An action of a form on one of our pages; it answers with a redirect."""
+    return Route(path, _endpoint(handler, role, takes_form=True), methods=["POST"])
+
+
+def _endpoint(handler: Handler, role: Role | None, *, takes_form: bool) -> Callable[[Request], object]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            form = await _form(request) if takes_form else {}
+            return await run_in_threadpool(_answer, handler, role, request, form)
+        except Exception as error:
+            return await page_error(request, error)
+
+    return endpoint
+
+
+def _answer(
+    handler: Handler, role: Role | None, request: Request, form: Mapping[str, Sequence[str]]
+) -> Response:
+    if request.method == "POST":
+        refuse_other_sites(request)
+    principal = identify(request)
+    if role is not None:
+        require(principal, role)
+    yard = yard_of(request)
+    return handler(Visit(request, yard, yard.clock.now(), principal, form))
+
+
+def require(principal: Principal | None, role: Role) -> None:
+    """Raises 401 for nobody, 403 for somebody who may not."""
+    if principal is None:
+        raise Problem(401, "Log in to see this.")
+    if principal.project_id is not None:
+        raise Problem(403, "This token is for one project: use it with the API, the pages show all projects.")
+    if not principal.may(role):
+        raise Problem(403, f"This needs the role {role}; {principal.name} has {principal.role}.")
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Forms count only from our own pages, as a browser says; what is no browser has no session to misuse."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None:
+        ours = site == "same-origin"
+    else:
+        hosts = {request.headers.get("host"), urlsplit(yard_of(request).public_url).netloc}
+        ours = origin is None or urlsplit(origin).netloc in hosts
+    if not ours:
+        raise Problem(403, "A page of another site asked for this: go back to Jobyard and do it there.")
+
+
+async def _form(request: Request) -> dict[str, list[str]]:
+    data: FormData = await request.form(max_files=0, max_fields=FORM_FIELDS)
+    form: dict[str, list[str]] = {}
+    for name, value in data.multi_items():
+        if not isinstance(value, str) or "\0" in value:
+            raise InvalidValue(name, f"{name} must be text.")
+        form.setdefault(name, []).append(value.replace("\r\n", "\n"))
+    return form
+
+
+_ADVICE = {
+    403: "Ask an administrator for the right, or log in as somebody else.",
+    404: "It may have been deleted, or the address has a typing error.",
+    405: "Go back and use the button on the page.",
+    409: "Go back, look at its state now, and try again.",
+    422: "Go back and change the value.",
+    503: "Try again in a moment; if it stays, look at the settings page for what is down.",
+    500: "Try again; if it stays, the server's log says more.",
+}
+
+
+async def page_error(request: Request, error: Exception) -> Response:
+    """Any failure as a page: what, why, what to do. Nobody who is not logged in is sent to log in first."""
+    problem = problem_of(error)
+    if problem.status == 401 and request.method == "GET":
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)
+    advice = _ADVICE.get(problem.status, "Go back and try again.")
+    visit = await run_in_threadpool(_somebody, request)
+    return render(request, "error.html", problem.status, visit=visit, problem=problem, advice=advice)
+
+
+def _somebody(request: Request) -> Visit | None:
+    """The visitor of a page that failed, if that much still works."""
+    try:
+        yard = yard_of(request)
+        return Visit(request, yard, yard.clock.now(), identify(request))
+    except Exception:  # whatever is broken, the error itself must reach the reader
+        return None

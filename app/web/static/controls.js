@@ -1,0 +1,54 @@
+// The menu, the theme, the help, copying.
+const THEMES = [["", "as the system"], ["dark", "dark"], ["light", "light"]];
+const theme = () => document.documentElement.dataset.theme ?? "";
+
+export function refresh() {
+  for (const each of document.querySelectorAll("[data-theme-name]")) {
+    each.textContent = THEMES.find(([name]) => name === theme())[1];
+  }
+}
+
+function nextTheme() {
+  const at = THEMES.findIndex(([name]) => name === theme());
+  const [name] = THEMES[(at + 1) % THEMES.length];
+  if (name) {
+    document.documentElement.dataset.theme = name;
+    localStorage.setItem("jobyard-theme", name);
+  } else {
+    delete document.documentElement.dataset.theme;
+    localStorage.removeItem("jobyard-theme");
+  }
+  refresh();
+}
+
+async function copy(button) {
+  await navigator.clipboard.writeText(button.parentElement.querySelector("[data-copy-text]").textContent);
+  button.textContent = "Copied";
+}
+
+export function start() {
+  refresh();
+  document.addEventListener("click", (event) => {
+    const on = (selector) => event.target.closest(selector);
+    if (on("[data-theme-next]")) nextTheme();
+    if (on("[data-help]")) document.querySelector("[data-help-dialog]").showModal();
+    if (on("[data-copy]")) copy(on("[data-copy]"));
+    const menu = document.querySelector("details.menu[open]");
+    if (menu && (!menu.contains(event.target) || on("[data-help]"))) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.querySelector("details.menu[open]")?.removeAttribute("open");
+  });
+  // A form is sent once, however often its button is pressed; coming back to the page frees it again.
+  const sent = new Set();
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (event.target.method !== "post" || !button || button.name) return;
+    sent.add(button);
+    setTimeout(() => { button.disabled = true; });
+  });
+  addEventListener("pageshow", () => {
+    for (const button of sent) button.disabled = false;
+    sent.clear();
+  });
+}

@@ -1,0 +1,65 @@
+// A page that changes in place: on word of a change it fetches itself and takes over what is different.
+const main = document.getElementById("main");
+let tools;
+let fetching = false;
+let wanted = false;
+let timer = null;
+
+const callbacks = {
+  beforeNodeMorphed(old, fresh) {
+    if (!(old instanceof Element)) return true;
+    if (old.hasAttribute("data-keep")) return false;
+    // A log goes on by itself, unless it is another attempt's now.
+    return !(old.hasAttribute("data-log") && old.dataset.log === fresh.dataset?.log);
+  },
+  beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
+};
+
+async function refresh() {
+  if (fetching) {
+    wanted = true;
+    return;
+  }
+  fetching = true;
+  try {
+    do {
+      wanted = false;
+      await morph();
+    } while (wanted);
+  } catch {
+    // The stream notices a lost connection and says so.
+  } finally {
+    fetching = false;
+  }
+}
+
+async function morph() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.getElementById("main");
+  tools.localise(fresh);
+  Idiomorph.morph(main, fresh.innerHTML, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
+  document.title = page.title;
+  main.dataset.topics = fresh.dataset.topics ?? "";
+  main.dataset.refresh = fresh.dataset.refresh ?? "";
+  schedule();
+  tools.afterMorph();
+}
+
+function schedule() {
+  clearTimeout(timer);
+  if (main.dataset.refresh) timer = setTimeout(() => (document.hidden ? schedule() : refresh()), main.dataset.refresh * 1000);
+}
+
+export function start(given) {
+  tools = given;
+  if (!main.dataset.topics) return;
+  tools.connect(
+    () => `/live?topics=${encodeURIComponent(main.dataset.topics)}`,
+    { changed: refresh },
+    (again) => again && refresh(),
+  );
+  schedule();
+}

@@ -1,0 +1,354 @@
+"""A small world to look at: an installation on disk with jobs, builds, runs, decisions, deliveries and logs."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+
+from app.domain.builds import BuildReason
+from app.domain.decisions import EventType, Verdict
+from app.domain.effective import merge
+from app.domain.events import repo_key
+from app.domain.jobs import BuildConfig, Deployed, Job
+from app.domain.plans import DEFAULT_PLANS
+from app.domain.redaction import Redactor
+from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
+from app.forges.github import GitHub
+from app.logs import Stream
+from app.orchestration.logbook import Logbook
+from app.orchestration.signals import Signals
+from app.secrets import SecretBox
+from app.store import access, builds, decisions, deliveries, jobs, projects, runs
+from app.store.database import Database
+from app.store.deliveries import NewDelivery
+from app.store.inbox import Inbox
+from app.web.app import create_app
+from app.web.principal import Role, digest, hash_password
+from app.web.yard import EngineHealth, Yard
+
+ADMIN_TOKEN = "jy_an-administrator-of-tests"
+PASSWORD = "correct horse battery staple"
+OWNER = "server-1"
+UP = EngineHealth(True, "Docker 20.10.24 answers: 4 CPUs, 7.8 GiB.")
+
+
+class Clock:
+    """Real time, unless a test holds it."""
+
+    def __init__(self) -> None:
+        self.held: datetime | None = None
+
+    def now(self) -> datetime:
+        return self.held or datetime.now(UTC)
+
+
+class Names:
+    def __init__(self, seed: int = 7) -> None:
+        self._random = random.Random(seed)
+
+    def suffix(self) -> str:
+        return "".join(self._random.choice("bcdfghjkmnpqrstvwxz23456789") for _ in range(5))
+
+
+@dataclass
+class World:
+    """An installation without loops: a test does what builders and runners would."""
+
+    root: Path
+    db: Database
+    signals: Signals
+    logbook: Logbook
+    box: SecretBox
+    clock: Clock = field(default_factory=Clock)
+    names: Names = field(default_factory=Names)
+    health: EngineHealth = UP
+    public_url: str = "http://127.0.0.1:8080"
+
+    def app(self) -> Starlette:
+        return create_app(self.yard, nullcontext)
+
+    @property
+    def yard(self) -> Yard:
+        return Yard(
+            db=self.db,
+            inbox=self._inbox,
+            clock=self.clock,
+            names=self.names,
+            vault=self.box,
+            signals=self.signals,
+            logbook=self.logbook,
+            forges={"github": GitHub()},
+            plans={plan.name: plan for plan in DEFAULT_PLANS},
+            public_url=self.public_url,
+            check_git_url=lambda _url: None,
+            engine_health=lambda: self.health,
+            admin_token_hash=digest(ADMIN_TOKEN),
+        )
+
+    def __post_init__(self) -> None:
+        self._inbox = Inbox(self.db)
+
+    def close(self) -> None:
+        self._inbox.close()
+        self.db.close()
+
+    def job(
+        self, name: str, *, project: str = "acme", repository: str | None = "acme/report", **changes: Any
+    ) -> Job:
+        """A job, in a project that is made if it is not there."""
+        with self.db.write() as tx:
+            known = {each.name: each for each in projects.page(tx, 100, None)}
+            owner = known.get(project) or projects.create(tx, project, "sealed", self.clock.now())
+            source = None
+            if repository is not None:
+                url = f"https://github.com/{repository}"
+                source = {
+                    "url": url,
+                    "repo_key": repo_key(url),
+                    "branch": "main",
+                    "build": BuildConfig().to_json(),
+                }
+            return jobs.create(
+                tx, owner.id, definition(name, source is not None, **changes), source, self.clock.now()
+            )
+
+    def delivery(
+        self,
+        guid: str,
+        at: datetime,
+        *,
+        repository: str = "acme/report",
+        sha: str = "",
+        sentence: str = "",
+        event: str = "push",
+    ) -> str:
+        new = NewDelivery("github", guid, event, event != "push", ("project:1",), b"{}", repository, at)
+        with self.db.write() as tx:
+            deliveries.record(tx, [new])
+            if event == "push":
+                found = deliveries.find(tx, guid)
+                deliveries.settle(tx, found.id, "processed", sentence, at, ref="refs/heads/main", sha=sha)
+        return guid
+
+    def decide(
+        self,
+        job: Job,
+        event: tuple[EventType, str | int],
+        verdict: Verdict,
+        sentence: str,
+        at: datetime,
+        **more: Any,
+    ) -> None:
+        with self.db.write() as tx:
+            more.setdefault("rule", "push")
+            decisions.record(
+                tx,
+                at=at,
+                event=event,
+                project_id=job.project_id,
+                job_id=job.id,
+                verdict=verdict,
+                sentence=sentence,
+                **more,
+            )
+
+    def build(
+        self,
+        job: Job,
+        at: datetime,
+        *,
+        sha: str,
+        message: str = "",
+        log: bytes = b"",
+        seconds: float = 40,
+        state: str = "succeeded",
+        plan: dict[str, Any] | None = None,
+        dockerfile: str | None = None,
+        steps: list[dict[str, Any]] | None = None,
+    ) -> int:
+        """A build as a builder would have left it: succeeded, failed, running or queued."""
+        assert job.source is not None
+        with self.db.write() as tx:
+            build_id = builds.enqueue(
+                tx,
+                project_id=job.project_id,
+                source_id=job.source.id,
+                key=sha,
+                url=job.source.url,
+                ref="refs/heads/main",
+                sha=sha,
+                config=job.source.build,
+                trigger={"type": "push"},
+                now=at,
+                position=build_position(at),
+                message=message,
+                author="Ada",
+            )
+            if state == "queued":
+                return build_id
+            build = builds.claim(tx, OWNER, at)
+            assert build is not None
+            assert build.id == build_id
+            builds.save_plan(tx, build, sha=sha, plan=plan, dockerfile=dockerfile)
+            builds.save_steps(tx, build, steps or [])
+            end = at + timedelta(seconds=seconds)
+            image = "sha256:" + (sha * 2)[:64]
+            if state == "succeeded":
+                builds.succeed(tx, build, image=image, digest=image, now=end)
+                deployed = Deployed(image, image, build_id, sha, "CD is on.", end, build.position)
+                jobs.deploy(tx, job.id, deployed)
+            elif state == "failed":
+                builds.fail(
+                    tx, build, BuildReason.BUILD_FAILED, "Step “RUN npm ci” failed: exit code 1.", end
+                )
+        if log:
+            with self.logbook.write_build(build_id, Redactor([])) as writer:
+                write_lines(writer, at, seconds, log)
+        return build_id
+
+    def queue_run(
+        self, job: Job, at: datetime, trigger: Trigger, overrides: dict[str, Any] | None = None, **more: Any
+    ) -> int:
+        effective = merge(job.definition, overrides or {})
+        with self.db.write() as tx:
+            return runs.enqueue(
+                tx,
+                name=f"{job.name}-{self.names.suffix()}",
+                project_id=job.project_id,
+                job_id=job.id,
+                trigger=trigger,
+                effective=effective.values,
+                overridden=effective.overridden,
+                now=at,
+                **more,
+            )
+
+    def run(
+        self,
+        job: Job,
+        at: datetime,
+        *,
+        trigger: Trigger | None = None,
+        seconds: float = 30,
+        outcome: Outcome | None = None,
+        log: bytes = b"",
+        overrides: dict[str, Any] | None = None,
+        verdict: Verdict | None = None,
+        **more: Any,
+    ) -> int:
+        """A run that is over, or with `outcome` None one that is running: attempts until the verdict is final."""
+        trigger = trigger or Trigger(TriggerType.SCHEDULE, cause="Its schedule was due.")
+        run_id = self.queue_run(job, at, trigger, overrides, **more)
+        if verdict is not None:
+            self.decide(job, (EventType.MANUAL, run_id), verdict, trigger.cause, at, run_id=run_id)
+        now = at
+        while True:
+            self.attempt(run_id, now, log, seconds)
+            if outcome is None:
+                return run_id
+            now += timedelta(seconds=seconds)
+            if (next_at := self.end_attempt(run_id, outcome, now)) is None:
+                return run_id
+            now = next_at
+
+    def attempt(self, run_id: int, at: datetime, log: bytes = b"", seconds: float = 1) -> None:
+        """Claim a queued run and start its next attempt."""
+        with self.db.write() as tx:
+            run = runs.claim(tx, OWNER, at)
+            assert run is not None
+            assert run.id == run_id
+            attempt = runs.begin_attempt(tx, run, at)
+            assert attempt is not None
+            for container in runs.containers_of(tx, attempt.id):
+                runs.container_started(tx, run, container, {"id": "c"}, at)
+        if log:
+            with self.logbook.write_attempt(run_id, attempt.number, Redactor([])) as writer:
+                write_lines(writer, at, seconds, log)
+
+    def end_attempt(self, run_id: int, outcome: Outcome, at: datetime) -> datetime | None:
+        """What the run's end means; when it is tried again, if it is."""
+        with self.db.write() as tx:
+            run = runs.with_id(tx, run_id)
+            attempt = runs.attempts_of(tx, run_id)[-1]
+            verdict = conclude(run, outcome, at)
+            assert runs.conclude(tx, run, attempt, outcome, verdict, at)
+        return getattr(verdict, "available_at", None)
+
+
+def build_position(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+def write_lines(writer: Any, at: datetime, seconds: float, log: bytes) -> None:
+    """`!` begins a line of standard error, `#` one of Jobyard's own."""
+    lines = log.split(b"\n")
+    for number, line in enumerate(lines):
+        when = at + timedelta(seconds=seconds * number / max(len(lines) - 1, 1))
+        if line.startswith(b"#"):
+            writer.note(when, line[1:].strip().decode())
+        else:
+            stream = Stream.STDERR if line.startswith(b"!") else Stream.STDOUT
+            writer.write(when, stream, line.removeprefix(b"!") + b"\n")
+    writer.end_streams()
+
+
+def definition(name: str, has_source: bool, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "source": {"type": "git" if has_source else "none"},
+        "ci_enabled": True,
+        "cd_enabled": True,
+        "run_on_image_change": "cd-promote",
+        "kind": "manual",
+        "schedule": None,
+        "command": None,
+        "entrypoint": None,
+        "process": None,
+        "shell": False,
+        "env": {},
+        "plan": "small",
+        "instances": 1,
+        "retry_limit": 0,
+        "retry_backoff": "exponential",
+        "time_limit_seconds": None,
+        "grace_period_seconds": 30,
+        "health_checks": [],
+        "paused": False,
+        **changes,
+    }
+
+
+@contextmanager
+def world(root: Path) -> Iterator[World]:
+    """An empty installation in a directory, with one user of each role whose password is `PASSWORD`."""
+    signals = Signals()
+    db = Database(f"sqlite:///{root / 'jobyard.db'}", on_commit=signals.publish)
+    db.migrate()
+    made = World(root, db, signals, Logbook(root / "logs", signals, 64 * 1024 * 1024), SecretBox([b"k" * 32]))
+    hashed = hash_password(PASSWORD)
+    with db.write() as tx:
+        for role in Role:
+            access.add_user(tx, f"{role}-user", hashed, role, made.clock.now())
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def failed(reason: Reason, sentence: str, code: int | None = 1) -> Outcome:
+    return Outcome(reason, code, sentence)
+
+
+SUCCEEDED = Outcome(None, 0, "Exited with code 0.")
+
+
+def payload(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
