@@ -43,9 +43,9 @@ from app.engines.base import (
     StartUncertain,
 )
 from app.logs import LogWriter
-from app.orchestration.active import Active, ActiveRun, InHand
+from app.orchestration.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.logbook import Logbook
-from app.orchestration.outcomes import combined, outcome_of_exit, outcome_of_start_error
+from app.orchestration.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
 from app.store import builds, jobs, runs
 from app.store.database import Database, Tx
@@ -156,7 +156,7 @@ class Runner:
             containers = runs.containers_of(tx, attempt.id)
             processes, branch = self._of_build(tx, run)
         with (
-            self.active.watching(run) as active,
+            self.active.watching(run, attempt.number) as active,
             self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets)) as writer,
         ):
 
@@ -177,16 +177,18 @@ class Runner:
         self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec, writer: LogWriter
     ) -> tuple[Outcome, Handle | None]:
         handle = Handle.from_json(container.handle) if container.handle else None
+        if container.reason is Reason.UNHEALTHY:
+            active.judged(container.instance, Judgement(run.created_at, container.sentence))
         try:
             handle = handle or self._start(active, run, container, spec)
             outcome = self._follow(active, container, handle, writer)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain) as error:
             outcome = outcome_of_start_error(error)
         now = self.clock.now()
+        outcome = judged(outcome, active.unhealthy.get(container.instance), now)
         with self.db.write() as tx:
             runs.container_ended(tx, container, outcome, now)
-        if outcome.reason is not None:
-            active.failed(container.instance)
+        active.ended(container.instance, failed=outcome.reason is not None)
         return outcome, handle
 
     def _start(self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec) -> Handle:
