@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import JsonOption, add_command, help_of, show_examples
+from app.cli.options import JsonOption, add_command
 from app.domain.errors import UserError
 
 PANEL = "The server's own machine"
@@ -24,13 +24,6 @@ def add_to(cli: typer.Typer) -> None:
         "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
         panel=PANEL,
     )
-    cli.command(
-        "demo",
-        rich_help_panel=PANEL,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-        help=help_of(demo),
-        epilog=show_examples("jobyard demo", "jobyard demo --exit"),
-    )(demo)
     add_command(cli, "config", config, "jobyard config", "jobyard config --json", panel=PANEL)
     admin = typer.Typer(help="Accounts: make an administrator, or a link to log in.", no_args_is_help=True)
     add_command(admin, "create", create_admin, "jobyard admin create --name ada")
