@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from app.domain.errors import JobyardError
 from app.domain.runs import Outcome, Reason
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
 
+NEVER = datetime.min.replace(tzinfo=UTC)
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
 
@@ -47,9 +49,11 @@ def outcome_of_start_error(error: JobyardError) -> Outcome:
 
 
 def combined(outcomes: Sequence[Outcome]) -> Outcome:
-    """All instances must succeed; else the first one that failed by itself speaks for the attempt."""
+    """All instances must succeed; else the first one that failed speaks: those that end later were stopped for it.
+
+    One that has no end of its own never ran, or is lost: nothing else explains that.
+    """
     failed = [outcome for outcome in outcomes if outcome.reason is not None]
     if not failed:
         return outcomes[0]
-    own = [outcome for outcome in failed if outcome.exit_code not in (137, 143)]
-    return (own or failed)[0]
+    return min(failed, key=lambda outcome: outcome.ended_at or NEVER)
