@@ -285,7 +285,8 @@ class Runner:
             return {}
         with self.db.read() as tx:
             plan = builds.with_id(tx, run.build_id).plan
-        return (plan or {}).get("processes", {})
+        processes: Mapping[str, str] = (plan or {}).get("processes", {})
+        return processes
 
     def _invocation(self, run: Run, processes: Mapping[str, str]) -> tuple[Invocation, Plan]:
         """How the container is called and how big it is. Raises UserError where that can't be."""

@@ -250,7 +250,7 @@ def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:
     query = (
         _builds()
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
-        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref, BuildRow.position < before)
+        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
         .where(BuildRow.status == BuildStatus.SUCCEEDED)
         .order_by(col(BuildRow.position).desc(), col(BuildRow.id).desc())
     )
