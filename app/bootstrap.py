@@ -26,6 +26,7 @@ from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
@@ -131,7 +132,12 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
 def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
     match settings.engine:
         case "docker":
-            return DockerEngine(url=settings.docker_host, installation=installation, clock=clock.now)
+            return DockerEngine(
+                url=settings.docker_host,
+                installation=installation,
+                clock=clock.now,
+                isolate_network=settings.network == "isolated",
+            )
         case other:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker.")
 
@@ -219,15 +225,16 @@ def _supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
         watcher_bell=bell,
         reconciler=Reconciler(
-            db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
+            db, clock, names, engine, runner, builder, server, socket.gethostname(), os.getpid(), alone=alone
         ),
         scheduler=Scheduler(db, clock, names),
+        deployer=Deployer(db, clock, names),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )

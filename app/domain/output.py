@@ -26,3 +26,17 @@ class Seen:
     stdout_bytes: int
     stderr_bytes: int
     lines: int
+
+
+class Unseen:
+    """Lets through what lies beyond the bytes of each stream that are held already."""
+
+    def __init__(self, seen: Seen | None) -> None:
+        self._held = {Stream.STDOUT: seen.stdout_bytes, Stream.STDERR: seen.stderr_bytes} if seen else {}
+
+    def of(self, stream: Stream, data: bytes) -> bytes:
+        held = min(self._held.get(stream, 0), len(data))
+        if not held:
+            return data
+        self._held[stream] -= held
+        return data[held:]

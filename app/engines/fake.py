@@ -25,7 +25,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from app.domain.errors import EngineUnavailable, JobyardError
-from app.domain.output import Seen, Stream
+from app.domain.output import Seen, Stream, Unseen
 from app.engines.base import (
     Chunk,
     ContainerSpec,
@@ -139,7 +139,7 @@ class FakeEngine:
 
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         handed_out = 0
-        known = {Stream.STDOUT: seen.stdout_bytes, Stream.STDERR: seen.stderr_bytes} if seen else {}
+        unseen = Unseen(seen)
         while True:
             with self._call("logs"):
                 while True:
@@ -150,10 +150,8 @@ class FakeEngine:
                     self._sleep_until_changed()
             for chunk in fresh:
                 handed_out += 1
-                skipped = min(known.get(chunk.stream, 0), len(chunk.data))
-                known[chunk.stream] = known.get(chunk.stream, 0) - skipped
-                if chunk.data[skipped:]:
-                    yield replace(chunk, data=chunk.data[skipped:])
+                if fresh_data := unseen.of(chunk.stream, chunk.data):
+                    yield replace(chunk, data=fresh_data)
             if not fresh:
                 return
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.engines.base import ContainerSpec, ExitKind, StartRefused, State, Stream
+from app.domain.output import Seen, Stream
+from app.engines.base import ContainerSpec, ExitKind, StartRefused, State
 from app.engines.docker.output import Received
 from app.engines.fake import Script
 from tests.support.engine_harness import DockerHarness, docker_harness
@@ -126,7 +127,7 @@ def test_a_flood_is_whole_although_the_engines_own_copy_is_not(harness: DockerHa
         received.add(chunk.at, chunk.stream, chunk.data)
     assert received.sizes == {Stream.STDOUT: size}
     assert received.may_have_rotated
-    later = list(harness.another().logs(handle, after=first.at))
+    later = list(harness.another().logs(handle, Seen(first.at, size // 2, 0, received.lines // 2)))
     assert later[0].stream is Stream.SYSTEM
     assert b"may be missing" in later[0].data
     assert sum(len(chunk.data) for chunk in later[1:]) < size

@@ -10,7 +10,7 @@ from pydantic import Field
 from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.jobs import Deployed, Job
-from app.domain.runs import Reason, Run, Trigger, TriggerType
+from app.domain.runs import Reason, Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
 from app.orchestration.requests import image_for_run, image_of_next_run, run_again
 from app.store import runs
@@ -86,7 +86,7 @@ def cancel_run(call: Call[Empty, Empty]) -> Any:
         run = run_of(call, tx, Role.OPERATOR)
         sentence = f"Cancelled by {call.who}."
         if runs.cancel(tx, run.id, Reason.CANCELLED, sentence, call.yard.clock.now()) is None:
-            raise Conflict(f"Run {run.name} is over already: it {_ended(run)}.")
+            raise Conflict(f"Run {run.name} is over already: {run.status}.")
         return run_answer(runs.with_id(tx, run.id))
 
 
@@ -107,10 +107,6 @@ def rerun(call: Call[RerunForm, Empty]) -> Any:
             return run_answer(runs.with_id(tx, run_id))
 
         return once(call, tx, make)
-
-
-def _ended(run: Run) -> str:
-    return "was cancelled" if run.status == "cancelled" else str(run.status)
 
 
 def _trigger(call: Call[Any, Any]) -> Trigger:
