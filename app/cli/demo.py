@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.options import add_command
 from app.cli.sample import Sample, sample_repository, signed
 from app.domain.errors import JobyardError, UserError
 
@@ -30,7 +31,7 @@ NOISE = ("sha256:", "transferring ", "exporting layers", "naming to", "DONE 0.")
 
 
 def add_to(cli: typer.Typer) -> None:
-    cli.command()(demo)
+    add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel="The server's own machine")
 
 
 def demo(
@@ -101,7 +102,9 @@ class DemoYard:
         story.say(f"Build {build['id']} {build['status']}: {build['digest'] or build['sentence']}")
         if build["status"] != "succeeded":
             return False
-        run = self._poll(lambda: next(iter(self._api("GET", "/projects/demo/jobs/hello/runs")["items"]), None))
+        run = self._poll(
+            lambda: next(iter(self._api("GET", "/projects/demo/jobs/hello/runs")["items"]), None)
+        )
         story.say(f"Run {run['name']}: {run['trigger']['cause']}")
         story.plain()
         run = self._follow(f"/runs/{run['id']}")

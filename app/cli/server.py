@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.options import JsonOption, add_command, help_of, show_examples
+from app.cli.options import JsonOption, add_command
 from app.domain.errors import UserError
 
 PANEL = "The server's own machine"
-DEMO = Path(__file__).resolve().parents[2] / "scripts" / "demo"
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -27,13 +24,6 @@ def add_to(cli: typer.Typer) -> None:
         "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
         panel=PANEL,
     )
-    cli.command(
-        "demo",
-        rich_help_panel=PANEL,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-        help=help_of(demo),
-        epilog=show_examples("jobyard demo", "jobyard demo --exit"),
-    )(demo)
     add_command(cli, "config", config, "jobyard config", "jobyard config --json", panel=PANEL)
     admin = typer.Typer(help="Accounts: make an administrator, or a link to log in.", no_args_is_help=True)
     add_command(admin, "create", create_admin, "jobyard admin create --name ada")
@@ -83,16 +73,6 @@ def _greet(yard: object, url: str) -> None:
     if not has_admin:
         path = new_login_path(yard.db, yard.clock.now())
         typer.echo(f"No administrator yet. Set one up, once, at {yard.public_url}{path}")
-
-
-def demo(context: typer.Context) -> None:
-    """Try it out: a sample repository, a signed push, its build and run, with a throwaway data directory.
-
-    It lives in a checkout of Jobyard as scripts/demo and gets what is given here; Ctrl-C ends it.
-    """
-    if not DEMO.is_file():
-        raise UserError("The demo is in Jobyard's source tree: check that out, and call scripts/demo there.")
-    os.execv(DEMO, [str(DEMO), *context.args])  # noqa: S606  in our place, so that signals and status are its own
 
 
 def config(json: JsonOption = False) -> None:

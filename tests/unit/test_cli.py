@@ -161,15 +161,6 @@ def test_a_refused_schedule_is_status_2_with_the_reason(cli: Cli, args: tuple[st
     assert done.err
 
 
-def test_the_demo_says_where_it_is_if_not_here(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("app.cli.server.DEMO", tmp_path / "demo")
-    done = cli("demo", "--exit")
-    assert done.status == 1
-    assert "scripts/demo" in done.err
-
-
 @given(st.sampled_from(["succeeded", "failed", "cancelled"]), st.none() | st.integers(-300, 70_000))
 def test_a_run_that_did_not_succeed_never_exits_0(status: str, exit_code: int | None) -> None:
     code = exit_code_of({"status": status, "exit_code": exit_code})
