@@ -28,6 +28,7 @@ from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
@@ -233,7 +234,7 @@ def _supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
@@ -252,9 +253,10 @@ def _supervisor(
         ),
         metrics_bell=metrics_bell,
         reconciler=Reconciler(
-            db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
+            db, clock, names, engine, runner, builder, server, socket.gethostname(), os.getpid(), alone=alone
         ),
         scheduler=Scheduler(db, clock, names),
+        deployer=Deployer(db, clock, names),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )

@@ -1,4 +1,4 @@
-"""The runs that this process is executing now, so that the watcher can stop them."""
+"""What this process is working on now: so that the watcher can stop it, and nothing is left that nobody works on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.domain.builds import Build
 from app.domain.runs import Run
 from app.engines.base import Handle
+from app.store.claims import Claim
+
+
+class InHand:
+    """The claims that this process works on.
+
+    Whoever claims, and whoever looks for rows that nobody works on, takes its `turn`: a claim is never seen without
+    its entry here.
+    """
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.claims: set[Claim] = set()
+
+    @contextmanager
+    def until_done(self, claimed: Build | Run) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.claims.discard((claimed.id, claimed.token))
+
+    def take(self, claimed: Build | Run) -> None:
+        self.claims.add((claimed.id, claimed.token))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from app.engines.base import (
     StartUncertain,
 )
 from app.logs import LogWriter
-from app.orchestration.active import Active, ActiveRun, Judgement
+from app.orchestration.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.crew import side_by_side
 from app.orchestration.logbook import Logbook
 from app.orchestration.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
@@ -71,18 +71,25 @@ class Runner:
     logbook: Logbook
     plans: Mapping[str, Plan]
     active: Active = field(default_factory=Active)
+    in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
         """Execute what has waited longest; False if nothing is due."""
-        with self.db.write() as tx:
-            run = runs.claim(tx, self.owner, self.clock.now())
-        if run is None:
-            return False
+        with self.in_hand.turn:
+            with self.db.write() as tx:
+                run = runs.claim(tx, self.owner, self.clock.now())
+            if run is None:
+                return False
+            self.in_hand.take(run)
         self.execute(run)
         return True
 
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
+        with self.in_hand.until_done(run):
+            self._execute(run)
+
+    def _execute(self, run: Run) -> None:
         with self.db.read() as tx:
             last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
         going = last is not None and last.status is RunStatus.RUNNING

@@ -15,6 +15,7 @@ from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
@@ -48,6 +49,7 @@ class Supervisor:
     metrics_bell: Bell
     reconciler: Reconciler
     scheduler: Scheduler
+    deployer: Deployer
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -62,7 +64,9 @@ class Supervisor:
         self._loop("health", self.health_bell, self.health.step)
         self._loop("metrics", self.metrics_bell, self.sampler.step)
         self._loop("scheduler", Bell("schedules"), self._until_idle(self.scheduler.step, self._next_fire))
-        self._loop("intake", Bell("deliveries"), self._intake)
+        self._loop("intake", Bell("deliveries"), self._while_moving(self.intake.step))
+        bell = Bell("deployments", "builds", "runs")
+        self._loop("deployer", bell, self._while_moving(self.deployer.step))
         for number in range(self.build_workers):
             step = self._until_idle(self.builder.step, self._next_build)
             self._loop(f"builder-{number}", Bell("queued:builds"), step)
@@ -91,10 +95,13 @@ class Supervisor:
         self.reconciler.step()
         return RECONCILE_SECONDS
 
-    def _intake(self) -> float:
-        while not self._stopping.is_set() and self.intake.step():
-            pass
-        return POLL_SECONDS
+    def _while_moving(self, step: Callable[[], bool]) -> Callable[[], float]:
+        def look() -> float:
+            while not self._stopping.is_set() and step():
+                pass
+            return POLL_SECONDS
+
+        return look
 
     def _next_fire(self) -> datetime | None:
         with self.db.read() as tx:

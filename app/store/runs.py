@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from app.domain.runs import (
     TriggerType,
     container_key,
 )
-from app.store.claims import claim_next, next_due_at, take_over
+from app.store.claims import Claim, claim_next, next_due_at, take_over
 from app.store.database import Tx, touch
 from app.store.schema import AttemptRow, ContainerRow, JobRow, ProjectRow, RunRow
 
@@ -107,9 +107,9 @@ def due_at(tx: Tx) -> datetime | None:
     return next_due_at(tx, RunRow)
 
 
-def taken_over(tx: Tx, owner: str, dead: Sequence[str]) -> Sequence[Run]:
-    """Running runs of dead servers, now this server's to go on with."""
-    return [with_id(tx, run_id) for run_id in take_over(tx, RunRow, owner, dead)]
+def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Run]:
+    """Running runs that nobody works on, now this server's to go on with."""
+    return [with_id(tx, run_id) for run_id in take_over(tx, RunRow, owner, in_hand)]
 
 
 def resolve_image(

@@ -19,6 +19,7 @@ from app.web.api.forms.fields import (
     ProcessName,
     Retries,
     Seconds,
+    ShaOrBegin,
     Time,
 )
 from app.web.api.forms.job import EnvEntry
@@ -33,13 +34,7 @@ class OverridesForm(Model):
 
     image: ImageRef | None = None
     build: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="a build made for this job")
-    sha: str | None = Field(
-        default=None,
-        min_length=7,
-        max_length=64,
-        pattern="^[0-9a-f]+$",
-        description="a commit that was built for this job",
-    )
+    sha: ShaOrBegin | None = Field(default=None, description="a commit that was built for this job")
     env: dict[EnvName, EnvEntry | None] = Field(default={})
     command: Command | None = None
     entrypoint: Command | None = None
