@@ -101,7 +101,9 @@ class DemoYard:
         story.say(f"Build {build['id']} {build['status']}: {build['digest'] or build['sentence']}")
         if build["status"] != "succeeded":
             return False
-        run = self._poll(lambda: next(iter(self._api("GET", "/projects/demo/jobs/hello/runs")["items"]), None))
+        run = self._poll(
+            lambda: next(iter(self._api("GET", "/projects/demo/jobs/hello/runs")["items"]), None)
+        )
         story.say(f"Run {run['name']}: {run['trigger']['cause']}")
         story.plain()
         run = self._follow(f"/runs/{run['id']}")
