@@ -4,9 +4,9 @@ import re
 
 from builders.instructions import Copy, Instruction, Run
 from builders.plan import PlanError
-from builders.runtimes.base import WORKDIR
 from builders.source import SourceTree
 
+WORKDIR = "/app"
 USER = "10001:10001"
 HOME = "/tmp"  # noqa: S108 - inside the image: writable for any user, also with a read-only root
 WHY_FIRST = "What names the dependencies, first: it seldom changes."

@@ -146,6 +146,9 @@ class Job:
     project: str
     name: str
     definition: Mapping[str, Any] = field(repr=False)
+    shared_env: Mapping[str, Any] = field(
+        repr=False
+    )  # of its secret groups, each entry with its group's name
     source: Source | None
     deployed: Deployed | None
     ci_enabled: bool = True
@@ -155,6 +158,7 @@ class Job:
     schedule: ScheduleSettings | None = None
     paused: bool = False
     created_at: datetime | None = None
+    next_fire_at: datetime | None = None  # None while nothing starts by schedule
 
     @property
     def schedule_inactive(self) -> bool:

@@ -11,12 +11,11 @@ plain data: they are stored, and any other process may go on with them later.
    carry the key: one that has ever left `created` is adopted, never started again; one that is only created is renamed
    to a name never used before (`token` and a counter are in it), its siblings are removed, and it is started *by that
    name*, so that a start request sent earlier under an older name finds nothing.
-2. **Nothing is lost from the log.** Output is attached before the process starts. The first `logs` call in the process
-   that started the container gets every byte from the first on; a later call, perhaps in another process, gets what
-   came after `after` from the engine's own copy as far as it has one, and a `Stream.SYSTEM` chunk says where output
-   may be missing.
-   `logs` ends by itself when the process has ended and all is read. It must be consumed: a reader who stops reading
-   stops the job.
+2. **Nothing is lost from the log, and nothing comes twice.** Output is attached before the process starts. The first
+   `logs` call in the process that started the container gets every byte from the first on; a later call, perhaps in
+   another process, says what it has `seen` and gets what lies beyond, from the engine's own copy as far as it has one;
+   where output may be missing, a `Stream.SYSTEM` chunk says so. `logs` ends by itself when the process has ended and
+   all is read. It must be consumed: a reader who stops reading stops the job.
 3. **`wait` tells the job's doing from the engine's.** `Exit.kind` is `EXITED` only if the process really ran to an
    end: the container is exited, was started and finished in that order. A container that is gone is `LOST`.
    `wait` may run beside `logs`, before it or after it, and again later.
@@ -36,6 +35,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from app.domain.errors import TransientError, UserError
+from app.domain.metrics import Sample
+from app.domain.output import Seen, Stream
 
 
 class ImageUnavailable(UserError):
@@ -52,14 +53,6 @@ class StartRefused(UserError):
 
 class StartUncertain(TransientError):
     """The answer to a start was lost; look again with the same key."""
-
-
-class Stream(enum.IntEnum):
-    """Where a piece of a log came from."""
-
-    SYSTEM = 0  # said by Jobyard itself, e.g. that output may be missing here
-    STDOUT = 1
-    STDERR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +135,6 @@ class Exit:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading of a running container: CPU in cores since the last reading, the rest as it stands."""
-
-    at: datetime
-    cpu_cores: float
-    memory_bytes: int
-    network_rx_bytes: int
-    network_tx_bytes: int
-    processes: int
-
-
 @dataclass(frozen=True)
 class RegistryLogin:
     username: str
@@ -202,8 +183,8 @@ class Engine(Protocol):
         Raises ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain.
         """
 
-    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
-        """Output until the end (rule 2). Raises EngineUnavailable if it breaks; call again with the last time seen."""
+    def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
+        """Output until the end (rule 2). Raises EngineUnavailable if it breaks: call again with what was seen."""
 
     def wait(self, handle: Handle) -> Exit:
         """Block until it has ended (rule 3). Raises EngineUnavailable if the engine goes away meanwhile."""

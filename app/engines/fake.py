@@ -19,12 +19,14 @@ import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 from app.domain.errors import EngineUnavailable, JobyardError
+from app.domain.metrics import Sample
+from app.domain.output import Seen, Stream, Unseen
 from app.engines.base import (
     Chunk,
     ContainerSpec,
@@ -36,10 +38,8 @@ from app.engines.base import (
     Owned,
     RegistryLogin,
     ResolvedImage,
-    Sample,
     StartUncertain,
     State,
-    Stream,
 )
 
 SIGKILLED = 137
@@ -137,20 +137,21 @@ class FakeEngine:
             self._run(container)
             return handle
 
-    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
-        seen = 0
+    def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
+        handed_out = 0
+        unseen = Unseen(seen)
         while True:
             with self._call("logs"):
                 while True:
                     container = self._world.containers.get(handle.key)
-                    fresh = container.chunks[seen:] if container else []
+                    fresh = container.chunks[handed_out:] if container else []
                     if fresh or container is None or container.state is not State.RUNNING:
                         break
                     self._sleep_until_changed()
             for chunk in fresh:
-                seen += 1
-                if after is None or chunk.at > after:
-                    yield chunk
+                handed_out += 1
+                if fresh_data := unseen.of(chunk.stream, chunk.data):
+                    yield replace(chunk, data=fresh_data)
             if not fresh:
                 return
 
@@ -248,6 +249,12 @@ class FakeEngine:
         """The running container writes."""
         with self._world.changed:
             self._write(self._world.containers[key], stream, data)
+
+    def answer_probes(self, key: str, exit_code: int) -> None:
+        """From now on, probes of the running container come to this."""
+        with self._world.changed:
+            container = self._world.containers[key]
+            container.script = replace(container.script, probe_exit_code=exit_code)
 
     def finish(self, key: str, exit_code: int = 0, *, oom_killed: bool = False) -> None:
         """The running container ends by itself."""

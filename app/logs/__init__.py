@@ -2,8 +2,9 @@
 disk.
 """
 
+from app.domain.output import Stream
 from app.logs.display import display_segments, display_text
-from app.logs.layout import Stream, remove_log
+from app.logs.layout import remove_log
 from app.logs.reader import Line, LogReader, Piece, RunLog
 from app.logs.writer import DEFAULT_CAP, LogWriter
 

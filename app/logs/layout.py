@@ -4,6 +4,8 @@
     NAME.idx              one record per change of time or source, for NAME.log
     NAME.tail/OFFSET.log  later parts, each named by the offset of its first byte; the oldest go first
     NAME.tail/OFFSET.idx  likewise
+    NAME.vitals/          health and metrics of the containers that wrote it
+    NAME.pos              one record per source: how far it was written, for a writer that goes on after a crash
 
 An **offset** counts every byte ever written to the log, kept or not, so it never changes its meaning: a part
 that is dropped leaves a hole, and readers say how big it is. Nothing is moved or rewritten when a log ends.
@@ -15,19 +17,11 @@ import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
 RECORD = struct.Struct("<QQBB")
-
-
-class Stream(IntEnum):
-    """Who wrote a byte. The numbers are stored."""
-
-    SYSTEM = 0  # Jobyard itself
-    STDOUT = 1
-    STDERR = 2
+POSITION = struct.Struct("<QQ")  # the end of the log, and how many bytes a source had said by then
 
 
 class Record(NamedTuple):
@@ -56,8 +50,17 @@ def head_part(path: Path) -> Part:
     return Part(0, path, path.with_suffix(".idx"))
 
 
+def positions_path(path: Path) -> Path:
+    """How far each source has been written, so that a writer after a crash goes on to the byte."""
+    return path.with_suffix(".pos")
+
+
 def tail_directory(path: Path) -> Path:
     return path.with_suffix(".tail")
+
+
+def vitals_directory(path: Path) -> Path:
+    return path.with_suffix(".vitals")
 
 
 def tail_part(path: Path, start: int) -> Part:
@@ -78,8 +81,10 @@ def remove_log(path: Path) -> None:
     """Delete every file of the log at `path`; what is gone already is no error."""
     head = head_part(path)
     shutil.rmtree(tail_directory(path), ignore_errors=True)
+    shutil.rmtree(vitals_directory(path), ignore_errors=True)
     head.index.unlink(missing_ok=True)
     head.data.unlink(missing_ok=True)
+    positions_path(path).unlink(missing_ok=True)
 
 
 def decode_records(raw: bytes) -> Iterator[Record]:

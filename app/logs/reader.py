@@ -11,7 +11,8 @@ from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from app.logs.layout import RECORD, Part, Record, Stream, decode_records, parts
+from app.domain.output import Stream
+from app.logs.layout import RECORD, Part, Record, decode_records, parts
 
 BLOCK: Final = 64 * 1024
 _LONG_LINE: Final = 32 * 1024  # an unfinished line this long is handed out in pieces
@@ -113,8 +114,8 @@ class LogReader:
                 block = block[: block.rfind(b"\n") + 1] or block
                 end = offset + len(block)
             if needle in block.lower():  # most blocks are passed over at the speed of this line
-                lines = takewhile(lambda line, end=end: line.offset < end, self.lines(offset, number=number))  # type: ignore[misc]
-                found += (line for line in lines if needle in line.text.lower())
+                lines = self.lines(offset, number=number)
+                found += (line for line in _lines_before(end, lines) if needle in line.text.lower())
             number += block.count(b"\n")
             offset = end
         return found[:limit]
@@ -255,6 +256,10 @@ class RunLog:
         while (piece := self.read(offset)).data:
             yield piece
             offset = piece.next_offset
+
+
+def _lines_before(end: int, lines: Iterator[Line]) -> Iterator[Line]:
+    return takewhile(lambda line: line.offset < end, lines)
 
 
 def _line(

@@ -9,8 +9,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from app.domain.output import Seen, Stream
 from app.domain.redaction import RedactionStream, Redactor
-from app.logs.layout import RECORD, Part, Stream, decode_records, parts, tail_directory, tail_part
+from app.logs.layout import (
+    POSITION,
+    RECORD,
+    Part,
+    decode_records,
+    parts,
+    positions_path,
+    tail_directory,
+    tail_part,
+)
 
 DEFAULT_CAP: Final = 100 * 1024 * 1024
 _TAIL_PARTS: Final = 8
@@ -25,7 +35,8 @@ class LogWriter:
 
     Bytes are on disk (not necessarily synced) when `write` returns, except what redaction holds back: a
     suffix that may be the beginning of a secret, never more than the unfinished last line. Opening an
-    existing log continues at its real end, after repairing a record torn by a crash. Half of `cap_bytes`
+    existing log continues where all that is stored is accounted for, so that what a container says again from
+    `seen` on follows to the byte. Half of `cap_bytes`
     keeps the first part of the log, the other half a ring of parts with the last; index files take at most a
     quarter more. Raises `OSError` when the disk does.
     """
@@ -47,6 +58,9 @@ class LogWriter:
         self._masks: dict[tuple[int, int], RedactionStream] = {}
         self._last_seen: dict[tuple[int, int], int] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._positions = os.open(positions_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._consumed = self._drop_unaccounted()
+        self._fed = dict(self._consumed)
         self._last_source, self._last_micros = (-1, -1), 0
         self._open(parts(path)[-1])
         self._at_line_start = self._ends_with_newline()
@@ -56,16 +70,23 @@ class LogWriter:
         """The offset of the next byte."""
         return self._offset
 
-    def last_at(self, instance: int) -> datetime | None:
-        """When that container's output was last recorded, also before a restart; None if never."""
+    def seen(self, instance: int) -> Seen | None:
+        """What is stored of that container's output, also by a writer before this one; None if nothing."""
+        sizes = {
+            stream: self._consumed.get((stream, instance), 0) for stream in (Stream.STDOUT, Stream.STDERR)
+        }
+        if not any(sizes.values()):
+            return None
         with self._lock:
             raw = b"".join(part.index.read_bytes() for part in parts(self._path)[-2:])
         of_instance = [
             record.micros
             for record in decode_records(raw)
-            if record.instance == instance and record.stream is not Stream.SYSTEM
+            if record.instance == instance and record.stream != Stream.SYSTEM
         ]
-        return _EPOCH + max(of_instance) * _MICROSECOND if of_instance else None
+        at = _EPOCH + max(of_instance, default=0) * _MICROSECOND
+        lines = sum(part.data.read_bytes().count(b"\n") for part in parts(self._path))
+        return Seen(at, sizes[Stream.STDOUT], sizes[Stream.STDERR], lines)
 
     def write(self, at: datetime, stream: int, data: bytes, instance: int = 0) -> None:
         """Append what `stream` of container number `instance` said at `at` (aware)."""
@@ -76,8 +97,13 @@ class LogWriter:
                 mask = self._masks.get(source)
                 if mask is None:
                     mask = self._masks[source] = self._redactor.start()
+                self._fed[source] = self._fed.get(source, 0) + len(data)
                 data = mask.feed(data)
+                consumed = self._fed[source] - mask.undecided
+            else:
+                consumed = self._fed[source] = self._fed.get(source, 0) + len(data)
             self._append(micros, source, data)
+            self._save_position(source, consumed)
         self._wake(data)
 
     def note(self, at: datetime, text: str) -> None:
@@ -89,6 +115,7 @@ class LogWriter:
             if not self._at_line_start:
                 line = b"\n" + line
             self._append((at - _EPOCH) // _MICROSECOND, (Stream.SYSTEM, 0), line)
+            self._save_position((Stream.SYSTEM, 0), 0)
         self._wake(line)
 
     def end_streams(self) -> None:
@@ -98,6 +125,7 @@ class LogWriter:
             self._masks.clear()
             for source, data in rest:
                 self._append(self._last_seen[source], source, data)
+                self._save_position(source, self._fed[source])
         self._wake(b"".join(data for _, data in rest))
 
     def flush(self) -> None:
@@ -113,6 +141,7 @@ class LogWriter:
         self.end_streams()
         with self._lock:
             self._close_part()
+            os.close(self._positions)
 
     def __enter__(self) -> LogWriter:
         return self
@@ -123,6 +152,28 @@ class LogWriter:
     def _wake(self, data: bytes) -> None:
         if data and self._on_append is not None:
             self._on_append()
+
+    def _save_position(self, source: tuple[int, int], consumed: int) -> None:
+        self._consumed[source] = consumed
+        stream, instance = source
+        os.pwrite(
+            self._positions, POSITION.pack(self._offset, consumed), (instance * 3 + stream) * POSITION.size
+        )
+
+    def _drop_unaccounted(self) -> dict[tuple[int, int], int]:
+        """Cut off what was written without its position: its bytes will be said again. The positions by source."""
+        raw = os.pread(self._positions, os.fstat(self._positions).st_size, 0)
+        slots = list(POSITION.iter_unpack(raw[: len(raw) - len(raw) % POSITION.size]))
+        end = max((offset for offset, _ in slots), default=0)
+        for part in reversed(parts(self._path)):
+            if part.start >= end and part.start:
+                part.index.unlink(missing_ok=True)
+                part.data.unlink(missing_ok=True)
+            else:
+                if part.data.exists() and part.start + part.data.stat().st_size > end:
+                    os.truncate(part.data, end - part.start)
+                break
+        return {(slot % 3, slot // 3): consumed for slot, (_, consumed) in enumerate(slots) if consumed}
 
     def _append(self, micros: int, source: tuple[int, int], data: bytes) -> None:
         rest = memoryview(data)

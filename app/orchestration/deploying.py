@@ -1,75 +1,169 @@
-"""What an ended build means for the jobs it was made for: images move, runs start, and every verdict is stored."""
+"""Images move to jobs, by a build, by hand or by promotion; runs start because of it; every verdict is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from app.domain.builds import Build, BuildStatus
-from app.domain.decisions import EventType
-from app.domain.jobs import Deployed, Job
-from app.domain.rules import ImageEvent, on_image_change
-from app.domain.runs import Trigger, TriggerType
+from app.domain.concurrency import Admission, admit
+from app.domain.decisions import EventType, Verdict
+from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import repo_key
+from app.domain.jobs import Deployed, Job, JobKind
+from app.domain.rules import ImageChange, ImageEvent, on_image_change
+from app.domain.runs import Reason, Trigger, TriggerType
 from app.orchestration.dispatch import enqueue_run, short
 from app.orchestration.ports import Names
-from app.store import builds, decisions, jobs
+from app.store import builds, decisions, jobs, runs, schedules
 from app.store.database import Tx
 
-
-def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
-    """Decide for every job of the build's sources, in the transaction that ends the build."""
-    for job in _jobs_of(tx, build):
-        _decide(tx, names, build, job, now)
-
-
-def _jobs_of(tx: Tx, build: Build) -> Iterator[Job]:
-    for source_id in builds.sources_of(tx, build.id):
-        yield from jobs.of_source(tx, source_id)
+TRIGGERS = {
+    ImageEvent.BUILD_SUCCEEDED: TriggerType.IMAGE_CHANGE,
+    ImageEvent.PROMOTED: TriggerType.PROMOTION,
+    ImageEvent.DEPLOYED: TriggerType.DEPLOY,
+}
 
 
-def _decide(tx: Tx, names: Names, build: Build, job: Job, now: datetime) -> None:
-    succeeded = build.status is BuildStatus.SUCCEEDED
-    event = ImageEvent.BUILD_SUCCEEDED if succeeded else ImageEvent.BUILD_FAILED
-    what = f"Build {build.id} of {short(build.sha)} {build.status}"
-    change = on_image_change(event, job, what=what, overtaken_by=overtaken_by(build, job))
-    run_id = None
+@dataclass(frozen=True)
+class Occasion:
+    """What may move an image: the event as decisions name it, as people say it, and who is behind it."""
+
+    kind: ImageEvent
+    event: tuple[EventType, str | int]
+    what: str
+    by: str | None = None
+    build_id: int | None = None
+
+
+def deploy_by_hand(
+    tx: Tx, names: Names, job: Job, image: Deployed, *, latest: bool, who: str, now: datetime
+) -> int:
+    """Point a job at an image somebody chose; returns the decision's id. CD goes off, except for the latest build."""
+    what = f"{_described(image)} deployed by {who}"
+    if not latest and job.cd_enabled and job.source is not None:
+        jobs.set_cd(tx, job.id, enabled=False, now=now)
+        what += " (CD is off now)"
+    occasion = Occasion(ImageEvent.DEPLOYED, (EventType.DEPLOY, f"{job.id}@{now.isoformat()}"), what, who)
+    change = on_image_change(occasion.kind, job, what=what)
+    return carry_out(tx, names, job, occasion, change, image, now)
+
+
+def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:
+    """The chosen build of a job, or its latest one (None). Raises Conflict or InvalidValue where there is none."""
+    if job.source is None:
+        raise Conflict(f"Job {job.name} is not built by Jobyard, so it has no builds to deploy.")
+    if build_id is None:
+        build = builds.latest_succeeded(tx, job.source.id, f"refs/heads/{job.source.branch}")
+        if build is None:
+            raise Conflict(f"Job {job.name} has no build that succeeded yet.")
+        return build
+    if job.source.id not in builds.sources_of(tx, build_id):
+        raise InvalidValue(
+            "build", f"build must be one made for job {job.name}, which build {build_id} is not."
+        )
+    build = builds.with_id(tx, build_id)
+    if build.status is not BuildStatus.SUCCEEDED:
+        raise InvalidValue("build", f"build must be one that succeeded; build {build_id} is {build.status}.")
+    return build
+
+
+def carry_out(
+    tx: Tx,
+    names: Names,
+    job: Job,
+    occasion: Occasion,
+    change: ImageChange,
+    image: Deployed | None,
+    now: datetime,
+    deployment_id: int | None = None,
+) -> int:
+    """Do what a verdict says and store it; returns the decision's id."""
+    run_id, verdict, rule, sentence = None, change.verdict, change.rule, change.sentence
     if change.moves:
-        image = deployed_of(build, change.sentence, now)
+        assert image is not None
+        image = replace(image, cause=sentence)
         jobs.deploy(tx, job.id, image)
-        if change.runs:
-            trigger = Trigger(TriggerType.IMAGE_CHANGE, cause=change.sentence)
-            run_id = enqueue_run(tx, names, job, trigger, now, image=image)
-    decisions.record(
+    if change.runs and image is not None:
+        admission = _admission(tx, job)
+        if admission.runs:
+            run_id = _start(tx, names, job, occasion, sentence, image, admission, now)
+            verdict = Verdict.REPLACED if admission.replaces else verdict
+        else:
+            verdict, rule = Verdict.DEPLOYED, "concurrency:forbid"
+            sentence = f"{sentence.removesuffix('.')}, but {admission.why}."
+    return decisions.record(
         tx,
         at=now,
-        event=(EventType.BUILD, build.id),
+        event=occasion.event,
         project_id=job.project_id,
         job_id=job.id,
-        verdict=change.verdict,
-        rule=change.rule,
-        sentence=change.sentence,
-        inputs={
-            "cd_enabled": job.cd_enabled,
-            "run_on_image_change": job.run_on_image_change,
-            "paused": job.paused,
-            "schedule_active": not job.schedule_inactive,
-        },
-        build_id=build.id,
+        verdict=verdict,
+        rule=rule,
+        sentence=sentence,
+        inputs=_inputs(job),
+        build_id=occasion.build_id or (image.build_id if image else None),
         run_id=run_id,
+        deployment_id=deployment_id,
     )
 
 
-def deployed_of(build: Build, cause: str, now: datetime) -> Deployed:
+def _start(
+    tx: Tx,
+    names: Names,
+    job: Job,
+    occasion: Occasion,
+    sentence: str,
+    image: Deployed,
+    admission: Admission,
+    now: datetime,
+) -> int:
+    trigger = Trigger(TRIGGERS[occasion.kind], occasion.by, cause=sentence)
+    alone = bool(admission.replaces)
+    run_id = enqueue_run(tx, names, job, trigger, now, image=image, alone=alone)
+    for replaced in admission.replaces:
+        runs.cancel(tx, replaced, Reason.REPLACED, f"Replaced by run {run_id}.", now)
+    return run_id
+
+
+def _admission(tx: Tx, job: Job) -> Admission:
+    """Only scheduled jobs have a concurrency policy."""
+    if job.kind is not JobKind.CRON or job.schedule is None:
+        return Admission(runs=True)
+    return admit(job.schedule.concurrency_policy, schedules.alive(tx, [job.id]).get(job.id, []))
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    return {
+        "cd_enabled": job.cd_enabled,
+        "run_on_image_change": job.run_on_image_change,
+        "paused": job.paused,
+        "schedule_active": not job.schedule_inactive,
+    }
+
+
+def image_of(build: Build, now: datetime) -> Deployed:
+    """What a job gets of a build that succeeded; its cause is told when it moves."""
     assert build.image is not None
     assert build.digest is not None
-    return Deployed(build.image, build.digest, build.id, build.sha, cause, now, build.position)
+    return Deployed(build.image, build.digest, build.id, build.sha, "", now, build.position)
+
+
+def _described(image: Deployed) -> str:
+    return f"Build {image.build_id} of {short(image.sha)}" if image.build_id else f"Image {image.image}"
+
+
+def is_tracked(build: Build, job: Job) -> bool:
+    """Whether the build is of the repository and branch that the job has now."""
+    source = job.source
+    if source is None or f"refs/heads/{source.branch}" != build.ref:
+        return False
+    return source.repo_key == repo_key(build.url)
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:
     """The newer commit of the same branch that is deployed already, if there is one."""
-    tracked = job.source
-    if tracked is None or f"refs/heads/{tracked.branch}" != build.ref or tracked.url != build.url:
-        return f"of {tracked.branch if tracked else 'another source'} (the source was changed since)"
     now_has = job.deployed
     if now_has is None or now_has.position is None or now_has.position <= build.position:
         return None

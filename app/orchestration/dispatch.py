@@ -27,9 +27,13 @@ def enqueue_run(
     *,
     effective: Effective | None = None,
     image: Deployed | None = None,
+    alone: bool = False,
 ) -> int:
-    """A queued run of a job. Without `image` it takes what the job has deployed when it starts."""
-    merged = effective or merge(job.definition, {})
+    """A queued run of a job. Without `image` it takes what the job has deployed when it starts.
+
+    `alone` keeps it waiting while older runs of the job are alive.
+    """
+    merged = effective or merge(job.definition, {}, job.shared_env)
     return runs.enqueue(
         tx,
         name=f"{job.name}-{names.suffix()}",
@@ -39,6 +43,7 @@ def enqueue_run(
         effective=merged.values,
         overridden=merged.overridden,
         now=now,
+        alone=alone,
         image=image.image if image else None,
         digest=(image.digest or None) if image else None,  # a reference has none before the run starts
         build_id=image.build_id if image else None,
@@ -62,7 +67,7 @@ def start_by_hand(
         raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
     who = trigger.by or "somebody"
     how = "by the API" if trigger.type is TriggerType.API else "by hand"
-    effective = merge(job.definition, overrides)
+    effective = merge(job.definition, overrides, job.shared_env)
     changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
     sentence = f"Started {how} by {who}{changed}."
     trigger = replace(trigger, cause=sentence)

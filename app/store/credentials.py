@@ -79,7 +79,9 @@ def delete(tx: Tx, credential: Credential) -> None:
     """Raises Conflict while a source is fetched with it."""
     in_use = select(SourceRow.id).where(SourceRow.credential_id == credential.id).limit(1)
     if tx.exec(in_use).first() is not None:
-        raise Conflict(f"Credential {credential.name} is in use: name another in the jobs that have it first.")
+        raise Conflict(
+            f"Credential {credential.name} is in use: name another in the jobs that have it first."
+        )
     tx.delete(tx.get_one(CredentialRow, credential.id))
     touch(tx, "projects")
 

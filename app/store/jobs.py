@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
+from app.domain.effective import merge
 from app.domain.errors import Conflict, NotFound
 from app.domain.jobs import (
     BuildConfig,
@@ -19,6 +20,7 @@ from app.domain.jobs import (
     Source,
     schedule_from_definition,
 )
+from app.domain.schedule import Schedule
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, ProjectRow, SourceRow
 
@@ -40,12 +42,20 @@ def create(
     )
     if tx.exec(taken).first() is not None:
         raise Conflict(f"There is a job named {name} in this project already.")
-    row = JobRow(project_id=project_id, name=name, created_at=now, updated_at=now, definition={})
+    row = JobRow(
+        project_id=project_id,
+        name=name,
+        created_at=now,
+        updated_at=now,
+        definition={},
+        effective={},
+        shared_env={},
+    )
     row.source_id = _add_source(tx, project_id, source, now) if isinstance(source, Mapping) else source
-    _define(row, definition)
+    _define(row, definition, now)
     tx.add(row)
     tx.flush()
-    touch(tx, "jobs", "sources", f"job:{row.id}")
+    touch(tx, "jobs", "sources", "schedules", f"job:{row.id}")
     return with_id(tx, row.id)
 
 
@@ -54,7 +64,7 @@ def redefine(
 ) -> Job:
     """Replace a job's definition; what is deployed stays as it is."""
     row = tx.get_one(JobRow, job_id)
-    _define(row, definition)
+    _define(row, definition, now)
     row.updated_at = now
     if isinstance(source, Mapping):
         kept = None if row.source_id is None else tx.get(SourceRow, row.source_id)
@@ -66,7 +76,7 @@ def redefine(
     else:
         row.source_id = source
     tx.flush()
-    touch(tx, "jobs", "sources", f"job:{job_id}")
+    touch(tx, "jobs", "sources", "schedules", f"job:{job_id}")
     return with_id(tx, job_id)
 
 
@@ -77,7 +87,7 @@ def _add_source(tx: Tx, project_id: int, fields: SourceFields, now: datetime) ->
     return row.id
 
 
-def _define(row: JobRow, definition: Mapping[str, Any]) -> None:
+def _define(row: JobRow, definition: Mapping[str, Any], now: datetime) -> None:
     row.definition = dict(definition)
     row.ci_enabled = definition["ci_enabled"]
     row.cd_enabled = definition["cd_enabled"]
@@ -85,6 +95,17 @@ def _define(row: JobRow, definition: Mapping[str, Any]) -> None:
     row.kind = definition["kind"]
     row.schedule = definition.get("schedule")
     row.paused = definition["paused"]
+    row.effective = dict(merge(definition, {}, row.shared_env).values)
+    row.has_image = row.deployed is not None or definition["source"]["type"] == "image"
+    row.next_fire_at = _next_fire_at(row, now)
+
+
+def _next_fire_at(row: JobRow, now: datetime) -> datetime | None:
+    """When the schedule is due next; None while nothing is to start by it."""
+    schedule = schedule_from_definition(row.schedule)
+    if schedule is None or not schedule.active or row.paused or row.deleted_at is not None:
+        return None
+    return Schedule.parse(schedule.cron, schedule.time_zone).next_after(now)
 
 
 def set_paused(tx: Tx, job_id: int, now: datetime, *, paused: bool) -> None:
@@ -101,11 +122,12 @@ def delete(tx: Tx, job_id: int, now: datetime) -> None:
     row = tx.get_one(JobRow, job_id)
     source = None if row.source_id is None else tx.get_one(SourceRow, row.source_id)
     row.deleted_at = now
+    row.next_fire_at = None
     row.source_id = None
     tx.flush()
     if source is not None and source.name is None:
         tx.delete(source)
-    touch(tx, "jobs", "sources", f"job:{job_id}")
+    touch(tx, "jobs", "sources", "schedules", f"job:{job_id}")
 
 
 def with_id(tx: Tx, job_id: int) -> Job:
@@ -170,10 +192,19 @@ def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequenc
     return result
 
 
+def set_cd(tx: Tx, job_id: int, *, enabled: bool, now: datetime) -> None:
+    row = tx.get_one(JobRow, job_id)
+    row.cd_enabled = enabled
+    row.definition = {**row.definition, "cd_enabled": enabled}
+    row.updated_at = now
+    touch(tx, "jobs", f"job:{job_id}")
+
+
 def deploy(tx: Tx, job_id: int, deployed: Deployed) -> None:
     """Point a job at an image."""
     row = tx.get_one(JobRow, job_id)
     row.deployed = {**vars(deployed), "at": deployed.at.isoformat()}
+    row.has_image = True
     row.updated_at = deployed.at
     touch(tx, "jobs", f"job:{job_id}")
 
@@ -209,6 +240,7 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         project=project,
         name=row.name,
         definition=row.definition,
+        shared_env=row.shared_env,
         source=source_value(source) if source is not None else None,
         deployed=_deployed(row.deployed),
         ci_enabled=row.ci_enabled,
@@ -218,6 +250,7 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         schedule=schedule_from_definition(row.schedule),
         paused=row.paused,
         created_at=row.created_at,
+        next_fire_at=row.next_fire_at,
     )
 
 

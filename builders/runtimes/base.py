@@ -7,8 +7,6 @@ from enum import IntEnum
 from builders.plan import BuildPlan, BuildSettings
 from builders.source import SourceTree
 
-WORKDIR = "/app"
-
 
 class Strength(IntEnum):
     """How much a file says about what a repository is. The strongest runtime wins; see `detect`."""

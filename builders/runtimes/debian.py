@@ -2,8 +2,8 @@
 
 from builders import layout
 from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
+from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings
-from builders.runtimes.base import WORKDIR
 from builders.source import SourceTree
 from builders.start import Start
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from builders import layout
 from builders.instructions import Cache, Copy, Env, Instruction, Run, Stage, Workdir
+from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings, PlanError
-from builders.runtimes.base import WORKDIR, Evidence, Runtime, Strength, first_marker
+from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
 from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
 from builders.versions import Line, dotted, parse_line

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from builders import layout
 from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
+from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings
-from builders.runtimes.base import WORKDIR, Evidence, Runtime, Strength, first_marker
+from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
 from builders.runtimes.node_packages import Manager, choose_manager, is_locked, lock_first_files
 from builders.runtimes.node_project import LINES, SCRIPTS, Package, choose_version, read_package
 from builders.source import SourceTree

@@ -54,7 +54,8 @@ class Package:
     @property
     def bins(self) -> dict[str, str]:
         bin_ = self.data.get("bin")
-        return {str(self.data.get("name", "bin")): bin_} if isinstance(bin_, str) else self.table("bin")
+        named = {str(self.data.get("name", "bin")): bin_} if isinstance(bin_, str) else self.table("bin")
+        return {name: path for name, path in named.items() if isinstance(path, str)}
 
 
 def read_package(tree: SourceTree) -> Package:

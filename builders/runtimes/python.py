@@ -5,8 +5,9 @@ import shlex
 
 from builders import layout
 from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
+from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings
-from builders.runtimes.base import WORKDIR, Evidence, Runtime, Strength, first_marker
+from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
 from builders.runtimes.python_packages import (
     PIP_CACHE,
     VENV,

@@ -63,16 +63,6 @@ MANAGERS = (
         cache=Cache("poetry", "/root/.cache/pypoetry"),
     ),
     Manager(
-        "pdm",
-        lock="pdm.lock",
-        table="pdm",
-        tool="pdm==2.29.4",
-        locked="pdm sync --prod --no-self",
-        unlocked="pdm install --prod --no-self",
-        cache=Cache("pdm", "/root/.cache/pdm"),
-        env={"PDM_CHECK_UPDATE": "0"},
-    ),
-    Manager(
         "pipenv",
         lock="Pipfile.lock",
         tool="pipenv==2026.10.3",
@@ -147,10 +137,12 @@ def _manager(tree: SourceTree, project: Project) -> tuple[Manager | None, str, t
     if "requirements.txt" in tree.root_files:
         return None, "", ()
     for manager in MANAGERS:
-        if manager.table in ("poetry", "pdm") and project.tool(manager.table):
+        if manager.table == "poetry" and project.tool(manager.table):
             return manager, f"pyproject.toml has [tool.{manager.table}]", (_unlocked(manager),)
         if manager.name == "pipenv" and "Pipfile" in tree.root_files:
             return manager, "Pipfile is at the root", (_unlocked(manager),)
+    if "pdm.lock" in tree.root_files:
+        return None, "", ("pdm.lock is left aside: pip installs what pyproject.toml lists.",)
     return None, "", ()
 
 
@@ -166,7 +158,7 @@ def _with_pip(tree: SourceTree, project: Project) -> Installation:
         return _with_requirements(requirements, tree, project)
     listed = project.metadata.get("dependencies")
     own = (PIP.project,) if project.is_package else ()
-    if "setup.py" in tree.root_files or "dependencies" in project.metadata.get("dynamic", []):
+    if "setup.py" in tree.root_files or project.has_dynamic_dependencies:
         return Installation(PIP, "the project installs itself", project=("pip install .",))
     if not isinstance(listed, list) or not listed:
         return Installation(PIP, "pyproject.toml describes the project", project=own)

@@ -45,6 +45,12 @@ class Project:
         return {**table(self.tool("poetry"), "scripts"), **table(self.metadata, "scripts")}
 
     @property
+    def has_dynamic_dependencies(self) -> bool:
+        """Whether only the build backend can say what they are."""
+        dynamic = self.metadata.get("dynamic")
+        return isinstance(dynamic, list) and "dependencies" in dynamic
+
+    @property
     def is_package(self) -> bool:
         """Whether the project itself is installed, beside what it depends on."""
         if self.tool("poetry"):

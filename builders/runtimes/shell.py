@@ -1,5 +1,8 @@
 """Shell scripts on Debian."""
 
+from dataclasses import replace
+
+from builders.layout import apt_packages
 from builders.plan import BuildPlan, BuildSettings
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
 from builders.runtimes.debian import debian_plan
@@ -19,7 +22,10 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         Option(script_command(tree, single), f"{single} is the only script at the root") if single else None
     )
     start = choose_start(tree, settings, Offers(declared=option, candidates=tree.glob("*.sh")))
-    return debian_plan("shell", tree, settings, start)
+    plan_ = debian_plan("shell", tree, settings, start)
+    foreign = start.argv[0] not in ("sh", "bash", "dash", "/bin/sh") and apt_packages(tree) is None
+    warning = f"{start.argv[0]!r} may not be in the image: list its Debian package in apt.txt."
+    return replace(plan_, warnings=(*plan_.warnings, warning)) if foreign else plan_
 
 
 def _single_script(tree: SourceTree) -> str | None:

@@ -2,7 +2,8 @@
 
 import subprocess
 import threading
-from dataclasses import dataclass, field
+import uuid
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from builders.backends.base import BuildRequest, BuiltImage, Step, request_for
@@ -12,7 +13,9 @@ from builders.detect import make_plan
 from builders.plan import BuildSettings
 from builders.source import SourceTree
 
-LIMIT_SECONDS = 280.0
+LIMIT_SECONDS = 240.0
+LABEL = "jobyard.test"
+SESSION = uuid.uuid4().hex
 
 
 @dataclass
@@ -26,7 +29,7 @@ class Recorder:
 
     def build(self, request: BuildRequest, time_limit_seconds: float = LIMIT_SECONDS) -> BuiltImage:
         return BuildKitCli().build(
-            request,
+            replace(request, labels={**request.labels, LABEL: SESSION}),
             on_output=self._on_output,
             on_step=self.steps.append,
             should_stop=self.stop,
@@ -35,7 +38,7 @@ class Recorder:
 
     def wait_for(self, text: bytes) -> None:
         with self.said:
-            assert self.said.wait_for(lambda: text in self.output, 120), self.output.decode()
+            assert self.said.wait_for(lambda: text in self.output, 60), self.output.decode()
 
     def _on_output(self, chunk: bytes) -> None:
         with self.said:
@@ -60,3 +63,11 @@ def run_image(image: BuiltImage, *command: str) -> str:
     done = docker("run", "--rm", "--cap-drop=ALL", "--security-opt=no-new-privileges", image.digest, *command)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
+
+
+def remove_images() -> None:
+    """Those built here, by their label, and no others."""
+    mine = docker("image", "ls", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={SESSION}")
+    images = sorted(set(mine.stdout.decode().split()))
+    if images:
+        docker("image", "rm", "--force", *images)

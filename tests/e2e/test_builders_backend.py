@@ -3,6 +3,7 @@
 import hashlib
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,28 +21,38 @@ from builders.backends.buildkit import BuildKitCli
 from builders.detect import make_plan
 from builders.plan import BuildSettings
 from builders.source import SourceTree
-from tests.e2e.building import Recorder, docker, run_image
+from tests.e2e.building import Recorder, docker, remove_images, run_image
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_no_images() -> Iterator[None]:
+    yield
+    remove_images()
+
 
 BASE = "FROM busybox:latest\n"
 
 
 def test_a_cancel_ends_this_build_and_no_other(tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
-    waits = f'{BASE}RUN echo began-{mark} && sh -c "while sleep 0.1; do :; done" {mark}\n'
-    gate = f"{BASE}RUN echo other-{mark} && sleep 3 && echo done > /done\n"
+    # The quotes keep the words apart from the instruction, which is part of the output too.
+    endless = f'{BASE}RUN echo be""gan-{mark} && sh -c "while sleep 0.1; do :; done" {mark}\n'
+    short = f'{BASE}RUN echo be""gan-{mark} && sleep 3 && echo done > /done\n'
     cancelled, other = Recorder(), Recorder()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(cancelled.build, BuildRequest(context=tmp_path, dockerfile_text=waits))
-        second = pool.submit(other.build, BuildRequest(context=tmp_path, dockerfile_text=gate))
-        cancelled.wait_for(f" began-{mark}".encode())
-        other.wait_for(f" other-{mark}".encode())
-        assert _running(mark)
-        cancelled.stop.set()
+        first = pool.submit(cancelled.build, BuildRequest(context=tmp_path, dockerfile_text=endless))
+        second = pool.submit(other.build, BuildRequest(context=tmp_path, dockerfile_text=short))
+        try:
+            cancelled.wait_for(f"began-{mark}".encode())
+            other.wait_for(f"began-{mark}".encode())
+            _until(lambda: _running(mark))
+        finally:
+            cancelled.stop.set()
         with pytest.raises(BuildCancelled):
             first.result(30)
         image = second.result(60)
     assert run_image(image, "cat", "/done") == "done\n"
-    _until_gone(mark)
+    _until(lambda: not _running(mark))
 
 
 def test_the_time_limit_ends_the_build(tmp_path: Path) -> None:
@@ -51,7 +62,7 @@ def test_the_time_limit_ends_the_build(tmp_path: Path) -> None:
     with pytest.raises(BuildTimedOut, match=r"time limit of 3 s"):
         Recorder().build(BuildRequest(context=tmp_path, dockerfile_text=recipe), time_limit_seconds=3)
     assert time.monotonic() - began < 20
-    _until_gone(mark)
+    _until(lambda: not _running(mark))
 
 
 def test_two_builds_go_on_side_by_side(tmp_path: Path) -> None:
@@ -72,7 +83,8 @@ def test_two_builds_go_on_side_by_side(tmp_path: Path) -> None:
 
 def test_a_secret_reaches_the_build_and_stays_nowhere(tmp_path: Path) -> None:
     secret = f"s3cret {uuid.uuid4().hex}\nsecond line"
-    (tmp_path / "job.sh").write_text("cat seen; env\n")
+    # A source of its own: BuildKit doesn't count a secret among what a step depends on.
+    (tmp_path / "job.sh").write_text(f"cat seen; env  # {uuid.uuid4()}\n")
     settings = BuildSettings(build_command='printf %s "$TOKEN" | sha256sum | cut -c1-64 > seen')
     plan = make_plan(SourceTree(tmp_path), settings)
     recorder = Recorder()
@@ -154,8 +166,8 @@ def _running(mark: str) -> bool:
     return False
 
 
-def _until_gone(mark: str) -> None:
+def _until(happens: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while _running(mark):
-        assert time.monotonic() < deadline, "the build goes on"
+    while not happens():
+        assert time.monotonic() < deadline, "it doesn't happen"
         time.sleep(0.05)

@@ -3,14 +3,23 @@
 import json
 import shutil
 import subprocess
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from builders.backends.base import BuildRequest
 from builders.plan import BuildSettings
-from tests.e2e.building import Recorder, build_tree, docker, run_image
+from tests.e2e.building import Recorder, build_tree, docker, remove_images, run_image
 from tests.examples.snapshots import EXAMPLES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_no_images() -> Iterator[None]:
+    yield
+    remove_images()
+
 
 RUNNABLE = [example for example in EXAMPLES if (example / "expected_output.txt").exists()]
 
@@ -55,13 +64,12 @@ def test_dependencies_stay_cached_over_a_new_commit(tmp_path: Path) -> None:
     settings = BuildSettings(build_command='echo "$JOBYARD_GIT_SHA $COLOUR" > seen')
     build_tree(tmp_path, settings, build_args={"JOBYARD_GIT_SHA": "a" * 40, "COLOUR": "red"})
     (tmp_path / "main.py").write_text("print(open('seen').read())\n")
-    image, recorder = build_tree(
-        tmp_path, settings, build_args={"JOBYARD_GIT_SHA": "b" * 40, "COLOUR": "red"}
-    )
-    assert run_image(image) == f"{'b' * 40} red\n\n"
+    sha = uuid.uuid4().hex
+    image, recorder = build_tree(tmp_path, settings, build_args={"JOBYARD_GIT_SHA": sha, "COLOUR": "red"})
+    assert run_image(image) == f"{sha} red\n\n"
     cached = {step.name.split("] ")[-1]: step.cached for step in recorder.steps if step.duration is not None}
     assert cached["RUN pip install -r requirements.txt"]
-    assert not cached['RUN echo "$JOBYARD_GIT_SHA $COLOUR" > seen']
+    assert not cached[f'RUN echo "{sha} red" > seen']
     config = json.loads(docker("image", "inspect", image.digest).stdout)[0]["Config"]
     assert not [line for line in config["Env"] if line.startswith(("JOBYARD_", "COLOUR"))]
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,10 +18,15 @@ from starlette.testclient import TestClient
 
 from app.checkout.urls import parse_remote
 from app.domain.plans import DEFAULT_PLANS
+from app.domain.redaction import Redactor
+from app.domain.runs import Outcome, conclude
 from app.forges.github import GitHub
+from app.logs import Stream
+from app.orchestration.delivering import after_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.signals import Signals
 from app.secrets import SecretBox
+from app.store import builds, runs
 from app.store.database import Database
 from app.store.inbox import Inbox
 from app.store.schema import metadata
@@ -62,13 +68,24 @@ def check_git_url(url: str) -> None:
     parse_remote(url, TRANSPORTS)
 
 
+@cache
+def _fresh_database() -> bytes:
+    """A migrated database, made once: migrating takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "jobyard.db"
+        db = Database(f"sqlite:///{file}")
+        db.migrate()
+        metadata.create_all(db._engine)  # tables that have no migration yet
+        db.close()
+        return file.read_bytes()
+
+
 @contextmanager
 def make_yard(root: Path) -> Iterator[Yard]:
     """An installation in `root`."""
+    (root / "jobyard.db").write_bytes(_fresh_database())
     signals = Signals()
     db = Database(f"sqlite:///{root / 'jobyard.db'}", signals.publish)
-    db.migrate()
-    metadata.create_all(db._engine)  # tables that have no migration yet
     inbox = Inbox(db)
     yield Yard(
         db=db,
@@ -104,7 +121,9 @@ class Caller(TestClient):
 
     def made(self, path: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
         """What a POST made; it must succeed."""
-        answer = self.post(path, json=body or {}, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        answer = self.post(
+            path, json=body or {}, headers={k.replace("_", "-"): v for k, v in headers.items()}
+        )
         assert answer.status_code in (200, 201, 202), answer.text
         return answer.json()
 
@@ -119,4 +138,35 @@ class Caller(TestClient):
         return Caller(self.yard, self.made("/tokens", body)["token"])
 
 
-__all__ = ["ADMIN_TOKEN", "API", "Caller", "CountedNames", "StillClock", "make_yard"]
+def build_succeeds(yard: Yard, *, sha: str = "a" * 40, digest_: str = "sha256:" + "1" * 64) -> int:
+    """What a builder does with the build that has waited longest; returns its id."""
+    now = yard.clock.now()
+    with yard.db.write() as tx:
+        build = builds.claim(tx, "tests", now)
+        assert build is not None
+        builds.save_plan(
+            tx, build, sha=build.sha or sha, plan={"runtime": "shell"}, dockerfile="FROM scratch"
+        )
+        builds.succeed(tx, build, image=f"jobyard@{digest_}", digest=digest_, now=now)
+        after_build(tx, yard.names, builds.with_id(tx, build.id), now)
+    return build.id
+
+
+def attempt_ends(yard: Yard, outcome: Outcome, log: bytes = b"") -> int:
+    """What a runner does with the run that has waited longest; returns its id."""
+    now = yard.clock.now()
+    with yard.db.write() as tx:
+        run = runs.claim(tx, "tests", now)
+        assert run is not None
+        attempt = runs.begin_attempt(tx, run, now)
+        assert attempt is not None
+    with yard.logbook.write_attempt(run.id, attempt.number, Redactor([])) as writer:
+        writer.write(now, Stream.STDOUT, log)
+    with yard.db.write() as tx:
+        current = runs.with_id(tx, run.id)
+        for container in runs.containers_of(tx, attempt.id):
+            runs.container_started(tx, current, container, {"id": container.key}, now)
+            runs.container_ended(tx, container, outcome, now)
+        current = runs.with_id(tx, run.id)
+        runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
+    return run.id

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
@@ -15,6 +15,7 @@ OTHER = b"fedcba9876543210fedcba9876543210"
 BOX = SecretBox([KEY])
 
 
+@settings(deadline=None)
 @given(value=st.text(), purpose=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_what_is_sealed_opens_for_the_same_purpose_only(value: str, purpose: str) -> None:
     sealed = BOX.seal(value, purpose)
@@ -35,6 +36,7 @@ def test_the_same_value_never_looks_the_same_and_never_shows() -> None:
     assert KEY.decode() not in f"{BOX!r} {BOX} {vars(BOX)}"
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_changed_character_is_noticed(data: st.DataObject) -> None:
     sealed = BOX.seal("value", "purpose")

@@ -71,6 +71,11 @@ class RedactionStream:
         self._held = b""
         self._covered = 0  # how many of the held bytes are behind a mask that is already out
 
+    @property
+    def undecided(self) -> int:
+        """How many of the bytes fed so far are neither out nor behind a mask that is."""
+        return len(self._held) - self._covered
+
     def feed(self, chunk: bytes) -> bytes:
         """All that is decided now."""
         data = self._held + chunk if self._held else chunk

@@ -72,9 +72,10 @@ def _names() -> frozenset[str]:
 def _changes(time_zone: str, year: int) -> Iterator[datetime]:
     """When, from the margin before `year` to its end, the offset changes; at most one a day."""
     day, end = new_year(year) - _MARGIN, new_year(year + 1)
+    offset = _offset(time_zone, day)
     while day < end:
         following = day + _DAY
-        if _offset(time_zone, day) != _offset(time_zone, following):
+        if offset != (offset := _offset(time_zone, following)):
             yield _change_between(time_zone, day, following)
         day = following
 

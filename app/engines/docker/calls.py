@@ -15,11 +15,14 @@ from typing import Any
 import requests
 import urllib3
 from docker import APIClient
+from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException
 
 from app.domain.errors import EngineUnavailable
+from app.engines.docker.transport import UnixAdapter
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
+_POOL = 64  # connections kept open
 _NO_ANSWER = (
     DockerException,
     requests.RequestException,
@@ -88,10 +91,7 @@ class Calls:
     def _connect(self) -> Any:
         with self._lock:
             if self._client is None:
-                connect: Any = APIClient
-                self._client = connect(
-                    base_url=self.url, version="auto", timeout=self.timeout_seconds, max_pool_size=64
-                )
+                self._client = _connected(self.url, self.timeout_seconds)
             return self._client
 
     def stream(self, method: str, path: str, body: Any = None, **params: Any) -> Connection:
@@ -107,13 +107,30 @@ class Calls:
                 stream=True,
                 timeout=(self.timeout_seconds, self.timeout_seconds),
             )
-            client._raise_for_status(response)
+            if not response.ok:
+                response.content  # noqa: B018 - read to its end, it gives the connection back
+                client._raise_for_status(response)
             return Connection(response, client._get_raw_response_socket(response))
 
     def close(self) -> None:
         with self._lock:
             if self._client is not None:
                 self._client.close()
+
+
+def _connected(url: str, timeout_seconds: float) -> Any:
+    """A client that speaks the engine's own version of the API."""
+    connect: Any = APIClient
+    adapter: Any = UnixAdapter
+    client = connect(
+        base_url=url, version=MINIMUM_DOCKER_API_VERSION, timeout=timeout_seconds, max_pool_size=_POOL
+    )
+    if url.startswith("unix:"):
+        client.mount(
+            "http+docker://", adapter(url.replace("unix:", "http+unix:"), timeout_seconds, 25, _POOL)
+        )
+    client._version = client.version(api_version=False)["ApiVersion"]
+    return client
 
 
 class Connection:

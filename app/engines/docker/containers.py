@@ -22,9 +22,10 @@ _SETTLE_SECONDS = 1.0  # from the end of the output to the end of the container,
 class Containers:
     """Raises Gone, Refusal or EngineUnavailable throughout."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, *, isolate: bool) -> None:
         self._calls = calls
         self._lock = threading.Lock()
+        self._isolate = isolate
         self._network: str | None = None
 
     def listed(self, *labels: str) -> list[dict[str, Any]]:
@@ -101,7 +102,7 @@ class Containers:
         """The network of jobs, made if need be; the engine's default one where it can't be had."""
         with self._lock:
             if self._network is None:
-                self._network = self._ensure_network()
+                self._network = self._ensure_network() if self._isolate else DEFAULT_NETWORK
             return self._network
 
     def forget_network(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.engines.base import Stream
+from app.domain.output import Stream
 
 HEADER = struct.Struct(">BxxxL")
 _OUTPUTS = {1: Stream.STDOUT, 2: Stream.STDERR}

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from app.domain.errors import EngineUnavailable
-from app.engines.base import Chunk, Handle, Stream
+from app.domain.output import Seen, Stream
+from app.engines.base import Chunk, Handle
 from app.engines.docker.calls import Calls, Connection, Gone
 from app.engines.docker.frames import BrokenFrame, Demultiplexer, Entry, merged, parse_entry
 from app.engines.docker.output import AfterTime, Attached, BeyondCount, Broken, Received, Sieve
@@ -54,7 +55,7 @@ class Logs:
         if isinstance(held, Attached):
             held.connection.close()
 
-    def read(self, handle: Handle, after: datetime | None) -> Iterator[Chunk]:
+    def read(self, handle: Handle, seen: Seen | None) -> Iterator[Chunk]:
         with self._lock:
             held = self._held.pop(handle.id, None)
         if isinstance(held, Attached):
@@ -62,8 +63,8 @@ class Logs:
         elif held:
             yield self._note(held.at, self._clock())
             yield from self._beyond(handle, held.received)
-        elif after:
-            yield from self._copied(handle, AfterTime(after), Received(last_at=after))
+        elif seen:
+            yield from self._beyond(handle, Received.before(seen))
         else:
             yield from self._copied(handle, BeyondCount(Received()), Received())
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from app.engines.base import Chunk, Stream
+from app.domain.output import Seen, Stream
+from app.engines.base import Chunk
 from app.engines.docker.calls import Connection
 from app.engines.docker.frames import Entry
 from app.engines.docker.request import LOG_WINDOW_BYTES
@@ -22,6 +23,12 @@ class Received:
     sizes: Counter[Stream] = field(default_factory=Counter)
     lines: int = 0
     last_at: datetime | None = None
+
+    @classmethod
+    def before(cls, seen: Seen) -> Received:
+        """What another process received and stored."""
+        sizes = Counter({Stream.STDOUT: seen.stdout_bytes, Stream.STDERR: seen.stderr_bytes})
+        return cls(sizes, seen.lines, seen.at)
 
     def add(self, at: datetime, stream: Stream, data: bytes) -> Chunk:
         self.sizes[stream] += len(data)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from app.engines.base import Chunk, Exit, ExitKind, Handle, Owned, State, Stream
+from app.domain.output import Stream
+from app.engines.base import Chunk, Exit, ExitKind, Handle, Owned, State
 from app.engines.process.supervisor import FRAME
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,11 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
+from app.domain.metrics import Sample
+from app.domain.output import Seen, Unseen
 from app.engines.base import (
     Chunk,
     ContainerSpec,
@@ -24,7 +27,6 @@ from app.engines.base import (
     Owned,
     RegistryLogin,
     ResolvedImage,
-    Sample,
     StartRefused,
 )
 from app.engines.process import image, supervisor
@@ -91,7 +93,7 @@ class ProcessEngine:
             raise StartRefused(f"The command can't be run: {message}.", code)
         return container.handle
 
-    def logs(self, handle: Handle, after: datetime | None = None) -> Iterator[Chunk]:
+    def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         container = self._find(handle)
         if container is None:
             return
@@ -100,12 +102,12 @@ class ProcessEngine:
         except FileNotFoundError:
             return
         try:
-            goes_on = True
+            goes_on, unseen = True, Unseen(seen)
             while goes_on:
                 goes_on = container.is_alive()
                 for chunk in output.more():
-                    if after is None or chunk.at > after:
-                        yield chunk
+                    if fresh := unseen.of(chunk.stream, chunk.data):
+                        yield replace(chunk, data=fresh)
                 if goes_on:
                     self._pause()
         finally:

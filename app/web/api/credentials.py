@@ -14,7 +14,7 @@ from app.store import credentials, jobs
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.web.api.forms.fields import Name, Time
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
 
@@ -30,16 +30,12 @@ def _host(value: str) -> str:
 class CredentialForm(Model):
     """A user and password or token. It is sent to `host` alone, if that is given."""
 
-    model_config = {
-        "json_schema_extra": {
-            "examples": [{"name": "github", "kind": "git", "host": "github.com", "secret": "a token"}]
-        }
-    }
+    model_config = with_example({"name": "github", "kind": "git", "host": "github.com", "secret": "a token"})
 
     name: Name
     kind: Literal["git", "registry"]
     host: Annotated[str, AfterValidator(_host)] = ""
-    username: str = Field("", max_length=255)
+    username: str = Field(default="", max_length=255)
     secret: str = Field(min_length=1, max_length=20_000, repr=False, description="write-only")
 
 
@@ -115,7 +111,12 @@ def _answer(credential: Credential) -> CredentialAnswer:
 PATH = "/projects/{p}/credentials"
 OPERATIONS = (
     Operation(
-        "GET", PATH, "List a project's credentials", list_credentials, query=Paging, answer=Page[CredentialAnswer]
+        "GET",
+        PATH,
+        "List a project's credentials",
+        list_credentials,
+        query=Paging,
+        answer=Page[CredentialAnswer],
     ),
     Operation(
         "POST",
@@ -128,6 +129,12 @@ OPERATIONS = (
         status=201,
     ),
     Operation(
-        "DELETE", PATH + "/{c}", "Forget a credential", delete_credential, Role.ADMIN, query=Confirm, status=204
+        "DELETE",
+        PATH + "/{c}",
+        "Forget a credential",
+        delete_credential,
+        Role.ADMIN,
+        query=Confirm,
+        status=204,
     ),
 )

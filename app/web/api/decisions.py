@@ -44,10 +44,10 @@ class DecisionsAnswer(Model):
 
 class DecisionsQuery(Paging):
     project: str | None = None
-    job: str | None = Field(None, description="a job's name; needs `project`")
-    delivery: str | None = Field(None, description="a delivery's id, replays included")
-    build: int | None = Field(None, ge=1, le=LARGEST_ID)
-    run: str | None = Field(None, description="a run's id or name")
+    job: str | None = Field(default=None, description="a job's name; needs `project`")
+    delivery: str | None = Field(default=None, description="a delivery's id, replays included")
+    build: int | None = Field(default=None, ge=1, le=LARGEST_ID)
+    run: str | None = Field(default=None, description="a run's id or name")
     since: Time | None = None
 
 

@@ -86,7 +86,7 @@ def _of_health_checks(form: JobForm) -> Iterator[tuple[str, str]]:
 
 
 def definition_of(form: JobForm, vault: Vault, stored_env: Mapping[str, Any]) -> dict[str, Any]:
-    """What is stored of a job: all fields, defaults filled in, secrets sealed, the webhook secret left to its source."""
+    """What is stored of a job: defaults filled in, secrets sealed, the webhook secret left to its source."""
     definition = form.model_dump(mode="json")
     source = definition["source"]
     own = {name: source[name] for name in OWN_FIELDS[form.source.type]}
@@ -97,8 +97,6 @@ def definition_of(form: JobForm, vault: Vault, stored_env: Mapping[str, Any]) ->
         name: sealed(f"env.{name}", entry, vault, stored_env.get(name)) for name, entry in form.env.items()
     }
     return definition
-
-
 
 
 def sealed(field: str, entry: EnvForm, vault: Vault, stored: Any) -> Any:
@@ -151,7 +149,9 @@ def _credential(tx: Tx, project: Project, name: str | None, kind: str, field: st
         return None
     found = credentials.find(tx, project.id, name)
     if found is None or found.kind != kind:
-        raise InvalidValue(field, f"{field} must name a {kind} credential of project {project.name}, not {name!r}.")
+        raise InvalidValue(
+            field, f"{field} must name a {kind} credential of project {project.name}, not {name!r}."
+        )
     return found.id
 
 
@@ -164,7 +164,10 @@ def patched(job: Job, patch: Mapping[str, Any], yard: Yard) -> JobForm:
         raise InvalidValue("name", f"name can't be changed: it stays {job.name}.")
     form = form_of(job)
     new_source = patch.get("source")
-    if isinstance(new_source, dict) and new_source.get("type", form["source"]["type"]) != form["source"]["type"]:
+    if (
+        isinstance(new_source, dict)
+        and new_source.get("type", form["source"]["type"]) != form["source"]["type"]
+    ):
         if form["source"]["type"] != "none":
             raise InvalidValue(
                 "source.type",

@@ -48,12 +48,8 @@ def list_deliveries(call: Call[Empty, Paging]) -> Any:
 def show_delivery(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.read() as tx:
         delivery = delivery_called(call, tx, call.path["id"])
-        found = decisions.page(
-            tx, limit=500, pushes=delivery.event_ids, project_id=call.principal.project_id
-        )
-    return DeliveryWithDecisions(
-        **_fields(delivery), decisions=[decision_answer(each) for each in found]
-    )
+        found = decisions.page(tx, limit=500, pushes=delivery.event_ids, project_id=call.principal.project_id)
+    return DeliveryWithDecisions(**_fields(delivery), decisions=[decision_answer(each) for each in found])
 
 
 def replay_delivery(call: Call[Empty, Empty]) -> Any:

@@ -27,7 +27,9 @@ SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is a
 
 
 class WhyQuery(Model):
-    at: Time | None = Field(None, description="decisions up to a minute after this time; the latest if left out")
+    at: Time | None = Field(
+        default=None, description="decisions up to a minute after this time; the latest if left out"
+    )
 
 
 def list_jobs(call: Call[Empty, Paging]) -> Any:
@@ -88,7 +90,9 @@ def resume_job(call: Call[ResumeForm, Empty]) -> Any:
         job = job_of(call, tx, Role.OPERATOR)
         if active is not None:
             if job.schedule is None:
-                raise InvalidValue("schedule_active", f"schedule_active is for cron jobs; {job.name} is manual.")
+                raise InvalidValue(
+                    "schedule_active", f"schedule_active is for cron jobs; {job.name} is manual."
+                )
             change["schedule"] = {"active": active}
         return job_answer(call, tx, _redefine(call, tx, job, change))
 
@@ -189,9 +193,7 @@ OPERATIONS = (
     Operation(
         "PATCH", PATH + "/{j}", "Change a job", change_job, Role.OPERATOR, body=JobPatch, answer=JobAnswer
     ),
-    Operation(
-        "DELETE", PATH + "/{j}", "Delete a job", delete_job, Role.OPERATOR, query=Confirm, status=204
-    ),
+    Operation("DELETE", PATH + "/{j}", "Delete a job", delete_job, Role.OPERATOR, query=Confirm, status=204),
     Operation(
         "POST",
         PATH + "/{j}/pause",

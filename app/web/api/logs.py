@@ -22,12 +22,15 @@ MEDIA_TYPES = ("text/plain", "text/event-stream")
 
 
 class LogQuery(Model):
-    offset: int = Field(0, ge=0, le=LARGEST_ID, description="the byte to begin at")
+    offset: int = Field(default=0, ge=0, le=LARGEST_ID, description="the byte to begin at")
 
 
 class RunLogQuery(LogQuery):
     attempt: int | None = Field(
-        None, ge=1, le=LARGEST_ID, description="one attempt's log; all, one after the other, if left out"
+        default=None,
+        ge=1,
+        le=LARGEST_ID,
+        description="one attempt's log; all, one after the other, if left out",
     )
 
 
@@ -89,15 +92,27 @@ def _resumed(call: Call[Empty, Any]) -> int:
     if last is None:
         return int(call.query.offset)
     if not (last.isascii() and last.isdecimal() and len(last) <= 18):
-        raise InvalidValue("Last-Event-ID", "Last-Event-ID must be an offset, the id of an event of this log.")
+        raise InvalidValue(
+            "Last-Event-ID", "Last-Event-ID must be an offset, the id of an event of this log."
+        )
     return int(last)
 
 
 OPERATIONS = (
     Operation(
-        "GET", "/builds/{id}/logs", "Read or follow a build's log", build_log, query=LogQuery, media_types=MEDIA_TYPES
+        "GET",
+        "/builds/{id}/logs",
+        "Read or follow a build's log",
+        build_log,
+        query=LogQuery,
+        media_types=MEDIA_TYPES,
     ),
     Operation(
-        "GET", "/runs/{id}/logs", "Read or follow a run's log", run_log, query=RunLogQuery, media_types=MEDIA_TYPES
+        "GET",
+        "/runs/{id}/logs",
+        "Read or follow a run's log",
+        run_log,
+        query=RunLogQuery,
+        media_types=MEDIA_TYPES,
     ),
 )

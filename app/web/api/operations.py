@@ -23,17 +23,22 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
+def with_example(example: dict[str, Any]) -> ConfigDict:
+    """The `model_config` of a form: its example is shown in the description, and tests send it."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class Empty(Model):
     """No fields."""
 
 
 class Paging(Model):
-    limit: int = Field(50, ge=1, le=100, description="items a page")
-    cursor: int | None = Field(None, ge=1, le=LARGEST_ID, description="`next` of the page before")
+    limit: int = Field(default=50, ge=1, le=100, description="items a page")
+    cursor: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="`next` of the page before")
 
 
 class Confirm(Model):
-    confirm: str | None = Field(None, description="the name of what is deleted, once more")
+    confirm: str | None = Field(default=None, description="the name of what is deleted, once more")
 
 
 B = TypeVar("B", bound=BaseModel)

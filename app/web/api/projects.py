@@ -10,7 +10,7 @@ from app.orchestration.ports import WEBHOOK_PURPOSE
 from app.store import projects
 from app.store.projects import Project
 from app.web.api.forms.fields import Name, Time, WebhookSecret
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of
 from app.web.principal import Role
 
@@ -18,17 +18,17 @@ from app.web.principal import Role
 class ProjectForm(Model):
     """A namespace; its webhook secret speaks for all its repositories."""
 
-    model_config = {"json_schema_extra": {"examples": [{"name": "acme", "webhook_secret": "a long random text"}]}}
+    model_config = with_example({"name": "acme", "webhook_secret": "a long random text"})
 
     name: Name
-    webhook_secret: WebhookSecret | None = Field(None, repr=False, description="write-only")
+    webhook_secret: WebhookSecret | None = Field(default=None, repr=False, description="write-only")
 
 
 class ProjectPatch(Model):
-    model_config = {"json_schema_extra": {"examples": [{"webhook_secret": "another random text"}]}}
+    model_config = with_example({"webhook_secret": "another random text"})
 
     webhook_secret: WebhookSecret | None = Field(
-        None, repr=False, description="write-only; left out or null keeps the stored one"
+        default=None, repr=False, description="write-only; left out or null keeps the stored one"
     )
 
 

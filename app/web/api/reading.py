@@ -21,7 +21,10 @@ def read_model(model: type[M], body: bytes, yard: Yard) -> M:
     value = _json_object(body)
     for path, text in _texts(value, ""):
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            raise InvalidValue(path, f"{path} has a character that no text may have (NUL or half a surrogate).")
+            path = path.encode("utf-8", "replace").decode()
+            raise InvalidValue(
+                path, f"{path} has a character that no text may have (NUL or half a surrogate)."
+            )
     return read_value(model, value, yard)
 
 
@@ -31,7 +34,9 @@ def read_value(model: type[M], value: Any, yard: Yard) -> M:
         return model.model_validate_json(json.dumps(value), strict=True, context=yard)
     except ValidationError as error:
         if any(each["type"] == "json_invalid" for each in error.errors(include_input=False)):
-            raise Problem(400, "The body is not JSON that Jobyard can read: it has a number that is too big.") from None
+            raise Problem(
+                400, "The body is not JSON that Jobyard can read: it has a number that is too big."
+            ) from None
         raise
 
 

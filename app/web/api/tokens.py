@@ -11,7 +11,7 @@ from app.store import access, projects
 from app.store.access import Token
 from app.store.database import Tx
 from app.web.api.forms.fields import Name, Time
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, number, paged
 from app.web.principal import Role, digest, new_token
 
@@ -19,7 +19,7 @@ from app.web.principal import Role, digest, new_token
 class TokenForm(Model):
     """A token for all projects, or for one."""
 
-    model_config = {"json_schema_extra": {"examples": [{"name": "ci", "role": "operator", "project": "acme"}]}}
+    model_config = with_example({"name": "ci", "role": "operator", "project": "acme"})
 
     name: Name
     role: Role = Role.VIEWER
@@ -55,7 +55,9 @@ def create_token(call: Call[TokenForm, Empty]) -> Any:
     call.require(Role.ADMIN)
     form, now, secret = call.body, call.yard.clock.now(), new_token()
     if form.expires_at is not None and form.expires_at <= now:
-        raise InvalidValue("expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}.")
+        raise InvalidValue(
+            "expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}."
+        )
     with call.yard.db.write() as tx:
         made = access.add_token(
             tx,
@@ -112,5 +114,7 @@ OPERATIONS = (
         answer=NewTokenAnswer,
         status=201,
     ),
-    Operation("DELETE", PATH + "/{id}", "Revoke a token", revoke_token, Role.ADMIN, query=Confirm, status=204),
+    Operation(
+        "DELETE", PATH + "/{id}", "Revoke a token", revoke_token, Role.ADMIN, query=Confirm, status=204
+    ),
 )

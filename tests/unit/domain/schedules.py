@@ -67,7 +67,7 @@ def fires_by_definition(
     clock reaches it or has jumped over it, unless it jumped over the whole day."""
     minute_text, hour_text, *_ = expression.split()
     fixed = not minute_text.startswith("*") and not hour_text.startswith("*")
-    instant = after.astimezone(UTC).replace(second=0, microsecond=0) - timedelta(days=2)
+    instant = after.astimezone(UTC).replace(second=0, microsecond=0) - timedelta(hours=6)
     shown = instant.astimezone(zone).replace(tzinfo=None)
     furthest = shown
     while (instant := instant + MINUTE) <= until:

@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.redaction import MASK, MIN_LENGTH, Redactor, forms_of
@@ -45,6 +45,7 @@ few_letters = st.text(alphabet="ab'/\n é", max_size=9)
 texts_of = st.lists(few_letters, min_size=1, max_size=3)
 
 
+@settings(deadline=None)
 @given(secrets=texts_of, pieces=st.lists(few_letters | st.integers(0, 200), max_size=12), data=st.data())
 def test_output_is_the_definition_for_every_chunking(
     secrets: list[str], pieces: list[str | int], data: st.DataObject
@@ -63,6 +64,7 @@ def test_output_is_the_definition_for_every_chunking(
     assert not any(form in whole for form in forms)
 
 
+@settings(deadline=None)
 @given(
     secret=st.text(
         min_size=MIN_LENGTH, alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="*\r\n")

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
 from app.domain.builds import Build, BuildReason, BuildStatus
-from app.web.api.forms.fields import BranchName, Time
-from app.web.api.operations import Model
-
-Sha = Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$", description="a whole commit id")]
+from app.web.api.forms.fields import BranchName, Sha, Time
+from app.web.api.operations import Model, with_example
 
 
 class ManualBuildForm(Model):
     """What to build: a commit, or (without `sha`) the head of the branch when the build starts."""
 
-    model_config = {"json_schema_extra": {"examples": [{"ref": "main"}]}}
+    model_config = with_example({"ref": "main"})
 
     sha: Sha | None = None
-    ref: BranchName | None = Field(None, description="a branch; the tracked one if left out")
+    ref: BranchName | None = Field(default=None, description="a branch; the tracked one if left out")
 
 
 class BuildAnswer(Model):

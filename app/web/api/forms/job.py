@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import ConfigDict, Field, RootModel, model_validator
 
 from app.domain.jobs import DEFAULT_COMMIT_FLAGS
 from app.domain.plans import DEFAULT_PLAN
@@ -29,7 +29,7 @@ from app.web.api.forms.fields import (
     TimeZone,
     WebhookSecret,
 )
-from app.web.api.operations import Model
+from app.web.api.operations import Model, with_example
 
 Trigger = Literal["pre-deploy", "post-deploy", "failed-deploy"]
 EXAMPLE = {
@@ -49,9 +49,9 @@ class GitForm(Model):
 
     url: GitUrl
     branch: BranchName = "main"
-    credential: Name | None = Field(None, description="a credential of the project, of kind git")
+    credential: Name | None = Field(default=None, description="a credential of the project, of kind git")
     webhook_secret: WebhookSecret | None = Field(
-        None, repr=False, description="write-only; left out or null keeps the stored one"
+        default=None, repr=False, description="write-only; left out or null keeps the stored one"
     )
 
 
@@ -66,10 +66,10 @@ class BuildForm(Model):
     build_command: Text | None = None
     run_command: Text | None = None
     time_limit_seconds: Seconds = 3600
-    paths: list[PathPattern] = Field([], max_length=500, description="in .gitignore syntax")
+    paths: list[PathPattern] = Field(default=[], max_length=500, description="in .gitignore syntax")
     paths_mode: Literal["ignore", "allow"] = "ignore"
     commit_flags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        list(DEFAULT_COMMIT_FLAGS), max_length=50
+        default=list(DEFAULT_COMMIT_FLAGS), max_length=50
     )
 
 
@@ -77,12 +77,12 @@ class SourceForm(Model):
     """Where the image comes from; each type takes the fields named after it."""
 
     type: Literal["git", "build_service", "image", "none"]
-    git: GitForm | None = Field(None, description="for git")
-    build: BuildForm | None = Field(None, description="for git")
-    build_service: Name | None = Field(None, description="for build_service")
-    branch: BranchName | None = Field(None, description="for build_service")
-    image: ImageRef | None = Field(None, description="for image")
-    credential: Name | None = Field(None, description="for image: a credential of kind registry")
+    git: GitForm | None = Field(default=None, description="for git")
+    build: BuildForm | None = Field(default=None, description="for git")
+    build_service: Name | None = Field(default=None, description="for build_service")
+    branch: BranchName | None = Field(default=None, description="for build_service")
+    image: ImageRef | None = Field(default=None, description="for image")
+    credential: Name | None = Field(default=None, description="for image: a credential of kind registry")
 
     @model_validator(mode="after")
     def _fill_in(self) -> Self:
@@ -104,20 +104,20 @@ class HealthCheckForm(Model):
 
     type: Literal["liveness", "startup"]
     protocol: Literal["http", "tcp", "cmd"]
-    path: str | None = Field(None, max_length=1000)
-    port: int | None = Field(None, ge=1, le=65535)
+    path: str | None = Field(default=None, max_length=1000)
+    port: int | None = Field(default=None, ge=1, le=65535)
     cmd: Command | None = None
-    initial_delay_seconds: int = Field(10, ge=1, le=180)
-    period_seconds: int = Field(10, ge=10, le=600)
-    timeout_seconds: int = Field(5, ge=1, le=60)
-    failure_threshold: int = Field(3, ge=1, le=255)
-    success_threshold: int = Field(1, ge=1, le=255)
+    initial_delay_seconds: int = Field(default=10, ge=1, le=180)
+    period_seconds: int = Field(default=10, ge=10, le=600)
+    timeout_seconds: int = Field(default=5, ge=1, le=60)
+    failure_threshold: int = Field(default=3, ge=1, le=255)
+    success_threshold: int = Field(default=1, ge=1, le=255)
 
 
 class EnvForm(Model):
     """A variable; a bare string stands for its value. A secret's value is write-only: it is shown as null."""
 
-    value: EnvText | None = Field(None, repr=False)
+    value: EnvText | None = Field(default=None, repr=False)
     secret: bool = False
     scope: Literal["run", "build", "both"] = "run"
 
@@ -128,10 +128,10 @@ EnvEntry = Annotated[EnvForm, PlainEnv]
 class JobForm(Model):
     """A job: where its image comes from, when it runs, and with what."""
 
-    model_config = {"json_schema_extra": {"examples": [EXAMPLE]}}
+    model_config = with_example(EXAMPLE)
 
     name: Name
-    display_name: str = Field("", max_length=100)
+    display_name: str = Field(default="", max_length=100)
     source: SourceForm = SourceForm(type="none")
     ci_enabled: bool = True
     cd_enabled: bool = True
@@ -143,30 +143,27 @@ class JobForm(Model):
     entrypoint: Command | None = None
     shell: bool = False
     process: ProcessName | None = None
-    env: dict[EnvName, EnvEntry] = {}
+    env: dict[EnvName, EnvEntry] = Field(default={})
     plan: PlanName = DEFAULT_PLAN
-    instances: int = Field(1, ge=1, le=100)
+    instances: int = Field(default=1, ge=1, le=100)
     retry_limit: Retries = 0
     retry_backoff: Literal["none", "fixed", "exponential"] = "exponential"
     time_limit_seconds: Seconds | None = None
-    grace_period_seconds: int = Field(30, ge=1, le=600)
-    health_checks: list[HealthCheckForm] = Field([], max_length=2)
+    grace_period_seconds: int = Field(default=30, ge=1, le=600)
+    health_checks: list[HealthCheckForm] = Field(default=[], max_length=2)
     paused: bool = False
 
 
 class JobPatch(RootModel[dict[str, Any]]):
     """Any fields of a job. Objects are merged field by field; in `env`, null deletes a variable."""
 
-    model_config = {
-        "hide_input_in_errors": True,
-        "json_schema_extra": {"examples": [{"retry_limit": 2, "env": {"MODE": "weekly", "OLD": None}}]},
-    }
+    model_config = with_example({"retry_limit": 2, "env": {"MODE": "weekly", "OLD": None}})
 
 
 class ResumeForm(Model):
     """What to change while resuming; left out stays as it was before the pause."""
 
-    model_config = {"json_schema_extra": {"examples": [{"cd_enabled": False}]}}
+    model_config = with_example({"cd_enabled": False})
 
     ci_enabled: bool | None = None
     cd_enabled: bool | None = None
@@ -202,11 +199,12 @@ class LastRun(Model):
 class JobAnswer(JobForm):
     """A job as stored, with what happened to it. Secret values are null."""
 
-    model_config = {"json_schema_extra": {"examples": []}}
+    model_config = ConfigDict(json_schema_extra={"examples": []})
 
     id: int
     project: str
     source: SourceAnswer
+    env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
     deployed: DeployedAnswer | None
     next_fire_at: Time | None
     last_run: LastRun | None

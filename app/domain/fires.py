@@ -1,0 +1,64 @@
+"""What a schedule owes at this moment: at most one run, however long nobody looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from app.domain.schedule import Schedule
+
+COUNTED = 10_000  # missed times are counted so far
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A gap in which nobody could act: the first and last scheduled time in it and how many there were."""
+
+    first: datetime
+    last: datetime
+    count: int
+
+    @property
+    def sentence(self) -> str:
+        if self.count == 1:
+            return f"The scheduled time {_utc(self.first)} passed while the server could not act."
+        many = f"More than {COUNTED}" if self.count >= COUNTED else str(self.count)
+        span = f"from {_utc(self.first)} to {_utc(self.last)}"
+        return f"{many} scheduled times {span} passed while the server could not act."
+
+
+@dataclass(frozen=True)
+class Due:
+    """`fire_at` is the time to run for now, if any; `next_at` is when to look again."""
+
+    fire_at: datetime | None
+    missed: Missed | None
+    next_at: datetime
+
+
+def due(schedule: Schedule, next_fire_at: datetime, now: datetime, starting_deadline: timedelta) -> Due:
+    """What is owed for the scheduled times from `next_fire_at` to `now`.
+
+    The newest one is run if it is no older than `starting_deadline`; all others are missed, as one gap.
+    """
+    next_at = schedule.next_after(now)
+    newest = next_fire_at
+    if schedule.next_after(next_fire_at) <= now:
+        newest = max(schedule.previous_or_at(now), next_fire_at)
+    in_time = now - newest <= starting_deadline
+    if in_time and newest == next_fire_at:
+        return Due(newest, None, next_at)
+    last = _before(schedule, newest, next_fire_at) if in_time else newest
+    between = islice(schedule.fires_between(next_fire_at, last), COUNTED)
+    missed = Missed(next_fire_at, last, 1 + sum(1 for _ in between))
+    return Due(newest if in_time else None, missed, next_at)
+
+
+def _before(schedule: Schedule, fire: datetime, floor: datetime) -> datetime:
+    """The scheduled time before `fire`, not before `floor`."""
+    return max(schedule.previous_or_at(fire - timedelta(microseconds=1)), floor)
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,39 @@
+"""The SDK's transport over a Unix socket leaves its socket open when nobody listens; this one closes it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from docker.transport import UnixHTTPAdapter
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
+
+
+class _Connection(UnixHTTPConnection):
+    def connect(self) -> None:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            channel.settimeout(self.timeout)
+            channel.connect(self.unix_socket)
+        except OSError:
+            channel.close()
+            raise
+        self.sock = channel
+
+
+class _Pool(UnixHTTPConnectionPool):
+    def _new_conn(self) -> Any:
+        timeout: Any = self.timeout
+        return _Connection(self.base_url, self.socket_path, timeout)
+
+
+class UnixAdapter(UnixHTTPAdapter):
+    """Takes the place of the SDK's own: `mount` it on the client for `http+docker://`."""
+
+    def get_connection(self, url: Any, proxies: Any = None) -> Any:  # noqa: ARG002 - the SDK's signature
+        with self.pools.lock:
+            pool = self.pools.get(url)
+            if pool is None:
+                pool = _Pool(url, self.socket_path, self.timeout, maxsize=self.max_pool_size)
+                self.pools[url] = pool
+        return pool

@@ -1,0 +1,193 @@
+"""Scheduled jobs: which are due, and writing what became of many of them at once.
+
+The unique decision of a job and scheduled time is the fire's row: a time is decided once, across restarts and replicas.
+Ten thousand jobs may be due in the same minute, so this module works on columns and batches, and passes a job's
+prepared configuration on as the text it is stored as.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, Insert, Text, bindparam, cast, insert, update
+from sqlalchemy import select as select_columns
+from sqlmodel import col, select
+
+from app.domain.decisions import EventType, Verdict
+from app.domain.jobs import ScheduleSettings, schedule_from_definition
+from app.domain.runs import RunStatus, TriggerType
+from app.store.database import Tx, touch
+from app.store.runs import OPEN, QUEUED
+from app.store.schema import DecisionRow, JobRow, RunRow
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A scheduled job whose next time has come. `effective` is the configuration of its runs, as JSON text."""
+
+    id: int
+    project_id: int
+    name: str
+    schedule: ScheduleSettings
+    next_fire_at: datetime
+    has_image: bool
+    effective: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What became of a scheduled time of one job. `run_name` is None where nothing starts."""
+
+    job: DueJob
+    scheduled_for: datetime
+    verdict: Verdict
+    rule: str
+    sentence: str
+    run_name: str | None = None
+    alone: bool = False
+
+
+def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJob]:
+    """Active, unpaused scheduled jobs whose next time has come, the most overdue first."""
+    query = (
+        select_columns(
+            col(JobRow.id),
+            col(JobRow.project_id),
+            col(JobRow.name),
+            cast(col(JobRow.schedule), Text),
+            col(JobRow.next_fire_at),
+            col(JobRow.has_image),
+            cast(col(JobRow.effective), Text),
+        )
+        .where(col(JobRow.next_fire_at) <= now)
+        .order_by(col(JobRow.next_fire_at))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    settings: dict[str, ScheduleSettings] = {}  # many jobs share a schedule
+    found = []
+    for id_, project_id, name, schedule, next_fire_at, has_image, effective in tx.connection().execute(query):
+        if schedule not in settings:
+            parsed = schedule_from_definition(json.loads(schedule))
+            assert parsed is not None
+            settings[schedule] = parsed
+        assert next_fire_at is not None
+        job = DueJob(id_, project_id, name, settings[schedule], next_fire_at, has_image, effective)
+        found.append(job)
+    return found
+
+
+def next_due_at(tx: Tx) -> datetime | None:
+    query = select(JobRow.next_fire_at).where(col(JobRow.next_fire_at).is_not(None))
+    return tx.exec(query.order_by(col(JobRow.next_fire_at)).limit(1)).first()
+
+
+def alive(tx: Tx, job_ids: Sequence[int]) -> Mapping[int, list[tuple[int, str]]]:
+    """The live runs of these jobs as (id, name), oldest first."""
+    found: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for start in range(0, len(job_ids), CHUNK):
+        query = select_columns(col(RunRow.job_id), col(RunRow.id), col(RunRow.name)).where(
+            col(RunRow.job_id).in_(job_ids[start : start + CHUNK]), col(RunRow.status).in_(OPEN)
+        )
+        for job_id, run_id, name in tx.connection().execute(query.order_by(col(RunRow.id))):
+            found[job_id].append((run_id, name))
+    return found
+
+
+def set_next(tx: Tx, next_at: Mapping[int, datetime | None]) -> None:
+    """When to look at each job again. Many jobs share a minute, so they are written by minute."""
+    by_time: dict[datetime | None, list[int]] = defaultdict(list)
+    for job_id, at in next_at.items():
+        by_time[at].append(job_id)
+    for at, job_ids in by_time.items():
+        for start in range(0, len(job_ids), CHUNK):
+            chunk = col(JobRow.id).in_(job_ids[start : start + CHUNK])
+            tx.connection().execute(update(JobRow).where(chunk).values(next_fire_at=at))
+
+
+def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
+    """Store the runs and decisions of many scheduled times."""
+    if not fired:
+        return
+    starting = [_run(each, now) for each in fired if each.run_name is not None]
+    if starting:
+        tx.connection().execute(_insert_run(tx), starting)
+    inputs: dict[tuple[str, datetime], str] = {}
+    tx.connection().execute(_insert_decision(tx), [_decision(each, now, inputs) for each in fired])
+    touch(tx, "runs", "jobs", "decisions", QUEUED, *(f"job:{each.job.id}" for each in fired[:CHUNK]))
+
+
+def _insert_run(tx: Tx) -> Insert:
+    return insert(RunRow).values(effective=_ready_json(tx, "effective"))
+
+
+def _insert_decision(tx: Tx) -> Insert:
+    """The run of a decision is found by its name, which is cheaper than having every insert return its id."""
+    run_id = select_columns(col(RunRow.id)).where(col(RunRow.name) == bindparam("run_name")).scalar_subquery()
+    return insert(DecisionRow).values(inputs=_ready_json(tx, "inputs"), run_id=run_id)
+
+
+def _ready_json(tx: Tx, name: str) -> ColumnElement[Any]:
+    """A parameter for a JSON column that is JSON text already."""
+    given = bindparam(name, type_=Text)
+    return given if tx.get_bind().dialect.name == "sqlite" else cast(given, JSON)
+
+
+_NOTHING_YET = {
+    "sentence": "",
+    "cancel_sentence": "",
+    "overridden": [],
+    "attempts": 0,
+    "active": 0,
+    "succeeded": 0,
+    "failed": 0,
+    "interruptions": 0,
+    "token": 0,
+}
+_OF_EFFECTIVE = ("retry_limit", "retry_backoff", "time_limit_seconds", "grace_period_seconds", "instances")
+
+
+def _run(each: Fired, now: datetime) -> dict[str, Any]:
+    effective = json.loads(each.job.effective)
+    return {
+        **_NOTHING_YET,
+        **{name: effective[name] for name in _OF_EFFECTIVE},
+        "name": each.run_name,
+        "project_id": each.job.project_id,
+        "job_id": each.job.id,
+        "status": RunStatus.QUEUED,
+        "trigger_type": TriggerType.SCHEDULE,
+        "scheduled_for": each.scheduled_for,
+        "cause": each.sentence,
+        "effective": each.job.effective,
+        "alone": each.alone,
+        "available_at": now,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _decision(each: Fired, now: datetime, inputs: dict[tuple[str, datetime], str]) -> dict[str, Any]:
+    cron = each.job.schedule.cron
+    key = (cron, each.scheduled_for)
+    if key not in inputs:
+        inputs[key] = json.dumps({"scheduled_for": f"{each.scheduled_for:%Y-%m-%dT%H:%M:%SZ}", "cron": cron})
+    return {
+        "at": now,
+        "event_type": EventType.SCHEDULE,
+        "event_id": f"{each.job.id}@{each.scheduled_for:%Y-%m-%dT%H:%M:%SZ}",
+        "project_id": each.job.project_id,
+        "job_id": each.job.id,
+        "verdict": each.verdict,
+        "rule": each.rule,
+        "sentence": each.sentence,
+        "inputs": inputs[key],
+        "run_name": each.run_name,
+    }

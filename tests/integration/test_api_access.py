@@ -1,0 +1,145 @@
+"""Every operation, for callers who may not: made from the operations themselves, so that none is forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.store import deliveries
+from app.store.deliveries import NewDelivery
+from app.web.api import OPERATIONS
+from app.web.api.operations import PREFIX, Operation
+from app.web.principal import Role
+from app.web.yard import Yard
+from tests.support.yard import API, Caller
+
+JOBS = "/projects/acme/jobs"
+EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
+GUID = "d1c3"
+
+
+@pytest.fixture
+def full(admin: Caller) -> Caller:
+    """One of everything in project acme, with id 1, and an empty project beside it."""
+    source = {
+        "type": "git",
+        "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
+    }
+    admin.made("/projects", {"name": "beside"})
+    admin.made("/projects/acme/credentials", {"name": "forge", "kind": "git", "secret": "x"})
+    admin.made(JOBS, {"name": "report", "source": source})
+    admin.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
+    admin.made(f"{JOBS}/report/builds")
+    admin.made(f"{JOBS}/once/runs")
+    with admin.yard.db.write() as tx:
+        deliveries.record(tx, [_delivery(admin.yard)])
+    return admin
+
+
+def _delivery(yard: Yard) -> NewDelivery:
+    return NewDelivery("github", GUID, "push", False, ("source:1",), b"{}", "acme/report", yard.clock.now())
+
+
+def call(caller: Caller, operation: Operation, **names: str) -> Any:
+    id_ = GUID if operation.path.startswith("/deliveries") else "1"
+    path = operation.path.format(**{"p": "acme", "j": "report", "c": "forge", "id": id_, **names})
+    examples = (operation.body.model_config.get("json_schema_extra") or {}).get("examples")  # type: ignore[union-attr]
+    body = {"json": examples[0] if examples else {}} if operation.method in ("POST", "PATCH") else {}  # type: ignore[index]
+    return caller.request(operation.method, path, **body)
+
+
+@EVERY
+def test_nobody_is_refused(yard: Yard, operation: Operation) -> None:
+    for token in (None, "wrong"):
+        answer = call(Caller(yard, token), operation)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.json()["detail"]
+
+
+@EVERY
+def test_a_viewer_reads_and_changes_nothing(full: Caller, operation: Operation) -> None:
+    answer = call(full.with_token("viewer"), operation)
+    if operation.role is Role.VIEWER:
+        assert operation.method == "GET"
+        assert answer.status_code == 200, answer.text
+    else:
+        assert answer.status_code == 403
+        assert "viewer" in answer.json()["detail"]
+
+
+@EVERY
+def test_an_operator_does_what_is_no_administration(full: Caller, operation: Operation) -> None:
+    answer = call(full.with_token("operator"), operation)
+    assert (answer.status_code == 403) == (operation.role is Role.ADMIN), answer.text
+
+
+@EVERY
+def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Operation) -> None:
+    answer = call(full.with_token("admin", "beside"), operation)
+    for name in ("acme", "report", "forge", GUID):
+        known = name in operation.path.format(p="acme", j="report", c="forge", id=GUID)
+        assert known or name not in answer.text
+    if operation.path in ("/projects", "/deliveries", "/decisions") and operation.method == "GET":
+        assert answer.status_code == 200
+        assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
+    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/")):
+        assert answer.status_code == 404, answer.text
+    else:
+        assert answer.status_code == 403, answer.text
+
+
+@EVERY
+def test_what_is_out_of_reach_looks_as_if_it_did_not_exist(full: Caller, operation: Operation) -> None:
+    stranger = full.with_token("admin", "beside")
+    if "{" not in operation.path or operation.path == "/tokens/{id}":
+        return
+    there, missing = call(stranger, operation), call(stranger, operation, p="nowhere", id="77")
+    told = there.json()["detail"].replace("acme", "nowhere").replace(GUID, "77").replace(" 1,", " 77,")
+    assert (missing.status_code, missing.json()["detail"]) == (there.status_code, told)
+
+
+def test_a_token_for_one_project_does_all_there(full: Caller) -> None:
+    of_acme = full.with_token("admin", "acme")
+    assert [project["name"] for project in of_acme.got("/projects")["items"]] == ["acme"]
+    assert of_acme.got(f"/deliveries/{GUID}")["status"] == "received"
+    assert [each["id"] for each in of_acme.got("/deliveries")["items"]] == [GUID]
+    assert len(of_acme.got("/decisions")["items"]) == 2
+    assert of_acme.got("/runs/once-00001")["id"] == 1
+    assert of_acme.made(f"/deliveries/{GUID}/replay")["replays"] == 1
+    assert of_acme.patch("/projects/acme", json={"webhook_secret": "another one"}).status_code == 200
+
+
+def test_a_delivery_for_several_projects_is_replayed_by_who_sees_them_all(full: Caller) -> None:
+    shared = NewDelivery(
+        "github",
+        "5ha7ed",
+        "push",
+        False,
+        ("source:1", "project:2"),
+        b"{}",
+        "acme/report",
+        full.yard.clock.now(),
+    )
+    with full.yard.db.write() as tx:
+        deliveries.record(tx, [shared])
+    assert full.with_token("operator", "acme").post("/deliveries/5ha7ed/replay").status_code == 403
+    assert full.made("/deliveries/5ha7ed/replay")["status"] == "received"
+
+
+def test_an_expired_and_a_revoked_token_are_nobody(admin: Caller) -> None:
+    made = admin.made("/tokens", {"name": "ci", "role": "viewer", "expires_at": "2026-01-31T13:00:00Z"})
+    ci = Caller(admin.yard, made["token"])
+    assert ci.get("/projects").status_code == 200
+    assert admin.got("/tokens")["items"][0]["last_used_at"] == "2026-01-31T12:00:00Z"
+    admin.yard.clock.advance(hours=1)  # type: ignore[attr-defined]
+    assert ci.get("/projects").status_code == 401
+    made = admin.made("/tokens", {"name": "other", "role": "viewer"})
+    assert admin.delete(f"/tokens/{made['id']}?confirm=other").status_code == 204
+    assert Caller(admin.yard, made["token"]).get("/projects").status_code == 401
+    assert made["token"] not in admin.get("/tokens").text
+
+
+def test_the_prefix_is_the_public_one() -> None:
+    assert PREFIX == API == "/api/v1"

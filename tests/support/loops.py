@@ -1,0 +1,523 @@
+"""A whole installation without threads: real store, rules, logs and loops over an engine in memory.
+
+An `Installation` is what outlives a server: database, logs, the engine's containers, the repository, the clock.
+`Installation.server` starts a server on it: the same loop objects as in production, stepped by hand. A server can be
+given a `Fuse`, which kills it at its n-th contact with the outside world.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from sqlalchemy import event
+
+from app.checkout import Credential
+from app.domain.builds import Build
+from app.domain.decisions import Decision
+from app.domain.events import repo_key
+from app.domain.jobs import BuildConfig, Job
+from app.domain.plans import DEFAULT_PLANS
+from app.domain.runs import Run
+from app.engines.fake import FakeEngine, World
+from app.forges.github import GitHub
+from app.logs import LogReader
+from app.orchestration.active import Active
+from app.orchestration.building import Builder
+from app.orchestration.intake import Intake
+from app.orchestration.logbook import Logbook
+from app.orchestration.reconciling import Reconciler
+from app.orchestration.running import Runner
+from app.orchestration.signals import Signals
+from app.orchestration.watching import Watcher
+from app.secrets import SecretBox
+from app.store import builds, decisions, deliveries, jobs, projects, runs
+from app.store.database import Database, Tx
+from app.store.deliveries import Delivery, NewDelivery
+from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
+
+URL = "https://github.com/acme/report.git"
+START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+ZERO = "0" * 40
+DOCKERFILE = {"Dockerfile": "FROM busybox\nCMD ./report\n"}
+
+
+class TickingClock:
+    """Moves 20 ms with every look at it, as if every step took a moment; and when a test says so."""
+
+    def __init__(self) -> None:
+        self._at = START
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        with self._lock:
+            self._at += timedelta(milliseconds=20)
+            return self._at
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self._at += timedelta(seconds=seconds)
+
+
+class CountedNames:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def suffix(self) -> str:
+        self._count += 1
+        return f"{self._count:06d}"
+
+
+class Killed(BaseException):
+    """The server's process is gone: no handler of ours runs any more."""
+
+
+class Fuse:
+    """Blows at the n-th contact (from 1); then, and ever after, every contact raises Killed."""
+
+    def __init__(self, blows_at: int | None = None) -> None:
+        self.blows_at = blows_at
+        self.burnt: list[str] = []
+        self._lock = threading.Lock()
+
+    @property
+    def is_blown(self) -> bool:
+        return self.blows_at is not None and len(self.burnt) >= self.blows_at
+
+    def check(self) -> None:
+        if self.is_blown:
+            raise Killed
+
+    def burn(self, point: str) -> None:
+        with self._lock:
+            self.check()
+            self.burnt.append(point)
+            self.check()
+
+
+class MortalDatabase(Database):
+    """Another's database, through which one dies before or after a commit; a dead one neither reads nor writes."""
+
+    def __init__(self, of: Database, fuse: Fuse) -> None:
+        vars(self).update(vars(of))
+        self._fuse = fuse
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        self._fuse.check()
+        with super().read() as tx:
+            yield tx
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        self._fuse.check()
+        with super().write() as tx:
+            yield tx
+            self._fuse.burn("before commit")
+        self._fuse.burn("after commit")
+
+
+class Mortal:
+    """Dies before or after any call of what it wraps, and between the pieces of what a call yields."""
+
+    def __init__(self, wrapped: object, fuse: Fuse) -> None:
+        self._wrapped = wrapped
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._wrapped, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._fuse.burn(f"before {name}")
+            answer = found(*args, **kwargs)
+            self._fuse.burn(f"after {name}")
+            return self._pieces(name, answer) if isinstance(answer, Iterator) else answer
+
+        return call
+
+    def _pieces(self, name: str, answer: Iterator[Any]) -> Iterator[Any]:
+        for piece in answer:
+            yield piece
+            self._fuse.burn(f"in {name}")
+
+
+@dataclass
+class Repository:
+    """A Git server in memory: what a commit holds, what differs, what contains what. Implements `Checkouts`."""
+
+    root: Path
+    files: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    differing: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    history: list[str] = field(default_factory=list)  # oldest first, where commits contain one another
+    faults: list[Exception] = field(default_factory=list)  # raised by the next fetches
+    fetched: Counter[str] = field(default_factory=Counter)
+
+    def fetch(
+        self, url: str, *, sha: str | None, ref: str | None, credential: Credential | None = None
+    ) -> str:
+        if self.faults:
+            raise self.faults.pop(0)
+        found = sha or self.history[-1]
+        self.fetched[found] += 1
+        return found
+
+    @contextmanager
+    def tree(self, url: str, sha: str) -> Iterator[Path]:
+        folder = Path(mkdtemp(dir=self.root))
+        for name, content in self.files.get(sha, DOCKERFILE).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    def changed_files(self, url: str, before: str, after: str) -> frozenset[str] | None:
+        return self.differing.get((before, after))
+
+    def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
+        if older not in self.history or newer not in self.history:
+            return None
+        return self.history.index(older) <= self.history.index(newer)
+
+
+@dataclass
+class Backend:
+    """Builds nothing; `before_end` is what happens during the next builds of a commit: wait, raise, look."""
+
+    built: Counter[str] = field(default_factory=Counter)
+    before_end: defaultdict[str, list[Callable[[StopSignal], None]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    requests: list[BuildRequest] = field(default_factory=list)
+
+    def build(
+        self,
+        request: BuildRequest,
+        *,
+        on_output: Callable[[bytes], None],
+        on_step: Callable[[Step], None],
+        should_stop: StopSignal,
+        time_limit_seconds: float | None,
+    ) -> BuiltImage:
+        self.requests.append(request)
+        sha = request.build_args["JOBYARD_GIT_SHA"]
+        on_step(Step(1, 1, "FROM busybox", 0.0))
+        on_output(b"#1 FROM busybox\n")
+        if self.before_end[sha]:
+            self.before_end[sha].pop(0)(should_stop)
+        if should_stop.is_set():
+            raise BuildCancelled
+        on_step(Step(1, 1, "FROM busybox", 0.0, 0.5))
+        self.built[sha] += 1
+        return BuiltImage(image_of(sha))
+
+
+def image_of(sha: str) -> str:
+    return "sha256:" + hashlib.sha256(sha.encode()).hexdigest()
+
+
+def commit(number: int | str) -> str:
+    """The SHA of a commit that tests call by a number or a letter."""
+    return hashlib.sha1(str(number).encode()).hexdigest()
+
+
+def fail(*errors: Exception) -> list[Callable[[StopSignal], None]]:
+    """For `Backend.before_end`: the next builds end so."""
+
+    def one(error: Exception) -> Callable[[StopSignal], None]:
+        def end(_: StopSignal) -> None:
+            raise error
+
+        return end
+
+    return [one(error) for error in errors]
+
+
+@cache
+def _empty_database() -> bytes:
+    folder = Path(mkdtemp())
+    try:
+        db = Database(f"sqlite:///{folder / 'empty.db'}")
+        db.migrate()
+        db.close()
+        return (folder / "empty.db").read_bytes()
+    finally:
+        shutil.rmtree(folder)
+
+
+@cache
+def _database(url: str) -> Database:
+    """One per path for all tests, with its compiled statements; what is never cut off needs no syncing."""
+    db = Database(url)
+    event.listen(db._engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
+    return db
+
+
+class Installation:
+    """On an empty or missing folder; one that held an installation before is emptied."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = TickingClock()
+        self.world = World()
+        self.names = CountedNames()
+        self.box = SecretBox([b"a key of the tests, random enough"])
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        (root / "jobyard.db").write_bytes(_empty_database())
+        (root / "checkouts").mkdir()
+        self.repository = Repository(root / "checkouts")
+        self.backend = Backend()
+        self.engine = FakeEngine(self.clock.now, self.world)
+        self.db = _database(f"sqlite:///{root / 'jobyard.db'}")
+        self.logbook = self._logbook(Signals())
+        with self.db.write() as tx:
+            self.project = projects.create(tx, "reports", None, self.clock.now())
+
+    def close(self) -> None:
+        self.db.close()
+
+    def _logbook(self, signals: Signals) -> Logbook:
+        return Logbook(self.root / "logs", signals, cap_bytes=1_000_000)
+
+    def server(self, name: str, fuse: Fuse | None = None, *, alone: bool = True) -> Server:
+        fuse = fuse or Fuse()
+        return Server(self, name, MortalDatabase(self.db, fuse), fuse, alone=alone)
+
+    # -- what users do --
+
+    def job(self, name: str = "report", *, project_id: int | None = None, **changes: Any) -> Job:
+        """A job built from the repository; `changes` are of the API's form, `source` ones as `source__branch`."""
+        source = {
+            "url": URL,
+            "repo_key": repo_key(URL),
+            "branch": "main",
+            "build": BuildConfig().to_json(),
+        }
+        build = {
+            key.removeprefix("build__"): changes.pop(key)
+            for key in list(changes)
+            if key.startswith("build__")
+        }
+        source["build"] = {**BuildConfig().to_json(), **build}
+        for key in [key for key in changes if key.startswith("source__")]:
+            source[key.removeprefix("source__")] = changes.pop(key)
+        definition = definition_of(name, **changes)
+        source["ci_enabled"] = definition["ci_enabled"]
+        with self.db.write() as tx:
+            return jobs.create(tx, project_id or self.project.id, definition, source, self.clock.now())
+
+    def push(
+        self,
+        before: str | None,
+        after: str | None,
+        *,
+        guid: str | None = None,
+        scopes: Sequence[str] = (),
+        **fields: Any,
+    ) -> str:
+        """A delivery arrives and is recorded; returns its id."""
+        guid = guid or f"delivery-{before}-{after}"
+        body = json.dumps(push_payload(before, after, **fields)).encode()
+        new = NewDelivery(
+            "github", guid, "push", False, tuple(scopes) or (f"project:{self.project.id}",), body,
+            "acme/report", self.clock.now(),
+        )  # fmt: skip
+        with self.db.write() as tx:
+            deliveries.record(tx, [new])
+        return guid
+
+    # -- what became of it --
+
+    def delivery(self, guid: str) -> Delivery:
+        with self.db.read() as tx:
+            return deliveries.find(tx, guid)
+
+    def job_now(self, job: Job) -> Job:
+        with self.db.read() as tx:
+            return jobs.with_id(tx, job.id)
+
+    def runs(self) -> list[Run]:
+        """Oldest first."""
+        with self.db.read() as tx:
+            return list(reversed(runs.page(tx, limit=100)))
+
+    def builds(self) -> list[Build]:
+        with self.db.read() as tx:
+            return list(reversed(builds.page(tx, limit=100)))
+
+    def decisions(self) -> list[Decision]:
+        with self.db.read() as tx:
+            return list(reversed(decisions.page(tx, limit=1000)))
+
+    def verdicts(self) -> list[tuple[str, str | None, str, str]]:
+        """(event, job, verdict, rule) of every decision, oldest first."""
+        return [(str(each.event_type), each.job, str(each.verdict), each.rule) for each in self.decisions()]
+
+    def attempt_log(self, run: Run, number: int) -> bytes:
+        return read_log(self.logbook.reader(run.id, number))
+
+    def build_log(self, build: Build) -> bytes:
+        return read_log(LogReader(self.logbook.build_path(build.id)))
+
+    def open_work(self) -> list[str]:
+        with self.db.read() as tx:
+            waiting = [
+                f"delivery {each.guid}" for each in deliveries.page(tx, 100) if each.status == "received"
+            ]
+            return [
+                *waiting,
+                *(
+                    f"build {each.id} {each.status}"
+                    for each in builds.page(tx, limit=100, statuses=builds.OPEN)
+                ),
+                *(f"run {each.id} {each.status}" for each in runs.page(tx, limit=100, statuses=runs.OPEN)),
+            ]
+
+
+def definition_of(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "source": {"type": "git"},
+        "ci_enabled": True,
+        "cd_enabled": True,
+        "run_on_image_change": "always",
+        "kind": "manual",
+        "paused": False,
+        "env": {},
+        **changes,
+    }
+
+
+def push_payload(
+    before: str | None,
+    after: str | None,
+    *,
+    ref: str = "refs/heads/main",
+    forced: bool = False,
+    messages: Sequence[str] = ("Change",),
+    files: Sequence[str] = ("report.py",),
+    url: str = URL,
+) -> dict[str, Any]:
+    """The parts of GitHub's push event that are read."""
+    listed = []
+    if after is not None:
+        ids = [*(commit(f"{after}-{number}") for number in range(len(messages) - 1)), after]
+        listed = [
+            {
+                "id": id_,
+                "message": message,
+                "author": {"name": "Ada"},
+                "added": [],
+                "removed": [],
+                "modified": list(files),
+            }
+            for id_, message in zip(ids, messages, strict=True)
+        ]
+    return {
+        "ref": ref,
+        "before": before or ZERO,
+        "after": after or ZERO,
+        "created": before is None,
+        "deleted": after is None,
+        "forced": forced,
+        "commits": listed,
+        "head_commit": listed[-1] if listed else None,
+        "pusher": {"name": "ada"},
+        "compare": "https://github.com/acme/report/compare/a...b",
+        "repository": {"full_name": "acme/report", "clone_url": url},
+    }
+
+
+def read_log(reader: LogReader) -> bytes:
+    return b"".join(piece.data for piece in reader.pieces())
+
+
+class Server:
+    """One server's loops, stepped by hand; what it adopts it goes on with at once, in the caller's thread."""
+
+    def __init__(
+        self, place: Installation, name: str, db: MortalDatabase, fuse: Fuse, *, alone: bool
+    ) -> None:
+        self.place = place
+        self.name = name
+        self.fuse = fuse
+        self.db = db
+        clock, engine = place.clock, Mortal(place.engine, fuse)
+        logbook = place._logbook(Signals())
+        checkouts: Any = Mortal(place.repository, fuse)
+        self.adopted: list[Callable[[], None]] = []
+        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts)
+        self.builder = Builder(
+            db=db,
+            clock=clock,
+            names=place.names,
+            owner=name,
+            checkouts=checkouts,
+            backend=Mortal(place.backend, fuse),
+            vault=place.box,
+            logbook=logbook,
+            image_name="jobyard-test",
+        )
+        self.runner = Runner(
+            db=db,
+            clock=clock,
+            owner=name,
+            engine=engine,  # type: ignore[arg-type]
+            vault=place.box,
+            logbook=logbook,
+            plans={plan.name: plan for plan in DEFAULT_PLANS},
+            active=Active(),
+        )
+        self.watcher = Watcher(db, clock, engine, self.runner.active, self.builder.stopping)  # type: ignore[arg-type]
+        self.reconciler = Reconciler(
+            db=db,
+            clock=clock,
+            names=place.names,
+            engine=engine,  # type: ignore[arg-type]
+            runner=self.runner,
+            builder=self.builder,
+            server=name,
+            host="here",
+            pid=1,
+            alone=alone,
+            in_background=lambda _, work: self.adopted.append(work),
+        )
+
+    def reconcile(self) -> None:
+        self.reconciler.step()
+        while self.adopted:
+            self.adopted.pop(0)()
+
+    def turn(self) -> bool:
+        """Every loop once; whether any of them had something to do."""
+        return any([self.intake.step(), self.builder.step(), self.runner.step()])
+
+    def work(self, rounds: int = 40, *, reconcile_first: bool = True) -> None:
+        """Turn the crank until nothing is left to do, waiting out whatever has to be waited for."""
+        if reconcile_first:
+            self.reconcile()
+        for _ in range(rounds):
+            while self.turn():
+                pass
+            if not self.place.open_work():
+                self.reconcile()
+                return
+            self.place.clock.advance(10)
+            self.reconcile()
+        raise AssertionError(f"never ends: {self.place.open_work()}")

@@ -1,0 +1,260 @@
+"""The backend's pieces without an engine: command line, progress, hold on a process, choice of a CLI."""
+
+import stat
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders.backends.base import (
+    BackendUnavailable,
+    BuildCancelled,
+    BuildFailed,
+    BuildRequest,
+    BuildTimedOut,
+    Step,
+)
+from builders.backends.buildkit import BuildKitCli, build_argv, explain_failure
+from builders.backends.cli import Cli, find_cli
+from builders.backends.progress import ProgressReader
+
+OLD = Cli(("docker", "build"), is_buildx=False)
+OUTPUT = b"""#1 [internal] load build definition from Dockerfile
+#1 sha256:97acfd0d52d89fe9
+#1 DONE 0.0s
+
+#4 [build 1/3] FROM docker.io/library/python
+#4 CACHED
+
+#5 [build 2/3] RUN --mount=type=cache,id=pip,target=/c     export T="$(cat /run/secrets/T)"     && make
+#5 0.312 DONE 9s is only output
+#5 0.400 ERROR: so is this
+
+#6 [job 1/1] COPY x y
+#5 [build 2/3] RUN --mount=type=cache,id=pip,target=/c     export T="$(cat /run/secrets/T)"     && make
+#5 DONE 1.5s
+#6 ERROR: "/x" not found
+------
+ > [job 1/1] COPY x y:
+------
+failed to solve
+"""
+
+
+def read(chunks: list[bytes]) -> tuple[ProgressReader, list[Step]]:
+    steps: list[Step] = []
+    reader = ProgressReader(steps.append, lambda: 2.0)
+    for chunk in chunks:
+        reader.feed(chunk)
+    reader.close()
+    return reader, steps
+
+
+def test_steps_are_read_from_the_progress() -> None:
+    reader, steps = read([OUTPUT])
+    last = {step.index: step for step in steps}
+    assert [step.index for step in steps] == [1, 1, 4, 4, 5, 6, 5, 6]
+    assert last[1] == Step(1, None, "[internal] load build definition from Dockerfile", 2.0, 0.0)
+    assert last[4] == Step(4, 3, "[build 1/3] FROM docker.io/library/python", 2.0, 0.0, cached=True)
+    assert last[5] == Step(5, 3, "[build 2/3] RUN make", 2.0, 1.5)
+    assert last[6] == Step(6, 1, "[job 1/1] COPY x y", 2.0, 0.0, failed=True)
+    assert reader.tail[-1] == "failed to solve"
+    assert str(explain_failure(reader, 1)) == 'The build failed at [job 1/1] COPY x y: "/x" not found.'
+
+
+@given(st.lists(st.integers(0, len(OUTPUT)), max_size=8))
+def test_how_output_is_cut_into_chunks_makes_no_difference(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(OUTPUT)]
+    chunks = [OUTPUT[start:end] for start, end in pairwise(edges)]
+    assert read(chunks)[1] == read([OUTPUT])[1]
+
+
+@given(st.binary())
+def test_any_output_can_be_read(output: bytes) -> None:
+    read([output])
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "sentence"),
+    [
+        (b"Cannot connect to the Docker daemon at unix:///x.", BackendUnavailable, "engine doesn't answer"),
+        (
+            b"#2 [internal] load metadata for x:1\n#2 ERROR: failed to do request: dial tcp: timeout\n",
+            BackendUnavailable,
+            "registry of a base image can't be reached",
+        ),
+        (
+            b"#2 [internal] load metadata for x:1\n#2 ERROR: x:1: not found\n",
+            BuildFailed,
+            "x:1: not found",
+        ),
+        (b"#3 [2/2] RUN curl\n#3 ERROR: dial tcp: timeout\n", BuildFailed, r"at \[2/2\] RUN curl"),
+        (
+            b"#3 [2/2] RUN x\n#3 ERROR: executor failed running [/bin/sh -c x]: exit code: 127\n",
+            BuildFailed,
+            r"at \[2/2\] RUN x: exit code 127\.",
+        ),
+        (
+            b"dockerfile parse error line 2: unknown instruction: RUNN\n",
+            BuildFailed,
+            "unknown instruction: RUNN",
+        ),
+        (b"", BuildFailed, "exit status 1"),
+    ],
+)
+def test_whose_fault_a_failure_is(output: bytes, kind: type[Exception], sentence: str) -> None:
+    error = explain_failure(read([output])[0], 1)
+    assert type(error) is kind
+    with pytest.raises(kind, match=sentence):
+        raise error
+
+
+def test_the_command_line_is_fixed(tmp_path: Path) -> None:
+    request = BuildRequest(
+        context=tmp_path,
+        dockerfile_text="FROM x",
+        target="job",
+        build_args={"B": "2", "A": "--x"},
+        secrets={"T": b"hidden"},
+        labels={"l": "v"},
+        tags=("a:1", "b:2"),
+        no_cache=True,
+    )
+    argv = build_argv(OLD, request, Path("/private"), Path("/private/recipe/Dockerfile"))
+    assert argv == (
+        "docker",
+        "build",
+        "--progress=plain",
+        "--iidfile=/private/iid",
+        "--file=/private/recipe/Dockerfile",
+        "--target=job",
+        "--build-arg=A=--x",
+        "--build-arg=B=2",
+        "--secret=id=T,src=/private/secrets/T",
+        "--label=l=v",
+        "--tag=a:1",
+        "--tag=b:2",
+        "--no-cache",
+        "--",
+        str(tmp_path.resolve()),
+    )
+    assert "hidden" not in repr(request)
+
+
+def test_a_request_has_one_dockerfile(tmp_path: Path) -> None:
+    for request in ({}, {"dockerfile_text": "x", "dockerfile_path": tmp_path}):
+        with pytest.raises(ValueError, match="either dockerfile_text or dockerfile_path"):
+            BuildRequest(context=tmp_path, **request)
+
+
+def program(path: Path, script: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def build_with(
+    script: Path, context: Path, stop: threading.Event | None = None, limit: float | None = 10.0
+) -> bytes:
+    output = bytearray()
+
+    def hear(chunk: bytes) -> None:
+        output.extend(chunk)
+        if stop is not None and b"ready" in chunk:
+            stop.set()
+
+    image = BuildKitCli("unix:///engine.sock", cli=Cli((str(script),), is_buildx=False)).build(
+        BuildRequest(context=context, dockerfile_text="FROM x\n", dockerignore="y", secrets={"T": b"s"}),
+        on_output=hear,
+        on_step=lambda step: None,
+        should_stop=stop or threading.Event(),
+        time_limit_seconds=limit,
+    )
+    assert image.digest == "sha256:abc"
+    return bytes(output)
+
+
+PRINT_INPUTS = """
+for a; do case $a in --iidfile=*) echo sha256:abc > "${a#*=}";; --file=*) f=${a#*=};; esac; done
+env | sort; cat "$f" "$f.dockerignore"; echo
+stat -c %a "$HOME/../secrets/T" "$HOME/.."; cat "$HOME/../secrets/T"; pwd
+"""
+
+
+def test_the_child_gets_an_environment_and_a_directory_of_its_own(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    output = build_with(program(tmp_path / "docker", PRINT_INPUTS), context).decode()
+    *environment, recipe, ignore, secret_mode, directory_mode, rest = output.splitlines()
+    names = {line.partition("=")[0] for line in environment}
+    assert names - {"PWD"} == {"BUILDKIT_PROGRESS", "DOCKER_BUILDKIT", "DOCKER_HOST", "HOME", "PATH"}
+    assert (recipe, ignore, secret_mode, directory_mode) == ("FROM x", "y", "600", "700")
+    private = Path(rest.removeprefix("s"))
+    assert not private.exists(), "nothing stays"
+    assert list(context.iterdir()) == []
+
+
+HANGS = 'trap "" TERM; echo ready; (trap "" TERM; while :; do sleep 0.05; done) & echo $! ; wait'
+
+
+@pytest.mark.parametrize(("limit", "kind"), [(None, BuildCancelled), (0.3, BuildTimedOut)])
+def test_the_whole_group_of_processes_ends(
+    tmp_path, monkeypatch, limit: float | None, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr("builders.backends.process.GRACE_SECONDS", 0.1)
+    pid = tmp_path / "pid"
+    script = program(
+        tmp_path / "docker", HANGS.replace("echo $!", f"echo $! > {pid}").replace("wait", "sleep 60")
+    )
+    stop = threading.Event() if limit is None else None
+    with pytest.raises(kind):
+        build_with(script, tmp_path, stop, limit)
+    status = Path(f"/proc/{pid.read_text().strip()}/status")
+    assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+def test_no_name_of_a_variable_leads_elsewhere(tmp_path: Path) -> None:
+    for name in ("../x", "a,src=/etc/shadow", ""):
+        request = BuildRequest(context=tmp_path, dockerfile_text="", secrets={name: b""})
+        with pytest.raises(BuildFailed, match="name of a build variable"):
+            BuildKitCli(cli=OLD).build(
+                request,
+                on_output=lambda chunk: None,
+                on_step=lambda step: None,
+                should_stop=threading.Event(),
+                time_limit_seconds=1,
+            )
+
+
+BUILDX = '[ "$1" = buildx ] && exit 0; echo "Docker version 28.2.2, build x"'
+MODERN = '[ "$1" = buildx ] && exit 1; echo "Docker version 28.2.2, build x"'
+DEBIAN = '[ "$1" = buildx ] && exit 1; echo "Docker version 20.10.24+dfsg1, build x"'
+
+
+@pytest.mark.parametrize(
+    ("programs", "expected"),
+    [
+        ([MODERN, DEBIAN], ("1", ("build",))),
+        ([DEBIAN, BUILDX], ("1", ("buildx", "build", "--load"))),
+        ([BUILDX, DEBIAN], ("0", ("buildx", "build", "--load"))),
+    ],
+)
+def test_the_cli_is_one_that_can(tmp_path: Path, programs: list[str], expected: tuple) -> None:
+    for number, script in enumerate(programs):
+        program(tmp_path / str(number) / "docker", script)
+    found = find_cli(":".join(str(tmp_path / str(number)) for number in range(len(programs))))
+    assert found == Cli(
+        (str(tmp_path / expected[0] / "docker"), *expected[1]), is_buildx="buildx" in expected[1]
+    )
+
+
+def test_without_a_cli_that_can_the_fix_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BackendUnavailable, match=r"There is no docker CLI here\. Install"):
+        find_cli(str(tmp_path))
+    program(tmp_path / "x" / "docker", MODERN)
+    with pytest.raises(BackendUnavailable, match=r"can build with BuildKit\. Install"):
+        find_cli(str(tmp_path / "x"))

@@ -1,0 +1,181 @@
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from builders.detect import make_plan
+from builders.plan import BuildPlan, BuildSettings, NoStartCommand, PlanError
+from builders.render import render_dockerfile
+from builders.source import SourceTree
+
+BASIC: dict[str, Any] = {"dependencies": {"ms": "2.1.3"}, "scripts": {"job": "node x.js"}}
+
+
+@pytest.fixture
+def node_tree(make_tree):
+    def make(package: Mapping[str, Any], files: Mapping[str, str] | None = None) -> SourceTree:
+        return make_tree({"package.json": json.dumps({**BASIC, **package}), **(files or {})})
+
+    return make
+
+
+@pytest.fixture
+def node_plan(node_tree):
+    def plan(package: Mapping[str, Any], files: Mapping[str, str] | None = None) -> BuildPlan:
+        return make_plan(node_tree(package, files))
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("package", "files", "version"),
+    [
+        ({}, {}, "24"),
+        ({"engines": {"node": ">=18"}}, {}, "24"),
+        ({"engines": {"node": "20.x"}}, {".nvmrc": "v20.1.0"}, "20"),
+        ({"engines": {"node": "^18 || ^20"}}, {}, "20"),
+        ({"engines": {"node": "<=22"}}, {}, "22"),
+        ({"volta": {"node": "20.2.0"}}, {".nvmrc": "22"}, "20"),
+        ({"devEngines": {"runtime": {"name": "node", "version": "^22"}}}, {}, "22"),
+        ({}, {".nvmrc": "lts/jod\n"}, "22"),
+        ({}, {".nvmrc": "lts/*"}, "24"),
+        ({}, {".nvmrc": "node"}, "24"),
+        ({}, {".node-version": "20"}, "20"),
+        ({}, {".tool-versions": "nodejs 22.1.0\n"}, "22"),
+    ],
+)
+def test_version(node_plan, package: Mapping[str, Any], files: Mapping[str, str], version: str) -> None:
+    assert node_plan(package, files).version == version
+
+
+def test_versions_that_disagree_are_noted(node_plan) -> None:
+    plan = node_plan({"engines": {"node": "20"}}, {".nvmrc": "22"})
+    assert plan.warnings[0] == ".nvmrc asks for 22; package.json engines.node decides."
+
+
+@pytest.mark.parametrize(
+    ("package", "sentence"),
+    [
+        (
+            {"engines": {"node": "0.12"}},
+            r"engines\.node asks for Node\.js '0\.12', but base images exist for",
+        ),
+        ({"engines": {"node": "newest"}}, r"engines\.node 'newest' can't be read"),
+        ({"packageManager": "yarn"}, r"packageManager 'yarn' is not NAME@VERSION"),
+        ({"packageManager": "bun@1.2.0"}, r"packageManager asks for bun, which isn't supported yet"),
+        ({"packageManager": "pnpm@9; rm -rf /"}, r"is not NAME@VERSION"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(node_plan, package: Mapping[str, Any], sentence: str) -> None:
+    with pytest.raises(PlanError, match=sentence):
+        node_plan(package)
+
+
+@pytest.mark.parametrize(
+    ("package", "files", "manager", "tool"),
+    [
+        ({}, {"package-lock.json": "{}"}, "npm", None),
+        ({}, {"npm-shrinkwrap.json": "{}"}, "npm", None),
+        ({}, {"pnpm-lock.yaml": "lockfileVersion: '6.0'\n"}, "pnpm", "pnpm@8"),
+        ({}, {"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, "pnpm", "pnpm@10"),
+        ({"engines": {"pnpm": "9.1"}}, {"pnpm-lock.yaml": ""}, "pnpm", "pnpm@9.1"),
+        ({"packageManager": "pnpm@9.1.2+sha512.abc"}, {}, "pnpm", "pnpm@9.1.2"),
+        ({}, {"yarn.lock": "# yarn lockfile v1\n"}, "yarn", "yarn@1.22.22"),
+        ({}, {"yarn.lock": "__metadata:\n  version: 8\n"}, "yarn", "@yarnpkg/cli-dist@4"),
+        ({}, {"yarn.lock": "", ".yarnrc.yml": ""}, "yarn", "@yarnpkg/cli-dist@4"),
+        ({"packageManager": "yarn@1.22.19"}, {"yarn.lock": ""}, "yarn", "yarn@1.22.19"),
+        ({}, {}, "npm", None),
+    ],
+)
+def test_package_manager(
+    node_plan, package: Mapping[str, Any], files: Mapping[str, str], manager, tool
+) -> None:
+    plan = node_plan(package, files)
+    assert plan.package_manager == manager
+    text = render_dockerfile(plan)
+    assert (f" {tool}\n" in text) if tool else ("npm install --global" not in text)
+
+
+def test_without_a_lock_file_each_build_may_differ(node_plan) -> None:
+    plan = node_plan({})
+    assert plan.install_command == "npm install --no-audit --no-fund --omit=dev"
+    assert "Commit one." in plan.warnings[0]
+
+
+def test_several_lock_files_are_noted(node_plan) -> None:
+    plan = node_plan({}, {"pnpm-lock.yaml": "", "package-lock.json": "{}"})
+    assert plan.package_manager == "pnpm"
+    assert plan.warnings == ("package-lock.json left aside: pnpm is used. Remove what is stale.",)
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        {"scripts": {"job": "x", "postinstall": "node build.js"}},
+        {"dependencies": {"lib": "file:./lib"}},
+        {"workspaces": ["packages/*"]},
+    ],
+)
+def test_what_installing_may_read_is_there_before(node_plan, package: Mapping[str, Any]) -> None:
+    text = render_dockerfile(node_plan(package, {"package-lock.json": "{}"}))
+    assert text.index("COPY . ./") < text.index("npm ci")
+
+
+def test_patches_go_with_the_lock_file(node_plan) -> None:
+    text = render_dockerfile(node_plan({}, {"package-lock.json": "{}", "patches/ms.patch": ""}))
+    assert "COPY patches/ ./patches/\n" in text
+    assert text.index("COPY patches/") < text.index("npm ci")
+
+
+@pytest.mark.parametrize(
+    ("scripts", "files", "command"),
+    [
+        ({"job": "node a.js", "start": "node b.js"}, {}, ("node", "a.js")),
+        ({"start": "tsx src/run.ts"}, {}, ("tsx", "src/run.ts")),
+        ({"prestart": "x", "start": "node b.js"}, {}, ("npm", "run", "--silent", "start")),
+        (
+            {"start": "NODE_OPTIONS=-r=x node b.js"},
+            {},
+            ("/bin/sh", "-c", "exec env NODE_OPTIONS=-r=x node b.js"),
+        ),
+        ({"start": "next start", "cron": "node c.js"}, {}, ("node", "c.js")),
+        ({"start": "vite"}, {"index.js": ""}, ("node", "index.js")),
+        ({}, {"index.ts": ""}, ("node", "index.ts")),
+        ({}, {"sync.mjs": "", "x.config.js": ""}, ("node", "sync.mjs")),
+    ],
+)
+def test_start_command(node_plan, scripts, files: Mapping[str, str], command: tuple[str, ...]) -> None:
+    assert node_plan({"scripts": scripts}, files).command == command
+
+
+def test_a_single_bin_and_main(node_plan) -> None:
+    assert node_plan({"scripts": {}, "bin": "./cli.js"}).run_command == "node ./cli.js"
+    assert node_plan({"scripts": {}, "main": "lib/x"}, {"lib/x.js": ""}).run_command == "node lib/x"
+    with pytest.raises(NoStartCommand):
+        node_plan({"scripts": {}, "main": "lib/x"})
+
+
+def test_a_command_that_calls_its_package_manager_has_it(node_plan) -> None:
+    plan = node_plan({"scripts": {"job": "pnpm exec x"}}, {"pnpm-lock.yaml": ""})
+    assert render_dockerfile(plan).count("npm install --global --no-audit --no-fund pnpm@10") == 2
+
+
+def test_development_packages_are_there_for_the_build_only(node_plan) -> None:
+    package = {"scripts": {"job": "x", "build": "tsc"}, "devDependencies": {"typescript": "5"}}
+    plan = node_plan(package, {"package-lock.json": "{}"})
+    assert plan.install_command == "npm ci --no-audit --no-fund"
+    assert plan.build_command == "npm run build"
+    assert "npm prune --omit=dev" in render_dockerfile(plan)
+
+
+def test_commands_of_the_user_are_taken_as_they_are(node_tree) -> None:
+    settings = BuildSettings(install_command="npm i --foo", build_command="make all", run_command="node y.js")
+    plan = make_plan(node_tree({}, {"package-lock.json": "{}"}), settings)
+    assert (plan.install_command, plan.build_command, plan.run_command) == (
+        "npm i --foo",
+        "make all",
+        "node y.js",
+    )
+    text = render_dockerfile(plan)
+    assert text.index("COPY . ./") < text.index("npm i --foo") < text.index("make all")

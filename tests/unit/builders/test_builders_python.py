@@ -1,0 +1,170 @@
+from collections.abc import Mapping
+
+import pytest
+
+from builders.detect import make_plan
+from builders.plan import BuildSettings, PlanError
+from builders.render import render_dockerfile
+
+JOB = {"job.py": ""}
+
+
+@pytest.mark.parametrize(
+    ("files", "version", "source"),
+    [
+        ({".python-version": "# pinned\npython-3.12\n"}, "3.12", ".python-version"),
+        ({".python-version": "3.12.4"}, "3.12", ".python-version"),
+        ({"runtime.txt": "python-3.11.9\n"}, "3.11", "runtime.txt"),
+        ({".tool-versions": "nodejs 20\npython 3.12.1\n"}, "3.12", ".tool-versions"),
+        ({"Pipfile": '[requires]\npython_version = "3.12"\n'}, "3.12", "Pipfile"),
+        ({"Pipfile.lock": '{"_meta": {"requires": {"python_version": "3.11"}}}'}, "3.11", "Pipfile.lock"),
+        ({"pyproject.toml": '[project]\nname="x"\nrequires-python = ">=3.10"\n'}, "3.13", "requires-python"),
+        (
+            {"pyproject.toml": '[project]\nname="x"\nrequires-python = "~=3.12.0"\n'},
+            "3.12",
+            "requires-python",
+        ),
+        ({"pyproject.toml": '[project]\nname="x"\nrequires-python = ">=3.14"\n'}, "3.14", "requires-python"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.9,<3.12"\n'}, "3.11", "poetry"),
+        ({}, "3.13", "default"),
+        ({".python-version": "3.12", "runtime.txt": "python-3.11"}, "3.12", ".python-version"),
+    ],
+)
+def test_version(make_tree, files: Mapping[str, str], version: str, source: str) -> None:
+    plan = make_plan(make_tree({**JOB, **files}))
+    assert plan.version == version
+    assert source in (plan.version_source or "")
+    assert f"FROM python:{version}-slim-trixie" in render_dockerfile(plan)
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (
+            {".python-version": "pypy3.10"},
+            r"\.python-version asks for Python 'pypy3\.10', which is not a CPython",
+        ),
+        (
+            {".python-version": "2.7"},
+            r"\.python-version asks for Python 2\.7, but base images exist for 3\.8,",
+        ),
+        ({"pyproject.toml": '[project]\nname="x"\nrequires-python = "<3"\n'}, r"asks for Python '<3', but"),
+        ({"pyproject.toml": '[project]\nname="x"\nrequires-python = "new"\n'}, r"'new' can't be read"),
+    ],
+)
+def test_a_version_nothing_can_give_is_refused(make_tree, files: Mapping[str, str], sentence: str) -> None:
+    with pytest.raises(PlanError, match=sentence):
+        make_plan(make_tree({**JOB, **files}))
+
+
+def test_a_pinned_patch_release_is_noted(make_tree) -> None:
+    plan = make_plan(make_tree({**JOB, ".python-version": "3.12.4"}))
+    assert plan.warnings == (".python-version pins 3.12.4; the image has the newest release of 3.12.",)
+
+
+PACKAGE = '[project]\nname = "x"\nversion = "1"\n[build-system]\nrequires = ["hatchling"]\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "manager", "install"),
+    [
+        ({"requirements.txt": "six"}, "pip", "pip install -r requirements.txt"),
+        (
+            {"uv.lock": "", "pyproject.toml": "[project]\nname='x'\n"},
+            "uv",
+            "uv sync --locked --no-dev --no-install-project",
+        ),
+        (
+            {"uv.lock": "", "pyproject.toml": PACKAGE},
+            "uv",
+            "uv sync --locked --no-dev --no-install-project && uv sync --locked --no-dev --no-editable",
+        ),
+        (
+            {"uv.lock": "", "pyproject.toml": "", "requirements.txt": ""},
+            "uv",
+            "uv sync --locked --no-dev --no-install-project",
+        ),
+        (
+            {"poetry.lock": "", "uv.lock": "", "pyproject.toml": "[tool.poetry]\npackage-mode=false"},
+            "poetry",
+            None,
+        ),
+        (
+            {"pdm.lock": "", "pyproject.toml": '[project]\nname="x"\ndependencies=["b"]\n'},
+            "pip",
+            "pip install b",
+        ),
+        ({"Pipfile": ""}, "pipenv", "pipenv install --skip-lock"),
+        ({"Pipfile": "", "Pipfile.lock": "{}"}, "pipenv", "pipenv install --deploy --ignore-pipfile"),
+        ({"setup.py": ""}, "pip", "pip install ."),
+        (
+            {"pyproject.toml": '[project]\nname="x"\ndependencies=["a>=1", "b"]\n'},
+            "pip",
+            "pip install 'a>=1' b",
+        ),
+        ({"pyproject.toml": PACKAGE}, "pip", "pip install --no-deps ."),
+        (
+            {"requirements/prod.txt": "-r base.txt", "requirements/base.txt": ""},
+            "pip",
+            "pip install -r requirements/prod.txt",
+        ),
+        ({}, None, None),
+    ],
+)
+def test_package_manager(
+    make_tree, files: Mapping[str, str], manager: str | None, install: str | None
+) -> None:
+    plan = make_plan(make_tree({**JOB, **files}))
+    assert plan.package_manager == manager
+    assert install is None or plan.install_command == install
+
+
+def test_what_is_left_aside_is_said(make_tree) -> None:
+    files = {"uv.lock": "", "poetry.lock": "", "requirements.txt": "", "pyproject.toml": "[tool.uv]\nx=1\n"}
+    plan = make_plan(make_tree({**JOB, **files}))
+    assert plan.warnings == ("poetry.lock, requirements.txt left aside: uv.lock is used.",)
+
+
+def test_only_what_names_the_dependencies_is_copied_before_them(make_tree) -> None:
+    files = {"requirements.txt": "-r more.txt\n-c pins.txt\nsix\n", "more.txt": "", "pins.txt": ""}
+    text = render_dockerfile(make_plan(make_tree({**JOB, **files})))
+    assert text.index("COPY requirements.txt more.txt pins.txt ./") < text.index("pip install -r")
+    assert text.index("pip install -r") < text.index("COPY --chown=10001:10001 . /app/")
+
+
+@pytest.mark.parametrize("line", ["-e .", "./lib", "x @ file:./x", "-r requirements/base.txt"])
+def test_requirements_from_the_source_need_the_source(make_tree, line: str) -> None:
+    text = render_dockerfile(make_plan(make_tree({**JOB, "requirements.txt": line})))
+    assert text.index("COPY . ./") < text.index("pip install -r")
+
+
+def test_a_uv_workspace_needs_the_source(make_tree) -> None:
+    project = '[project]\nname="x"\n[tool.uv.workspace]\nmembers = ["libs/*"]\n'
+    text = render_dockerfile(make_plan(make_tree({**JOB, "uv.lock": "", "pyproject.toml": project})))
+    assert text.index("COPY . ./") < text.index("uv sync")
+
+
+def test_an_install_command_of_the_user_keeps_the_tool(make_tree) -> None:
+    tree = make_tree({**JOB, "uv.lock": "", "pyproject.toml": "[project]\nname='x'\n"})
+    plan = make_plan(tree, BuildSettings(install_command="uv sync --group job"))
+    text = render_dockerfile(plan)
+    assert plan.install_command == "uv sync --group job"
+    assert "pip install uv==" in text
+    assert text.index("COPY . ./") < text.index("uv sync --group job")
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"main.py": "", "job.py": ""}, "python main.py"),
+        ({"nightly/__main__.py": ""}, "python -m nightly"),
+        ({"only.py": "", "test_only.py": "", "conftest.py": ""}, "python only.py"),
+        ({"a.py": "", "b.py": 'if __name__ == "__main__":\n    pass\n'}, "python b.py"),
+        ({"a.py": "", "b.py": "", "run.sh": "#!/bin/bash -e\n"}, "bash -e run.sh"),
+        ({"main.py": "", "pyproject.toml": PACKAGE + '[project.scripts]\nreport = "x:y"\n'}, "report"),
+        ({"pyproject.toml": PACKAGE + '[project.scripts]\na = "x:a"\njob = "x:b"\n'}, "job"),
+        ({"pyproject.toml": PACKAGE + '[project.scripts]\na = "x:a"\nx = "x:b"\n'}, "x"),
+    ],
+)
+def test_start_command(make_tree, files: Mapping[str, str], command: str) -> None:
+    assert make_plan(make_tree({"requirements.txt": "", **files})).run_command == command
