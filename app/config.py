@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     git_time_limit_seconds: int = Field(default=600, ge=1, description="for one fetch")
     workers_builds: int = Field(default=2, ge=1, le=64, description="builds at once")
     workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
+    metrics_seconds: int = Field(
+        default=2, ge=1, le=60, description="between two readings of a container's CPU, memory and network"
+    )
     log_cap_mb: int = Field(default=100, ge=1, description="kept of each log: its first and its last part")
     plans: str = Field(default="", description="sizes to add or change: name=cpus:MiB, separated by commas")
 

@@ -25,13 +25,18 @@ from app.domain.errors import JobyardError, UserError
 if TYPE_CHECKING:
     from app.config import Settings
 
+PANEL = "The server's own machine"
 PORT = 8080
 PATIENCE_SECONDS = 900
 NOISE = ("sha256:", "transferring ", "exporting layers", "naming to", "DONE 0.")
 
 
 def add_to(cli: typer.Typer) -> None:
+<<<<<<< HEAD
+    add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel=PANEL)
+=======
     add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel="The server's own machine")
+>>>>>>> refs/heads/cli
 
 
 def demo(
@@ -43,12 +48,15 @@ def demo(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     story = Story()
     succeeded = False
-    with tempfile.TemporaryDirectory(prefix="jobyard-demo-", ignore_cleanup_errors=True) as directory:
-        with suppress(KeyboardInterrupt), _throwaway(Path(directory), story) as (yard, sample):
-            succeeded = yard.tell(sample)
-            if not leave:
-                story.plain("Ctrl-C ends the server and removes what the demo made.")
-                threading.Event().wait()
+    with (
+        tempfile.TemporaryDirectory(prefix="jobyard-demo-", ignore_cleanup_errors=True) as directory,
+        suppress(KeyboardInterrupt),
+        _throwaway(Path(directory), story) as (yard, sample),
+    ):
+        succeeded = yard.tell(sample)
+        if not leave:
+            story.plain("Ctrl-C ends the server and removes what the demo made.")
+            threading.Event().wait()
     sys.exit(0 if succeeded else 1)
 
 

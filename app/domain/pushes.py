@@ -58,5 +58,7 @@ def position_of(
 
 def _following(history: Sequence[Movement], after: str | None) -> int | None:
     """The index of the latest movement that starts at `after`."""
-    starts = (index for index, known in enumerate(history) if known.before is not None and known.before == after)
+    starts = (
+        index for index, known in enumerate(history) if known.before is not None and known.before == after
+    )
     return next(starts, None)

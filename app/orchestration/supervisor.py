@@ -11,11 +11,13 @@ from datetime import datetime
 
 from app.domain.errors import JobyardError
 from app.orchestration.building import Builder
+from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
+from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.watching import Watcher
@@ -41,6 +43,10 @@ class Supervisor:
     runner: Runner
     watcher: Watcher
     watcher_bell: Bell
+    health: HealthChecks
+    health_bell: Bell
+    sampler: Sampler
+    metrics_bell: Bell
     reconciler: Reconciler
     scheduler: Scheduler
     deployer: Deployer
@@ -55,6 +61,8 @@ class Supervisor:
         """Reconcile first, then begin to work."""
         self._loop("reconciler", Bell(), self._reconcile)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
+        self._loop("health", self.health_bell, self.health.step)
+        self._loop("metrics", self.metrics_bell, self.sampler.step)
         self._loop("scheduler", Bell("schedules"), self._until_idle(self.scheduler.step, self._next_fire))
         self._loop("intake", Bell("deliveries"), self._while_moving(self.intake.step))
         bell = Bell("deployments", "builds", "runs")

@@ -309,6 +309,7 @@ class RunRow(SQLModel, table=True):
     started_at: datetime | None = _time()
     finished_at: datetime | None = _time()
     cancel_requested_at: datetime | None = _time()
+    cancel_forced_at: datetime | None = _time()
     cancel_reason: str | None = None
     cancel_sentence: str = _text()
     created_at: datetime = _time(null=False)

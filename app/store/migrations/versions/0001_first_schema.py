@@ -479,6 +479,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_forced_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_reason", sa.String(), nullable=True),
         sa.Column("cancel_sentence", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
