@@ -32,11 +32,7 @@ NOISE = ("sha256:", "transferring ", "exporting layers", "naming to", "DONE 0.")
 
 
 def add_to(cli: typer.Typer) -> None:
-<<<<<<< HEAD
     add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel=PANEL)
-=======
-    add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel="The server's own machine")
->>>>>>> refs/heads/cli
 
 
 def demo(

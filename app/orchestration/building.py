@@ -182,7 +182,7 @@ class Builder:
     def _end_succeeded(self, build: Build, image: BuiltImage) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if builds.succeed(tx, build, image=image.digest, digest=image.digest, now=now):
+            if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def _end_failed(self, build: Build, failure: Failure) -> None:
