@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
+from sqlite3 import Error as SqliteError
 from sqlite3 import connect
 from typing import Annotated
 
@@ -50,13 +51,16 @@ def backup(
         raise UserError(f"There is nothing to back up in {settings.data.resolve()}: set JOBYARD_DATA.")
     if file.exists():
         raise UserError(f"{file} exists already: give the name of a new file.")
-    with tempfile.TemporaryDirectory(prefix="jobyard-backup-", dir=_parent(file)) as made:
-        copy, tar = Path(made) / DATABASE, Path(made) / "backup.tar"
-        with closing(connect(settings.data / DATABASE)) as live, closing(connect(copy)) as target:
-            live.backup(target)  # in one step: one moment's state, whoever writes meanwhile
-        _pack(tar, copy, settings.data)
-        tar.chmod(0o600)
-        tar.rename(file)
+    try:
+        with tempfile.TemporaryDirectory(prefix="jobyard-backup-", dir=_parent(file)) as made:
+            copy, tar = Path(made) / DATABASE, Path(made) / "backup.tar"
+            with closing(connect(settings.data / DATABASE)) as live, closing(connect(copy)) as target:
+                live.backup(target)  # in one step: one moment's state, whoever writes meanwhile
+            _pack(tar, copy, settings.data)
+            tar.chmod(0o600)
+            tar.rename(file)
+    except (OSError, SqliteError) as error:
+        raise UserError(f"{file} can't be written: {error}.") from error
     _report(file, f"{file} holds database, {'key ' if settings.secret_key is None else ''}and logs.", json)
     if settings.secret_key is not None:
         typer.echo("JOBYARD_SECRET_KEY is not in it: keep it elsewhere, or no secret opens again.", err=True)
