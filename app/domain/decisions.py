@@ -29,6 +29,7 @@ class EventType(enum.StrEnum):
     MANUAL = "manual"
     DEPLOY = "deploy"
     PROMOTION = "promotion"
+    DEPLOYMENT = "deployment"  # of an app
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definit
 from app.domain.redaction import Redactor
 from app.logs import LogWriter, Stream
 from app.orchestration.active import InHand
-from app.orchestration.deploying import after_build, cancel_build, end_cancelled_build
+from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.store import builds, jobs

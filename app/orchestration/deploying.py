@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.domain.builds import Build, BuildReason, BuildStatus
+from app.domain.builds import Build, BuildStatus
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, InvalidValue
@@ -36,45 +35,6 @@ class Occasion:
     what: str
     by: str | None = None
     build_id: int | None = None
-
-
-def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
-    """Decide for every job of the build's sources, in the transaction that ends the build."""
-    succeeded = build.status is BuildStatus.SUCCEEDED
-    occasion = Occasion(
-        kind=ImageEvent.BUILD_SUCCEEDED if succeeded else ImageEvent.BUILD_FAILED,
-        event=(EventType.BUILD, build.id),
-        what=f"Build {build.id} of {short(build.sha)} {build.status}",
-        build_id=build.id,
-    )
-    image = image_of(build, now) if succeeded else None
-    for job in _jobs_of(tx, build):
-        if is_tracked(build, job):
-            overtaken = overtaken_by(build, job)
-            change = on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken)
-        else:
-            why = "the job's source is another by now, so the build is only available."
-            change = ImageChange(
-                moves=False, runs=False, rule="other_source", sentence=f"{occasion.what}: {why}"
-            )
-        carry_out(tx, names, job, occasion, change, image, now)
-
-
-def cancel_build(
-    tx: Tx, names: Names, build_id: int, reason: BuildReason, sentence: str, now: datetime
-) -> BuildStatus | None:
-    """Ask for a build's end, as `store.builds.cancel` does; a queued one is over, and decided about, at once."""
-    status = builds.cancel(tx, build_id, reason, sentence, now)
-    if status is BuildStatus.CANCELLED:
-        after_build(tx, names, builds.with_id(tx, build_id), now)
-    return status
-
-
-def end_cancelled_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
-    """The worker of a build whose end was asked for has stopped."""
-    sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
-    if builds.end_cancelled(tx, build, sentence, now):
-        after_build(tx, names, builds.with_id(tx, build.id), now)
 
 
 def deploy_by_hand(
@@ -117,6 +77,7 @@ def carry_out(
     change: ImageChange,
     image: Deployed | None,
     now: datetime,
+    deployment_id: int | None = None,
 ) -> int:
     """Do what a verdict says and store it; returns the decision's id."""
     run_id, verdict, rule, sentence = None, change.verdict, change.rule, change.sentence
@@ -144,6 +105,7 @@ def carry_out(
         inputs=_inputs(job),
         build_id=occasion.build_id or (image.build_id if image else None),
         run_id=run_id,
+        deployment_id=deployment_id,
     )
 
 
@@ -179,11 +141,6 @@ def _inputs(job: Job) -> dict[str, Any]:
         "paused": job.paused,
         "schedule_active": not job.schedule_inactive,
     }
-
-
-def _jobs_of(tx: Tx, build: Build) -> Iterator[Job]:
-    for source_id in builds.sources_of(tx, build.id):
-        yield from jobs.of_source(tx, source_id)
 
 
 def image_of(build: Build, now: datetime) -> Deployed:

@@ -19,6 +19,7 @@ from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
 from app.orchestration.building import build_env, cancel_superseded
 from app.orchestration.ports import Clock, Names
+from app.orchestration.releasing import deploy_push
 from app.store import builds, decisions, deliveries, jobs
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
@@ -116,7 +117,8 @@ class Intake:
         now = self.clock.now()
         tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
         movements: dict[str, tuple[Movement, bool]] = {}
-        built = decided = 0
+        built: list[tuple[int, Sequence[Job]]] = []
+        decided = 0
         for source, of_source in tracked:
             if source.repo_key not in movements:
                 movements[source.repo_key] = _movement(tx, delivery, push, source.repo_key, newer)
@@ -125,11 +127,14 @@ class Intake:
             verdict = should_build(
                 push, source, paused=paused, changed_files=changed.get(source.id), repeated=repeated
             )
-            built += isinstance(verdict, Go)
             decided += len(of_source)
-            self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
+            build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
+            if build_id is not None:
+                built.append((build_id, of_source))
+        if built and push.after is not None:
+            deploy_push(tx, built, push.after, push.pusher, now)
         sentence = (
-            f"{built} of {len(tracked)} source{'s' * (len(tracked) != 1)} built, "
+            f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} built, "
             f"{decided} job{'s' * (decided != 1)} decided."
             if tracked
             else "No job has this repository any more."
@@ -147,7 +152,8 @@ class Intake:
         verdict: Go | Skip,
         position: int,
         now: datetime,
-    ) -> None:
+    ) -> int | None:
+        """Carry out and store the verdict for each of the source's jobs; the build's id, if there is one."""
         build_id, sentence = None, verdict.sentence
         if isinstance(verdict, Go):
             build_id, joined = _build(tx, self.names, delivery, push, source, of_source, position, now)
@@ -166,6 +172,7 @@ class Intake:
                 inputs=verdict.inputs,
                 build_id=build_id,
             )
+        return build_id
 
     def _give_up(self, delivery: Delivery, sentence: str) -> None:
         with self.db.write() as tx:

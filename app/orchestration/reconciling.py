@@ -14,7 +14,7 @@ from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Owned, State
 from app.orchestration.building import Builder
-from app.orchestration.deploying import after_build, end_cancelled_build
+from app.orchestration.delivering import after_build, end_cancelled_build
 from app.orchestration.ports import Clock, Names
 from app.orchestration.running import Runner
 from app.store import builds, runs

@@ -43,9 +43,9 @@ from app.engines.base import (
     StartUncertain,
 )
 from app.logs import LogWriter
-from app.orchestration.active import Active, ActiveRun, InHand
+from app.orchestration.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.logbook import Logbook
-from app.orchestration.outcomes import combined, outcome_of_exit, outcome_of_start_error
+from app.orchestration.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
 from app.store import builds, jobs, runs
 from app.store.database import Database, Tx
@@ -171,7 +171,7 @@ class Runner:
             branch = self._branch(tx, run)
         processes = self._processes(run)
         with (
-            self.active.watching(run) as active,
+            self.active.watching(run, attempt.number) as active,
             self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets)) as writer,
         ):
 
@@ -194,17 +194,19 @@ class Runner:
         handle = Handle.from_json(container.handle) if container.handle else None
         if container.finished_at is not None:
             return _stored(container), handle
+        if container.reason is Reason.UNHEALTHY:
+            active.judged(container.instance, Judgement(run.created_at, container.sentence))
         try:
             handle = handle or self._start(active, run, container, spec)
             outcome = self._follow(active, container, handle, writer)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain) as error:
             outcome = outcome_of_start_error(error)
         now = self.clock.now()
+        outcome = judged(outcome, active.unhealthy.get(container.instance), now)
         with self.db.write() as tx:
             if not runs.container_ended(tx, run, container, outcome, now):
                 raise ClaimLost
-        if outcome.reason is not None:
-            active.failed(container.instance)
+        active.ended(container.instance, failed=outcome.reason is not None)
         return outcome, handle
 
     def _start(self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec) -> Handle:

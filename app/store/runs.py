@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, update
+from sqlalchemy import ColumnElement, exists, func, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -15,6 +15,7 @@ from app.domain.retry import Backoff
 from app.domain.runs import (
     Again,
     Attempt,
+    Cancel,
     Container,
     Final,
     Outcome,
@@ -156,6 +157,19 @@ def container_started(
     return True
 
 
+def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence: str, now: datetime) -> bool:
+    """A health check says that the container has to end; how it ends changes nothing about that."""
+    if not _move(tx, run, updated_at=now):
+        return False
+    statement = (
+        update(ContainerRow)
+        .where(col(ContainerRow.key) == container_key(run.id, attempt, instance))
+        .where(col(ContainerRow.finished_at).is_(None))
+        .values(reason=Reason.UNHEALTHY, sentence=sentence)
+    )
+    return tx.connection().execute(statement).rowcount == 1
+
+
 def is_claimed(tx: Tx, run: Run) -> bool:
     """Whether a running run is still this claim's."""
     query = select(RunRow.id).where(
@@ -246,39 +260,46 @@ def _move(tx: Tx, run: Run, **values: Any) -> bool:
     return tx.connection().execute(statement).rowcount == 1
 
 
-def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) -> RunStatus | None:
+def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) -> Cancel | None:
     """Ask for a run's end: queued → cancelled at once; running is told, and ends with its attempt.
 
-    Returns the status it has now, or None if it was over already.
+    A person who asks once more forces it, and `sentence` takes the place of the first one. None if nothing
+    changed: it was over, or its end was asked for already.
     """
     run = with_id(tx, run_id)
     _touch(tx, run_id, run.job_id)
-    queued = (
-        update(RunRow)
-        .where(col(RunRow.id) == run_id, col(RunRow.status) == RunStatus.QUEUED)
-        .values(
-            status=RunStatus.CANCELLED,
-            reason=reason,
-            sentence=sentence,
-            cancel_requested_at=now,
-            finished_at=now,
-            updated_at=now,
-        )
-    )
-    if tx.connection().execute(queued).rowcount:
-        return RunStatus.CANCELLED
-    running = (
-        update(RunRow)
-        .where(
-            col(RunRow.id) == run_id,
-            col(RunRow.status) == RunStatus.RUNNING,
-            col(RunRow.cancel_requested_at).is_(None),
-        )
-        .values(cancel_requested_at=now, cancel_reason=reason, cancel_sentence=sentence, updated_at=now)
-    )
-    if tx.connection().execute(running).rowcount:
-        return RunStatus.RUNNING
-    return None if run.status.is_final else run.status
+    if _ask_for_end(
+        tx,
+        run_id,
+        col(RunRow.status) == RunStatus.QUEUED,
+        status=RunStatus.CANCELLED,
+        reason=reason,
+        sentence=sentence,
+        cancel_requested_at=now,
+        finished_at=now,
+        updated_at=now,
+    ):
+        return Cancel.OVER
+    running = col(RunRow.status) == RunStatus.RUNNING
+    asked = {
+        "cancel_requested_at": now,
+        "cancel_reason": reason,
+        "cancel_sentence": sentence,
+        "updated_at": now,
+    }
+    if _ask_for_end(tx, run_id, running, col(RunRow.cancel_requested_at).is_(None), **asked):
+        return Cancel.ASKED
+    forced = {"cancel_forced_at": now, "cancel_sentence": sentence, "updated_at": now}
+    if reason is Reason.CANCELLED and _ask_for_end(
+        tx, run_id, running, col(RunRow.cancel_forced_at).is_(None), **forced
+    ):
+        return Cancel.FORCED
+    return None
+
+
+def _ask_for_end(tx: Tx, run_id: int, *guards: ColumnElement[bool], **values: Any) -> bool:
+    statement = update(RunRow).where(col(RunRow.id) == run_id, *guards).values(**values)
+    return tx.connection().execute(statement).rowcount == 1
 
 
 def with_id(tx: Tx, run_id: int) -> Run:
@@ -398,6 +419,7 @@ def _value(row: RunRow, project: str, job: str) -> Run:
         started_at=row.started_at,
         finished_at=row.finished_at,
         cancel_requested_at=row.cancel_requested_at,
+        cancel_forced_at=row.cancel_forced_at,
         cancel_reason=Reason(row.cancel_reason) if row.cancel_reason else None,
         cancel_sentence=row.cancel_sentence,
         token=row.token,
@@ -435,10 +457,14 @@ def _container(row: ContainerRow) -> Container:
     )
 
 
-def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> set[int]:
-    """Those of the given runs whose end was asked for."""
-    query = select(RunRow.id).where(col(RunRow.id).in_(run_ids), col(RunRow.cancel_requested_at).is_not(None))
-    return set(tx.exec(query))
+def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> dict[int, Cancel]:
+    """Those of the given runs whose end was asked for, and how."""
+    query = select(RunRow.id, RunRow.cancel_forced_at).where(
+        col(RunRow.id).in_(run_ids), col(RunRow.cancel_requested_at).is_not(None)
+    )
+    return {
+        run_id: Cancel.ASKED if forced_at is None else Cancel.FORCED for run_id, forced_at in tx.exec(query)
+    }
 
 
 def over(tx: Tx, run_ids: Sequence[int]) -> set[int]:
