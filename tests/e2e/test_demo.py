@@ -29,7 +29,9 @@ def test_the_demo_runs_a_push_to_the_end_of_its_run() -> None:
     status_page = re.search(r"Status page +http://127\.0\.0\.1:(\d+)/runs/1$", done.stdout, re.M)
     assert status_page
     assert status_page[1] != "8080"
-    assert re.search(rf"Log in, once +http://127\.0\.0\.1:{status_page[1]}/login/once/\S+$", done.stdout, re.M)
+    assert re.search(
+        rf"Log in, once +http://127\.0\.0\.1:{status_page[1]}/login/once/\S+$", done.stdout, re.M
+    )
     data = re.search(r"its data is in (\S+)\.$", done.stdout, re.M)
     assert data
     assert not Path(data[1]).exists()
