@@ -31,6 +31,7 @@ class EventType(enum.StrEnum):
     MANUAL = "manual"
     DEPLOY = "deploy"
     PROMOTION = "promotion"
+    DEPLOYMENT = "deployment"  # of an app
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from app.domain.errors import GitUnavailable, JobyardError, TransientError, User
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.redaction import Redactor
 from app.logs import LogWriter, Stream
-from app.orchestration.deploying import after_build
+from app.orchestration.active import InHand
+from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.store import builds, jobs
@@ -89,16 +90,20 @@ class Builder:
     logbook: Logbook
     image_name: str  # under which images are tagged
     stopping: dict[int, threading.Event] = field(default_factory=dict)
+    in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
         """Build what has waited longest; False if nothing waits."""
-        with self.db.write() as tx:
-            build = builds.claim(tx, self.owner, self.clock.now())
-        if build is None:
-            return False
+        with self.in_hand.turn:
+            with self.db.write() as tx:
+                build = builds.claim(tx, self.owner, self.clock.now())
+            if build is None:
+                return False
+            self.in_hand.take(build)
         self.stopping[build.id] = threading.Event()
         try:
-            self._work(build)
+            with self.in_hand.until_done(build):
+                self._work(build)
         finally:
             del self.stopping[build.id]
         return True
@@ -178,13 +183,15 @@ class Builder:
     def _end_succeeded(self, build: Build, image: BuiltImage) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if builds.succeed(tx, build, image=image.digest, digest=image.digest, now=now):
+            if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def _end_failed(self, build: Build, failure: Failure) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if failure.retry_in is not None:
+            if failure.retry_in is not None and builds.cancel_is_requested(tx, build.id):
+                end_cancelled_build(tx, self.names, build, now)
+            elif failure.retry_in is not None:
                 builds.put_back(tx, build, failure.sentence, now + failure.retry_in)
             elif builds.fail(tx, build, failure.reason, failure.sentence, now):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
@@ -192,9 +199,7 @@ class Builder:
     def _end_cancelled(self, build: Build) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
-            if builds.end_cancelled(tx, build, sentence, now):
-                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+            end_cancelled_build(tx, self.names, build, now)
 
 
 def classify(error: Exception, build: Build) -> Failure:
@@ -252,10 +257,8 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in wanted}
 
 
-def cancel_superseded(tx: Tx, source: Source, ref: str, newer: int, now: datetime) -> None:
-    """A newer push of the branch makes queued builds of it pointless."""
-    for build_id in builds.queued_of_source(tx, source.id, ref):
-        if build_id != newer:
-            builds.cancel(
-                tx, build_id, BuildReason.SUPERSEDED, f"Superseded by build {newer} of a newer push.", now
-            )
+def cancel_superseded(tx: Tx, names: Names, source: Source, newer: Build, now: datetime) -> None:
+    """A newer push of the branch makes queued builds of older ones pointless."""
+    sentence = f"Superseded by build {newer.id} of a newer push."
+    for build_id in builds.queued_of_source(tx, source.id, newer.ref, newer.position):
+        cancel_build(tx, names, build_id, BuildReason.SUPERSEDED, sentence, now)

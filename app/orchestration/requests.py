@@ -13,11 +13,11 @@ from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job, Source
-from app.domain.runs import Run, Trigger, TriggerType
+from app.domain.runs import Reason, Run, Trigger, TriggerType
 from app.orchestration.building import build_env
 from app.orchestration.dispatch import enqueue_run, require_image, short
 from app.orchestration.ports import Names
-from app.store import builds, decisions, deliveries, jobs
+from app.store import builds, decisions, deliveries, jobs, runs
 from app.store.database import Tx
 
 
@@ -166,6 +166,16 @@ def _image_of(run: Run, now: datetime) -> Deployed | None:
     if run.image is None:
         return None
     return Deployed(run.image, run.digest or "", run.build_id, run.sha, f"as run {run.name}", now)
+
+
+def cancel_by_hand(tx: Tx, run: Run, who: str, now: datetime) -> None:
+    """Ask for a run's end; asked once more, it is killed at once. Raises Conflict if it is over."""
+    if run.status.is_final:
+        raise Conflict(f"Run {run.name} is over already: its status is {run.status}.")
+    sentence = f"Cancelled by {who}."
+    if run.cancel_requested_at is not None:
+        sentence = f"{run.cancel_sentence} Forced by {who}."
+    runs.cancel(tx, run.id, Reason.CANCELLED, sentence, now)
 
 
 def require_unpaused(job: Job, *, confirmed: bool) -> None:

@@ -27,6 +27,7 @@ def record(
     inputs: Mapping[str, Any] | None = None,
     build_id: int | None = None,
     run_id: int | None = None,
+    deployment_id: int | None = None,
 ) -> int:
     """Store a verdict; returns its id. One for the same event and job must not exist (see `exists`)."""
     row = DecisionRow(
@@ -41,6 +42,7 @@ def record(
         inputs=dict(inputs or {}),
         build_id=build_id,
         run_id=run_id,
+        deployment_id=deployment_id,
     )
     tx.add(row)
     tx.flush()
@@ -147,4 +149,5 @@ def decision_value(row: DecisionRow, project: str, job: str | None) -> Decision:
         inputs=row.inputs,
         build_id=row.build_id,
         run_id=row.run_id,
+        deployment_id=row.deployment_id,
     )

@@ -27,7 +27,7 @@ from tests.support.repositories import Repository
 ROOT = Path(__file__).parents[2]
 TOKEN = "an-admin-token-for-tests"
 SECRET = "the webhook secret of acme"
-UP_SECONDS, DOWN_SECONDS, WAIT_SECONDS = 30.0, 15.0, 90.0
+UP_SECONDS, DOWN_SECONDS, WAIT_SECONDS = 60.0, 15.0, 90.0
 Json = Any
 
 
@@ -122,13 +122,17 @@ class JobyardServer:
         if self._process is not None and self._process.poll() is None:
             self.kill()
         self.http.close()
+        if not (self.data / "jobyard.db").exists():
+            return
         with docker_client() as client:
             for container in self.containers(client):
                 with suppress(docker.errors.NotFound):
                     client.remove_container(container["Id"], force=True, v=True)
-            for image in client.images(filters={"reference": f"jobyard-{self.installation}"}):
-                with suppress(docker.errors.APIError):
-                    client.remove_image(image["Id"], force=True)
+            repository = f"jobyard-{self.installation}"
+            for image in client.images(repository):
+                for tag in image["RepoTags"] or ():
+                    if tag.startswith(f"{repository}:"):  # another's name for the same image stays
+                        client.remove_image(tag)
 
     # --- what it left in the engine
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
+from app.domain.metrics import Sample
 from app.domain.output import Seen
 from app.engines.base import (
     Chunk,
@@ -22,7 +23,6 @@ from app.engines.base import (
     Owned,
     RegistryLogin,
     ResolvedImage,
-    Sample,
 )
 from app.engines.docker import images
 from app.engines.docker.calls import Calls, Conflicting, Gone, Invalid

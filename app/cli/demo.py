@@ -1,0 +1,273 @@
+"""`jobyard demo`: from a signed push to the finished run's log, on a throwaway installation."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.options import add_command
+from app.cli.sample import Sample, sample_repository, signed
+from app.domain.errors import JobyardError, UserError
+
+if TYPE_CHECKING:
+    from app.config import Settings
+
+PANEL = "The server's own machine"
+PORT = 8080
+PATIENCE_SECONDS = 900
+NOISE = ("sha256:", "transferring ", "exporting layers", "naming to", "DONE 0.")
+
+
+def add_to(cli: typer.Typer) -> None:
+    add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel=PANEL)
+
+
+def demo(
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End after the run instead of waiting for Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show the main thing on a throwaway server: a signed push, its build, its run, its log."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    story = Story()
+    succeeded = False
+    with (
+        tempfile.TemporaryDirectory(prefix="jobyard-demo-", ignore_cleanup_errors=True) as directory,
+        suppress(KeyboardInterrupt),
+        _throwaway(Path(directory), story) as (yard, sample),
+    ):
+        succeeded = yard.tell(sample)
+        if not leave:
+            story.plain("Ctrl-C ends the server and removes what the demo made.")
+            threading.Event().wait()
+    sys.exit(0 if succeeded else 1)
+
+
+@dataclass
+class Story:
+    """Short lines, each with the seconds since the beginning."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
+
+    def plain(self, text: str = "") -> None:
+        print(f"{'':10}{text}".rstrip(), flush=True)
+
+    def quote(self, text: str) -> None:
+        for line in text.splitlines():
+            print(f"{'':8}| {line}", flush=True)
+
+
+@dataclass(frozen=True)
+class DemoYard:
+    """The server, as its user and as the forge see it."""
+
+    url: str
+    http: Any
+    story: Story
+    secret: str
+    login_path: str
+
+    def tell(self, sample: Sample) -> bool:
+        """Push, build, run; whether the run succeeded."""
+        story = self.story
+        self._api("POST", "/projects", json={"name": "demo", "webhook_secret": self.secret})
+        git = {"url": sample.url, "branch": "main"}
+        job = {"name": "hello", "source": {"type": "git", "git": git}, "run_on_image_change": "cd-promote"}
+        self._api("POST", "/projects/demo/jobs", json=job)
+        story.say("Project demo with the job hello: build every push to main, and run what was built.")
+
+        body, headers = signed(sample, self.secret)
+        answer = self.http.post("/webhooks/github", content=body, headers=headers)
+        story.say(
+            f"A push of {sample.sha[:7]}: POST /webhooks/github, signed with the project's secret → "
+            f"{answer.status_code} {answer.json().get('status', answer.text)}."
+        )
+        build_id = self._decision(headers["X-GitHub-Delivery"])
+        if build_id is None:
+            return False
+        story.plain()
+        build = self._follow(f"/builds/{build_id}", is_build=True)
+        story.say(f"Build {build['id']} {build['status']}: {build['digest'] or build['sentence']}")
+        if build["status"] != "succeeded":
+            return False
+        run = self._poll(
+            lambda: next(iter(self._api("GET", "/projects/demo/jobs/hello/runs")["items"]), None)
+        )
+        story.say(f"Run {run['name']}: {run['trigger']['cause']}")
+        story.plain()
+        run = self._follow(f"/runs/{run['id']}")
+        story.say(f"Run {run['name']} {run['status']}: {run['sentence']}")
+        story.plain()
+        story.plain(f"Status page   {self.url}/runs/{run['id']}")
+        story.plain(f"Log in, once  {self.url}{self.login_path}")
+        story.plain()
+        return bool(run["status"] == "succeeded")
+
+    def _decision(self, delivery: str) -> int | None:
+        """Wait for the verdict on the delivery; the number of the build it led to."""
+
+        def probe() -> Any:
+            found = self._api("GET", f"/deliveries/{delivery}")
+            return found if found["status"] != "received" else None
+
+        processed = self._poll(probe)
+        for decision in processed["decisions"]:
+            self.story.say(f"Decision: {decision['verdict']}. {decision['sentence']}")
+            if decision["build"]:
+                return int(decision["build"])
+        self.story.say(f"Delivery {processed['status']}: {processed['sentence']}")
+        return None
+
+    def _follow(self, path: str, *, is_build: bool = False) -> Any:
+        """Print the log as it comes, to its end; then the build or run that it is of."""
+        offset, pending = 0, ""
+        while True:
+            thing = self._api("GET", path)
+            answer = self.http.get(f"/api/v1{path}/logs", params={"offset": offset})
+            answer.raise_for_status()
+            offset = int(answer.headers["X-Log-Next-Offset"])
+            whole, _, pending = (pending + answer.text).rpartition("\n")
+            lines = [line for line in whole.splitlines() if not is_build or _is_worth_reading(line)]
+            self.story.quote("\n".join(lines))
+            if thing["status"] in ("succeeded", "failed", "cancelled"):
+                self.story.quote(pending)
+                self.story.plain()
+                return thing
+            time.sleep(0.05)
+
+    def _api(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.http.request(method, f"/api/v1{path}", **options)
+        if not answer.is_success:
+            raise UserError(f"{method} {path} answered {answer.status_code}: {answer.text}")
+        return answer.json()
+
+    def _poll(self, probe: Any) -> Any:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not (found := probe()):
+            if time.monotonic() > until:
+                raise UserError("The demo's server makes no progress; its messages are above.")
+            time.sleep(0.05)
+        return found
+
+
+def _is_worth_reading(line: str) -> bool:
+    """BuildKit's plain output without its digests and sub-second bookkeeping."""
+    return bool(line.strip()) and not (line.startswith("#") and any(noise in line for noise in NOISE))
+
+
+@contextmanager
+def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample]]:
+    """A served installation below `directory` with a sample repository; nothing is left of it in the engine."""
+    import httpx2
+    from pydantic import SecretStr
+
+    from app.bootstrap import open_server
+    from app.config import Settings
+    from app.web.principal import new_login_path
+
+    token = token_urlsafe(24)
+    settings = Settings(
+        data=directory / "data",
+        database_url=None,
+        secret_key=None,
+        registry=None,
+        admin_token=SecretStr(token),
+        git_allow="file",
+    )
+    listener = _listen(PORT)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener, _swept(settings), open_server(settings, url) as app:
+        yard = app.state.yard
+        health = yard.engine_health()
+        if not health.is_up:
+            raise UserError(health.sentence)
+        with _serving(app, listener):
+            story.say(f"The server listens on {url}, its data is in {directory}.")
+            story.say(health.sentence)
+            sample = sample_repository(directory / "hello")
+            story.say(f"A sample Git repository: {sample.what}, commit {sample.sha[:7]}.")
+            headers = {"Authorization": f"Bearer {token}"}
+            with httpx2.Client(base_url=url, headers=headers, timeout=30) as http:
+                login = new_login_path(yard.db, yard.clock.now())
+                yield DemoYard(url, http, story, token_urlsafe(24), login), sample
+            story.say("Ending the server and tidying up.")
+
+
+def _listen(port: int) -> socket.socket:
+    """A socket on this port, or on any free one if it is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+@contextmanager
+def _serving(app: Any, listener: socket.socket) -> Iterator[None]:
+    """Serve in a thread of its own."""
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise UserError("The demo's server did not start; its messages are above.")
+            time.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def _swept(settings: Settings) -> Iterator[None]:
+    """Whatever happens, remove this installation's containers and images from the engine."""
+    from app.bootstrap import make_engine, open_installation
+
+    with open_installation(settings) as installation:
+        name, clock = installation.id, installation.clock
+    try:
+        yield
+    finally:
+        engine = make_engine(settings, name, clock)
+        try:
+            for owned in engine.owned():
+                engine.stop(owned.handle, 0)
+                engine.remove(owned.handle)
+            _remove_images(f"jobyard-{name}", settings.docker_host)
+        except JobyardError as error:
+            print(f"jobyard: left behind in the engine: {error}", file=sys.stderr)
+        finally:
+            engine.close()
+
+
+def _remove_images(repository: str, docker_host: str | None) -> None:
+    """By name, so that an image somebody else has under another name stays."""
+    from builders.backends.cli import find_cli
+
+    docker = [find_cli().argv[0], *(["--host", docker_host] if docker_host else [])]
+    listing = [*docker, "images", "--format", "{{.Repository}}:{{.Tag}}", repository]
+    names = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
+    if names:
+        subprocess.run([*docker, "rmi", *names], capture_output=True, check=False)
