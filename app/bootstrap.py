@@ -27,6 +27,7 @@ from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
+from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
@@ -43,6 +44,7 @@ from app.web.app import create_app
 from app.web.principal import digest
 from app.web.yard import EngineHealth, Yard
 from builders.backends.buildkit import BuildKitCli
+from builders.backends.push import RegistryPush
 
 log = logging.getLogger(__name__)
 INSTALLATION, KEY_CHECK = "installation", "key_check"
@@ -229,12 +231,17 @@ def _supervisor(
         vault=installation.box,
         logbook=logbook,
         image_name=f"jobyard-{installation.id}",
+        publisher=(
+            Publisher(db, installation.box, settings.registry, RegistryPush(settings.docker_host))
+            if settings.registry
+            else None
+        ),
     )
     return Supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts, installation.box),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
