@@ -29,6 +29,7 @@ from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
 from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
@@ -179,6 +180,9 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             public_url=settings.public_url or public_url,
             check_git_url=checkouts.validate_url,
             engine_health=lambda: engine_health(engine),
+            rehearsal=Rehearsal(
+                installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
+            ),
             admin_token_hash=_admin_token_hash(settings),
         )
         try:
