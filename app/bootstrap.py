@@ -23,6 +23,7 @@ from app.forges.github import GitHub
 from app.orchestration.active import Active
 from app.orchestration.building import Builder
 from app.orchestration.crew import Crew
+from app.orchestration.flowing import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
@@ -257,6 +258,7 @@ def _supervisor(
         ),
         scheduler=Scheduler(db, clock, names),
         deployer=Deployer(db, clock, names),
+        conductor=Conductor(db, clock, names),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )
