@@ -155,6 +155,17 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
 
 
+def make_publisher(installation: Installation) -> Publisher | None:
+    settings = installation.settings
+    if settings.registry is None:
+        return None
+    if settings.engine != "docker":
+        raise UserError(
+            f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
+        )
+    return Publisher(installation.db, installation.box, settings.registry, RegistryPush(settings.docker_host))
+
+
 def make_backend(settings: Settings) -> ImageBackend:
     """What makes images that `make_engine`'s engine can run."""
     if settings.engine == "process":
@@ -248,11 +259,7 @@ def _supervisor(
         vault=installation.box,
         logbook=logbook,
         image_name=f"jobyard-{installation.id}",
-        publisher=(
-            Publisher(db, installation.box, settings.registry, RegistryPush(settings.docker_host))
-            if settings.registry
-            else None
-        ),
+        publisher=make_publisher(installation),
     )
     return Supervisor(
         db=db,
