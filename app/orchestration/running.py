@@ -80,6 +80,8 @@ class Runner:
     def step(self) -> bool:
         """Execute what has waited longest; False if nothing is due."""
         with self.in_hand.turn:
+            if not self._is_due():
+                return False
             with self.db.write() as tx:
                 run = runs.claim(tx, self.owner, self.clock.now())
             if run is None:
@@ -87,6 +89,12 @@ class Runner:
             self.in_hand.take(run)
         self.execute(run)
         return True
+
+    def _is_due(self) -> bool:
+        """All idle runners wake for one run: those that come too late only read, or the first would wait for them."""
+        with self.db.read() as tx:
+            due = runs.due_at(tx)
+        return due is not None and due <= self.clock.now()
 
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
