@@ -29,7 +29,9 @@ from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
+from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
@@ -47,6 +49,7 @@ from app.web.yard import EngineHealth, Yard
 from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli
 from builders.backends.local import LocalBackend
+from builders.backends.push import RegistryPush
 
 log = logging.getLogger(__name__)
 INSTALLATION, KEY_CHECK = "installation", "key_check"
@@ -152,6 +155,17 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
 
 
+def make_publisher(installation: Installation) -> Publisher | None:
+    settings = installation.settings
+    if settings.registry is None:
+        return None
+    if settings.engine != "docker":
+        raise UserError(
+            f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
+        )
+    return Publisher(installation.db, installation.box, settings.registry, RegistryPush(settings.docker_host))
+
+
 def make_backend(settings: Settings) -> ImageBackend:
     """What makes images that `make_engine`'s engine can run."""
     if settings.engine == "process":
@@ -190,6 +204,9 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             public_url=settings.public_url or public_url,
             check_git_url=checkouts.validate_url,
             engine_health=lambda: engine_health(engine),
+            rehearsal=Rehearsal(
+                installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
+            ),
             admin_token_hash=_admin_token_hash(settings),
         )
         try:
@@ -242,12 +259,13 @@ def _supervisor(
         vault=installation.box,
         logbook=logbook,
         image_name=f"jobyard-{installation.id}",
+        publisher=make_publisher(installation),
     )
     return Supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts, installation.box),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),

@@ -87,7 +87,7 @@ def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Opera
     if operation.path in ("/projects", "/deliveries", "/decisions") and operation.method == "GET":
         assert answer.status_code == 200
         assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
-    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/")):
+    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/", "/plan")):
         assert answer.status_code == 404, answer.text
     else:
         assert answer.status_code == 403, answer.text

@@ -462,7 +462,7 @@ class Server:
         logbook = place._logbook(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
-        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts)
+        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts, place.box)
         self.builder = Builder(
             db=db,
             clock=clock,

@@ -11,6 +11,7 @@ from app.web.api import (
     deploys,
     jobs,
     logs,
+    plan,
     projects,
     runs,
     schedules,
@@ -36,6 +37,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         logs,
         deliveries,
         decisions,
+        plan,
         tokens,
     )
     for operation in module.OPERATIONS
