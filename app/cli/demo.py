@@ -42,12 +42,15 @@ def demo(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     story = Story()
     succeeded = False
-    with tempfile.TemporaryDirectory(prefix="jobyard-demo-", ignore_cleanup_errors=True) as directory:
-        with suppress(KeyboardInterrupt), _throwaway(Path(directory), story) as (yard, sample):
-            succeeded = yard.tell(sample)
-            if not leave:
-                story.plain("Ctrl-C ends the server and removes what the demo made.")
-                threading.Event().wait()
+    with (
+        tempfile.TemporaryDirectory(prefix="jobyard-demo-", ignore_cleanup_errors=True) as directory,
+        suppress(KeyboardInterrupt),
+        _throwaway(Path(directory), story) as (yard, sample),
+    ):
+        succeeded = yard.tell(sample)
+        if not leave:
+            story.plain("Ctrl-C ends the server and removes what the demo made.")
+            threading.Event().wait()
     sys.exit(0 if succeeded else 1)
 
 
