@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -44,6 +45,7 @@ from builders.backends.buildkit import BuildKitCli
 from builders.backends.local import LocalBackend
 
 log = logging.getLogger(__name__)
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 INSTALLATION, KEY_CHECK = "installation", "key_check"
 
 
@@ -139,11 +141,18 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
                 installation=installation,
                 clock=clock.now,
                 isolate_network=settings.network == "isolated",
+                boot_id=_boot_id(settings),
             )
         case "process":
             return ProcessEngine(root=settings.data.resolve() / "process" / "containers", clock=clock.now)
         case other:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
+
+
+def _boot_id(settings: Settings) -> str:
+    """Of this machine, where the engine runs on it and the system tells."""
+    is_here = settings.docker_host is None or settings.docker_host.startswith("unix:")
+    return BOOT_ID.read_text().strip() if is_here and BOOT_ID.is_file() else ""
 
 
 def make_backend(settings: Settings) -> ImageBackend:
