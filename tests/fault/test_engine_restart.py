@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
 import pytest
@@ -87,7 +86,7 @@ class Follower(threading.Thread):
         if not self._output:
             return None
         lines = self._output.count(b"\n")
-        return Seen(self._sizes[Stream.STDOUT], self._sizes[Stream.STDERR], lines, self._last_at)
+        return Seen(self._last_at, self._sizes[Stream.STDOUT], self._sizes[Stream.STDERR], lines)
 
 
 def follow(engine: Engine, handle: Handle) -> Follower:
