@@ -10,8 +10,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+<<<<<<< HEAD
 from datetime import UTC, datetime
 from pathlib import Path
+=======
+from datetime import UTC, datetime, timedelta
+>>>>>>> main
 
 from starlette.applications import Starlette
 
@@ -24,11 +28,16 @@ from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.active import Active
 from app.orchestration.building import Builder
+from app.orchestration.crew import Crew
+from app.orchestration.flowing import Conductor
+from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
+from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.supervisor import Supervisor
@@ -47,6 +56,7 @@ from builders.backends.local import LocalBackend
 log = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 INSTALLATION, KEY_CHECK = "installation", "key_check"
+PROBES_AT_ONCE, READINGS_AT_ONCE = 8, 4
 
 
 class SystemClock:
@@ -219,7 +229,12 @@ def _supervisor(
 ) -> Supervisor:
     settings, db, clock = installation.settings, installation.db, installation.clock
     server, names = f"{socket.gethostname()}-{secrets.token_hex(4)}", RandomNames()
-    bell = Bell("runs", "builds")
+    watcher_bell, health_bell, metrics_bell = Bell("runs", "builds"), Bell(), Bell()
+
+    def on_change() -> None:
+        for bell in (watcher_bell, health_bell, metrics_bell):
+            bell.ring()
+
     runner = Runner(
         db=db,
         clock=clock,
@@ -228,7 +243,7 @@ def _supervisor(
         vault=installation.box,
         logbook=logbook,
         plans=settings.sizes,
-        active=Active(bell.ring),
+        active=Active(on_change),
     )
     builder = Builder(
         db=db,
@@ -245,15 +260,30 @@ def _supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
-        watcher_bell=bell,
+        watcher_bell=watcher_bell,
+        health=HealthChecks(
+            db, clock, engine, runner.active, logbook, Crew("health", PROBES_AT_ONCE, health_bell.ring)
+        ),
+        health_bell=health_bell,
+        sampler=Sampler(
+            clock,
+            engine,
+            runner.active,
+            logbook,
+            timedelta(seconds=settings.metrics_seconds),
+            Crew("metrics", READINGS_AT_ONCE),
+        ),
+        metrics_bell=metrics_bell,
         reconciler=Reconciler(
-            db, clock, names, engine, runner, server, socket.gethostname(), os.getpid(), alone=alone
+            db, clock, names, engine, runner, builder, server, socket.gethostname(), os.getpid(), alone=alone
         ),
         scheduler=Scheduler(db, clock, names),
+        deployer=Deployer(db, clock, names),
+        conductor=Conductor(db, clock, names),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     git_time_limit_seconds: int = Field(default=600, ge=1, description="for one fetch")
     workers_builds: int = Field(default=2, ge=1, le=64, description="builds at once")
     workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
+    metrics_seconds: int = Field(
+        default=2, ge=1, le=60, description="between two readings of a container's CPU, memory and network"
+    )
     log_cap_mb: int = Field(default=100, ge=1, description="kept of each log: its first and its last part")
     plans: str = Field(default="", description="sizes to add or change: name=cpus:MiB, separated by commas")
 
@@ -92,6 +95,36 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data.resolve() / 'jobyard.db'}"
 
 
+class ClientSettings(BaseSettings):
+    """What the commands need to speak with a server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="JOBYARD_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    url: str = Field(default="http://127.0.0.1:8080", description="the server that commands speak with")
+    token: SecretStr | None = Field(default=None, description="the API token that commands send")
+    project: str | None = Field(default=None, description="where commands look for jobs named without one")
+
+    @field_validator("url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("it must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("token")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        text = "" if value is None else value.get_secret_value()
+        if not text.isascii() or not text.isprintable():
+            raise ValueError("a token has only printable ASCII characters")
+        return value if text else None
+
+
+Some = TypeVar("Some", bound=BaseSettings)
+
+
 def _plans(text: str) -> list[Plan]:
     plans = []
     for item in filter(None, text.split(",")):
@@ -106,10 +139,21 @@ def _plans(text: str) -> list[Plan]:
 
 def read_settings() -> Settings:
     """The settings in force. Raises UserError with one sentence naming the variable that is wrong."""
+    return _read(Settings)
+
+
+def read_client_settings() -> ClientSettings:
+    """What commands need to reach a server. Raises UserError like `read_settings`."""
+    return _read(ClientSettings)
+
+
+def _read(kind: type[Some]) -> Some:
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         first = error.errors()[0]
-        name = f"JOBYARD_{'_'.join(str(part) for part in first['loc']).upper()}"
+        field = "_".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{name} is not usable: {message} (given: {first.get('input')!r}).") from error
+        is_secret = "SecretStr" in str(kind.model_fields[field].annotation)
+        given = "" if is_secret else f" (given: {first.get('input')!r})"
+        raise UserError(f"JOBYARD_{field.upper()} is not usable: {message}{given}.") from error

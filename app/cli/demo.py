@@ -18,19 +18,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.options import add_command
 from app.cli.sample import Sample, sample_repository, signed
 from app.domain.errors import JobyardError, UserError
 
 if TYPE_CHECKING:
     from app.config import Settings
 
+PANEL = "The server's own machine"
 PORT = 8080
 PATIENCE_SECONDS = 900
 NOISE = ("sha256:", "transferring ", "exporting layers", "naming to", "DONE 0.")
 
 
 def add_to(cli: typer.Typer) -> None:
-    cli.command()(demo)
+    add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel=PANEL)
 
 
 def demo(

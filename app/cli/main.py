@@ -2,27 +2,89 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
-from app.cli import demo, server
+from app.cli import access, backup, builds, demo, doctor, events, jobs, logs, offline, runs, server
+from app.cli.options import help_of
 from app.domain.errors import JobyardError
 
 cli = typer.Typer(
     name="jobyard",
-    help="Push, build, run, and know why: jobs on your own machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-server.add_to(cli)
-demo.add_to(cli)
+for module in (jobs, runs, logs, builds, events, offline, access, server, demo, doctor, backup):
+    module.add_to(cli)
 
 
-def main() -> None:
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"jobyard {version('jobyard')}")
+        except PackageNotFoundError:
+            print("jobyard, not installed: run from its source tree")
+        raise typer.Exit
+
+
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Push, build, run, and know why: jobs on your own machine.
+
+    Commands speak with the server at JOBYARD_URL (http://127.0.0.1:8080 if not set) and identify themselves
+    with JOBYARD_TOKEN. Exit status: 0 done, 1 an error (one sentence says which), 2 wrong usage;
+    `run --follow` exits as the run does.
+    """
+
+
+cli.callback(help=help_of(root))(root)
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its whole name such as `token create`."""
+
+    def below(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, command in group.commands.items():
+            if not hasattr(command, "commands") or command.invoke_without_command:
+                yield f"{prefix}{name}", command
+            if hasattr(command, "commands"):
+                yield from below(command, f"{prefix}{name} ")
+
+    return below(typer.main.get_command(cli), "")
+
+
+def command_names() -> list[str]:
+    return [name for name, _ in commands()]
+
+
+def setting_names() -> list[str]:
+    """Every variable of the environment that the server or a command reads."""
+    from app.config import ClientSettings, Settings
+
+    fields = [*Settings.model_fields, *ClientSettings.model_fields]
+    of_options = [param.envvar for _, command in commands() for param in command.params if param.envvar]
+    return sorted({*(f"JOBYARD_{name.upper()}" for name in fields), *of_options})
+
+
+def main(args: Sequence[str] | None = None) -> None:
     """Run the command; an expected error is one sentence on standard error and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a log may hold what this terminal's encoding has not
     try:
-        cli()
+        cli(args, prog_name="jobyard")
     except JobyardError as error:
         print(f"jobyard: {error}", file=sys.stderr)
         sys.exit(1)

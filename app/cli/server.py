@@ -9,17 +9,26 @@ from typing import Annotated
 
 import typer
 
-from app.config import Settings, read_settings
+from app.cli.options import JsonOption, add_command
 from app.domain.errors import UserError
+
+PANEL = "The server's own machine"
 
 
 def add_to(cli: typer.Typer) -> None:
-    cli.command()(serve)
-    cli.command()(config)
-    admin = typer.Typer(help="Accounts, from the server's own machine.", no_args_is_help=True)
-    admin.command("create")(create_admin)
-    admin.command("link")(login_link)
-    cli.add_typer(admin, name="admin")
+    add_command(
+        cli,
+        "serve",
+        serve,
+        "jobyard serve",
+        "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
+        panel=PANEL,
+    )
+    add_command(cli, "config", config, "jobyard config", "jobyard config --json", panel=PANEL)
+    admin = typer.Typer(help="Accounts: make an administrator, or a link to log in.", no_args_is_help=True)
+    add_command(admin, "create", create_admin, "jobyard admin create --name ada")
+    add_command(admin, "link", login_link, "jobyard admin link")
+    cli.add_typer(admin, name="admin", rich_help_panel=PANEL)
 
 
 def serve(
@@ -30,6 +39,7 @@ def serve(
     import uvicorn
 
     from app.bootstrap import open_server
+    from app.config import read_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = read_settings()
@@ -67,13 +77,32 @@ def _greet(yard: object, url: str) -> None:
         typer.echo(f"No administrator yet. Set one up, once, at {yard.public_url}{path}")
 
 
-def config() -> None:
-    """List every setting, its value and what it is for."""
-    settings = read_settings()
-    for name, field in Settings.model_fields.items():
-        value = getattr(settings, name)
-        shown = "(not set)" if value is None else str(value)
-        typer.echo(f"JOBYARD_{name.upper():<24} {shown:<24} {field.description}")
+def config(json: JsonOption = False) -> None:
+    """List every setting, its value and what it is for. Secret ones are not shown."""
+    from app.cli import output
+    from app.config import read_client_settings, read_settings
+
+    items = [
+        {
+            "name": f"JOBYARD_{name.upper()}",
+            "value": _shown(getattr(each, name)),
+            "description": field.description,
+        }
+        for each in (read_settings(), read_client_settings())
+        for name, field in type(each).model_fields.items()
+    ]
+    if json:
+        output.print_json({"items": items})
+        return
+    output.print_table(
+        ("SETTING", "VALUE", "WHAT FOR"),
+        [(item["name"], item["value"] or "(not set)", item["description"]) for item in items],
+        "",
+    )
+
+
+def _shown(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def create_admin(
@@ -84,6 +113,7 @@ def create_admin(
 ) -> None:
     """Make an administrator who logs in with a name and password."""
     from app.bootstrap import open_installation
+    from app.config import read_settings
     from app.store import access
     from app.web.principal import Role, hash_password
 
@@ -97,6 +127,7 @@ def create_admin(
 def login_link() -> None:
     """Print a link that logs an administrator in, once, within an hour."""
     from app.bootstrap import open_installation
+    from app.config import read_settings
     from app.web.principal import new_login_path
 
     settings = read_settings()

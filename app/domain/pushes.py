@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 STEP = 1_000_000  # room between two movements for those that arrive late
@@ -18,25 +18,47 @@ class Movement:
 
 
 def is_repeated(history: Sequence[Movement], before: str | None, after: str | None) -> bool:
-    """Whether this is the latest known movement told again, e.g. by a second hook. `history` is newest first.
+    """Whether this is a known movement told again, e.g. by a second hook. `history` is newest first.
 
-    A branch can't make the same step twice in a row, so an equal latest movement is the same one.
+    A branch makes the same step again only from where it is now; from anywhere else an equal movement is the same one.
     """
-    return bool(history) and (history[0].before, history[0].after) == (before, after) and before != after
+    if not history or before == history[0].after:
+        return False
+    return any((known.before, known.after) == (before, after) for known in history)
 
 
-def position_of(history: Sequence[Movement], before: str | None, after: str | None) -> int:
+def is_connected(history: Sequence[Movement], before: str | None, after: str | None) -> bool:
+    """Whether the known movements alone say where this one belongs."""
+    return not history or before == history[0].after or _following(history, after) is not None
+
+
+def position_of(
+    history: Sequence[Movement], before: str | None, after: str | None, contained_in: Collection[str] = ()
+) -> int:
     """Where a movement belongs. `history` is newest first.
 
-    A movement that starts where the branch is now is the newest. One that ends where a known movement starts, and
-    doesn't start where the branch is now, arrived late: it goes just before that one.
+    A movement that starts where the branch is now is the newest. One that ends where a known movement starts arrived
+    late: it goes just before that one. Else something between is missing: `contained_in` are the known commits that
+    hold `after`, as Git says, and it goes before the oldest movement to one of them; where there is none, it is the
+    newest.
     """
     if not history:
         return STEP
     newest = history[0]
     if before != newest.after:
-        for index, known in enumerate(history):
-            if known.before is not None and known.before == after:
-                floor = history[index + 1].position if index + 1 < len(history) else 0
-                return (floor + known.position) // 2
+        following = _following(history, after)
+        if following is None:
+            holding = [index for index, known in enumerate(history) if known.after in contained_in]
+            following = max(holding, default=None)
+        if following is not None:
+            floor = history[following + 1].position if following + 1 < len(history) else 0
+            return (floor + history[following].position) // 2
     return newest.position + STEP
+
+
+def _following(history: Sequence[Movement], after: str | None) -> int | None:
+    """The index of the latest movement that starts at `after`."""
+    starts = (
+        index for index, known in enumerate(history) if known.before is not None and known.before == after
+    )
+    return next(starts, None)

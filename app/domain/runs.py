@@ -46,6 +46,16 @@ class Reason(enum.StrEnum):
     REPLACED = "replaced"  # a newer scheduled run took its place
 
 
+class Cancel(enum.StrEnum):
+    """What came of asking for a run's end."""
+
+    OVER = "over"  # it was queued, and is cancelled now
+    ASKED = "asked"  # it is stopped, with its grace period
+    FORCED = (
+        "forced"  # it had been asked before: it is killed without waiting for the rest of its grace period
+    )
+
+
 class TriggerType(enum.StrEnum):
     MANUAL = "manual"
     API = "api"
@@ -107,6 +117,7 @@ class Run:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
+    cancel_forced_at: datetime | None = None
     cancel_reason: Reason | None = None
     cancel_sentence: str = ""
     token: int = 0

@@ -35,6 +35,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from app.domain.errors import TransientError, UserError
+from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream
 
 
@@ -132,18 +133,6 @@ class Exit:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading of a running container: CPU in cores since the last reading, the rest as it stands."""
-
-    at: datetime
-    cpu_cores: float
-    memory_bytes: int
-    network_rx_bytes: int
-    network_tx_bytes: int
-    processes: int
 
 
 @dataclass(frozen=True)

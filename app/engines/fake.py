@@ -25,6 +25,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from app.domain.errors import EngineUnavailable, JobyardError
+from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream, Unseen
 from app.engines.base import (
     Chunk,
@@ -37,7 +38,6 @@ from app.engines.base import (
     Owned,
     RegistryLogin,
     ResolvedImage,
-    Sample,
     StartUncertain,
     State,
 )
@@ -249,6 +249,12 @@ class FakeEngine:
         """The running container writes."""
         with self._world.changed:
             self._write(self._world.containers[key], stream, data)
+
+    def answer_probes(self, key: str, exit_code: int) -> None:
+        """From now on, probes of the running container come to this."""
+        with self._world.changed:
+            container = self._world.containers[key]
+            container.script = replace(container.script, probe_exit_code=exit_code)
 
     def finish(self, key: str, exit_code: int = 0, *, oom_killed: bool = False) -> None:
         """The running container ends by itself."""

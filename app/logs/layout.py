@@ -4,6 +4,7 @@
     NAME.idx              one record per change of time or source, for NAME.log
     NAME.tail/OFFSET.log  later parts, each named by the offset of its first byte; the oldest go first
     NAME.tail/OFFSET.idx  likewise
+    NAME.vitals/          health and metrics of the containers that wrote it
     NAME.pos              one record per source: how far it was written, for a writer that goes on after a crash
 
 An **offset** counts every byte ever written to the log, kept or not, so it never changes its meaning: a part
@@ -58,6 +59,10 @@ def tail_directory(path: Path) -> Path:
     return path.with_suffix(".tail")
 
 
+def vitals_directory(path: Path) -> Path:
+    return path.with_suffix(".vitals")
+
+
 def tail_part(path: Path, start: int) -> Part:
     data = tail_directory(path) / f"{start:020d}.log"
     return Part(start, data, data.with_suffix(".idx"))
@@ -76,6 +81,7 @@ def remove_log(path: Path) -> None:
     """Delete every file of the log at `path`; what is gone already is no error."""
     head = head_part(path)
     shutil.rmtree(tail_directory(path), ignore_errors=True)
+    shutil.rmtree(vitals_directory(path), ignore_errors=True)
     head.index.unlink(missing_ok=True)
     head.data.unlink(missing_ok=True)
     positions_path(path).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The runs that this process is executing now, so that the watcher can stop them."""
+"""What this process is working on now: so that the watcher can stop it, and nothing is left that nobody works on."""
 
 from __future__ import annotations
 
@@ -6,32 +6,92 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from app.domain.builds import Build
 from app.domain.runs import Run
 from app.engines.base import Handle
+from app.store.claims import Claim
+
+
+class InHand:
+    """The claims that this process works on.
+
+    Whoever claims, and whoever looks for rows that nobody works on, takes its `turn`: a claim is never seen without
+    its entry here.
+    """
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.claims: set[Claim] = set()
+
+    @contextmanager
+    def until_done(self, claimed: Build | Run) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.claims.discard((claimed.id, claimed.token))
+
+    def take(self, claimed: Build | Run) -> None:
+        self.claims.add((claimed.id, claimed.token))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A health check's: the container has to end, whatever its process does meanwhile."""
+
+    at: datetime
+    sentence: str
 
 
 @dataclass
 class ActiveRun:
-    """A run with the handles of its live containers. `run` is as it was when a container last started."""
+    """A run with the handles of its containers. `run` is as it was when a container last started."""
 
     run: Run
+    attempt: int
     on_change: Callable[[], None]
     handles: dict[int, Handle] = field(default_factory=dict)
+    unhealthy: dict[int, Judgement] = field(default_factory=dict)
     pointless: set[int] = field(default_factory=set)  # instances that go on for nothing: another one failed
+    over: set[int] = field(default_factory=set)
     told_to_stop: set[int] = field(default_factory=set)
+    told_to_die: set[int] = field(default_factory=set)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def started(self, instance: int, handle: Handle, run: Run | None = None) -> None:
-        self.handles[instance] = handle
         self.run = run or self.run
+        self.handles[instance] = handle
         self.on_change()
 
-    def failed(self, instance: int) -> None:
-        """One instance failed: the attempt can't succeed any more."""
-        self.pointless |= set(range(self.run.instances)) - {instance}
-        if self.pointless:
-            self.on_change()
+    def judged(self, instance: int, judgement: Judgement) -> None:
+        """A health check failed: the instance is stopped."""
+        self.unhealthy[instance] = judgement
+        self.on_change()
+
+    def ended(self, instance: int, *, failed: bool) -> None:
+        """Where one instance failed, the attempt can't succeed any more."""
+        self.over.add(instance)
+        if failed:
+            self.pointless |= set(range(self.run.instances)) - {instance}
+        self.on_change()
+
+    @property
+    def running(self) -> dict[int, Handle]:
+        """Containers that run, as far as is known."""
+        return {
+            instance: handle for instance, handle in list(self.handles.items()) if instance not in self.over
+        }
+
+    @property
+    def wanted(self) -> dict[int, Handle]:
+        """Those that run and may go on."""
+        ending = self.told_to_stop | self.unhealthy.keys()
+        return {
+            instance: handle
+            for instance, handle in self.running.items()
+            if instance not in ending and not self.stop_is_requested
+        }
 
     def request_stop(self) -> None:
         self._stop.set()
@@ -54,8 +114,8 @@ class Active:
         self._on_change = on_change
 
     @contextmanager
-    def watching(self, run: Run) -> Iterator[ActiveRun]:
-        active = ActiveRun(run, self._on_change)
+    def watching(self, run: Run, attempt: int) -> Iterator[ActiveRun]:
+        active = ActiveRun(run, attempt, self._on_change)
         with self._lock:
             self._runs[run.id] = active
         try:

@@ -11,11 +11,13 @@ from typing import Any
 
 from app.checkout import Checkouts
 from app.domain.builds import GIT_RETRY_LIMIT, Build, BuildReason
+from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.redaction import Redactor
 from app.logs import LogWriter, Stream
-from app.orchestration.deploying import after_build
+from app.orchestration.active import InHand
+from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.store import builds, jobs
@@ -88,16 +90,20 @@ class Builder:
     logbook: Logbook
     image_name: str  # under which images are tagged
     stopping: dict[int, threading.Event] = field(default_factory=dict)
+    in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
         """Build what has waited longest; False if nothing waits."""
-        with self.db.write() as tx:
-            build = builds.claim(tx, self.owner, self.clock.now())
-        if build is None:
-            return False
+        with self.in_hand.turn:
+            with self.db.write() as tx:
+                build = builds.claim(tx, self.owner, self.clock.now())
+            if build is None:
+                return False
+            self.in_hand.take(build)
         self.stopping[build.id] = threading.Event()
         try:
-            self._work(build)
+            with self.in_hand.until_done(build):
+                self._work(build)
         finally:
             del self.stopping[build.id]
         return True
@@ -183,7 +189,9 @@ class Builder:
     def _end_failed(self, build: Build, failure: Failure) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if failure.retry_in is not None:
+            if failure.retry_in is not None and builds.cancel_is_requested(tx, build.id):
+                end_cancelled_build(tx, self.names, build, now)
+            elif failure.retry_in is not None:
                 builds.put_back(tx, build, failure.sentence, now + failure.retry_in)
             elif builds.fail(tx, build, failure.reason, failure.sentence, now):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
@@ -191,9 +199,7 @@ class Builder:
     def _end_cancelled(self, build: Build) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
-            if builds.end_cancelled(tx, build, sentence, now):
-                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+            end_cancelled_build(tx, self.names, build, now)
 
 
 def classify(error: Exception, build: Build) -> Failure:
@@ -246,15 +252,13 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
     """The build-scope variables of a source, in the API's form with secrets sealed: those of the job it belongs to."""
     if source.name is not None or not of_source:
         return {}
-    given = of_source[0].definition.get("env", {})
+    given = variables_of(of_source[0])
     wanted = {name for name, value in env_from_definition(given).items() if value.in_build}
     return {name: value for name, value in given.items() if name in wanted}
 
 
-def cancel_superseded(tx: Tx, source: Source, ref: str, newer: int, now: datetime) -> None:
-    """A newer push of the branch makes queued builds of it pointless."""
-    for build_id in builds.queued_of_source(tx, source.id, ref):
-        if build_id != newer:
-            builds.cancel(
-                tx, build_id, BuildReason.SUPERSEDED, f"Superseded by build {newer} of a newer push.", now
-            )
+def cancel_superseded(tx: Tx, names: Names, source: Source, newer: Build, now: datetime) -> None:
+    """A newer push of the branch makes queued builds of older ones pointless."""
+    sentence = f"Superseded by build {newer.id} of a newer push."
+    for build_id in builds.queued_of_source(tx, source.id, newer.ref, newer.position):
+        cancel_build(tx, names, build_id, BuildReason.SUPERSEDED, sentence, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import repo_key
 from app.domain.jobs import Deployed, Job, JobKind
 from app.domain.rules import ImageChange, ImageEvent, on_image_change
 from app.domain.runs import Reason, Trigger, TriggerType
@@ -35,28 +35,6 @@ class Occasion:
     what: str
     by: str | None = None
     build_id: int | None = None
-
-
-def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
-    """Decide for every job of the build's sources, in the transaction that ends the build."""
-    succeeded = build.status is BuildStatus.SUCCEEDED
-    occasion = Occasion(
-        kind=ImageEvent.BUILD_SUCCEEDED if succeeded else ImageEvent.BUILD_FAILED,
-        event=(EventType.BUILD, build.id),
-        what=f"Build {build.id} of {short(build.sha)} {build.status}",
-        build_id=build.id,
-    )
-    image = image_of(build, now) if succeeded else None
-    for job in _jobs_of(tx, build):
-        if is_tracked(build, job):
-            overtaken = overtaken_by(build, job)
-            change = on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken)
-        else:
-            why = "the job's source is another by now, so the build is only available."
-            change = ImageChange(
-                moves=False, runs=False, rule="other_source", sentence=f"{occasion.what}: {why}"
-            )
-        carry_out(tx, names, job, occasion, change, image, now)
 
 
 def deploy_by_hand(
@@ -99,6 +77,7 @@ def carry_out(
     change: ImageChange,
     image: Deployed | None,
     now: datetime,
+    deployment_id: int | None = None,
 ) -> int:
     """Do what a verdict says and store it; returns the decision's id."""
     run_id, verdict, rule, sentence = None, change.verdict, change.rule, change.sentence
@@ -126,6 +105,7 @@ def carry_out(
         inputs=_inputs(job),
         build_id=occasion.build_id or (image.build_id if image else None),
         run_id=run_id,
+        deployment_id=deployment_id,
     )
 
 
@@ -163,11 +143,6 @@ def _inputs(job: Job) -> dict[str, Any]:
     }
 
 
-def _jobs_of(tx: Tx, build: Build) -> Iterator[Job]:
-    for source_id in builds.sources_of(tx, build.id):
-        yield from jobs.of_source(tx, source_id)
-
-
 def image_of(build: Build, now: datetime) -> Deployed:
     """What a job gets of a build that succeeded; its cause is told when it moves."""
     assert build.image is not None
@@ -182,7 +157,9 @@ def _described(image: Deployed) -> str:
 def is_tracked(build: Build, job: Job) -> bool:
     """Whether the build is of the repository and branch that the job has now."""
     source = job.source
-    return source is not None and source.url == build.url and f"refs/heads/{source.branch}" == build.ref
+    if source is None or f"refs/heads/{source.branch}" != build.ref:
+        return False
+    return source.repo_key == repo_key(build.url)
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:

@@ -14,11 +14,12 @@ from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push
 from app.domain.jobs import BuildsInFlight, Job, Source
-from app.domain.pushes import Movement, is_repeated, position_of
+from app.domain.pushes import Movement, is_connected, is_repeated, position_of
 from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
 from app.orchestration.building import build_env, cancel_superseded
-from app.orchestration.ports import Clock
+from app.orchestration.ports import Clock, Names
+from app.orchestration.releasing import deploy_push
 from app.store import builds, decisions, deliveries, jobs
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
@@ -34,6 +35,7 @@ class Intake:
 
     db: Database
     clock: Clock
+    names: Names
     forges: Mapping[str, Forge]
     checkouts: Checkouts
 
@@ -62,8 +64,10 @@ class Intake:
         with self.db.read() as tx:
             tracked = jobs.tracking(tx, keys, delivery.scopes)
         changed = {source.id: self._changed_files(push, source) for source, _ in tracked}
+        newer = self._known_to_contain(push, tracked)
         with self.db.write() as tx:
-            self._decide(tx, delivery, push, changed)
+            if deliveries.is_waiting(tx, delivery.id):
+                self._decide(tx, delivery, push, changed, newer)
 
     def _changed_files(self, push: Push, source: Source) -> frozenset[str] | None:
         """From the payload where it is complete, else from Git; None if neither can say."""
@@ -78,26 +82,59 @@ class Intake:
             log.warning("files changed by %s are unknown: %s", push.after, error)
             return None
 
+    def _known_to_contain(self, push: Push, tracked: Tracked) -> frozenset[str]:
+        """The commits known of the branch that hold the pushed one, where only Git can tell whether it comes late.
+
+        A forced push may go back to a commit that others hold, so of those nothing is asked.
+        """
+        source = next((source for source, _ in tracked if source.branch == push.branch), None)
+        if source is None or push.forced or push.after is None:
+            return frozenset()
+        with self.db.read() as tx:
+            history = deliveries.movements(tx, source.repo_key, push.ref)
+        if is_connected(history, push.before, push.after):
+            return frozenset()
+        known = {movement.after for movement in history if movement.after not in (None, push.after)}
+        try:
+            self.checkouts.fetch(source.url, sha=push.after, ref=push.ref)
+            if history[0].after is not None:
+                self.checkouts.fetch(source.url, sha=history[0].after, ref=push.ref)
+            return frozenset(
+                sha for sha in known if sha and self.checkouts.is_ancestor(source.url, push.after, sha)
+            )
+        except JobyardError as error:
+            log.warning("whether %s came late is unknown: %s", push.after, error)
+            return frozenset()
+
     def _decide(
-        self, tx: Tx, delivery: Delivery, push: Push, changed: Mapping[int, frozenset[str] | None]
+        self,
+        tx: Tx,
+        delivery: Delivery,
+        push: Push,
+        changed: Mapping[int, frozenset[str] | None],
+        newer: frozenset[str],
     ) -> None:
         now = self.clock.now()
         tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
         movements: dict[str, tuple[Movement, bool]] = {}
-        built = decided = 0
+        built: list[tuple[int, Sequence[Job]]] = []
+        decided = 0
         for source, of_source in tracked:
             if source.repo_key not in movements:
-                movements[source.repo_key] = _movement(tx, delivery, push, source.repo_key)
+                movements[source.repo_key] = _movement(tx, delivery, push, source.repo_key, newer)
             movement, repeated = movements[source.repo_key]
             paused = source.name is None and all(job.paused for job in of_source)
             verdict = should_build(
                 push, source, paused=paused, changed_files=changed.get(source.id), repeated=repeated
             )
-            built += isinstance(verdict, Go)
             decided += len(of_source)
-            self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
+            build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
+            if build_id is not None:
+                built.append((build_id, of_source))
+        if built and push.after is not None:
+            deploy_push(tx, built, push.after, push.pusher, now)
         sentence = (
-            f"{built} of {len(tracked)} source{'s' * (len(tracked) != 1)} built, "
+            f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} built, "
             f"{decided} job{'s' * (decided != 1)} decided."
             if tracked
             else "No job has this repository any more."
@@ -115,10 +152,11 @@ class Intake:
         verdict: Go | Skip,
         position: int,
         now: datetime,
-    ) -> None:
+    ) -> int | None:
+        """Carry out and store the verdict for each of the source's jobs; the build's id, if there is one."""
         build_id, sentence = None, verdict.sentence
         if isinstance(verdict, Go):
-            build_id, joined = _build(tx, delivery, push, source, of_source, position, now)
+            build_id, joined = _build(tx, self.names, delivery, push, source, of_source, position, now)
             how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
             sentence = f"{verdict.sentence.removesuffix('.')}: {how}."
         for job in of_source:
@@ -134,6 +172,7 @@ class Intake:
                 inputs=verdict.inputs,
                 build_id=build_id,
             )
+        return build_id
 
     def _give_up(self, delivery: Delivery, sentence: str) -> None:
         with self.db.write() as tx:
@@ -148,7 +187,9 @@ class Intake:
             deliveries.try_later(tx, delivery.id, sentence, later)
 
 
-def _movement(tx: Tx, delivery: Delivery, push: Push, repo_key: str) -> tuple[Movement, bool]:
+def _movement(
+    tx: Tx, delivery: Delivery, push: Push, repo_key: str, newer: frozenset[str]
+) -> tuple[Movement, bool]:
     """Where the push stands among the branch's movements, and whether another hook told of it before."""
     known = deliveries.movement_of(tx, delivery.id, repo_key)
     if known is not None:
@@ -156,13 +197,14 @@ def _movement(tx: Tx, delivery: Delivery, push: Push, repo_key: str) -> tuple[Mo
     history = deliveries.movements(tx, repo_key, push.ref)
     if is_repeated(history, push.before, push.after):
         return history[0], True
-    movement = Movement(push.before, push.after, position_of(history, push.before, push.after))
+    movement = Movement(push.before, push.after, position_of(history, push.before, push.after, newer))
     deliveries.add_movement(tx, repo_key, push.ref, movement, delivery.id)
     return movement, False
 
 
 def _build(
     tx: Tx,
+    names: Names,
     delivery: Delivery,
     push: Push,
     source: Source,
@@ -195,5 +237,5 @@ def _build(
         author=push.pusher,
     )
     if source.builds_in_flight is BuildsInFlight.LATEST:
-        cancel_superseded(tx, source, push.ref, build_id, now)
+        cancel_superseded(tx, names, source, builds.with_id(tx, build_id), now)
     return build_id, False

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from app.domain.redaction import Redactor
 from app.logs import LogReader, LogWriter, RunLog
+from app.logs.layout import vitals_directory
 from app.orchestration.signals import Signals
+from app.orchestration.vitals import Vitals
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Logbook:
 
     def reader(self, run_id: int, number: int) -> LogReader:
         return LogReader(self.attempt_path(run_id, number))
+
+    def vitals(self, run_id: int, number: int) -> Vitals:
+        """The health and metrics of an attempt's containers."""
+        return Vitals(vitals_directory(self.attempt_path(run_id, number)))
 
     def _writer(self, path: Path, redactor: Redactor, topic: str) -> LogWriter:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from app.domain.errors import JobyardError
 from app.domain.runs import Outcome, Reason
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
+from app.orchestration.active import Judgement
 
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
@@ -46,10 +48,21 @@ def outcome_of_start_error(error: JobyardError) -> Outcome:
             return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
 
 
+def judged(outcome: Outcome, judgement: Judgement | None, now: datetime) -> Outcome:
+    """With the time of its end, and as a health check saw it, unless the process had ended before that."""
+    ended_at = outcome.ended_at or now
+    if judgement is None or ended_at < judgement.at:
+        return replace(outcome, ended_at=ended_at)
+    return Outcome(Reason.UNHEALTHY, outcome.exit_code, judgement.sentence, ended_at)
+
+
 def combined(outcomes: Sequence[Outcome]) -> Outcome:
-    """All instances must succeed; else the first one that failed by itself speaks for the attempt."""
+    """All instances must succeed, and it takes until the last has; else the one that failed first speaks for the
+    attempt, since the others were stopped for it. Each outcome has its `ended_at`."""
     failed = [outcome for outcome in outcomes if outcome.reason is not None]
-    if not failed:
-        return outcomes[0]
-    own = [outcome for outcome in failed if outcome.exit_code not in (137, 143)]
-    return (own or failed)[0]
+    return min(failed, key=_end) if failed else max(outcomes, key=_end)
+
+
+def _end(outcome: Outcome) -> datetime:
+    assert outcome.ended_at is not None
+    return outcome.ended_at

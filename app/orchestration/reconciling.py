@@ -1,4 +1,4 @@
-"""Stored truth against the engine's: work of dead servers is taken over, left-over containers are swept."""
+"""Stored truth against the engine's: work that nobody does is taken over, left-over containers are swept."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Owned, State
-from app.orchestration.deploying import after_build
+from app.orchestration.building import Builder
+from app.orchestration.delivering import after_build, end_cancelled_build
 from app.orchestration.ports import Clock, Names
 from app.orchestration.running import Runner
 from app.store import builds, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server
-from app.store.database import Database
+from app.store.database import Database, Tx
 
 log = logging.getLogger(__name__)
 Background = Callable[[str, Callable[[], None]], None]
@@ -40,6 +42,7 @@ class Reconciler:
     names: Names
     engine: Engine
     runner: Runner
+    builder: Builder
     server: str
     host: str
     pid: int
@@ -59,23 +62,30 @@ class Reconciler:
             log.warning("containers could not be swept: %s", error)
 
     def take_over(self) -> None:
-        """Builds go back to the queue; runs are gone on with where they were."""
-        with self.db.write() as tx:
-            now = self.clock.now()
-            dead = bury_dead_servers(tx, now, alone=self.alone, me=self.server)
-            if not dead:
-                return
-            for build in builds.taken_over(tx, self.server, dead):
-                if build.tries + 1 < INTERRUPTION_LIMIT:
-                    builds.put_back(
-                        tx, build, "The server was stopped during this build; building again.", now
-                    )
-                elif builds.fail(tx, build, BuildReason.INTERRUPTED, _gave_up(build), now):
-                    after_build(tx, self.names, builds.with_id(tx, build.id), now)
-            taken = runs.taken_over(tx, self.server, dead)
+        """What nobody works on: builds go back to the queue, runs are gone on with where they were.
+
+        That is what dead servers left, and what a fault of ours or of the store made this one let go of.
+        """
+        with self.builder.in_hand.turn, self.runner.in_hand.turn:
+            with self.db.write() as tx:
+                now = self.clock.now()
+                bury_dead_servers(tx, now, alone=self.alone, me=self.server)
+                for build in builds.taken_over(tx, self.server, self.builder.in_hand.claims):
+                    self._put_back(tx, build, now)
+                taken = runs.taken_over(tx, self.server, self.runner.in_hand.claims)
+            for run in taken:
+                self.runner.in_hand.take(run)
         for run in taken:
             log.info("going on with run %s", run.name)
             self.in_background(run.name, partial(self.runner.execute, run))
+
+    def _put_back(self, tx: Tx, build: Build, now: datetime) -> None:
+        if build.cancel_requested_at is not None:
+            end_cancelled_build(tx, self.names, build, now)
+        elif build.tries + 1 < INTERRUPTION_LIMIT:
+            builds.put_back(tx, build, "The server was stopped during this build; building again.", now)
+        elif builds.fail(tx, build, BuildReason.INTERRUPTED, _gave_up(build), now):
+            after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def sweep(self) -> None:
         """Remove containers whose runs are over. Those of runs the store has never heard of are left alone."""

@@ -11,10 +11,14 @@ from datetime import datetime
 
 from app.domain.errors import JobyardError
 from app.orchestration.building import Builder
+from app.orchestration.flowing import Conductor
+from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
+from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.watching import Watcher
@@ -40,8 +44,14 @@ class Supervisor:
     runner: Runner
     watcher: Watcher
     watcher_bell: Bell
+    health: HealthChecks
+    health_bell: Bell
+    sampler: Sampler
+    metrics_bell: Bell
     reconciler: Reconciler
     scheduler: Scheduler
+    deployer: Deployer
+    conductor: Conductor
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -53,8 +63,14 @@ class Supervisor:
         """Reconcile first, then begin to work."""
         self._loop("reconciler", Bell(), self._reconcile)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
+        self._loop("health", self.health_bell, self.health.step)
+        self._loop("metrics", self.metrics_bell, self.sampler.step)
         self._loop("scheduler", Bell("schedules"), self._until_idle(self.scheduler.step, self._next_fire))
-        self._loop("intake", Bell("deliveries"), self._intake)
+        self._loop("intake", Bell("deliveries"), self._while_moving(self.intake.step))
+        bell = Bell("deployments", "builds", "runs")
+        self._loop("deployer", bell, self._while_moving(self.deployer.step))
+        bell = Bell("flows", "builds", "runs", "deployments")
+        self._loop("conductor", bell, self._while_moving(self.conductor.step))
         for number in range(self.build_workers):
             step = self._until_idle(self.builder.step, self._next_build)
             self._loop(f"builder-{number}", Bell("queued:builds"), step)
@@ -83,10 +99,13 @@ class Supervisor:
         self.reconciler.step()
         return RECONCILE_SECONDS
 
-    def _intake(self) -> float:
-        while not self._stopping.is_set() and self.intake.step():
-            pass
-        return POLL_SECONDS
+    def _while_moving(self, step: Callable[[], bool]) -> Callable[[], float]:
+        def look() -> float:
+            while not self._stopping.is_set() and step():
+                pass
+            return POLL_SECONDS
+
+        return look
 
     def _next_fire(self) -> datetime | None:
         with self.db.read() as tx:

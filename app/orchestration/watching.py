@@ -1,15 +1,17 @@
-"""Stops what has to end: cancelled runs and builds, runs past their time limit, instances that go on for nothing."""
+"""Stops what has to end: cancelled runs and builds, runs past their time limit, instances that are unhealthy or go on
+for nothing."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from app.domain.errors import EngineUnavailable
-from app.domain.runs import is_past_deadline
+from app.domain.runs import Cancel, is_past_deadline
 from app.engines.base import Engine, Handle
 from app.orchestration.active import Active, ActiveRun
 from app.orchestration.ports import Clock
@@ -40,25 +42,37 @@ class Watcher:
                 if builds.cancel_is_requested(tx, build_id):
                     event.set()
         for each in live:
-            if each.run.id in cancelled or is_past_deadline(each.run, now):
+            if cancelled.get(each.run.id) is Cancel.FORCED:
+                each.request_stop()
+                self._kill(each)
+            elif each.run.id in cancelled or is_past_deadline(each.run, now):
                 each.request_stop()
                 self._stop(each, set(each.handles))
-            elif each.pointless:
-                self._stop(each, each.pointless & set(each.handles))
+            else:
+                self._stop(each, (each.pointless | each.unhealthy.keys()) & each.handles.keys())
         return min([LONGEST_LOOK, *(left for each in live if (left := _seconds_left(each, now)) is not None)])
 
     def _stop(self, each: ActiveRun, instances: set[int]) -> None:
         for instance in instances - each.told_to_stop:
             each.told_to_stop.add(instance)
-            arguments = (each, instance, each.handles[instance])
-            threading.Thread(target=self._stop_one, args=arguments, daemon=True).start()
+            self._in_thread(each, instance, each.run.grace_period_seconds, each.told_to_stop)
 
-    def _stop_one(self, each: ActiveRun, instance: int, handle: Handle) -> None:
+    def _kill(self, each: ActiveRun) -> None:
+        """At once, also what is being stopped with a grace period."""
+        for instance in each.handles.keys() - each.told_to_die:
+            each.told_to_die.add(instance)
+            self._in_thread(each, instance, 0, each.told_to_die)
+
+    def _in_thread(self, each: ActiveRun, instance: int, grace_seconds: float, told: set[int]) -> None:
+        arguments = (each.handles[instance], grace_seconds, partial(told.discard, instance))
+        threading.Thread(target=self._stop_one, args=arguments, daemon=True).start()
+
+    def _stop_one(self, handle: Handle, grace_seconds: float, forget: Callable[[], None]) -> None:
         try:
-            self.engine.stop(handle, each.run.grace_period_seconds)
+            self.engine.stop(handle, grace_seconds)
         except EngineUnavailable as error:
             log.warning("container %s could not be stopped yet: %s", handle.name, error)
-            each.told_to_stop.discard(instance)
+            forget()
 
 
 def _seconds_left(each: ActiveRun, now: datetime) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig
-from app.store.claims import claim_next, next_due_at, take_over
+from app.store.claims import Claim, claim_next, next_due_at, take_over
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
 
@@ -65,7 +65,10 @@ def enqueue(
 def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int) -> Build | None:
     """An open build of the same key in the same project, now also for this source; None if there is none."""
     query = _builds().where(
-        BuildRow.key == key, BuildRow.project_id == project_id, col(BuildRow.status).in_(OPEN)
+        BuildRow.key == key,
+        BuildRow.project_id == project_id,
+        col(BuildRow.status).in_(OPEN),
+        col(BuildRow.cancel_requested_at).is_(None),
     )
     found = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(1)).first()
     if found is None:
@@ -91,9 +94,9 @@ def due_at(tx: Tx) -> datetime | None:
     return next_due_at(tx, BuildRow)
 
 
-def taken_over(tx: Tx, owner: str, dead: Sequence[str]) -> Sequence[Build]:
-    """Running builds of dead servers, now this server's to put back or give up."""
-    return [with_id(tx, build_id) for build_id in take_over(tx, BuildRow, owner, dead)]
+def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Build]:
+    """Running builds that nobody works on, now this server's to put back or give up."""
+    return [with_id(tx, build_id) for build_id in take_over(tx, BuildRow, owner, in_hand)]
 
 
 def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> bool:
@@ -196,13 +199,13 @@ def cancel_is_requested(tx: Tx, build_id: int) -> bool:
     return tx.exec(query).first() is not None
 
 
-def queued_of_source(tx: Tx, source_id: int, ref: str) -> Sequence[int]:
-    """Ids of queued builds of a branch that are for this source and no other."""
+def queued_of_source(tx: Tx, source_id: int, ref: str, before: int) -> Sequence[int]:
+    """Ids of queued builds of pushes of a branch before a position, for this source and no other."""
     others = select(BuildSourceRow.build_id).where(BuildSourceRow.source_id != source_id)
     query = (
         select(BuildRow.id)
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
-        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
+        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref, BuildRow.position < before)
         .where(BuildRow.status == BuildStatus.QUEUED, col(BuildRow.id).not_in(others))
     )
     return tx.exec(query).all()

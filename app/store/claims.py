@@ -6,17 +6,18 @@ comes back changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Set
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Update, delete, update
+from sqlalchemy import ColumnElement, Select, delete, update
 from sqlmodel import col, select
 
 from app.store.database import Tx
 from app.store.schema import BuildRow, RunRow, ServerRow
 
 Claimable = type[BuildRow] | type[RunRow]
+Claim = tuple[int, int]  # a row's id and its token
 DEAD_AFTER = timedelta(seconds=30)
 
 
@@ -48,14 +49,22 @@ def claim_next(
     return tx.connection().execute(claimed).scalar_one_or_none()
 
 
-def take_over(tx: Tx, table: Claimable, owner: str, dead: Sequence[str]) -> list[int]:
-    """Running rows of dead servers, now owned by this one, with a new token."""
-    taken: Update = (
-        update(table)
-        .where(col(table.status) == "running", col(table.owner).in_(dead) | col(table.owner).is_(None))
-        .values(owner=owner, token=table.token + 1)
+def take_over(tx: Tx, table: Claimable, owner: str, in_hand: Set[Claim]) -> list[int]:
+    """Running rows that nobody works on, now owned by this server, with a new token.
+
+    Those are the rows of servers that are not registered (any more), and this server's own that are not `in_hand`.
+    """
+    alive = select(ServerRow.id).where(ServerRow.id != owner)
+    abandoned = (
+        select(table.id, table.token)
+        .where(table.status == "running", col(table.owner).is_(None) | col(table.owner).not_in(alive))
+        .order_by(col(table.id))
+        .with_for_update(skip_locked=True)
     )
-    return list(tx.connection().execute(taken.returning(col(table.id))).scalars())
+    taken = [row for row, token in tx.connection().execute(abandoned).all() if (row, token) not in in_hand]
+    new_owner = update(table).where(col(table.id).in_(taken)).values(owner=owner, token=table.token + 1)
+    tx.connection().execute(new_owner)
+    return taken
 
 
 def next_due_at(tx: Tx, table: Claimable) -> datetime | None:

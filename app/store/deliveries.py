@@ -76,8 +76,10 @@ def record(tx: Tx, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
         rows.setdefault((new.forge, new.guid), {**row, "ref": "", "sha": "", "tries": 0, "replays": 0})
     dialect = tx.get_bind().dialect.name
     insert = sqlite.insert(DeliveryRow) if dialect == "sqlite" else postgresql.insert(DeliveryRow)
-    statement = insert.values(list(rows.values())).on_conflict_do_nothing(index_elements=["forge", "guid"])
-    stored = tx.connection().execute(statement.returning(col(DeliveryRow.forge), col(DeliveryRow.guid)))
+    statement = insert.on_conflict_do_nothing(index_elements=["forge", "guid"])
+    # Rows as parameters, not as values(): so the statement is compiled once, whatever the batch's length.
+    returning = statement.returning(col(DeliveryRow.forge), col(DeliveryRow.guid))
+    stored = tx.connection().execute(returning, list(rows.values()))
     new_keys = {(forge, guid) for forge, guid in stored}
     if new_keys:
         touch(tx, "deliveries")
@@ -98,6 +100,12 @@ def claim(tx: Tx, now: datetime) -> Delivery | None:
     return None if row is None else _value(row, with_body=True)
 
 
+def is_waiting(tx: Tx, delivery_id: int) -> bool:
+    """Whether a delivery is still to be processed; until the transaction ends, by nobody else."""
+    query = select(DeliveryRow.id).where(DeliveryRow.id == delivery_id, DeliveryRow.status == "received")
+    return tx.exec(query.with_for_update()).first() is not None
+
+
 def settle(
     tx: Tx, delivery_id: int, status: str, sentence: str, now: datetime, *, ref: str = "", sha: str = ""
 ) -> bool:
@@ -112,10 +120,12 @@ def settle(
 
 
 def try_later(tx: Tx, delivery_id: int, sentence: str, available_at: datetime) -> None:
-    row = tx.get_one(DeliveryRow, delivery_id)
-    row.tries += 1
-    row.sentence = sentence
-    row.available_at = available_at
+    later = (
+        update(DeliveryRow)
+        .where(col(DeliveryRow.id) == delivery_id, col(DeliveryRow.status) == "received")
+        .values(tries=DeliveryRow.tries + 1, sentence=sentence, available_at=available_at)
+    )
+    tx.connection().execute(later)
 
 
 def reopen(tx: Tx, delivery_id: int) -> None:

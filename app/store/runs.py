@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, update
+from sqlalchemy import ColumnElement, exists, func, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -15,6 +15,7 @@ from app.domain.retry import Backoff
 from app.domain.runs import (
     Again,
     Attempt,
+    Cancel,
     Container,
     Final,
     Outcome,
@@ -25,7 +26,7 @@ from app.domain.runs import (
     TriggerType,
     container_key,
 )
-from app.store.claims import claim_next, next_due_at, take_over
+from app.store.claims import Claim, claim_next, next_due_at, take_over
 from app.store.database import Tx, touch
 from app.store.schema import AttemptRow, ContainerRow, JobRow, ProjectRow, RunRow
 
@@ -106,9 +107,9 @@ def due_at(tx: Tx) -> datetime | None:
     return next_due_at(tx, RunRow)
 
 
-def taken_over(tx: Tx, owner: str, dead: Sequence[str]) -> Sequence[Run]:
-    """Running runs of dead servers, now this server's to go on with."""
-    return [with_id(tx, run_id) for run_id in take_over(tx, RunRow, owner, dead)]
+def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Run]:
+    """Running runs that nobody works on, now this server's to go on with."""
+    return [with_id(tx, run_id) for run_id in take_over(tx, RunRow, owner, in_hand)]
 
 
 def resolve_image(
@@ -156,20 +157,48 @@ def container_started(
     return True
 
 
-def container_ended(tx: Tx, container: Container, outcome: Outcome, finished_at: datetime) -> None:
+def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence: str, now: datetime) -> bool:
+    """A health check says that the container has to end; how it ends changes nothing about that."""
+    if not _move(tx, run, updated_at=now):
+        return False
+    statement = (
+        update(ContainerRow)
+        .where(col(ContainerRow.key) == container_key(run.id, attempt, instance))
+        .where(col(ContainerRow.finished_at).is_(None))
+        .values(reason=Reason.UNHEALTHY, sentence=sentence)
+    )
+    return tx.connection().execute(statement).rowcount == 1
+
+
+def is_claimed(tx: Tx, run: Run) -> bool:
+    """Whether a running run is still this claim's."""
+    query = select(RunRow.id).where(
+        RunRow.id == run.id, RunRow.status == RunStatus.RUNNING, RunRow.token == run.token
+    )
+    return tx.exec(query).first() is not None
+
+
+def container_ended(tx: Tx, run: Run, container: Container, outcome: Outcome, finished_at: datetime) -> bool:
+    """Save how a container ended; False if the claim is void."""
+    if not is_claimed(tx, run):
+        return False
     row = tx.get_one(ContainerRow, container.id)
     row.reason = outcome.reason
     row.exit_code = outcome.exit_code
     row.sentence = outcome.sentence
     row.finished_at = finished_at
+    return True
 
 
 def conclude(
     tx: Tx, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again, now: datetime
 ) -> bool:
-    """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void."""
+    """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void.
+
+    An attempt that was only interrupted is not over: its containers may be alive, and it is gone on with.
+    """
     values: dict[str, Any] = {"updated_at": now, "active": 0, "owner": None, "sentence": verdict.sentence}
-    if attempt is not None:
+    if attempt is not None or outcome.reason is Reason.INTERRUPTED:
         values |= _counts(outcome)
     match verdict:
         case Again():
@@ -185,7 +214,8 @@ def conclude(
             }
     if not _move(tx, run, **values):
         return False
-    if attempt is not None:
+    goes_on = isinstance(verdict, Again) and outcome.reason is Reason.INTERRUPTED
+    if attempt is not None and not goes_on:
         _settle_attempt(tx, attempt, outcome, verdict, now)
     return True
 
@@ -230,39 +260,46 @@ def _move(tx: Tx, run: Run, **values: Any) -> bool:
     return tx.connection().execute(statement).rowcount == 1
 
 
-def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) -> RunStatus | None:
+def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) -> Cancel | None:
     """Ask for a run's end: queued → cancelled at once; running is told, and ends with its attempt.
 
-    Returns the status it has now, or None if it was over already.
+    A person who asks once more forces it, and `sentence` takes the place of the first one. None if nothing
+    changed: it was over, or its end was asked for already.
     """
     run = with_id(tx, run_id)
     _touch(tx, run_id, run.job_id)
-    queued = (
-        update(RunRow)
-        .where(col(RunRow.id) == run_id, col(RunRow.status) == RunStatus.QUEUED)
-        .values(
-            status=RunStatus.CANCELLED,
-            reason=reason,
-            sentence=sentence,
-            cancel_requested_at=now,
-            finished_at=now,
-            updated_at=now,
-        )
-    )
-    if tx.connection().execute(queued).rowcount:
-        return RunStatus.CANCELLED
-    running = (
-        update(RunRow)
-        .where(
-            col(RunRow.id) == run_id,
-            col(RunRow.status) == RunStatus.RUNNING,
-            col(RunRow.cancel_requested_at).is_(None),
-        )
-        .values(cancel_requested_at=now, cancel_reason=reason, cancel_sentence=sentence, updated_at=now)
-    )
-    if tx.connection().execute(running).rowcount:
-        return RunStatus.RUNNING
-    return None if run.status.is_final else run.status
+    if _ask_for_end(
+        tx,
+        run_id,
+        col(RunRow.status) == RunStatus.QUEUED,
+        status=RunStatus.CANCELLED,
+        reason=reason,
+        sentence=sentence,
+        cancel_requested_at=now,
+        finished_at=now,
+        updated_at=now,
+    ):
+        return Cancel.OVER
+    running = col(RunRow.status) == RunStatus.RUNNING
+    asked = {
+        "cancel_requested_at": now,
+        "cancel_reason": reason,
+        "cancel_sentence": sentence,
+        "updated_at": now,
+    }
+    if _ask_for_end(tx, run_id, running, col(RunRow.cancel_requested_at).is_(None), **asked):
+        return Cancel.ASKED
+    forced = {"cancel_forced_at": now, "cancel_sentence": sentence, "updated_at": now}
+    if reason is Reason.CANCELLED and _ask_for_end(
+        tx, run_id, running, col(RunRow.cancel_forced_at).is_(None), **forced
+    ):
+        return Cancel.FORCED
+    return None
+
+
+def _ask_for_end(tx: Tx, run_id: int, *guards: ColumnElement[bool], **values: Any) -> bool:
+    statement = update(RunRow).where(col(RunRow.id) == run_id, *guards).values(**values)
+    return tx.connection().execute(statement).rowcount == 1
 
 
 def with_id(tx: Tx, run_id: int) -> Run:
@@ -382,6 +419,7 @@ def _value(row: RunRow, project: str, job: str) -> Run:
         started_at=row.started_at,
         finished_at=row.finished_at,
         cancel_requested_at=row.cancel_requested_at,
+        cancel_forced_at=row.cancel_forced_at,
         cancel_reason=Reason(row.cancel_reason) if row.cancel_reason else None,
         cancel_sentence=row.cancel_sentence,
         token=row.token,
@@ -419,10 +457,14 @@ def _container(row: ContainerRow) -> Container:
     )
 
 
-def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> set[int]:
-    """Those of the given runs whose end was asked for."""
-    query = select(RunRow.id).where(col(RunRow.id).in_(run_ids), col(RunRow.cancel_requested_at).is_not(None))
-    return set(tx.exec(query))
+def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> dict[int, Cancel]:
+    """Those of the given runs whose end was asked for, and how."""
+    query = select(RunRow.id, RunRow.cancel_forced_at).where(
+        col(RunRow.id).in_(run_ids), col(RunRow.cancel_requested_at).is_not(None)
+    )
+    return {
+        run_id: Cancel.ASKED if forced_at is None else Cancel.FORCED for run_id, forced_at in tx.exec(query)
+    }
 
 
 def over(tx: Tx, run_ids: Sequence[int]) -> set[int]:

@@ -309,6 +309,7 @@ class RunRow(SQLModel, table=True):
     started_at: datetime | None = _time()
     finished_at: datetime | None = _time()
     cancel_requested_at: datetime | None = _time()
+    cancel_forced_at: datetime | None = _time()
     cancel_reason: str | None = None
     cancel_sentence: str = _text()
     created_at: datetime = _time(null=False)
@@ -338,6 +339,173 @@ class SecretGroupJobRow(SQLModel, table=True):
     job_id: int = Field(
         sa_column=SaColumn(BigInt, SaForeignKey("job.id", ondelete="CASCADE"), primary_key=True, index=True)
     )
+
+
+class AppRow(SQLModel, table=True):
+    """Jobs that deploy together. `held_by` is the rollback that holds continuous delivery until released."""
+
+    __tablename__ = "app"
+    __table_args__ = _args(Index("uq_app_project_id_name", "project_id", "name", unique=True))
+    id: int = _id()
+    project_id: int = _ref("project.id")
+    name: str
+    held_by: int | None = None
+    created_at: datetime = _time(null=False)
+
+
+class AppJobRow(SQLModel, table=True):
+    """A job of an app; a job is in one app at most."""
+
+    __tablename__ = "app_job"
+    job_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    )
+    app_id: int = _ref("app.id", index=True)
+    position: int
+    hook: str | None = None
+
+
+class DeploymentRow(SQLModel, table=True):
+    __tablename__ = "deployment"
+    __table_args__ = _args(
+        Index("ix_deployment_app_id_id", "app_id", "id"), Index("ix_deployment_status", "status")
+    )
+    id: int = _id()
+    project_id: int = _ref("project.id")
+    app_id: int = _ref("app.id")
+    status: str
+    phase: str
+    cause: str
+    by: str = ""
+    sentence: str = _text()
+    sha: str | None = None
+    images: dict[str, Any] = _json()
+    snapshot: dict[str, Any] = _json()
+    keeps_cd: bool = False
+    with_hooks: bool = True
+    warning: str = _text()
+    created_at: datetime = _time(null=False)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+    cancel_requested_at: datetime | None = _time()
+
+
+class DeploymentStepRow(SQLModel, table=True):
+    __tablename__ = "deployment_step"
+    __table_args__ = _args(Index("ix_deployment_step_deployment_id", "deployment_id"))
+    id: int = _id()
+    deployment_id: int = _ref("deployment.id")
+    kind: str
+    position: int
+    status: str
+    job_id: int | None = _ref("job.id", null=True)
+    build_id: int | None = _ref("build.id", null=True, index=True)
+    run_id: int | None = _ref("run.id", null=True, index=True)
+    sentence: str = _text()
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+
+
+class PipelineRow(SQLModel, table=True):
+    __tablename__ = "pipeline"
+    __table_args__ = _args(Index("uq_pipeline_project_id_name", "project_id", "name", unique=True))
+    id: int = _id()
+    project_id: int = _ref("project.id")
+    name: str
+    created_at: datetime = _time(null=False)
+
+
+class StageRow(SQLModel, table=True):
+    __tablename__ = "stage"
+    __table_args__ = _args(Index("uq_stage_pipeline_id_name", "pipeline_id", "name", unique=True))
+    id: int = _id()
+    pipeline_id: int = _ref("pipeline.id")
+    name: str
+    position: int
+
+
+class StageComponentRow(SQLModel, table=True):
+    """A job or an app in a stage; each is in one stage at most."""
+
+    __tablename__ = "stage_component"
+    __table_args__ = _args()
+    id: int = _id()
+    stage_id: int = _ref("stage.id", index=True)
+    position: int
+    job_id: int | None = Field(
+        default=None,
+        sa_column=SaColumn(BigInt, SaForeignKey("job.id", ondelete="CASCADE"), unique=True, nullable=True),
+    )
+    app_id: int | None = Field(
+        default=None,
+        sa_column=SaColumn(BigInt, SaForeignKey("app.id", ondelete="CASCADE"), unique=True, nullable=True),
+    )
+
+
+class PromotionRow(SQLModel, table=True):
+    """One copy of deployed images from a component to another, by digest."""
+
+    __tablename__ = "promotion"
+    __table_args__ = _args(Index("ix_promotion_pipeline_id_id", "pipeline_id", "id"))
+    id: int = _id()
+    pipeline_id: int = _ref("pipeline.id")
+    from_name: str
+    to_name: str
+    images: dict[str, Any] = _json()
+    deployment_id: int | None = _ref("deployment.id", null=True)
+    by: str = ""
+    sentence: str = _text()
+    created_at: datetime = _time(null=False)
+
+
+class FlowRow(SQLModel, table=True):
+    """A release flow. `trigger_hash` recognises the token of its webhook address."""
+
+    __tablename__ = "flow"
+    __table_args__ = _args(Index("uq_flow_project_id_name", "project_id", "name", unique=True))
+    id: int = _id()
+    project_id: int = _ref("project.id")
+    name: str
+    definition: dict[str, Any] = _json()
+    concurrency: str = "queue"
+    push_source_id: int | None = _ref("source.id", null=True, index=True)
+    trigger_hash: str | None = Field(default=None, unique=True)
+    created_at: datetime = _time(null=False)
+
+
+class FlowRunRow(SQLModel, table=True):
+    __tablename__ = "flow_run"
+    __table_args__ = _args(
+        Index("ix_flow_run_flow_id_id", "flow_id", "id"), Index("ix_flow_run_status", "status")
+    )
+    id: int = _id()
+    flow_id: int = _ref("flow.id")
+    project_id: int = _ref("project.id")
+    status: str
+    trigger: dict[str, Any] = _json()
+    created_at: datetime = _time(null=False)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+    cancel_requested_at: datetime | None = _time()
+
+
+class FlowNodeRow(SQLModel, table=True):
+    __tablename__ = "flow_node"
+    __table_args__ = _args(Index("ix_flow_node_flow_run_id", "flow_run_id"))
+    id: int = _id()
+    flow_run_id: int = _ref("flow_run.id")
+    group: int
+    name: str
+    type: str
+    spec: dict[str, Any] = _json()
+    status: str
+    tries: int = 0
+    log: list[str] = _json()
+    build_id: int | None = _ref("build.id", null=True)
+    run_id: int | None = _ref("run.id", null=True)
+    deployment_id: int | None = _ref("deployment.id", null=True)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
 
 
 class AttemptRow(SQLModel, table=True):
@@ -393,6 +561,7 @@ class DecisionRow(SQLModel, table=True):
     inputs: dict[str, Any] = _json()
     build_id: int | None = _ref("build.id", null=True, index=True)
     run_id: int | None = _ref("run.id", null=True, index=True)
+    deployment_id: int | None = _ref("deployment.id", null=True, index=True)
 
 
 class TokenRow(SQLModel, table=True):

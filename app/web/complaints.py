@@ -69,7 +69,7 @@ def _field_error(error: ErrorDetails) -> dict[str, str]:
     if kind == "value_error":
         rule = error["msg"].removeprefix("Value error, ")
     else:
-        rule = _RULES.get(kind, error["msg"]).format(**error.get("ctx", {}))
+        rule = _RULES[kind].format(**error.get("ctx", {})) if kind in _RULES else f"is wrong ({error['msg']})"
     is_name = "[key]" in error["loc"]
     hidden = kind in _BARE or (not is_name and not SECRETIVE.isdisjoint(parts))
     return {"field": field, "message": f"{field} {rule}{'' if hidden else _given(error['input'])}."}

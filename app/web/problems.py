@@ -78,6 +78,7 @@ async def answer_with_problem(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 404:
         problem.detail = f"There is nothing at {request.url.path}."
     elif isinstance(error, HTTPException) and error.status_code == 405:
-        allowed = problem.headers.get("Allow", "another method")
+        allowed = ", ".join(sorted(problem.headers["Allow"].split(", ")))
+        problem.headers["Allow"] = allowed
         problem.detail = f"{request.method} is not for {request.url.path}: it takes {allowed}."
     return problem_response(problem)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from app.domain.builds import BuildStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
+from app.store import runs
 from tests.support.loops import Fuse, Installation, Killed, commit, image_of
 
 OLD, NEW = commit("old"), commit("new")
@@ -21,7 +23,6 @@ OUTPUT = b"".join(b"line %d\n" % number for number in range(5))
 @contextmanager
 def pushed(root: Path) -> Iterator[Installation]:
     """A push to a job whose first attempt fails and whose second succeeds has been recorded."""
-    root.mkdir()
     place = Installation(root)
     place.job(retry_limit=1)
     lines = OUTPUT.splitlines(keepends=True)
@@ -58,8 +59,6 @@ def check(place: Installation) -> None:
         ("build", "report", "started", "run_on_image_change:always"),
     ]
     with place.db.read() as tx:
-        from app.store import runs
-
         attempts = runs.attempts_of(tx, run.id)
     assert [(each.number, each.status, each.exit_code) for each in attempts] == [
         (1, RunStatus.FAILED, 3),
@@ -76,14 +75,29 @@ def test_all_points_are_met(tmp_path: Path) -> None:
     assert {"before build", "after build", "before fetch", "after remove", "before owned"} <= met
 
 
-def test_killed_at_every_point(tmp_path: Path) -> None:
-    for number, point in enumerate(points(tmp_path / "whole"), start=1):
-        with pushed(tmp_path / str(number)) as place:
-            with pytest.raises(Killed):
-                place.server("first", Fuse(number)).work()
+@pytest.mark.parametrize("reconcile_first", [True, False], ids=["reconciled", "loops-first"])
+def test_killed_at_every_point(tmp_path: Path, reconcile_first: bool) -> None:
+    """The loops of a server run side by side: any may be ahead of the reconciler that registers the server."""
+    for number, point in enumerate(points(tmp_path / "place"), start=1):
+        with pushed(tmp_path / "place") as place, explained(f"killed at point {number}: {point}"):
+            with suppress(Killed):
+                place.server("first", Fuse(number)).work(reconcile_first=reconcile_first)
             place.server("second").work()
-            with explained(f"killed at point {number}: {point}"):
-                check(place)
+            check(place)
+
+
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    """Servers that are killed one after the other, each a little later in what is left."""
+    count = len(points(tmp_path / "place"))
+    for seed in range(40):
+        chance = random.Random(seed)
+        fuses = [chance.randrange(1, count) for _ in range(2)]
+        with pushed(tmp_path / "place") as place, explained(f"killed at {fuses}"):
+            for number, fuse in enumerate(fuses):
+                with suppress(Killed):
+                    place.server(f"server-{number}", Fuse(fuse)).work(reconcile_first=chance.random() < 0.5)
+            place.server("last").work()
+            check(place)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A whole installation without threads: real store, rules, logs and loops over an engine in memory, tests turn the crank.
+"""A whole installation without threads: real store, rules, logs and loops over an engine in memory.
 
 An `Installation` is what outlives a server: database, logs, the engine's containers, the repository, the clock.
 `Installation.server` starts a server on it: the same loop objects as in production, stepped by hand. A server can be
@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+
+from sqlalchemy import event
 
 from app.checkout import Credential
 from app.domain.builds import Build
@@ -105,12 +107,10 @@ class Fuse:
 
 
 class MortalDatabase(Database):
-    """Dies before or after a commit; a dead one neither reads nor writes."""
+    """Another's database, through which one dies before or after a commit; a dead one neither reads nor writes."""
 
-    def __init__(
-        self, url: str, fuse: Fuse, on_commit: Callable[[frozenset[str]], None] | None = None
-    ) -> None:
-        super().__init__(url, on_commit)
+    def __init__(self, of: Database, fuse: Fuse) -> None:
+        vars(self).update(vars(of))
         self._fuse = fuse
 
     @contextmanager
@@ -260,37 +260,44 @@ def _empty_database() -> bytes:
         shutil.rmtree(folder)
 
 
+@cache
+def _database(url: str) -> Database:
+    """One per path for all tests, with its compiled statements; what is never cut off needs no syncing."""
+    db = Database(url)
+    event.listen(db._engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
+    return db
+
+
 class Installation:
+    """On an empty or missing folder; one that held an installation before is emptied."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.clock = TickingClock()
         self.world = World()
         self.names = CountedNames()
         self.box = SecretBox([b"a key of the tests, random enough"])
-        self.url = f"sqlite:///{root / 'jobyard.db'}"
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
         (root / "jobyard.db").write_bytes(_empty_database())
         (root / "checkouts").mkdir()
         self.repository = Repository(root / "checkouts")
         self.backend = Backend()
         self.engine = FakeEngine(self.clock.now, self.world)
-        self.db = Database(self.url)
+        self.db = _database(f"sqlite:///{root / 'jobyard.db'}")
         self.logbook = self._logbook(Signals())
-        self._open: list[Database] = [self.db]
         with self.db.write() as tx:
             self.project = projects.create(tx, "reports", None, self.clock.now())
 
     def close(self) -> None:
-        for db in self._open:
-            db.close()
+        self.db.close()
 
     def _logbook(self, signals: Signals) -> Logbook:
         return Logbook(self.root / "logs", signals, cap_bytes=1_000_000)
 
     def server(self, name: str, fuse: Fuse | None = None, *, alone: bool = True) -> Server:
         fuse = fuse or Fuse()
-        db = MortalDatabase(self.url, fuse)
-        self._open.append(db)
-        return Server(self, name, db, fuse, alone=alone)
+        return Server(self, name, MortalDatabase(self.db, fuse), fuse, alone=alone)
 
     # -- what users do --
 
@@ -412,9 +419,16 @@ def push_payload(
     if after is not None:
         ids = [*(commit(f"{after}-{number}") for number in range(len(messages) - 1)), after]
         listed = [
-            {"id": id_, "message": message, "author": {"name": "Ada"}, "added": [], "removed": [], "modified": list(files)}
+            {
+                "id": id_,
+                "message": message,
+                "author": {"name": "Ada"},
+                "added": [],
+                "removed": [],
+                "modified": list(files),
+            }
             for id_, message in zip(ids, messages, strict=True)
-        ]  # fmt: skip
+        ]
     return {
         "ref": ref,
         "before": before or ZERO,
@@ -448,7 +462,7 @@ class Server:
         logbook = place._logbook(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
-        self.intake = Intake(db, clock, {"github": GitHub()}, checkouts)
+        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts)
         self.builder = Builder(
             db=db,
             clock=clock,
@@ -477,6 +491,7 @@ class Server:
             names=place.names,
             engine=engine,  # type: ignore[arg-type]
             runner=self.runner,
+            builder=self.builder,
             server=name,
             host="here",
             pid=1,
@@ -493,9 +508,10 @@ class Server:
         """Every loop once; whether any of them had something to do."""
         return any([self.intake.step(), self.builder.step(), self.runner.step()])
 
-    def work(self, rounds: int = 40) -> None:
+    def work(self, rounds: int = 40, *, reconcile_first: bool = True) -> None:
         """Turn the crank until nothing is left to do, waiting out whatever has to be waited for."""
-        self.reconcile()
+        if reconcile_first:
+            self.reconcile()
         for _ in range(rounds):
             while self.turn():
                 pass

@@ -22,7 +22,7 @@ from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
-from app.orchestration.deploying import after_build
+from app.orchestration.delivering import after_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.signals import Signals
 from app.secrets import SecretBox

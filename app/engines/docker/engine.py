@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
+from app.domain.metrics import Sample
 from app.domain.output import Seen
 from app.engines.base import (
     Chunk,
@@ -22,7 +23,6 @@ from app.engines.base import (
     Owned,
     RegistryLogin,
     ResolvedImage,
-    Sample,
 )
 from app.engines.docker import images, witness
 from app.engines.docker.calls import Calls, Conflicting, Gone, Invalid
@@ -113,8 +113,8 @@ class DockerEngine:
         if end.kind is not ExitKind.EXITED or container_id in self._told_to_stop:
             return end
         same_boot = found["Config"]["Labels"].get(BOOT_LABEL, self._boot_id) == self._boot_id
-        testimony = witness.ask(self._calls, container_id, end, self._clock(), same_boot=same_boot)
-        return witness.corroborated(end, testimony)
+        recollection = witness.ask(self._calls, container_id, end, self._clock(), same_boot=same_boot)
+        return witness.corroborated(end, recollection)
 
     def stats(self, handle: Handle) -> Sample | None:
         try:

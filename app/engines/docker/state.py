@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.engines.base import Exit, ExitKind, Sample, State
+from app.domain.metrics import Sample
+from app.engines.base import Exit, ExitKind, State
 from app.engines.docker.frames import parse_time
 
 _NEVER = "0001-01-01T00:00:00Z"

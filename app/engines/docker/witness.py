@@ -24,7 +24,7 @@ _LATE_NOTE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Recollection:
     """What the engine remembers of an end.
 
     `signals`: what was sent to the container before. `saw_end`: it was there; else `was_restarted` tells whether
@@ -39,17 +39,17 @@ class Testimony:
     same_boot: bool = True
 
 
-def corroborated(end: Exit, testimony: Testimony) -> Exit:
+def corroborated(end: Exit, recollection: Recollection) -> Exit:
     """The end as it can be believed. The exit code stays, for people."""
     if end.kind is not ExitKind.EXITED:
         return end
-    if testimony.signals & _FATAL:
+    if recollection.signals & _FATAL:
         why = "The container was stopped by the engine as it shut down or started, or by somebody beside Jobyard"
-    elif testimony.saw_end or not testimony.was_restarted:
+    elif recollection.saw_end or not recollection.was_restarted:
         return end
-    elif not testimony.same_boot:
+    elif not recollection.same_boot:
         why = "The machine was restarted while the container ran"
-    elif testimony.keeps_running:
+    elif recollection.keeps_running:
         return end
     else:
         why = "The container engine was restarted, which stops its containers"
@@ -57,14 +57,14 @@ def corroborated(end: Exit, testimony: Testimony) -> Exit:
     return replace(end, kind=ExitKind.ENGINE_FAILED, detail=detail)
 
 
-def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot: bool) -> Testimony:
+def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot: bool) -> Recollection:
     """Raises EngineUnavailable. An engine that tells no events is taken at its word."""
     until = max(now, end.finished_at or now) + _LATE_NOTE
     signals: set[str] = set()
     try:
         for event in _events(calls, until, container=[container_id], event=["kill", "die"]):
             if event["Action"] == "die":
-                return Testimony(True, frozenset(signals))
+                return Recollection(True, frozenset(signals))
             signals.add(event["Actor"]["Attributes"].get("signal", ""))
         oldest, count = None, 0
         for event in _events(calls, now):
@@ -72,10 +72,10 @@ def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot:
         with calls.api() as client:
             keeps_running = bool(client.info().get("LiveRestoreEnabled"))
     except Refusal:
-        return Testimony(True)
+        return Recollection(True)
     reaches_back = oldest is not None and end.finished_at is not None and oldest <= end.finished_at
     was_restarted = count < MEMORY_EVENTS or reaches_back
-    return Testimony(False, frozenset(signals), was_restarted, keeps_running, same_boot)
+    return Recollection(False, frozenset(signals), was_restarted, keeps_running, same_boot)
 
 
 def _events(calls: Calls, until: datetime, **filters: list[str]) -> Iterator[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
+from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
 from app.engines.base import (
     Chunk,
@@ -26,7 +27,6 @@ from app.engines.base import (
     Owned,
     RegistryLogin,
     ResolvedImage,
-    Sample,
     StartRefused,
 )
 from app.engines.process import image, supervisor

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from app.engines.base import Sample
+from app.domain.metrics import Sample
 
 # Of /proc/PID/stat, counted after the command's name in parentheses (proc(5)).
 _SESSION, _UTIME, _CHILDREN_STIME, _RSS = 3, 11, 14, 21

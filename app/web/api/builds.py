@@ -53,7 +53,7 @@ def cancel_build(call: Call[Empty, Empty]) -> Any:
         build = build_of(call, tx, Role.OPERATOR)
         sentence = f"Cancelled by {call.who}."
         if builds.cancel(tx, build.id, BuildReason.CANCELLED, sentence, call.yard.clock.now()) is None:
-            raise Conflict(f"Build {build.id} is over already: it {build.status}.")
+            raise Conflict(f"Build {build.id} is over already: {build.status}.")
         return build_answers(tx, [builds.with_id(tx, build.id)])[0]
 
 

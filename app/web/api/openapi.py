@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -46,10 +47,12 @@ class ProblemAnswer(Model):
 
 
 def openapi_route(operations: Sequence[Operation]) -> Route:
-    document = describe(operations)
+    @cache
+    def document() -> dict[str, Any]:
+        return describe(operations)
 
-    async def answer(_request: Request) -> Response:
-        return JSONResponse(document)
+    def answer(_request: Request) -> Response:
+        return JSONResponse(document())
 
     return Route(f"{PREFIX}/openapi.json", answer, methods=["GET"])
 
@@ -171,6 +174,8 @@ PATH_PARAMETERS = {
     "p": "a project's name",
     "j": "a job's name",
     "c": "a credential's name",
+    "s": "a build service's name",
+    "g": "a secret group's name",
     "id": "an id; of a run, its name will do as well",
 }
 

@@ -21,6 +21,7 @@ def read_model(model: type[M], body: bytes, yard: Yard) -> M:
     value = _json_object(body)
     for path, text in _texts(value, ""):
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            path = path.encode("utf-8", "replace").decode()
             raise InvalidValue(
                 path, f"{path} has a character that no text may have (NUL or half a surrogate)."
             )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
-from app.domain.effective import Effective, merge
-from app.domain.errors import Conflict, InvalidValue
+from app.domain.effective import Effective, merge, variables_of
+from app.domain.errors import InvalidValue, NotFound
+from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job
-from app.domain.runs import Reason, Run, Trigger, TriggerType
+from app.domain.runs import Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
-from app.orchestration.requests import image_for_run, image_of_next_run, run_again
+from app.orchestration.requests import cancel_by_hand, image_for_run, image_of_next_run, run_again
 from app.store import runs
 from app.store.database import Tx
 from app.web.api.definitions import inheriting, sealed
@@ -26,12 +26,17 @@ from app.web.api.forms.run import (
     run_answer,
     shown_effective,
 )
+from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import Answer, Call, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import LARGEST_ID, Answer, Call, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import job_of, paged, run_of
 from app.web.principal import Role
 
 IMAGE_FIELDS = ("image", "build", "sha")
+
+
+class MetricsQuery(Model):
+    attempt: int | None = Field(None, ge=1, le=LARGEST_ID, description="its number; all if left out")
 
 
 class RunQuery(Model):
@@ -55,7 +60,7 @@ def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
         image = _image(call, tx, job)
         overrides = _overrides(call, job)
         if call.query.dry_run:
-            return Answer(_rehearsal(job, merge(job.definition, overrides), image), 200)
+            return Answer(_rehearsal(job, merge(job.definition, overrides, job.shared_env), image), 200)
 
         def make() -> RunAnswer:
             yard = call.yard
@@ -73,20 +78,34 @@ def show_run(call: Call[Empty, Empty]) -> Any:
 def list_attempts(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.read() as tx:
         run = run_of(call, tx)
-        return AttemptsAnswer(
-            items=[
-                attempt_answer(attempt, list(runs.containers_of(tx, attempt.id)))
-                for attempt in reversed(runs.attempts_of(tx, run.id))
-            ]
-        )
+        found = [(each, runs.containers_of(tx, each.id)) for each in reversed(runs.attempts_of(tx, run.id))]
+    checks = checks_of(run.effective.get("health_checks", []))
+    return AttemptsAnswer(
+        items=[
+            attempt_answer(attempt, containers, checks, call.yard.logbook.vitals(run.id, attempt.number))
+            for attempt, containers in found
+        ]
+    )
+
+
+def show_metrics(call: Call[Empty, MetricsQuery]) -> Any:
+    with call.yard.db.read() as tx:
+        run = run_of(call, tx)
+        attempts = [each.number for each in runs.attempts_of(tx, run.id)]
+    wanted = call.query.attempt
+    if wanted is not None and wanted not in attempts:
+        raise NotFound(f"Run {run.name} has no attempt {wanted}.")
+    return metrics_answer(
+        run.instances,
+        call.yard.plans.get(run.effective["plan"]),
+        {number: call.yard.logbook.vitals(run.id, number) for number in attempts if wanted in (None, number)},
+    )
 
 
 def cancel_run(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         run = run_of(call, tx, Role.OPERATOR)
-        sentence = f"Cancelled by {call.who}."
-        if runs.cancel(tx, run.id, Reason.CANCELLED, sentence, call.yard.clock.now()) is None:
-            raise Conflict(f"Run {run.name} is over already: it {_ended(run)}.")
+        cancel_by_hand(tx, run, call.who, call.yard.clock.now())
         return run_answer(runs.with_id(tx, run.id))
 
 
@@ -107,10 +126,6 @@ def rerun(call: Call[RerunForm, Empty]) -> Any:
             return run_answer(runs.with_id(tx, run_id))
 
         return once(call, tx, make)
-
-
-def _ended(run: Run) -> str:
-    return "was cancelled" if run.status == "cancelled" else str(run.status)
 
 
 def _trigger(call: Call[Any, Any]) -> Trigger:
@@ -138,7 +153,7 @@ def _overrides(call: Call[OverridesForm, Any], job: Job) -> dict[str, Any]:
     for name in ("plan", "retry_limit"):
         if given.get(name, ...) is None:
             del given[name]
-    stored: Mapping[str, Any] = job.definition["env"]
+    stored = variables_of(job)
     given["env"] = {
         name: None
         if entry is None
@@ -184,7 +199,21 @@ OPERATIONS = (
     Operation("GET", "/runs/{id}", "Show a run, by id or name", show_run, answer=RunAnswer),
     Operation("GET", "/runs/{id}/attempts", "List a run's attempts", list_attempts, answer=AttemptsAnswer),
     Operation(
-        "POST", "/runs/{id}/cancel", "Cancel a run", cancel_run, Role.OPERATOR, answer=RunAnswer, status=202
+        "GET",
+        "/runs/{id}/metrics",
+        "Show what a run's containers used: of one attempt, or of all, oldest first",
+        show_metrics,
+        query=MetricsQuery,
+        answer=MetricsAnswer,
+    ),
+    Operation(
+        "POST",
+        "/runs/{id}/cancel",
+        "Cancel a run, with its grace period; asked once more, it is killed at once",
+        cancel_run,
+        Role.OPERATOR,
+        answer=RunAnswer,
+        status=202,
     ),
     Operation(
         "POST",

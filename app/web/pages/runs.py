@@ -10,11 +10,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from app.domain.errors import Conflict
 from app.domain.jobs import env_from_definition
-from app.domain.runs import Attempt, Reason, Run, Trigger, TriggerType
+from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
-from app.orchestration.requests import run_again
+from app.orchestration.requests import cancel_by_hand, run_again
 from app.store import overview, runs
 from app.store.database import Tx
 from app.web.pages import charts, logview
@@ -157,8 +156,7 @@ def _load(yard: Yard, name: str) -> Run:
 def cancel_run(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
         run = find(tx, visit.path("run"))
-        if runs.cancel(tx, run.id, Reason.CANCELLED, f"Cancelled by {visit.who}.", visit.now) is None:
-            raise Conflict(f"Run {run.name} is over already: it {run.status}.")
+        cancel_by_hand(tx, run, visit.who, visit.now)
     return see(f"/runs/{run.name}")
 
 

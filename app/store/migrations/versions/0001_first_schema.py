@@ -89,6 +89,24 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "app",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("held_by", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_app_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_app")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("app", schema=None) as batch_op:
+        batch_op.create_index("uq_app_project_id_name", ["project_id", "name"], unique=True)
+
+    op.create_table(
         "credential",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -121,6 +139,23 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_login")),
     )
+    op.create_table(
+        "pipeline",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_pipeline_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pipeline")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("pipeline", schema=None) as batch_op:
+        batch_op.create_index("uq_pipeline_project_id_name", ["project_id", "name"], unique=True)
+
     op.create_table(
         "push",
         sa.Column(
@@ -228,6 +263,41 @@ def upgrade() -> None:
         batch_op.create_index("ix_build_status_available_at", ["status", "available_at"], unique=False)
 
     op.create_table(
+        "deployment",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("app_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("phase", sa.String(), nullable=False),
+        sa.Column("cause", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("sha", sa.String(), nullable=True),
+        sa.Column("images", sa.JSON(), nullable=False),
+        sa.Column("snapshot", sa.JSON(), nullable=False),
+        sa.Column("keeps_cd", sa.Boolean(), nullable=False),
+        sa.Column("with_hooks", sa.Boolean(), nullable=False),
+        sa.Column("warning", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["app_id"], ["app.id"], name=op.f("fk_deployment_app_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_deployment_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployment")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("deployment", schema=None) as batch_op:
+        batch_op.create_index("ix_deployment_app_id_id", ["app_id", "id"], unique=False)
+        batch_op.create_index("ix_deployment_status", ["status"], unique=False)
+
+    op.create_table(
         "source",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -257,6 +327,23 @@ def upgrade() -> None:
         batch_op.create_index("uq_source_project_id_name", ["project_id", "name"], unique=True)
 
     op.create_table(
+        "stage",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("pipeline_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_stage_pipeline_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stage")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("stage", schema=None) as batch_op:
+        batch_op.create_index("uq_stage_pipeline_id_name", ["pipeline_id", "name"], unique=True)
+
+    op.create_table(
         "build_source",
         sa.Column("build_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -270,6 +357,32 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("build_source", schema=None) as batch_op:
         batch_op.create_index("ix_build_source_source_id_build_id", ["source_id", "build_id"], unique=False)
+
+    op.create_table(
+        "flow",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("definition", sa.JSON(), nullable=False),
+        sa.Column("concurrency", sa.String(), nullable=False),
+        sa.Column("push_source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("trigger_hash", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_flow_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["push_source_id"], ["source.id"], name=op.f("fk_flow_push_source_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow")),
+        sa.UniqueConstraint("trigger_hash", name=op.f("uq_flow_trigger_hash")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("flow", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_flow_push_source_id"), ["push_source_id"], unique=False)
+        batch_op.create_index("uq_flow_project_id_name", ["project_id", "name"], unique=True)
 
     op.create_table(
         "job",
@@ -315,6 +428,70 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "promotion",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("pipeline_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("from_name", sa.String(), nullable=False),
+        sa.Column("to_name", sa.String(), nullable=False),
+        sa.Column("images", sa.JSON(), nullable=False),
+        sa.Column("deployment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployment.id"], name=op.f("fk_promotion_deployment_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_promotion_pipeline_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_promotion")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("promotion", schema=None) as batch_op:
+        batch_op.create_index("ix_promotion_pipeline_id_id", ["pipeline_id", "id"], unique=False)
+
+    op.create_table(
+        "app_job",
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("app_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("hook", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(["app_id"], ["app.id"], name=op.f("fk_app_job_app_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_app_job_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_app_job")),
+    )
+    with op.batch_alter_table("app_job", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_app_job_app_id"), ["app_id"], unique=False)
+
+    op.create_table(
+        "flow_run",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("flow_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("trigger", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["flow_id"], ["flow.id"], name=op.f("fk_flow_run_flow_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_flow_run_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_run")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("flow_run", schema=None) as batch_op:
+        batch_op.create_index("ix_flow_run_flow_id_id", ["flow_id", "id"], unique=False)
+        batch_op.create_index("ix_flow_run_status", ["status"], unique=False)
+
+    op.create_table(
         "run",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -354,6 +531,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_forced_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_reason", sa.String(), nullable=True),
         sa.Column("cancel_sentence", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -389,6 +567,32 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("secret_group_job", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_secret_group_job_job_id"), ["job_id"], unique=False)
+
+    op.create_table(
+        "stage_component",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("stage_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("app_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["app_id"], ["app.id"], name=op.f("fk_stage_component_app_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["job.id"], name=op.f("fk_stage_component_job_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["stage_id"], ["stage.id"], name=op.f("fk_stage_component_stage_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stage_component")),
+        sa.UniqueConstraint("app_id", name=op.f("uq_stage_component_app_id")),
+        sa.UniqueConstraint("job_id", name=op.f("uq_stage_component_job_id")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("stage_component", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_stage_component_stage_id"), ["stage_id"], unique=False)
 
     op.create_table(
         "attempt",
@@ -428,8 +632,12 @@ def upgrade() -> None:
         sa.Column("inputs", sa.JSON(), nullable=False),
         sa.Column("build_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("deployment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.ForeignKeyConstraint(
             ["build_id"], ["build.id"], name=op.f("fk_decision_build_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployment.id"], name=op.f("fk_decision_deployment_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_decision_job_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
@@ -441,6 +649,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("decision", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_decision_build_id"), ["build_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_decision_deployment_id"), ["deployment_id"], unique=False)
         batch_op.create_index("ix_decision_job_id_at", ["job_id", "at"], unique=False)
         batch_op.create_index("ix_decision_job_id_id", ["job_id", "id"], unique=False)
         batch_op.create_index("ix_decision_project_id_id", ["project_id", "id"], unique=False)
@@ -448,6 +657,78 @@ def upgrade() -> None:
         batch_op.create_index(
             "uq_decision_event_type_event_id_job_id", ["event_type", "event_id", "job_id"], unique=True
         )
+
+    op.create_table(
+        "deployment_step",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("deployment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("build_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["build_id"], ["build.id"], name=op.f("fk_deployment_step_build_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"],
+            ["deployment.id"],
+            name=op.f("fk_deployment_step_deployment_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["job.id"], name=op.f("fk_deployment_step_job_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_deployment_step_run_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployment_step")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("deployment_step", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_deployment_step_build_id"), ["build_id"], unique=False)
+        batch_op.create_index("ix_deployment_step_deployment_id", ["deployment_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_deployment_step_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
+        "flow_node",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("flow_run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("group", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("log", sa.JSON(), nullable=False),
+        sa.Column("build_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("deployment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["build_id"], ["build.id"], name=op.f("fk_flow_node_build_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployment.id"], name=op.f("fk_flow_node_deployment_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["flow_run_id"], ["flow_run.id"], name=op.f("fk_flow_node_flow_run_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_flow_node_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_node")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("flow_node", schema=None) as batch_op:
+        batch_op.create_index("ix_flow_node_flow_run_id", ["flow_run_id"], unique=False)
 
     op.create_table(
         "container",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
 from app.domain.builds import Build, BuildReason, BuildStatus
-from app.web.api.forms.fields import BranchName, Time
+from app.web.api.forms.fields import BranchName, Sha, Time
 from app.web.api.operations import Model, with_example
-
-Sha = Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$", description="a whole commit id")]
 
 
 class ManualBuildForm(Model):

@@ -33,6 +33,8 @@ _IMAGE = re.compile(
     rf"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{{1,5}})?/)?{_COMPONENT}(?:/{_COMPONENT})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHA_BEGIN = re.compile(r"[0-9a-f]{7,64}")
 _PROCESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 
@@ -51,6 +53,18 @@ def _env_name(value: str) -> str:
 def _branch(value: str) -> str:
     if not _REF.fullmatch(value) or value.startswith("refs/"):
         raise ValueError("must be the name of a branch such as main")
+    return value
+
+
+def _sha(value: str) -> str:
+    if not _SHA.fullmatch(value):
+        raise ValueError("must be a whole commit id, 40 hexadecimal digits in lower case")
+    return value
+
+
+def _sha_or_begin(value: str) -> str:
+    if not _SHA_BEGIN.fullmatch(value):
+        raise ValueError("must be a commit id or its first digits, at least 7, in lower case")
     return value
 
 
@@ -139,6 +153,8 @@ Name = Annotated[
 ]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 BranchName = Annotated[str, AfterValidator(_branch)]
+Sha = Annotated[str, AfterValidator(_sha)]
+ShaOrBegin = Annotated[str, AfterValidator(_sha_or_begin)]
 GitUrl = Annotated[str, AfterValidator(_git_url)]
 PlanName = Annotated[str, AfterValidator(_plan)]
 ImageRef = Annotated[str, AfterValidator(_image)]

@@ -181,7 +181,7 @@ class SourceAnswer(SourceForm):
 
 class DeployedAnswer(Model):
     image: str
-    digest: str
+    digest: str | None = Field(description="null for a tag, which is resolved when a run starts")
     build: int | None
     sha: str | None
     cause: str
@@ -204,6 +204,7 @@ class JobAnswer(JobForm):
     id: int
     project: str
     source: SourceAnswer
+    env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
     deployed: DeployedAnswer | None
     next_fire_at: Time | None
     last_run: LastRun | None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field
 
+from app.domain.health import Check
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
+from app.orchestration.vitals import Vitals
 from app.web.api.forms.fields import (
     Command,
     EnvName,
@@ -16,9 +19,11 @@ from app.web.api.forms.fields import (
     ProcessName,
     Retries,
     Seconds,
+    ShaOrBegin,
     Time,
 )
 from app.web.api.forms.job import EnvEntry
+from app.web.api.forms.vitals import CheckAnswer, check_answers
 from app.web.api.operations import LARGEST_ID, Model, with_example
 
 
@@ -29,13 +34,7 @@ class OverridesForm(Model):
 
     image: ImageRef | None = None
     build: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="a build made for this job")
-    sha: str | None = Field(
-        default=None,
-        min_length=7,
-        max_length=64,
-        pattern="^[0-9a-f]+$",
-        description="a commit that was built for this job",
-    )
+    sha: ShaOrBegin | None = Field(default=None, description="a commit that was built for this job")
     env: dict[EnvName, EnvEntry | None] = Field(default={})
     command: Command | None = None
     entrypoint: Command | None = None
@@ -57,7 +56,7 @@ class RerunForm(Model):
 
 
 class DryRunAnswer(Model):
-    """What a run would be made with, and for each field where it is from: default, job, deployed or override."""
+    """What a run would be made with, and where each field is from: default, group NAME, job, deployed or override."""
 
     effective: dict[str, Any]
     origins: dict[str, str]
@@ -94,6 +93,7 @@ class RunAnswer(Model):
     exit_code: int | None
     available_at: Time | None = Field(description="when a queued run may start")
     cancel_requested_at: Time | None
+    cancel_forced_at: Time | None = Field(description="when its end was asked for once more")
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
@@ -108,6 +108,7 @@ class ContainerAnswer(Model):
     exit_code: int | None
     reason: Reason | None
     sentence: str
+    health: list[CheckAnswer] = Field(description="one entry for each of the job's health checks")
 
 
 class AttemptAnswer(Model):
@@ -165,6 +166,7 @@ def run_answer(run: Run) -> RunAnswer:
         exit_code=run.exit_code,
         available_at=run.available_at if run.status is RunStatus.QUEUED else None,
         cancel_requested_at=run.cancel_requested_at,
+        cancel_forced_at=run.cancel_forced_at,
         created_at=run.created_at,
         started_at=run.first_started_at,
         finished_at=run.finished_at,
@@ -179,7 +181,9 @@ def _seconds(run: Run) -> float | None:
     return (run.finished_at - run.first_started_at) / timedelta(seconds=1)
 
 
-def attempt_answer(attempt: Attempt, containers: list[Container]) -> AttemptAnswer:
+def attempt_answer(
+    attempt: Attempt, containers: Sequence[Container], checks: Sequence[Check], vitals: Vitals
+) -> AttemptAnswer:
     return AttemptAnswer(
         number=attempt.number,
         status=attempt.status,
@@ -197,6 +201,7 @@ def attempt_answer(attempt: Attempt, containers: list[Container]) -> AttemptAnsw
                 exit_code=each.exit_code,
                 reason=each.reason,
                 sentence=each.sentence,
+                health=check_answers(checks, vitals.health(each.instance) if checks else {}),
             )
             for each in containers
         ],

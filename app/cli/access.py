@@ -1,0 +1,171 @@
+"""Projects and API tokens."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.options import JsonOption, LimitOption, add_command
+from app.cli.targets import complete_projects
+from app.domain.errors import InvalidValue, NotFound, UserError
+
+PANEL = "Projects and access"
+
+
+class RoleName(enum.StrEnum):
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+def add_to(cli: typer.Typer) -> None:
+    project = typer.Typer(help="Projects: make, list.", no_args_is_help=True)
+    add_command(
+        project,
+        "create",
+        create_project,
+        "jobyard project create acme",
+        "openssl rand -hex 32 | tee webhook-secret | jobyard project create acme --webhook-secret -",
+    )
+    add_command(project, "list", list_projects, "jobyard project list --json")
+    cli.add_typer(project, name="project", rich_help_panel=PANEL)
+    token = typer.Typer(help="API tokens: make, list, revoke.", no_args_is_help=True)
+    add_command(
+        token,
+        "create",
+        create_token,
+        "jobyard token create ci --role operator --project acme",
+        "jobyard token create laptop --role admin --expires 2027-01-31",
+    )
+    add_command(token, "list", list_tokens, "jobyard token list")
+    add_command(token, "revoke", revoke_token, "jobyard token revoke ci")
+    cli.add_typer(token, name="token", rich_help_panel=PANEL)
+
+
+def create_project(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    webhook_secret: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Verifies pushes of all its repositories; - reads standard input."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a project: a namespace for jobs, credentials and tokens."""
+    from app.cli import output
+    from app.cli.client import open_api
+
+    secret = sys.stdin.readline().strip() if webhook_secret == "-" else webhook_secret  # noqa: S105  standard input
+    body = {"name": name} | ({} if secret is None else {"webhook_secret": secret})
+    with open_api() as api:
+        made = api.post("/projects", body)
+    if json:
+        output.print_json(made)
+    else:
+        print(f"Project {name} is there now; `jobyard apply --project {name} FILE` makes jobs in it.")
+
+
+def list_projects(limit: LimitOption = 100, json: JsonOption = False) -> None:
+    """List projects."""
+    from app.cli import output
+    from app.cli.client import open_api
+    from app.cli.times import now, when
+
+    with open_api() as api:
+        found = api.items("/projects", limit)
+    if json:
+        output.print_json(found)
+        return
+    at = now()
+    output.print_table(
+        ("PROJECT", "WEBHOOK SECRET", "MADE"),
+        [
+            (each["name"], "set" if each["has_webhook_secret"] else "not set", when(each["created_at"], at))
+            for each in found["items"]
+        ],
+        "There are no projects yet: make one with `jobyard project create NAME`.",
+    )
+
+
+def create_token(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    role: Annotated[RoleName, typer.Option(help="What it may do.")] = RoleName.VIEWER,
+    project: Annotated[
+        str | None,
+        typer.Option("--project", "-p", help="Only for this project.", autocompletion=complete_projects),
+    ] = None,
+    expires: Annotated[str | None, typer.Option(metavar="TIME", help="Valid until then.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make an API token. It is printed this once: the server keeps only what recognises it."""
+    from app.cli import output
+    from app.cli.client import open_api
+    from app.cli.times import read_time, rfc3339
+
+    body: dict[str, Any] = {"name": name, "role": role.value, "project": project}
+    if expires is not None:
+        try:
+            body["expires_at"] = rfc3339(read_time(expires, "--expires"))
+        except InvalidValue as error:
+            raise typer.BadParameter(str(error), param_hint="--expires") from None
+    with open_api() as api:
+        made = api.post("/tokens", body)
+    if json:
+        output.print_json(made)
+        return
+    print(made["token"])
+    output.say("Keep it: it is not shown again. Commands take it from JOBYARD_TOKEN.")
+
+
+def list_tokens(limit: LimitOption = 100, json: JsonOption = False) -> None:
+    """List API tokens, without the tokens themselves."""
+    from app.cli import output
+    from app.cli.client import open_api
+    from app.cli.times import now, when
+
+    with open_api() as api:
+        found = api.items("/tokens", limit)
+    if json:
+        output.print_json(found)
+        return
+    at = now()
+    output.print_table(
+        ("ID", "NAME", "ROLE", "PROJECT", "EXPIRES", "LAST USED"),
+        [
+            (
+                each["id"],
+                each["name"],
+                each["role"],
+                each["project"] or "all",
+                when(each["expires_at"], at) or "never",
+                when(each["last_used_at"], at) or "never",
+            )
+            for each in found["items"]
+        ],
+        "There are no tokens yet: make one with `jobyard token create NAME`.",
+    )
+
+
+def revoke_token(token: Annotated[str, typer.Argument(metavar="NAME|ID")], json: JsonOption = False) -> None:
+    """Revoke an API token: from now on it opens nothing."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+
+    with open_api() as api:
+        tokens = api.each("/tokens")
+        found = [each for each in tokens if each["name"] == token] or [
+            each for each in tokens if str(each["id"]) == token
+        ]
+        if not found:
+            raise NotFound(f"There is no token {token}: `jobyard token list` shows what there is.")
+        if len(found) > 1:
+            ids = ", ".join(str(each["id"]) for each in found)
+            raise UserError(f"There are several tokens named {token}: give the id of one ({ids}).")
+        (only,) = found
+        api.delete(path("tokens", only["id"]), confirm=only["name"])
+    if json:
+        output.print_json(only)
+    else:
+        print(f"Token {only['name']} is revoked.")

@@ -1,0 +1,190 @@
+"""`jobyard doctor`: whether this machine has what Jobyard needs, and how to get what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import typer
+
+from app.cli.options import JsonOption, add_command
+from app.domain.errors import JobyardError
+
+if TYPE_CHECKING:
+    from app.config import Settings
+
+GIB = 2**30
+ENOUGH_GIB, SCARCE_GIB = 10.0, 1.0
+OLDEST_GIT = (2, 30)
+ANSWER_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, how it is, and (unless ok) what to do."""
+
+    state: Literal["ok", "warn", "fail"]
+    what: str
+    sentence: str
+
+
+def add_to(cli: typer.Typer) -> None:
+    add_command(
+        cli,
+        "doctor",
+        doctor,
+        "jobyard doctor",
+        "jobyard doctor --json | jq '.items[] | select(.state == \"fail\")'",
+        panel="The server's own machine",
+    )
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.
+
+    Exit status 1 if something fails; warnings leave it at 0.
+    """
+    from app.cli import output
+    from app.config import read_settings
+
+    settings = read_settings()
+    findings = []
+    for check in CHECKS:
+        for finding in check(settings):
+            findings.append(finding)
+    if json:
+        output.print_json({"items": [asdict(finding) for finding in findings]})
+    else:
+        output.print_table(
+            ("", "WHAT", ""),
+            [(output.status(finding.state), finding.what, finding.sentence) for finding in findings],
+            "",
+        )
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+def check_engine(settings: Settings) -> Iterator[Finding]:
+    from app.bootstrap import SystemClock, engine_health, make_engine
+
+    what = f"engine {settings.engine}"
+    try:
+        engine = make_engine(settings, "doctor", SystemClock())
+    except JobyardError as error:
+        yield Finding("fail", what, str(error))
+        return
+    try:
+        health = engine_health(engine)
+        yield Finding("ok" if health.is_up else "fail", what, health.sentence)
+        if health.isolation:
+            yield Finding("warn", what, health.isolation)
+    finally:
+        engine.close()
+
+
+def check_buildkit(settings: Settings) -> Iterator[Finding]:
+    from builders.backends.base import BackendUnavailable
+    from builders.backends.cli import find_cli
+
+    try:
+        cli = find_cli()
+    except BackendUnavailable as error:
+        yield Finding("warn" if settings.engine == "process" else "fail", "BuildKit", str(error))
+        return
+    how = "buildx" if cli.is_buildx else "BuildKit inside"
+    yield Finding("ok", "BuildKit", f"{cli.argv[0]} can build ({how}).")
+
+
+def check_git(_settings: Settings) -> Iterator[Finding]:
+    program = shutil.which("git")
+    if program is None:
+        yield Finding("fail", "git", "There is no git here: install the package git.")
+        return
+    done = subprocess.run(
+        (program, "--version"), capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+    )
+    yield judge_git(done.stdout.strip())
+
+
+def judge_git(answer: str) -> Finding:
+    """From what `git --version` says."""
+    numbers = [int(part) for part in answer.removeprefix("git version ").split(".")[:2] if part.isdecimal()]
+    if len(numbers) < 2:
+        return Finding("warn", "git", f"git does not say its version, but {answer!r}: is that the real one?")
+    if tuple(numbers) < OLDEST_GIT:
+        oldest = ".".join(map(str, OLDEST_GIT))
+        return Finding("fail", "git", f"{answer} is too old: install {oldest} or later.")
+    return Finding("ok", "git", f"{answer}.")
+
+
+def check_data(settings: Settings) -> Iterator[Finding]:
+    data = settings.data.resolve()
+    nearest = next(place for place in (data, *data.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        who = "is no directory" if not nearest.is_dir() else "can't be written by this user"
+        yield Finding("fail", "data directory", f"{nearest} {who}: set JOBYARD_DATA to another place.")
+        return
+    sentence = f"{data} can be written." if nearest == data else f"{data} is made on the first start."
+    yield Finding("ok", "data directory", sentence)
+    yield judge_disk(shutil.disk_usage(nearest).free)
+
+
+def judge_disk(free: int) -> Finding:
+    """From the free bytes where the data is."""
+    gib = free / GIB
+    if gib < SCARCE_GIB:
+        sentence = f"Only {gib:.1f} GiB are free: make room, or move JOBYARD_DATA to a larger disk."
+        return Finding("fail", "disk", sentence)
+    if gib < ENOUGH_GIB:
+        return Finding("warn", "disk", f"{gib:.1f} GiB are free; images and logs soon want {ENOUGH_GIB:.0f}.")
+    return Finding("ok", "disk", f"{gib:.0f} GiB are free.")
+
+
+def check_key(settings: Settings) -> Iterator[Finding]:
+    if settings.secret_key is not None:
+        yield Finding("ok", "secret key", "It is set by JOBYARD_SECRET_KEY.")
+        return
+    file = settings.data / "secret.key"
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+    except FileNotFoundError:
+        yield Finding("ok", "secret key", f"{file} is made on the first start.")
+        return
+    except OSError as error:
+        yield Finding("fail", "secret key", f"{file} can't be looked at: {error.strerror}.")
+        return
+    if mode & 0o077:
+        yield Finding("fail", "secret key", f"Others can read {file} (mode {mode:o}): chmod 600 {file}")
+    else:
+        yield Finding("ok", "secret key", f"{file} has mode {mode:o}.")
+
+
+def check_server(_settings: Settings) -> Iterator[Finding]:
+    from app.cli.client import ApiError, Unreachable, open_api
+
+    with open_api(ANSWER_SECONDS) as api:
+        url = api.settings.url
+        try:
+            api.items("/projects", 1)
+        except Unreachable as error:
+            yield Finding("warn", "server", str(error))
+        except ApiError as error:
+            yield Finding("warn", "server", str(error))
+        else:
+            yield Finding("ok", "server", f"{url} answers, and knows the token.")
+
+
+Check: TypeAlias = "Callable[[Settings], Iterator[Finding]]"
+CHECKS: tuple[Check, ...] = (
+    check_engine,
+    check_buildkit,
+    check_git,
+    check_data,
+    check_key,
+    check_server,
+)

@@ -1,0 +1,206 @@
+"""What happened and why: decisions and deliveries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.options import (
+    JobArgument,
+    JsonOption,
+    LimitOption,
+    ProjectOption,
+    add_command,
+    help_of,
+    show_examples,
+)
+from app.cli.targets import complete_jobs, find_job, open_job
+from app.domain.errors import InvalidValue
+
+PANEL = "What happened and why"
+DeliveryArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The delivery's id, as the forge shows it.")
+]
+
+
+def add_to(cli: typer.Typer) -> None:
+    add_command(
+        cli,
+        "why",
+        why,
+        "jobyard why report",
+        "jobyard why report --at '2026-01-31 03:00'",
+        "jobyard why report --at 2026-01-31T03:00:00Z --json",
+        panel=PANEL,
+    )
+    add_command(
+        cli,
+        "decisions",
+        list_decisions,
+        "jobyard decisions",
+        "jobyard decisions --job report --since 2026-01-31",
+        "jobyard decisions --run report-x7k2mq",
+        panel=PANEL,
+    )
+    deliveries = typer.Typer(help="What forges sent: list, show, replay.", invoke_without_command=True)
+    deliveries.callback(
+        help=help_of(list_deliveries),
+        epilog=show_examples("jobyard deliveries", "jobyard deliveries replay ID"),
+    )(list_deliveries)
+    add_command(
+        deliveries, "show", show_delivery, "jobyard deliveries show 72d3162e-cc78-11e3-81ab-4c9367dc0958"
+    )
+    add_command(
+        deliveries, "replay", replay, "jobyard deliveries replay 72d3162e-cc78-11e3-81ab-4c9367dc0958"
+    )
+    cli.add_typer(deliveries, name="deliveries", rich_help_panel=PANEL)
+
+
+def why(
+    job: JobArgument,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="As it was then; now if left out.")] = None,
+    project: ProjectOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Why a job did or did not run: the latest decisions about it."""
+    until = _instant(at, "--at")
+    with open_job(job, project) as (api, name):
+        found = api.get(name.path("why"), at=until)
+    _print_decisions(found, json)
+
+
+def list_decisions(
+    job: Annotated[str | None, typer.Option(metavar="JOB", autocompletion=complete_jobs)] = None,
+    delivery: Annotated[str | None, typer.Option(metavar="ID", help="About what a forge sent.")] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="That led to this run.")] = None,
+    build: Annotated[int | None, typer.Option(metavar="ID", help="That led to this build.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Not older than this.")] = None,
+    limit: LimitOption = 20,
+    project: ProjectOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List decisions: every verdict about every event, with its reason."""
+    from app.cli.client import open_api
+
+    query: dict[str, Any] = {
+        "delivery": delivery,
+        "run": run,
+        "build": build,
+        "since": _instant(since, "--since"),
+    }
+    with open_api() as api:
+        query["project"] = project or api.settings.project
+        if job is not None:
+            name = find_job(api, job, project)
+            query |= {"project": name.project, "job": name.name}
+        found = api.items("/decisions", limit, **query)
+    _print_decisions(found, json)
+
+
+def _instant(text: str | None, option: str) -> str | None:
+    from app.cli.times import read_time, rfc3339
+
+    if text is None:
+        return None
+    try:
+        return rfc3339(read_time(text, option))
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _print_decisions(found: dict[str, Any], json: bool) -> None:
+    from app.cli import output
+    from app.cli.times import now, when
+
+    if json:
+        output.print_json(found)
+        return
+    at = now()
+    output.print_table(
+        ("WHEN", "JOB", "EVENT", "VERDICT", "WHY"),
+        [
+            (
+                when(each["at"], at),
+                f"{each['project']}/{each['job']}" if each["job"] else each["project"],
+                each["event"]["type"],
+                output.status(each["verdict"]),
+                f"{each['sentence']} ({each['rule']})",
+            )
+            for each in found["items"]
+        ],
+        "Nothing was decided yet.",
+    )
+
+
+def list_deliveries(context: typer.Context, limit: LimitOption = 20, json: JsonOption = False) -> None:
+    """List what forges sent, newest first; or show or replay one."""
+    if context.invoked_subcommand is not None:
+        return
+    from app.cli import output
+    from app.cli.client import open_api
+    from app.cli.times import now, when
+
+    with open_api() as api:
+        found = api.items("/deliveries", limit)
+    if json:
+        output.print_json(found)
+        return
+    at = now()
+    output.print_table(
+        ("DELIVERY", "RECEIVED", "STATUS", "EVENT", "REPOSITORY", "REF", "COMMIT", "WHAT CAME OF IT"),
+        [
+            (
+                each["id"],
+                when(each["received_at"], at),
+                output.status(each["status"]),
+                each["event"],
+                each["repository"],
+                each["ref"],
+                output.short_sha(each["sha"]),
+                each["sentence"],
+            )
+            for each in found["items"]
+        ],
+        "No delivery has come yet: `jobyard job JOB` shows where the repository's webhook has to point.",
+    )
+
+
+def show_delivery(delivery: DeliveryArgument, json: JsonOption = False) -> None:
+    """Show a delivery and what was decided because of it."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+    from app.cli.times import now, when
+
+    with open_api() as api:
+        found = api.get(path("deliveries", delivery))
+    if json:
+        output.print_json(found)
+        return
+    at = now()
+    names = ("id", "forge", "event", "repository", "ref", "sha", "sentence", "tries", "replays")
+    output.print_fields(
+        {
+            **{name: found[name] for name in names},
+            "status": output.status(found["status"]),
+            "received": when(found["received_at"], at),
+            "processed": when(found["processed_at"], at),
+        }
+    )
+    print()
+    _print_decisions({"items": found["decisions"]}, False)
+
+
+def replay(delivery: DeliveryArgument, json: JsonOption = False) -> None:
+    """Process a delivery once more; it is decided anew, by the settings of now."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+
+    with open_api() as api:
+        answer = api.post(path("deliveries", delivery, "replay"))
+    if json:
+        output.print_json(answer)
+    else:
+        print(
+            f"{delivery} is processed once more; `jobyard deliveries show {delivery}` tells what comes of it."
+        )

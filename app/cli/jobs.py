@@ -1,0 +1,231 @@
+"""Jobs: what there is, one in full, pause, resume, apply from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.options import JobArgument, JsonOption, ProjectOption, add_command
+from app.cli.targets import JobName, find_project, jobs_of, open_job
+from app.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from app.cli.client import Api
+
+PANEL = "Jobs and runs"
+
+
+def add_to(cli: typer.Typer) -> None:
+    add_command(
+        cli,
+        "jobs",
+        list_jobs,
+        "jobyard jobs",
+        "jobyard jobs --project acme",
+        "jobyard jobs --json | jq '.items[] | select(.paused) | .name'",
+        panel=PANEL,
+    )
+    add_command(cli, "job", show_job, "jobyard job report", "jobyard job acme/report --json", panel=PANEL)
+    add_command(
+        cli,
+        "apply",
+        apply,
+        "jobyard apply jobs.yaml",
+        "jobyard apply --project acme report.json",
+        "jobyard job report --json | jq '{name, retry_limit: 2}' | jobyard apply -",
+        panel=PANEL,
+    )
+    add_command(cli, "pause", pause, "jobyard pause report", panel=PANEL)
+    add_command(cli, "resume", resume, "jobyard resume report", "jobyard resume report --no-cd", panel=PANEL)
+
+
+def list_jobs(project: ProjectOption = None, json: JsonOption = False) -> None:
+    """List the jobs of a project, or of all, with their last and next run."""
+    from app.cli import output
+    from app.cli.client import open_api
+    from app.cli.times import now, when
+
+    with open_api() as api:
+        found = jobs_of(api, project or api.settings.project)
+    if json:
+        output.print_json({"items": found, "next": None})
+        return
+    at = now()
+    output.print_table(
+        ("JOB", "STATE", "LAST RUN", "STARTED", "NEXT RUN", "IMAGE"),
+        [
+            (
+                f"{job['project']}/{job['name']}",
+                output.status(_state(job)),
+                output.status(job["last_run"]["status"]) if job["last_run"] else "-",
+                when(job["last_run"] and job["last_run"]["created_at"], at),
+                when(job["next_fire_at"], at),
+                _image(job),
+            )
+            for job in found
+        ],
+        "There are no jobs yet: make one with `jobyard apply FILE`.",
+    )
+
+
+def show_job(job: JobArgument, project: ProjectOption = None, json: JsonOption = False) -> None:
+    """Show a job: its source, switches, schedule, deployed image and last run."""
+    from app.cli import output
+    from app.cli.times import now
+
+    with open_job(job, project) as (api, name):
+        found = api.get(name.path())
+    if json:
+        output.print_json(found)
+        return
+    output.print_fields(_fields(found, now()))
+    for warning in found["warnings"]:
+        output.say(f"Warning: {warning}")
+
+
+def _fields(job: dict[str, Any], at: Any) -> dict[str, Any]:
+    from app.cli import output
+    from app.cli.times import when
+
+    schedule, deployed, last = job["schedule"], job["deployed"], job["last_run"]
+    limit = job["time_limit_seconds"]
+    return {
+        "job": f"{job['project']}/{job['name']}",
+        "state": output.status(_state(job)),
+        "source": _source(job["source"]),
+        "CI": _switch(job["ci_enabled"]),
+        "CD": _switch(job["cd_enabled"]),
+        "runs on a new image": job["run_on_image_change"],
+        "schedule": schedule and f"{schedule['cron']} ({schedule['time_zone']})",
+        "if one still runs": schedule and schedule["concurrency_policy"],
+        "next run": when(job["next_fire_at"], at),
+        "deployed": deployed and f"{_image(job)}, {deployed['cause']}, {when(deployed['at'], at)}",
+        "last run": last and f"{last['name']} {last['status']}, {when(last['created_at'], at)}",
+        "command": _command(job["command"] or job["process"]),
+        "variables": ", ".join(job["env"]),
+        "plan": job["plan"] if job["instances"] == 1 else f"{job['instances']} x {job['plan']}",
+        "retries": f"{job['retry_limit']} after the first attempt",
+        "time limit": f"{limit} s" if limit else "none",
+        "webhook": job["webhook_url"] if job["source"]["type"] == "git" else None,
+    }
+
+
+def _state(job: dict[str, Any]) -> str:
+    if job["paused"]:
+        return "paused"
+    return "inactive" if job["schedule"] and not job["schedule"]["active"] else "active"
+
+
+def _source(source: dict[str, Any]) -> str:
+    match source["type"]:
+        case "git":
+            return f"{source['git']['url']}, branch {source['git']['branch']}"
+        case "build_service":
+            return f"build service {source['build_service']}"
+        case "image":
+            return f"image {source['image']}"
+        case _:
+            return "none yet"
+
+
+def _image(job: dict[str, Any]) -> str:
+    from app.cli import output
+
+    deployed = job["deployed"]
+    if deployed is None:
+        return "-"
+    return output.short_sha(deployed["sha"]) or str(deployed["image"])
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _command(command: str | list[str] | None) -> str | None:
+    import shlex
+
+    return shlex.join(command) if isinstance(command, list) else command
+
+
+def pause(job: JobArgument, project: ProjectOption = None, json: JsonOption = False) -> None:
+    """Pause a job: no pushes, deploys or schedule; what runs goes on."""
+    with open_job(job, project) as (api, name):
+        paused = api.post(name.path("pause"))
+    _report(paused, f"{name} is paused.", json)
+
+
+def resume(
+    job: JobArgument,
+    ci: Annotated[bool | None, typer.Option("--ci/--no-ci", help="Switch CI on or off with it.")] = None,
+    cd: Annotated[bool | None, typer.Option("--cd/--no-cd", help="Switch CD on or off with it.")] = None,
+    schedule: Annotated[
+        bool | None, typer.Option("--schedule/--no-schedule", help="Make the schedule active or not with it.")
+    ] = None,
+    project: ProjectOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Resume a paused job, as it was or with changes. Missed schedules are not caught up."""
+    given = {"ci_enabled": ci, "cd_enabled": cd, "schedule_active": schedule}
+    with open_job(job, project) as (api, name):
+        body = {field: value for field, value in given.items() if value is not None}
+        resumed = api.post(name.path("resume"), body)
+    _report(resumed, f"{name} is resumed.", json)
+
+
+def _report(answer: Any, sentence: str, json: bool) -> None:
+    from app.cli import output
+
+    if json:
+        output.print_json(answer)
+    else:
+        print(sentence)
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.")],
+    project: ProjectOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make or change jobs as a file says: one job, a list of jobs, or several YAML documents.
+
+    A job has the fields of the API; `project` says where, else --project, JOBYARD_PROJECT or the only project.
+    Fields that the file leaves out stay as they are; in `env`, null deletes a variable.
+    """
+    from app.cli import output
+    from app.cli.client import open_api
+    from app.cli.files import read_jobs
+
+    answers: list[Any] = []
+    wanted = read_jobs(file)
+    with open_api() as api:
+        for job in wanted:
+            name = _name_in(api, job, project)
+            answer, what = _apply(api, name, {key: job[key] for key in job if key != "project"})
+            answers.append(answer)
+            if not json:
+                print(f"{name} {what}")
+    if json:
+        output.print_json({"items": answers, "next": None})
+
+
+def _name_in(api: Api, job: dict[str, Any], project: str | None) -> JobName:
+    where = job.get("project", project)
+    if not isinstance(job.get("name"), str) or not isinstance(where, str | None):
+        raise UserError("Every job in the file needs its name as text, and so is its project if it is given.")
+    return JobName(find_project(api, where), job["name"])
+
+
+def _apply(api: Api, name: JobName, job: dict[str, Any]) -> tuple[Any, str]:
+    """The job as it is now, and what became of it."""
+    from app.cli.client import ApiError, path
+
+    try:
+        before = api.get(name.path())
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return api.post(path("projects", name.project, "jobs"), job), "created"
+    after = api.patch(name.path(), job)
+    return after, "unchanged" if after == before else "changed"

@@ -1,0 +1,86 @@
+"""Logs: printed as they are, or followed until they end."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from app.cli.options import JsonOption, add_command
+from app.cli.targets import complete_runs
+
+if TYPE_CHECKING:
+    from app.cli.client import Api
+
+
+def add_to(cli: typer.Typer) -> None:
+    add_command(
+        cli,
+        "logs",
+        logs,
+        "jobyard logs report-x7k2mq",
+        "jobyard logs -f report-x7k2mq",
+        "jobyard logs report-x7k2mq --attempt 2 > attempt.log",
+        "jobyard logs --build 12 -f",
+        panel="Jobs and runs",
+    )
+
+
+def logs(
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run's name or id.", autocompletion=complete_runs)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until it is over.")] = False,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Only this attempt.")] = None,
+    build: Annotated[int | None, typer.Option(metavar="ID", help="The log of a build instead.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the log of a run, or of a build: to a file or pipe byte for byte, to a terminal made harmless."""
+    from app.cli.client import open_api, path
+
+    if (run is None) == (build is None):
+        raise typer.BadParameter("give a run, or --build with a build's id", param_hint="RUN")
+    if build is not None and attempt is not None:
+        raise typer.BadParameter("a build has no attempts", param_hint="--attempt")
+    where = path("builds", str(build), "logs") if run is None else path("runs", run, "logs")
+    with open_api() as api:
+        if follow:
+            follow_log(api, where, sys.stdout, attempt, as_json=json)
+        else:
+            _print_log(api, where, attempt, as_json=json)
+
+
+def _print_log(api: Api, where: str, attempt: int | None, *, as_json: bool) -> None:
+    from app.cli.output import TerminalText
+
+    pieces = api.read_bytes(where, attempt=attempt)
+    if as_json:
+        whole = b"".join(pieces)
+        print(jsonlib.dumps({"text": whole.decode("utf-8", "replace"), "offset": str(len(whole))}))
+    elif sys.stdout.isatty():
+        text = TerminalText()
+        for piece in pieces:
+            sys.stdout.write(text.feed(piece.decode("utf-8", "replace")))
+    else:
+        sys.stdout.flush()
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+
+
+def follow_log(
+    api: Api, where: str, to: TextIO, attempt: int | None = None, *, as_json: bool = False
+) -> None:
+    """Write a log to `to` as it comes, until it is over. With `as_json`, a line for each piece."""
+    from app.cli.output import TerminalText, say
+
+    harmless = TerminalText() if to.isatty() else None
+    for piece in api.follow(where, lambda: say("The connection was lost; trying again."), attempt=attempt):
+        if as_json:
+            text = jsonlib.dumps({"text": piece.text, "offset": piece.offset}) + "\n"
+        else:
+            text = harmless.feed(piece.text) if harmless else piece.text
+        to.write(text)
+        to.flush()

@@ -1,0 +1,109 @@
+"""Commands that need no server: what would be built, and when a schedule is due."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.options import JsonOption, add_command
+from app.domain.errors import InvalidValue, UserError
+
+if TYPE_CHECKING:
+    from builders.plan import BuildPlan
+
+PANEL = "Without a server"
+PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="A checked-out repository.")]
+
+
+def add_to(cli: typer.Typer) -> None:
+    add_command(cli, "plan", plan, "jobyard plan .", "jobyard plan ~/src/report --json", panel=PANEL)
+    add_command(
+        cli,
+        "dockerfile",
+        dockerfile,
+        "jobyard dockerfile .",
+        "jobyard dockerfile . > Dockerfile",
+        panel=PANEL,
+    )
+    add_command(
+        cli,
+        "schedule",
+        schedule,
+        "jobyard schedule '*/5 * * * *'",
+        "jobyard schedule '30 2 * * *' --tz Europe/Berlin --from 2026-10-24 --count 3",
+        "jobyard schedule @weekly --json",
+        panel=PANEL,
+    )
+
+
+def plan(path: PathArgument, json: JsonOption = False) -> None:
+    """Say what would be built from a source tree, and why."""
+    from builders.describe import describe
+
+    found = _plan(path)
+    if json:
+        print(jsonlib.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print(describe(found), end="")
+
+
+def dockerfile(path: PathArgument, json: JsonOption = False) -> None:
+    """Print the Dockerfile that a source tree would be built with."""
+    from builders.render import render_dockerfile
+
+    text = render_dockerfile(_plan(path))
+    print(jsonlib.dumps({"dockerfile": text}) + "\n" if json else text, end="")
+
+
+def _plan(path: Path) -> BuildPlan:
+    from builders.detect import make_plan
+    from builders.plan import PlanError
+    from builders.source import SourceTree
+
+    if not path.is_dir():
+        raise UserError(f"{path} is not a directory.")
+    try:
+        return make_plan(SourceTree(path))
+    except PlanError as error:
+        raise UserError(str(error)) from error
+
+
+def schedule(
+    cron: Annotated[str, typer.Argument(metavar="CRON", help="Five fields, or @daily and the like; quoted.")],
+    tz: Annotated[str, typer.Option(metavar="ZONE", help="An IANA time zone.")] = "UTC",
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Fires after this; now if left out.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 5,
+    json: JsonOption = False,
+) -> None:
+    """Print when a schedule is due, one time a line. What clock changes do to it is said on standard error.
+
+    Exit status 2, with the reason, for an expression that is refused.
+    """
+    from zoneinfo import ZoneInfo
+
+    from app.cli.times import now, read_time, rfc3339
+    from app.domain.schedule import Schedule
+
+    try:
+        parsed = Schedule.parse(cron, tz)
+        after = now() if from_ is None else read_time(from_, "--from", ZoneInfo(tz))
+        fires = parsed.upcoming(after, count)
+    except InvalidValue as error:
+        print(f"jobyard: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    if json:
+        items = [
+            {"at": rfc3339(fire.at), "local": fire.local.isoformat(), "note": fire.note} for fire in fires
+        ]
+        print(jsonlib.dumps({"description": parsed.describe(), "fires": items}, indent=2, ensure_ascii=False))
+        return
+    for fire in fires:
+        print(fire.local.isoformat())
+        if fire.note:
+            print(f"{fire.local:%Y-%m-%d}: {fire.note}", file=sys.stderr)

@@ -1,0 +1,191 @@
+"""Deployments: the components of an app move together, with jobs before, after, and on failure.
+
+    pending ─begin▶ running ─▶ succeeded | failed | cancelled
+       └─▶ superseded (a newer one took its place while it waited)
+
+A running deployment is in one phase. Each move is one transaction over stored rows, so a server may die between any
+two of them and the next one goes on:
+
+    building ▶ pre_deploy ▶ post_deploy ▶ done         (all images move on entering post_deploy)
+        └──────────┴─▶ failed_deploy ▶ done
+
+`next_move` is the whole logic; it sees stored facts and nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+class DeploymentStatus(enum.StrEnum):
+    PENDING = "pending"  # waits for the app's running deployment to end
+    RUNNING = "running"  # is in a phase
+    SUCCEEDED = "succeeded"  # is live; `warning` says if a post-deploy job failed
+    FAILED = "failed"  # nothing moved
+    CANCELLED = "cancelled"  # a person asked before anything moved
+    SUPERSEDED = "superseded"  # a newer one took its place while it was pending
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (DeploymentStatus.PENDING, DeploymentStatus.RUNNING)
+
+
+class Phase(enum.StrEnum):
+    BUILDING = "building"
+    PRE_DEPLOY = "pre_deploy"
+    POST_DEPLOY = "post_deploy"
+    FAILED_DEPLOY = "failed_deploy"
+    DONE = "done"
+
+
+class Cause(enum.StrEnum):
+    PUSH = "push"
+    PROMOTION = "promotion"
+    API = "api"
+    ROLLBACK = "rollback"
+
+
+class StepKind(enum.StrEnum):
+    BUILD = "build"
+    PRE_DEPLOY = "pre_deploy"
+    MOVE = "move"
+    POST_DEPLOY = "post_deploy"
+    FAILED_DEPLOY = "failed_deploy"
+
+
+class StepStatus(enum.StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # not needed, or not reached
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (StepStatus.WAITING, StepStatus.RUNNING)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One visible part of a deployment: a build, a hook's run, or the move of all images."""
+
+    id: int
+    kind: StepKind
+    position: int
+    status: StepStatus
+    job_id: int | None = None
+    job: str | None = None
+    build_id: int | None = None
+    run_id: int | None = None
+    sentence: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One deploy of an app. `images` are what its jobs get, by job id, as stored `Deployed` documents."""
+
+    id: int
+    app_id: int
+    app: str
+    project_id: int
+    project: str
+    status: DeploymentStatus
+    phase: Phase
+    cause: Cause
+    by: str
+    sentence: str
+    sha: str | None
+    images: Mapping[str, Any]
+    snapshot: Mapping[str, Any]
+    keeps_cd: bool
+    with_hooks: bool
+    warning: str
+    steps: tuple[Step, ...]
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+
+    def of_kind(self, kind: StepKind) -> Sequence[Step]:
+        return [step for step in self.steps if step.kind is kind]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do until a build or run ends."""
+
+
+@dataclass(frozen=True)
+class StartHook:
+    """Start the run of this step."""
+
+    step: Step
+
+
+@dataclass(frozen=True)
+class Enter:
+    """Go on to a phase; `because` tells why where it is the failure's."""
+
+    phase: Phase
+    because: str = ""
+
+
+Move = Wait | StartHook | Enter
+HOOK_OF_PHASE = {
+    Phase.PRE_DEPLOY: StepKind.PRE_DEPLOY,
+    Phase.POST_DEPLOY: StepKind.POST_DEPLOY,
+    Phase.FAILED_DEPLOY: StepKind.FAILED_DEPLOY,
+}
+
+
+def next_move(deployment: Deployment) -> Move:
+    """What is to be done now. The steps' statuses are those of their builds and runs."""
+    match deployment.phase:
+        case Phase.BUILDING:
+            return _after_builds(deployment)
+        case Phase.PRE_DEPLOY:
+            return _after_pre_deploy(deployment)
+        case Phase.POST_DEPLOY | Phase.FAILED_DEPLOY:
+            return _one_by_one(deployment.of_kind(HOOK_OF_PHASE[deployment.phase])) or Enter(Phase.DONE)
+        case Phase.DONE:
+            return Wait()
+
+
+def _after_builds(deployment: Deployment) -> Move:
+    steps = deployment.of_kind(StepKind.BUILD)
+    failed = [step for step in steps if step.status is StepStatus.FAILED]
+    if failed:
+        return Enter(Phase.FAILED_DEPLOY, f"build {failed[0].build_id} did not succeed")
+    if deployment.cancel_requested_at is not None:
+        return Enter(Phase.DONE, "cancelled")
+    if any(not step.status.is_over for step in steps):
+        return Wait()
+    return Enter(Phase.PRE_DEPLOY)
+
+
+def _after_pre_deploy(deployment: Deployment) -> Move:
+    steps = deployment.of_kind(StepKind.PRE_DEPLOY)
+    failed = [step for step in steps if step.status is StepStatus.FAILED]
+    if failed:
+        return Enter(Phase.FAILED_DEPLOY, f"pre-deploy job {failed[0].job} failed")
+    if deployment.cancel_requested_at is not None and all(
+        step.status is not StepStatus.RUNNING for step in steps
+    ):
+        return Enter(Phase.DONE, "cancelled")
+    return _one_by_one(steps) or Enter(Phase.POST_DEPLOY)
+
+
+def _one_by_one(steps: Sequence[Step]) -> Move | None:
+    """Hooks run in their declared order, one after the other; None when all are over."""
+    for step in sorted(steps, key=lambda each: each.position):
+        if step.status is StepStatus.RUNNING:
+            return Wait()
+        if step.status is StepStatus.WAITING:
+            return StartHook(step)
+    return None

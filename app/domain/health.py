@@ -1,0 +1,179 @@
+"""Health checks of a container: what is asked, how often, and what the answers amount to.
+
+    startup ──`success_threshold` passes in a row──▶ liveness ──▶ … until the container ends
+        └────────── `failure_threshold` failures in a row ──┴──▶ unhealthy
+
+One check is open at a time: as long as a startup check has not passed, liveness waits. Delays count from the
+container's start; `observe` is the only transition. Names and limits are those of a job's `health_checks`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.effective import argv
+
+
+class CheckType(enum.StrEnum):
+    STARTUP = "startup"  # until it has passed, the container is starting and liveness is not asked
+    LIVENESS = "liveness"  # for as long as the container runs
+
+
+class Protocol(enum.StrEnum):
+    HTTP = "http"  # a GET answered by 200 to 399; redirects are answers, not followed
+    TCP = "tcp"  # a connection that is accepted
+    CMD = "cmd"  # a command in the container that exits 0
+
+
+class CheckStatus(enum.StrEnum):
+    WAITING = "waiting"  # too few answers yet
+    PASSING = "passing"  # `success_threshold` passes in a row, and no failure since
+    FAILING = "failing"  # the last answer was a failure
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check as a job defines it."""
+
+    type: CheckType
+    protocol: Protocol
+    path: str | None = None
+    port: int | None = None
+    cmd: tuple[str, ...] | None = None
+    initial_delay_seconds: int = 10
+    period_seconds: int = 10
+    timeout_seconds: int = 5
+    failure_threshold: int = 3
+    success_threshold: int = 1
+
+    @property
+    def words(self) -> str:
+        """What is asked, for people."""
+        match self.protocol:
+            case Protocol.HTTP:
+                return f"GET {self.path} at port {self.port}"
+            case Protocol.TCP:
+                return f"a connection to port {self.port}"
+            case Protocol.CMD:
+                return f"the command {' '.join(self.cmd or ())!r}"
+
+
+def checks_of(definitions: Sequence[Mapping[str, Any]]) -> tuple[Check, ...]:
+    """The checks of a job's or a run's `health_checks`."""
+    return tuple(
+        Check(
+            **{
+                **given,
+                "type": CheckType(given["type"]),
+                "protocol": Protocol(given["protocol"]),
+                "cmd": argv(given.get("cmd")),
+            }
+        )
+        for given in definitions
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a probe that began `at` came to, in words, after `seconds`."""
+
+    at: datetime
+    passed: bool
+    words: str
+    seconds: float = 0.0
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.at + timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The answers to one check so far: how many of a kind in a row, and whether it counts as passed."""
+
+    passes: int = 0
+    failures: int = 0
+    is_passing: bool = False
+    last: Answer | None = None
+
+    def add(self, check: Check, answer: Answer) -> Tally:
+        if not answer.passed:
+            return Tally(0, self.failures + 1, False, answer)
+        passes = self.passes + 1
+        return Tally(passes, 0, self.is_passing or passes >= check.success_threshold, answer)
+
+    @property
+    def status(self) -> CheckStatus:
+        if self.failures:
+            return CheckStatus.FAILING
+        return CheckStatus.PASSING if self.is_passing else CheckStatus.WAITING
+
+
+@dataclass(frozen=True)
+class Health:
+    """One container's health since it started. `tallies` has an entry for every check that was answered."""
+
+    checks: tuple[Check, ...]
+    started_at: datetime
+    tallies: Mapping[CheckType, Tally] = field(default_factory=dict)
+    not_before: datetime | None = None  # a probe that came to nothing is tried again then
+
+    def tally(self, type_: CheckType) -> Tally:
+        return self.tallies.get(type_, Tally())
+
+    @property
+    def has_started(self) -> bool:
+        """Whether there is no startup check, or it has passed."""
+        return all(
+            self.tally(check.type).is_passing for check in self.checks if check.type is CheckType.STARTUP
+        )
+
+    @property
+    def open_check(self) -> Check | None:
+        """The check that is to be asked next, if any."""
+        wanted = CheckType.LIVENESS if self.has_started else CheckType.STARTUP
+        return next((check for check in self.checks if check.type is wanted), None)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When the next probe is due; None when there will be none."""
+        check = self.open_check
+        if check is None or self.unhealthy is not None:
+            return None
+        last = self.tally(check.type).last
+        if last is None:
+            due = self.started_at + timedelta(seconds=check.initial_delay_seconds)
+        else:
+            due = max(last.at + timedelta(seconds=check.period_seconds), last.ended_at)
+        return max(due, self.not_before) if self.not_before is not None else due
+
+    @property
+    def unhealthy(self) -> str | None:
+        """Why the container has to end, in one sentence; None as long as it may live."""
+        check = self.open_check
+        if check is None:
+            return None
+        tally = self.tally(check.type)
+        if tally.last is None or tally.failures < check.failure_threshold:
+            return None
+        often = "once" if tally.failures == 1 else f"{tally.failures} times in a row"
+        return f"The {check.type} check ({check.words}) failed {often}, at last with: {tally.last.words}."
+
+    def observe(self, answer: Answer) -> Health:
+        """The health after the open check was answered."""
+        check = self.open_check
+        if check is None:
+            return self
+        tally = self.tally(check.type).add(check, answer)
+        return replace(self, tallies={**self.tallies, check.type: tally}, not_before=None)
+
+    def postpone(self, now: datetime) -> Health:
+        """The health after a probe that says nothing, such as one that the engine could not make."""
+        check = self.open_check
+        if check is None:
+            return self
+        return replace(self, not_before=now + timedelta(seconds=check.period_seconds))

@@ -1,0 +1,87 @@
+"""What an ended build means for the jobs it was made for: continuous delivery, to single jobs and to apps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.domain.builds import Build, BuildReason, BuildStatus
+from app.domain.decisions import EventType
+from app.domain.deployments import Cause
+from app.domain.jobs import Job
+from app.domain.rules import ImageChange, ImageEvent, on_image_change
+from app.orchestration import releasing
+from app.orchestration.deploying import Occasion, carry_out, image_of, is_tracked, overtaken_by
+from app.orchestration.dispatch import short
+from app.orchestration.ports import Names
+from app.store import apps, builds, deployments, jobs
+from app.store.apps import App
+from app.store.database import Tx
+
+
+def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
+    """Decide for every job of the build's sources, in the transaction that ends the build.
+
+    A job of an app is left to the app's deployment; where none waits for this build, one begins.
+    """
+    succeeded = build.status is BuildStatus.SUCCEEDED
+    occasion = Occasion(
+        kind=ImageEvent.BUILD_SUCCEEDED if succeeded else ImageEvent.BUILD_FAILED,
+        event=(EventType.BUILD, build.id),
+        what=f"Build {build.id} of {short(build.sha)} {build.status}",
+        build_id=build.id,
+    )
+    image = image_of(build, now) if succeeded else None
+    for source_id in builds.sources_of(tx, build.id):
+        for job in jobs.of_source(tx, source_id):
+            app = apps.of_job(tx, job.id)
+            if app is None or not _is_for_app(tx, app, job, build, now):
+                carry_out(tx, names, job, occasion, _change(app, build, job, occasion), image, now)
+
+
+def cancel_build(
+    tx: Tx, names: Names, build_id: int, reason: BuildReason, sentence: str, now: datetime
+) -> BuildStatus | None:
+    """Ask for a build's end, as `store.builds.cancel` does; a queued one is over, and decided about, at once."""
+    status = builds.cancel(tx, build_id, reason, sentence, now)
+    if status is BuildStatus.CANCELLED:
+        after_build(tx, names, builds.with_id(tx, build_id), now)
+    return status
+
+
+def end_cancelled_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
+    """The worker of a build whose end was asked for has stopped."""
+    sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
+    if builds.end_cancelled(tx, build, sentence, now):
+        after_build(tx, names, builds.with_id(tx, build.id), now)
+
+
+def _change(app: App | None, build: Build, job: Job, occasion: Occasion) -> ImageChange:
+    if not is_tracked(build, job):
+        why = "the job's source is another by now, so the build is only available."
+        return ImageChange(moves=False, runs=False, rule="other_source", sentence=f"{occasion.what}: {why}")
+    if app is not None and app.held_by is not None and occasion.kind is ImageEvent.BUILD_SUCCEEDED:
+        why = f"app {app.name} is held at rollback {app.held_by} until released, so the build is only available."
+        return ImageChange(moves=False, runs=False, rule="rollback_hold", sentence=f"{occasion.what}: {why}")
+    return on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job))
+
+
+def _is_for_app(tx: Tx, app: App, job: Job, build: Build, now: datetime) -> bool:
+    """Whether a deployment of the app decides about this build and job; it begins here if need be."""
+    if deployments.has_build(tx, app.id, build.id):
+        return True
+    delivers = job.cd_enabled and not job.paused and app.held_by is None and is_tracked(build, job)
+    if build.status is not BuildStatus.SUCCEEDED or not delivers or overtaken_by(build, job) is not None:
+        return False
+    sentence = f"Build {build.id} of {short(build.sha)}."
+    releasing.begin(
+        tx,
+        app,
+        cause=Cause.PUSH,
+        by=str(build.trigger.get("by") or ""),
+        sentence=sentence,
+        now=now,
+        build_ids=[build.id],
+        sha=build.sha,
+        keeps_cd=True,
+    )
+    return True

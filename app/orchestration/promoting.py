@@ -1,0 +1,103 @@
+"""Promotions: what is deployed at one component goes to its peer in a later stage, by digest, without a build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app.domain.decisions import EventType
+from app.domain.deployments import Cause
+from app.domain.errors import Conflict
+from app.domain.jobs import Deployed, Job
+from app.domain.pipelines import Pipeline, Route
+from app.domain.rules import ImageEvent, on_image_change
+from app.orchestration.deploying import Occasion, carry_out
+from app.orchestration.dispatch import short
+from app.orchestration.ports import Names
+from app.orchestration.releasing import begin
+from app.store import apps, jobs, pipelines
+from app.store.apps import App
+from app.store.database import Tx
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A promotion worked out but not done: the images each target job would get."""
+
+    route: Route
+    images: dict[int, Deployed]
+    sentence: str
+
+
+def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
+    """What the promotion would move. Raises Conflict where nothing was ever deployed, or the target is paused."""
+    if route.source.kind == "job":
+        pairs = [(jobs.still_there(tx, route.source.id), jobs.still_there(tx, route.target.id))]
+    else:
+        pairs = _pairs(tx, apps.with_id(tx, route.source.id), apps.with_id(tx, route.target.id))
+    paused = [target.name for _, target in pairs if target.paused]
+    if paused and not confirm_paused:
+        raise Conflict(
+            f"Job {', '.join(paused)} is paused: confirm with confirm_paused to promote to it all the same."
+        )
+    images = {target.id: source.deployed for source, target in pairs if source.deployed is not None}
+    if not images:
+        raise Conflict(f"Nothing was ever deployed to {route.source.name}, so there is nothing to promote.")
+    shas = ", ".join(
+        dict.fromkeys(short(image.sha) if image.sha else image.digest[:19] for image in images.values())
+    )
+    sentence = f"{shas} promoted from {route.source.name} ({route.from_stage}) to {route.target.name} "
+    return Planned(route, images, f"{sentence}({route.to_stage}) by {who}")
+
+
+def promote(tx: Tx, names: Names, pipeline: Pipeline, planned: Planned, *, who: str, now: datetime) -> int:
+    """Do it; returns the promotion's id. An app's components move as one deployment with its hooks."""
+    target = planned.route.target
+    promotion_id = pipelines.add_promotion(
+        tx,
+        pipeline_id=pipeline.id,
+        source=planned.route.source.name,
+        target=target.name,
+        images={str(job_id): image.digest for job_id, image in planned.images.items()},
+        by=who,
+        sentence=f"{planned.sentence}.",
+        now=now,
+    )
+    images = {
+        job_id: replace(image, at=now, position=None, cause=planned.sentence)
+        for job_id, image in planned.images.items()
+    }
+    if target.kind == "app":
+        app = apps.with_id(tx, target.id)
+        sha = next((image.sha for image in images.values() if image.sha), None)
+        sentence = f"{planned.sentence}."
+        deployment_id = begin(
+            tx, app, cause=Cause.PROMOTION, by=who, sentence=sentence, now=now, images=images, sha=sha
+        )
+        pipelines.promotion_deploys(tx, promotion_id, deployment_id)
+    else:
+        _promote_job(tx, names, planned, promotion_id, images[target.id], who, now)
+    return promotion_id
+
+
+def _promote_job(
+    tx: Tx, names: Names, planned: Planned, promotion_id: int, image: Deployed, who: str, now: datetime
+) -> None:
+    job = jobs.with_id(tx, planned.route.target.id)
+    what = planned.sentence
+    if job.cd_enabled and job.source is not None:
+        jobs.set_cd(tx, job.id, enabled=False, now=now)
+        what += " (CD is off now)"
+    occasion = Occasion(ImageEvent.PROMOTED, (EventType.PROMOTION, promotion_id), what, who, image.build_id)
+    carry_out(tx, names, job, occasion, on_image_change(occasion.kind, job, what=what), image, now)
+
+
+def _pairs(tx: Tx, source: App, target: App) -> list[tuple[Job, Job]]:
+    """The jobs of two apps, place by place."""
+    if len(source.members) != len(target.members):
+        raise Conflict(
+            f"App {source.name} has {len(source.members)} jobs and app {target.name} has {len(target.members)}: "
+            "their jobs are matched in order, so they must be as many."
+        )
+    pairs = zip(source.members, target.members, strict=True)
+    return [(jobs.with_id(tx, a.job_id), jobs.with_id(tx, b.job_id)) for a, b in pairs]

@@ -1,0 +1,75 @@
+"""Takes the metrics of all containers that this process runs, every few seconds."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import Engine, Handle
+from app.orchestration.active import Active
+from app.orchestration.crew import Crew
+from app.orchestration.logbook import Logbook
+from app.orchestration.ports import Clock
+from app.orchestration.vitals import MetricsRecords
+
+log = logging.getLogger(__name__)
+
+Key = tuple[int, int, int]  # run, attempt, instance
+
+
+@dataclass
+class Meter:
+    """A container whose next reading is due at a time."""
+
+    handle: Handle
+    records: MetricsRecords
+    due_at: datetime
+
+
+@dataclass
+class Sampler:
+    """One loop for all of them; an engine that answers slowly is asked less often."""
+
+    clock: Clock
+    engine: Engine
+    active: Active
+    logbook: Logbook
+    period: timedelta
+    crew: Crew
+    _meters: dict[Key, Meter] = field(default_factory=dict)
+
+    def step(self) -> float:
+        """Read what is due; returns the seconds until the next look is."""
+        now = self.clock.now()
+        self._install_and_remove(now)
+        for key, meter in self._meters.items():
+            if meter.due_at <= now:
+                self.crew.give(key, partial(self._read, meter))
+                meter.due_at = now + self.period
+        waits = [(meter.due_at - now).total_seconds() for meter in self._meters.values()]
+        return min([self.period.total_seconds(), *waits])
+
+    def _install_and_remove(self, now: datetime) -> None:
+        live = {
+            (each.run.id, each.attempt, instance): handle
+            for each in self.active.all()
+            for instance, handle in each.running.items()
+        }
+        for key in self._meters.keys() - live.keys():
+            del self._meters[key]
+        for key in live.keys() - self._meters.keys():
+            run, attempt, instance = key
+            records = self.logbook.vitals(run, attempt).write_metrics(instance)
+            self._meters[key] = Meter(live[key], records, now)
+
+    def _read(self, meter: Meter) -> None:
+        try:
+            sample = self.engine.stats(meter.handle)
+        except EngineUnavailable as error:
+            log.info("container %s could not be measured: %s", meter.handle.name, error)
+            return
+        if sample is not None:
+            meter.records.append(sample)

@@ -1,0 +1,167 @@
+"""Logs through the API: from any byte, and followed while they grow."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.domain.redaction import Redactor
+from app.domain.runs import Outcome, Reason, conclude
+from app.logs import LogWriter, Stream
+from app.store import runs
+from app.web import live
+from app.web.yard import Yard
+from tests.support.yard import Caller, attempt_ends
+
+JOBS = "/projects/acme/jobs"
+FOLLOW = {"Accept": "text/event-stream"}
+FAILED = Outcome(Reason.EXIT_NONZERO, 1, "The process ended with 1.")
+
+
+@pytest.fixture
+def once(admin: Caller) -> Caller:
+    image = {"type": "image", "image": "busybox"}
+    admin.made(JOBS, {"name": "once", "source": image, "retry_limit": 1, "retry_backoff": "none"})
+    admin.made(f"{JOBS}/once/runs")
+    return admin
+
+
+def events(text: str) -> Iterator[tuple[str, str, str]]:
+    """(event, id, data) as a browser would hand them out."""
+    for block in text.split("\n\n"):
+        fields: dict[str, list[str]] = {}
+        for line in block.split("\n"):
+            name, _, value = line.partition(":")
+            fields.setdefault(name, []).append(value.removeprefix(" "))
+        if "data" in fields:
+            yield fields.get("event", ["message"])[0], fields.get("id", [""])[0], "\n".join(fields["data"])
+
+
+def test_all_attempts_are_read_as_one_or_each_by_itself(once: Caller) -> None:
+    attempt_ends(once.yard, FAILED, b"first\n")
+    attempt_ends(once.yard, Outcome(None, 0), b"second\n")
+    whole = once.get("/runs/1/logs")
+    assert whole.text == "first\nsecond\n"
+    assert whole.headers["content-type"] == "text/plain; charset=utf-8"
+    assert whole.headers["x-log-next-offset"] == "13"
+    assert once.get("/runs/once-00001/logs?attempt=2").text == "second\n"
+    assert once.get("/runs/1/logs?attempt=3").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("offset", "text"), [(0, b"\xff\r\n\x1b[31mred"), (3, b"\x1b[31mred"), (11, b""), (99, b"")]
+)
+def test_bytes_are_read_from_any_offset_as_they_are(once: Caller, offset: int, text: bytes) -> None:
+    attempt_ends(once.yard, Outcome(None, 0), b"\xff\r\n\x1b[31mred")
+    answer = once.get(f"/runs/1/logs?offset={offset}")
+    assert answer.content == text
+    assert answer.headers["x-log-next-offset"] == "11"
+
+
+def test_a_run_that_waits_has_an_empty_log(once: Caller) -> None:
+    answer = once.get("/runs/1/logs")
+    assert (answer.status_code, answer.text, answer.headers["x-log-next-offset"]) == (200, "", "0")
+
+
+def test_a_builds_log_is_read_like_a_runs(admin: Caller) -> None:
+    admin.made(JOBS, {"name": "report", "source": {"type": "git", "git": {"url": "https://example.com/a/b"}}})
+    admin.made(f"{JOBS}/report/builds")
+    with admin.yard.logbook.write_build(1, Redactor([])) as writer:
+        writer.write(admin.yard.clock.now(), Stream.STDOUT, b"Step 1\n")
+    assert admin.get("/builds/1/logs").text == "Step 1\n"
+    admin.made("/builds/1/cancel")
+    told = list(events(admin.get("/builds/1/logs", headers=FOLLOW).text))
+    assert told == [("message", "7", "Step 1\n"), ("end", "7", "")]
+
+
+def test_following_what_is_over_tells_all_and_ends(once: Caller) -> None:
+    attempt_ends(once.yard, FAILED, b"first\n")
+    attempt_ends(once.yard, Outcome(None, 0), b"second")
+    answer = once.get("/runs/1/logs", headers=FOLLOW)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "".join(data for _, _, data in events(answer.text)) == "first\nsecond"
+    assert list(events(answer.text))[-1] == ("end", "12", "")
+
+
+def test_following_goes_on_after_the_last_event(once: Caller) -> None:
+    attempt_ends(once.yard, Outcome(None, 0), b"first\nsecond\n")
+    told = once.get("/runs/1/logs?offset=0", headers={**FOLLOW, "Last-Event-ID": "6"})
+    assert list(events(told.text)) == [("message", "13", "second\n"), ("end", "13", "")]
+    refused = once.get("/runs/1/logs", headers={**FOLLOW, "Last-Event-ID": "-1"})
+    assert refused.status_code == 422
+
+
+def test_lines_of_any_kind_arrive_whole(once: Caller) -> None:
+    text = b"a\r\nb\rc\n\n\n\xe2\x82\xacd: e\ndata: f\n\xff\xe2"
+    attempt_ends(once.yard, Outcome(None, 0), text)
+    told = "".join(data for _, _, data in events(once.get("/runs/1/logs", headers=FOLLOW).text))
+    assert told == "a\nb\nc\n\n\n€d: e\ndata: f\n\ufffd\ufffd"
+
+
+def test_a_growing_log_is_followed_until_the_run_is_over(once: Caller) -> None:
+    yard = once.yard
+    with yard.db.write() as tx:
+        run = runs.claim(tx, "tests", yard.clock.now())
+        assert run is not None
+        attempt = runs.begin_attempt(tx, run, yard.clock.now())
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(once.get, "/runs/1/logs", headers=FOLLOW)
+        with yard.logbook.write_attempt(1, 1, Redactor([])) as writer:
+            for byte in "1 €\n2 €\n".encode():
+                writer.write(yard.clock.now(), Stream.STDOUT, bytes([byte]))
+        outcome = Outcome(None, 0)
+        with yard.db.write() as tx:
+            current = runs.with_id(tx, 1)
+            verdict = conclude(current, outcome, yard.clock.now())
+            runs.conclude(tx, current, attempt, outcome, verdict, yard.clock.now())
+        told = list(events(following.result(timeout=30).text))
+    assert "".join(data for _, _, data in told) == "1 €\n2 €\n"
+    assert told[-1] == ("end", "12", "")
+
+
+def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(yard: Yard) -> None:
+    """The stream itself, byte by byte: every event comes before the next byte is written."""
+    writer = yard.logbook.write_attempt(7, 1, Redactor([]))
+    over = threading.Event()
+    log = lambda: (yard.logbook.read_run(7, 1), over.is_set())  # noqa: E731
+
+    async def follow() -> list[tuple[str | None, str | None]]:
+        stream = live.follow_log(yard, ["log:run:7"], log, 0)
+        told: list[tuple[str | None, str | None]] = []
+        for byte in b"abc":
+            await asyncio.to_thread(_write, yard, writer, bytes([byte]))
+            told.append(_brief(await anext(stream)))
+        over.set()
+        told += [_brief(event) async for event in stream]
+        return told
+
+    assert asyncio.run(asyncio.wait_for(follow(), 30)) == [("1", "a"), ("2", "b"), ("3", "c"), ("3", "")]
+    assert len(yard.signals._listeners) == 0
+    writer.close()
+
+
+def _write(yard: Yard, writer: LogWriter, data: bytes) -> None:
+    writer.write(yard.clock.now(), Stream.STDOUT, data)
+
+
+def _brief(event: Any) -> tuple[str | None, str | None]:
+    return event.id, event.data
+
+
+def test_changes_are_heard_once_each_and_time_passes_without(yard: Yard) -> None:
+    async def listen() -> list[frozenset[str]]:
+        heard = live.changes(yard, ["runs", "run:1"], every=0.01)
+        told = [await anext(heard)]
+        for topic in ("runs", "builds", "runs", "run:1"):
+            yard.signals.publish(frozenset({topic}))
+        told.append(await anext(heard))
+        told.append(await anext(heard))
+        await heard.aclose()
+        return told
+
+    assert asyncio.run(listen()) == [frozenset(), {"runs", "run:1"}, frozenset()]

@@ -1,0 +1,233 @@
+"""Jobs from the command line: named, listed, applied from files, paused; and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli.targets import complete_jobs, complete_projects, complete_runs
+from tests.support.cli import Cli, point_at, serving
+from tests.support.yard import Caller
+
+REPORT = {"name": "report", "source": {"type": "image", "image": "busybox:1"}, "env": {"MODE": "daily"}}
+
+
+@pytest.fixture
+def cli(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Cli]:
+    monkeypatch.chdir(tmp_path)
+    with serving(admin.yard) as port:
+        point_at(monkeypatch, port)
+        yield Cli(capsys)
+
+
+def test_jobs_are_listed_for_people_and_for_programs(cli: Cli, admin: Caller) -> None:
+    assert "no jobs yet" in cli("jobs").err
+    made = admin.made("/projects/acme/jobs", REPORT)
+    assert cli("jobs", "--json").json == {"items": [made], "next": None}
+    header, line = cli("jobs").out.splitlines()
+    assert header.split()[:2] == ["JOB", "STATE"]
+    assert line.startswith("acme/report  ● active")
+
+
+def test_a_job_is_shown_whole(cli: Cli, admin: Caller) -> None:
+    schedule = {"cron": "0 3 * * *", "time_zone": "Europe/Berlin", "active": False}
+    made = admin.made("/projects/acme/jobs", {**REPORT, "kind": "cron", "schedule": schedule})
+    assert cli("job", "report", "--json").json == made
+    shown = cli("job", "acme/report").out
+    for part in ("acme/report", "● inactive", "image busybox:1", "0 3 * * * (Europe/Berlin)", "MODE"):
+        assert part in shown
+
+
+def test_a_name_alone_is_enough_where_one_project_has_it(
+    cli: Cli, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.made("/projects", {"name": "other"})
+    admin.made("/projects/acme/jobs", REPORT)
+    admin.made("/projects/other/jobs", REPORT)
+    admin.made("/projects/other/jobs", {"name": "clean-up"})
+    assert cli("job", "clean-up", "--json").json["project"] == "other"
+    ambiguous = cli("job", "report")
+    assert (ambiguous.status, ambiguous.out) == (1, "")
+    assert "acme/report, other/report" in ambiguous.err
+    assert cli("job", "other/report", "--json").json["project"] == "other"
+    assert cli("job", "report", "--project", "acme", "--json").json["project"] == "acme"
+    monkeypatch.setenv("JOBYARD_PROJECT", "other")
+    assert cli("job", "report", "--json").json["project"] == "other"
+
+
+def test_a_misspelt_name_is_answered_with_a_close_one(cli: Cli, admin: Caller) -> None:
+    admin.made("/projects/acme/jobs", REPORT)
+    done = cli("job", "reprot")
+    assert done.status == 1
+    assert "did you mean report?" in done.err
+
+
+def test_apply_makes_then_changes_then_leaves_alone(cli: Cli, admin: Caller, tmp_path: Path) -> None:
+    file = tmp_path / "jobs.yaml"
+    file.write_text(
+        """
+- name: report
+  source: {type: image, image: "busybox:1"}
+  env: {DAY: "2026-01-31", ANSWER: on, AT: "12:30"}
+- name: clean-up
+  kind: cron
+  schedule: {cron: "0 3 * * *"}
+"""
+    )
+    assert cli("apply", file).out == "acme/report created\nacme/clean-up created\n"
+    assert cli("apply", file).out == "acme/report unchanged\nacme/clean-up unchanged\n"
+    file.write_text("project: acme\nname: report\nenv: {ANSWER: null, DAY: 2026-02-01}\nretry_limit: 2\n")
+    (changed,) = cli("apply", file, "--json").json["items"]
+    assert changed == admin.got("/projects/acme/jobs/report")
+    assert changed["retry_limit"] == 2
+    assert changed["env"] == {"DAY": "2026-02-01", "AT": "12:30"}
+
+
+def test_apply_reads_standard_input_and_several_documents(
+    cli: Cli, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("name: one\n---\nname: two\n"))
+    assert [job["name"] for job in cli("apply", "-", "--json").json["items"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("schedule:\n  cron: */5 * * * *\n", "line 2 (a value that begins with * needs quotes)"),
+        ("just text", "must hold a job"),
+        ("", "must hold a job"),
+        ("- retry_limit: 2", "needs its name"),
+        ("name: [report]", "needs its name"),
+        ("name: !!python/object/apply:os.system ['true']", "is not YAML"),
+        ("name: report\ncolour: red", "colour"),
+    ],
+)
+def test_a_file_that_is_no_job_changes_nothing(
+    cli: Cli, admin: Caller, tmp_path: Path, text: str, complaint: str
+) -> None:
+    file = tmp_path / "jobs.yaml"
+    file.write_text(text)
+    done = cli("apply", file)
+    assert done.status == 1
+    assert complaint in done.err
+    assert done.err.count("\n") == 1
+    assert admin.got("/projects/acme/jobs")["items"] == []
+
+
+def test_pause_and_resume(cli: Cli, admin: Caller) -> None:
+    admin.made("/projects/acme/jobs", REPORT)
+    assert cli("pause", "report").out == "acme/report is paused.\n"
+    assert admin.got("/projects/acme/jobs/report")["paused"] is True
+    assert cli("resume", "report", "--no-cd", "--json").json["cd_enabled"] is False
+    assert admin.got("/projects/acme/jobs/report")["paused"] is False
+
+
+def test_why_and_decisions(cli: Cli, admin: Caller) -> None:
+    admin.made("/projects/acme/jobs", REPORT)
+    admin.made("/projects/acme/jobs/report/runs")
+    whys = cli("why", "report", "--json").json
+    assert whys == admin.got("/projects/acme/jobs/report/why")
+    assert whys["items"][0]["sentence"] in cli("why", "report").out
+    assert cli("why", "report", "--at", "2026-01-30T00:00:00Z", "--json").json["items"] == []
+    assert cli("decisions", "--job", "report", "--json").json["items"] == whys["items"]
+    assert cli("decisions", "--since", "2026-02-01", "--json").json["items"] == []
+    assert cli("why", "report", "--at", "teatime").status == 2
+
+
+def test_projects_and_tokens(cli: Cli, admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a secret from a pipe\n"))
+    made = cli("project", "create", "second", "--webhook-secret", "-", "--json").json
+    assert (made["name"], made["has_webhook_secret"]) == ("second", True)
+    assert [each["name"] for each in cli("project", "list", "--json").json["items"]] == ["second", "acme"]
+    made = cli("token", "create", "ci", "--role", "operator", "--project", "acme", "--expires", "2026-12-31")
+    monkeypatch.setenv("JOBYARD_TOKEN", made.out.strip())
+    assert [each["name"] for each in cli("project", "list", "--json").json["items"]] == ["acme"]
+    refused = cli("token", "list")
+    assert (refused.status, refused.out) == (1, "")
+    monkeypatch.setenv("JOBYARD_TOKEN", admin.headers["Authorization"].removeprefix("Bearer "))
+    assert "ci" in cli("token", "list").out
+    assert cli("token", "revoke", "ci").out == "Token ci is revoked.\n"
+    assert cli("token", "list", "--json").json["items"] == []
+    assert "There is no token ci" in cli("token", "revoke", "ci").err
+
+
+def test_completion_offers_what_the_server_has(
+    cli: Cli, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.made("/projects", {"name": "other"})
+    for project, name in (("acme", "report"), ("other", "report"), ("other", "clean-up")):
+        admin.made(f"/projects/{project}/jobs", {**REPORT, "name": name})
+    run = admin.made("/projects/acme/jobs/report/runs")
+    assert sorted(complete_jobs("")) == ["acme/report", "clean-up", "other/report"]
+    assert complete_jobs("cl") == ["clean-up"]
+    assert complete_jobs("other/c") == ["other/clean-up"]
+    assert complete_runs("rep") == [run["name"]]
+    assert complete_projects("a") == ["acme"]
+    monkeypatch.setenv("COMP_WORDS", "jobyard job cl")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    monkeypatch.setenv("_JOBYARD_COMPLETE", "complete_bash")
+    assert cli().out == "clean-up\n"
+
+
+def test_completion_is_silent_where_nothing_answers(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBYARD_TOKEN", "wrong")
+    assert complete_jobs("") == []
+    monkeypatch.setenv("JOBYARD_URL", "http://127.0.0.1:1")
+    assert complete_jobs("") == []
+    monkeypatch.setenv("JOBYARD_URL", "nonsense")
+    assert complete_jobs("") == []
+
+
+def test_what_is_wrong_is_one_sentence_that_names_the_setting(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> str:
+        done = cli("jobs", "--json")
+        assert (done.status, done.out) == (1, "")
+        assert done.err.startswith("jobyard: ")
+        assert done.err.count("\n") == 1
+        return done.err
+
+    monkeypatch.setenv("JOBYARD_TOKEN", "wrong")
+    assert "JOBYARD_TOKEN" in said()
+    monkeypatch.delenv("JOBYARD_TOKEN")
+    assert "set JOBYARD_TOKEN" in said()
+    monkeypatch.setenv("JOBYARD_TOKEN", "naïve")
+    answer = said()
+    assert "JOBYARD_TOKEN" in answer
+    assert "naïve" not in answer
+    monkeypatch.setenv("JOBYARD_TOKEN", "any")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("JOBYARD_URL", f"http://127.0.0.1:{port}")
+    answer = said()
+    assert "JOBYARD_URL" in answer
+    assert "`jobyard serve`" in answer
+    monkeypatch.setenv("JOBYARD_URL", "ftp://example.com")
+    assert "JOBYARD_URL" in said()
+
+
+def test_another_web_server_is_told_apart(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = cli("config", "--json").json["items"]
+    (here,) = [item["value"] for item in url if item["name"] == "JOBYARD_URL"]
+    monkeypatch.setenv("JOBYARD_URL", f"{here}/static")
+    done = cli("jobs")
+    assert done.status == 1
+    assert "is no Jobyard API: check JOBYARD_URL" in done.err
+
+
+def test_settings_are_listed_without_secrets(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBYARD_ADMIN_TOKEN", "hush, hush")
+    done = cli("config", "--json")
+    assert "hush" not in done.out
+    values = {item["name"]: item["value"] for item in done.json["items"]}
+    assert values["JOBYARD_ENGINE"] == "docker"
+    assert values["JOBYARD_REGISTRY"] is None
+    assert json.dumps(values["JOBYARD_DATA"]) in done.out

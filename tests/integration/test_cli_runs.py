@@ -1,0 +1,280 @@
+"""Runs from the command line: started with overrides, followed to their end, exited as they did."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.domain.redaction import Redactor
+from app.domain.runs import Outcome, Reason, conclude
+from app.logs import LogWriter, Stream
+from app.store import runs
+from app.web.yard import Yard
+from tests.support.cli import Cli, point_at, serving
+from tests.support.yard import Caller, attempt_ends
+
+JOB = "/projects/acme/jobs/report"
+FAILED = Outcome(Reason.EXIT_NONZERO, exit_code=7, sentence="Exited with 7.")
+WITHIN_SECONDS = 30
+
+
+@pytest.fixture
+def cli(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Cli]:
+    admin.made(
+        "/projects/acme/jobs",
+        {"name": "report", "source": {"type": "image", "image": "busybox:1"}, "env": {"MODE": "daily"}},
+    )
+    monkeypatch.chdir(tmp_path)
+    with serving(admin.yard) as port:
+        point_at(monkeypatch, port)
+        yield Cli(capsys)
+
+
+class Meanwhile:
+    """Does something as soon as a change of `topic` is committed, in a thread of its own."""
+
+    def __init__(self, yard: Yard, topic: str, action: Callable[[], Any]) -> None:
+        self._heard = threading.Event()
+        self._listening = yard.signals.listening(lambda topics: topic in topics and self._heard.set())
+        self._thread = threading.Thread(target=self._act, args=(action,))
+
+    def _act(self, action: Callable[[], Any]) -> None:
+        assert self._heard.wait(WITHIN_SECONDS)
+        action()
+
+    def __enter__(self) -> None:
+        self._listening.__enter__()
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.join(WITHIN_SECONDS)
+        self._listening.__exit__(None, None, None)
+
+
+def test_a_run_takes_what_is_different_this_time(cli: Cli, admin: Caller) -> None:
+    made = cli(
+        *(
+            "run",
+            "report",
+            "-e",
+            "DAY=2026-01-31",
+            "-e",
+            "EMPTY=",
+            "--unset",
+            "MODE",
+            "--command",
+            "echo 'a b'",
+        ),
+        *("--plan", "micro", "--retry-limit", 2, "--time-limit", 60, "--json"),
+    ).json
+    assert made == admin.got(f"/runs/{made['id']}")
+    effective = made["effective"]
+    assert effective["env"] == {"DAY": "2026-01-31", "EMPTY": ""}
+    assert (effective["command"], effective["plan"]) == ("echo 'a b'", "micro")
+    assert (made["retry_limit"], made["time_limit_seconds"]) == (2, 60)
+    assert "is queued" in cli("run", "report").out
+
+
+def test_a_dry_run_starts_nothing_and_says_from_where(cli: Cli, admin: Caller) -> None:
+    rehearsal = cli("run", "report", "--retry-limit", 3, "--dry-run", "--json").json
+    assert rehearsal["origins"]["retry_limit"] == "override"
+    assert "override" in cli("run", "report", "--retry-limit", 3, "--dry-run").out
+    assert admin.got(f"{JOB}/runs")["items"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--env", "DAY"),
+        ("--env", "=x"),
+        ("--retry-limit", "-1"),
+        ("--no-such-option",),
+        ("--build", "newest"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_starts_nothing(cli: Cli, admin: Caller, wrong: tuple[str, ...]) -> None:
+    assert cli("run", "report", *wrong).status == 2
+    assert admin.got(f"{JOB}/runs")["items"] == []
+
+
+def test_a_paused_job_wants_to_be_asked_twice(cli: Cli, admin: Caller) -> None:
+    admin.made(f"{JOB}/pause")
+    refused = cli("run", "report")
+    assert refused.status == 1
+    assert "paused" in refused.err
+    assert cli("run", "report", "--confirm-paused").status == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (Outcome(None, exit_code=0), 0),
+        (FAILED, 7),
+        (Outcome(Reason.TIME_LIMIT, exit_code=0, sentence="time limit"), 1),
+        (Outcome(Reason.ENGINE_FAILED, sentence="The engine failed."), 1),
+        (Outcome(Reason.OUT_OF_MEMORY, exit_code=137, sentence="Out of memory."), 137),
+    ],
+)
+def test_a_followed_run_prints_its_log_and_exits_as_it_did(
+    cli: Cli, yard: Yard, outcome: Outcome, status: int
+) -> None:
+    with Meanwhile(yard, "runs", lambda: attempt_ends(yard, outcome, b"first\nsecond\n")):
+        done = cli("run", "report", "--follow")
+    assert (done.status, done.out) == (status, "first\nsecond\n")
+    assert outcome.sentence in done.err
+
+
+def test_with_json_the_log_goes_aside(cli: Cli, yard: Yard, admin: Caller) -> None:
+    with Meanwhile(yard, "runs", lambda: attempt_ends(yard, Outcome(None, exit_code=0), b"the log\n")):
+        done = cli("run", "report", "--follow", "--json")
+    assert done.json == admin.got(f"/runs/{done.json['id']}")
+    assert "the log\n" in done.err
+
+
+def test_a_cancelled_run_exits_130(cli: Cli, yard: Yard, admin: Caller) -> None:
+    def cancel() -> None:
+        (run,) = admin.got(f"{JOB}/runs")["items"]
+        admin.made(f"/runs/{run['id']}/cancel")
+
+    with Meanwhile(yard, "runs", cancel):
+        done = cli("run", "report", "--follow")
+    assert (done.status, done.out) == (130, "")
+    assert "● cancelled" in done.err
+
+
+def test_a_log_is_followed_over_a_restart_of_the_server(
+    admin: Caller,
+    yard: Yard,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Each line once, in order, although the connection is lost in the middle."""
+    monkeypatch.chdir(tmp_path)
+    admin.made("/projects/acme/jobs", {"name": "report", "source": {"type": "image", "image": "busybox:1"}})
+    name = admin.made(f"{JOB}/runs")["name"]
+    run, attempt, writer = _begin(yard)
+    writer.write(yard.clock.now(), Stream.STDOUT, b"before\n")
+    with ExitStack() as first:
+        port = first.enter_context(serving(yard))
+        point_at(monkeypatch, port)
+
+        def restart() -> None:
+            first.close()
+            with writer:
+                writer.write(yard.clock.now(), Stream.STDOUT, "meanwhile, at 20 °C\n".encode())
+            _settle(yard, run, attempt, FAILED)
+            second.enter_context(serving(yard, port))
+
+        cut = threading.Thread(target=restart)
+        monkeypatch.setattr("app.cli.logs.follow_log", _then(cut.start))
+        with ExitStack() as second:
+            done = Cli(capsys)("logs", "-f", name)
+            cut.join(WITHIN_SECONDS)
+    assert (done.status, done.out) == (0, "before\nmeanwhile, at 20 °C\n")
+    assert "trying again" in done.err
+
+
+def _then(action: Callable[[], Any]) -> Callable[..., None]:
+    """`follow_log` that does `action` after the first piece."""
+    from app.cli.logs import follow_log
+
+    class Tee:
+        def __init__(self, to: Any) -> None:
+            self._to, self._seen = to, False
+
+        def write(self, text: str) -> None:
+            self._to.write(text)
+            if not self._seen:
+                self._seen = True
+                action()
+
+        def flush(self) -> None:
+            self._to.flush()
+
+        def isatty(self) -> bool:
+            return False
+
+    return lambda api, where, to, *args, **kwargs: follow_log(api, where, Tee(to), *args, **kwargs)  # type: ignore[arg-type]
+
+
+def _begin(yard: Yard) -> tuple[Any, Any, LogWriter]:
+    with yard.db.write() as tx:
+        run = runs.claim(tx, "tests", yard.clock.now())
+        assert run is not None
+        attempt = runs.begin_attempt(tx, run, yard.clock.now())
+        assert attempt is not None
+    return run, attempt, yard.logbook.write_attempt(run.id, attempt.number, Redactor([]))
+
+
+def _settle(yard: Yard, run: Any, attempt: Any, outcome: Outcome) -> None:
+    now = yard.clock.now()
+    with yard.db.write() as tx:
+        current = runs.with_id(tx, run.id)
+        for container in runs.containers_of(tx, attempt.id):
+            runs.container_ended(tx, container, outcome, now)
+        runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
+
+
+def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, yard: Yard, admin: Caller) -> None:
+    log = b"\x1b[31mred\x1b[0m 50%\r100%\n\xff\xfe\x00 no line break"
+    admin.made(f"{JOB}/runs")
+    run_id = attempt_ends(yard, FAILED, log)
+    entry = (sys.executable, "-c", "from app.cli import main; main()")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        (*entry, "logs", str(run_id)), env=environment, capture_output=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == (log, b"")
+
+
+def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: Yard, admin: Caller) -> None:
+    made = admin.made(f"{JOB}/runs", {"retry_limit": 1})
+    attempt_ends(yard, FAILED, b"one\n")
+    yard.clock.advance(minutes=10)  # type: ignore[attr-defined]
+    attempt_ends(yard, Outcome(None, exit_code=0), b"two\n")
+    assert cli("logs", made["name"]).out == "one\ntwo\n"
+    assert cli("logs", made["name"], "--attempt", 2).out == "two\n"
+    assert cli("logs", made["name"], "--json").json == {"text": "one\ntwo\n", "offset": "8"}
+    assert cli("logs", made["name"], "--attempt", 3).status == 1
+    assert cli("logs").status == 2
+    statuses = [each["status"] for each in cli("attempts", made["id"], "--json").json["items"]]
+    assert statuses == ["succeeded", "failed"]
+    assert "Exited with 7." in cli("attempts", made["id"]).out
+
+
+def test_runs_of_all_jobs_come_newest_first(cli: Cli, admin: Caller) -> None:
+    admin.made("/projects", {"name": "other"})
+    admin.made("/projects/other/jobs", {"name": "clean", "source": {"type": "image", "image": "busybox:1"}})
+    first, second, third = (
+        admin.made(f"{path}/runs")["name"] for path in (JOB, "/projects/other/jobs/clean", JOB)
+    )
+    names = [each["name"] for each in cli("runs", "--json").json["items"]]
+    assert names == [third, second, first]
+    assert [each["name"] for each in cli("runs", "-n", 1, "--json").json["items"]] == [third]
+    assert cli("runs", "report", "--json").json == admin.got(f"{JOB}/runs")
+    lines = cli("runs").out.splitlines()
+    assert lines[0].startswith("RUN")
+    assert lines[1].startswith(f"{third}  acme/report  ● queued")
+
+
+def test_run_again_and_cancel(cli: Cli, yard: Yard, admin: Caller) -> None:
+    run_id = admin.made(f"{JOB}/runs", {"env": {"DAY": "2026-01-31"}})["id"]
+    attempt_ends(yard, FAILED)
+    again = cli("rerun", run_id, "--json").json
+    assert again["effective"]["env"]["DAY"] == "2026-01-31"
+    assert "DAY" not in cli("rerun", run_id, "--current", "--json").json["effective"]["env"]
+    assert cli("cancel", again["name"]).out == f"{again['name']} is cancelled.\n"
+    over = cli("cancel", again["name"])
+    assert over.status == 1
+    assert "over already" in over.err
