@@ -10,12 +10,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-<<<<<<< HEAD
-from datetime import UTC, datetime
-from pathlib import Path
-=======
 from datetime import UTC, datetime, timedelta
->>>>>>> main
+from pathlib import Path
 
 from starlette.applications import Starlette
 
