@@ -19,10 +19,12 @@ from app.config import Settings
 from app.domain.errors import EngineUnavailable, UserError
 from app.engines.base import Engine
 from app.engines.docker import DockerEngine
+from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.active import Active
 from app.orchestration.building import Builder
 from app.orchestration.crew import Crew
+from app.orchestration.flowing import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
@@ -42,7 +44,9 @@ from app.store.inbox import Inbox
 from app.web.app import create_app
 from app.web.principal import digest
 from app.web.yard import EngineHealth, Yard
+from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli
+from builders.backends.local import LocalBackend
 
 log = logging.getLogger(__name__)
 INSTALLATION, KEY_CHECK = "installation", "key_check"
@@ -142,8 +146,17 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
                 clock=clock.now,
                 isolate_network=settings.network == "isolated",
             )
+        case "process":
+            return ProcessEngine(root=settings.data.resolve() / "process" / "containers", clock=clock.now)
         case other:
-            raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker.")
+            raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
+
+
+def make_backend(settings: Settings) -> ImageBackend:
+    """What makes images that `make_engine`'s engine can run."""
+    if settings.engine == "process":
+        return LocalBackend(settings.data.resolve() / "process" / "images")
+    return BuildKitCli(settings.docker_host)
 
 
 @contextmanager
@@ -225,7 +238,7 @@ def _supervisor(
         names=names,
         owner=server,
         checkouts=checkouts,
-        backend=BuildKitCli(settings.docker_host),
+        backend=make_backend(settings),
         vault=installation.box,
         logbook=logbook,
         image_name=f"jobyard-{installation.id}",
@@ -257,6 +270,7 @@ def _supervisor(
         ),
         scheduler=Scheduler(db, clock, names),
         deployer=Deployer(db, clock, names),
+        conductor=Conductor(db, clock, names),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.checkout import Checkouts
 from app.domain.builds import GIT_RETRY_LIMIT, Build, BuildReason
+from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.redaction import Redactor
@@ -182,7 +183,7 @@ class Builder:
     def _end_succeeded(self, build: Build, image: BuiltImage) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if builds.succeed(tx, build, image=image.digest, digest=image.digest, now=now):
+            if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def _end_failed(self, build: Build, failure: Failure) -> None:
@@ -251,7 +252,7 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
     """The build-scope variables of a source, in the API's form with secrets sealed: those of the job it belongs to."""
     if source.name is not None or not of_source:
         return {}
-    given = of_source[0].definition.get("env", {})
+    given = variables_of(of_source[0])
     wanted = {name for name, value in env_from_definition(given).items() if value.in_build}
     return {name: value for name, value in given.items() if name in wanted}
 

@@ -1,17 +1,41 @@
-"""A few threads that ask containers something, each container one thing at a time."""
+"""Threads that deal with containers and never keep the server from ending: all of them are daemons."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
+from typing import TypeVar
 
 log = logging.getLogger(__name__)
 
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def side_by_side(name: str, call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """What the call gives for each item, one thread an item. Raises, once all are over, what the first one raised."""
+    if len(items) == 1:
+        return [call(items[0])]
+    results: list[Future[R]] = [Future() for _ in items]
+
+    def work(item: T, result: Future[R]) -> None:
+        try:
+            result.set_result(call(item))
+        except BaseException as error:
+            result.set_exception(error)
+
+    for number, pair in enumerate(zip(items, results, strict=True)):
+        threading.Thread(target=work, args=pair, name=f"{name}-{number}", daemon=True).start()
+    wait(results)
+    return [result.result() for result in results]
+
+
 class Crew:
-    """Daemon threads, started when there is first something to do; they never keep the server from ending.
+    """A few threads that ask containers something, started when there is first something to ask.
 
     What takes long holds up its own key, and others only when all threads are taken: a key that is still
     waiting or being worked on is not given twice, so nothing piles up. `on_done` is called after each call.

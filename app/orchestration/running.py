@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -44,6 +43,7 @@ from app.engines.base import (
 )
 from app.logs import LogWriter
 from app.orchestration.active import Active, ActiveRun, InHand, Judgement
+from app.orchestration.crew import side_by_side
 from app.orchestration.logbook import Logbook
 from app.orchestration.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
@@ -179,11 +179,7 @@ class Runner:
                 spec = self._spec(run, attempt, container, env, processes, branch)
                 return self._container(active, run, container, spec, writer)
 
-            if len(containers) == 1:
-                ended = [one(containers[0])]
-            else:
-                with ThreadPoolExecutor(len(containers), f"run-{run.id}") as pool:
-                    ended = list(pool.map(one, containers))
+            ended = side_by_side(f"run-{run.id}", one, containers)
             outcome = combined([outcome for outcome, _ in ended])
         if self._conclude(run, attempt, outcome):
             self._remove([handle for _, handle in ended if handle is not None])

@@ -32,6 +32,7 @@ class BuildRequest:
     - `context`: an existing directory; only files beneath it reach the build, and nothing is written to it.
     - Exactly one of `dockerfile_text` and `dockerfile_path` (a regular file that really lies in the context).
     - `dockerignore`: an ignore file for a Dockerfile given as text; it goes before one the context has.
+    - `plan`: where the Dockerfile's text comes from, for a backend that reads no Dockerfiles.
     - `build_args` are visible in the image's history; `secrets` are files of the steps that ask for them.
     """
 
@@ -45,6 +46,7 @@ class BuildRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     no_cache: bool = False
+    plan: BuildPlan | None = None
 
     def __post_init__(self) -> None:
         if (self.dockerfile_text is None) == (self.dockerfile_path is None):
@@ -76,14 +78,23 @@ def request_for(
         labels=dict(labels or {}),
         tags=tags,
         no_cache=no_cache,
+        plan=plan,
     )
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """`digest`: the engine's id of the image, `sha256:…` of its configuration."""
+    """`digest`: the engine's id of the image, `sha256:…` of its configuration.
+
+    `image` is what the engine runs it by: the digest itself, unless the backend says otherwise.
+    """
 
     digest: str
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.image:
+            object.__setattr__(self, "image", self.digest)
 
 
 @dataclass(frozen=True)
