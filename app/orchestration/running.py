@@ -202,7 +202,8 @@ class Runner:
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcome = combined([outcome for outcome, _ in ended])
-        if self._conclude(run, attempt, outcome):
+        # What was taken over stays for the sweep: the former owner may still be about to start its container.
+        if self._conclude(run, attempt, outcome) and attempt.token == run.token:
             self._remove([handle for _, handle in ended if handle is not None])
 
     def _container(
