@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -52,6 +53,7 @@ from builders.backends.local import LocalBackend
 from builders.backends.push import RegistryPush
 
 log = logging.getLogger(__name__)
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 INSTALLATION, KEY_CHECK = "installation", "key_check"
 PROBES_AT_ONCE, READINGS_AT_ONCE = 8, 4
 
@@ -148,6 +150,7 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
                 installation=installation,
                 clock=clock.now,
                 isolate_network=settings.network == "isolated",
+                boot_id=_boot_id(settings),
             )
         case "process":
             return ProcessEngine(root=settings.data.resolve() / "process" / "containers", clock=clock.now)
@@ -164,6 +167,12 @@ def make_publisher(installation: Installation) -> Publisher | None:
             f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
         )
     return Publisher(installation.db, installation.box, settings.registry, RegistryPush(settings.docker_host))
+
+
+def _boot_id(settings: Settings) -> str:
+    """Of this machine, where the engine runs on it and the system tells."""
+    is_here = settings.docker_host is None or settings.docker_host.startswith("unix:")
+    return BOOT_ID.read_text().strip() if is_here and BOOT_ID.is_file() else ""
 
 
 def make_backend(settings: Settings) -> ImageBackend:

@@ -84,6 +84,8 @@ class Runner:
     def step(self) -> bool:
         """Execute what has waited longest; False if nothing is due."""
         with self.in_hand.turn:
+            if not self._is_due():
+                return False
             with self.db.write() as tx:
                 run = runs.claim(tx, self.owner, self.clock.now())
             if run is None:
@@ -91,6 +93,12 @@ class Runner:
             self.in_hand.take(run)
         self.execute(run)
         return True
+
+    def _is_due(self) -> bool:
+        """All idle runners wake for one run: those that come too late only read, or the first would wait for them."""
+        with self.db.read() as tx:
+            due = runs.due_at(tx)
+        return due is not None and due <= self.clock.now()
 
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
@@ -194,7 +202,8 @@ class Runner:
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcome = combined([outcome for outcome, _ in ended])
-        if self._conclude(run, attempt, outcome):
+        # What was taken over stays for the sweep: the former owner may still be about to start its container.
+        if self._conclude(run, attempt, outcome) and attempt.token == run.token:
             self._remove([handle for _, handle in ended if handle is not None])
 
     def _container(
