@@ -2,14 +2,42 @@
 
 from starlette.routing import Route
 
-from app.web.api import builds, credentials, decisions, deliveries, jobs, logs, projects, runs, tokens
+from app.web.api import (
+    apps,
+    builds,
+    credentials,
+    decisions,
+    deliveries,
+    deployments,
+    jobs,
+    logs,
+    pipelines,
+    projects,
+    promotions,
+    runs,
+    tokens,
+)
 from app.web.api.openapi import openapi_route
 from app.web.api.operations import Operation
 from app.web.api.routing import routes_of
 
 OPERATIONS: tuple[Operation, ...] = tuple(
     operation
-    for module in (projects, credentials, jobs, builds, runs, logs, deliveries, decisions, tokens)
+    for module in (
+        projects,
+        credentials,
+        jobs,
+        builds,
+        runs,
+        logs,
+        apps,
+        deployments,
+        pipelines,
+        promotions,
+        deliveries,
+        decisions,
+        tokens,
+    )
     for operation in module.OPERATIONS
 )
 
