@@ -27,7 +27,7 @@ TOPIC = "flows"
 
 @dataclass(frozen=True)
 class Flow:
-    """`definition` has the API's form; `push_source_id` is the source whose builds by push start it."""
+    """`definition` has the API's form; pushes that are built for the job `push_job_id` start it."""
 
     id: int
     project_id: int
@@ -35,7 +35,7 @@ class Flow:
     name: str
     definition: Mapping[str, Any]
     concurrency: FlowConcurrency
-    push_source_id: int | None
+    push_job_id: int | None
     has_webhook: bool
     created_at: datetime
 
@@ -47,7 +47,7 @@ def save(
     definition: Mapping[str, Any],
     *,
     concurrency: FlowConcurrency,
-    push_source_id: int | None,
+    push_job_id: int | None,
     now: datetime,
     flow_id: int | None = None,
 ) -> int:
@@ -61,7 +61,7 @@ def save(
     row.name = name
     row.definition = dict(definition)
     row.concurrency = concurrency
-    row.push_source_id = push_source_id
+    row.push_job_id = push_job_id
     tx.add(row)
     tx.flush()
     touch(tx, TOPIC)
@@ -73,6 +73,10 @@ def set_webhook(tx: Tx, flow_id: int, token_hash: str | None) -> None:
 
 
 def delete(tx: Tx, flow_id: int) -> None:
+    """Its runs go with it. Raises Conflict while one is going."""
+    live = live_runs(tx, flow_id)
+    if live:
+        raise Conflict(f"Run {live[0]} of this flow is still going: cancel it first.")
     tx.delete(tx.get_one(FlowRow, flow_id))
     touch(tx, TOPIC)
 
@@ -90,8 +94,10 @@ def with_webhook(tx: Tx, token_hash: str) -> Flow | None:
     return None if row is None else _flow(tx, row)
 
 
-def started_by_source(tx: Tx, source_id: int) -> Sequence[Flow]:
-    return [_flow(tx, row) for row in tx.exec(select(FlowRow).where(FlowRow.push_source_id == source_id))]
+def started_by_pushes(tx: Tx, job_ids: Sequence[int]) -> Sequence[Flow]:
+    """The flows that a push starts if it is built for these jobs."""
+    query = select(FlowRow).where(col(FlowRow.push_job_id).in_(job_ids)).order_by(col(FlowRow.id))
+    return [_flow(tx, row) for row in tx.exec(query)]
 
 
 def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[Flow]:
@@ -201,7 +207,7 @@ def _flow(tx: Tx, row: FlowRow) -> Flow:
         name=row.name,
         definition=row.definition,
         concurrency=FlowConcurrency(row.concurrency),
-        push_source_id=row.push_source_id,
+        push_job_id=row.push_job_id,
         has_webhook=row.trigger_hash is not None,
         created_at=row.created_at,
     )
