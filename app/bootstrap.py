@@ -22,6 +22,7 @@ from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.active import Active
+from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
 from app.orchestration.conducting import Conductor
 from app.orchestration.crew import Crew
@@ -30,7 +31,6 @@ from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
-from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler

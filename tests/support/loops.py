@@ -26,6 +26,7 @@ from sqlalchemy import event
 from app.checkout import Credential
 from app.domain.builds import Build
 from app.domain.decisions import Decision
+from app.domain.deployments import Deployment
 from app.domain.events import repo_key
 from app.domain.jobs import BuildConfig, Job
 from app.domain.plans import DEFAULT_PLANS
@@ -34,6 +35,7 @@ from app.engines.fake import FakeEngine, World
 from app.forges.github import GitHub
 from app.logs import LogReader
 from app.orchestration.active import Active
+from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
@@ -42,7 +44,8 @@ from app.orchestration.running import Runner
 from app.orchestration.signals import Signals
 from app.orchestration.watching import Watcher
 from app.secrets import SecretBox
-from app.store import builds, decisions, deliveries, jobs, projects, runs
+from app.store import apps, builds, decisions, deliveries, deployments, jobs, projects, runs
+from app.store.apps import App
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery, NewDelivery
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
@@ -322,6 +325,13 @@ class Installation:
         with self.db.write() as tx:
             return jobs.create(tx, project_id or self.project.id, definition, source, self.clock.now())
 
+    def app(self, name: str, *members: Job, hooks: Sequence[Job] = ()) -> App:
+        """An app of these jobs, in this order; `hooks` are post-deploy where their definition says nothing."""
+        with self.db.write() as tx:
+            app_id = apps.create(tx, self.project.id, name, self.clock.now())
+            apps.set_members(tx, app_id, {job.id: "post-deploy" if job in hooks else None for job in members})
+            return apps.with_id(tx, app_id)
+
     def push(
         self,
         before: str | None,
@@ -361,6 +371,11 @@ class Installation:
         with self.db.read() as tx:
             return list(reversed(builds.page(tx, limit=100)))
 
+    def deployments(self) -> list[Deployment]:
+        """Oldest first."""
+        with self.db.read() as tx:
+            return list(reversed(deployments.page(tx, limit=100)))
+
     def decisions(self) -> list[Decision]:
         with self.db.read() as tx:
             return list(reversed(decisions.page(tx, limit=1000)))
@@ -387,6 +402,7 @@ class Installation:
                     for each in builds.page(tx, limit=100, statuses=builds.OPEN)
                 ),
                 *(f"run {each.id} {each.status}" for each in runs.page(tx, limit=100, statuses=runs.OPEN)),
+                *(f"deployment {each}" for each in deployments.unfinished(tx)),
             ]
 
 
@@ -498,6 +514,7 @@ class Server:
             alone=alone,
             in_background=lambda _, work: self.adopted.append(work),
         )
+        self.deployer = Deployer(db, clock, place.names)
 
     def reconcile(self) -> None:
         self.reconciler.step()
@@ -506,7 +523,7 @@ class Server:
 
     def turn(self) -> bool:
         """Every loop once; whether any of them had something to do."""
-        return any([self.intake.step(), self.builder.step(), self.runner.step()])
+        return any([self.intake.step(), self.builder.step(), self.runner.step(), self.deployer.step()])
 
     def work(self, rounds: int = 40, *, reconcile_first: bool = True) -> None:
         """Turn the crank until nothing is left to do, waiting out whatever has to be waited for."""
