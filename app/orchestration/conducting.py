@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,8 @@ from app.orchestration.requests import build_by_hand, image_for_run
 from app.store import apps, builds, deployments, flows, jobs, pipelines, runs
 from app.store.database import Database, Tx
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Conductor:
@@ -41,10 +44,17 @@ class Conductor:
     names: Names
 
     def step(self) -> bool:
-        """True if anything moved."""
+        """True if anything moved. A flow that meets a fault of ours does not hold up the others."""
         with self.db.read() as tx:
             unfinished = flows.unfinished(tx)
-        return sum(self._advance(run_id) for run_id in unfinished) > 0
+        return sum(self._try_to_advance(run_id) for run_id in unfinished) > 0
+
+    def _try_to_advance(self, run_id: int) -> bool:
+        try:
+            return self._advance(run_id)
+        except Exception:
+            log.exception("flow run %s could not go on", run_id)
+            return False
 
     def _advance(self, run_id: int) -> bool:
         with self.db.read() as tx:
@@ -52,6 +62,7 @@ class Conductor:
             if not _may_move(tx, seen):
                 return False
         with self.db.write() as tx:
+            flows.lock(tx, seen.flow_id)
             now = self.clock.now()
             run = flows.run_with_id(tx, run_id)
             if run.status.is_final or not _may_begin(tx, run):

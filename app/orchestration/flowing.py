@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowConcurrency, FlowRun, Node, NodeStatus, NodeType
 from app.domain.jobs import Job
 from app.domain.runs import Reason
+from app.orchestration import releasing
 from app.orchestration.delivering import cancel_build
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Names
@@ -26,6 +28,7 @@ def start_flow(tx: Tx, flow: Flow, trigger: Mapping[str, Any], now: datetime) ->
     `trigger` is `{type: manual|api|push|webhook, by?, sha?, build?}`: the commit is what build nodes make, and the
     build is the one that the push has been given already.
     """
+    flows.lock(tx, flow.id)
     live = flows.live_runs(tx, flow.id)
     if live and flow.concurrency is FlowConcurrency.FORBID:
         raise Conflict(f"Run {live[0]} of flow {flow.name} is still going and its concurrency is forbid.")
@@ -86,13 +89,15 @@ def cancel_flow(tx: Tx, names: Names, run: FlowRun, who: str, now: datetime) -> 
     run = flows.run_with_id(tx, run.id)
     for node in run.nodes:
         if node.status is NodeStatus.RUNNING and not run.lets_go_of(node):
-            _cancel_started(tx, names, node, f"Cancelled by {who} with flow run {run.id}.", now)
+            _cancel_started(tx, names, node, f"{who} with flow run {run.id}", now)
 
 
-def _cancel_started(tx: Tx, names: Names, node: Node, sentence: str, now: datetime) -> None:
+def _cancel_started(tx: Tx, names: Names, node: Node, who: str, now: datetime) -> None:
+    sentence = f"Cancelled by {who}."
     if node.build_id is not None:
         cancel_build(tx, names, node.build_id, BuildReason.CANCELLED, sentence, now)
     if node.run_id is not None:
         runs.cancel(tx, node.run_id, Reason.CANCELLED, sentence, now)
     if node.deployment_id is not None:
-        deployments.request_cancel(tx, deployments.with_id(tx, node.deployment_id), now)
+        with suppress(Conflict):  # once its images have moved, it goes on to its end
+            releasing.cancel(tx, deployments.with_id(tx, node.deployment_id), who, now)

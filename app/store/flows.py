@@ -68,6 +68,11 @@ def save(
     return row.id
 
 
+def lock(tx: Tx, flow_id: int) -> None:
+    """One transaction at a time starts, moves on or answers runs of a flow, whichever server it is in."""
+    tx.exec(select(FlowRow.id).where(FlowRow.id == flow_id).with_for_update()).first()
+
+
 def set_webhook(tx: Tx, flow_id: int, token_hash: str | None) -> None:
     tx.get_one(FlowRow, flow_id).trigger_hash = token_hash
 
@@ -168,21 +173,21 @@ def request_cancel(tx: Tx, run: FlowRun, now: datetime) -> None:
 
 
 def set_node(
-    tx: Tx, run_id: int, node_id: int, status: NodeStatus, now: datetime, *, say: str = "", **values: Any
+    tx: Tx, flow_run_id: int, node_id: int, status: NodeStatus, now: datetime, *, say: str = "", **values: Any
 ) -> None:
     """Change a node; `say` is added to its log."""
     row = tx.get_one(FlowNodeRow, node_id)
     row.status = status
-    if status is NodeStatus.RUNNING:
+    if status not in (NodeStatus.WAITING, NodeStatus.SKIPPED):
         row.started_at = row.started_at or now
-    elif status.is_over:
+    if status.is_over:
         row.finished_at = now
     if say:
         row.log = [*row.log, f"{now:%Y-%m-%dT%H:%M:%SZ} {say}"]
     for name, value in values.items():
         setattr(row, name, value)
     tx.flush()
-    touch(tx, TOPIC, f"flow-run:{run_id}")
+    touch(tx, TOPIC, f"flow-run:{flow_run_id}")
 
 
 def run_with_id(tx: Tx, run_id: int) -> FlowRun:
