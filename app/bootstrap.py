@@ -25,8 +25,8 @@ from app.forges.github import GitHub
 from app.orchestration.active import Active
 from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
+from app.orchestration.conducting import Conductor
 from app.orchestration.crew import Crew
-from app.orchestration.flowing import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook

@@ -12,7 +12,7 @@ from datetime import datetime
 from app.domain.errors import JobyardError
 from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
-from app.orchestration.flowing import Conductor
+from app.orchestration.conducting import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
