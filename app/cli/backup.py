@@ -5,7 +5,10 @@ from __future__ import annotations
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
+from sqlite3 import Error as SqliteError
+from sqlite3 import connect
 from typing import Annotated
 
 import typer
@@ -37,21 +40,27 @@ def backup(
     The file holds the key that opens all secrets: keep it as safe as the server. Checkouts and images are left out;
     they are made again when needed.
     """
-    from app.bootstrap import open_installation
     from app.config import read_settings
 
     settings = read_settings()
-    if settings.database_url is None and not (settings.data / DATABASE).is_file():
+    if settings.database_url is not None:
+        raise UserError(
+            "The database at JOBYARD_DATABASE_URL is backed up with tools of its own, such as pg_dump."
+        )
+    if not (settings.data / DATABASE).is_file():
         raise UserError(f"There is nothing to back up in {settings.data.resolve()}: set JOBYARD_DATA.")
     if file.exists():
         raise UserError(f"{file} exists already: give the name of a new file.")
-    with tempfile.TemporaryDirectory(prefix="jobyard-backup-", dir=_parent(file)) as made:
-        copy, tar = Path(made) / DATABASE, Path(made) / "backup.tar"
-        with open_installation(settings) as installation:
-            installation.db.backup_to(copy)
-        _pack(tar, copy, settings.data)
-        tar.chmod(0o600)
-        tar.rename(file)
+    try:
+        with tempfile.TemporaryDirectory(prefix="jobyard-backup-", dir=_parent(file)) as made:
+            copy, tar = Path(made) / DATABASE, Path(made) / "backup.tar"
+            with closing(connect(settings.data / DATABASE)) as live, closing(connect(copy)) as target:
+                live.backup(target)  # in one step: one moment's state, whoever writes meanwhile
+            _pack(tar, copy, settings.data)
+            tar.chmod(0o600)
+            tar.rename(file)
+    except (OSError, SqliteError) as error:
+        raise UserError(f"{file} can't be written: {error}.") from error
     _report(file, f"{file} holds database, {'key ' if settings.secret_key is None else ''}and logs.", json)
     if settings.secret_key is not None:
         typer.echo("JOBYARD_SECRET_KEY is not in it: keep it elsewhere, or no secret opens again.", err=True)
@@ -87,7 +96,9 @@ def restore(
     settings = read_settings()
     data = settings.data.resolve()
     if settings.database_url is not None:
-        raise UserError("A PostgreSQL database is restored with pg_restore: JOBYARD_DATABASE_URL is set.")
+        raise UserError(
+            "The database at JOBYARD_DATABASE_URL is restored with tools of its own, such as pg_restore."
+        )
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise UserError(
             f"{data} is not empty: set JOBYARD_DATA to a new directory, or move the old one away."
@@ -106,7 +117,8 @@ def restore(
                 data.rmdir()
             filled.rename(data)
     except (OSError, tarfile.TarError) as error:
-        raise UserError(f"{file} can't be restored: {error}.") from error
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{file} can't be restored: {reason}.") from error
     _report(data, f"{data} is filled; start it with `jobyard serve`.", json)
 
 

@@ -54,7 +54,7 @@ def list_jobs(project: ProjectOption = None, json: JsonOption = False) -> None:
         return
     at = now()
     output.print_table(
-        ("JOB", "STATE", "LAST RUN", "STARTED", "NEXT RUN", "IMAGE OF"),
+        ("JOB", "STATE", "LAST RUN", "STARTED", "NEXT RUN", "IMAGE"),
         [
             (
                 f"{job['project']}/{job['name']}",
@@ -106,7 +106,7 @@ def _fields(job: dict[str, Any], at: Any) -> dict[str, Any]:
         "command": _command(job["command"] or job["process"]),
         "variables": ", ".join(job["env"]),
         "plan": job["plan"] if job["instances"] == 1 else f"{job['instances']} x {job['plan']}",
-        "retries": f"{job['retry_limit']}, so at most {job['retry_limit'] + 1} attempts",
+        "retries": f"{job['retry_limit']} after the first attempt",
         "time limit": f"{limit} s" if limit else "none",
         "webhook": job["webhook_url"] if job["source"]["type"] == "git" else None,
     }

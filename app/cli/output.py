@@ -77,8 +77,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], if_none:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)  # names stay whole, to be copied
     for row in found:
         table.add_row(*map(_cell, row))
     _print(table)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain.errors import InvalidValue
+from app.domain.jobs import Job
 from app.domain.plans import DEFAULT_PLAN
 
 FIELDS: Mapping[str, Any] = {
@@ -38,6 +40,18 @@ class Effective:
         return tuple(name for name, origin in self.origins.items() if origin == "override")
 
 
+def variables_of(job: Job) -> dict[str, Any]:
+    """A job's variables and those of its secret groups, of which its own win; in the API's form, secrets sealed."""
+    return {
+        **{name: _without_group(given) for name, given in job.shared_env.items()},
+        **job.definition.get("env", {}),
+    }
+
+
+def _without_group(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key != "group"}
+
+
 def merge(
     definition: Mapping[str, Any], overrides: Mapping[str, Any], shared_env: Mapping[str, Any] | None = None
 ) -> Effective:
@@ -54,9 +68,11 @@ def merge(
             values[name], origins[name] = overrides[name], "override"
     if "command" in overrides and "process" not in overrides:
         values["process"] = None  # a command given for this run is meant instead of the job's process
+    if "process" in overrides and "command" not in overrides:
+        values["command"] = None
     env: dict[str, Any] = {}
     for name, given in (shared_env or {}).items():
-        env[name] = {key: value for key, value in given.items() if key != "group"}
+        env[name] = _without_group(given)
         origins[f"env.{name}"] = f"group {given['group']}"
     for name, given in definition.get("env", {}).items():
         env[name], origins[f"env.{name}"] = given, "job"
@@ -70,10 +86,15 @@ def merge(
 
 
 def argv(text: str | list[str] | None) -> tuple[str, ...] | None:
-    """A command as the process gets it: a list as it is, a string split as a shell would."""
+    """A command as the process gets it: a list as it is, a string split as a shell would. Raises InvalidValue."""
     if text is None:
         return None
-    return tuple(shlex.split(text)) if isinstance(text, str) else tuple(text)
+    try:
+        return tuple(shlex.split(text)) if isinstance(text, str) else tuple(text)
+    except ValueError as error:
+        raise InvalidValue(
+            "command", f"The command {text!r} can't be split as a shell would: {error}."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -87,13 +108,14 @@ class Invocation:
 def invocation(values: Mapping[str, Any], processes: Mapping[str, str]) -> Invocation:
     """How the container is called. `shell` hands the command to `/bin/sh -c` as it was written.
 
-    A custom command keeps the image's entrypoint; a custom entrypoint clears the image's command.
+    A custom command keeps the image's entrypoint; a custom entrypoint clears the image's command. Raises InvalidValue
+    for a process that the image doesn't have.
     """
     command = values.get("command")
     shell = bool(values.get("shell"))
     if command is None and values.get("process") is not None:
-        command = processes.get(values["process"])
-        shell = shell or (command is not None and _needs_shell(command))
+        command = _command_of(values["process"], processes)
+        shell = shell or _needs_shell(command)
     entrypoint = argv(values.get("entrypoint"))
     if command is None:
         return Invocation(entrypoint, None)
@@ -101,6 +123,13 @@ def invocation(values: Mapping[str, Any], processes: Mapping[str, str]) -> Invoc
         return Invocation(entrypoint, argv(command))
     text = command if isinstance(command, str) else shlex.join(command)
     return Invocation((*(entrypoint or ()), "/bin/sh", "-c"), (text,))
+
+
+def _command_of(process: str, processes: Mapping[str, str]) -> str:
+    if process not in processes:
+        known = ", ".join(sorted(processes)) or "none"
+        raise InvalidValue("process", f"The image has no process named {process}; it has: {known}.")
+    return processes[process]
 
 
 def _needs_shell(command: str) -> bool:

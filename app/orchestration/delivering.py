@@ -35,7 +35,7 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
         for job in jobs.of_source(tx, source_id):
             app = apps.of_job(tx, job.id)
             if app is None or not _is_for_app(tx, app, job, build, now):
-                carry_out(tx, names, job, occasion, _change(app, build, job, occasion), image, now)
+                carry_out(tx, names, job, occasion, change_of(app, build, job, occasion), image, now)
 
 
 def cancel_build(
@@ -55,7 +55,8 @@ def end_cancelled_build(tx: Tx, names: Names, build: Build, now: datetime) -> No
         after_build(tx, names, builds.with_id(tx, build.id), now)
 
 
-def _change(app: App | None, build: Build, job: Job, occasion: Occasion) -> ImageChange:
+def change_of(app: App | None, build: Build, job: Job, occasion: Occasion) -> ImageChange:
+    """What the end of a build changes for one job."""
     if not is_tracked(build, job):
         why = "the job's source is another by now, so the build is only available."
         return ImageChange(moves=False, runs=False, rule="other_source", sentence=f"{occasion.what}: {why}")

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.domain.effective import invocation
+from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
-from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.hosts import registry_host
+from app.domain.jobs import EnvValue, Job, env_from_definition
 from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
@@ -30,6 +31,7 @@ from app.domain.runs import (
     cancelled,
     conclude,
     is_past_deadline,
+    no_answer,
     out_of_time,
 )
 from app.engines.base import (
@@ -38,10 +40,12 @@ from app.engines.base import (
     Engine,
     Handle,
     ImageUnavailable,
+    RegistryLogin,
     StartRefused,
     StartUncertain,
 )
 from app.logs import LogWriter
+from app.orchestration.access import registry_access
 from app.orchestration.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.crew import side_by_side
 from app.orchestration.logbook import Logbook
@@ -53,6 +57,10 @@ from app.store.database import Database, Tx
 log = logging.getLogger(__name__)
 ENGINE_PATIENCE = timedelta(minutes=10)
 ENGINE_ASKED_EVERY = 1.0  # seconds
+
+
+class ClaimLost(Exception):
+    """Another server took the run over, as this one was silent for too long: it goes on there."""
 
 
 class NoImage(UserError):
@@ -76,6 +84,8 @@ class Runner:
     def step(self) -> bool:
         """Execute what has waited longest; False if nothing is due."""
         with self.in_hand.turn:
+            if not self._is_due():
+                return False
             with self.db.write() as tx:
                 run = runs.claim(tx, self.owner, self.clock.now())
             if run is None:
@@ -84,24 +94,35 @@ class Runner:
         self.execute(run)
         return True
 
+    def _is_due(self) -> bool:
+        """All idle runners wake for one run: those that come too late only read, or the first would wait for them."""
+        with self.db.read() as tx:
+            due = runs.due_at(tx)
+        return due is not None and due <= self.clock.now()
+
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
         with self.in_hand.until_done(run):
             self._execute(run)
 
     def _execute(self, run: Run) -> None:
-        with self.db.read() as tx:
-            last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
-        going = last is not None and last.status is RunStatus.RUNNING
         try:
-            if going and last is not None:
-                self._attempt(run, last)
+            attempt = self._unfinished(run)
+            if attempt is not None:
+                self._attempt(run, attempt)
             else:
                 self._begin(run)
+        except ClaimLost:
+            log.warning("run %s is another server's by now", run.name)
         except Exception:
             log.exception("run %s met a fault of Jobyard", run.name)
             sentence = "Jobyard failed while running this; the server's log has more."
-            self._conclude(run, None, Outcome(Reason.INTERRUPTED, sentence=sentence))
+            self._conclude(run, self._unfinished(run), Outcome(Reason.INTERRUPTED, sentence=sentence))
+
+    def _unfinished(self, run: Run) -> Attempt | None:
+        with self.db.read() as tx:
+            last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
+        return last if last is not None and last.status is RunStatus.RUNNING else None
 
     def _begin(self, run: Run) -> None:
         now = self.clock.now()
@@ -112,11 +133,18 @@ class Runner:
         else:
             try:
                 run = self._with_image(run)
-            except (NoImage, ImageUnavailable) as error:
+            except (
+                UserError
+            ) as error:  # there is none, it can't be had, or its credential is for another registry
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
                 return
             except EngineUnavailable as error:
-                self._settle_without_attempt(run, Reason.ENGINE_FAILED, str(error))
+                self._settle(run, None, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
+                return
+            try:
+                self._invocation(run, self._processes(run))
+            except UserError as error:
+                self._settle_without_attempt(run, Reason.EXIT_NONZERO, str(error))
                 return
             with self.db.write() as tx:
                 attempt = runs.begin_attempt(tx, run, now)
@@ -132,10 +160,9 @@ class Runner:
             return run
         with self.db.read() as tx:
             job = jobs.with_id(tx, run.job_id)
-        source = job.definition["source"]
-        reference = run.image or (source["image"] if source["type"] == "image" and not job.deployed else None)
+        reference = run.image or reference_of(job)
         if reference is not None:
-            resolved = self.engine.resolve(reference)
+            resolved = self.engine.resolve(reference, self._login(run, reference))
             image, digest, build_id, sha = resolved.image, resolved.digest, None, None
         elif job.deployed is not None:
             image, digest = job.deployed.image, job.deployed.digest
@@ -148,13 +175,22 @@ class Runner:
             )
             return runs.with_id(tx, run.id)
 
+    def _login(self, run: Run, reference: str) -> RegistryLogin | None:
+        """The credential that the job's source names for this registry, else the project's for it."""
+        with self.db.read() as tx:
+            source = jobs.with_id(tx, run.job_id).definition["source"]
+            is_its_own = registry_host(source.get("image") or "") == registry_host(reference)
+            named = source.get("credential") if is_its_own else None
+            return registry_access(tx, self.vault, run.project_id, reference, named)
+
     def _attempt(self, run: Run, attempt: Attempt) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
         env = env_from_definition(run.effective["env"])
         secrets = [self._open(value) for value in env.values() if value.secret]
         with self.db.read() as tx:
             containers = runs.containers_of(tx, attempt.id)
-            processes, branch = self._of_build(tx, run)
+            branch = self._branch(tx, run)
+        processes = self._processes(run)
         with (
             self.active.watching(run, attempt.number) as active,
             self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets)) as writer,
@@ -166,13 +202,15 @@ class Runner:
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcome = combined([outcome for outcome, _ in ended])
-        self._conclude(run, attempt, outcome)
-        self._remove([handle for _, handle in ended if handle is not None])
+        if self._conclude(run, attempt, outcome):
+            self._remove([handle for _, handle in ended if handle is not None])
 
     def _container(
         self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec, writer: LogWriter
     ) -> tuple[Outcome, Handle | None]:
         handle = Handle.from_json(container.handle) if container.handle else None
+        if container.finished_at is not None:
+            return _stored(container), handle
         if container.reason is Reason.UNHEALTHY:
             active.judged(container.instance, Judgement(run.created_at, container.sentence))
         try:
@@ -183,29 +221,44 @@ class Runner:
         now = self.clock.now()
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
         with self.db.write() as tx:
-            runs.container_ended(tx, container, outcome, now)
+            if not runs.container_ended(tx, run, container, outcome, now):
+                raise ClaimLost
         active.ended(container.instance, failed=outcome.reason is not None)
         return outcome, handle
 
     def _start(self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec) -> Handle:
         """Start and remember."""
-        handle = self._start_patiently(active, container.key, run.token, spec)
+        handle = self._start_patiently(active, run, container.key, spec)
         with self.db.write() as tx:
-            runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
+            if not runs.container_started(tx, run, container, handle.to_json(), self.clock.now()):
+                raise ClaimLost
             current = runs.with_id(tx, run.id)
         active.started(container.instance, handle, current)
         return handle
 
-    def _start_patiently(self, active: ActiveRun, key: str, token: int, spec: ContainerSpec) -> Handle:
-        """An engine that doesn't answer is asked again, with the same key."""
+    def _start_patiently(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec) -> Handle:
+        """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours."""
         give_up_at = self.clock.now() + ENGINE_PATIENCE
         while True:
+            with self.db.read() as tx:
+                if not runs.is_claimed(tx, run):
+                    raise ClaimLost
             try:
-                return self.engine.start(spec, key, token)
+                return self._start_once(run, key, spec)
             except (EngineUnavailable, StartUncertain):
                 if active.stop_is_requested or self.clock.now() >= give_up_at:
                     raise
                 active.pause(ENGINE_ASKED_EVERY)
+
+    def _start_once(self, run: Run, key: str, spec: ContainerSpec) -> Handle:
+        """An image that the engine has no more is pulled again, by its digest."""
+        try:
+            return self.engine.start(spec, key, run.token)
+        except ImageUnavailable:
+            if "@" not in spec.image:
+                raise
+        self.engine.resolve(spec.image, self._login(run, spec.image))
+        return self.engine.start(spec, key, run.token)
 
     def _follow(self, active: ActiveRun, container: Container, handle: Handle, writer: LogWriter) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
@@ -230,16 +283,18 @@ class Runner:
         else:
             writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
 
-    def _conclude(self, run: Run, attempt: Attempt | None, outcome: Outcome) -> None:
+    def _conclude(self, run: Run, attempt: Attempt | None, outcome: Outcome) -> bool:
         with self.db.read() as tx:
             current = runs.with_id(tx, run.id)
-        self._settle(run, attempt, outcome, conclude(current, outcome, self.clock.now()))
+        return self._settle(run, attempt, outcome, conclude(current, outcome, self.clock.now()))
 
-    def _settle(self, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again) -> None:
+    def _settle(self, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again) -> bool:
+        """False if the run is another server's by now, and so are its containers."""
         with self.db.write() as tx:
             settled = runs.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
         if not settled:
             log.warning("run %s was concluded elsewhere", run.name)
+        return settled
 
     def _remove(self, handles: Sequence[Handle]) -> None:
         for handle in handles:
@@ -251,11 +306,24 @@ class Runner:
     def _open(self, value: EnvValue) -> str:
         return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
 
-    def _of_build(self, tx: Tx, run: Run) -> tuple[Mapping[str, str], str]:
+    def _branch(self, tx: Tx, run: Run) -> str:
+        return "" if run.build_id is None else builds.with_id(tx, run.build_id).branch
+
+    def _processes(self, run: Run) -> Mapping[str, str]:
         if run.build_id is None:
-            return {}, ""
-        build = builds.with_id(tx, run.build_id)
-        return (build.plan or {}).get("processes", {}), build.branch
+            return {}
+        with self.db.read() as tx:
+            plan = builds.with_id(tx, run.build_id).plan
+        processes: Mapping[str, str] = (plan or {}).get("processes", {})
+        return processes
+
+    def _invocation(self, run: Run, processes: Mapping[str, str]) -> tuple[Invocation, Plan]:
+        """How the container is called and how big it is. Raises UserError where that can't be."""
+        call = invocation(run.effective, processes)
+        name = run.effective["plan"]
+        if name not in self.plans:
+            raise UserError(f"There is no plan named {name} any more; there are: {', '.join(self.plans)}.")
+        return call, self.plans[name]
 
     def _spec(
         self,
@@ -266,8 +334,7 @@ class Runner:
         processes: Mapping[str, str],
         branch: str,
     ) -> ContainerSpec:
-        call = invocation(run.effective, processes)
-        plan = self.plans[run.effective["plan"]]
+        call, plan = self._invocation(run, processes)
         assert run.image is not None
         own = {name: self._open(value) for name, value in env.items() if value.in_run}
         return ContainerSpec(
@@ -280,6 +347,19 @@ class Runner:
             labels={"jobyard.run": run.name, "jobyard.job": run.job, "jobyard.project": run.project},
             stop_grace_seconds=run.grace_period_seconds,
         )
+
+
+def _stored(container: Container) -> Outcome:
+    """How a container ended that another server had already followed to its end."""
+    return Outcome(container.reason, container.exit_code, container.sentence, container.finished_at)
+
+
+def reference_of(job: Job) -> str | None:
+    """The image reference that is resolved when a run starts; None where the job's image is held by digest."""
+    if job.deployed is not None:
+        return None if job.deployed.digest else job.deployed.image
+    source = job.definition["source"]
+    return source["image"] if source["type"] == "image" else None
 
 
 def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:

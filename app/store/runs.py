@@ -170,20 +170,35 @@ def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence:
     return tx.connection().execute(statement).rowcount == 1
 
 
-def container_ended(tx: Tx, container: Container, outcome: Outcome, finished_at: datetime) -> None:
+def is_claimed(tx: Tx, run: Run) -> bool:
+    """Whether a running run is still this claim's."""
+    query = select(RunRow.id).where(
+        RunRow.id == run.id, RunRow.status == RunStatus.RUNNING, RunRow.token == run.token
+    )
+    return tx.exec(query).first() is not None
+
+
+def container_ended(tx: Tx, run: Run, container: Container, outcome: Outcome, finished_at: datetime) -> bool:
+    """Save how a container ended; False if the claim is void."""
+    if not is_claimed(tx, run):
+        return False
     row = tx.get_one(ContainerRow, container.id)
     row.reason = outcome.reason
     row.exit_code = outcome.exit_code
     row.sentence = outcome.sentence
     row.finished_at = finished_at
+    return True
 
 
 def conclude(
     tx: Tx, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again, now: datetime
 ) -> bool:
-    """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void."""
+    """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void.
+
+    An attempt that was only interrupted is not over: its containers may be alive, and it is gone on with.
+    """
     values: dict[str, Any] = {"updated_at": now, "active": 0, "owner": None, "sentence": verdict.sentence}
-    if attempt is not None:
+    if attempt is not None or outcome.reason is Reason.INTERRUPTED:
         values |= _counts(outcome)
     match verdict:
         case Again():
@@ -199,7 +214,8 @@ def conclude(
             }
     if not _move(tx, run, **values):
         return False
-    if attempt is not None:
+    goes_on = isinstance(verdict, Again) and outcome.reason is Reason.INTERRUPTED
+    if attempt is not None and not goes_on:
         _settle_attempt(tx, attempt, outcome, verdict, now)
     return True
 

@@ -458,6 +458,56 @@ class PromotionRow(SQLModel, table=True):
     created_at: datetime = _time(null=False)
 
 
+class FlowRow(SQLModel, table=True):
+    """A release flow. `trigger_hash` recognises the token of its webhook address."""
+
+    __tablename__ = "flow"
+    __table_args__ = _args(Index("uq_flow_project_id_name", "project_id", "name", unique=True))
+    id: int = _id()
+    project_id: int = _ref("project.id")
+    name: str
+    definition: dict[str, Any] = _json()
+    concurrency: str = "queue"
+    push_source_id: int | None = _ref("source.id", null=True, index=True)
+    trigger_hash: str | None = Field(default=None, unique=True)
+    created_at: datetime = _time(null=False)
+
+
+class FlowRunRow(SQLModel, table=True):
+    __tablename__ = "flow_run"
+    __table_args__ = _args(
+        Index("ix_flow_run_flow_id_id", "flow_id", "id"), Index("ix_flow_run_status", "status")
+    )
+    id: int = _id()
+    flow_id: int = _ref("flow.id")
+    project_id: int = _ref("project.id")
+    status: str
+    trigger: dict[str, Any] = _json()
+    created_at: datetime = _time(null=False)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+    cancel_requested_at: datetime | None = _time()
+
+
+class FlowNodeRow(SQLModel, table=True):
+    __tablename__ = "flow_node"
+    __table_args__ = _args(Index("ix_flow_node_flow_run_id", "flow_run_id"))
+    id: int = _id()
+    flow_run_id: int = _ref("flow_run.id")
+    group: int
+    name: str
+    type: str
+    spec: dict[str, Any] = _json()
+    status: str
+    tries: int = 0
+    log: list[str] = _json()
+    build_id: int | None = _ref("build.id", null=True)
+    run_id: int | None = _ref("run.id", null=True)
+    deployment_id: int | None = _ref("deployment.id", null=True)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+
+
 class AttemptRow(SQLModel, table=True):
     __tablename__ = "attempt"
     __table_args__ = _args(Index("uq_attempt_run_id_number", "run_id", "number", unique=True))

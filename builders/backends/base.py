@@ -21,6 +21,10 @@ class BuildTimedOut(Exception):
     """The time limit passed, and the build has stopped."""
 
 
+class PushFailed(Exception):
+    """The registry did not take the image: `str()` is a sentence with the registry's own words."""
+
+
 class BackendUnavailable(Exception):
     """Nobody's fault here: engine down, no usable CLI, registry out of reach. `str()` says what to do."""
 
@@ -32,6 +36,7 @@ class BuildRequest:
     - `context`: an existing directory; only files beneath it reach the build, and nothing is written to it.
     - Exactly one of `dockerfile_text` and `dockerfile_path` (a regular file that really lies in the context).
     - `dockerignore`: an ignore file for a Dockerfile given as text; it goes before one the context has.
+    - `plan`: where the Dockerfile's text comes from, for a backend that reads no Dockerfiles.
     - `build_args` are visible in the image's history; `secrets` are files of the steps that ask for them.
     """
 
@@ -45,6 +50,7 @@ class BuildRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     no_cache: bool = False
+    plan: BuildPlan | None = None
 
     def __post_init__(self) -> None:
         if (self.dockerfile_text is None) == (self.dockerfile_path is None):
@@ -76,14 +82,23 @@ def request_for(
         labels=dict(labels or {}),
         tags=tags,
         no_cache=no_cache,
+        plan=plan,
     )
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """`digest`: the engine's id of the image, `sha256:…` of its configuration."""
+    """`digest`: the engine's id of the image, `sha256:…` of its configuration.
+
+    `image` is what the engine runs it by: the digest itself, unless the backend says otherwise.
+    """
 
     digest: str
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.image:
+            object.__setattr__(self, "image", self.digest)
 
 
 @dataclass(frozen=True)
@@ -124,5 +139,29 @@ class ImageBackend(Protocol):
 
         Several threads may build at once. Raises BuildFailed, BuildCancelled, BuildTimedOut or
         BackendUnavailable; in each case nothing of this build goes on, and no other build is touched.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PushLogin:
+    username: str
+    password: str = field(repr=False)
+
+
+class ImagePusher(Protocol):
+    def push(
+        self,
+        image: BuiltImage,
+        reference: str,
+        login: PushLogin | None,
+        *,
+        on_output: Callable[[bytes], None],
+        should_stop: StopSignal,
+        time_limit_seconds: float | None,
+    ) -> str:
+        """Gives the image to the registry under `reference` (with a tag); the digest it has there, `sha256:…`.
+
+        Blocks. Raises PushFailed, BuildCancelled or BuildTimedOut.
         """
         ...

@@ -50,8 +50,10 @@ def test_a_secret_is_seen_nowhere_but_in_build_and_job(jobyard: JobyardServer, h
     assert job["env"]["TOKEN"]["value"] is None
     dockerfile = (
         "FROM busybox:latest\n"
-        "RUN --mount=type=secret,id=TOKEN echo in the build: $(cat /run/secrets/TOKEN), $(wc -c </run/secrets/TOKEN) bytes\n"
-        'CMD ["sh", "-c", "echo in the job: $TOKEN; echo $TOKEN | wc -c; printf %s \\"$TOKEN\\" | base64; echo $PLAIN"]\n'
+        "RUN --mount=type=secret,id=TOKEN "
+        "echo in the build: $(cat /run/secrets/TOKEN), $(wc -c </run/secrets/TOKEN) bytes\n"
+        'CMD ["sh", "-c", "echo in the job: $TOKEN; echo $TOKEN | wc -c; '
+        'printf %s \\"$TOKEN\\" | base64; echo $PLAIN"]\n'
     )
     with watched_processes() as processes:
         run = hosted.ran(hosted.push({"Dockerfile": dockerfile}))

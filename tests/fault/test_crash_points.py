@@ -13,6 +13,7 @@ import pytest
 from app.domain.builds import BuildStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
+from app.store import runs
 from tests.support.loops import Fuse, Installation, Killed, commit, image_of
 
 OLD, NEW = commit("old"), commit("new")
@@ -58,8 +59,6 @@ def check(place: Installation) -> None:
         ("build", "report", "started", "run_on_image_change:always"),
     ]
     with place.db.read() as tx:
-        from app.store import runs
-
         attempts = runs.attempts_of(tx, run.id)
     assert [(each.number, each.status, each.exit_code) for each in attempts] == [
         (1, RunStatus.FAILED, 3),

@@ -17,6 +17,7 @@ from tests.support.yard import API, Caller
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 GUID = "d1c3"
+NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail"}
 
 
 @pytest.fixture
@@ -28,7 +29,9 @@ def full(admin: Caller) -> Caller:
     }
     admin.made("/projects", {"name": "beside"})
     admin.made("/projects/acme/credentials", {"name": "forge", "kind": "git", "secret": "x"})
-    admin.made(JOBS, {"name": "report", "source": source})
+    admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
+    admin.made("/projects/acme/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
+    admin.made(JOBS, {"name": "report", "source": source, "kind": "cron", "schedule": {"cron": "0 6 * * *"}})
     admin.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
     admin.made(f"{JOBS}/report/builds")
     admin.made(f"{JOBS}/once/runs")
@@ -38,12 +41,12 @@ def full(admin: Caller) -> Caller:
 
 
 def _delivery(yard: Yard) -> NewDelivery:
-    return NewDelivery("github", GUID, "push", False, ("source:1",), b"{}", "acme/report", yard.clock.now())
+    return NewDelivery("github", GUID, "push", False, ("source:2",), b"{}", "acme/report", yard.clock.now())
 
 
 def call(caller: Caller, operation: Operation, **names: str) -> Any:
     id_ = GUID if operation.path.startswith("/deliveries") else "1"
-    path = operation.path.format(**{"p": "acme", "j": "report", "c": "forge", "id": id_, **names})
+    path = operation.path.format(**{**NAMES, "id": id_, **names})
     examples = (operation.body.model_config.get("json_schema_extra") or {}).get("examples")  # type: ignore[union-attr]
     body = {"json": examples[0] if examples else {}} if operation.method in ("POST", "PATCH") else {}  # type: ignore[index]
     return caller.request(operation.method, path, **body)
@@ -78,13 +81,13 @@ def test_an_operator_does_what_is_no_administration(full: Caller, operation: Ope
 @EVERY
 def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Operation) -> None:
     answer = call(full.with_token("admin", "beside"), operation)
-    for name in ("acme", "report", "forge", GUID):
-        known = name in operation.path.format(p="acme", j="report", c="forge", id=GUID)
+    for name in (*NAMES.values(), GUID):
+        known = name in operation.path.format(**NAMES, id=GUID)
         assert known or name not in answer.text
     if operation.path in ("/projects", "/deliveries", "/decisions") and operation.method == "GET":
         assert answer.status_code == 200
         assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
-    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/")):
+    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/", "/plan")):
         assert answer.status_code == 404, answer.text
     else:
         assert answer.status_code == 403, answer.text
@@ -117,7 +120,7 @@ def test_a_delivery_for_several_projects_is_replayed_by_who_sees_them_all(full: 
         "5ha7ed",
         "push",
         False,
-        ("source:1", "project:2"),
+        ("source:2", "project:2"),
         b"{}",
         "acme/report",
         full.yard.clock.now(),

@@ -115,13 +115,15 @@ def test_answers_are_as_described(admin: Caller) -> None:
     env = {"A": "b", "T": {"value": "x", "secret": True, "scope": "build"}}
     cron = {"kind": "cron", "schedule": {"cron": "@daily"}}
     admin.made("/projects/acme/credentials", {"name": "forge", "kind": "git", "secret": "x"})
+    admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
+    admin.made("/projects/acme/secret-groups", {"name": "mail", "env": env})
     admin.made("/projects/acme/jobs", {"name": "report", "source": source, "env": env, **cron})
     admin.made("/projects/acme/jobs/report/builds")
     build_succeeds(admin.yard)
     admin.made("/projects/acme/jobs/report/runs", {"command": "x"})
     attempt_ends(admin.yard, Outcome(None, 0))
     admin.made("/tokens", {"name": "ci"})
-    names = {"p": "acme", "j": "report", "c": "forge", "id": "1"}
+    names = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail", "id": "1"}
     for operation in OPERATIONS:
         if operation.method != "GET" or "application/json" not in operation.media_types:
             continue

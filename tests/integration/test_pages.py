@@ -198,7 +198,7 @@ def test_an_empty_installation_says_what_to_do_first(made: World) -> None:
 
 def test_overview_shows_each_job_with_its_last_runs_and_why_nothing_ran(made: World, demo: Demo) -> None:
     page = read(visitor(made), "/")
-    row = re.search(r'<tr data-row id="job-%d">.*?</tr>' % demo.job.id, page, re.DOTALL)
+    row = re.search(rf'<tr data-row id="job-{demo.job.id}">.*?</tr>', page, re.DOTALL)
     assert row is not None
     assert row[0].count("<title>") == 22
     assert "Failed · time limit" in row[0]
@@ -714,7 +714,7 @@ def test_a_step_that_was_never_reported_over_ended_with_its_build() -> None:
         (7500, "2 h 05 m"),
         (277_000, "3 d 4 h"),
         (-3, "0.0 s"),
-        (None, "–"),
+        (None, words.NONE),
     ],
 )
 def test_durations_read_well(seconds: float | None, said: str) -> None:
@@ -732,3 +732,11 @@ def test_states_are_words(made: World, demo: Demo) -> None:
         runs.cancel(tx, queued, Reason.CANCELLED, "x", NOW)
     assert run_of(made, queued).status is RunStatus.CANCELLED
     assert words.outcome(run_of(made, queued)) == "Cancelled"
+
+
+def test_the_download_is_the_logs_own_bytes(made: World, demo: Demo) -> None:
+    client = visitor(made)
+    for path in (f"/runs/{demo.failed_run}", f"/builds/{demo.build}"):
+        found = re.search(r'href="(/api/v1/[^"]+)" download', read(client, path))
+        assert found is not None
+        assert b"\x1b[" in client.get(found[1].replace("&amp;", "&")).content

@@ -1,4 +1,4 @@
-"""A whole installation without threads: real store, rules, logs and loops over an engine in memory, tests turn the crank.
+"""A whole installation without threads: real store, rules, logs and loops over an engine in memory.
 
 An `Installation` is what outlives a server: database, logs, the engine's containers, the repository, the clock.
 `Installation.server` starts a server on it: the same loop objects as in production, stepped by hand. A server can be
@@ -419,9 +419,16 @@ def push_payload(
     if after is not None:
         ids = [*(commit(f"{after}-{number}") for number in range(len(messages) - 1)), after]
         listed = [
-            {"id": id_, "message": message, "author": {"name": "Ada"}, "added": [], "removed": [], "modified": list(files)}
+            {
+                "id": id_,
+                "message": message,
+                "author": {"name": "Ada"},
+                "added": [],
+                "removed": [],
+                "modified": list(files),
+            }
             for id_, message in zip(ids, messages, strict=True)
-        ]  # fmt: skip
+        ]
     return {
         "ref": ref,
         "before": before or ZERO,
@@ -455,7 +462,7 @@ class Server:
         logbook = place._logbook(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
-        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts)
+        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts, place.box)
         self.builder = Builder(
             db=db,
             clock=clock,

@@ -70,7 +70,8 @@ def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
     assert not set(HEAVY) & set(done.stderr.split())
 
 
-def test_every_command_has_help_with_examples_that_can_be_parsed() -> None:
+def test_every_command_has_help_with_examples_that_can_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBYARD_PASSWORD", "so that none is asked for")
     root = typer.main.get_command(app)
     for name, command in commands():
         assert command.help, name
@@ -158,15 +159,6 @@ def test_a_refused_schedule_is_status_2_with_the_reason(cli: Cli, args: tuple[st
     done = cli("schedule", *args)
     assert (done.status, done.out) == (2, "")
     assert done.err
-
-
-def test_the_demo_says_where_it_is_if_not_here(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("app.cli.server.DEMO", tmp_path / "demo")
-    done = cli("demo", "--exit")
-    assert done.status == 1
-    assert "scripts/demo" in done.err
 
 
 @given(st.sampled_from(["succeeded", "failed", "cancelled"]), st.none() | st.integers(-300, 70_000))

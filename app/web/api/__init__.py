@@ -2,14 +2,44 @@
 
 from starlette.routing import Route
 
-from app.web.api import builds, credentials, decisions, deliveries, jobs, logs, projects, runs, tokens
+from app.web.api import (
+    build_services,
+    builds,
+    credentials,
+    decisions,
+    deliveries,
+    deploys,
+    jobs,
+    logs,
+    plan,
+    projects,
+    runs,
+    schedules,
+    secret_groups,
+    tokens,
+)
 from app.web.api.openapi import openapi_route
 from app.web.api.operations import Operation
 from app.web.api.routing import routes_of
 
 OPERATIONS: tuple[Operation, ...] = tuple(
     operation
-    for module in (projects, credentials, jobs, builds, runs, logs, deliveries, decisions, tokens)
+    for module in (
+        projects,
+        credentials,
+        secret_groups,
+        build_services,
+        jobs,
+        schedules,
+        deploys,
+        builds,
+        runs,
+        logs,
+        deliveries,
+        decisions,
+        plan,
+        tokens,
+    )
     for operation in module.OPERATIONS
 )
 

@@ -20,7 +20,7 @@ TOPICS = 20
 
 
 async def live(request: Request) -> Response:
-    """`/live?topics=run:7,jobs`: one `changed` event for each burst of changes, after `ready`."""
+    """`/live?topics=run:7,jobs`: `changed` at once, as the page is older than this, then once a burst."""
     try:
         require(await run_in_threadpool(identify, request), Role.VIEWER)
     except Exception as error:
@@ -28,10 +28,11 @@ async def live(request: Request) -> Response:
     topics = request.query_params.get("topics", "").split(",")[:TOPICS]
 
     async def events() -> AsyncIterator[ServerSentEvent]:
-        yield event("", name="ready")
+        is_first = True
         async for changed in changes(yard_of(request), topics):
-            if changed:
+            if changed or is_first:
                 yield event("", name="changed")
                 await asyncio.sleep(AT_MOST_EVERY)
+            is_first = False
 
     return stream(events())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app.store.overview import STRIP, Bar
 from app.web.pages import charts, words
 
 WEB = Path(__file__).parent.parent
@@ -45,6 +50,21 @@ _env.filters.update(
 
 def fragment(template: str, **context: object) -> str:
     return _env.get_template(template).render(**context)
+
+
+def strip(bars: Sequence[Bar], now: datetime) -> Markup:
+    """The strip of a job's latest runs; drawn once, as an overview of many jobs is mostly strips."""
+    latest = tuple(bars[:STRIP])
+    is_settled = all(bar.finished_at is not None for bar in latest)
+    return _drawn_strip(latest, latest[0].created_at if latest and is_settled else now)
+
+
+@lru_cache(maxsize=1000)
+def _drawn_strip(bars: tuple[Bar, ...], now: datetime) -> Markup:
+    return Markup(fragment("_strip.html", bars=bars, now=now))  # noqa: S704 - our own template has escaped it
+
+
+_env.globals["strip"] = strip
 
 
 def render(request: Request, template: str, status: int, **context: object) -> Response:

@@ -56,10 +56,6 @@ function schedule() {
 export function start(given) {
   tools = given;
   if (!main.dataset.topics) return;
-  tools.connect(
-    () => `/live?topics=${encodeURIComponent(main.dataset.topics)}`,
-    { changed: refresh },
-    (again) => again && refresh(),
-  );
+  tools.connect(() => `/live?topics=${encodeURIComponent(main.dataset.topics)}`, { changed: refresh });
   schedule();
 }

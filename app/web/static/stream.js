@@ -16,11 +16,10 @@ function say() {
   if (broken.size) countdown = setInterval(() => { left = Math.max(left - 1, 1); seconds.textContent = left; }, 1000);
 }
 
-/** `address()` is asked for anew at each connection; `on` are handlers by event; `opened(again)` follows each opening. */
-export function connect(address, on, opened = () => {}) {
+/** `address()` is asked for anew at each connection; `on` are handlers by event. */
+export function connect(address, on) {
   let source = null;
   let timer = null;
-  let again = false;
   let over = false;
   const me = {};
 
@@ -30,8 +29,6 @@ export function connect(address, on, opened = () => {}) {
     source = new EventSource(address());
     source.onopen = () => {
       if (broken.delete(me)) say();
-      opened(again);
-      again = true;
     };
     source.onerror = () => {
       drop();

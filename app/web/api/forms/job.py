@@ -181,7 +181,7 @@ class SourceAnswer(SourceForm):
 
 class DeployedAnswer(Model):
     image: str
-    digest: str
+    digest: str | None = Field(description="null for a tag, which is resolved when a run starts")
     build: int | None
     sha: str | None
     cause: str

@@ -1,0 +1,110 @@
+"""The files of a build context, read as untrusted data: listed, identified by their content, copied."""
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from builders.backends.ignoring import Ignore
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A regular file, or a symbolic link (`link` is what it holds) that stays inside of the context."""
+
+    path: str
+    is_executable: bool = False
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """`left_out`: links to the outside and what is no file (a FIFO, a device); builds do without them."""
+
+    root: Path
+    entries: tuple[Entry, ...]
+    left_out: tuple[str, ...]
+
+    def digest(self, check: Callable[[], None]) -> str:
+        """Of names, modes and contents, in hex. `check` is called for each file, and may raise."""
+        total = hashlib.sha256()
+        for entry in self.entries:
+            check()
+            content = entry.link or self._content_digest(entry)
+            kind = "link" if entry.link else "program" if entry.is_executable else "file"
+            total.update("\0".join((kind, entry.path, content, "")).encode(errors="surrogateescape"))
+        return total.hexdigest()
+
+    def below(self, source: str) -> Iterator[tuple[Entry, str]]:
+        """The entries that `source` (`.`, a directory or a file) means, each with its path relative to it.
+
+        A file's own path is empty: it goes where it is told to.
+        """
+        source = source.strip("/").removeprefix("./")
+        for entry in self.entries:
+            if source in ("", "."):
+                yield entry, entry.path
+            elif entry.path == source:
+                yield entry, ""
+            elif entry.path.startswith(f"{source}/"):
+                yield entry, entry.path[len(source) + 1 :]
+
+    def copy(self, entry: Entry, target: Path) -> None:
+        """Whatever is at `target` gives way; a link there is not followed."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+        if entry.link is not None:
+            target.symlink_to(entry.link)
+            return
+        with self._opened(entry) as source, target.open("xb") as made:
+            shutil.copyfileobj(source, made)
+        target.chmod(0o755 if entry.is_executable else 0o644)
+
+    def _content_digest(self, entry: Entry) -> str:
+        with self._opened(entry) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any readable file
+
+    def _opened(self, entry: Entry) -> IO[bytes]:
+        return open(self.root / entry.path, "rb", opener=_without_links)
+
+
+def read_context(root: Path, ignore: Ignore) -> Context:
+    """What of the directory `root` a build may see, in a fixed order."""
+    root = Path(os.path.realpath(root))
+    entries: list[Entry] = []
+    left_out: list[str] = []
+    for path, status in _walk(root, "", ignore):
+        if stat.S_ISREG(status.st_mode):
+            entries.append(Entry(path, is_executable=bool(status.st_mode & 0o111)))
+        elif stat.S_ISLNK(status.st_mode) and _stays_inside(root, path):
+            entries.append(Entry(path, link=os.readlink(root / path)))  # noqa: PTH115 - as it is spelled
+        else:
+            left_out.append(path)
+    return Context(root, tuple(entries), tuple(left_out))
+
+
+def _walk(root: Path, directory: str, ignore: Ignore) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(root / directory) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        path = f"{directory}/{entry.name}" if directory else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not ignore.prunes(path):
+                yield from _walk(root, path, ignore)
+        elif not ignore.leaves_out(path):
+            yield path, entry.stat(follow_symlinks=False)
+
+
+def _stays_inside(root: Path, path: str) -> bool:
+    target = os.readlink(root / path)  # noqa: PTH115 - as it is spelled
+    return not target.startswith("/") and Path(os.path.realpath(root / path)).is_relative_to(root)
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

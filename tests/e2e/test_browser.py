@@ -1,0 +1,419 @@
+"""The pages in a real browser: what moves by itself, the keyboard, phones, contrast, and hostile text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from app.domain.redaction import Redactor
+from app.domain.runs import Reason, Trigger, TriggerType
+from app.logs import Stream
+from app.store import runs
+from tests.support.browser import browsing, serving, visitor
+from tests.support.demo_world import Demo, furnish
+from tests.support.seed import SUCCEEDED, World, failed, world
+
+MANUAL = Trigger(TriggerType.MANUAL, by="ada", cause="Started by hand by ada.")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as each:
+        yield each
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("world")) as each:
+        yield each
+
+
+@pytest.fixture(scope="module")
+def demo(made: World) -> Demo:
+    return furnish(made, datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def address(made: World) -> Iterator[str]:
+    with serving(made) as each:
+        yield each
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A visitor on a desk; whatever the browser complains about fails the test."""
+    each = visitor(browser, address)
+    complaints = listen(each)
+    yield each
+    each.context.close()
+    assert complaints == []
+
+
+def listen(page: Page) -> list[str]:
+    """Errors of scripts and of the security policy; a page that is not there is no complaint."""
+    complaints: list[str] = []
+
+    def note(text: str) -> None:
+        if "the server responded with a status of 4" not in text:
+            complaints.append(text)
+
+    page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: note(str(error)))
+    return complaints
+
+
+def look(page: Page, path: str) -> None:
+    page.goto(path)
+    page.locator("html[data-ready]").wait_for()
+
+
+def every_page(demo: Demo) -> list[str]:
+    job = "/projects/acme/jobs/embeddings"
+    return [
+        "/",
+        f"/runs/{demo.failed_run}",
+        f"/runs/{demo.running_run}",
+        f"/builds/{demo.build}",
+        f"/builds/{demo.running_build}",
+        job,
+        f"{job}/run",
+        f"{job}/decisions",
+        "/deliveries",
+        "/settings",
+        "/search?q=embeddings",
+        "/nothing-here",
+    ]
+
+
+def test_overview_shows_a_jobs_row_in_the_readers_zone(page: Page, demo: Demo) -> None:
+    look(page, "/")
+    row = page.locator(f"#job-{demo.job.id}")
+    expect(row).to_contain_text("embeddings")
+    expect(row.locator("[data-status=failed]").last).to_have_text("Failed · time limit")
+    expect(row.locator("time").first).to_have_text(re.compile(r"^\d+ (min|h) ago$"))
+    expect(page.locator("[data-zone]")).to_have_text("Berlin time")
+    look(page, f"/runs/{demo.failed_run}")
+    started = page.locator(".facts time").first
+    at = datetime.fromisoformat(started.get_attribute("datetime") or "")
+    hour = page.evaluate("at => new Date(at).getHours()", at.isoformat())
+    expect(started).to_have_text(re.compile(rf"(today|yesterday) {hour:02}:{at:%M:%S}"))
+
+
+def test_a_change_arrives_without_reload_and_keeps_focus_and_open_details(
+    page: Page, made: World, demo: Demo
+) -> None:
+    job = made.job("arriving")
+    look(page, "/")
+    row = page.locator(f"#job-{job.id}")
+    expect(row).to_contain_text("has not run yet")
+    page.evaluate("window.notReloaded = true")
+    link = row.locator("a.name")
+    link.focus()
+    run = made.run(job, datetime.now(UTC), trigger=MANUAL, seconds=1)
+    expect(row.locator(".c-latest")).to_contain_text("Running")
+    expect(page.locator(f"#now-run-{run}")).to_be_visible()
+    made.end_attempt(run, SUCCEEDED, datetime.now(UTC))
+    expect(row.locator(".c-latest")).to_contain_text("Succeeded")
+    expect(page.locator(f"#now-run-{run}")).to_have_count(0)
+    expect(link).to_be_focused()
+    assert page.evaluate("window.notReloaded")
+
+    look(page, "/deliveries")
+    fold = page.locator("details").filter(has_text="d-docs")
+    fold.locator("summary").click()
+    made.delivery("arrived-meanwhile", datetime.now(UTC), sentence="Nothing tracks this repository.")
+    expect(page.get_by_text("Nothing tracks this repository.")).to_be_visible()
+    expect(fold).to_have_attribute("open", "")
+
+
+def test_the_log_follows_until_the_reader_scrolls_then_counts(page: Page, made: World) -> None:
+    job = made.job("talking")
+    lines = b"\n".join(b"line %d" % number for number in range(1, 1501))
+    run = made.run(job, datetime.now(UTC), trigger=MANUAL, log=lines)
+    page.set_viewport_size({"width": 1280, "height": 1200})
+    look(page, f"/runs/{run}")
+    log = page.locator("[data-log]")
+    rows = log.locator(".row")
+    expect(rows).to_have_count(1000)
+    expect(rows.last).to_be_in_viewport()
+    with made.logbook.write_attempt(run, 1, Redactor([])) as writer:
+        writer.write(datetime.now(UTC), Stream.STDOUT, b"half a ")
+        expect(rows.last.locator(".x")).to_have_text("half a ")
+        writer.write(datetime.now(UTC), Stream.STDOUT, b"line\n")
+        expect(rows.last.locator(".x")).to_have_text("half a line")
+        expect(rows.last.locator(".n")).to_have_text("1501")
+        expect(rows.last).to_be_in_viewport()
+
+        log.evaluate("log => { log.scrollTop = 0 }")
+        expect(rows.last).not_to_be_in_viewport()
+        writer.write(datetime.now(UTC), Stream.STDERR, b"ERROR: two\nthree\n")
+        fresh = page.locator("[data-log-new]")
+        expect(fresh).to_have_text("2 new lines")
+        assert log.evaluate("log => log.scrollTop") == 0
+        fresh.click()
+        expect(fresh).to_be_hidden()
+        expect(rows.last).to_be_in_viewport()
+        writer.end_streams()
+
+    page.keyboard.press("e")
+    expect(log.locator(".row.here .x")).to_have_text("ERROR: two")
+
+    log.evaluate("log => { log.scrollTop = 0 }")
+    seen = rows.first.locator(".x").inner_text()
+    page.get_by_role("button", name="Load earlier lines").click()
+    expect(rows).to_have_count(1503)
+    expect(rows.first.locator(".x")).to_have_text("line 1")
+    expect(log.get_by_text(seen, exact=True)).to_be_in_viewport()  # nothing jumped
+    shown = [int(number) for number in log.locator(".n").all_inner_texts()]
+    assert all(after == before + 1 for before, after in pairwise(shown))
+
+    made.end_attempt(run, SUCCEEDED, datetime.now(UTC))
+    expect(page.locator("h1")).to_contain_text("Succeeded")
+    expect(rows).to_have_count(1503)
+
+
+def test_a_new_attempt_takes_the_logs_place(page: Page, made: World) -> None:
+    now = datetime.now(UTC)
+    job = made.job("trying", retry_limit=2, retry_backoff="none")
+    run = made.queue_run(job, now, MANUAL)
+    made.attempt(run, now, b"first attempt")
+    look(page, f"/runs/{run}")
+    expect(page.locator("[data-log] .row .x")).to_have_text("first attempt")
+    made.end_attempt(run, failed(Reason.EXIT_NONZERO, "Exited with code 1"), now)
+    made.attempt(run, now, b"second attempt")
+    expect(page.locator("[data-log] .row .x").first).to_have_text("second attempt")
+    expect(page.locator(".lane rect[data-status]")).to_have_count(2)
+    page.get_by_role("navigation", name="Attempts").get_by_role("link", name="Attempt 1").click()
+    expect(page.locator("[data-log] .row .x")).to_have_text("first attempt")
+
+
+def test_a_link_to_a_line_shows_and_marks_it(page: Page, made: World) -> None:
+    job = made.job("linked")
+    log = b"\n".join(b"line %d" % number for number in range(1, 3001))
+    run = made.run(job, datetime.now(UTC), log=log, outcome=SUCCEEDED)
+    offset = next(line.offset for line in made.logbook.reader(run, 1).lines() if line.number == 700)
+    look(page, f"/runs/{run}?attempt=1&at={offset}")
+    marked = page.locator("[data-log] .row.here")
+    expect(marked.locator(".x")).to_have_text("line 700")
+    expect(marked).to_be_in_viewport()
+    page.get_by_role("button", name="Load later lines").click()
+    expect(page.locator("[data-log] .row").last.locator(".x")).to_have_text("line 2499")
+
+
+KEEP_STREAMS = """
+window.made = [];
+window.EventSource = class extends EventSource {
+  constructor(...all) { super(...all); window.made.push(this); }
+};
+"""
+
+
+def test_a_lost_connection_is_said_and_comes_back(page: Page, demo: Demo) -> None:
+    page.add_init_script(KEEP_STREAMS)
+    look(page, "/")
+    banner = page.locator("[data-stale]")
+    expect(banner).to_be_hidden()
+    page.wait_for_function("window.made.length && window.made[0].readyState === 1")
+    page.evaluate("window.made[0].onerror()")
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("Connection lost, trying again in")
+    expect(banner).to_be_hidden()
+    assert page.evaluate("window.made.length") == 2
+
+
+def test_keyboard(page: Page, demo: Demo) -> None:
+    look(page, "/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    first = page.locator("[data-row] a.name").first
+    expect(first).to_be_focused()
+    assert first.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
+    where = first.get_attribute("href")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{where}")
+    page.locator("html[data-ready]").wait_for()
+    page.keyboard.press("r")
+    page.wait_for_url("**/run")
+    page.locator("html[data-ready]").wait_for()
+    page.keyboard.type("go")  # typing is not pressing g, o
+    expect(page.get_by_role("textbox", name="Command")).to_have_value("go")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.wait_for_url("**/")
+    page.locator("html[data-ready]").wait_for()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("run with changes")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("embeddings-")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=embeddings-")
+
+
+def test_run_with_changes_from_form_to_run(page: Page, made: World, demo: Demo) -> None:
+    look(page, f"/runs/{demo.failed_run}")
+    page.get_by_role("link", name="Run with changes").click()
+    expect(page.get_by_role("textbox", name="Variables")).to_have_value("BATCH=127")
+    page.get_by_role("textbox", name="Command").fill("python embed.py --dry")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("section", has_text="What it would run with")).to_contain_text(
+        "python embed.py --dry"
+    )
+    page.get_by_role("button", name="Run embeddings now").click()
+    expect(page.locator(".why")).to_contain_text("Started by hand by admin")
+    page.get_by_role("button", name="Cancel this run").click()
+    expect(page.locator("h1")).to_contain_text("Cancelled")
+
+
+def test_theme_is_remembered(page: Page) -> None:
+    look(page, "/")
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.get_by_label("Your menu").click()
+    page.get_by_role("button", name="Theme").click()
+    dark = page.evaluate(ground)
+    assert dark != light
+    look(page, "/settings")
+    assert page.evaluate(ground) == dark
+
+
+def test_a_new_token_can_be_copied_and_is_gone_after(page: Page, demo: Demo) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    look(page, "/settings")
+    page.get_by_label("Name").fill("from the browser")
+    page.get_by_role("button", name="Make a token").click()
+    note = page.locator(".made")
+    token = note.locator("code").inner_text()
+    note.get_by_role("button", name="Copy").click()
+    expect(note.get_by_role("button")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    look(page, "/settings")
+    assert token not in page.content()
+    page.get_by_role("button", name="Revoke from the browser").click()
+    expect(page.get_by_text("from the browser")).to_have_count(0)
+
+
+NAUGHTY = (
+    "</script><script>window.hurt = 1</script><img src=x onerror='window.hurt = 1'>"
+    "\"' javascript:alert(1) \u202egnp.exe"
+)
+
+
+def test_hostile_text_does_nothing(page: Page, made: World) -> None:
+    now = datetime.now(UTC)
+    job = made.job("hostile", env={"V": NAUGHTY})
+    raw = (
+        NAUGHTY.encode() + b"\n\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m \xff\xfe\n" + b"x" * 100_000 + b"\n"
+    )
+    build = made.build(job, now, sha="b" * 40, message=NAUGHTY, log=raw, dockerfile=NAUGHTY)
+    run = made.run(job, now, trigger=Trigger(TriggerType.MANUAL, by=NAUGHTY, cause=NAUGHTY), log=raw)
+    made.delivery("hostile", now, repository=NAUGHTY, sha=NAUGHTY, sentence=NAUGHTY)
+    for path in ("/", f"/runs/{run}", f"/builds/{build}", "/deliveries", "/projects/acme/jobs/hostile"):
+        look(page, path)
+        assert page.evaluate("window.hurt") is None
+        assert page.locator("img").count() == 0
+    look(page, f"/runs/{run}")
+    with made.logbook.write_attempt(run, 1, Redactor([])) as writer:
+        writer.write(now, Stream.STDOUT, raw + b"the end\n")
+        expect(page.locator("[data-log] .row").last.locator(".x")).to_have_text("the end")
+    assert page.evaluate("window.hurt") is None
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    made.end_attempt(run, SUCCEEDED, now + timedelta(seconds=1))
+
+
+def test_every_page_fits_a_phone(browser: Browser, address: str, demo: Demo) -> None:
+    page = visitor(browser, address, width=360, height=740)
+    complaints = listen(page)
+    for path in every_page(demo):
+        look(page, path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        cut = page.evaluate(
+            "[...document.querySelectorAll('.card')].filter(e => e.scrollWidth > e.clientWidth).length"
+        )
+        assert cut == 0, f"something is cut off on {path}"
+    assert complaints == []
+    page.context.close()
+
+
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (css) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = css; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = rgba(getComputedStyle(e).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const e = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest("svg, :disabled, script")) continue;
+    const [a, b] = [light(rgba(getComputedStyle(e).color)), light(ground(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const said = walker.currentNode.data.trim().slice(0, 40);
+    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${e.tagName}.${e.className} ${said}`);
+  }
+  return low;
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_has_enough_contrast(browser: Browser, address: str, demo: Demo, theme: str) -> None:
+    page = visitor(browser, address, theme=theme)
+    for path in every_page(demo):
+        look(page, path)
+        assert page.evaluate(CONTRAST) == [], path
+    page.context.close()
+
+
+def test_nothing_moves_where_motion_is_unwanted(browser: Browser, address: str, demo: Demo) -> None:
+    page = visitor(browser, address)
+    look(page, "/")
+    moving = "document.getAnimations().length"
+    assert page.evaluate(moving) > 0
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == 0
+    page.context.close()
+
+
+def test_log_in_by_hand_and_out(browser: Browser, address: str, demo: Demo, tmp_path: Path) -> None:
+    page = visitor(browser, address, logged_in=False)
+    complaints = listen(page)
+    page.goto("/deliveries")
+    page.get_by_label("Name").fill("viewer-user")
+    page.get_by_label("Password").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("don't belong together")
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/deliveries")
+    page.get_by_label("Your menu").click()
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login")
+    assert complaints == []
+    page.context.close()
+
+
+def test_a_session_that_ended_leads_to_the_login(page: Page, made: World, demo: Demo) -> None:
+    look(page, "/")
+    page.context.clear_cookies()
+    made.job("another")
+    page.wait_for_url("**/login?next=%2F")
+    with made.db.read() as tx:
+        assert runs.with_id(tx, demo.running_run).status == "running"

@@ -1,0 +1,109 @@
+"""The server's own machine from the command line: backup, restore, doctor."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from app.bootstrap import open_installation
+from app.config import read_settings
+from app.orchestration.ports import ENV_PURPOSE
+from app.store import projects
+from tests.support.cli import Cli
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JOBYARD_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("JOBYARD_URL", "http://127.0.0.1:1")
+    for name in ("JOBYARD_SECRET_KEY", "JOBYARD_DATABASE_URL", "JOBYARD_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return Cli(capsys)
+
+
+@pytest.fixture
+def sealed(cli: Cli, tmp_path: Path) -> str:
+    """Something only this installation's key opens; beside it a project and a log."""
+    with open_installation(read_settings()) as installation:
+        with installation.db.write() as tx:
+            projects.create(tx, "acme", None, installation.clock.now())
+        sealed = installation.box.seal("a secret", ENV_PURPOSE)
+    log = tmp_path / "data/logs/runs/000000/1/1.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"a log\xff\n")
+    (tmp_path / "data/checkouts/mirror").mkdir(parents=True)
+    return sealed
+
+
+def test_a_backup_brings_back_database_key_and_logs(
+    cli: Cli, sealed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup.tar"
+    with open_installation(read_settings()):  # as a server has it open
+        assert cli("backup", file).status == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "data"]
+    monkeypatch.setenv("JOBYARD_DATA", str(tmp_path / "elsewhere/new"))
+    assert cli("restore", file, "--json").json == {"path": str(tmp_path / "elsewhere/new")}
+    restored = tmp_path / "elsewhere/new"
+    assert (restored / "logs/runs/000000/1/1.log").read_bytes() == b"a log\xff\n"
+    assert not (restored / "checkouts").exists()
+    assert stat.S_IMODE((restored / "secret.key").stat().st_mode) == 0o600
+    with open_installation(read_settings()) as installation, installation.db.read() as tx:
+        assert projects.named(tx, "acme").name == "acme"
+        assert installation.box.open(sealed, ENV_PURPOSE) == "a secret"
+
+
+def test_nothing_is_overwritten(cli: Cli, sealed: str, tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    assert cli("backup", file).status == 0
+    before = file.read_bytes()
+    assert "exists already" in cli("backup", file).err
+    assert file.read_bytes() == before
+    assert "is not empty" in cli("restore", file).err
+
+
+def test_there_must_be_something_to_back_up(cli: Cli, tmp_path: Path) -> None:
+    done = cli("backup", tmp_path / "backup.tar")
+    assert done.status == 1
+    assert "JOBYARD_DATA" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "logs/../../outside", "server.lock", "logs"])
+def test_a_file_that_no_backup_made_restores_nothing(cli: Cli, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "backup.tar"
+    with tarfile.open(file, "w") as archive:
+        for member in ("jobyard.db", name):
+            archive.addfile(tarfile.TarInfo(member), io.BytesIO())
+    if name == "logs":
+        file.write_bytes(b"no tar file at all" * 100)
+    done = cli("restore", file)
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_doctor_looks_at_everything_and_says_what_to_do(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "secret.key").write_text("k" * 64)
+    (data / "secret.key").chmod(0o644)
+    monkeypatch.setenv("JOBYARD_DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    done = cli("doctor")
+    assert done.status == 1
+    lines = {line.split()[2]: line for line in done.out.splitlines()[1:]}
+    assert list(lines) == ["engine", "BuildKit", "git", "data", "disk", "secret", "server"]
+    assert lines["engine"].startswith("● fail")
+    assert lines["secret"].startswith("● fail")
+    assert f"chmod 600 {data}/secret.key" in lines["secret"]
+    assert lines["data"].startswith("● ok")
+    assert lines["server"].startswith("● warn")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
