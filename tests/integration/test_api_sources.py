@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.runs import Outcome
+from app.orchestration.scheduling import Scheduler
 from app.store import builds, jobs
 from app.web.yard import Yard
 from tests.support.yard import Caller, attempt_ends, build_succeeds
@@ -304,3 +305,33 @@ def test_a_deleted_image_job_keeps_its_history(admin: Caller) -> None:
     attempt_ends(admin.yard, Outcome(None, 0))
     admin.delete(f"{JOBS}/once?confirm=once")
     assert admin.got(f"/runs/{run['id']}")["status"] == "succeeded"
+
+
+def test_why_answers_for_any_time_whatever_happened_then(admin: Caller, yard: Yard) -> None:
+    """Skips, a gap in which the server was down, and a pause: 12:00 is when everything begins."""
+    clock: Any = yard.clock
+    schedule = {"cron": "0 * * * *", "concurrency_policy": "forbid"}
+    source = {"type": "image", "image": "busybox"}
+    admin.made(JOBS, {"name": "hourly", "kind": "cron", "schedule": schedule, "source": source})
+    scheduler = Scheduler(yard.db, yard.clock, yard.names)
+
+    def at(hour: int, minute: int = 0) -> None:
+        clock.at = clock.at.replace(hour=hour, minute=minute)
+        scheduler.step()
+
+    at(13)  # a run that nobody executes
+    at(14)  # held back by it
+    at(17, 30)  # the server was down at 15, 16 and 17
+    admin.made(f"{JOBS}/hourly/pause")
+    at(19)
+
+    def newest(time: str) -> Any:
+        decision = admin.got(f"{JOBS}/hourly/why", at=f"2026-01-31T{time}:00Z")["items"][0]
+        return decision["verdict"], decision["rule"]
+
+    assert newest("13:00") == ("started", "schedule")
+    assert newest("14:00") == ("skipped", "concurrency:forbid")
+    for time in ("15:00", "16:20", "17:00"):
+        assert newest(time) == ("missed", "missed")
+    assert newest("14:30") == ("skipped", "concurrency:forbid")
+    assert newest("18:00") == newest("19:00") == ("paused", "paused")
