@@ -17,6 +17,7 @@ from tests.support.yard import API, Caller
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 GUID = "d1c3"
+NAMES = {"p": "acme", "j": "report", "c": "forge", "a": "shop", "pl": "main"}
 
 
 @pytest.fixture
@@ -32,6 +33,11 @@ def full(admin: Caller) -> Caller:
     admin.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
     admin.made(f"{JOBS}/report/builds")
     admin.made(f"{JOBS}/once/runs")
+    admin.made("/projects/acme/apps", {"name": "shop", "jobs": ["report"]})
+    admin.made("/projects/acme/apps/shop/deployments", {"sha": "a" * 40})
+    admin.made(
+        "/projects/acme/pipelines", {"name": "main", "stages": [{"name": "one", "components": ["shop"]}]}
+    )
     with admin.yard.db.write() as tx:
         deliveries.record(tx, [_delivery(admin.yard)])
     return admin
@@ -43,7 +49,7 @@ def _delivery(yard: Yard) -> NewDelivery:
 
 def call(caller: Caller, operation: Operation, **names: str) -> Any:
     id_ = GUID if operation.path.startswith("/deliveries") else "1"
-    path = operation.path.format(**{"p": "acme", "j": "report", "c": "forge", "id": id_, **names})
+    path = operation.path.format(**{**NAMES, "id": id_, **names})
     examples = (operation.body.model_config.get("json_schema_extra") or {}).get("examples")  # type: ignore[union-attr]
     body = {"json": examples[0] if examples else {}} if operation.method in ("POST", "PATCH") else {}  # type: ignore[index]
     return caller.request(operation.method, path, **body)
@@ -79,12 +85,12 @@ def test_an_operator_does_what_is_no_administration(full: Caller, operation: Ope
 def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Operation) -> None:
     answer = call(full.with_token("admin", "beside"), operation)
     for name in ("acme", "report", "forge", GUID):
-        known = name in operation.path.format(p="acme", j="report", c="forge", id=GUID)
+        known = name in operation.path.format(**NAMES, id=GUID)
         assert known or name not in answer.text
     if operation.path in ("/projects", "/deliveries", "/decisions") and operation.method == "GET":
         assert answer.status_code == 200
         assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
-    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/")):
+    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deployments/", "/deliveries/")):
         assert answer.status_code == 404, answer.text
     else:
         assert answer.status_code == 403, answer.text
