@@ -200,6 +200,8 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
         with _serving(app, listener):
             story.say(f"The server listens on {url}, its data is in {directory}.")
             story.say(health.sentence)
+            if health.isolation:
+                story.say(health.isolation)
             sample = sample_repository(directory / "hello")
             story.say(f"A sample Git repository: {sample.what}, commit {sample.sha[:7]}.")
             headers = {"Authorization": f"Bearer {token}"}
@@ -255,7 +257,8 @@ def _swept(settings: Settings) -> Iterator[None]:
             for owned in engine.owned():
                 engine.stop(owned.handle, 0)
                 engine.remove(owned.handle)
-            _remove_images(f"jobyard-{name}", settings.docker_host)
+            if settings.engine == "docker":
+                _remove_images(f"jobyard-{name}", settings.docker_host)
         except JobyardError as error:
             print(f"jobyard: left behind in the engine: {error}", file=sys.stderr)
         finally:

@@ -16,7 +16,7 @@ import os
 import platform
 import time
 
-print(f"Hello from a container with Python {platform.python_version()}.", flush=True)
+print(f"Hello from Python {platform.python_version()}.", flush=True)
 for step in range(1, 6):
     time.sleep(0.2)
     print(f"working: step {step} of 5", flush=True)

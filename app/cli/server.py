@@ -68,6 +68,8 @@ def _greet(yard: object, url: str) -> None:
     typer.echo(f"Jobyard listens on {url}")
     health = yard.engine_health()
     typer.echo(health.sentence if health.is_up else f"Warning: {health.sentence}")
+    if health.isolation:
+        typer.echo(health.isolation)
     with yard.db.read() as tx:
         has_admin = access.has_admin(tx)
     if not has_admin:

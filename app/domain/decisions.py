@@ -18,6 +18,8 @@ class Verdict(enum.StrEnum):
     REPLACED = "replaced"  # took the place of a live run
     MISSED = "missed"  # a scheduled time passed while nobody could act
     DUPLICATE = "duplicate"  # already decided for the same event
+    PAUSED = "paused"  # from now on nothing happens by itself
+    RESUMED = "resumed"  # what was held back goes on
 
 
 class EventType(enum.StrEnum):

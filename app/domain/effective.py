@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.errors import InvalidValue
+from app.domain.jobs import Job
 from app.domain.plans import DEFAULT_PLAN
 
 FIELDS: Mapping[str, Any] = {
@@ -39,6 +40,18 @@ class Effective:
         return tuple(name for name, origin in self.origins.items() if origin == "override")
 
 
+def variables_of(job: Job) -> dict[str, Any]:
+    """A job's variables and those of its secret groups, of which its own win; in the API's form, secrets sealed."""
+    return {
+        **{name: _without_group(given) for name, given in job.shared_env.items()},
+        **job.definition.get("env", {}),
+    }
+
+
+def _without_group(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key != "group"}
+
+
 def merge(
     definition: Mapping[str, Any], overrides: Mapping[str, Any], shared_env: Mapping[str, Any] | None = None
 ) -> Effective:
@@ -59,7 +72,7 @@ def merge(
         values["command"] = None
     env: dict[str, Any] = {}
     for name, given in (shared_env or {}).items():
-        env[name] = {key: value for key, value in given.items() if key != "group"}
+        env[name] = _without_group(given)
         origins[f"env.{name}"] = f"group {given['group']}"
     for name, given in definition.get("env", {}).items():
         env[name], origins[f"env.{name}"] = given, "job"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
@@ -26,9 +26,22 @@ def build_by_hand(tx: Tx, job: Job, *, sha: str | None, branch: str | None, who:
 
     Raises Conflict for a job that nothing is built for.
     """
-    source = job.source
-    if source is None:
+    if job.source is None:
         raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
+    return build_source_by_hand(tx, job.source, [job], sha=sha, branch=branch, who=who, now=now)
+
+
+def build_source_by_hand(
+    tx: Tx,
+    source: Source,
+    told: Sequence[Job],
+    *,
+    sha: str | None,
+    branch: str | None,
+    who: str,
+    now: datetime,
+) -> int:
+    """A build that ignores all rules for pushes, with a decision for each of the jobs that are `told`, or for none."""
     ref = BRANCH_PREFIX + (branch or source.branch)
     env = build_env(source, jobs.of_source(tx, source.id))
     build_id = builds.enqueue(
@@ -47,18 +60,20 @@ def build_by_hand(tx: Tx, job: Job, *, sha: str | None, branch: str | None, who:
         position=_position(tx, source, ref, sha),
     )
     what = short(sha) if sha else f"the head of {branch or source.branch}"
-    decisions.record(
-        tx,
-        at=now,
-        event=(EventType.MANUAL, f"build:{build_id}"),
-        project_id=job.project_id,
-        job_id=job.id,
-        verdict=Verdict.BUILT,
-        rule="manual",
-        sentence=f"Build {build_id} of {what} asked for by {who}.",
-        inputs={"sha": sha, "ref": ref},
-        build_id=build_id,
-    )
+    job_ids: list[int | None] = [job.id for job in told]
+    for job_id in job_ids or [None]:
+        decisions.record(
+            tx,
+            at=now,
+            event=(EventType.MANUAL, f"build:{build_id}"),
+            project_id=source.project_id,
+            job_id=job_id,
+            verdict=Verdict.BUILT,
+            rule="manual",
+            sentence=f"Build {build_id} of {what} asked for by {who}.",
+            inputs={"sha": sha, "ref": ref},
+            build_id=build_id,
+        )
     return build_id
 
 

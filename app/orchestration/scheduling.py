@@ -70,7 +70,10 @@ class Scheduler:
     def _fired(self, tx: Tx, job: DueJob, owed: Due, admission: Admission, now: datetime) -> list[Fired]:
         results = []
         if owed.missed is not None:
-            results.append(Fired(job, owed.missed.last, Verdict.MISSED, "missed", owed.missed.sentence))
+            gap = owed.missed
+            results.append(
+                Fired(job, gap.last, Verdict.MISSED, "missed", gap.sentence, missed_from=gap.first)
+            )
         if owed.fire_at is not None:
             results.append(self._fire(tx, job, owed.fire_at, admission, now))
         return results

@@ -12,6 +12,7 @@ from datetime import datetime
 from app.domain.errors import JobyardError
 from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
+from app.orchestration.conducting import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
@@ -50,6 +51,7 @@ class Supervisor:
     reconciler: Reconciler
     scheduler: Scheduler
     deployer: Deployer
+    conductor: Conductor
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -67,6 +69,8 @@ class Supervisor:
         self._loop("intake", Bell("deliveries"), self._while_moving(self.intake.step))
         bell = Bell("deployments", "builds", "runs")
         self._loop("deployer", bell, self._while_moving(self.deployer.step))
+        bell = Bell("flows", "builds", "runs", "deployments")
+        self._loop("conductor", bell, self._while_moving(self.conductor.step))
         for number in range(self.build_workers):
             step = self._until_idle(self.builder.step, self._next_build)
             self._loop(f"builder-{number}", Bell("queued:builds"), step)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
 from app.store.database import Tx, touch
-from app.store.schema import CredentialRow, SourceRow
+from app.store.schema import BuildRow, CredentialRow, SourceRow
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,19 @@ def find(tx: Tx, project_id: int, name: str) -> Credential | None:
     return None if row is None else _value(row)
 
 
+def with_id(tx: Tx, credential_id: int) -> Credential:
+    row = tx.get(CredentialRow, credential_id)
+    if row is None:
+        raise NotFound(f"There is no credential {credential_id}.")
+    return _value(row)
+
+
+def of_kind(tx: Tx, project_id: int, kind: str) -> Sequence[Credential]:
+    """All of a project's credentials of a kind, oldest first."""
+    query = select(CredentialRow).where(CredentialRow.project_id == project_id, CredentialRow.kind == kind)
+    return [_value(row) for row in tx.exec(query.order_by(col(CredentialRow.id)))]
+
+
 def named(tx: Tx, project_id: int, name: str) -> Credential:
     found = find(tx, project_id, name)
     if found is None:
@@ -76,12 +90,14 @@ def page(tx: Tx, project_id: int, limit: int, before: int | None = None) -> Sequ
 
 
 def delete(tx: Tx, credential: Credential) -> None:
-    """Raises Conflict while a source is fetched with it."""
+    """Raises Conflict while a source is fetched with it. Builds that were made with it stay."""
     in_use = select(SourceRow.id).where(SourceRow.credential_id == credential.id).limit(1)
     if tx.exec(in_use).first() is not None:
         raise Conflict(
             f"Credential {credential.name} is in use: name another in the jobs that have it first."
         )
+    made_with = update(BuildRow).where(col(BuildRow.credential_id) == credential.id)
+    tx.connection().execute(made_with.values(credential_id=None))
     tx.delete(tx.get_one(CredentialRow, credential.id))
     touch(tx, "projects")
 

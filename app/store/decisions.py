@@ -9,6 +9,7 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.domain.decisions import Decision, EventType, Verdict
+from app.domain.errors import NotFound
 from app.store.database import Tx, touch
 from app.store.schema import DecisionRow, JobRow, ProjectRow
 
@@ -49,6 +50,14 @@ def record(
     return row.id
 
 
+def with_id(tx: Tx, decision_id: int) -> Decision:
+    query = _decisions().where(DecisionRow.id == decision_id)
+    found = tx.exec(query).first()
+    if found is None:
+        raise NotFound(f"There is no decision {decision_id}.")
+    return decision_value(*found)
+
+
 def exists(tx: Tx, event: tuple[EventType, str | int], job_id: int) -> bool:
     query = select(DecisionRow.id).where(
         DecisionRow.event_type == event[0],
@@ -74,13 +83,7 @@ def page(
     until: datetime | None = None,
 ) -> Sequence[Decision]:
     """Decisions that match everything given, newest first; `pushes` are event ids of deliveries."""
-    query = (
-        select(DecisionRow, ProjectRow.name, JobRow.name)
-        .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))
-        .outerjoin(JobRow, col(JobRow.id) == col(DecisionRow.job_id))
-        .order_by(col(DecisionRow.id).desc())
-        .limit(limit)
-    )
+    query = _decisions().order_by(col(DecisionRow.id).desc()).limit(limit)
     wanted = {
         "project_id": project_id,
         "job_id": job_id,
@@ -103,6 +106,31 @@ def page(
     if until is not None:
         query = query.where(col(DecisionRow.at) <= until)
     return [decision_value(*found) for found in tx.exec(query)]
+
+
+def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
+    """The decision about a gap of missed scheduled times that `at` lies in; it was made after the gap."""
+    query = (
+        _decisions()
+        .where(DecisionRow.job_id == job_id, col(DecisionRow.at) > at)
+        .where(DecisionRow.verdict == Verdict.MISSED)
+        .order_by(col(DecisionRow.id))
+        .limit(1)
+    )
+    found = tx.exec(query).first()
+    if found is None:
+        return None
+    decision = decision_value(*found)
+    begins = datetime.fromisoformat(decision.inputs["missed_from"])
+    return decision if begins <= at else None
+
+
+def _decisions() -> Any:
+    return (
+        select(DecisionRow, ProjectRow.name, JobRow.name)
+        .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))
+        .outerjoin(JobRow, col(JobRow.id) == col(DecisionRow.job_id))
+    )
 
 
 def decision_value(row: DecisionRow, project: str, job: str | None) -> Decision:

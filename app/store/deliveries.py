@@ -76,8 +76,10 @@ def record(tx: Tx, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
         rows.setdefault((new.forge, new.guid), {**row, "ref": "", "sha": "", "tries": 0, "replays": 0})
     dialect = tx.get_bind().dialect.name
     insert = sqlite.insert(DeliveryRow) if dialect == "sqlite" else postgresql.insert(DeliveryRow)
-    statement = insert.values(list(rows.values())).on_conflict_do_nothing(index_elements=["forge", "guid"])
-    stored = tx.connection().execute(statement.returning(col(DeliveryRow.forge), col(DeliveryRow.guid)))
+    statement = insert.on_conflict_do_nothing(index_elements=["forge", "guid"])
+    # Rows as parameters, not as values(): so the statement is compiled once, whatever the batch's length.
+    returning = statement.returning(col(DeliveryRow.forge), col(DeliveryRow.guid))
+    stored = tx.connection().execute(returning, list(rows.values()))
     new_keys = {(forge, guid) for forge, guid in stored}
     if new_keys:
         touch(tx, "deliveries")

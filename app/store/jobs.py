@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
 from app.domain.effective import merge
@@ -22,7 +23,7 @@ from app.domain.jobs import (
 )
 from app.domain.schedule import Schedule
 from app.store.database import Tx, touch
-from app.store.schema import JobRow, ProjectRow, SourceRow
+from app.store.schema import JobRow, ProjectRow, SecretGroupJobRow, SourceRow
 
 SourceFields = Mapping[
     str, Any
@@ -62,20 +63,25 @@ def create(
 def redefine(
     tx: Tx, job_id: int, definition: Mapping[str, Any], source: SourceFields | int | None, now: datetime
 ) -> Job:
-    """Replace a job's definition; what is deployed stays as it is."""
+    """Replace a job's definition. What is deployed stays as it is, unless the source is another image now."""
     row = tx.get_one(JobRow, job_id)
+    if definition["source"].get("image") != row.definition["source"].get("image"):
+        row.deployed = None
     _define(row, definition, now)
     row.updated_at = now
-    if isinstance(source, Mapping):
-        kept = None if row.source_id is None else tx.get(SourceRow, row.source_id)
-        if kept is not None and kept.name is None:
-            for field, value in source.items():
-                setattr(kept, field, value)
-        else:
-            row.source_id = _add_source(tx, row.project_id, source, now)
+    former = None if row.source_id is None else tx.get(SourceRow, row.source_id)
+    own = former if former is not None and former.name is None else None
+    if isinstance(source, Mapping) and own is not None:
+        for field, value in source.items():
+            setattr(own, field, value)
+        tx.flush()
     else:
-        row.source_id = source
-    tx.flush()
+        row.source_id = (
+            _add_source(tx, row.project_id, source, now) if isinstance(source, Mapping) else source
+        )
+        tx.flush()
+        if own is not None:
+            tx.delete(own)  # with its webhook secret, which speaks for nothing any more
     touch(tx, "jobs", "sources", "schedules", f"job:{job_id}")
     return with_id(tx, job_id)
 
@@ -108,19 +114,41 @@ def _next_fire_at(row: JobRow, now: datetime) -> datetime | None:
     return Schedule.parse(schedule.cron, schedule.time_zone).next_after(now)
 
 
-def set_paused(tx: Tx, job_id: int, now: datetime, *, paused: bool) -> None:
-    """Hold CI, CD and schedule back, or let them go on as they were set."""
+def set_switches(
+    tx: Tx,
+    job_id: int,
+    now: datetime,
+    *,
+    paused: bool,
+    ci_enabled: bool | None = None,
+    cd_enabled: bool | None = None,
+    schedule_active: bool | None = None,
+) -> Job:
+    """Hold CI, CD and schedule back (`paused`) or let them go on; None leaves a switch as it was set."""
     row = tx.get_one(JobRow, job_id)
-    row.definition = {**row.definition, "paused": paused}
-    row.paused = paused
+    definition = {**row.definition, "paused": paused}
+    if ci_enabled is not None:
+        definition["ci_enabled"] = ci_enabled
+    if cd_enabled is not None:
+        definition["cd_enabled"] = cd_enabled
+    if schedule_active is not None:
+        definition["schedule"] = {**definition["schedule"], "active": schedule_active}
+    _define(row, definition, now)
     row.updated_at = now
-    touch(tx, "jobs", f"job:{job_id}")
+    source = None if row.source_id is None else tx.get_one(SourceRow, row.source_id)
+    if source is not None and source.name is None:
+        source.ci_enabled = definition["ci_enabled"]
+    tx.flush()
+    touch(tx, "jobs", "schedules", f"job:{job_id}")
+    return with_id(tx, job_id)
 
 
 def delete(tx: Tx, job_id: int, now: datetime) -> None:
     """Take a job away; its history stays readable under its id, and its name is free again."""
     row = tx.get_one(JobRow, job_id)
     source = None if row.source_id is None else tx.get_one(SourceRow, row.source_id)
+    in_groups = delete_rows(SecretGroupJobRow).where(col(SecretGroupJobRow.job_id) == job_id)
+    tx.connection().execute(in_groups)
     row.deleted_at = now
     row.next_fire_at = None
     row.source_id = None

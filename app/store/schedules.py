@@ -52,6 +52,7 @@ class Fired:
     sentence: str
     run_name: str | None = None
     alone: bool = False
+    missed_from: datetime | None = None  # of missed times, the first; `scheduled_for` is the last
 
 
 def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJob]:
@@ -119,7 +120,7 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     starting = [_run(each, now) for each in fired if each.run_name is not None]
     if starting:
         tx.connection().execute(_insert_run(tx), starting)
-    inputs: dict[tuple[str, datetime], str] = {}
+    inputs: dict[tuple[str, datetime, datetime | None], str] = {}
     tx.connection().execute(_insert_decision(tx), [_decision(each, now, inputs) for each in fired])
     touch(tx, "runs", "jobs", "decisions", QUEUED, *(f"job:{each.job.id}" for each in fired[:CHUNK]))
 
@@ -174,11 +175,16 @@ def _run(each: Fired, now: datetime) -> dict[str, Any]:
     }
 
 
-def _decision(each: Fired, now: datetime, inputs: dict[tuple[str, datetime], str]) -> dict[str, Any]:
+def _decision(
+    each: Fired, now: datetime, inputs: dict[tuple[str, datetime, datetime | None], str]
+) -> dict[str, Any]:
     cron = each.job.schedule.cron
-    key = (cron, each.scheduled_for)
+    key = (cron, each.scheduled_for, each.missed_from)
     if key not in inputs:
-        inputs[key] = json.dumps({"scheduled_for": f"{each.scheduled_for:%Y-%m-%dT%H:%M:%SZ}", "cron": cron})
+        told = {"scheduled_for": f"{each.scheduled_for:%Y-%m-%dT%H:%M:%SZ}", "cron": cron}
+        if each.missed_from is not None:
+            told["missed_from"] = f"{each.missed_from:%Y-%m-%dT%H:%M:%SZ}"
+        inputs[key] = json.dumps(told)
     return {
         "at": now,
         "event_type": EventType.SCHEDULE,

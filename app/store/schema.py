@@ -63,8 +63,10 @@ def _id() -> Any:
     return Field(default=None, sa_column=SaColumn(BigInt, primary_key=True, autoincrement=True))
 
 
-def _ref(target: str, *, null: bool = False, index: bool = False) -> Any:
-    column = SaColumn(BigInt, SaForeignKey(target, ondelete="CASCADE"), nullable=null, index=index)
+def _ref(target: str, *, null: bool = False, index: bool = False, outlives: bool = False) -> Any:
+    """A row goes with what it refers to, unless it `outlives` that."""
+    on_delete = "SET NULL" if outlives else "CASCADE"
+    column = SaColumn(BigInt, SaForeignKey(target, ondelete=on_delete), nullable=null, index=index)
     return Field(default=None, sa_column=column)
 
 
@@ -456,6 +458,56 @@ class PromotionRow(SQLModel, table=True):
     by: str = ""
     sentence: str = _text()
     created_at: datetime = _time(null=False)
+
+
+class FlowRow(SQLModel, table=True):
+    """A release flow. `trigger_hash` recognises the token of its webhook address."""
+
+    __tablename__ = "flow"
+    __table_args__ = _args(Index("uq_flow_project_id_name", "project_id", "name", unique=True))
+    id: int = _id()
+    project_id: int = _ref("project.id")
+    name: str
+    definition: dict[str, Any] = _json()
+    concurrency: str = "queue"
+    push_job_id: int | None = _ref("job.id", null=True, index=True, outlives=True)
+    trigger_hash: str | None = Field(default=None, unique=True)
+    created_at: datetime = _time(null=False)
+
+
+class FlowRunRow(SQLModel, table=True):
+    __tablename__ = "flow_run"
+    __table_args__ = _args(
+        Index("ix_flow_run_flow_id_id", "flow_id", "id"), Index("ix_flow_run_status", "status")
+    )
+    id: int = _id()
+    flow_id: int = _ref("flow.id")
+    project_id: int = _ref("project.id")
+    status: str
+    trigger: dict[str, Any] = _json()
+    created_at: datetime = _time(null=False)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
+    cancel_requested_at: datetime | None = _time()
+
+
+class FlowNodeRow(SQLModel, table=True):
+    __tablename__ = "flow_node"
+    __table_args__ = _args(Index("ix_flow_node_flow_run_id", "flow_run_id"))
+    id: int = _id()
+    flow_run_id: int = _ref("flow_run.id")
+    group: int
+    name: str
+    type: str
+    spec: dict[str, Any] = _json()
+    status: str
+    tries: int = 0
+    log: list[str] = _json()
+    build_id: int | None = _ref("build.id", null=True, outlives=True)
+    run_id: int | None = _ref("run.id", null=True, outlives=True)
+    deployment_id: int | None = _ref("deployment.id", null=True, outlives=True)
+    started_at: datetime | None = _time()
+    finished_at: datetime | None = _time()
 
 
 class AttemptRow(SQLModel, table=True):

@@ -96,7 +96,8 @@ def _share(tx: Tx, job_ids: Sequence[int] | set[int]) -> None:
         shared: dict[str, Any] = {}
         for group in tx.exec(query):
             for name, given in group.env.items():
-                form = {"value": given} if isinstance(given, str) else given
+                bare = {"value": given, "secret": False, "scope": "run"}
+                form = bare if isinstance(given, str) else given
                 shared[name] = {**form, "group": group.name}
         job = tx.get_one(JobRow, job_id)
         job.shared_env = shared

@@ -10,7 +10,7 @@ from builders.backends.cli import SEARCH_PATH
 from builders.backends.context import Context
 from builders.backends.places import Places
 from builders.backends.session import Session
-from builders.backends.toolchains import Found
+from builders.backends.toolchains import Found, machine_trust
 from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.plan import BuildPlan
 from builders.render import COMMIT_VARIABLES
@@ -98,7 +98,8 @@ class Recipe:
             {} if step.phase == "system" else {**self.visible(self.request.build_args, step.phase), **secrets}
         )
         tools = {"npm_config_prefix": str(self.places.usr)} if self.plan.runtime == "node" else {}
-        own = {**(self.toolchain.env if self.toolchain else {}), **tools, "HOME": str(self.places.home)}
+        own = {**machine_trust(), **(self.toolchain.env if self.toolchain else {}), **tools}
+        own["HOME"] = str(self.places.home)
         directory = self.places.path(workdir, "/")
         command = " && ".join(self.places.here(command) for command in step.commands)
         status = session.run(command, {**given, **own, **env}, directory)

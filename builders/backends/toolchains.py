@@ -13,6 +13,7 @@ from builders.backends.cli import SEARCH_PATH
 from builders.plan import BuildPlan
 
 ANSWER_SECONDS = 20
+TRUSTED_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ def find_toolchain(plan: BuildPlan, search_path: str = SEARCH_PATH) -> Found | N
         )
     version = _version(program, wanted.version)
     return Found(program, version, wanted.names, wanted.env, _note(wanted.title, plan.version, version))
+
+
+def machine_trust() -> dict[str, str]:
+    """Variables by which tools that bring certificates of their own trust what the machine trusts."""
+    if not TRUSTED_ROOTS.is_file():
+        return {}
+    return {"SSL_CERT_FILE": str(TRUSTED_ROOTS), "NODE_EXTRA_CA_CERTS": str(TRUSTED_ROOTS)}
 
 
 def _which(name: str, plan: BuildPlan, search_path: str) -> Path | None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-SUPPORT = {"__init__", "__main__", "bare_receiver", "pairs", "raw_push"}
+SUPPORT = {"__main__", "bare_receiver", "follow", "pairs", "raw_push"}
 
 
 def names() -> list[str]:

@@ -24,7 +24,7 @@ def test_the_demo_runs_a_push_to_the_end_of_its_run() -> None:
     steps = [f"working: step {number} of 5" for number in range(1, 6)]
     begin = lines.index(steps[0])
     assert lines[begin : begin + 5] == steps
-    assert lines[begin - 1].startswith("Hello from a container with Python 3.")
+    assert lines[begin - 1].startswith("Hello from Python 3.")
     assert re.fullmatch(r"Done\. This was commit [0-9a-f]{7}\.", lines[begin + 5])
     status_page = re.search(r"Status page +http://127\.0\.0\.1:(\d+)/runs/1$", done.stdout, re.M)
     assert status_page

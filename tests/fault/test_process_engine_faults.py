@@ -31,8 +31,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture
 def image(tmp_path: Path) -> str:
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"root": str(tmp_path)}))
+    tree, manifest = tmp_path / "tree", tmp_path / "manifest.json"
+    tree.mkdir()
+    manifest.write_text(json.dumps({"root": str(tree)}))
     return f"process:{manifest}"
 
 
@@ -44,7 +45,7 @@ def start_in_a_server_that_is_killed(root: Path, image: str, shell: str) -> Hand
 
 
 def test_the_job_outlives_its_server(tmp_path: Path, image: str) -> None:
-    shell = "echo one; until test -e go; do sleep 0.02; done; echo two; exit 5"
+    shell = f"echo one; until test -e {tmp_path}/go; do sleep 0.02; done; echo two; exit 5"
     handle = start_in_a_server_that_is_killed(tmp_path / "root", image, shell)
     engine = ProcessEngine(root=tmp_path / "root", clock=utc_now)
     assert [(owned.handle, owned.state) for owned in engine.owned()] == [(handle, State.RUNNING)]

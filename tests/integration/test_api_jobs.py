@@ -196,6 +196,7 @@ def test_a_pause_keeps_what_was_set_and_resuming_may_change_it(admin: Caller) ->
     paused = admin.made(f"{JOBS}/report/pause")
     assert paused == {**job, "paused": True, "next_fire_at": None}
     assert admin.made(f"{JOBS}/report/resume") == job
+    admin.yard.clock.advance(minutes=1)  # type: ignore[attr-defined]
     admin.made(f"{JOBS}/report/pause")
     changed = admin.made(
         f"{JOBS}/report/resume", {"ci_enabled": True, "cd_enabled": False, "schedule_active": False}

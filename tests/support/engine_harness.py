@@ -159,8 +159,8 @@ class ProcessHarness:
         return ContainerSpec(f"process:{self._directory}/no-manifest.json")
 
     def leave_created(self, spec: ContainerSpec, key: str) -> None:
-        what = {"argv": spec.command, "env": dict(os.environ), "cwd": str(self._directory), "labels": {}}
-        Container.make(self._directory / "root", key, what)
+        what = {"argv": spec.command, "env": dict(os.environ), "labels": {}}
+        Container.make(self._directory / "root", key, what, self._directory / "tree")
 
     def remove_behind_our_back(self, handle: Handle) -> None:
         self.another().remove(handle)

@@ -7,7 +7,7 @@ server:
     <root>/<key>/spec.json   what runs          lock      held by the supervisor as long as it lives
                  output      frames, see        started   made exclusively, before the process: at most one
                  start `supervisor`       exit.json how it ended control     a FIFO: T, K       home/     its
-                 HOME
+                 HOME                     work/     where it works, a copy of the image's tree
 """
 
 from app.engines.process.engine import ProcessEngine

@@ -31,15 +31,17 @@ class Container:
     spec: Mapping[str, Any]
 
     @classmethod
-    def make(cls, root: Path, key: str, spec: Mapping[str, Any]) -> None:
-        """Unless there is one of this key already: whole, or not at all."""
+    def make(cls, root: Path, key: str, spec: Mapping[str, Any], tree: Path) -> None:
+        """Unless there is one of this key already: whole, or not at all. It works in a copy of `tree`."""
         draft = root / f".new-{uuid.uuid4().hex}"
         (draft / "home").mkdir(parents=True, mode=0o700)
         draft.chmod(0o700)
+        shutil.copytree(tree, draft / "work", symlinks=True)
         (draft / "output").touch(mode=0o600)
         os.mkfifo(draft / "control", 0o600)
-        home = str(directory_of(root, key) / "home")
-        whole = {**spec, "id": uuid.uuid4().hex, "key": key, "env": {"HOME": home, **spec["env"]}}
+        home, work = (str(directory_of(root, key) / name) for name in ("home", "work"))
+        env = {"HOME": home, **spec["env"]}
+        whole = {**spec, "id": uuid.uuid4().hex, "key": key, "env": env, "cwd": work}
         (draft / "spec.json").write_text(json.dumps(whole))
         try:
             draft.rename(directory_of(root, key))

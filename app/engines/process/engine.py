@@ -80,10 +80,9 @@ class ProcessEngine:
             what = {
                 "argv": image.argv(spec, manifest),
                 "env": image.environment(spec, manifest),
-                "cwd": manifest.root,
                 "labels": dict(spec.labels),
             }
-            Container.make(self._root, key, what)
+            Container.make(self._root, key, what, Path(manifest.root))
             container = Container.find(self._root, key)
         if container is None:
             raise EngineUnavailable(f"{key} was removed from {self._root} while it was started.")

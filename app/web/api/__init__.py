@@ -4,17 +4,22 @@ from starlette.routing import Route
 
 from app.web.api import (
     apps,
+    build_services,
     builds,
     credentials,
     decisions,
     deliveries,
     deployments,
+    deploys,
     jobs,
     logs,
     pipelines,
+    plan,
     projects,
     promotions,
     runs,
+    schedules,
+    secret_groups,
     tokens,
 )
 from app.web.api.openapi import openapi_route
@@ -26,16 +31,21 @@ OPERATIONS: tuple[Operation, ...] = tuple(
     for module in (
         projects,
         credentials,
+        secret_groups,
+        build_services,
         jobs,
+        schedules,
+        deploys,
         builds,
         runs,
         logs,
+        deliveries,
+        decisions,
+        plan,
         apps,
         deployments,
         pipelines,
         promotions,
-        deliveries,
-        decisions,
         tokens,
     )
     for operation in module.OPERATIONS

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from app.domain.errors import InvalidValue
 from app.domain.events import repo_key
+from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.jobs import Job, Source
 from app.orchestration.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
 from app.store import credentials, jobs
 from app.store.database import Tx
 from app.store.jobs import SourceFields
 from app.store.projects import Project
-from app.web.api.forms.job import READ_ONLY, EnvForm, JobForm
+from app.web.api.forms.job import READ_ONLY, BuildForm, EnvForm, GitForm, JobForm
+from app.web.api.forms.run import shown_env
 from app.web.api.reading import read_value
 from app.web.problems import Problem
 from app.web.yard import Yard
 
 OWN_FIELDS = {
     "git": ("git", "build"),
-    "build_service": ("build_service", "branch"),
+    "build_service": ("build_service",),  # its branch is the service's
     "image": ("image", "credential"),
     "none": (),
 }
@@ -29,10 +31,15 @@ NEEDED = {"git": "git", "build_service": "build_service", "image": "image"}
 
 def check(form: JobForm) -> JobForm:
     """The form again. Raises a Problem (422) that names every field which contradicts another."""
-    errors = [{"field": field, "message": f"{field} {rule}."} for field, rule in _contradictions(form)]
+    complete(_contradictions(form))
+    return form
+
+
+def complete(contradictions: Iterable[tuple[str, str]]) -> None:
+    """Raises a Problem (422) for all of the pairs of a field and what is wrong with it, if there are any."""
+    errors = [{"field": field, "message": f"{field} {rule}."} for field, rule in contradictions]
     if errors:
         raise Problem(422, " ".join(error["message"] for error in errors), errors)
-    return form
 
 
 def _contradictions(form: JobForm) -> Iterator[tuple[str, str]]:
@@ -54,13 +61,19 @@ def _of_source(form: JobForm) -> Iterator[tuple[str, str]]:
     needed = NEEDED.get(source.type)
     if needed is not None and getattr(source, needed) is None:
         yield f"source.{needed}", f"is missing: a source of type {source.type} needs it"
+    allowed = (*own, "branch") if source.type == "build_service" else own
     for name in ("git", "build", "build_service", "branch", "image", "credential"):
-        if name not in own and getattr(source, name) is not None:
+        if name not in allowed and getattr(source, name) is not None:
             yield f"source.{name}", f"is not for a source of type {source.type}: leave it out"
-    if source.build is not None and source.build.mode == "dockerfile":
-        for name in ("install_command", "build_command"):
-            if getattr(source.build, name) is not None:
-                yield f"source.build.{name}", "is only for mode auto: a Dockerfile says itself how to build"
+    if source.build is not None:
+        yield from check_build(source.build, "source.build")
+    if source.type == "build_service":
+        for name, entry in form.env.items():
+            if entry.scope != "run":
+                yield (
+                    f"env.{name}.scope",
+                    "must be run for a source of type build_service, whose image other jobs share",
+                )
     if source.type != "image":
         return
     if form.run_on_image_change == "always":
@@ -70,6 +83,13 @@ def _of_source(form: JobForm) -> Iterator[tuple[str, str]]:
     for name, entry in form.env.items():
         if entry.scope != "run":
             yield f"env.{name}.scope", "must be run for a source of type image, since nothing is built"
+
+
+def check_build(build: BuildForm, field: str) -> Iterator[tuple[str, str]]:
+    """What contradicts what in build settings."""
+    for name in ("install_command", "build_command"):
+        if build.mode == "dockerfile" and getattr(build, name) is not None:
+            yield f"{field}.{name}", "is only for mode auto: a Dockerfile says itself how to build"
 
 
 def _of_health_checks(form: JobForm) -> Iterator[tuple[str, str]]:
@@ -128,25 +148,45 @@ def source_of(
                 f"source.build_service must name a build service of project {project.name},"
                 f" not {source.build_service!r}.",
             )
+        if source.branch not in (None, service.branch):
+            raise InvalidValue(
+                "source.branch",
+                f"source.branch must be {service.branch}, the branch of build service {service.name},"
+                f" not {source.branch!r}: leave it out, or name another build service.",
+            )
         return service.id
     if source.type == "image":
-        _credential(tx, project, source.credential, "registry", "source.credential")
+        assert source.image is not None
+        host = registry_host(source.image)
+        credential_of(tx, project, source.credential, "registry", host, "source.credential")
     if source.git is None or source.build is None:
         return None
-    secret = source.git.webhook_secret
     stored = kept.webhook_secret if kept is not None and kept.name is None else None
     return {
-        "url": source.git.url,
-        "repo_key": repo_key(source.git.url),
-        "branch": source.git.branch,
+        **git_fields(tx, yard, project, source.git, stored, "source.git"),
         "build": source.build.model_dump(mode="json"),
         "ci_enabled": form.ci_enabled,
-        "credential_id": _credential(tx, project, source.git.credential, "git", "source.git.credential"),
-        "webhook_secret": yard.vault.seal(secret, WEBHOOK_PURPOSE) if secret is not None else stored,
     }
 
 
-def _credential(tx: Tx, project: Project, name: str | None, kind: str, field: str) -> int | None:
+def git_fields(
+    tx: Tx, yard: Yard, project: Project, git: GitForm, stored_secret: str | None, field: str
+) -> dict[str, Any]:
+    """What is stored of a repository and branch; a webhook secret that isn't given stays as it is."""
+    secret = git.webhook_secret
+    return {
+        "url": git.url,
+        "repo_key": repo_key(git.url),
+        "branch": git.branch,
+        "credential_id": credential_of(
+            tx, project, git.credential, "git", git_host(git.url), f"{field}.credential"
+        ),
+        "webhook_secret": stored_secret if secret is None else yard.vault.seal(secret, WEBHOOK_PURPOSE),
+    }
+
+
+def credential_of(tx: Tx, project: Project, name: str | None, kind: str, host: str, field: str) -> int | None:
+    """The id of a credential that may be sent to `host`; None for none. Raises InvalidValue at `field`."""
     if name is None:
         return None
     found = credentials.find(tx, project.id, name)
@@ -154,16 +194,16 @@ def _credential(tx: Tx, project: Project, name: str | None, kind: str, field: st
         raise InvalidValue(
             field, f"{field} must name a {kind} credential of project {project.name}, not {name!r}."
         )
+    if not may_be_sent(found.host, host):
+        raise InvalidValue(
+            field, f"{field} must be a credential for {host or 'a local path'}; {name} is for {found.host}."
+        )
     return found.id
 
 
 def patched(job: Job, patch: Mapping[str, Any], yard: Yard) -> JobForm:
     """The job's form with a patch merged in, validated as a whole."""
-    for name in patch:
-        if name in READ_ONLY:
-            raise InvalidValue(name, f"{name} is read-only: leave it out.")
-    if patch.get("name", job.name) != job.name:
-        raise InvalidValue("name", f"name can't be changed: it stays {job.name}.")
+    require_changeable(patch, job.name, READ_ONLY)
     form = form_of(job)
     new_source = patch.get("source")
     if (
@@ -179,13 +219,18 @@ def patched(job: Job, patch: Mapping[str, Any], yard: Yard) -> JobForm:
     return check(read_value(JobForm, merge_patch(form, patch), yard))
 
 
+def require_changeable(patch: Mapping[str, Any], name: str, read_only: frozenset[str]) -> None:
+    """Raises InvalidValue for a patch of what can't be changed: the name, and what is only ever shown."""
+    for field in patch:
+        if field in read_only:
+            raise InvalidValue(field, f"{field} is read-only: leave it out.")
+    if patch.get("name", name) != name:
+        raise InvalidValue("name", f"name can't be changed: it stays {name}.")
+
+
 def form_of(job: Job) -> dict[str, Any]:
     """The stored definition as it could be given again: secrets are there, without their values."""
-    env = {
-        name: {**entry, "value": None} if isinstance(entry, dict) and entry["secret"] else entry
-        for name, entry in job.definition["env"].items()
-    }
-    return {**job.definition, "env": env}
+    return {**job.definition, "env": shown_env(job.definition["env"])}
 
 
 def merge_patch(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +262,7 @@ def _merge_env(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
 
 def inheriting(entry: EnvForm, stored: Any) -> EnvForm:
     """The variable with the secrecy and scope of the stored one, where it says nothing of its own."""
-    if not isinstance(stored, dict):
+    if not isinstance(stored, dict):  # a bare string is a plain variable of runs
         return entry
     of_its_own = {name: getattr(entry, name) for name in entry.model_fields_set}
     return EnvForm(**{"secret": stored["secret"], "scope": stored["scope"], **of_its_own})

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from app.domain.errors import InvalidValue
 from app.store import answers
@@ -19,18 +19,18 @@ PURPOSE = "idempotency"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-def once(call: Call[Any, Any], tx: Tx, make: Callable[[], BaseModel]) -> dict[str, Any]:
+def once(call: Call[Any, Any], tx: Tx, make: Callable[[], Any]) -> Any:
     """What `make` answers, or answered to the same request before. The caller is already known to have the right."""
     key = call.request.headers.get(HEADER)
     if key is None:
-        return make().model_dump(mode="json")
+        return to_jsonable_python(make())
     if not _KEY.fullmatch(key):
         raise InvalidValue(HEADER, f"{HEADER} must be 1 to 255 visible ASCII characters.")
     vault = call.yard.vault
     request = answers.Request(call.who, call.request.url.path, key)
     fingerprint = hashlib.sha256(call.body.model_dump_json().encode()).hexdigest()
     if answers.reserve(tx, request, vault.seal(fingerprint, PURPOSE), call.yard.clock.now()):
-        answer = make().model_dump(mode="json")
+        answer = to_jsonable_python(make())
         answers.remember(tx, request, answer)
         return answer
     first = answers.remembered(tx, request)

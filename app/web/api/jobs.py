@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
-from app.domain.errors import Conflict, InvalidValue
+from app.domain.errors import Conflict
 from app.domain.jobs import Job
 from app.domain.runs import Run, RunStatus
 from app.domain.schedule import Schedule
+from app.orchestration import pausing
 from app.store import apps, decisions, jobs, pipelines, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer, decision_answer
@@ -87,24 +88,14 @@ def _refuse_in_use(tx: Tx, job: Job) -> None:
 def pause_job(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
-        return job_answer(call, tx, _redefine(call, tx, job, {"paused": True}))
+        return job_answer(call, tx, pausing.pause(tx, job, who=call.who, now=call.yard.clock.now()))
 
 
 def resume_job(call: Call[ResumeForm, Empty]) -> Any:
-    change: dict[str, Any] = {"paused": False}
-    for name in ("ci_enabled", "cd_enabled"):
-        if getattr(call.body, name) is not None:
-            change[name] = getattr(call.body, name)
-    active = call.body.schedule_active
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
-        if active is not None:
-            if job.schedule is None:
-                raise InvalidValue(
-                    "schedule_active", f"schedule_active is for cron jobs; {job.name} is manual."
-                )
-            change["schedule"] = {"active": active}
-        return job_answer(call, tx, _redefine(call, tx, job, change))
+        resumed = pausing.resume(tx, job, who=call.who, now=call.yard.clock.now(), **call.body.model_dump())
+        return job_answer(call, tx, resumed)
 
 
 def why(call: Call[Empty, WhyQuery]) -> Any:
@@ -112,7 +103,10 @@ def why(call: Call[Empty, WhyQuery]) -> Any:
     with call.yard.db.read() as tx:
         job = job_of(call, tx)
         until = None if at is None else at + SOON_AFTER
-        found = decisions.page(tx, limit=WHY_ITEMS, job_id=job.id, until=until)
+        found = list(decisions.page(tx, limit=WHY_ITEMS, job_id=job.id, until=until))
+        missed = None if until is None else decisions.missed_over(tx, job.id, until)
+    if missed is not None:
+        found = [missed, *found]
     return DecisionsAnswer(items=[decision_answer(each) for each in found])
 
 
@@ -153,6 +147,8 @@ def _answer(call: Call[Any, Any], job: Job, last: Run | None, *, project_has_sec
                 "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
                 "and give the same to the repository's webhook."
             )
+    if answer["source"]["type"] == "build_service" and job.source is not None:
+        answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {
         **answer,
         "deployed": _deployed(job),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
-from app.domain.effective import Effective, merge
+from app.domain.effective import Effective, merge, variables_of
 from app.domain.errors import InvalidValue, NotFound
 from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job
@@ -61,7 +60,7 @@ def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
         image = _image(call, tx, job)
         overrides = _overrides(call, job)
         if call.query.dry_run:
-            return Answer(_rehearsal(job, merge(job.definition, overrides), image), 200)
+            return Answer(_rehearsal(job, merge(job.definition, overrides, job.shared_env), image), 200)
 
         def make() -> RunAnswer:
             yard = call.yard
@@ -154,7 +153,7 @@ def _overrides(call: Call[OverridesForm, Any], job: Job) -> dict[str, Any]:
     for name in ("plan", "retry_limit"):
         if given.get(name, ...) is None:
             del given[name]
-    stored: Mapping[str, Any] = job.definition["env"]
+    stored = variables_of(job)
     given["env"] = {
         name: None
         if entry is None

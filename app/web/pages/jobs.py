@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from app.domain.decisions import Verdict
 from app.domain.jobs import Job
+from app.orchestration import pausing
 from app.orchestration.requests import build_by_hand
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
@@ -83,7 +84,8 @@ def resume(visit: Visit) -> Response:
 def _set_paused(visit: Visit, *, paused: bool) -> Response:
     with visit.yard.db.write() as tx:
         job = job_of(tx, visit)
-        jobs.set_paused(tx, job.id, visit.now, paused=paused)
+        change = pausing.pause if paused else pausing.resume
+        change(tx, job, who=visit.who, now=visit.now)
     return see(address(job))
 
 

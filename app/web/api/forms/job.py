@@ -181,7 +181,7 @@ class SourceAnswer(SourceForm):
 
 class DeployedAnswer(Model):
     image: str
-    digest: str
+    digest: str | None = Field(description="null for a tag, which is resolved when a run starts")
     build: int | None
     sha: str | None
     cause: str
@@ -191,7 +191,7 @@ class DeployedAnswer(Model):
 def deployed_answer(deployed: Deployed) -> DeployedAnswer:
     return DeployedAnswer(
         image=deployed.image,
-        digest=deployed.digest,
+        digest=deployed.digest or None,
         build=deployed.build_id,
         sha=deployed.sha,
         cause=deployed.cause,

@@ -56,7 +56,7 @@ class RerunForm(Model):
 
 
 class DryRunAnswer(Model):
-    """What a run would be made with, and for each field where it is from: default, job, deployed or override."""
+    """What a run would be made with, and where each field is from: default, group NAME, job, deployed or override."""
 
     effective: dict[str, Any]
     origins: dict[str, str]

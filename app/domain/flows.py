@@ -1,0 +1,154 @@
+"""Release flows: ordered nodes, some side by side, each with its state, tries and log.
+
+    queued ─begin▶ running ─▶ succeeded | failed | cancelled
+
+Nodes of one group run side by side, groups one after the other. A node that fails is tried again as often as it says;
+one that has failed for good lets the rest of its group go on to its end, and skips everything after it. A cancelled
+run starts nothing more. `next_move` is the whole logic; it sees stored facts and nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+class FlowConcurrency(enum.StrEnum):
+    """What a start does while another run of the flow is going."""
+
+    ALLOW = "allow"
+    QUEUE = "queue"
+    FORBID = "forbid"
+
+
+class NodeType(enum.StrEnum):
+    BUILD = "build"
+    PROMOTE = "promote"
+    DEPLOY = "deploy"
+    RUN = "run"
+    APPROVAL = "approval"
+    MESSAGE = "message"
+
+
+class NodeStatus(enum.StrEnum):
+    WAITING = "waiting"  # not reached yet
+    RUNNING = "running"  # what it started, or the person it waits for, is not done
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # for good: its retries are used up
+    SKIPPED = "skipped"  # not reached, because something before it failed or the flow was cancelled
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (NodeStatus.WAITING, NodeStatus.RUNNING)
+
+
+class FlowStatus(enum.StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (FlowStatus.QUEUED, FlowStatus.RUNNING)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step of a flow's run. `spec` is the node as the flow has it; the ids are what it started last."""
+
+    id: int
+    group: int
+    name: str
+    type: NodeType
+    spec: Mapping[str, Any]
+    status: NodeStatus
+    tries: int
+    log: tuple[str, ...] = ()
+    build_id: int | None = None
+    run_id: int | None = None
+    deployment_id: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def retries(self) -> int:
+        return int(self.spec.get("retries", 0))
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """One execution of a flow, with the nodes it had when it began."""
+
+    id: int
+    flow_id: int
+    flow: str
+    project_id: int
+    project: str
+    status: FlowStatus
+    trigger: Mapping[str, Any]
+    nodes: tuple[Node, ...]
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+
+    def lets_go_of(self, node: Node) -> bool:
+        """Whether a cancelled run needs not wait for the node: for nobody's answer, nor for what the push began."""
+        of_push = node.build_id is not None and node.build_id == self.trigger.get("build")
+        return self.cancel_requested_at is not None and (node.type is NodeType.APPROVAL or of_push)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something that was started is not over yet."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin this node."""
+
+    node: Node
+
+
+@dataclass(frozen=True)
+class End:
+    """The run is over; nodes not reached are skipped."""
+
+    status: FlowStatus
+
+
+Move = Wait | Start | End
+
+
+def next_move(run: FlowRun) -> Move:
+    """What is to be done now; nodes' statuses are those of what they started."""
+    cancelled = run.cancel_requested_at is not None
+    startable = None if cancelled else _startable(run)
+    if startable is not None:
+        return Start(startable)
+    if any(node.status is NodeStatus.RUNNING for node in run.nodes):
+        return Wait()
+    if cancelled:
+        return End(FlowStatus.CANCELLED)
+    failed = any(node.status is NodeStatus.FAILED for node in run.nodes)
+    return End(FlowStatus.FAILED if failed else FlowStatus.SUCCEEDED)
+
+
+def _startable(run: FlowRun) -> Node | None:
+    """The first waiting node of the earliest group that is not over, unless a group before it has failed."""
+    current = min((node.group for node in run.nodes if not node.status.is_over), default=None)
+    failed = any(node.status is NodeStatus.FAILED and node.group != current for node in run.nodes)
+    if current is None or failed:
+        return None
+    waiting = (node for node in run.nodes if node.group == current and node.status is NodeStatus.WAITING)
+    return next(waiting, None)
+
+
+def groups_of(nodes: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The nodes of a flow's definition by group: `{"parallel": […]}` is a group, any other node one by itself."""
+    return [list(node["parallel"]) if "parallel" in node else [node] for node in nodes]

@@ -1,0 +1,50 @@
+"""Credentials on their way out: opened only here, and only for the server they are meant for."""
+
+from __future__ import annotations
+
+from app.checkout import Credential
+from app.domain.errors import InvalidValue
+from app.domain.hosts import git_host, may_be_sent, registry_host
+from app.engines.base import RegistryLogin
+from app.orchestration.ports import CREDENTIAL_PURPOSE, Vault
+from app.store import credentials
+from app.store.database import Tx
+
+
+def git_access(tx: Tx, vault: Vault, credential_id: int | None, url: str) -> Credential | None:
+    """What fetches from `url`. Raises InvalidValue for a credential of another host."""
+    if credential_id is None:
+        return None
+    found = credentials.with_id(tx, credential_id)
+    _require_host(found, git_host(url))
+    return Credential(vault.open(found.secret, CREDENTIAL_PURPOSE), found.username or None)
+
+
+def registry_access(
+    tx: Tx, vault: Vault, project_id: int, reference: str, name: str | None = None
+) -> RegistryLogin | None:
+    """What pulls or pushes `reference`: the credential of that name, else the project's for that registry, if any.
+
+    Raises InvalidValue for a named credential of another host.
+    """
+    host = registry_host(reference)
+    if name is not None:
+        found = credentials.named(tx, project_id, name)
+        _require_host(found, host)
+        return _login(found, vault)
+    known = credentials.of_kind(tx, project_id, "registry")
+    fitting = next((each for each in known if each.host and may_be_sent(each.host, host)), None)
+    return None if fitting is None else _login(fitting, vault)
+
+
+def _login(found: credentials.Credential, vault: Vault) -> RegistryLogin:
+    return RegistryLogin(found.username, vault.open(found.secret, CREDENTIAL_PURPOSE))
+
+
+def _require_host(found: credentials.Credential, host: str) -> None:
+    if not may_be_sent(found.host, host):
+        raise InvalidValue(
+            "credential",
+            f"Credential {found.name} is for {found.host} and is not sent to {host or 'a local path'}:"
+            " name another one in the source.",
+        )

@@ -1,0 +1,85 @@
+"""Pausing a job holds CI, CD and schedule back; resuming lets them go on as they were set, or with changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.domain.decisions import EventType, Verdict
+from app.domain.errors import InvalidValue
+from app.domain.jobs import Job
+from app.store import decisions, jobs
+from app.store.database import Tx
+
+
+def pause(tx: Tx, job: Job, *, who: str, now: datetime) -> Job:
+    """The job, paused, with a decision that says by whom; a paused one stays as it is."""
+    if job.paused:
+        return job
+    held = "pushes build nothing, builds are not deployed"
+    if job.schedule is not None:
+        held += " and the schedule starts nothing"
+    sentence = f"Paused by {who}: {held} until it is resumed; what runs goes on."
+    paused = jobs.set_switches(tx, job.id, now, paused=True)
+    _record(tx, paused, Verdict.PAUSED, sentence, now)
+    return paused
+
+
+def resume(
+    tx: Tx,
+    job: Job,
+    *,
+    who: str,
+    now: datetime,
+    ci_enabled: bool | None = None,
+    cd_enabled: bool | None = None,
+    schedule_active: bool | None = None,
+) -> Job:
+    """The job, going on; what is given changes a switch. Scheduled times that passed meanwhile are not caught up.
+
+    Raises InvalidValue for a schedule that the job doesn't have.
+    """
+    if schedule_active is not None and job.schedule is None:
+        message = f"schedule_active is for cron jobs; {job.name} is manual."
+        raise InvalidValue("schedule_active", message)
+    resumed = jobs.set_switches(
+        tx,
+        job.id,
+        now,
+        paused=False,
+        ci_enabled=ci_enabled,
+        cd_enabled=cd_enabled,
+        schedule_active=schedule_active,
+    )
+    if resumed.definition != job.definition:
+        sentence = f"Resumed by {who}: {_switches(resumed)}."
+        if resumed.next_fire_at is not None:
+            missed = ", none is caught up" if job.paused else ""
+            sentence += f" The next scheduled time is {resumed.next_fire_at:%Y-%m-%d %H:%M} UTC{missed}."
+        _record(tx, resumed, Verdict.RESUMED, sentence, now)
+    return resumed
+
+
+def _switches(job: Job) -> str:
+    switches = {"CI": job.ci_enabled, "CD": job.cd_enabled}
+    said = [f"{name} is {'on' if is_on else 'off'}" for name, is_on in switches.items()]
+    if job.schedule is not None:
+        said.append(f"the schedule is {'active' if job.schedule.active else 'inactive'}")
+    return ", ".join(said)
+
+
+def _record(tx: Tx, job: Job, verdict: Verdict, sentence: str, now: datetime) -> None:
+    decisions.record(
+        tx,
+        at=now,
+        event=(EventType.MANUAL, f"{verdict}:{job.id}@{now.isoformat()}"),
+        project_id=job.project_id,
+        job_id=job.id,
+        verdict=verdict,
+        rule=str(verdict),
+        sentence=sentence,
+        inputs={
+            "ci_enabled": job.ci_enabled,
+            "cd_enabled": job.cd_enabled,
+            "schedule_active": job.schedule is not None and job.schedule.active,
+        },
+    )

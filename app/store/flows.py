@@ -1,0 +1,256 @@
+"""Release flows, their runs and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+
+from app.domain.errors import Conflict, NotFound
+from app.domain.flows import (
+    FlowConcurrency,
+    FlowRun,
+    FlowStatus,
+    Node,
+    NodeStatus,
+    NodeType,
+    groups_of,
+)
+from app.store.database import Tx, touch
+from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, ProjectRow
+
+TOPIC = "flows"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """`definition` has the API's form; pushes that are built for the job `push_job_id` start it."""
+
+    id: int
+    project_id: int
+    project: str
+    name: str
+    definition: Mapping[str, Any]
+    concurrency: FlowConcurrency
+    push_job_id: int | None
+    has_webhook: bool
+    created_at: datetime
+
+
+def save(
+    tx: Tx,
+    project_id: int,
+    name: str,
+    definition: Mapping[str, Any],
+    *,
+    concurrency: FlowConcurrency,
+    push_job_id: int | None,
+    now: datetime,
+    flow_id: int | None = None,
+) -> int:
+    """A new flow, or another definition of one. Raises Conflict if the name is taken."""
+    taken = select(FlowRow.id).where(FlowRow.project_id == project_id, FlowRow.name == name)
+    if tx.exec(taken.where(FlowRow.id != (flow_id or 0))).first() is not None:
+        raise Conflict(f"There is a flow named {name} in this project already.")
+    row = (
+        tx.get_one(FlowRow, flow_id) if flow_id else FlowRow(project_id=project_id, name=name, created_at=now)
+    )
+    row.name = name
+    row.definition = dict(definition)
+    row.concurrency = concurrency
+    row.push_job_id = push_job_id
+    tx.add(row)
+    tx.flush()
+    touch(tx, TOPIC)
+    return row.id
+
+
+def lock(tx: Tx, flow_id: int) -> None:
+    """One transaction at a time starts, moves on or answers runs of a flow, whichever server it is in."""
+    tx.exec(select(FlowRow.id).where(FlowRow.id == flow_id).with_for_update()).first()
+
+
+def set_webhook(tx: Tx, flow_id: int, token_hash: str | None) -> None:
+    tx.get_one(FlowRow, flow_id).trigger_hash = token_hash
+
+
+def delete(tx: Tx, flow_id: int) -> None:
+    """Its runs go with it. Raises Conflict while one is going."""
+    live = live_runs(tx, flow_id)
+    if live:
+        raise Conflict(f"Run {live[0]} of this flow is still going: cancel it first.")
+    tx.delete(tx.get_one(FlowRow, flow_id))
+    touch(tx, TOPIC)
+
+
+def named(tx: Tx, project: str, name: str) -> Flow:
+    query = select(FlowRow).join(ProjectRow, col(ProjectRow.id) == col(FlowRow.project_id))
+    row = tx.exec(query.where(ProjectRow.name == project, FlowRow.name == name)).first()
+    if row is None:
+        raise NotFound(f"There is no flow named {name} in project {project}.")
+    return _flow(tx, row)
+
+
+def with_webhook(tx: Tx, token_hash: str) -> Flow | None:
+    row = tx.exec(select(FlowRow).where(FlowRow.trigger_hash == token_hash)).first()
+    return None if row is None else _flow(tx, row)
+
+
+def started_by_pushes(tx: Tx, job_ids: Sequence[int]) -> Sequence[Flow]:
+    """The flows that a push starts if it is built for these jobs."""
+    query = select(FlowRow).where(col(FlowRow.push_job_id).in_(job_ids)).order_by(col(FlowRow.id))
+    return [_flow(tx, row) for row in tx.exec(query)]
+
+
+def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[Flow]:
+    query = select(FlowRow).order_by(col(FlowRow.id).desc()).limit(limit)
+    if project_id is not None:
+        query = query.where(FlowRow.project_id == project_id)
+    if before is not None:
+        query = query.where(col(FlowRow.id) < before)
+    return [_flow(tx, row) for row in tx.exec(query)]
+
+
+def add_run(tx: Tx, flow: Flow, trigger: Mapping[str, Any], now: datetime) -> int:
+    """A queued run with the nodes that the flow has now."""
+    row = FlowRunRow(
+        flow_id=flow.id,
+        project_id=flow.project_id,
+        status=FlowStatus.QUEUED,
+        trigger=dict(trigger),
+        created_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    for number, group in enumerate(groups_of(flow.definition["nodes"])):
+        for spec in group:
+            tx.add(
+                FlowNodeRow(
+                    flow_run_id=row.id,
+                    group=number,
+                    name=spec["name"],
+                    type=spec["type"],
+                    spec=dict(spec),
+                    status=NodeStatus.WAITING,
+                    log=[],
+                )
+            )
+    tx.flush()
+    touch(tx, TOPIC, f"flow-run:{row.id}")
+    return row.id
+
+
+def live_runs(tx: Tx, flow_id: int, *statuses: FlowStatus) -> Sequence[int]:
+    wanted = statuses or (FlowStatus.QUEUED, FlowStatus.RUNNING)
+    query = select(FlowRunRow.id).where(FlowRunRow.flow_id == flow_id, col(FlowRunRow.status).in_(wanted))
+    return tx.exec(query.order_by(col(FlowRunRow.id))).all()
+
+
+def unfinished(tx: Tx) -> Sequence[int]:
+    open_ = (FlowStatus.QUEUED, FlowStatus.RUNNING)
+    query = select(FlowRunRow.id).where(col(FlowRunRow.status).in_(open_))
+    return tx.exec(query.order_by(col(FlowRunRow.id))).all()
+
+
+def set_status(tx: Tx, run: FlowRun, status: FlowStatus, now: datetime) -> None:
+    row = tx.get_one(FlowRunRow, run.id)
+    row.status = status
+    if status is FlowStatus.RUNNING:
+        row.started_at = now
+    elif status.is_final:
+        row.finished_at = now
+    tx.flush()
+    touch(tx, TOPIC, f"flow-run:{run.id}")
+
+
+def request_cancel(tx: Tx, run: FlowRun, now: datetime) -> None:
+    row = tx.get_one(FlowRunRow, run.id)
+    row.cancel_requested_at = row.cancel_requested_at or now
+    touch(tx, TOPIC, f"flow-run:{run.id}")
+
+
+def set_node(
+    tx: Tx, flow_run_id: int, node_id: int, status: NodeStatus, now: datetime, *, say: str = "", **values: Any
+) -> None:
+    """Change a node; `say` is added to its log."""
+    row = tx.get_one(FlowNodeRow, node_id)
+    row.status = status
+    if status not in (NodeStatus.WAITING, NodeStatus.SKIPPED):
+        row.started_at = row.started_at or now
+    if status.is_over:
+        row.finished_at = now
+    if say:
+        row.log = [*row.log, f"{now:%Y-%m-%dT%H:%M:%SZ} {say}"]
+    for name, value in values.items():
+        setattr(row, name, value)
+    tx.flush()
+    touch(tx, TOPIC, f"flow-run:{flow_run_id}")
+
+
+def run_with_id(tx: Tx, run_id: int) -> FlowRun:
+    row = tx.get(FlowRunRow, run_id, populate_existing=True)
+    if row is None:
+        raise NotFound(f"There is no flow run {run_id}.")
+    return _run(tx, row)
+
+
+def runs_page(tx: Tx, flow_id: int, limit: int, before: int | None = None) -> Sequence[FlowRun]:
+    query = select(FlowRunRow).where(FlowRunRow.flow_id == flow_id)
+    if before is not None:
+        query = query.where(col(FlowRunRow.id) < before)
+    return [_run(tx, row) for row in tx.exec(query.order_by(col(FlowRunRow.id).desc()).limit(limit))]
+
+
+def _flow(tx: Tx, row: FlowRow) -> Flow:
+    return Flow(
+        id=row.id,
+        project_id=row.project_id,
+        project=tx.get_one(ProjectRow, row.project_id).name,
+        name=row.name,
+        definition=row.definition,
+        concurrency=FlowConcurrency(row.concurrency),
+        push_job_id=row.push_job_id,
+        has_webhook=row.trigger_hash is not None,
+        created_at=row.created_at,
+    )
+
+
+def _run(tx: Tx, row: FlowRunRow) -> FlowRun:
+    nodes = tx.exec(
+        select(FlowNodeRow).where(FlowNodeRow.flow_run_id == row.id).order_by(col(FlowNodeRow.id))
+    )
+    return FlowRun(
+        id=row.id,
+        flow_id=row.flow_id,
+        flow=tx.get_one(FlowRow, row.flow_id).name,
+        project_id=row.project_id,
+        project=tx.get_one(ProjectRow, row.project_id).name,
+        status=FlowStatus(row.status),
+        trigger=row.trigger,
+        nodes=tuple(_node(node) for node in nodes),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+    )
+
+
+def _node(row: FlowNodeRow) -> Node:
+    return Node(
+        id=row.id,
+        group=row.group,
+        name=row.name,
+        type=NodeType(row.type),
+        spec=row.spec,
+        status=NodeStatus(row.status),
+        tries=row.tries,
+        log=tuple(row.log),
+        build_id=row.build_id,
+        run_id=row.run_id,
+        deployment_id=row.deployment_id,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,201 @@
+"""Build services: define, change, build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.orchestration.requests import build_source_by_hand
+from app.store import build_services, builds, jobs
+from app.store.build_services import BuildService
+from app.store.database import Tx
+from app.store.jobs import SourceFields
+from app.store.projects import Project
+from app.web.api.builds import build_answers
+from app.web.api.definitions import check_build, complete, git_fields, merge_patch, require_changeable
+from app.web.api.forms.build import BuildAnswer, ManualBuildForm
+from app.web.api.forms.build_service import (
+    READ_ONLY,
+    BuildServiceAnswer,
+    BuildServiceForm,
+    BuildServicePatch,
+)
+from app.web.api.forms.job import GitAnswer
+from app.web.api.idempotency import once
+from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
+from app.web.api.reading import read_value
+from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.principal import Role
+
+
+def list_services(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        project = project_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: build_services.page(tx, project.id, limit, before),
+            lambda found: [_answer(project, each) for each in found],
+        )
+
+
+def create_service(call: Call[BuildServiceForm, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        project = project_of(call, tx, Role.OPERATOR)
+        fields = _fields(call, tx, project, call.body, None)
+        made = build_services.create(tx, project.id, call.body.name, fields, call.yard.clock.now())
+        return _answer(project, made)
+
+
+def show_service(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        project = project_of(call, tx)
+        return _answer(project, _service_of(call, tx, project))
+
+
+def change_service(call: Call[BuildServicePatch, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        project = project_of(call, tx)
+        service = _service_of(call, tx, project, Role.OPERATOR)
+        require_changeable(call.body.root, service.name, READ_ONLY)
+        given = merge_patch(_form_of(service), call.body.root)
+        form = read_value(BuildServiceForm, given, call.yard)
+        fields = _fields(call, tx, project, form, service)
+        return _answer(project, build_services.change(tx, service, fields))
+
+
+def delete_service(call: Call[Empty, Confirm]) -> None:
+    with call.yard.db.write() as tx:
+        service = _service_of(call, tx, project_of(call, tx), Role.OPERATOR)
+        confirmed(call, service.name)
+        build_services.delete(tx, service)
+
+
+def list_service_builds(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        service = _service_of(call, tx, project_of(call, tx))
+        return paged(
+            call,
+            lambda limit, before: builds.page(tx, limit=limit, before=before, source_id=service.id),
+            lambda found: build_answers(tx, found),
+        )
+
+
+def create_service_build(call: Call[ManualBuildForm, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        service = _service_of(call, tx, project_of(call, tx), Role.OPERATOR)
+
+        def make() -> BuildAnswer:
+            build_id = build_source_by_hand(
+                tx,
+                service.source,
+                jobs.of_source(tx, service.id),
+                sha=call.body.sha,
+                branch=call.body.ref,
+                who=call.who,
+                now=call.yard.clock.now(),
+            )
+            return build_answers(tx, [builds.with_id(tx, build_id)])[0]
+
+        return once(call, tx, make)
+
+
+def _service_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> BuildService:
+    name = call.path["s"]
+    return within(call, role, f"build service {name}", lambda: build_services.named(tx, project.id, name))
+
+
+def _fields(
+    call: Call[Any, Any], tx: Tx, project: Project, form: BuildServiceForm, kept: BuildService | None
+) -> SourceFields:
+    complete(check_build(form.build, "build"))
+    stored = None if kept is None else kept.source.webhook_secret
+    return {
+        **git_fields(tx, call.yard, project, form.git, stored, "git"),
+        "build": form.build.model_dump(mode="json"),
+        "ci_enabled": form.ci_enabled,
+        "builds_in_flight": form.builds_in_flight,
+    }
+
+
+def _form_of(service: BuildService) -> dict[str, Any]:
+    """What is stored as it could be given again; the webhook secret is left out, which keeps it."""
+    source = service.source
+    return {
+        "name": service.name,
+        "git": {"url": source.url, "branch": source.branch, "credential": service.credential},
+        "build": source.build.to_json(),
+        "ci_enabled": source.ci_enabled,
+        "builds_in_flight": source.builds_in_flight,
+    }
+
+
+def _answer(project: Project, service: BuildService) -> BuildServiceAnswer:
+    form = _form_of(service)
+    has_secret = service.source.webhook_secret is not None
+    return BuildServiceAnswer(
+        **{**form, "git": GitAnswer(**form["git"], has_webhook_secret=has_secret)},
+        id=service.id,
+        project=project.name,
+        jobs=list(service.jobs),
+        created_at=service.created_at,
+    )
+
+
+PATH = "/projects/{p}/build-services"
+OPERATIONS = (
+    Operation(
+        "GET",
+        PATH,
+        "List a project's build services",
+        list_services,
+        query=Paging,
+        answer=Page[BuildServiceAnswer],
+    ),
+    Operation(
+        "POST",
+        PATH,
+        "Make a build service",
+        create_service,
+        Role.OPERATOR,
+        body=BuildServiceForm,
+        answer=BuildServiceAnswer,
+        status=201,
+    ),
+    Operation("GET", PATH + "/{s}", "Show a build service", show_service, answer=BuildServiceAnswer),
+    Operation(
+        "PATCH",
+        PATH + "/{s}",
+        "Change a build service; that builds nothing by itself",
+        change_service,
+        Role.OPERATOR,
+        body=BuildServicePatch,
+        answer=BuildServiceAnswer,
+    ),
+    Operation(
+        "DELETE",
+        PATH + "/{s}",
+        "Delete a build service that no job uses",
+        delete_service,
+        Role.OPERATOR,
+        query=Confirm,
+        status=204,
+    ),
+    Operation(
+        "GET",
+        PATH + "/{s}/builds",
+        "List a build service's builds",
+        list_service_builds,
+        query=Paging,
+        answer=Page[BuildAnswer],
+    ),
+    Operation(
+        "POST",
+        PATH + "/{s}/builds",
+        "Build by hand for all jobs of a build service, whatever the rules for pushes say",
+        create_service_build,
+        Role.OPERATOR,
+        body=ManualBuildForm,
+        answer=BuildAnswer,
+        status=202,
+        idempotent=True,
+    ),
+)

@@ -1,0 +1,175 @@
+"""Secret groups: variables that several jobs share. A secret value goes in and never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict, Field, RootModel
+
+from app.domain.errors import InvalidValue, NotFound
+from app.store import jobs, secret_groups
+from app.store.database import Tx
+from app.store.projects import Project
+from app.store.secret_groups import SecretGroup
+from app.web.api.definitions import merge_patch, require_changeable, sealed
+from app.web.api.forms.fields import EnvName, Name, Time
+from app.web.api.forms.job import EnvEntry
+from app.web.api.forms.run import shown_env
+from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.reading import read_value
+from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.principal import Role
+
+EXAMPLE = {"name": "mail", "priority": 10, "env": {"SMTP_PASSWORD": {"value": "…", "secret": True}}}
+
+
+class SecretGroupForm(Model):
+    """Variables for all of `jobs`; a job's own win over them, and a greater `priority` over a smaller."""
+
+    model_config = with_example(EXAMPLE)
+
+    name: Name
+    priority: int = Field(default=0, ge=-1000, le=1000)
+    env: dict[EnvName, EnvEntry] = Field(default={})
+    jobs: list[Name] = Field(default=[], max_length=1000)
+
+
+class SecretGroupPatch(RootModel[dict[str, Any]]):
+    """Any fields of a group but its name. In `env`, null deletes a variable; `jobs` is replaced as a whole."""
+
+    model_config = with_example({"priority": 20, "env": {"SMTP_HOST": "mail.example.com"}})
+
+
+class SecretGroupAnswer(SecretGroupForm):
+    """A group as stored. Secret values are null."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": []})
+
+    id: int
+    created_at: Time
+
+
+READ_ONLY = frozenset(SecretGroupAnswer.model_fields) - frozenset(SecretGroupForm.model_fields)
+
+
+def list_groups(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        project = project_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: secret_groups.page(tx, project.id, limit, before),
+            lambda found: [_answer(each) for each in found],
+        )
+
+
+def create_group(call: Call[SecretGroupForm, Empty]) -> Any:
+    form = call.body
+    with call.yard.db.write() as tx:
+        project = project_of(call, tx, Role.OPERATOR)
+        _require_jobs(tx, project, form)
+        env = _sealed(call, form, {})
+        made = secret_groups.create(tx, project.id, form.name, form.priority, env, call.yard.clock.now())
+        secret_groups.attach(tx, made, form.jobs)
+        return _answer(secret_groups.named(tx, project.id, form.name))
+
+
+def show_group(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return _answer(_group_of(call, tx, project_of(call, tx)))
+
+
+def change_group(call: Call[SecretGroupPatch, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        project = project_of(call, tx)
+        group = _group_of(call, tx, project, Role.OPERATOR)
+        require_changeable(call.body.root, group.name, READ_ONLY)
+        form = read_value(SecretGroupForm, merge_patch(_form_of(group), call.body.root), call.yard)
+        _require_jobs(tx, project, form)
+        secret_groups.change(tx, group, priority=form.priority, env=_sealed(call, form, group.env))
+        secret_groups.attach(tx, group, form.jobs)
+        return _answer(secret_groups.named(tx, project.id, group.name))
+
+
+def delete_group(call: Call[Empty, Confirm]) -> None:
+    with call.yard.db.write() as tx:
+        group = _group_of(call, tx, project_of(call, tx), Role.OPERATOR)
+        confirmed(call, group.name)
+        secret_groups.delete(tx, group)
+
+
+def _group_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> SecretGroup:
+    name = call.path["g"]
+    return within(call, role, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
+
+
+def _require_jobs(tx: Tx, project: Project, form: SecretGroupForm) -> None:
+    for number, name in enumerate(form.jobs):
+        try:
+            jobs.named(tx, project.name, name)
+        except NotFound:
+            message = f"jobs.{number} must name a job of project {project.name}, not {name!r}."
+            raise InvalidValue(f"jobs.{number}", message) from None
+
+
+def _sealed(call: Call[Any, Any], form: SecretGroupForm, stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: sealed(f"env.{name}", entry, call.yard.vault, stored.get(name))
+        for name, entry in form.env.items()
+    }
+
+
+def _form_of(group: SecretGroup) -> dict[str, Any]:
+    """What is stored as it could be given again: secrets are there, without their values."""
+    return {
+        "name": group.name,
+        "priority": group.priority,
+        "env": shown_env(dict(group.env)),
+        "jobs": list(group.jobs),
+    }
+
+
+def _answer(group: SecretGroup) -> dict[str, Any]:
+    return {**_form_of(group), "id": group.id, "created_at": group.created_at}
+
+
+PATH = "/projects/{p}/secret-groups"
+OPERATIONS = (
+    Operation(
+        "GET",
+        PATH,
+        "List a project's secret groups",
+        list_groups,
+        query=Paging,
+        answer=Page[SecretGroupAnswer],
+    ),
+    Operation(
+        "POST",
+        PATH,
+        "Make a secret group",
+        create_group,
+        Role.OPERATOR,
+        body=SecretGroupForm,
+        answer=SecretGroupAnswer,
+        status=201,
+    ),
+    Operation("GET", PATH + "/{g}", "Show a secret group", show_group, answer=SecretGroupAnswer),
+    Operation(
+        "PATCH",
+        PATH + "/{g}",
+        "Change a secret group; runs that wait or go on keep what they have",
+        change_group,
+        Role.OPERATOR,
+        body=SecretGroupPatch,
+        answer=SecretGroupAnswer,
+    ),
+    Operation(
+        "DELETE",
+        PATH + "/{g}",
+        "Delete a secret group",
+        delete_group,
+        Role.OPERATOR,
+        query=Confirm,
+        status=204,
+    ),
+)

@@ -1,0 +1,44 @@
+"""`throughput`: 100 trivial runs, over `xargs -P` of `docker run` at the same width."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from builders.backends.cli import find_cli
+from scripts.benchmarks.pairs import Pairs, result
+from tests.support.server import JobyardServer, jobyard_server
+
+ROUNDS, RUNS, WIDTH = 3, 100, 4
+IMAGE = "busybox:latest"
+
+
+def run() -> dict[str, Any]:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        jobyard_server(Path(name) / "data", workers_runs=str(WIDTH)) as server,
+    ):
+        image = {"type": "image", "image": IMAGE}
+        server.make_job("trivial", "", source=image, command=["true"])
+        pairs = Pairs(f"{RUNS} runs, {WIDTH} at once", "runs/s", ">= 0.95")
+        return result("throughput", pairs.take(lambda: _ours(server), _theirs, ROUNDS))
+
+
+def _ours(server: JobyardServer) -> float:
+    began = time.perf_counter()
+    started = [server.api("POST", "/projects/acme/jobs/trivial/runs", {})["id"] for _ in range(RUNS)]
+    for each in started:
+        assert server.over(f"/runs/{each}", 300)["status"] == "succeeded"
+    return RUNS / (time.perf_counter() - began)
+
+
+def _theirs() -> float:
+    began = time.perf_counter()
+    command = ["xargs", f"-P{WIDTH}", "-n1", find_cli().argv[0], "run", "--rm", IMAGE, "true"]
+    # xargs hands each container one argument more, which `true` ignores.
+    numbers = "\n".join(map(str, range(RUNS)))
+    subprocess.run(command, input=numbers, text=True, check=True)
+    return RUNS / (time.perf_counter() - began)
