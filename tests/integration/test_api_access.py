@@ -17,11 +17,7 @@ from tests.support.yard import API, Caller
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 GUID = "d1c3"
-<<<<<<< HEAD
-NAMES = {"p": "acme", "j": "report", "c": "forge", "a": "shop", "pl": "main"}
-=======
-NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail"}
->>>>>>> main
+NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail", "a": "shop", "pl": "main"}
 
 
 @pytest.fixture
@@ -90,21 +86,15 @@ def test_an_operator_does_what_is_no_administration(full: Caller, operation: Ope
 @EVERY
 def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Operation) -> None:
     answer = call(full.with_token("admin", "beside"), operation)
-<<<<<<< HEAD
-    for name in ("acme", "report", "forge", GUID):
-=======
     for name in (*NAMES.values(), GUID):
->>>>>>> main
         known = name in operation.path.format(**NAMES, id=GUID)
         assert known or name not in answer.text
     if operation.path in ("/projects", "/deliveries", "/decisions") and operation.method == "GET":
         assert answer.status_code == 200
         assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
-<<<<<<< HEAD
-    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deployments/", "/deliveries/")):
-=======
-    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/", "/plan")):
->>>>>>> main
+    elif operation.path.startswith(
+        ("/projects/", "/builds/", "/runs/", "/deployments/", "/deliveries/", "/plan")
+    ):
         assert answer.status_code == 404, answer.text
     else:
         assert answer.status_code == 403, answer.text

@@ -67,11 +67,7 @@ class PipelineAnswer(Model):
 
 
 class PromotionForm(Model):
-<<<<<<< HEAD
-    """From a component to its peer: the one named by `to`, or that at the same place of the next or a named stage."""
-=======
     """From a component to its peer: named by `to`, or at the same place of the next or a named stage."""
->>>>>>> main
 
     model_config = with_example({"from": "report", "to": "report-live"})
 
