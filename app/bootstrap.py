@@ -17,15 +17,16 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.config import Settings
-from app.domain.errors import EngineUnavailable, UserError
-from app.engines.base import Engine
+from app.domain.errors import Conflict, EngineUnavailable, UserError
+from app.engines.base import Engine, ImageUnavailable
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.active import Active
+from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
+from app.orchestration.conducting import Conductor
 from app.orchestration.crew import Crew
-from app.orchestration.flowing import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
@@ -33,7 +34,6 @@ from app.orchestration.ports import Clock
 from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.rehearsal import Rehearsal
-from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
@@ -212,6 +212,7 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             plans=settings.sizes,
             public_url=settings.public_url or public_url,
             check_git_url=checkouts.validate_url,
+            require_image=lambda image: require_image(engine, image),
             engine_health=lambda: engine_health(engine),
             rehearsal=Rehearsal(
                 installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
@@ -301,6 +302,17 @@ def _supervisor(
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )
+
+
+def require_image(engine: Engine, image: str) -> None:
+    """See that an image can be run: the engine has it, or pulls it now. Raises Conflict, EngineUnavailable."""
+    try:
+        engine.image_config(image)
+    except ImageUnavailable:
+        try:
+            engine.resolve(image)
+        except ImageUnavailable as error:
+            raise Conflict(f"Image {image} can't be had any more, so nothing was changed. {error}") from error
 
 
 def engine_health(engine: Engine) -> EngineHealth:

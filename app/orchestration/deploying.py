@@ -17,6 +17,7 @@ from app.domain.runs import Reason, Trigger, TriggerType
 from app.orchestration.dispatch import enqueue_run, short
 from app.orchestration.ports import Names
 from app.store import builds, decisions, jobs, runs, schedules
+from app.store.apps import App
 from app.store.database import Tx
 
 TRIGGERS = {
@@ -166,6 +167,21 @@ def is_tracked(build: Build, job: Job) -> bool:
     if source is None or f"refs/heads/{source.branch}" != build.ref:
         return False
     return source.repo_key == repo_key(build.url)
+
+
+def change_by_build(build: Build, job: Job, occasion: Occasion, app: App | None) -> ImageChange:
+    """The rules of continuous delivery for a build and a job, which may be in an app that is held."""
+    if not is_tracked(build, job):
+        return _stays("other_source", occasion, "the job's source is another by now")
+    if app is not None and app.held_by is not None and occasion.kind is ImageEvent.BUILD_SUCCEEDED:
+        why = f"app {app.name} is held at rollback {app.held_by} until released"
+        return _stays("rollback_hold", occasion, why)
+    return on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job))
+
+
+def _stays(rule: str, occasion: Occasion, why: str) -> ImageChange:
+    sentence = f"{occasion.what}: {why}, so the build is only available."
+    return ImageChange(moves=False, runs=False, rule=rule, sentence=sentence)
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:

@@ -19,6 +19,7 @@ from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
 from app.orchestration.access import git_access
 from app.orchestration.building import build_env, cancel_superseded
+from app.orchestration.flowing import start_flows_by_push
 from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.releasing import deploy_push
 from app.store import builds, decisions, deliveries, jobs
@@ -123,6 +124,7 @@ class Intake:
                 built.append((build_id, of_source))
         if built and push.after is not None:
             deploy_push(tx, built, push.after, push.pusher, now)
+            start_flows_by_push(tx, delivery.event_id, push.after, push.pusher, built, now)
         sentence = (
             f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} built, "
             f"{decided} job{'s' * (decided != 1)} decided."

@@ -17,8 +17,7 @@ from app.domain.rules import ImageEvent
 from app.forges.base import Forge
 from app.orchestration.access import git_access
 from app.orchestration.building import build_settings
-from app.orchestration.delivering import change_of
-from app.orchestration.deploying import Occasion, admission_of, judged
+from app.orchestration.deploying import Occasion, admission_of, change_by_build, judged
 from app.orchestration.dispatch import short
 from app.orchestration.intake import changed_files, place_of, verdict_on
 from app.orchestration.ports import Clock, Vault
@@ -193,7 +192,7 @@ def _then(tx: Tx, build: Build, job: Job) -> tuple[Stage, bool, bool]:
     what = f"If the build of {short(build.sha)} succeeds"
     app = apps.of_job(tx, job.id)
     occasion = Occasion(ImageEvent.BUILD_SUCCEEDED, (EventType.BUILD, 0), what)
-    change, admission = change_of(app, build, job, occasion), admission_of(tx, job)
+    change, admission = change_by_build(build, job, occasion, app), admission_of(tx, job)
     verdict, rule, sentence = judged(change, admission)
     if app is not None and change.moves:
         sentence = (
