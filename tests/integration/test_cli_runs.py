@@ -222,7 +222,7 @@ def _settle(yard: Yard, run: Any, attempt: Any, outcome: Outcome) -> None:
     with yard.db.write() as tx:
         current = runs.with_id(tx, run.id)
         for container in runs.containers_of(tx, attempt.id):
-            runs.container_ended(tx, container, outcome, now)
+            runs.container_ended(tx, run, container, outcome, now)
         runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
 
 

@@ -166,7 +166,7 @@ def attempt_ends(yard: Yard, outcome: Outcome, log: bytes = b"") -> int:
         current = runs.with_id(tx, run.id)
         for container in runs.containers_of(tx, attempt.id):
             runs.container_started(tx, current, container, {"id": container.key}, now)
-            runs.container_ended(tx, container, outcome, now)
+            runs.container_ended(tx, run, container, outcome, now)
         current = runs.with_id(tx, run.id)
         runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
     return run.id
