@@ -57,7 +57,9 @@ class BothSides:
             path = self.repository.path / f"package{number % 50}/module{number}.py"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"# " + chance.randbytes(size // 2 - 1).hex().encode())
-        self.repository.commit({"main.py": "print('first', flush=True)\n", "requirements.txt": "six==1.17.0\n"})
+        self.repository.commit(
+            {"main.py": "print('first', flush=True)\n", "requirements.txt": "six==1.17.0\n"}
+        )
 
     def _change(self) -> tuple[str, str]:
         """A commit of one changed line; its SHA and what the job will print."""
@@ -90,6 +92,7 @@ class BothSides:
             "container started": run["started_at"],
         }
         since = {
-            name: round((datetime.fromisoformat(at).timestamp() - began_at) * 1e3) for name, at in times.items()
+            name: round((datetime.fromisoformat(at).timestamp() - began_at) * 1e3)
+            for name, at in times.items()
         }
         return {**since, "first line": round(seconds * 1e3)}
