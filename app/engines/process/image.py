@@ -2,7 +2,8 @@
 
     {"root": "/…/tree", "env": {…}, "entrypoint": […], "command": […]}
 
-`root` is the built source tree, of which each run works in a copy of its own; the rest as in a container image, each optional.
+`root` is the built source tree, of which each run works in a copy of its own; the rest as in a container image, each
+optional.
 """
 
 from __future__ import annotations
