@@ -17,21 +17,23 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.config import Settings
-from app.domain.errors import EngineUnavailable, UserError
-from app.engines.base import Engine
+from app.domain.errors import Conflict, EngineUnavailable, UserError
+from app.engines.base import Engine, ImageUnavailable
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.active import Active
+from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
+from app.orchestration.conducting import Conductor
 from app.orchestration.crew import Crew
-from app.orchestration.flowing import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
+from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
-from app.orchestration.releasing import Deployer
+from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
@@ -48,6 +50,7 @@ from app.web.yard import EngineHealth, Yard
 from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli
 from builders.backends.local import LocalBackend
+from builders.backends.push import RegistryPush
 
 log = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -155,6 +158,17 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
 
 
+def make_publisher(installation: Installation) -> Publisher | None:
+    settings = installation.settings
+    if settings.registry is None:
+        return None
+    if settings.engine != "docker":
+        raise UserError(
+            f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
+        )
+    return Publisher(installation.db, installation.box, settings.registry, RegistryPush(settings.docker_host))
+
+
 def _boot_id(settings: Settings) -> str:
     """Of this machine, where the engine runs on it and the system tells."""
     is_here = settings.docker_host is None or settings.docker_host.startswith("unix:")
@@ -198,7 +212,11 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             plans=settings.sizes,
             public_url=settings.public_url or public_url,
             check_git_url=checkouts.validate_url,
+            require_image=lambda image: require_image(engine, image),
             engine_health=lambda: engine_health(engine),
+            rehearsal=Rehearsal(
+                installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
+            ),
             admin_token_hash=_admin_token_hash(settings),
         )
         try:
@@ -251,12 +269,13 @@ def _supervisor(
         vault=installation.box,
         logbook=logbook,
         image_name=f"jobyard-{installation.id}",
+        publisher=make_publisher(installation),
     )
     return Supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts, installation.box),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
@@ -283,6 +302,17 @@ def _supervisor(
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )
+
+
+def require_image(engine: Engine, image: str) -> None:
+    """See that an image can be run: the engine has it, or pulls it now. Raises Conflict, EngineUnavailable."""
+    try:
+        engine.image_config(image)
+    except ImageUnavailable:
+        try:
+            engine.resolve(image)
+        except ImageUnavailable as error:
+            raise Conflict(f"Image {image} can't be had any more, so nothing was changed. {error}") from error
 
 
 def engine_health(engine: Engine) -> EngineHealth:

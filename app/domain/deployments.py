@@ -1,7 +1,7 @@
 """Deployments: the components of an app move together, with jobs before, after, and on failure.
 
     pending ─begin▶ running ─▶ succeeded | failed | cancelled
-       └─▶ superseded (a newer one took its place while it waited)
+       └─▶ superseded | cancelled       (`superseded` also once all its images may not move any more)
 
 A running deployment is in one phase. Each move is one transaction over stored rows, so a server may die between any
 two of them and the next one goes on:
@@ -27,7 +27,7 @@ class DeploymentStatus(enum.StrEnum):
     SUCCEEDED = "succeeded"  # is live; `warning` says if a post-deploy job failed
     FAILED = "failed"  # nothing moved
     CANCELLED = "cancelled"  # a person asked before anything moved
-    SUPERSEDED = "superseded"  # a newer one took its place while it was pending
+    SUPERSEDED = "superseded"  # another took its place before anything moved
 
     @property
     def is_final(self) -> bool:
@@ -48,6 +48,11 @@ class Cause(enum.StrEnum):
     API = "api"
     ROLLBACK = "rollback"
 
+    @property
+    def is_explicit(self) -> bool:
+        """Somebody asked for this very deployment, so no push may take its place."""
+        return self is not Cause.PUSH
+
 
 class StepKind(enum.StrEnum):
     BUILD = "build"
@@ -62,7 +67,7 @@ class StepStatus(enum.StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    SKIPPED = "skipped"  # not needed, or not reached
+    SKIPPED = "skipped"  # not needed, or not reached; of a build: superseded by a newer push's
 
     @property
     def is_over(self) -> bool:
@@ -130,18 +135,26 @@ class StartHook:
 
 @dataclass(frozen=True)
 class Enter:
-    """Go on to a phase; `because` tells why where it is the failure's."""
+    """Go on to a phase that follows from success."""
 
     phase: Phase
-    because: str = ""
 
 
-Move = Wait | StartHook | Enter
-HOOK_OF_PHASE = {
-    Phase.PRE_DEPLOY: StepKind.PRE_DEPLOY,
-    Phase.POST_DEPLOY: StepKind.POST_DEPLOY,
-    Phase.FAILED_DEPLOY: StepKind.FAILED_DEPLOY,
-}
+@dataclass(frozen=True)
+class Fail:
+    """Go on to the failed-deploy jobs."""
+
+    because: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """It is over."""
+
+    status: DeploymentStatus
+
+
+Move = Wait | StartHook | Enter | Fail | Finish
 
 
 def next_move(deployment: Deployment) -> Move:
@@ -151,33 +164,41 @@ def next_move(deployment: Deployment) -> Move:
             return _after_builds(deployment)
         case Phase.PRE_DEPLOY:
             return _after_pre_deploy(deployment)
-        case Phase.POST_DEPLOY | Phase.FAILED_DEPLOY:
-            return _one_by_one(deployment.of_kind(HOOK_OF_PHASE[deployment.phase])) or Enter(Phase.DONE)
+        case Phase.POST_DEPLOY:
+            hooks = deployment.of_kind(StepKind.POST_DEPLOY)
+            return _one_by_one(hooks) or Finish(DeploymentStatus.SUCCEEDED)
+        case Phase.FAILED_DEPLOY:
+            hooks = deployment.of_kind(StepKind.FAILED_DEPLOY)
+            return _one_by_one(hooks) or Finish(DeploymentStatus.FAILED)
         case Phase.DONE:
             return Wait()
 
 
 def _after_builds(deployment: Deployment) -> Move:
+    """All builds are waited for, also when one has failed: which images there are must not be a matter of luck."""
     steps = deployment.of_kind(StepKind.BUILD)
+    are_over = all(step.status.is_over for step in steps)
     failed = [step for step in steps if step.status is StepStatus.FAILED]
-    if failed:
-        return Enter(Phase.FAILED_DEPLOY, f"build {failed[0].build_id} did not succeed")
+    if are_over and failed:
+        return Fail(f"build {failed[0].build_id} did not succeed")
     if deployment.cancel_requested_at is not None:
-        return Enter(Phase.DONE, "cancelled")
-    if any(not step.status.is_over for step in steps):
+        return Finish(DeploymentStatus.CANCELLED)
+    if not are_over:
         return Wait()
+    if steps and all(step.status is StepStatus.SKIPPED for step in steps):
+        return Finish(DeploymentStatus.SUPERSEDED)
     return Enter(Phase.PRE_DEPLOY)
 
 
 def _after_pre_deploy(deployment: Deployment) -> Move:
+    """A hook that runs is let to its end, also when a cancel was asked for: half a migration is worse than one."""
     steps = deployment.of_kind(StepKind.PRE_DEPLOY)
     failed = [step for step in steps if step.status is StepStatus.FAILED]
     if failed:
-        return Enter(Phase.FAILED_DEPLOY, f"pre-deploy job {failed[0].job} failed")
-    if deployment.cancel_requested_at is not None and all(
-        step.status is not StepStatus.RUNNING for step in steps
-    ):
-        return Enter(Phase.DONE, "cancelled")
+        return Fail(f"pre-deploy job {failed[0].job} failed")
+    is_running = any(step.status is StepStatus.RUNNING for step in steps)
+    if deployment.cancel_requested_at is not None and not is_running:
+        return Finish(DeploymentStatus.CANCELLED)
     return _one_by_one(steps) or Enter(Phase.POST_DEPLOY)
 
 

@@ -3,8 +3,8 @@
     queued ─begin▶ running ─▶ succeeded | failed | cancelled
 
 Nodes of one group run side by side, groups one after the other. A node that fails is tried again as often as it says;
-one that has failed for good lets the rest of its group end and skips everything after it. `next_move` is the whole
-logic; it sees stored facts and nothing else.
+one that has failed for good lets the rest of its group go on to its end, and skips everything after it. A cancelled
+run starts nothing more. `next_move` is the whole logic; it sees stored facts and nothing else.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from app.domain.jobs import RunOnImageChange
 
 
 class FlowConcurrency(enum.StrEnum):
@@ -99,6 +97,11 @@ class FlowRun:
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
 
+    def lets_go_of(self, node: Node) -> bool:
+        """Whether a cancelled run needs not wait for the node: for nobody's answer, nor for what the push began."""
+        of_push = node.build_id is not None and node.build_id == self.trigger.get("build")
+        return self.cancel_requested_at is not None and (node.type is NodeType.APPROVAL or of_push)
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -124,27 +127,24 @@ Move = Wait | Start | End
 
 def next_move(run: FlowRun) -> Move:
     """What is to be done now; nodes' statuses are those of what they started."""
+    cancelled = run.cancel_requested_at is not None
+    startable = None if cancelled else _startable(run)
+    if startable is not None:
+        return Start(startable)
     if any(node.status is NodeStatus.RUNNING for node in run.nodes):
-        startable = None if _is_ending(run) else _startable(run)
-        return Start(startable) if startable is not None else Wait()
-    if run.cancel_requested_at is not None:
+        return Wait()
+    if cancelled:
         return End(FlowStatus.CANCELLED)
-    if any(node.status is NodeStatus.FAILED for node in run.nodes):
-        return End(FlowStatus.FAILED)
-    startable = _startable(run)
-    return Start(startable) if startable is not None else End(FlowStatus.SUCCEEDED)
-
-
-def _is_ending(run: FlowRun) -> bool:
-    return run.cancel_requested_at is not None or any(node.status is NodeStatus.FAILED for node in run.nodes)
+    failed = any(node.status is NodeStatus.FAILED for node in run.nodes)
+    return End(FlowStatus.FAILED if failed else FlowStatus.SUCCEEDED)
 
 
 def _startable(run: FlowRun) -> Node | None:
-    """The first waiting node of the earliest group that is not over."""
-    open_groups = [node.group for node in run.nodes if not node.status.is_over]
-    if not open_groups:
+    """The first waiting node of the earliest group that is not over, unless a group before it has failed."""
+    current = min((node.group for node in run.nodes if not node.status.is_over), default=None)
+    failed = any(node.status is NodeStatus.FAILED and node.group != current for node in run.nodes)
+    if current is None or failed:
         return None
-    current = min(open_groups)
     waiting = (node for node in run.nodes if node.group == current and node.status is NodeStatus.WAITING)
     return next(waiting, None)
 
@@ -152,19 +152,3 @@ def _startable(run: FlowRun) -> Node | None:
 def groups_of(nodes: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """The nodes of a flow's definition by group: `{"parallel": […]}` is a group, any other node one by itself."""
     return [list(node["parallel"]) if "parallel" in node else [node] for node in nodes]
-
-
-def runs_twice(nodes: Sequence[Mapping[str, Any]], rules: Mapping[str, RunOnImageChange]) -> list[str]:
-    """Jobs that the flow would run twice: promoted to or deployed with a rule that runs them, and run by a node.
-
-    `rules` are the run-on-image-change rules of the jobs that the flow names.
-    """
-    flat = [node for group in groups_of(nodes) for node in group]
-    run = {node["job"] for node in flat if node["type"] == NodeType.RUN}
-    promoted = {node.get("to") for node in flat if node["type"] == NodeType.PROMOTE}
-    deployed = {node.get("job") for node in flat if node["type"] == NodeType.DEPLOY}
-    by_promotion = {
-        job for job in run & promoted if rules.get(job, RunOnImageChange.NEVER) is not RunOnImageChange.NEVER
-    }
-    by_deploy = {job for job in run & deployed if rules.get(job) is RunOnImageChange.ALWAYS}
-    return sorted(by_promotion | by_deploy)

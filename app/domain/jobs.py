@@ -136,6 +136,13 @@ class Deployed:
     at: datetime
     position: int | None = None  # of the push it was built for, on its branch: newer is greater
 
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "at": self.at.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Deployed:
+        return cls(**{**data, "at": datetime.fromisoformat(data["at"])})
+
 
 @dataclass(frozen=True)
 class Job:

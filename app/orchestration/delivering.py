@@ -8,9 +8,16 @@ from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.jobs import Job
-from app.domain.rules import ImageChange, ImageEvent, on_image_change
+from app.domain.rules import ImageEvent
 from app.orchestration import releasing
-from app.orchestration.deploying import Occasion, carry_out, image_of, is_tracked, overtaken_by
+from app.orchestration.deploying import (
+    Occasion,
+    carry_out,
+    change_by_build,
+    image_of,
+    is_tracked,
+    overtaken_by,
+)
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Names
 from app.store import apps, builds, deployments, jobs
@@ -35,7 +42,7 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
         for job in jobs.of_source(tx, source_id):
             app = apps.of_job(tx, job.id)
             if app is None or not _is_for_app(tx, app, job, build, now):
-                carry_out(tx, names, job, occasion, _change(app, build, job, occasion), image, now)
+                carry_out(tx, names, job, occasion, change_by_build(build, job, occasion, app), image, now)
 
 
 def cancel_build(
@@ -53,16 +60,6 @@ def end_cancelled_build(tx: Tx, names: Names, build: Build, now: datetime) -> No
     sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
     if builds.end_cancelled(tx, build, sentence, now):
         after_build(tx, names, builds.with_id(tx, build.id), now)
-
-
-def _change(app: App | None, build: Build, job: Job, occasion: Occasion) -> ImageChange:
-    if not is_tracked(build, job):
-        why = "the job's source is another by now, so the build is only available."
-        return ImageChange(moves=False, runs=False, rule="other_source", sentence=f"{occasion.what}: {why}")
-    if app is not None and app.held_by is not None and occasion.kind is ImageEvent.BUILD_SUCCEEDED:
-        why = f"app {app.name} is held at rollback {app.held_by} until released, so the build is only available."
-        return ImageChange(moves=False, runs=False, rule="rollback_hold", sentence=f"{occasion.what}: {why}")
-    return on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job))
 
 
 def _is_for_app(tx: Tx, app: App, job: Job, build: Build, now: datetime) -> bool:

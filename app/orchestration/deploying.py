@@ -17,6 +17,7 @@ from app.domain.runs import Reason, Trigger, TriggerType
 from app.orchestration.dispatch import enqueue_run, short
 from app.orchestration.ports import Names
 from app.store import builds, decisions, jobs, runs, schedules
+from app.store.apps import App
 from app.store.database import Tx
 
 TRIGGERS = {
@@ -80,19 +81,15 @@ def carry_out(
     deployment_id: int | None = None,
 ) -> int:
     """Do what a verdict says and store it; returns the decision's id."""
-    run_id, verdict, rule, sentence = None, change.verdict, change.rule, change.sentence
+    run_id = None
     if change.moves:
         assert image is not None
-        image = replace(image, cause=sentence)
+        image = replace(image, cause=change.sentence)
         jobs.deploy(tx, job.id, image)
-    if change.runs and image is not None:
-        admission = _admission(tx, job)
-        if admission.runs:
-            run_id = _start(tx, names, job, occasion, sentence, image, admission, now)
-            verdict = Verdict.REPLACED if admission.replaces else verdict
-        else:
-            verdict, rule = Verdict.DEPLOYED, "concurrency:forbid"
-            sentence = f"{sentence.removesuffix('.')}, but {admission.why}."
+    admission = admission_of(tx, job)
+    verdict, rule, sentence = judged(change, admission)
+    if change.runs and admission.runs and image is not None:
+        run_id = _start(tx, names, job, occasion, sentence, image, admission, now)
     return decisions.record(
         tx,
         at=now,
@@ -127,7 +124,17 @@ def _start(
     return run_id
 
 
-def _admission(tx: Tx, job: Job) -> Admission:
+def judged(change: ImageChange, admission: Admission) -> tuple[Verdict, str, str]:
+    """Verdict, rule and sentence of a change, where other runs of the job may be in its way."""
+    if not change.runs:
+        return change.verdict, change.rule, change.sentence
+    if not admission.runs:
+        sentence = f"{change.sentence.removesuffix('.')}, but {admission.why}."
+        return Verdict.DEPLOYED, "concurrency:forbid", sentence
+    return Verdict.REPLACED if admission.replaces else change.verdict, change.rule, change.sentence
+
+
+def admission_of(tx: Tx, job: Job) -> Admission:
     """Only scheduled jobs have a concurrency policy."""
     if job.kind is not JobKind.CRON or job.schedule is None:
         return Admission(runs=True)
@@ -160,6 +167,21 @@ def is_tracked(build: Build, job: Job) -> bool:
     if source is None or f"refs/heads/{source.branch}" != build.ref:
         return False
     return source.repo_key == repo_key(build.url)
+
+
+def change_by_build(build: Build, job: Job, occasion: Occasion, app: App | None) -> ImageChange:
+    """The rules of continuous delivery for a build and a job, which may be in an app that is held."""
+    if not is_tracked(build, job):
+        return _stays("other_source", occasion, "the job's source is another by now")
+    if app is not None and app.held_by is not None and occasion.kind is ImageEvent.BUILD_SUCCEEDED:
+        why = f"app {app.name} is held at rollback {app.held_by} until released"
+        return _stays("rollback_hold", occasion, why)
+    return on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job))
+
+
+def _stays(rule: str, occasion: Occasion, why: str) -> ImageChange:
+    sentence = f"{occasion.what}: {why}, so the build is only available."
+    return ImageChange(moves=False, runs=False, rule=rule, sentence=sentence)
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:

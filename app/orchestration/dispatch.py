@@ -66,10 +66,10 @@ def start_by_hand(
     if job.paused and not overrides.get("confirm_paused"):
         raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
     who = trigger.by or "somebody"
-    how = "by the API" if trigger.type is TriggerType.API else "by hand"
+    how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "by hand by")
     effective = merge(job.definition, overrides, job.shared_env)
     changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
-    sentence = f"Started {how} by {who}{changed}."
+    sentence = f"Started {how} {who}{changed}."
     trigger = replace(trigger, cause=sentence)
     run_id = enqueue_run(tx, names, job, trigger, now, effective=effective, image=image)
     decisions.record(

@@ -1,249 +1,103 @@
-"""Release flows: started by people, the API, pushes and their own webhook address; moved on a transaction at a time."""
+"""Release flows as people, pushes and other programs start, answer and cancel them; `conducting` moves them on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from app.domain.deployments import Cause, DeploymentStatus
-from app.domain.errors import Conflict, UserError
-from app.domain.flows import (
-    End,
-    FlowConcurrency,
-    FlowRun,
-    FlowStatus,
-    Node,
-    NodeStatus,
-    NodeType,
-    Start,
-    Wait,
-    next_move,
-)
-from app.domain.pipelines import route
-from app.domain.runs import Trigger, TriggerType
-from app.orchestration import promoting, releasing
-from app.orchestration.deploying import build_to_deploy, deploy_by_hand, image_of
-from app.orchestration.dispatch import start_by_hand
-from app.orchestration.ports import Clock, Names
-from app.orchestration.requests import build_by_hand
-from app.store import apps, builds, deployments, flows, jobs, pipelines, runs
-from app.store.database import Database, Tx
+from app.domain.builds import BuildReason
+from app.domain.decisions import EventType, Verdict
+from app.domain.errors import Conflict, NotFound
+from app.domain.flows import FlowConcurrency, FlowRun, Node, NodeStatus, NodeType
+from app.domain.jobs import Job
+from app.domain.runs import Reason
+from app.orchestration import releasing
+from app.orchestration.delivering import cancel_build
+from app.orchestration.dispatch import short
+from app.orchestration.ports import Names
+from app.store import decisions, deployments, flows, runs
+from app.store.database import Tx
 from app.store.flows import Flow
 
 
 def start_flow(tx: Tx, flow: Flow, trigger: Mapping[str, Any], now: datetime) -> int:
-    """A run of the flow; it waits or is refused (Conflict) while another one is going, as the flow says."""
+    """A run of the flow; it waits or is refused (Conflict) while another one is going, as the flow says.
+
+    `trigger` is `{type: manual|api|push|webhook, by?, sha?, build?}`: the commit is what build nodes make, and the
+    build is the one that the push has been given already.
+    """
+    flows.lock(tx, flow.id)
     live = flows.live_runs(tx, flow.id)
     if live and flow.concurrency is FlowConcurrency.FORBID:
         raise Conflict(f"Run {live[0]} of flow {flow.name} is still going and its concurrency is forbid.")
     return flows.add_run(tx, flow, trigger, now)
 
 
-def decide_approval(tx: Tx, run: FlowRun, name: str, *, approved: bool, who: str, now: datetime) -> None:
-    """Answer an approval node that waits. Raises Conflict for one that doesn't."""
-    for node in run.nodes:
-        if node.name == name and node.type is NodeType.APPROVAL and node.status is NodeStatus.RUNNING:
-            status = NodeStatus.SUCCEEDED if approved else NodeStatus.FAILED
-            say = f"{'Approved' if approved else 'Declined'} by {who}."
-            flows.set_node(tx, run.id, node.id, status, now, say=say)
-            return
-    raise Conflict(f"Flow run {run.id} has no approval named {name} that waits.")
-
-
-@dataclass(frozen=True)
-class Conductor:
-    """Moves every unfinished flow run on as far as it goes."""
-
-    db: Database
-    clock: Clock
-    names: Names
-
-    def step(self) -> bool:
-        """True if anything moved."""
-        with self.db.read() as tx:
-            unfinished = flows.unfinished(tx)
-        return sum(self._advance(run_id) for run_id in unfinished) > 0
-
-    def _advance(self, run_id: int) -> bool:
-        with self.db.read() as tx:
-            seen = flows.run_with_id(tx, run_id)
-            if not _may_move(tx, seen):
-                return False
-        with self.db.write() as tx:
-            now = self.clock.now()
-            run = flows.run_with_id(tx, run_id)
-            if run.status is FlowStatus.QUEUED:
-                if not _may_begin(tx, run):
-                    return False
-                flows.set_status(tx, run, FlowStatus.RUNNING, now)
-            elif run.status.is_final:
-                return False
-            run = _settled(tx, run, now)
-            match next_move(run):
-                case Wait():
-                    return run != seen
-                case Start(node):
-                    self._start(tx, run, node, now)
-                case End(status):
-                    _end(tx, run, status, now)
-            return True
-
-    def _start(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> None:
-        """Begin a node; what it can't do is its failure, told in its log."""
-        try:
-            with tx.begin_nested():
-                status, say, started = self._do(tx, run, node, now)
-        except UserError as error:
-            _failed(tx, run, replace(node, tries=node.tries + 1), str(error), now)
-            return
-        flows.set_node(tx, run.id, node.id, status, now, say=say, tries=node.tries + 1, **started)
-
-    def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> tuple[NodeStatus, str, dict[str, Any]]:
-        """What the node does, what to say about it, and what it started."""
-        who = f"flow {run.flow}"
-        match node.type:
-            case NodeType.BUILD:
-                job = jobs.named(tx, run.project, node.spec["job"])
-                sha = node.spec.get("sha") or run.trigger.get("sha")
-                build_id = build_by_hand(tx, job, sha=sha, branch=node.spec.get("ref"), who=who, now=now)
-                return NodeStatus.RUNNING, f"Build {build_id} asked for.", {"build_id": build_id}
-            case NodeType.PROMOTE:
-                return self._promote(tx, run, node, who, now)
-            case NodeType.DEPLOY:
-                return self._deploy(tx, run, node, who, now)
-            case NodeType.RUN:
-                return self._run(tx, run, node, who, now)
-            case NodeType.APPROVAL:
-                return NodeStatus.RUNNING, node.spec.get("message") or "Waits for somebody's approval.", {}
-            case NodeType.MESSAGE:
-                return NodeStatus.SUCCEEDED, node.spec["message"], {}
-
-    def _promote(
-        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
-    ) -> tuple[NodeStatus, str, dict[str, Any]]:
-        pipeline = pipelines.named(tx, run.project, node.spec["pipeline"])
-        way = route(
-            pipeline,
-            node.spec["from"],
-            to=node.spec.get("to"),
-            to_stage=node.spec.get("to_stage"),
-            may_skip_stages=False,
-        )
-        planned = promoting.plan(tx, way, who=who, confirm_paused=False)
-        promotion = pipelines.promotion(
-            tx, promoting.promote(tx, self.names, pipeline, planned, who=who, now=now)
-        )
-        if promotion.deployment_id is None:
-            return NodeStatus.SUCCEEDED, promotion.sentence, {}
-        return NodeStatus.RUNNING, promotion.sentence, {"deployment_id": promotion.deployment_id}
-
-    def _deploy(
-        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
-    ) -> tuple[NodeStatus, str, dict[str, Any]]:
-        if "app" in node.spec:
-            app = apps.named(tx, run.project, node.spec["app"])
-            images = {}
-            for member in app.members:
-                job = jobs.with_id(tx, member.job_id)
-                if job.source is not None:
-                    images[job.id] = image_of(build_to_deploy(tx, job, None), now)
-            deployment_id = releasing.begin(
+def start_flows_by_push(
+    tx: Tx, event_id: str, sha: str, by: str, built: Sequence[tuple[int, Sequence[Job]]], now: datetime
+) -> None:
+    """Start every flow that waits for pushes to a job of these builds; each has its decision, whether or not it can."""
+    for build_id, of_build in built:
+        for flow in flows.started_by_pushes(tx, [job.id for job in of_build]):
+            what = f"Push of {short(sha)}"
+            trigger = {"type": "push", "by": by or None, "sha": sha, "build": build_id}
+            try:
+                run_id = start_flow(tx, flow, trigger, now)
+                verdict, rule = Verdict.STARTED, "flow"
+                sentence = f"{what}: run {run_id} of flow {flow.name}."
+            except Conflict as conflict:
+                verdict, rule = Verdict.SKIPPED, "flow:forbid"
+                sentence = f"{what}: flow {flow.name} did not start. {conflict}"
+            decisions.record(
                 tx,
-                app,
-                cause=Cause.API,
-                by=who,
-                sentence=f"Latest builds deployed by {who}.",
-                now=now,
-                images=images,
-                keeps_cd=True,
+                at=now,
+                event=(EventType.PUSH, event_id),
+                project_id=flow.project_id,
+                job_id=None,
+                verdict=verdict,
+                rule=rule,
+                sentence=sentence,
+                inputs={"flow": flow.name, "concurrency": flow.concurrency},
+                build_id=build_id,
             )
-            return NodeStatus.RUNNING, f"Deployment {deployment_id} began.", {"deployment_id": deployment_id}
-        job = jobs.named(tx, run.project, node.spec["job"])
-        wanted = node.spec.get("build", "latest")
-        build = build_to_deploy(tx, job, None if wanted == "latest" else int(wanted))
-        deploy_by_hand(tx, self.names, job, image_of(build, now), latest=wanted == "latest", who=who, now=now)
-        return NodeStatus.SUCCEEDED, f"Build {build.id} deployed to {job.name}.", {}
-
-    def _run(
-        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
-    ) -> tuple[NodeStatus, str, dict[str, Any]]:
-        job = jobs.named(tx, run.project, node.spec["job"])
-        trigger = Trigger(TriggerType.FLOW, by=who)
-        run_id = start_by_hand(tx, self.names, job, node.spec.get("overrides") or {}, trigger, now)
-        waits = node.spec.get("wait", True)
-        status = NodeStatus.RUNNING if waits else NodeStatus.SUCCEEDED
-        return status, f"Run {runs.with_id(tx, run_id).name} started.", {"run_id": run_id}
 
 
-def _may_move(tx: Tx, run: FlowRun) -> bool:
-    if run.status is FlowStatus.QUEUED:
-        return run.cancel_requested_at is not None or _may_begin(tx, run)
-    settling = any(_outcome(tx, node) is not None for node in run.nodes if node.status is NodeStatus.RUNNING)
-    cancelling = run.cancel_requested_at is not None
-    return settling or cancelling or not isinstance(next_move(run), Wait)
+def decide_approval(tx: Tx, run: FlowRun, name: str, *, approved: bool, who: str, now: datetime) -> None:
+    """Answer an approval node that waits. Raises NotFound for no such node and Conflict for one that doesn't wait."""
+    node = next((node for node in run.nodes if node.name == name), None)
+    if node is None:
+        raise NotFound(f"Flow run {run.id} has no node named {name}.")
+    if node.type is not NodeType.APPROVAL:
+        raise Conflict(f"Node {name} is of type {node.type}: only an approval can be approved or declined.")
+    if node.status is not NodeStatus.RUNNING or run.cancel_requested_at is not None:
+        raise Conflict(f"Node {name} does not wait for an approval: its status is {node.status}.")
+    status = NodeStatus.SUCCEEDED if approved else NodeStatus.FAILED
+    say = f"{'Approved' if approved else 'Declined'} by {who}."
+    flows.set_node(tx, run.id, node.id, status, now, say=say)
 
 
-def _may_begin(tx: Tx, run: FlowRun) -> bool:
-    flow = flows.named(tx, run.project, run.flow)
-    if flow.concurrency is FlowConcurrency.ALLOW or run.cancel_requested_at is not None:
-        return True
-    return not flows.live_runs(tx, flow.id, FlowStatus.RUNNING) and flows.live_runs(tx, flow.id)[0] == run.id
+def cancel_flow(tx: Tx, names: Names, run: FlowRun, who: str, now: datetime) -> None:
+    """Ask for a flow run's end: what its nodes wait for is cancelled, and nothing more is started.
 
-
-def _settled(tx: Tx, run: FlowRun, now: datetime) -> FlowRun:
-    """Nodes whose build, run or deployment is over take its outcome; an approval ends when the run is cancelled."""
+    Raises Conflict if it is over.
+    """
+    if run.status.is_final:
+        raise Conflict(f"Flow run {run.id} is over already: its status is {run.status}.")
+    flows.request_cancel(tx, run, now)
+    run = flows.run_with_id(tx, run.id)
     for node in run.nodes:
-        if node.status is not NodeStatus.RUNNING:
-            continue
-        outcome = _outcome(tx, node)
-        if outcome is None:
-            if node.type is NodeType.APPROVAL and run.cancel_requested_at is not None:
-                flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say="The flow was cancelled.")
-            continue
-        succeeded, say = outcome
-        if succeeded:
-            flows.set_node(tx, run.id, node.id, NodeStatus.SUCCEEDED, now, say=say)
-        else:
-            _failed(tx, run, node, say, now)
-    return flows.run_with_id(tx, run.id)
+        if node.status is NodeStatus.RUNNING and not run.lets_go_of(node):
+            _cancel_started(tx, names, node, f"{who} with flow run {run.id}", now)
 
 
-def _outcome(tx: Tx, node: Node) -> tuple[bool, str] | None:
-    """Whether what the node started succeeded, and a sentence; None while it is going."""
+def _cancel_started(tx: Tx, names: Names, node: Node, who: str, now: datetime) -> None:
+    sentence = f"Cancelled by {who}."
     if node.build_id is not None:
-        build = builds.with_id(tx, node.build_id)
-        final, succeeded, say = build.status.is_final, build.status == "succeeded", build.sentence
-        what = f"Build {build.id} {build.status}"
-    elif node.run_id is not None:
-        run = runs.with_id(tx, node.run_id)
-        final, succeeded, say = run.status.is_final, run.status == "succeeded", run.sentence
-        what = f"Run {run.name} {run.status}"
-    elif node.deployment_id is not None:
-        deployment = deployments.with_id(tx, node.deployment_id)
-        final = deployment.status.is_final
-        succeeded, say = deployment.status is DeploymentStatus.SUCCEEDED, deployment.warning
-        what = f"Deployment {deployment.id} {deployment.status}"
-    else:
-        return None
-    if not final:
-        return None
-    return succeeded, f"{what}: {say}" if say else f"{what}."
-
-
-def _failed(tx: Tx, run: FlowRun, node: Node, say: str, now: datetime) -> None:
-    """Once more, if the node has retries left; else it has failed."""
-    if node.tries <= node.retries and run.cancel_requested_at is None:
-        again = f"{say} Trying again ({node.tries} of {node.retries})."
-        nothing = {"build_id": None, "run_id": None, "deployment_id": None}
-        flows.set_node(tx, run.id, node.id, NodeStatus.WAITING, now, say=again, tries=node.tries, **nothing)
-    else:
-        flows.set_node(tx, run.id, node.id, NodeStatus.FAILED, now, say=say, tries=node.tries)
-
-
-def _end(tx: Tx, run: FlowRun, status: FlowStatus, now: datetime) -> None:
-    for node in run.nodes:
-        if not node.status.is_over:
-            flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say="Not reached.")
-    flows.set_status(tx, run, status, now)
+        cancel_build(tx, names, node.build_id, BuildReason.CANCELLED, sentence, now)
+    if node.run_id is not None:
+        runs.cancel(tx, node.run_id, Reason.CANCELLED, sentence, now)
+    if node.deployment_id is not None:
+        with suppress(Conflict):  # once its images have moved, it goes on to its end
+            releasing.cancel(tx, deployments.with_id(tx, node.deployment_id), who, now)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.errors import JobyardError
+from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
-from app.orchestration.flowing import Conductor
+from app.orchestration.conducting import Conductor
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
-from app.orchestration.releasing import Deployer
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler

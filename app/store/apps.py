@@ -48,8 +48,12 @@ def create(tx: Tx, project_id: int, name: str, now: datetime) -> int:
 
 
 def set_members(tx: Tx, app_id: int, hooks: Mapping[int, str | None]) -> None:
-    """Make these jobs (id → hook, in declared order) the app's. Raises Conflict for a job of another app."""
+    """Make these jobs the app's: id → the hook it is where its own definition names none, in declared order.
+
+    Raises Conflict for a job of another app.
+    """
     tx.connection().execute(delete_rows(AppJobRow).where(col(AppJobRow.app_id) == app_id))
+    tx.expire_all()
     for position, (job_id, hook) in enumerate(hooks.items()):
         other = tx.get(AppJobRow, job_id)
         if other is not None:
@@ -91,6 +95,12 @@ def of_job(tx: Tx, job_id: int) -> App | None:
     return None if row is None else with_id(tx, row.app_id)
 
 
+def names_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, str]:
+    """The app's name for each job that is in one."""
+    query = select(AppJobRow.job_id, AppRow.name).join(AppRow, col(AppRow.id) == col(AppJobRow.app_id))
+    return dict(tx.exec(query.where(col(AppJobRow.job_id).in_(job_ids))).all())
+
+
 def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[App]:
     query = select(AppRow).order_by(col(AppRow.id).desc()).limit(limit)
     if project_id is not None:
@@ -102,11 +112,14 @@ def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = Non
 
 def _value(tx: Tx, row: AppRow) -> App:
     query = (
-        select(AppJobRow.job_id, JobRow.name, AppJobRow.hook)
+        select(JobRow.id, JobRow.name, JobRow.definition, AppJobRow.hook)
         .join(JobRow, col(JobRow.id) == col(AppJobRow.job_id))
         .where(AppJobRow.app_id == row.id, col(JobRow.deleted_at).is_(None))
         .order_by(col(AppJobRow.position))
     )
-    members = tuple(Member(*found) for found in tx.exec(query))
+    members = tuple(
+        Member(job_id, name, definition.get("deploy_trigger") or hook)
+        for job_id, name, definition, hook in tx.exec(query)
+    )
     project = tx.get_one(ProjectRow, row.project_id).name
     return App(row.id, row.project_id, project, row.name, members, row.held_by, row.created_at)

@@ -24,6 +24,7 @@ from app.store.database import Tx, touch
 from app.store.schema import AppRow, DeploymentRow, DeploymentStepRow, JobRow, ProjectRow
 
 TOPIC = "deployments"
+OPEN = (DeploymentStatus.PENDING, DeploymentStatus.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def create(
     steps: Sequence[NewStep],
     now: datetime,
 ) -> int:
-    """A pending deployment; a pending one of the same app that is there already is superseded by it."""
+    """A pending deployment; whoever makes it sees to it that no other of the app stays pending."""
     row = DeploymentRow(
         project_id=project_id,
         app_id=app_id,
@@ -83,38 +84,20 @@ def create(
     return row.id
 
 
-def supersede_pending(tx: Tx, app_id: int, newer: int, now: datetime) -> Sequence[int]:
-    """pending → superseded, for all that wait before `newer`."""
-    statement = (
-        update(DeploymentRow)
-        .where(
-            col(DeploymentRow.app_id) == app_id,
-            col(DeploymentRow.status) == DeploymentStatus.PENDING,
-            col(DeploymentRow.id) < newer,
-        )
-        .values(
-            status=DeploymentStatus.SUPERSEDED,
-            phase=Phase.DONE,
-            warning=f"Superseded by deployment {newer}.",
-            finished_at=now,
-        )
-        .returning(col(DeploymentRow.id))
-    )
-    ended = list(tx.connection().execute(statement).scalars())
-    for deployment_id in ended:
-        _touch(tx, deployment_id, app_id)
-    return ended
+def pending(tx: Tx, app_id: int) -> Deployment | None:
+    """The app's deployment that waits for the one in progress."""
+    query = select(DeploymentRow).where(DeploymentRow.app_id == app_id)
+    row = tx.exec(query.where(DeploymentRow.status == DeploymentStatus.PENDING)).first()
+    return None if row is None else _value(tx, row)
 
 
 def begin_next(tx: Tx, app_id: int, now: datetime) -> int | None:
-    """pending → running, for the app's newest pending deployment, unless one is running."""
+    """pending → running, for the app's pending deployment, unless one is running."""
+    lock_app(tx, app_id)
     of_app = select(DeploymentRow.id).where(DeploymentRow.app_id == app_id)
     if tx.exec(of_app.where(DeploymentRow.status == DeploymentStatus.RUNNING)).first() is not None:
         return None
-    pending = of_app.where(DeploymentRow.status == DeploymentStatus.PENDING).order_by(
-        col(DeploymentRow.id).desc()
-    )
-    deployment_id = tx.exec(pending).first()
+    deployment_id = tx.exec(of_app.where(DeploymentRow.status == DeploymentStatus.PENDING)).first()
     if deployment_id is not None:
         row = tx.get_one(DeploymentRow, deployment_id)
         row.status, row.started_at = DeploymentStatus.RUNNING, now
@@ -123,19 +106,26 @@ def begin_next(tx: Tx, app_id: int, now: datetime) -> int | None:
     return deployment_id
 
 
-def enter(tx: Tx, deployment: Deployment, phase: Phase, **values: Any) -> bool:
-    """To another phase, if it is still in the one that was seen."""
-    statement = (
-        update(DeploymentRow)
-        .where(
-            col(DeploymentRow.id) == deployment.id,
-            col(DeploymentRow.status) == DeploymentStatus.RUNNING,
-            col(DeploymentRow.phase) == deployment.phase,
-        )
-        .values(phase=phase, **values)
-    )
+def lock_app(tx: Tx, app_id: int) -> None:
+    """Until this transaction's end no other changes the app's deployments."""
+    tx.exec(select(AppRow.id).where(AppRow.id == app_id).with_for_update()).one()
+
+
+def enter(tx: Tx, deployment: Deployment, phase: Phase, **values: Any) -> None:
+    """To another phase. The caller has locked the app and looked at the deployment since."""
+    statement = update(DeploymentRow).where(col(DeploymentRow.id) == deployment.id)
+    statement = statement.values(phase=phase, **values)
+    tx.connection().execute(statement)
     _touch(tx, deployment.id, deployment.app_id)
-    return tx.connection().execute(statement).rowcount == 1
+
+
+def end(tx: Tx, deployment: Deployment, status: DeploymentStatus, warning: str, now: datetime) -> None:
+    """It is over; steps that nobody reached are skipped."""
+    for step in deployment.steps:
+        if not step.status.is_over:
+            sentence = f"Not reached: the deployment was {status} before."
+            set_step(tx, step.id, StepStatus.SKIPPED, now, sentence=sentence)
+    enter(tx, deployment, Phase.DONE, status=status, warning=warning, finished_at=now)
 
 
 def set_step(tx: Tx, step_id: int, status: StepStatus, now: datetime, **values: Any) -> None:
@@ -150,25 +140,33 @@ def set_step(tx: Tx, step_id: int, status: StepStatus, now: datetime, **values: 
     tx.flush()
 
 
-def request_cancel(tx: Tx, deployment: Deployment, now: datetime) -> None:
+def request_cancel(tx: Tx, deployment: Deployment, sentence: str, now: datetime) -> None:
     row = tx.get_one(DeploymentRow, deployment.id)
     row.cancel_requested_at = row.cancel_requested_at or now
+    row.warning = sentence
     _touch(tx, deployment.id, deployment.app_id)
 
 
 def unfinished(tx: Tx) -> Sequence[int]:
-    """Ids of running deployments, and of apps' pending ones, oldest first."""
-    open_ = [DeploymentStatus.PENDING, DeploymentStatus.RUNNING]
-    query = select(DeploymentRow.id).where(col(DeploymentRow.status).in_(open_))
+    """Ids of running and pending deployments, oldest first."""
+    query = select(DeploymentRow.id).where(col(DeploymentRow.status).in_(OPEN))
     return tx.exec(query.order_by(col(DeploymentRow.id))).all()
 
 
-def has_build(tx: Tx, app_id: int, build_id: int) -> bool:
+def unfinished_of(tx: Tx, app_id: int) -> Sequence[int]:
+    query = select(DeploymentRow.id).where(DeploymentRow.app_id == app_id)
+    return tx.exec(query.where(col(DeploymentRow.status).in_(OPEN))).all()
+
+
+def has_build(tx: Tx, app_id: int, build_id: int, *, still_open: bool = False) -> bool:
+    """Whether a deployment of the app, whatever became of it (or one that is not over), decides about the build."""
     query = (
         select(DeploymentStepRow.id)
         .join(DeploymentRow, col(DeploymentRow.id) == col(DeploymentStepRow.deployment_id))
         .where(DeploymentStepRow.build_id == build_id, DeploymentRow.app_id == app_id)
     )
+    if still_open:
+        query = query.where(col(DeploymentRow.status).in_(OPEN))
     return tx.exec(query.limit(1)).first() is not None
 
 

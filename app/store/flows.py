@@ -27,7 +27,7 @@ TOPIC = "flows"
 
 @dataclass(frozen=True)
 class Flow:
-    """`definition` has the API's form; `push_source_id` is the source whose builds by push start it."""
+    """`definition` has the API's form; pushes that are built for the job `push_job_id` start it."""
 
     id: int
     project_id: int
@@ -35,7 +35,7 @@ class Flow:
     name: str
     definition: Mapping[str, Any]
     concurrency: FlowConcurrency
-    push_source_id: int | None
+    push_job_id: int | None
     has_webhook: bool
     created_at: datetime
 
@@ -47,7 +47,7 @@ def save(
     definition: Mapping[str, Any],
     *,
     concurrency: FlowConcurrency,
-    push_source_id: int | None,
+    push_job_id: int | None,
     now: datetime,
     flow_id: int | None = None,
 ) -> int:
@@ -61,11 +61,16 @@ def save(
     row.name = name
     row.definition = dict(definition)
     row.concurrency = concurrency
-    row.push_source_id = push_source_id
+    row.push_job_id = push_job_id
     tx.add(row)
     tx.flush()
     touch(tx, TOPIC)
     return row.id
+
+
+def lock(tx: Tx, flow_id: int) -> None:
+    """One transaction at a time starts, moves on or answers runs of a flow, whichever server it is in."""
+    tx.exec(select(FlowRow.id).where(FlowRow.id == flow_id).with_for_update()).first()
 
 
 def set_webhook(tx: Tx, flow_id: int, token_hash: str | None) -> None:
@@ -73,6 +78,10 @@ def set_webhook(tx: Tx, flow_id: int, token_hash: str | None) -> None:
 
 
 def delete(tx: Tx, flow_id: int) -> None:
+    """Its runs go with it. Raises Conflict while one is going."""
+    live = live_runs(tx, flow_id)
+    if live:
+        raise Conflict(f"Run {live[0]} of this flow is still going: cancel it first.")
     tx.delete(tx.get_one(FlowRow, flow_id))
     touch(tx, TOPIC)
 
@@ -90,8 +99,10 @@ def with_webhook(tx: Tx, token_hash: str) -> Flow | None:
     return None if row is None else _flow(tx, row)
 
 
-def started_by_source(tx: Tx, source_id: int) -> Sequence[Flow]:
-    return [_flow(tx, row) for row in tx.exec(select(FlowRow).where(FlowRow.push_source_id == source_id))]
+def started_by_pushes(tx: Tx, job_ids: Sequence[int]) -> Sequence[Flow]:
+    """The flows that a push starts if it is built for these jobs."""
+    query = select(FlowRow).where(col(FlowRow.push_job_id).in_(job_ids)).order_by(col(FlowRow.id))
+    return [_flow(tx, row) for row in tx.exec(query)]
 
 
 def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[Flow]:
@@ -162,21 +173,21 @@ def request_cancel(tx: Tx, run: FlowRun, now: datetime) -> None:
 
 
 def set_node(
-    tx: Tx, run_id: int, node_id: int, status: NodeStatus, now: datetime, *, say: str = "", **values: Any
+    tx: Tx, flow_run_id: int, node_id: int, status: NodeStatus, now: datetime, *, say: str = "", **values: Any
 ) -> None:
     """Change a node; `say` is added to its log."""
     row = tx.get_one(FlowNodeRow, node_id)
     row.status = status
-    if status is NodeStatus.RUNNING:
+    if status not in (NodeStatus.WAITING, NodeStatus.SKIPPED):
         row.started_at = row.started_at or now
-    elif status.is_over:
+    if status.is_over:
         row.finished_at = now
     if say:
         row.log = [*row.log, f"{now:%Y-%m-%dT%H:%M:%SZ} {say}"]
     for name, value in values.items():
         setattr(row, name, value)
     tx.flush()
-    touch(tx, TOPIC, f"flow-run:{run_id}")
+    touch(tx, TOPIC, f"flow-run:{flow_run_id}")
 
 
 def run_with_id(tx: Tx, run_id: int) -> FlowRun:
@@ -201,7 +212,7 @@ def _flow(tx: Tx, row: FlowRow) -> Flow:
         name=row.name,
         definition=row.definition,
         concurrency=FlowConcurrency(row.concurrency),
-        push_source_id=row.push_source_id,
+        push_job_id=row.push_job_id,
         has_webhook=row.trigger_hash is not None,
         created_at=row.created_at,
     )

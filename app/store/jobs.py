@@ -69,16 +69,19 @@ def redefine(
         row.deployed = None
     _define(row, definition, now)
     row.updated_at = now
-    if isinstance(source, Mapping):
-        kept = None if row.source_id is None else tx.get(SourceRow, row.source_id)
-        if kept is not None and kept.name is None:
-            for field, value in source.items():
-                setattr(kept, field, value)
-        else:
-            row.source_id = _add_source(tx, row.project_id, source, now)
+    former = None if row.source_id is None else tx.get(SourceRow, row.source_id)
+    own = former if former is not None and former.name is None else None
+    if isinstance(source, Mapping) and own is not None:
+        for field, value in source.items():
+            setattr(own, field, value)
+        tx.flush()
     else:
-        row.source_id = source
-    tx.flush()
+        row.source_id = (
+            _add_source(tx, row.project_id, source, now) if isinstance(source, Mapping) else source
+        )
+        tx.flush()
+        if own is not None:
+            tx.delete(own)  # with its webhook secret, which speaks for nothing any more
     touch(tx, "jobs", "sources", "schedules", f"job:{job_id}")
     return with_id(tx, job_id)
 
@@ -228,7 +231,7 @@ def set_cd(tx: Tx, job_id: int, *, enabled: bool, now: datetime) -> None:
 def deploy(tx: Tx, job_id: int, deployed: Deployed) -> None:
     """Point a job at an image."""
     row = tx.get_one(JobRow, job_id)
-    row.deployed = {**vars(deployed), "at": deployed.at.isoformat()}
+    row.deployed = deployed.to_json()
     row.has_image = True
     row.updated_at = deployed.at
     touch(tx, "jobs", f"job:{job_id}")
@@ -267,7 +270,7 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         definition=row.definition,
         shared_env=row.shared_env,
         source=source_value(source) if source is not None else None,
-        deployed=_deployed(row.deployed),
+        deployed=None if row.deployed is None else Deployed.from_json(row.deployed),
         ci_enabled=row.ci_enabled,
         cd_enabled=row.cd_enabled,
         run_on_image_change=RunOnImageChange(row.run_on_image_change),
@@ -277,7 +280,3 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         created_at=row.created_at,
         next_fire_at=row.next_fire_at,
     )
-
-
-def _deployed(data: Mapping[str, Any] | None) -> Deployed | None:
-    return None if data is None else Deployed(**{**data, "at": datetime.fromisoformat(data["at"])})

@@ -63,8 +63,10 @@ def _id() -> Any:
     return Field(default=None, sa_column=SaColumn(BigInt, primary_key=True, autoincrement=True))
 
 
-def _ref(target: str, *, null: bool = False, index: bool = False) -> Any:
-    column = SaColumn(BigInt, SaForeignKey(target, ondelete="CASCADE"), nullable=null, index=index)
+def _ref(target: str, *, null: bool = False, index: bool = False, outlives: bool = False) -> Any:
+    """A row goes with what it refers to, unless it `outlives` that."""
+    on_delete = "SET NULL" if outlives else "CASCADE"
+    column = SaColumn(BigInt, SaForeignKey(target, ondelete=on_delete), nullable=null, index=index)
     return Field(default=None, sa_column=column)
 
 
@@ -468,7 +470,7 @@ class FlowRow(SQLModel, table=True):
     name: str
     definition: dict[str, Any] = _json()
     concurrency: str = "queue"
-    push_source_id: int | None = _ref("source.id", null=True, index=True)
+    push_job_id: int | None = _ref("job.id", null=True, index=True, outlives=True)
     trigger_hash: str | None = Field(default=None, unique=True)
     created_at: datetime = _time(null=False)
 
@@ -501,9 +503,9 @@ class FlowNodeRow(SQLModel, table=True):
     status: str
     tries: int = 0
     log: list[str] = _json()
-    build_id: int | None = _ref("build.id", null=True)
-    run_id: int | None = _ref("run.id", null=True)
-    deployment_id: int | None = _ref("deployment.id", null=True)
+    build_id: int | None = _ref("build.id", null=True, outlives=True)
+    run_id: int | None = _ref("run.id", null=True, outlives=True)
+    deployment_id: int | None = _ref("deployment.id", null=True, outlives=True)
     started_at: datetime | None = _time()
     finished_at: datetime | None = _time()
 

@@ -26,15 +26,21 @@ from sqlalchemy import event
 from app.checkout import Credential
 from app.domain.builds import Build
 from app.domain.decisions import Decision
+from app.domain.deployments import Deployment
 from app.domain.events import repo_key
+from app.domain.flows import FlowConcurrency, FlowRun
 from app.domain.jobs import BuildConfig, Job
+from app.domain.pipelines import Component, Pipeline, Stage
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.runs import Run
 from app.engines.fake import FakeEngine, World
 from app.forges.github import GitHub
 from app.logs import LogReader
 from app.orchestration.active import Active
+from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
+from app.orchestration.conducting import Conductor
+from app.orchestration.flowing import start_flow
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.reconciling import Reconciler
@@ -42,9 +48,11 @@ from app.orchestration.running import Runner
 from app.orchestration.signals import Signals
 from app.orchestration.watching import Watcher
 from app.secrets import SecretBox
-from app.store import builds, decisions, deliveries, jobs, projects, runs
+from app.store import apps, builds, decisions, deliveries, deployments, flows, jobs, pipelines, projects, runs
+from app.store.apps import App
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery, NewDelivery
+from app.store.flows import Flow
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
 
 URL = "https://github.com/acme/report.git"
@@ -164,10 +172,12 @@ class Repository:
     history: list[str] = field(default_factory=list)  # oldest first, where commits contain one another
     faults: list[Exception] = field(default_factory=list)  # raised by the next fetches
     fetched: Counter[str] = field(default_factory=Counter)
+    credentials: list[Credential | None] = field(default_factory=list)  # that it was fetched with
 
     def fetch(
         self, url: str, *, sha: str | None, ref: str | None, credential: Credential | None = None
     ) -> str:
+        self.credentials.append(credential)
         if self.faults:
             raise self.faults.pop(0)
         found = sha or self.history[-1]
@@ -302,7 +312,9 @@ class Installation:
     # -- what users do --
 
     def job(self, name: str = "report", *, project_id: int | None = None, **changes: Any) -> Job:
-        """A job built from the repository; `changes` are of the API's form, `source` ones as `source__branch`."""
+        """A job built from the repository, unless its source is another; `changes` are of the API's form, and those of
+        its source `source__branch` and so on.
+        """
         source = {
             "url": URL,
             "repo_key": repo_key(URL),
@@ -320,7 +332,52 @@ class Installation:
         definition = definition_of(name, **changes)
         source["ci_enabled"] = definition["ci_enabled"]
         with self.db.write() as tx:
-            return jobs.create(tx, project_id or self.project.id, definition, source, self.clock.now())
+            is_built = definition["source"]["type"] == "git"
+            fields = source if is_built else None
+            return jobs.create(tx, project_id or self.project.id, definition, fields, self.clock.now())
+
+    def app(self, name: str, *members: Job, hooks: Sequence[Job] = ()) -> App:
+        """An app of these jobs, in this order; `hooks` are post-deploy where their definition says nothing."""
+        with self.db.write() as tx:
+            app_id = apps.create(tx, self.project.id, name, self.clock.now())
+            apps.set_members(tx, app_id, {job.id: "post-deploy" if job in hooks else None for job in members})
+            return apps.with_id(tx, app_id)
+
+    def pipeline(self, name: str, *stages: Sequence[Job]) -> Pipeline:
+        """A pipeline with these jobs in its stages, which are called one, two, three."""
+        names = ("one", "two", "three")
+        components = [tuple(Component("job", job.id, job.name) for job in stage) for stage in stages]
+        with self.db.write() as tx:
+            pipeline_id = pipelines.create(tx, self.project.id, name, self.clock.now())
+            pipelines.set_stages(
+                tx, pipeline_id, [Stage(*each) for each in zip(names, components, strict=False)]
+            )
+            return pipelines.named(tx, self.project.name, name)
+
+    def flow(
+        self,
+        *nodes: Mapping[str, Any],
+        name: str = "release",
+        concurrency: str = "queue",
+        on_push: Job | None = None,
+    ) -> Flow:
+        """A flow of these nodes, in the API's form."""
+        with self.db.write() as tx:
+            flows.save(
+                tx,
+                self.project.id,
+                name,
+                {"nodes": list(nodes)},
+                concurrency=FlowConcurrency(concurrency),
+                push_job_id=on_push.id if on_push else None,
+                now=self.clock.now(),
+            )
+            return flows.named(tx, self.project.name, name)
+
+    def start(self, flow: Flow, **trigger: Any) -> int:
+        """A run of the flow; returns its id."""
+        with self.db.write() as tx:
+            return start_flow(tx, flow, {"type": "api", "by": "ada", **trigger}, self.clock.now())
 
     def push(
         self,
@@ -361,6 +418,20 @@ class Installation:
         with self.db.read() as tx:
             return list(reversed(builds.page(tx, limit=100)))
 
+    def deployments(self) -> list[Deployment]:
+        """Oldest first."""
+        with self.db.read() as tx:
+            return list(reversed(deployments.page(tx, limit=100)))
+
+    def flow_run(self, run_id: int) -> FlowRun:
+        with self.db.read() as tx:
+            return flows.run_with_id(tx, run_id)
+
+    def flow_runs(self, flow: Flow) -> list[FlowRun]:
+        """Oldest first."""
+        with self.db.read() as tx:
+            return list(reversed(flows.runs_page(tx, flow.id, 100)))
+
     def decisions(self) -> list[Decision]:
         with self.db.read() as tx:
             return list(reversed(decisions.page(tx, limit=1000)))
@@ -387,6 +458,7 @@ class Installation:
                     for each in builds.page(tx, limit=100, statuses=builds.OPEN)
                 ),
                 *(f"run {each.id} {each.status}" for each in runs.page(tx, limit=100, statuses=runs.OPEN)),
+                *(f"deployment {each}" for each in deployments.unfinished(tx)),
             ]
 
 
@@ -462,7 +534,7 @@ class Server:
         logbook = place._logbook(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
-        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts)
+        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts, place.box)
         self.builder = Builder(
             db=db,
             clock=clock,
@@ -498,6 +570,8 @@ class Server:
             alone=alone,
             in_background=lambda _, work: self.adopted.append(work),
         )
+        self.deployer = Deployer(db, clock, place.names)
+        self.conductor = Conductor(db, clock, place.names)
 
     def reconcile(self) -> None:
         self.reconciler.step()
@@ -506,7 +580,8 @@ class Server:
 
     def turn(self) -> bool:
         """Every loop once; whether any of them had something to do."""
-        return any([self.intake.step(), self.builder.step(), self.runner.step()])
+        loops = (self.intake, self.builder, self.runner, self.deployer, self.conductor)
+        return sum(loop.step() for loop in loops) > 0
 
     def work(self, rounds: int = 40, *, reconcile_first: bool = True) -> None:
         """Turn the crank until nothing is left to do, waiting out whatever has to be waited for."""

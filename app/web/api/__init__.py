@@ -3,15 +3,20 @@
 from starlette.routing import Route
 
 from app.web.api import (
+    apps,
     build_services,
     builds,
     credentials,
     decisions,
     deliveries,
+    deployments,
     deploys,
     jobs,
     logs,
+    pipelines,
+    plan,
     projects,
+    promotions,
     runs,
     schedules,
     secret_groups,
@@ -36,6 +41,11 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         logs,
         deliveries,
         decisions,
+        plan,
+        apps,
+        deployments,
+        pipelines,
+        promotions,
         tokens,
     )
     for operation in module.OPERATIONS

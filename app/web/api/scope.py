@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from app.domain.builds import Build
+from app.domain.deployments import Deployment
 from app.domain.errors import NotFound
 from app.domain.jobs import Job
+from app.domain.pipelines import Pipeline
 from app.domain.runs import Run
-from app.store import builds, deliveries, jobs, projects, runs
+from app.store import apps, builds, deliveries, deployments, jobs, pipelines, projects, runs
+from app.store.apps import App
 from app.store.database import Tx
 from app.store.deliveries import Delivery
 from app.store.projects import Project
@@ -58,6 +61,23 @@ def job_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Job:
 def build_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Build:
     ref = call.path["id"]
     return within(call, role, f"build {ref}", lambda: builds.with_id(tx, number(ref)))
+
+
+def app_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> App:
+    project = project_of(call, tx)
+    name = call.path["a"]
+    return within(call, role, f"app {name}", lambda: apps.named(tx, project.name, name))
+
+
+def deployment_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Deployment:
+    ref = call.path["id"]
+    return within(call, role, f"deployment {ref}", lambda: deployments.with_id(tx, number(ref)))
+
+
+def pipeline_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Pipeline:
+    project = project_of(call, tx)
+    name = call.path["pl"]
+    return within(call, role, f"pipeline {name}", lambda: pipelines.named(tx, project.name, name))
 
 
 def run_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Run:

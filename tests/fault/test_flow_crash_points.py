@@ -1,0 +1,102 @@
+"""A server that moves a release flow on is killed before and after every commit; another goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from app.domain.flows import FlowRun, FlowStatus
+from app.domain.runs import RunStatus
+from app.engines.fake import Script
+from app.orchestration import running
+from app.orchestration.flowing import decide_approval
+from app.store import flows, jobs, pipelines
+from tests.support.loops import Fuse, Installation, Killed, Server, commit, image_of
+
+HEAD = commit("head")
+NODES = (
+    {"name": "make", "type": "build", "job": "report"},
+    {
+        "parallel": [
+            {"name": "left", "type": "run", "job": "report", "retries": 1},
+            {"name": "right", "type": "run", "job": "report", "wait": False},
+        ]
+    },
+    {"name": "up", "type": "promote", "pipeline": "main", "from": "report"},
+    {"name": "ask", "type": "approval"},
+    {"name": "tell", "type": "message", "message": "Released."},
+)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+
+
+@contextmanager
+def started(root: Path) -> Iterator[Installation]:
+    """A flow has been started; the first run that it makes fails."""
+    place = Installation(root)
+    place.repository.history.append(HEAD)
+    place.engine.script("*", Script())
+    place.engine.script("run-1-*", Script(exit_code=1))
+    report = place.job(run_on_image_change="never")
+    live = place.job("live", source={"type": "none"}, run_on_image_change="never")
+    place.pipeline("main", [report], [live])
+    place.start(place.flow(*NODES))
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def to_the_end(server: Server) -> None:
+    """Work, answer what waits for an answer, and work on."""
+    server.work()
+    with server.db.read() as tx:
+        run = flows.run_with_id(tx, 1)
+    if run.nodes[4].status == "running":
+        with server.db.write() as tx:
+            decide_approval(tx, run, "ask", approved=True, who="ada", now=server.place.clock.now())
+    server.work()
+
+
+def check(place: Installation) -> None:
+    """Every node was started as often as it had to be, and no more."""
+    run: FlowRun = place.flow_run(1)
+    assert run.status is FlowStatus.SUCCEEDED
+    assert {node.name: (str(node.status), node.tries) for node in run.nodes} == {
+        "make": ("succeeded", 1),
+        "left": ("succeeded", 2),
+        "right": ("succeeded", 1),
+        "up": ("succeeded", 1),
+        "ask": ("succeeded", 1),
+        "tell": ("succeeded", 1),
+    }
+    assert len(place.builds()) == 1
+    statuses = [each.status for each in place.runs()]
+    assert statuses == [RunStatus.FAILED, RunStatus.SUCCEEDED, RunStatus.SUCCEEDED]
+    with place.db.read() as tx:
+        promoted = pipelines.promotions(tx, 1, 10)
+        live = jobs.named(tx, "reports", "live").deployed
+    assert len(promoted) == 1
+    assert live is not None
+    assert live.digest == image_of(HEAD)
+
+
+def test_killed_at_every_commit(tmp_path: Path) -> None:
+    with started(tmp_path / "place") as place:
+        first = place.server("first")
+        to_the_end(first)
+        check(place)
+        points = [number for number, each in enumerate(first.fuse.burnt, start=1) if each.endswith("commit")]
+    assert len(points) > 40
+    for point in points:
+        with started(tmp_path / "place") as place:
+            with suppress(Killed):
+                to_the_end(place.server("first", Fuse(point)))
+            to_the_end(place.server("second"))
+            check(place)

@@ -1,0 +1,390 @@
+"""Release flows from start to end: real store and rules, engine in memory, loops stepped by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import Conflict, NotFound
+from app.domain.flows import FlowRun, FlowStatus
+from app.domain.runs import RunStatus, TriggerType
+from app.engines.fake import Script
+from app.orchestration import flowing, running
+from app.store import flows, jobs
+from app.store.flows import Flow
+from builders.backends.base import BuildFailed
+from tests.support.loops import Installation, Server, commit, fail, image_of
+
+A, B, C = (commit(letter) for letter in "abc")
+BUILD = {"name": "make", "type": "build", "job": "report"}
+RUN = {"name": "try", "type": "run", "job": "report"}
+PROMOTE = {"name": "up", "type": "promote", "pipeline": "main", "from": "report"}
+APPROVAL = {"name": "ask", "type": "approval"}
+MESSAGE = {"name": "tell", "type": "message", "message": "Released."}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Installation]:
+    """A job that is built, and its peer in the next stage, which run only when asked."""
+    place = Installation(tmp_path / "place")
+    place.repository.history.append(A)
+    place.engine.script("*", Script(output=[b"done\n"]))
+    report = place.job(run_on_image_change="never")
+    live = place.job("live", source={"type": "none"}, run_on_image_change="never")
+    place.pipeline("main", [report], [live])
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def server(place: Installation) -> Server:
+    return place.server("one")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+
+
+def answer(place: Installation, run_id: int, *, approved: bool = True, node: str = "ask") -> None:
+    with place.db.write() as tx:
+        run = flows.run_with_id(tx, run_id)
+        flowing.decide_approval(tx, run, node, approved=approved, who="ada", now=place.clock.now())
+
+
+def cancel(place: Installation, run_id: int) -> None:
+    with place.db.write() as tx:
+        run = flows.run_with_id(tx, run_id)
+        flowing.cancel_flow(tx, place.names, run, "ada", place.clock.now())
+
+
+def states(run: FlowRun) -> dict[str, str]:
+    return {node.name: str(node.status) for node in run.nodes}
+
+
+def log_of(run: FlowRun, name: str) -> list[str]:
+    """What the node said, without the times."""
+    node = next(node for node in run.nodes if node.name == name)
+    return [line.split(" ", 1)[1] for line in node.log]
+
+
+def ended(place: Installation, server: Server, flow: Flow) -> FlowRun:
+    """A run of the flow after everything has been done that can be."""
+    run_id = place.start(flow)
+    server.work()
+    return place.flow_run(run_id)
+
+
+def test_from_a_build_to_production(place: Installation, server: Server) -> None:
+    run_id = place.start(place.flow(BUILD, RUN, PROMOTE, APPROVAL, MESSAGE), sha=B)
+    server.work()
+    run = place.flow_run(run_id)
+    assert run.status is FlowStatus.RUNNING
+    waiting = {
+        "make": "succeeded",
+        "try": "succeeded",
+        "up": "succeeded",
+        "ask": "running",
+        "tell": "waiting",
+    }
+    assert states(run) == waiting
+    (build,), (tried,) = place.builds(), place.runs()
+    assert (build.sha, tried.image, tried.trigger.type) == (B, image_of(B), TriggerType.FLOW)
+    assert tried.trigger.cause == "Started by flow release."
+    with place.db.read() as tx:
+        deployed = jobs.named(tx, "reports", "live").deployed
+    assert deployed is not None
+    assert deployed.digest == image_of(B)
+    assert log_of(run, "make")[0] == f"Build {build.id} asked for."
+    assert log_of(run, "try")[1].startswith(f"Run {tried.name} succeeded")
+    assert log_of(run, "up") == [f"{B[:7]} promoted from report (one) to live (two) by flow release."]
+    assert log_of(run, "ask") == ["Waits for somebody's approval."]
+    answer(place, run_id)
+    server.work()
+    run = place.flow_run(run_id)
+    assert run.status is FlowStatus.SUCCEEDED
+    assert (log_of(run, "ask")[1], log_of(run, "tell")) == ("Approved by ada.", ["Released."])
+    assert all(node.started_at and node.finished_at for node in run.nodes)
+    assert run.started_at is not None
+    assert run.finished_at is not None
+    assert run.created_at < run.started_at < run.finished_at
+
+
+def test_a_declined_approval_ends_the_flow(place: Installation, server: Server) -> None:
+    run_id = place.start(place.flow(APPROVAL, MESSAGE))
+    server.work()
+    answer(place, run_id, approved=False)
+    server.work()
+    run = place.flow_run(run_id)
+    assert (run.status, states(run)) == (FlowStatus.FAILED, {"ask": "failed", "tell": "skipped"})
+    assert log_of(run, "ask")[1] == "Declined by ada."
+    assert log_of(run, "tell") == ["Not reached."]
+
+
+def test_only_an_approval_that_waits_is_answered(place: Installation, server: Server) -> None:
+    run_id = place.start(place.flow(MESSAGE, APPROVAL))
+    with pytest.raises(Conflict, match="its status is waiting"):
+        answer(place, run_id)
+    server.work()
+    with pytest.raises(Conflict, match="of type message"):
+        answer(place, run_id, node="tell")
+    with pytest.raises(NotFound, match="no node named other"):
+        answer(place, run_id, node="other")
+    answer(place, run_id)
+    with pytest.raises(Conflict, match="its status is succeeded"):
+        answer(place, run_id)
+
+
+def test_nodes_of_a_group_run_side_by_side(place: Installation, server: Server) -> None:
+    place.push(A, B)
+    server.work()
+    twins = [{**RUN, "name": name, "overrides": {"env": {"WHO": name}}} for name in ("left", "right")]
+    run_id = place.start(place.flow({"parallel": twins}, MESSAGE))
+    while server.conductor.step():
+        pass
+    assert states(place.flow_run(run_id)) == {"left": "running", "right": "running", "tell": "waiting"}
+    assert [run.status for run in place.runs()] == [RunStatus.QUEUED, RunStatus.QUEUED]
+    server.work()
+    assert place.flow_run(run_id).status is FlowStatus.SUCCEEDED
+    assert [run.effective["env"] for run in place.runs()] == [{"WHO": "left"}, {"WHO": "right"}]
+
+
+def test_a_failed_node_lets_its_group_end_and_skips_the_rest(place: Installation, server: Server) -> None:
+    place.push(A, B)
+    server.work()
+    lost = {"name": "lost", "type": "run", "job": "live"}
+    run = ended(place, server, place.flow({"parallel": [lost, RUN]}, MESSAGE))
+    assert run.status is FlowStatus.FAILED
+    assert states(run) == {"lost": "failed", "try": "succeeded", "tell": "skipped"}
+    assert log_of(run, "lost") == ["Job live has no image to run: its source is none: give it one."]
+
+
+def test_a_run_that_is_not_waited_for(place: Installation, server: Server) -> None:
+    place.push(A, B)
+    server.work()
+    place.engine.script("*", Script(exit_code=1))
+    run = ended(place, server, place.flow({**RUN, "wait": False}, MESSAGE))
+    assert (run.status, states(run)) == (FlowStatus.SUCCEEDED, {"try": "succeeded", "tell": "succeeded"})
+    assert [each.status for each in place.runs()] == [RunStatus.FAILED]
+
+
+def test_a_node_is_tried_again(place: Installation, server: Server) -> None:
+    place.backend.before_end[A] += fail(
+        BuildFailed("pip install failed", 1), BuildFailed("pip install failed", 1)
+    )
+    run = ended(place, server, place.flow({**BUILD, "retries": 2}))
+    assert (run.status, run.nodes[0].tries, len(place.builds())) == (FlowStatus.SUCCEEDED, 3, 3)
+    said = log_of(run, "make")
+    assert said[1].startswith("Build 1 failed: ")
+    assert said[1].endswith(" Trying again (1 of 2).")
+    assert said[3].endswith(" Trying again (2 of 2).")
+    assert run.nodes[0].build_id == 3
+
+
+def test_retries_end(place: Installation, server: Server) -> None:
+    place.push(A, B)
+    server.work()
+    place.engine.script("*", Script(exit_code=3))
+    run = ended(place, server, place.flow({**RUN, "retries": 1}, MESSAGE))
+    assert (run.status, run.nodes[0].tries, len(place.runs())) == (FlowStatus.FAILED, 2, 2)
+    assert log_of(run, "try")[-1].startswith(f"Run {place.runs()[1].name} failed: Exited with code 3")
+
+
+def test_a_job_that_is_gone_fails_the_node(place: Installation, server: Server) -> None:
+    flow = place.flow(RUN)
+    with place.db.write() as tx:
+        jobs.delete(tx, jobs.named(tx, "reports", "report").id, place.clock.now())
+    assert log_of(ended(place, server, flow), "try") == ["There is no job named report in project reports."]
+
+
+def test_a_deploy_of_a_job_and_of_an_app(place: Installation, server: Server) -> None:
+    place.push(A, B)
+    server.work()
+    migrate = place.job("migrate", run_on_image_change="never", deploy_trigger="pre-deploy")
+    other = place.job("other", run_on_image_change="never")
+    place.app("shop", migrate, other, hooks=[migrate])
+    builds_ = [{"name": f"make-{each}", "type": "build", "job": each} for each in ("migrate", "other")]
+    of_job = {"name": "job", "type": "deploy", "job": "report", "build": 1}
+    of_app = {"name": "app", "type": "deploy", "app": "shop"}
+    run = ended(place, server, place.flow({"parallel": builds_}, of_job, of_app, MESSAGE))
+    assert run.status is FlowStatus.SUCCEEDED, [node.log for node in run.nodes]
+    assert log_of(run, "job") == ["Build 1 deployed to report."]
+    deployment = place.deployments()[-1]
+    assert log_of(run, "app")[-1] == f"Deployment {deployment.id} succeeded."
+    assert place.job_now(other).deployed is not None
+
+
+def test_a_promotion_makes_sense_when_it_is_reached(place: Installation, server: Server) -> None:
+    run = ended(place, server, place.flow(PROMOTE))
+    assert log_of(run, "up") == ["Nothing was ever deployed to report, so there is nothing to promote."]
+
+
+# cancel
+
+
+def test_a_cancelled_flow_cancels_what_it_waits_for(place: Installation, server: Server) -> None:
+    run_id = place.start(place.flow(BUILD, MESSAGE))
+    server.conductor.step()
+    cancel(place, run_id)
+    server.work()
+    run = place.flow_run(run_id)
+    assert (run.status, states(run)) == (FlowStatus.CANCELLED, {"make": "failed", "tell": "skipped"})
+    assert place.builds()[0].sentence == f"Cancelled by ada with flow run {run_id}."
+    with pytest.raises(Conflict, match="over already"):
+        cancel(place, run_id)
+
+
+def test_a_cancelled_run_of_a_flow_is_not_tried_again(place: Installation, server: Server) -> None:
+    place.push(A, B)
+    server.work()
+    run_id = place.start(place.flow({**RUN, "retries": 5}))
+    server.conductor.step()
+    cancel(place, run_id)
+    server.work()
+    assert place.flow_run(run_id).status is FlowStatus.CANCELLED
+    assert [run.status for run in place.runs()] == [RunStatus.CANCELLED]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_flow_that_waits_is_cancelled_at_once(place: Installation, server: Server, begun: bool) -> None:
+    run_id = place.start(place.flow(APPROVAL, MESSAGE))
+    if begun:
+        server.work()
+    cancel(place, run_id)
+    server.work()
+    run = place.flow_run(run_id)
+    assert (run.status, states(run)) == (FlowStatus.CANCELLED, {"ask": "skipped", "tell": "skipped"})
+
+
+# concurrency
+
+
+def test_queue(place: Installation, server: Server) -> None:
+    flow = place.flow(APPROVAL)
+    first, second, third = (place.start(flow) for _ in range(3))
+    server.work()
+    assert [run.status for run in place.flow_runs(flow)] == ["running", "queued", "queued"]
+    cancel(place, second)
+    answer(place, first)
+    server.work()
+    assert [run.status for run in place.flow_runs(flow)] == ["succeeded", "cancelled", "running"]
+    answer(place, third)
+
+
+def test_allow(place: Installation, server: Server) -> None:
+    flow = place.flow(APPROVAL, concurrency="allow")
+    for _ in range(2):
+        place.start(flow)
+    server.work()
+    assert [run.status for run in place.flow_runs(flow)] == ["running", "running"]
+
+
+def test_forbid(place: Installation, server: Server) -> None:
+    flow = place.flow(APPROVAL, concurrency="forbid")
+    first = place.start(flow)
+    with pytest.raises(Conflict, match=f"Run {first} of flow release is still going"):
+        place.start(flow)
+    server.work()
+    answer(place, first)
+    server.work()
+    assert place.start(flow) == first + 1
+
+
+# pushes
+
+
+def push_verdicts(place: Installation) -> list[tuple[str | None, str, str]]:
+    return [
+        (each.job, str(each.verdict), each.sentence)
+        for each in place.decisions()
+        if each.event_type == "push"
+    ]
+
+
+def test_a_push_starts_a_flow_that_takes_its_build(place: Installation, server: Server) -> None:
+    with place.db.read() as tx:
+        report = jobs.named(tx, "reports", "report")
+    flow = place.flow(BUILD, RUN, on_push=report)
+    place.push(A, B)
+    place.push(A, C, ref="refs/heads/other")
+    server.work()
+    (run,) = place.flow_runs(flow)
+    (build,) = place.builds()
+    assert run.status is FlowStatus.SUCCEEDED
+    assert run.trigger == {"type": "push", "by": "ada", "sha": B, "build": build.id}
+    assert log_of(run, "make")[0] == f"Build {build.id} was begun by the push."
+    assert place.runs()[0].sha == B
+    assert push_verdicts(place)[1] == (None, "started", f"Push of {B[:7]}: run {run.id} of flow release.")
+
+
+def test_a_push_that_can_start_no_flow_says_so(place: Installation, server: Server) -> None:
+    with place.db.read() as tx:
+        report = jobs.named(tx, "reports", "report")
+    flow = place.flow(APPROVAL, on_push=report, concurrency="forbid")
+    place.push(A, B)
+    place.push(B, C)
+    server.work()
+    (run,) = place.flow_runs(flow)
+    assert run.trigger["sha"] == B
+    why = f"Run {run.id} of flow release is still going and its concurrency is forbid."
+    sentence = f"Push of {C[:7]}: flow release did not start. {why}"
+    assert push_verdicts(place)[-1] == (None, "skipped", sentence)
+
+
+def test_a_build_that_a_push_began_is_not_cancelled_with_the_flow(
+    place: Installation, server: Server
+) -> None:
+    with place.db.read() as tx:
+        report = jobs.named(tx, "reports", "report")
+    flow = place.flow(BUILD, MESSAGE, on_push=report)
+    place.push(A, B)
+    server.intake.step()
+    server.conductor.step()
+    run_id = place.flow_runs(flow)[0].id
+    cancel(place, run_id)
+    server.conductor.step()
+    assert place.flow_run(run_id).status is FlowStatus.CANCELLED
+    server.work()
+    assert [build.status for build in place.builds()] == ["succeeded"]
+
+
+def test_a_build_after_the_push_of_another_repository_is_of_its_own_branch(
+    place: Installation, server: Server
+) -> None:
+    with place.db.read() as tx:
+        report = jobs.named(tx, "reports", "report")
+    elsewhere = "https://github.com/acme/elsewhere.git"
+    place.job("other", source__url=elsewhere, source__repo_key="github.com/acme/elsewhere")
+    beside = place.job("beside", source__branch="release")
+    nodes = [{"name": name, "type": "build", "job": name} for name in ("other", beside.name)]
+    flow = place.flow({"parallel": nodes}, on_push=report)
+    place.push(A, B)
+    server.work()
+    assert place.flow_runs(flow)[0].status is FlowStatus.SUCCEEDED
+    assert [build.sha for build in place.builds()] == [B, A, B]
+
+
+def test_what_a_flow_started_may_be_forgotten_but_not_the_node(place: Installation, server: Server) -> None:
+    place.push(A, B)
+    server.work()
+    run = ended(place, server, place.flow(RUN))
+    with place.db.write() as tx:
+        tx.connection().exec_driver_sql("DELETE FROM run")
+    (node,) = place.flow_run(run.id).nodes
+    assert (node.status, node.run_id) == ("succeeded", None)
+
+
+def test_a_flow_is_not_deleted_while_it_runs(place: Installation, server: Server) -> None:
+    flow = place.flow(APPROVAL)
+    run_id = place.start(flow)
+    server.work()
+    with pytest.raises(Conflict, match=f"Run {run_id} of this flow is still going"), place.db.write() as tx:
+        flows.delete(tx, flow.id)
+    answer(place, run_id)
+    server.work()
+    with place.db.write() as tx:
+        flows.delete(tx, flow.id)
+    with pytest.raises(NotFound):
+        place.flow_run(run_id)

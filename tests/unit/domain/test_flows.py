@@ -1,0 +1,112 @@
+"""What a flow's run does next, over every shape and every outcome."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.flows import (
+    End,
+    FlowRun,
+    FlowStatus,
+    Node,
+    NodeStatus,
+    NodeType,
+    Start,
+    Wait,
+    groups_of,
+    next_move,
+)
+
+AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+S = NodeStatus
+
+
+def run_of(*groups: list[NodeStatus], cancelled: bool = False, trigger: Any = None) -> FlowRun:
+    """A run whose nodes have these statuses, named a, b, c, … in order."""
+    flat = [(number, status) for number, group in enumerate(groups) for status in group]
+    nodes = [
+        Node(number, group, chr(ord("a") + number), NodeType.RUN, {}, status, tries=0)
+        for number, (group, status) in enumerate(flat)
+    ]
+    return FlowRun(
+        1, 1, "release", 1, "reports", FlowStatus.RUNNING, trigger or {}, tuple(nodes), AT,
+        cancel_requested_at=AT if cancelled else None,
+    )  # fmt: skip
+
+
+def move(*groups: list[NodeStatus], cancelled: bool = False) -> str:
+    match next_move(run_of(*groups, cancelled=cancelled)):
+        case Wait():
+            return "wait"
+        case Start(node):
+            return f"start {node.name}"
+        case End(status):
+            return f"end {status}"
+
+
+def test_groups_are_gone_through_in_order_and_nodes_of_one_side_by_side() -> None:
+    assert move([S.WAITING], [S.WAITING]) == "start a"
+    assert move([S.RUNNING], [S.WAITING]) == "wait"
+    assert move([S.SUCCEEDED], [S.WAITING, S.WAITING]) == "start b"
+    assert move([S.SUCCEEDED], [S.RUNNING, S.WAITING]) == "start c"
+    assert move([S.SUCCEEDED], [S.SUCCEEDED, S.RUNNING], [S.WAITING]) == "wait"
+    assert move([S.SUCCEEDED], [S.SUCCEEDED]) == "end succeeded"
+
+
+def test_a_failure_lets_its_group_end_and_nothing_after_it_begin() -> None:
+    assert move([S.FAILED, S.WAITING], [S.WAITING]) == "start b"
+    assert move([S.FAILED, S.RUNNING], [S.WAITING]) == "wait"
+    assert move([S.FAILED, S.SUCCEEDED], [S.WAITING]) == "end failed"
+
+
+def test_a_cancelled_run_starts_nothing_more() -> None:
+    assert move([S.RUNNING, S.WAITING], [S.WAITING], cancelled=True) == "wait"
+    assert move([S.SUCCEEDED, S.WAITING], [S.WAITING], cancelled=True) == "end cancelled"
+    assert move([S.FAILED], cancelled=True) == "end cancelled"
+
+
+def test_a_cancelled_run_waits_neither_for_answers_nor_for_the_build_of_its_push() -> None:
+    run = run_of([S.RUNNING], cancelled=True, trigger={"build": 7})
+    node = run.nodes[0]
+    assert not run.lets_go_of(node)
+    assert run.lets_go_of(replace(node, type=NodeType.APPROVAL))
+    assert run.lets_go_of(replace(node, build_id=7))
+    assert not run.lets_go_of(replace(node, build_id=8))
+    assert not replace(run, cancel_requested_at=None).lets_go_of(replace(node, build_id=7))
+
+
+def test_a_definition_is_groups_of_nodes() -> None:
+    a, b, c = {"name": "a"}, {"name": "b"}, {"name": "c"}
+    assert groups_of([a, {"parallel": [b, c]}]) == [[a], [b, c]]
+
+
+shapes = st.lists(st.integers(1, 3), min_size=1, max_size=4)
+
+
+@given(shapes, st.data())
+def test_every_history_ends_as_it_should(shape: list[int], data: st.DataObject) -> None:
+    """Whatever ends in whatever order: each node starts once, in order, and the end tells the truth."""
+    run = run_of(*[[S.WAITING] * size for size in shape])
+    started: list[Node] = []
+    while not isinstance(decided := next_move(run), End):
+        running = [node for node in run.nodes if node.status is S.RUNNING]
+        if isinstance(decided, Start) and (not running or data.draw(st.booleans())):
+            node, status = decided.node, S.RUNNING
+            started.append(node)
+            assert all(each.status is S.SUCCEEDED for each in run.nodes if each.group < node.group)
+        else:
+            assert running, "it waits for nothing"
+            node = data.draw(st.sampled_from(running))
+            status = data.draw(st.sampled_from([S.SUCCEEDED, S.SUCCEEDED, S.FAILED]))
+        nodes = [replace(each, status=status) if each.id == node.id else each for each in run.nodes]
+        run = replace(run, nodes=tuple(nodes))
+    assert [node.id for node in started] == sorted({node.id for node in started})
+    failed = [node.group for node in run.nodes if node.status is S.FAILED]
+    assert decided.status is (FlowStatus.FAILED if failed else FlowStatus.SUCCEEDED)
+    reached = min(failed, default=len(shape))
+    assert all((node.status is S.WAITING) == (node.group > reached) for node in run.nodes)
