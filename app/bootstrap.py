@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.config import Settings
-from app.domain.errors import EngineUnavailable, UserError
-from app.engines.base import Engine
+from app.domain.errors import Conflict, EngineUnavailable, UserError
+from app.engines.base import Engine, ImageUnavailable
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
@@ -189,6 +189,7 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             plans=settings.sizes,
             public_url=settings.public_url or public_url,
             check_git_url=checkouts.validate_url,
+            require_image=lambda image: require_image(engine, image),
             engine_health=lambda: engine_health(engine),
             admin_token_hash=_admin_token_hash(settings),
         )
@@ -274,6 +275,17 @@ def _supervisor(
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )
+
+
+def require_image(engine: Engine, image: str) -> None:
+    """See that an image can be run: the engine has it, or pulls it now. Raises Conflict, EngineUnavailable."""
+    try:
+        engine.image_config(image)
+    except ImageUnavailable:
+        try:
+            engine.resolve(image)
+        except ImageUnavailable as error:
+            raise Conflict(f"Image {image} can't be had any more, so nothing was changed. {error}") from error
 
 
 def engine_health(engine: Engine) -> EngineHealth:

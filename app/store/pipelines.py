@@ -72,15 +72,20 @@ def set_stages(tx: Tx, pipeline_id: int, stages: Sequence[Stage]) -> None:
     touch(tx, TOPIC)
 
 
-def _require_free(tx: Tx, component: Component) -> None:
-    column = StageComponentRow.job_id if component.kind == "job" else StageComponentRow.app_id
+def of_component(tx: Tx, kind: str, component_id: int) -> tuple[str, str] | None:
+    """The pipeline and stage that a job or an app is in."""
+    column = StageComponentRow.job_id if kind == "job" else StageComponentRow.app_id
     query = (
         select(PipelineRow.name, StageRow.name)
         .join(StageRow, col(StageRow.pipeline_id) == col(PipelineRow.id))
         .join(StageComponentRow, col(StageComponentRow.stage_id) == col(StageRow.id))
-        .where(column == component.id)
+        .where(column == component_id)
     )
-    taken = tx.exec(query).first()
+    return tx.exec(query).first()
+
+
+def _require_free(tx: Tx, component: Component) -> None:
+    taken = of_component(tx, component.kind, component.id)
     if taken is not None:
         pipeline, stage = taken
         raise Conflict(f"{component.name} is in stage {stage} of pipeline {pipeline} already.")

@@ -40,6 +40,7 @@ class Yard:
     plans: Mapping[str, Plan]
     public_url: str
     check_git_url: Callable[[str], None]  # raises InvalidValue
+    require_image: Callable[[str], None]  # raises Conflict where it can't be had (any more)
     engine_health: Callable[[], EngineHealth]
     admin_token_hash: str | None = field(default=None, repr=False)
 

@@ -22,6 +22,7 @@ from tests.support.loops import Installation, Server, commit, fail, image_of
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 FAILS = Script(exit_code=1)
+OTHER_BUILD = {"MODE": {"value": "other", "scope": "build"}}
 CRON: dict[str, Any] = {"kind": "cron", "schedule": {"cron": "0 3 * * *", "time_zone": "UTC"}}
 
 
@@ -81,11 +82,6 @@ def of_deployments(place: Installation) -> list[tuple[str | None, str, str]]:
     return [(job, verdict, rule) for event, job, verdict, rule in place.verdicts() if event == "deployment"]
 
 
-def fails_when(place: Installation, job: str) -> None:
-    """From now on each run of a job fails, known by a variable of its own."""
-    place.engine.script(f"*{job}*", FAILS)
-
-
 def script_job(place: Installation, number: int) -> None:
     place.engine.script(f"run-{number}-*", FAILS)
 
@@ -137,6 +133,7 @@ def test_steps_are_seen_as_they_happen_and_images_move_at_once(place: Installati
         assert len(moved) == 1, "some images have moved and others not"
         seen.append((str(deployment.phase), moved.pop()))
 
+    look()
     while server.turn():
         look()
     assert list(dict.fromkeys(seen)) == [
@@ -150,7 +147,7 @@ def test_steps_are_seen_as_they_happen_and_images_move_at_once(place: Installati
 def test_components_with_settings_of_their_own_have_builds_of_their_own(
     place: Installation, server: Server
 ) -> None:
-    app = place.app("shop", place.job("web"), place.job("worker"), place.job("api", build__target="api"))
+    app = place.app("shop", place.job("web"), place.job("worker"), place.job("api", env=OTHER_BUILD))
     place.push(A, B)
     server.work()
     assert len(place.builds()) == 2
@@ -239,15 +236,15 @@ def test_the_notice_has_the_new_image_where_its_own_build_succeeded(
     """Whichever of two builds ends first."""
     notice = {"deploy_trigger": "failed-deploy"}
     if first_fails:
-        app = place.app("shop", place.job("web"), place.job("notice", build__target="notice", **notice))
+        app = place.app("shop", place.job("web"), place.job("notice", env=OTHER_BUILD, **notice))
     else:
-        app = place.app("shop", place.job("notice", build__target="notice", **notice), place.job("web"))
+        app = place.app("shop", place.job("notice", env=OTHER_BUILD, **notice), place.job("web"))
     broken = next(each for each in app.members if each.job == "web")
     place.push(A, B)
     server.intake.step()
-    order = [build.config.target for build in place.builds()]
+    broken_first = place.builds()[0].env == {}
     place.backend.before_end[B] = (
-        fail(BuildFailed("no")) if order[0] is None else [lambda _: None, *fail(BuildFailed("no"))]
+        fail(BuildFailed("no")) if broken_first else [lambda _: None, *fail(BuildFailed("no"))]
     )
     server.work()
     assert ran(place) == [("notice", "failed_deploy", B)]
@@ -337,13 +334,13 @@ def test_a_push_that_comes_late_deploys_nothing(place: Installation, server: Ser
 
 
 def test_superseded_builds_are_no_failure(place: Installation, server: Server) -> None:
-    app = shop(place, source__builds_in_flight="latest")
+    app = place.app("shop", place.job("web", source__builds_in_flight="latest"))
     place.push(A, B)
     server.intake.step()
     place.push(B, C)
     server.work()
     assert [str(each.status) for each in place.deployments()] == ["superseded", "succeeded"]
-    assert "notice" not in [run.job for run in place.runs()]
+    assert place.deployments()[0].warning == "Its builds were superseded by those of a newer push."
     assert live(place, app) == all_have(app, C)
 
 

@@ -48,6 +48,8 @@ def _contradictions(form: JobForm) -> Iterator[tuple[str, str]]:
         yield "schedule", 'is missing: a job of kind cron needs one, such as {"cron": "0 6 * * *"}'
     if form.kind == "manual" and form.schedule is not None:
         yield "schedule", "is only for jobs of kind cron: leave it out, or set kind to cron"
+    if form.kind == "cron" and form.deploy_trigger is not None:
+        yield "deploy_trigger", "is only for jobs of kind manual: one of kind cron starts by its schedule"
     if form.command is not None and form.process is not None:
         yield "process", "can't be set together with command: give one of them"
     yield from _of_health_checks(form)

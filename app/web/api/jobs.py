@@ -13,12 +13,12 @@ from app.domain.jobs import Job
 from app.domain.runs import Run, RunStatus
 from app.domain.schedule import Schedule
 from app.orchestration import pausing
-from app.store import decisions, jobs, projects, runs
+from app.store import apps, decisions, jobs, pipelines, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer, decision_answer
 from app.web.api.definitions import check, definition_of, form_of, patched, source_of
 from app.web.api.forms.fields import Time
-from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm
+from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import confirmed, job_of, paged, project_of
 from app.web.principal import Role
@@ -72,7 +72,17 @@ def delete_job(call: Call[Empty, Confirm]) -> None:
         if going:
             names = ", ".join(run.name for run in going[:3])
             raise Conflict(f"Job {job.name} has runs that are not over ({names}): cancel them first.")
+        _refuse_in_use(tx, job)
         jobs.delete(tx, job.id, call.yard.clock.now())
+
+
+def _refuse_in_use(tx: Tx, job: Job) -> None:
+    app = apps.of_job(tx, job.id)
+    if app is not None:
+        raise Conflict(f"Job {job.name} is in app {app.name}: take it out of the app first.")
+    stage = pipelines.of_component(tx, "job", job.id)
+    if stage is not None:
+        raise Conflict(f"Job {job.name} is in stage {stage[1]} of pipeline {stage[0]}: take it out first.")
 
 
 def pause_job(call: Call[Empty, Empty]) -> Any:
@@ -110,9 +120,13 @@ def _redefine(call: Call[Any, Any], tx: Tx, job: Job, patch: dict[str, Any]) -> 
 
 def job_answers(call: Call[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict[str, Any]]:
     latest = runs.latest_of(tx, [job.id for job in found])
+    app_names = apps.names_of(tx, [job.id for job in found])
     with_secret = {job.project_id: projects.with_id(tx, job.project_id).webhook_secret for job in found}
     return [
-        _answer(call, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id]))
+        {
+            **_answer(call, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id])),
+            "app": app_names.get(job.id),
+        }
         for job in found
     ]
 
@@ -150,14 +164,7 @@ def _deployed(job: Job) -> dict[str, Any] | None:
     now_has = job.deployed
     if now_has is None:
         return None
-    return {
-        "image": now_has.image,
-        "digest": now_has.digest or None,
-        "build": now_has.build_id,
-        "sha": now_has.sha,
-        "cause": now_has.cause,
-        "at": now_has.at,
-    }
+    return deployed_answer(now_has).model_dump()
 
 
 def _next_fire_at(call: Call[Any, Any], job: Job) -> Any:

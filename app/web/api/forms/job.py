@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from app.domain.jobs import DEFAULT_COMMIT_FLAGS
+from app.domain.jobs import DEFAULT_COMMIT_FLAGS, Deployed
 from app.domain.plans import DEFAULT_PLAN
 from app.web.api.forms.fields import (
     BelowRoot,
@@ -188,6 +188,17 @@ class DeployedAnswer(Model):
     at: Time
 
 
+def deployed_answer(deployed: Deployed) -> DeployedAnswer:
+    return DeployedAnswer(
+        image=deployed.image,
+        digest=deployed.digest,
+        build=deployed.build_id,
+        sha=deployed.sha,
+        cause=deployed.cause,
+        at=deployed.at,
+    )
+
+
 class LastRun(Model):
     id: int
     name: str
@@ -205,6 +216,7 @@ class JobAnswer(JobForm):
     project: str
     source: SourceAnswer
     env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
+    app: str | None = Field(description="the app that it deploys with")
     deployed: DeployedAnswer | None
     next_fire_at: Time | None
     last_run: LastRun | None

@@ -1,0 +1,153 @@
+"""Deployments that somebody asks for: of a commit, of builds, of the latest ones, or back to an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from app.domain.builds import BuildStatus, build_key
+from app.domain.deployments import Cause, Deployment, DeploymentStatus
+from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import BRANCH_PREFIX
+from app.domain.jobs import Deployed, Job
+from app.orchestration.building import build_env
+from app.orchestration.dispatch import short
+from app.orchestration.releasing import begin
+from app.orchestration.requests import build_by_hand
+from app.store import apps, builds, jobs
+from app.store.apps import App
+from app.store.database import Tx
+
+
+def deploy_commit(tx: Tx, app: App, sha: str, who: str, now: datetime) -> int:
+    """Every component with a repository gets this commit, built where there is no build of it yet."""
+    built = _built_jobs(tx, app)
+    if len({job.source.repo_key for job in built if job.source is not None}) > 1:
+        raise InvalidValue(
+            "sha",
+            f"sha can't be one commit: the jobs of app {app.name} are of several repositories, so give builds.",
+        )
+    build_ids = [_build_of_commit(tx, job, sha, who, now) for job in built]
+    sentence = f"Deploy of {short(sha)} by {who}."
+    return begin(tx, app, cause=Cause.API, by=who, sentence=sentence, now=now, build_ids=build_ids, sha=sha)
+
+
+def deploy_builds(tx: Tx, app: App, build_ids: Sequence[int], who: str, now: datetime) -> int:
+    """The components that these builds were made for get their images; at most one build for each."""
+    by_job: dict[int, int] = {}
+    for build_id in build_ids:
+        of_build = [job for job in _built_jobs(tx, app) if _is_for(tx, build_id, job)]
+        if not of_build:
+            message = f"builds must be made for jobs of app {app.name}, which build {build_id} is not."
+            raise InvalidValue("builds", message)
+        build = builds.with_id(tx, build_id)
+        if build.status not in (*builds.OPEN, BuildStatus.SUCCEEDED):
+            message = f"builds must be such as succeeded; build {build_id} is {build.status}."
+            raise InvalidValue("builds", message)
+        for job in of_build:
+            other = by_job.setdefault(job.id, build_id)
+            if other != build_id:
+                message = f"builds {other} and {build_id} are both for job {job.name}: give one of them."
+                raise InvalidValue("builds", message)
+    listed = ", ".join(map(str, build_ids))
+    sentence = f"Deploy of build{'s' * (len(build_ids) != 1)} {listed} by {who}."
+    return begin(
+        tx,
+        app,
+        cause=Cause.API,
+        by=who,
+        sentence=sentence,
+        now=now,
+        build_ids=build_ids,
+        sha=_common_sha(tx, build_ids),
+    )
+
+
+def deploy_latest(tx: Tx, app: App, who: str, now: datetime) -> int:
+    """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
+    latest = [
+        build.id
+        for job in _built_jobs(tx, app)
+        if job.source is not None
+        and (build := builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch))
+    ]
+    if not latest:
+        raise Conflict(f"No job of app {app.name} has a build that succeeded yet.")
+    return begin(
+        tx,
+        app,
+        cause=Cause.API,
+        by=who,
+        sentence=f"Deploy of the latest builds by {who}.",
+        now=now,
+        build_ids=latest,
+        sha=_common_sha(tx, latest),
+        keeps_cd=True,
+    )
+
+
+def images_to_roll_back_to(tx: Tx, deployment: Deployment) -> Mapping[int, Deployed]:
+    """What an earlier deployment left live, for the jobs that are still in its app. Raises Conflict."""
+    if deployment.status is not DeploymentStatus.SUCCEEDED:
+        raise Conflict(
+            f"Deployment {deployment.id} is {deployment.status}: only one that succeeded can be rolled back to."
+        )
+    app = apps.with_id(tx, deployment.app_id)
+    images = {
+        member.job_id: Deployed.from_json(deployment.snapshot[str(member.job_id)])
+        for member in app.members
+        if str(member.job_id) in deployment.snapshot
+    }
+    if not images:
+        raise Conflict(f"Deployment {deployment.id} left no image for any job that app {app.name} has now.")
+    return images
+
+
+def roll_back(tx: Tx, deployment: Deployment, who: str, now: datetime, *, with_hooks: bool) -> int:
+    """The images of an earlier deployment once more; CD is held when they have moved."""
+    images = images_to_roll_back_to(tx, deployment)
+    return begin(
+        tx,
+        apps.with_id(tx, deployment.app_id),
+        cause=Cause.ROLLBACK,
+        by=who,
+        sentence=f"Rollback to deployment {deployment.id} by {who}.",
+        now=now,
+        images=images,
+        sha=deployment.sha,
+        with_hooks=with_hooks,
+    )
+
+
+def _built_jobs(tx: Tx, app: App) -> Sequence[Job]:
+    """The app's jobs that Jobyard builds. Raises Conflict where there are none."""
+    members = [jobs.with_id(tx, member.job_id) for member in app.members]
+    built = [job for job in members if job.source is not None]
+    if not built:
+        raise Conflict(f"No job of app {app.name} is built from a repository, so there is nothing to deploy.")
+    return built
+
+
+def _build_of_commit(tx: Tx, job: Job, sha: str, who: str, now: datetime) -> int:
+    """A build of the commit that is there or on its way, else a new one."""
+    source = job.source
+    assert source is not None
+    known = builds.newest_of_commit(tx, source.id, sha)
+    if known is not None:
+        return known.id
+    env = build_env(source, jobs.of_source(tx, source.id))
+    ref = BRANCH_PREFIX + source.branch
+    key = build_key(source.repo_key, ref, sha, source.build, env)
+    joined = builds.join_equal(tx, key, source.project_id, source.id, 0)
+    if joined is not None:
+        return joined.id
+    return build_by_hand(tx, job, sha=sha, branch=None, who=who, now=now)
+
+
+def _is_for(tx: Tx, build_id: int, job: Job) -> bool:
+    return job.source is not None and job.source.id in builds.sources_of(tx, build_id)
+
+
+def _common_sha(tx: Tx, build_ids: Sequence[int]) -> str | None:
+    shas = {builds.with_id(tx, build_id).sha for build_id in build_ids}
+    return shas.pop() if len(shas) == 1 else None

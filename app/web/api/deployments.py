@@ -1,0 +1,135 @@
+"""Deployments of apps: ask for one, watch it, call it off, go back to an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.domain.deployments import Deployment
+from app.domain.errors import InvalidValue
+from app.orchestration.asking import (
+    deploy_builds,
+    deploy_commit,
+    deploy_latest,
+    images_to_roll_back_to,
+    roll_back,
+)
+from app.orchestration.releasing import cancel
+from app.store import deployments, jobs
+from app.store.apps import App
+from app.store.database import Tx
+from app.web.api.forms.app import DeployForm, DeploymentAnswer, RollbackForm, deployment_answer
+from app.web.api.idempotency import once
+from app.web.api.operations import Call, Empty, Operation, Page, Paging
+from app.web.api.scope import app_of, deployment_of, paged
+from app.web.principal import Role
+
+
+def list_deployments(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        app = app_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: deployments.page(tx, app_id=app.id, limit=limit, before=before),
+            lambda found: deployment_answers(tx, found),
+        )
+
+
+def create_deployment(call: Call[DeployForm, Empty]) -> Any:
+    if call.body.sha is not None and call.body.builds is not None:
+        raise InvalidValue("builds", "builds can't be given together with sha: give one of them.")
+    with call.yard.db.write() as tx:
+        app = app_of(call, tx, Role.OPERATOR)
+        return once(call, tx, lambda: _shown(tx, _deploy(call, tx, app)))
+
+
+def _deploy(call: Call[DeployForm, Empty], tx: Tx, app: App) -> int:
+    now = call.yard.clock.now()
+    if call.body.sha is not None:
+        return deploy_commit(tx, app, call.body.sha, call.who, now)
+    if call.body.builds is not None:
+        return deploy_builds(tx, app, call.body.builds, call.who, now)
+    return deploy_latest(tx, app, call.who, now)
+
+
+def show_deployment(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return deployment_answers(tx, [deployment_of(call, tx)])[0]
+
+
+def cancel_deployment(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        deployment = deployment_of(call, tx, Role.OPERATOR)
+        cancel(tx, deployment, call.who, call.yard.clock.now())
+        return _shown(tx, deployment.id)
+
+
+def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
+    """The images are looked for (and pulled) before anything changes, and outside of any transaction."""
+    with call.yard.db.read() as tx:
+        images = images_to_roll_back_to(tx, deployment_of(call, tx, Role.OPERATOR))
+    for image in dict.fromkeys(each.image for each in images.values()):
+        call.yard.require_image(image)
+    with call.yard.db.write() as tx:
+        deployment = deployment_of(call, tx, Role.OPERATOR)
+
+        def make() -> DeploymentAnswer:
+            now = call.yard.clock.now()
+            return _shown(tx, roll_back(tx, deployment, call.who, now, with_hooks=call.body.with_hooks))
+
+        return once(call, tx, make)
+
+
+def _shown(tx: Tx, deployment_id: int) -> DeploymentAnswer:
+    return deployment_answers(tx, [deployments.with_id(tx, deployment_id)])[0]
+
+
+def deployment_answers(tx: Tx, found: Sequence[Deployment]) -> list[DeploymentAnswer]:
+    ids = {job_id for each in found for job_id in (*each.images, *each.snapshot)}
+    names = {job_id: jobs.with_id(tx, int(job_id)).name for job_id in ids}
+    return [deployment_answer(each, names) for each in found]
+
+
+PATH = "/projects/{p}/apps/{a}/deployments"
+OPERATIONS = (
+    Operation(
+        "GET",
+        PATH,
+        "List an app's deployments",
+        list_deployments,
+        query=Paging,
+        answer=Page[DeploymentAnswer],
+    ),
+    Operation(
+        "POST",
+        PATH,
+        "Deploy a commit, builds or the latest builds to all of an app's jobs",
+        create_deployment,
+        Role.OPERATOR,
+        body=DeployForm,
+        answer=DeploymentAnswer,
+        status=202,
+        idempotent=True,
+    ),
+    Operation("GET", "/deployments/{id}", "Show a deployment", show_deployment, answer=DeploymentAnswer),
+    Operation(
+        "POST",
+        "/deployments/{id}/cancel",
+        "Cancel a deployment before its images move",
+        cancel_deployment,
+        Role.OPERATOR,
+        answer=DeploymentAnswer,
+        status=202,
+    ),
+    Operation(
+        "POST",
+        "/deployments/{id}/rollback",
+        "Go back to what this deployment left live, and hold CD until it is released",
+        roll_back_deployment,
+        Role.OPERATOR,
+        body=RollbackForm,
+        answer=DeploymentAnswer,
+        status=202,
+        idempotent=True,
+    ),
+)

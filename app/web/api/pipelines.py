@@ -1,0 +1,163 @@
+"""Pipelines: ordered stages, and what is deployed in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.domain.errors import Conflict, InvalidValue, NotFound
+from app.domain.pipelines import Component, Pipeline, Stage
+from app.store import apps, jobs, pipelines
+from app.store.database import Tx
+from app.web.api.forms.job import deployed_answer
+from app.web.api.forms.pipeline import (
+    ComponentAnswer,
+    PipelineAnswer,
+    PipelineForm,
+    PipelinePatch,
+    PlaceAnswer,
+    StageAnswer,
+    StageForm,
+)
+from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
+from app.web.api.scope import confirmed, paged, pipeline_of, project_of
+from app.web.principal import Role
+
+
+def list_pipelines(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        project = project_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: pipelines.page(tx, project_id=project.id, limit=limit, before=before),
+            lambda found: [pipeline_answer(tx, each) for each in found],
+        )
+
+
+def create_pipeline(call: Call[PipelineForm, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        project = project_of(call, tx, Role.OPERATOR)
+        pipeline_id = pipelines.create(tx, project.id, call.body.name, call.yard.clock.now())
+        pipelines.set_stages(tx, pipeline_id, _stages(tx, project.name, call.body.stages))
+        return pipeline_answer(tx, pipelines.named(tx, project.name, call.body.name))
+
+
+def show_pipeline(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return pipeline_answer(tx, pipeline_of(call, tx))
+
+
+def change_pipeline(call: Call[PipelinePatch, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        pipeline = pipeline_of(call, tx, Role.OPERATOR)
+        pipelines.set_stages(tx, pipeline.id, _stages(tx, pipeline.project, call.body.stages))
+        return pipeline_answer(tx, pipelines.named(tx, pipeline.project, pipeline.name))
+
+
+def delete_pipeline(call: Call[Empty, Confirm]) -> None:
+    with call.yard.db.write() as tx:
+        pipeline = pipeline_of(call, tx, Role.OPERATOR)
+        confirmed(call, pipeline.name)
+        pipelines.delete(tx, pipeline.id)
+
+
+def _stages(tx: Tx, project: str, given: Sequence[StageForm]) -> list[Stage]:
+    names = [stage.name for stage in given]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidValue("stages", f"stages must have names of their own, and two are named {twice}.")
+    return [
+        Stage(stage.name, tuple(_component(tx, project, name) for name in stage.components))
+        for stage in given
+    ]
+
+
+def _component(tx: Tx, project: str, name: str) -> Component:
+    """The job or app of that name; a job goes before an app."""
+    try:
+        job = jobs.named(tx, project, name)
+    except NotFound:
+        return _app(tx, project, name)
+    of = apps.of_job(tx, job.id)
+    if of is not None:
+        raise Conflict(f"Job {name} deploys with app {of.name}: name the app instead.")
+    return Component("job", job.id, name)
+
+
+def _app(tx: Tx, project: str, name: str) -> Component:
+    try:
+        return Component("app", apps.named(tx, project, name).id, name)
+    except NotFound:
+        message = f"stages must name jobs and apps of project {project}, which {name} is not."
+        raise InvalidValue("stages", message) from None
+
+
+def pipeline_answer(tx: Tx, pipeline: Pipeline) -> PipelineAnswer:
+    return PipelineAnswer(
+        id=pipeline.id,
+        project=pipeline.project,
+        name=pipeline.name,
+        stages=[
+            StageAnswer(
+                name=stage.name, components=[_component_answer(tx, each) for each in stage.components]
+            )
+            for stage in pipeline.stages
+        ],
+        created_at=pipeline.created_at,
+    )
+
+
+def _component_answer(tx: Tx, component: Component) -> ComponentAnswer:
+    ids = (
+        [component.id]
+        if component.kind == "job"
+        else [member.job_id for member in apps.with_id(tx, component.id).members]
+    )
+    places = []
+    for job in (jobs.with_id(tx, job_id) for job_id in ids):
+        deployed = None if job.deployed is None else deployed_answer(job.deployed)
+        places.append(PlaceAnswer(job=job.name, deployed=deployed, paused=job.paused))
+    return ComponentAnswer(name=component.name, kind=component.kind, jobs=places)
+
+
+PATH = "/projects/{p}/pipelines"
+OPERATIONS = (
+    Operation(
+        "GET", PATH, "List a project's pipelines", list_pipelines, query=Paging, answer=Page[PipelineAnswer]
+    ),
+    Operation(
+        "POST",
+        PATH,
+        "Make a pipeline",
+        create_pipeline,
+        Role.OPERATOR,
+        body=PipelineForm,
+        answer=PipelineAnswer,
+        status=201,
+    ),
+    Operation(
+        "GET",
+        PATH + "/{pl}",
+        "Show which commit is where in a pipeline",
+        show_pipeline,
+        answer=PipelineAnswer,
+    ),
+    Operation(
+        "PATCH",
+        PATH + "/{pl}",
+        "Change a pipeline's stages",
+        change_pipeline,
+        Role.OPERATOR,
+        body=PipelinePatch,
+        answer=PipelineAnswer,
+    ),
+    Operation(
+        "DELETE",
+        PATH + "/{pl}",
+        "Delete a pipeline; its components stay",
+        delete_pipeline,
+        Role.OPERATOR,
+        query=Confirm,
+        status=204,
+    ),
+)

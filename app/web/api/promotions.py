@@ -1,0 +1,74 @@
+"""Promotions: what is deployed in a stage goes on to a later one, by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.domain.pipelines import route
+from app.orchestration.promoting import plan, promote
+from app.store import jobs, pipelines
+from app.store.database import Tx
+from app.store.pipelines import Promotion
+from app.web.api.forms.pipeline import PromotionAnswer, PromotionForm, promotion_answer
+from app.web.api.idempotency import once
+from app.web.api.operations import Call, Empty, Operation, Page, Paging
+from app.web.api.scope import paged, pipeline_of
+from app.web.principal import Role
+
+
+def list_promotions(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        pipeline = pipeline_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: pipelines.promotions(tx, pipeline.id, limit, before),
+            lambda found: promotion_answers(tx, pipeline.name, found),
+        )
+
+
+def create_promotion(call: Call[PromotionForm, Empty]) -> Any:
+    form = call.body
+    with call.yard.db.write() as tx:
+        pipeline = pipeline_of(call, tx, Role.ADMIN if form.skip_stages else Role.OPERATOR)
+
+        def make() -> PromotionAnswer:
+            way = route(
+                pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
+            )
+            planned = plan(tx, way, who=call.who, confirm_paused=form.confirm_paused)
+            now = call.yard.clock.now()
+            promotion_id = promote(tx, call.yard.names, pipeline, planned, who=call.who, now=now)
+            return promotion_answers(tx, pipeline.name, [pipelines.promotion(tx, promotion_id)])[0]
+
+        return once(call, tx, make)
+
+
+def promotion_answers(tx: Tx, pipeline: str, found: Sequence[Promotion]) -> list[PromotionAnswer]:
+    ids = {job_id for each in found for job_id in each.images}
+    names = {job_id: jobs.with_id(tx, int(job_id)).name for job_id in ids}
+    return [promotion_answer(each, pipeline, names) for each in found]
+
+
+PATH = "/projects/{p}/pipelines/{pl}/promotions"
+OPERATIONS = (
+    Operation(
+        "GET",
+        PATH,
+        "List a pipeline's promotions",
+        list_promotions,
+        query=Paging,
+        answer=Page[PromotionAnswer],
+    ),
+    Operation(
+        "POST",
+        PATH,
+        "Promote what is deployed at a component to its peer in a later stage",
+        create_promotion,
+        Role.OPERATOR,
+        body=PromotionForm,
+        answer=PromotionAnswer,
+        status=202,
+        idempotent=True,
+    ),
+)
