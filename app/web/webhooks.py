@@ -171,7 +171,7 @@ class Receiver:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, counted as it comes; `limit` is in bytes. Raises a Problem for one that is longer or cut short."""
+    """The whole body, counted as it comes; `limit` is in bytes. Raises a Problem if it is longer or cut short."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal():
         raise Problem(400, "Content-Length is not a number.")
