@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -30,7 +31,9 @@ from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
+from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
+from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
@@ -47,8 +50,10 @@ from app.web.yard import EngineHealth, Yard
 from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli
 from builders.backends.local import LocalBackend
+from builders.backends.push import RegistryPush
 
 log = logging.getLogger(__name__)
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 INSTALLATION, KEY_CHECK = "installation", "key_check"
 PROBES_AT_ONCE, READINGS_AT_ONCE = 8, 4
 
@@ -145,11 +150,29 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
                 installation=installation,
                 clock=clock.now,
                 isolate_network=settings.network == "isolated",
+                boot_id=_boot_id(settings),
             )
         case "process":
             return ProcessEngine(root=settings.data.resolve() / "process" / "containers", clock=clock.now)
         case other:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
+
+
+def make_publisher(installation: Installation) -> Publisher | None:
+    settings = installation.settings
+    if settings.registry is None:
+        return None
+    if settings.engine != "docker":
+        raise UserError(
+            f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
+        )
+    return Publisher(installation.db, installation.box, settings.registry, RegistryPush(settings.docker_host))
+
+
+def _boot_id(settings: Settings) -> str:
+    """Of this machine, where the engine runs on it and the system tells."""
+    is_here = settings.docker_host is None or settings.docker_host.startswith("unix:")
+    return BOOT_ID.read_text().strip() if is_here and BOOT_ID.is_file() else ""
 
 
 def make_backend(settings: Settings) -> ImageBackend:
@@ -191,6 +214,9 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             check_git_url=checkouts.validate_url,
             require_image=lambda image: require_image(engine, image),
             engine_health=lambda: engine_health(engine),
+            rehearsal=Rehearsal(
+                installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
+            ),
             admin_token_hash=_admin_token_hash(settings),
         )
         try:
@@ -243,12 +269,13 @@ def _supervisor(
         vault=installation.box,
         logbook=logbook,
         image_name=f"jobyard-{installation.id}",
+        publisher=make_publisher(installation),
     )
     return Supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
-        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts),
+        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts, installation.box),
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -10,6 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import UserError
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
+
+_REGISTRY = re.compile(
+    r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
+)
 
 
 class Settings(BaseSettings):
@@ -64,6 +69,13 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"knows https, ssh, http and file, not {', '.join(sorted(unknown))}")
         return value
+
+    @field_validator("registry")
+    @classmethod
+    def _registry(cls, value: str | None) -> str | None:
+        if value and not _REGISTRY.fullmatch(value):
+            raise ValueError("must be a registry such as registry.example.com:5000/team, without https://")
+        return value or None
 
     @field_validator("plans")
     @classmethod

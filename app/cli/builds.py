@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.options import JobArgument, JsonOption, LimitOption, ProjectOption, add_command
-from app.cli.targets import open_job
+from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, open_job
+from app.domain.errors import NotFound
 
 if TYPE_CHECKING:
     from app.cli.client import Api
@@ -33,6 +34,7 @@ def add_to(cli: typer.Typer) -> None:
         deploy,
         "jobyard deploy report --build latest",
         "jobyard deploy report --build 12",
+        "jobyard deploy shop --sha 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678",
         "jobyard deploy report --image registry.example.com/team/report:1.4",
         panel=PANEL,
     )
@@ -132,24 +134,62 @@ def _follow(api: Api, made: dict[str, Any], *, quietly: bool) -> Any:
 
 
 def deploy(
-    job: JobArgument,
+    job: Annotated[
+        str, typer.Argument(metavar="JOB|APP", help="NAME or PROJECT/NAME.", autocompletion=complete_jobs)
+    ],
     build: Annotated[
         str | None, typer.Option(metavar="ID|latest", help="A build; latest keeps CD on.")
     ] = None,
-    image: Annotated[str | None, typer.Option(metavar="REF", help="An image of a registry.")] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="REF", help="An image of a registry; for a job.")
+    ] = None,
+    sha: Annotated[str | None, typer.Option(help="A whole commit id; for an app.")] = None,
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Point a job at an image. Anything but --build latest switches CD off, so that no push undoes it."""
-    from app.cli import output
+    """Point a job at an image, or all jobs of an app. Anything but the latest builds switches CD off, so that no
+    push undoes it."""
+    from app.cli.apps import deploy_app
+    from app.cli.client import open_api
 
-    if (build is None) == (image is None):
-        raise typer.BadParameter("give one of --build and --image", param_hint="--build")
     if build is not None and build != "latest" and not (build.isascii() and build.isdecimal()):
         raise typer.BadParameter("it must be a build's id, or latest", param_hint="--build")
+    if sum(each is not None for each in (build, image, sha)) > 1:
+        raise typer.BadParameter("give one of --build, --image and --sha", param_hint="--build")
+    with open_api() as api:
+        target = _job_or_app(api, job, project)
+        if isinstance(target, AppName):
+            if image is not None:
+                raise typer.BadParameter("it is for jobs, and this is an app", param_hint="--image")
+            deploy_app(api, target, sha=sha, build=build, json=json)
+            return
+        if build is None and image is None:
+            raise typer.BadParameter("give one of --build and --image", param_hint="--build")
+        _deploy_job(api, target, build=build, image=image, json=json)
+
+
+def _job_or_app(api: Api, text: str, project: str | None) -> JobName | AppName:
+    """A job of that name, else an app."""
+    from app.cli.client import ApiError
+
+    try:
+        name = find_job(api, text, project)
+        api.get(name.path())
+    except (ApiError, NotFound) as error:
+        if isinstance(error, ApiError) and error.status != 404:
+            raise
+        try:
+            return find_app(api, text, project)
+        except NotFound:
+            raise error from None
+    return name
+
+
+def _deploy_job(api: Api, name: JobName, *, build: str | None, image: str | None, json: bool) -> None:
+    from app.cli import output
+
     what = {"image": image} if build is None else {"build": build if build == "latest" else int(build)}
-    with open_job(job, project) as (api, name):
-        answer = api.post(name.path("deploy"), what)
+    answer = api.post(name.path("deploy"), what)
     if json:
         output.print_json(answer)
     else:

@@ -10,7 +10,21 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from app.cli import access, backup, builds, demo, doctor, events, jobs, logs, offline, runs, server
+from app.cli import (
+    access,
+    apps,
+    backup,
+    builds,
+    demo,
+    doctor,
+    events,
+    jobs,
+    logs,
+    offline,
+    pipelines,
+    runs,
+    server,
+)
 from app.cli.options import help_of
 from app.domain.errors import JobyardError
 
@@ -21,7 +35,21 @@ cli = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (jobs, runs, logs, builds, events, offline, access, server, demo, doctor, backup):
+for module in (
+    jobs,
+    runs,
+    logs,
+    builds,
+    apps,
+    pipelines,
+    events,
+    offline,
+    access,
+    server,
+    demo,
+    doctor,
+    backup,
+):
     module.add_to(cli)
 
 

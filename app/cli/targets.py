@@ -30,6 +30,41 @@ class JobName:
         return path("projects", self.project, "jobs", self.name, *more)
 
 
+@dataclass(frozen=True)
+class AppName:
+    project: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.name}"
+
+    def path(self, *more: str) -> str:
+        from app.cli.client import path
+
+        return path("projects", self.project, "apps", self.name, *more)
+
+
+def find_app(api: Api, text: str, project: str | None = None) -> AppName:
+    """As `find_job`, for an app."""
+    if "/" in text:
+        project, _, text = text.partition("/")
+    found = [app for app in all_apps(api, project or api.settings.project) if app["name"] == text]
+    if not found:
+        raise NotFound(f"There is no app {text}: `jobyard apps` lists what there is.")
+    if len(found) > 1:
+        candidates = ", ".join(sorted(f"{app['project']}/{app['name']}" for app in found))
+        raise UserError(f"There are several apps named {text}: say which of {candidates}.")
+    return AppName(found[0]["project"], text)
+
+
+def all_apps(api: Api, project: str | None) -> list[Any]:
+    """The apps of one project or of all."""
+    from app.cli.client import path
+
+    names = [project] if project else [each["name"] for each in api.each("/projects")]
+    return [app for name in names for app in api.each(path("projects", name, "apps"))]
+
+
 @contextmanager
 def open_job(job: str, project: str | None) -> Iterator[tuple[Api, JobName]]:
     """The API and the job that is meant."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from app.domain.retry import Backoff, delay_after
 
+IMAGE_ASKED_LIMIT = 7  # over some five minutes
 INTERRUPTION_LIMIT = 3  # being restarted is nobody's failure, but not without end
 
 
@@ -226,6 +227,18 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
         available_at = deadline  # woken then, only to end by the time limit
     retry = f"retry {run.failed + 1} of {run.retry_limit} in {delay.total_seconds():.0f} s"
     return Again(available_at, f"{outcome.sentence} — {retry}.")
+
+
+def no_answer(run: Run, sentence: str, now: datetime) -> Final | Again:
+    """What it means that nobody could say what the run's image is: asked again a bounded number of times.
+
+    Each claim of a run grows its token, and each attempt its count: what is between them are starts without an attempt.
+    """
+    asked = run.token - run.attempts
+    if asked >= IMAGE_ASKED_LIMIT:
+        return Final(RunStatus.FAILED, Reason.ENGINE_FAILED, f"{sentence.rstrip('.')}. Asked {asked} times.")
+    delay = timedelta(seconds=5 * 2 ** (asked - 1))
+    return Again(now + delay, f"{sentence.rstrip('.')}. Asked again in {delay.total_seconds():.0f} s.")
 
 
 def is_past_deadline(run: Run, now: datetime) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +15,14 @@ from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.redaction import Redactor
+from app.engines.base import RegistryLogin
 from app.logs import LogWriter, Stream
+from app.orchestration.access import git_access
 from app.orchestration.active import InHand
 from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
+from app.orchestration.publishing import Made, Publisher
 from app.store import builds, jobs
 from app.store.database import Database, Tx
 from builders.backends.base import (
@@ -29,6 +32,7 @@ from builders.backends.base import (
     BuildTimedOut,
     BuiltImage,
     ImageBackend,
+    PushFailed,
     Step,
     request_for,
 )
@@ -89,12 +93,15 @@ class Builder:
     vault: Vault
     logbook: Logbook
     image_name: str  # under which images are tagged
+    publisher: Publisher | None = None  # where there is a registry
     stopping: dict[int, threading.Event] = field(default_factory=dict)
     in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
         """Build what has waited longest; False if nothing waits."""
         with self.in_hand.turn:
+            if not self._is_due():
+                return False
             with self.db.write() as tx:
                 build = builds.claim(tx, self.owner, self.clock.now())
             if build is None:
@@ -108,14 +115,23 @@ class Builder:
             del self.stopping[build.id]
         return True
 
+    def _is_due(self) -> bool:
+        """A builder that woke too late for a build only reads: the first one is about to write."""
+        with self.db.read() as tx:
+            due = builds.due_at(tx)
+        return due is not None and due <= self.clock.now()
+
     def _work(self, build: Build) -> None:
         env = env_from_definition(build.env)
         secrets = {
             name: self.vault.open(value.value, ENV_PURPOSE) for name, value in env.items() if value.secret
         }
-        with self.logbook.write_build(build.id, Redactor(secrets.values())) as writer:
+        login = self.publisher.login(build) if self.publisher else None
+        hidden = [*secrets.values(), *([login.password] if login else [])]
+        with self.logbook.write_build(build.id, Redactor(hidden)) as writer:
             try:
-                image = self._make_image(build, env, secrets, writer)
+                sha, built = self._make_image(build, env, secrets, writer)
+                image = self._publish(build, sha, built, login, writer)
             except (Stopped, BuildCancelled):
                 self._say(writer, "The build was stopped.")
                 self._end_cancelled(build)
@@ -128,14 +144,16 @@ class Builder:
                 self._say(writer, failure.sentence)
                 self._end_failed(build, failure)
             else:
-                self._say(writer, f"Built {image.digest}.")
                 self._end_succeeded(build, image)
 
     def _make_image(
         self, build: Build, env: Mapping[str, EnvValue], secrets: Mapping[str, str], writer: LogWriter
-    ) -> BuiltImage:
+    ) -> tuple[str, BuiltImage]:
+        """The commit that was built, and the engine's image of it."""
         self._say(writer, f"Fetching {build.sha or build.ref} of {build.url}")
-        sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref)
+        with self.db.read() as tx:
+            credential = git_access(tx, self.vault, build.credential_id, build.url)
+        sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref, credential=credential)
         with self.checkouts.tree(build.url, sha) as tree:
             plan = make_plan(SourceTree(tree), self._settings(build))
             plain = {name: value.value for name, value in env.items() if not value.secret}
@@ -156,15 +174,40 @@ class Builder:
                 self._say(writer, sentence)
             timeline = Timeline(self.db, self.clock, build)
             try:
-                return self.backend.build(
+                return sha, self.backend.build(
                     request,
-                    on_output=lambda data: writer.write(self.clock.now(), Stream.STDOUT, data),
+                    on_output=self._to(writer),
                     on_step=timeline.add,
                     should_stop=self.stopping[build.id],
                     time_limit_seconds=build.config.time_limit_seconds,
                 )
             finally:
                 timeline.save()
+
+    def _publish(
+        self, build: Build, sha: str, built: BuiltImage, login: RegistryLogin | None, writer: LogWriter
+    ) -> Made:
+        """Push to the registry, where there is one."""
+        self._say(writer, f"Built {built.digest}.")
+        if self.publisher is None:
+            return Made(built.digest, built.digest)
+        name = self.publisher.name(build)
+        self._say(writer, f"Pushing to {name}:{sha}")
+        spent = (self.clock.now() - (build.started_at or build.created_at)).total_seconds()
+        made = self.publisher.push(
+            name,
+            sha,
+            built,
+            login,
+            on_output=self._to(writer),
+            should_stop=self.stopping[build.id],
+            time_limit_seconds=max(build.config.time_limit_seconds - spent, 1.0),
+        )
+        self._say(writer, f"Pushed {made.image}.")
+        return made
+
+    def _to(self, writer: LogWriter) -> Callable[[bytes], None]:
+        return lambda data: writer.write(self.clock.now(), Stream.STDOUT, data)
 
     def _settings(self, build: Build) -> BuildSettings:
         """A missing start command is no fault where every job brings its own."""
@@ -180,7 +223,7 @@ class Builder:
     def _say(self, writer: LogWriter, sentence: str) -> None:
         writer.note(self.clock.now(), sentence)
 
-    def _end_succeeded(self, build: Build, image: BuiltImage) -> None:
+    def _end_succeeded(self, build: Build, image: Made) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
             if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now):
@@ -207,6 +250,8 @@ def classify(error: Exception, build: Build) -> Failure:
     match error:
         case BuildFailed():
             return Failure(BuildReason.BUILD_FAILED, str(error))
+        case PushFailed():
+            return Failure(BuildReason.PUSH_FAILED, str(error))
         case BuildTimedOut():
             limit = build.config.time_limit_seconds
             return Failure(BuildReason.TIME_LIMIT, f"The build's time limit of {limit} s passed.")

@@ -81,19 +81,15 @@ def carry_out(
     deployment_id: int | None = None,
 ) -> int:
     """Do what a verdict says and store it; returns the decision's id."""
-    run_id, verdict, rule, sentence = None, change.verdict, change.rule, change.sentence
+    run_id = None
     if change.moves:
         assert image is not None
-        image = replace(image, cause=sentence)
+        image = replace(image, cause=change.sentence)
         jobs.deploy(tx, job.id, image)
-    if change.runs and image is not None:
-        admission = _admission(tx, job)
-        if admission.runs:
-            run_id = _start(tx, names, job, occasion, sentence, image, admission, now)
-            verdict = Verdict.REPLACED if admission.replaces else verdict
-        else:
-            verdict, rule = Verdict.DEPLOYED, "concurrency:forbid"
-            sentence = f"{sentence.removesuffix('.')}, but {admission.why}."
+    admission = admission_of(tx, job)
+    verdict, rule, sentence = judged(change, admission)
+    if change.runs and admission.runs and image is not None:
+        run_id = _start(tx, names, job, occasion, sentence, image, admission, now)
     return decisions.record(
         tx,
         at=now,
@@ -128,7 +124,17 @@ def _start(
     return run_id
 
 
-def _admission(tx: Tx, job: Job) -> Admission:
+def judged(change: ImageChange, admission: Admission) -> tuple[Verdict, str, str]:
+    """Verdict, rule and sentence of a change, where other runs of the job may be in its way."""
+    if not change.runs:
+        return change.verdict, change.rule, change.sentence
+    if not admission.runs:
+        sentence = f"{change.sentence.removesuffix('.')}, but {admission.why}."
+        return Verdict.DEPLOYED, "concurrency:forbid", sentence
+    return Verdict.REPLACED if admission.replaces else change.verdict, change.rule, change.sentence
+
+
+def admission_of(tx: Tx, job: Job) -> Admission:
     """Only scheduled jobs have a concurrency policy."""
     if job.kind is not JobKind.CRON or job.schedule is None:
         return Admission(runs=True)

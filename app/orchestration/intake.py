@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.checkout import Checkouts
+from app.checkout import Checkouts, Credential
 from app.domain.builds import build_key
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
@@ -17,9 +17,10 @@ from app.domain.jobs import BuildsInFlight, Job, Source
 from app.domain.pushes import Movement, is_connected, is_repeated, position_of
 from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
+from app.orchestration.access import git_access
 from app.orchestration.building import build_env, cancel_superseded
 from app.orchestration.flowing import start_flows_by_push
-from app.orchestration.ports import Clock, Names
+from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.releasing import deploy_push
 from app.store import builds, decisions, deliveries, jobs
 from app.store.database import Database, Tx
@@ -39,6 +40,7 @@ class Intake:
     names: Names
     forges: Mapping[str, Forge]
     checkouts: Checkouts
+    vault: Vault
 
     def step(self) -> bool:
         """Process the oldest waiting delivery; False if there is none."""
@@ -64,24 +66,14 @@ class Intake:
         keys = sorted(push.repository.keys)
         with self.db.read() as tx:
             tracked = jobs.tracking(tx, keys, delivery.scopes)
-        changed = {source.id: self._changed_files(push, source) for source, _ in tracked}
+        changed = {
+            source.id: changed_files(self.db, self.checkouts, self.vault, push, source)
+            for source, _ in tracked
+        }
         newer = self._known_to_contain(push, tracked)
         with self.db.write() as tx:
             if deliveries.is_waiting(tx, delivery.id):
                 self._decide(tx, delivery, push, changed, newer)
-
-    def _changed_files(self, push: Push, source: Source) -> frozenset[str] | None:
-        """From the payload where it is complete, else from Git; None if neither can say."""
-        if not needs_changed_files(source) or push.changed_files is not None:
-            return push.changed_files
-        if push.branch != source.branch or push.deleted or not push.before or not push.after:
-            return None
-        try:
-            self.checkouts.fetch(source.url, sha=push.after, ref=push.ref)
-            return self.checkouts.changed_files(source.url, push.before, push.after)
-        except JobyardError as error:
-            log.warning("files changed by %s are unknown: %s", push.after, error)
-            return None
 
     def _known_to_contain(self, push: Push, tracked: Tracked) -> frozenset[str]:
         """The commits known of the branch that hold the pushed one, where only Git can tell whether it comes late.
@@ -97,9 +89,10 @@ class Intake:
             return frozenset()
         known = {movement.after for movement in history if movement.after not in (None, push.after)}
         try:
-            self.checkouts.fetch(source.url, sha=push.after, ref=push.ref)
+            credential = access_to(self.db, self.vault, source)
+            self.checkouts.fetch(source.url, sha=push.after, ref=push.ref, credential=credential)
             if history[0].after is not None:
-                self.checkouts.fetch(source.url, sha=history[0].after, ref=push.ref)
+                self.checkouts.fetch(source.url, sha=history[0].after, ref=push.ref, credential=credential)
             return frozenset(
                 sha for sha in known if sha and self.checkouts.is_ancestor(source.url, push.after, sha)
             )
@@ -124,10 +117,7 @@ class Intake:
             if source.repo_key not in movements:
                 movements[source.repo_key] = _movement(tx, delivery, push, source.repo_key, newer)
             movement, repeated = movements[source.repo_key]
-            paused = source.name is None and all(job.paused for job in of_source)
-            verdict = should_build(
-                push, source, paused=paused, changed_files=changed.get(source.id), repeated=repeated
-            )
+            verdict = verdict_on(push, source, of_source, changed.get(source.id), repeated=repeated)
             decided += len(of_source)
             build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
             if build_id is not None:
@@ -161,13 +151,14 @@ class Intake:
             build_id, joined = _build(tx, self.names, delivery, push, source, of_source, position, now)
             how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
             sentence = f"{verdict.sentence.removesuffix('.')}: {how}."
-        for job in of_source:
+        job_ids: list[int | None] = [job.id for job in of_source]
+        for job_id in job_ids or [None]:  # a build service may have no job
             decisions.record(
                 tx,
                 at=now,
                 event=(EventType.PUSH, delivery.event_id),
-                project_id=job.project_id,
-                job_id=job.id,
+                project_id=source.project_id,
+                job_id=job_id,
                 verdict=Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict,
                 rule=verdict.rule,
                 sentence=sentence,
@@ -189,6 +180,50 @@ class Intake:
             deliveries.try_later(tx, delivery.id, sentence, later)
 
 
+def access_to(db: Database, vault: Vault, source: Source) -> Credential | None:
+    """What fetches a source. Raises InvalidValue for a credential of another host."""
+    with db.read() as tx:
+        return git_access(tx, vault, source.credential_id, source.url)
+
+
+def changed_files(
+    db: Database, checkouts: Checkouts, vault: Vault, push: Push, source: Source
+) -> frozenset[str] | None:
+    """From the payload where it is complete, else from Git; None if neither can say."""
+    if not needs_changed_files(source) or push.changed_files is not None:
+        return push.changed_files
+    if push.branch != source.branch or push.deleted or not push.before or not push.after:
+        return None
+    try:
+        credential = access_to(db, vault, source)
+        checkouts.fetch(source.url, sha=push.after, ref=push.ref, credential=credential)
+        return checkouts.changed_files(source.url, push.before, push.after)
+    except JobyardError as error:
+        log.warning("files changed by %s are unknown: %s", push.after, error)
+        return None
+
+
+def place_of(tx: Tx, push: Push, repo_key: str, newer: frozenset[str] = frozenset()) -> tuple[Movement, bool]:
+    """Where a push stands among the branch's movements, and whether it was told of before."""
+    history = deliveries.movements(tx, repo_key, push.ref)
+    if is_repeated(history, push.before, push.after):
+        return history[0], True
+    return Movement(push.before, push.after, position_of(history, push.before, push.after, newer)), False
+
+
+def verdict_on(
+    push: Push,
+    source: Source,
+    of_source: Sequence[Job],
+    changed: frozenset[str] | None,
+    *,
+    repeated: bool,
+) -> Go | Skip:
+    """Whether the push builds the source. A job's own source is held back with it, a build service is not."""
+    paused = source.name is None and all(job.paused for job in of_source)
+    return should_build(push, source, paused=paused, changed_files=changed, repeated=repeated)
+
+
 def _movement(
     tx: Tx, delivery: Delivery, push: Push, repo_key: str, newer: frozenset[str]
 ) -> tuple[Movement, bool]:
@@ -196,12 +231,10 @@ def _movement(
     known = deliveries.movement_of(tx, delivery.id, repo_key)
     if known is not None:
         return known, False  # a replay
-    history = deliveries.movements(tx, repo_key, push.ref)
-    if is_repeated(history, push.before, push.after):
-        return history[0], True
-    movement = Movement(push.before, push.after, position_of(history, push.before, push.after, newer))
-    deliveries.add_movement(tx, repo_key, push.ref, movement, delivery.id)
-    return movement, False
+    movement, repeated = place_of(tx, push, repo_key, newer)
+    if not repeated:
+        deliveries.add_movement(tx, repo_key, push.ref, movement, delivery.id)
+    return movement, repeated
 
 
 def _build(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
@@ -23,6 +23,7 @@ from app.store.database import Database, Tx
 
 log = logging.getLogger(__name__)
 Background = Callable[[str, Callable[[], None]], None]
+LONGEST_STALL = timedelta(minutes=10)
 RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+")
 
 
@@ -88,19 +89,27 @@ class Reconciler:
             after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def sweep(self) -> None:
-        """Remove containers whose runs are over. Those of runs the store has never heard of are left alone."""
-        owned = self.engine.owned()
-        by_run = {run_id: each for each in owned if (run_id := _run_of(each)) is not None}
-        with self.db.read() as tx:
-            over = runs.over(tx, list(by_run))
-        self._remove([each for each in owned if _run_of(each) in over])
+        """End containers whose runs are over, and remove them. Those of runs nobody has heard of are left alone.
 
-    def _remove(self, left_over: Sequence[Owned]) -> None:
-        for each in left_over:
-            log.info("removing left-over container %s", each.handle.name)
-            if each.state is State.RUNNING:
-                self.engine.stop(each.handle, 10)
-            self.engine.remove(each.handle)
+        While other servers may stand still with a start in their hands, what is left of a run keeps them from starting
+        it again: they find it, and take it for what it is.
+        """
+        owned = self.engine.owned()
+        with self.db.read() as tx:
+            over = runs.over(tx, [run_id for each in owned if (run_id := _run_of(each)) is not None])
+        forgotten = self.clock.now() - (timedelta(0) if self.alone else LONGEST_STALL)
+        for each in owned:
+            ended_at = over.get(_run_of(each) or 0)
+            if ended_at is not None:
+                self._end(each, remove=ended_at <= forgotten)
+
+    def _end(self, left_over: Owned, *, remove: bool) -> None:
+        if left_over.state is State.RUNNING:
+            log.info("stopping left-over container %s", left_over.handle.name)
+            self.engine.stop(left_over.handle, 10)
+        if remove:
+            log.info("removing left-over container %s", left_over.handle.name)
+            self.engine.remove(left_over.handle)
 
 
 def _run_of(owned: Owned) -> int | None:

@@ -171,7 +171,7 @@ def _image_of(run: Run, now: datetime) -> Deployed | None:
 def cancel_by_hand(tx: Tx, run: Run, who: str, now: datetime) -> None:
     """Ask for a run's end; asked once more, it is killed at once. Raises Conflict if it is over."""
     if run.status.is_final:
-        raise Conflict(f"Run {run.name} is over already: its status is {run.status}.")
+        raise Conflict(f"Run {run.name} is over already: {run.status}.")
     sentence = f"Cancelled by {who}."
     if run.cancel_requested_at is not None:
         sentence = f"{run.cancel_sentence} Forced by {who}."

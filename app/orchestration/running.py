@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
-from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.hosts import registry_host
+from app.domain.jobs import EnvValue, Job, env_from_definition
 from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
@@ -30,6 +31,7 @@ from app.domain.runs import (
     cancelled,
     conclude,
     is_past_deadline,
+    no_answer,
     out_of_time,
 )
 from app.engines.base import (
@@ -38,10 +40,12 @@ from app.engines.base import (
     Engine,
     Handle,
     ImageUnavailable,
+    RegistryLogin,
     StartRefused,
     StartUncertain,
 )
 from app.logs import LogWriter
+from app.orchestration.access import registry_access
 from app.orchestration.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.crew import side_by_side
 from app.orchestration.logbook import Logbook
@@ -80,6 +84,8 @@ class Runner:
     def step(self) -> bool:
         """Execute what has waited longest; False if nothing is due."""
         with self.in_hand.turn:
+            if not self._is_due():
+                return False
             with self.db.write() as tx:
                 run = runs.claim(tx, self.owner, self.clock.now())
             if run is None:
@@ -87,6 +93,12 @@ class Runner:
             self.in_hand.take(run)
         self.execute(run)
         return True
+
+    def _is_due(self) -> bool:
+        """All idle runners wake for one run: those that come too late only read, or the first would wait for them."""
+        with self.db.read() as tx:
+            due = runs.due_at(tx)
+        return due is not None and due <= self.clock.now()
 
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
@@ -121,11 +133,13 @@ class Runner:
         else:
             try:
                 run = self._with_image(run)
-            except (NoImage, ImageUnavailable) as error:
+            except (
+                UserError
+            ) as error:  # there is none, it can't be had, or its credential is for another registry
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
                 return
             except EngineUnavailable as error:
-                self._settle_without_attempt(run, Reason.ENGINE_FAILED, str(error))
+                self._settle(run, None, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
                 return
             try:
                 self._invocation(run, self._processes(run))
@@ -146,10 +160,9 @@ class Runner:
             return run
         with self.db.read() as tx:
             job = jobs.with_id(tx, run.job_id)
-        source = job.definition["source"]
-        reference = run.image or (source["image"] if source["type"] == "image" and not job.deployed else None)
+        reference = run.image or reference_of(job)
         if reference is not None:
-            resolved = self.engine.resolve(reference)
+            resolved = self.engine.resolve(reference, self._login(run, reference))
             image, digest, build_id, sha = resolved.image, resolved.digest, None, None
         elif job.deployed is not None:
             image, digest = job.deployed.image, job.deployed.digest
@@ -161,6 +174,14 @@ class Runner:
                 tx, run, image=image, digest=digest, build_id=build_id, sha=sha, now=self.clock.now()
             )
             return runs.with_id(tx, run.id)
+
+    def _login(self, run: Run, reference: str) -> RegistryLogin | None:
+        """The credential that the job's source names for this registry, else the project's for it."""
+        with self.db.read() as tx:
+            source = jobs.with_id(tx, run.job_id).definition["source"]
+            is_its_own = registry_host(source.get("image") or "") == registry_host(reference)
+            named = source.get("credential") if is_its_own else None
+            return registry_access(tx, self.vault, run.project_id, reference, named)
 
     def _attempt(self, run: Run, attempt: Attempt) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
@@ -181,7 +202,8 @@ class Runner:
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcome = combined([outcome for outcome, _ in ended])
-        if self._conclude(run, attempt, outcome):
+        # What was taken over stays for the sweep: the former owner may still be about to start its container.
+        if self._conclude(run, attempt, outcome) and attempt.token == run.token:
             self._remove([handle for _, handle in ended if handle is not None])
 
     def _container(
@@ -223,11 +245,21 @@ class Runner:
                 if not runs.is_claimed(tx, run):
                     raise ClaimLost
             try:
-                return self.engine.start(spec, key, run.token)
+                return self._start_once(run, key, spec)
             except (EngineUnavailable, StartUncertain):
                 if active.stop_is_requested or self.clock.now() >= give_up_at:
                     raise
                 active.pause(ENGINE_ASKED_EVERY)
+
+    def _start_once(self, run: Run, key: str, spec: ContainerSpec) -> Handle:
+        """An image that the engine has no more is pulled again, by its digest."""
+        try:
+            return self.engine.start(spec, key, run.token)
+        except ImageUnavailable:
+            if "@" not in spec.image:
+                raise
+        self.engine.resolve(spec.image, self._login(run, spec.image))
+        return self.engine.start(spec, key, run.token)
 
     def _follow(self, active: ActiveRun, container: Container, handle: Handle, writer: LogWriter) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
@@ -321,6 +353,14 @@ class Runner:
 def _stored(container: Container) -> Outcome:
     """How a container ended that another server had already followed to its end."""
     return Outcome(container.reason, container.exit_code, container.sentence, container.finished_at)
+
+
+def reference_of(job: Job) -> str | None:
+    """The image reference that is resolved when a run starts; None where the job's image is held by digest."""
+    if job.deployed is not None:
+        return None if job.deployed.digest else job.deployed.image
+    source = job.definition["source"]
+    return source["image"] if source["type"] == "image" else None
 
 
 def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:

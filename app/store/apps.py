@@ -98,7 +98,7 @@ def of_job(tx: Tx, job_id: int) -> App | None:
 def names_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, str]:
     """The app's name for each job that is in one."""
     query = select(AppJobRow.job_id, AppRow.name).join(AppRow, col(AppRow.id) == col(AppJobRow.app_id))
-    return {job_id: name for job_id, name in tx.exec(query.where(col(AppJobRow.job_id).in_(job_ids)))}
+    return dict(tx.exec(query.where(col(AppJobRow.job_id).in_(job_ids))).all())
 
 
 def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[App]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from app.store.database import Database
+from app.store.database import Database, StoreUnavailable
 from app.store.deliveries import NewDelivery, count_rejected, record
 
+log = logging.getLogger(__name__)
 BATCH = 256
+Waiting = tuple[NewDelivery, Callable[[bool | Exception], None]]
 
 
 class Inbox:
@@ -18,8 +21,7 @@ class Inbox:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: queue.SimpleQueue[tuple[NewDelivery, Callable[[bool | Exception], None]] | None]
-        self._waiting = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._rejected = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="inbox", daemon=True)
@@ -68,15 +70,27 @@ class Inbox:
             if last:
                 return
 
-    def _commit(self, batch: list[tuple[NewDelivery, Callable[[bool | Exception], None]]]) -> None:
+    def _commit(self, batch: list[Waiting]) -> None:
         try:
             with self._db.write() as tx:
                 new = record(tx, [delivery for delivery, _ in batch])
         except Exception as error:
+            if len(batch) > 1 and not isinstance(error, StoreUnavailable):
+                for each in batch:  # one of them can't be stored: the others must not suffer for it
+                    self._commit([each])
+                return
             for _, answer in batch:
-                answer(error)
+                _tell(answer, error)
             return
         for delivery, answer in batch:
             key = (delivery.forge, delivery.guid)
-            answer(key in new)
+            _tell(answer, key in new)
             new.discard(key)  # the same delivery twice in one batch: the second is a repeat
+
+
+def _tell(answer: Callable[[bool | Exception], None], result: bool | Exception) -> None:
+    """The delivery is on disk or refused, even if nobody is there any more to hear it."""
+    try:
+        answer(result)
+    except Exception:
+        log.exception("the answer about a delivery could not be given")

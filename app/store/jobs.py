@@ -69,16 +69,19 @@ def redefine(
         row.deployed = None
     _define(row, definition, now)
     row.updated_at = now
-    if isinstance(source, Mapping):
-        kept = None if row.source_id is None else tx.get(SourceRow, row.source_id)
-        if kept is not None and kept.name is None:
-            for field, value in source.items():
-                setattr(kept, field, value)
-        else:
-            row.source_id = _add_source(tx, row.project_id, source, now)
+    former = None if row.source_id is None else tx.get(SourceRow, row.source_id)
+    own = former if former is not None and former.name is None else None
+    if isinstance(source, Mapping) and own is not None:
+        for field, value in source.items():
+            setattr(own, field, value)
+        tx.flush()
     else:
-        row.source_id = source
-    tx.flush()
+        row.source_id = (
+            _add_source(tx, row.project_id, source, now) if isinstance(source, Mapping) else source
+        )
+        tx.flush()
+        if own is not None:
+            tx.delete(own)  # with its webhook secret, which speaks for nothing any more
     touch(tx, "jobs", "sources", "schedules", f"job:{job_id}")
     return with_id(tx, job_id)
 

@@ -467,7 +467,9 @@ def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> dict[int, Cancel]:
     }
 
 
-def over(tx: Tx, run_ids: Sequence[int]) -> set[int]:
-    """Those of the given runs that exist and are over."""
-    query = select(RunRow.id).where(col(RunRow.id).in_(run_ids), col(RunRow.status).not_in(OPEN))
-    return set(tx.exec(query))
+def over(tx: Tx, run_ids: Sequence[int]) -> dict[int, datetime]:
+    """When those of the given runs ended that exist and are over."""
+    query = select(RunRow.id, RunRow.finished_at).where(
+        col(RunRow.id).in_(run_ids), col(RunRow.status).not_in(OPEN)
+    )
+    return {run_id: finished_at for run_id, finished_at in tx.exec(query) if finished_at is not None}

@@ -11,6 +11,7 @@ from app.domain.plans import Plan
 from app.forges.base import Forge
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock, Names, Vault
+from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.signals import Signals
 from app.store.database import Database
 from app.store.inbox import Inbox
@@ -42,6 +43,7 @@ class Yard:
     check_git_url: Callable[[str], None]  # raises InvalidValue
     require_image: Callable[[str], None]  # raises Conflict where it can't be had (any more)
     engine_health: Callable[[], EngineHealth]
+    rehearsal: Rehearsal
     admin_token_hash: str | None = field(default=None, repr=False)
 
 

@@ -21,6 +21,10 @@ class BuildTimedOut(Exception):
     """The time limit passed, and the build has stopped."""
 
 
+class PushFailed(Exception):
+    """The registry did not take the image: `str()` is a sentence with the registry's own words."""
+
+
 class BackendUnavailable(Exception):
     """Nobody's fault here: engine down, no usable CLI, registry out of reach. `str()` says what to do."""
 
@@ -135,5 +139,29 @@ class ImageBackend(Protocol):
 
         Several threads may build at once. Raises BuildFailed, BuildCancelled, BuildTimedOut or
         BackendUnavailable; in each case nothing of this build goes on, and no other build is touched.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PushLogin:
+    username: str
+    password: str = field(repr=False)
+
+
+class ImagePusher(Protocol):
+    def push(
+        self,
+        image: BuiltImage,
+        reference: str,
+        login: PushLogin | None,
+        *,
+        on_output: Callable[[bytes], None],
+        should_stop: StopSignal,
+        time_limit_seconds: float | None,
+    ) -> str:
+        """Gives the image to the registry under `reference` (with a tag); the digest it has there, `sha256:…`.
+
+        Blocks. Raises PushFailed, BuildCancelled or BuildTimedOut.
         """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builders.backends.cli import find_cli
@@ -17,6 +17,7 @@ class RawPipeline:
 
     clone: Path
     image: str
+    stages: list[dict[str, int]] = field(default_factory=list)
 
     def prepare(self, url: str, dockerfile: str) -> None:
         subprocess.run(["git", "clone", "--quiet", url, str(self.clone)], check=True)
@@ -32,11 +33,16 @@ class RawPipeline:
         git = ["git", "-C", str(self.clone)]
         subprocess.run([*git, "fetch", "--quiet", "origin", sha], check=True)
         subprocess.run([*git, "checkout", "--quiet", "--force", sha], check=True)
+        fetched = time.perf_counter() - began
         build = [*find_cli().argv, "--quiet", "--file", str(self.dockerfile), "--tag", self.image]
         environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
         build.append(str(self.clone))
         subprocess.run(build, env=environment, check=True, stdout=subprocess.DEVNULL)
-        return docker_run(self.image, first_line, began)
+        built = time.perf_counter() - began
+        seconds = docker_run(self.image, first_line, began)
+        times = {"fetched": fetched, "built": built, "first line": seconds}
+        self.stages.append({name: round(value * 1e3) for name, value in times.items()})
+        return seconds
 
     def close(self) -> None:
         subprocess.run([find_cli().argv[0], "rmi", "--force", self.image], capture_output=True, check=False)

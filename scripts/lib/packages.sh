@@ -15,18 +15,20 @@ install_packages() {
     apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
 
-# Tools the tests and the server use, by the command or file that proves each.
+# Tools the tests and the server use, by the command or file that proves each; `demo`: only what the server needs.
 ensure_tools() {
-  local missing=()
+  local for=$1 missing=()
   command -v git >/dev/null || missing+=(git)
   if ! find_python >/dev/null; then
     command -v python3.11 >/dev/null || die "Python 3.11 is needed: install it (Debian 12 has it as python3.11), then run this again"
     missing+=(python3.11-venv)
   fi
   command -v ps >/dev/null || missing+=(procps)
-  command -v docker-registry >/dev/null || missing+=(docker-registry)
-  command -v chromium >/dev/null || missing+=(chromium)
-  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+  if [ "$for" = all ]; then
+    command -v docker-registry >/dev/null || missing+=(docker-registry)
+    command -v chromium >/dev/null || missing+=(chromium)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+  fi
   [ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }

@@ -101,7 +101,7 @@ def test_killed_at_every_commit(tmp_path: Path) -> None:
     with started(tmp_path / "place") as place:
         to_the_end(mortal(place, fuse))
         check(place)
-    assert len(fuse.burnt) > 20
+    assert len(fuse.burnt) > 16
     for point in range(1, len(fuse.burnt) + 1):
         with started(tmp_path / "place") as place:
             with suppress(Killed):

@@ -17,7 +17,7 @@ from tests.support.yard import API, Caller
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 GUID = "d1c3"
-NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail"}
+NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail", "a": "shop", "pl": "main"}
 
 
 @pytest.fixture
@@ -35,6 +35,11 @@ def full(admin: Caller) -> Caller:
     admin.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
     admin.made(f"{JOBS}/report/builds")
     admin.made(f"{JOBS}/once/runs")
+    admin.made("/projects/acme/apps", {"name": "shop", "jobs": ["report"]})
+    admin.made("/projects/acme/apps/shop/deployments", {"sha": "a" * 40})
+    admin.made(
+        "/projects/acme/pipelines", {"name": "main", "stages": [{"name": "one", "components": ["shop"]}]}
+    )
     with admin.yard.db.write() as tx:
         deliveries.record(tx, [_delivery(admin.yard)])
     return admin
@@ -87,7 +92,9 @@ def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Opera
     if operation.path in ("/projects", "/deliveries", "/decisions") and operation.method == "GET":
         assert answer.status_code == 200
         assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
-    elif operation.path.startswith(("/projects/", "/builds/", "/runs/", "/deliveries/")):
+    elif operation.path.startswith(
+        ("/projects/", "/builds/", "/runs/", "/deployments/", "/deliveries/", "/plan")
+    ):
         assert answer.status_code == 404, answer.text
     else:
         assert answer.status_code == 403, answer.text

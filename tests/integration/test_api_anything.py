@@ -84,7 +84,7 @@ def _with(example: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[s
 @given(data=st.data())
 def test_no_body_makes_the_server_fail(caller: Caller, operation: Operation, data: st.DataObject) -> None:
     body = data.draw(bodies(operation))
-    path = operation.path.format(p="acme", j="report", c="forge", id="1")
+    path = operation.path.format(p="acme", j="report", c="forge", a="shop", pl="main", id="1")
     answer = caller.request(operation.method, path, content=json.dumps(body))
     assert answer.status_code < 500, (body, answer.text)
     if answer.status_code >= 400:

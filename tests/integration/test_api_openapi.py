@@ -125,13 +125,28 @@ def test_answers_are_as_described(admin: Caller) -> None:
     env = {"A": "b", "T": {"value": "x", "secret": True, "scope": "build"}}
     cron = {"kind": "cron", "schedule": {"cron": "@daily"}}
     admin.made("/projects/acme/credentials", {"name": "forge", "kind": "git", "secret": "x"})
+    admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
+    admin.made("/projects/acme/secret-groups", {"name": "mail", "env": env})
     admin.made("/projects/acme/jobs", {"name": "report", "source": source, "env": env, **cron})
     admin.made("/projects/acme/jobs/report/builds")
     build_succeeds(admin.yard)
     admin.made("/projects/acme/jobs/report/runs", {"command": "x"})
     attempt_ends(admin.yard, Outcome(None, 0))
     admin.made("/tokens", {"name": "ci"})
-    names = {"p": "acme", "j": "report", "c": "forge", "id": "1"}
+    admin.made("/projects/acme/apps", {"name": "shop", "jobs": ["report"]})
+    admin.made("/projects/acme/apps/shop/deployments")
+    stages = [{"name": "one", "components": ["shop"]}]
+    admin.made("/projects/acme/pipelines", {"name": "main", "stages": stages})
+    names = {
+        "p": "acme",
+        "j": "report",
+        "c": "forge",
+        "s": "images",
+        "g": "mail",
+        "a": "shop",
+        "pl": "main",
+        "id": "1",
+    }
     for operation in OPERATIONS:
         if operation.method != "GET" or "application/json" not in operation.media_types:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -41,16 +42,24 @@ def cli(
 
 
 class Meanwhile:
-    """Does something as soon as a change of `topic` is committed, in a thread of its own."""
+    """Does something as soon as a change of `topic` is committed, in a thread of its own.
+
+    If that fails, the command in the main thread, which waits for it, is interrupted.
+    """
 
     def __init__(self, yard: Yard, topic: str, action: Callable[[], Any]) -> None:
         self._heard = threading.Event()
         self._listening = yard.signals.listening(lambda topics: topic in topics and self._heard.set())
         self._thread = threading.Thread(target=self._act, args=(action,))
+        self._error: Exception | None = None
 
     def _act(self, action: Callable[[], Any]) -> None:
-        assert self._heard.wait(WITHIN_SECONDS)
-        action()
+        try:
+            assert self._heard.wait(WITHIN_SECONDS)
+            action()
+        except Exception as error:
+            self._error = error
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def __enter__(self) -> None:
         self._listening.__enter__()
@@ -59,6 +68,8 @@ class Meanwhile:
     def __exit__(self, *error: object) -> None:
         self._thread.join(WITHIN_SECONDS)
         self._listening.__exit__(None, None, None)
+        if self._error is not None:
+            raise self._error
 
 
 def test_a_run_takes_what_is_different_this_time(cli: Cli, admin: Caller) -> None:
@@ -222,7 +233,7 @@ def _settle(yard: Yard, run: Any, attempt: Any, outcome: Outcome) -> None:
     with yard.db.write() as tx:
         current = runs.with_id(tx, run.id)
         for container in runs.containers_of(tx, attempt.id):
-            runs.container_ended(tx, container, outcome, now)
+            runs.container_ended(tx, current, container, outcome, now)
         runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import GitUnavailable, UserError
-from app.domain.runs import Reason, RunStatus
+from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import ContainerSpec, StartRefused
 from app.engines.fake import Fault, Script
 from app.orchestration import running
@@ -454,14 +454,14 @@ def test_exit_0_during_the_grace_period_is_still_the_time_limit(place: Installat
     assert (ended.status, ended.reason, ended.attempts) == (RunStatus.FAILED, Reason.TIME_LIMIT, 1)
 
 
-def cancel_run(place: Installation) -> RunStatus | None:
+def cancel_run(place: Installation) -> Cancel | None:
     with place.db.write() as tx:
         return runs.cancel(tx, 1, Reason.CANCELLED, "Cancelled by ada.", place.clock.now())
 
 
 def test_a_queued_run_is_cancelled_at_once(place: Installation, server: Server) -> None:
     pushed_run(place, server, Script())
-    assert cancel_run(place) is RunStatus.CANCELLED
+    assert cancel_run(place) is Cancel.OVER
     server.work()
     assert (place.runs()[0].status, place.world.starts) == (RunStatus.CANCELLED, {})
 
@@ -469,7 +469,7 @@ def test_a_queued_run_is_cancelled_at_once(place: Installation, server: Server) 
 def test_a_run_that_waits_for_its_retry_is_cancelled(place: Installation, server: Server) -> None:
     pushed_run(place, server, Script(exit_code=1), retry_limit=1)
     server.runner.step()
-    assert cancel_run(place) is RunStatus.CANCELLED
+    assert cancel_run(place) is Cancel.OVER
     server.work()
     assert (place.runs()[0].status, place.runs()[0].attempts) == (RunStatus.CANCELLED, 1)
 
@@ -478,7 +478,7 @@ def test_a_running_run_is_cancelled_whatever_it_exits_with(place: Installation, 
     pushed_run(place, server, Script(exit_code=None, on_sigterm=0), retry_limit=5)
     run = InBackground(server.runner.step)
     until(lambda: bool(place.engine.running()), place)
-    assert cancel_run(place) is RunStatus.RUNNING
+    assert cancel_run(place) is Cancel.ASKED
     stop_what_has_to_end(server, run)
     (ended,) = place.runs()
     assert (ended.status, ended.reason, ended.sentence) == (

@@ -172,10 +172,12 @@ class Repository:
     history: list[str] = field(default_factory=list)  # oldest first, where commits contain one another
     faults: list[Exception] = field(default_factory=list)  # raised by the next fetches
     fetched: Counter[str] = field(default_factory=Counter)
+    credentials: list[Credential | None] = field(default_factory=list)  # that it was fetched with
 
     def fetch(
         self, url: str, *, sha: str | None, ref: str | None, credential: Credential | None = None
     ) -> str:
+        self.credentials.append(credential)
         if self.faults:
             raise self.faults.pop(0)
         found = sha or self.history[-1]
@@ -532,7 +534,7 @@ class Server:
         logbook = place._logbook(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
-        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts)
+        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts, place.box)
         self.builder = Builder(
             db=db,
             clock=clock,

@@ -13,6 +13,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from app.checkout import Checkouts
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
 from app.domain.effective import merge
@@ -24,6 +25,7 @@ from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
 from app.orchestration.logbook import Logbook
+from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.signals import Signals
 from app.secrets import SecretBox
 from app.store import access, builds, decisions, deliveries, jobs, projects, runs
@@ -91,6 +93,13 @@ class World:
             check_git_url=lambda _url: None,
             require_image=lambda _image: None,
             engine_health=lambda: self.health,
+            rehearsal=Rehearsal(
+                self.db,
+                self.clock,
+                {"github": GitHub()},
+                Checkouts(self.root / "checkouts", frozenset()),
+                self.box,
+            ),
             admin_token_hash=digest(ADMIN_TOKEN),
         )
 

@@ -19,8 +19,10 @@ import docker
 import httpx2 as httpx
 
 from app.engines.docker.request import INSTALLATION_LABEL
+from app.engines.process import ProcessEngine
 from app.store import access
 from app.store.database import Database
+from tests.support.engine_harness import utc_now
 from tests.support.payloads import encode, push_headers, push_payload
 from tests.support.repositories import Repository
 
@@ -122,6 +124,9 @@ class JobyardServer:
         if self._process is not None and self._process.poll() is None:
             self.kill()
         self.http.close()
+        if self.settings.get("engine") == "process":
+            self._remove_processes()
+            return
         if not (self.data / "jobyard.db").exists():
             return
         with docker_client() as client:
@@ -133,6 +138,12 @@ class JobyardServer:
                 for tag in image["RepoTags"] or ():
                     if tag.startswith(f"{repository}:"):  # another's name for the same image stays
                         client.remove_image(tag)
+
+    def _remove_processes(self) -> None:
+        engine = ProcessEngine(root=self.data / "process/containers", clock=utc_now)
+        for owned in engine.owned():
+            engine.remove(owned.handle)
+        engine.close()
 
     # --- what it left in the engine
 

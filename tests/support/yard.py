@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
+from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.redaction import Redactor
@@ -24,6 +25,7 @@ from app.forges.github import GitHub
 from app.logs import Stream
 from app.orchestration.delivering import after_build
 from app.orchestration.logbook import Logbook
+from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, runs
@@ -86,13 +88,15 @@ def make_yard(root: Path) -> Iterator[Yard]:
     (root / "jobyard.db").write_bytes(_fresh_database())
     signals = Signals()
     db = Database(f"sqlite:///{root / 'jobyard.db'}", signals.publish)
-    inbox = Inbox(db)
+    inbox, clock, box = Inbox(db), StillClock(), SecretBox([b"a key of the tests, random enough"])
+    checkouts = Checkouts(root / "checkouts", frozenset({"file"}))
     yield Yard(
         db=db,
         inbox=inbox,
-        clock=StillClock(),
+        clock=clock,
         names=CountedNames(),
-        vault=SecretBox([b"a key of the tests, random enough"]),
+        vault=box,
+        rehearsal=Rehearsal(db, clock, {"github": GitHub()}, checkouts, box),
         signals=signals,
         logbook=Logbook(root / "logs", signals, cap_bytes=1_000_000),
         forges={"github": GitHub()},
@@ -167,7 +171,7 @@ def attempt_ends(yard: Yard, outcome: Outcome, log: bytes = b"") -> int:
         current = runs.with_id(tx, run.id)
         for container in runs.containers_of(tx, attempt.id):
             runs.container_started(tx, current, container, {"id": container.key}, now)
-            runs.container_ended(tx, container, outcome, now)
+            runs.container_ended(tx, current, container, outcome, now)
         current = runs.with_id(tx, run.id)
         runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
     return run.id

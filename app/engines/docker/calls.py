@@ -146,8 +146,9 @@ class Connection:
         self._socket.settimeout(timeout_seconds)
         return bytes(self._socket.recv(size))
 
-    def chunks(self) -> Iterator[bytes]:
-        """The body of an ordinary answer, as it comes."""
+    def chunks(self, timeout_seconds: float | None = None) -> Iterator[bytes]:
+        """The body of an ordinary answer, as it comes; OSError if nothing does for so long."""
+        self._socket.settimeout(timeout_seconds)
         try:
             yield from self._response.raw.stream(1 << 16, decode_content=False)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException) as error:

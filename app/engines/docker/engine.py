@@ -24,11 +24,17 @@ from app.engines.base import (
     RegistryLogin,
     ResolvedImage,
 )
-from app.engines.docker import images
+from app.engines.docker import images, witness
 from app.engines.docker.calls import Calls, Conflicting, Gone, Invalid
 from app.engines.docker.containers import Containers, name_of
 from app.engines.docker.logs import CLOSING, Logs
-from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, KEY_LABEL, container_body
+from app.engines.docker.request import (
+    BOOT_LABEL,
+    DEFAULT_NETWORK,
+    INSTALLATION_LABEL,
+    KEY_LABEL,
+    container_body,
+)
 from app.engines.docker.starting import Starting, shell_code
 from app.engines.docker.state import CpuReading, read_exit, read_sample, read_state
 
@@ -44,6 +50,7 @@ class DockerEngine:
     `installation` is the id of this Jobyard: containers of another one on the same engine are never touched.
     `timeout_seconds` is how long the engine may take for one answer. `isolate_network` puts jobs on a network
     where they can't reach one another, which costs some 50 ms a start (name resolution is set up for it).
+    `boot_id` changes with every start of the engine's machine; empty if it can't be known.
     """
 
     name = "docker"
@@ -56,12 +63,16 @@ class DockerEngine:
         clock: Callable[[], datetime],
         timeout_seconds: float = 60.0,
         isolate_network: bool = True,
+        boot_id: str = "",
     ) -> None:
         self._calls = Calls(url, timeout_seconds)
         self._installation = installation
         self._containers = Containers(self._calls, isolate=isolate_network)
         self._logs = Logs(self._calls, clock, self._containers.ended_at)
+        self._clock = clock
+        self._boot_id = boot_id
         self._cpu: dict[str, CpuReading] = {}
+        self._told_to_stop: set[str] = set()
         self._closed = threading.Event()
 
     def info(self) -> EngineInfo:
@@ -78,7 +89,8 @@ class DockerEngine:
         return images.image_config(self._calls, image)
 
     def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
-        body = container_body(spec, key, self._installation, self._containers.network())
+        network = self._containers.network()
+        body = container_body(spec, key, self._installation, network, self._boot_id)
         patience = 1.5 * self._calls.timeout_seconds
         return Starting(self._containers, self._logs, body, token, patience).run()
 
@@ -89,11 +101,20 @@ class DockerEngine:
         while True:
             try:
                 if self._containers.await_end(handle.id, _WAIT_SECONDS):
-                    return read_exit(self._containers.inspect(handle.id)["State"])
+                    return self._end_of(handle.id)
             except Gone:
                 return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
             if self._closed.is_set():
                 raise EngineUnavailable(CLOSING)
+
+    def _end_of(self, container_id: str) -> Exit:
+        found = self._containers.inspect(container_id)
+        end = read_exit(found["State"])
+        if end.kind is not ExitKind.EXITED or container_id in self._told_to_stop:
+            return end
+        same_boot = found["Config"]["Labels"].get(BOOT_LABEL, self._boot_id) == self._boot_id
+        recollection = witness.ask(self._calls, container_id, end, self._clock(), same_boot=same_boot)
+        return witness.corroborated(end, recollection)
 
     def stats(self, handle: Handle) -> Sample | None:
         try:
@@ -139,6 +160,7 @@ class DockerEngine:
         return next((network["IPAddress"] for network in networks if network["IPAddress"]), None)
 
     def stop(self, handle: Handle, grace_seconds: float) -> None:
+        self._told_to_stop.add(handle.id)
         with suppress(Gone):
             self._containers.stop(handle.id, math.ceil(grace_seconds))
 
@@ -151,6 +173,7 @@ class DockerEngine:
             self._containers.delete(handle.id, force=True)
         self._logs.forget(handle.id)
         self._cpu.pop(handle.id, None)
+        self._told_to_stop.discard(handle.id)
 
     def owned(self) -> Sequence[Owned]:
         return [

@@ -11,6 +11,9 @@ from app.engines.base import ImageUnavailable, RegistryLogin, ResolvedImage
 from app.engines.docker.calls import Calls, Gone, Refusal
 
 _NO_ACCESS = {401, 403}
+_NO_LOGIN = (
+    "no basic auth credentials"  # the engine's words, with status 500, where a registry asks for a login
+)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -37,7 +40,7 @@ def resolve(calls: Calls, reference: str, login: RegistryLogin | None) -> Resolv
     except Gone as error:
         raise ImageUnavailable(f"The registry has no image {reference}.") from error
     except Refusal as error:
-        if error.status in _NO_ACCESS:
+        if error.status in _NO_ACCESS or _NO_LOGIN in error.explanation:
             raise ImageUnavailable(
                 f"The registry gives no access to {reference}: check its name and the registry credential."
             ) from error

@@ -9,6 +9,7 @@ from app.engines.base import ContainerSpec
 
 INSTALLATION_LABEL = "jobyard.installation"
 KEY_LABEL = "jobyard.key"
+BOOT_LABEL = "jobyard.boot"  # of the machine, when the container was created
 
 # The engine's copy of the output only fills gaps after a restart of ours. `local` keeps the bytes as they
 # are, where `json-file` replaces invalid UTF-8. Two files: at least the newest LOG_WINDOW_BYTES survive a
@@ -33,7 +34,9 @@ def container_name(key: str, token: int, nonce: str) -> str:
     return f"jy-{re.sub(r'[^A-Za-z0-9_.-]', '-', key)}-t{token}-{nonce}"
 
 
-def container_body(spec: ContainerSpec, key: str, installation: str, network: str) -> dict[str, Any]:
+def container_body(
+    spec: ContainerSpec, key: str, installation: str, network: str, boot_id: str = ""
+) -> dict[str, Any]:
     """The body of `POST /containers/create`.
 
     Closed by construction: nothing of a specification can reach binds, ports, devices, privileges or host
@@ -45,7 +48,12 @@ def container_body(spec: ContainerSpec, key: str, installation: str, network: st
         # [""] is how the API spells "no entrypoint"; an empty list means the image's own.
         "Entrypoint": None if spec.entrypoint is None else list(spec.entrypoint) or [""],
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "Labels": {**spec.labels, INSTALLATION_LABEL: installation, KEY_LABEL: key},
+        "Labels": {
+            **spec.labels,
+            INSTALLATION_LABEL: installation,
+            KEY_LABEL: key,
+            **({BOOT_LABEL: boot_id} if boot_id else {}),
+        },
         "AttachStdout": True,
         "AttachStderr": True,
         "StopSignal": "SIGTERM",

@@ -359,32 +359,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_build_source_source_id_build_id", ["source_id", "build_id"], unique=False)
 
     op.create_table(
-        "flow",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
-        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("definition", sa.JSON(), nullable=False),
-        sa.Column("concurrency", sa.String(), nullable=False),
-        sa.Column("push_source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("trigger_hash", sa.String(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id"], ["project.id"], name=op.f("fk_flow_project_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["push_source_id"], ["source.id"], name=op.f("fk_flow_push_source_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow")),
-        sa.UniqueConstraint("trigger_hash", name=op.f("uq_flow_trigger_hash")),
-        sqlite_autoincrement=True,
-    )
-    with op.batch_alter_table("flow", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_flow_push_source_id"), ["push_source_id"], unique=False)
-        batch_op.create_index("uq_flow_project_id_name", ["project_id", "name"], unique=True)
-
-    op.create_table(
         "job",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -466,30 +440,30 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_app_job_app_id"), ["app_id"], unique=False)
 
     op.create_table(
-        "flow_run",
+        "flow",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
         ),
-        sa.Column("flow_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("trigger", sa.JSON(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("definition", sa.JSON(), nullable=False),
+        sa.Column("concurrency", sa.String(), nullable=False),
+        sa.Column("push_job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("trigger_hash", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
-            ["flow_id"], ["flow.id"], name=op.f("fk_flow_run_flow_id"), ondelete="CASCADE"
+            ["project_id"], ["project.id"], name=op.f("fk_flow_project_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["project_id"], ["project.id"], name=op.f("fk_flow_run_project_id"), ondelete="CASCADE"
+            ["push_job_id"], ["job.id"], name=op.f("fk_flow_push_job_id"), ondelete="SET NULL"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_run")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow")),
+        sa.UniqueConstraint("trigger_hash", name=op.f("uq_flow_trigger_hash")),
         sqlite_autoincrement=True,
     )
-    with op.batch_alter_table("flow_run", schema=None) as batch_op:
-        batch_op.create_index("ix_flow_run_flow_id_id", ["flow_id", "id"], unique=False)
-        batch_op.create_index("ix_flow_run_status", ["status"], unique=False)
+    with op.batch_alter_table("flow", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_flow_push_job_id"), ["push_job_id"], unique=False)
+        batch_op.create_index("uq_flow_project_id_name", ["project_id", "name"], unique=True)
 
     op.create_table(
         "run",
@@ -697,38 +671,30 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_deployment_step_run_id"), ["run_id"], unique=False)
 
     op.create_table(
-        "flow_node",
+        "flow_run",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
         ),
-        sa.Column("flow_run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("group", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("type", sa.String(), nullable=False),
-        sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("flow_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("log", sa.JSON(), nullable=False),
-        sa.Column("build_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("deployment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("trigger", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
-            ["build_id"], ["build.id"], name=op.f("fk_flow_node_build_id"), ondelete="CASCADE"
+            ["flow_id"], ["flow.id"], name=op.f("fk_flow_run_flow_id"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["deployment_id"], ["deployment.id"], name=op.f("fk_flow_node_deployment_id"), ondelete="CASCADE"
+            ["project_id"], ["project.id"], name=op.f("fk_flow_run_project_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["flow_run_id"], ["flow_run.id"], name=op.f("fk_flow_node_flow_run_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_flow_node_run_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_node")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_run")),
         sqlite_autoincrement=True,
     )
-    with op.batch_alter_table("flow_node", schema=None) as batch_op:
-        batch_op.create_index("ix_flow_node_flow_run_id", ["flow_run_id"], unique=False)
+    with op.batch_alter_table("flow_run", schema=None) as batch_op:
+        batch_op.create_index("ix_flow_run_flow_id_id", ["flow_id", "id"], unique=False)
+        batch_op.create_index("ix_flow_run_status", ["status"], unique=False)
 
     op.create_table(
         "container",
@@ -753,3 +719,39 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("container", schema=None) as batch_op:
         batch_op.create_index("uq_container_attempt_id_instance", ["attempt_id", "instance"], unique=True)
+
+    op.create_table(
+        "flow_node",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("flow_run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("group", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("log", sa.JSON(), nullable=False),
+        sa.Column("build_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("deployment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["build_id"], ["build.id"], name=op.f("fk_flow_node_build_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployment.id"], name=op.f("fk_flow_node_deployment_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["flow_run_id"], ["flow_run.id"], name=op.f("fk_flow_node_flow_run_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_flow_node_run_id"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_node")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("flow_node", schema=None) as batch_op:
+        batch_op.create_index("ix_flow_node_flow_run_id", ["flow_run_id"], unique=False)

@@ -191,7 +191,7 @@ class DeployedAnswer(Model):
 def deployed_answer(deployed: Deployed) -> DeployedAnswer:
     return DeployedAnswer(
         image=deployed.image,
-        digest=deployed.digest,
+        digest=deployed.digest or None,
         build=deployed.build_id,
         sha=deployed.sha,
         cause=deployed.cause,

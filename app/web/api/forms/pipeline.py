@@ -67,7 +67,7 @@ class PipelineAnswer(Model):
 
 
 class PromotionForm(Model):
-    """From a component to its peer: the one named by `to`, or the one at the same place of the next or a named stage."""
+    """From a component to its peer: named by `to`, or at the same place of the next or a named stage."""
 
     model_config = with_example({"from": "report", "to": "report-live"})
 

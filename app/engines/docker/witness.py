@@ -1,0 +1,98 @@
+"""Whether the engine itself saw a container end, and without a hand in it.
+
+An engine without live-restore stops the containers when it shuts down, and kills what it finds at its next start.
+A job that handles SIGTERM exits 0 then, so that its exit code says nothing. What gives it away is the engine's memory
+of its last 256 events, which goes with its process: a signal sent to the container is in it, and an end that is not
+in it was seen by an engine that is no more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.engines.base import Exit, ExitKind
+from app.engines.docker.calls import Calls, Refusal
+
+MEMORY_EVENTS = 256  # moby daemon/events: eventsLimit
+_FATAL = {"9", "15"}
+# From the end of a process to the engine's note of it, on a busy machine; also what the clocks may differ by.
+_LATE_NOTE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What the engine remembers of an end.
+
+    `signals`: what was sent to the container before. `saw_end`: it was there; else `was_restarted` tells whether
+    it must have been started since (or may only have forgotten), `keeps_running` whether it leaves containers
+    alone at its own end (live-restore), and `same_boot` whether the machine went on.
+    """
+
+    saw_end: bool
+    signals: frozenset[str] = frozenset()
+    was_restarted: bool = False
+    keeps_running: bool = False
+    same_boot: bool = True
+
+
+def corroborated(end: Exit, recollection: Recollection) -> Exit:
+    """The end as it can be believed. The exit code stays, for people."""
+    if end.kind is not ExitKind.EXITED:
+        return end
+    if recollection.signals & _FATAL:
+        why = "The container was stopped by the engine as it shut down or started, or by somebody beside Jobyard"
+    elif recollection.saw_end or not recollection.was_restarted:
+        return end
+    elif not recollection.same_boot:
+        why = "The machine was restarted while the container ran"
+    elif recollection.keeps_running:
+        return end
+    else:
+        why = "The container engine was restarted, which stops its containers"
+    detail = f"{why}: its exit code {end.exit_code} says nothing about the job."
+    return replace(end, kind=ExitKind.ENGINE_FAILED, detail=detail)
+
+
+def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot: bool) -> Recollection:
+    """Raises EngineUnavailable. An engine that tells no events is taken at its word."""
+    until = max(now, end.finished_at or now) + _LATE_NOTE
+    signals: set[str] = set()
+    try:
+        for event in _events(calls, until, container=[container_id], event=["kill", "die"]):
+            if event["Action"] == "die":
+                return Recollection(True, frozenset(signals))
+            signals.add(event["Actor"]["Attributes"].get("signal", ""))
+        oldest, count = None, 0
+        for event in _events(calls, now):
+            oldest, count = oldest or _time(event), count + 1
+        with calls.api() as client:
+            keeps_running = bool(client.info().get("LiveRestoreEnabled"))
+    except Refusal:
+        return Recollection(True)
+    reaches_back = oldest is not None and end.finished_at is not None and oldest <= end.finished_at
+    was_restarted = count < MEMORY_EVENTS or reaches_back
+    return Recollection(False, frozenset(signals), was_restarted, keeps_running, same_boot)
+
+
+def _events(calls: Calls, until: datetime, **filters: list[str]) -> Iterator[Mapping[str, Any]]:
+    """What the engine remembers, the oldest first; from then on what happens until `until`."""
+    connection = calls.stream(
+        "GET", "/events", since=1, until=f"{until.timestamp():.6f}", filters=json.dumps(filters)
+    )
+    rest = b""
+    try:
+        for chunk in connection.chunks(calls.timeout_seconds):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (json.loads(line) for line in lines if line.strip())
+        if rest.strip():
+            yield json.loads(rest)
+    finally:
+        connection.close()
+
+
+def _time(event: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(event["timeNano"] / 1e9, UTC)

@@ -1,0 +1,201 @@
+"""What a push would do, and what a repository would be built as: the rules that really decide, with nothing stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.checkout import Checkouts
+from app.domain.builds import Build, BuildStatus
+from app.domain.decisions import EventType, Go, Verdict
+from app.domain.errors import InvalidValue, NotFound, UserError
+from app.domain.events import Push
+from app.domain.jobs import BuildConfig, Job, Source
+from app.domain.rules import ImageEvent
+from app.forges.base import Forge
+from app.orchestration.access import git_access
+from app.orchestration.building import build_settings
+from app.orchestration.deploying import Occasion, admission_of, change_by_build, judged
+from app.orchestration.dispatch import short
+from app.orchestration.intake import changed_files, place_of, verdict_on
+from app.orchestration.ports import Clock, Vault
+from app.store import apps, deliveries, jobs, projects
+from app.store.database import Database, Tx
+from app.store.deliveries import Delivery
+from builders.detect import make_plan
+from builders.plan import PlanError
+from builders.render import render_dockerfile
+from builders.source import SourceTree
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One verdict as it would be stored."""
+
+    verdict: Verdict
+    rule: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does."""
+
+    project: str
+    job: str | None
+    build_service: str | None
+    build: Stage
+    deploy: Stage | None
+    would_build: bool
+    would_deploy: bool
+    would_run: bool
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What a commit would be built as, and the recipe."""
+
+    sha: str
+    plan: Mapping[str, Any]
+    dockerfile: str
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Git may be asked, as it would be; nothing is written to the store, and nobody hears of it.
+
+    `project_id` limits what is looked at to one project.
+    """
+
+    db: Database
+    clock: Clock
+    forges: Mapping[str, Forge]
+    checkouts: Checkouts
+    vault: Vault
+
+    def of_delivery(self, delivery: Delivery, project_id: int | None) -> list[Outlook]:
+        """What replaying a delivery would do."""
+        push = self.forges[delivery.forge].parse_push(json.loads(delivery.body))
+        return self._outlooks(push, sorted(push.repository.keys), delivery.scopes, project_id, delivery)
+
+    def of_push(self, push: Push, project_id: int | None) -> list[Outlook]:
+        """What a push would do that nobody has told of. `push.repository` may be named as people name it.
+
+        Raises NotFound where nothing within reach has this repository.
+        """
+        with self.db.read() as tx:
+            known = projects.repositories_in_scope(tx)
+        named = f"/{push.repository.full_name.lower()}"
+        keys = {key for _, key in known if key in push.repository.keys or key.lower().endswith(named)}
+        scopes = [scope for scope, key in known if key in keys]
+        found = self._outlooks(push, sorted(keys), scopes, project_id, None)
+        if not found:
+            raise NotFound("No job or build service has this repository, or not for this token.")
+        return found
+
+    def _outlooks(
+        self,
+        push: Push,
+        keys: Sequence[str],
+        scopes: Sequence[str],
+        project_id: int | None,
+        delivery: Delivery | None,
+    ) -> list[Outlook]:
+        with self.db.read() as tx:
+            tracked = [
+                (source, of_source)
+                for source, of_source in jobs.tracking(tx, keys, scopes)
+                if project_id in (None, source.project_id)
+            ]
+        changed = {
+            source.id: changed_files(self.db, self.checkouts, self.vault, push, source)
+            for source, _ in tracked
+        }
+        with self.db.read() as tx:
+            return [
+                each
+                for source, of_source in tracked
+                for each in self._of_source(tx, push, source, of_source, changed[source.id], delivery)
+            ]
+
+    def _of_source(
+        self,
+        tx: Tx,
+        push: Push,
+        source: Source,
+        of_source: Sequence[Job],
+        changed: frozenset[str] | None,
+        delivery: Delivery | None,
+    ) -> list[Outlook]:
+        known = None if delivery is None else deliveries.movement_of(tx, delivery.id, source.repo_key)
+        movement, repeated = (known, False) if known else place_of(tx, push, source.repo_key)
+        verdict = verdict_on(push, source, of_source, changed, repeated=repeated)
+        builds = isinstance(verdict, Go)
+        stage = Stage(
+            Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict, verdict.rule, verdict.sentence
+        )
+        project = projects.with_id(tx, source.project_id).name
+        if not of_source:
+            return [Outlook(project, None, source.name, stage, None, builds, False, False)]
+        build = self._build_of(push, source, project, movement.position)
+        return [
+            _outlook(
+                project, job, source, stage, *(_then(tx, build, job) if builds else (None, False, False))
+            )
+            for job in of_source
+        ]
+
+    def _build_of(self, push: Push, source: Source, project: str, position: int) -> Build:
+        """The build that the push would lead to, as if it had succeeded."""
+        return Build(
+            id=0,
+            project_id=source.project_id,
+            project=project,
+            key="",
+            url=source.url,
+            ref=push.ref,
+            sha=push.after,
+            status=BuildStatus.SUCCEEDED,
+            trigger={},
+            config=source.build,
+            created_at=self.clock.now(),
+            position=position,
+        )
+
+    def detect(
+        self, url: str, branch: str, config: BuildConfig, credential_id: int | None = None
+    ) -> Detected:
+        """What the head of a branch would be built as. Raises InvalidValue with the reason where it can't be."""
+        with self.db.read() as tx:
+            credential = git_access(tx, self.vault, credential_id, url)
+        try:
+            sha = self.checkouts.fetch(url, sha=None, ref=branch, credential=credential)
+            with self.checkouts.tree(url, sha) as tree:
+                plan = make_plan(SourceTree(tree), build_settings(config, start_required=False))
+                return Detected(sha, plan.to_json(), plan.dockerfile_text or render_dockerfile(plan) or "")
+        except PlanError as error:
+            raise InvalidValue("detect.build", str(error)) from error
+        except UserError as error:
+            raise InvalidValue("detect.git", str(error)) from error
+
+
+def _outlook(
+    project: str, job: Job, source: Source, build: Stage, deploy: Stage | None, moves: bool, runs: bool
+) -> Outlook:
+    return Outlook(project, job.name, source.name, build, deploy, build.verdict is Verdict.BUILT, moves, runs)
+
+
+def _then(tx: Tx, build: Build, job: Job) -> tuple[Stage, bool, bool]:
+    """What the build's success would mean for a job: the verdict, whether its image moves and whether it runs."""
+    what = f"If the build of {short(build.sha)} succeeds"
+    app = apps.of_job(tx, job.id)
+    occasion = Occasion(ImageEvent.BUILD_SUCCEEDED, (EventType.BUILD, 0), what)
+    change, admission = change_by_build(build, job, occasion, app), admission_of(tx, job)
+    verdict, rule, sentence = judged(change, admission)
+    if app is not None and change.moves:
+        sentence = (
+            f"{sentence} It moves as part of a deployment of app {app.name}, after its pre-deploy jobs."
+        )
+    return Stage(verdict, rule, sentence), change.moves, change.runs and admission.runs

@@ -1,0 +1,167 @@
+"""Rehearsals: what a push would do and why, and what a repository would be built as."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from app.domain.decisions import Verdict
+from app.domain.errors import InvalidValue
+from app.domain.events import BRANCH_PREFIX, Commit, Push, RepositoryRef
+from app.domain.hosts import git_host
+from app.domain.jobs import BuildConfig
+from app.orchestration.rehearsal import Outlook
+from app.web.api.definitions import check_build, complete, credential_of
+from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha
+from app.web.api.forms.job import BuildForm
+from app.web.api.operations import Call, Empty, Model, Operation, with_example
+from app.web.api.scope import delivery_called, project_named
+from app.web.principal import Role
+
+
+class PushForm(Model):
+    """A push that was not made. What isn't given is asked of Git, or (`message`) taken as if it said nothing."""
+
+    repository: str = Field(min_length=1, max_length=1000, description="owner/name, or the repository's URL")
+    ref: str = Field(min_length=1, max_length=300, description="refs/heads/main, refs/tags/v1, or a branch")
+    before: Sha | None = Field(default=None, description="null for a new branch")
+    after: Sha | None = Field(default=None, description="null for a deleted branch")
+    message: str = Field(default="", max_length=100_000, description="of the pushed commits")
+    files: list[str] | None = Field(default=None, max_length=10_000, description="that the push changed")
+
+
+class DetectGitForm(Model):
+    url: GitUrl
+    branch: BranchName = "main"
+    credential: Name | None = Field(default=None, description="of kind git; needs `project`")
+
+
+class DetectForm(Model):
+    """A repository to look at."""
+
+    git: DetectGitForm
+    build: BuildForm = Field(default_factory=BuildForm)
+    project: Name | None = Field(default=None, description="where the credential is")
+
+
+class PlanForm(Model):
+    """One of them: a delivery to rehearse again, a push, or a repository to look at."""
+
+    model_config = with_example(
+        {
+            "push": {
+                "repository": "acme/report",
+                "ref": "refs/heads/main",
+                "before": "a" * 40,
+                "after": "b" * 40,
+            }
+        }
+    )
+
+    delivery: str | None = Field(default=None, max_length=200)
+    push: PushForm | None = None
+    detect: DetectForm | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(each is not None for each in (self.delivery, self.push, self.detect)) != 1:
+            raise ValueError("must have one of delivery, push and detect")
+        return self
+
+
+class StageAnswer(Model):
+    verdict: Verdict
+    rule: str
+    sentence: str
+
+
+class OutlookAnswer(Model):
+    project: str
+    job: str | None = Field(description="null for a build service without jobs")
+    build_service: str | None
+    would_build: bool
+    would_deploy: bool
+    would_run: bool
+    build: StageAnswer
+    deploy: StageAnswer | None = Field(description="if the build succeeds; null where nothing is built")
+
+
+class PlanAnswer(Model):
+    sentence: str
+    items: list[OutlookAnswer]
+
+
+class DetectAnswer(Model):
+    sha: str
+    plan: dict[str, Any]
+    dockerfile: str
+
+
+def rehearse(call: Call[PlanForm, Empty]) -> Any:
+    form, rehearsal = call.body, call.yard.rehearsal
+    if form.detect is not None:
+        return _detect(call, form.detect)
+    if form.push is not None:
+        found = rehearsal.of_push(_push_of(form.push), call.principal.project_id)
+    else:
+        with call.yard.db.read() as tx:
+            delivery = delivery_called(call, tx, form.delivery or "")
+        found = rehearsal.of_delivery(delivery, call.principal.project_id)
+    return {"sentence": _summary(found), "items": [asdict(each) for each in found]}
+
+
+def _detect(call: Call[PlanForm, Empty], form: DetectForm) -> Any:
+    complete(check_build(form.build, "detect.build"))
+    credential_id = None
+    if form.project is not None:
+        with call.yard.db.read() as tx:
+            project = project_named(call, tx, form.project, Role.OPERATOR)
+            name, host = form.git.credential, git_host(form.git.url)
+            credential_id = credential_of(tx, project, name, "git", host, "detect.git.credential")
+    elif form.git.credential is not None:
+        raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
+    config = BuildConfig.from_json(form.build.model_dump(mode="json"))
+    return asdict(call.yard.rehearsal.detect(form.git.url, form.git.branch, config, credential_id))
+
+
+def _push_of(form: PushForm) -> Push:
+    ref = form.ref if form.ref.startswith("refs/") else BRANCH_PREFIX + form.ref
+    said = (Commit(form.after, form.message, ""),) if form.after and form.message else ()
+    return Push(
+        forge="",
+        repository=RepositoryRef(form.repository.strip("/"), (form.repository,)),
+        ref=ref,
+        before=form.before,
+        after=form.after,
+        deleted=form.after is None,
+        created=form.before is None,
+        forced=False,
+        commits=said,
+        head_message=form.message,
+        changed_files=None if form.files is None else frozenset(form.files),
+        pusher="",
+        compare_url="",
+    )
+
+
+def _summary(found: list[Outlook]) -> str:
+    counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
+    return (
+        f"Of {len(found)}, {counts[0]} would be built, {counts[1]} deployed and {counts[2]} run;"
+        " nothing was done."
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/plan",
+        "Rehearse a push or a delivery, or look at a repository, without doing anything",
+        rehearse,
+        Role.OPERATOR,
+        body=PlanForm,
+        answer=PlanAnswer | DetectAnswer,
+    ),
+)

@@ -1,0 +1,79 @@
+"""Images to a registry, through the container CLI with fixed argv and an environment of its own."""
+
+import base64
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from builders.backends.base import BuiltImage, ImagePusher, PushFailed, PushLogin, StopSignal
+from builders.backends.cli import SEARCH_PATH, find_cli
+from builders.backends.process import run_watched
+
+_DIGEST = re.compile(rb"digest: (sha256:[0-9a-f]{64}) size: ")
+_TAIL_BYTES = 4096
+_PUBLIC = "https://index.docker.io/v1/"  # what the CLI calls the registry that has no name
+
+
+class RegistryPush(ImagePusher):
+    """`docker_host`: the engine's address; None is the CLI's default. Logins are in a file only while a push runs."""
+
+    def __init__(self, docker_host: str | None = None) -> None:
+        self._docker_host = docker_host
+
+    def push(
+        self,
+        image: BuiltImage,
+        reference: str,
+        login: PushLogin | None,
+        *,
+        on_output: Callable[[bytes], None],
+        should_stop: StopSignal,
+        time_limit_seconds: float | None,
+    ) -> str:
+        program = find_cli().argv[0]
+        tail = bytearray()
+
+        def pass_on(chunk: bytes) -> None:
+            on_output(chunk)
+            tail.extend(chunk)
+            del tail[:-_TAIL_BYTES]
+
+        with tempfile.TemporaryDirectory(prefix="jobyard-push-") as name:
+            private = Path(name)
+            _write_config(private, reference, login)
+            for argv in (("tag", image.digest, reference), ("push", reference)):
+                status = run_watched(
+                    (program, *argv),
+                    environment=self._environment(private),
+                    directory=private,
+                    on_output=pass_on,
+                    should_stop=should_stop,
+                    time_limit_seconds=time_limit_seconds,
+                )
+                if status != 0:
+                    raise PushFailed(f"The image could not be pushed to {reference}: {_last_line(tail)}.")
+        digest = _DIGEST.search(bytes(tail))
+        if digest is None:
+            raise PushFailed(f"The registry gave no digest for {reference}.")
+        return digest[1].decode()
+
+    def _environment(self, private: Path) -> dict[str, str]:
+        own = {"PATH": SEARCH_PATH, "HOME": str(private), "DOCKER_CONFIG": str(private)}
+        return own | ({"DOCKER_HOST": self._docker_host} if self._docker_host else {})
+
+
+def _write_config(private: Path, reference: str, login: PushLogin | None) -> None:
+    """The directory is nobody else's (mode 0700)."""
+    auths = {}
+    if login is not None:
+        pair = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+        first = reference.partition("/")[0]
+        auths[first if "." in first or ":" in first or first == "localhost" else _PUBLIC] = {"auth": pair}
+    (private / "config.json").write_text(json.dumps({"auths": auths}))
+
+
+def _last_line(tail: bytearray) -> str:
+    lines = [line.strip() for line in tail.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else "the container CLI said nothing"

@@ -1,0 +1,182 @@
+"""A real registry: images from it by tag and digest, images to it after a build, and what happens without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.support.hosted import HostedJob
+from tests.support.registry import PASSWORD, USER, Registry, registry
+from tests.support.server import JobyardServer, Json, docker_client, jobyard_server
+
+SPEAKS = 'FROM busybox:latest\nCMD ["echo", "{}"]\n'
+CREDENTIAL = {"name": "images", "kind": "registry", "username": USER, "secret": PASSWORD}
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that wants to know who one is."""
+    with registry(tmp_path_factory.mktemp("private") / "registry", with_login=True) as made:
+        yield made
+        forget(made.host)
+
+
+@pytest.fixture(scope="module")
+def pushing(private: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobyardServer]:
+    """A server that pushes what it builds there."""
+    data = tmp_path_factory.mktemp("pushing") / "data"
+    with jobyard_server(data, registry=f"{private.host}/team") as server:
+        server.make_job("first", "https://example.com/acme/first")  # makes the project too
+        credential = {**CREDENTIAL, "host": private.host}
+        server.api("POST", "/projects/acme/credentials", credential)
+        yield server
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Registry]:
+    """A registry for everybody, with busybox as `tool:1`."""
+    with registry(tmp_path / "registry") as made:
+        fill(made, "tool:1")
+        yield made
+        forget(made.host)
+
+
+def fill(made: Registry, name: str, login: dict[str, str] | None = None) -> None:
+    """Put busybox there; the engine itself forgets it."""
+    repository, _, tag = name.partition(":")
+    with docker_client() as client:
+        client.tag("busybox:latest", f"{made.host}/{repository}", tag)
+        said = client.push(f"{made.host}/{repository}", tag, auth_config=login)
+        assert '"error"' not in said, said
+    forget(made.host)
+
+
+def forget(host: str) -> None:
+    """Take every name of a registry's images from the engine."""
+    with docker_client() as client:
+        for image in client.images():
+            for name in [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]:
+                if name.startswith(f"{host}/"):
+                    with suppress(docker.errors.ImageNotFound):
+                        client.remove_image(name, force=True)
+
+
+def image_job(server: JobyardServer, name: str, image: str, **source: str) -> str:
+    server.make_job(
+        name,
+        "",
+        source={"type": "image", "image": image, **source},
+        run_on_image_change="never",
+        command=["echo", "hello"],
+    )
+    return f"/projects/acme/jobs/{name}"
+
+
+def run_of(server: JobyardServer, path: str) -> Json:
+    return server.over(f"/runs/{server.api('POST', f'{path}/runs', {})['id']}")
+
+
+def test_a_tag_is_resolved_when_the_run_starts(jobyard: JobyardServer, shelf: Registry) -> None:
+    path = image_job(jobyard, "by-tag", f"{shelf.host}/tool:1")
+    run = run_of(jobyard, path)
+    digest = shelf.digest("tool", "1")
+    assert (run["status"], run["digest"]) == ("succeeded", digest), run
+    assert run["image"] == f"{shelf.host}/tool@{digest}"
+    assert jobyard.log_of(run) == "hello\n"
+
+
+def test_a_digest_is_run_as_it_is(jobyard: JobyardServer, shelf: Registry) -> None:
+    digest = shelf.digest("tool", "1")
+    path = image_job(jobyard, "by-digest", f"{shelf.host}/tool@{digest}")
+    run = run_of(jobyard, path)
+    assert (run["status"], run["digest"]) == ("succeeded", digest), run
+
+
+def test_without_access_nothing_is_retried(jobyard: JobyardServer, private: Registry) -> None:
+    path = image_job(jobyard, "no-access", f"{private.host}/team/tool:1")
+    jobyard.api("PATCH", path, {"retry_limit": 3})
+    run = run_of(jobyard, path)
+    assert (run["status"], run["reason"], run["attempts"]) == ("failed", "image_unavailable", 0)
+    assert run["sentence"] == (
+        f"The registry gives no access to {private.host}/team/tool:1: check its name and the registry credential."
+    )
+
+
+def test_with_a_credential_the_image_is_had(jobyard: JobyardServer, private: Registry) -> None:
+    fill(private, "team/tool:1", {"username": USER, "password": PASSWORD})
+    jobyard.make_job("has-a-project", "https://example.com/acme/none")
+    jobyard.api("POST", "/projects/acme/credentials", {**CREDENTIAL, "name": "theirs", "host": private.host})
+    path = image_job(jobyard, "with-access", f"{private.host}/team/tool:1", credential="theirs")
+    run = run_of(jobyard, path)
+    assert (run["status"], run["digest"]) == ("succeeded", private.digest("team/tool", "1")), run
+
+
+def test_an_image_that_does_not_exist_says_so(jobyard: JobyardServer, shelf: Registry) -> None:
+    run = run_of(jobyard, image_job(jobyard, "missing", f"{shelf.host}/nothing:1"))
+    assert (run["status"], run["reason"]) == ("failed", "image_unavailable")
+    assert f"{shelf.host}/nothing:1" in run["sentence"]
+
+
+def test_a_registry_that_is_away_is_asked_again(jobyard: JobyardServer, shelf: Registry) -> None:
+    path = image_job(jobyard, "patient", f"{shelf.host}/tool:1")
+    shelf.stop()
+    run = jobyard.api("POST", f"{path}/runs", {})
+    waiting = jobyard.wait_for(
+        "a sentence", lambda: (now := jobyard.api("GET", f"/runs/{run['id']}"))["sentence"] and now
+    )
+    assert (waiting["status"], waiting["attempts"]) == ("queued", 0)
+    assert "does not answer" in waiting["sentence"]
+    shelf.start()
+    assert jobyard.over(f"/runs/{run['id']}")["status"] == "succeeded"
+
+
+def test_a_built_image_is_pushed_and_run_by_digest(
+    pushing: JobyardServer, private: Registry, host: Callable[[JobyardServer], HostedJob]
+) -> None:
+    hosted = host(pushing)
+    hosted.job()
+    push = hosted.push({"Dockerfile": SPEAKS.format("pushed")})
+    run = hosted.ran(push)
+    (build,) = hosted.builds()
+    name = f"team/acme/{hosted.name}"
+    digest = private.digest(name, push.sha)
+    assert (build["image"], build["digest"]) == (f"{private.host}/{name}@{digest}", digest)
+    assert (run["image"], run["digest"]) == (build["image"], digest)
+    assert pushing.log_of(run) == "pushed\n"
+    log = pushing.text(f"/builds/{build['id']}/logs")
+    assert f"Pushing to {private.host}/{name}:{push.sha}" in log
+    assert PASSWORD not in log
+    assert pushing.api("GET", hosted.path)["deployed"]["digest"] == digest
+
+
+def test_an_image_that_the_engine_lost_is_pulled_again(
+    pushing: JobyardServer, private: Registry, host: Callable[[JobyardServer], HostedJob]
+) -> None:
+    hosted = host(pushing)
+    hosted.job()
+    first = hosted.ran(hosted.push({"Dockerfile": SPEAKS.format("again")}))
+    with docker_client() as client:
+        client.remove_image(client.inspect_image(first["image"])["Id"], force=True)
+    again = pushing.over(f"/runs/{hosted.start()['id']}")
+    assert (again["status"], again["digest"]) == ("succeeded", first["digest"]), again
+    assert pushing.log_of(again) == "again\n"
+
+
+def test_a_push_that_is_refused_fails_the_build(
+    pushing: JobyardServer, host: Callable[[JobyardServer], HostedJob]
+) -> None:
+    hosted = host(pushing)
+    pushing.api("POST", "/projects", {"name": "stranger", "webhook_secret": "the webhook secret of acme"})
+    path = "/projects/stranger/jobs"
+    source = {"type": "git", "git": {"url": hosted.url}, "build": {}}
+    pushing.api("POST", path, {"name": hosted.name, "source": source})
+    push = hosted.push({"Dockerfile": SPEAKS.format("never")})
+    build = pushing.built(push)
+    assert (build["status"], build["reason"]) == ("failed", "push_failed")
+    assert build["sentence"].startswith("The image could not be pushed to ")
+    assert build["sentence"] in pushing.text(f"/builds/{build['id']}/logs")
+    assert pushing.api("GET", f"{path}/{hosted.name}")["deployed"] is None

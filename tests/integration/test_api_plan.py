@@ -1,0 +1,226 @@
+"""Rehearsals: what is said beforehand is what then happens, and saying it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.orchestration.intake import Intake
+from app.store import deliveries
+from app.store.deliveries import NewDelivery
+from tests.support.loops import push_payload
+from tests.support.repositories import Repository
+from tests.support.yard import Caller, build_succeeds
+
+JOBS = "/projects/acme/jobs"
+URL = "https://github.com/acme/report"
+A, B = "a" * 40, "b" * 40
+
+
+def job(admin: Caller, name: str, **fields: Any) -> None:
+    git = {"url": URL, **fields.pop("git", {})}
+    source = {"type": "git", "git": git, "build": fields.pop("build", {})}
+    admin.made(JOBS, {"name": name, "source": source, **fields})
+
+
+def push(**fields: Any) -> dict[str, Any]:
+    return {
+        "push": {"repository": "acme/report", "ref": "refs/heads/main", "before": A, "after": B, **fields}
+    }
+
+
+def told(admin: Caller, body: dict[str, Any]) -> dict[str, Any]:
+    """What is said about each job; it must leave no trace."""
+    heard: list[frozenset[str]] = []
+    admin.yard.signals.publish = heard.append  # type: ignore[method-assign, assignment]
+    admin.yard.db._on_commit = heard.append
+    before = _everything(admin)
+    answer = admin.made("/plan", body)
+    assert _everything(admin) == before
+    assert heard == []
+    return {item["job"]: item for item in answer["items"]}
+
+
+def _everything(admin: Caller) -> list[str]:
+    """All rows of all tables."""
+    with admin.yard.db.read() as tx:
+        connection = tx.connection().connection.driver_connection
+        assert connection is not None
+        return list(connection.iterdump())
+
+
+def deliver(admin: Caller, guid: str, payload: dict[str, Any]) -> None:
+    body = json.dumps(payload).encode()
+    now = admin.yard.clock.now()
+    new = NewDelivery("github", guid, "push", False, ("project:1",), body, "acme/report", now)
+    with admin.yard.db.write() as tx:
+        deliveries.record(tx, [new])
+
+
+def process(admin: Caller) -> None:
+    yard, rehearsal = admin.yard, admin.yard.rehearsal
+    assert Intake(yard.db, yard.clock, yard.names, yard.forges, rehearsal.checkouts, yard.vault).step()
+
+
+def test_both_stages_are_told_with_their_reasons(admin: Caller) -> None:
+    job(admin, "runs", run_on_image_change="cd-promote")
+    job(admin, "keeps", cd_enabled=False)
+    job(admin, "off", ci_enabled=False)
+    job(admin, "next", git={"branch": "next"})
+    said = told(admin, push())
+    would = {
+        name: (each["would_build"], each["would_deploy"], each["would_run"]) for name, each in said.items()
+    }
+    assert would == {
+        "runs": (True, True, True),
+        "keeps": (True, False, False),
+        "off": (False, False, False),
+        "next": (False, False, False),
+    }
+    assert said["runs"]["build"]["sentence"] == "Push of bbbbbbb to main."
+    assert said["runs"]["deploy"] == {
+        "verdict": "started",
+        "rule": "run_on_image_change:cd-promote",
+        "sentence": "If the build of bbbbbbb succeeds, CD is on and run on image change is CD & promotion.",
+    }
+    assert said["keeps"]["deploy"]["rule"] == "cd_off"
+    assert (said["off"]["build"]["rule"], said["off"]["deploy"]) == ("ci_off", None)
+    assert said["next"]["build"]["rule"] == "other_branch"
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"ref": "main"}, "push"),
+        ({"ref": "refs/tags/v1"}, "tag"),
+        ({"after": None}, "deleted_ref"),
+        ({"message": "Fix [skip ci]"}, "commit_flag"),
+        ({"files": ["docs/a.md"]}, "paths"),
+        ({"files": ["docs/a.md", "main.py"]}, "push"),
+        ({"repository": "git@github.com:Acme/Report.git"}, "push"),
+    ],
+)
+def test_what_a_push_is_judged_by(admin: Caller, fields: dict[str, Any], rule: str) -> None:
+    job(admin, "report", build={"paths": ["docs/"]})
+    files = {"files": ["main.py"]} if fields.get("files") is None else {}
+    assert told(admin, push(**{**files, **fields}))["report"]["build"]["rule"] == rule
+
+
+def test_a_build_service_tells_for_all_its_jobs(admin: Caller) -> None:
+    admin.made("/projects/acme/build-services", {"name": "images", "git": {"url": URL}})
+    assert told(admin, push())[None]["would_build"] is True
+    for name in ("daily", "weekly"):
+        source = {"type": "build_service", "build_service": "images"}
+        admin.made(JOBS, {"name": name, "source": source})
+    said = told(admin, push())
+    assert {name: each["build_service"] for name, each in said.items()} == {
+        "daily": "images",
+        "weekly": "images",
+    }
+
+
+def test_what_is_told_of_a_delivery_is_what_happens(admin: Caller) -> None:
+    job(admin, "report", run_on_image_change="always")
+    deliver(admin, "d1", push_payload(A, B, url=URL))
+    said = told(admin, {"delivery": "d1"})["report"]
+    process(admin)
+    (built,) = admin.got("/deliveries/d1")["decisions"]
+    assert (built["verdict"], built["rule"]) == (said["build"]["verdict"], said["build"]["rule"])
+    build_succeeds(admin.yard)
+    moved = admin.got(f"{JOBS}/report/why")["items"][0]
+    assert (moved["verdict"], moved["rule"]) == (said["deploy"]["verdict"], said["deploy"]["rule"])
+    assert (moved["run"] is not None) == said["would_run"]
+    assert told(admin, {"delivery": "d1"})["report"]["would_build"] is True  # a replay builds again
+
+
+def test_an_older_commit_would_not_overtake(admin: Caller) -> None:
+    job(admin, "report", run_on_image_change="always")
+    deliver(admin, "d1", push_payload(A, B, url=URL))
+    process(admin)
+    build_succeeds(admin.yard)
+    late = told(admin, push(before="c" * 40, after=A))["report"]
+    assert (late["would_build"], late["would_deploy"]) == (True, False)
+    assert late["deploy"]["rule"] == "older_build"
+
+
+def test_a_run_that_is_alive_is_reckoned_with(admin: Caller) -> None:
+    schedule = {"cron": "0 6 * * *", "concurrency_policy": "forbid"}
+    job(admin, "report", kind="cron", schedule=schedule, run_on_image_change="always")
+    admin.made(f"{JOBS}/report/builds", {"sha": A})
+    build_succeeds(admin.yard)
+    said = told(admin, push())["report"]
+    assert (said["would_deploy"], said["would_run"]) == (True, False)
+    assert said["deploy"]["rule"] == "concurrency:forbid"
+
+
+def test_a_project_is_told_of_itself_alone(admin: Caller) -> None:
+    job(admin, "report")
+    admin.made("/projects", {"name": "beside"})
+    source = {"type": "git", "git": {"url": URL}}
+    admin.made("/projects/beside/jobs", {"name": "theirs", "source": source})
+    assert set(told(admin, push())) == {"report", "theirs"}
+    beside = admin.with_token("operator", "beside")
+    assert [item["job"] for item in beside.made("/plan", push())["items"]] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"delivery": "d1", **push()},
+        push(before="abc"),
+        push(ref=""),
+        {"push": {"ref": "main"}},
+        {"promotion": {}},
+        {"detect": {}},
+        {"detect": {"git": {"url": "ftp://example.com/x"}}},
+        {"detect": {"git": {"url": "file:///nowhere", "credential": "forge"}}},
+    ],
+)
+def test_what_can_not_be_rehearsed(admin: Caller, body: dict[str, Any]) -> None:
+    assert admin.post("/plan", json=body).status_code == 422
+
+
+def test_what_nobody_knows_is_not_found(admin: Caller) -> None:
+    assert admin.post("/plan", json=push()).status_code == 404
+    assert admin.post("/plan", json={"delivery": "d1"}).status_code == 404
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.setattr("tests.support.yard.TRANSPORTS", frozenset({"file"}))
+    return Repository(tmp_path / "repository")
+
+
+def test_a_repository_is_looked_at(admin: Caller, repository: Repository) -> None:
+    sha = repository.commit({"main.py": "print('hello')\n", "requirements.txt": "six\n"})
+    seen = admin.made("/plan", {"detect": {"git": {"url": repository.url}}})
+    assert (seen["sha"], seen["plan"]["runtime"]) == (sha, "python")
+    assert seen["plan"]["reasons"]
+    assert "FROM python:" in seen["dockerfile"]
+    build = {"install_command": "pip install six"}
+    seen = admin.made("/plan", {"detect": {"git": {"url": repository.url}, "build": build}})
+    assert "pip install six" in seen["dockerfile"]
+    assert admin.got("/decisions")["items"] == []
+
+
+def test_a_dockerfile_of_the_repository_is_shown_as_it_is(admin: Caller, repository: Repository) -> None:
+    repository.commit({"Dockerfile": "FROM busybox\n"})
+    seen = admin.made("/plan", {"detect": {"git": {"url": repository.url}}})
+    assert (seen["plan"]["runtime"], seen["dockerfile"]) == ("dockerfile", "FROM busybox\n")
+
+
+@pytest.mark.parametrize(
+    ("git", "field"),
+    [({}, "detect.build"), ({"branch": "nowhere"}, "detect.git")],
+)
+def test_what_can_not_be_built_is_said(
+    admin: Caller, repository: Repository, git: dict[str, Any], field: str
+) -> None:
+    repository.commit({"README": "nothing to run\n"})
+    answer = admin.post("/plan", json={"detect": {"git": {"url": repository.url, **git}}})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == field

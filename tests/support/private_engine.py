@@ -1,0 +1,128 @@
+"""A container engine of a test's own, which may be stopped, killed and started without touching the machine's."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import docker
+
+from app.domain.errors import EngineUnavailable
+from app.engines.docker import DockerEngine
+from tests.support.engine_harness import BUSYBOX, eventually, utc_now
+
+_CONTAINERD = """version = 2
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+root = "{root}/containerd-root"
+state = "{root}/containerd-state"
+[grpc]
+  address = "{root}/containerd.sock"
+"""
+
+
+class PrivateEngine:
+    """Its own containerd, directories and network namespace; `image` is the id of busybox in it."""
+
+    def __init__(self, root: Path, *, live_restore: bool) -> None:
+        self._root = root
+        self.keeps_running = live_restore
+        self.url = f"unix://{root}/docker.sock"
+        self._namespace = self._spawn("namespace", "unshare", "--net", "sleep", "infinity")
+        ours = Path("/proc/self/ns/net").readlink()
+        eventually(lambda: Path(f"/proc/{self._namespace.pid}/ns/net").readlink() != ours)
+        config = root / "containerd.toml"
+        config.write_text(_CONTAINERD.format(root=root))
+        self._containerd = self._spawn("containerd", "containerd", "--config", str(config))
+        eventually((root / "containerd.sock").exists)
+        self._dockerd: subprocess.Popen[bytes] | None = None
+        self.start()
+        self.image = self._copy_image()
+
+    def start(self) -> None:
+        """Start dockerd and wait until it answers."""
+        options = {
+            "--host": self.url,
+            "--containerd": f"{self._root}/containerd.sock",
+            "--data-root": f"{self._root}/data",
+            "--exec-root": f"{self._root}/exec",
+            "--pidfile": f"{self._root}/dockerd.pid",
+            "--iptables": "false",
+            "--ip-masq": "false",
+            "--live-restore": str(self.keeps_running).lower(),
+            "--shutdown-timeout": "10",
+        }
+        flags = [f"{name}={value}" for name, value in options.items()]
+        enter = ("nsenter", f"--net=/proc/{self._namespace.pid}/ns/net")
+        self._dockerd = self._spawn("dockerd", *enter, "dockerd", *flags)
+        eventually(self._answers, 60)
+
+    def end(self, how: signal.Signals) -> None:
+        """End dockerd by this signal, and wait until it has ended."""
+        assert self._dockerd
+        self._dockerd.send_signal(how)
+        self._dockerd.wait(60)
+
+    def close(self) -> None:
+        with suppress(AssertionError):
+            if self._dockerd is None or self._dockerd.poll() is not None:
+                self.start()
+            self._remove_containers()
+        for process in (self._dockerd, self._containerd, self._namespace):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+                process.kill()
+                process.wait()
+        subprocess.run(["umount", "--quiet", *self._mounts()], check=False, capture_output=True)
+
+    def _mounts(self) -> list[str]:
+        places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        return sorted((place for place in places if place.startswith(f"{self._root}/")), reverse=True)
+
+    def _spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        with (self._root / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def _client(self) -> docker.APIClient:
+        return docker.APIClient(base_url=self.url, version="1.41", timeout=60)
+
+    def _answers(self) -> bool:
+        assert self._dockerd
+        assert self._dockerd.poll() is None, (self._root / "dockerd.log").read_text()[-2000:]
+        probe = DockerEngine(url=self.url, installation="probe", clock=utc_now)
+        try:
+            return probe.info().name == "docker"
+        except EngineUnavailable:
+            return False
+        finally:
+            probe.close()
+
+    def _copy_image(self) -> str:
+        theirs, ours = docker.APIClient(timeout=60), self._client()
+        try:
+            ours.load_image(b"".join(theirs.get_image(BUSYBOX)))
+            return str(ours.inspect_image(BUSYBOX)["Id"])
+        finally:
+            theirs.close()
+            ours.close()
+
+    def _remove_containers(self) -> None:
+        client = self._client()
+        try:
+            for container in client.containers(all=True):
+                client.remove_container(container["Id"], force=True)
+        finally:
+            client.close()
+
+
+@contextmanager
+def private_engine(root: Path, *, live_restore: bool) -> Iterator[PrivateEngine]:
+    engine = PrivateEngine(root, live_restore=live_restore)
+    try:
+        yield engine
+    finally:
+        engine.close()
