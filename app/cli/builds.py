@@ -150,39 +150,34 @@ def deploy(
     """Point a job at an image, or all jobs of an app. Anything but the latest builds switches CD off, so that no
     push undoes it."""
     from app.cli.apps import deploy_app
-    from app.cli.client import open_api
+    from app.cli.client import ApiError, open_api
 
     if build is not None and build != "latest" and not (build.isascii() and build.isdecimal()):
         raise typer.BadParameter("it must be a build's id, or latest", param_hint="--build")
     if sum(each is not None for each in (build, image, sha)) > 1:
         raise typer.BadParameter("give one of --build, --image and --sha", param_hint="--build")
     with open_api() as api:
-        target = _job_or_app(api, job, project)
-        if isinstance(target, AppName):
-            if image is not None:
-                raise typer.BadParameter("it is for jobs, and this is an app", param_hint="--image")
-            deploy_app(api, target, sha=sha, build=build, json=json)
-            return
         if build is None and image is None:
-            raise typer.BadParameter("give one of --build and --image", param_hint="--build")
-        _deploy_job(api, target, build=build, image=image, json=json)
-
-
-def _job_or_app(api: Api, text: str, project: str | None) -> JobName | AppName:
-    """A job of that name, else an app."""
-    from app.cli.client import ApiError
-
-    try:
-        name = find_job(api, text, project)
-        api.get(name.path())
-    except (ApiError, NotFound) as error:
-        if isinstance(error, ApiError) and error.status != 404:
-            raise
+            deploy_app(api, _app(api, job, project), sha=sha, build=None, json=json)
+            return
         try:
-            return find_app(api, text, project)
-        except NotFound:
-            raise error from None
-    return name
+            _deploy_job(api, find_job(api, job, project), build=build, image=image, json=json)
+        except (ApiError, NotFound) as error:
+            if image is not None or (isinstance(error, ApiError) and error.status != 404):
+                raise
+            try:
+                name = find_app(api, job, project)
+            except (ApiError, NotFound):
+                raise error from None
+            deploy_app(api, name, sha=None, build=build, json=json)
+
+
+def _app(api: Api, text: str, project: str | None) -> AppName:
+    try:
+        return find_app(api, text, project)
+    except NotFound:
+        message = f"give one of --build and --image, unless JOB is an app, which {text} is not"
+        raise typer.BadParameter(message, param_hint="--build") from None
 
 
 def _deploy_job(api: Api, name: JobName, *, build: str | None, image: str | None, json: bool) -> None:

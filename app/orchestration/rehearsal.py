@@ -13,7 +13,7 @@ from app.domain.decisions import EventType, Go, Verdict
 from app.domain.errors import InvalidValue, NotFound, UserError
 from app.domain.events import Push
 from app.domain.jobs import BuildConfig, Job, Source
-from app.domain.rules import ImageEvent
+from app.domain.rules import ImageEvent, on_image_change
 from app.forges.base import Forge
 from app.orchestration.access import git_access
 from app.orchestration.building import build_settings
@@ -21,6 +21,7 @@ from app.orchestration.deploying import Occasion, admission_of, change_by_build,
 from app.orchestration.dispatch import short
 from app.orchestration.intake import changed_files, place_of, verdict_on
 from app.orchestration.ports import Clock, Vault
+from app.orchestration.promoting import Planned
 from app.store import apps, deliveries, jobs, projects
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
@@ -41,12 +42,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does."""
+    """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does.
+
+    A promotion builds nothing.
+    """
 
     project: str
     job: str | None
     build_service: str | None
-    build: Stage
+    build: Stage | None
     deploy: Stage | None
     would_build: bool
     would_deploy: bool
@@ -179,6 +183,29 @@ class Rehearsal:
             raise InvalidValue("detect.build", str(error)) from error
         except UserError as error:
             raise InvalidValue("detect.git", str(error)) from error
+
+
+def of_promotion(tx: Tx, planned: Planned) -> list[Outlook]:
+    """What a promotion would do to each job that gets an image by it, and to each job that it would run as a hook."""
+    route = planned.route
+    members = apps.with_id(tx, route.target.id).members if route.target.kind == "app" else ()
+    hooks = {member.job_id: member.hook for member in members if member.hook is not None}
+    return [
+        _promoted(tx, jobs.with_id(tx, job_id), hooks.get(job_id), planned)
+        for job_id in dict.fromkeys([*planned.images, *hooks])
+    ]
+
+
+def _promoted(tx: Tx, job: Job, hook: str | None, planned: Planned) -> Outlook:
+    what = planned.sentence
+    change, admission = on_image_change(ImageEvent.PROMOTED, job, what=what), admission_of(tx, job)
+    verdict, rule, sentence = judged(change, admission)
+    moves, runs = job.id in planned.images, change.runs and admission.runs
+    if hook is not None:
+        runs = not job.paused and hook != "failed-deploy"
+        verdict = Verdict.STARTED if runs else Verdict.DEPLOYED if moves else Verdict.SKIPPED
+        rule, sentence = "hook", f"{what}; the job is the deployment's {hook} job."
+    return Outlook(job.project, job.name, None, None, Stage(verdict, rule, sentence), False, moves, runs)
 
 
 def _outlook(

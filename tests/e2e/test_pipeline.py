@@ -136,8 +136,7 @@ def test_a_broken_migration_leaves_the_old_image_live(shop: Shop) -> None:
     ]
     back = shop.server.api("POST", f"/deployments/{first['id']}/rollback", {})
     assert shop.over(back["id"])["status"] == "succeeded"
-    assert len(shop.runs()) == before + 3  # nightly alone: no hooks unless asked for
-    assert shop.runs()[-1] == ("nightly-development", "nightly of one\n")
+    assert len(shop.runs()) == before + 2, "hooks ran without being asked to"
     assert shop.server.api("POST", "/projects/acme/apps/shop-development/release-hold")["held_by"] is None
 
 

@@ -370,3 +370,17 @@ def test_only_an_administrator_skips_a_stage(shop: Caller) -> None:
     shop.made(path, {**body, "skip_stages": True})
     settle(shop)
     assert set(digests(shop, "shop-live").values()) == {ONE}
+
+
+def test_a_promotion_is_rehearsed(shop: Caller) -> None:
+    body = {"promotion": {"project": "acme", "pipeline": "main", "component": "shop"}}
+    refused(shop, "/plan", body, 409, "Nothing was ever deployed to shop")
+    deployed(shop, A, ONE)
+    before = everything(shop)
+    answer = shop.post("/plan", json=body).json()
+    assert answer["sentence"] == "Of 2, 0 would be built, 2 deployed and 2 run; nothing was done."
+    assert [(each["job"], each["deploy"]["rule"]) for each in answer["items"]] == [
+        ("migrate-live", "hook"),
+        ("web-live", "run_on_image_change:cd-promote"),
+    ]
+    assert everything(shop) == before

@@ -12,12 +12,16 @@ from app.domain.errors import InvalidValue
 from app.domain.events import BRANCH_PREFIX, Commit, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
-from app.orchestration.rehearsal import Outlook
+from app.domain.pipelines import route
+from app.orchestration.promoting import plan
+from app.orchestration.rehearsal import Outlook, of_promotion
+from app.store import pipelines
 from app.web.api.definitions import check_build, complete, credential_of
 from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha
 from app.web.api.forms.job import BuildForm
+from app.web.api.forms.pipeline import PromotionForm
 from app.web.api.operations import Call, Empty, Model, Operation, with_example
-from app.web.api.scope import delivery_called, project_named
+from app.web.api.scope import delivery_called, project_named, within
 from app.web.principal import Role
 
 
@@ -46,8 +50,15 @@ class DetectForm(Model):
     project: Name | None = Field(default=None, description="where the credential is")
 
 
+class PlanPromotionForm(PromotionForm):
+    """A promotion that is not made."""
+
+    project: Name
+    pipeline: Name
+
+
 class PlanForm(Model):
-    """One of them: a delivery to rehearse again, a push, or a repository to look at."""
+    """One of them: a delivery to rehearse again, a push, a promotion, or a repository to look at."""
 
     model_config = with_example(
         {
@@ -62,12 +73,14 @@ class PlanForm(Model):
 
     delivery: str | None = Field(default=None, max_length=200)
     push: PushForm | None = None
+    promotion: PlanPromotionForm | None = None
     detect: DetectForm | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if sum(each is not None for each in (self.delivery, self.push, self.detect)) != 1:
-            raise ValueError("must have one of delivery, push and detect")
+        given = (self.delivery, self.push, self.promotion, self.detect)
+        if sum(each is not None for each in given) != 1:
+            raise ValueError("must have one of delivery, push, promotion and detect")
         return self
 
 
@@ -84,7 +97,7 @@ class OutlookAnswer(Model):
     would_build: bool
     would_deploy: bool
     would_run: bool
-    build: StageAnswer
+    build: StageAnswer | None = Field(description="null for a promotion, which builds nothing")
     deploy: StageAnswer | None = Field(description="if the build succeeds; null where nothing is built")
 
 
@@ -103,7 +116,9 @@ def rehearse(call: Call[PlanForm, Empty]) -> Any:
     form, rehearsal = call.body, call.yard.rehearsal
     if form.detect is not None:
         return _detect(call, form.detect)
-    if form.push is not None:
+    if form.promotion is not None:
+        found = _promotion(call, form.promotion)
+    elif form.push is not None:
         found = rehearsal.of_push(_push_of(form.push), call.principal.project_id)
     else:
         with call.yard.db.read() as tx:
@@ -124,6 +139,21 @@ def _detect(call: Call[PlanForm, Empty], form: DetectForm) -> Any:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
     config = BuildConfig.from_json(form.build.model_dump(mode="json"))
     return asdict(call.yard.rehearsal.detect(form.git.url, form.git.branch, config, credential_id))
+
+
+def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Outlook]:
+    with call.yard.db.read() as tx:
+        project = project_named(call, tx, form.project, Role.ADMIN if form.skip_stages else Role.OPERATOR)
+        pipeline = within(
+            call,
+            Role.OPERATOR,
+            f"pipeline {form.pipeline}",
+            lambda: pipelines.named(tx, project.name, form.pipeline),
+        )
+        way = route(
+            pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
+        )
+        return of_promotion(tx, plan(tx, way, who=call.who, confirm_paused=form.confirm_paused))
 
 
 def _push_of(form: PushForm) -> Push:
@@ -158,7 +188,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/plan",
-        "Rehearse a push or a delivery, or look at a repository, without doing anything",
+        "Rehearse a push, a delivery or a promotion, or look at a repository, without doing anything",
         rehearse,
         Role.OPERATOR,
         body=PlanForm,
