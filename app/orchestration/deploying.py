@@ -46,7 +46,7 @@ def deploy_by_hand(
     if not latest and job.cd_enabled and job.source is not None:
         jobs.set_cd(tx, job.id, enabled=False, now=now)
         what += " (CD is off now)"
-    occasion = Occasion(ImageEvent.DEPLOYED, (EventType.DEPLOY, f"{job.id}@{now.isoformat()}"), what, who)
+    occasion = Occasion(ImageEvent.DEPLOYED, (EventType.DEPLOY, f"{job.id}-{names.suffix()}"), what, who)
     change = on_image_change(occasion.kind, job, what=what)
     return carry_out(tx, names, job, occasion, change, image, now)
 

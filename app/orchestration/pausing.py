@@ -7,11 +7,12 @@ from datetime import datetime
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
+from app.orchestration.ports import Names
 from app.store import decisions, jobs
 from app.store.database import Tx
 
 
-def pause(tx: Tx, job: Job, *, who: str, now: datetime) -> Job:
+def pause(tx: Tx, names: Names, job: Job, *, who: str, now: datetime) -> Job:
     """The job, paused, with a decision that says by whom; a paused one stays as it is."""
     if job.paused:
         return job
@@ -20,12 +21,13 @@ def pause(tx: Tx, job: Job, *, who: str, now: datetime) -> Job:
         held += " and the schedule starts nothing"
     sentence = f"Paused by {who}: {held} until it is resumed; what runs goes on."
     paused = jobs.set_switches(tx, job.id, now, paused=True)
-    _record(tx, paused, Verdict.PAUSED, sentence, now)
+    _record(tx, names, paused, Verdict.PAUSED, sentence, now)
     return paused
 
 
 def resume(
     tx: Tx,
+    names: Names,
     job: Job,
     *,
     who: str,
@@ -55,7 +57,7 @@ def resume(
         if resumed.next_fire_at is not None:
             missed = ", none is caught up" if job.paused else ""
             sentence += f" The next scheduled time is {resumed.next_fire_at:%Y-%m-%d %H:%M} UTC{missed}."
-        _record(tx, resumed, Verdict.RESUMED, sentence, now)
+        _record(tx, names, resumed, Verdict.RESUMED, sentence, now)
     return resumed
 
 
@@ -67,11 +69,11 @@ def _switches(job: Job) -> str:
     return ", ".join(said)
 
 
-def _record(tx: Tx, job: Job, verdict: Verdict, sentence: str, now: datetime) -> None:
+def _record(tx: Tx, names: Names, job: Job, verdict: Verdict, sentence: str, now: datetime) -> None:
     decisions.record(
         tx,
         at=now,
-        event=(EventType.MANUAL, f"{verdict}:{job.id}@{now.isoformat()}"),
+        event=(EventType.MANUAL, f"{verdict}:{job.id}-{names.suffix()}"),
         project_id=job.project_id,
         job_id=job.id,
         verdict=verdict,

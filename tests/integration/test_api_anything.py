@@ -38,6 +38,20 @@ anything = st.recursive(
 )
 
 
+NAMES = {
+    "p": "acme",
+    "j": "report",
+    "c": "forge",
+    "s": "images",
+    "g": "mail",
+    "a": "shop",
+    "pl": "main",
+    "f": "nightly",
+    "node": "1",
+    "id": "1",
+}
+
+
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     root: Path = tmp_path_factory.mktemp("anything")
@@ -46,6 +60,8 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         source = {"type": "git", "git": {"url": "https://github.com/acme/report"}}
         made.made(JOBS, {"name": "report", "source": source, "env": {"A": {"value": "x", "secret": True}}})
         made.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
+        made.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
+        made.made("/projects/acme/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
         made.made(f"{JOBS}/report/builds")
         made.made(f"{JOBS}/once/runs")
         yield made
@@ -84,7 +100,7 @@ def _with(example: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[s
 @given(data=st.data())
 def test_no_body_makes_the_server_fail(caller: Caller, operation: Operation, data: st.DataObject) -> None:
     body = data.draw(bodies(operation))
-    path = operation.path.format(p="acme", j="report", c="forge", a="shop", pl="main", id="1")
+    path = operation.path.format(**NAMES)
     answer = caller.request(operation.method, path, content=json.dumps(body))
     assert answer.status_code < 500, (body, answer.text)
     if answer.status_code >= 400:

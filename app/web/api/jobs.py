@@ -88,13 +88,17 @@ def _refuse_in_use(tx: Tx, job: Job) -> None:
 def pause_job(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
-        return job_answer(call, tx, pausing.pause(tx, job, who=call.who, now=call.yard.clock.now()))
+        return job_answer(
+            call, tx, pausing.pause(tx, call.yard.names, job, who=call.who, now=call.yard.clock.now())
+        )
 
 
 def resume_job(call: Call[ResumeForm, Empty]) -> Any:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
-        resumed = pausing.resume(tx, job, who=call.who, now=call.yard.clock.now(), **call.body.model_dump())
+        resumed = pausing.resume(
+            tx, call.yard.names, job, who=call.who, now=call.yard.clock.now(), **call.body.model_dump()
+        )
         return job_answer(call, tx, resumed)
 
 

@@ -85,7 +85,7 @@ def _set_paused(visit: Visit, *, paused: bool) -> Response:
     with visit.yard.db.write() as tx:
         job = job_of(tx, visit)
         change = pausing.pause if paused else pausing.resume
-        change(tx, job, who=visit.who, now=visit.now)
+        change(tx, visit.yard.names, job, who=visit.who, now=visit.now)
     return see(address(job))
 
 
