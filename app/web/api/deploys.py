@@ -19,7 +19,7 @@ from app.web.api.scope import job_of
 from app.web.principal import Role
 
 
-class DeployForm(Model):
+class JobDeployForm(Model):
     """A build made for the job (`latest` keeps CD on), or an image from a registry."""
 
     model_config = with_example({"image": "registry.example.com/team/report:1.2"})
@@ -28,14 +28,14 @@ class DeployForm(Model):
     image: ImageRef | None = None
 
 
-class DeployAnswer(Model):
+class JobDeployAnswer(Model):
     """The job as it is now, and the decision that says what moved and whether a run started."""
 
     job: JobAnswer
     decision: DecisionAnswer
 
 
-def deploy(call: Call[DeployForm, Empty]) -> Any:
+def deploy(call: Call[JobDeployForm, Empty]) -> Any:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
 
@@ -51,7 +51,7 @@ def deploy(call: Call[DeployForm, Empty]) -> Any:
         return once(call, tx, make)
 
 
-def _chosen(call: Call[DeployForm, Empty], tx: Tx, job: Job) -> Deployed:
+def _chosen(call: Call[JobDeployForm, Empty], tx: Tx, job: Job) -> Deployed:
     build, image, now = call.body.build, call.body.image, call.yard.clock.now()
     if image is not None:
         if build is not None:
@@ -71,8 +71,8 @@ OPERATIONS = (
         "Point a job at a build or an image; all but the latest build turn CD off",
         deploy,
         Role.OPERATOR,
-        body=DeployForm,
-        answer=DeployAnswer,
+        body=JobDeployForm,
+        answer=JobDeployAnswer,
         status=202,
         idempotent=True,
     ),

@@ -14,7 +14,7 @@ from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 from app.web.api.definitions import merge_patch, require_changeable, sealed
 from app.web.api.forms.fields import EnvName, Name, Time
-from app.web.api.forms.job import EnvEntry
+from app.web.api.forms.job import EnvEntry, EnvForm
 from app.web.api.forms.run import shown_env
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.reading import read_value
@@ -46,6 +46,7 @@ class SecretGroupAnswer(SecretGroupForm):
 
     model_config = ConfigDict(json_schema_extra={"examples": []})
 
+    env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
     id: int
     created_at: Time
 
