@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.domain.deployments import Cause, DeploymentStatus
+from app.domain.deployments import DeploymentStatus
 from app.domain.errors import UserError
 from app.domain.events import repo_key
 from app.domain.flows import (
@@ -24,7 +24,8 @@ from app.domain.flows import (
 )
 from app.domain.pipelines import route
 from app.domain.runs import Trigger, TriggerType
-from app.orchestration import promoting, releasing
+from app.orchestration import promoting
+from app.orchestration.asking import deploy_latest
 from app.orchestration.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.orchestration.dispatch import start_by_hand
 from app.orchestration.ports import Clock, Names
@@ -129,22 +130,7 @@ class Conductor:
         self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
     ) -> tuple[NodeStatus, str, dict[str, Any]]:
         if "app" in node.spec:
-            app = apps.named(tx, run.project, node.spec["app"])
-            images = {}
-            for member in app.members:
-                job = jobs.with_id(tx, member.job_id)
-                if job.source is not None:
-                    images[job.id] = image_of(build_to_deploy(tx, job, None), now)
-            deployment_id = releasing.begin(
-                tx,
-                app,
-                cause=Cause.API,
-                by=who,
-                sentence=f"Latest builds deployed by {who}.",
-                now=now,
-                images=images,
-                keeps_cd=True,
-            )
+            deployment_id = deploy_latest(tx, apps.named(tx, run.project, node.spec["app"]), who, now)
             return NodeStatus.RUNNING, f"Deployment {deployment_id} began.", {"deployment_id": deployment_id}
         job = jobs.named(tx, run.project, node.spec["job"])
         wanted = node.spec.get("build", "latest")

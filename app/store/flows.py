@@ -20,14 +20,14 @@ from app.domain.flows import (
     groups_of,
 )
 from app.store.database import Tx, touch
-from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, ProjectRow
+from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, JobRow, ProjectRow
 
 TOPIC = "flows"
 
 
 @dataclass(frozen=True)
 class Flow:
-    """`definition` has the API's form; pushes that are built for the job `push_job_id` start it."""
+    """`definition` has the API's form; pushes that are built for the job `push_job` start it."""
 
     id: int
     project_id: int
@@ -35,7 +35,7 @@ class Flow:
     name: str
     definition: Mapping[str, Any]
     concurrency: FlowConcurrency
-    push_job_id: int | None
+    push_job: str | None
     has_webhook: bool
     created_at: datetime
 
@@ -205,6 +205,7 @@ def runs_page(tx: Tx, flow_id: int, limit: int, before: int | None = None) -> Se
 
 
 def _flow(tx: Tx, row: FlowRow) -> Flow:
+    job = None if row.push_job_id is None else tx.get(JobRow, row.push_job_id)
     return Flow(
         id=row.id,
         project_id=row.project_id,
@@ -212,7 +213,7 @@ def _flow(tx: Tx, row: FlowRow) -> Flow:
         name=row.name,
         definition=row.definition,
         concurrency=FlowConcurrency(row.concurrency),
-        push_job_id=row.push_job_id,
+        push_job=job.name if job is not None and job.deleted_at is None else None,
         has_webhook=row.trigger_hash is not None,
         created_at=row.created_at,
     )

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.domain.errors import JobyardError
 from app.web.api import api_routes
+from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
 from app.web.pages import page_error, page_routes
 from app.web.problems import answer_with_problem
@@ -37,6 +38,7 @@ def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) 
 
     app = Starlette(
         routes=[
+            Route("/webhooks/flows/{token}", start_by_webhook, methods=["POST"]),
             Route("/webhooks/{forge}", receiver, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),

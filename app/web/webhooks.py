@@ -92,7 +92,7 @@ class Receiver:
         forge = self._yard.forges.get(request.path_params["forge"])
         if forge is None:
             raise Problem(404, f"There is no webhook for {request.path_params['forge']}.")
-        body = await _read(request)
+        body = await read_body(request, LIMIT)
         headers = request.headers.raw
         verify = self._keyring.scopes_for
         scopes = (
@@ -170,25 +170,30 @@ class Receiver:
             return known.status == "failed"
 
 
-async def _read(request: Request) -> bytes:
-    """The whole body, counted as it comes."""
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, counted as it comes; `limit` is in bytes. Raises a Problem if it is longer or cut short."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal():
         raise Problem(400, "Content-Length is not a number.")
-    if int(declared) > LIMIT:
-        raise Problem(413, "The body is over the limit of 25 MiB.")
+    too_long = Problem(413, f"The body is over the limit of {_size(limit)}.")
+    if int(declared) > limit:
+        raise too_long
     body = bytearray()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > LIMIT:
-                    raise Problem(413, "The body is over the limit of 25 MiB.")
+                if len(body) > limit:
+                    raise too_long
     except TimeoutError as error:
         raise Problem(408, f"The body did not arrive within {PATIENCE_SECONDS:.0f} s.") from error
     except ClientDisconnect as error:
         raise Problem(400, "The body was cut short.") from error
     return bytes(body)
+
+
+def _size(limit: int) -> str:
+    return f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 2**10} KiB"
 
 
 def _parse(body: bytes) -> Any:

@@ -11,10 +11,9 @@ import pytest
 
 from tests.support.hosted import HostedJob
 from tests.support.registry import PASSWORD, USER, Registry, registry
-from tests.support.server import JobyardServer, Json, docker_client, jobyard_server
+from tests.support.server import SECRET, JobyardServer, Json, docker_client, jobyard_server
 
 SPEAKS = 'FROM busybox:latest\nCMD ["echo", "{}"]\n'
-CREDENTIAL = {"name": "images", "kind": "registry", "username": USER, "secret": PASSWORD}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +29,7 @@ def pushing(private: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A server that pushes what it builds there."""
     data = tmp_path_factory.mktemp("pushing") / "data"
     with jobyard_server(data, registry=f"{private.host}/team") as server:
-        server.make_job("first", "https://example.com/acme/first")  # makes the project too
-        credential = {**CREDENTIAL, "host": private.host}
-        server.api("POST", "/projects/acme/credentials", credential)
+        give_login(server, "images", private)
         yield server
 
 
@@ -63,6 +60,13 @@ def forget(host: str) -> None:
                 if name.startswith(f"{host}/"):
                     with suppress(docker.errors.ImageNotFound):
                         client.remove_image(name, force=True)
+
+
+def give_login(server: JobyardServer, name: str, made: Registry) -> None:
+    if "acme" not in [each["name"] for each in server.items("/projects")]:
+        server.api("POST", "/projects", {"name": "acme", "webhook_secret": SECRET})
+    login = {"kind": "registry", "username": USER, "secret": PASSWORD}
+    server.api("POST", "/projects/acme/credentials", {**login, "name": name, "host": made.host})
 
 
 def image_job(server: JobyardServer, name: str, image: str, **source: str) -> str:
@@ -108,8 +112,7 @@ def test_without_access_nothing_is_retried(jobyard: JobyardServer, private: Regi
 
 def test_with_a_credential_the_image_is_had(jobyard: JobyardServer, private: Registry) -> None:
     fill(private, "team/tool:1", {"username": USER, "password": PASSWORD})
-    jobyard.make_job("has-a-project", "https://example.com/acme/none")
-    jobyard.api("POST", "/projects/acme/credentials", {**CREDENTIAL, "name": "theirs", "host": private.host})
+    give_login(jobyard, "theirs", private)
     path = image_job(jobyard, "with-access", f"{private.host}/team/tool:1", credential="theirs")
     run = run_of(jobyard, path)
     assert (run["status"], run["digest"]) == ("succeeded", private.digest("team/tool", "1")), run
@@ -170,7 +173,7 @@ def test_a_push_that_is_refused_fails_the_build(
     pushing: JobyardServer, host: Callable[[JobyardServer], HostedJob]
 ) -> None:
     hosted = host(pushing)
-    pushing.api("POST", "/projects", {"name": "stranger", "webhook_secret": "the webhook secret of acme"})
+    pushing.api("POST", "/projects", {"name": "stranger", "webhook_secret": SECRET})
     path = "/projects/stranger/jobs"
     source = {"type": "git", "git": {"url": hosted.url}, "build": {}}
     pushing.api("POST", path, {"name": hosted.name, "source": source})

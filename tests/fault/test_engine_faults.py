@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import EngineUnavailable
+from app.domain.output import Seen
 from app.engines.base import Chunk, ExitKind, Handle, State, Stream
 from app.engines.docker import DockerEngine
 from app.engines.fake import Script
@@ -174,7 +175,7 @@ def test_output_goes_on_after_the_engine_was_away(
             waiting.result(20)
     proxy.up()
     assert harness.engine.probe(handle, ["touch", "/tmp/go"], 20) == 0
-    rest = list(engine.logs(handle, after=utc_now()))
+    rest = list(engine.logs(handle, Seen(utc_now(), stdout_bytes=4, stderr_bytes=0, lines=1)))
     assert rest[0].stream is Stream.SYSTEM
     assert b"may be missing" in rest[0].data
     assert text(iter(rest)) == b"two\n"

@@ -11,6 +11,8 @@ from app.web.api import (
     deliveries,
     deployments,
     deploys,
+    flow_runs,
+    flows,
     jobs,
     logs,
     pipelines,
@@ -46,6 +48,8 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         deployments,
         pipelines,
         promotions,
+        flows,
+        flow_runs,
         tokens,
     )
     for operation in module.OPERATIONS

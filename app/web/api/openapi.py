@@ -178,6 +178,8 @@ PATH_PARAMETERS = {
     "g": "a secret group's name",
     "a": "an app's name",
     "pl": "a pipeline's name",
+    "f": "a flow's name",
+    "node": "a node's name",
     "id": "an id; of a run, its name will do as well",
 }
 

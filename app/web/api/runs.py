@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from app.domain.effective import Effective, merge, variables_of
-from app.domain.errors import InvalidValue, NotFound
+from app.domain.effective import Effective, merge
+from app.domain.errors import NotFound
 from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job
 from app.domain.runs import Trigger, TriggerType
@@ -15,7 +15,7 @@ from app.orchestration.dispatch import start_by_hand
 from app.orchestration.requests import cancel_by_hand, image_for_run, image_of_next_run, run_again
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.definitions import inheriting, sealed
+from app.web.api.definitions import complete
 from app.web.api.forms.run import (
     AttemptsAnswer,
     DryRunAnswer,
@@ -29,10 +29,9 @@ from app.web.api.forms.run import (
 from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
 from app.web.api.operations import LARGEST_ID, Answer, Call, Empty, Model, Operation, Page, Paging
+from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, overrides_of
 from app.web.api.scope import job_of, paged, run_of
 from app.web.principal import Role
-
-IMAGE_FIELDS = ("image", "build", "sha")
 
 
 class MetricsQuery(Model):
@@ -54,11 +53,12 @@ def list_runs(call: Call[Empty, Paging]) -> Any:
 
 
 def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
-    _check(call.body)
+    complete(contradictions_of(call.body))
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
         image = _image(call, tx, job)
-        overrides = _overrides(call, job)
+        given = overrides_of(call.body, job, call.yard.vault)
+        overrides = {name: value for name, value in given.items() if name not in IMAGE_FIELDS}
         if call.query.dry_run:
             return Answer(_rehearsal(job, merge(job.definition, overrides, job.shared_env), image), 200)
 
@@ -132,35 +132,11 @@ def _trigger(call: Call[Any, Any]) -> Trigger:
     return Trigger(TriggerType.MANUAL if call.principal.is_browser else TriggerType.API, by=call.who)
 
 
-def _check(form: OverridesForm) -> None:
-    given = [name for name in IMAGE_FIELDS if getattr(form, name) is not None]
-    if len(given) > 1:
-        raise InvalidValue(given[1], f"{given[1]} can't be set together with {given[0]}: give one of them.")
-    if form.command is not None and form.process is not None:
-        raise InvalidValue("process", "process can't be set together with command: give one of them.")
-
-
 def _image(call: Call[OverridesForm, Any], tx: Tx, job: Job) -> Deployed | None:
     form = call.body
     return image_for_run(
         tx, job, image=form.image, build_id=form.build, sha=form.sha, now=call.yard.clock.now()
     )
-
-
-def _overrides(call: Call[OverridesForm, Any], job: Job) -> dict[str, Any]:
-    """What was given, with secrets sealed; null means none, where there can be none."""
-    given = call.body.model_dump(mode="json", exclude_unset=True, exclude={"env", *IMAGE_FIELDS})
-    for name in ("plan", "retry_limit"):
-        if given.get(name, ...) is None:
-            del given[name]
-    stored = variables_of(job)
-    given["env"] = {
-        name: None
-        if entry is None
-        else sealed(f"env.{name}", inheriting(entry, stored.get(name)), call.yard.vault, stored.get(name))
-        for name, entry in call.body.env.items()
-    }
-    return given
 
 
 def _rehearsal(job: Job, effective: Effective, image: Deployed | None) -> DryRunAnswer:

@@ -8,13 +8,15 @@ from typing import Any, Protocol, TypeVar
 from app.domain.builds import Build
 from app.domain.deployments import Deployment
 from app.domain.errors import NotFound
+from app.domain.flows import FlowRun
 from app.domain.jobs import Job
 from app.domain.pipelines import Pipeline
 from app.domain.runs import Run
-from app.store import apps, builds, deliveries, deployments, jobs, pipelines, projects, runs
+from app.store import apps, builds, deliveries, deployments, flows, jobs, pipelines, projects, runs
 from app.store.apps import App
 from app.store.database import Tx
 from app.store.deliveries import Delivery
+from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.api.operations import Call, Confirm, Paging
 from app.web.principal import Role
@@ -78,6 +80,17 @@ def pipeline_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Pipeline:
     project = project_of(call, tx)
     name = call.path["pl"]
     return within(call, role, f"pipeline {name}", lambda: pipelines.named(tx, project.name, name))
+
+
+def flow_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Flow:
+    project = project_of(call, tx)
+    name = call.path["f"]
+    return within(call, role, f"flow {name}", lambda: flows.named(tx, project.name, name))
+
+
+def flow_run_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> FlowRun:
+    ref = call.path["id"]
+    return within(call, role, f"flow run {ref}", lambda: flows.run_with_id(tx, number(ref)))
 
 
 def run_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Run:

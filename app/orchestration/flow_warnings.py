@@ -1,0 +1,69 @@
+"""What a release flow would do that is probably not meant, said when it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from app.domain.errors import UserError
+from app.domain.flows import NodeType, groups_of
+from app.domain.jobs import Job
+from app.domain.pipelines import route
+from app.domain.rules import ImageEvent, on_image_change
+from app.store import apps, jobs, pipelines
+from app.store.apps import App
+from app.store.database import Tx
+
+
+def warnings_of(tx: Tx, project: str, nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each job that would run twice: a node runs it, and another moves an image, which runs it too."""
+    flat = [node for group in groups_of(nodes) for node in group]
+    asked = {node["job"]: node["name"] for node in flat if node["type"] == NodeType.RUN}
+    return [
+        f"Job {job} would run twice: node {asked[job]} runs it, and so does node {node['name']}, because {why}."
+        for node in flat
+        for job, why in _runs_by(tx, project, node)
+        if job in asked
+    ]
+
+
+def _runs_by(tx: Tx, project: str, node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The jobs that run because the node moves images, and why; none where the node names what is gone by now."""
+    with suppress(UserError):
+        match node["type"]:
+            case NodeType.BUILD:
+                job = jobs.named(tx, project, node["job"])
+                told = jobs.of_source(tx, job.source.id) if job.source is not None else []
+                for each in told:
+                    yield from _of_job(each, ImageEvent.BUILD_SUCCEEDED)
+            case NodeType.PROMOTE:
+                yield from _by_promotion(tx, project, node)
+            case NodeType.DEPLOY if "app" in node:
+                yield from _of_app(tx, apps.named(tx, project, node["app"]), ImageEvent.DEPLOYED)
+            case NodeType.DEPLOY:
+                yield from _of_job(jobs.named(tx, project, node["job"]), ImageEvent.DEPLOYED)
+
+
+def _by_promotion(tx: Tx, project: str, node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    pipeline = pipelines.named(tx, project, node["pipeline"])
+    target = route(
+        pipeline, node["from"], to=node.get("to"), to_stage=node.get("to_stage"), may_skip_stages=False
+    ).target
+    if target.kind == "app":
+        yield from _of_app(tx, apps.with_id(tx, target.id), ImageEvent.PROMOTED)
+    else:
+        yield from _of_job(jobs.with_id(tx, target.id), ImageEvent.PROMOTED)
+
+
+def _of_app(tx: Tx, app: App, event: ImageEvent) -> Iterator[tuple[str, str]]:
+    for member in app.members:
+        if member.hook is None:
+            yield from _of_job(jobs.with_id(tx, member.job_id), event)
+        elif member.hook != "failed-deploy":
+            yield member.job, f"it is a {member.hook} job of app {app.name}"
+
+
+def _of_job(job: Job, event: ImageEvent) -> Iterator[tuple[str, str]]:
+    if on_image_change(event, job, what="").runs:
+        yield job.name, f"its run_on_image_change is {job.run_on_image_change}"

@@ -1,0 +1,111 @@
+"""Runs of release flows: start, look, answer, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.orchestration.flowing import cancel_flow, decide_approval, start_flow
+from app.store import flows
+from app.web.api.forms.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
+from app.web.api.idempotency import once
+from app.web.api.operations import Call, Empty, Operation, Page, Paging
+from app.web.api.scope import flow_of, flow_run_of, paged
+from app.web.principal import Role
+
+
+def list_flow_runs(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        flow = flow_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: flows.runs_page(tx, flow.id, limit, before),
+            lambda found: [flow_run_answer(run) for run in found],
+        )
+
+
+def create_flow_run(call: Call[FlowStartForm, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        flow = flow_of(call, tx, Role.OPERATOR)
+
+        def make() -> FlowRunAnswer:
+            type_ = "manual" if call.principal.is_browser else "api"
+            trigger = {"type": type_, "by": call.who, "sha": call.body.sha}
+            run_id = start_flow(tx, flow, trigger, call.yard.clock.now())
+            return flow_run_answer(flows.run_with_id(tx, run_id))
+
+        return once(call, tx, make)
+
+
+def show_flow_run(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return flow_run_answer(flow_run_of(call, tx))
+
+
+def cancel_flow_run(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        run = flow_run_of(call, tx, Role.OPERATOR)
+        cancel_flow(tx, call.yard.names, run, call.who, call.yard.clock.now())
+        return flow_run_answer(flows.run_with_id(tx, run.id))
+
+
+def approve_node(call: Call[Empty, Empty]) -> Any:
+    return _decide(call, approved=True)
+
+
+def decline_node(call: Call[Empty, Empty]) -> Any:
+    return _decide(call, approved=False)
+
+
+def _decide(call: Call[Empty, Empty], *, approved: bool) -> Any:
+    with call.yard.db.write() as tx:
+        run = flow_run_of(call, tx, Role.OPERATOR)
+        decide_approval(
+            tx, run, call.path["node"], approved=approved, who=call.who, now=call.yard.clock.now()
+        )
+        return flow_run_answer(flows.run_with_id(tx, run.id))
+
+
+OF_FLOW = "/projects/{p}/flows/{f}/runs"
+PATH = "/flows/runs/{id}"
+OPERATIONS = (
+    Operation("GET", OF_FLOW, "List a flow's runs", list_flow_runs, query=Paging, answer=Page[FlowRunAnswer]),
+    Operation(
+        "POST",
+        OF_FLOW,
+        "Start a flow; it waits or is refused while a run of it is going, as its concurrency says",
+        create_flow_run,
+        Role.OPERATOR,
+        body=FlowStartForm,
+        answer=FlowRunAnswer,
+        status=202,
+        idempotent=True,
+    ),
+    Operation(
+        "GET", PATH, "Show a flow's run with its nodes and their logs", show_flow_run, answer=FlowRunAnswer
+    ),
+    Operation(
+        "POST",
+        PATH + "/cancel",
+        "Cancel a flow's run, and what its nodes wait for",
+        cancel_flow_run,
+        Role.OPERATOR,
+        answer=FlowRunAnswer,
+        status=202,
+    ),
+    Operation(
+        "POST",
+        PATH + "/nodes/{node}/approve",
+        "Say yes to an approval that waits, so that the flow goes on",
+        approve_node,
+        Role.OPERATOR,
+        answer=FlowRunAnswer,
+    ),
+    Operation(
+        "POST",
+        PATH + "/nodes/{node}/decline",
+        "Say no to an approval that waits, which fails the flow",
+        decline_node,
+        Role.OPERATOR,
+        answer=FlowRunAnswer,
+    ),
+)

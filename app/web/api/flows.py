@@ -1,0 +1,160 @@
+"""Release flows: define, change, and the address that starts one."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from app.orchestration.flow_warnings import warnings_of
+from app.store import flows
+from app.store.database import Tx
+from app.store.flows import Flow
+from app.store.projects import Project
+from app.web.api.definitions import merge_patch, require_changeable
+from app.web.api.flow_definitions import check, definition_of, shown_nodes
+from app.web.api.forms.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
+from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
+from app.web.api.reading import read_value
+from app.web.api.scope import confirmed, flow_of, paged, project_of
+from app.web.principal import Role, digest
+
+
+def list_flows(call: Call[Empty, Paging]) -> Any:
+    with call.yard.db.read() as tx:
+        project = project_of(call, tx)
+        return paged(
+            call,
+            lambda limit, before: flows.page(tx, project_id=project.id, limit=limit, before=before),
+            lambda found: [_answer(tx, each) for each in found],
+        )
+
+
+def create_flow(call: Call[FlowForm, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        return _save(call, tx, project_of(call, tx, Role.OPERATOR), call.body, None)
+
+
+def show_flow(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return _answer(tx, flow_of(call, tx))
+
+
+def change_flow(call: Call[FlowPatch, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        flow = flow_of(call, tx, Role.OPERATOR)
+        require_changeable(call.body.root, flow.name, READ_ONLY)
+        form = read_value(FlowForm, merge_patch(_form_of(flow), call.body.root), call.yard)
+        return _save(call, tx, project_of(call, tx), form, flow)
+
+
+def delete_flow(call: Call[Empty, Confirm]) -> None:
+    with call.yard.db.write() as tx:
+        flow = flow_of(call, tx, Role.OPERATOR)
+        confirmed(call, flow.name)
+        flows.delete(tx, flow.id)
+
+
+def create_flow_webhook(call: Call[Empty, Empty]) -> Any:
+    token = secrets.token_urlsafe(32)
+    with call.yard.db.write() as tx:
+        flows.set_webhook(tx, flow_of(call, tx, Role.OPERATOR).id, digest(token))
+    return FlowWebhookAnswer(url=f"{call.yard.public_url.rstrip('/')}/webhooks/flows/{token}")
+
+
+def delete_flow_webhook(call: Call[Empty, Confirm]) -> None:
+    with call.yard.db.write() as tx:
+        flow = flow_of(call, tx, Role.OPERATOR)
+        confirmed(call, flow.name)
+        flows.set_webhook(tx, flow.id, None)
+
+
+def _save(call: Call[Any, Any], tx: Tx, project: Project, form: FlowForm, kept: Flow | None) -> FlowAnswer:
+    push_job_id = check(tx, project, form)
+    nodes = [] if kept is None else kept.definition["nodes"]
+    flows.save(
+        tx,
+        project.id,
+        form.name,
+        definition_of(tx, project, form, call.yard.vault, nodes),
+        concurrency=form.concurrency,
+        push_job_id=push_job_id,
+        now=call.yard.clock.now(),
+        flow_id=None if kept is None else kept.id,
+    )
+    return _answer(tx, flows.named(tx, project.name, form.name))
+
+
+def _form_of(flow: Flow) -> dict[str, Any]:
+    """What is stored as it could be given again."""
+    return {
+        "name": flow.name,
+        "nodes": shown_nodes(flow.definition["nodes"]),
+        "concurrency": flow.concurrency,
+        "on_push": flow.push_job,
+    }
+
+
+def _answer(tx: Tx, flow: Flow) -> FlowAnswer:
+    return FlowAnswer(
+        **_form_of(flow),
+        id=flow.id,
+        project=flow.project,
+        has_webhook=flow.has_webhook,
+        warnings=warnings_of(tx, flow.project, flow.definition["nodes"]),
+        created_at=flow.created_at,
+    )
+
+
+PATH = "/projects/{p}/flows"
+OPERATIONS = (
+    Operation(
+        "GET", PATH, "List a project's release flows", list_flows, query=Paging, answer=Page[FlowAnswer]
+    ),
+    Operation(
+        "POST",
+        PATH,
+        "Make a release flow: nodes in order, some side by side",
+        create_flow,
+        Role.OPERATOR,
+        body=FlowForm,
+        answer=FlowAnswer,
+        status=201,
+    ),
+    Operation("GET", PATH + "/{f}", "Show a release flow", show_flow, answer=FlowAnswer),
+    Operation(
+        "PATCH",
+        PATH + "/{f}",
+        "Change a release flow; runs of it that were started go on as they began",
+        change_flow,
+        Role.OPERATOR,
+        body=FlowPatch,
+        answer=FlowAnswer,
+    ),
+    Operation(
+        "DELETE",
+        PATH + "/{f}",
+        "Delete a release flow with its runs; not while one is going",
+        delete_flow,
+        Role.OPERATOR,
+        query=Confirm,
+        status=204,
+    ),
+    Operation(
+        "POST",
+        PATH + "/{f}/webhook",
+        "Make the address that starts the flow; one that there was is void from now on",
+        create_flow_webhook,
+        Role.OPERATOR,
+        answer=FlowWebhookAnswer,
+        status=201,
+    ),
+    Operation(
+        "DELETE",
+        PATH + "/{f}/webhook",
+        "Make the address that starts the flow void",
+        delete_flow_webhook,
+        Role.OPERATOR,
+        query=Confirm,
+        status=204,
+    ),
+)

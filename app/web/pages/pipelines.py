@@ -1,0 +1,101 @@
+"""`/pipelines`: which commit is deployed where, and the way from one stage to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import Conflict
+from app.domain.jobs import Job
+from app.domain.pipelines import Component, Pipeline
+from app.orchestration.promoting import promote
+from app.store import apps, jobs, pipelines
+from app.store.database import Tx
+from app.store.pipelines import Promotion
+from app.web.pages.offers import Offer, Refusal, offer
+from app.web.pages.visit import Visit, get, post, see
+
+PIPELINES = 20
+PROMOTIONS = 5
+
+
+@dataclass(frozen=True)
+class Place:
+    """A component in its stage; `offer` is its way on, None in the last stage."""
+
+    component: Component
+    jobs: Sequence[Job]
+    offer: Offer | None
+    refusal: Refusal | None
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    places: Sequence[Place]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One pipeline as it is drawn."""
+
+    pipeline: Pipeline
+    columns: Sequence[Column]
+    promotions: Sequence[Promotion]
+
+
+def show_pipelines(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        found = pipelines.page(tx, project_id=None, limit=PIPELINES + 1, before=visit.number("before"))
+        boards = [_board(tx, each, visit.who) for each in found[:PIPELINES]]
+    return visit.page(
+        "pipelines.html",
+        boards=boards,
+        more=found[PIPELINES - 1].id if len(found) > PIPELINES else None,
+    )
+
+
+def _board(tx: Tx, pipeline: Pipeline, who: str) -> Board:
+    last = len(pipeline.stages) - 1
+    columns = [
+        Column(stage.name, [_place(tx, pipeline, each, who, number == last) for each in stage.components])
+        for number, stage in enumerate(pipeline.stages)
+    ]
+    return Board(pipeline, columns, pipelines.promotions(tx, pipeline.id, PROMOTIONS))
+
+
+def _place(tx: Tx, pipeline: Pipeline, component: Component, who: str, is_last: bool) -> Place:
+    of_app = apps.with_id(tx, component.id).members if component.kind == "app" else ()
+    ids = [member.job_id for member in of_app] if component.kind == "app" else [component.id]
+    way = None if is_last else offer(tx, pipeline, component.name, who)
+    return Place(
+        component,
+        [jobs.with_id(tx, job_id) for job_id in ids],
+        way if isinstance(way, Offer) else None,
+        way if isinstance(way, Refusal) else None,
+    )
+
+
+def promote_component(visit: Visit) -> Response:
+    """Does what the page said it would, or nothing: what changed since then is read again first."""
+    with visit.yard.db.write() as tx:
+        pipeline = pipelines.named(tx, visit.path("project"), visit.path("pipeline"))
+        way = offer(tx, pipeline, visit.field("component"), visit.who)
+        if isinstance(way, Refusal):
+            raise Conflict(way.sentence)
+        if way.sentence != visit.field("said"):
+            raise Conflict(f"Things changed since that page was made; now it would be: {way.sentence}")
+        if way.paused and visit.field("confirm_paused") != "1":
+            raise Conflict(f"{', '.join(way.paused)} is paused: agree to that on the page to promote to it.")
+        promote(tx, visit.yard.names, pipeline, way.planned, who=visit.who, now=visit.now)
+    return see(f"/pipelines#pipeline-{pipeline.id}")
+
+
+def routes() -> list[Route]:
+    return [
+        get("/pipelines", show_pipelines),
+        post("/projects/{project}/pipelines/{pipeline}/promote", promote_component),
+    ]
