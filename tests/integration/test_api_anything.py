@@ -19,6 +19,8 @@ from tests.support.yard import Caller, make_yard
 
 JOBS = "/projects/acme/jobs"
 TAKING_BODIES = [operation for operation in OPERATIONS if operation.method in ("POST", "PATCH")]
+NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "x", "g": "x", "a": "shop", "pl": "main"}
+NAMES |= {"f": "release", "node": "ready", "id": "1"}
 IDS = [f"{each.method} {each.path}" for each in TAKING_BODIES]
 
 scalars = (
@@ -48,6 +50,9 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         made.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
         made.made(f"{JOBS}/report/builds")
         made.made(f"{JOBS}/once/runs")
+        made.made(
+            "/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]}
+        )
         yield made
 
 
@@ -84,7 +89,7 @@ def _with(example: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[s
 @given(data=st.data())
 def test_no_body_makes_the_server_fail(caller: Caller, operation: Operation, data: st.DataObject) -> None:
     body = data.draw(bodies(operation))
-    path = operation.path.format(p="acme", j="report", c="forge", a="shop", pl="main", id="1")
+    path = operation.path.format(**NAMES)
     answer = caller.request(operation.method, path, content=json.dumps(body))
     assert answer.status_code < 500, (body, answer.text)
     if answer.status_code >= 400:
