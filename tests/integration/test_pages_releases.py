@@ -7,15 +7,19 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.domain.jobs import Job
 from app.domain.pipelines import Component, Stage
-from app.store import jobs, pipelines
+from app.domain.runs import Reason
+from app.orchestration.advancing import Deployer
+from app.store import apps, deployments, jobs, pipelines, runs
+from app.store.apps import App
 from app.web.principal import Role
-from tests.support.seed import PASSWORD, World, world
+from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 SHA = "a8810fe" + "0" * 33
@@ -49,7 +53,7 @@ def job_of(made: World, job: Job) -> Job:
 # pipelines
 
 
-def two_stages(made: World, **live: object) -> tuple[Job, Job]:
+def two_stages(made: World, **live: Any) -> tuple[Job, Job]:
     """`report` of staging has a build, `report-live` of production has nothing."""
     report = made.job("report")
     target = made.job("report-live", repository=None, **live)
@@ -106,3 +110,120 @@ def test_a_viewer_promotes_nothing(made: World) -> None:
     client = visitor(made, Role.VIEWER)
     assert "Promote a8810fe" not in read(client, "/pipelines")
     assert client.post("/projects/acme/pipelines/main/promote").status_code == 403
+
+
+# apps
+
+
+def shop(made: World) -> App:
+    """`migrate` runs before its images move, `web` only moves; both have a build."""
+    web, migrate = made.job("web"), made.job("migrate", repository="acme/shop")
+    for job in (web, migrate):
+        made.build(job, NOW, sha=SHA)
+    with made.db.write() as tx:
+        app_id = apps.create(tx, web.project_id, "shop", NOW)
+        apps.set_members(tx, app_id, {web.id: None, migrate.id: "pre-deploy"})
+        return apps.with_id(tx, app_id)
+
+
+def advance(made: World, *, succeeds: bool = True) -> None:
+    """Deployments as far as they come, with every hook's run ending at once."""
+    deployer = Deployer(made.db, made.clock, made.names)
+    outcome = SUCCEEDED if succeeds else failed(Reason.EXIT_NONZERO, "Exited with code 1.")
+    while deployer.step():
+        with made.db.read() as tx:
+            waiting = [run for run in runs.page(tx, limit=10) if not run.status.is_final]
+        for run in waiting:
+            made.attempt(run.id, NOW)
+            made.end_attempt(run.id, outcome, NOW)
+
+
+def deploy(made: World, client: TestClient, *, succeeds: bool = True) -> str:
+    """The address of what was deployed, once it is over."""
+    answer = client.post("/projects/acme/apps/shop/deploy")
+    assert answer.status_code == 303, answer.text
+    advance(made, succeeds=succeeds)
+    return answer.headers["location"]
+
+
+def row(page: str, number: int) -> str:
+    """What the page says of one deployment."""
+    found = re.search(rf'id="deployment-{number}">.*?</details>', page, re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def test_without_apps_the_page_shows_how_to_make_one(made: World) -> None:
+    page = read(visitor(made), "/apps")
+    assert "There is no app yet" in page
+    assert f"{made.public_url}/api/v1/projects/acme/apps" in page
+
+
+def test_an_app_shows_its_jobs_and_each_step_of_a_deployment(made: World) -> None:
+    shop(made)
+    client = visitor(made)
+    assert "Nothing was deployed yet" in read(client, "/apps")
+    assert deploy(made, client) == "/apps#deployment-1"
+    page = read(client, "/apps")
+    assert re.search(r">migrate</a> <span class=\"pill\">pre-deploy</span>", page)
+    shown = row(page, 1)
+    assert "Deploy of the latest builds by operator-user." in shown
+    assert '<a class="link" href="/builds/1">Build 1</a>' in shown
+    assert re.search(r'Pre deploy: .*migrate</a>\s* · <a class="link" href="/runs/1">run 1</a>', shown)
+    assert "All images move at once" in shown
+    assert 'data-status="succeeded">Succeeded' in shown
+    assert "Roll back to this" not in shown  # it is what is live
+
+
+def test_a_failed_deployment_says_why_and_moves_nothing(made: World) -> None:
+    shop(made)
+    client = visitor(made)
+    deploy(made, client, succeeds=False)
+    shown = row(read(client, "/apps"), 1)
+    assert 'class="quiet-note bad"' in shown
+    assert "Exited with code 1." in shown
+    assert "Roll back to this" not in shown
+
+
+def test_a_deployment_is_cancelled_before_anything_moves(made: World) -> None:
+    shop(made)
+    client = visitor(made)
+    assert client.post("/projects/acme/apps/shop/deploy").status_code == 303
+    assert "Cancel this deployment" in row(read(client, "/apps"), 1)
+    assert client.post("/deployments/1/cancel").status_code == 303
+    assert "It is being cancelled." in read(client, "/apps")
+    advance(made)
+    shown = row(read(client, "/apps"), 1)
+    assert 'data-status="cancelled">Cancelled' in shown
+    assert "Cancelled by operator-user before anything moved." in shown
+
+
+def test_rolling_back_moves_the_images_and_holds_the_app_until_released(made: World) -> None:
+    app = shop(made)
+    client = visitor(made)
+    deploy(made, client)
+    with made.db.read() as tx:
+        web = jobs.named(tx, "acme", "web")
+    made.build(web, NOW, sha="b" * 40)
+    assert "Roll back to this" in row(read(client, "/apps"), 1)
+    assert client.post("/projects/acme/apps/shop/release-hold").status_code == 409
+    assert client.post("/deployments/1/rollback").headers["location"] == "/apps#deployment-2"
+    advance(made)
+    after = job_of(made, web).deployed
+    assert after is not None
+    assert after.sha == SHA
+    page = read(client, "/apps")
+    assert "The rollback by deployment 2 holds the app" in page
+    assert client.post("/projects/acme/apps/shop/release-hold").headers["location"] == f"/apps#app-{app.id}"
+    assert "holds the app" not in read(client, "/apps")
+
+
+def test_a_viewer_sees_apps_and_moves_nothing(made: World) -> None:
+    shop(made)
+    deploy(made, visitor(made))
+    client = visitor(made, Role.VIEWER)
+    assert "Deploy latest</button>" not in read(client, "/apps")
+    for path in ("/projects/acme/apps/shop/deploy", "/deployments/1/rollback", "/deployments/1/cancel"):
+        assert client.post(path).status_code == 403
+    with made.db.read() as tx:
+        assert len(deployments.page(tx, limit=5)) == 1
