@@ -160,7 +160,7 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
 
 def make_publisher(installation: Installation) -> Publisher | None:
     settings = installation.settings
-    if settings.registry is None or settings.engine == "process":  # a directory is nothing a registry takes
+    if settings.registry is None:
         return None
     if settings.engine != "docker":
         raise UserError(
