@@ -42,6 +42,7 @@ for module in (
     builds,
     apps,
     pipelines,
+    flows,
     events,
     offline,
     access,
