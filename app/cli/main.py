@@ -18,6 +18,7 @@ from app.cli import (
     demo,
     doctor,
     events,
+    flows,
     jobs,
     logs,
     offline,
