@@ -5,15 +5,18 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.domain.health import Answer, CheckType, Tally, checks_of
 from app.domain.jobs import Job
+from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
+from app.domain.plans import MIB
 from app.domain.runs import Reason
 from app.orchestration.advancing import Deployer
 from app.store import apps, deployments, jobs, pipelines, runs
@@ -227,3 +230,85 @@ def test_a_viewer_sees_apps_and_moves_nothing(made: World) -> None:
         assert client.post(path).status_code == 403
     with made.db.read() as tx:
         assert len(deployments.page(tx, limit=5)) == 1
+
+
+# schedules
+
+
+def cron(made: World, **changes: Any) -> None:
+    made.job("nightly", kind="cron", schedule={"cron": "30 2 * * *", "time_zone": "Europe/Berlin"}, **changes)
+
+
+def test_a_schedule_shows_its_next_times_and_marks_clock_changes(made: World) -> None:
+    cron(made)
+    client = visitor(made)
+    assert "/projects/acme/jobs/nightly/schedule" in read(client, "/projects/acme/jobs/nightly")
+    page = read(client, "/projects/acme/jobs/nightly/schedule")
+    rows = re.findall(r"<tr data-row>.*?</tr>", page, re.DOTALL)
+    assert "Sun 2026-03-29 03:00" in rows[0]  # 02:30 does not exist on that day
+    assert "clock change" in rows[0]
+    assert "2026-03-29 01:00" in rows[0]
+    assert "Mon 2026-03-30 02:30" in rows[1]
+    assert "UTC+02:00" in rows[1]
+    assert "clock change" not in "".join(rows[1:])
+    assert "Nothing starts by it now" not in page
+
+
+def test_the_schedule_of_a_paused_job_says_that_nothing_starts(made: World) -> None:
+    cron(made, paused=True)
+    assert "Nothing starts by it now" in read(visitor(made), "/projects/acme/jobs/nightly/schedule")
+
+
+def test_a_job_without_a_schedule_has_no_such_page(made: World) -> None:
+    made.job("by-hand")
+    answer = visitor(made).get("/projects/acme/jobs/by-hand/schedule")
+    assert answer.status_code == 409
+    assert "has no schedule" in answer.text
+
+
+# vitals
+
+
+LIVENESS = {"type": "liveness", "protocol": "http", "path": "/live", "port": 8080}
+
+
+def measured(made: World, **changes: Any) -> int:
+    """A run over one minute: CPU up to 0.4 cores, memory to 256 MiB, and one failed answer."""
+    job = made.job("api", health_checks=[LIVENESS], **changes)
+    run_id = made.run(job, NOW, outcome=SUCCEEDED)
+    vitals = made.logbook.vitals(run_id, 1)
+    metrics, health, tally = vitals.write_metrics(0), vitals.write_health(0), Tally()
+    for second in range(0, 61, 10):
+        at = NOW + timedelta(seconds=second)
+        metrics.append(Sample(at, 0.1 + second / 200, (second + 4) * 4 * MIB, 0, 0, 3))
+        words = "status 503" if second == 60 else "status 200"
+        tally = tally.add(checks_of([LIVENESS])[0], Answer(at, second != 60, words, 0.02))
+        health.append(CheckType.LIVENESS, tally)
+    return run_id
+
+
+def test_a_run_shows_what_it_used_and_how_its_checks_went(made: World) -> None:
+    page = read(visitor(made), f"/runs/{measured(made)}")
+    assert "at most 0.4 CPU of 0.5 CPU" in page
+    assert "at most 256 MiB of 512 MiB" in page
+    first, second = re.findall(r'<polyline points="([^"]*)"', page)
+    assert first.startswith("0,57.6 100,50.4")
+    assert first.endswith("600,14.4")
+    assert second.endswith("600,36")
+    assert page.count('class="usage-limit"') == 2
+    assert '<span class="st" data-status="failed">Failing</span>' in page
+    assert "Liveness: GET /live at port 8080" in page
+    shown = re.findall(r"(passed|failed): (status \d+)", page)
+    assert shown == [("failed", "status 503"), *[("passed", "status 200")] * 4]
+
+
+def test_a_line_far_below_the_plan_has_a_scale_of_its_own(made: World) -> None:
+    page = read(visitor(made), f"/runs/{measured(made, plan='xlarge')}")
+    assert "at most 256 MiB of 8 GiB" in page
+    assert page.count('class="usage-limit"') == 1  # 0.4 of 4 CPUs is a tenth, 256 MiB of 8 GiB is not
+
+
+def test_a_run_without_measurements_has_no_empty_charts(made: World) -> None:
+    page = read(visitor(made), f"/runs/{made.run(made.job('quick'), NOW, outcome=SUCCEEDED)}")
+    assert "CPU and memory" not in page
+    assert '<h2 id="health-title"' not in page

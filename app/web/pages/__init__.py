@@ -14,6 +14,7 @@ from app.web.pages import (
     pipelines,
     run_form,
     runs,
+    schedule,
     settings,
 )
 from app.web.pages.live import live
@@ -23,5 +24,5 @@ __all__ = ["page_error", "page_routes"]
 
 
 def page_routes() -> list[Route]:
-    modules = (overview, pipelines, apps, jobs, run_form, runs, builds, deliveries, settings, login)
+    modules = (overview, pipelines, apps, jobs, schedule, run_form, runs, builds, deliveries, settings, login)
     return [Route("/live", live), *(route for module in modules for route in module.routes())]
