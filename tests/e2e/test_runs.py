@@ -83,11 +83,17 @@ def test_overrides_are_for_one_run_only(jobyard: JobyardServer, hosted: HostedJo
     assert jobyard.log_of(jobyard.over(f"/runs/{hosted.start()['id']}")) == "ada daily\n"
 
 
-def test_an_image_that_cannot_be_had(jobyard: JobyardServer, hosted: HostedJob) -> None:
+def test_a_registry_that_does_not_answer_is_waited_for_with_the_reason(
+    jobyard: JobyardServer, hosted: HostedJob
+) -> None:
     hosted.job(source={"type": "image", "image": "127.0.0.1:9/nobody/nothing:1"})
-    run = jobyard.over(f"/runs/{hosted.start()['id']}")
-    assert run["status"] == "failed"
-    assert run["sentence"].startswith("The registry of 127.0.0.1:9/nobody/nothing:1 does not answer")
+    path = f"/runs/{hosted.start()['id']}"
+    jobyard.wait_for("it says why it waits", lambda: jobyard.api("GET", path)["sentence"])
+    run = jobyard.api("GET", path)
+    assert run["status"] == "queued"
+    assert "The registry of 127.0.0.1:9/nobody/nothing:1 does not answer" in run["sentence"]
+    jobyard.api("POST", f"{path}/cancel")
+    assert jobyard.over(path)["status"] == "cancelled"
 
 
 def test_a_program_that_is_not_in_the_image(jobyard: JobyardServer, run_of: Any) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,8 +51,8 @@ def test_a_secret_is_seen_nowhere_but_in_build_and_job(jobyard: JobyardServer, h
     assert job["env"]["TOKEN"]["value"] is None
     dockerfile = (
         "FROM busybox:latest\n"
-        "RUN --mount=type=secret,id=TOKEN "
-        "echo in the build: $(cat /run/secrets/TOKEN), $(wc -c </run/secrets/TOKEN) bytes\n"
+        f"RUN --mount=type=secret,id=TOKEN : {time.time_ns()};"  # a step from the cache says nothing
+        " echo in the build: $(cat /run/secrets/TOKEN), $(wc -c </run/secrets/TOKEN) bytes\n"
         'CMD ["sh", "-c", "echo in the job: $TOKEN; echo $TOKEN | wc -c; '
         'printf %s \\"$TOKEN\\" | base64; echo $PLAIN"]\n'
     )

@@ -18,6 +18,7 @@ JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 GUID = "d1c3"
 NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail", "a": "shop", "pl": "main"}
+NAMES |= {"f": "release", "node": "ready"}
 
 
 @pytest.fixture
@@ -40,6 +41,8 @@ def full(admin: Caller) -> Caller:
     admin.made(
         "/projects/acme/pipelines", {"name": "main", "stages": [{"name": "one", "components": ["shop"]}]}
     )
+    admin.made("/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]})
+    admin.made("/projects/acme/flows/release/runs")
     with admin.yard.db.write() as tx:
         deliveries.record(tx, [_delivery(admin.yard)])
     return admin
@@ -93,7 +96,7 @@ def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Opera
         assert answer.status_code == 200
         assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
     elif operation.path.startswith(
-        ("/projects/", "/builds/", "/runs/", "/deployments/", "/deliveries/", "/plan")
+        ("/projects/", "/builds/", "/runs/", "/deployments/", "/flows/", "/deliveries/", "/plan")
     ):
         assert answer.status_code == 404, answer.text
     else:

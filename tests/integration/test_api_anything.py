@@ -19,6 +19,8 @@ from tests.support.yard import Caller, make_yard
 
 JOBS = "/projects/acme/jobs"
 TAKING_BODIES = [operation for operation in OPERATIONS if operation.method in ("POST", "PATCH")]
+NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "x", "g": "x", "a": "shop", "pl": "main"}
+NAMES |= {"f": "release", "node": "ready", "id": "1"}
 IDS = [f"{each.method} {each.path}" for each in TAKING_BODIES]
 
 scalars = (
@@ -64,6 +66,9 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         made.made("/projects/acme/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
         made.made(f"{JOBS}/report/builds")
         made.made(f"{JOBS}/once/runs")
+        made.made(
+            "/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]}
+        )
         yield made
 
 

@@ -176,9 +176,10 @@ def test_a_commit_is_built_once_and_deployed(shop: Caller) -> None:
 
 def test_the_latest_builds_keep_cd_on(shop: Caller) -> None:
     refused(shop, f"{APPS}/shop/deployments", {}, 409, "No job of app shop has a build that succeeded yet.")
-    shop.made(f"{JOBS}/web/builds", {"sha": A})
-    build_succeeds(shop.yard, digest_=ONE)
-    settle(shop)
+    for name in ("migrate", "web"):
+        shop.made(f"{JOBS}/{name}/builds", {"sha": A})
+        build_succeeds(shop.yard, digest_=ONE)
+        settle(shop)
     made = shop.made(f"{APPS}/shop/deployments")
     settle(shop)
     assert shop.got(f"/deployments/{made['id']}")["status"] == "succeeded"
@@ -224,7 +225,7 @@ def test_a_rollback_and_its_release(shop: Caller) -> None:
     deployed(shop, B, TWO)
     before = all_runs(shop)
     made = shop.made(f"/deployments/{first['id']}/rollback")
-    assert made["sentence"] == "Rollback to deployment 1 by administrator."
+    assert made["sentence"] == "Rollback to deployment 1 by admin token."
     settle(shop)
     assert set(digests(shop, "shop").values()) == {ONE}
     assert all_runs(shop) == before, "hooks ran without being asked to"

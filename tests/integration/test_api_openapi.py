@@ -46,6 +46,9 @@ PUBLIC = {
     "/projects/{p}/pipelines": {"get", "post"},
     "/projects/{p}/pipelines/{pl}": {"get", "patch", "delete"},
     "/projects/{p}/pipelines/{pl}/promotions": {"get", "post"},
+    "/projects/{p}/flows": {"get", "post"},
+    "/projects/{p}/flows/{f}": {"get", "patch", "delete"},
+    "/projects/{p}/flows/{f}/runs": {"get", "post"},
     "/deliveries": {"get"},
     "/deliveries/{id}": {"get"},
     "/deliveries/{id}/replay": {"post"},
@@ -137,6 +140,8 @@ def test_answers_are_as_described(admin: Caller) -> None:
     admin.made("/projects/acme/apps/shop/deployments")
     stages = [{"name": "one", "components": ["shop"]}]
     admin.made("/projects/acme/pipelines", {"name": "main", "stages": stages})
+    admin.made("/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]})
+    admin.made("/projects/acme/flows/release/runs")
     names = {
         "p": "acme",
         "j": "report",
@@ -145,6 +150,7 @@ def test_answers_are_as_described(admin: Caller) -> None:
         "g": "mail",
         "a": "shop",
         "pl": "main",
+        "f": "release",
         "id": "1",
     }
     for operation in OPERATIONS:

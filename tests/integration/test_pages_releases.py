@@ -5,17 +5,24 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.domain.health import Answer, CheckType, Tally, checks_of
 from app.domain.jobs import Job
+from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
-from app.store import jobs, pipelines
+from app.domain.plans import MIB
+from app.domain.runs import Reason
+from app.orchestration.advancing import Deployer
+from app.store import apps, deployments, jobs, pipelines, runs
+from app.store.apps import App
 from app.web.principal import Role
-from tests.support.seed import PASSWORD, World, world
+from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 SHA = "a8810fe" + "0" * 33
@@ -49,7 +56,7 @@ def job_of(made: World, job: Job) -> Job:
 # pipelines
 
 
-def two_stages(made: World, **live: object) -> tuple[Job, Job]:
+def two_stages(made: World, **live: Any) -> tuple[Job, Job]:
     """`report` of staging has a build, `report-live` of production has nothing."""
     report = made.job("report")
     target = made.job("report-live", repository=None, **live)
@@ -106,3 +113,202 @@ def test_a_viewer_promotes_nothing(made: World) -> None:
     client = visitor(made, Role.VIEWER)
     assert "Promote a8810fe" not in read(client, "/pipelines")
     assert client.post("/projects/acme/pipelines/main/promote").status_code == 403
+
+
+# apps
+
+
+def shop(made: World) -> App:
+    """`migrate` runs before its images move, `web` only moves; both have a build."""
+    web, migrate = made.job("web"), made.job("migrate", repository="acme/shop")
+    for job in (web, migrate):
+        made.build(job, NOW, sha=SHA)
+    with made.db.write() as tx:
+        app_id = apps.create(tx, web.project_id, "shop", NOW)
+        apps.set_members(tx, app_id, {web.id: None, migrate.id: "pre-deploy"})
+        return apps.with_id(tx, app_id)
+
+
+def advance(made: World, *, succeeds: bool = True) -> None:
+    """Deployments as far as they come, with every hook's run ending at once."""
+    deployer = Deployer(made.db, made.clock, made.names)
+    outcome = SUCCEEDED if succeeds else failed(Reason.EXIT_NONZERO, "Exited with code 1.")
+    while deployer.step():
+        with made.db.read() as tx:
+            waiting = [run for run in runs.page(tx, limit=10) if not run.status.is_final]
+        for run in waiting:
+            made.attempt(run.id, NOW)
+            made.end_attempt(run.id, outcome, NOW)
+
+
+def deploy(made: World, client: TestClient, *, succeeds: bool = True) -> str:
+    """The address of what was deployed, once it is over."""
+    answer = client.post("/projects/acme/apps/shop/deploy")
+    assert answer.status_code == 303, answer.text
+    advance(made, succeeds=succeeds)
+    return answer.headers["location"]
+
+
+def row(page: str, number: int) -> str:
+    """What the page says of one deployment."""
+    found = re.search(rf'id="deployment-{number}">.*?</details>', page, re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def test_without_apps_the_page_shows_how_to_make_one(made: World) -> None:
+    page = read(visitor(made), "/apps")
+    assert "There is no app yet" in page
+    assert f"{made.public_url}/api/v1/projects/acme/apps" in page
+
+
+def test_an_app_shows_its_jobs_and_each_step_of_a_deployment(made: World) -> None:
+    shop(made)
+    client = visitor(made)
+    assert "Nothing was deployed yet" in read(client, "/apps")
+    assert deploy(made, client) == "/apps#deployment-1"
+    page = read(client, "/apps")
+    assert re.search(r">migrate</a> <span class=\"pill\">pre-deploy</span>", page)
+    shown = row(page, 1)
+    assert "Deploy of the latest builds by operator-user." in shown
+    assert '<a class="link" href="/builds/1">Build 1</a>' in shown
+    assert re.search(r'Pre deploy: .*migrate</a>\s* · <a class="link" href="/runs/1">run 1</a>', shown)
+    assert "All images move at once" in shown
+    assert 'data-status="succeeded">Succeeded' in shown
+    assert "Roll back to this" not in shown  # it is what is live
+
+
+def test_a_failed_deployment_says_why_and_moves_nothing(made: World) -> None:
+    shop(made)
+    client = visitor(made)
+    deploy(made, client, succeeds=False)
+    shown = row(read(client, "/apps"), 1)
+    assert 'class="quiet-note bad"' in shown
+    assert "Exited with code 1." in shown
+    assert "Roll back to this" not in shown
+
+
+def test_a_deployment_is_cancelled_before_anything_moves(made: World) -> None:
+    shop(made)
+    client = visitor(made)
+    assert client.post("/projects/acme/apps/shop/deploy").status_code == 303
+    assert "Cancel this deployment" in row(read(client, "/apps"), 1)
+    assert client.post("/deployments/1/cancel").status_code == 303
+    assert "It is being cancelled." in read(client, "/apps")
+    advance(made)
+    shown = row(read(client, "/apps"), 1)
+    assert 'data-status="cancelled">Cancelled' in shown
+    assert "Cancelled by operator-user before anything moved." in shown
+
+
+def test_rolling_back_moves_the_images_and_holds_the_app_until_released(made: World) -> None:
+    app = shop(made)
+    client = visitor(made)
+    deploy(made, client)
+    with made.db.read() as tx:
+        web = jobs.named(tx, "acme", "web")
+    made.build(web, NOW, sha="b" * 40)
+    assert "Roll back to this" in row(read(client, "/apps"), 1)
+    assert client.post("/projects/acme/apps/shop/release-hold").status_code == 409
+    assert client.post("/deployments/1/rollback").headers["location"] == "/apps#deployment-2"
+    advance(made)
+    after = job_of(made, web).deployed
+    assert after is not None
+    assert after.sha == SHA
+    page = read(client, "/apps")
+    assert "The rollback by deployment 2 holds the app" in page
+    assert client.post("/projects/acme/apps/shop/release-hold").headers["location"] == f"/apps#app-{app.id}"
+    assert "holds the app" not in read(client, "/apps")
+
+
+def test_a_viewer_sees_apps_and_moves_nothing(made: World) -> None:
+    shop(made)
+    deploy(made, visitor(made))
+    client = visitor(made, Role.VIEWER)
+    assert "Deploy latest</button>" not in read(client, "/apps")
+    for path in ("/projects/acme/apps/shop/deploy", "/deployments/1/rollback", "/deployments/1/cancel"):
+        assert client.post(path).status_code == 403
+    with made.db.read() as tx:
+        assert len(deployments.page(tx, limit=5)) == 1
+
+
+# schedules
+
+
+def cron(made: World, **changes: Any) -> None:
+    made.job("nightly", kind="cron", schedule={"cron": "30 2 * * *", "time_zone": "Europe/Berlin"}, **changes)
+
+
+def test_a_schedule_shows_its_next_times_and_marks_clock_changes(made: World) -> None:
+    cron(made)
+    client = visitor(made)
+    assert "/projects/acme/jobs/nightly/schedule" in read(client, "/projects/acme/jobs/nightly")
+    page = read(client, "/projects/acme/jobs/nightly/schedule")
+    rows = re.findall(r"<tr data-row>.*?</tr>", page, re.DOTALL)
+    assert "Sun 2026-03-29 03:00" in rows[0]  # 02:30 does not exist on that day
+    assert "clock change" in rows[0]
+    assert "2026-03-29 01:00" in rows[0]
+    assert "Mon 2026-03-30 02:30" in rows[1]
+    assert "UTC+02:00" in rows[1]
+    assert "clock change" not in "".join(rows[1:])
+    assert "Nothing starts by it now" not in page
+
+
+def test_the_schedule_of_a_paused_job_says_that_nothing_starts(made: World) -> None:
+    cron(made, paused=True)
+    assert "Nothing starts by it now" in read(visitor(made), "/projects/acme/jobs/nightly/schedule")
+
+
+def test_a_job_without_a_schedule_has_no_such_page(made: World) -> None:
+    made.job("by-hand")
+    answer = visitor(made).get("/projects/acme/jobs/by-hand/schedule")
+    assert answer.status_code == 409
+    assert "has no schedule" in answer.text
+
+
+# vitals
+
+
+LIVENESS = {"type": "liveness", "protocol": "http", "path": "/live", "port": 8080}
+
+
+def measured(made: World, **changes: Any) -> int:
+    """A run over one minute: CPU up to 0.4 cores, memory to 256 MiB, and one failed answer."""
+    job = made.job("api", health_checks=[LIVENESS], **changes)
+    run_id = made.run(job, NOW, outcome=SUCCEEDED)
+    vitals = made.logbook.vitals(run_id, 1)
+    metrics, health, tally = vitals.write_metrics(0), vitals.write_health(0), Tally()
+    for second in range(0, 61, 10):
+        at = NOW + timedelta(seconds=second)
+        metrics.append(Sample(at, 0.1 + second / 200, (second + 4) * 4 * MIB, 0, 0, 3))
+        words = "status 503" if second == 60 else "status 200"
+        tally = tally.add(checks_of([LIVENESS])[0], Answer(at, second != 60, words, 0.02))
+        health.append(CheckType.LIVENESS, tally)
+    return run_id
+
+
+def test_a_run_shows_what_it_used_and_how_its_checks_went(made: World) -> None:
+    page = read(visitor(made), f"/runs/{measured(made)}")
+    assert "at most 0.4 CPU of 0.5 CPU" in page
+    assert "at most 256 MiB of 512 MiB" in page
+    first, second = re.findall(r'<polyline points="([^"]*)"', page)
+    assert first.startswith("0,57.6 100,50.4")
+    assert first.endswith("600,14.4")
+    assert second.endswith("600,36")
+    assert page.count('class="usage-limit"') == 2
+    assert '<span class="st" data-status="failed">Failing</span>' in page
+    assert "Liveness: GET /live at port 8080" in page
+    shown = re.findall(r"(passed|failed): (status \d+)", page)
+    assert shown == [("failed", "status 503"), *[("passed", "status 200")] * 4]
+
+
+def test_a_line_far_below_the_plan_has_a_scale_of_its_own(made: World) -> None:
+    page = read(visitor(made), f"/runs/{measured(made, plan='xlarge')}")
+    assert "at most 256 MiB of 8 GiB" in page
+    assert page.count('class="usage-limit"') == 1  # 0.4 of 4 CPUs is a tenth, 256 MiB of 8 GiB is not
+
+
+def test_a_run_without_measurements_has_no_empty_charts(made: World) -> None:
+    page = read(visitor(made), f"/runs/{made.run(made.job('quick'), NOW, outcome=SUCCEEDED)}")
+    assert "CPU and memory" not in page
+    assert '<h2 id="health-title"' not in page

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.builds import Build, BuildReason
 from app.domain.errors import Conflict
+from app.orchestration import delivering
 from app.orchestration.requests import build_by_hand
 from app.store import builds
 from app.store.database import Tx
@@ -52,7 +53,11 @@ def cancel_build(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         build = build_of(call, tx, Role.OPERATOR)
         sentence = f"Cancelled by {call.who}."
-        if builds.cancel(tx, build.id, BuildReason.CANCELLED, sentence, call.yard.clock.now()) is None:
+        now = call.yard.clock.now()
+        if (
+            delivering.cancel_build(tx, call.yard.names, build.id, BuildReason.CANCELLED, sentence, now)
+            is None
+        ):
             raise Conflict(f"Build {build.id} is over already: {build.status}.")
         return build_answers(tx, [builds.with_id(tx, build.id)])[0]
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from app.web.pages import builds, deliveries, jobs, login, overview, pipelines, run_form, runs, settings
+from app.web.pages import (
+    apps,
+    builds,
+    deliveries,
+    jobs,
+    login,
+    overview,
+    pipelines,
+    run_form,
+    runs,
+    schedule,
+    settings,
+)
 from app.web.pages.live import live
 from app.web.pages.visit import page_error
 
@@ -12,5 +24,5 @@ __all__ = ["page_error", "page_routes"]
 
 
 def page_routes() -> list[Route]:
-    modules = (overview, pipelines, jobs, run_form, runs, builds, deliveries, settings, login)
+    modules = (overview, pipelines, apps, jobs, schedule, run_form, runs, builds, deliveries, settings, login)
     return [Route("/live", live), *(route for module in modules for route in module.routes())]

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from app.domain.builds import Build, BuildReason
 from app.domain.errors import Conflict
 from app.logs import LogReader
+from app.orchestration import delivering
 from app.store import builds, decisions, overview
 from app.web.pages import charts, logview
 from app.web.pages.runs import log_rows, position, window_of
@@ -80,7 +81,8 @@ def cancel_build(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
         build = builds.with_id(tx, visit.id("build"))
         sentence = f"Cancelled by {visit.who}."
-        if builds.cancel(tx, build.id, BuildReason.CANCELLED, sentence, visit.now) is None:
+        reason = BuildReason.CANCELLED
+        if delivering.cancel_build(tx, visit.yard.names, build.id, reason, sentence, visit.now) is None:
             raise Conflict(f"Build {build.id} is over already: it {build.status}.")
     return see(f"/builds/{build.id}")
 

@@ -16,7 +16,7 @@ from app.logs import LogReader
 from app.orchestration.requests import cancel_by_hand, run_again
 from app.store import overview, runs
 from app.store.database import Tx
-from app.web.pages import charts, logview
+from app.web.pages import charts, logview, vitals
 from app.web.pages.logview import Window
 from app.web.pages.visit import Visit, get, page_error, post, require, see
 from app.web.principal import Role, identify
@@ -41,8 +41,10 @@ def show_run(visit: Visit) -> Response:
         decision = overview.decision_of_run(tx, run.id)
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
     attempt = _chosen(attempts, visit.number("attempt"))
-    window = None
+    window, containers = None, []
     if attempt is not None:
+        plan = visit.yard.plans.get(run.effective["plan"])
+        containers = vitals.containers(run, plan, visit.yard.logbook.vitals(run.id, attempt.number))
         window = window_of(visit.yard.logbook.reader(run.id, attempt.number), visit.number("at"))
     return visit.page(
         "run.html",
@@ -50,6 +52,7 @@ def show_run(visit: Visit) -> Response:
         attempts=attempts,
         attempt=attempt,
         window=window,
+        containers=containers,
         at=visit.number("at"),
         decision=decision,
         typical=typical,

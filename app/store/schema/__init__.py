@@ -1,0 +1,82 @@
+"""The tables. Rows never leave the store: its functions take and return domain values.
+
+Times are aware UTC; documents that are only ever read whole are JSON; what a query filters or sorts by is a column
+with an index that a query plan test watches.
+"""
+
+from app.store.schema.columns import UtcDateTime, metadata
+from app.store.schema.installation import (
+    AnswerRow,
+    LoginRow,
+    ServerRow,
+    SettingRow,
+    TokenRow,
+    UserRow,
+)
+from app.store.schema.jobs import (
+    CredentialRow,
+    JobRow,
+    ProjectRow,
+    SecretGroupJobRow,
+    SecretGroupRow,
+    SourceRow,
+)
+from app.store.schema.releases import (
+    AppJobRow,
+    AppRow,
+    DeploymentRow,
+    DeploymentStepRow,
+    FlowNodeRow,
+    FlowRow,
+    FlowRunRow,
+    PipelineRow,
+    PromotionRow,
+    StageComponentRow,
+    StageRow,
+)
+from app.store.schema.work import (
+    AttemptRow,
+    BuildRow,
+    BuildSourceRow,
+    ContainerRow,
+    DecisionRow,
+    DeliveryRow,
+    PushRow,
+    RunRow,
+)
+
+__all__ = [
+    "AnswerRow",
+    "AppJobRow",
+    "AppRow",
+    "AttemptRow",
+    "BuildRow",
+    "BuildSourceRow",
+    "ContainerRow",
+    "CredentialRow",
+    "DecisionRow",
+    "DeliveryRow",
+    "DeploymentRow",
+    "DeploymentStepRow",
+    "FlowNodeRow",
+    "FlowRow",
+    "FlowRunRow",
+    "JobRow",
+    "LoginRow",
+    "PipelineRow",
+    "ProjectRow",
+    "PromotionRow",
+    "PushRow",
+    "RunRow",
+    "SecretGroupJobRow",
+    "SecretGroupRow",
+    "ServerRow",
+    "SettingRow",
+    "SourceRow",
+    "StageComponentRow",
+    "StageRow",
+    "TokenRow",
+    "UserRow",
+    "UtcDateTime",
+    "metadata",
+]

@@ -1,0 +1,84 @@
+"""This installation and who may come in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Field, SQLModel
+
+from app.store.schema.columns import (
+    id_column,
+    json_column,
+    ref_column,
+    table_args,
+    text_column,
+    time_column,
+)
+
+
+class ServerRow(SQLModel, table=True):
+    """A running server; its claims are void when it is known dead."""
+
+    __tablename__ = "server"
+    id: str = Field(primary_key=True)
+    host: str
+    pid: int
+    started_at: datetime = time_column(null=False)
+    heartbeat_at: datetime = time_column(null=False)
+
+
+class SettingRow(SQLModel, table=True):
+    """Facts about this installation: its id, the key check, counters."""
+
+    __tablename__ = "setting"
+    name: str = Field(primary_key=True)
+    value: str = text_column()
+
+
+class TokenRow(SQLModel, table=True):
+    """An API token; only its hash is kept. `project_id` limits it to one project."""
+
+    __tablename__ = "token"
+    __table_args__ = table_args()
+    id: int = id_column()
+    name: str
+    hash: str = Field(unique=True)
+    role: str
+    project_id: int | None = ref_column("project.id", null=True)
+    created_at: datetime = time_column(null=False)
+    expires_at: datetime | None = time_column()
+    last_used_at: datetime | None = time_column()
+
+
+class UserRow(SQLModel, table=True):
+    __tablename__ = "user_account"
+    __table_args__ = table_args()
+    id: int = id_column()
+    name: str = Field(unique=True)
+    password_hash: str
+    role: str
+    created_at: datetime = time_column(null=False)
+
+
+class LoginRow(SQLModel, table=True):
+    """A browser that is logged in, or (`once`) a link that logs one in; only the hash of the secret is kept."""
+
+    __tablename__ = "login"
+    hash: str = Field(primary_key=True)
+    user_id: int | None = ref_column("user_account.id", null=True)
+    once: bool = False
+    created_at: datetime = time_column(null=False)
+    expires_at: datetime = time_column(null=False)
+
+
+class AnswerRow(SQLModel, table=True):
+    """The first answer to a request with an idempotency key."""
+
+    __tablename__ = "answer"
+    principal: str = Field(primary_key=True)
+    path: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str = text_column()
+    answer: dict[str, Any] = json_column()
+    created_at: datetime = time_column(null=False, index=True)

@@ -1,0 +1,118 @@
+"""Projects, the sources of builds, jobs, and what jobs share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column as SaColumn
+from sqlalchemy import ForeignKey as SaForeignKey
+from sqlalchemy import Index, text
+from sqlmodel import Field, SQLModel
+
+from app.store.schema.columns import (
+    BigInt,
+    id_column,
+    json_column,
+    ref_column,
+    table_args,
+    text_column,
+    time_column,
+)
+
+
+class ProjectRow(SQLModel, table=True):
+    __tablename__ = "project"
+    __table_args__ = table_args()
+    id: int = id_column()
+    name: str = Field(unique=True)
+    webhook_secret: str | None = text_column(null=True)
+    created_at: datetime = time_column(null=False)
+
+
+class CredentialRow(SQLModel, table=True):
+    __tablename__ = "credential"
+    __table_args__ = table_args(Index("uq_credential_project_id_name", "project_id", "name", unique=True))
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    name: str
+    kind: str
+    host: str = ""
+    username: str = ""
+    secret: str = text_column()
+    created_at: datetime = time_column(null=False)
+
+
+class SourceRow(SQLModel, table=True):
+    __tablename__ = "source"
+    __table_args__ = table_args(Index("uq_source_project_id_name", "project_id", "name", unique=True))
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    name: str | None = None
+    url: str = text_column()
+    repo_key: str = Field(index=True)
+    branch: str
+    credential_id: int | None = ref_column("credential.id", null=True)
+    webhook_secret: str | None = text_column(null=True)
+    build: dict[str, Any] = json_column()
+    ci_enabled: bool = True
+    builds_in_flight: str = "all"
+    created_at: datetime = time_column(null=False)
+
+
+class JobRow(SQLModel, table=True):
+    __tablename__ = "job"
+    __table_args__ = table_args(
+        Index(
+            "uq_job_project_id_name",
+            "project_id",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    name: str
+    source_id: int | None = ref_column("source.id", null=True, index=True)
+    definition: dict[str, Any] = json_column()
+    ci_enabled: bool = True
+    cd_enabled: bool = True
+    run_on_image_change: str = "never"
+    kind: str = "manual"
+    schedule: dict[str, Any] | None = json_column(null=True)
+    paused: bool = False
+    deployed: dict[str, Any] | None = json_column(null=True)
+    has_image: bool = False
+    shared_env: dict[str, Any] = json_column()
+    effective: dict[str, Any] = json_column()
+    next_fire_at: datetime | None = time_column(index=True)
+    created_at: datetime = time_column(null=False)
+    updated_at: datetime = time_column(null=False)
+    deleted_at: datetime | None = time_column()
+
+
+class SecretGroupRow(SQLModel, table=True):
+    """Variables that several jobs share; a greater `priority` wins over a smaller."""
+
+    __tablename__ = "secret_group"
+    __table_args__ = table_args(Index("uq_secret_group_project_id_name", "project_id", "name", unique=True))
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    name: str
+    priority: int = 0
+    env: dict[str, Any] = json_column()
+    created_at: datetime = time_column(null=False)
+
+
+class SecretGroupJobRow(SQLModel, table=True):
+    """Which jobs a secret group is attached to."""
+
+    __tablename__ = "secret_group_job"
+    group_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("secret_group.id", ondelete="CASCADE"), primary_key=True)
+    )
+    job_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("job.id", ondelete="CASCADE"), primary_key=True, index=True)
+    )

@@ -1,0 +1,220 @@
+"""What happens: deliveries, pushes, builds, runs with their attempts and containers, and decisions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column as SaColumn
+from sqlalchemy import ForeignKey as SaForeignKey
+from sqlalchemy import Index, LargeBinary
+from sqlmodel import Field, SQLModel
+
+from app.store.schema.columns import (
+    BigInt,
+    id_column,
+    json_column,
+    ref_column,
+    table_args,
+    text_column,
+    time_column,
+)
+
+
+class DeliveryRow(SQLModel, table=True):
+    """One webhook call whose signature was right. `scopes` are the secrets that verified it."""
+
+    __tablename__ = "delivery"
+    __table_args__ = table_args(
+        Index("uq_delivery_forge_guid", "forge", "guid", unique=True),
+        Index("ix_delivery_status_id", "status", "id"),
+    )
+    id: int = id_column()
+    forge: str
+    guid: str
+    event: str
+    status: str
+    scopes: list[str] = json_column()
+    body: bytes = Field(sa_column=SaColumn(LargeBinary, nullable=False))
+    repository: str = ""
+    ref: str = ""
+    sha: str = ""
+    sentence: str = text_column()
+    tries: int = 0
+    replays: int = 0
+    available_at: datetime | None = time_column()
+    received_at: datetime = time_column(null=False)
+    processed_at: datetime | None = time_column()
+
+
+class PushRow(SQLModel, table=True):
+    """One movement of a branch, in the order in which the repository made it."""
+
+    __tablename__ = "push"
+    __table_args__ = table_args(Index("ix_push_repo_key_ref_position", "repo_key", "ref", "position"))
+    id: int = id_column()
+    repo_key: str
+    ref: str
+    before: str | None = None
+    after: str | None = None
+    position: int = Field(sa_column=SaColumn(BigInt, nullable=False))
+    delivery_id: int | None = ref_column("delivery.id", null=True)
+
+
+class BuildRow(SQLModel, table=True):
+    __tablename__ = "build"
+    __table_args__ = table_args(
+        Index("ix_build_status_available_at", "status", "available_at"),
+        Index("ix_build_key", "key"),
+    )
+    id: int = id_column()
+    project_id: int = ref_column("project.id", index=True)
+    key: str
+    url: str = text_column()
+    ref: str = ""
+    sha: str | None = None
+    credential_id: int | None = ref_column("credential.id", null=True)
+    config: dict[str, Any] = json_column()
+    env: dict[str, Any] = json_column()
+    status: str
+    reason: str | None = None
+    sentence: str = text_column()
+    trigger: dict[str, Any] = json_column()
+    plan: dict[str, Any] | None = json_column(null=True)
+    dockerfile: str | None = text_column(null=True)
+    steps: list[dict[str, Any]] | None = json_column(null=True)
+    image: str | None = text_column(null=True)
+    digest: str | None = None
+    position: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
+    message: str = text_column()
+    author: str = ""
+    owner: str | None = Field(default=None, index=True)
+    token: int = 0
+    tries: int = 0
+    available_at: datetime = time_column(null=False)
+    cancel_requested_at: datetime | None = time_column()
+    created_at: datetime = time_column(null=False)
+    started_at: datetime | None = time_column()
+    finished_at: datetime | None = time_column()
+
+
+class BuildSourceRow(SQLModel, table=True):
+    """Which sources a build was made for: several where they would all have made the same image."""
+
+    __tablename__ = "build_source"
+    __table_args__ = (Index("ix_build_source_source_id_build_id", "source_id", "build_id"),)
+    build_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    )
+    source_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("source.id", ondelete="CASCADE"), primary_key=True)
+    )
+
+
+class RunRow(SQLModel, table=True):
+    __tablename__ = "run"
+    __table_args__ = table_args(
+        Index("ix_run_status_available_at", "status", "available_at"),
+        Index("ix_run_job_id_id", "job_id", "id"),
+        Index("ix_run_project_id_id", "project_id", "id"),
+        Index("ix_run_job_id_status", "job_id", "status"),
+    )
+    id: int = id_column()
+    name: str = Field(unique=True)
+    project_id: int = ref_column("project.id")
+    job_id: int = ref_column("job.id")
+    status: str
+    reason: str | None = None
+    sentence: str = text_column()
+    trigger_type: str
+    trigger_by: str | None = None
+    scheduled_for: datetime | None = time_column()
+    cause: str = text_column()
+    effective: dict[str, Any] = json_column()
+    overridden: list[str] = json_column()
+    image: str | None = text_column(null=True)
+    digest: str | None = None
+    build_id: int | None = ref_column("build.id", null=True, index=True)
+    sha: str | None = None
+    retry_limit: int = 0
+    retry_backoff: str = "exponential"
+    time_limit_seconds: int | None = None
+    grace_period_seconds: int = 30
+    instances: int = 1
+    attempts: int = 0
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    interruptions: int = 0
+    exit_code: int | None = None
+    alone: bool = False
+    owner: str | None = Field(default=None, index=True)
+    token: int = 0
+    available_at: datetime = time_column(null=False)
+    first_started_at: datetime | None = time_column()
+    started_at: datetime | None = time_column()
+    finished_at: datetime | None = time_column()
+    cancel_requested_at: datetime | None = time_column()
+    cancel_forced_at: datetime | None = time_column()
+    cancel_reason: str | None = None
+    cancel_sentence: str = text_column()
+    created_at: datetime = time_column(null=False)
+    updated_at: datetime = time_column(null=False)
+
+
+class AttemptRow(SQLModel, table=True):
+    __tablename__ = "attempt"
+    __table_args__ = table_args(Index("uq_attempt_run_id_number", "run_id", "number", unique=True))
+    id: int = id_column()
+    run_id: int = ref_column("run.id")
+    number: int
+    status: str
+    token: int
+    reason: str | None = None
+    exit_code: int | None = None
+    sentence: str = text_column()
+    created_at: datetime = time_column(null=False)
+    started_at: datetime | None = time_column()
+    finished_at: datetime | None = time_column()
+
+
+class ContainerRow(SQLModel, table=True):
+    __tablename__ = "container"
+    __table_args__ = table_args(
+        Index("uq_container_attempt_id_instance", "attempt_id", "instance", unique=True)
+    )
+    id: int = id_column()
+    attempt_id: int = ref_column("attempt.id")
+    instance: int
+    key: str = Field(unique=True)
+    handle: dict[str, str] | None = json_column(null=True)
+    reason: str | None = None
+    exit_code: int | None = None
+    sentence: str = text_column()
+    started_at: datetime | None = time_column()
+    finished_at: datetime | None = time_column()
+
+
+class DecisionRow(SQLModel, table=True):
+    """One verdict about an event and a job. Unique, so that deciding again after a crash changes nothing."""
+
+    __tablename__ = "decision"
+    __table_args__ = table_args(
+        Index("uq_decision_event_type_event_id_job_id", "event_type", "event_id", "job_id", unique=True),
+        Index("ix_decision_job_id_id", "job_id", "id"),
+        Index("ix_decision_project_id_id", "project_id", "id"),
+        Index("ix_decision_job_id_at", "job_id", "at"),
+    )
+    id: int = id_column()
+    at: datetime = time_column(null=False)
+    event_type: str
+    event_id: str
+    project_id: int = ref_column("project.id")
+    job_id: int | None = ref_column("job.id", null=True)
+    verdict: str
+    rule: str
+    sentence: str = text_column()
+    inputs: dict[str, Any] = json_column()
+    build_id: int | None = ref_column("build.id", null=True, index=True)
+    run_id: int | None = ref_column("run.id", null=True, index=True)
+    deployment_id: int | None = ref_column("deployment.id", null=True, index=True)

@@ -1,0 +1,115 @@
+"""`/apps`: jobs that deploy together, their deployments step by step, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.deployments import Deployment, DeploymentStatus, Phase
+from app.domain.errors import Conflict
+from app.domain.jobs import Job
+from app.orchestration.asking import deploy_latest, images_to_roll_back_to, roll_back
+from app.orchestration.releasing import cancel
+from app.store import apps, deployments, jobs
+from app.store.apps import App
+from app.store.database import Tx
+from app.web.pages.visit import Visit, get, post, see
+
+APPS = 20
+DEPLOYMENTS = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An app with its jobs, each with the hook that it is (None for none), and its latest deployments."""
+
+    app: App
+    members: Sequence[tuple[Job, str | None]]
+    deployments: Sequence[Deployment]
+
+    def leads_back(self, deployment: Deployment) -> bool:
+        """Whether going back to it would change the image of any job."""
+        left = {job_id: document["digest"] for job_id, document in deployment.snapshot.items()}
+        has = {str(job.id): job.deployed and job.deployed.digest for job, _ in self.members}
+        return deployment.status is DeploymentStatus.SUCCEEDED and any(
+            job_id in left and left[job_id] != digest for job_id, digest in has.items()
+        )
+
+
+def show_apps(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        found = apps.page(tx, project_id=None, limit=APPS + 1, before=visit.number("before"))
+        shown = [_shown(tx, each) for each in found[:APPS]]
+    return visit.page(
+        "apps.html",
+        apps=shown,
+        can_cancel=can_cancel,
+        more=found[APPS - 1].id if len(found) > APPS else None,
+    )
+
+
+def _shown(tx: Tx, app: App) -> Shown:
+    members = [(jobs.with_id(tx, member.job_id), member.hook) for member in app.members]
+    return Shown(app, members, deployments.page(tx, app_id=app.id, limit=DEPLOYMENTS))
+
+
+def can_cancel(deployment: Deployment) -> bool:
+    """Nothing moved yet, and nobody asked for it."""
+    before_the_move = deployment.phase in (Phase.BUILDING, Phase.PRE_DEPLOY)
+    return not deployment.status.is_final and before_the_move and deployment.cancel_requested_at is None
+
+
+def _named(tx: Tx, visit: Visit) -> App:
+    return apps.named(tx, visit.path("project"), visit.path("app"))
+
+
+def deploy(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        deployment_id = deploy_latest(tx, _named(tx, visit), visit.who, visit.now)
+    return _see(deployment_id)
+
+
+def release_hold(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        app = _named(tx, visit)
+        if app.held_by is None:
+            raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
+        apps.hold(tx, app.id, None)
+    return see(f"/apps#app-{app.id}")
+
+
+def go_back(visit: Visit) -> Response:
+    """The images are looked for (and pulled) before anything changes, and outside of any transaction."""
+    with visit.yard.db.read() as tx:
+        images = images_to_roll_back_to(tx, deployments.with_id(tx, visit.id("deployment")))
+    for image in dict.fromkeys(each.image for each in images.values()):
+        visit.yard.require_image(image)
+    with visit.yard.db.write() as tx:
+        deployment = deployments.with_id(tx, visit.id("deployment"))
+        deployment_id = roll_back(tx, deployment, visit.who, visit.now, with_hooks=False)
+    return _see(deployment_id)
+
+
+def cancel_deployment(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        deployment = deployments.with_id(tx, visit.id("deployment"))
+        cancel(tx, deployment, visit.who, visit.now)
+    return _see(deployment.id)
+
+
+def _see(deployment_id: int) -> Response:
+    return see(f"/apps#deployment-{deployment_id}")
+
+
+def routes() -> list[Route]:
+    path = "/projects/{project}/apps/{app}"
+    return [
+        get("/apps", show_apps),
+        post(f"{path}/deploy", deploy),
+        post(f"{path}/release-hold", release_hold),
+        post("/deployments/{deployment}/rollback", go_back),
+        post("/deployments/{deployment}/cancel", cancel_deployment),
+    ]

@@ -1,0 +1,36 @@
+"""`/projects/{p}/jobs/{j}/schedule`: when the job is due, and what clock changes do to it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import Conflict
+from app.domain.schedule import Schedule
+from app.web.pages.jobs import address, job_of
+from app.web.pages.visit import Visit, get
+
+FIRES = 50
+
+
+def show_schedule(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        job = job_of(tx, visit)
+    settings = job.schedule
+    if settings is None:
+        raise Conflict(f"Job {job.name} is of kind {job.kind}, so it has no schedule.")
+    schedule = Schedule.parse(settings.cron, settings.time_zone)
+    fires = schedule.upcoming(visit.now, FIRES)
+    return visit.page(
+        "schedule.html",
+        job=job,
+        address=address(job),
+        schedule=schedule,
+        is_active=settings.active and not job.paused,
+        fires=fires,
+        change=next((fire for fire in fires if fire.note), None),
+    )
+
+
+def routes() -> list[Route]:
+    return [get("/projects/{project}/jobs/{job}/schedule", show_schedule)]

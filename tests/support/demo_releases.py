@@ -1,0 +1,100 @@
+"""Pipelines, apps and measurements on top of the furnished installation, for pictures of their pages."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from math import sin
+
+from app.domain.health import Answer, CheckType, Tally, checks_of
+from app.domain.jobs import Job
+from app.domain.metrics import Sample
+from app.domain.pipelines import Component, Stage, route
+from app.domain.plans import MIB
+from app.domain.runs import Outcome, Reason
+from app.orchestration.advancing import Deployer
+from app.orchestration.asking import deploy_latest
+from app.orchestration.promoting import plan, promote
+from app.store import apps, jobs, pipelines, runs
+from tests.support.demo_world import sha_of
+from tests.support.seed import SUCCEEDED, World, failed
+
+STARTUP = {"type": "startup", "protocol": "tcp", "port": 8080, "success_threshold": 1}
+LIVENESS = {"type": "liveness", "protocol": "http", "path": "/live", "port": 8080}
+
+
+def furnish_releases(world: World, now: datetime) -> int:
+    """A pipeline with a promotion, an app with three deployments; returns a run that was measured."""
+    with world.db.read() as tx:
+        report = jobs.named(tx, "acme", "nightly-report")
+    live = world.job("report-live", repository=None)
+    web = world.job("web", repository="acme/web", run_on_image_change="never")
+    upgrade = world.job("upgrade-database", repository="acme/web", run_on_image_change="never")
+    _deployments(world, web, upgrade, now)
+    measured = _measured(world, now)
+    _stages(world, report, live)  # last, as nothing takes up the run that its promotion starts
+    return measured
+
+
+def _stages(world: World, report: Job, live: Job) -> None:
+    with world.db.write() as tx:
+        stages = [
+            Stage("development", ()),
+            Stage("staging", (Component("job", report.id, report.name),)),
+            Stage("production", (Component("job", live.id, live.name),)),
+        ]
+        pipelines.set_stages(
+            tx, pipelines.create(tx, report.project_id, "reports", world.clock.now()), stages
+        )
+    with world.db.write() as tx:
+        pipeline = pipelines.named(tx, "acme", "reports")
+        way = route(pipeline, report.name, to=None, to_stage=None, may_skip_stages=False)
+        planned = plan(tx, way, who="ada", confirm_paused=False)
+        promote(tx, world.names, pipeline, planned, who="ada", now=world.clock.now())
+
+
+def _deployments(world: World, web: Job, upgrade: Job, now: datetime) -> None:
+    with world.db.write() as tx:
+        app_id = apps.create(tx, web.project_id, "shop", now)
+        apps.set_members(tx, app_id, {upgrade.id: "pre-deploy", web.id: None})
+    for number, outcome in enumerate(
+        (SUCCEEDED, SUCCEEDED, failed(Reason.EXIT_NONZERO, "Exited with code 1."))
+    ):
+        at = now - timedelta(minutes=40 - 15 * number)
+        for job in (web, upgrade):
+            world.build(job, at - timedelta(minutes=2), sha=sha_of(f"shop-{number}"))
+        with world.db.write() as tx:
+            deploy_latest(tx, apps.with_id(tx, app_id), "ada", at)
+        deployer = Deployer(world.db, world.clock, world.names)
+        while deployer.step():
+            _end_hooks(world, outcome)
+
+
+def _end_hooks(world: World, outcome: Outcome) -> None:
+    with world.db.read() as tx:
+        waiting = [
+            run for run in runs.page(tx, limit=5) if run.job == "upgrade-database" and not run.status.is_final
+        ]
+    for run in waiting:
+        world.attempt(run.id, world.clock.now())
+        world.end_attempt(run.id, outcome, world.clock.now())
+
+
+def _measured(world: World, now: datetime) -> int:
+    job = world.job("api", health_checks=[STARTUP, LIVENESS])
+    start = now - timedelta(minutes=4)
+    run_id = world.run(
+        job, start, outcome=SUCCEEDED, seconds=200, log=b"listening on 8080\nserved 412 requests"
+    )
+    vitals = world.logbook.vitals(run_id, 1)
+    metrics, health = vitals.write_metrics(0), vitals.write_health(0)
+    startup, liveness = checks_of([STARTUP, LIVENESS])
+    health.append(CheckType.STARTUP, Tally().add(startup, Answer(start, True, "connected", 0.003)))
+    tally = Tally()
+    for second in range(0, 200, 5):
+        at = start + timedelta(seconds=second)
+        cpu = 0.22 + 0.16 * sin(second / 17) + 0.05 * sin(second / 3)
+        metrics.append(Sample(at, cpu, int((120 + second * 1.4) * MIB), 0, 0, 4))
+        is_ok = not 150 < second < 170
+        tally = tally.add(liveness, Answer(at, is_ok, "status 200" if is_ok else "status 503", 0.02))
+        health.append(CheckType.LIVENESS, tally)
+    return run_id
