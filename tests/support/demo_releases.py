@@ -60,13 +60,16 @@ def _deployments(world: World, web: Job, upgrade: Job, now: datetime) -> None:
         (SUCCEEDED, SUCCEEDED, failed(Reason.EXIT_NONZERO, "Exited with code 1."))
     ):
         at = now - timedelta(minutes=40 - 15 * number)
+        world.clock.held = at
         for job in (web, upgrade):
             world.build(job, at - timedelta(minutes=2), sha=sha_of(f"shop-{number}"))
         with world.db.write() as tx:
             deploy_latest(tx, apps.with_id(tx, app_id), "ada", at)
         deployer = Deployer(world.db, world.clock, world.names)
         while deployer.step():
+            world.clock.held += timedelta(seconds=7)
             _end_hooks(world, outcome)
+    world.clock.held = None
 
 
 def _end_hooks(world: World, outcome: Outcome) -> None:
