@@ -118,7 +118,7 @@ def test_a_token_for_one_project_does_all_there(full: Caller) -> None:
     assert [project["name"] for project in of_acme.got("/projects")["items"]] == ["acme"]
     assert of_acme.got(f"/deliveries/{GUID}")["status"] == "received"
     assert [each["id"] for each in of_acme.got("/deliveries")["items"]] == [GUID]
-    assert len(of_acme.got("/decisions")["items"]) == 2
+    assert len(of_acme.got("/decisions")["items"]) == 3
     assert of_acme.got("/runs/once-00001")["id"] == 1
     assert of_acme.made(f"/deliveries/{GUID}/replay")["replays"] == 1
     assert of_acme.patch("/projects/acme", json={"webhook_secret": "another one"}).status_code == 200
