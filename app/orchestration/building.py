@@ -190,7 +190,7 @@ class Builder:
         """Push to the registry, where there is one."""
         self._say(writer, f"Built {built.digest}.")
         if self.publisher is None:
-            return Made(built.digest, built.digest)
+            return Made(built.image, built.digest)
         name = self.publisher.name(build)
         self._say(writer, f"Pushing to {name}:{sha}")
         spent = (self.clock.now() - (build.started_at or build.created_at)).total_seconds()
