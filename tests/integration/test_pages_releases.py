@@ -94,7 +94,8 @@ def test_a_promotion_does_what_its_button_says(made: World) -> None:
     assert deployed.sha == SHA
     page = read(client, "/pipelines")
     assert "a8810fe promoted from report (staging) to report-live (production) by operator-user." in page
-    assert "report-live" in read(client, "/")
+    with made.db.read() as tx:
+        assert [run.job for run in runs.page(tx, limit=5)] == [target.name]
 
 
 def test_a_promotion_to_a_paused_job_has_to_be_agreed_to(made: World) -> None:
@@ -230,6 +231,31 @@ def test_a_viewer_sees_apps_and_moves_nothing(made: World) -> None:
         assert client.post(path).status_code == 403
     with made.db.read() as tx:
         assert len(deployments.page(tx, limit=5)) == 1
+
+
+def test_promoting_an_app_names_its_hooks_and_begins_a_deployment(made: World) -> None:
+    app = shop(made)
+    web, migrate = (made.job(name, repository=None) for name in ("web-live", "migrate-live"))
+    with made.db.write() as tx:
+        live_id = apps.create(tx, app.project_id, "shop-live", NOW)
+        apps.set_members(tx, live_id, {web.id: None, migrate.id: "pre-deploy"})
+        stages = [
+            Stage("staging", (Component("app", app.id, app.name),)),
+            Stage("production", (Component("app", live_id, "shop-live"),)),
+        ]
+        pipelines.set_stages(tx, pipelines.create(tx, app.project_id, "main", NOW), stages)
+    client = visitor(made)
+    said = (
+        "Promote a8810fe to production: shop-live deploys as one;"
+        " migrate-live will run before the images move; web-live will run."
+    )
+    assert said in read(client, "/pipelines")
+    form = {"component": "shop", "said": said}
+    assert client.post("/projects/acme/pipelines/main/promote", data=form).status_code == 303
+    advance(made)
+    with made.db.read() as tx:
+        assert [run.job for run in runs.page(tx, limit=5)] == ["web-live", "migrate-live"]
+    assert '<a class="link" href="/apps#deployment-1">deployment 1</a>' in read(client, "/pipelines")
 
 
 # schedules
