@@ -26,7 +26,7 @@ def add_to(cli: typer.Typer) -> None:
     )
     add_command(cli, "config", config, "jobyard config", "jobyard config --json", panel=PANEL)
     admin = typer.Typer(help="Accounts: make an administrator, or a link to log in.", no_args_is_help=True)
-    add_command(admin, "create", create_admin, "jobyard admin create --name ada")
+    add_command(admin, "create", create_admin, "jobyard admin create", "jobyard admin create --name ada")
     add_command(admin, "link", login_link, "jobyard admin link")
     cli.add_typer(admin, name="admin", rich_help_panel=PANEL)
 
@@ -106,19 +106,26 @@ def _shown(value: object) -> str | None:
 
 
 def create_admin(
-    name: Annotated[str, typer.Option(help="The administrator's name.")] = "admin",
-    password: Annotated[
-        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="JOBYARD_PASSWORD")
-    ] = "",
+    name: Annotated[
+        str | None,
+        typer.Option(help="The administrator's name; a password is asked for, or JOBYARD_PASSWORD."),
+    ] = None,
+    password: Annotated[str | None, typer.Option(envvar="JOBYARD_PASSWORD", hidden=True)] = None,
 ) -> None:
-    """Make an administrator who logs in with a name and password."""
+    """Make an administrator: with a name and password, or else by a set-up address that works once."""
     from app.bootstrap import open_installation
     from app.config import read_settings
     from app.store import access
     from app.web.principal import Role, hash_password
 
+    if name is None and password is None:
+        login_link()
+        return
+    if password is None:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     if len(password) < 12:
         raise UserError("The password must have at least 12 characters.")
+    name = name or "admin"
     with open_installation(read_settings()) as installation, installation.db.write() as tx:
         access.add_user(tx, name, hash_password(password), Role.ADMIN, installation.clock.now())
     typer.echo(f"Administrator {name} can log in now.")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
@@ -18,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, create_engine, text
 
-from app.domain.errors import TransientError, UserError
+from app.domain.errors import TransientError
 from app.store.migrate import upgrade
 
 Tx = Session
@@ -79,13 +78,6 @@ class Database:
         """Raises StoreUnavailable unless a trivial query works."""
         with self.read() as tx:
             tx.connection().execute(text("SELECT 1"))
-
-    def backup_to(self, path: Path) -> None:
-        """A consistent copy of a SQLite database while it is in use."""
-        if not self.is_sqlite:
-            raise UserError("A PostgreSQL database is backed up with pg_dump.")
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
 
     def close(self) -> None:
         self._engine.dispose()
