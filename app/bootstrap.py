@@ -199,7 +199,7 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
         logbook = Logbook(
             settings.data.resolve() / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024
         )
-        supervisor = _supervisor(installation, engine, checkouts, logbook, alone=alone)
+        supervisor = _supervisor(installation, inbox, engine, checkouts, logbook, alone=alone)
         yard = Yard(
             db=installation.db,
             inbox=inbox,
@@ -239,7 +239,13 @@ def _running(supervisor: Supervisor) -> Callable[[], AbstractContextManager[None
 
 
 def _supervisor(
-    installation: Installation, engine: Engine, checkouts: Checkouts, logbook: Logbook, *, alone: bool
+    installation: Installation,
+    inbox: Inbox,
+    engine: Engine,
+    checkouts: Checkouts,
+    logbook: Logbook,
+    *,
+    alone: bool,
 ) -> Supervisor:
     settings, db, clock = installation.settings, installation.db, installation.clock
     server, names = f"{socket.gethostname()}-{secrets.token_hex(4)}", RandomNames()
@@ -275,6 +281,7 @@ def _supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
+        inbox=inbox,
         intake=Intake(db, clock, names, {"github": GitHub()}, checkouts, installation.box),
         builder=builder,
         runner=runner,

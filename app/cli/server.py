@@ -48,6 +48,7 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_server(settings, url) as app:
         _greet(app.state.yard, url)
+        sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
         uvicorn.run(
             app,
             host=host,

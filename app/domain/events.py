@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 BRANCH_PREFIX = "refs/heads/"
@@ -70,6 +71,7 @@ class Push:
         return self.ref.startswith(TAG_PREFIX)
 
 
+@lru_cache(maxsize=4096)  # every push names the same few
 def repo_key(url: str) -> str:
     """The identity of the repository behind a URL, `github.com/acme/report` for all forms (https, ssh, scp).
 

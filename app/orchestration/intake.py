@@ -85,7 +85,8 @@ class Intake:
             return frozenset()
         with self.db.read() as tx:
             history = deliveries.movements(tx, source.repo_key, push.ref)
-        if is_connected(history, push.before, push.after):
+        before, after = push.before, push.after
+        if is_connected(history, before, after) or is_repeated(history, before, after):
             return frozenset()
         known = {movement.after for movement in history if movement.after not in (None, push.after)}
         try:

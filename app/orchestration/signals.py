@@ -32,19 +32,30 @@ class Signals:
 
 
 class Bell:
-    """Lets one thread sleep until one of its topics rings, or a time has passed."""
+    """Lets threads sleep until one of its topics rings, or a time has passed.
+
+    Several workers may share one: a topic wakes one of them, and whoever then takes work makes it ring for the next.
+    """
 
     def __init__(self, *topics: str) -> None:
         self._topics = frozenset(topics)
-        self._event = threading.Event()
+        self._rings = threading.Condition()
+        self._has_rung = False
 
     def hear(self, topics: frozenset[str]) -> None:
         if topics & self._topics:
-            self._event.set()
+            with self._rings:
+                self._has_rung = True
+                self._rings.notify()
 
     def ring(self) -> None:
-        self._event.set()
+        """Wake everybody."""
+        with self._rings:
+            self._has_rung = True
+            self._rings.notify_all()
 
     def wait(self, seconds: float) -> None:
-        self._event.wait(seconds)
-        self._event.clear()
+        with self._rings:
+            if not self._has_rung:
+                self._rings.wait(seconds)
+            self._has_rung = False

@@ -24,11 +24,15 @@ from app.orchestration.signals import Bell, Signals
 from app.orchestration.watching import Watcher
 from app.store import builds, runs, schedules
 from app.store.database import Database
+from app.store.inbox import Inbox
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0  # finds work of which no signal came, e.g. from another server
 RECONCILE_SECONDS = 10.0
 FAULT_PAUSE_SECONDS = 1.0
+POURING = 10  # deliveries that came while one was processed
+COURTESY_SECONDS = 0.02  # for each of them
+LONGEST_COURTESY_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0  # for loops to end when the server stops
 
 
@@ -39,6 +43,7 @@ class Supervisor:
     db: Database
     clock: Clock
     signals: Signals
+    inbox: Inbox
     intake: Intake
     builder: Builder
     runner: Runner
@@ -66,17 +71,17 @@ class Supervisor:
         self._loop("health", self.health_bell, self.health.step)
         self._loop("metrics", self.metrics_bell, self.sampler.step)
         self._loop("scheduler", Bell("schedules"), self._until_idle(self.scheduler.step, self._next_fire))
-        self._loop("intake", Bell("deliveries"), self._while_moving(self.intake.step))
+        self._loop("intake", Bell("deliveries"), self._take_in)
         bell = Bell("deployments", "builds", "runs")
         self._loop("deployer", bell, self._while_moving(self.deployer.step))
         bell = Bell("flows", "builds", "runs", "deployments")
         self._loop("conductor", bell, self._while_moving(self.conductor.step))
+        bell = Bell(builds.QUEUED)
         for number in range(self.build_workers):
-            step = self._until_idle(self.builder.step, self._next_build)
-            self._loop(f"builder-{number}", Bell("queued:builds"), step)
+            self._loop(f"builder-{number}", bell, self._until_idle(self.builder.step, self._next_build))
+        bell = Bell(runs.QUEUED)
         for number in range(self.run_workers):
-            step = self._until_idle(self.runner.step, self._next_run)
-            self._loop(f"runner-{number}", Bell("queued:runs"), step)
+            self._loop(f"runner-{number}", bell, self._until_idle(self.runner.step, self._next_run))
 
     def stop(self) -> None:
         """Ask the loops to end and wait a little; what is still going is gone on with after the next start."""
@@ -98,6 +103,15 @@ class Supervisor:
     def _reconcile(self) -> float:
         self.reconciler.step()
         return RECONCILE_SECONDS
+
+    def _take_in(self) -> float:
+        """One delivery after the other; while more pour in, receiving them goes first."""
+        arrived = self.inbox.arrived
+        while not self._stopping.is_set() and self.intake.step():
+            poured, arrived = self.inbox.arrived - arrived, self.inbox.arrived
+            if poured > POURING:
+                self._stopping.wait(min(poured * COURTESY_SECONDS, LONGEST_COURTESY_SECONDS))
+        return POLL_SECONDS
 
     def _while_moving(self, step: Callable[[], bool]) -> Callable[[], float]:
         def look() -> float:
@@ -129,8 +143,9 @@ class Supervisor:
         return look
 
     def _loop(self, name: str, bell: Bell, look: Callable[[], float]) -> None:
-        self._bells.append(bell)
-        self._listening.enter_context(self.signals.listening(bell.hear))
+        if bell not in self._bells:
+            self._bells.append(bell)
+            self._listening.enter_context(self.signals.listening(bell.hear))
 
         def loop() -> None:
             while not self._stopping.is_set():

@@ -86,7 +86,7 @@ def claim(tx: Tx, owner: str, now: datetime) -> Build | None:
     claimed = claim_next(tx, BuildRow, owner, now, started_at=now)
     if claimed is None:
         return None
-    touch(tx, "builds", f"build:{claimed}")
+    touch(tx, "builds", f"build:{claimed}", QUEUED)  # there may be more: the next worker looks
     return with_id(tx, claimed)
 
 

@@ -22,6 +22,7 @@ class Inbox:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self.arrived = 0  # deliveries so far: how fast it grows tells a burst
         self._rejected = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="inbox", daemon=True)
@@ -29,6 +30,7 @@ class Inbox:
 
     def put(self, delivery: NewDelivery, answer: Callable[[bool | Exception], None]) -> None:
         """Record and call `answer` from the inbox's thread."""
+        self.arrived += 1
         self._waiting.put((delivery, answer))
 
     def put_and_wait(self, delivery: NewDelivery) -> bool:

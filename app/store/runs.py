@@ -100,6 +100,7 @@ def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
         return None
     run = with_id(tx, claimed)
     _touch(tx, run.id, run.job_id)
+    touch(tx, QUEUED)  # there may be more: the next worker looks
     return run
 
 
