@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -49,6 +50,7 @@ def serve(
     with open_server(settings, url) as app:
         _greet(app.state.yard, url)
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
+        gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up answers too
         uvicorn.run(
             app,
             host=host,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, create_engine, text
 
 from app.domain.errors import TransientError
+from app.store.bulk import Bulk
 from app.store.migrate import upgrade
 
 Tx = Session
@@ -39,6 +40,8 @@ class Database:
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = _engine(self._url.render_as_string(hide_password=False), self.is_sqlite)
         self._writing = self._engine.execution_options(jobyard_writes=True)
+        self._driver = self._engine.dialect.loaded_dbapi
+        self.IntegrityError: type[Exception] = self._driver.IntegrityError
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
 
@@ -67,6 +70,23 @@ class Database:
             self._on_commit(topics)
 
     @contextmanager
+    def statement(self, *topics: str) -> Iterator[Bulk]:
+        """For one statement, committed by itself and without a Session, which would cost more than the statement.
+
+        `topics` as in `touch`. Raises IntegrityError of the driver's own, StoreUnavailable as `write` does.
+        """
+        with self._own_turn(), _as_ours(self._driver.OperationalError):
+            connection = self._engine.raw_connection()
+            try:
+                with closing(connection.cursor()) as cursor:
+                    yield Bulk(cursor, self._engine.dialect)
+                connection.commit()
+            finally:
+                connection.close()
+        if topics and self._on_commit is not None:
+            self._on_commit(frozenset(topics))
+
+    @contextmanager
     def _own_turn(self) -> Iterator[None]:
         if self._turn is None:
             yield
@@ -89,13 +109,12 @@ def touch(tx: Tx, *topics: str) -> None:
 
 
 @contextmanager
-def _as_ours() -> Iterator[None]:
+def _as_ours(theirs: type[Exception] = OperationalError) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        raise StoreUnavailable(
-            f"The database did not answer: {error.orig}. See JOBYARD_DATABASE_URL."
-        ) from error
+    except theirs as error:
+        cause = error.orig if isinstance(error, OperationalError) else error
+        raise StoreUnavailable(f"The database did not answer: {cause}. See JOBYARD_DATABASE_URL.") from error
 
 
 def _engine(url: str, is_sqlite: bool) -> Engine:

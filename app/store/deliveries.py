@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import insert, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
 from app.domain.pushes import Movement
-from app.store.database import Tx, touch
+from app.store.bulk import table_of
+from app.store.database import Database, Tx, touch
 from app.store.schema import DeliveryRow, PushRow, SettingRow
 
 REJECTED = "deliveries_rejected"
+TABLE = table_of(DeliveryRow)
 
 
 @dataclass(frozen=True)
@@ -65,36 +66,36 @@ class Delivery:
         return (self.guid, *(f"{self.guid}~{replay + 1}" for replay in range(self.replays)))
 
 
-def record(tx: Tx, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
-    """Store a batch; returns the (forge, guid) of those that were new. A repeat stores nothing."""
+def record(db: Database, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
+    """Store a batch, durably; returns the (forge, guid) of those that were new. A repeat stores nothing."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for new in batch:
-        fields = {name: value for name, value in vars(new).items() if name != "ignored"}
-        status = "ignored" if new.ignored else "received"
-        sentence = f"Event {new.event}: only pushes build." if new.ignored else ""
-        row = {**fields, "scopes": list(new.scopes), "status": status, "sentence": sentence}
-        rows.setdefault((new.forge, new.guid), {**row, "ref": "", "sha": "", "tries": 0, "replays": 0})
-    new_keys = _insert_alone(tx, rows) if tx.get_bind().dialect.name == "sqlite" else _insert(tx, rows)
-    if new_keys:
-        touch(tx, "deliveries")
-    return new_keys
+        rows.setdefault((new.forge, new.guid), _row(new))
+    try:
+        with db.statement("deliveries") as bulk:
+            bulk.insert(TABLE, list(rows.values()))
+    except db.IntegrityError:  # rare, and telling which are new costs the others dear
+        with db.statement("deliveries") as bulk:
+            return set(bulk.insert_new(TABLE, list(rows.values()), ("forge", "guid")))
+    return set(rows)
 
 
-def _insert_alone(tx: Tx, rows: Mapping[tuple[str, str], dict[str, Any]]) -> set[tuple[str, str]]:
-    """Nobody else writes meanwhile, so what is not there can be inserted plainly, which costs half."""
-    guids = [guid for _, guid in rows]
-    known = select(DeliveryRow.forge, DeliveryRow.guid).where(col(DeliveryRow.guid).in_(guids))
-    new = rows.keys() - {(forge, guid) for forge, guid in tx.connection().execute(known)}
-    if new:
-        tx.connection().execute(insert(DeliveryRow), [rows[key] for key in rows if key in new])
-    return set(new)
-
-
-def _insert(tx: Tx, rows: Mapping[tuple[str, str], dict[str, Any]]) -> set[tuple[str, str]]:
-    """Rows go as parameters, so that the statement is compiled once, whatever the batch's length."""
-    statement = postgresql.insert(DeliveryRow).on_conflict_do_nothing(index_elements=["forge", "guid"])
-    returning = statement.returning(col(DeliveryRow.forge), col(DeliveryRow.guid))
-    return {(forge, guid) for forge, guid in tx.connection().execute(returning, list(rows.values()))}
+def _row(new: NewDelivery) -> dict[str, Any]:
+    return {
+        "forge": new.forge,
+        "guid": new.guid,
+        "event": new.event,
+        "status": "ignored" if new.ignored else "received",
+        "sentence": f"Event {new.event}: only pushes build." if new.ignored else "",
+        "scopes": list(new.scopes),
+        "body": new.body,
+        "repository": new.repository,
+        "received_at": new.received_at,
+        "ref": "",
+        "sha": "",
+        "tries": 0,
+        "replays": 0,
+    }
 
 
 def claim(tx: Tx, now: datetime) -> Delivery | None:
@@ -161,7 +162,7 @@ def page(
     tx: Tx, limit: int, before: int | None = None, *, scopes: frozenset[str] | None = None
 ) -> Sequence[Delivery]:
     """Deliveries, newest first; of `scopes`, those that at least one of them verified."""
-    columns = [c for c in DeliveryRow.__table__.columns if c.name not in ("body", "available_at")]  # type: ignore[attr-defined]
+    columns = [c for c in TABLE.columns if c.name not in ("body", "available_at")]
     query = select(*columns).order_by(col(DeliveryRow.id).desc())
     if before is not None:
         query = query.where(col(DeliveryRow.id) < before)

@@ -74,8 +74,7 @@ class Inbox:
 
     def _commit(self, batch: list[Waiting]) -> None:
         try:
-            with self._db.write() as tx:
-                new = record(tx, [delivery for delivery, _ in batch])
+            new = record(self._db, [delivery for delivery, _ in batch])
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, StoreUnavailable):
                 for each in batch:  # one of them can't be stored: the others must not suffer for it

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -73,12 +74,38 @@ class Keyring:
         ]
 
 
+class Answers:
+    """Brings what another thread found out to the futures on the event loop, which is woken once for many."""
+
+    def __init__(self) -> None:
+        self._given: deque[tuple[asyncio.Future[bool], bool | Exception]] = deque()
+        self._woken = False
+
+    def put(self, done: asyncio.Future[bool], result: bool | Exception) -> None:
+        self._given.append((done, result))
+        if not self._woken:
+            self._woken = True
+            done.get_loop().call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self._woken = False  # first: what comes from here on wakes the loop again
+        while self._given:
+            done, result = self._given.popleft()
+            if done.cancelled():
+                continue
+            if isinstance(result, Exception):
+                done.set_exception(result)
+            else:
+                done.set_result(result)
+
+
 class Receiver:
     """The endpoint. One instance serves all forges."""
 
     def __init__(self, yard: Yard, keyring: Keyring) -> None:
         self._yard = yard
         self._keyring = keyring
+        self._answers = Answers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -144,21 +171,8 @@ class Receiver:
 
     async def _record(self, delivery: NewDelivery) -> bool:
         """Committed to disk when this returns."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[bool] = loop.create_future()
-
-        def settle(answer: bool | Exception) -> None:
-            if done.cancelled():
-                return
-            if isinstance(answer, Exception):
-                done.set_exception(answer)
-            else:
-                done.set_result(answer)
-
-        def answer(result: bool | Exception) -> None:
-            loop.call_soon_threadsafe(settle, result)
-
-        self._yard.inbox.put(delivery, answer)
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._yard.inbox.put(delivery, lambda result: self._answers.put(done, result))
         return await done
 
     def _reopen_failed(self, forge: str, guid: str) -> bool:
@@ -198,8 +212,8 @@ def _size(limit: int) -> str:
 
 def _parse(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return from_json(body)
+    except ValueError as error:
         raise Problem(
             400, "The body is not JSON: set the webhook's content type to application/json."
         ) from error

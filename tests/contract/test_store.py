@@ -143,11 +143,10 @@ def delivery(guid: str, body: bytes = b"{}") -> NewDelivery:
 
 
 def test_a_delivery_is_recorded_once(db: Database) -> None:
-    with db.write() as tx:
-        batch = [delivery("a", b"first"), delivery("b"), delivery("a", b"again")]
-        assert deliveries.record(tx, batch) == {("github", "a"), ("github", "b")}
-    with db.write() as tx:
-        assert deliveries.record(tx, [delivery("b"), delivery("c")]) == {("github", "c")}
+    batch = [delivery("a", b"first"), delivery("b"), delivery("a", b"again")]
+    assert deliveries.record(db, batch) == {("github", "a"), ("github", "b")}
+    assert deliveries.record(db, [delivery("b"), delivery("c")]) == {("github", "c")}
+    assert deliveries.record(db, [delivery("c")]) == set()
     with db.read() as tx:
         assert [each.guid for each in deliveries.page(tx, 10)] == ["c", "b", "a"]
         assert deliveries.find(tx, "a").body == b"first"
@@ -203,8 +202,8 @@ def test_an_answer_that_fails_does_not_stop_the_inbox(db: Database) -> None:
 
 
 def test_deliveries_are_taken_in_order_and_settled_once(db: Database) -> None:
+    deliveries.record(db, [delivery("a"), delivery("b")])
     with db.write() as tx:
-        deliveries.record(tx, [delivery("a"), delivery("b")])
         first = deliveries.claim(tx, NOW)
         assert first is not None
         deliveries.try_later(tx, first.id, "Git is down.", NOW + timedelta(seconds=5))
@@ -226,8 +225,8 @@ def test_deliveries_are_taken_in_order_and_settled_once(db: Database) -> None:
 
 
 def test_a_replay_is_an_event_of_its_own(db: Database) -> None:
+    deliveries.record(db, [delivery("a")])
     with db.write() as tx:
-        deliveries.record(tx, [delivery("a")])
         found = deliveries.find(tx, "a")
         deliveries.settle(tx, found.id, "failed", "Broken.", NOW)
         deliveries.reopen(tx, found.id)
@@ -675,8 +674,7 @@ def test_a_full_disk_is_said_and_recovered_from(tmp_path: Path, sqlite_template:
     try:
         shutil.copy(sqlite_template, disk / "jobyard.db")
         db = Database(f"sqlite:///{disk / 'jobyard.db'}")
-        with db.write() as tx:
-            deliveries.record(tx, [delivery("first")])
+        deliveries.record(db, [delivery("first")])
         ballast = disk / "ballast"
         fill(ballast)
         inbox = Inbox(db)

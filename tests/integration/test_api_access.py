@@ -43,8 +43,7 @@ def full(admin: Caller) -> Caller:
     )
     admin.made("/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]})
     admin.made("/projects/acme/flows/release/runs")
-    with admin.yard.db.write() as tx:
-        deliveries.record(tx, [_delivery(admin.yard)])
+    deliveries.record(admin.yard.db, [_delivery(admin.yard)])
     return admin
 
 
@@ -135,8 +134,7 @@ def test_a_delivery_for_several_projects_is_replayed_by_who_sees_them_all(full: 
         "acme/report",
         full.yard.clock.now(),
     )
-    with full.yard.db.write() as tx:
-        deliveries.record(tx, [shared])
+    deliveries.record(full.yard.db, [shared])
     assert full.with_token("operator", "acme").post("/deliveries/5ha7ed/replay").status_code == 403
     assert full.made("/deliveries/5ha7ed/replay")["status"] == "received"
 

@@ -19,10 +19,10 @@ def delivered(admin: Caller) -> Caller:
     """Three deliveries; the first was processed, with a decision for the job."""
     admin.made(JOBS, {"name": "report"})
     now = admin.yard.clock.now()
+    for guid in ("d1", "d2", "d3"):
+        new = NewDelivery("github", guid, "push", False, ("project:1",), b"{}", "acme/report", now)
+        deliveries.record(admin.yard.db, [new])
     with admin.yard.db.write() as tx:
-        for guid in ("d1", "d2", "d3"):
-            new = NewDelivery("github", guid, "push", False, ("project:1",), b"{}", "acme/report", now)
-            deliveries.record(tx, [new])
         _decide(admin, tx, "d1")
         deliveries.settle(
             tx, 1, "processed", "1 of 1 source built, 1 job decided.", now, ref="refs/heads/main"
@@ -88,12 +88,10 @@ def test_deliveries_are_listed_newest_first(delivered: Caller) -> None:
 def test_a_project_lists_its_own_deliveries_across_pages_of_others(delivered: Caller) -> None:
     delivered.made("/projects", {"name": "beside"})
     now = delivered.yard.clock.now()
-    with delivered.yard.db.write() as tx:
-        for number in range(5):
-            scope = "project:2" if number % 2 else "project:1"
-            deliveries.record(
-                tx, [NewDelivery("github", f"e{number}", "push", False, (scope,), b"{}", "x", now)]
-            )
+    for number in range(5):
+        scope = "project:2" if number % 2 else "project:1"
+        new = NewDelivery("github", f"e{number}", "push", False, (scope,), b"{}", "x", now)
+        deliveries.record(delivered.yard.db, [new])
     beside = delivered.with_token("viewer", "beside")
     first = beside.got("/deliveries", limit=1)
     rest = beside.got("/deliveries", limit=1, cursor=first["next"])

@@ -395,8 +395,7 @@ class Installation:
             "github", guid, "push", False, tuple(scopes) or (f"project:{self.project.id}",), body,
             "acme/report", self.clock.now(),
         )  # fmt: skip
-        with self.db.write() as tx:
-            deliveries.record(tx, [new])
+        deliveries.record(self.db, [new])
         return guid
 
     # -- what became of it --

@@ -141,8 +141,8 @@ class World:
         event: str = "push",
     ) -> str:
         new = NewDelivery("github", guid, event, event != "push", ("project:1",), b"{}", repository, at)
+        deliveries.record(self.db, [new])
         with self.db.write() as tx:
-            deliveries.record(tx, [new])
             if event == "push":
                 found = deliveries.find(tx, guid)
                 deliveries.settle(tx, found.id, "processed", sentence, at, ref="refs/heads/main", sha=sha)
