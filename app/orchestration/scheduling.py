@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import Verdict
@@ -79,7 +80,7 @@ class Scheduler:
         return results
 
     def _fire(self, tx: Tx, job: DueJob, fire_at: datetime, admission: Admission, now: datetime) -> Fired:
-        due_for = f"Scheduled for {fire_at:%Y-%m-%d %H:%M} UTC"
+        due_for = _due_for(fire_at)
         if not job.has_image:
             sentence = f"{due_for}, but the job has no image yet: build it first."
             return Fired(job, fire_at, Verdict.SKIPPED, "no_image", sentence)
@@ -93,3 +94,8 @@ class Scheduler:
             sentence = f"{due_for}; {admission.why}."
             return Fired(job, fire_at, Verdict.REPLACED, "concurrency:replace", sentence, name, alone=True)
         return Fired(job, fire_at, Verdict.STARTED, "schedule", f"{due_for}.", name)
+
+
+@lru_cache(maxsize=1000)
+def _due_for(fire_at: datetime) -> str:
+    return f"Scheduled for {fire_at:%Y-%m-%d %H:%M} UTC"

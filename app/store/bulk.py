@@ -16,7 +16,14 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlmodel import SQLModel
 
 Row = Mapping[str, Any]
-PLACEHOLDERS = {"qmark": "?", "pyformat": "%s", "format": "%s"}
+MOST_PARAMETERS = 16_000  # of one statement; SQLite takes 32,766, PostgreSQL 65,535
+PLACEHOLDERS = {"qmark": "?", "pyformat": "%s"}
+
+
+class Ready(str):
+    """A value as the database stores it already, such as the text of JSON."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -26,26 +33,42 @@ class Bulk:
     cursor: DBAPICursor
     dialect: Dialect
 
-    def insert(self, table: Table, rows: Sequence[Row]) -> None:
-        """All rows have the same keys."""
-        names = tuple(rows[0])
-        self.cursor.execute(
-            _statement(table, names, len(rows), self.dialect), self._values(table, names, rows)
-        )
+    def insert(
+        self, table: Table, rows: Sequence[Row], same: Row | None = None, *, ending: str = ""
+    ) -> list[tuple[Any, ...]]:
+        """Insert rows that all have the same keys, and the values of `same` in each; what `ending` returns, if it does.
 
-    def insert_new(self, table: Table, rows: Sequence[Row], key: Sequence[str]) -> list[tuple[Any, ...]]:
-        """The `key` columns of the rows that were not there yet; the others are left as they are."""
-        names, columns = tuple(rows[0]), ", ".join(key)
-        statement = _statement(table, names, len(rows), self.dialect)
-        self.cursor.execute(
-            f"{statement} ON CONFLICT ({columns}) DO NOTHING RETURNING {columns}",
-            self._values(table, names, rows),
-        )
-        return [tuple(row) for row in self.cursor.fetchall()]
+        `ending` follows the statement's values, such as `RETURNING id`.
+        """
+        same = same or {}
+        names = (*rows[0], *same)
+        fixed = self._converted(table, [same])
+        returned: list[tuple[Any, ...]] = []
+        size = MOST_PARAMETERS // len(names)
+        for start in range(0, len(rows), size):
+            chunk = rows[start : start + size]
+            values = [value for row in self._converted(table, chunk) for value in (*row, *fixed[0])]
+            statement = _statement(table, names, len(chunk), PLACEHOLDERS[self.dialect.paramstyle])
+            self.cursor.execute(f"{statement} {ending}", values)
+            if ending:
+                returned += self.cursor.fetchall()
+        return returned
 
-    def _values(self, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> list[Any]:
-        converted = [(name, _conversion(table, name, self.dialect)) for name in names]
-        return [convert(row[name]) if convert else row[name] for row in rows for name, convert in converted]
+    def _converted(self, table: Table, rows: Sequence[Row]) -> list[list[Any]]:
+        """The rows' values as the driver takes them; one that many rows share is converted once."""
+        conversions = [(name, _conversion(table, name, self.dialect)) for name in rows[0]]
+        known: dict[tuple[str, int], Any] = {}
+
+        def converted(name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+            key = (name, id(value))
+            if key not in known:
+                known[key] = value if isinstance(value, Ready) else convert(value)
+            return known[key]
+
+        return [
+            [converted(name, convert, row[name]) if convert else row[name] for name, convert in conversions]
+            for row in rows
+        ]
 
 
 def table_of(row: type[SQLModel]) -> Table:
@@ -59,6 +82,6 @@ def _conversion(table: Table, name: str, dialect: Dialect) -> Callable[[Any], An
 
 
 @cache
-def _statement(table: Table, names: tuple[str, ...], number: int, dialect: Dialect) -> str:
-    row = f"({', '.join([PLACEHOLDERS[dialect.paramstyle]] * len(names))})"
+def _statement(table: Table, names: tuple[str, ...], number: int, placeholder: str) -> str:
+    row = f"({', '.join([placeholder] * len(names))})"
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {', '.join([row] * number)}"  # noqa: S608

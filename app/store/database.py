@@ -103,6 +103,12 @@ class Database:
         self._engine.dispose()
 
 
+def bulk(tx: Tx) -> Bulk:
+    """For inserts by the thousand, as part of a transaction."""
+    connection = tx.connection()
+    return Bulk(connection.connection.cursor(), connection.dialect)
+
+
 def touch(tx: Tx, *topics: str) -> None:
     """Say what this transaction changes; listeners hear it after the commit."""
     tx.info.setdefault(TOPICS, set()).update(topics)

@@ -19,6 +19,8 @@ from app.store.schema import DeliveryRow, PushRow, SettingRow
 
 REJECTED = "deliveries_rejected"
 TABLE = table_of(DeliveryRow)
+NOTHING_YET = {"ref": "", "sha": "", "tries": 0, "replays": 0}
+NEW_ONLY = "ON CONFLICT (forge, guid) DO NOTHING RETURNING forge, guid"
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ def record(db: Database, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
         rows.setdefault((new.forge, new.guid), _row(new))
     try:
         with db.statement("deliveries") as bulk:
-            bulk.insert(TABLE, list(rows.values()))
+            bulk.insert(TABLE, list(rows.values()), NOTHING_YET)
     except db.IntegrityError:  # rare, and telling which are new costs the others dear
         with db.statement("deliveries") as bulk:
-            return set(bulk.insert_new(TABLE, list(rows.values()), ("forge", "guid")))
+            return set(bulk.insert(TABLE, list(rows.values()), NOTHING_YET, ending=NEW_ONLY))
     return set(rows)
 
 
@@ -91,10 +93,6 @@ def _row(new: NewDelivery) -> dict[str, Any]:
         "body": new.body,
         "repository": new.repository,
         "received_at": new.received_at,
-        "ref": "",
-        "sha": "",
-        "tries": 0,
-        "replays": 0,
     }
 
 

@@ -12,16 +12,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Insert, Text, bindparam, cast, insert, update
+from sqlalchemy import Text, cast, update
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 
 from app.domain.decisions import EventType, Verdict
 from app.domain.jobs import ScheduleSettings, schedule_from_definition
 from app.domain.runs import RunStatus, TriggerType
-from app.store.database import Tx, touch
+from app.store.bulk import Ready, table_of
+from app.store.database import Tx, bulk, touch
 from app.store.runs import OPEN, QUEUED
 from app.store.schema import DecisionRow, JobRow, RunRow
 
@@ -117,31 +119,20 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     """Store the runs and decisions of many scheduled times."""
     if not fired:
         return
-    starting = [_run(each, now) for each in fired if each.run_name is not None]
-    if starting:
-        tx.connection().execute(_insert_run(tx), starting)
-    inputs: dict[tuple[str, datetime, datetime | None], str] = {}
-    tx.connection().execute(_insert_decision(tx), [_decision(each, now, inputs) for each in fired])
+    insert = bulk(tx).insert
+    starting = [_run(each) for each in fired if each.run_name is not None]
+    same_run = {**_NEW_RUN, "available_at": now, "created_at": now, "updated_at": now}
+    run_ids = dict(insert(RUNS, starting, same_run, ending="RETURNING name, id")) if starting else {}
+    inputs: dict[tuple[str, datetime, datetime | None], Ready] = {}
+    rows = [_decision(each, run_ids.get(each.run_name), inputs) for each in fired]
+    insert(DECISIONS, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
     touch(tx, "runs", "jobs", "decisions", QUEUED, *(f"job:{each.job.id}" for each in fired[:CHUNK]))
 
 
-def _insert_run(tx: Tx) -> Insert:
-    return insert(RunRow).values(effective=_ready_json(tx, "effective"))
-
-
-def _insert_decision(tx: Tx) -> Insert:
-    """The run of a decision is found by its name, which is cheaper than having every insert return its id."""
-    run_id = select_columns(col(RunRow.id)).where(col(RunRow.name) == bindparam("run_name")).scalar_subquery()
-    return insert(DecisionRow).values(inputs=_ready_json(tx, "inputs"), run_id=run_id)
-
-
-def _ready_json(tx: Tx, name: str) -> ColumnElement[Any]:
-    """A parameter for a JSON column that is JSON text already."""
-    given = bindparam(name, type_=Text)
-    return given if tx.get_bind().dialect.name == "sqlite" else cast(given, JSON)
-
-
-_NOTHING_YET = {
+RUNS, DECISIONS = table_of(RunRow), table_of(DecisionRow)
+_NEW_RUN = {
+    "status": RunStatus.QUEUED.value,
+    "trigger_type": TriggerType.SCHEDULE.value,
     "sentence": "",
     "cancel_sentence": "",
     "overridden": [],
@@ -155,45 +146,42 @@ _NOTHING_YET = {
 _OF_EFFECTIVE = ("retry_limit", "retry_backoff", "time_limit_seconds", "grace_period_seconds", "instances")
 
 
-def _run(each: Fired, now: datetime) -> dict[str, Any]:
+def _run(each: Fired) -> dict[str, Any]:
     effective = json.loads(each.job.effective)
     return {
-        **_NOTHING_YET,
         **{name: effective[name] for name in _OF_EFFECTIVE},
         "name": each.run_name,
         "project_id": each.job.project_id,
         "job_id": each.job.id,
-        "status": RunStatus.QUEUED,
-        "trigger_type": TriggerType.SCHEDULE,
         "scheduled_for": each.scheduled_for,
         "cause": each.sentence,
-        "effective": each.job.effective,
+        "effective": Ready(each.job.effective),
         "alone": each.alone,
-        "available_at": now,
-        "created_at": now,
-        "updated_at": now,
     }
 
 
 def _decision(
-    each: Fired, now: datetime, inputs: dict[tuple[str, datetime, datetime | None], str]
+    each: Fired, run_id: int | None, inputs: dict[tuple[str, datetime, datetime | None], Ready]
 ) -> dict[str, Any]:
-    cron = each.job.schedule.cron
+    cron, at = each.job.schedule.cron, _stamp(each.scheduled_for)
     key = (cron, each.scheduled_for, each.missed_from)
     if key not in inputs:
-        told = {"scheduled_for": f"{each.scheduled_for:%Y-%m-%dT%H:%M:%SZ}", "cron": cron}
+        told = {"scheduled_for": at, "cron": cron}
         if each.missed_from is not None:
-            told["missed_from"] = f"{each.missed_from:%Y-%m-%dT%H:%M:%SZ}"
-        inputs[key] = json.dumps(told)
+            told["missed_from"] = _stamp(each.missed_from)
+        inputs[key] = Ready(json.dumps(told))
     return {
-        "at": now,
-        "event_type": EventType.SCHEDULE,
-        "event_id": f"{each.job.id}@{each.scheduled_for:%Y-%m-%dT%H:%M:%SZ}",
+        "event_id": f"{each.job.id}@{at}",
         "project_id": each.job.project_id,
         "job_id": each.job.id,
-        "verdict": each.verdict,
+        "verdict": each.verdict.value,
         "rule": each.rule,
         "sentence": each.sentence,
         "inputs": inputs[key],
-        "run_name": each.run_name,
+        "run_id": run_id,
     }
+
+
+@lru_cache(maxsize=1000)
+def _stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
