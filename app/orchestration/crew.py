@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -32,6 +33,24 @@ def side_by_side(name: str, call: Callable[[T], R], items: Sequence[T]) -> list[
         threading.Thread(target=work, args=pair, name=f"{name}-{number}", daemon=True).start()
     wait(results)
     return [result.result() for result in results]
+
+
+@contextmanager
+def beside(name: str, call: Callable[[], object]) -> Iterator[None]:
+    """Have something called while the block runs. Ends when both are over, and raises what the call raised."""
+    called: Future[object] = Future()
+
+    def work() -> None:
+        try:
+            called.set_result(call())
+        except BaseException as error:
+            called.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    try:
+        yield
+    finally:
+        called.result()
 
 
 class Crew:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
@@ -47,12 +48,12 @@ from app.engines.base import (
 from app.logs import LogWriter
 from app.orchestration.access import registry_access
 from app.orchestration.active import Active, ActiveRun, InHand, Judgement
-from app.orchestration.crew import side_by_side
+from app.orchestration.crew import beside, side_by_side
 from app.orchestration.logbook import Logbook
 from app.orchestration.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
 from app.store import builds, jobs, runs
-from app.store.database import Database, Tx
+from app.store.database import Database
 
 log = logging.getLogger(__name__)
 ENGINE_PATIENCE = timedelta(minutes=10)
@@ -65,6 +66,14 @@ class ClaimLost(Exception):
 
 class NoImage(UserError):
     """There is nothing to run; the sentence says what to do."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the build of a run's image says about it; nothing for an image that was not built here."""
+
+    branch: str = ""
+    processes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,17 +142,18 @@ class Runner:
         else:
             try:
                 run = self._with_image(run)
-            except (
-                UserError
-            ) as error:  # there is none, it can't be had, or its credential is for another registry
+            except UserError as error:
+                # There is none, it can't be had, or its credential is for another registry.
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
                 return
             except EngineUnavailable as error:
                 self._settle(run, None, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
                 return
             try:
-                self._invocation(run, self._processes(run))
+                self._invocation(run, self._origin(run))
             except UserError as error:
+                with self.db.write() as tx:
+                    runs.fix_image(tx, run, now)
                 self._settle_without_attempt(run, Reason.EXIT_NONZERO, str(error))
                 return
             with self.db.write() as tx:
@@ -163,17 +173,11 @@ class Runner:
         reference = run.image or reference_of(job)
         if reference is not None:
             resolved = self.engine.resolve(reference, self._login(run, reference))
-            image, digest, build_id, sha = resolved.image, resolved.digest, None, None
-        elif job.deployed is not None:
-            image, digest = job.deployed.image, job.deployed.digest
-            build_id, sha = job.deployed.build_id, job.deployed.sha
-        else:
+            return replace(run, image=resolved.image, digest=resolved.digest)
+        if job.deployed is None:
             raise NoImage(f"Job {run.job} has no image yet: build it first, by a push or by hand.")
-        with self.db.write() as tx:
-            runs.resolve_image(
-                tx, run, image=image, digest=digest, build_id=build_id, sha=sha, now=self.clock.now()
-            )
-            return runs.with_id(tx, run.id)
+        has = job.deployed
+        return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
 
     def _login(self, run: Run, reference: str) -> RegistryLogin | None:
         """The credential that the job's source names for this registry, else the project's for it."""
@@ -189,15 +193,14 @@ class Runner:
         secrets = [self._open(value) for value in env.values() if value.secret]
         with self.db.read() as tx:
             containers = runs.containers_of(tx, attempt.id)
-            branch = self._branch(tx, run)
-        processes = self._processes(run)
+        origin = self._origin(run)
         with (
             self.active.watching(run, attempt.number) as active,
             self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets)) as writer,
         ):
 
             def one(container: Container) -> tuple[Outcome, Handle | None]:
-                spec = self._spec(run, attempt, container, env, processes, branch)
+                spec = self._spec(run, attempt, container, env, origin)
                 return self._container(active, run, container, spec, writer)
 
             ended = side_by_side(f"run-{run.id}", one, containers)
@@ -215,8 +218,13 @@ class Runner:
         if container.reason is Reason.UNHEALTHY:
             active.judged(container.instance, Judgement(run.created_at, container.sentence))
         try:
-            handle = handle or self._start(active, run, container, spec)
-            outcome = self._follow(active, container, handle, writer)
+            if handle is not None:
+                active.started(container.instance, handle)
+                outcome = self._follow(active, container, handle, writer)
+            else:
+                handle = self._start_patiently(active, run, container.key, spec)
+                with beside(f"start-{container.key}", partial(self._started, active, run, container, handle)):
+                    outcome = self._follow(active, container, handle, writer)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain) as error:
             outcome = outcome_of_start_error(error)
         now = self.clock.now()
@@ -227,15 +235,13 @@ class Runner:
         active.ended(container.instance, failed=outcome.reason is not None)
         return outcome, handle
 
-    def _start(self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec) -> Handle:
-        """Start and remember."""
-        handle = self._start_patiently(active, run, container.key, spec)
+    def _started(self, active: ActiveRun, run: Run, container: Container, handle: Handle) -> None:
+        """Save the start, beside the reading of what the container says: nobody should wait for either."""
         with self.db.write() as tx:
             if not runs.container_started(tx, run, container, handle.to_json(), self.clock.now()):
                 raise ClaimLost
             current = runs.with_id(tx, run.id)
         active.started(container.instance, handle, current)
-        return handle
 
     def _start_patiently(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec) -> Handle:
         """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours."""
@@ -263,8 +269,6 @@ class Runner:
 
     def _follow(self, active: ActiveRun, container: Container, handle: Handle, writer: LogWriter) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
-        if container.handle is not None:
-            active.started(container.instance, handle)
         give_up_at: datetime | None = None
         while True:
             try:
@@ -307,20 +311,16 @@ class Runner:
     def _open(self, value: EnvValue) -> str:
         return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
 
-    def _branch(self, tx: Tx, run: Run) -> str:
-        return "" if run.build_id is None else builds.with_id(tx, run.build_id).branch
-
-    def _processes(self, run: Run) -> Mapping[str, str]:
+    def _origin(self, run: Run) -> Origin:
         if run.build_id is None:
-            return {}
+            return Origin()
         with self.db.read() as tx:
-            plan = builds.with_id(tx, run.build_id).plan
-        processes: Mapping[str, str] = (plan or {}).get("processes", {})
-        return processes
+            build = builds.with_id(tx, run.build_id)
+        return Origin(build.branch, (build.plan or {}).get("processes", {}))
 
-    def _invocation(self, run: Run, processes: Mapping[str, str]) -> tuple[Invocation, Plan]:
+    def _invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
         """How the container is called and how big it is. Raises UserError where that can't be."""
-        call = invocation(run.effective, processes)
+        call = invocation(run.effective, origin.processes)
         name = run.effective["plan"]
         if name not in self.plans:
             raise UserError(f"There is no plan named {name} any more; there are: {', '.join(self.plans)}.")
@@ -332,17 +332,16 @@ class Runner:
         attempt: Attempt,
         container: Container,
         env: Mapping[str, EnvValue],
-        processes: Mapping[str, str],
-        branch: str,
+        origin: Origin,
     ) -> ContainerSpec:
-        call, plan = self._invocation(run, processes)
+        call, plan = self._invocation(run, origin)
         assert run.image is not None
         own = {name: self._open(value) for name, value in env.items() if value.in_run}
         return ContainerSpec(
             image=run.image,
             command=call.command,
             entrypoint=call.entrypoint,
-            env={**own, **told(run, attempt, container, branch)},
+            env={**own, **told(run, attempt, container, origin.branch)},
             cpus=plan.cpus,
             memory_bytes=plan.memory_bytes,
             labels={"jobyard.run": run.name, "jobyard.job": run.job, "jobyard.project": run.project},

@@ -113,17 +113,25 @@ def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Run]:
     return [with_id(tx, run_id) for run_id in take_over(tx, RunRow, owner, in_hand)]
 
 
-def resolve_image(
-    tx: Tx, run: Run, *, image: str, digest: str, build_id: int | None, sha: str | None, now: datetime
-) -> bool:
-    """Fix what a running run executes; later attempts keep it."""
-    return _move(tx, run, image=image, digest=digest, build_id=build_id, sha=sha, updated_at=now)
+def fix_image(tx: Tx, run: Run, now: datetime) -> bool:
+    """Save what a running run is about to execute; its attempts keep it."""
+    return _move(tx, run, **_image(run), updated_at=now)
+
+
+def _image(run: Run) -> dict[str, Any]:
+    return {"image": run.image, "digest": run.digest, "build_id": run.build_id, "sha": run.sha}
 
 
 def begin_attempt(tx: Tx, run: Run, now: datetime) -> Attempt | None:
-    """The next attempt of a running run, with a container row per instance; None if the claim is void."""
+    """The next attempt of a running run with its image, and a container row per instance; None if the claim is void."""
     moved = _move(
-        tx, run, attempts=RunRow.attempts + 1, active=run.instances, updated_at=now, available_at=now
+        tx,
+        run,
+        **_image(run),
+        attempts=RunRow.attempts + 1,
+        active=run.instances,
+        updated_at=now,
+        available_at=now,
     )
     if not moved:
         return None

@@ -315,7 +315,7 @@ def test_an_old_token_changes_no_run(db: Database, job: Job) -> None:
         assert not runs.container_started(tx, old, container, {}, NOW)
         assert not runs.container_ended(tx, old, container, outcome, NOW)
         assert not runs.conclude(tx, old, attempt, outcome, final, NOW)
-        assert not runs.resolve_image(tx, old, image="i", digest="d", build_id=None, sha=None, now=NOW)
+        assert not runs.fix_image(tx, old, NOW)
         assert runs.conclude(tx, new, attempt, outcome, final, NOW)
         assert not runs.conclude(tx, new, attempt, outcome, final, NOW)
     with db.read() as tx:
