@@ -39,7 +39,9 @@ from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.supervisor import Supervisor
+from app.orchestration.telling import Messenger
 from app.orchestration.watching import Watcher
+from app.posting import post_message
 from app.secrets import SecretBox, load_or_create_key
 from app.store import access
 from app.store.database import Database
@@ -306,6 +308,7 @@ def _supervisor(
         scheduler=Scheduler(db, clock, names),
         deployer=Deployer(db, clock, names),
         conductor=Conductor(db, clock, names),
+        messenger=Messenger(db, clock, installation.box, post_message),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )

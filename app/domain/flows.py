@@ -2,9 +2,10 @@
 
     queued ─begin▶ running ─▶ succeeded | failed | cancelled
 
-Nodes of one group run side by side, groups one after the other. A node that fails is tried again as often as it says;
-one that has failed for good lets the rest of its group go on to its end, and skips everything after it. A cancelled
-run starts nothing more. `next_move` is the whole logic; it sees stored facts and nothing else.
+Nodes of one group run side by side, groups one after the other. A node that fails is tried again as often as it says,
+with the waits that runs have; one that has failed for good lets the rest of its group go on to its end, and skips
+everything after it. A cancelled run starts nothing more. `next_move` is the whole logic; it sees stored facts and the
+time, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+MESSAGE_RETRIES = 3  # of a message to an address, unless its node says otherwise
 
 
 class FlowConcurrency(enum.StrEnum):
@@ -59,7 +62,10 @@ class FlowStatus(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Node:
-    """One step of a flow's run. `spec` is the node as the flow has it; the ids are what it started last."""
+    """One step of a flow's run. `spec` is the node as the flow has it; the ids are what it started last.
+
+    Before `available_at` a waiting node is not tried again, and a message on its way is nobody else's to send.
+    """
 
     id: int
     group: int
@@ -72,12 +78,21 @@ class Node:
     build_id: int | None = None
     run_id: int | None = None
     deployment_id: int | None = None
+    available_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
     @property
     def retries(self) -> int:
-        return int(self.spec.get("retries", 0))
+        return int(self.spec.get("retries", MESSAGE_RETRIES if self.goes_out else 0))
+
+    @property
+    def goes_out(self) -> bool:
+        """Whether it is a message that is posted to an address."""
+        return self.type is NodeType.MESSAGE and "url" in self.spec
+
+    def is_due(self, now: datetime) -> bool:
+        return self.available_at is None or self.available_at <= now
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ class FlowRun:
 
 @dataclass(frozen=True)
 class Wait:
-    """Something that was started is not over yet."""
+    """Something that was started is not over yet, or it is too early to try again."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +140,14 @@ class End:
 Move = Wait | Start | End
 
 
-def next_move(run: FlowRun) -> Move:
+def next_move(run: FlowRun, now: datetime) -> Move:
     """What is to be done now; nodes' statuses are those of what they started."""
     cancelled = run.cancel_requested_at is not None
-    startable = None if cancelled else _startable(run)
-    if startable is not None:
-        return Start(startable)
-    if any(node.status is NodeStatus.RUNNING for node in run.nodes):
+    startable = [] if cancelled else _startable(run)
+    due = next((node for node in startable if node.is_due(now)), None)
+    if due is not None:
+        return Start(due)
+    if startable or any(node.status is NodeStatus.RUNNING for node in run.nodes):
         return Wait()
     if cancelled:
         return End(FlowStatus.CANCELLED)
@@ -139,14 +155,13 @@ def next_move(run: FlowRun) -> Move:
     return End(FlowStatus.FAILED if failed else FlowStatus.SUCCEEDED)
 
 
-def _startable(run: FlowRun) -> Node | None:
-    """The first waiting node of the earliest group that is not over, unless a group before it has failed."""
+def _startable(run: FlowRun) -> Sequence[Node]:
+    """The waiting nodes of the earliest group that is not over, unless a group before it has failed."""
     current = min((node.group for node in run.nodes if not node.status.is_over), default=None)
     failed = any(node.status is NodeStatus.FAILED and node.group != current for node in run.nodes)
     if current is None or failed:
-        return None
-    waiting = (node for node in run.nodes if node.group == current and node.status is NodeStatus.WAITING)
-    return next(waiting, None)
+        return []
+    return [node for node in run.nodes if node.group == current and node.status is NodeStatus.WAITING]
 
 
 def groups_of(nodes: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

@@ -23,6 +23,7 @@ from app.domain.flows import (
     next_move,
 )
 from app.domain.pipelines import route
+from app.domain.retry import Backoff, delay_after
 from app.domain.runs import Trigger, TriggerType
 from app.orchestration import promoting
 from app.orchestration.asking import deploy_latest
@@ -60,7 +61,7 @@ class Conductor:
     def _advance(self, run_id: int) -> bool:
         with self.db.read() as tx:
             seen = flows.run_with_id(tx, run_id)
-            if not _may_move(tx, seen):
+            if not _may_move(tx, seen, self.clock.now()):
                 return False
         with self.db.write() as tx:
             flows.lock(tx, seen.flow_id)
@@ -71,7 +72,7 @@ class Conductor:
             if run.status is FlowStatus.QUEUED and run.cancel_requested_at is None:
                 flows.set_status(tx, run, FlowStatus.RUNNING, now)
             run = _settled(tx, run, now)
-            match next_move(run):
+            match next_move(run, now):
                 case Wait():
                     return run != seen
                 case Start(node):
@@ -86,8 +87,9 @@ class Conductor:
             with tx.begin_nested():
                 status, say, started = self._do(tx, run, node, now)
         except UserError as error:
-            _failed(tx, run, replace(node, tries=node.tries + 1), str(error), now)
+            fail_node(tx, run, replace(node, tries=node.tries + 1), str(error), now)
             return
+        started = {"available_at": None, **started}
         flows.set_node(tx, run.id, node.id, status, now, say=say, tries=node.tries + 1, **started)
 
     def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> tuple[NodeStatus, str, dict[str, Any]]:
@@ -104,6 +106,8 @@ class Conductor:
                 return self._run(tx, run, node, who, now)
             case NodeType.APPROVAL:
                 return NodeStatus.RUNNING, node.spec.get("message") or "Waits for somebody's approval.", {}
+            case NodeType.MESSAGE if node.goes_out:
+                return NodeStatus.RUNNING, node.spec["message"], {"available_at": now}
             case NodeType.MESSAGE:
                 return NodeStatus.SUCCEEDED, node.spec["message"], {}
 
@@ -176,12 +180,12 @@ def _build(
     return NodeStatus.RUNNING, f"Build {build_id} asked for.", {"build_id": build_id}
 
 
-def _may_move(tx: Tx, run: FlowRun) -> bool:
+def _may_move(tx: Tx, run: FlowRun, now: datetime) -> bool:
     if run.status is FlowStatus.QUEUED:
         return run.cancel_requested_at is not None or _may_begin(tx, run)
     running = [node for node in run.nodes if node.status is NodeStatus.RUNNING]
     settling = any(run.lets_go_of(node) or _outcome(tx, node) is not None for node in running)
-    return settling or not isinstance(next_move(run), Wait)
+    return settling or not isinstance(next_move(run, now), Wait)
 
 
 def _may_begin(tx: Tx, run: FlowRun) -> bool:
@@ -208,7 +212,7 @@ def _settled(tx: Tx, run: FlowRun, now: datetime) -> FlowRun:
         if succeeded:
             flows.set_node(tx, run.id, node.id, NodeStatus.SUCCEEDED, now, say=say)
         else:
-            _failed(tx, run, node, say, now)
+            fail_node(tx, run, node, say, now)
     return flows.run_with_id(tx, run.id)
 
 
@@ -234,12 +238,13 @@ def _outcome(tx: Tx, node: Node) -> tuple[bool, str] | None:
     return succeeded, f"{what}: {say}" if say else f"{what}."
 
 
-def _failed(tx: Tx, run: FlowRun, node: Node, say: str, now: datetime) -> None:
-    """Once more, if the node has retries left; else it has failed."""
+def fail_node(tx: Tx, run: FlowRun, node: Node, say: str, now: datetime) -> None:
+    """Once more after a while, if the node has retries left; else it has failed."""
     if node.tries <= node.retries and run.cancel_requested_at is None:
-        again = f"{say} Trying again ({node.tries} of {node.retries})."
-        nothing = {"build_id": None, "run_id": None, "deployment_id": None}
-        flows.set_node(tx, run.id, node.id, NodeStatus.WAITING, now, say=again, tries=node.tries, **nothing)
+        delay = delay_after(node.tries, Backoff.EXPONENTIAL)
+        again = f"{say} Trying again in {round(delay.total_seconds())} s ({node.tries} of {node.retries})."
+        afresh = {"build_id": None, "run_id": None, "deployment_id": None, "available_at": now + delay}
+        flows.set_node(tx, run.id, node.id, NodeStatus.WAITING, now, say=again, tries=node.tries, **afresh)
     else:
         flows.set_node(tx, run.id, node.id, NodeStatus.FAILED, now, say=say, tries=node.tries)
 

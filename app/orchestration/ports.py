@@ -32,5 +32,6 @@ class Vault(Protocol):
 ENV_PURPOSE = "env"
 WEBHOOK_PURPOSE = "webhook"
 CREDENTIAL_PURPOSE = "credential"
+MESSAGE_PURPOSE = "message"
 
 EMPTY: Mapping[str, str] = {}

@@ -21,6 +21,7 @@ from app.orchestration.running import Runner
 from app.orchestration.sampling import Sampler
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
+from app.orchestration.telling import Messenger
 from app.orchestration.watching import Watcher
 from app.store import builds, runs, schedules
 from app.store.database import Database
@@ -57,6 +58,7 @@ class Supervisor:
     scheduler: Scheduler
     deployer: Deployer
     conductor: Conductor
+    messenger: Messenger
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -76,6 +78,7 @@ class Supervisor:
         self._loop("deployer", bell, self._while_moving(self.deployer.step))
         bell = Bell("flows", "builds", "runs", "deployments")
         self._loop("conductor", bell, self._while_moving(self.conductor.step))
+        self._loop("messenger", Bell("flows"), self._while_moving(self.messenger.step))
         bell = Bell(builds.QUEUED)
         for number in range(self.build_workers):
             self._loop(f"builder-{number}", bell, self._until_idle(self.builder.step, self._next_build))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement, update
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
@@ -190,6 +191,30 @@ def set_node(
     touch(tx, TOPIC, f"flow-run:{flow_run_id}")
 
 
+def unsent(tx: Tx, now: datetime) -> Sequence[tuple[int, int]]:
+    """Flow run and node of each message that is on its way to an address, and that nobody is sending."""
+    query = (
+        select(FlowRunRow.id, FlowNodeRow.id)
+        .join(FlowNodeRow, col(FlowNodeRow.flow_run_id) == col(FlowRunRow.id))
+        .where(FlowRunRow.status == FlowStatus.RUNNING, *_unsent(now))
+    )
+    return [(run_id, node_id) for run_id, node_id in tx.exec(query.order_by(col(FlowNodeRow.id)))]
+
+
+def claim_message(tx: Tx, node_id: int, now: datetime, until: datetime) -> bool:
+    """Whether the message is the caller's to send, which it is until then."""
+    claimed = update(FlowNodeRow).where(col(FlowNodeRow.id) == node_id, *_unsent(now))
+    return tx.connection().execute(claimed.values(available_at=until)).rowcount == 1
+
+
+def _unsent(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(FlowNodeRow.type) == NodeType.MESSAGE,
+        col(FlowNodeRow.status) == NodeStatus.RUNNING,
+        col(FlowNodeRow.available_at) <= now,
+    )
+
+
 def run_with_id(tx: Tx, run_id: int) -> FlowRun:
     row = tx.get(FlowRunRow, run_id, populate_existing=True)
     if row is None:
@@ -252,6 +277,7 @@ def _node(row: FlowNodeRow) -> Node:
         build_id=row.build_id,
         run_id=row.run_id,
         deployment_id=row.deployment_id,
+        available_at=row.available_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )

@@ -14,6 +14,7 @@ from app.engines.fake import Script
 from app.orchestration import running
 from app.orchestration.conducting import Conductor
 from app.orchestration.flowing import decide_approval
+from app.orchestration.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs, pipelines
 from tests.support.loops import Fuse, Installation, Killed, MortalDatabase, Server, commit, image_of
 
@@ -108,3 +109,39 @@ def test_killed_at_every_commit(tmp_path: Path) -> None:
                 to_the_end(mortal(place, Fuse(point)))
             to_the_end(place.server("second"))
             check(place)
+
+
+def test_a_message_that_is_posted_when_the_server_dies_is_lost_by_none(tmp_path: Path) -> None:
+    """It may arrive twice, with one key; the flow goes on once."""
+
+    def told(place: Installation, fuse: Fuse) -> list[tuple[str, str, str]]:
+        url = place.box.seal("https://chat.example.com/hook", MESSAGE_PURPOSE)
+        flow = place.flow({"name": "tell", "type": "message", "message": "Released.", "url": url})
+        run_id = place.start(flow)
+        with suppress(Killed):
+            place.server("first", fuse).work()
+        place.server("second").work()
+        run = place.flow_run(run_id)
+        assert (run.status, run.nodes[0].tries) == (FlowStatus.SUCCEEDED, 1)
+        return place.outbox.posted
+
+    fuse = Fuse()
+    with opened(tmp_path / "place") as place:
+        assert len(told(place, fuse)) == 1
+    twice = 0
+    for point in range(1, len(fuse.burnt) + 1):
+        with opened(tmp_path / "place") as place:
+            posted = told(place, Fuse(point))
+        assert len(posted) in (1, 2)
+        assert len(set(posted)) == 1
+        twice += len(posted) == 2
+    assert 0 < twice < 4
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Installation]:
+    place = Installation(root)
+    try:
+        yield place
+    finally:
+        place.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 
 from app.domain.runs import Outcome
 from app.orchestration.conducting import Conductor
+from app.orchestration.ports import MESSAGE_PURPOSE
 from app.store import flows
 from app.web.app import create_app
 from app.web.yard import Yard
@@ -21,6 +23,7 @@ JOBS = "/projects/acme/jobs"
 GIT = {"type": "git", "git": {"url": "https://github.com/acme/report"}}
 SHA = "a" * 40
 APPROVAL = {"name": "ask", "type": "approval"}
+MESSAGE = {"name": "tell", "type": "message", "message": "Released."}
 BUILD = {"name": "make", "type": "build", "job": "report"}
 RUN = {"name": "try", "type": "run", "job": "report"}
 PROMOTE = {"name": "up", "type": "promote", "pipeline": "main", "from": "report"}
@@ -183,6 +186,16 @@ def test_runs_keep_the_nodes_they_began_with(acme: Caller) -> None:
             "can't be set together with to: give one of them.",
         ),
         (
+            {**MESSAGE, "retries": 1},
+            "retries",
+            "is only for a message that goes to a url: leave it out, or give one.",
+        ),
+        (
+            {**MESSAGE, "url": "***"},
+            "url",
+            "is only how an address is shown, and the node has none: give it.",
+        ),
+        (
             {**RUN, "overrides": {"command": "x", "process": "web"}},
             "overrides.process",
             "can't be set together with command: give one of them.",
@@ -231,6 +244,30 @@ def test_secrets_of_overrides_are_kept_and_never_shown(acme: Caller) -> None:
     assert "quite secret" not in sealed
     assert acme.yard.vault.open(sealed, "env") == "quite secret"
     assert acme.got("/runs/1")["effective"]["env"]["MODE"] == "fast"
+
+
+def test_the_address_of_a_message_is_kept_and_never_shown(acme: Caller) -> None:
+    secret = "https://chat.example.com/hooks/T0-secret"
+    tell = {"name": "tell", "type": "message", "message": "Released.", "url": secret}
+    made = acme.made(FLOWS, {"name": "release", "nodes": [tell]})
+    assert made["nodes"] == [{**tell, "url": "***"}]
+
+    def stored() -> str:
+        with acme.yard.db.read() as tx:
+            sealed = flows.named(tx, "acme", "release").definition["nodes"][0]["url"]
+        assert "T0-secret" not in sealed
+        return acme.yard.vault.open(sealed, MESSAGE_PURPOSE)
+
+    assert stored() == secret
+    answer = acme.patch(f"{FLOWS}/release", json={"nodes": [{**tell, "url": "***", "message": "Live."}]})
+    assert answer.status_code == 200, answer.text
+    assert stored() == secret
+    assert "T0-secret" not in acme.get(f"{FLOWS}/release").text
+    assert "T0-secret" not in json.dumps(acme.made(f"{FLOWS}/release/runs"))
+    wrong = acme.post(FLOWS, json={"name": "other", "nodes": [{**tell, "url": "ftp://T0-secret"}]})
+    assert wrong.status_code == 422
+    assert "T0-secret" not in wrong.text
+    assert "https://" in wrong.json()["detail"]
 
 
 def test_a_flow_that_would_run_a_job_twice_is_warned_about(acme: Caller) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,8 @@ from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus, TriggerType
 from app.engines.fake import Script
 from app.orchestration import flowing, running
+from app.orchestration.ports import MESSAGE_PURPOSE
+from app.posting import NotDelivered
 from app.store import flows, jobs
 from app.store.flows import Flow
 from builders.backends.base import BuildFailed
@@ -23,6 +27,7 @@ RUN = {"name": "try", "type": "run", "job": "report"}
 PROMOTE = {"name": "up", "type": "promote", "pipeline": "main", "from": "report"}
 APPROVAL = {"name": "ask", "type": "approval"}
 MESSAGE = {"name": "tell", "type": "message", "message": "Released."}
+CHANNEL = "https://chat.example.com/hooks/T0/secret"
 
 
 @pytest.fixture
@@ -178,9 +183,24 @@ def test_a_node_is_tried_again(place: Installation, server: Server) -> None:
     assert (run.status, run.nodes[0].tries, len(place.builds())) == (FlowStatus.SUCCEEDED, 3, 3)
     said = log_of(run, "make")
     assert said[1].startswith("Build 1 failed: ")
-    assert said[1].endswith(" Trying again (1 of 2).")
-    assert said[3].endswith(" Trying again (2 of 2).")
+    assert said[1].endswith(" Trying again in 10 s (1 of 2).")
+    assert said[3].endswith(" Trying again in 20 s (2 of 2).")
     assert run.nodes[0].build_id == 3
+    first, second, third = (build.created_at for build in place.builds())
+    assert second - first >= timedelta(seconds=10)
+    assert third - second >= timedelta(seconds=20)
+
+
+def test_a_node_that_waits_for_its_next_try_is_cancelled_at_once(place: Installation, server: Server) -> None:
+    run_id = place.start(place.flow({"name": "lost", "type": "run", "job": "live", "retries": 9}))
+    while server.turn():
+        pass
+    (node,) = place.flow_run(run_id).nodes
+    assert (str(node.status), node.tries, len(node.log)) == ("waiting", 1, 1)
+    cancel(place, run_id)
+    while server.turn():
+        pass
+    assert place.flow_run(run_id).status is FlowStatus.CANCELLED
 
 
 def test_retries_end(place: Installation, server: Server) -> None:
@@ -190,6 +210,54 @@ def test_retries_end(place: Installation, server: Server) -> None:
     run = ended(place, server, place.flow({**RUN, "retries": 1}, MESSAGE))
     assert (run.status, run.nodes[0].tries, len(place.runs())) == (FlowStatus.FAILED, 2, 2)
     assert log_of(run, "try")[-1].startswith(f"Run {place.runs()[1].name} failed: Exited with code 3")
+
+
+def outgoing(place: Installation, **changes: Any) -> dict[str, Any]:
+    return {**MESSAGE, "url": place.box.seal(CHANNEL, MESSAGE_PURPOSE), **changes}
+
+
+def test_a_message_is_posted_to_its_address(place: Installation, server: Server) -> None:
+    run = ended(place, server, place.flow(outgoing(place), {**MESSAGE, "name": "after"}))
+    assert (run.status, run.nodes[0].tries) == (FlowStatus.SUCCEEDED, 1)
+    assert log_of(run, "tell") == ["Released.", "The address took it with status 200."]
+    assert place.outbox.posted == [(CHANNEL, "Released.", f"flow-run-{run.id}-{run.nodes[0].id}")]
+
+
+def test_a_message_that_is_not_taken_is_posted_again_later(place: Installation, server: Server) -> None:
+    place.outbox.errors += [NotDelivered("No answer."), NotDelivered("No answer.")]
+    run = ended(place, server, place.flow(outgoing(place)))
+    assert (run.status, run.nodes[0].tries) == (FlowStatus.SUCCEEDED, 3)
+    said = log_of(run, "tell")
+    assert said[1] == "No answer. Trying again in 10 s (1 of 3)."
+    assert said[3] == "No answer. Trying again in 20 s (2 of 3)."
+    assert len({key for _, _, key in place.outbox.posted}) == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "retries", "posts"),
+    [([NotDelivered("No answer.")] * 4, 3, 4), ([Conflict("Refused.")], 3, 1), ([NotDelivered("No.")], 0, 1)],
+)
+def test_a_message_that_nobody_takes_fails_its_node(
+    place: Installation, server: Server, errors: list[Exception], retries: int, posts: int
+) -> None:
+    place.outbox.errors += errors
+    run = ended(place, server, place.flow(outgoing(place, retries=retries), APPROVAL))
+    assert (run.status, states(run)) == (FlowStatus.FAILED, {"tell": "failed", "ask": "skipped"})
+    assert len(place.outbox.posted) == posts
+
+
+def test_a_message_is_sent_by_one_server_at_a_time(place: Installation, server: Server) -> None:
+    run_id = place.start(place.flow(outgoing(place)))
+    while server.conductor.step():
+        pass
+    (node,) = place.flow_run(run_id).nodes
+    now = place.clock.now()
+    with place.db.write() as tx:
+        assert flows.claim_message(tx, node.id, now, now + timedelta(seconds=30))
+        assert not flows.claim_message(tx, node.id, now, now + timedelta(seconds=30))
+    assert not server.messenger.step()
+    place.clock.advance(31)
+    assert server.messenger.step()
 
 
 def test_a_job_that_is_gone_fails_the_node(place: Installation, server: Server) -> None:

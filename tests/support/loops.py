@@ -46,6 +46,7 @@ from app.orchestration.logbook import Logbook
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.running import Runner
 from app.orchestration.signals import Signals
+from app.orchestration.telling import Messenger
 from app.orchestration.watching import Watcher
 from app.secrets import SecretBox
 from app.store import apps, builds, decisions, deliveries, deployments, flows, jobs, pipelines, projects, runs
@@ -237,6 +238,20 @@ class Backend:
         return BuiltImage(image_of(sha))
 
 
+@dataclass
+class Outbox:
+    """What was posted: address, text and key; `errors` are what the next posts end with."""
+
+    posted: list[tuple[str, str, str]] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+    def post(self, url: str, text: str, key: str) -> str:
+        self.posted.append((url, text, key))
+        if self.errors:
+            raise self.errors.pop(0)
+        return "The address took it with status 200."
+
+
 def image_of(sha: str) -> str:
     return "sha256:" + hashlib.sha256(sha.encode()).hexdigest()
 
@@ -293,6 +308,7 @@ class Installation:
         (root / "checkouts").mkdir()
         self.repository = Repository(root / "checkouts")
         self.backend = Backend()
+        self.outbox = Outbox()
         self.engine = FakeEngine(self.clock.now, self.world)
         self.db = _database(f"sqlite:///{root / 'jobyard.db'}")
         self.logbook = self._logbook(Signals())
@@ -458,6 +474,12 @@ class Installation:
                 ),
                 *(f"run {each.id} {each.status}" for each in runs.page(tx, limit=100, statuses=runs.OPEN)),
                 *(f"deployment {each}" for each in deployments.unfinished(tx)),
+                *(
+                    f"node {node.name} of flow run {each}"
+                    for each in flows.unfinished(tx)
+                    for node in flows.run_with_id(tx, each).nodes
+                    if node.available_at is not None and not node.status.is_over
+                ),
             ]
 
 
@@ -571,6 +593,8 @@ class Server:
         )
         self.deployer = Deployer(db, clock, place.names)
         self.conductor = Conductor(db, clock, place.names)
+        outbox: Any = Mortal(place.outbox, fuse)
+        self.messenger = Messenger(db, clock, place.box, outbox.post)
 
     def reconcile(self) -> None:
         self.reconciler.step()
@@ -579,7 +603,14 @@ class Server:
 
     def turn(self) -> bool:
         """Every loop once; whether any of them had something to do."""
-        loops = (self.intake, self.builder, self.runner, self.deployer, self.conductor)
+        loops = (
+            self.intake,
+            self.builder,
+            self.runner,
+            self.deployer,
+            self.conductor,
+            self.messenger,
+        )
         return sum(loop.step() for loop in loops) > 0
 
     def work(self, rounds: int = 40, *, reconcile_first: bool = True) -> None:

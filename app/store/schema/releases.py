@@ -184,5 +184,6 @@ class FlowNodeRow(SQLModel, table=True):
     build_id: int | None = ref_column("build.id", null=True, outlives=True)
     run_id: int | None = ref_column("run.id", null=True, outlives=True)
     deployment_id: int | None = ref_column("deployment.id", null=True, outlives=True)
+    available_at: datetime | None = time_column()
     started_at: datetime | None = time_column()
     finished_at: datetime | None = time_column()

@@ -10,11 +10,12 @@ from app.domain.flows import NodeType, groups_of
 from app.domain.jobs import Job
 from app.domain.pipelines import route
 from app.orchestration.deploying import build_to_deploy
-from app.orchestration.ports import Vault
+from app.orchestration.ports import MESSAGE_PURPOSE, Vault
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.definitions import complete
+from app.web.api.forms.fields import HIDDEN
 from app.web.api.forms.flow import FlowForm, NodeFields, NodeForm, StepForm
 from app.web.api.forms.run import shown_env
 from app.web.api.overrides import contradictions_of, overrides_of
@@ -34,7 +35,7 @@ OPTIONAL = {
     NodeType.DEPLOY: ("job", "app", "build", "retries"),
     NodeType.RUN: ("overrides", "wait", "retries"),
     NodeType.APPROVAL: ("message",),
-    NodeType.MESSAGE: (),
+    NodeType.MESSAGE: ("url", "retries"),
 }
 
 
@@ -61,10 +62,13 @@ def definition_of(
     def spec(place: str, node: StepForm | NodeForm) -> dict[str, Any]:
         assert node.type is not None
         given = {name: getattr(node, name) for name in ("name", "type", *_given(node)) if name != "parallel"}
+        before = known.get(str(node.name), {})
+        if node.url is not None:
+            given["url"] = _sealed_url(f"{place}.url", node.url, vault, before.get("url"))
         if node.overrides is not None and node.job is not None:
             job = jobs.named(tx, project.name, node.job)
-            before = known.get(str(node.name), {}).get("overrides", {}).get("env")
-            given["overrides"] = overrides_of(node.overrides, job, vault, before, f"{place}.overrides.")
+            env = before.get("overrides", {}).get("env")
+            given["overrides"] = overrides_of(node.overrides, job, vault, env, f"{place}.overrides.")
         return {("from" if name == "from_" else name): value for name, value in given.items()}
 
     nodes: list[dict[str, Any]] = []
@@ -86,10 +90,20 @@ def shown_nodes(nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _shown(node: Mapping[str, Any]) -> dict[str, Any]:
-    if "overrides" not in node:
-        return dict(node)
-    overrides = node["overrides"]
-    return {**node, "overrides": {**overrides, "env": shown_env(overrides["env"])}}
+    shown = dict(node)
+    if "url" in node:
+        shown["url"] = HIDDEN
+    if "overrides" in node:
+        shown["overrides"] = {**node["overrides"], "env": shown_env(node["overrides"]["env"])}
+    return shown
+
+
+def _sealed_url(place: str, url: str, vault: Vault, kept: str | None) -> str:
+    if url != HIDDEN:
+        return vault.seal(url, MESSAGE_PURPOSE)
+    if kept is None:
+        raise InvalidValue(place, f"{place} is only how an address is shown, and the node has none: give it.")
+    return kept
 
 
 def _places(form: FlowForm) -> Iterator[tuple[str, StepForm | NodeForm]]:
@@ -150,6 +164,8 @@ def _of_node(place: str, node: StepForm | NodeForm, type_: NodeType) -> Rules:
         yield f"{place}.job", "is missing: give a job or an app, and not both"
     if type_ is NodeType.DEPLOY and node.app is not None and node.build is not None:
         yield f"{place}.build", "is not for an app: leave it out, or name a job"
+    if type_ is NodeType.MESSAGE and node.retries is not None and node.url is None:
+        yield f"{place}.retries", "is only for a message that goes to a url: leave it out, or give one"
     if node.to is not None and node.to_stage is not None:
         yield f"{place}.to_stage", "can't be set together with to: give one of them"
     if node.overrides is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -40,7 +40,7 @@ def run_of(*groups: list[NodeStatus], cancelled: bool = False, trigger: Any = No
 
 
 def move(*groups: list[NodeStatus], cancelled: bool = False) -> str:
-    match next_move(run_of(*groups, cancelled=cancelled)):
+    match next_move(run_of(*groups, cancelled=cancelled), AT):
         case Wait():
             return "wait"
         case Start(node):
@@ -70,6 +70,24 @@ def test_a_cancelled_run_starts_nothing_more() -> None:
     assert move([S.FAILED], cancelled=True) == "end cancelled"
 
 
+def test_a_node_that_failed_waits_for_its_next_try_and_holds_up_nobody_beside_it() -> None:
+    run = run_of([S.WAITING, S.WAITING], [S.WAITING])
+    late, other, after = run.nodes
+    late = replace(late, available_at=AT + timedelta(seconds=10))
+    assert next_move(replace(run, nodes=(late, other, after)), AT) == Start(other)
+    run = replace(run, nodes=(late, replace(other, status=S.FAILED), after))
+    assert next_move(run, AT) == Wait()
+    assert next_move(run, AT + timedelta(seconds=10)) == Start(late)
+    assert next_move(replace(run, cancel_requested_at=AT), AT) == End(FlowStatus.CANCELLED)
+
+
+def test_a_message_to_an_address_is_tried_three_times_more() -> None:
+    message = replace(run_of([S.WAITING]).nodes[0], type=NodeType.MESSAGE)
+    assert message.retries == 0
+    assert replace(message, spec={"url": "sealed"}).retries == 3
+    assert replace(message, spec={"url": "sealed", "retries": 0}).retries == 0
+
+
 def test_a_cancelled_run_waits_neither_for_answers_nor_for_the_build_of_its_push() -> None:
     run = run_of([S.RUNNING], cancelled=True, trigger={"build": 7})
     node = run.nodes[0]
@@ -93,7 +111,7 @@ def test_every_history_ends_as_it_should(shape: list[int], data: st.DataObject) 
     """Whatever ends in whatever order: each node starts once, in order, and the end tells the truth."""
     run = run_of(*[[S.WAITING] * size for size in shape])
     started: list[Node] = []
-    while not isinstance(decided := next_move(run), End):
+    while not isinstance(decided := next_move(run, AT), End):
         running = [node for node in run.nodes if node.status is S.RUNNING]
         if isinstance(decided, Start) and (not running or data.draw(st.booleans())):
             node, status = decided.node, S.RUNNING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +24,7 @@ from app.domain.schedule import Schedule
 from app.web.complaints import as_sentence
 from app.web.yard import Yard
 
+HIDDEN = "***"  # what is shown of a secret that is no variable
 YEAR_SECONDS = 365 * 24 * 3600
 SHORTEST_SECRET = 8
 _REF = re.compile(
@@ -103,6 +105,18 @@ def _command(value: Any) -> Any:
             raise ValueError('must be a command, as text or as a list such as ["python", "main.py"]')
 
 
+def _address(value: str) -> str:
+    """The value is a secret, so a complaint is a whole sentence: to others the value would be added."""
+    try:
+        parts = urlsplit(value)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_web = False
+    if value != HIDDEN and (not is_web or not value.isascii() or any(sign <= " " for sign in value)):
+        raise as_sentence(InvalidValue("url", "must be an address that begins with https:// or http://"))
+    return value
+
+
 def _path_below_root(value: str) -> str:
     if not value.startswith("/") or ".." in value.split("/"):
         raise ValueError("must be a path that begins with / (the repository's root) and has no .. in it")
@@ -166,6 +180,7 @@ Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Seconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS)]
 Retries = Annotated[int, Field(ge=0, le=100)]
+Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 WebhookSecret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=1000)]
 EnvText = Annotated[str, Field(max_length=100_000)]

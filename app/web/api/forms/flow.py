@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, RootModel
 
 from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, Node, NodeStatus, NodeType
-from app.web.api.forms.fields import BranchName, Name, Sha, Text, Time
+from app.web.api.forms.fields import Address, BranchName, Name, Sha, Text, Time
 from app.web.api.forms.run import OverridesForm
 from app.web.api.operations import LARGEST_ID, Model, with_example
 
@@ -54,8 +54,16 @@ class NodeFields(Model):
     )
     wait: bool | None = Field(default=None, description="for run: until it is over; true if left out")
     message: Text | None = Field(default=None, description="for message, and for approval: what is asked")
+    url: Address | None = Field(
+        default=None,
+        description='for message: where it is posted as {"text": …}, as chats such as Slack take it; shown as ***, '
+        "which leaves it as it was",
+    )
     retries: int | None = Field(
-        default=None, ge=0, le=10, description="for build, promote, deploy and run: none if left out"
+        default=None,
+        ge=0,
+        le=10,
+        description="none if left out; three for a message that has a url; not for approval",
     )
 
 
@@ -142,6 +150,7 @@ class FlowNodeAnswer(Model):
     build: int | None
     run: int | None
     deployment: int | None
+    next_try_at: Time | None = Field(description="when a node that failed is tried again")
     started_at: Time | None
     finished_at: Time | None
 
@@ -186,6 +195,7 @@ def _node_answer(node: Node) -> FlowNodeAnswer:
         build=node.build_id,
         run=node.run_id,
         deployment=node.deployment_id,
+        next_try_at=node.available_at if node.status is NodeStatus.WAITING else None,
         started_at=node.started_at,
         finished_at=node.finished_at,
     )
