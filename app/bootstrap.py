@@ -22,6 +22,7 @@ from app.engines.base import Engine, ImageUnavailable
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
+from app.orchestration.access import registry_access_of_job
 from app.orchestration.active import Active
 from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
@@ -43,7 +44,7 @@ from app.orchestration.telling import Messenger
 from app.orchestration.watching import Watcher
 from app.posting import post_message
 from app.secrets import SecretBox, load_or_create_key
-from app.store import access
+from app.store import access, jobs
 from app.store.database import Database
 from app.store.inbox import Inbox
 from app.web.app import create_app
@@ -214,7 +215,7 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             plans=settings.sizes,
             public_url=settings.public_url or public_url,
             check_git_url=checkouts.validate_url,
-            require_image=lambda image: require_image(engine, image),
+            require_image=lambda job_id, image: require_image(installation, engine, job_id, image),
             engine_health=lambda: engine_health(engine),
             rehearsal=Rehearsal(
                 installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
@@ -314,14 +315,19 @@ def _supervisor(
     )
 
 
-def require_image(engine: Engine, image: str) -> None:
-    """See that an image can be run: the engine has it, or pulls it now. Raises Conflict, EngineUnavailable."""
+def require_image(installation: Installation, engine: Engine, job_id: int, image: str) -> None:
+    """See that an image can be run for a job: the engine has it, or pulls it now as a run of the job would.
+
+    Raises Conflict, EngineUnavailable.
+    """
     try:
         engine.image_config(image)
     except ImageUnavailable:
         try:
-            engine.resolve(image)
-        except ImageUnavailable as error:
+            with installation.db.read() as tx:
+                login = registry_access_of_job(tx, installation.box, jobs.with_id(tx, job_id), image)
+            engine.resolve(image, login)
+        except UserError as error:
             raise Conflict(f"Image {image} can't be had any more, so nothing was changed. {error}") from error
 
 

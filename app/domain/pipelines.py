@@ -42,12 +42,11 @@ class Pipeline:
     created_at: datetime
 
     def find(self, name: str) -> tuple[int, Component] | None:
-        """The stage's number and the component of that name; a job goes before an app of the same name."""
-        for kind in ("job", "app"):
-            for number, stage in enumerate(self.stages):
-                for component in stage.of_kind(kind):
-                    if component.name == name:
-                        return number, component
+        """The stage's number and the component of that name, which no other has."""
+        for number, stage in enumerate(self.stages):
+            for component in stage.components:
+                if component.name == name:
+                    return number, component
         return None
 
 

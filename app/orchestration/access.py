@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.checkout import Credential
 from app.domain.errors import InvalidValue
 from app.domain.hosts import git_host, may_be_sent, registry_host
+from app.domain.jobs import Job
 from app.engines.base import RegistryLogin
 from app.orchestration.ports import CREDENTIAL_PURPOSE, Vault
 from app.store import credentials
@@ -35,6 +36,14 @@ def registry_access(
     known = credentials.of_kind(tx, project_id, "registry")
     fitting = next((each for each in known if each.host and may_be_sent(each.host, host)), None)
     return None if fitting is None else _login(fitting, vault)
+
+
+def registry_access_of_job(tx: Tx, vault: Vault, job: Job, reference: str) -> RegistryLogin | None:
+    """What pulls an image for a job: the credential that its source names, if for this registry, else the project's."""
+    source = job.definition["source"]
+    is_its_own = registry_host(source.get("image") or "") == registry_host(reference)
+    named = source.get("credential") if is_its_own else None
+    return registry_access(tx, vault, job.project_id, reference, named)
 
 
 def _login(found: credentials.Credential, vault: Vault) -> RegistryLogin:

@@ -41,7 +41,9 @@ class Yard:
     plans: Mapping[str, Plan]
     public_url: str
     check_git_url: Callable[[str], None]  # raises InvalidValue
-    require_image: Callable[[str], None]  # raises Conflict where it can't be had (any more)
+    require_image: Callable[
+        [int, str], None
+    ]  # for the job of that id; raises Conflict where it can't be had (any more)
     engine_health: Callable[[], EngineHealth]
     rehearsal: Rehearsal
     admin_token_hash: str | None = field(default=None, repr=False)

@@ -169,6 +169,36 @@ def test_an_image_that_the_engine_lost_is_pulled_again(
     assert pushing.log_of(again) == "again\n"
 
 
+def test_a_rollback_pulls_what_the_engine_lost_or_changes_nothing(
+    pushing: JobyardServer, private: Registry, host: Callable[[JobyardServer], HostedJob]
+) -> None:
+    hosted = host(pushing)
+    hosted.job(run_on_image_change="never")
+    app = f"/projects/acme/apps/{hosted.name}-app"
+    pushing.api("POST", "/projects/acme/apps", {"name": f"{hosted.name}-app", "jobs": [hosted.name]})
+    images = []
+    for word in ("first", "second"):
+        pushing.settled(hosted.push({"Dockerfile": SPEAKS.format(word)}))
+        over = pushing.over(f"/deployments/{pushing.items(f'{app}/deployments')[0]['id']}")
+        assert over["status"] == "succeeded", over
+        images.append(pushing.api("GET", hosted.path)["deployed"]["image"])
+    earlier = pushing.items(f"{app}/deployments")[1]["id"]
+    with docker_client() as client:
+        client.remove_image(client.inspect_image(images[0])["Id"], force=True)
+    pushing.api("DELETE", "/projects/acme/credentials/images", confirm="images")
+    refused = pushing.request("POST", f"/deployments/{earlier}/rollback", json={})
+    assert refused.status_code == 409, refused.text
+    assert "so nothing was changed. The registry gives no access to" in refused.json()["detail"]
+    assert len(pushing.items(f"{app}/deployments")) == 2
+    assert pushing.api("GET", hosted.path)["deployed"]["image"] == images[1]
+    give_login(pushing, "images", private)
+    back = pushing.over(f"/deployments/{pushing.api('POST', f'/deployments/{earlier}/rollback', {})['id']}")
+    assert back["status"] == "succeeded", back
+    assert pushing.api("GET", hosted.path)["deployed"]["image"] == images[0]
+    with docker_client() as client:
+        assert client.inspect_image(images[0])
+
+
 def test_a_push_that_is_refused_fails_the_build(
     pushing: JobyardServer, host: Callable[[JobyardServer], HostedJob]
 ) -> None:

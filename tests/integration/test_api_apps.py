@@ -238,7 +238,7 @@ def test_a_rollback_to_an_image_that_is_gone_changes_nothing(shop: Caller) -> No
     deployed(shop, A, ONE)
     deployed(shop, B, TWO)
 
-    def gone(image: str) -> None:
+    def gone(_job: int, image: str) -> None:
         raise Conflict(f"Image {image} can't be had any more.")
 
     caller = Caller(replace(shop.yard, require_image=gone))
@@ -284,6 +284,24 @@ def test_a_pipeline_that_can_not_be(shop: Caller, stages: Any, status: int, sent
         assert answer.status_code == 200  # its own component may move
     else:
         assert answer.status_code == status
+
+
+def test_a_component_is_never_in_doubt(shop: Caller) -> None:
+    """A job and an app of one name: the job counts only where it is alone, and both can't be meant at once."""
+    stages = [{"name": "a", "components": ["both"]}, {"name": "b", "components": ["free"]}]
+    for name in ("both", "free", "third"):
+        empty_job(shop, name)
+    side = {"name": "side", "stages": stages}
+    shop.made(PIPELINES, side)
+    shop.made(APPS, {"name": "both", "jobs": ["third"]})
+    answer = shop.patch(f"{PIPELINES}/side", json={"stages": stages})
+    kinds = [stage["components"][0]["kind"] for stage in answer.json()["stages"]]
+    assert kinds == ["job", "job"], "what is in the pipeline stays what it was"
+    assert shop.delete(f"{PIPELINES}/side?confirm=side").status_code == 204
+    refused(shop, PIPELINES, side, 409, "There is both a job and an app named both")
+    assert shop.patch(f"{APPS}/both", json={"jobs": ["both"]}).status_code == 200
+    made = shop.made(PIPELINES, side)
+    assert made["stages"][0]["components"][0]["kind"] == "app"
 
 
 def test_an_app_is_promoted_by_digest_with_its_hooks(shop: Caller) -> None:

@@ -91,7 +91,7 @@ class World:
             plans={plan.name: plan for plan in DEFAULT_PLANS},
             public_url=self.public_url,
             check_git_url=lambda _url: None,
-            require_image=lambda _image: None,
+            require_image=lambda _job, _image: None,
             engine_health=lambda: self.health,
             rehearsal=Rehearsal(
                 self.db,

@@ -103,7 +103,7 @@ def make_yard(root: Path) -> Iterator[Yard]:
         plans={plan.name: plan for plan in DEFAULT_PLANS},
         public_url="https://jobyard.example.com",
         check_git_url=check_git_url,
-        require_image=lambda _image: None,
+        require_image=lambda _job, _image: None,
         engine_health=lambda: EngineHealth(is_up=True, sentence="The engine answers."),
         admin_token_hash=digest(ADMIN_TOKEN),
     )

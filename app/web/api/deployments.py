@@ -68,8 +68,8 @@ def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
     """The images are looked for (and pulled) before anything changes, and outside of any transaction."""
     with call.yard.db.read() as tx:
         images = images_to_roll_back_to(tx, deployment_of(call, tx, Role.OPERATOR))
-    for image in dict.fromkeys(each.image for each in images.values()):
-        call.yard.require_image(image)
+    for job_id, image in images.items():
+        call.yard.require_image(job_id, image.image)
     with call.yard.db.write() as tx:
         deployment = deployment_of(call, tx, Role.OPERATOR)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.pipelines import Component, Pipeline, Stage
@@ -23,6 +23,8 @@ from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
 from app.web.api.scope import confirmed, paged, pipeline_of, project_of
 from app.web.principal import Role
 
+T = TypeVar("T")
+
 
 def list_pipelines(call: Call[Empty, Paging]) -> Any:
     with call.yard.db.read() as tx:
@@ -38,7 +40,7 @@ def create_pipeline(call: Call[PipelineForm, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.OPERATOR)
         pipeline_id = pipelines.create(tx, project.id, call.body.name, call.yard.clock.now())
-        pipelines.set_stages(tx, pipeline_id, _stages(tx, project.name, call.body.stages))
+        pipelines.set_stages(tx, pipeline_id, _stages(tx, project.name, call.body.stages, None))
         return pipeline_answer(tx, pipelines.named(tx, project.name, call.body.name))
 
 
@@ -50,7 +52,7 @@ def show_pipeline(call: Call[Empty, Empty]) -> Any:
 def change_pipeline(call: Call[PipelinePatch, Empty]) -> Any:
     with call.yard.db.write() as tx:
         pipeline = pipeline_of(call, tx, Role.OPERATOR)
-        pipelines.set_stages(tx, pipeline.id, _stages(tx, pipeline.project, call.body.stages))
+        pipelines.set_stages(tx, pipeline.id, _stages(tx, pipeline.project, call.body.stages, pipeline))
         return pipeline_answer(tx, pipelines.named(tx, pipeline.project, pipeline.name))
 
 
@@ -61,35 +63,45 @@ def delete_pipeline(call: Call[Empty, Confirm]) -> None:
         pipelines.delete(tx, pipeline.id)
 
 
-def _stages(tx: Tx, project: str, given: Sequence[StageForm]) -> list[Stage]:
+def _stages(tx: Tx, project: str, given: Sequence[StageForm], kept: Pipeline | None) -> list[Stage]:
     names = [stage.name for stage in given]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InvalidValue("stages", f"stages must have names of their own, and two are named {twice}.")
     return [
-        Stage(stage.name, tuple(_component(tx, project, name) for name in stage.components))
+        Stage(stage.name, tuple(_component(tx, project, name, kept) for name in stage.components))
         for stage in given
     ]
 
 
-def _component(tx: Tx, project: str, name: str) -> Component:
-    """The job or app of that name; a job goes before an app."""
-    try:
-        job = jobs.named(tx, project, name)
-    except NotFound:
-        return _app(tx, project, name)
-    of = apps.of_job(tx, job.id)
+def _component(tx: Tx, project: str, name: str, kept: Pipeline | None) -> Component:
+    """The job or app of that name: the one that the pipeline has already, or the only one that can be meant."""
+    known = None if kept is None else kept.find(name)
+    if known is not None:
+        return known[1]
+    job, app = _found(jobs.named, tx, project, name), _found(apps.named, tx, project, name)
+    if job is None and app is None:
+        message = f"stages must name jobs and apps of project {project}, which {name} is not."
+        raise InvalidValue("stages", message)
+    of = None if job is None else apps.of_job(tx, job.id)
+    if app is not None and (job is None or of is not None):
+        return Component("app", app.id, name)
+    if app is not None:
+        raise Conflict(
+            f"There is both a job and an app named {name}, and a pipeline knows its components by name: "
+            "make one of them anew under another."
+        )
+    assert job is not None
     if of is not None:
         raise Conflict(f"Job {name} deploys with app {of.name}: name the app instead.")
     return Component("job", job.id, name)
 
 
-def _app(tx: Tx, project: str, name: str) -> Component:
+def _found(named: Callable[[Tx, str, str], T], tx: Tx, project: str, name: str) -> T | None:
     try:
-        return Component("app", apps.named(tx, project, name).id, name)
+        return named(tx, project, name)
     except NotFound:
-        message = f"stages must name jobs and apps of project {project}, which {name} is not."
-        raise InvalidValue("stages", message) from None
+        return None
 
 
 def pipeline_answer(tx: Tx, pipeline: Pipeline) -> PipelineAnswer:
