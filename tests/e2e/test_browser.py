@@ -15,7 +15,7 @@ from app.domain.redaction import Redactor
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.logs import Stream
 from app.store import runs
-from tests.support.browser import browsing, serving, visitor
+from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
 from tests.support.demo_world import Demo, furnish
 from tests.support.seed import SUCCEEDED, World, failed, world
 
@@ -53,24 +53,6 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     yield each
     each.context.close()
     assert complaints == []
-
-
-def listen(page: Page) -> list[str]:
-    """Errors of scripts and of the security policy; a page that is not there is no complaint."""
-    complaints: list[str] = []
-
-    def note(text: str) -> None:
-        if "the server responded with a status of 4" not in text:
-            complaints.append(text)
-
-    page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: note(str(error)))
-    return complaints
-
-
-def look(page: Page, path: str) -> None:
-    page.goto(path)
-    page.locator("html[data-ready]").wait_for()
 
 
 def every_page(demo: Demo) -> list[str]:
@@ -341,36 +323,6 @@ def test_every_page_fits_a_phone(browser: Browser, address: str, demo: Demo) -> 
         assert cut == 0, f"something is cut off on {path}"
     assert complaints == []
     page.context.close()
-
-
-CONTRAST = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (css) => {
-    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = css; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
-  const ground = (e) => {
-    for (; e; e = e.parentElement) {
-      const colour = rgba(getComputedStyle(e).backgroundColor);
-      if (colour[3] === 255) return colour;
-    }
-    return [255, 255, 255, 255];
-  };
-  const low = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const e = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest("svg, :disabled, script")) continue;
-    const [a, b] = [light(rgba(getComputedStyle(e).color)), light(ground(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    const said = walker.currentNode.data.trim().slice(0, 40);
-    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${e.tagName}.${e.className} ${said}`);
-  }
-  return low;
-}"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

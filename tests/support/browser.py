@@ -23,6 +23,35 @@ ARGS = [
     "--disable-sync",
 ]
 PATIENCE = 10.0  # seconds
+# Every text whose contrast with its ground is below AA.
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (css) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = css; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = rgba(getComputedStyle(e).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const e = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !e.checkVisibility() || e.closest("svg, :disabled, script")) continue;
+    const [a, b] = [light(rgba(getComputedStyle(e).color)), light(ground(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const said = walker.currentNode.data.trim().slice(0, 40);
+    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${e.tagName}.${e.className} ${said}`);
+  }
+  return low;
+}"""
 
 
 @contextmanager
@@ -79,3 +108,21 @@ def visitor(
         page.get_by_role("button", name="Log in").click()
         page.wait_for_url("**/")
     return page
+
+
+def listen(page: Page) -> list[str]:
+    """Errors of scripts and of the security policy; a page that is not there is no complaint."""
+    complaints: list[str] = []
+
+    def note(text: str) -> None:
+        if "the server responded with a status of 4" not in text:
+            complaints.append(text)
+
+    page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: note(str(error)))
+    return complaints
+
+
+def look(page: Page, path: str) -> None:
+    page.goto(path)
+    page.locator("html[data-ready]").wait_for()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from math import sin
 
+from app.domain.flows import FlowConcurrency
 from app.domain.health import Answer, CheckType, Tally, checks_of
 from app.domain.jobs import Job
 from app.domain.metrics import Sample
@@ -13,12 +14,15 @@ from app.domain.plans import MIB
 from app.domain.runs import Outcome, Reason
 from app.orchestration.advancing import Deployer
 from app.orchestration.asking import deploy_latest
+from app.orchestration.conducting import Conductor
+from app.orchestration.flowing import decide_approval, start_flow
 from app.orchestration.promoting import plan, promote
-from app.store import apps, jobs, pipelines, runs
+from app.store import apps, flows, jobs, pipelines, runs
 from tests.support.demo_world import sha_of
 from tests.support.seed import SUCCEEDED, World, failed
 
 STARTUP = {"type": "startup", "protocol": "tcp", "port": 8080, "success_threshold": 1}
+BROKEN = failed(Reason.EXIT_NONZERO, "Exited with code 1.")
 LIVENESS = {"type": "liveness", "protocol": "http", "path": "/live", "port": 8080}
 
 
@@ -31,8 +35,63 @@ def furnish_releases(world: World, now: datetime) -> int:
     upgrade = world.job("upgrade-database", repository="acme/web", run_on_image_change="never")
     _deployments(world, web, upgrade, now)
     measured = _measured(world, now)
+    _flows(world, report, now)
     _stages(world, report, live)  # last, as nothing takes up the run that its promotion starts
     return measured
+
+
+def _flows(world: World, report: Job, now: datetime) -> None:
+    """A flow with three runs: one that went well, one that failed, one that asks."""
+    nodes = [
+        {"name": "checks", "type": "message", "message": "A release of the reports began."},
+        {
+            "parallel": [
+                {"name": "figures", "type": "run", "job": "check-figures", "overrides": {"env": {"DRY_RUN": "yes"}}},
+                {"name": "links", "type": "run", "job": "check-links", "retries": 2},
+            ]
+        },
+        {"name": "ready", "type": "approval", "message": "Do the figures look right?"},
+        {"name": "live", "type": "promote", "pipeline": "reports", "from": "nightly-report"},
+        {"name": "tell", "type": "message", "message": "The new reports are live.", "url": "sealed"},
+    ]  # fmt: skip
+    for name in ("check-figures", "check-links"):
+        world.build(world.job(name, run_on_image_change="never"), now - timedelta(hours=1), sha=sha_of(name))
+    with world.db.write() as tx:
+        flows.save(
+            tx, report.project_id, "release", {"nodes": nodes}, concurrency=FlowConcurrency.QUEUE,
+            push_job_id=report.id, now=now,
+        )  # fmt: skip
+    for number, outcomes in enumerate(
+        ([SUCCEEDED, SUCCEEDED], [SUCCEEDED] + [BROKEN] * 3, [SUCCEEDED, BROKEN, SUCCEEDED])
+    ):
+        world.clock.held = now - timedelta(minutes=50 - 20 * number)
+        with world.db.write() as tx:
+            flow = flows.named(tx, "acme", "release")
+            trigger = {"type": "manual", "by": "ada", "sha": sha_of(f"release-{number}")}
+            run_id = start_flow(tx, flow, trigger, world.clock.now())
+        _conduct(world, run_id, outcomes)
+        if number == 0:
+            with world.db.write() as tx:
+                flow_run = flows.run_with_id(tx, run_id)
+                decide_approval(tx, flow_run, "ready", approved=False, who="ada", now=world.clock.now())
+            _conduct(world, run_id, [])
+    world.clock.held = None
+
+
+def _conduct(world: World, run_id: int, outcomes: list[Outcome]) -> None:
+    """The flow's run as far as it goes, with the runs that it starts ending so."""
+    conductor = Conductor(world.db, world.clock, world.names)
+    for _ in range(40):
+        while conductor.step():
+            world.clock.held = world.clock.now() + timedelta(seconds=3)
+        with world.db.read() as tx:
+            nodes = flows.run_with_id(tx, run_id).nodes
+            started = [runs.with_id(tx, node.run_id) for node in nodes if node.run_id is not None]
+        for run in [each for each in started if not each.status.is_final][: len(outcomes)]:
+            world.attempt(run.id, world.clock.now(), b"ready")
+            world.clock.held = world.clock.now() + timedelta(seconds=9)
+            world.end_attempt(run.id, outcomes.pop(0), world.clock.now())
+        world.clock.held = world.clock.now() + timedelta(seconds=5)
 
 
 def _stages(world: World, report: Job, live: Job) -> None:

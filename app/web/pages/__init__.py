@@ -8,6 +8,7 @@ from app.web.pages import (
     apps,
     builds,
     deliveries,
+    flows,
     jobs,
     login,
     overview,
@@ -24,5 +25,18 @@ __all__ = ["page_error", "page_routes"]
 
 
 def page_routes() -> list[Route]:
-    modules = (overview, pipelines, apps, jobs, schedule, run_form, runs, builds, deliveries, settings, login)
+    modules = (
+        overview,
+        pipelines,
+        flows,
+        apps,
+        jobs,
+        schedule,
+        run_form,
+        runs,
+        builds,
+        deliveries,
+        settings,
+        login,
+    )
     return [Route("/live", live), *(route for module in modules for route in module.routes())]

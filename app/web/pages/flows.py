@@ -1,0 +1,241 @@
+"""`/flows`: release flows, what each does in which order, and how its runs go node by node."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, Node, NodeStatus, NodeType, groups_of
+from app.orchestration.flow_warnings import warnings_of
+from app.orchestration.flowing import cancel_flow, decide_approval, start_flow
+from app.store import flows, projects
+from app.store.database import Tx
+from app.store.flows import Flow
+from app.web.api.forms.flow import FlowStartForm
+from app.web.api.reading import read_value
+from app.web.pages.visit import Visit, get, post, see
+from app.web.principal import digest
+
+FLOWS = 20
+RUNS = 20
+STARTED = {
+    "manual": "Started by hand",
+    "api": "Started through the API",
+    "push": "Started by a push",
+    "webhook": "Started through its webhook address",
+}
+MEANWHILE = {
+    FlowConcurrency.ALLOW: "another run goes beside it",
+    FlowConcurrency.QUEUE: "another run waits for its end",
+    FlowConcurrency.FORBID: "another run is refused",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A flow in the list; `latest` is its newest run."""
+
+    flow: Flow
+    latest: FlowRun | None
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line of a node's log."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True)
+class ShownNode:
+    """One step as it is drawn; `node` is None in a flow's definition, where nothing has happened yet."""
+
+    name: str
+    type: NodeType
+    spec: Mapping[str, Any]
+    node: Node | None = None
+
+    @property
+    def asks(self) -> bool:
+        return (
+            self.type is NodeType.APPROVAL
+            and self.node is not None
+            and self.node.status is NodeStatus.RUNNING
+        )
+
+    @property
+    def changes(self) -> Sequence[str]:
+        """What its run has otherwise than the job."""
+        overrides = self.spec.get("overrides", {})
+        return [*overrides.get("env", {}), *(name for name in overrides if name != "env")]
+
+    @property
+    def said(self) -> Sequence[Said]:
+        lines = (line.partition(" ") for line in (self.node.log if self.node else ()))
+        return [Said(datetime.fromisoformat(at), text) for at, _, text in lines]
+
+
+def show_flows(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        project = visit.request.path_params.get("project")
+        project_id = None if project is None else projects.named(tx, project).id
+        found = flows.page(tx, project_id=project_id, limit=FLOWS + 1, before=visit.number("before"))
+        rows = [_row(tx, each) for each in found[:FLOWS]]
+    return visit.page(
+        "flows.html",
+        project=project,
+        rows=rows,
+        started_by=started_by,
+        groups_of=groups_of,
+        more=found[FLOWS - 1].id if len(found) > FLOWS else None,
+    )
+
+
+def _row(tx: Tx, flow: Flow) -> Row:
+    latest = flows.runs_page(tx, flow.id, 1)
+    return Row(flow, latest[0] if latest else None)
+
+
+def started_by(flow: Flow) -> str:
+    """What starts it, besides a person and the API."""
+    push = f"each push that is built for {flow.push_job}" if flow.push_job else None
+    webhook = "its webhook address" if flow.has_webhook else None
+    return " and ".join(each for each in (push, webhook) if each)
+
+
+def _named(tx: Tx, visit: Visit) -> Flow:
+    return flows.named(tx, visit.path("project"), visit.path("flow"))
+
+
+def show_flow(visit: Visit) -> Response:
+    return _flow_page(visit)
+
+
+def _flow_page(visit: Visit, made: str | None = None) -> Response:
+    with visit.yard.db.read() as tx:
+        flow = _named(tx, visit)
+        runs = flows.runs_page(tx, flow.id, RUNS + 1, visit.number("before"))
+        warnings = warnings_of(tx, flow.project, flow.definition["nodes"])
+    groups = [
+        [ShownNode(spec["name"], NodeType(spec["type"]), spec) for spec in group]
+        for group in groups_of(flow.definition["nodes"])
+    ]
+    return visit.page(
+        "flow.html",
+        flow=flow,
+        made=made,
+        groups=groups,
+        warnings=warnings,
+        runs=runs[:RUNS],
+        more=runs[RUNS - 1].id if len(runs) > RUNS else None,
+        started_by=started_by(flow),
+        meanwhile=MEANWHILE[flow.concurrency],
+        why=why,
+    )
+
+
+def show_flow_run(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        run = flows.run_with_id(tx, visit.id("run"))
+        live = flows.live_runs(tx, run.flow_id) if run.status is FlowStatus.QUEUED else []
+    return visit.page(
+        "flow_run.html",
+        run=run,
+        groups=_groups(run),
+        status_of=status_of,
+        waits_for=next((each for each in live if each != run.id), None),
+        why=why,
+    )
+
+
+def _groups(run: FlowRun) -> list[list[ShownNode]]:
+    groups: dict[int, list[ShownNode]] = {}
+    for node in run.nodes:
+        groups.setdefault(node.group, []).append(ShownNode(node.name, node.type, node.spec, node))
+    return list(groups.values())
+
+
+def status_of(group: Sequence[ShownNode]) -> str:
+    """What a group looks like as a whole: what is wrong or going on in it comes before what is done."""
+    if any(each.asks for each in group):
+        return "queued"
+    statuses = {each.node.status for each in group if each.node is not None}
+    order = (NodeStatus.RUNNING, NodeStatus.FAILED, NodeStatus.WAITING, NodeStatus.SKIPPED)
+    return next((each for each in order if each in statuses), NodeStatus.SUCCEEDED)
+
+
+def why(run: FlowRun) -> str:
+    by = f" by {run.trigger['by']}" if run.trigger.get("by") else ""
+    return f"{STARTED[run.trigger['type']]}{by}"
+
+
+def start(visit: Visit) -> Response:
+    form = read_value(FlowStartForm, {"sha": visit.field("sha").strip() or None}, visit.yard)
+    with visit.yard.db.write() as tx:
+        trigger = {"type": "manual", "by": visit.who, "sha": form.sha}
+        run_id = start_flow(tx, _named(tx, visit), trigger, visit.now)
+    return _see(run_id)
+
+
+def make_webhook(visit: Visit) -> Response:
+    """The one answer that shows the address; it is not a redirect, as the token must be in no other address."""
+    token = secrets.token_urlsafe(32)
+    with visit.yard.db.write() as tx:
+        flows.set_webhook(tx, _named(tx, visit).id, digest(token))
+    return _flow_page(visit, made=f"{visit.yard.public_url.rstrip('/')}/webhooks/flows/{token}")
+
+
+def void_webhook(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        flow = _named(tx, visit)
+        flows.set_webhook(tx, flow.id, None)
+    return see(f"/projects/{flow.project}/flows/{flow.name}")
+
+
+def cancel(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        run = flows.run_with_id(tx, visit.id("run"))
+        cancel_flow(tx, visit.yard.names, run, visit.who, visit.now)
+    return _see(run.id)
+
+
+def approve(visit: Visit) -> Response:
+    return _answer(visit, approved=True)
+
+
+def decline(visit: Visit) -> Response:
+    return _answer(visit, approved=False)
+
+
+def _answer(visit: Visit, *, approved: bool) -> Response:
+    with visit.yard.db.write() as tx:
+        run = flows.run_with_id(tx, visit.id("run"))
+        decide_approval(tx, run, visit.path("node"), approved=approved, who=visit.who, now=visit.now)
+    return _see(run.id)
+
+
+def _see(run_id: int) -> Response:
+    return see(f"/flows/runs/{run_id}")
+
+
+def routes() -> list[Route]:
+    of_project = "/projects/{project}/flows"
+    return [
+        get("/flows", show_flows),
+        get(of_project, show_flows),
+        get(f"{of_project}/{{flow}}", show_flow),
+        post(f"{of_project}/{{flow}}/start", start),
+        post(f"{of_project}/{{flow}}/webhook", make_webhook),
+        post(f"{of_project}/{{flow}}/webhook/void", void_webhook),
+        get("/flows/runs/{run}", show_flow_run),
+        post("/flows/runs/{run}/cancel", cancel),
+        post("/flows/runs/{run}/nodes/{node}/approve", approve),
+        post("/flows/runs/{run}/nodes/{node}/decline", decline),
+    ]
