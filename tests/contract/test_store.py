@@ -31,7 +31,7 @@ from app.store.database import Database, StoreUnavailable
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
 from app.store.schema import metadata
-from tests.support.databases import Postgres, migrated, running_postgres
+from tests.support.databases import Postgres, migrated, migrated_postgres
 from tests.support.loops import definition_of
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -48,9 +48,7 @@ FULL_DISK_BYTES = 2 * 1024 * 1024
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    with running_postgres() as cluster:
-        cluster._say('CREATE DATABASE "migrated" TEMPLATE "template0"')
-        migrated(cluster.url("migrated")).close()
+    with migrated_postgres() as cluster:
         yield cluster
 
 

@@ -17,8 +17,10 @@ from app.orchestration import flowing, running
 from app.orchestration.ports import MESSAGE_PURPOSE
 from app.posting import NotDelivered
 from app.store import flows, jobs
+from app.store.database import Database
 from app.store.flows import Flow
 from builders.backends.base import BuildFailed
+from tests.support.databases import Postgres, migrated_postgres
 from tests.support.loops import Installation, Server, commit, fail, image_of
 
 A, B, C = (commit(letter) for letter in "abc")
@@ -30,10 +32,20 @@ MESSAGE = {"name": "tell", "type": "message", "message": "Released."}
 CHANNEL = "https://chat.example.com/hooks/T0/secret"
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with migrated_postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
     """A job that is built, and its peer in the next stage, which run only when asked."""
-    place = Installation(tmp_path / "place")
+    db = None
+    if request.param == "postgresql":
+        cluster: Postgres = request.getfixturevalue("postgres")
+        db = Database(cluster.create("migrated"))
+    place = Installation(tmp_path / "place", db)
     place.repository.history.append(A)
     place.engine.script("*", Script(output=[b"done\n"]))
     report = place.job(run_on_image_change="never")

@@ -77,6 +77,15 @@ def running_postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
+@contextmanager
+def migrated_postgres() -> Iterator[Postgres]:
+    """With a template called `migrated`."""
+    with running_postgres() as cluster:
+        cluster._say('CREATE DATABASE "migrated" TEMPLATE "template0"')
+        migrated(cluster.url("migrated")).close()
+        yield cluster
+
+
 def migrated(url: str) -> Database:
     db = Database(url)
     db.migrate()

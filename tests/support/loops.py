@@ -294,9 +294,12 @@ def _database(url: str) -> Database:
 
 
 class Installation:
-    """On an empty or missing folder; one that held an installation before is emptied."""
+    """On an empty or missing folder; one that held an installation before is emptied.
 
-    def __init__(self, root: Path) -> None:
+    Its database is SQLite's, in there, unless `db` is another one that is migrated and empty.
+    """
+
+    def __init__(self, root: Path, db: Database | None = None) -> None:
         self.root = root
         self.clock = TickingClock()
         self.world = World()
@@ -310,7 +313,7 @@ class Installation:
         self.backend = Backend()
         self.outbox = Outbox()
         self.engine = FakeEngine(self.clock.now, self.world)
-        self.db = _database(f"sqlite:///{root / 'jobyard.db'}")
+        self.db = db or _database(f"sqlite:///{root / 'jobyard.db'}")
         self.logbook = self._logbook(Signals())
         with self.db.write() as tx:
             self.project = projects.create(tx, "reports", None, self.clock.now())
