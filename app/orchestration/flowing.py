@@ -66,6 +66,8 @@ def start_flows_by_push(
 
 def decide_approval(tx: Tx, run: FlowRun, name: str, *, approved: bool, who: str, now: datetime) -> None:
     """Answer an approval node that waits. Raises NotFound for no such node and Conflict for one that doesn't wait."""
+    flows.lock(tx, run.flow_id)
+    run = flows.run_with_id(tx, run.id)
     node = next((node for node in run.nodes if node.name == name), None)
     if node is None:
         raise NotFound(f"Flow run {run.id} has no node named {name}.")
@@ -83,6 +85,8 @@ def cancel_flow(tx: Tx, names: Names, run: FlowRun, who: str, now: datetime) -> 
 
     Raises Conflict if it is over.
     """
+    flows.lock(tx, run.flow_id)
+    run = flows.run_with_id(tx, run.id)
     if run.status.is_final:
         raise Conflict(f"Flow run {run.id} is over already: its status is {run.status}.")
     flows.request_cancel(tx, run, now)

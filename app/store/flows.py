@@ -245,9 +245,8 @@ def _flow(tx: Tx, row: FlowRow) -> Flow:
 
 
 def _run(tx: Tx, row: FlowRunRow) -> FlowRun:
-    nodes = tx.exec(
-        select(FlowNodeRow).where(FlowNodeRow.flow_run_id == row.id).order_by(col(FlowNodeRow.id))
-    )
+    query = select(FlowNodeRow).where(FlowNodeRow.flow_run_id == row.id).order_by(col(FlowNodeRow.id))
+    nodes = tx.exec(query.execution_options(populate_existing=True))
     return FlowRun(
         id=row.id,
         flow_id=row.flow_id,

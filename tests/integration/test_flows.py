@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -152,6 +153,38 @@ def test_only_an_approval_that_waits_is_answered(place: Installation, server: Se
     answer(place, run_id)
     with pytest.raises(Conflict, match="its status is succeeded"):
         answer(place, run_id)
+
+
+def test_of_two_answers_at_once_the_first_counts(place: Installation, server: Server) -> None:
+    run_id = place.start(place.flow(APPROVAL))
+    server.work()
+    refused: list[Conflict] = []
+
+    def decline() -> None:
+        try:
+            answer(place, run_id, approved=False)
+        except Conflict as conflict:
+            refused.append(conflict)
+
+    other = threading.Thread(target=decline)
+    with place.db.write() as tx:
+        run = flows.run_with_id(tx, run_id)
+        flowing.decide_approval(tx, run, "ask", approved=True, who="ada", now=place.clock.now())
+        other.start()
+        while not waits(place):
+            pass
+    other.join()
+    assert "its status is succeeded" in str(refused[0])
+    assert log_of(place.flow_run(run_id), "ask")[1:] == ["Approved by ada."]
+
+
+def waits(place: Installation) -> bool:
+    """Whether somebody waits for a transaction's end; SQLite lets nobody else begin one."""
+    if place.db.is_sqlite:
+        return True
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with place.db.read() as tx:
+        return tx.connection().exec_driver_sql(waiting).scalar_one() > 0
 
 
 def test_nodes_of_a_group_run_side_by_side(place: Installation, server: Server) -> None:
