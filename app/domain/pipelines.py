@@ -10,6 +10,7 @@ from typing import Literal
 from app.domain.errors import Conflict, InvalidValue
 
 DEFAULT_STAGES = ("development", "staging", "production")
+_A = {"job": "a job", "app": "an app"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ def route(
         target = _peer(pipeline, number, source, target_number)
     _check_direction(pipeline, number, target_number, may_skip_stages=may_skip_stages)
     if source.kind != target.kind:
-        raise InvalidValue("to", f"{source.name} is a {source.kind} and {target.name} is a {target.kind}.")
+        raise InvalidValue(
+            "to", f"to must name {_A[source.kind]} as {source.name} is, not {_A[target.kind]}."
+        )
     return Route(source, target, pipeline.stages[number].name, pipeline.stages[target_number].name)
 
 

@@ -49,7 +49,7 @@ class Messenger:
         node = _node(run, node_id)
         try:
             url = self.vault.open(node.spec["url"], MESSAGE_PURPOSE)
-            said = self.post(url, node.spec["message"], f"flow-run-{run_id}-{node_id}")
+            said = self.post(url, node.spec["message"], _key(run, node))
             status = NodeStatus.SUCCEEDED
         except UserError as error:  # it would be refused again
             said, status = str(error), NodeStatus.FAILED
@@ -65,6 +65,11 @@ class Messenger:
                 else:
                     fail_node(tx, current, node, said, now)
         return True
+
+
+def _key(run: FlowRun, node: Node) -> str:
+    """The same for every post of one message, and unlike that of any other, also of another Jobyard's."""
+    return f"jobyard-{run.created_at:%Y%m%dT%H%M%S.%f}-{run.id}-{node.id}"
 
 
 def _node(run: FlowRun, node_id: int) -> Node:

@@ -71,8 +71,11 @@ def _field_error(error: ErrorDetails) -> dict[str, str]:
     else:
         rule = _RULES[kind].format(**error.get("ctx", {})) if kind in _RULES else f"is wrong ({error['msg']})"
     is_name = "[key]" in error["loc"]
-    hidden = kind in _BARE or (not is_name and not SECRETIVE.isdisjoint(parts))
-    return {"field": field, "message": f"{field} {rule}{'' if hidden else _given(error['input'])}."}
+    hidden = not parts or kind in _BARE or (not is_name and not SECRETIVE.isdisjoint(parts))
+    return {
+        "field": field,
+        "message": f"{field or 'The body'} {rule}{'' if hidden else _given(error['input'])}.",
+    }
 
 
 def _given(value: Any) -> str:

@@ -353,7 +353,7 @@ def test_a_job_is_promoted(admin: Caller) -> None:
         ({"component": "shop-live"}, 409, "production is the last stage of pipeline main."),
         ({"from": "shop-live", "to": "shop"}, 409, "production is the last stage"),
         ({"from": "shop", "to": "shop"}, 409, "Images move forward"),
-        ({}, 422, "one of from and component"),
+        ({}, 422, "The body must have one of from and component."),
         ({"from": "shop", "component": "shop"}, 422, "one of from and component"),
         ({"from": "shop", "to": "shop-live", "to_stage": "production"}, 422, "both of to and to_stage"),
     ],
