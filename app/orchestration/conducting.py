@@ -122,6 +122,7 @@ class Conductor:
             to_stage=node.spec.get("to_stage"),
             may_skip_stages=False,
         )
+        promoting.hold_still(tx, way)
         planned = promoting.plan(tx, way, who=who, confirm_paused=False)
         promotion = pipelines.promotion(
             tx, promoting.promote(tx, self.names, pipeline, planned, who=who, now=now)

@@ -15,7 +15,7 @@ from app.orchestration.deploying import Occasion, carry_out
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Names
 from app.orchestration.releasing import begin
-from app.store import apps, jobs, pipelines
+from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Tx
 
@@ -27,6 +27,12 @@ class Planned:
     route: Route
     images: dict[int, Deployed]
     sentence: str
+
+
+def hold_still(tx: Tx, route: Route) -> None:
+    """Until the transaction's end no deployment moves the source's images: what goes on is what one of them left."""
+    if route.source.kind == "app":
+        deployments.lock_app(tx, route.source.id)
 
 
 def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
@@ -51,7 +57,10 @@ def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
 
 
 def promote(tx: Tx, names: Names, pipeline: Pipeline, planned: Planned, *, who: str, now: datetime) -> int:
-    """Do it; returns the promotion's id. An app's components move as one deployment with its hooks."""
+    """Do it; returns the promotion's id. An app's components move as one deployment with its hooks.
+
+    The caller has planned it since it has made the source hold still.
+    """
     target = planned.route.target
     promotion_id = pipelines.add_promotion(
         tx,

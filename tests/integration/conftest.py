@@ -5,8 +5,28 @@ from pathlib import Path
 
 import pytest
 
+from app.store.database import Database
 from app.web.yard import Yard
+from tests.support.databases import Postgres, migrated_postgres
 from tests.support.yard import Caller, make_yard
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with migrated_postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def other_database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
+    """For an `Installation`: None for its own, then one of PostgreSQL."""
+    if request.param == "sqlite":
+        yield None
+        return
+    cluster: Postgres = request.getfixturevalue("postgres")
+    db = Database(cluster.create("migrated"))
+    yield db
+    db.close()
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,16 @@ import pytest
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind, StepStatus
 from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
+from app.domain.pipelines import Component, Stage, route
 from app.domain.runs import Run, RunStatus
 from app.engines.fake import Script
+from app.orchestration.promoting import hold_still, plan, promote
 from app.orchestration.releasing import begin, cancel
-from app.store import apps, deployments, jobs
+from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
+from app.store.database import Database
 from builders.backends.base import BuildFailed
+from tests.support.databases import somebody_waits
 from tests.support.loops import Installation, Server, commit, fail, image_of
 
 A, B, C, D = (commit(letter) for letter in "abcd")
@@ -27,8 +33,8 @@ CRON: dict[str, Any] = {"kind": "cron", "schedule": {"cron": "0 3 * * *", "time_
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
+def place(tmp_path: Path, other_database: Database | None) -> Iterator[Installation]:
+    place = Installation(tmp_path / "place", other_database)
     yield place
     place.close()
 
@@ -498,3 +504,43 @@ def test_a_rollback_runs_hooks_only_when_asked(place: Installation, server: Serv
     server.work()
     kinds = {step.kind for step in place.deployments()[1].steps if step.status is StepStatus.SUCCEEDED}
     assert kinds == {StepKind.PRE_DEPLOY, StepKind.MOVE, StepKind.POST_DEPLOY}
+
+
+def test_a_promotion_waits_for_images_that_move_and_takes_them_all(
+    place: Installation, server: Server
+) -> None:
+    """What goes on is what one deployment left, never some of its images and some of the one before."""
+    source = place.app("source", place.job("web"), place.job("worker"))
+    target = place.app(
+        "target", *(place.job(name, source={"type": "none"}) for name in ("web-live", "worker-live"))
+    )
+    place.push(None, A)
+    server.work()
+    with place.db.write() as tx:
+        pipeline_id = pipelines.create(tx, place.project.id, "main", place.clock.now())
+        components = [(Component("app", app.id, app.name),) for app in (source, target)]
+        pipelines.set_stages(tx, pipeline_id, [Stage("one", components[0]), Stage("two", components[1])])
+        pipeline = pipelines.named(tx, place.project.name, "main")
+    way = route(pipeline, "source", to=None, to_stage=None, may_skip_stages=False)
+
+    def go_on() -> None:
+        with place.db.write() as tx:
+            hold_still(tx, way)
+            planned = plan(tx, way, who="ada", confirm_paused=False)
+            promote(tx, place.names, pipeline, planned, who="ada", now=place.clock.now())
+
+    promotion = threading.Thread(target=go_on)
+    with place.db.write() as tx:
+        deployments.lock_app(tx, source.id)
+        moved = [
+            replace(jobs.with_id(tx, each.job_id).deployed, digest=image_of(B)) for each in source.members
+        ]
+        jobs.deploy(tx, source.members[0].job_id, moved[0])
+        promotion.start()
+        while promotion.is_alive() and not somebody_waits(place.db):
+            pass
+        jobs.deploy(tx, source.members[1].job_id, moved[1])
+    promotion.join()
+    with place.db.read() as tx:
+        (made,) = pipelines.promotions(tx, pipeline.id, 10)
+    assert set(made.images.values()) == {image_of(B)}

@@ -21,7 +21,7 @@ from app.store import flows, jobs
 from app.store.database import Database
 from app.store.flows import Flow
 from builders.backends.base import BuildFailed
-from tests.support.databases import Postgres, migrated_postgres
+from tests.support.databases import somebody_waits
 from tests.support.loops import Installation, Server, commit, fail, image_of
 
 A, B, C = (commit(letter) for letter in "abc")
@@ -33,20 +33,10 @@ MESSAGE = {"name": "tell", "type": "message", "message": "Released."}
 CHANNEL = "https://chat.example.com/hooks/T0/secret"
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with migrated_postgres() as cluster:
-        yield cluster
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
+@pytest.fixture
+def place(tmp_path: Path, other_database: Database | None) -> Iterator[Installation]:
     """A job that is built, and its peer in the next stage, which run only when asked."""
-    db = None
-    if request.param == "postgresql":
-        cluster: Postgres = request.getfixturevalue("postgres")
-        db = Database(cluster.create("migrated"))
-    place = Installation(tmp_path / "place", db)
+    place = Installation(tmp_path / "place", other_database)
     place.repository.history.append(A)
     place.engine.script("*", Script(output=[b"done\n"]))
     report = place.job(run_on_image_change="never")
@@ -171,20 +161,11 @@ def test_of_two_answers_at_once_the_first_counts(place: Installation, server: Se
         run = flows.run_with_id(tx, run_id)
         flowing.decide_approval(tx, run, "ask", approved=True, who="ada", now=place.clock.now())
         other.start()
-        while not waits(place):
+        while other.is_alive() and not somebody_waits(place.db):
             pass
     other.join()
     assert "its status is succeeded" in str(refused[0])
     assert log_of(place.flow_run(run_id), "ask")[1:] == ["Approved by ada."]
-
-
-def waits(place: Installation) -> bool:
-    """Whether somebody waits for a transaction's end; SQLite lets nobody else begin one."""
-    if place.db.is_sqlite:
-        return True
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    with place.db.read() as tx:
-        return tx.connection().exec_driver_sql(waiting).scalar_one() > 0
 
 
 def test_nodes_of_a_group_run_side_by_side(place: Installation, server: Server) -> None:

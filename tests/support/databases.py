@@ -90,3 +90,12 @@ def migrated(url: str) -> Database:
     db = Database(url)
     db.migrate()
     return db
+
+
+def somebody_waits(db: Database) -> bool:
+    """Whether a transaction waits for another one's end; with SQLite none can even begin."""
+    if db.is_sqlite:
+        return True
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with db.read() as tx:
+        return bool(tx.connection().exec_driver_sql(waiting).scalar_one())

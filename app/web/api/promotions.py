@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.domain.pipelines import route
-from app.orchestration.promoting import plan, promote
+from app.orchestration.promoting import hold_still, plan, promote
 from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
@@ -36,6 +36,7 @@ def create_promotion(call: Call[PromotionForm, Empty]) -> Any:
             way = route(
                 pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
             )
+            hold_still(tx, way)
             planned = plan(tx, way, who=call.who, confirm_paused=form.confirm_paused)
             now = call.yard.clock.now()
             promotion_id = promote(tx, call.yard.names, pipeline, planned, who=call.who, now=now)

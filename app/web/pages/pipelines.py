@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from app.domain.errors import Conflict
 from app.domain.jobs import Job
-from app.domain.pipelines import Component, Pipeline
-from app.orchestration.promoting import promote
+from app.domain.pipelines import Component, Pipeline, route
+from app.orchestration.promoting import hold_still, promote
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
@@ -83,7 +83,9 @@ def promote_component(visit: Visit) -> Response:
     """Does what the page said it would, or nothing: what changed since then is read again first."""
     with visit.yard.db.write() as tx:
         pipeline = pipelines.named(tx, visit.path("project"), visit.path("pipeline"))
-        way = offer(tx, pipeline, visit.field("component"), visit.who)
+        component = visit.field("component")
+        hold_still(tx, route(pipeline, component, to=None, to_stage=None, may_skip_stages=False))
+        way = offer(tx, pipeline, component, visit.who)
         if isinstance(way, Refusal):
             raise Conflict(way.sentence)
         if way.sentence != visit.field("said"):
