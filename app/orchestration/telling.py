@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from app.domain.errors import TransientError, UserError
+from app.domain.errors import JobyardError, TransientError
 from app.domain.flows import FlowRun, Node, NodeStatus
 from app.orchestration.conducting import fail_node
 from app.orchestration.ports import MESSAGE_PURPOSE, Clock, Vault
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 SENDING_TAKES_AT_MOST = timedelta(seconds=30)  # longer than a post may take; then another server may try
 Post = Callable[
     [str, str, str], str
-]  # (url, text, key): a sentence; raises UserError, TransientError without the url
+]  # (url, text, key): a sentence; raises JobyardError without the url in it
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Messenger:
             url = self.vault.open(node.spec["url"], MESSAGE_PURPOSE)
             said = self.post(url, node.spec["message"], _key(run, node))
             status = NodeStatus.SUCCEEDED
-        except UserError as error:  # it would be refused again
-            said, status = str(error), NodeStatus.FAILED
         except TransientError as error:
             said, status = str(error), NodeStatus.WAITING
+        except JobyardError as error:  # it would be so again
+            said, status = str(error), NodeStatus.FAILED
         with self.db.write() as tx:
             flows.lock(tx, run.flow_id)
             current = flows.run_with_id(tx, run_id)

@@ -274,6 +274,16 @@ def test_a_message_that_nobody_takes_fails_its_node(
     assert len(place.outbox.posted) == posts
 
 
+def test_a_message_whose_address_can_not_be_opened_fails_its_node(
+    place: Installation, server: Server
+) -> None:
+    run = ended(place, server, place.flow(outgoing(place, url=place.box.seal(CHANNEL, "another purpose"))))
+    assert (run.status, place.outbox.posted) == (FlowStatus.FAILED, [])
+    assert (
+        log_of(run, "tell")[1] == "The stored secret for message was sealed for something else; set it again."
+    )
+
+
 def test_a_message_is_sent_by_one_server_at_a_time(place: Installation, server: Server) -> None:
     run_id = place.start(place.flow(outgoing(place)))
     while server.conductor.step():

@@ -132,6 +132,7 @@ def _flow_page(visit: Visit, made: str | None = None) -> Response:
         flow=flow,
         made=made,
         groups=groups,
+        builds=any(node.type is NodeType.BUILD for group in groups for node in group),
         warnings=warnings,
         runs=runs[:RUNS],
         more=runs[RUNS - 1].id if len(runs) > RUNS else None,
