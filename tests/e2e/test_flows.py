@@ -1,21 +1,34 @@
 """A release flow on the real engine: build, run, approval, message."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from tests.support.hosted import HostedJob
+from tests.support.receiver import SECRET, receiver
 from tests.support.server import JobyardServer
 
 DOCKERFILE = 'FROM busybox:latest\nCMD ["sh", "-c", "echo checked as $WHO"]\n'
 
 
-def test_from_a_build_to_a_message(jobyard: JobyardServer, hosted: HostedJob) -> None:
+@pytest.fixture
+def chat() -> Iterator[tuple[str, list[Any]]]:
+    with receiver(200) as made:
+        yield made
+
+
+def test_from_a_build_to_a_message(
+    jobyard: JobyardServer, hosted: HostedJob, chat: tuple[str, list[Any]]
+) -> None:
+    channel, taken = chat
     hosted.job(run_on_image_change="never")
     hosted.repository.commit({"Dockerfile": DOCKERFILE}, "Check something")
     nodes = [
         {"name": "image", "type": "build", "job": hosted.name},
         {"name": "check", "type": "run", "job": hosted.name, "overrides": {"env": {"WHO": "release"}}},
         {"name": "ready", "type": "approval"},
-        {"name": "done", "type": "message", "message": "Released."},
+        {"name": "done", "type": "message", "message": "Released.", "url": channel},
     ]
     made = jobyard.api("POST", "/projects/acme/flows", {"name": hosted.name, "nodes": nodes})
     assert made["warnings"] == []
@@ -34,4 +47,8 @@ def test_from_a_build_to_a_message(jobyard: JobyardServer, hosted: HostedJob) ->
     assert jobyard.log_of(checked) == "checked as release\n"
     jobyard.api("POST", f"{where}/nodes/ready/approve")
     run = jobyard.over(where)
-    assert (run["status"], run["nodes"][3]["log"][0].split(" ", 1)[1]) == ("succeeded", "Released.")
+    said = [line.split(" ", 1)[1] for line in run["nodes"][3]["log"]]
+    assert (run["status"], said) == ("succeeded", ["Released.", "The address took it with status 200."])
+    assert [body for _, body, _ in taken] == [{"text": "Released."}]
+    shown = jobyard.text(f"/projects/acme/flows/{hosted.name}") + jobyard.text(where)
+    assert SECRET not in shown + jobyard.log

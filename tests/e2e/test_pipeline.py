@@ -140,6 +140,22 @@ def test_a_broken_migration_leaves_the_old_image_live(shop: Shop) -> None:
     assert shop.server.api("POST", "/projects/acme/apps/shop-development/release-hold")["held_by"] is None
 
 
+def test_a_migration_that_breaks_in_staging_stops_there(shop: Shop, server: JobyardServer) -> None:
+    shop.deployed(shop.hosted.push(files("one")))
+    shop.promote("shop-development")
+    shop.promote("shop-staging")
+    live = shop.digests("production")
+    server.api("PATCH", "/projects/acme/jobs/migrate-staging", {"env": {"STAGE": "staging"}})
+    shop.deployed(shop.hosted.push(files("two", migrate='test "$STAGE" != staging')))
+    before = len(shop.runs())
+    assert shop.promote("shop-development")["status"] == "failed"
+    assert shop.digests("staging") == shop.digests("production") == live != shop.digests("development")
+    assert shop.runs()[before:] == [
+        ("migrate-staging", "migrate of two\n"),
+        ("notice-staging", "notice of two\n"),
+    ]
+
+
 @pytest.mark.parametrize("kind", ["build", "pre_deploy", "post_deploy"])
 def test_killed_in_the_middle_of_a_deployment(shop: Shop, server: JobyardServer, kind: str) -> None:
     push = shop.hosted.push(files("one", migrate="sleep 1; echo migrated"))
