@@ -153,8 +153,8 @@ class Deployer:
             self._give_way(tx, deployment, changes, now)
             return
         for each in changes:
-            if each.change.moves and not deployment.keeps_cd and deployment.cause is not Cause.ROLLBACK:
-                _turn_cd_off(tx, each.job, now)
+            if each.change.moves and _loses_cd(deployment, each.job):
+                jobs.set_cd(tx, each.job.id, enabled=False, now=now)
             self._carry_out(tx, deployment, each, now)
         if deployment.cause is Cause.ROLLBACK:
             apps.hold(tx, deployment.app_id, deployment.id)
@@ -250,7 +250,7 @@ def _changes(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Change]:
         occasion = Occasion(
             EVENTS[deployment.cause],
             (EventType.DEPLOYMENT, deployment.id),
-            _what(deployment, image),
+            _what(deployment, job, image),
             deployment.by or None,
             image.build_id,
         )
@@ -264,24 +264,26 @@ def _changes(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Change]:
     return changes
 
 
-def _what(deployment: Deployment, image: Deployed) -> str:
+def _what(deployment: Deployment, job: Job, image: Deployed) -> str:
     of = short(image.sha) if image.sha else image.image
+    off = " (CD is off now)" if _loses_cd(deployment, job) else ""
     match deployment.cause:
         case Cause.ROLLBACK:
-            return f"Deployment {deployment.id} rolled back to {of}"
+            return f"Deployment {deployment.id} rolled back to {of} (CD is held now)"
         case Cause.PROMOTION:
-            return f"Deployment {deployment.id} promoted {of}"
+            return f"Deployment {deployment.id} promoted {of}{off}"
         case _:
-            return f"Deployment {deployment.id} of {of} reached its components"
+            return f"Deployment {deployment.id} of {of} reached its components{off}"
 
 
 def _as_hook(sentence: str) -> str:
     return f"{sentence.removesuffix('.')}, but the job runs as a hook of the deployment instead."
 
 
-def _turn_cd_off(tx: Tx, job: Job, now: datetime) -> None:
-    if job.cd_enabled and job.source is not None:
-        jobs.set_cd(tx, job.id, enabled=False, now=now)
+def _loses_cd(deployment: Deployment, job: Job) -> bool:
+    """Whether the images that somebody chose turn the job's CD off; a rollback holds the app's instead."""
+    is_chosen = not deployment.keeps_cd and deployment.cause is not Cause.ROLLBACK
+    return is_chosen and job.cd_enabled and job.source is not None
 
 
 def _images(tx: Tx, deployment: Deployment, now: datetime) -> dict[str, Any]:

@@ -171,6 +171,8 @@ def test_a_commit_is_built_once_and_deployed(shop: Caller) -> None:
     assert deployment["snapshot"]["web"]["digest"] == ONE
     assert digests(shop, "shop") == {"migrate": ONE, "web": ONE}
     assert not shop.got(f"{JOBS}/web")["cd_enabled"]
+    said = shop.got(f"{JOBS}/web/why")["items"][0]["sentence"]
+    assert said.startswith("Deployment 1 of aaaaaaa reached its components (CD is off now), the image moves")
     assert [run.trigger.type for run in all_runs(shop)] == ["pre_deploy"]
 
 
@@ -184,6 +186,7 @@ def test_the_latest_builds_keep_cd_on(shop: Caller) -> None:
     settle(shop)
     assert shop.got(f"/deployments/{made['id']}")["status"] == "succeeded"
     assert shop.got(f"{JOBS}/web")["cd_enabled"]
+    assert "CD is off" not in shop.got(f"{JOBS}/web/why")["items"][0]["sentence"]
     assert digests(shop, "shop")["web"] == ONE
 
 
