@@ -32,6 +32,7 @@ from app.store import access, builds, decisions, deliveries, jobs, projects, run
 from app.store.database import Database
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
+from app.web.api.forms.job import GitForm, JobForm, SourceForm
 from app.web.app import create_app
 from app.web.principal import Role, digest, hash_password
 from app.web.yard import EngineHealth, Yard
@@ -127,7 +128,7 @@ class World:
                     "build": BuildConfig().to_json(),
                 }
             return jobs.create(
-                tx, owner.id, definition(name, source is not None, **changes), source, self.clock.now()
+                tx, owner.id, definition(name, repository, **changes), source, self.clock.now()
             )
 
     def delivery(
@@ -310,30 +311,15 @@ def write_lines(writer: Any, at: datetime, seconds: float, log: bytes) -> None:
     writer.end_streams()
 
 
-def definition(name: str, has_source: bool, **changes: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "source": {"type": "git" if has_source else "none"},
-        "ci_enabled": True,
-        "cd_enabled": True,
-        "run_on_image_change": "cd-promote",
-        "kind": "manual",
-        "schedule": None,
-        "command": None,
-        "entrypoint": None,
-        "process": None,
-        "shell": False,
-        "env": {},
-        "plan": "small",
-        "instances": 1,
-        "retry_limit": 0,
-        "retry_backoff": "exponential",
-        "time_limit_seconds": None,
-        "grace_period_seconds": 30,
-        "health_checks": [],
-        "paused": False,
-        **changes,
-    }
+def definition(name: str, repository: str | None, **changes: Any) -> dict[str, Any]:
+    """A job as the API stores it; what runs do to it is `cd-promote` unless `changes` say otherwise."""
+    source = SourceForm(type="none")
+    if repository is not None:
+        source = SourceForm(type="git", git=GitForm(url=f"https://github.com/{repository}"))
+    given = JobForm(name=name, source=source, run_on_image_change="cd-promote").model_dump(mode="json")
+    own = ("type", "git", "build") if repository is not None else ("type",)
+    given["source"] = {part: given["source"][part] for part in own}
+    return {**given, **changes}
 
 
 @contextmanager

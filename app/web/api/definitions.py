@@ -44,6 +44,10 @@ def complete(contradictions: Iterable[tuple[str, str]]) -> None:
 
 def _contradictions(form: JobForm) -> Iterator[tuple[str, str]]:
     yield from _of_source(form)
+    if form.builds_in_flight != "all" and form.source.type != "git":
+        has_service = form.source.type == "build_service"
+        where = "set it on the build service" if has_service else "nothing is built for this job"
+        yield "builds_in_flight", f"is only for a source of type git: {where}"
     if form.kind == "cron" and form.schedule is None:
         yield "schedule", 'is missing: a job of kind cron needs one, such as {"cron": "0 6 * * *"}'
     if form.kind == "manual" and form.schedule is not None:
@@ -166,6 +170,7 @@ def source_of(
         **git_fields(tx, yard, project, source.git, stored, "source.git"),
         "build": source.build.model_dump(mode="json"),
         "ci_enabled": form.ci_enabled,
+        "builds_in_flight": form.builds_in_flight,
     }
 
 
@@ -230,7 +235,8 @@ def require_changeable(patch: Mapping[str, Any], name: str, read_only: frozenset
 
 def form_of(job: Job) -> dict[str, Any]:
     """The stored definition as it could be given again: secrets are there, without their values."""
-    return {**job.definition, "env": shown_env(job.definition["env"])}
+    env = shown_env(job.definition["env"])
+    return {"builds_in_flight": "all", **job.definition, "env": env}  # a definition of old has no such field
 
 
 def merge_patch(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

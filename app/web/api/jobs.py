@@ -8,15 +8,15 @@ from typing import Any
 
 from pydantic import Field
 
-from app.domain.errors import Conflict
 from app.domain.jobs import Job
-from app.domain.runs import Run, RunStatus
+from app.domain.runs import Run
 from app.domain.schedule import Schedule
 from app.orchestration import pausing
-from app.store import apps, decisions, jobs, pipelines, projects, runs
+from app.store import apps, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer, decision_answer
-from app.web.api.definitions import check, definition_of, form_of, patched, source_of
+from app.web.api.defining import define, redefine, remove
+from app.web.api.definitions import form_of
 from app.web.api.forms.fields import Time
 from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
@@ -44,13 +44,9 @@ def list_jobs(call: Call[Empty, Paging]) -> Any:
 
 
 def create_job(call: Call[JobForm, Empty]) -> Any:
-    form = check(call.body)
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.OPERATOR)
-        source = source_of(tx, call.yard, project, form, None)
-        definition = definition_of(form, call.yard.vault, {})
-        job = jobs.create(tx, project.id, definition, source, call.yard.clock.now())
-        return job_answer(call, tx, job)
+        return job_answer(call, tx, define(tx, call.yard, project, call.body))
 
 
 def show_job(call: Call[Empty, Empty]) -> Any:
@@ -61,28 +57,14 @@ def show_job(call: Call[Empty, Empty]) -> Any:
 def change_job(call: Call[JobPatch, Empty]) -> Any:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
-        return job_answer(call, tx, _redefine(call, tx, job, call.body.root))
+        return job_answer(call, tx, redefine(tx, call.yard, job, call.body.root))
 
 
 def delete_job(call: Call[Empty, Confirm]) -> None:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
         confirmed(call, job.name)
-        going = runs.page(tx, limit=100, job_id=job.id, statuses=(RunStatus.QUEUED, RunStatus.RUNNING))
-        if going:
-            names = ", ".join(run.name for run in going[:3])
-            raise Conflict(f"Job {job.name} has runs that are not over ({names}): cancel them first.")
-        _refuse_in_use(tx, job)
-        jobs.delete(tx, job.id, call.yard.clock.now())
-
-
-def _refuse_in_use(tx: Tx, job: Job) -> None:
-    app = apps.of_job(tx, job.id)
-    if app is not None:
-        raise Conflict(f"Job {job.name} is in app {app.name}: take it out of the app first.")
-    stage = pipelines.of_component(tx, "job", job.id)
-    if stage is not None:
-        raise Conflict(f"Job {job.name} is in stage {stage[1]} of pipeline {stage[0]}: take it out first.")
+        remove(tx, call.yard, job)
 
 
 def pause_job(call: Call[Empty, Empty]) -> Any:
@@ -112,14 +94,6 @@ def why(call: Call[Empty, WhyQuery]) -> Any:
     if missed is not None:
         found = [missed, *found]
     return DecisionsAnswer(items=[decision_answer(each) for each in found])
-
-
-def _redefine(call: Call[Any, Any], tx: Tx, job: Job, patch: dict[str, Any]) -> Job:
-    form = patched(job, patch, call.yard)
-    project = projects.with_id(tx, job.project_id)
-    source = source_of(tx, call.yard, project, form, job.source)
-    definition = definition_of(form, call.yard.vault, job.definition["env"])
-    return jobs.redefine(tx, job.id, definition, source, call.yard.clock.now())
 
 
 def job_answers(call: Call[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict[str, Any]]:

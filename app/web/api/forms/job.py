@@ -135,6 +135,9 @@ class JobForm(Model):
     source: SourceForm = SourceForm(type="none")
     ci_enabled: bool = True
     cd_enabled: bool = True
+    builds_in_flight: Literal["all", "latest"] = Field(
+        default="all", description="for a source of type git; latest drops queued builds of older pushes"
+    )
     run_on_image_change: Literal["never", "cd-promote", "always"] = "never"
     kind: Literal["manual", "cron"] = "manual"
     schedule: ScheduleForm | None = None
