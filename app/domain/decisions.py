@@ -18,6 +18,7 @@ class Verdict(enum.StrEnum):
     REPLACED = "replaced"  # took the place of a live run
     MISSED = "missed"  # a scheduled time passed while nobody could act
     DUPLICATE = "duplicate"  # already decided for the same event
+    CANCELLED = "cancelled"  # somebody asked for a run's end
     PAUSED = "paused"  # from now on nothing happens by itself
     RESUMED = "resumed"  # what was held back goes on
 

@@ -303,7 +303,7 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
 
 
 def cancel_superseded(tx: Tx, names: Names, source: Source, newer: Build, now: datetime) -> None:
-    """A newer push of the branch makes queued builds of older ones pointless."""
+    """A newer push makes queued builds of older ones pointless, as far as no other source waits for them."""
     sentence = f"Superseded by build {newer.id} of a newer push."
-    for build_id in builds.queued_of_source(tx, source.id, newer.ref, newer.position):
+    for build_id in builds.no_longer_wanted(tx, source.id, newer.ref, newer.position):
         cancel_build(tx, names, build_id, BuildReason.SUPERSEDED, sentence, now)

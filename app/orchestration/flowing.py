@@ -12,11 +12,11 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowConcurrency, FlowRun, Node, NodeStatus, NodeType
 from app.domain.jobs import Job
-from app.domain.runs import Reason
 from app.orchestration import releasing
 from app.orchestration.delivering import cancel_build
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Names
+from app.orchestration.requests import cancel_by_hand
 from app.store import decisions, deployments, flows, runs
 from app.store.database import Tx
 from app.store.flows import Flow
@@ -101,7 +101,8 @@ def _cancel_started(tx: Tx, names: Names, node: Node, who: str, now: datetime) -
     if node.build_id is not None:
         cancel_build(tx, names, node.build_id, BuildReason.CANCELLED, sentence, now)
     if node.run_id is not None:
-        runs.cancel(tx, node.run_id, Reason.CANCELLED, sentence, now)
+        with suppress(Conflict):  # it may be over by now
+            cancel_by_hand(tx, runs.with_id(tx, node.run_id), who, now)
     if node.deployment_id is not None:
         with suppress(Conflict):  # once its images have moved, it goes on to its end
             releasing.cancel(tx, deployments.with_id(tx, node.deployment_id), who, now)

@@ -254,6 +254,7 @@ def _build(
     key = build_key(source.repo_key, push.ref, push.after, source.build, env)
     joined = builds.join_equal(tx, key, source.project_id, source.id, position)
     if joined is not None:
+        _drop_superseded(tx, names, source, joined.id, now)
         return joined.id, True
     build_id = builds.enqueue(
         tx,
@@ -272,6 +273,10 @@ def _build(
         message=push.head_message.splitlines()[0] if push.head_message else "",
         author=push.pusher,
     )
+    _drop_superseded(tx, names, source, build_id, now)
+    return build_id, False
+
+
+def _drop_superseded(tx: Tx, names: Names, source: Source, build_id: int, now: datetime) -> None:
     if source.builds_in_flight is BuildsInFlight.LATEST:
         cancel_superseded(tx, names, source, builds.with_id(tx, build_id), now)
-    return build_id, False

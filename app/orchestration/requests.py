@@ -13,7 +13,7 @@ from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job, Source
-from app.domain.runs import Reason, Run, Trigger, TriggerType
+from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.orchestration.building import build_env
 from app.orchestration.dispatch import enqueue_run, require_image, short
 from app.orchestration.ports import Names
@@ -169,13 +169,42 @@ def _image_of(run: Run, now: datetime) -> Deployed | None:
 
 
 def cancel_by_hand(tx: Tx, run: Run, who: str, now: datetime) -> None:
-    """Ask for a run's end; asked once more, it is killed at once. Raises Conflict if it is over."""
+    """Ask for a run's end; asked once more, it is killed at once. Each that changes something is a decision.
+
+    Raises Conflict if it is over.
+    """
     if run.status.is_final:
         raise Conflict(f"Run {run.name} is over already: {run.status}.")
     sentence = f"Cancelled by {who}."
     if run.cancel_requested_at is not None:
         sentence = f"{run.cancel_sentence} Forced by {who}."
-    runs.cancel(tx, run.id, Reason.CANCELLED, sentence, now)
+    asked = runs.cancel(tx, run.id, Reason.CANCELLED, sentence, now)
+    if asked is None:
+        return
+    rule = "cancel_forced" if asked is Cancel.FORCED else "cancel"
+    decisions.record(
+        tx,
+        at=now,
+        event=(EventType.MANUAL, f"{rule}:{run.id}"),
+        project_id=run.project_id,
+        job_id=run.job_id,
+        verdict=Verdict.CANCELLED,
+        rule=rule,
+        sentence=_of_cancel(run, asked, who),
+        inputs={"run": run.name, "by": who, "status": run.status},
+        run_id=run.id,
+    )
+
+
+def _of_cancel(run: Run, asked: Cancel, who: str) -> str:
+    match asked:
+        case Cancel.OVER:
+            return f"Run {run.name} cancelled by {who} before it started, or between its attempts."
+        case Cancel.ASKED:
+            grace = f"it has {run.grace_period_seconds} s to end by itself"
+            return f"Run {run.name} cancelled by {who}: {grace}."
+        case Cancel.FORCED:
+            return f"Run {run.name} cancelled once more by {who}: it is killed at once."
 
 
 def require_unpaused(job: Job, *, confirmed: bool) -> None:

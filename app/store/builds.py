@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import update
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import NotFound
-from app.domain.jobs import BuildConfig
+from app.domain.jobs import BuildConfig, BuildsInFlight
 from app.store.claims import Claim, claim_next, next_due_at, take_over
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
@@ -199,14 +200,34 @@ def cancel_is_requested(tx: Tx, build_id: int) -> bool:
     return tx.exec(query).first() is not None
 
 
-def queued_of_source(tx: Tx, source_id: int, ref: str, before: int) -> Sequence[int]:
-    """Ids of queued builds of pushes of a branch before a position, for this source and no other."""
-    others = select(BuildSourceRow.build_id).where(BuildSourceRow.source_id != source_id)
+def no_longer_wanted(tx: Tx, source_id: int, ref: str, before: int) -> Sequence[int]:
+    """Ids of this source's queued builds of pushes of a branch before a position that none of their sources wants.
+
+    A source stops wanting a build when it keeps only the latest in flight and was given one of a newer push.
+    """
+    shared, source = aliased(BuildSourceRow), aliased(SourceRow)
+    of_newer, newer = aliased(BuildSourceRow), aliased(BuildRow)
+    has_newer = (
+        select(newer.id)
+        .join(of_newer, col(of_newer.build_id) == col(newer.id))
+        .where(of_newer.source_id == shared.source_id, newer.ref == BuildRow.ref)
+        .where(newer.position > BuildRow.position, newer.status != BuildStatus.CANCELLED)
+        .correlate(shared, BuildRow)
+        .exists()
+    )
+    still_wanted = (
+        select(shared.build_id)
+        .join(source, col(source.id) == col(shared.source_id))
+        .where(shared.build_id == BuildRow.id, shared.source_id != source_id)
+        .where((col(source.builds_in_flight) != BuildsInFlight.LATEST) | ~has_newer)
+        .correlate(BuildRow)
+        .exists()
+    )
     query = (
         select(BuildRow.id)
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref, BuildRow.position < before)
-        .where(BuildRow.status == BuildStatus.QUEUED, col(BuildRow.id).not_in(others))
+        .where(BuildRow.status == BuildStatus.QUEUED, ~still_wanted)
     )
     return tx.exec(query).all()
 

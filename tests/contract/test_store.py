@@ -30,7 +30,7 @@ from app.store.claims import bury_dead_servers, heartbeat, register_server
 from app.store.database import Database, StoreUnavailable
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
-from app.store.schema import metadata
+from app.store.schema import SourceRow, metadata
 from tests.support.databases import Postgres, migrated, migrated_postgres
 from tests.support.loops import definition_of
 
@@ -450,15 +450,24 @@ def test_the_latest_build_is_that_of_the_newest_push(db: Database, job: Job) -> 
     assert latest.key == "b"
 
 
-def test_queued_builds_of_older_pushes(db: Database, job: Job) -> None:
+@pytest.mark.parametrize(
+    ("policy", "has_newer", "is_dropped"),
+    [("latest", True, True), ("latest", False, False), ("all", True, False), ("all", False, False)],
+)
+def test_a_shared_build_is_dropped_when_no_source_wants_it(
+    db: Database, job: Job, policy: str, has_newer: bool, is_dropped: bool
+) -> None:
     assert job.source is not None
     other = add_job(db, "other")
     assert other.source is not None
     ids = [add_build(db, job, key=str(position), position=position) for position in (1, 2, 3)]
     with db.write() as tx:
+        tx.get_one(SourceRow, other.source.id).builds_in_flight = policy
         builds.join_equal(tx, "1", job.project_id, other.source.id, 1)
-        found = builds.queued_of_source(tx, job.source.id, "refs/heads/main", 3)
-    assert list(found) == [ids[1]]
+        if has_newer:
+            builds.join_equal(tx, "3", job.project_id, other.source.id, 3)
+        found = builds.no_longer_wanted(tx, job.source.id, "refs/heads/main", 3)
+    assert sorted(found) == (ids[:2] if is_dropped else [ids[1]])
 
 
 # decisions

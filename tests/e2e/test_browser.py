@@ -66,6 +66,8 @@ def every_page(demo: Demo) -> list[str]:
         job,
         f"{job}/run",
         f"{job}/decisions",
+        f"{job}/settings",
+        "/jobs/new",
         "/deliveries",
         "/settings",
         "/search?q=embeddings",

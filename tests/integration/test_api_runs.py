@@ -137,6 +137,28 @@ def test_a_queued_run_is_cancelled_once(built: Caller) -> None:
     assert again.json()["detail"] == f"Run {run['name']} is over already: cancelled."
 
 
+def test_each_cancel_is_one_decision_that_says_by_whom(built: Caller) -> None:
+    run = built.made(RUNS)
+    with built.yard.db.write() as tx:
+        assert runs.claim(tx, "tests", built.yard.clock.now())
+        assert runs.begin_attempt(tx, runs.with_id(tx, run["id"]), built.yard.clock.now())
+    operator = built.with_token("operator")
+    for _ in range(3):  # asked, forced, and once more for nothing
+        operator.made(f"/runs/{run['id']}/cancel")
+    found = built.got("/decisions", run=run["name"])["items"]
+    assert [(each["verdict"], each["rule"]) for each in found] == [
+        ("cancelled", "cancel_forced"),
+        ("cancelled", "cancel"),
+        ("started", "api"),
+    ]
+    assert [each["event"] for each in found[:2]] == [
+        {"type": "manual", "id": f"cancel_forced:{run['id']}"},
+        {"type": "manual", "id": f"cancel:{run['id']}"},
+    ]
+    assert found[1]["inputs"] == {"run": run["name"], "by": "operator-all", "status": "running"}
+    assert found[:2] == built.got("/projects/acme/jobs/report/why")["items"][:2]
+
+
 def test_attempts_are_shown_newest_first_with_their_containers(built: Caller) -> None:
     run = built.made(RUNS)
     attempt_ends(built.yard, BAD_EXIT)

@@ -286,6 +286,21 @@ def test_a_superseded_build_is_decided_for_its_jobs(place: Installation, server:
     assert ("build", "report", "skipped", "build_failed") in place.verdicts()
 
 
+@pytest.mark.parametrize(("policy", "waiting"), [("latest", [C]), ("all", [B, C])])
+def test_a_build_that_jobs_share_is_superseded_for_all_or_none(
+    place: Installation, server: Server, policy: str, waiting: list[str]
+) -> None:
+    place.job("first", source__builds_in_flight="latest")
+    place.job("second", source__builds_in_flight=policy)
+    place.push(A, B)
+    place.push(B, C)
+    server.intake.step()
+    server.intake.step()
+    assert [build.sha for build in place.builds() if build.status is BuildStatus.QUEUED] == waiting
+    dropped = [build.reason for build in place.builds() if build.status is BuildStatus.CANCELLED]
+    assert dropped == [BuildReason.SUPERSEDED] * (2 - len(waiting))
+
+
 # what a build meets
 
 

@@ -344,6 +344,7 @@ def test_nothing_anybody_wrote_is_markup(made: World) -> None:
         "/deliveries",
         "/projects/acme/jobs/naughty",
         "/projects/acme/jobs/naughty/decisions",
+        "/projects/acme/jobs/naughty/settings",
         f"/projects/acme/jobs/naughty/run?command={NAUGHTY}&env={NAUGHTY}&plan={NAUGHTY}",
         f"/search?q={NAUGHTY}",
     ):
@@ -357,7 +358,9 @@ def test_nothing_anybody_wrote_is_markup(made: World) -> None:
 
 def test_pages_have_no_inline_script_or_style(made: World, demo: Demo) -> None:
     client = visitor(made)
-    for path in ("/", f"/runs/{demo.failed_run}", f"/builds/{demo.build}", "/deliveries", "/settings"):
+    settings = f"/projects/acme/jobs/{demo.job.name}/settings"
+    pages = ("/", f"/runs/{demo.failed_run}", f"/builds/{demo.build}", "/deliveries", "/settings", settings)
+    for path in pages:
         page = read(client, path)
         assert not re.search(r"\sstyle=|\son\w+=|<style|<script>", page)
 
@@ -369,7 +372,12 @@ def test_cancelling_a_run_and_a_build(made: World, demo: Demo) -> None:
     client, run = visitor(made, Role.OPERATOR), run_of(made, demo.running_run)
     assert client.post(f"/runs/{run.id}/cancel").headers["location"] == f"/runs/{run.name}"
     assert "Cancelled by operator-user." in run_of(made, run.id).cancel_sentence
-    assert "Stopping" in read(client, f"/runs/{run.id}")
+    assert "Kill it now" in read(client, f"/runs/{run.id}")
+    client.post(f"/runs/{run.id}/cancel")
+    assert "Killing" in read(client, f"/runs/{run.id}")
+    why = read(client, f"/projects/{run.project}/jobs/{run.job}/decisions?verdict=cancelled")
+    assert f"Run {run.name} cancelled by operator-user: it has 30 s to end by itself." in why
+    assert f"Run {run.name} cancelled once more by operator-user: it is killed at once." in why
     assert client.post(f"/runs/{demo.finished_run}/cancel").status_code == 409
     client.post(f"/builds/{demo.running_build}/cancel")
     with made.db.read() as tx:

@@ -38,9 +38,9 @@ class _Form(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.area:
             self.fields[self.area] += data
-        if self.option and self.option[0] is None and self.choice:
-            if self.choice not in self.fields or self.option[1]:
-                self.fields[self.choice] = data
+        is_first = self.choice not in self.fields
+        if self.option and self.choice and self.option[0] is None and (is_first or self.option[1]):
+            self.fields[self.choice] = data
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea" and self.area:
