@@ -16,10 +16,11 @@ from starlette.testclient import TestClient
 from app.domain.decisions import EventType, Verdict
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.logs import LogReader
-from app.store import builds, deliveries, jobs, overview, runs
+from app.store import builds, deliveries, jobs, overview, runs, secret_groups
 from app.web.pages import charts, logview, words
 from app.web.principal import COOKIE, Role, new_login_path
 from tests.support.demo_world import Demo, furnish
+from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -426,12 +427,16 @@ def test_run_with_changes_previews_then_starts(made: World, demo: Demo) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("command", "echo 'open", "close it"),
+        ("command", "echo 'open", "as a shell would split it"),
         ("env", "1X=2", "no variable&#39;s name"),
-        ("plan", "gigantic", "There is no plan gigantic"),
-        ("retry_limit", "-1", "whole number"),
+        ("plan", "gigantic", "must be one of the plans"),
+        ("retry_limit", "-1", "at least 0"),
         ("retry_limit", "²", "whole number"),
-        ("time_limit_seconds", "0", "whole number"),
+        ("time_limit_seconds", "0", "at least 1"),
+        ("image", "Bad Image", "image reference"),
+        ("build", "99", "which build 99 is not"),
+        ("sha", "4f2a9c1", "must be a commit that was built"),
+        ("process", "a b", "name of a process"),
     ],
 )
 def test_run_form_says_which_field_is_wrong_and_keeps_what_was_typed(
@@ -448,6 +453,36 @@ def test_run_form_says_which_field_is_wrong_and_keeps_what_was_typed(
     assert field == "env" or "A=kept" in answer.text
 
 
+def test_a_link_to_the_run_form_has_no_secret_and_starts_nothing(made: World, demo: Demo) -> None:
+    """Whether the secret is the job's own or a group's, which the preview shows too."""
+    client, path = visitor(made, Role.OPERATOR), f"/projects/acme/jobs/{demo.job.name}/run"
+    now = made.clock.now()
+    sealed = {"value": made.box.seal("of the group", "env"), "secret": True, "scope": "run"}
+    with made.db.write() as tx:
+        env = {"SHARED": "plain", "GROUP_TOKEN": sealed}
+        group = secret_groups.create(tx, demo.job.project_id, name="all", priority=1, env=env, now=now)
+        secret_groups.attach(tx, group, [demo.job.name])
+        before = runs.page(tx, limit=1)[0].id
+    typed = {
+        "command": "ls",
+        "env": "BATCH=7\nAPI_TOKEN=hidden one\nGROUP_TOKEN=hidden two",
+        "entrypoint": "tini",
+    }
+    page = client.post(path, data={**typed, "preview": "1"}).text
+    assert re.search(r"SHARED</dt><dd><code>plain</code> <span[^>]*>group all", page)
+    found = re.search(r'href="(/projects/[^"]+/run\?[^"]+)"', page)
+    assert found is not None
+    link = found[1].replace("&amp;", "&")
+    assert "hidden" not in link
+    opened = form_fields(read(client, link), path)
+    assert (opened["command"], opened["entrypoint"], opened["env"]) == ("ls", "tini", "BATCH=7")
+    with made.db.read() as tx:
+        assert runs.page(tx, limit=1)[0].id == before
+    client.post(path, data=typed)
+    env = run_of(made, before + 1).effective["env"]
+    assert made.box.open(env["GROUP_TOKEN"]["value"], "env") == "hidden two"
+
+
 def test_a_paused_job_runs_only_when_that_is_confirmed(made: World, demo: Demo) -> None:
     client, job = visitor(made, Role.OPERATOR), f"/projects/acme/jobs/{demo.job.name}"
     client.post(f"{job}/pause")
@@ -455,7 +490,7 @@ def test_a_paused_job_runs_only_when_that_is_confirmed(made: World, demo: Demo) 
         assert jobs.with_id(tx, demo.job.id).paused
     assert "Run now" not in read(client, job)
     refused = client.post(f"{job}/run")
-    assert refused.status_code == 422
+    assert refused.status_code == 409
     assert "is paused" in refused.text
     assert client.post(f"{job}/run", data={"confirm_paused": "1"}).status_code == 303
     client.post(f"{job}/resume")
@@ -469,7 +504,7 @@ def test_running_again_and_building_by_hand(made: World, demo: Demo) -> None:
     assert "operator-user" in page
     built = client.post(f"/projects/acme/jobs/{demo.job.name}/build")
     assert "Queued" in read(client, built.headers["location"])
-    assert client.post("/projects/research/jobs/backfill/run").status_code == 422
+    assert client.post("/projects/research/jobs/backfill/run").status_code == 409
 
 
 def test_a_token_is_shown_once_and_can_be_revoked(made: World) -> None:

@@ -123,7 +123,11 @@ def furnish(world: World, now: datetime) -> Demo:
     migrate = world.job(
         "migrate", repository="acme/shop", command="python manage.py migrate", run_on_image_change="always"
     )
-    env = {"BATCH": "64", "MODEL": "all-MiniLM-L6-v2", "API_TOKEN": {"value": "sealed", "secret": True}}
+    env = {
+        "BATCH": "64",
+        "MODEL": "all-MiniLM-L6-v2",
+        "API_TOKEN": {"value": "sealed", "secret": True, "scope": "run"},
+    }
     embed = world.job(
         "embeddings",
         repository="acme/embed",

@@ -81,11 +81,12 @@ def save_settings(visit: Visit) -> Response:
         with visit.yard.db.write() as tx:
             redefine(tx, visit.yard, job_of(tx, visit), patch)
     except (UserError, Problem, ValidationError) as error:
-        return _settings(visit, job, typed, problem=_refused(error))
+        return _settings(visit, job, typed, problem=refused(error))
     return see(f"{address(job)}/settings?saved=1")
 
 
-def _refused(error: Exception) -> Problem:
+def refused(error: Exception) -> Problem:
+    """What is to be said at the form. Raises the error again if it is not about what was typed."""
     problem = problem_of(error)
     if problem.status not in REFUSED:
         raise error
@@ -148,7 +149,7 @@ def make_job(visit: Visit) -> Response:
         with visit.yard.db.write() as tx:
             job = define(tx, visit.yard, projects.named(tx, project_name), form)
     except (UserError, Problem, ValidationError) as error:
-        return _new(visit, typed, project_name, problem=_refused(error))
+        return _new(visit, typed, project_name, problem=refused(error))
     return see(address(job))
 
 

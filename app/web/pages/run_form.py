@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
+from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.effective import Effective, merge
+from app.domain.effective import Effective, merge, variables_of
 from app.domain.errors import InvalidValue, UserError
-from app.domain.jobs import ENV_NAME, Job
-from app.domain.plans import Plan
+from app.domain.jobs import ENV_NAME, Deployed, Job, env_from_definition
 from app.domain.runs import Run, Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
-from app.orchestration.ports import ENV_PURPOSE
+from app.orchestration.requests import image_for_run, image_of_next_run
 from app.store import runs
+from app.store.database import Tx
+from app.web.api.definitions import complete
+from app.web.api.forms.run import OverridesForm
+from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, overrides_of
+from app.web.api.reading import read_value
 from app.web.pages import words
+from app.web.pages.job_form import COMMAND, NUMBER, TEXT, Kind, placed
+from app.web.pages.job_settings import refused
 from app.web.pages.jobs import address, job_of
 from app.web.pages.runs import find
 from app.web.pages.visit import Visit, get, post, see
+from app.web.problems import Problem
 
-FIELDS = ("command", "plan", "retry_limit", "time_limit_seconds", "env")
-NUMBERS = {"retry_limit": (0, 100), "time_limit_seconds": (1, 366 * 86400)}
+OPTIONAL_LIMIT = Kind(str, lambda text: None if text.strip() == "none" else NUMBER.read(text))
+FIELDS: Mapping[str, Kind] = {
+    "command": COMMAND,
+    "entrypoint": COMMAND,
+    "process": TEXT,
+    "plan": TEXT,
+    "retry_limit": NUMBER,
+    "time_limit_seconds": OPTIONAL_LIMIT,
+    "image": TEXT,
+    "build": NUMBER,
+    "sha": TEXT,
+}
+GIVEN = (*FIELDS, "env", "shell")
 
 
 @dataclass(frozen=True)
@@ -36,12 +56,28 @@ class Shown:
     origin: str
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What would run, and an address that opens the form filled in like this, without the value of any secret."""
+
+    lines: Sequence[Shown]
+    link: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked to be, as the API would have read it; secrets are sealed."""
+
+    overrides: Mapping[str, Any] = field(repr=False)
+    image: Deployed | None
+
+
 def show_form(visit: Visit) -> Response:
     """Filled in from the address (which starts nothing by itself), or as another run was changed."""
     with visit.yard.db.read() as tx:
         job = job_of(tx, visit)
         model = find(tx, visit.query("like")) if visit.query("like") else None
-    given = {name: visit.query(name) for name in (*FIELDS, "shell")}
+    given = {name: visit.query(name) for name in GIVEN}
     if model is not None and model.job_id == job.id:
         given = as_given(model)
     return _form(visit, job, given)
@@ -52,106 +88,107 @@ def _form(
     job: Job,
     given: Mapping[str, str],
     *,
-    error: UserError | None = None,
-    preview: Effective | None = None,
+    problem: Problem | None = None,
+    preview: Preview | None = None,
 ) -> Response:
+    errors: dict[str, str] = {}
+    left: list[str] = []
+    if problem is not None:
+        listed = problem.errors or [{"field": "", "message": problem.detail}]
+        errors, left = placed(listed, (), frozenset(GIVEN))
     return visit.page(
         "run_form.html",
-        422 if error else 200,
+        200 if problem is None else problem.status,
         job=job,
         address=address(job),
         given=given,
-        error=error,
-        wrong=error.field if isinstance(error, InvalidValue) else None,
-        preview=None if preview is None else shown(preview),
+        errors=errors,
+        left=left,
+        preview=preview,
         plans=visit.yard.plans,
-        env=sorted(job.env.items()),
+        env=sorted(env_from_definition(variables_of(job)).items()),
     )
 
 
 def start(visit: Visit) -> Response:
     """Preview, or start and go to the run."""
-    given = {name: visit.field(name) for name in (*FIELDS, "shell")}
+    given = {name: visit.field(name) for name in GIVEN}
     with visit.yard.db.read() as tx:
         job = job_of(tx, visit)
     try:
-        overrides = read_overrides(given, visit.yard.plans)
         if visit.field("preview"):
-            return _form(visit, job, given, preview=merge(job.definition, overrides))
-        confirmed = {**overrides, "confirm_paused": bool(visit.field("confirm_paused"))}
-        sealed = {**confirmed, "env": _sealed(visit, job, overrides["env"])}
+            with visit.yard.db.read() as tx:
+                asked = _asked(visit, tx, job, given)
+            return _form(visit, job, given, preview=preview_of(job, given, asked))
         trigger = Trigger(TriggerType.MANUAL, by=visit.who)
         with visit.yard.db.write() as tx:
-            run_id = start_by_hand(tx, visit.yard.names, job_of(tx, visit), sealed, trigger, visit.now)
+            job = job_of(tx, visit)
+            asked = _asked(visit, tx, job, given)
+            names, now = visit.yard.names, visit.now
+            run_id = start_by_hand(tx, names, job, asked.overrides, trigger, now, asked.image)
             name = runs.with_id(tx, run_id).name
-    except UserError as error:
-        return _form(visit, job, given, error=error)
+    except (UserError, Problem, ValidationError) as error:
+        return _form(visit, job, given, problem=refused(error))
     return see(f"/runs/{name}")
 
 
-def _sealed(visit: Visit, job: Job, env: Mapping[str, str | None]) -> dict[str, Any]:
-    """What replaces a secret is one itself."""
-    kept: dict[str, Any] = {}
-    for name, value in env.items():
-        secret = name in job.env and job.env[name].secret
-        if secret and value is not None:
-            kept[name] = {"value": visit.yard.vault.seal(value, ENV_PURPOSE), "secret": True}
-        else:
-            kept[name] = value
-    return kept
+def _asked(visit: Visit, tx: Tx, job: Job, given: Mapping[str, str]) -> Asked:
+    """The fields by the API's rules; an empty one changes nothing. Raises InvalidValue, Problem or ValidationError."""
+    body: dict[str, Any] = {
+        name: kind.read(given[name]) for name, kind in FIELDS.items() if given[name].strip()
+    }
+    body |= {"env": read_env(given["env"]), "confirm_paused": bool(visit.field("confirm_paused"))}
+    if given["shell"]:
+        body["shell"] = True
+    form = read_value(OverridesForm, body, visit.yard)
+    complete(contradictions_of(form))
+    overrides = overrides_of(form, job, visit.yard.vault)
+    image = image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=visit.now)
+    return Asked({name: value for name, value in overrides.items() if name not in IMAGE_FIELDS}, image)
 
 
-def read_overrides(given: Mapping[str, str], plans: Mapping[str, Plan]) -> dict[str, Any]:
-    """The form's fields as overrides; an empty field changes nothing. Raises InvalidValue naming the field."""
-    overrides: dict[str, Any] = {"env": read_env(given["env"])}
-    if command := given["command"].strip():
-        overrides["command"] = command
-        if given["shell"]:
-            overrides["shell"] = True
-        else:
-            _splits(command)
-    if given["plan"]:
-        if given["plan"] not in plans:
-            raise InvalidValue("plan", f"There is no plan {given['plan']}: choose one of {', '.join(plans)}.")
-        overrides["plan"] = given["plan"]
-    for name, (least, most) in NUMBERS.items():
-        if text := given[name].strip():
-            if name == "time_limit_seconds" and text == "none":
-                overrides[name] = None
-            elif text.isdecimal() and least <= int(text) <= most:
-                overrides[name] = int(text)
-            else:
-                raise InvalidValue(name, f"Give a whole number from {least} to {most:,}.")
-    return overrides
+def preview_of(job: Job, given: Mapping[str, str], asked: Asked) -> Preview:
+    if asked.image is None:
+        image, origin = image_of_next_run(job)["image"], "deployed" if job.deployed else "job"
+    else:
+        image, origin = asked.image.image, "override"
+    lines = [Shown("image", image or "none yet", origin)]
+    lines += shown(merge(job.definition, asked.overrides, job.shared_env))
+    return Preview(lines, f"{address(job)}/run?{urlencode(_without_secrets(job, given))}")
 
 
-def _splits(command: str) -> None:
-    try:
-        shlex.split(command)
-    except ValueError as error:
-        raise InvalidValue("command", f"This can't be split into arguments ({error}): close it.") from error
+def _without_secrets(job: Job, given: Mapping[str, str]) -> dict[str, str]:
+    secret = {name for name, value in env_from_definition(variables_of(job)).items() if value.secret}
+    lines = [line for line in given["env"].split("\n") if _name_of(line) not in secret]
+    return {name: text for name, text in {**given, "env": "\n".join(lines)}.items() if text.strip()}
 
 
 def read_env(text: str) -> dict[str, str | None]:
     """`NAME=value` sets, `NAME` alone unsets; one a line."""
     env: dict[str, str | None] = {}
     for line in filter(str.strip, text.split("\n")):
-        name, equals, value = line.partition("=")
-        name = name.strip().removeprefix("export ")
+        name = _name_of(line)
         if not ENV_NAME.fullmatch(name):
             raise InvalidValue("env", f"{name[:60]!r} is no variable's name: write NAME=value, one a line.")
-        env[name] = value if equals else None
+        env[name] = line.partition("=")[2] if "=" in line else None
     return env
+
+
+def _name_of(line: str) -> str:
+    return line.partition("=")[0].strip().removeprefix("export ")
 
 
 def as_given(run: Run) -> dict[str, str]:
     """The changes of a run as the form's fields; secrets stay where they are."""
     values = run.effective
     changed = {name: values.get(name) for name in FIELDS if name in run.overridden}
-    given = {name: "none" if value is None else str(value) for name, value in changed.items()}
-    command = values.get("command")
-    if "command" in changed and command is not None:
-        given["command"] = command if isinstance(command, str) else shlex.join(command)
+    given = {
+        name: shlex.join(value) if isinstance(value, list) else str(value)
+        for name, value in changed.items()
+        if value is not None
+    }
+    if changed.get("time_limit_seconds", ...) is None:
+        given["time_limit_seconds"] = "none"
     lines = []
     for name in (each.removeprefix("env.") for each in run.overridden if each.startswith("env.")):
         value = values.get("env", {}).get(name)
@@ -162,7 +199,7 @@ def as_given(run: Run) -> dict[str, str]:
         elif not value.get("secret"):
             lines.append(f"{name}={value['value']}")
     shell = "1" if "shell" in run.overridden and values.get("shell") else ""
-    return {**dict.fromkeys(FIELDS, ""), **given, "env": "\n".join(lines), "shell": shell}
+    return {**dict.fromkeys(GIVEN, ""), **given, "env": "\n".join(lines), "shell": shell}
 
 
 def shown(effective: Effective) -> list[Shown]:
