@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.options import JobArgument, JsonOption, LimitOption, ProjectOption, add_command
+from app.cli.rehearsals import DryRunOption, print_outlook
 from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, open_job
 from app.domain.errors import NotFound
 
@@ -33,7 +34,7 @@ def add_to(cli: typer.Typer) -> None:
         "deploy",
         deploy,
         "jobyard deploy report --build latest",
-        "jobyard deploy report --build 12",
+        "jobyard deploy report --build 12 --dry-run",
         "jobyard deploy shop --sha 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678",
         "jobyard deploy report --image registry.example.com/team/report:1.4",
         panel=PANEL,
@@ -144,6 +145,7 @@ def deploy(
         str | None, typer.Option(metavar="REF", help="An image of a registry; for a job.")
     ] = None,
     sha: Annotated[str | None, typer.Option(help="A whole commit id; for an app.")] = None,
+    dry_run: DryRunOption = False,
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -156,7 +158,16 @@ def deploy(
         raise typer.BadParameter("it must be a build's id, or latest", param_hint="--build")
     if sum(each is not None for each in (build, image, sha)) > 1:
         raise typer.BadParameter("give one of --build, --image and --sha", param_hint="--build")
+    if dry_run and build is None and image is None:
+        raise typer.BadParameter(
+            "only a job's deploy can be rehearsed: give --build or --image", param_hint="--dry-run"
+        )
     with open_api() as api:
+        if dry_run:
+            found = find_job(api, job, project)
+            what = {"project": found.project, "job": found.name, **_what(build, image)}
+            print_outlook(api, {"deploy": what}, json)
+            return
         if build is None and image is None:
             deploy_app(api, _app(api, job, project), sha=sha, build=None, json=json)
             return
@@ -183,9 +194,12 @@ def _app(api: Api, text: str, project: str | None) -> AppName:
 def _deploy_job(api: Api, name: JobName, *, build: str | None, image: str | None, json: bool) -> None:
     from app.cli import output
 
-    what = {"image": image} if build is None else {"build": build if build == "latest" else int(build)}
-    answer = api.post(name.path("deploy"), what)
+    answer = api.post(name.path("deploy"), _what(build, image))
     if json:
         output.print_json(answer)
     else:
         print(f"{name} has {image or ('the latest build' if build == 'latest' else f'build {build}')} now.")
+
+
+def _what(build: str | None, image: str | None) -> dict[str, Any]:
+    return {"image": image} if build is None else {"build": build if build == "latest" else int(build)}

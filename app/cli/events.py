@@ -15,6 +15,7 @@ from app.cli.options import (
     help_of,
     show_examples,
 )
+from app.cli.rehearsals import DryRunOption, print_outlook
 from app.cli.targets import complete_jobs, find_job, open_job
 from app.domain.errors import InvalidValue
 
@@ -191,12 +192,15 @@ def show_delivery(delivery: DeliveryArgument, json: JsonOption = False) -> None:
     _print_decisions({"items": found["decisions"]}, False)
 
 
-def replay(delivery: DeliveryArgument, json: JsonOption = False) -> None:
+def replay(delivery: DeliveryArgument, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
     """Process a delivery once more; it is decided anew, by the settings of now."""
     from app.cli import output
     from app.cli.client import open_api, path
 
     with open_api() as api:
+        if dry_run:
+            print_outlook(api, {"delivery": delivery}, json)
+            return
         answer = api.post(path("deliveries", delivery, "replay"))
     if json:
         output.print_json(answer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.options import JobArgument, JsonOption, ProjectOption, add_command
+from app.cli.rehearsals import print_edit
 from app.cli.targets import JobName, find_project, jobs_of, open_job
 from app.domain.errors import UserError
 
@@ -33,9 +34,12 @@ def add_to(cli: typer.Typer) -> None:
         "apply",
         apply,
         "jobyard apply jobs.yaml",
-        "jobyard apply --project acme report.json",
+        "jobyard apply --project acme report.json --dry-run",
         "jobyard job report --json | jq '{name, retry_limit: 2}' | jobyard apply -",
         panel=PANEL,
+    )
+    add_command(
+        cli, "delete", delete, "jobyard delete report", "jobyard delete report --confirm report", panel=PANEL
     )
     add_command(cli, "pause", pause, "jobyard pause report", panel=PANEL)
     add_command(cli, "resume", resume, "jobyard resume report", "jobyard resume report --no-cd", panel=PANEL)
@@ -174,6 +178,22 @@ def resume(
     _report(resumed, f"{name} is resumed.", json)
 
 
+def delete(
+    job: JobArgument,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The job's name once more; asked for if not given.")
+    ] = None,
+    project: ProjectOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Delete a job. Its runs, logs and decisions stay; its settings and secrets are gone."""
+    with open_job(job, project) as (api, name):
+        if confirm is None:
+            confirm = typer.prompt(f"Type {name.name} to delete it", err=True)
+        api.delete(name.path(), confirm=confirm)
+    _report({"project": name.project, "job": name.name, "deleted": True}, f"{name} is deleted.", json)
+
+
 def _report(answer: Any, sentence: str, json: bool) -> None:
     from app.cli import output
 
@@ -185,6 +205,9 @@ def _report(answer: Any, sentence: str, json: bool) -> None:
 
 def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the file and show what would change; save nothing.")
+    ] = False,
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -202,7 +225,13 @@ def apply(
     with open_api() as api:
         for job in wanted:
             name = _name_in(api, job, project)
-            answer, what = _apply(api, name, {key: job[key] for key in job if key != "project"})
+            fields = {key: job[key] for key in job if key != "project"}
+            if dry_run:
+                answers.append(api.post("/plan", {"settings": {"project": name.project, "fields": fields}}))
+                if not json:
+                    print_edit(answers[-1], str(name))
+                continue
+            answer, what = _apply(api, name, fields)
             answers.append(answer)
             if not json:
                 print(f"{name} {what}")

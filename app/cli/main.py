@@ -23,6 +23,7 @@ from app.cli import (
     logs,
     offline,
     pipelines,
+    rehearsals,
     runs,
     server,
 )
@@ -45,6 +46,7 @@ for module in (
     pipelines,
     flows,
     events,
+    rehearsals,
     offline,
     access,
     server,

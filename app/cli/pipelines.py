@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.options import JsonOption, ProjectOption, add_command
+from app.cli.rehearsals import DryRunOption, print_outlook
 from app.domain.errors import NotFound, UserError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def promote(
     skip_stages: Annotated[
         bool, typer.Option("--skip-stages", help="Past a stage; for administrators.")
     ] = False,
+    dry_run: DryRunOption = False,
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -89,6 +91,10 @@ def promote(
             project, _, component = component.partition("/")
             body["component"] = component
         pipeline = _of(_pipelines(api, project), component)
+        if dry_run:
+            where = {"project": pipeline["project"], "pipeline": pipeline["name"]}
+            print_outlook(api, {"promotion": body | where}, json)
+            return
         made = api.post(
             path("projects", pipeline["project"], "pipelines", pipeline["name"], "promotions"), body
         )

@@ -226,7 +226,7 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
     if deadline is not None and deadline < available_at:
         available_at = deadline  # woken then, only to end by the time limit
     retry = f"retry {run.failed + 1} of {run.retry_limit} in {delay.total_seconds():.0f} s"
-    return Again(available_at, f"{outcome.sentence} — {retry}.")
+    return Again(available_at, f"{outcome.sentence.rstrip('.')} — {retry}.")
 
 
 def no_answer(run: Run, sentence: str, now: datetime) -> Final | Again:

@@ -42,13 +42,23 @@ def deploy_by_hand(
     tx: Tx, names: Names, job: Job, image: Deployed, *, latest: bool, who: str, now: datetime
 ) -> int:
     """Point a job at an image somebody chose; returns the decision's id. CD goes off, except for the latest build."""
-    what = f"{_described(image)} deployed by {who}"
-    if not latest and job.cd_enabled and job.source is not None:
+    if turns_cd_off(job, latest=latest):
         jobs.set_cd(tx, job.id, enabled=False, now=now)
-        what += " (CD is off now)"
-    occasion = Occasion(ImageEvent.DEPLOYED, (EventType.DEPLOY, f"{job.id}-{names.suffix()}"), what, who)
-    change = on_image_change(occasion.kind, job, what=what)
+    change = change_by_hand(job, image, latest=latest, who=who)
+    event = (EventType.DEPLOY, f"{job.id}-{names.suffix()}")
+    occasion = Occasion(ImageEvent.DEPLOYED, event, _described(image), who)
     return carry_out(tx, names, job, occasion, change, image, now)
+
+
+def change_by_hand(job: Job, image: Deployed, *, latest: bool, who: str) -> ImageChange:
+    """What a deploy by hand does to a job."""
+    off = " (CD is off now)" if turns_cd_off(job, latest=latest) else ""
+    what = f"{_described(image)} deployed by {who}{off}"
+    return on_image_change(ImageEvent.DEPLOYED, job, what=what)
+
+
+def turns_cd_off(job: Job, *, latest: bool) -> bool:
+    return not latest and job.cd_enabled and job.source is not None
 
 
 def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:

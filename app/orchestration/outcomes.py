@@ -30,12 +30,12 @@ def outcome_of_exit(exit_: Exit) -> Outcome:
 def _of_code(exit_: Exit) -> Outcome:
     code = exit_.exit_code
     if exit_.oom_killed and code != 0:
-        return Outcome(Reason.OUT_OF_MEMORY, code, "Killed for using more memory than the plan has")
+        return Outcome(Reason.OUT_OF_MEMORY, code, "Killed for using more memory than the plan has.")
     if code == 0:
         warning = " A child process was killed for using too much memory." if exit_.oom_killed else ""
         return Outcome(None, 0, f"Exited with code 0.{warning}")
     signal = f" ({SIGNALS[code]})" if code in SIGNALS else ""
-    return Outcome(Reason.EXIT_NONZERO, code, f"Exited with code {code}{signal}")
+    return Outcome(Reason.EXIT_NONZERO, code, f"Exited with code {code}{signal}.")
 
 
 def outcome_of_start_error(error: JobyardError) -> Outcome:

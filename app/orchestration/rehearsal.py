@@ -12,12 +12,12 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import EventType, Go, Verdict
 from app.domain.errors import InvalidValue, NotFound, UserError
 from app.domain.events import Push
-from app.domain.jobs import BuildConfig, Job, Source
+from app.domain.jobs import BuildConfig, Deployed, Job, Source
 from app.domain.rules import ImageEvent, on_image_change
 from app.forges.base import Forge
 from app.orchestration.access import git_access
 from app.orchestration.building import build_settings
-from app.orchestration.deploying import Occasion, admission_of, change_by_build, judged
+from app.orchestration.deploying import Occasion, admission_of, change_by_build, change_by_hand, judged
 from app.orchestration.dispatch import short
 from app.orchestration.intake import changed_files, place_of, verdict_on
 from app.orchestration.ports import Clock, Vault
@@ -44,7 +44,7 @@ class Stage:
 class Outlook:
     """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does.
 
-    A promotion builds nothing.
+    A promotion and a deploy by hand build nothing.
     """
 
     project: str
@@ -183,6 +183,14 @@ class Rehearsal:
             raise InvalidValue("detect.build", str(error)) from error
         except UserError as error:
             raise InvalidValue("detect.git", str(error)) from error
+
+
+def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, who: str) -> Outlook:
+    """What pointing a job at an image would do."""
+    change, admission = change_by_hand(job, image, latest=latest, who=who), admission_of(tx, job)
+    runs = change.runs and admission.runs
+    stage = Stage(*judged(change, admission))
+    return Outlook(job.project, job.name, None, None, stage, False, change.moves, runs)
 
 
 def of_promotion(tx: Tx, planned: Planned) -> list[Outlook]:

@@ -173,12 +173,17 @@ def still_there(tx: Tx, job_id: int) -> Job:
     return job
 
 
-def named(tx: Tx, project: str, name: str) -> Job:
+def find(tx: Tx, project: str, name: str) -> Job | None:
     query = _jobs().where(ProjectRow.name == project, JobRow.name == name, col(JobRow.deleted_at).is_(None))
     found = tx.exec(query).first()
+    return None if found is None else _value(*found)
+
+
+def named(tx: Tx, project: str, name: str) -> Job:
+    found = find(tx, project, name)
     if found is None:
         raise NotFound(f"There is no job named {name} in project {project}.")
-    return _value(*found)
+    return found
 
 
 def page(

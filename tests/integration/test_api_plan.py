@@ -223,3 +223,81 @@ def test_what_can_not_be_built_is_said(
     answer = admin.post("/plan", json={"detect": {"git": {"url": repository.url, **git}}})
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["field"] == field
+
+
+# deploys and edits
+
+
+def test_a_deploy_is_rehearsed_by_the_rules_that_decide_it(admin: Caller) -> None:
+    job(admin, "report", run_on_image_change="always")
+    for _ in range(2):
+        admin.made(f"{JOBS}/report/builds")
+        build_succeeds(admin.yard)
+    for what, said in (
+        ({"build": 1}, "(CD is off now)"),
+        ({"build": "latest"}, "Build 2"),
+        ({"image": "a:1"}, "a:1"),
+    ):
+        body = {"project": "acme", "job": "report", **what}
+        (seen,) = told(admin, {"deploy": body}).values()
+        assert said in seen["deploy"]["sentence"]
+        assert (seen["would_build"], seen["would_deploy"], seen["would_run"]) == (False, True, True)
+    done = admin.made(f"{JOBS}/report/deploy", {"build": 1})["decision"]
+    assert done["verdict"] == "started"
+    admin.made(f"{JOBS}/report/pause")
+    (seen,) = told(admin, {"deploy": {"project": "acme", "job": "report", "build": 1}}).values()
+    assert (seen["would_deploy"], seen["would_run"], seen["deploy"]["rule"]) == (True, False, "paused")
+
+
+def test_a_rehearsed_deploy_says_the_sentence_of_the_real_one(admin: Caller) -> None:
+    job(admin, "report")
+    admin.made(f"{JOBS}/report/builds")
+    build_succeeds(admin.yard)
+    (seen,) = told(admin, {"deploy": {"project": "acme", "job": "report", "build": 1}}).values()
+    done = admin.made(f"{JOBS}/report/deploy", {"build": 1})["decision"]
+    assert seen["deploy"] == {name: done[name] for name in ("verdict", "rule", "sentence")}
+
+
+def test_an_edit_is_rehearsed_without_a_trace_or_a_secret(admin: Caller) -> None:
+    secret = {"value": "the first", "secret": True}
+    job(admin, "report", env={"TOKEN": secret, "KEPT": secret, "MODE": "daily", "OLD": "x"})
+    fields = {
+        "name": "report",
+        "kind": "cron",
+        "schedule": {"cron": "0 6 * * *"},
+        "instances": 3,
+        "env": {"TOKEN": {"value": "the second", "secret": True}, "OLD": None, "MODE": "weekly"},
+        "source": {"git": {"webhook_secret": "another long secret"}},
+    }
+    before = _everything(admin)
+    answer = admin.made("/plan", {"settings": {"project": "acme", "fields": fields}})
+    assert _everything(admin) == before
+    assert "the first" not in str(answer)
+    assert "the second" not in str(answer)
+    assert "another long" not in str(answer)
+    assert answer["next_fire_at"] == "2026-02-01T06:00:00Z"
+    changes = {each["field"]: (each["before"], each["after"]) for each in answer["changes"]}
+    assert changes["instances"] == (1, 3)
+    assert changes["schedule.cron"] == (None, "0 6 * * *")
+    assert changes["env.MODE"] == ("daily", "weekly")
+    assert changes["env.OLD"] == ("x", None)
+    assert changes["env.TOKEN"] == ("a secret", "another secret")
+    assert "source.git.webhook_secret" in changes
+    assert "env.KEPT" not in changes
+    assert answer["sentence"].startswith(f"{len(changes)} settings of report")
+
+
+def test_an_edit_that_would_be_refused_is_refused(admin: Caller) -> None:
+    job(admin, "report")
+    for fields, field in (
+        ({"name": "report", "instances": 500}, "instances"),
+        ({"name": "report", "kind": "cron"}, "schedule"),
+        ({"name": "report", "source": {"git": {"credential": "nobody"}}}, "source.git.credential"),
+        ({"name": "Bad Name"}, "name"),
+        ({}, "name"),
+    ):
+        answer = admin.post("/plan", json={"settings": {"project": "acme", "fields": fields}})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    made = admin.made("/plan", {"settings": {"project": "acme", "fields": {"name": "fresh"}}})
+    assert (made["is_new"], made["sentence"]) == (True, "Job fresh would be made; nothing was done.")
+    assert admin.get(f"{JOBS}/fresh").status_code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,45 @@ def test_a_file_that_is_no_job_changes_nothing(
     assert complaint in done.err
     assert done.err.count("\n") == 1
     assert admin.got("/projects/acme/jobs")["items"] == []
+
+
+def test_a_dry_run_of_apply_says_what_would_change(cli: Cli, admin: Caller) -> None:
+    admin.made("/projects/acme/jobs", REPORT)
+    before = admin.got("/projects/acme/jobs")
+    jobs = [{"name": "report", "retry_limit": 2}, {"name": "fresh"}]
+    Path("jobs.json").write_text(json.dumps(jobs))
+    said = cli("apply", "jobs.json", "--dry-run").out
+    assert "acme/report: 1 setting of report would change; nothing was done." in said
+    assert re.search(r"retry_limit +0 +2", said)
+    assert "acme/fresh: Job fresh would be made" in said
+    answers = cli("apply", "jobs.json", "--dry-run", "--json").json["items"]
+    assert [each["is_new"] for each in answers] == [False, True]
+    assert admin.got("/projects/acme/jobs") == before
+    Path("jobs.json").write_text(json.dumps({"name": "report", "retry_limit": -1}))
+    refused = cli("apply", "jobs.json", "--dry-run")
+    assert (refused.status, "retry_limit must be at least 0, not -1" in refused.err) == (1, True)
+
+
+def test_pushes_and_deploys_are_rehearsed(cli: Cli, admin: Caller) -> None:
+    git = {"url": "https://github.com/acme/shop", "webhook_secret": "a long secret"}
+    build = {"paths": ["docs/"]}
+    admin.made("/projects/acme/jobs", {"name": "shop", "source": {"type": "git", "git": git, "build": build}})
+    push = ("rehearse", "acme/shop", "--after", "b" * 40, "--before", "a" * 40)
+    assert re.search(r"acme/shop +no +no +no .*path rules", cli(*push, "--file", "docs/a.md").out)
+    assert cli(*push, "--file", "main.py", "--json").json["items"][0]["would_build"] is True
+    image = cli("deploy", "shop", "--image", "busybox:1", "--dry-run")
+    assert re.search(r"acme/shop +no +yes +no .*deployed by", image.out)
+    assert cli("deploy", "shop", "--dry-run").status == 2
+    assert admin.got("/decisions")["items"] == []
+
+
+def test_a_job_is_deleted_by_its_name(cli: Cli, admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin.made("/projects/acme/jobs", REPORT)
+    wrong = cli("delete", "report", "--confirm", "reports")
+    assert (wrong.status, "confirm must name what is deleted" in wrong.err) == (1, True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("report\n"))
+    assert cli("delete", "report").out.endswith("acme/report is deleted.\n")
+    assert admin.get("/projects/acme/jobs/report").status_code == 404
 
 
 def test_pause_and_resume(cli: Cli, admin: Caller) -> None:

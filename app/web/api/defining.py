@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from app.domain.errors import Conflict
-from app.domain.jobs import Job
+from app.domain.jobs import Job, schedule_from_definition
 from app.domain.runs import RunStatus
+from app.domain.schedule import Schedule
 from app.store import apps, jobs, pipelines, projects, runs
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.definitions import check, definition_of, patched, source_of
+from app.web.api.definitions import check, definition_of, form_of, patched, source_of
 from app.web.api.forms.job import JobForm
+from app.web.api.forms.run import shown_env
+from app.web.api.reading import read_value
 from app.web.yard import Yard
 
 
@@ -20,6 +25,64 @@ def define(tx: Tx, yard: Yard, project: Project, form: JobForm) -> Job:
     """A new job. Raises Problem, InvalidValue or Conflict, and then nothing is made."""
     source = source_of(tx, yard, project, check(form), None)
     return jobs.create(tx, project.id, definition_of(form, yard.vault, {}), source, yard.clock.now())
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """A field of a job before and after; no value of a secret is in it, only that there is another."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What defining or redefining a job would change; nothing is built, deployed or run by it."""
+
+    is_new: bool
+    changes: list[FieldChange]
+    next_fire_at: datetime | None
+
+
+def rehearse_edit(tx: Tx, yard: Yard, project: Project, fields: Mapping[str, Any]) -> Edit:
+    """What giving these fields would do to the job they name, which may be a new one. Raises as doing it would."""
+    name = str(fields.get("name"))
+    job = jobs.find(tx, project.name, name)
+    if job is None:
+        form, before = check(read_value(JobForm, dict(fields), yard)), {}
+    else:
+        form, before = patched(job, fields, yard), form_of(job)
+    source_of(tx, yard, project, form, None if job is None else job.source)
+    stored = definition_of(form, yard.vault, {} if job is None else job.definition["env"])
+    after = {**stored, "env": shown_env(stored["env"])}
+    changes = list(_changes(before, after, frozenset(_new_values(form))))
+    schedule = schedule_from_definition(stored["schedule"])
+    next_fire_at = None
+    if schedule is not None and schedule.active and not stored["paused"]:
+        next_fire_at = Schedule.parse(schedule.cron, schedule.time_zone).next_after(yard.clock.now())
+    return Edit(job is None, changes, next_fire_at)
+
+
+def _new_values(form: JobForm) -> Iterator[str]:
+    """Secrets that a value is given for."""
+    yield from (f"env.{name}" for name, entry in form.env.items() if entry.secret and entry.value is not None)
+    if form.source.git is not None and form.source.git.webhook_secret is not None:
+        yield "source.git.webhook_secret"
+
+
+def _changes(before: Any, after: Any, new_values: frozenset[str], path: str = "") -> Iterator[FieldChange]:
+    for name in dict.fromkeys([*before, *after]):
+        field = f"{path}{name}"
+        old, new = before.get(name), after.get(name)
+        if isinstance(new, dict) and isinstance(old, dict | None) and not path.startswith("env."):
+            yield from _changes(old or {}, new, new_values, f"{field}.")
+        elif field in new_values:
+            yield FieldChange(field, old and "a secret", "another secret" if old else "a secret")
+        elif old != new:
+            yield FieldChange(field, old, new)
+    if path == "source.git." and "source.git.webhook_secret" in new_values:
+        yield FieldChange("source.git.webhook_secret", None, "a secret")
 
 
 def redefine(tx: Tx, yard: Yard, job: Job, patch: Mapping[str, Any]) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from app.domain.errors import InvalidValue
@@ -41,7 +42,7 @@ def deploy(call: Call[JobDeployForm, Empty]) -> Any:
 
         def make() -> dict[str, Any]:
             yard, now = call.yard, call.yard.clock.now()
-            image, latest = _chosen(call, tx, job), call.body.build == "latest"
+            image, latest = chosen(tx, job, call.body, now), call.body.build == "latest"
             made = deploy_by_hand(tx, yard.names, job, image, latest=latest, who=call.who, now=now)
             return {
                 "job": job_answer(call, tx, jobs.with_id(tx, job.id)),
@@ -51,8 +52,9 @@ def deploy(call: Call[JobDeployForm, Empty]) -> Any:
         return once(call, tx, make)
 
 
-def _chosen(call: Call[JobDeployForm, Empty], tx: Tx, job: Job) -> Deployed:
-    build, image, now = call.body.build, call.body.image, call.yard.clock.now()
+def chosen(tx: Tx, job: Job, form: JobDeployForm, now: datetime) -> Deployed:
+    """The image that is asked for. Raises InvalidValue or Conflict where there is none."""
+    build, image = form.build, form.image
     if image is not None:
         if build is not None:
             raise InvalidValue("image", "image can't be set together with build: give one of them.")

@@ -14,10 +14,12 @@ from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
 from app.domain.pipelines import route
 from app.orchestration.promoting import plan
-from app.orchestration.rehearsal import Outlook, of_promotion
-from app.store import pipelines
+from app.orchestration.rehearsal import Outlook, of_deploy, of_promotion
+from app.store import jobs, pipelines
+from app.web.api.defining import Edit, rehearse_edit
 from app.web.api.definitions import check_build, complete, credential_of
-from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha
+from app.web.api.deploys import JobDeployForm, chosen
+from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.api.forms.job import BuildForm
 from app.web.api.forms.pipeline import PromotionForm
 from app.web.api.operations import Call, Empty, Model, Operation, with_example
@@ -57,8 +59,22 @@ class PlanPromotionForm(PromotionForm):
     pipeline: Name
 
 
+class PlanDeployForm(JobDeployForm):
+    """A deploy by hand that is not made."""
+
+    project: Name
+    job: Name
+
+
+class PlanSettingsForm(Model):
+    """An edit of a job's settings that is not made; a job that is not there yet would be made."""
+
+    project: Name
+    fields: dict[str, Any] = Field(description="of the job, as they would be given; `name` says which job")
+
+
 class PlanForm(Model):
-    """One of them: a delivery to rehearse again, a push, a promotion, or a repository to look at."""
+    """One of them: a delivery to rehearse again, a push, a promotion, a deploy, an edit, or a repository to look at."""
 
     model_config = with_example(
         {
@@ -74,13 +90,15 @@ class PlanForm(Model):
     delivery: str | None = Field(default=None, max_length=200)
     push: PushForm | None = None
     promotion: PlanPromotionForm | None = None
+    deploy: PlanDeployForm | None = None
+    settings: PlanSettingsForm | None = None
     detect: DetectForm | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        given = (self.delivery, self.push, self.promotion, self.detect)
+        given = (self.delivery, self.push, self.promotion, self.deploy, self.settings, self.detect)
         if sum(each is not None for each in given) != 1:
-            raise ValueError("must have one of delivery, push, promotion and detect")
+            raise ValueError("must have one of delivery, push, promotion, deploy, settings and detect")
         return self
 
 
@@ -97,13 +115,28 @@ class OutlookAnswer(Model):
     would_build: bool
     would_deploy: bool
     would_run: bool
-    build: StageAnswer | None = Field(description="null for a promotion, which builds nothing")
+    build: StageAnswer | None = Field(description="null for a promotion or a deploy, which build nothing")
     deploy: StageAnswer | None = Field(description="if the build succeeds; null where nothing is built")
 
 
 class PlanAnswer(Model):
     sentence: str
     items: list[OutlookAnswer]
+
+
+class FieldChangeAnswer(Model):
+    field: str
+    before: Any
+    after: Any
+
+
+class EditAnswer(Model):
+    """What an edit of settings would change; nothing is built, deployed or run by it."""
+
+    sentence: str
+    is_new: bool
+    changes: list[FieldChangeAnswer]
+    next_fire_at: Time | None
 
 
 class DetectAnswer(Model):
@@ -116,7 +149,11 @@ def rehearse(call: Call[PlanForm, Empty]) -> Any:
     form, rehearsal = call.body, call.yard.rehearsal
     if form.detect is not None:
         return _detect(call, form.detect)
-    if form.promotion is not None:
+    if form.settings is not None:
+        return _settings(call, form.settings)
+    if form.deploy is not None:
+        found = [_deploy(call, form.deploy)]
+    elif form.promotion is not None:
         found = _promotion(call, form.promotion)
     elif form.push is not None:
         found = rehearsal.of_push(_push_of(form.push), call.principal.project_id)
@@ -139,6 +176,30 @@ def _detect(call: Call[PlanForm, Empty], form: DetectForm) -> Any:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
     config = BuildConfig.from_json(form.build.model_dump(mode="json"))
     return asdict(call.yard.rehearsal.detect(form.git.url, form.git.branch, config, credential_id))
+
+
+def _settings(call: Call[PlanForm, Empty], form: PlanSettingsForm) -> Any:
+    with call.yard.db.read() as tx:
+        project = project_named(call, tx, form.project, Role.OPERATOR)
+        return edit_answer(rehearse_edit(tx, call.yard, project, form.fields), str(form.fields.get("name")))
+
+
+def edit_answer(edit: Edit, name: str) -> dict[str, Any]:
+    if edit.is_new:
+        sentence = f"Job {name} would be made; nothing was done."
+    else:
+        settings = f"{len(edit.changes)} setting{'s' * (len(edit.changes) != 1)}"
+        sentence = f"{settings} of {name} would change; nothing was done."
+    return {"sentence": sentence, **asdict(edit)}
+
+
+def _deploy(call: Call[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
+    with call.yard.db.read() as tx:
+        project = project_named(call, tx, form.project, Role.OPERATOR)
+        name = form.job
+        job = within(call, Role.OPERATOR, f"job {name}", lambda: jobs.named(tx, project.name, name))
+        image = chosen(tx, job, form, call.yard.clock.now())
+        return of_deploy(tx, job, image, latest=form.build == "latest", who=call.who)
 
 
 def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Outlook]:
@@ -188,10 +249,10 @@ OPERATIONS = (
     Operation(
         "POST",
         "/plan",
-        "Rehearse a push, a delivery or a promotion, or look at a repository, without doing anything",
+        "Rehearse a push, delivery, promotion, deploy or edit, or look at a repository; nothing is done",
         rehearse,
         Role.OPERATOR,
         body=PlanForm,
-        answer=PlanAnswer | DetectAnswer,
+        answer=PlanAnswer | EditAnswer | DetectAnswer,
     ),
 )

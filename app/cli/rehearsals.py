@@ -1,0 +1,107 @@
+"""Rehearsals: what would be built, deployed and run, by the rules that decide it, with nothing done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.options import JsonOption, add_command
+
+if TYPE_CHECKING:
+    from app.cli.client import Api
+
+PANEL = "What happened and why"
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Do nothing; show what would be built, deployed and run, and why.")
+]
+
+
+def add_to(cli: typer.Typer) -> None:
+    add_command(
+        cli,
+        "rehearse",
+        rehearse,
+        "jobyard rehearse acme/report --after 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678",
+        "jobyard rehearse acme/report --after 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678 --file docs/index.md",
+        panel=PANEL,
+    )
+
+
+def rehearse(
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="OWNER/NAME, or its URL.")],
+    ref: Annotated[str, typer.Option(help="A branch, or a whole ref such as refs/tags/v1.")] = "main",
+    after: Annotated[
+        str | None, typer.Option(metavar="SHA", help="The pushed commit; none: the branch is deleted.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="SHA", help="What the branch had; none: it is new.")
+    ] = None,
+    message: Annotated[str, typer.Option(help="Of the pushed commit.")] = "",
+    file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="A file that it changes; Git is asked if not given."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what a push would build, deploy and run, and why not the rest; nothing is done.
+
+    `deploy`, `promote`, `apply` and `deliveries replay` rehearse themselves with --dry-run.
+    """
+    from app.cli.client import open_api
+
+    given = {"repository": repository, "ref": ref, "after": after, "before": before, "message": message}
+    with open_api() as api:
+        print_outlook(api, {"push": given | ({"files": file} if file else {})}, json)
+
+
+def print_outlook(api: Api, what: dict[str, Any], json: bool) -> None:
+    """Ask the server for the rehearsal of one thing, and print it."""
+    from app.cli import output
+
+    found = api.post("/plan", what)
+    if json:
+        output.print_json(found)
+        return
+    output.print_table(
+        ("JOB", "BUILDS", "DEPLOYS", "RUNS", "WHY"),
+        [
+            (
+                f"{each['project']}/{each['job'] or each['build_service']}",
+                _word(each["would_build"]),
+                _word(each["would_deploy"]),
+                _word(each["would_run"]),
+                _why(each),
+            )
+            for each in found["items"]
+        ],
+        "It concerns no job.",
+    )
+    print(found["sentence"])
+
+
+def print_edit(edit: dict[str, Any], name: str) -> None:
+    """What an edit of settings would change."""
+    import json as jsonlib
+
+    from app.cli import output
+
+    def shown(value: Any) -> str:
+        return value if isinstance(value, str) else jsonlib.dumps(value, ensure_ascii=False)
+
+    print(f"{name}: {edit['sentence']}")
+    if not edit["is_new"]:
+        output.print_table(
+            ("FIELD", "BEFORE", "AFTER"),
+            [(each["field"], shown(each["before"]), shown(each["after"])) for each in edit["changes"]],
+            "Nothing would change.",
+        )
+
+
+def _word(would: bool) -> str:
+    return "yes" if would else "no"
+
+
+def _why(each: dict[str, Any]) -> str:
+    last = each["deploy"] or each["build"]
+    return f"{last['sentence']} ({last['rule']})"
