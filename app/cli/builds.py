@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import JobArgument, JsonOption, LimitOption, ProjectOption, add_command
+from app.cli.options import (
+    JobArgument,
+    JsonOption,
+    LimitOption,
+    OptionalJobArgument,
+    ProjectOption,
+    add_command,
+)
 from app.cli.rehearsals import DryRunOption, print_outlook
 from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, open_job
 from app.domain.errors import NotFound
@@ -42,7 +49,7 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def list_builds(
-    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="All jobs if left out.")] = None,
+    job: OptionalJobArgument = None,
     limit: LimitOption = 20,
     project: ProjectOption = None,
     json: JsonOption = False,

@@ -13,6 +13,10 @@ from app.cli.targets import complete_jobs, complete_projects, complete_runs
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="NAME or PROJECT/NAME.", autocompletion=complete_jobs)
 ]
+OptionalJobArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[JOB]", help="All jobs if left out.", autocompletion=complete_jobs),
+]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's name or id.", autocompletion=complete_runs)
 ]

@@ -90,7 +90,7 @@ def print_edit(edit: dict[str, Any], name: str) -> None:
         return value if isinstance(value, str) else jsonlib.dumps(value, ensure_ascii=False)
 
     print(f"{name}: {edit['sentence']}")
-    if not edit["is_new"]:
+    if not edit["is_new"] and edit["changes"]:
         output.print_table(
             ("FIELD", "BEFORE", "AFTER"),
             [(each["field"], shown(each["before"]), shown(each["after"])) for each in edit["changes"]],

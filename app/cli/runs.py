@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import JobArgument, JsonOption, LimitOption, ProjectOption, RunArgument, add_command
-from app.cli.targets import find_job, jobs_of, open_job
+from app.cli.options import (
+    JobArgument,
+    JsonOption,
+    LimitOption,
+    OptionalJobArgument,
+    ProjectOption,
+    RunArgument,
+    add_command,
+)
+from app.cli.targets import complete_runs, find_job, jobs_of, open_job
 
 if TYPE_CHECKING:
     from app.cli.client import Api
@@ -227,7 +235,7 @@ def _print_rehearsal(rehearsal: dict[str, Any]) -> None:
 
 
 def list_runs(
-    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="All jobs if left out.")] = None,
+    job: OptionalJobArgument = None,
     limit: LimitOption = 20,
     project: ProjectOption = None,
     json: JsonOption = False,
@@ -313,7 +321,9 @@ def attempts(run: RunArgument, json: JsonOption = False) -> None:
 
 
 def cancel(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run's name or id.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run's name or id.", autocompletion=complete_runs)
+    ] = None,
     build: Annotated[int | None, typer.Option(metavar="ID", help="A build instead.")] = None,
     json: JsonOption = False,
 ) -> None:

@@ -350,3 +350,19 @@ def test_a_bad_query_is_named(admin: Caller, query: str, field: str) -> None:
     answer = admin.get(f"{JOBS}?{query}")
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("build", [0, -1, 1.5, "newest", "1", True, [1], 2**63])
+def test_a_build_to_deploy_is_an_id_or_the_latest(admin: Caller, build: Any) -> None:
+    admin.made(JOBS, {"name": "report", **source()})
+    answer = admin.post(f"{JOBS}/report/deploy", json={"build": build})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "build"
+    assert 'must be the id of a build or "latest"' in error["message"]
+
+
+@pytest.mark.parametrize("at", ["2026", "1769860800", "now", "", "2026-01-31T12:00:00"])
+def test_a_time_is_no_number_and_says_its_zone(admin: Caller, at: str) -> None:
+    answer = admin.get("/decisions", params={"since": at})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "since")

@@ -205,6 +205,15 @@ def test_a_pause_keeps_what_was_set_and_resuming_may_change_it(admin: Caller) ->
     assert changed["schedule"]["active"] is False
 
 
+def test_a_pause_by_a_change_is_a_decision_as_well(admin: Caller) -> None:
+    admin.made(JOBS, {"name": "report"})
+    for paused in (True, True, False):
+        answer = admin.patch(f"{JOBS}/report", json={"paused": paused, "retry_limit": 2})
+        assert (answer.json()["paused"], answer.json()["retry_limit"]) == (paused, 2)
+    found = admin.got(f"{JOBS}/report/why")["items"]
+    assert [each["verdict"] for each in found] == ["resumed", "paused"]
+
+
 def test_resuming_the_schedule_of_a_manual_job_is_refused(admin: Caller) -> None:
     admin.made(JOBS, REPORT)
     answer = admin.post(f"{JOBS}/report/resume", json={"schedule_active": True})

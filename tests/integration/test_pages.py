@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from starlette.testclient import TestClient
 from app.domain.decisions import EventType, Verdict
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.logs import LogReader
-from app.store import builds, deliveries, jobs, overview, runs, secret_groups
+from app.store import builds, decisions, deliveries, jobs, overview, runs, secret_groups
 from app.web.pages import charts, logview, words
 from app.web.principal import COOKIE, Role, new_login_path
 from tests.support.demo_world import Demo, furnish
@@ -384,6 +385,26 @@ def test_cancelling_a_run_and_a_build(made: World, demo: Demo) -> None:
     with made.db.read() as tx:
         assert builds.with_id(tx, demo.running_build).cancel_requested_at == NOW
     assert client.post(f"/builds/{demo.build}/cancel").status_code == 409
+
+
+def test_a_build_is_deployed_from_its_page_which_says_what_will_happen(made: World, demo: Demo) -> None:
+    client = visitor(made, Role.OPERATOR)
+    page = read(client, f"/builds/{demo.build}")
+    deploy = page[page.index("Deploy it") :]
+    said = re.search(r'<p class="sub">([^<]*deployed by operator-user[^<]*)</p>', deploy)
+    assert said is not None
+    fields = form_fields(deploy, f"/builds/{demo.build}/deploy")
+    answer = client.post(f"/builds/{demo.build}/deploy", data=fields)
+    assert answer.status_code == 303
+    with made.db.read() as tx:
+        job = jobs.named(tx, fields["project"], fields["job"])
+        (decision, *_) = decisions.page(tx, limit=1, job_id=job.id)
+    assert job.deployed is not None
+    assert job.deployed.build_id == demo.build
+    assert decision.sentence == html.unescape(said[1])
+    assert "Deploy it" not in read(client, f"/builds/{demo.running_build}")
+    assert client.post(f"/builds/{demo.running_build}/deploy", data=fields).status_code == 422
+    assert "Deploy it" not in read(visitor(made, Role.VIEWER), f"/builds/{demo.build}")
 
 
 def test_run_now_starts_a_run_by_that_person(made: World, demo: Demo) -> None:

@@ -291,6 +291,27 @@ def test_more_rows_save_nothing_and_keep_what_was_typed(
     assert stored(made) == before
 
 
+def test_a_preview_says_what_would_change_and_saves_nothing(
+    made: World, api: TestClient, page: TestClient
+) -> None:
+    make(api, env={"TOKEN": {"value": "the stored one", "secret": True}})
+    before = stored(made)
+    fields = typed(page, instances="3", kind="cron", schedule__cron="0 6 * * *", preview="1")
+    answer = page.post(PAGE, data=fields | {"env.0.value": "the new one"})
+    assert answer.status_code == 200
+    shown = answer.text[answer.text.index("What would change</h2>") :]
+    for text in ("<code>1</code> → <code>3</code>", "<code>0 6 * * *</code>", "another secret", "due next"):
+        assert text in shown
+    assert "the new one" not in answer.text
+    assert form_fields(answer.text, PAGE)["instances"] == "3"
+    refused = page.post(PAGE, data={**fields, "instances": "500"})
+    assert (refused.status_code, 'href="#f-instances"' in refused.text) == (422, True)
+    new = form_fields(page.get("/jobs/new?source=none").text, "/jobs/new")
+    assert "can be made" in page.post("/jobs/new", data={**new, "name": "fresh", "preview": "1"}).text
+    assert stored(made) == before
+    assert api.get(f"{ACME}/jobs/fresh").status_code == 404
+
+
 def test_the_webhook_secret_is_kept_until_another_is_typed(
     made: World, api: TestClient, page: TestClient
 ) -> None:

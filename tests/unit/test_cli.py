@@ -308,3 +308,16 @@ def test_a_deploy_says_what(
     assert request.url.path == "/api/v1/projects/acme/jobs/report/deploy"
     assert json.loads(request.content) == sent
     assert request.headers["idempotency-key"]
+
+
+def test_every_job_and_run_that_is_named_is_completed() -> None:
+    """But not runs of flows, which have numbers."""
+    arguments = [
+        (name, param)
+        for name, command in commands()
+        for param in command.params
+        if param.param_type_name == "argument" and param.metavar in ("JOB", "[JOB]", "JOB|APP", "RUN")
+        if not name.startswith("flow ")
+    ]
+    assert len(arguments) > 10
+    assert [name for name, param in arguments if param._custom_shell_complete is None] == []

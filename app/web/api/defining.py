@@ -11,6 +11,7 @@ from app.domain.errors import Conflict
 from app.domain.jobs import Job, schedule_from_definition
 from app.domain.runs import RunStatus
 from app.domain.schedule import Schedule
+from app.orchestration import pausing
 from app.store import apps, jobs, pipelines, projects, runs
 from app.store.database import Tx
 from app.store.projects import Project
@@ -85,13 +86,17 @@ def _changes(before: Any, after: Any, new_values: frozenset[str], path: str = ""
         yield FieldChange("source.git.webhook_secret", None, "a secret")
 
 
-def redefine(tx: Tx, yard: Yard, job: Job, patch: Mapping[str, Any]) -> Job:
+def redefine(tx: Tx, yard: Yard, job: Job, patch: Mapping[str, Any], who: str) -> Job:
     """The job with a patch merged in. Raises Problem, ValidationError or InvalidValue, and then it stays as it was."""
-    form = patched(job, patch, yard)
+    form, now = patched(job, patch, yard), yard.clock.now()
     project = projects.with_id(tx, job.project_id)
     source = source_of(tx, yard, project, form, job.source)
-    definition = definition_of(form, yard.vault, job.definition["env"])
-    return jobs.redefine(tx, job.id, definition, source, yard.clock.now())
+    definition = {**definition_of(form, yard.vault, job.definition["env"]), "paused": job.paused}
+    changed = jobs.redefine(tx, job.id, definition, source, now)
+    if form.paused == job.paused:
+        return changed
+    change = pausing.pause if form.paused else pausing.resume  # which leave a decision
+    return change(tx, yard.names, changed, who=who, now=now)
 
 
 def remove(tx: Tx, yard: Yard, job: Job) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Deployed, Job
@@ -11,11 +11,11 @@ from app.orchestration.deploying import build_to_deploy, deploy_by_hand, image_o
 from app.store import decisions, jobs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionAnswer, decision_answer
-from app.web.api.forms.fields import ImageRef
+from app.web.api.forms.fields import BuildChoice, ImageRef
 from app.web.api.forms.job import JobAnswer
 from app.web.api.idempotency import once
 from app.web.api.jobs import job_answer
-from app.web.api.operations import LARGEST_ID, Call, Empty, Model, Operation, with_example
+from app.web.api.operations import Call, Empty, Model, Operation, with_example
 from app.web.api.scope import job_of
 from app.web.principal import Role
 
@@ -25,7 +25,7 @@ class JobDeployForm(Model):
 
     model_config = with_example({"image": "registry.example.com/team/report:1.2"})
 
-    build: int | Literal["latest"] | None = None
+    build: BuildChoice | None = None
     image: ImageRef | None = None
 
 
@@ -61,8 +61,6 @@ def chosen(tx: Tx, job: Job, form: JobDeployForm, now: datetime) -> Deployed:
         return Deployed(image, image.partition("@")[2], None, None, "", now)
     if build is None:
         raise InvalidValue("build", 'build is missing: give the id of a build, "latest", or an image.')
-    if build != "latest" and not 1 <= build <= LARGEST_ID:
-        raise InvalidValue("build", f'build must be the id of a build or "latest", not {build}.')
     return image_of(build_to_deploy(tx, job, None if build == "latest" else build), now)
 
 

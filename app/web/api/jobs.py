@@ -57,7 +57,7 @@ def show_job(call: Call[Empty, Empty]) -> Any:
 def change_job(call: Call[JobPatch, Empty]) -> Any:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
-        return job_answer(call, tx, redefine(tx, call.yard, job, call.body.root))
+        return job_answer(call, tx, redefine(tx, call.yard, job, call.body.root, call.who))
 
 
 def delete_job(call: Call[Empty, Confirm]) -> None:

@@ -9,11 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.builds import Build, BuildReason
+from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import Conflict
+from app.domain.jobs import Job
 from app.logs import LogReader
 from app.orchestration import delivering
-from app.store import builds, decisions, overview
+from app.orchestration.deploying import build_to_deploy, deploy_by_hand, image_of
+from app.orchestration.rehearsal import Outlook, of_deploy
+from app.store import builds, decisions, jobs, overview
+from app.store.database import Tx
 from app.web.pages import charts, logview
 from app.web.pages.runs import log_rows, position, window_of
 from app.web.pages.visit import Visit, get, page_error, post, require, see
@@ -25,19 +29,51 @@ from app.web.yard import Yard, yard_of
 def show_build(visit: Visit) -> Response:
     with visit.yard.db.read() as tx:
         build = builds.with_id(tx, visit.id("build"))
-        jobs = overview.jobs_of_build(tx, build.id)
+        made_for = overview.jobs_of_build(tx, build.id)
+        deploys = (
+            [_deploy(tx, visit, build, job_id) for job_id, _, _ in made_for] if may_deploy(build) else []
+        )
         caused = decisions.page(tx, limit=50, build_id=build.id)
     elapsed = (build.finished_at or visit.now) - build.started_at if build.started_at else timedelta(0)
     return visit.page(
         "build.html",
         build=build,
-        jobs=jobs,
+        jobs=made_for,
+        deploys=deploys,
         decisions=caused,
         steps=charts.steps(build.steps, building=not build.status.is_final, elapsed=elapsed),
         elapsed=elapsed,
         at=visit.number("at"),
         window=window_of(_reader(visit.yard, build), visit.number("at")),
     )
+
+
+def may_deploy(build: Build) -> bool:
+    return build.status is BuildStatus.SUCCEEDED and build.image is not None
+
+
+def _deploy(tx: Tx, visit: Visit, build: Build, job_id: int) -> Outlook:
+    """What deploying this build to a job would do."""
+    job = jobs.with_id(tx, job_id)
+    image = image_of(build, visit.now)
+    return of_deploy(tx, job, image, latest=_is_latest(tx, job, build), who=visit.who)
+
+
+def _is_latest(tx: Tx, job: Job, build: Build) -> bool:
+    if job.source is None:
+        return False
+    latest = builds.latest_succeeded(tx, job.source.id, f"refs/heads/{job.source.branch}")
+    return latest is not None and latest.id == build.id
+
+
+def deploy_build(visit: Visit) -> Response:
+    with visit.yard.db.write() as tx:
+        job = jobs.named(tx, visit.field("project"), visit.field("job"))
+        build = build_to_deploy(tx, job, visit.id("build"))
+        latest = _is_latest(tx, job, build)
+        image = image_of(build, visit.now)
+        deploy_by_hand(tx, visit.yard.names, job, image, latest=latest, who=visit.who, now=visit.now)
+    return see(f"/projects/{job.project}/jobs/{job.name}")
 
 
 def _reader(yard: Yard, build: Build) -> LogReader:
@@ -93,4 +129,5 @@ def routes() -> list[Route]:
         get("/builds/{build}/log", more_log),
         Route("/builds/{build}/follow", follow_log),
         post("/builds/{build}/cancel", cancel_build),
+        post("/builds/{build}/deploy", deploy_build),
     ]

@@ -14,7 +14,7 @@ from app.domain.errors import Conflict, UserError
 from app.domain.jobs import Job
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
-from app.web.api.defining import define, redefine, remove
+from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
 from app.web.api.definitions import form_of
 from app.web.api.forms.job import JobForm
 from app.web.api.reading import read_value
@@ -78,11 +78,18 @@ def save_settings(visit: Visit) -> Response:
         return _settings(visit, job, typed, empty_rows=MORE_ROWS)
     try:
         patch = typed.definition()
+        if visit.field("preview"):
+            return _settings(visit, job, typed, edit=_edit(visit, job.project, {**patch, "name": job.name}))
         with visit.yard.db.write() as tx:
-            redefine(tx, visit.yard, job_of(tx, visit), patch)
+            redefine(tx, visit.yard, job_of(tx, visit), patch, visit.who)
     except (UserError, Problem, ValidationError) as error:
         return _settings(visit, job, typed, problem=refused(error))
     return see(f"{address(job)}/settings?saved=1")
+
+
+def _edit(visit: Visit, project: str, fields: Mapping[str, Any]) -> Edit:
+    with visit.yard.db.read() as tx:
+        return rehearse_edit(tx, visit.yard, projects.named(tx, project), fields)
 
 
 def refused(error: Exception) -> Problem:
@@ -112,6 +119,7 @@ def _settings(
     typed: Typed,
     *,
     problem: Problem | None = None,
+    edit: Edit | None = None,
     undeleted: str = "",
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
@@ -124,6 +132,7 @@ def _settings(
         empty_rows,
         409 if undeleted else 200,
         **context,
+        edit=edit,
         job=job,
         project=job.project,
         address=address(job),
@@ -145,6 +154,8 @@ def make_job(visit: Visit) -> Response:
         return _new(visit, typed, project_name, empty_rows=MORE_ROWS)
     try:
         body = {**typed.definition(), "name": visit.field("name").strip()}
+        if visit.field("preview"):
+            return _new(visit, typed, project_name, edit=_edit(visit, project_name, body))
         form = read_value(JobForm, body, visit.yard)
         with visit.yard.db.write() as tx:
             job = define(tx, visit.yard, projects.named(tx, project_name), form)
@@ -163,6 +174,7 @@ def _new(
     project: str,
     *,
     problem: Problem | None = None,
+    edit: Edit | None = None,
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
     with visit.yard.db.read() as tx:
@@ -177,6 +189,7 @@ def _new(
         problem,
         empty_rows,
         **context,
+        edit=edit,
         job=None,
         project=chosen,
         projects=names,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,12 +22,14 @@ from app.domain.errors import InvalidValue
 from app.domain.jobs import ENV_NAME, NAME, NAME_RULE
 from app.domain.paths import check_patterns
 from app.domain.schedule import Schedule
+from app.web.api.operations import LARGEST_ID
 from app.web.complaints import as_sentence
 from app.web.yard import Yard
 
 HIDDEN = "***"  # what is shown of a secret that is no variable
 YEAR_SECONDS = 365 * 24 * 3600
 SHORTEST_SECRET = 8
+TIME_EXAMPLE = "2026-01-31T12:00:00Z"
 _REF = re.compile(
     r"(?![-/.])(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,255}(?<![/.])"
 )
@@ -152,6 +155,22 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _build_choice(value: Any) -> Any:
+    if value == "latest" or (type(value) is int and 1 <= value <= LARGEST_ID):
+        return value
+    raise ValueError('must be the id of a build or "latest"')
+
+
+def _time(value: Any) -> Any:
+    """Read here, since a bare number would else count as seconds since 1970, which nobody means by it."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a time such as {TIME_EXAMPLE}") from None
+
+
 def _plainly_env(value: Any) -> Any:
     match value:
         case str():
@@ -184,5 +203,9 @@ Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 WebhookSecret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=1000)]
 EnvText = Annotated[str, Field(max_length=100_000)]
-Time = AwareDatetime
+BuildChoice = Annotated[
+    int | Literal["latest"],
+    PlainValidator(_build_choice, json_schema_input_type=int | Literal["latest"]),
+]
+Time = Annotated[AwareDatetime, BeforeValidator(_time, json_schema_input_type=str)]
 PlainEnv = BeforeValidator(_plainly_env, json_schema_input_type=EnvText | dict[str, Any])
