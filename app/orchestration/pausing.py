@@ -38,8 +38,11 @@ def resume(
 ) -> Job:
     """The job, going on; what is given changes a switch. Scheduled times that passed meanwhile are not caught up.
 
-    Raises InvalidValue for a schedule that the job doesn't have.
+    Raises InvalidValue for a schedule that the job doesn't have, and for CI that is a build service's.
     """
+    if ci_enabled is not None and job.source is not None and job.source.name is not None:
+        message = f"ci_enabled of {job.name} is that of build service {job.source.name}: set it there."
+        raise InvalidValue("ci_enabled", message)
     if schedule_active is not None and job.schedule is None:
         message = f"schedule_active is for cron jobs; {job.name} is manual."
         raise InvalidValue("schedule_active", message)
@@ -62,7 +65,8 @@ def resume(
 
 
 def _switches(job: Job) -> str:
-    switches = {"CI": job.ci_enabled, "CD": job.cd_enabled}
+    is_own = job.source is None or job.source.name is None
+    switches = {"CI": job.ci_enabled, "CD": job.cd_enabled} if is_own else {"CD": job.cd_enabled}
     said = [f"{name} is {'on' if is_on else 'off'}" for name, is_on in switches.items()]
     if job.schedule is not None:
         said.append(f"the schedule is {'active' if job.schedule.active else 'inactive'}")

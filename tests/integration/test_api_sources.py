@@ -335,3 +335,15 @@ def test_why_answers_for_any_time_whatever_happened_then(admin: Caller, yard: Ya
         assert newest(time) == ("missed", "missed")
     assert newest("14:30") == ("skipped", "concurrency:forbid")
     assert newest("18:00") == newest("19:00") == ("paused", "paused")
+
+
+def test_ci_of_a_build_services_job_is_the_services(admin: Caller) -> None:
+    admin.made(
+        "/projects/acme/build-services", {"name": "shared", "git": {"url": "https://github.com/acme/shared"}}
+    )
+    shared = {"type": "build_service", "build_service": "shared"}
+    refused = admin.post("/projects/acme/jobs", json={"name": "one", "source": shared, "ci_enabled": False})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "ci_enabled")
+    admin.made("/projects/acme/jobs", {"name": "one", "source": shared})
+    resumed = admin.post("/projects/acme/jobs/one/resume", json={"ci_enabled": False})
+    assert (resumed.status_code, resumed.json()["errors"][0]["field"]) == (422, "ci_enabled")

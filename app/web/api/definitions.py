@@ -72,6 +72,8 @@ def _of_source(form: JobForm) -> Iterator[tuple[str, str]]:
     if source.build is not None:
         yield from check_build(source.build, "source.build")
     if source.type == "build_service":
+        if not form.ci_enabled:
+            yield "ci_enabled", "is not for a source of type build_service: set it on the build service"
         for name, entry in form.env.items():
             if entry.scope != "run":
                 yield (

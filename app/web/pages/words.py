@@ -120,6 +120,18 @@ def next_fire(job: Job, now: datetime) -> datetime | None:
     return Schedule.parse(job.schedule.cron, job.schedule.time_zone).next_after(now)
 
 
+def on_push(job: Job) -> str:
+    """What a push to the branch of a job's source does."""
+    if job.source is None:
+        return "nothing: it is not built here"
+    if job.source.name is not None:
+        does = "builds" if job.source.ci_enabled else "does nothing: CI off"
+        return f"{does} (build service {job.source.name})"
+    if job.paused:
+        return "does nothing: paused"
+    return "builds" if job.ci_enabled else "does nothing: CI off"
+
+
 def on_image(job: Job) -> str:
     """What a new image does to a job."""
     deploys = "deploys it" if job.cd_enabled else "keeps the old one (CD off)"
