@@ -260,13 +260,18 @@ def list_runs(
                 _status(run),
                 when(run["started_at"] or run["created_at"], at),
                 _trigger(run["trigger"]),
-                f"{run['attempts']} of {run['retry_limit'] + 1}",
+                _attempts(run),
                 "" if run["duration_seconds"] is None else span(run["duration_seconds"]),
             )
             for run in found["items"]
         ],
         "There are no runs yet: start one with `jobyard run JOB`.",
     )
+
+
+def _attempts(run: dict[str, Any]) -> str:
+    counts = [f"{run[what]} {what}" for what in ("succeeded", "failed", "active") if run[what]]
+    return f"{run['attempts']} of {run['retry_limit'] + 1}{': ' if counts else ''}{', '.join(counts)}"
 
 
 def newest(api: Api, kind: str, job: str | None, project: str | None, limit: int) -> dict[str, Any]:

@@ -39,6 +39,9 @@ class Bar:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    active: int  # attempts, as the two below
+    succeeded: int
+    failed: int
 
     def lasted(self, now: datetime) -> timedelta:
         """From its start to its end, or until now; nothing if it never started."""
@@ -57,6 +60,9 @@ _BAR = (
     RunRow.created_at,
     RunRow.first_started_at,
     RunRow.finished_at,
+    RunRow.active,
+    RunRow.succeeded,
+    RunRow.failed,
 )
 
 

@@ -262,6 +262,7 @@ def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: Yard, admin: Caller) ->
     statuses = [each["status"] for each in cli("attempts", made["id"], "--json").json["items"]]
     assert statuses == ["succeeded", "failed"]
     assert "Exited with 7." in cli("attempts", made["id"]).out
+    assert "2 of 2: 1 succeeded, 1 failed" in cli("runs", "report").out
 
 
 def test_runs_of_all_jobs_come_newest_first(cli: Cli, admin: Caller) -> None:

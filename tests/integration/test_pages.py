@@ -242,6 +242,13 @@ def test_run_page_begins_with_why_it_ran(made: World, demo: Demo, by_name: bool)
     assert re.search(r"BATCH</code></dt><dd><code>127</code> <span[^>]*>override", page)
 
 
+def test_lists_of_runs_say_how_the_attempts_stand(made: World, demo: Demo) -> None:
+    run, page = run_of(made, demo.failed_run), read(visitor(made), "/projects/acme/jobs/embeddings")
+    row = page[page.index(f'id="run-{run.id}"') :]
+    assert f">{words.attempts(run)}<" in row[: row.index("</tr>")]
+    assert words.attempts(run) == f"{run.failed} failed"
+
+
 def test_run_page_shows_the_attempt_that_is_asked_for(made: World, demo: Demo) -> None:
     client = visitor(made)
     page = read(client, f"/runs/{demo.failed_run}?attempt=1")

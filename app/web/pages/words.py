@@ -94,6 +94,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def attempts(run: Any) -> str:
+    """How a run's attempts stand: `2 failed · 1 active`."""
+    counts = [(run.succeeded, "succeeded"), (run.failed, "failed"), (run.active, "active")]
+    return " · ".join(f"{count} {word}" for count, word in counts if count)
+
+
 def command(value: Any) -> str:
     """An argv or a shell line as it is typed."""
     if value is None:
