@@ -1,4 +1,4 @@
-"""Jobs from a file a person wrote."""
+"""Jobs and the like from a file a person wrote."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ for _tag, _pattern, _first in _SCALARS:
     )
 
 
-def read_jobs(file: Path) -> list[dict[str, Any]]:
-    """Each job as the API takes it. Raises UserError naming the file and line."""
+def read_objects(file: Path, what: str) -> list[dict[str, Any]]:
+    """Each job, or `what` it is, as the API takes it. Raises UserError naming the file and line."""
     name = "standard input" if str(file) == "-" else str(file)
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
@@ -43,10 +43,12 @@ def read_jobs(file: Path) -> list[dict[str, Any]]:
         raise UserError(f"{name} is not UTF-8 text.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{name} is not YAML: {_complaint(error)}.") from error
-    jobs = [job for document in documents for job in (document if isinstance(document, list) else [document])]
-    if not jobs or not all(isinstance(job, dict) for job in jobs):
-        raise UserError(f"{name} must hold a job (an object with a name), or a list of jobs.")
-    return jobs
+    found = [
+        each for document in documents for each in (document if isinstance(document, list) else [document])
+    ]
+    if not found or not all(isinstance(each, dict) for each in found):
+        raise UserError(f"{name} must hold a {what} (an object with a name), or a list of {what}s.")
+    return found
 
 
 def _complaint(error: yaml.YAMLError) -> str:

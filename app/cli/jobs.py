@@ -218,10 +218,10 @@ def apply(
     """
     from app.cli import output
     from app.cli.client import open_api
-    from app.cli.files import read_jobs
+    from app.cli.files import read_objects
 
     answers: list[Any] = []
-    wanted = read_jobs(file)
+    wanted = read_objects(file, "job")
     with open_api() as api:
         for job in wanted:
             name = _name_in(api, job, project)

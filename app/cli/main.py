@@ -26,6 +26,7 @@ from app.cli import (
     rehearsals,
     runs,
     server,
+    shared,
 )
 from app.cli.options import help_of
 from app.domain.errors import JobyardError
@@ -49,6 +50,7 @@ for module in (
     rehearsals,
     offline,
     access,
+    shared,
     server,
     demo,
     doctor,

@@ -161,6 +161,35 @@ def test_a_job_is_deleted_by_its_name(cli: Cli, admin: Caller, monkeypatch: pyte
     assert admin.get("/projects/acme/jobs/report").status_code == 404
 
 
+SHARED = {
+    "credential": {"name": "one", "kind": "git", "host": "github.com", "secret": "a hidden token"},
+    "secret-group": {
+        "name": "one",
+        "priority": 3,
+        "env": {"KEY": {"value": "a hidden token", "secret": True}},
+    },
+    "build-service": {"name": "one", "git": {"url": "https://github.com/acme/shared"}},
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_what_jobs_share_is_applied_listed_and_deleted(cli: Cli, admin: Caller, kind: str) -> None:
+    Path("one.json").write_text(json.dumps(SHARED[kind]))
+    assert cli(kind, "apply", "one.json").out == "acme/one created\n"
+    again = cli(kind, "apply", "one.json")
+    assert (again.status, again.out) == ((1, "") if kind == "credential" else (0, "acme/one unchanged\n"))
+    listed = cli(kind, "list", "--json").json
+    assert listed == admin.got(f"/projects/acme/{kind}s")
+    shown = cli(kind, "list").out
+    assert re.search("^one ", shown, re.MULTILINE)
+    assert "hidden" not in shown + json.dumps(listed)
+    assert cli(kind, "delete", "one", "--confirm", "two").status == 1
+    assert cli(kind, "delete", "one", "--confirm", "one").out == "acme/one is deleted.\n"
+    assert cli(kind, "list", "--json").json["items"] == []
+    Path("one.json").write_text("[7]")
+    assert f"must hold a {kind.replace('-', ' ')}" in cli(kind, "apply", "one.json").err
+
+
 def test_pause_and_resume(cli: Cli, admin: Caller) -> None:
     admin.made("/projects/acme/jobs", REPORT)
     assert cli("pause", "report").out == "acme/report is paused.\n"

@@ -1,0 +1,167 @@
+"""What the jobs of a project share: credentials, secret groups and build services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command
+from app.cli.targets import find_project
+from app.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from app.cli.client import Api
+
+PANEL = "Projects and access"
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
+ConfirmOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Its name once more; asked for if not given.")
+]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`name` is the command's, `path` the API's; `columns` are what a list shows of each."""
+
+    name: str
+    path: str
+    what: str
+    columns: Mapping[str, Callable[[dict[str, Any]], Any]]
+    is_changeable: bool = True
+
+    @property
+    def words(self) -> str:
+        return self.name.replace("-", " ")
+
+
+KINDS = (
+    Kind(
+        "credential",
+        "credentials",
+        "Credentials for Git servers and registries: list, apply, delete.",
+        {"KIND": lambda it: it["kind"], "HOST": lambda it: it["host"], "USER": lambda it: it["username"]},
+        is_changeable=False,
+    ),
+    Kind(
+        "secret-group",
+        "secret-groups",
+        "Variables that several jobs get: list, apply, delete.",
+        {
+            "PRIORITY": lambda it: it["priority"],
+            "VARIABLES": lambda it: ", ".join(it["env"]),
+            "JOBS": lambda it: ", ".join(it["jobs"]),
+        },
+    ),
+    Kind(
+        "build-service",
+        "build-services",
+        "Repositories that several jobs are built from: list, apply, delete.",
+        {
+            "REPOSITORY": lambda it: it["git"]["url"],
+            "BRANCH": lambda it: it["git"]["branch"],
+            "CI": lambda it: "on" if it["ci_enabled"] else "off",
+            "IN FLIGHT": lambda it: it["builds_in_flight"],
+            "JOBS": lambda it: ", ".join(it["jobs"]),
+        },
+    ),
+)
+
+
+def add_to(cli: typer.Typer) -> None:
+    for kind in KINDS:
+        group = typer.Typer(help=kind.what, no_args_is_help=True)
+        begin = f"jobyard {kind.name}"
+        add_command(group, "list", _listing(kind), f"{begin} list --project acme")
+        add_command(group, "apply", _applying(kind), f"{begin} apply {kind.name}.yaml")
+        add_command(group, "delete", _deleting(kind), f"{begin} delete NAME --confirm NAME")
+        cli.add_typer(group, name=kind.name, rich_help_panel=PANEL)
+
+
+def _listing(kind: Kind) -> Callable[..., None]:
+    def list_them(limit: LimitOption = 100, project: ProjectOption = None, json: JsonOption = False) -> None:
+        from app.cli import output
+        from app.cli.client import open_api, path
+
+        with open_api() as api:
+            found = api.items(path("projects", find_project(api, project), kind.path), limit)
+        if json:
+            output.print_json(found)
+            return
+        output.print_table(
+            ("NAME", *kind.columns),
+            [(each["name"], *(show(each) for show in kind.columns.values())) for each in found["items"]],
+            f"There are none yet: make one with `jobyard {kind.name} apply FILE`.",
+        )
+
+    list_them.__doc__ = f"List the {kind.words}s of a project. Secret values are never shown."
+    return list_them
+
+
+def _applying(kind: Kind) -> Callable[..., None]:
+    def apply(file: FileArgument, project: ProjectOption = None, json: JsonOption = False) -> None:
+        from app.cli import output
+        from app.cli.client import open_api
+        from app.cli.files import read_objects
+
+        answers = []
+        wanted = read_objects(file, kind.words)
+        with open_api() as api:
+            owner = find_project(api, project)
+            for fields in wanted:
+                if not isinstance(fields.get("name"), str):
+                    raise UserError(f"Every {kind.words} in the file needs its name as text.")
+                answer, what = _apply(api, kind, owner, fields)
+                answers.append(answer)
+                if not json:
+                    print(f"{owner}/{fields['name']} {what}")
+        if json:
+            output.print_json({"items": answers, "next": None})
+
+    changes = "Make or change" if kind.is_changeable else "Make"
+    apply.__doc__ = f"{changes} {kind.words}s as a file says: one, a list, or several YAML documents."
+    return apply
+
+
+def _apply(api: Api, kind: Kind, project: str, fields: dict[str, Any]) -> tuple[Any, str]:
+    from app.cli.client import ApiError, path
+
+    all_of_them = path("projects", project, kind.path)
+    if kind.is_changeable:
+        one = path("projects", project, kind.path, fields["name"])
+        try:
+            before = api.get(one)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            after = api.patch(one, fields)
+            return after, "unchanged" if after == before else "changed"
+    return api.post(all_of_them, fields), "created"
+
+
+def _deleting(kind: Kind) -> Callable[..., None]:
+    def delete(
+        name: NameArgument,
+        confirm: ConfirmOption = None,
+        project: ProjectOption = None,
+        json: JsonOption = False,
+    ) -> None:
+        from app.cli import output
+        from app.cli.client import open_api, path
+
+        with open_api() as api:
+            owner = find_project(api, project)
+            typed = typer.prompt(f"Type {name} to delete it", err=True) if confirm is None else confirm
+            api.delete(path("projects", owner, kind.path, name), confirm=typed)
+        if json:
+            output.print_json({"project": owner, "name": name, "deleted": True})
+        else:
+            print(f"{owner}/{name} is deleted.")
+
+    delete.__doc__ = f"Delete a {kind.words} that nothing needs any more."
+    return delete
