@@ -226,6 +226,18 @@ def test_overview_says_when_the_engine_is_down(made: World) -> None:
     assert "JOBYARD_DOCKER_HOST" in read(visitor(made), "/")
 
 
+def test_overview_labels_an_engine_without_isolation(made: World) -> None:
+    from app.web.yard import EngineHealth
+
+    sentence = "Jobs run as plain processes of this machine."
+    client = visitor(made)
+    assert "no isolation" not in read(client, "/")
+    made.health = EngineHealth(True, "The machine answers.", sentence, is_isolated=False)
+    label = re.search(r'<a class="pill"[^>]*title="([^"]*)">no isolation</a>', read(client, "/"))
+    assert label is not None
+    assert label[1] == sentence
+
+
 @pytest.mark.parametrize("by_name", [True, False])
 def test_run_page_begins_with_why_it_ran(made: World, demo: Demo, by_name: bool) -> None:
     run = run_of(made, demo.failed_run)
@@ -634,6 +646,16 @@ def test_overview_asks_the_store_only_through_indexes(made: World, demo: Demo) -
             for step in (row[3] for row in plan):
                 scans = re.match(r"SCAN (run|decision|build|attempt|delivery)\b", step)
                 assert not scans or is_walk_by_key(statement), f"{step}\n{statement}"
+
+
+def test_a_bar_of_an_overview_is_small(made: World) -> None:
+    """There are thousands: a hundred jobs with two dozen runs each."""
+    job = made.job("strip")
+    client = visitor(made)
+    without = len(read(client, "/"))
+    for number in range(overview.STRIP):
+        made.run(job, NOW - timedelta(hours=30 - number), outcome=SUCCEEDED)
+    assert (len(read(client, "/")) - without) / overview.STRIP < 300
 
 
 def is_walk_by_key(statement: str) -> bool:
