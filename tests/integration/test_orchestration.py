@@ -168,7 +168,10 @@ def test_a_payload_that_cannot_be_read_fails_with_a_sentence(place: Installation
     guid = place.push(A, B, ref="main")
     server.work()
     delivery = place.delivery(guid)
-    assert (delivery.status, delivery.sentence.startswith("The payload can't be used: ")) == ("failed", True)
+    assert (delivery.status, delivery.sentence) == (
+        "failed",
+        "The payload's ref must be a full ref name such as refs/heads/main.",
+    )
 
 
 def test_the_same_delivery_twice_is_one(place: Installation, server: Server) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.logs import LogReader
 from app.store import builds, deliveries, jobs, overview, runs
+from app.web import principal
 from app.web.pages import charts, logview, words
 from app.web.principal import COOKIE, Role, new_login_path
 from tests.support.demo_world import Demo, furnish
@@ -118,6 +122,31 @@ def test_a_wrong_password_says_so_and_keeps_the_name(made: World) -> None:
     assert answer.status_code == 422
     assert 'value="admin-user"' in answer.text
     assert COOKIE not in client.cookies
+
+
+def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checking a password takes memory and time, and anybody may ask for it."""
+    may_go_on = Event()
+
+    class Slow:
+        def verify(self, *_: str) -> bool:
+            assert may_go_on.wait(30)
+            return True
+
+    monkeypatch.setattr(principal, "_passwords", Slow())
+    data = {"name": "admin-user", "password": "x"}
+
+    def log_in() -> int:
+        client = TestClient(made.app(), follow_redirects=False, headers=OURS)
+        return client.post("/login", data=data).status_code
+
+    with ThreadPoolExecutor(20) as crowd:
+        asked = [crowd.submit(log_in) for _ in range(20)]
+        refused = [each.result() for each in islice(as_completed(asked, timeout=30), 12)]
+        assert refused == [429] * 12
+        may_go_on.set()
+        assert sorted(each.result() for each in asked) == [303] * 8 + [429] * 12
+    assert log_in() == 303
 
 
 def test_a_one_time_link_is_spent_by_its_button_and_only_once(made: World) -> None:
