@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from app.web.complaints import as_sentence
 from app.web.yard import Yard
 
 HIDDEN = "***"  # what is shown of a secret that is no variable
+YEARS = range(1970, 9000)  # beyond them, the arithmetic with times ends
 YEAR_SECONDS = 365 * 24 * 3600
 SHORTEST_SECRET = 8
 _REF = re.compile(
@@ -38,6 +40,12 @@ _IMAGE = re.compile(
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA_BEGIN = re.compile(r"[0-9a-f]{7,64}")
 _PROCESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+
+
+def _within_reach(value: datetime) -> datetime:
+    if value.year not in YEARS:
+        raise ValueError("must be a time such as 2026-01-31T12:00:00Z, and within reach")
+    return value
 
 
 def _name(value: str) -> str:
@@ -184,5 +192,5 @@ Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 WebhookSecret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=1000)]
 EnvText = Annotated[str, Field(max_length=100_000)]
-Time = AwareDatetime
+Time = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 PlainEnv = BeforeValidator(_plainly_env, json_schema_input_type=EnvText | dict[str, Any])
