@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.checkout import Checkouts
-from app.domain.builds import GIT_RETRY_LIMIT, Build, BuildReason
+from app.domain.builds import TRIES, Build, BuildReason
 from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
@@ -267,10 +267,9 @@ def classify(error: Exception, build: Build) -> Failure:
         case PlanError():
             return Failure(BuildReason.NOT_RECOGNISED, str(error))
         case GitUnavailable():
-            again = timedelta(seconds=5 * 2**build.tries) if build.tries + 1 < GIT_RETRY_LIMIT else None
-            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), again)
+            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), _try_again_in(build))
         case BackendUnavailable():
-            return Failure(BuildReason.ENGINE_FAILED, str(error))
+            return Failure(BuildReason.ENGINE_FAILED, str(error), _try_again_in(build))
         case UserError():
             return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error))
         case TransientError():
@@ -278,6 +277,10 @@ def classify(error: Exception, build: Build) -> Failure:
         case _:
             sentence = "Jobyard failed while building; the server's log has more. Start the build again."
             return Failure(BuildReason.ENGINE_FAILED, sentence)
+
+
+def _try_again_in(build: Build) -> timedelta | None:
+    return timedelta(seconds=5 * 2**build.tries) if build.tries + 1 < TRIES else None
 
 
 def build_settings(config: BuildConfig, *, start_required: bool = True) -> BuildSettings:
