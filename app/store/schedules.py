@@ -127,7 +127,7 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     touch(tx, "runs", "jobs", "decisions", QUEUED, *(f"job:{each.job.id}" for each in fired[:CHUNK]))
 
 
-def _start(tx: Tx, fired: Sequence[Fired], now: datetime) -> tuple[Sequence[Fired], dict[str, int]]:
+def _start(tx: Tx, fired: Sequence[Fired], now: datetime) -> tuple[Sequence[Fired], dict[str | None, int]]:
     """Insert the runs; `fired` with the names they got, and their ids by name."""
     starting = [_run(each) for each in fired if each.run_name is not None]
     if not starting:
