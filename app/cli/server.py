@@ -43,6 +43,7 @@ def serve(
     from app.config import read_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = read_settings()
     url = f"http://{host}:{port}"
     # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
