@@ -124,6 +124,25 @@ def test_a_wrong_password_says_so_and_keeps_the_name(made: World) -> None:
     assert COOKIE not in client.cookies
 
 
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"name=" + b"x" * 1024 * 1024, "application/x-www-form-urlencoded", 413),
+        (b"a&" * 1001, "application/x-www-form-urlencoded", 400),
+        (b"name=%ff", "application/x-www-form-urlencoded", 400),
+        (b"name=\xff", "application/x-www-form-urlencoded", 400),
+        (b"name=%00", "application/x-www-form-urlencoded", 422),
+        (b'{"name": "x"}', "application/json", 415),
+        (b"--x\r\n", "multipart/form-data; boundary=x", 415),
+    ],
+)
+def test_a_form_that_is_none_is_refused(made: World, content: bytes, kind: str, status: int) -> None:
+    """By a page, also where nobody is logged in."""
+    answer = visitor(made, None).post("/login", content=content, headers={"Content-Type": kind})
+    assert answer.status_code == status, answer.text
+    assert "<main" in answer.text
+
+
 def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checking a password takes memory and time, and anybody may ask for it."""
     may_go_on = Event()
