@@ -31,7 +31,7 @@ from app.orchestration.crew import Crew
 from app.orchestration.health import HealthChecks
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
-from app.orchestration.ports import Clock
+from app.orchestration.ports import Clock, Names
 from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.rehearsal import Rehearsal
@@ -258,28 +258,8 @@ def _supervisor(
         for bell in (watcher_bell, health_bell, metrics_bell):
             bell.ring()
 
-    runner = Runner(
-        db=db,
-        clock=clock,
-        owner=server,
-        engine=engine,
-        vault=installation.box,
-        logbook=logbook,
-        plans=settings.sizes,
-        active=Active(on_change),
-    )
-    builder = Builder(
-        db=db,
-        clock=clock,
-        names=names,
-        owner=server,
-        checkouts=checkouts,
-        backend=make_backend(settings),
-        vault=installation.box,
-        logbook=logbook,
-        image_name=f"jobyard-{installation.id}",
-        publisher=make_publisher(installation),
-    )
+    runner = _runner(installation, server, engine, logbook, Active(on_change))
+    builder = _builder(installation, server, names, checkouts, logbook)
     return Supervisor(
         db=db,
         clock=clock,
@@ -315,6 +295,38 @@ def _supervisor(
     )
 
 
+def _runner(
+    installation: Installation, server: str, engine: Engine, logbook: Logbook, active: Active
+) -> Runner:
+    return Runner(
+        db=installation.db,
+        clock=installation.clock,
+        owner=server,
+        engine=engine,
+        vault=installation.box,
+        logbook=logbook,
+        plans=installation.settings.sizes,
+        active=active,
+    )
+
+
+def _builder(
+    installation: Installation, server: str, names: Names, checkouts: Checkouts, logbook: Logbook
+) -> Builder:
+    return Builder(
+        db=installation.db,
+        clock=installation.clock,
+        names=names,
+        owner=server,
+        checkouts=checkouts,
+        backend=make_backend(installation.settings),
+        vault=installation.box,
+        logbook=logbook,
+        image_name=f"jobyard-{installation.id}",
+        publisher=make_publisher(installation),
+    )
+
+
 def require_image(installation: Installation, engine: Engine, job_id: int, image: str) -> None:
     """See that an image can be run for a job: the engine has it, or pulls it now as a run of the job would.
 
@@ -338,7 +350,7 @@ def engine_health(engine: Engine) -> EngineHealth:
         return EngineHealth(is_up=False, sentence=str(error))
     memory = f"{info.memory_bytes / 2**30:.1f} GiB"
     sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
-    return EngineHealth(is_up=True, sentence=sentence, isolation=info.isolation)
+    return EngineHealth(True, sentence, info.isolation, is_isolated=info.is_isolated)
 
 
 def _admin_token_hash(settings: Settings) -> str | None:

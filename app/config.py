@@ -70,6 +70,21 @@ class Settings(BaseSettings):
             raise ValueError(f"knows https, ssh, http and file, not {', '.join(sorted(unknown))}")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        given = value.get_secret_value() if value else ""
+        if given and not given.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value if given else None
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^/?#@\s]+", value.rstrip("/")):
+            raise ValueError("must be an address such as https://jobyard.example.com, without a path")
+        return value.rstrip("/") if value else None
+
     @field_validator("registry")
     @classmethod
     def _registry(cls, value: str | None) -> str | None:

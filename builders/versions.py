@@ -13,8 +13,9 @@ Line = tuple[int, ...]
 
 _END: Triple = (10**9, 0, 0)
 _START: Triple = (0, 0, 0)
+_NUMBER = r"[0-9]{1,9}(?![0-9])"
 _CLAUSE = re.compile(
-    r"(===|==|=|!=|<=|>=|~=|~>|<|>|~|\^)?\s*v?(\d+|[xX*])((?:\.(?:\d+|[xX*]))*)"
+    rf"(===|==|=|!=|<=|>=|~=|~>|<|>|~|\^)?\s*v?({_NUMBER}|[xX*])((?:\.(?:{_NUMBER}|[xX*]))*)"
     r"(?:[-+][0-9A-Za-z.+-]+|\.?(?:a|b|rc|dev|post)\d+)?"  # pre-releases count as the release they lead to
 )
 
@@ -69,7 +70,7 @@ def parse_constraint(text: str) -> Constraint:
 
 def parse_line(text: str, length: int) -> Line | None:
     """The release line of a plain version (`3.11.4` with length 2: `(3, 11)`), or None if it isn't one."""
-    match = re.fullmatch(r"v?(\d+(?:\.\d+)*)(?:[-+.]?[a-z].*)?", text.strip())
+    match = re.fullmatch(rf"v?({_NUMBER}(?:\.{_NUMBER})*)(?:[-+.]?[a-z].*)?", text.strip())
     numbers = tuple(int(part) for part in match[1].split(".")) if match else ()
     return numbers[:length] if len(numbers) >= length else None
 

@@ -15,9 +15,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.checkout.addresses import way_to
 from app.checkout.command import GitCommand, Output, TimeLimitPassed
 from app.checkout.credential import Access
 from app.checkout.failures import (
@@ -172,8 +173,9 @@ class Mirror:
         *arguments: str,
         git_dir: Path | None = None,
     ) -> Output:
+        way_in = replace(access, config=(*access.config, *way_to(remote)))
         try:
-            return self.git(*arguments, git_dir=git_dir, transport=remote.transport, access=access, held=held)
+            return self.git(*arguments, git_dir=git_dir, transport=remote.transport, access=way_in, held=held)
         except TimeLimitPassed:
             limit = f"{self.git.time_limit_seconds:g}"
             raise GitUnavailable(f"{remote.url} did not answer in full within {limit} seconds.") from None

@@ -12,6 +12,7 @@ from app.domain.errors import InvalidValue
 from app.domain.events import BRANCH_PREFIX
 
 URL_FIELD = "source.git.url"
+LAST_PORT = 65535
 TRANSPORTS = frozenset({"https", "ssh", "http", "file"})
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)(?P<mark>::|://)(?P<rest>.*)", re.DOTALL)
@@ -52,8 +53,12 @@ def parse_remote(url: str, allow: frozenset[str]) -> Remote:
     if scheme not in allow:
         raise _refused(f"The Git transport {scheme} is not allowed; add it to JOBYARD_GIT_ALLOW to use it.")
     shape = {"file": _FILE, "ssh": _SSH if match else _SCP}.get(scheme, _WEB)
-    if not shape.fullmatch(rest) or any(part.startswith("-") for part in re.split("[/:]", rest)):
+    fitting = shape.fullmatch(rest)
+    if not fitting or any(part.startswith("-") for part in re.split("[/:]", rest)):
         raise _refused(_explain(scheme, rest))
+    port = fitting.groupdict().get("port")
+    if port and not 0 < int(port[1:]) <= LAST_PORT:
+        raise _refused(f"The port of the repository URL must be a number from 1 to {LAST_PORT}.")
     return Remote(url, scheme)
 
 

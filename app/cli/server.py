@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import signal
+import socket
 import sys
 from typing import Annotated
 
@@ -43,23 +44,37 @@ def serve(
     from app.config import read_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = read_settings()
     url = f"http://{host}:{port}"
     # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with open_server(settings, url) as app:
+    with _listener(host, port) as listener, open_server(settings, url) as app:
         _greet(app.state.yard, url)
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
         gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up answers too
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
         )
+        server.run(sockets=[listener])
+        if not server.started:
+            raise typer.Exit(1)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """The address is taken before anything is opened: who can't have it must not leave a half-started server."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        why = str(error.strerror).partition(" (")[0]
+        message = f"{host}:{port} can't be listened on ({why}): choose another with --host and --port."
+        raise UserError(message) from error
 
 
 def _greet(yard: object, url: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from app.domain.jobs import BuildConfig
 
 INTERRUPTION_LIMIT = 3
-GIT_RETRY_LIMIT = 3
+TRIES = 3  # of a build that the Git server, the engine or a registry did not answer
 
 
 class BuildStatus(enum.StrEnum):

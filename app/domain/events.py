@@ -16,6 +16,7 @@ TAG_PREFIX = "refs/tags/"
 
 _DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
 _SCP_LIKE = re.compile(r"(?:[^@/:\s]+@)?(?P<host>\[[^\]\s]+\]|[^@/:\s]+):(?P<path>.+)")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +100,8 @@ def repo_key(url: str) -> str:
     if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
         host = f"{host}:{port}"
     return f"{host}/{path}"
+
+
+def one_line(text: str) -> str:
+    """The first line of what a stranger wrote, without characters that control a terminal or turn text around."""
+    return _UNPRINTABLE.sub("\ufffd", text.strip().partition("\n")[0].strip())

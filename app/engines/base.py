@@ -151,13 +151,14 @@ class ResolvedImage:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """`isolation` is a sentence for people where there is none, else empty."""
+    """`isolation` is a sentence for people where something is amiss with it; without any, `is_isolated` is False."""
 
     name: str
     version: str
     cpus: int
     memory_bytes: int
     isolation: str = ""
+    is_isolated: bool = True
 
 
 class Engine(Protocol):

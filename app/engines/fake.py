@@ -109,7 +109,7 @@ class FakeEngine:
 
     def info(self) -> EngineInfo:
         with self._call("info"):
-            return EngineInfo(self.name, "1", cpus=2, memory_bytes=4 << 30, isolation="Nothing really runs.")
+            return EngineInfo(self.name, "1", 2, 4 << 30, "Nothing really runs.", is_isolated=False)
 
     def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:  # noqa: ARG002
         with self._call("resolve"):

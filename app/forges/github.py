@@ -6,7 +6,7 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from app.domain.events import Commit, Push, RepositoryRef
+from app.domain.events import Commit, Push, RepositoryRef, one_line
 from app.forges.base import BadPayload, Headers, single_header
 from app.forges.reading import flag, items, members, sha, sha_or_none, text
 
@@ -70,7 +70,7 @@ class GitHub:
             commits=tuple(_commit(item, f"commits.{number}") for number, item in enumerate(raw_commits)),
             head_message=_message(head) if head is not None else "",
             changed_files=None if created or forced else _changed_files(raw_commits, after),
-            pusher=text(pusher.get("name"), "pusher.name"),
+            pusher=one_line(text(pusher.get("name"), "pusher.name")),
             compare_url=text(body.get("compare"), "compare"),
         )
 

@@ -13,7 +13,8 @@ _NO_SHA = "0" * 40
 
 def members(value: object, field: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise BadPayload(field, f"The payload's {field} must be an object.")
+        what = "payload" if field == "payload" else f"payload's {field}"
+        raise BadPayload(field, f"The {what} must be an object.")
     return value
 
 

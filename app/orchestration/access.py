@@ -46,6 +46,12 @@ def registry_access_of_job(tx: Tx, vault: Vault, job: Job, reference: str) -> Re
     return registry_access(tx, vault, job.project_id, reference, named)
 
 
+def registry_logins(tx: Tx, vault: Vault, project_id: int) -> dict[str, RegistryLogin]:
+    """All that the project may log in to, by host: its oldest credential for each."""
+    known = reversed(credentials.of_kind(tx, project_id, "registry"))
+    return {each.host.lower(): _login(each, vault) for each in known if each.host}
+
+
 def _login(found: credentials.Credential, vault: Vault) -> RegistryLogin:
     return RegistryLogin(found.username, vault.open(found.secret, CREDENTIAL_PURPOSE))
 

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.checkout import Checkouts
-from app.domain.builds import GIT_RETRY_LIMIT, Build, BuildReason
+from app.domain.builds import TRIES, Build, BuildReason
 from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.redaction import Redactor
 from app.engines.base import RegistryLogin
 from app.logs import LogWriter, Stream
-from app.orchestration.access import git_access
+from app.orchestration.access import git_access, registry_logins
 from app.orchestration.active import InHand
 from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
 from app.orchestration.logbook import Logbook
@@ -32,6 +32,7 @@ from builders.backends.base import (
     BuildTimedOut,
     BuiltImage,
     ImageBackend,
+    Login,
     PushFailed,
     Step,
     request_for,
@@ -127,10 +128,12 @@ class Builder:
             name: self.vault.open(value.value, ENV_PURPOSE) for name, value in env.items() if value.secret
         }
         login = self.publisher.login(build) if self.publisher else None
-        hidden = [*secrets.values(), *([login.password] if login else [])]
+        with self.db.read() as tx:
+            logins = registry_logins(tx, self.vault, build.project_id)
+        hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
         with self.logbook.write_build(build.id, Redactor(hidden)) as writer:
             try:
-                sha, built = self._make_image(build, env, secrets, writer)
+                sha, built = self._make_image(build, env, secrets, logins, writer)
                 image = self._publish(build, sha, built, login, writer)
             except (Stopped, BuildCancelled):
                 self._say(writer, "The build was stopped.")
@@ -147,7 +150,12 @@ class Builder:
                 self._end_succeeded(build, image)
 
     def _make_image(
-        self, build: Build, env: Mapping[str, EnvValue], secrets: Mapping[str, str], writer: LogWriter
+        self,
+        build: Build,
+        env: Mapping[str, EnvValue],
+        secrets: Mapping[str, str],
+        logins: Mapping[str, RegistryLogin],
+        writer: LogWriter,
     ) -> tuple[str, BuiltImage]:
         """The commit that was built, and the engine's image of it."""
         self._say(writer, f"Fetching {build.sha or build.ref} of {build.url}")
@@ -162,6 +170,7 @@ class Builder:
                 tree,
                 build_args={**plain, "JOBYARD_GIT_SHA": sha, "JOBYARD_GIT_BRANCH": build.branch},
                 secrets={name: value.encode() for name, value in secrets.items()},
+                logins={host: Login(each.username, each.password) for host, each in logins.items()},
                 labels=image_labels(build, sha, self.clock.now()),
                 tags=(f"{self.image_name}:build-{build.id}",),
             )
@@ -258,10 +267,9 @@ def classify(error: Exception, build: Build) -> Failure:
         case PlanError():
             return Failure(BuildReason.NOT_RECOGNISED, str(error))
         case GitUnavailable():
-            again = timedelta(seconds=5 * 2**build.tries) if build.tries + 1 < GIT_RETRY_LIMIT else None
-            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), again)
+            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), _try_again_in(build))
         case BackendUnavailable():
-            return Failure(BuildReason.ENGINE_FAILED, str(error))
+            return Failure(BuildReason.ENGINE_FAILED, str(error), _try_again_in(build))
         case UserError():
             return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error))
         case TransientError():
@@ -269,6 +277,10 @@ def classify(error: Exception, build: Build) -> Failure:
         case _:
             sentence = "Jobyard failed while building; the server's log has more. Start the build again."
             return Failure(BuildReason.ENGINE_FAILED, sentence)
+
+
+def _try_again_in(build: Build) -> timedelta | None:
+    return timedelta(seconds=5 * 2**build.tries) if build.tries + 1 < TRIES else None
 
 
 def build_settings(config: BuildConfig, *, start_required: bool = True) -> BuildSettings:

@@ -12,7 +12,7 @@ from app.checkout import Checkouts, Credential
 from app.domain.builds import build_key
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
-from app.domain.events import Push
+from app.domain.events import Push, one_line
 from app.domain.jobs import BuildsInFlight, Job, Source
 from app.domain.pushes import Movement, is_connected, is_repeated, position_of
 from app.domain.rules import needs_changed_files, should_build
@@ -51,7 +51,7 @@ class Intake:
         try:
             self._process(delivery)
         except InvalidValue as error:
-            self._give_up(delivery, f"The payload can't be used: {error}")
+            self._give_up(delivery, str(error))
         except JobyardError as error:
             self._try_again(delivery, str(error))
         except Exception:
@@ -270,7 +270,7 @@ def _build(
         env=env,
         credential_id=source.credential_id,
         position=position,
-        message=push.head_message.splitlines()[0] if push.head_message else "",
+        message=one_line(push.head_message),
         author=push.pusher,
     )
     _drop_superseded(tx, names, source, build_id, now)

@@ -11,7 +11,7 @@ from app.orchestration.access import registry_access
 from app.orchestration.ports import Vault
 from app.store import builds
 from app.store.database import Database
-from builders.backends.base import BuiltImage, ImagePusher, PushLogin, StopSignal
+from builders.backends.base import BuiltImage, ImagePusher, Login, StopSignal
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Publisher:
         digest = self.pusher.push(
             image,
             f"{name}:{sha}",
-            None if login is None else PushLogin(login.username, login.password),
+            None if login is None else Login(login.username, login.password),
             on_output=on_output,
             should_stop=should_stop,
             time_limit_seconds=time_limit_seconds,

@@ -298,17 +298,20 @@ def page(
     statuses: Sequence[BuildStatus] = (),
 ) -> Sequence[Build]:
     """Builds that match everything given, newest first."""
-    query = _builds().order_by(col(BuildRow.id).desc()).limit(limit)
+    query, newest = _builds().limit(limit), col(BuildRow.id)
     if source_id is not None:
-        query = query.join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        newest = col(
+            BuildSourceRow.build_id
+        )  # the same number, in an index that leads to the newest ones at once
+        query = query.join(BuildSourceRow, newest == col(BuildRow.id))
         query = query.where(BuildSourceRow.source_id == source_id)
     if project_id is not None:
         query = query.where(BuildRow.project_id == project_id)
     if statuses:
         query = query.where(col(BuildRow.status).in_(list(statuses)))
     if before is not None:
-        query = query.where(col(BuildRow.id) < before)
-    return [_value(*found) for found in tx.exec(query)]
+        query = query.where(newest < before)
+    return [_value(*found) for found in tx.exec(query.order_by(newest.desc()))]
 
 
 def _builds() -> Any:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, create_engine, text
 
@@ -120,7 +120,14 @@ def _as_ours(theirs: type[Exception] = OperationalError) -> Iterator[None]:
         yield
     except theirs as error:
         cause = error.orig if isinstance(error, OperationalError) else error
-        raise StoreUnavailable(f"The database did not answer: {cause}. See JOBYARD_DATABASE_URL.") from error
+        said = " ".join(str(cause).split()).rstrip(".?")
+        raise StoreUnavailable(f"The database did not answer: {said}. See JOBYARD_DATABASE_URL.") from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # its kinds are faults of a statement
+            raise
+        raise StoreUnavailable(
+            f"The database can't be read: {error.orig}. Restore a backup, or see JOBYARD_DATA and JOBYARD_DATABASE_URL."
+        ) from error
 
 
 def _engine(url: str, is_sqlite: bool) -> Engine:

@@ -83,7 +83,7 @@ def page(
     until: datetime | None = None,
 ) -> Sequence[Decision]:
     """Decisions that match everything given, newest first; `pushes` are event ids of deliveries."""
-    query = _decisions().order_by(col(DecisionRow.id).desc()).limit(limit)
+    query = _decisions().limit(limit)
     wanted = {
         "project_id": project_id,
         "job_id": job_id,
@@ -103,8 +103,9 @@ def page(
         query = query.where(col(DecisionRow.id) < before)
     if since is not None:
         query = query.where(col(DecisionRow.at) >= since)
-    if until is not None:
-        query = query.where(col(DecisionRow.at) <= until)
+    if until is not None:  # by time, as the index that finds it is
+        query = query.where(col(DecisionRow.at) <= until).order_by(col(DecisionRow.at).desc())
+    query = query.order_by(col(DecisionRow.id).desc())
     return [decision_value(*found) for found in tx.exec(query)]
 
 

@@ -7,10 +7,12 @@ index that would lead to just the interesting ones among all there ever were.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import bindparam
+from sqlalchemy import select as columns
 from sqlmodel import col, func, select
 
 from app.domain.builds import Build, BuildStatus
@@ -18,25 +20,26 @@ from app.domain.decisions import Decision, EventType, Verdict
 from app.domain.runs import Reason, Run, RunStatus
 from app.store import builds, decisions, deliveries, runs
 from app.store.database import Tx
-from app.store.schema import BuildRow, BuildSourceRow, DecisionRow, JobRow, ProjectRow, RunRow
+from app.store.schema import BuildRow, BuildSourceRow, DecisionRow, JobRow, ProjectRow, RunRow, metadata
 
 STRIP = 24
 WINDOW = 500  # of the newest ids, where there is no index to lead further back
+NO_ID_YET = 2**62  # greater than any id there will be
 COUNTED = 1000  # counts stop here: "1,000 or more" is as good to a reader
 NOTHING_RAN = (Verdict.SKIPPED, Verdict.MISSED, Verdict.DUPLICATE)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One run in the strip of a job's last runs."""
+    """One run in the strip of a job's last runs. What can't change while id and status stay is not compared."""
 
     id: int
-    name: str
+    name: str = field(compare=False)
     status: RunStatus
-    reason: Reason | None
-    cause: str
-    exit_code: int | None
-    created_at: datetime
+    reason: Reason | None = field(compare=False)
+    cause: str = field(compare=False)
+    exit_code: int | None = field(compare=False)
+    created_at: datetime = field(compare=False)
     started_at: datetime | None
     finished_at: datetime | None
     active: int  # attempts, as the two below
@@ -50,28 +53,26 @@ class Bar:
         return max((self.finished_at or now) - self.started_at, timedelta(0))
 
 
-_BAR = (
-    RunRow.id,
-    RunRow.name,
-    RunRow.status,
-    RunRow.reason,
-    RunRow.cause,
-    RunRow.exit_code,
-    RunRow.created_at,
-    RunRow.first_started_at,
-    RunRow.finished_at,
-    RunRow.active,
-    RunRow.succeeded,
-    RunRow.failed,
-)
+def _strip_query() -> Any:
+    """Built once, and of plain columns: an overview asks it for every job."""
+    run = metadata.tables["run"].c
+    names = (
+        *("id", "name", "status", "reason", "cause", "exit_code"),
+        *("created_at", "first_started_at", "finished_at", "active", "succeeded", "failed"),
+    )
+    of_job = columns(*(run[name] for name in names)).where(
+        run.job_id == bindparam("job_id"), run.id < bindparam("before")
+    )
+    return of_job.order_by(run.id.desc()).limit(bindparam("limit"))
+
+
+_STRIP = _strip_query()
 
 
 def strip(tx: Tx, job_id: int, limit: int = STRIP, before: int | None = None) -> list[Bar]:
     """A job's latest runs, newest first."""
-    query: Any = select(*_BAR).where(RunRow.job_id == job_id)  # type: ignore[call-overload]
-    if before is not None:
-        query = query.where(RunRow.id < before)
-    found = tx.exec(query.order_by(col(RunRow.id).desc()).limit(limit))
+    asked = {"job_id": job_id, "limit": limit, "before": NO_ID_YET if before is None else before}
+    found = tx.connection().execute(_STRIP, asked)
     return [
         Bar(id_, name, RunStatus(status), Reason(reason) if reason else None, *rest)
         for id_, name, status, reason, *rest in found

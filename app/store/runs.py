@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
-from app.domain.retry import Backoff
 from app.domain.runs import (
     Again,
     Attempt,
@@ -23,12 +23,13 @@ from app.domain.runs import (
     Run,
     RunStatus,
     Trigger,
-    TriggerType,
     container_key,
 )
 from app.store.claims import Claim, claim_next, next_due_at, take_over
 from app.store.database import Tx, touch
-from app.store.schema import AttemptRow, ContainerRow, JobRow, ProjectRow, RunRow
+from app.store.run_names import unlike_any
+from app.store.run_values import attempt_value, container_value, run_value, runs_query
+from app.store.schema import AttemptRow, ContainerRow, RunRow
 
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 QUEUED = "queued:runs"  # the topic that workers listen to
@@ -79,11 +80,23 @@ def enqueue(
         created_at=now,
         updated_at=now,
     )
-    tx.add(row)
-    tx.flush()
+    _add(tx, row)
     _touch(tx, row.id, job_id)
     touch(tx, QUEUED)
     return row.id
+
+
+def _add(tx: Tx, row: RunRow) -> None:
+    """Insert a run; where another one has its name, by the chance of its suffix, with a number behind it."""
+    try:
+        with tx.begin_nested():
+            tx.add(row)
+    except IntegrityError:
+        name = unlike_any(tx, row.name)
+        if name == row.name:
+            raise
+        row.name = name
+        _add(tx, row)
 
 
 def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
@@ -147,7 +160,7 @@ def begin_attempt(tx: Tx, run: Run, now: datetime) -> Attempt | None:
     for instance in range(run.instances):
         key = container_key(run.id, row.number, instance)
         tx.add(ContainerRow(attempt_id=row.id, instance=instance, key=key))
-    return _attempt(row)
+    return attempt_value(row)
 
 
 def container_started(
@@ -312,17 +325,17 @@ def _ask_for_end(tx: Tx, run_id: int, *guards: ColumnElement[bool], **values: An
 
 
 def with_id(tx: Tx, run_id: int) -> Run:
-    found = tx.exec(_runs().where(RunRow.id == run_id).execution_options(populate_existing=True)).first()
+    found = tx.exec(runs_query().where(RunRow.id == run_id).execution_options(populate_existing=True)).first()
     if found is None:
         raise NotFound(f"There is no run {run_id}.")
-    return _value(*found)
+    return run_value(*found)
 
 
 def named(tx: Tx, name: str) -> Run:
-    found = tx.exec(_runs().where(RunRow.name == name)).first()
+    found = tx.exec(runs_query().where(RunRow.name == name)).first()
     if found is None:
         raise NotFound(f"There is no run named {name}.")
-    return _value(*found)
+    return run_value(*found)
 
 
 def page(
@@ -336,7 +349,7 @@ def page(
     statuses: Sequence[RunStatus] = (),
 ) -> Sequence[Run]:
     """Runs that match everything given, newest first."""
-    query = _runs().order_by(col(RunRow.id).desc()).limit(limit)
+    query = runs_query().order_by(col(RunRow.id).desc()).limit(limit)
     for column, wanted in (
         (RunRow.job_id, job_id),
         (RunRow.project_id, project_id),
@@ -348,24 +361,24 @@ def page(
         query = query.where(col(RunRow.status).in_(list(statuses)))
     if before is not None:
         query = query.where(col(RunRow.id) < before)
-    return [_value(*found) for found in tx.exec(query)]
+    return [run_value(*found) for found in tx.exec(query)]
 
 
 def latest_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Run]:
     """The newest run of each job that has one."""
     newest = select(func.max(RunRow.id)).where(col(RunRow.job_id).in_(job_ids)).group_by(col(RunRow.job_id))
-    found = tx.exec(_runs().where(col(RunRow.id).in_(newest)))
-    return {run.job_id: run for run in (_value(*each) for each in found)}
+    found = tx.exec(runs_query().where(col(RunRow.id).in_(newest)))
+    return {run.job_id: run for run in (run_value(*each) for each in found)}
 
 
 def attempts_of(tx: Tx, run_id: int) -> Sequence[Attempt]:
     query = select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(col(AttemptRow.number))
-    return [_attempt(row) for row in tx.exec(query)]
+    return [attempt_value(row) for row in tx.exec(query)]
 
 
 def containers_of(tx: Tx, attempt_id: int) -> Sequence[Container]:
     query = select(ContainerRow).where(ContainerRow.attempt_id == attempt_id)
-    return [_container(row) for row in tx.exec(query.order_by(col(ContainerRow.instance)))]
+    return [container_value(row) for row in tx.exec(query.order_by(col(ContainerRow.instance)))]
 
 
 def keys_in_use(tx: Tx) -> set[str]:
@@ -381,89 +394,6 @@ def keys_in_use(tx: Tx) -> set[str]:
 
 def _touch(tx: Tx, run_id: int, job_id: int) -> None:
     touch(tx, "runs", f"run:{run_id}", f"job:{job_id}")
-
-
-def _runs() -> Any:
-    return (
-        select(RunRow, ProjectRow.name, JobRow.name)
-        .join(ProjectRow, col(ProjectRow.id) == col(RunRow.project_id))
-        .join(JobRow, col(JobRow.id) == col(RunRow.job_id))
-    )
-
-
-def _value(row: RunRow, project: str, job: str) -> Run:
-    trigger = Trigger(TriggerType(row.trigger_type), row.trigger_by, row.scheduled_for, row.cause)
-    return Run(
-        id=row.id,
-        name=row.name,
-        project_id=row.project_id,
-        project=project,
-        job_id=row.job_id,
-        job=job,
-        status=RunStatus(row.status),
-        trigger=trigger,
-        effective=row.effective,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        reason=Reason(row.reason) if row.reason else None,
-        sentence=row.sentence,
-        overridden=tuple(row.overridden),
-        image=row.image,
-        digest=row.digest,
-        build_id=row.build_id,
-        sha=row.sha,
-        retry_limit=row.retry_limit,
-        retry_backoff=Backoff(row.retry_backoff),
-        time_limit_seconds=row.time_limit_seconds,
-        grace_period_seconds=row.grace_period_seconds,
-        instances=row.instances,
-        attempts=row.attempts,
-        active=row.active,
-        succeeded=row.succeeded,
-        failed=row.failed,
-        interruptions=row.interruptions,
-        exit_code=row.exit_code,
-        available_at=row.available_at,
-        first_started_at=row.first_started_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        cancel_requested_at=row.cancel_requested_at,
-        cancel_forced_at=row.cancel_forced_at,
-        cancel_reason=Reason(row.cancel_reason) if row.cancel_reason else None,
-        cancel_sentence=row.cancel_sentence,
-        token=row.token,
-    )
-
-
-def _attempt(row: AttemptRow) -> Attempt:
-    return Attempt(
-        id=row.id,
-        run_id=row.run_id,
-        number=row.number,
-        status=RunStatus(row.status),
-        token=row.token,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        reason=Reason(row.reason) if row.reason else None,
-        exit_code=row.exit_code,
-        sentence=row.sentence,
-    )
-
-
-def _container(row: ContainerRow) -> Container:
-    return Container(
-        id=row.id,
-        attempt_id=row.attempt_id,
-        instance=row.instance,
-        key=row.key,
-        handle=row.handle,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        exit_code=row.exit_code,
-        reason=Reason(row.reason) if row.reason else None,
-        sentence=row.sentence,
-    )
 
 
 def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> dict[int, Cancel]:

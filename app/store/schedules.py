@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,7 @@ from app.domain.jobs import ScheduleSettings, schedule_from_definition
 from app.domain.runs import RunStatus, TriggerType
 from app.store.bulk import Ready, table_of
 from app.store.database import Tx, bulk, touch
+from app.store.run_names import unlike_any
 from app.store.runs import OPEN, QUEUED
 from app.store.schema import DecisionRow, JobRow, RunRow
 
@@ -119,14 +120,39 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     """Store the runs and decisions of many scheduled times."""
     if not fired:
         return
-    insert = bulk(tx).insert
-    starting = [_run(each) for each in fired if each.run_name is not None]
-    same_run = {**_NEW_RUN, "available_at": now, "created_at": now, "updated_at": now}
-    run_ids = dict(insert(RUNS, starting, same_run, ending="RETURNING name, id")) if starting else {}
+    fired, run_ids = _start(tx, fired, now)
     inputs: dict[tuple[str, datetime, datetime | None], Ready] = {}
     rows = [_decision(each, run_ids.get(each.run_name), inputs) for each in fired]
-    insert(DECISIONS, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
+    bulk(tx).insert(DECISIONS, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
     touch(tx, "runs", "jobs", "decisions", QUEUED, *(f"job:{each.job.id}" for each in fired[:CHUNK]))
+
+
+def _start(tx: Tx, fired: Sequence[Fired], now: datetime) -> tuple[Sequence[Fired], dict[str | None, int]]:
+    """Insert the runs; `fired` with the names they got, and their ids by name."""
+    starting = [_run(each) for each in fired if each.run_name is not None]
+    if not starting:
+        return fired, {}
+    insert, same = bulk(tx).insert, {**_NEW_RUN, "available_at": now, "created_at": now, "updated_at": now}
+    run_ids = dict(insert(RUNS, starting, same, ending="ON CONFLICT (name) DO NOTHING RETURNING name, id"))
+    if len(run_ids) < len(starting):
+        fired = _with_free_names(tx, fired, run_ids.keys())
+        left_out = [_run(each) for each in fired if each.run_name and each.run_name not in run_ids]
+        run_ids |= dict(insert(RUNS, left_out, same, ending="RETURNING name, id"))
+    return fired, run_ids
+
+
+def _with_free_names(tx: Tx, fired: Sequence[Fired], inserted: Set[str]) -> list[Fired]:
+    """Another name for those that lost theirs to a run that is there, or to one before them."""
+    unused, given = set(inserted), set[str]()
+    named = []
+    for each in fired:
+        name = each.run_name
+        if name is not None and name not in unused:
+            name = unlike_any(tx, name, given)
+            given.add(name)
+        unused -= {name}
+        named.append(replace(each, run_name=name))
+    return named
 
 
 RUNS, DECISIONS = table_of(RunRow), table_of(DecisionRow)

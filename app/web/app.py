@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.domain.errors import JobyardError
 from app.web.api import api_routes
+from app.web.compression import Compression
 from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
 from app.web.pages import page_error, page_routes
@@ -46,7 +47,7 @@ def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) 
             Mount("/static", StaticFiles(directory=STATIC)),
             *page_routes(),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(Compression)],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _http_error},
     )

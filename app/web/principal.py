@@ -6,6 +6,7 @@ import enum
 import hashlib
 import hmac
 import secrets
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from starlette.requests import HTTPConnection
 
 from app.store import access
 from app.store.database import Database
+from app.web.problems import Problem
 from app.web.yard import Yard, yard_of
 
 COOKIE = "jobyard_session"
@@ -22,6 +24,8 @@ SESSION_LASTS = timedelta(days=14)
 LINK_LASTS = timedelta(hours=1)
 TOKEN_PREFIX = "jy_"  # noqa: S105 - what a token begins with, so that scanners find a leaked one
 _passwords = PasswordHasher()
+_hashing = threading.BoundedSemaphore(2)  # each takes 64 MiB
+_places = threading.BoundedSemaphore(8)
 _no_such_user = _passwords.hash("spends the time that a wrong password would")
 
 
@@ -91,23 +95,37 @@ def _by_session(yard: Yard, session: str) -> Principal | None:
 
 
 def log_in(yard: Yard, name: str, password: str) -> str | None:
-    """A new session's secret for the right password, or for an API token of an administrator given as password."""
+    """A new session's secret for the right password, or for an API token of an administrator given as password.
+
+    Raises a Problem (429) while too many others try.
+    """
     now = yard.clock.now()
     token = _by_token(yard, password)
     if token is not None and token.role is Role.ADMIN and token.project_id is None:
         return open_session(yard, None)
     with yard.db.read() as tx:
         user = access.user_named(tx, name)
-    try:
-        _passwords.verify(user.password_hash if user else _no_such_user, password)
-    except Argon2Error:
-        return None
-    if user is None:
+    if not _is_right(password, user.password_hash if user else _no_such_user) or user is None:
         return None
     session = secrets.token_urlsafe(32)
     with yard.db.write() as tx:
         access.add_login(tx, digest(session), now, SESSION_LASTS, user_id=user.id)
     return session
+
+
+def _is_right(password: str, hashed: str) -> bool:
+    """Slow on purpose, so only a few wait for it: else anybody could take the whole server's memory and time."""
+    if not _places.acquire(blocking=False):
+        raise Problem(
+            429, "Too many are logging in at once: try again in a moment.", headers={"Retry-After": "5"}
+        )
+    try:
+        with _hashing:
+            return _passwords.verify(hashed, password)
+    except Argon2Error:
+        return False
+    finally:
+        _places.release()
 
 
 def open_session(yard: Yard, user_id: int | None) -> str:

@@ -19,11 +19,12 @@ from app.store.inbox import Inbox
 
 @dataclass(frozen=True)
 class EngineHealth:
-    """Whether the container engine answers, and a sentence for people; `isolation` is empty where there is some."""
+    """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything."""
 
     is_up: bool
     sentence: str
     isolation: str = ""
+    is_isolated: bool = True
 
 
 @dataclass(frozen=True)

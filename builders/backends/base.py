@@ -30,6 +30,14 @@ class BackendUnavailable(Exception):
 
 
 @dataclass(frozen=True)
+class Login:
+    """For one registry."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class BuildRequest:
     """One image to build.
 
@@ -38,6 +46,7 @@ class BuildRequest:
     - `dockerignore`: an ignore file for a Dockerfile given as text; it goes before one the context has.
     - `plan`: where the Dockerfile's text comes from, for a backend that reads no Dockerfiles.
     - `build_args` are visible in the image's history; `secrets` are files of the steps that ask for them.
+    - `logins`: by registry host (`docker.io`, `images.example.com:5000`), for base images; no step sees them.
     """
 
     context: Path
@@ -47,6 +56,7 @@ class BuildRequest:
     target: str | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    logins: Mapping[str, Login] = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     no_cache: bool = False
@@ -63,6 +73,7 @@ def request_for(
     *,
     build_args: Mapping[str, str] | None = None,
     secrets: Mapping[str, bytes] | None = None,
+    logins: Mapping[str, Login] | None = None,
     labels: Mapping[str, str] | None = None,
     tags: tuple[str, ...] = (),
     no_cache: bool = False,
@@ -79,6 +90,7 @@ def request_for(
         target=plan.target,
         build_args=build_args,
         secrets=secrets,
+        logins=dict(logins or {}),
         labels=dict(labels or {}),
         tags=tags,
         no_cache=no_cache,
@@ -143,18 +155,12 @@ class ImageBackend(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PushLogin:
-    username: str
-    password: str = field(repr=False)
-
-
 class ImagePusher(Protocol):
     def push(
         self,
         image: BuiltImage,
         reference: str,
-        login: PushLogin | None,
+        login: Login | None,
         *,
         on_output: Callable[[bytes], None],
         should_stop: StopSignal,

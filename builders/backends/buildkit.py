@@ -16,6 +16,7 @@ from builders.backends.base import (
     StopSignal,
 )
 from builders.backends.cli import SEARCH_PATH, Cli, find_cli
+from builders.backends.logins import registry_of, write_logins
 from builders.backends.process import run_watched
 from builders.backends.progress import ProgressReader
 
@@ -30,24 +31,29 @@ _REGISTRY_DOWN = re.compile(
     r"failed to do request|unexpected status code [^\n]*: 5\d\d|failed to authorize: failed to fetch",
     re.IGNORECASE,
 )
+_NO_ACCESS = re.compile(
+    r"40[13] (?:Unauthorized|Forbidden)|access denied|authorization failed|no basic auth|insufficient_scope",
+    re.IGNORECASE,
+)
+_PULL = re.compile(
+    r"(?:\[.*\] FROM |\[internal\] load metadata for |resolve image config for )(?P<image>[^\s@]+)"
+)
 
 
 class BuildKitCli(ImageBackend):
     """`docker_host`: the engine's address, such as `unix:///var/run/docker.sock`; None is the CLI's default.
 
-    `docker_config`: a directory with the CLI's `config.json`, for registry credentials; None is none at all.
+    Logins are in a file only while a build runs; BuildKit asks the CLI for them, and no step can.
     """
 
     def __init__(
         self,
         docker_host: str | None = None,
         *,
-        docker_config: Path | None = None,
         cli: Cli | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._docker_host = docker_host
-        self._docker_config = docker_config
         self._cli = cli
         self._clock = clock
 
@@ -91,7 +97,7 @@ class BuildKitCli(ImageBackend):
             "DOCKER_BUILDKIT": "1",
             "BUILDKIT_PROGRESS": "plain",
             **({"DOCKER_HOST": self._docker_host} if self._docker_host else {}),
-            **({"DOCKER_CONFIG": str(self._docker_config)} if self._docker_config else {}),
+            "DOCKER_CONFIG": str(private / "config"),
         }
 
 
@@ -115,10 +121,14 @@ def explain_failure(progress: ProgressReader, status: int) -> BuildFailed | Back
             "The container engine doesn't answer. Start it, or check the address it is given by."
         )
     step = progress.failed_step
-    is_pull = step is not None and re.match(
-        r"\[.*\] FROM |\[internal\] load metadata|resolve image", step.name
-    )
-    if is_pull and _REGISTRY_DOWN.search(said):
+    pull = _PULL.match(step.name) if step is not None else None
+    if pull and _NO_ACCESS.search(said):
+        base = pull["image"]
+        return BuildFailed(
+            f"The registry gives no access to the base image {base}:"
+            f" check its name and the registry credential for {registry_of(base)}."
+        )
+    if pull and _REGISTRY_DOWN.search(said):
         return BackendUnavailable(f"The registry of a base image can't be reached: {progress.error}.")
     if step is not None:
         return BuildFailed(f"The build failed at {step.name}: {_reason(progress.error)}.")
@@ -139,8 +149,9 @@ def _write_inputs(request: BuildRequest, private: Path) -> Path:
     for name in (*request.secrets, *request.build_args):
         if not _NAME.fullmatch(name):
             raise BuildFailed(f"{name!r} can't be the name of a build variable: letters, digits and _ only.")
-    (private / "home").mkdir()
-    (private / "secrets").mkdir()
+    for name in ("home", "secrets", "config"):
+        (private / name).mkdir()
+    write_logins(private / "config", request.logins)
     for name, value in request.secrets.items():
         file = _secret_file(private, name)
         file.touch(0o600)

@@ -1,19 +1,17 @@
 """Images to a registry, through the container CLI with fixed argv and an environment of its own."""
 
-import base64
-import json
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from builders.backends.base import BuiltImage, ImagePusher, PushFailed, PushLogin, StopSignal
+from builders.backends.base import BuiltImage, ImagePusher, Login, PushFailed, StopSignal
 from builders.backends.cli import SEARCH_PATH, find_cli
+from builders.backends.logins import registry_of, write_logins
 from builders.backends.process import run_watched
 
 _DIGEST = re.compile(rb"digest: (sha256:[0-9a-f]{64}) size: ")
 _TAIL_BYTES = 4096
-_PUBLIC = "https://index.docker.io/v1/"  # what the CLI calls the registry that has no name
 
 
 class RegistryPush(ImagePusher):
@@ -26,7 +24,7 @@ class RegistryPush(ImagePusher):
         self,
         image: BuiltImage,
         reference: str,
-        login: PushLogin | None,
+        login: Login | None,
         *,
         on_output: Callable[[bytes], None],
         should_stop: StopSignal,
@@ -42,7 +40,7 @@ class RegistryPush(ImagePusher):
 
         with tempfile.TemporaryDirectory(prefix="jobyard-push-") as name:
             private = Path(name)
-            _write_config(private, reference, login)
+            write_logins(private, {registry_of(reference): login} if login else {})
             for argv in (("tag", image.digest, reference), ("push", reference)):
                 status = run_watched(
                     (program, *argv),
@@ -62,16 +60,6 @@ class RegistryPush(ImagePusher):
     def _environment(self, private: Path) -> dict[str, str]:
         own = {"PATH": SEARCH_PATH, "HOME": str(private), "DOCKER_CONFIG": str(private)}
         return own | ({"DOCKER_HOST": self._docker_host} if self._docker_host else {})
-
-
-def _write_config(private: Path, reference: str, login: PushLogin | None) -> None:
-    """The directory is nobody else's (mode 0700)."""
-    auths = {}
-    if login is not None:
-        pair = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
-        first = reference.partition("/")[0]
-        auths[first if "." in first or ":" in first or first == "localhost" else _PUBLIC] = {"auth": pair}
-    (private / "config.json").write_text(json.dumps({"auths": auths}))
 
 
 def _last_line(tail: bytearray) -> str:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 
 from builders.commands import exec_form, join
+from builders.manifests import Unreadable
 from builders.plan import BuildPlan, BuildSettings, PlanError
 from builders.procfile import parse_procfile
 from builders.source import SourceTree
@@ -106,7 +107,7 @@ def _instructions(text: str) -> list[tuple[str, str]]:
 def _argv(text: str) -> tuple[str, ...]:
     try:
         words = json.loads(text)
-    except ValueError:
+    except Unreadable:
         words = None
     if isinstance(words, list) and all(isinstance(word, str) for word in words):
         return tuple(words)

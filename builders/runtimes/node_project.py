@@ -1,11 +1,11 @@
 """What a Node.js project says of itself: package.json, and the release of Node.js it wants."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.manifests import read_json
 from builders.plan import PlanError
 from builders.source import SourceTree
 from builders.versions import Constraint, Line, UnreadableVersion, dotted, parse_constraint, pick
@@ -60,10 +60,7 @@ class Package:
 
 def read_package(tree: SourceTree) -> Package:
     """Raises PlanError if it isn't JSON."""
-    try:
-        data = json.loads(tree.read_text("package.json") or "{}")
-    except ValueError as error:
-        raise PlanError(f"package.json is not JSON: {error}.") from error
+    data = read_json(tree, "package.json")
     return Package(data if isinstance(data, dict) else {})
 
 

@@ -1,11 +1,10 @@
 """What a Python project says of itself: pyproject.toml, and the release of Python it wants."""
 
-import json
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
+from builders.manifests import read_json, read_toml
 from builders.plan import PlanError
 from builders.source import SourceTree
 from builders.versions import Constraint, Line, UnreadableVersion, dotted, parse_constraint, parse_line, pick
@@ -65,13 +64,6 @@ class Project:
 
 def read_project(tree: SourceTree) -> Project:
     return Project(read_toml(tree, "pyproject.toml"))
-
-
-def read_toml(tree: SourceTree, path: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(tree.read_text(path) or "")
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"{path} is not TOML: {error}.") from error
 
 
 def table(data: object, key: str) -> dict[str, Any]:
@@ -157,11 +149,7 @@ def _tool_version(tree: SourceTree) -> str:
 
 
 def _pipfile_lock_version(tree: SourceTree) -> str:
-    try:
-        meta = table(json.loads(tree.read_text("Pipfile.lock") or "{}"), "_meta")
-    except ValueError as error:
-        raise PlanError(f"Pipfile.lock is not JSON: {error}.") from error
-    requires = table(meta, "requires")
+    requires = table(table(read_json(tree, "Pipfile.lock"), "_meta"), "requires")
     return str(requires.get("python_full_version") or requires.get("python_version") or "")
 
 

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -23,114 +22,19 @@ from sqlalchemy.exc import IntegrityError
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound, UserError
-from app.domain.jobs import BuildConfig, Deployed, Job
-from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus, Trigger, TriggerType
+from app.domain.jobs import Deployed, Job
+from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus
 from app.store import builds, decisions, deliveries, jobs, projects, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server
 from app.store.database import Database, StoreUnavailable
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
 from app.store.schema import SourceRow, metadata
-from tests.support.databases import Postgres, migrated, migrated_postgres
+from tests.support.databases import migrated
 from tests.support.loops import definition_of
+from tests.support.stored import NOW, SOURCE, add_build, add_job, add_run
 
-NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-EFFECTIVE: dict[str, Any] = {
-    "retry_limit": 1,
-    "retry_backoff": "fixed",
-    "time_limit_seconds": None,
-    "grace_period_seconds": 30,
-    "instances": 1,
-    "env": {},
-}
 FULL_DISK_BYTES = 2 * 1024 * 1024
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    with migrated_postgres() as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "migrated.db"
-    migrated(f"sqlite:///{path}").close()
-    return path
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
-    """Makes a database, migrated or empty, and gives its URL."""
-
-    def sqlite(*, empty: bool = False) -> str:
-        path = tmp_path / "jobyard.db"
-        if not empty:
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        return f"sqlite:///{path}"
-
-    def postgresql(*, empty: bool = False) -> str:
-        cluster: Postgres = request.getfixturevalue("postgres")
-        return cluster.create("template0" if empty else "migrated")
-
-    return sqlite if request.param == "sqlite" else postgresql
-
-
-@pytest.fixture
-def db(make: Callable[..., str]) -> Iterator[Database]:
-    db = Database(make())
-    yield db
-    db.close()
-
-
-@pytest.fixture
-def job(db: Database) -> Job:
-    return add_job(db)
-
-
-SOURCE = {"url": "https://github.com/acme/report", "repo_key": "github.com/acme/report", "branch": "main"}
-
-
-def add_job(db: Database, name: str = "report", project: str = "reports", **source: Any) -> Job:
-    fields = {**SOURCE, "build": BuildConfig().to_json(), "ci_enabled": True, **source}
-    with db.write() as tx:
-        try:
-            project_id = projects.named(tx, project).id
-        except NotFound:
-            project_id = projects.create(tx, project, None, NOW).id
-        return jobs.create(tx, project_id, definition_of(name), fields, NOW)
-
-
-def add_build(db: Database, job: Job, **fields: Any) -> int:
-    assert job.source is not None
-    given = {
-        "project_id": job.project_id,
-        "source_id": job.source.id,
-        "key": "key",
-        "url": job.source.url,
-        "ref": "refs/heads/main",
-        "sha": "a" * 40,
-        "config": job.source.build,
-        "trigger": {"type": "push"},
-        "now": NOW,
-        **fields,
-    }
-    with db.write() as tx:
-        return builds.enqueue(tx, **given)
-
-
-def add_run(db: Database, job: Job, name: str = "report-1", **fields: Any) -> int:
-    with db.write() as tx:
-        return runs.enqueue(
-            tx,
-            name=name,
-            project_id=job.project_id,
-            job_id=job.id,
-            trigger=Trigger(TriggerType.MANUAL, cause="Started by hand."),
-            effective={**EFFECTIVE, **fields},
-            now=NOW,
-            image="sha256:abc",
-        )
 
 
 def delivery(guid: str, body: bytes = b"{}") -> NewDelivery:

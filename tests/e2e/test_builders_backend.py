@@ -3,7 +3,7 @@
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from builders.detect import make_plan
 from builders.plan import BuildSettings
 from builders.source import SourceTree
 from tests.e2e.building import Recorder, docker, remove_images, run_image
+from tests.support.processes import wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,14 +46,14 @@ def test_a_cancel_ends_this_build_and_no_other(tmp_path: Path) -> None:
         try:
             cancelled.wait_for(f"began-{mark}".encode())
             other.wait_for(f"began-{mark}".encode())
-            _until(lambda: _running(mark))
+            wait_until(lambda: _running(mark))
         finally:
             cancelled.stop.set()
         with pytest.raises(BuildCancelled):
             first.result(30)
         image = second.result(60)
     assert run_image(image, "cat", "/done") == "done\n"
-    _until(lambda: not _running(mark))
+    wait_until(lambda: not _running(mark))
 
 
 def test_the_time_limit_ends_the_build(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_the_time_limit_ends_the_build(tmp_path: Path) -> None:
     with pytest.raises(BuildTimedOut, match=r"time limit of 3 s"):
         Recorder().build(BuildRequest(context=tmp_path, dockerfile_text=recipe), time_limit_seconds=3)
     assert time.monotonic() - began < 20
-    _until(lambda: not _running(mark))
+    wait_until(lambda: not _running(mark))
 
 
 def test_two_builds_go_on_side_by_side(tmp_path: Path) -> None:
@@ -164,10 +165,3 @@ def _running(mark: str) -> bool:
         if mark.encode() in line and b"while sleep" in line and b"--file" not in line:
             return True
     return False
-
-
-def _until(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not happens():
-        assert time.monotonic() < deadline, "it doesn't happen"
-        time.sleep(0.05)

@@ -213,3 +213,29 @@ def test_a_push_that_is_refused_fails_the_build(
     assert build["sentence"].startswith("The image could not be pushed to ")
     assert build["sentence"] in pushing.text(f"/builds/{build['id']}/logs")
     assert pushing.api("GET", f"{path}/{hosted.name}")["deployed"] is None
+
+
+def test_a_base_image_is_pulled_with_the_projects_credential(
+    pushing: JobyardServer, private: Registry, host: Callable[[JobyardServer], HostedJob]
+) -> None:
+    """And with no other project's: the same repository can't be built there."""
+    fill(private, "team/base:1", {"username": USER, "password": PASSWORD})
+    hosted = host(pushing)
+    hosted.job()
+    pushing.api("POST", "/projects", {"name": "without", "webhook_secret": SECRET})
+    source = {"type": "git", "git": {"url": hosted.url}, "build": {}}
+    pushing.api("POST", "/projects/without/jobs", {"name": hosted.name, "source": source})
+    base = f"{private.host}/team/base:1"
+    push = hosted.push({"Dockerfile": f'FROM {base}\nCMD ["echo", "based"]\n'})
+    pushing.settled(push)
+    built = pushing.over(f"/builds/{hosted.builds()[0]['id']}")
+    assert built["status"] == "succeeded", built
+    assert PASSWORD not in pushing.text(f"/builds/{built['id']}/logs")
+    assert pushing.log_of(pushing.over(f"/runs/{hosted.start()['id']}")) == "based\n"
+    (refused,) = pushing.items(f"/projects/without/jobs/{hosted.name}/builds")
+    refused = pushing.over(f"/builds/{refused['id']}")
+    assert (refused["status"], refused["reason"]) == ("failed", "build_failed")
+    assert refused["sentence"] == (
+        f"The registry gives no access to the base image {base}:"
+        f" check its name and the registry credential for {private.host}."
+    )

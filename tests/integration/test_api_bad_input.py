@@ -366,3 +366,17 @@ def test_a_build_to_deploy_is_an_id_or_the_latest(admin: Caller, build: Any) -> 
 def test_a_time_is_no_number_and_says_its_zone(admin: Caller, at: str) -> None:
     answer = admin.get("/decisions", params={"since": at})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "since")
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00%2B23:59", "1969-12-31T23:59:59Z", "now", "2026-01-31"],
+)
+@pytest.mark.parametrize(("path", "field"), [("why?at", "at"), ("schedule?from", "from")])
+def test_a_time_out_of_reach_is_named(admin: Caller, path: str, field: str, time: str) -> None:
+    schedule = {"cron": "0 0 29 2 *"}
+    admin.made(JOBS, {"name": "report", "source": {"type": "none"}, "kind": "cron", "schedule": schedule})
+    answer = admin.get(f"{JOBS}/report/{path}={time}")
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert f"{field} must" in answer.json()["detail"]

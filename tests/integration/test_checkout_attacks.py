@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,6 +131,28 @@ def test_a_redirect_is_not_followed(checkouts: Checkouts, repository: Repository
 
 
 # the host
+
+
+def test_git_connects_only_where_the_name_was_looked_up(
+    checkouts: Checkouts, repository: Repository, server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else knows this name: had Git asked for it again, it would have found nothing."""
+    real = socket.getaddrinfo
+
+    def answer(host: Any, *rest: Any, **named: Any) -> Any:
+        return real("127.0.0.1" if host == "git.rebound.invalid" else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    sha = repository.commit({"a": "b"})
+    url = server.url("report/.git").replace("127.0.0.1", "git.rebound.invalid")
+    assert checkouts.fetch(url, sha=sha, ref=None) == sha
+    assert checkouts.head_of(url, "main") == sha
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "2852039166"])
+def test_no_git_server_is_at_a_link_local_address(checkouts: Checkouts, host: str) -> None:
+    with pytest.raises(FetchRefused, match="link-local"):
+        checkouts.head_of(f"http://{host}/acme/report", "main")
 
 
 def test_nothing_of_the_hosts_configuration_counts(

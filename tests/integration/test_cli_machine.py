@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import socket
 import stat
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -14,6 +17,9 @@ from app.config import read_settings
 from app.orchestration.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.cli import Cli
+from tests.support.server import free_port
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -107,3 +113,50 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(
     assert lines["data"].startswith("● ok")
     assert lines["server"].startswith("● warn")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def refusal(tmp_path: Path, *arguments: str, **settings: str) -> str:
+    """What `jobyard serve` says that does not start."""
+    ours = {f"JOBYARD_{name.upper()}": value for name, value in settings.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "serve", *arguments],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "JOBYARD_DATA": str(tmp_path / "data"), **ours},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+    return done.stderr
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        said = refusal(tmp_path, "--port", port)
+    assert said == (
+        f"jobyard: 127.0.0.1:{port} can't be listened on (Address already in use):"
+        " choose another with --host and --port.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/jobyard.db").write_text("no database at all")
+    said = refusal(tmp_path, "--port", str(free_port()))
+    assert said.startswith("jobyard: The database can't be read: file is not a database. Restore a backup")
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "--port", str(free_port()), database_url="postgresql://nobody@127.0.0.1:9/none")
+    assert said.startswith("jobyard: The database did not answer: ")
+    assert said.endswith(" See JOBYARD_DATABASE_URL.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("database_url", "mysql://x/y"), ("public_url", "yard"), ("git_allow", "ftp")]
+)
+def test_a_setting_that_is_not_usable_is_named(tmp_path: Path, name: str, value: str) -> None:
+    said = refusal(tmp_path, "--port", str(free_port()), **{name: value})
+    assert said.startswith(f"jobyard: JOBYARD_{name.upper()} is not usable: ")

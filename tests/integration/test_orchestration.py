@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.builds import BuildReason, BuildStatus
+from app.domain.builds import TRIES, BuildReason, BuildStatus
 from app.domain.errors import GitUnavailable, UserError
 from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import ContainerSpec, StartRefused
@@ -168,7 +168,10 @@ def test_a_payload_that_cannot_be_read_fails_with_a_sentence(place: Installation
     guid = place.push(A, B, ref="main")
     server.work()
     delivery = place.delivery(guid)
-    assert (delivery.status, delivery.sentence.startswith("The payload can't be used: ")) == ("failed", True)
+    assert (delivery.status, delivery.sentence) == (
+        "failed",
+        "The payload's ref must be a full ref name such as refs/heads/main.",
+    )
 
 
 def test_the_same_delivery_twice_is_one(place: Installation, server: Server) -> None:
@@ -319,7 +322,7 @@ def test_a_failed_build_is_said_where_the_user_looks(
     job = place.job()
     place.push(A, B)
     server.work()
-    place.backend.before_end[C] = fail(error)
+    place.backend.before_end[C] = fail(error) * TRIES
     place.push(B, C)
     server.work()
     failed = place.builds()[-1]
@@ -341,6 +344,17 @@ def test_an_unrecognised_repository_says_what_was_looked_for(place: Installation
     (build,) = place.builds()
     assert (build.status, build.reason) == (BuildStatus.FAILED, BuildReason.NOT_RECOGNISED)
     assert build.sentence.encode() in place.build_log(build)
+
+
+def test_an_engine_that_was_away_is_asked_again(place: Installation, server: Server) -> None:
+    place.job()
+    place.backend.before_end[B] = fail(BackendUnavailable("Docker is down.")) * (TRIES - 1)
+    place.push(A, B)
+    server.work()
+    (build,) = place.builds()
+    assert (build.status, build.tries) == (BuildStatus.SUCCEEDED, TRIES - 1)
+    assert place.build_log(build).count(b"Docker is down.") == TRIES - 1
+    assert len(place.runs()) == 1
 
 
 def test_git_is_asked_again_and_then_given_up(place: Installation, server: Server) -> None:

@@ -6,8 +6,11 @@ import html
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.logs import LogReader
 from app.store import builds, decisions, deliveries, jobs, overview, runs, secret_groups
+from app.web import principal
 from app.web.pages import charts, logview, words
 from app.web.principal import COOKIE, Role, new_login_path
 from tests.support.demo_world import Demo, furnish
@@ -120,6 +124,50 @@ def test_a_wrong_password_says_so_and_keeps_the_name(made: World) -> None:
     assert answer.status_code == 422
     assert 'value="admin-user"' in answer.text
     assert COOKIE not in client.cookies
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"name=" + b"x" * 1024 * 1024, "application/x-www-form-urlencoded", 413),
+        (b"a&" * 1001, "application/x-www-form-urlencoded", 400),
+        (b"name=%ff", "application/x-www-form-urlencoded", 400),
+        (b"name=\xff", "application/x-www-form-urlencoded", 400),
+        (b"name=%00", "application/x-www-form-urlencoded", 422),
+        (b'{"name": "x"}', "application/json", 415),
+        (b"--x\r\n", "multipart/form-data; boundary=x", 415),
+    ],
+)
+def test_a_form_that_is_none_is_refused(made: World, content: bytes, kind: str, status: int) -> None:
+    """By a page, also where nobody is logged in."""
+    answer = visitor(made, None).post("/login", content=content, headers={"Content-Type": kind})
+    assert answer.status_code == status, answer.text
+    assert "<main" in answer.text
+
+
+def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checking a password takes memory and time, and anybody may ask for it."""
+    may_go_on = Event()
+
+    class Slow:
+        def verify(self, *_: str) -> bool:
+            assert may_go_on.wait(30)
+            return True
+
+    monkeypatch.setattr(principal, "_passwords", Slow())
+    data = {"name": "admin-user", "password": "x"}
+
+    def log_in() -> int:
+        client = TestClient(made.app(), follow_redirects=False, headers=OURS)
+        return client.post("/login", data=data).status_code
+
+    with ThreadPoolExecutor(20) as crowd:
+        asked = [crowd.submit(log_in) for _ in range(20)]
+        refused = [each.result() for each in islice(as_completed(asked, timeout=30), 12)]
+        assert refused == [429] * 12
+        may_go_on.set()
+        assert sorted(each.result() for each in asked) == [303] * 8 + [429] * 12
+    assert log_in() == 303
 
 
 def test_a_one_time_link_is_spent_by_its_button_and_only_once(made: World) -> None:
@@ -226,6 +274,18 @@ def test_overview_says_when_the_engine_is_down(made: World) -> None:
 
     made.health = EngineHealth(False, "The engine does not answer: see JOBYARD_DOCKER_HOST.")
     assert "JOBYARD_DOCKER_HOST" in read(visitor(made), "/")
+
+
+def test_overview_labels_an_engine_without_isolation(made: World) -> None:
+    from app.web.yard import EngineHealth
+
+    sentence = "Jobs run as plain processes of this machine."
+    client = visitor(made)
+    assert "no isolation" not in read(client, "/")
+    made.health = EngineHealth(True, "The machine answers.", sentence, is_isolated=False)
+    label = re.search(r'<a class="pill"[^>]*title="([^"]*)">no isolation</a>', read(client, "/"))
+    assert label is not None
+    assert label[1] == sentence
 
 
 @pytest.mark.parametrize("by_name", [True, False])
@@ -705,6 +765,16 @@ def test_overview_asks_the_store_only_through_indexes(made: World, demo: Demo) -
             for step in (row[3] for row in plan):
                 scans = re.match(r"SCAN (run|decision|build|attempt|delivery)\b", step)
                 assert not scans or is_walk_by_key(statement), f"{step}\n{statement}"
+
+
+def test_a_bar_of_an_overview_is_small(made: World) -> None:
+    """There are thousands: a hundred jobs with two dozen runs each."""
+    job = made.job("strip")
+    client = visitor(made)
+    without = len(read(client, "/"))
+    for number in range(overview.STRIP):
+        made.run(job, NOW - timedelta(hours=30 - number), outcome=SUCCEEDED)
+    assert (len(read(client, "/")) - without) / overview.STRIP < 300
 
 
 def is_walk_by_key(statement: str) -> bool:

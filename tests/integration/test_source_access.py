@@ -19,7 +19,7 @@ from app.orchestration.dispatch import enqueue_run
 from app.orchestration.ports import CREDENTIAL_PURPOSE
 from app.orchestration.publishing import Publisher
 from app.store import build_services, credentials, decisions, jobs
-from builders.backends.base import BuiltImage, PushFailed, PushLogin, StopSignal
+from builders.backends.base import BuiltImage, Login, PushFailed, StopSignal
 from tests.support.loops import URL, Installation, Server, commit, definition_of, image_of
 
 A, B, C = (commit(letter) for letter in "abc")
@@ -176,13 +176,13 @@ class Pusher:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.pushed: list[tuple[str, str, PushLogin | None]] = []
+        self.pushed: list[tuple[str, str, Login | None]] = []
 
     def push(
         self,
         image: BuiltImage,
         reference: str,
-        login: PushLogin | None,
+        login: Login | None,
         *,
         on_output: Callable[[bytes], None],
         should_stop: StopSignal,
@@ -202,6 +202,22 @@ def pushing(place: Installation, server: Server, error: Exception | None = None)
     return pusher
 
 
+def test_a_build_may_log_in_where_its_project_may(place: Installation, server: Server) -> None:
+    keep(place, "registry", "images.example.com")
+    keep(place, "registry", "docker.io", secret="another one")
+    keep(place, "registry", "", secret="of no host")
+    keep(place, "git", "github.com")
+    place.job()
+    place.push(None, A)
+    server.work()
+    (request,) = place.backend.requests
+    assert request.logins == {
+        "images.example.com": Login("ada", "the secret"),
+        "docker.io": Login("ada", "another one"),
+    }
+    assert "the secret" not in repr(request)
+
+
 def test_a_built_image_is_pushed_and_held_by_its_digest(place: Installation, server: Server) -> None:
     pusher = pushing(place, server)
     keep(place, "registry", "images.example.com")
@@ -209,7 +225,7 @@ def test_a_built_image_is_pushed_and_held_by_its_digest(place: Installation, ser
     place.push(None, A)
     server.work()
     name = "images.example.com/team/reports/report"
-    assert pusher.pushed == [(image_of(A), f"{name}:{A}", PushLogin("ada", "the secret"))]
+    assert pusher.pushed == [(image_of(A), f"{name}:{A}", Login("ada", "the secret"))]
     (build,), (run,) = place.builds(), place.runs()
     assert (build.image, build.digest) == (f"{name}@{DIGEST}", DIGEST)
     assert (run.image, run.digest, run.status) == (build.image, DIGEST, RunStatus.SUCCEEDED)

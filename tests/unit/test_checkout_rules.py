@@ -46,6 +46,8 @@ def test_urls_that_may_be_fetched(url: str, transport: str) -> None:
         ("ssh://git:s3cret@git.example.com/acme/report", "must look like"),
         ("https://git.example.com/acme/report?token=s3cret", "query or fragment"),
         ("https://git.example.com/acme/report#main", "query or fragment"),
+        ("https://git.example.com:65536/acme/report", "port of the repository URL must be"),
+        ("ssh://git@git.example.com:0/acme/report", "port of the repository URL must be"),
         ("ext::sh -c true", "ext is not a Git transport"),
         ("ext://x/y", "ext is not a Git transport"),
         ("git://git.example.com/acme/report", "git is not a Git transport"),

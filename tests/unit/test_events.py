@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.events import RepositoryRef, repo_key
+from app.domain.events import RepositoryRef, one_line, repo_key
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,18 @@ def test_a_repository_is_known_by_all_its_addresses() -> None:
         "acme/report", ("https://github.com/acme/report", "ssh://git@ssh.github.com:443/acme/report")
     )
     assert repository.keys == {"github.com/acme/report", "ssh.github.com:443/acme/report"}
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Mend the report\n\nIt was broken.", "Mend the report"),
+        ("\r\n  Mend it \r\nmore", "Mend it"),
+        ("\x1b]0;title\x07\x1b[2Jgone", "\ufffd]0;title\ufffd\ufffd[2Jgone"),
+        ("safe\u202egnp.exe\u2066", "safe\ufffdgnp.exe\ufffd"),
+        ("Größe, 大きさ, \U0001f468\u200d\U0001f469", "Größe, 大きさ, \U0001f468\u200d\U0001f469"),
+        ("", ""),
+    ],
+)
+def test_one_line_of_what_a_stranger_wrote(written: str, shown: str) -> None:
+    assert one_line(written) == shown

@@ -68,8 +68,21 @@ def typed(url: str) -> Iterator[None]:
     except _NO_ANSWER as error:
         raise EngineUnavailable(
             f"The container engine at {url} does not answer: start it, or set JOBYARD_ENGINE=process"
-            f" to do without one ({type(error).__name__}: {error})"
+            f" to do without one ({_cause(error)})."
         ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What the system said at the bottom of it, as the layers above wrap one another's names."""
+    layers, seen = [error], {id(error)}
+    while layers:
+        each = layers.pop()
+        if isinstance(each, OSError) and each.strerror:
+            return each.strerror
+        inner = [each.__cause__, each.__context__, *each.args]
+        layers += [one for one in inner if isinstance(one, BaseException) and id(one) not in seen]
+        seen |= {id(one) for one in layers}
+    return type(error).__name__
 
 
 class Calls:

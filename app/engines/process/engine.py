@@ -60,7 +60,8 @@ class ProcessEngine:
 
     def info(self) -> EngineInfo:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return EngineInfo(self.name, platform.release(), os.cpu_count() or 1, memory, NO_ISOLATION)
+        cpus = os.cpu_count() or 1
+        return EngineInfo(self.name, platform.release(), cpus, memory, NO_ISOLATION, is_isolated=False)
 
     def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:  # noqa: ARG002
         return image.resolve(reference)

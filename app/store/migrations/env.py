@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection it is handed."""
+"""Alembic's entry: runs the migrations on the connection it is handed, in the transaction that is open there."""
 
 from alembic import context
 
@@ -8,7 +8,6 @@ connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=metadata,
-    transaction_per_migration=True,
     render_as_batch=True,
 )
 with context.begin_transaction():

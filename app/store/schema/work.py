@@ -28,6 +28,7 @@ class DeliveryRow(SQLModel, table=True):
     __table_args__ = table_args(
         Index("uq_delivery_forge_guid", "forge", "guid", unique=True),
         Index("ix_delivery_status_id", "status", "id"),
+        Index("ix_delivery_guid", "guid"),
     )
     id: int = id_column()
     forge: str
@@ -204,6 +205,7 @@ class DecisionRow(SQLModel, table=True):
         Index("ix_decision_job_id_id", "job_id", "id"),
         Index("ix_decision_project_id_id", "project_id", "id"),
         Index("ix_decision_job_id_at", "job_id", "at"),
+        Index("ix_decision_job_id_verdict_id", "job_id", "verdict", "id"),
     )
     id: int = id_column()
     at: datetime = time_column(null=False)

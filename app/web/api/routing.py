@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic_core import to_jsonable_python
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.web.api.operations import PREFIX, Answer, Call, Operation, lacks_role
 from app.web.api.reading import BODY_LIMIT, read_model, read_query
+from app.web.bodies import read_at_most
 from app.web.principal import Principal, identify
 from app.web.problems import Problem, problem_of, problem_response
 from app.web.yard import yard_of
@@ -36,7 +37,7 @@ def _endpoint(methods: Mapping[str, Operation]) -> Callable[[Request], Any]:
         operation = methods["GET" if request.method == "HEAD" else request.method]
         try:
             principal = await run_in_threadpool(_admit, operation, request)
-            body = await _read_body(request) if operation.method in WITH_BODY else b""
+            body = await read_at_most(request, BODY_LIMIT) if operation.method in WITH_BODY else b""
             return await run_in_threadpool(_answer, operation, request, principal, body)
         except Exception as error:
             return problem_response(problem_of(error))
@@ -61,18 +62,6 @@ def _refuse_other_sites(request: Request) -> None:
     from_elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if from_elsewhere or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Problem(403, "A page of another site asked for this.")
-
-
-async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                raise Problem(413, f"The body is over the limit of {BODY_LIMIT // 1024} KiB.")
-    except ClientDisconnect as error:
-        raise Problem(400, "The body was cut short.") from error
-    return bytes(body)
 
 
 def _answer(operation: Operation, request: Request, principal: Principal, body: bytes) -> Response:

@@ -22,7 +22,7 @@ class StripBar:
 
     bar: Bar
     x: int
-    height: float
+    height: int
     lasted: str
 
 
@@ -34,7 +34,7 @@ def strip(bars: Sequence[Bar], now: datetime) -> list[StripBar]:
     for index, (bar, seconds) in enumerate(zip(bars, lasted, strict=True)):
         share = sqrt(seconds / longest)
         height = SHORTEST + (STRIP_HEIGHT - SHORTEST) * share
-        drawn.append(StripBar(bar, (STRIP - 1 - index) * 7, round(height, 1), words.duration(seconds)))
+        drawn.append(StripBar(bar, (STRIP - 1 - index) * 7, round(height), words.duration(seconds)))
     return drawn[::-1]
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from app.domain.errors import InvalidValue
+from app.web.bodies import read_at_most
 from app.web.pages.render import render
 from app.web.principal import Principal, Role, identify
 from app.web.problems import Problem, problem_of
 from app.web.yard import Yard, yard_of
 
 Handler = Callable[["Visit"], Response]
+FORM_TYPE = "application/x-www-form-urlencoded"
+FORM_BYTES = 1024 * 1024
 FORM_FIELDS = 1000
 
 
@@ -128,10 +130,16 @@ def refuse_other_sites(request: Request) -> None:
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
-    data: FormData = await request.form(max_files=0, max_fields=FORM_FIELDS)
+    body = await read_at_most(request, FORM_BYTES)
+    if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise Problem(415, f"A form must be sent as {FORM_TYPE}.")
+    try:
+        given = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FORM_FIELDS)
+    except ValueError as error:
+        raise Problem(400, "The form can't be read: it is not UTF-8, or has too many fields.") from error
     form: dict[str, list[str]] = {}
-    for name, value in data.multi_items():
-        if not isinstance(value, str) or "\0" in value:
+    for name, value in given:
+        if "\0" in value:
             raise InvalidValue(name, f"{name} must be text.")
         form.setdefault(name, []).append(value.replace("\r\n", "\n"))
     return form

@@ -1,5 +1,7 @@
 """The backend's pieces without an engine: command line, progress, hold on a process, choice of a CLI."""
 
+import base64
+import json
 import stat
 import threading
 from itertools import pairwise
@@ -15,6 +17,7 @@ from builders.backends.base import (
     BuildFailed,
     BuildRequest,
     BuildTimedOut,
+    Login,
     Step,
 )
 from builders.backends.buildkit import BuildKitCli, build_argv, explain_failure
@@ -90,6 +93,16 @@ def test_any_output_can_be_read(output: bytes) -> None:
             b"#2 [internal] load metadata for x:1\n#2 ERROR: x:1: not found\n",
             BuildFailed,
             "x:1: not found",
+        ),
+        (
+            b"#4 [1/2] FROM r.example.com/x:1@sha256:12\n#4 ERROR: failed to authorize: 401 Unauthorized\n",
+            BuildFailed,
+            r"no access to the base image r\.example\.com/x:1: .* credential for r\.example\.com\.",
+        ),
+        (
+            b"#2 [internal] load metadata for docker.io/library/x:1\n#2 ERROR: pull access denied\n",
+            BuildFailed,
+            r"registry credential for docker\.io\.",
         ),
         (b"#3 [2/2] RUN curl\n#3 ERROR: dial tcp: timeout\n", BuildFailed, r"at \[2/2\] RUN curl"),
         (
@@ -168,7 +181,9 @@ def build_with(
             stop.set()
 
     image = BuildKitCli("unix:///engine.sock", cli=Cli((str(script),), is_buildx=False)).build(
-        BuildRequest(context=context, dockerfile_text="FROM x\n", dockerignore="y", secrets={"T": b"s"}),
+        BuildRequest(
+            context=context, dockerfile_text="FROM x\n", dockerignore="y", secrets={"T": b"s"}, logins=LOGINS
+        ),
         on_output=hear,
         on_step=lambda step: None,
         should_stop=stop or threading.Event(),
@@ -181,18 +196,29 @@ def build_with(
 PRINT_INPUTS = """
 for a; do case $a in --iidfile=*) echo sha256:abc > "${a#*=}";; --file=*) f=${a#*=};; esac; done
 env | sort; cat "$f" "$f.dockerignore"; echo
-stat -c %a "$HOME/../secrets/T" "$HOME/.."; cat "$HOME/../secrets/T"; pwd
+stat -c %a "$HOME/../secrets/T" "$HOME/.." "$DOCKER_CONFIG/config.json"
+cat "$DOCKER_CONFIG/config.json"; echo; echo "$@"; cat "$HOME/../secrets/T"; pwd
 """
+LOGINS = {"docker.io": Login("ada", "pass word"), "images.example.com:5000": Login("ben", "other")}
 
 
 def test_the_child_gets_an_environment_and_a_directory_of_its_own(tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()
     output = build_with(program(tmp_path / "docker", PRINT_INPUTS), context).decode()
-    *environment, recipe, ignore, secret_mode, directory_mode, rest = output.splitlines()
+    *environment, recipe, ignore, secret_mode, directory_mode, config_mode, config, argv, rest = (
+        output.splitlines()
+    )
     names = {line.partition("=")[0] for line in environment}
-    assert names - {"PWD"} == {"BUILDKIT_PROGRESS", "DOCKER_BUILDKIT", "DOCKER_HOST", "HOME", "PATH"}
-    assert (recipe, ignore, secret_mode, directory_mode) == ("FROM x", "y", "600", "700")
+    own = {"BUILDKIT_PROGRESS", "DOCKER_BUILDKIT", "DOCKER_CONFIG", "DOCKER_HOST", "HOME", "PATH"}
+    assert names - {"PWD"} == own
+    assert (recipe, ignore, secret_mode, directory_mode, config_mode) == ("FROM x", "y", "600", "700", "600")
+    assert json.loads(config)["auths"] == {
+        "https://index.docker.io/v1/": {"auth": base64.b64encode(b"ada:pass word").decode()},
+        "images.example.com:5000": {"auth": base64.b64encode(b"ben:other").decode()},
+    }
+    for each in LOGINS.values():
+        assert each.password not in "".join((*environment, argv, repr(each)))
     private = Path(rest.removeprefix("s"))
     assert not private.exists(), "nothing stays"
     assert list(context.iterdir()) == []

@@ -185,6 +185,17 @@ def test_json_has_what_the_interface_promises(make_tree) -> None:
     ("files", "sentence"),
     [
         ({"package.json": "{"}, r"package\.json is not JSON"),
+        ({"package.json": "[" * 100_000}, r"package\.json is not JSON: it is nested too deeply\."),
+        ({"package.json": f'{{"a": {"9" * 5000}}}'}, r"package\.json is not JSON: Exceeds the limit"),
+        (
+            {"pyproject.toml": f"a = {'[' * 100_000}"},
+            r"pyproject\.toml is not TOML: it is nested too deeply\.",
+        ),
+        ({"pyproject.toml": f"a = {'9' * 5000}"}, r"pyproject\.toml is not TOML: Exceeds the limit"),
+        (
+            {"main.py": "", "pyproject.toml": f"[project]\nrequires-python = '>={'9' * 5000}'"},
+            "can't be read as a version constraint",
+        ),
         ({"pyproject.toml": "["}, r"pyproject\.toml is not TOML"),
         ({"Pipfile.lock": "x"}, r"Pipfile\.lock is not JSON"),
         ({"job.sh": "", "apt.txt": "jq; rm -rf /"}, r"apt\.txt: 'jq; rm -rf /' is not the name"),

@@ -83,6 +83,7 @@ def test_what_is_picked_satisfies_and_nothing_newer_was_passed_over(bounds: list
         ("v20", None),
         ("3.12-dev", (3, 12)),
         ("1.27rc1", (1, 27)),
+        ("9" * 5000 + ".1", None),
         ("pypy3.10", None),
         ("", None),
     ],

@@ -27,6 +27,7 @@ from app.web.complaints import as_sentence
 from app.web.yard import Yard
 
 HIDDEN = "***"  # what is shown of a secret that is no variable
+YEARS = range(1970, 9000)  # beyond them, the arithmetic with times ends
 YEAR_SECONDS = 365 * 24 * 3600
 SHORTEST_SECRET = 8
 TIME_EXAMPLE = "2026-01-31T12:00:00Z"
@@ -41,6 +42,12 @@ _IMAGE = re.compile(
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA_BEGIN = re.compile(r"[0-9a-f]{7,64}")
 _PROCESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+
+
+def _within_reach(value: datetime) -> datetime:
+    if value.year not in YEARS:
+        raise ValueError(f"must be a time such as {TIME_EXAMPLE}, and within reach")
+    return value
 
 
 def _name(value: str) -> str:
@@ -207,5 +214,7 @@ BuildChoice = Annotated[
     int | Literal["latest"],
     PlainValidator(_build_choice, json_schema_input_type=int | Literal["latest"]),
 ]
-Time = Annotated[AwareDatetime, BeforeValidator(_time, json_schema_input_type=str)]
+Time = Annotated[
+    AwareDatetime, BeforeValidator(_time, json_schema_input_type=str), AfterValidator(_within_reach)
+]
 PlainEnv = BeforeValidator(_plainly_env, json_schema_input_type=EnvText | dict[str, Any])

@@ -1,0 +1,56 @@
+"""A database of either kind for the store's tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.jobs import Job
+from app.store.database import Database
+from tests.support.databases import Postgres, migrated, migrated_postgres
+from tests.support.stored import add_job
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with migrated_postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "migrated.db"
+    migrated(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
+    """Makes a database, migrated or empty, and gives its URL."""
+
+    def sqlite(*, empty: bool = False) -> str:
+        path = tmp_path / "jobyard.db"
+        if not empty:
+            shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+
+    def postgresql(*, empty: bool = False) -> str:
+        cluster: Postgres = request.getfixturevalue("postgres")
+        return cluster.create("template0" if empty else "migrated")
+
+    return sqlite if request.param == "sqlite" else postgresql
+
+
+@pytest.fixture
+def db(make: Callable[..., str]) -> Iterator[Database]:
+    db = Database(make())
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def job(db: Database) -> Job:
+    return add_job(db)

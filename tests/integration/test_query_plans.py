@@ -1,0 +1,61 @@
+"""Lists and look-ups are as quick with a million rows as with ten: by index, and in the order that the index has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from app.domain.decisions import Verdict
+from app.domain.errors import NotFound
+from app.store import builds, decisions, deliveries, overview, runs
+from app.store.database import Tx
+from app.web.yard import Yard
+from tests.support.yard import START
+
+LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
+    "newest builds": lambda tx: builds.page(tx, limit=9),
+    "builds of a source": lambda tx: builds.page(tx, limit=9, source_id=1),
+    "older builds of a source": lambda tx: builds.page(tx, limit=9, source_id=1, before=7),
+    "newest runs": lambda tx: runs.page(tx, limit=9),
+    "runs of a job": lambda tx: runs.page(tx, limit=9, job_id=1, before=7),
+    "runs of a project": lambda tx: runs.page(tx, limit=9, project_id=1),
+    "strip of a job": lambda tx: overview.strip(tx, 1),
+    "newest deliveries": lambda tx: deliveries.page(tx, limit=9, scopes=None),
+    "delivery by its guid": lambda tx: deliveries.find(tx, "guid"),
+    "decisions of a job": lambda tx: decisions.page(tx, limit=9, job_id=1, before=7),
+    "decisions of a project": lambda tx: decisions.page(tx, limit=9, project_id=1),
+    "decisions of a job by verdict": lambda tx: decisions.page(
+        tx, limit=9, job_id=1, verdicts=[Verdict.SKIPPED]
+    ),
+    "decisions of a job until a time": lambda tx: decisions.page(tx, limit=9, job_id=1, until=START),
+    "decisions of a run": lambda tx: decisions.page(tx, limit=9, run_id=1),
+}
+
+
+@pytest.mark.parametrize("what", LOOK_UPS)
+def test_a_look_up_reads_no_more_than_it_gives(yard: Yard, what: str) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    engine = yard.db._engine
+    event.listen(engine, "before_cursor_execute", note)
+    with yard.db.read() as tx, suppress(NotFound):
+        LOOK_UPS[what](tx)
+    event.remove(engine, "before_cursor_execute", note)
+    assert asked
+    with engine.connect() as connection:
+        for statement, parameters in asked:
+            plan = [
+                row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            ]
+            assert not [step for step in plan if "TEMP B-TREE" in step], plan
+            scans = [step for step in plan if re.match(r"SCAN (run|build|decision|delivery)\b", step)]
+            assert not scans or " WHERE " not in statement, plan
