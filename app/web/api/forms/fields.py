@@ -46,7 +46,7 @@ _PROCESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 def _within_reach(value: datetime) -> datetime:
     if value.year not in YEARS:
-        raise ValueError(f"must be a time such as {TIME_EXAMPLE}, and within reach")
+        raise ValueError(f"must be a time from 1970 to 8999 such as {TIME_EXAMPLE}")
     return value
 
 
