@@ -44,7 +44,7 @@ from app.orchestration.telling import Messenger
 from app.orchestration.watching import Watcher
 from app.posting import post_message
 from app.secrets import SecretBox, load_or_create_key
-from app.store import access, jobs
+from app.store import access, builds, jobs, runs
 from app.store.database import Database
 from app.store.inbox import Inbox
 from app.web.app import create_app
@@ -252,7 +252,7 @@ def _supervisor(
 ) -> Supervisor:
     settings, db, clock = installation.settings, installation.db, installation.clock
     server, names = f"{socket.gethostname()}-{secrets.token_hex(4)}", RandomNames()
-    watcher_bell, health_bell, metrics_bell = Bell("runs", "builds"), Bell(), Bell()
+    watcher_bell, health_bell, metrics_bell = Bell(runs.ENDING, builds.ENDING), Bell(), Bell()
 
     def on_change() -> None:
         for bell in (watcher_bell, health_bell, metrics_bell):

@@ -8,6 +8,7 @@ wait ends by itself.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -58,6 +59,7 @@ from app.store.database import Database
 log = logging.getLogger(__name__)
 ENGINE_PATIENCE = timedelta(minutes=10)
 ENGINE_ASKED_EVERY = 1.0  # seconds
+FIRST_WORDS_SECONDS = 0.05
 
 
 class ClaimLost(Exception):
@@ -220,11 +222,13 @@ class Runner:
         try:
             if handle is not None:
                 active.started(container.instance, handle)
-                outcome = self._follow(active, container, handle, writer)
+                outcome = self._follow(active, container, handle, writer, threading.Event())
             else:
                 handle = self._start_patiently(active, run, container.key, spec)
-                with beside(f"start-{container.key}", partial(self._started, active, run, container, handle)):
-                    outcome = self._follow(active, container, handle, writer)
+                spoke = threading.Event()
+                save = partial(self._started, active, run, container, handle, spoke)
+                with beside(f"start-{container.key}", save):
+                    outcome = self._follow(active, container, handle, writer, spoke)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain) as error:
             outcome = outcome_of_start_error(error)
         now = self.clock.now()
@@ -235,8 +239,11 @@ class Runner:
         active.ended(container.instance, failed=outcome.reason is not None)
         return outcome, handle
 
-    def _started(self, active: ActiveRun, run: Run, container: Container, handle: Handle) -> None:
-        """Save the start, beside the reading of what the container says: nobody should wait for either."""
+    def _started(
+        self, active: ActiveRun, run: Run, container: Container, handle: Handle, spoke: threading.Event
+    ) -> None:
+        """Save the start, beside the reading of what the container says, whose first words go before."""
+        spoke.wait(FIRST_WORDS_SECONDS)
         with self.db.write() as tx:
             if not runs.container_started(tx, run, container, handle.to_json(), self.clock.now()):
                 raise ClaimLost
@@ -267,13 +274,21 @@ class Runner:
         self.engine.resolve(spec.image, self._login(run, spec.image))
         return self.engine.start(spec, key, run.token)
 
-    def _follow(self, active: ActiveRun, container: Container, handle: Handle, writer: LogWriter) -> Outcome:
+    def _follow(
+        self,
+        active: ActiveRun,
+        container: Container,
+        handle: Handle,
+        writer: LogWriter,
+        spoke: threading.Event,
+    ) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
         give_up_at: datetime | None = None
         while True:
             try:
                 for chunk in self.engine.logs(handle, writer.seen(container.instance)):
                     self._write(writer, container, chunk)
+                    spoke.set()
                 return outcome_of_exit(self.engine.wait(handle))
             except EngineUnavailable as error:
                 now = self.clock.now()

@@ -19,6 +19,7 @@ from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, Sourc
 
 OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
 QUEUED = "queued:builds"  # the topic that workers listen to
+ENDING = "ending:builds"  # an end came or was asked for
 
 
 def enqueue(
@@ -128,35 +129,22 @@ def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> bool
 
 def succeed(tx: Tx, build: Build, *, image: str, digest: str, now: datetime) -> bool:
     """running → succeeded."""
-    return _move(
-        tx, build, status=BuildStatus.SUCCEEDED, image=image, digest=digest, finished_at=now, owner=None
-    )
+    return _end(tx, build, BuildStatus.SUCCEEDED, now, image=image, digest=digest)
 
 
 def fail(tx: Tx, build: Build, reason: BuildReason, sentence: str, now: datetime) -> bool:
     """running → failed."""
-    return _move(
-        tx,
-        build,
-        status=BuildStatus.FAILED,
-        reason=reason,
-        sentence=sentence,
-        finished_at=now,
-        owner=None,
-    )
+    return _end(tx, build, BuildStatus.FAILED, now, reason=reason, sentence=sentence)
 
 
 def end_cancelled(tx: Tx, build: Build, sentence: str, now: datetime) -> bool:
     """running → cancelled: its worker has stopped."""
-    return _move(
-        tx,
-        build,
-        status=BuildStatus.CANCELLED,
-        reason=BuildReason.CANCELLED,
-        sentence=sentence,
-        finished_at=now,
-        owner=None,
-    )
+    return _end(tx, build, BuildStatus.CANCELLED, now, reason=BuildReason.CANCELLED, sentence=sentence)
+
+
+def _end(tx: Tx, build: Build, status: BuildStatus, now: datetime, **values: Any) -> bool:
+    touch(tx, ENDING)
+    return _move(tx, build, status=status, finished_at=now, owner=None, **values)
 
 
 def _move(tx: Tx, build: Build, **values: Any) -> bool:
@@ -179,7 +167,7 @@ def cancel(tx: Tx, build_id: int, reason: BuildReason, sentence: str, now: datet
 
     Returns the status it has now, or None if it was over already.
     """
-    touch(tx, "builds", f"build:{build_id}")
+    touch(tx, "builds", f"build:{build_id}", ENDING)
     queued = (
         update(BuildRow)
         .where(col(BuildRow.id) == build_id, col(BuildRow.status) == BuildStatus.QUEUED)

@@ -33,6 +33,7 @@ from app.store.schema import AttemptRow, ContainerRow, RunRow
 
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 QUEUED = "queued:runs"  # the topic that workers listen to
+ENDING = "ending:runs"  # an end came or was asked for
 
 
 def enqueue(
@@ -227,7 +228,7 @@ def conclude(
             values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
             touch(tx, QUEUED)
         case Final():
-            touch(tx, QUEUED)  # a run that must be alone may have waited for this end
+            touch(tx, ENDING, QUEUED)  # a run that must be alone may have waited for this end
             values |= {
                 "status": verdict.status,
                 "reason": verdict.reason,
@@ -290,6 +291,7 @@ def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) ->
     """
     run = with_id(tx, run_id)
     _touch(tx, run_id, run.job_id)
+    touch(tx, ENDING)
     if _ask_for_end(
         tx,
         run_id,

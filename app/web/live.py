@@ -62,16 +62,20 @@ async def changes(
 
 
 async def follow_log(
-    yard: Yard, topics: Iterable[str], log: Callable[[], tuple[RunLog | LogReader, bool]], offset: int
+    yard: Yard, topic: str, log: Callable[[], tuple[RunLog | LogReader, bool]], offset: int
 ) -> AsyncIterator[ServerSentEvent]:
     """A log from `offset` until it is over, then `event: end`.
 
     Each event's id is the offset to go on from, its data the text up to there, line breaks included. Carriage returns
     arrive as line breaks and what is no UTF-8 as U+FFFD: whoever wants the very bytes reads `text/plain`. `log` gives
-    the log as it is now, and whether it is complete; it is asked in a thread.
+    the log as it is now, and whether it is complete; it is asked in a thread, again when what has the log (`topic`)
+    changes.
     """
-    async for _ in changes(yard, topics):
-        reader, is_over = await run_in_threadpool(log)
+    appended = f"log:{topic}"
+    reader, is_over = await run_in_threadpool(log)
+    async for heard in changes(yard, (topic, appended)):
+        if heard != {appended}:
+            reader, is_over = await run_in_threadpool(log)
         while True:
             piece = await run_in_threadpool(reader.read, offset)
             more_comes = not is_over and piece.next_offset >= reader.size

@@ -44,7 +44,7 @@ def build_log(call: Call[Empty, LogQuery]) -> Response:
             is_over = builds.with_id(tx, build_id).status.is_final
         return yard.logbook.read_build(build_id), is_over
 
-    return _send(call, (f"build:{build_id}", f"log:build:{build_id}"), log)
+    return _send(call, f"build:{build_id}", log)
 
 
 def run_log(call: Call[Empty, RunLogQuery]) -> Response:
@@ -62,12 +62,12 @@ def run_log(call: Call[Empty, RunLogQuery]) -> Response:
             is_over = runs.attempts_of(tx, run.id)[attempt - 1].status.is_final
         return yard.logbook.read_attempt(run.id, attempt), is_over
 
-    return _send(call, (f"run:{run.id}", f"log:run:{run.id}"), log)
+    return _send(call, f"run:{run.id}", log)
 
 
-def _send(call: Call[Empty, Any], topics: tuple[str, ...], log: Callable[[], tuple[Log, bool]]) -> Response:
+def _send(call: Call[Empty, Any], topic: str, log: Callable[[], tuple[Log, bool]]) -> Response:
     if "text/event-stream" in call.request.headers.get("accept", ""):
-        return stream(follow_log(call.yard, topics, log, _resumed(call)))
+        return stream(follow_log(call.yard, topic, log, _resumed(call)))
     reader, _ = log()
     end = max(reader.size, 0)
     return StreamingResponse(
