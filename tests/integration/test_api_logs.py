@@ -131,12 +131,13 @@ def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(yard: Yard)
     log = lambda: (yard.logbook.read_run(7, 1), over.is_set())  # noqa: E731
 
     async def follow() -> list[tuple[str | None, str | None]]:
-        stream = live.follow_log(yard, ["log:run:7"], log, 0)
+        stream = live.follow_log(yard, "run:7", log, 0)
         told: list[tuple[str | None, str | None]] = []
         for byte in b"abc":
             await asyncio.to_thread(_write, yard, writer, bytes([byte]))
             told.append(_brief(await anext(stream)))
         over.set()
+        yard.signals.publish(frozenset({"run:7"}))
         told += [_brief(event) async for event in stream]
         return told
 
