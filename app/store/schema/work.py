@@ -26,9 +26,8 @@ class DeliveryRow(SQLModel, table=True):
 
     __tablename__ = "delivery"
     __table_args__ = table_args(
-        Index("uq_delivery_forge_guid", "forge", "guid", unique=True),
+        Index("uq_delivery_guid_forge", "guid", "forge", unique=True),
         Index("ix_delivery_status_id", "status", "id"),
-        Index("ix_delivery_guid", "guid"),
     )
     id: int = id_column()
     forge: str

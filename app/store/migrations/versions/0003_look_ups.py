@@ -7,5 +7,6 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.create_index("ix_delivery_guid", "delivery", ["guid"])
+    op.drop_index("uq_delivery_forge_guid", "delivery")
+    op.create_index("uq_delivery_guid_forge", "delivery", ["guid", "forge"], unique=True)
     op.create_index("ix_decision_job_id_verdict_id", "decision", ["job_id", "verdict", "id"])
