@@ -60,6 +60,7 @@ def show_overview(visit: Visit) -> Response:
         rows = [JobRow(job, overview.strip(tx, job.id)) for job in listed]
         context: dict[str, Any] = {
             "rows": [row for row in rows if row.matches(show)],
+            "failing": sum(row.matches("failing") for row in rows),
             "more": page[JOBS - 1].id if len(page) > JOBS else None,
             "job_count": overview.count_jobs(tx),
             "running": [
