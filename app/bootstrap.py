@@ -23,25 +23,25 @@ from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.access import registry_access_of_job
-from app.orchestration.active import Active
-from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
-from app.orchestration.conducting import Conductor
-from app.orchestration.crew import Crew
-from app.orchestration.health import HealthChecks
+from app.orchestration.execution.active import Active
+from app.orchestration.execution.crew import Crew
+from app.orchestration.execution.health import HealthChecks
+from app.orchestration.execution.running import Runner
+from app.orchestration.execution.sampling import Sampler
+from app.orchestration.execution.watching import Watcher
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock, Names
 from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.rehearsal import Rehearsal
-from app.orchestration.running import Runner
-from app.orchestration.sampling import Sampler
+from app.orchestration.releases.advancing import Deployer
+from app.orchestration.releases.conducting import Conductor
+from app.orchestration.releases.telling import Messenger
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.supervisor import Supervisor
-from app.orchestration.telling import Messenger
-from app.orchestration.watching import Watcher
 from app.posting import post_message
 from app.secrets import SecretBox, load_or_create_key
 from app.store import access, builds, jobs, runs

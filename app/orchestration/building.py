@@ -18,8 +18,8 @@ from app.domain.redaction import Redactor
 from app.engines.base import RegistryLogin
 from app.logs import LogWriter, Stream
 from app.orchestration.access import git_access, registry_logins
-from app.orchestration.active import InHand
 from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
+from app.orchestration.execution.active import InHand
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.orchestration.publishing import Made, Publisher

@@ -9,8 +9,10 @@ from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.jobs import Job
 from app.domain.rules import ImageEvent
-from app.orchestration import releasing
-from app.orchestration.deploying import (
+from app.orchestration.dispatch import short
+from app.orchestration.ports import Names
+from app.orchestration.releases import releasing
+from app.orchestration.releases.deploying import (
     Occasion,
     carry_out,
     change_by_build,
@@ -18,8 +20,6 @@ from app.orchestration.deploying import (
     is_tracked,
     overtaken_by,
 )
-from app.orchestration.dispatch import short
-from app.orchestration.ports import Names
 from app.store import apps, builds, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx

@@ -19,9 +19,9 @@ from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
 from app.orchestration.access import git_access
 from app.orchestration.building import build_env, cancel_superseded
-from app.orchestration.flowing import start_flows_by_push
 from app.orchestration.ports import Clock, Names, Vault
-from app.orchestration.releasing import deploy_push
+from app.orchestration.releases.flowing import start_flows_by_push
+from app.orchestration.releases.releasing import deploy_push
 from app.store import builds, decisions, deliveries, jobs
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery

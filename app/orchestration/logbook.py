@@ -8,8 +8,8 @@ from pathlib import Path
 from app.domain.redaction import Redactor
 from app.logs import LogReader, LogWriter, RunLog
 from app.logs.layout import vitals_directory
+from app.orchestration.execution.vitals import Vitals
 from app.orchestration.signals import Signals
-from app.orchestration.vitals import Vitals
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Owned, State
 from app.orchestration.building import Builder
 from app.orchestration.delivering import after_build, end_cancelled_build
+from app.orchestration.execution.running import Runner
 from app.orchestration.ports import Clock, Names
-from app.orchestration.running import Runner
 from app.store import builds, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server
 from app.store.database import Database, Tx

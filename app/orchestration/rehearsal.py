@@ -17,11 +17,17 @@ from app.domain.rules import ImageEvent, on_image_change
 from app.forges.base import Forge
 from app.orchestration.access import git_access
 from app.orchestration.building import build_settings
-from app.orchestration.deploying import Occasion, admission_of, change_by_build, change_by_hand, judged
 from app.orchestration.dispatch import short
 from app.orchestration.intake import changed_files, place_of, verdict_on
 from app.orchestration.ports import Clock, Vault
-from app.orchestration.promoting import Planned
+from app.orchestration.releases.deploying import (
+    Occasion,
+    admission_of,
+    change_by_build,
+    change_by_hand,
+    judged,
+)
+from app.orchestration.releases.promoting import Planned
 from app.store import apps, deliveries, jobs, projects
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery

@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.errors import JobyardError
-from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
-from app.orchestration.conducting import Conductor
-from app.orchestration.health import HealthChecks
+from app.orchestration.execution.health import HealthChecks
+from app.orchestration.execution.running import Runner
+from app.orchestration.execution.sampling import Sampler
+from app.orchestration.execution.watching import Watcher
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
-from app.orchestration.running import Runner
-from app.orchestration.sampling import Sampler
+from app.orchestration.releases.advancing import Deployer
+from app.orchestration.releases.conducting import Conductor
+from app.orchestration.releases.telling import Messenger
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
-from app.orchestration.telling import Messenger
-from app.orchestration.watching import Watcher
 from app.store import builds, runs, schedules
 from app.store.database import Database
 from app.store.inbox import Inbox

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.orchestration.flowing import start_flow
+from app.orchestration.releases.flowing import start_flow
 from app.store import flows
 from app.web.api.forms.flow import flow_run_answer
 from app.web.principal import digest

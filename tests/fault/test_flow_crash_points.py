@@ -11,10 +11,10 @@ import pytest
 from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
-from app.orchestration import running
-from app.orchestration.conducting import Conductor
-from app.orchestration.flowing import decide_approval
+from app.orchestration.execution import running
 from app.orchestration.ports import MESSAGE_PURPOSE
+from app.orchestration.releases.conducting import Conductor
+from app.orchestration.releases.flowing import decide_approval
 from app.store import flows, jobs, pipelines
 from tests.support.loops import Fuse, Installation, Killed, MortalDatabase, Server, commit, image_of
 

@@ -13,7 +13,7 @@ from app.domain.builds import BuildReason, BuildStatus
 from app.domain.runs import Reason, RunStatus
 from app.engines.base import ContainerSpec, Handle, StartUncertain
 from app.engines.fake import Fault, Script
-from app.orchestration import running
+from app.orchestration.execution import running
 from tests.support.loops import Fuse, Installation, Killed, Server, commit
 
 HISTORIES = 40

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.errors import Conflict
 from app.domain.runs import Outcome, Run, RunStatus
-from app.orchestration.advancing import Deployer
+from app.orchestration.releases.advancing import Deployer
 from app.store import runs
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 

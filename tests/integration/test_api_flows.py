@@ -11,8 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.runs import Outcome
-from app.orchestration.conducting import Conductor
 from app.orchestration.ports import MESSAGE_PURPOSE
+from app.orchestration.releases.conducting import Conductor
 from app.store import flows
 from app.web.app import create_app
 from app.web.yard import Yard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.orchestration.conducting import Conductor
+from app.orchestration.releases.conducting import Conductor
 from app.web.yard import Yard
 from tests.integration.test_cli_runs import Meanwhile
 from tests.support.cli import Cli, point_at, serving

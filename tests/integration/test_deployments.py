@@ -17,8 +17,8 @@ from app.domain.jobs import Deployed, Job
 from app.domain.pipelines import Component, Stage, route
 from app.domain.runs import Run, RunStatus
 from app.engines.fake import Script
-from app.orchestration.promoting import hold_still, plan, promote
-from app.orchestration.releasing import begin, cancel
+from app.orchestration.releases.promoting import hold_still, plan, promote
+from app.orchestration.releases.releasing import begin, cancel
 from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Database

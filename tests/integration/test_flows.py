@@ -14,8 +14,9 @@ from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus, TriggerType
 from app.engines.fake import Script
-from app.orchestration import flowing, running
+from app.orchestration.execution import running
 from app.orchestration.ports import MESSAGE_PURPOSE
+from app.orchestration.releases import flowing
 from app.posting import NotDelivered
 from app.store import flows, jobs
 from app.store.database import Database

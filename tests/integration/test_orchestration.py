@@ -14,7 +14,7 @@ from app.domain.errors import GitUnavailable, UserError
 from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import ContainerSpec, StartRefused
 from app.engines.fake import Fault, Script
-from app.orchestration import running
+from app.orchestration.execution import running
 from app.store import builds, jobs, projects, runs
 from builders.backends.base import BackendUnavailable, BuildFailed, BuildTimedOut, StopSignal
 from tests.support.loops import Installation, Server, commit, fail, image_of

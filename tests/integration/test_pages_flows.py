@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.flows import FlowConcurrency, FlowRun
-from app.orchestration.conducting import Conductor
+from app.orchestration.releases.conducting import Conductor
 from app.store import flows, runs
 from app.web.principal import Role
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world

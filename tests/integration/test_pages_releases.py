@@ -18,7 +18,7 @@ from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
 from app.domain.plans import MIB
 from app.domain.runs import Reason
-from app.orchestration.advancing import Deployer
+from app.orchestration.releases.advancing import Deployer
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
 from app.web.principal import Role

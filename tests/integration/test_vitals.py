@@ -19,11 +19,11 @@ from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Cancel, Container, Reason, Run, RunStatus, Trigger, TriggerType
 from app.engines.base import ContainerSpec, Handle
 from app.engines.fake import FakeEngine, Fault, Script
-from app.orchestration.active import ActiveRun
-from app.orchestration.crew import Crew
-from app.orchestration.health import HealthChecks
-from app.orchestration.probing import probe
-from app.orchestration.sampling import Sampler
+from app.orchestration.execution.active import ActiveRun
+from app.orchestration.execution.crew import Crew
+from app.orchestration.execution.health import HealthChecks
+from app.orchestration.execution.probing import probe
+from app.orchestration.execution.sampling import Sampler
 from app.store import runs
 from tests.support.engine_harness import eventually
 from tests.support.loops import Installation, Killed, Server, image_of

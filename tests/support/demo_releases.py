@@ -12,11 +12,11 @@ from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage, route
 from app.domain.plans import MIB
 from app.domain.runs import Outcome, Reason
-from app.orchestration.advancing import Deployer
-from app.orchestration.asking import deploy_latest
-from app.orchestration.conducting import Conductor
-from app.orchestration.flowing import decide_approval, start_flow
-from app.orchestration.promoting import plan, promote
+from app.orchestration.releases.advancing import Deployer
+from app.orchestration.releases.asking import deploy_latest
+from app.orchestration.releases.conducting import Conductor
+from app.orchestration.releases.flowing import decide_approval, start_flow
+from app.orchestration.releases.promoting import plan, promote
 from app.store import apps, flows, jobs, pipelines, runs
 from tests.support.demo_world import sha_of
 from tests.support.seed import SUCCEEDED, World, failed

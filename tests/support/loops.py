@@ -36,18 +36,18 @@ from app.domain.runs import Run
 from app.engines.fake import FakeEngine, World
 from app.forges.github import GitHub
 from app.logs import LogReader
-from app.orchestration.active import Active
-from app.orchestration.advancing import Deployer
 from app.orchestration.building import Builder
-from app.orchestration.conducting import Conductor
-from app.orchestration.flowing import start_flow
+from app.orchestration.execution.active import Active
+from app.orchestration.execution.running import Runner
+from app.orchestration.execution.watching import Watcher
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.reconciling import Reconciler
-from app.orchestration.running import Runner
+from app.orchestration.releases.advancing import Deployer
+from app.orchestration.releases.conducting import Conductor
+from app.orchestration.releases.flowing import start_flow
+from app.orchestration.releases.telling import Messenger
 from app.orchestration.signals import Signals
-from app.orchestration.telling import Messenger
-from app.orchestration.watching import Watcher
 from app.secrets import SecretBox
 from app.store import apps, builds, decisions, deliveries, deployments, flows, jobs, pipelines, projects, runs
 from app.store.apps import App

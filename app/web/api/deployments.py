@@ -7,14 +7,14 @@ from typing import Any
 
 from app.domain.deployments import Deployment
 from app.domain.errors import InvalidValue
-from app.orchestration.asking import (
+from app.orchestration.releases.asking import (
     deploy_builds,
     deploy_commit,
     deploy_latest,
     images_to_roll_back_to,
     roll_back,
 )
-from app.orchestration.releasing import cancel
+from app.orchestration.releases.releasing import cancel
 from app.store import deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Deployed, Job
-from app.orchestration.deploying import build_to_deploy, deploy_by_hand, image_of
+from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.store import decisions, jobs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionAnswer, decision_answer

@@ -9,8 +9,8 @@ from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.flows import NodeType, groups_of
 from app.domain.jobs import Job
 from app.domain.pipelines import route
-from app.orchestration.deploying import build_to_deploy
 from app.orchestration.ports import MESSAGE_PURPOSE, Vault
+from app.orchestration.releases.deploying import build_to_deploy
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.projects import Project

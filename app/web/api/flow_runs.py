@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.orchestration.flowing import cancel_flow, decide_approval, start_flow
+from app.orchestration.releases.flowing import cancel_flow, decide_approval, start_flow
 from app.store import flows
 from app.web.api.forms.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
 from app.web.api.idempotency import once

@@ -13,8 +13,8 @@ from app.domain.events import BRANCH_PREFIX, Commit, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
 from app.domain.pipelines import route
-from app.orchestration.promoting import plan
 from app.orchestration.rehearsal import Outlook, of_deploy, of_promotion
+from app.orchestration.releases.promoting import plan
 from app.store import jobs, pipelines
 from app.web.api.defining import Edit, rehearse_edit
 from app.web.api.definitions import check_build, complete, credential_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.domain.pipelines import route
-from app.orchestration.promoting import hold_still, plan, promote
+from app.orchestration.releases.promoting import hold_still, plan, promote
 from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion

@@ -11,8 +11,8 @@ from starlette.routing import Route
 from app.domain.deployments import Deployment, DeploymentStatus, Phase
 from app.domain.errors import Conflict
 from app.domain.jobs import Job
-from app.orchestration.asking import deploy_latest, images_to_roll_back_to, roll_back
-from app.orchestration.releasing import cancel
+from app.orchestration.releases.asking import deploy_latest, images_to_roll_back_to, roll_back
+from app.orchestration.releases.releasing import cancel
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx

@@ -14,8 +14,8 @@ from app.domain.errors import Conflict
 from app.domain.jobs import Job
 from app.logs import LogReader
 from app.orchestration import delivering
-from app.orchestration.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.orchestration.rehearsal import Outlook, of_deploy
+from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
 from app.web.pages import charts, logview

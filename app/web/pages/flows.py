@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, Node, NodeStatus, NodeType, groups_of
-from app.orchestration.flow_warnings import warnings_of
-from app.orchestration.flowing import cancel_flow, decide_approval, start_flow
+from app.orchestration.releases.flowing import cancel_flow, decide_approval, start_flow
+from app.orchestration.releases.warnings import warnings_of
 from app.store import flows, projects
 from app.store.database import Tx
 from app.store.flows import Flow

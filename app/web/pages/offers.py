@@ -9,7 +9,7 @@ from app.domain.errors import UserError
 from app.domain.jobs import Job
 from app.domain.pipelines import Component, Pipeline, route
 from app.domain.rules import ImageEvent, on_image_change
-from app.orchestration.promoting import Planned, plan
+from app.orchestration.releases.promoting import Planned, plan
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx

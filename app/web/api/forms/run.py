@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.domain.health import Check
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
-from app.orchestration.vitals import Vitals
+from app.orchestration.execution.vitals import Vitals
 from app.web.api.forms.fields import (
     Command,
     EnvName,

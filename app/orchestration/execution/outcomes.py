@@ -9,7 +9,7 @@ from datetime import datetime
 from app.domain.errors import JobyardError
 from app.domain.runs import Outcome, Reason
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
-from app.orchestration.active import Judgement
+from app.orchestration.execution.active import Judgement
 
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 

@@ -25,11 +25,11 @@ from app.domain.flows import (
 from app.domain.pipelines import route
 from app.domain.retry import Backoff, delay_after
 from app.domain.runs import Trigger, TriggerType
-from app.orchestration import promoting
-from app.orchestration.asking import deploy_latest
-from app.orchestration.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.orchestration.dispatch import start_by_hand
 from app.orchestration.ports import Clock, Names
+from app.orchestration.releases import promoting
+from app.orchestration.releases.asking import deploy_latest
+from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.orchestration.requests import build_by_hand, image_for_run
 from app.store import apps, builds, deployments, flows, jobs, pipelines, runs
 from app.store.database import Database, Tx

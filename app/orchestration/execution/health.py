@@ -10,12 +10,12 @@ from functools import partial
 from app.domain.errors import EngineUnavailable
 from app.domain.health import Health, checks_of
 from app.engines.base import Engine, Handle
-from app.orchestration.active import Active, ActiveRun, Judgement
-from app.orchestration.crew import Crew
+from app.orchestration.execution.active import Active, ActiveRun, Judgement
+from app.orchestration.execution.crew import Crew
+from app.orchestration.execution.probing import probe
+from app.orchestration.execution.vitals import HealthRecords
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
-from app.orchestration.probing import probe
-from app.orchestration.vitals import HealthRecords
 from app.store import runs
 from app.store.database import Database
 

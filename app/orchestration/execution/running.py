@@ -48,10 +48,10 @@ from app.engines.base import (
 )
 from app.logs import LogWriter
 from app.orchestration.access import registry_access
-from app.orchestration.active import Active, ActiveRun, InHand, Judgement
-from app.orchestration.crew import beside, side_by_side
+from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement
+from app.orchestration.execution.crew import beside, side_by_side
+from app.orchestration.execution.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
 from app.orchestration.logbook import Logbook
-from app.orchestration.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
 from app.store import builds, jobs, runs
 from app.store.database import Database

@@ -11,10 +11,10 @@ from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
 from app.domain.pipelines import Pipeline, Route
 from app.domain.rules import ImageEvent, on_image_change
-from app.orchestration.deploying import Occasion, carry_out
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Names
-from app.orchestration.releasing import begin
+from app.orchestration.releases.deploying import Occasion, carry_out
+from app.orchestration.releases.releasing import begin
 from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Tx

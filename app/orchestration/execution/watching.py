@@ -13,7 +13,7 @@ from functools import partial
 from app.domain.errors import EngineUnavailable
 from app.domain.runs import Cancel, is_past_deadline
 from app.engines.base import Engine, Handle
-from app.orchestration.active import Active, ActiveRun
+from app.orchestration.execution.active import Active, ActiveRun
 from app.orchestration.ports import Clock
 from app.store import builds, runs
 from app.store.database import Database

@@ -28,10 +28,10 @@ from app.domain.deployments import (
 from app.domain.jobs import Deployed, Job
 from app.domain.rules import ImageChange, ImageEvent, on_image_change
 from app.domain.runs import Run, RunStatus, Trigger, TriggerType
-from app.orchestration.deploying import Occasion, carry_out, change_by_build, image_of
 from app.orchestration.dispatch import enqueue_run, short
 from app.orchestration.ports import Clock, Names
-from app.orchestration.releasing import concerned, decide, end_unmoved, members_of
+from app.orchestration.releases.deploying import Occasion, carry_out, change_by_build, image_of
+from app.orchestration.releases.releasing import concerned, decide, end_unmoved, members_of
 from app.store import apps, builds, deployments, jobs, runs
 from app.store.database import Database, Tx
 

@@ -9,11 +9,11 @@ from functools import partial
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Handle
-from app.orchestration.active import Active
-from app.orchestration.crew import Crew
+from app.orchestration.execution.active import Active
+from app.orchestration.execution.crew import Crew
+from app.orchestration.execution.vitals import MetricsRecords
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
-from app.orchestration.vitals import MetricsRecords
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job
 from app.orchestration.building import build_env
 from app.orchestration.dispatch import short
-from app.orchestration.releasing import begin
+from app.orchestration.releases.releasing import begin
 from app.orchestration.requests import build_by_hand
 from app.store import apps, builds, jobs
 from app.store.apps import App

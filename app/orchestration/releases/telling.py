@@ -13,8 +13,8 @@ from datetime import timedelta
 
 from app.domain.errors import JobyardError, TransientError
 from app.domain.flows import FlowRun, Node, NodeStatus
-from app.orchestration.conducting import fail_node
 from app.orchestration.ports import MESSAGE_PURPOSE, Clock, Vault
+from app.orchestration.releases.conducting import fail_node
 from app.store import flows
 from app.store.database import Database
 
