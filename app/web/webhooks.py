@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from app.store.deliveries import NewDelivery
 from app.web.problems import Problem, problem_of, problem_response
 from app.web.yard import Yard
 
+log = logging.getLogger(__name__)
 LIMIT = 25 * 1024 * 1024
 INLINE = 256 * 1024  # bodies up to here are verified on the event loop: faster than handing them to a thread
 PATIENCE_SECONDS = 60.0
@@ -202,6 +204,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     except TimeoutError as error:
         raise Problem(408, f"The body did not arrive within {PATIENCE_SECONDS:.0f} s.") from error
     except ClientDisconnect as error:
+        log.warning(
+            "A webhook call broke off after %d of %s bytes, so nothing of it is kept: let the sender deliver it again.",
+            len(body),
+            declared,
+        )
         raise Problem(400, "The body was cut short.") from error
     return bytes(body)
 

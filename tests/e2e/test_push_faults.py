@@ -121,6 +121,8 @@ def test_a_body_cut_short(jobyard: JobyardServer, hosted: HostedJob) -> None:
     headers = push_headers(SECRET.encode(), body, "cut-short") | {"Content-Length": str(len(body) + 100)}
     connection.request("POST", "/webhooks/github", body, headers)
     connection.close()
+    told = f"A webhook call broke off after {len(body)} of {len(body) + 100} bytes"
+    jobyard.wait_for("the server's log tells of it", lambda: told in jobyard.log)
     assert jobyard.request("GET", "/deliveries/cut-short").status_code == 404
     signed_for_more = push_headers(SECRET.encode(), body, "cut-short")
     answer = jobyard.http.post("/webhooks/github", content=body[:-1], headers=signed_for_more)
