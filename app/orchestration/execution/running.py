@@ -289,6 +289,7 @@ class Runner:
                 for chunk in self.engine.logs(handle, writer.seen(container.instance)):
                     self._write(writer, container, chunk)
                     spoke.set()
+                spoke.set()  # it may have said nothing at all
                 return outcome_of_exit(self.engine.wait(handle))
             except EngineUnavailable as error:
                 now = self.clock.now()
