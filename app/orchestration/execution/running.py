@@ -16,7 +16,6 @@ from functools import partial
 
 from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
-from app.domain.hosts import registry_host
 from app.domain.jobs import EnvValue, Job, env_from_definition
 from app.domain.output import Stream
 from app.domain.plans import Plan
@@ -47,7 +46,7 @@ from app.engines.base import (
     StartUncertain,
 )
 from app.logs import LogWriter
-from app.orchestration.access import registry_access
+from app.orchestration.access import registry_access_of_job
 from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.execution.crew import beside, side_by_side
 from app.orchestration.execution.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
@@ -182,12 +181,8 @@ class Runner:
         return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
 
     def _login(self, run: Run, reference: str) -> RegistryLogin | None:
-        """The credential that the job's source names for this registry, else the project's for it."""
         with self.db.read() as tx:
-            source = jobs.with_id(tx, run.job_id).definition["source"]
-            is_its_own = registry_host(source.get("image") or "") == registry_host(reference)
-            named = source.get("credential") if is_its_own else None
-            return registry_access(tx, self.vault, run.project_id, reference, named)
+            return registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), reference)
 
     def _attempt(self, run: Run, attempt: Attempt) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
