@@ -69,11 +69,11 @@ class SystemClock:
 class RandomNames:
     """No vowels, so that no words come out; no digits that look like letters."""
 
-    LETTERS = "bcdfghjkmnpqrstvwxyz23456789acuh"  # 32: five bits of chance a letter
+    LETTERS = b"bcdfghjkmnpqrstvwxyz23456789acuh"  # 32: five bits of chance a letter
+    LENGTH = 7
 
     def suffix(self) -> str:
-        chance = secrets.randbits(35)
-        return "".join(self.LETTERS[(chance >> shift) & 31] for shift in range(0, 35, 5))
+        return secrets.token_bytes(self.LENGTH).translate(self.LETTERS * 8).decode()
 
 
 @dataclass(frozen=True)

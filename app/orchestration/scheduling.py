@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import Verdict
 from app.domain.fires import Due, due
-from app.domain.jobs import ConcurrencyPolicy, ScheduleSettings
+from app.domain.jobs import ConcurrencyPolicy
 from app.domain.runs import Reason
 from app.domain.schedule import Schedule
 from app.orchestration.ports import Clock, Names
 from app.store import runs, schedules
 from app.store.database import Database, Tx
-from app.store.schedules import DueJob, Fired
+from app.store.schedules import DueJob, DueJobs, Fired
 
-BATCH = 1000  # jobs a transaction
-
-
-class _Owed:
-    """What is owed at one moment, worked out once for all jobs with the same schedule."""
-
-    def __init__(self, now: datetime) -> None:
-        self._now = now
-        self._known: dict[tuple[ScheduleSettings, datetime], Due] = {}
-
-    def __call__(self, job: DueJob) -> Due:
-        key = (job.schedule, job.next_fire_at)
-        known = self._known.get(key)
-        if known is None:
-            schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
-            deadline = timedelta(seconds=job.schedule.starting_deadline_seconds)
-            known = self._known[key] = due(schedule, job.next_fire_at, self._now, deadline)
-        return known
+BATCH = 2000  # jobs a transaction
+ALLOW = ConcurrencyPolicy.ALLOW
+Alive = Mapping[int, Sequence[tuple[int, str]]]  # by job, its live runs as (id, name)
 
 
 @dataclass(frozen=True)
@@ -52,50 +38,60 @@ class Scheduler:
             batch = schedules.due(tx, now, BATCH)
             if not batch:
                 return False
-            limited = [
-                job.id for job in batch if job.schedule.concurrency_policy is not ConcurrencyPolicy.ALLOW
-            ]
-            alive = schedules.alive(tx, limited)
-            owed_for = _Owed(now)
+            limited = [each for each in batch if each.schedule.concurrency_policy is not ALLOW]
+            alive = schedules.alive(tx, [job.id for each in limited for job in each.jobs])
             fired: list[Fired] = []
-            next_at: dict[int, datetime | None] = {}
-            for job in batch:
-                owed = owed_for(job)
-                next_at[job.id] = owed.next_at
-                admission = admit(job.schedule.concurrency_policy, alive.get(job.id, []))
-                fired += self._fired(tx, job, owed, admission, now)
+            next_at: dict[datetime, list[int]] = defaultdict(list)
+            for each in batch:
+                owed = _owed(each, now)
+                next_at[owed.next_at] += [job.id for job in each.jobs]
+                fired += self._fired(tx, each, owed, alive, now)
             schedules.write(tx, fired, now)
             schedules.set_next(tx, next_at)
         return True
 
-    def _fired(self, tx: Tx, job: DueJob, owed: Due, admission: Admission, now: datetime) -> list[Fired]:
-        results = []
+    def _fired(self, tx: Tx, due_jobs: DueJobs, owed: Due, alive: Alive, now: datetime) -> Iterator[Fired]:
+        cron, jobs = due_jobs.schedule.cron, due_jobs.jobs
         if owed.missed is not None:
             gap = owed.missed
-            results.append(
-                Fired(job, gap.last, Verdict.MISSED, "missed", gap.sentence, missed_from=gap.first)
-            )
-        if owed.fire_at is not None:
-            results.append(self._fire(tx, job, owed.fire_at, admission, now))
-        return results
+            yield Fired(jobs, cron, gap.last, Verdict.MISSED, "missed", gap.sentence, missed_from=gap.first)
+        if owed.fire_at is None:
+            return
+        if not due_jobs.has_image:
+            sentence = f"{_due_for(owed.fire_at)}, but the job has no image yet: build it first."
+            yield Fired(jobs, cron, owed.fire_at, Verdict.SKIPPED, "no_image", sentence)
+            return
+        if free := [job for job in jobs if job.id not in alive]:
+            sentence = f"{_due_for(owed.fire_at)}."
+            names = [self._name(job) for job in free]
+            yield Fired(free, cron, owed.fire_at, Verdict.STARTED, "schedule", sentence, names)
+        for job in jobs:
+            if job.id in alive:
+                admission = admit(due_jobs.schedule.concurrency_policy, alive[job.id])
+                yield self._beside_others(tx, job, cron, owed.fire_at, admission, now)
 
-    def _fire(self, tx: Tx, job: DueJob, fire_at: datetime, admission: Admission, now: datetime) -> Fired:
-        due_for = _due_for(fire_at)
-        if not job.has_image:
-            sentence = f"{due_for}, but the job has no image yet: build it first."
-            return Fired(job, fire_at, Verdict.SKIPPED, "no_image", sentence)
+    def _beside_others(
+        self, tx: Tx, job: DueJob, cron: str, fire_at: datetime, admission: Admission, now: datetime
+    ) -> Fired:
         if not admission.runs:
-            sentence = f"{due_for}: {admission.why}."
-            return Fired(job, fire_at, Verdict.SKIPPED, "concurrency:forbid", sentence)
-        name = f"{job.name}-{self.names.suffix()}"
+            sentence = f"{_due_for(fire_at)}: {admission.why}."
+            return Fired([job], cron, fire_at, Verdict.SKIPPED, "concurrency:forbid", sentence)
+        name = self._name(job)
         for run_id in admission.replaces:
             runs.cancel(tx, run_id, Reason.REPLACED, f"Replaced by {name}.", now)
-        if admission.replaces:
-            sentence = f"{due_for}; {admission.why}."
-            return Fired(job, fire_at, Verdict.REPLACED, "concurrency:replace", sentence, name, alone=True)
-        return Fired(job, fire_at, Verdict.STARTED, "schedule", f"{due_for}.", name)
+        sentence = f"{_due_for(fire_at)}; {admission.why}."
+        return Fired(
+            [job], cron, fire_at, Verdict.REPLACED, "concurrency:replace", sentence, [name], alone=True
+        )
+
+    def _name(self, job: DueJob) -> str:
+        return f"{job.name}-{self.names.suffix()}"
 
 
-@lru_cache(maxsize=1000)
+def _owed(jobs: DueJobs, now: datetime) -> Due:
+    schedule = Schedule.parse(jobs.schedule.cron, jobs.schedule.time_zone)
+    return due(schedule, jobs.next_fire_at, now, timedelta(seconds=jobs.schedule.starting_deadline_seconds))
+
+
 def _due_for(fire_at: datetime) -> str:
     return f"Scheduled for {fire_at:%Y-%m-%d %H:%M} UTC"

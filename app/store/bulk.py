@@ -15,7 +15,6 @@ from sqlalchemy import Dialect, Table
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlmodel import SQLModel
 
-Row = Mapping[str, Any]
 MOST_PARAMETERS = 16_000  # of one statement; SQLite takes 32,766, PostgreSQL 65,535
 PLACEHOLDERS = {"qmark": "?", "pyformat": "%s"}
 
@@ -34,41 +33,49 @@ class Bulk:
     dialect: Dialect
 
     def insert(
-        self, table: Table, rows: Sequence[Row], same: Row | None = None, *, ending: str = ""
+        self,
+        table: Table,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        same: Mapping[str, Any] | None = None,
+        *,
+        ending: str = "",
     ) -> list[tuple[Any, ...]]:
-        """Insert rows that all have the same keys, and the values of `same` in each; what `ending` returns, if it does.
+        """Insert rows of values for these columns, and the values of `same` in each; what `ending` returns, if it does.
 
         `ending` follows the statement's values, such as `RETURNING id`.
         """
         same = same or {}
-        names = (*rows[0], *same)
-        fixed = self._converted(table, [same])
+        names = (*columns, *same)
+        rows = self._converted(table, columns, rows)
+        shared = next(iter(self._converted(table, tuple(same), [tuple(same.values())])), ())
         returned: list[tuple[Any, ...]] = []
         size = MOST_PARAMETERS // len(names)
         for start in range(0, len(rows), size):
             chunk = rows[start : start + size]
-            values = [value for row in self._converted(table, chunk) for value in (*row, *fixed[0])]
+            values = [value for row in chunk for value in (*row, *shared)]
             statement = _statement(table, names, len(chunk), PLACEHOLDERS[self.dialect.paramstyle])
             self.cursor.execute(f"{statement} {ending}", values)
             if ending:
                 returned += self.cursor.fetchall()
         return returned
 
-    def _converted(self, table: Table, rows: Sequence[Row]) -> list[list[Any]]:
+    def _converted(
+        self, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> Sequence[Sequence[Any]]:
         """The rows' values as the driver takes them; one that many rows share is converted once."""
-        conversions = [(name, _conversion(table, name, self.dialect)) for name in rows[0]]
-        known: dict[tuple[str, int], Any] = {}
-
-        def converted(name: str, convert: Callable[[Any], Any], value: Any) -> Any:
-            key = (name, id(value))
-            if key not in known:
-                known[key] = value if isinstance(value, Ready) else convert(value)
-            return known[key]
-
-        return [
-            [converted(name, convert, row[name]) if convert else row[name] for name, convert in conversions]
-            for row in rows
-        ]
+        by_column: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for position, name in enumerate(columns):
+            convert = _conversion(table, name, self.dialect)
+            if convert is not None:
+                given = by_column[position]
+                different = {id(value): value for value in given}
+                stored = {
+                    key: value if isinstance(value, Ready) else convert(value)
+                    for key, value in different.items()
+                }
+                by_column[position] = [stored[id(value)] for value in given]
+        return list(zip(*by_column, strict=True))
 
 
 def table_of(row: type[SQLModel]) -> Table:

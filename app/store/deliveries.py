@@ -19,6 +19,17 @@ from app.store.schema import DeliveryRow, PushRow, SettingRow
 
 REJECTED = "deliveries_rejected"
 TABLE = table_of(DeliveryRow)
+RECEIVED = (
+    "forge",
+    "guid",
+    "event",
+    "status",
+    "sentence",
+    "scopes",
+    "body",
+    "repository",
+    "received_at",
+)
 NOTHING_YET = {"ref": "", "sha": "", "tries": 0, "replays": 0}
 NEW_ONLY = "ON CONFLICT (forge, guid) DO NOTHING RETURNING forge, guid"
 
@@ -70,30 +81,31 @@ class Delivery:
 
 def record(db: Database, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
     """Store a batch, durably; returns the (forge, guid) of those that were new. A repeat stores nothing."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    rows: dict[tuple[str, str], tuple[Any, ...]] = {}
     for new in batch:
         rows.setdefault((new.forge, new.guid), _row(new))
     try:
         with db.statement("deliveries") as bulk:
-            bulk.insert(TABLE, list(rows.values()), NOTHING_YET)
+            bulk.insert(TABLE, RECEIVED, list(rows.values()), NOTHING_YET)
     except db.IntegrityError:  # rare, and telling which are new costs the others dear
         with db.statement("deliveries") as bulk:
-            return set(bulk.insert(TABLE, list(rows.values()), NOTHING_YET, ending=NEW_ONLY))
+            return set(bulk.insert(TABLE, RECEIVED, list(rows.values()), NOTHING_YET, ending=NEW_ONLY))
     return set(rows)
 
 
-def _row(new: NewDelivery) -> dict[str, Any]:
-    return {
-        "forge": new.forge,
-        "guid": new.guid,
-        "event": new.event,
-        "status": "ignored" if new.ignored else "received",
-        "sentence": f"Event {new.event}: only pushes build." if new.ignored else "",
-        "scopes": list(new.scopes),
-        "body": new.body,
-        "repository": new.repository,
-        "received_at": new.received_at,
-    }
+def _row(new: NewDelivery) -> tuple[Any, ...]:
+    """The values of `RECEIVED`."""
+    return (
+        new.forge,
+        new.guid,
+        new.event,
+        "ignored" if new.ignored else "received",
+        f"Event {new.event}: only pushes build." if new.ignored else "",
+        list(new.scopes),
+        new.body,
+        new.repository,
+        new.received_at,
+    )
 
 
 def claim(tx: Tx, now: datetime) -> Delivery | None:

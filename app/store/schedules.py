@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from sqlalchemy import Text, cast, update
 from sqlalchemy import select as select_columns
@@ -31,43 +32,50 @@ from app.store.schema import DecisionRow, JobRow, RunRow
 CHUNK = 500
 
 
-@dataclass(frozen=True, slots=True)
-class DueJob:
+class DueJob(NamedTuple):
     """A scheduled job whose next time has come. `effective` is the configuration of its runs, as JSON text."""
 
     id: int
     project_id: int
     name: str
+    effective: Ready
+
+
+@dataclass(frozen=True, slots=True)
+class DueJobs:
+    """Jobs whose next time has come and that are alike in all that decides about it."""
+
     schedule: ScheduleSettings
     next_fire_at: datetime
     has_image: bool
-    effective: str
+    jobs: Sequence[DueJob]
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What became of a scheduled time of one job. `run_name` is None where nothing starts."""
+    """What became of a scheduled time of some jobs. `run_names` has a name for each; none where nothing starts."""
 
-    job: DueJob
+    jobs: Sequence[DueJob]
+    cron: str
     scheduled_for: datetime
     verdict: Verdict
     rule: str
     sentence: str
-    run_name: str | None = None
+    run_names: Sequence[str] = ()
     alone: bool = False
     missed_from: datetime | None = None  # of missed times, the first; `scheduled_for` is the last
 
 
-def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJob]:
-    """Active, unpaused scheduled jobs whose next time has come, the most overdue first."""
+def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJobs]:
+    """Active, unpaused scheduled jobs whose next time has come: the most overdue first, at most `limit`."""
     query = (
         select_columns(
-            col(JobRow.id),
-            col(JobRow.project_id),
-            col(JobRow.name),
             cast(col(JobRow.schedule), Text),
             col(JobRow.next_fire_at),
             col(JobRow.has_image),
+            col(JobRow.id),
+            col(JobRow.project_id),
+            col(JobRow.name),
             cast(col(JobRow.effective), Text),
         )
         .where(col(JobRow.next_fire_at) <= now)
@@ -75,17 +83,23 @@ def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJob]:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    settings: dict[str, ScheduleSettings] = {}  # many jobs share a schedule
-    found = []
-    for id_, project_id, name, schedule, next_fire_at, has_image, effective in tx.connection().execute(query):
-        if schedule not in settings:
-            parsed = schedule_from_definition(json.loads(schedule))
-            assert parsed is not None
-            settings[schedule] = parsed
+    alike: dict[tuple[str, datetime, bool], list[DueJob]] = defaultdict(list)
+    for schedule, next_fire_at, has_image, id_, project_id, name, effective in (
+        tx.connection().execute(query).all()
+    ):
         assert next_fire_at is not None
-        job = DueJob(id_, project_id, name, settings[schedule], next_fire_at, has_image, effective)
-        found.append(job)
-    return found
+        alike[schedule, next_fire_at, has_image].append(DueJob(id_, project_id, name, Ready(effective)))
+    return [
+        DueJobs(_schedule(schedule), next_fire_at, has_image, found)
+        for (schedule, next_fire_at, has_image), found in alike.items()
+    ]
+
+
+@lru_cache(maxsize=1000)
+def _schedule(stored: str) -> ScheduleSettings:
+    settings = schedule_from_definition(json.loads(stored))
+    assert settings is not None
+    return settings
 
 
 def next_due_at(tx: Tx) -> datetime | None:
@@ -105,12 +119,9 @@ def alive(tx: Tx, job_ids: Sequence[int]) -> Mapping[int, list[tuple[int, str]]]
     return found
 
 
-def set_next(tx: Tx, next_at: Mapping[int, datetime | None]) -> None:
-    """When to look at each job again. Many jobs share a minute, so they are written by minute."""
-    by_time: dict[datetime | None, list[int]] = defaultdict(list)
-    for job_id, at in next_at.items():
-        by_time[at].append(job_id)
-    for at, job_ids in by_time.items():
+def set_next(tx: Tx, next_at: Mapping[datetime, Sequence[int]]) -> None:
+    """When to look again at which jobs."""
+    for at, job_ids in next_at.items():
         for start in range(0, len(job_ids), CHUNK):
             chunk = col(JobRow.id).in_(job_ids[start : start + CHUNK])
             tx.connection().execute(update(JobRow).where(chunk).values(next_fire_at=at))
@@ -121,42 +132,45 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     if not fired:
         return
     fired, run_ids = _start(tx, fired, now)
-    inputs: dict[tuple[str, datetime, datetime | None], Ready] = {}
-    rows = [_decision(each, run_ids.get(each.run_name), inputs) for each in fired]
-    bulk(tx).insert(DECISIONS, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
-    touch(tx, "runs", "jobs", "decisions", QUEUED, *(f"job:{each.job.id}" for each in fired[:CHUNK]))
+    rows = [row for each in fired for row in _decisions(each, run_ids)]
+    bulk(tx).insert(DECISIONS, DECIDED, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
+    touched = islice((f"job:{job.id}" for each in fired for job in each.jobs), CHUNK)
+    touch(tx, "runs", "jobs", "decisions", QUEUED, *touched)
 
 
-def _start(tx: Tx, fired: Sequence[Fired], now: datetime) -> tuple[Sequence[Fired], dict[str | None, int]]:
+def _start(tx: Tx, fired: Sequence[Fired], now: datetime) -> tuple[Sequence[Fired], dict[str, int]]:
     """Insert the runs; `fired` with the names they got, and their ids by name."""
-    starting = [_run(each) for each in fired if each.run_name is not None]
+    starting = [row for each in fired for row in _runs(each)]
     if not starting:
         return fired, {}
-    insert, same = bulk(tx).insert, {**_NEW_RUN, "available_at": now, "created_at": now, "updated_at": now}
-    run_ids = dict(insert(RUNS, starting, same, ending="ON CONFLICT (name) DO NOTHING RETURNING name, id"))
+    insert, same = bulk(tx).insert, {**NEW, "available_at": now, "created_at": now, "updated_at": now}
+    returning = "ON CONFLICT (name) DO NOTHING RETURNING name, id"
+    run_ids = dict(insert(RUNS, STARTED, starting, same, ending=returning))
     if len(run_ids) < len(starting):
         fired = _with_free_names(tx, fired, run_ids.keys())
-        left_out = [_run(each) for each in fired if each.run_name and each.run_name not in run_ids]
-        run_ids |= dict(insert(RUNS, left_out, same, ending="RETURNING name, id"))
+        left_out = [row for each in fired for row in _runs(each) if row[0] not in run_ids]
+        run_ids |= dict(insert(RUNS, STARTED, left_out, same, ending="RETURNING name, id"))
     return fired, run_ids
 
 
 def _with_free_names(tx: Tx, fired: Sequence[Fired], inserted: Set[str]) -> list[Fired]:
     """Another name for those that lost theirs to a run that is there, or to one before them."""
     unused, given = set(inserted), set[str]()
-    named = []
-    for each in fired:
-        name = each.run_name
-        if name is not None and name not in unused:
-            name = unlike_any(tx, name, given)
-            given.add(name)
-        unused -= {name}
-        named.append(replace(each, run_name=name))
-    return named
+
+    def free(name: str) -> str:
+        if name in unused:
+            unused.remove(name)
+            return name
+        another = unlike_any(tx, name, given)
+        given.add(another)
+        return another
+
+    return [replace(each, run_names=[free(name) for name in each.run_names]) for each in fired]
 
 
 RUNS, DECISIONS = table_of(RunRow), table_of(DecisionRow)
-_NEW_RUN = {
+STARTED = ("name", "job_id", "project_id", "effective", "scheduled_for", "cause", "alone")
+NEW = {
     "status": RunStatus.QUEUED.value,
     "trigger_type": TriggerType.SCHEDULE.value,
     "sentence": "",
@@ -169,45 +183,29 @@ _NEW_RUN = {
     "interruptions": 0,
     "token": 0,
 }
-_OF_EFFECTIVE = ("retry_limit", "retry_backoff", "time_limit_seconds", "grace_period_seconds", "instances")
+DECIDED = ("event_id", "job_id", "project_id", "run_id", "verdict", "rule", "sentence", "inputs")
+Values = tuple[Any, ...]
 
 
-def _run(each: Fired) -> dict[str, Any]:
-    effective = json.loads(each.job.effective)
-    return {
-        **{name: effective[name] for name in _OF_EFFECTIVE},
-        "name": each.run_name,
-        "project_id": each.job.project_id,
-        "job_id": each.job.id,
-        "scheduled_for": each.scheduled_for,
-        "cause": each.sentence,
-        "effective": Ready(each.job.effective),
-        "alone": each.alone,
-    }
+def _runs(each: Fired) -> list[Values]:
+    """The values of `STARTED`, for each run."""
+    same = (each.scheduled_for, each.sentence, each.alone)
+    named = zip(each.run_names, each.jobs, strict=bool(each.run_names))
+    return [(name, job.id, job.project_id, job.effective, *same) for name, job in named]
 
 
-def _decision(
-    each: Fired, run_id: int | None, inputs: dict[tuple[str, datetime, datetime | None], Ready]
-) -> dict[str, Any]:
-    cron, at = each.job.schedule.cron, _stamp(each.scheduled_for)
-    key = (cron, each.scheduled_for, each.missed_from)
-    if key not in inputs:
-        told = {"scheduled_for": at, "cron": cron}
-        if each.missed_from is not None:
-            told["missed_from"] = _stamp(each.missed_from)
-        inputs[key] = Ready(json.dumps(told))
-    return {
-        "event_id": f"{each.job.id}@{at}",
-        "project_id": each.job.project_id,
-        "job_id": each.job.id,
-        "verdict": each.verdict.value,
-        "rule": each.rule,
-        "sentence": each.sentence,
-        "inputs": inputs[key],
-        "run_id": run_id,
-    }
+def _decisions(each: Fired, run_ids: Mapping[str, int]) -> list[Values]:
+    """The values of `DECIDED`, for each job."""
+    at = _stamp(each.scheduled_for)
+    missed = {"missed_from": _stamp(each.missed_from)} if each.missed_from else {}
+    inputs = {"scheduled_for": at, "cron": each.cron, **missed}
+    same = (each.verdict.value, each.rule, each.sentence, inputs)
+    started: list[int | None] = [run_ids[name] for name in each.run_names] or [None] * len(each.jobs)
+    return [
+        (f"{job.id}@{at}", job.id, job.project_id, run_id, *same)
+        for job, run_id in zip(each.jobs, started, strict=True)
+    ]
 
 
-@lru_cache(maxsize=1000)
 def _stamp(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"

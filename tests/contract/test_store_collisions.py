@@ -15,7 +15,7 @@ from app.domain.decisions import Verdict
 from app.domain.jobs import Job
 from app.store import decisions, jobs, runs, schedules
 from app.store.database import Database
-from app.store.schedules import DueJob, Fired
+from app.store.schedules import DueJobs, Fired
 from tests.support.loops import definition_of
 from tests.support.stored import NOW, add_job, add_run
 
@@ -75,5 +75,8 @@ def scheduled_job(db: Database, project: str) -> Job:
         return jobs.redefine(tx, job.id, definition_of("report", schedule=HOURLY), None, NOW)
 
 
-def fired(due: DueJob) -> Fired:
-    return Fired(due, due.next_fire_at, Verdict.STARTED, "schedule", "Scheduled.", "report-abcde")
+def fired(due: DueJobs) -> Fired:
+    names = ["report-abcde"] * len(due.jobs)
+    return Fired(
+        due.jobs, due.schedule.cron, due.next_fire_at, Verdict.STARTED, "schedule", "Scheduled.", names
+    )

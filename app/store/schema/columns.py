@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy import Column as SaColumn
 from sqlalchemy import ForeignKey as SaForeignKey
@@ -74,6 +75,12 @@ def json_column(*, null: bool = False) -> Any:
 
 def text_column(*, null: bool = False) -> Any:
     return Field(default=None if null else "", sa_column=SaColumn(Text, nullable=null))
+
+
+def where_known(name: str, column: str) -> Index:
+    """An index for a column that is null in most rows, without these."""
+    known = text(f"{column} IS NOT NULL")
+    return Index(name, column, sqlite_where=known, postgresql_where=known)
 
 
 def table_args(*indexes: Index) -> tuple[Any, ...]:

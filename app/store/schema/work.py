@@ -18,6 +18,7 @@ from app.store.schema.columns import (
     table_args,
     text_column,
     time_column,
+    where_known,
 )
 
 
@@ -88,7 +89,7 @@ class BuildRow(SQLModel, table=True):
     position: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
     message: str = text_column()
     author: str = ""
-    owner: str | None = Field(default=None, index=True)
+    owner: str | None = None
     token: int = 0
     tries: int = 0
     available_at: datetime = time_column(null=False)
@@ -118,6 +119,7 @@ class RunRow(SQLModel, table=True):
         Index("ix_run_job_id_id", "job_id", "id"),
         Index("ix_run_project_id_id", "project_id", "id"),
         Index("ix_run_job_id_status", "job_id", "status"),
+        where_known("ix_run_build_id", "build_id"),
     )
     id: int = id_column()
     name: str = Field(unique=True)
@@ -134,13 +136,8 @@ class RunRow(SQLModel, table=True):
     overridden: list[str] = json_column()
     image: str | None = text_column(null=True)
     digest: str | None = None
-    build_id: int | None = ref_column("build.id", null=True, index=True)
+    build_id: int | None = ref_column("build.id", null=True)
     sha: str | None = None
-    retry_limit: int = 0
-    retry_backoff: str = "exponential"
-    time_limit_seconds: int | None = None
-    grace_period_seconds: int = 30
-    instances: int = 1
     attempts: int = 0
     active: int = 0
     succeeded: int = 0
@@ -148,7 +145,7 @@ class RunRow(SQLModel, table=True):
     interruptions: int = 0
     exit_code: int | None = None
     alone: bool = False
-    owner: str | None = Field(default=None, index=True)
+    owner: str | None = None
     token: int = 0
     available_at: datetime = time_column(null=False)
     first_started_at: datetime | None = time_column()
@@ -205,6 +202,9 @@ class DecisionRow(SQLModel, table=True):
         Index("ix_decision_project_id_id", "project_id", "id"),
         Index("ix_decision_job_id_at", "job_id", "at"),
         Index("ix_decision_job_id_verdict_id", "job_id", "verdict", "id"),
+        where_known("ix_decision_build_id", "build_id"),
+        where_known("ix_decision_run_id", "run_id"),
+        where_known("ix_decision_deployment_id", "deployment_id"),
     )
     id: int = id_column()
     at: datetime = time_column(null=False)
@@ -216,6 +216,6 @@ class DecisionRow(SQLModel, table=True):
     rule: str
     sentence: str = text_column()
     inputs: dict[str, Any] = json_column()
-    build_id: int | None = ref_column("build.id", null=True, index=True)
-    run_id: int | None = ref_column("run.id", null=True, index=True)
-    deployment_id: int | None = ref_column("deployment.id", null=True, index=True)
+    build_id: int | None = ref_column("build.id", null=True)
+    run_id: int | None = ref_column("run.id", null=True)
+    deployment_id: int | None = ref_column("deployment.id", null=True)
