@@ -139,6 +139,7 @@ def _connected(url: str, timeout_seconds: float) -> Any:
         base_url=url, version=MINIMUM_DOCKER_API_VERSION, timeout=timeout_seconds, max_pool_size=_POOL
     )
     if url.startswith("unix:"):
+        client.trust_env = False  # proxies and .netrc, looked up anew for every call, are for other hosts
         client.mount(
             "http+docker://", adapter(url.replace("unix:", "http+unix:"), timeout_seconds, 25, _POOL)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,14 @@ _GOING = {"removing", "dead"}
 _SETTLE_SECONDS = 1.0  # from the end of the output to the end of the container, at most
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the engine says of a container that is over, as an inspection gives it."""
+
+    state: Mapping[str, Any]
+    labels: Mapping[str, str]
+
+
 class Containers:
     """Raises Gone, Refusal or EngineUnavailable throughout."""
 
@@ -27,6 +36,7 @@ class Containers:
         self._lock = threading.Lock()
         self._isolate = isolate
         self._network: str | None = None
+        self._ended: dict[str, Ended] = {}
 
     def listed(self, *labels: str) -> list[dict[str, Any]]:
         """In any state."""
@@ -75,9 +85,20 @@ class Containers:
             with self._calls.api() as client:
                 client.remove_container(container_id, v=True, force=force)
         except (Gone, Conflicting):
-            return
+            pass
+        self._ended.pop(container_id, None)
 
-    def await_end(self, container_id: str, timeout_seconds: float) -> bool:
+    def end_of(self, container_id: str, timeout_seconds: float) -> Ended | None:
+        """How it ended, or None if it goes on after this time. An end stays as it is, and is asked for once."""
+        ended = self._ended.get(container_id)
+        if ended is None and self._await_end(container_id, timeout_seconds):
+            found = self.inspect(container_id)
+            ended = Ended(found["State"], found["Config"]["Labels"])
+            if ended.state["Status"] == "exited":
+                self._ended[container_id] = ended
+        return ended
+
+    def _await_end(self, container_id: str, timeout_seconds: float) -> bool:
         """Whether it is not running, within the time."""
         with self._calls.api() as client:
             try:
@@ -91,12 +112,15 @@ class Containers:
     def ended_at(self, container_id: str) -> tuple[bool, datetime | None]:
         """Whether it has ended or is about to, and when; `(True, None)` if it is gone."""
         try:
-            if not self.await_end(container_id, _SETTLE_SECONDS):
-                return False, None
-            state = self.inspect(container_id)["State"]
+            ended = self.end_of(container_id, _SETTLE_SECONDS)
         except Gone:
             return True, None
-        return True, read_time(state["FinishedAt"])
+        return (False, None) if ended is None else (True, read_time(ended.state["FinishedAt"]))
+
+    def labels_of(self, container_id: str) -> Mapping[str, str]:
+        ended = self._ended.get(container_id)
+        labels: Mapping[str, str] = ended.labels if ended else self.inspect(container_id)["Config"]["Labels"]
+        return labels
 
     def network(self) -> str:
         """The network of jobs, made if need be; the engine's default one where it can't be had."""

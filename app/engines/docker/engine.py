@@ -26,7 +26,7 @@ from app.engines.base import (
 )
 from app.engines.docker import images, witness
 from app.engines.docker.calls import Calls, Conflicting, Gone, Invalid
-from app.engines.docker.containers import Containers, name_of
+from app.engines.docker.containers import Containers, Ended, name_of
 from app.engines.docker.logs import CLOSING, Logs
 from app.engines.docker.request import (
     BOOT_LABEL,
@@ -100,19 +100,18 @@ class DockerEngine:
     def wait(self, handle: Handle) -> Exit:
         while True:
             try:
-                if self._containers.await_end(handle.id, _WAIT_SECONDS):
-                    return self._end_of(handle.id)
+                if ended := self._containers.end_of(handle.id, _WAIT_SECONDS):
+                    return self._believed(handle.id, ended)
             except Gone:
                 return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
             if self._closed.is_set():
                 raise EngineUnavailable(CLOSING)
 
-    def _end_of(self, container_id: str) -> Exit:
-        found = self._containers.inspect(container_id)
-        end = read_exit(found["State"])
+    def _believed(self, container_id: str, ended: Ended) -> Exit:
+        end = read_exit(ended.state)
         if end.kind is not ExitKind.EXITED or container_id in self._told_to_stop:
             return end
-        same_boot = found["Config"]["Labels"].get(BOOT_LABEL, self._boot_id) == self._boot_id
+        same_boot = ended.labels.get(BOOT_LABEL, self._boot_id) == self._boot_id
         recollection = witness.ask(self._calls, container_id, end, self._clock(), same_boot=same_boot)
         return witness.corroborated(end, recollection)
 
@@ -166,10 +165,10 @@ class DockerEngine:
 
     def remove(self, handle: Handle) -> None:
         try:
-            labels = self._containers.inspect(handle.id)["Config"]["Labels"]
+            is_ours = self._containers.labels_of(handle.id).get(INSTALLATION_LABEL) == self._installation
         except Gone:
-            labels = {}
-        if labels.get(INSTALLATION_LABEL) == self._installation:
+            is_ours = False
+        if is_ours:
             self._containers.delete(handle.id, force=True)
         self._logs.forget(handle.id)
         self._cpu.pop(handle.id, None)
