@@ -252,7 +252,7 @@ def _supervisor(
 ) -> Supervisor:
     settings, db, clock = installation.settings, installation.db, installation.clock
     server, names = f"{socket.gethostname()}-{secrets.token_hex(4)}", RandomNames()
-    watcher_bell, health_bell, metrics_bell = Bell(runs.ENDING, builds.ENDING), Bell(), Bell()
+    watcher_bell, health_bell, metrics_bell = Bell(runs.STOPPING, builds.ENDING), Bell(), Bell()
 
     def on_change() -> None:
         for bell in (watcher_bell, health_bell, metrics_bell):

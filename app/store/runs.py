@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, update
+from sqlalchemy import ColumnElement, exists, func, literal, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -33,7 +33,8 @@ from app.store.schema import AttemptRow, ContainerRow, RunRow
 
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 QUEUED = "queued:runs"  # the topic that workers listen to
-ENDING = "ending:runs"  # an end came or was asked for
+ENDED = "ended:runs"
+STOPPING = "stopping:runs"  # the end of a running one was asked for
 
 
 def enqueue(
@@ -161,18 +162,24 @@ def begin_attempt(tx: Tx, run: Run, now: datetime) -> Attempt | None:
 
 def container_started(
     tx: Tx, run: Run, container: Container, handle: Mapping[str, str], now: datetime
-) -> bool:
-    """Save a handle and the start; the first start of the run starts its clock."""
-    started_at = run.started_at or now
-    first = run.first_started_at or now
-    if not _move(tx, run, started_at=started_at, first_started_at=first, updated_at=now):
-        return False
-    row = tx.get_one(ContainerRow, container.id)
-    row.handle = dict(handle)
-    row.started_at = row.started_at or now
-    attempt = tx.get_one(AttemptRow, row.attempt_id)
-    attempt.started_at = attempt.started_at or now
-    return True
+) -> Run | None:
+    """Save a handle and the start; the first start of the run starts its clock. The run as it is then, or None."""
+    started_at, first_started_at = _since(RunRow.started_at, now), _since(RunRow.first_started_at, now)
+    if not _move(tx, run, started_at=started_at, first_started_at=first_started_at, updated_at=now):
+        return None
+    values = {"handle": dict(handle), "started_at": _since(ContainerRow.started_at, now)}
+    _change(tx, ContainerRow, container.id, **values)
+    _change(tx, AttemptRow, container.attempt_id, started_at=_since(AttemptRow.started_at, now))
+    return with_id(tx, run.id)
+
+
+def _since(column: Any, now: datetime) -> ColumnElement[datetime]:
+    """What the column says already, or now."""
+    return func.coalesce(column, literal(now, column.type))
+
+
+def _change(tx: Tx, table: type[AttemptRow] | type[ContainerRow], row_id: int, **values: Any) -> None:
+    tx.connection().execute(update(table).where(col(table.id) == row_id).values(**values))
 
 
 def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence: str, now: datetime) -> bool:
@@ -200,20 +207,31 @@ def container_ended(tx: Tx, run: Run, container: Container, outcome: Outcome, fi
     """Save how a container ended; False if the claim is void."""
     if not is_claimed(tx, run):
         return False
-    row = tx.get_one(ContainerRow, container.id)
-    row.reason = outcome.reason
-    row.exit_code = outcome.exit_code
-    row.sentence = outcome.sentence
-    row.finished_at = finished_at
+    _end(tx, container, outcome, finished_at)
     return True
 
 
+def _end(tx: Tx, container: Container, outcome: Outcome, finished_at: datetime) -> None:
+    _change(tx, ContainerRow, container.id, **_how(outcome), finished_at=finished_at)
+
+
+def _how(outcome: Outcome) -> dict[str, Any]:
+    return {"reason": outcome.reason, "exit_code": outcome.exit_code, "sentence": outcome.sentence}
+
+
 def conclude(
-    tx: Tx, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again, now: datetime
+    tx: Tx,
+    run: Run,
+    attempt: Attempt | None,
+    outcome: Outcome,
+    verdict: Final | Again,
+    now: datetime,
+    ended: Sequence[tuple[Container, Outcome]] = (),
 ) -> bool:
     """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void.
 
     An attempt that was only interrupted is not over: its containers may be alive, and it is gone on with.
+    `ended` are containers whose ends are not saved yet.
     """
     values: dict[str, Any] = {"updated_at": now, "active": 0, "owner": None, "sentence": verdict.sentence}
     if attempt is not None or outcome.reason is Reason.INTERRUPTED:
@@ -223,7 +241,7 @@ def conclude(
             values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
             touch(tx, QUEUED)
         case Final():
-            touch(tx, ENDING, QUEUED)  # a run that must be alone may have waited for this end
+            touch(tx, ENDED, QUEUED)  # a run that must be alone may have waited for this end
             values |= {
                 "status": verdict.status,
                 "reason": verdict.reason,
@@ -232,6 +250,8 @@ def conclude(
             }
     if not _move(tx, run, **values):
         return False
+    for container, its_outcome in ended:
+        _end(tx, container, its_outcome, now)
     goes_on = isinstance(verdict, Again) and outcome.reason is Reason.INTERRUPTED
     if attempt is not None and not goes_on:
         _settle_attempt(tx, attempt, outcome, verdict, now)
@@ -251,16 +271,11 @@ def _counts(outcome: Outcome) -> dict[str, Any]:
 def _settle_attempt(
     tx: Tx, attempt: Attempt, outcome: Outcome, verdict: Final | Again, now: datetime
 ) -> None:
-    row = tx.get_one(AttemptRow, attempt.id)
-    cancelled = isinstance(verdict, Final) and verdict.status is RunStatus.CANCELLED
-    if cancelled:
-        row.status = RunStatus.CANCELLED
+    if isinstance(verdict, Final) and verdict.status is RunStatus.CANCELLED:
+        ended = {"status": RunStatus.CANCELLED, **_how(outcome), "reason": verdict.reason}
     else:
-        row.status = RunStatus.SUCCEEDED if outcome.reason is None else RunStatus.FAILED
-    row.reason = verdict.reason if cancelled and isinstance(verdict, Final) else outcome.reason
-    row.exit_code = outcome.exit_code
-    row.sentence = outcome.sentence
-    row.finished_at = now
+        ended = {"status": RunStatus.FAILED if outcome.reason else RunStatus.SUCCEEDED, **_how(outcome)}
+    _change(tx, AttemptRow, attempt.id, **ended, finished_at=now)
 
 
 def _move(tx: Tx, run: Run, **values: Any) -> bool:
@@ -286,7 +301,7 @@ def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) ->
     """
     run = with_id(tx, run_id)
     _touch(tx, run_id, run.job_id)
-    touch(tx, ENDING)
+    touch(tx, STOPPING, ENDED)
     if _ask_for_end(
         tx,
         run_id,

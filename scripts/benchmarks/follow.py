@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from tests.support.server import TOKEN, JobyardServer
@@ -10,16 +11,27 @@ from tests.support.server import TOKEN, JobyardServer
 
 def first_line(server: JobyardServer, run: Any, wanted: str, began: float) -> float:
     """Seconds since `began`; the run is followed to its end afterwards."""
-    headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/event-stream"}
     seconds = None
-    with server.http.stream("GET", f"/api/v1/runs/{run['id']}/logs", headers=headers, timeout=120) as stream:
-        for line in stream.iter_lines():
-            if seconds is None and wanted in line:
-                seconds = time.perf_counter() - began
-            if line == "event: end":
-                break
+    for line in _events(server, run["id"]):
+        if seconds is None and wanted in line:
+            seconds = time.perf_counter() - began
     assert seconds is not None, f"{wanted!r} never came"
     return seconds
+
+
+def wait_for_end(server: JobyardServer, run_id: int) -> None:
+    for _ in _events(server, run_id):
+        pass
+
+
+def _events(server: JobyardServer, run_id: int) -> Iterator[str]:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/event-stream"}
+    path = f"/api/v1/runs/{run_id}/logs"
+    with server.http.stream("GET", path, headers=headers, timeout=300) as stream:
+        for line in stream.iter_lines():
+            if line == "event: end":
+                return
+            yield line
 
 
 def next_run(server: JobyardServer, job: str, after: int) -> Any:

@@ -369,7 +369,7 @@ class TestMetrics:
             for instance in (0, 1):
                 place.engine.finish(floor.key(instance=instance))
         vitals = place.logbook.vitals(floor.run_id, 1)
-        assert [(each.at - START).total_seconds() for each in vitals.samples(0)] == [0, 2, 4, 6]
+        assert [(each.at - START).total_seconds() for each in vitals.samples(0)] == [0.3, 2.3, 4.3, 6.3]
         assert vitals.samples(1) == [sample] * 4
         assert vitals.samples(2) == []
 
@@ -390,7 +390,14 @@ class TestMetrics:
             floor.pass_time(5)
             place.engine.finish(floor.key())
         samples = place.logbook.vitals(floor.run_id, 1).samples(0)
-        assert [(each.at - START).total_seconds() for each in samples] == [0, 4]
+        assert [(each.at - START).total_seconds() for each in samples] == [0.3, 4.3]
+
+    def test_what_is_over_at_once_is_not_asked(self, place: Installation) -> None:
+        floor = Floor(place)
+        with floor.running():
+            floor.pass_time(0)
+            place.engine.finish(floor.key())
+        assert place.logbook.vitals(floor.run_id, 1).samples(0) == []
 
 
 class TestCrew:

@@ -72,9 +72,9 @@ class ActiveRun:
     def ended(self, instance: int, *, failed: bool) -> None:
         """Where one instance failed, the attempt can't succeed any more."""
         self.over.add(instance)
-        if failed:
+        if failed and self.run.instances > 1:
             self.pointless |= set(range(self.run.instances)) - {instance}
-        self.on_change()
+            self.on_change()
 
     @property
     def running(self) -> dict[int, Handle]:

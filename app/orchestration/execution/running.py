@@ -41,7 +41,6 @@ from app.engines.base import (
     Engine,
     Handle,
     ImageUnavailable,
-    RegistryLogin,
     StartRefused,
     StartUncertain,
 )
@@ -94,8 +93,6 @@ class Runner:
     def step(self) -> bool:
         """Execute what has waited longest; False if nothing is due."""
         with self.in_hand.turn:
-            if not self._is_due():
-                return False
             with self.db.write() as tx:
                 run = runs.claim(tx, self.owner, self.clock.now())
             if run is None:
@@ -104,12 +101,6 @@ class Runner:
         self.execute(run)
         return True
 
-    def _is_due(self) -> bool:
-        """All idle runners wake for one run: those that come too late only read, or the first would wait for them."""
-        with self.db.read() as tx:
-            due = runs.due_at(tx)
-        return due is not None and due <= self.clock.now()
-
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
         with self.in_hand.until_done(run):
@@ -117,9 +108,9 @@ class Runner:
 
     def _execute(self, run: Run) -> None:
         try:
-            attempt = self._unfinished(run)
-            if attempt is not None:
-                self._attempt(run, attempt)
+            unfinished = self._unfinished(run) if run.attempts else None
+            if unfinished is not None:
+                self._attempt(run, *unfinished, self._origin(run))
             else:
                 self._begin(run)
         except ClaimLost:
@@ -127,19 +118,22 @@ class Runner:
         except Exception:
             log.exception("run %s met a fault of Jobyard", run.name)
             sentence = "Jobyard failed while running this; the server's log has more."
-            self._conclude(run, self._unfinished(run), Outcome(Reason.INTERRUPTED, sentence=sentence))
+            attempt, _ = self._unfinished(run) or (None, ())
+            self._conclude(run, attempt, Outcome(Reason.INTERRUPTED, sentence=sentence))
 
-    def _unfinished(self, run: Run) -> Attempt | None:
+    def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:
         with self.db.read() as tx:
             last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
-        return last if last is not None and last.status is RunStatus.RUNNING else None
+            if last is None or last.status is not RunStatus.RUNNING:
+                return None
+            return last, runs.containers_of(tx, last.id)
 
     def _begin(self, run: Run) -> None:
         now = self.clock.now()
         if run.cancel_requested_at is not None:
-            self._settle(run, None, Outcome(run.cancel_reason), cancelled(run))
+            self._settle(run, Outcome(run.cancel_reason), cancelled(run))
         elif is_past_deadline(run, now):
-            self._settle(run, None, Outcome(Reason.TIME_LIMIT), out_of_time(run))
+            self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
             try:
                 run = self._with_image(run)
@@ -148,10 +142,11 @@ class Runner:
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
                 return
             except EngineUnavailable as error:
-                self._settle(run, None, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
+                self._settle(run, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
                 return
+            origin = self._origin(run)
             try:
-                self._invocation(run, self._origin(run))
+                self._invocation(run, origin)
             except UserError as error:
                 with self.db.write() as tx:
                     runs.fix_image(tx, run, now)
@@ -159,11 +154,12 @@ class Runner:
                 return
             with self.db.write() as tx:
                 attempt = runs.begin_attempt(tx, run, now)
+                containers = runs.containers_of(tx, attempt.id) if attempt else ()
             if attempt is not None:
-                self._attempt(run, attempt)
+                self._attempt(run, attempt, containers, origin)
 
     def _settle_without_attempt(self, run: Run, reason: Reason, sentence: str) -> None:
-        self._settle(run, None, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
+        self._settle(run, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
 
     def _with_image(self, run: Run) -> Run:
         """The run with its image fixed: what it was made for, or what its job has now."""
@@ -171,26 +167,20 @@ class Runner:
             return run
         with self.db.read() as tx:
             job = jobs.with_id(tx, run.job_id)
-        reference = run.image or reference_of(job)
+            reference = run.image or reference_of(job)
+            login = registry_access_of_job(tx, self.vault, job, reference) if reference else None
         if reference is not None:
-            resolved = self.engine.resolve(reference, self._login(run, reference))
+            resolved = self.engine.resolve(reference, login)
             return replace(run, image=resolved.image, digest=resolved.digest)
         if job.deployed is None:
             raise NoImage(f"Job {run.job} has no image yet: build it first, by a push or by hand.")
         has = job.deployed
         return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
 
-    def _login(self, run: Run, reference: str) -> RegistryLogin | None:
-        with self.db.read() as tx:
-            return registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), reference)
-
-    def _attempt(self, run: Run, attempt: Attempt) -> None:
+    def _attempt(self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
         env = env_from_definition(run.effective["env"])
         secrets = [self._open(value) for value in env.values() if value.secret]
-        with self.db.read() as tx:
-            containers = runs.containers_of(tx, attempt.id)
-        origin = self._origin(run)
         with (
             self.active.watching(run, attempt.number) as active,
             self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets)) as writer,
@@ -201,9 +191,10 @@ class Runner:
                 return self._container(active, run, container, spec, writer)
 
             ended = side_by_side(f"run-{run.id}", one, containers)
-            outcome = combined([outcome for outcome, _ in ended])
+            outcomes = [outcome for outcome, _ in ended]
+        unsaved = list(zip(containers, outcomes, strict=True)) if run.instances == 1 else []
         # What was taken over stays for the sweep: the former owner may still be about to start its container.
-        if self._conclude(run, attempt, outcome) and attempt.token == run.token:
+        if self._conclude(run, attempt, combined(outcomes), unsaved) and attempt.token == run.token:
             self._remove([handle for _, handle in ended if handle is not None])
 
     def _container(
@@ -228,9 +219,10 @@ class Runner:
             outcome = outcome_of_start_error(error)
         now = self.clock.now()
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
-        with self.db.write() as tx:
-            if not runs.container_ended(tx, run, container, outcome, now):
-                raise ClaimLost
+        if run.instances > 1:  # the end of an only one is saved with the attempt's
+            with self.db.write() as tx:
+                if not runs.container_ended(tx, run, container, outcome, now):
+                    raise ClaimLost
         active.ended(container.instance, failed=outcome.reason is not None)
         return outcome, handle
 
@@ -240,24 +232,24 @@ class Runner:
         """Save the start, beside the reading of what the container says, whose first words go before."""
         spoke.wait(FIRST_WORDS_SECONDS)
         with self.db.write() as tx:
-            if not runs.container_started(tx, run, container, handle.to_json(), self.clock.now()):
-                raise ClaimLost
-            current = runs.with_id(tx, run.id)
+            current = runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
+        if current is None:
+            raise ClaimLost
         active.started(container.instance, handle, current)
 
     def _start_patiently(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec) -> Handle:
         """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours."""
         give_up_at = self.clock.now() + ENGINE_PATIENCE
         while True:
-            with self.db.read() as tx:
-                if not runs.is_claimed(tx, run):
-                    raise ClaimLost
             try:
                 return self._start_once(run, key, spec)
             except (EngineUnavailable, StartUncertain):
                 if active.stop_is_requested or self.clock.now() >= give_up_at:
                     raise
                 active.pause(ENGINE_ASKED_EVERY)
+            with self.db.read() as tx:
+                if not runs.is_claimed(tx, run):
+                    raise ClaimLost
 
     def _start_once(self, run: Run, key: str, spec: ContainerSpec) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
@@ -266,7 +258,9 @@ class Runner:
         except ImageUnavailable:
             if "@" not in spec.image:
                 raise
-        self.engine.resolve(spec.image, self._login(run, spec.image))
+        with self.db.read() as tx:
+            login = registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), spec.image)
+        self.engine.resolve(spec.image, login)
         return self.engine.start(spec, key, run.token)
 
     def _follow(
@@ -299,18 +293,26 @@ class Runner:
         else:
             writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
 
-    def _conclude(self, run: Run, attempt: Attempt | None, outcome: Outcome) -> bool:
-        with self.db.read() as tx:
-            current = runs.with_id(tx, run.id)
-        return self._settle(run, attempt, outcome, conclude(current, outcome, self.clock.now()))
-
-    def _settle(self, run: Run, attempt: Attempt | None, outcome: Outcome, verdict: Final | Again) -> bool:
+    def _conclude(
+        self,
+        run: Run,
+        attempt: Attempt | None,
+        outcome: Outcome,
+        ended: Sequence[tuple[Container, Outcome]] = (),
+    ) -> bool:
         """False if the run is another server's by now, and so are its containers."""
         with self.db.write() as tx:
-            settled = runs.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
+            current, now = runs.with_id(tx, run.id), self.clock.now()
+            verdict = conclude(current, outcome, now)
+            settled = runs.conclude(tx, run, attempt, outcome, verdict, now, ended)
         if not settled:
             log.warning("run %s was concluded elsewhere", run.name)
         return settled
+
+    def _settle(self, run: Run, outcome: Outcome, verdict: Final | Again) -> None:
+        """Without an attempt, and whatever the outcome would mean for one."""
+        with self.db.write() as tx:
+            runs.conclude(tx, run, None, outcome, verdict, self.clock.now())
 
     def _remove(self, handles: Sequence[Handle]) -> None:
         for handle in handles:

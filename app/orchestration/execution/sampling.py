@@ -5,28 +5,34 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Handle
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
-from app.orchestration.execution.vitals import MetricsRecords
+from app.orchestration.execution.vitals import MetricsRecords, Vitals
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
 
 log = logging.getLogger(__name__)
+FIRST_READING = timedelta(seconds=0.3)  # what is over before has no metrics worth the engine's time
 
 Key = tuple[int, int, int]  # run, attempt, instance
 
 
 @dataclass
 class Meter:
-    """A container whose next reading is due at a time."""
+    """A container whose next reading is due at a time. Its file is there from the first reading on."""
 
     handle: Handle
-    records: MetricsRecords
+    vitals: Vitals
+    instance: int
     due_at: datetime
+
+    @cached_property
+    def records(self) -> MetricsRecords:
+        return self.vitals.write_metrics(self.instance)
 
 
 @dataclass
@@ -62,8 +68,8 @@ class Sampler:
             del self._meters[key]
         for key in live.keys() - self._meters.keys():
             run, attempt, instance = key
-            records = self.logbook.vitals(run, attempt).write_metrics(instance)
-            self._meters[key] = Meter(live[key], records, now)
+            vitals = self.logbook.vitals(run, attempt)
+            self._meters[key] = Meter(live[key], vitals, instance, now + FIRST_READING)
 
     def _read(self, meter: Meter) -> None:
         try:
