@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import literal_column, tuple_
 from sqlmodel import col, select
 
 from app.domain.decisions import Decision, EventType, Verdict
 from app.domain.errors import NotFound
 from app.store.database import Tx, touch
 from app.store.schema import DecisionRow, JobRow, ProjectRow
+
+# In the words of the index that holds these alone.
+NOTHING_STARTED = col(DecisionRow.verdict) != literal_column(f"'{Verdict.STARTED}'")
 
 
 def record(
@@ -99,14 +103,20 @@ def page(
         query = query.where(DecisionRow.event_type == EventType.PUSH, col(DecisionRow.event_id).in_(pushes))
     if verdicts:
         query = query.where(col(DecisionRow.verdict).in_(list(verdicts)))
+        if Verdict.STARTED not in verdicts:
+            query = query.where(NOTHING_STARTED)
     if before is not None:
-        query = query.where(col(DecisionRow.id) < before)
+        query = query.where(tuple_(DecisionRow.at, DecisionRow.id) < _place_of(before))
     if since is not None:
         query = query.where(col(DecisionRow.at) >= since)
-    if until is not None:  # by time, as the index that finds it is
-        query = query.where(col(DecisionRow.at) <= until).order_by(col(DecisionRow.at).desc())
-    query = query.order_by(col(DecisionRow.id).desc())
+    if until is not None:
+        query = query.where(col(DecisionRow.at) <= until)
+    query = query.order_by(col(DecisionRow.at).desc(), col(DecisionRow.id).desc())
     return [decision_value(*found) for found in tx.exec(query)]
+
+
+def _place_of(decision_id: int) -> Any:
+    return select(DecisionRow.at, DecisionRow.id).where(DecisionRow.id == decision_id).scalar_subquery()
 
 
 def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
@@ -114,8 +124,8 @@ def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
     query = (
         _decisions()
         .where(DecisionRow.job_id == job_id, col(DecisionRow.at) > at)
-        .where(DecisionRow.verdict == Verdict.MISSED)
-        .order_by(col(DecisionRow.id))
+        .where(DecisionRow.verdict == Verdict.MISSED, NOTHING_STARTED)
+        .order_by(col(DecisionRow.at), col(DecisionRow.id))
         .limit(1)
     )
     found = tx.exec(query).first()

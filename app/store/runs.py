@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, literal, update
+from sqlalchemy import ColumnElement, exists, func, literal, literal_column, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -96,11 +96,17 @@ def _add(tx: Tx, row: RunRow) -> None:
         _add(tx, row)
 
 
+def is_open(run: type[RunRow]) -> ColumnElement[bool]:
+    """In the words of the index that holds open runs alone."""
+    return col(run.status).in_([literal_column(f"'{status}'") for status in OPEN])
+
+
 def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
     """queued → running, for the run that has waited longest. One that must be alone waits for older ones' ends."""
     older = aliased(RunRow)
     older_is_alive = exists().where(
         col(older.job_id) == col(RunRow.job_id),
+        is_open(older),
         col(older.status) == RunStatus.RUNNING,
         col(older.id) < col(RunRow.id),
     )
@@ -399,7 +405,7 @@ def keys_in_use(tx: Tx) -> set[str]:
         select(ContainerRow.key)
         .join(AttemptRow, col(AttemptRow.id) == col(ContainerRow.attempt_id))
         .join(RunRow, col(RunRow.id) == col(AttemptRow.run_id))
-        .where(col(RunRow.status).in_(OPEN))
+        .where(is_open(RunRow))
     )
     return set(tx.exec(query))
 

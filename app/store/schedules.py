@@ -26,7 +26,7 @@ from app.domain.runs import RunStatus, TriggerType
 from app.store.bulk import Ready, table_of
 from app.store.database import Tx, bulk, touch
 from app.store.run_names import unlike_any
-from app.store.runs import OPEN, QUEUED
+from app.store.runs import QUEUED, is_open
 from app.store.schema import DecisionRow, JobRow, RunRow
 
 CHUNK = 500
@@ -112,7 +112,7 @@ def alive(tx: Tx, job_ids: Sequence[int]) -> Mapping[int, list[tuple[int, str]]]
     found: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for start in range(0, len(job_ids), CHUNK):
         query = select_columns(col(RunRow.job_id), col(RunRow.id), col(RunRow.name)).where(
-            col(RunRow.job_id).in_(job_ids[start : start + CHUNK]), col(RunRow.status).in_(OPEN)
+            col(RunRow.job_id).in_(job_ids[start : start + CHUNK]), is_open(RunRow)
         )
         for job_id, run_id, name in tx.connection().execute(query.order_by(col(RunRow.id))):
             found[job_id].append((run_id, name))

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from app.domain.decisions import Verdict
 from app.domain.errors import NotFound
-from app.store import builds, decisions, deliveries, overview, runs
+from app.store import builds, decisions, deliveries, overview, runs, schedules
 from app.store.database import Tx
 from app.web.yard import Yard
 from tests.support.yard import START
@@ -33,6 +33,12 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
         tx, limit=9, job_id=1, verdicts=[Verdict.SKIPPED]
     ),
     "decisions of a job until a time": lambda tx: decisions.page(tx, limit=9, job_id=1, until=START),
+    "newest decisions": lambda tx: decisions.page(tx, limit=9),
+    "older decisions": lambda tx: decisions.page(tx, limit=9, before=7),
+    "decisions since a time": lambda tx: decisions.page(tx, limit=9, since=START),
+    "decisions of a project since a time": lambda tx: decisions.page(tx, limit=9, project_id=1, since=START),
+    "decisions of a build": lambda tx: decisions.page(tx, limit=9, build_id=1),
+    "live runs of jobs": lambda tx: schedules.alive(tx, [1]),
     "decisions of a run": lambda tx: decisions.page(tx, limit=9, run_id=1),
 }
 

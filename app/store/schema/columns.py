@@ -77,10 +77,9 @@ def text_column(*, null: bool = False) -> Any:
     return Field(default=None if null else "", sa_column=SaColumn(Text, nullable=null))
 
 
-def where_known(name: str, column: str) -> Index:
-    """An index for a column that is null in most rows, without these."""
-    known = text(f"{column} IS NOT NULL")
-    return Index(name, column, sqlite_where=known, postgresql_where=known)
+def partial(name: str, *columns: str, where: str) -> Index:
+    """An index of some rows: a query has to say `where` itself, unless it follows, as not null does from `=`."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 def table_args(*indexes: Index) -> tuple[Any, ...]:

@@ -14,11 +14,11 @@ from app.store.schema.columns import (
     BigInt,
     id_column,
     json_column,
+    partial,
     ref_column,
     table_args,
     text_column,
     time_column,
-    where_known,
 )
 
 
@@ -118,8 +118,8 @@ class RunRow(SQLModel, table=True):
         Index("ix_run_status_available_at", "status", "available_at"),
         Index("ix_run_job_id_id", "job_id", "id"),
         Index("ix_run_project_id_id", "project_id", "id"),
-        Index("ix_run_job_id_status", "job_id", "status"),
-        where_known("ix_run_build_id", "build_id"),
+        partial("ix_run_open_job_id", "job_id", where="status IN ('queued', 'running')"),
+        partial("ix_run_build_id", "build_id", where="build_id IS NOT NULL"),
     )
     id: int = id_column()
     name: str = Field(unique=True)
@@ -198,13 +198,13 @@ class DecisionRow(SQLModel, table=True):
     __tablename__ = "decision"
     __table_args__ = table_args(
         Index("uq_decision_event_type_event_id_job_id", "event_type", "event_id", "job_id", unique=True),
-        Index("ix_decision_job_id_id", "job_id", "id"),
-        Index("ix_decision_project_id_id", "project_id", "id"),
+        Index("ix_decision_at", "at"),
+        Index("ix_decision_project_id_at", "project_id", "at"),
         Index("ix_decision_job_id_at", "job_id", "at"),
-        Index("ix_decision_job_id_verdict_id", "job_id", "verdict", "id"),
-        where_known("ix_decision_build_id", "build_id"),
-        where_known("ix_decision_run_id", "run_id"),
-        where_known("ix_decision_deployment_id", "deployment_id"),
+        partial("ix_decision_job_id_verdict_at", "job_id", "verdict", "at", where="verdict <> 'started'"),
+        partial("ix_decision_build_id_at", "build_id", "at", where="build_id IS NOT NULL"),
+        partial("ix_decision_run_id_at", "run_id", "at", where="run_id IS NOT NULL"),
+        partial("ix_decision_deployment_id_at", "deployment_id", "at", where="deployment_id IS NOT NULL"),
     )
     id: int = id_column()
     at: datetime = time_column(null=False)
