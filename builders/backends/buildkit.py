@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from builders.backends.access import access_of
 from builders.backends.base import (
     BackendUnavailable,
     BuildFailed,
@@ -17,8 +18,9 @@ from builders.backends.base import (
 )
 from builders.backends.cli import SEARCH_PATH, Cli, find_cli
 from builders.backends.logins import registry_of, write_logins
-from builders.backends.process import run_watched
 from builders.backends.progress import ProgressReader
+from builders.backends.session import Session
+from builders.backends.turns import Turns
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENGINE_DOWN = re.compile(
@@ -43,7 +45,9 @@ _PULL = re.compile(
 class BuildKitCli(ImageBackend):
     """`docker_host`: the engine's address, such as `unix:///var/run/docker.sock`; None is the CLI's default.
 
-    Logins are in a file only while a build runs; BuildKit asks the CLI for them, and no step can.
+    Logins are in a file only while a build runs; BuildKit asks the CLI for them, and no step can. Of builds through
+    one BuildKitCli none gets an image by another's login; those that could are made to wait (see `turns`, also for
+    what that doesn't cover).
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class BuildKitCli(ImageBackend):
         self._docker_host = docker_host
         self._cli = cli
         self._clock = clock
+        self._turns = Turns()
 
     def build(
         self,
@@ -67,8 +72,8 @@ class BuildKitCli(ImageBackend):
         time_limit_seconds: float | None,
     ) -> BuiltImage:
         cli = self._cli or find_cli()
-        began = self._clock()
-        progress = ProgressReader(on_step, lambda: self._clock() - began)
+        session = Session(on_output, on_step, should_stop, time_limit_seconds, self._clock)
+        progress = ProgressReader(on_step, session.elapsed)
 
         def pass_on(chunk: bytes) -> None:
             on_output(chunk)
@@ -77,14 +82,8 @@ class BuildKitCli(ImageBackend):
         with tempfile.TemporaryDirectory(prefix="jobyard-build-") as name:
             private = Path(name)
             argv = build_argv(cli, request, private, _write_inputs(request, private))
-            status = run_watched(
-                argv,
-                environment=self._environment(private),
-                directory=private,
-                on_output=pass_on,
-                should_stop=should_stop,
-                time_limit_seconds=time_limit_seconds,
-            )
+            with self._turns.turn(access_of(request), session.say, session.check):
+                status = session.run(argv, self._environment(private), private, pass_on)
             progress.close()
             if status != 0:
                 raise explain_failure(progress, status)

@@ -102,7 +102,7 @@ class Recipe:
         own["HOME"] = str(self.places.home)
         directory = self.places.path(workdir, "/")
         command = " && ".join(self.places.here(command) for command in step.commands)
-        status = session.run(command, {**given, **own, **env}, directory)
+        status = session.run(("/bin/sh", "-c", command), {**given, **own, **env}, directory)
         if status:
             raise BuildFailed(f"The build failed at {_words(step)}: exit code {_code(status)}.")
 

@@ -1,7 +1,7 @@
 """One build as its caller sees it: output, steps, and an end that may come at any time."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,10 @@ class Session:
     def say(self, sentence: str) -> None:
         self._on_output(f"{sentence}\n".encode(errors="replace"))
 
+    def elapsed(self) -> float:
+        """Seconds since the build began."""
+        return self._clock() - self._began
+
     def check(self) -> None:
         """Raises BuildCancelled or BuildTimedOut when the build has to end."""
         if self._should_stop.is_set():
@@ -37,15 +41,21 @@ class Session:
         if left is not None and left <= 0:
             raise self._timed_out()
 
-    def run(self, command: str, environment: Mapping[str, str], directory: Path) -> int:
-        """The exit status of a shell command; its process group is gone on return."""
+    def run(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> int:
+        """The exit status of a program; its process group is gone on return. Raises as `check` does."""
         self.check()
         try:
             return run_watched(
-                ("/bin/sh", "-c", command),
+                argv,
                 environment=environment,
                 directory=directory,
-                on_output=self._on_output,
+                on_output=on_output or self._on_output,
                 should_stop=self._should_stop,
                 time_limit_seconds=self._left(),
             )
@@ -56,21 +66,18 @@ class Session:
     def step(self, index: int, total: int, text: str) -> Iterator[None]:
         """Report a step when it starts and when it is over; it has failed if the block raises."""
         name = f"[{index}/{total}] {text}"
-        step = Step(index, total, name, started=self._elapsed())
+        step = Step(index, total, name, started=self.elapsed())
         self.say(name)
         self._on_step(step)
         try:
             yield
         except BaseException:
-            self._on_step(replace(step, duration=self._elapsed() - step.started, failed=True))
+            self._on_step(replace(step, duration=self.elapsed() - step.started, failed=True))
             raise
-        self._on_step(replace(step, duration=self._elapsed() - step.started))
-
-    def _elapsed(self) -> float:
-        return self._clock() - self._began
+        self._on_step(replace(step, duration=self.elapsed() - step.started))
 
     def _left(self) -> float | None:
-        return None if self._limit is None else self._limit - self._elapsed()
+        return None if self._limit is None else self._limit - self.elapsed()
 
     def _timed_out(self) -> BuildTimedOut:
         return BuildTimedOut(f"The build took longer than its time limit of {self._limit:g} s.")

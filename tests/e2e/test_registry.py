@@ -10,7 +10,7 @@ import docker
 import pytest
 
 from tests.support.hosted import HostedJob
-from tests.support.registry import PASSWORD, USER, Registry, registry
+from tests.support.registry import PASSWORD, USER, Registry, far_away, registry
 from tests.support.server import SECRET, JobyardServer, Json, docker_client, jobyard_server
 
 SPEAKS = 'FROM busybox:latest\nCMD ["echo", "{}"]\n'
@@ -31,6 +31,15 @@ def pushing(private: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with jobyard_server(data, registry=f"{private.host}/team") as server:
         give_login(server, "images", private)
         yield server
+
+
+@pytest.fixture
+def distant(private: Registry) -> Iterator[str]:
+    """The private registry with busybox as `team/base:1`, so far away that builds look it up at the same time."""
+    fill(private, "team/base:1", {"username": USER, "password": PASSWORD})
+    with far_away(private) as address:
+        yield address
+        forget(address)
 
 
 @pytest.fixture
@@ -216,27 +225,28 @@ def test_a_push_that_is_refused_fails_the_build(
 
 
 def test_a_base_image_is_pulled_with_the_projects_credential(
-    pushing: JobyardServer, private: Registry, host: Callable[[JobyardServer], HostedJob]
+    pushing: JobyardServer, distant: str, host: Callable[[JobyardServer], HostedJob]
 ) -> None:
-    """And with no other project's: the same repository can't be built there."""
-    fill(private, "team/base:1", {"username": USER, "password": PASSWORD})
+    """And with no other project's: the same push can't be built there, although both builds begin at once."""
     hosted = host(pushing)
     hosted.job()
-    base = f"{private.host}/team/base:1"
-    push = hosted.push({"Dockerfile": f'FROM {base}\nCMD ["echo", "based"]\n'})
-    pushing.settled(push)
-    built = pushing.over(f"/builds/{hosted.builds()[0]['id']}")
-    assert built["status"] == "succeeded", built
-    assert PASSWORD not in pushing.text(f"/builds/{built['id']}/logs")
-    assert pushing.log_of(pushing.over(f"/runs/{hosted.start()['id']}")) == "based\n"
-    # Only now: of two builds at once with the same base, the builder asks the registry for one.
     pushing.api("POST", "/projects", {"name": "without", "webhook_secret": SECRET})
     source = {"type": "git", "git": {"url": hosted.url}, "build": {}}
     pushing.api("POST", "/projects/without/jobs", {"name": hosted.name, "source": source})
-    refused = pushing.api("POST", f"/projects/without/jobs/{hosted.name}/builds", {})
-    refused = pushing.over(f"/builds/{refused['id']}")
+    login = {"kind": "registry", "username": USER, "secret": PASSWORD, "host": distant}
+    pushing.api("POST", "/projects/acme/credentials", {**login, "name": "far"})
+    base = f"{distant}/team/base:1"
+    push = hosted.push({"Dockerfile": f'FROM {base}\nCMD ["echo", "based"]\n'})
+    pushing.settled(push)
+    (build,) = hosted.builds()
+    (other,) = pushing.items(f"/projects/without/jobs/{hosted.name}/builds")
+    built, refused = (pushing.over(f"/builds/{each['id']}") for each in (build, other))
+    assert built["status"] == "succeeded", built
     assert (refused["status"], refused["reason"]) == ("failed", "build_failed")
     assert refused["sentence"] == (
         f"The registry gives no access to the base image {base}:"
-        f" check its name and the registry credential for {private.host}."
+        f" check its name and the registry credential for {distant}."
     )
+    logs = [pushing.text(f"/builds/{each['id']}/logs") for each in (built, refused)]
+    assert all(PASSWORD not in log for log in logs)
+    assert pushing.log_of(pushing.over(f"/runs/{hosted.start()['id']}")) == "based\n"

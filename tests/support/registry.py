@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.support.server import free_port
 USER, PASSWORD = "acme", "registry password"
 _HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuucoBHxrOz1JPhvMP97TeQ3r1OHQFXeau\n"  # bcrypt of PASSWORD
 UP_SECONDS = 30.0
+DISTANCE_SECONDS = 1.0
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -86,3 +89,39 @@ def registry(root: Path, *, with_login: bool = False) -> Iterator[Registry]:
         yield made
     finally:
         made.stop()
+
+
+@contextmanager
+def far_away(made: Registry) -> Iterator[str]:
+    """Another address of a registry, where whoever is logged in waits a second for what a tag points to."""
+
+    class Distance(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            kept = {name: self.headers[name] for name in ("Accept", "Authorization") if name in self.headers}
+            request = urllib.request.Request(
+                f"http://{made.host}{self.path}", headers=kept, method=self.command
+            )
+            try:
+                answer = urllib.request.urlopen(request, timeout=10)
+            except urllib.error.HTTPError as error:
+                answer = error
+            if "Authorization" in kept and "/manifests/" in self.path:
+                time.sleep(DISTANCE_SECONDS)
+            with answer:
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.read())
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Distance) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{proxy.server_port}"
+        proxy.shutdown()
