@@ -219,3 +219,15 @@ def test_removal_behind_our_back_while_the_line_breaks_is_lost(
     proxy.cut()
     assert text(engine.logs(handle)) == b""
     assert engine.wait(handle).kind is ExitKind.LOST
+
+
+def test_a_container_that_ends_while_it_is_measured_gives_no_reading(
+    harness: DockerHarness, proxy: EngineProxy, engine: DockerEngine
+) -> None:
+    handle = engine.start(harness.spec("sleep 1000", Script()), "a", 1)
+    assert engine.stats(handle)
+    proxy.rule = lambda call: Fault.EMPTY if call.path.endswith("/stats") else None
+    assert engine.stats(handle) is None
+    proxy.rule = lambda call: Truncate(1) if call.path.endswith("/stats") else None
+    with pytest.raises(EngineUnavailable):
+        engine.stats(handle)

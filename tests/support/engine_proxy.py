@@ -20,6 +20,7 @@ class Fault(enum.Enum):
     RESET_BEFORE = "connection reset, not carried out"
     RESET_AFTER = "carried out, connection reset instead of the answer"
     LATE = "answered 504 at once, carried out when `release` is called"
+    EMPTY = "answered 200 with nothing at all, as the engine does of a container whose process has just ended"
     STALL = "no answer until the proxy closes, not carried out"
 
 
@@ -127,6 +128,8 @@ class EngineProxy:
         match fault:
             case Fault.ERROR:
                 client.sendall(_error(500, "the proxy says no"))
+            case Fault.EMPTY:
+                client.sendall(_head("200 OK", 0))
             case Fault.RESET_BEFORE:
                 return
             case Fault.RESET_AFTER:
@@ -195,5 +198,9 @@ def _relay(upstream: socket.socket, client: socket.socket, limit: int | None) ->
 
 def _error(status: int, message: str) -> bytes:
     body = f'{{"message": "{message}"}}'.encode()
-    head = f"HTTP/1.1 {status} Fault\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Connection: close\r\n\r\n" + body
+    return _head(f"{status} Fault", len(body)) + body
+
+
+def _head(status: str, length: int) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+    return head.encode() + b"Connection: close\r\n\r\n"

@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import requests
+
 from app.domain.errors import EngineUnavailable
 from app.domain.metrics import Sample
 from app.domain.output import Seen
@@ -118,7 +120,7 @@ class DockerEngine:
     def stats(self, handle: Handle) -> Sample | None:
         try:
             with self._calls.api() as client:
-                answer = client.stats(handle.id, stream=False, one_shot=True)
+                answer = _measure(client, handle.id)
         except Gone:
             return None
         reading = read_sample(answer, self._cpu.get(handle.id))
@@ -189,3 +191,15 @@ class DockerEngine:
         self._closed.set()
         self._logs.close()
         self._calls.close()
+
+
+def _measure(client: Any, container_id: str) -> Mapping[str, Any]:
+    """A reading; an empty one of a container whose process has just ended: 200 without a body is the engine's answer
+    until it has taken note of that."""
+    try:
+        answer: Mapping[str, Any] = client.stats(container_id, stream=False, one_shot=True)
+    except requests.JSONDecodeError as error:
+        if error.doc:
+            raise
+        return {}
+    return answer
