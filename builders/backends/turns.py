@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from builders.backends.access import Access
 
 POLL_SECONDS = 0.05
-WAITING = "Waiting for another build to end: it may ask the same registry for images as this one, but with another login."
+WAITING = (
+    "Waiting for another build: it may ask the same registry for images as this one, but with another login."
+)
 
 
 @dataclass(eq=False)
