@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, Response
 from app.orchestration.releases.flowing import start_flow
 from app.store import flows
 from app.web.api.forms.flow import flow_run_answer
+from app.web.bodies import read_at_most
 from app.web.principal import digest
 from app.web.problems import Problem, problem_of, problem_response
-from app.web.webhooks import read_body
 from app.web.yard import Yard, yard_of
 
 LIMIT = 64 * 1024
@@ -23,7 +23,7 @@ LIMIT = 64 * 1024
 async def start_by_webhook(request: Request) -> Response:
     """202 with the flow's run; what the body says makes no difference."""
     try:
-        await read_body(request, LIMIT)
+        await read_at_most(request, LIMIT)
         started = await run_in_threadpool(_start, yard_of(request), request.path_params["token"])
     except Exception as error:
         return problem_response(problem_of(error))

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -20,13 +20,13 @@ from app.forges.base import Forge
 from app.orchestration.ports import WEBHOOK_PURPOSE
 from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
+from app.web.bodies import CutShort, read_at_most
 from app.web.problems import Problem, problem_of, problem_response
 from app.web.yard import Yard
 
 log = logging.getLogger(__name__)
 LIMIT = 25 * 1024 * 1024
 INLINE = 256 * 1024  # bodies up to here are verified on the event loop: faster than handing them to a thread
-PATIENCE_SECONDS = 60.0
 REFUSED = (
     "No repository with this webhook secret: check the secret on both sides (X-Hub-Signature-256 is needed)."
 )
@@ -121,7 +121,7 @@ class Receiver:
         forge = self._yard.forges.get(request.path_params["forge"])
         if forge is None:
             raise Problem(404, f"There is no webhook for {request.path_params['forge']}.")
-        body = await read_body(request, LIMIT)
+        body = await self._body(request)
         headers = request.headers.raw
         verify = self._keyring.scopes_for
         scopes = (
@@ -133,6 +133,18 @@ class Receiver:
             self._yard.inbox.reject()
             raise Problem(401, REFUSED)
         return await self._accept(forge, body, headers, scopes)
+
+    async def _body(self, request: Request) -> bytes:
+        try:
+            return await read_at_most(request, LIMIT)
+        except CutShort as error:
+            log.warning(
+                "A webhook call broke off after %d of %s bytes, so nothing of it is kept:"
+                " let the sender deliver it again.",
+                error.received,
+                error.declared,
+            )
+            raise
 
     async def _accept(
         self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]], scopes: Sequence[str]
@@ -184,37 +196,6 @@ class Receiver:
             if known.status == "failed":
                 deliveries.reopen(tx, known.id)
             return known.status == "failed"
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, counted as it comes; `limit` is in bytes. Raises a Problem if it is longer or cut short."""
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal():
-        raise Problem(400, "Content-Length is not a number.")
-    too_long = Problem(413, f"The body is over the limit of {_size(limit)}.")
-    if int(declared) > limit:
-        raise too_long
-    body = bytearray()
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise too_long
-    except TimeoutError as error:
-        raise Problem(408, f"The body did not arrive within {PATIENCE_SECONDS:.0f} s.") from error
-    except ClientDisconnect as error:
-        log.warning(
-            "A webhook call broke off after %d of %s bytes, so nothing of it is kept: let the sender deliver it again.",
-            len(body),
-            declared,
-        )
-        raise Problem(400, "The body was cut short.") from error
-    return bytes(body)
-
-
-def _size(limit: int) -> str:
-    return f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 2**10} KiB"
 
 
 def _parse(body: bytes) -> Any:

@@ -1,6 +1,7 @@
 """What goes wrong between a push and its run is one clear sentence where a user looks, and the server goes on."""
 
 import http.client
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,16 @@ def test_a_body_cut_short(jobyard: JobyardServer, hosted: HostedJob) -> None:
     answer = jobyard.http.post("/webhooks/github", content=body[:-1], headers=signed_for_more)
     assert answer.status_code == 401
     assert jobyard.log_of(hosted.ran(hosted.push(GOOD))) == "good\n"
+
+
+def test_a_body_over_25_mebibytes(jobyard: JobyardServer) -> None:
+    """Refused by its declared length: none of it is read."""
+    headers = {"Content-Length": str(25 * 1024 * 1024 + 1)}
+    connection = http.client.HTTPConnection("127.0.0.1", jobyard.port, timeout=20)
+    connection.request("POST", "/webhooks/github", None, headers)
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["detail"]) == (413, "The body is over the limit of 25 MiB.")
+    connection.close()
 
 
 @pytest.mark.parametrize(
