@@ -288,7 +288,7 @@ def _supervisor(
         ),
         scheduler=Scheduler(db, clock, names),
         deployer=Deployer(db, clock, names),
-        conductor=Conductor(db, clock, names),
+        conductor=Conductor(db, clock, names, installation.box),
         messenger=Messenger(db, clock, installation.box, post_message),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,

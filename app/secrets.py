@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import os
 import tempfile
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ class SecretBox:
             )
         self._fernets = {_key_id(key.strip()): _fernet(key.strip()) for key in keys}
         self._current = next(iter(self._fernets))
+        self._digest_key = _derived(keys[0].strip(), b"jobyard digests of secrets")
 
     def __repr__(self) -> str:
         return f"<SecretBox of {len(self._fernets)} keys>"
@@ -71,6 +73,10 @@ class SecretBox:
                 f"The stored secret for {purpose} was sealed for something else; set it again."
             )
         return opened.removeprefix(prefix).decode("utf-8", "surrogatepass")
+
+    def digest(self, value: str, purpose: str) -> str:
+        """The same for the same value and purpose, as long as our first key is; says nothing to who lacks the key."""
+        return hmac.new(self._digest_key, _wrap(purpose, value), hashlib.sha256).hexdigest()
 
     def key_check(self) -> str:
         """A token to store with the data, by which `verify` knows this key again."""
@@ -137,8 +143,11 @@ def _key_id(key: bytes) -> str:
 
 
 def _fernet(key: bytes) -> Fernet:
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"jobyard secrets at rest").derive(key)
-    return Fernet(base64.urlsafe_b64encode(derived))
+    return Fernet(base64.urlsafe_b64encode(_derived(key, b"jobyard secrets at rest")))
+
+
+def _derived(key: bytes, use: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=use).derive(key)
 
 
 def _wrap(purpose: str, value: str) -> bytes:

@@ -91,7 +91,8 @@ class Build:
 def build_key(repo_key: str, ref: str, sha: str, config: BuildConfig, env: Mapping[str, Any]) -> str:
     """Equal for builds that would make the same image: same repository, branch, commit, settings and build variables.
 
-    What only decides *whether* to build (path rules, flags) or for how long is left out.
+    What only decides *whether* to build (path rules, flags) or for how long is left out. In `env`, something that is
+    the same for the same value stands for each secret.
     """
     settings = config.to_json()
     for name in ("paths", "paths_mode", "commit_flags", "time_limit_seconds"):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.checkout import Checkouts
-from app.domain.builds import TRIES, Build, BuildReason
+from app.domain.builds import TRIES, Build, BuildReason, build_key
 from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
@@ -312,6 +312,24 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
     given = variables_of(of_source[0])
     wanted = {name for name, value in env_from_definition(given).items() if value.in_build}
     return {name: value for name, value in given.items() if name in wanted}
+
+
+def key_of_build(vault: Vault, source: Source, ref: str, sha: str, env: Mapping[str, Any]) -> str:
+    """`build_key` with a keyed digest for each secret: the same value is sealed as another text every time."""
+    comparable = {
+        name: {**given, "value": _digest(vault, given["value"])}
+        if env_from_definition({name: given})[name].secret
+        else given
+        for name, given in env.items()
+    }
+    return build_key(source.repo_key, ref, sha, source.build, comparable)
+
+
+def _digest(vault: Vault, sealed: str) -> str:
+    try:
+        return vault.digest(vault.open(sealed, ENV_PURPOSE), ENV_PURPOSE)
+    except JobyardError:
+        return sealed  # equal to no other: the build itself will tell what is wrong with it
 
 
 def cancel_superseded(tx: Tx, names: Names, source: Source, newer: Build, now: datetime) -> None:

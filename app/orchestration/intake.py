@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.checkout import Checkouts, Credential
-from app.domain.builds import build_key
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push, one_line
@@ -18,7 +17,7 @@ from app.domain.pushes import Movement, is_connected, is_repeated, position_of
 from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
 from app.orchestration.access import git_access
-from app.orchestration.building import build_env, cancel_superseded
+from app.orchestration.building import build_env, cancel_superseded, key_of_build
 from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.releases.flowing import start_flows_by_push
 from app.orchestration.releases.releasing import deploy_push
@@ -149,7 +148,9 @@ class Intake:
         """Carry out and store the verdict for each of the source's jobs; the build's id, if there is one."""
         build_id, sentence = None, verdict.sentence
         if isinstance(verdict, Go):
-            build_id, joined = _build(tx, self.names, delivery, push, source, of_source, position, now)
+            build_id, joined = _build(
+                tx, self.names, self.vault, delivery, push, source, of_source, position, now
+            )
             how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
             sentence = f"{verdict.sentence.removesuffix('.')}: {how}."
         job_ids: list[int | None] = [job.id for job in of_source]
@@ -241,6 +242,7 @@ def _movement(
 def _build(
     tx: Tx,
     names: Names,
+    vault: Vault,
     delivery: Delivery,
     push: Push,
     source: Source,
@@ -251,7 +253,7 @@ def _build(
     """The build of the pushed commit: an equal one that is still open, or a new one."""
     assert push.after is not None
     env = build_env(source, of_source)
-    key = build_key(source.repo_key, push.ref, push.after, source.build, env)
+    key = key_of_build(vault, source, push.ref, push.after, env)
     joined = builds.join_equal(tx, key, source.project_id, source.id, position)
     if joined is not None:
         _drop_superseded(tx, names, source, joined.id, now)

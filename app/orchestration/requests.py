@@ -7,28 +7,38 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from app.domain.builds import Build, BuildStatus, build_key
+from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job, Source
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
-from app.orchestration.building import build_env
+from app.orchestration.building import build_env, key_of_build
 from app.orchestration.dispatch import enqueue_run, require_image, short
-from app.orchestration.ports import Names
+from app.orchestration.ports import Names, Vault
 from app.store import builds, decisions, deliveries, jobs, runs
 from app.store.database import Tx
 
 
-def build_by_hand(tx: Tx, job: Job, *, sha: str | None, branch: str | None, who: str, now: datetime) -> int:
+def build_by_hand(
+    tx: Tx,
+    job: Job,
+    *,
+    sha: str | None,
+    branch: str | None,
+    who: str,
+    now: datetime,
+    vault: Vault | None = None,
+) -> int:
     """A build that ignores all rules for pushes; without `sha`, of the branch's head when it starts.
 
+    With a `vault` pushes of the commit `sha` may join it; a build of a branch's head is joined by none.
     Raises Conflict for a job that nothing is built for.
     """
     if job.source is None:
         raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
-    return build_source_by_hand(tx, job.source, [job], sha=sha, branch=branch, who=who, now=now)
+    return build_source_by_hand(tx, job.source, [job], sha=sha, branch=branch, who=who, now=now, vault=vault)
 
 
 def build_source_by_hand(
@@ -40,15 +50,16 @@ def build_source_by_hand(
     branch: str | None,
     who: str,
     now: datetime,
+    vault: Vault | None = None,
 ) -> int:
-    """A build that ignores all rules for pushes, with a decision for each of the jobs that are `told`, or for none."""
+    """`build_by_hand`, with a decision for each of the jobs that are `told`, or for none."""
     ref = BRANCH_PREFIX + (branch or source.branch)
     env = build_env(source, jobs.of_source(tx, source.id))
     build_id = builds.enqueue(
         tx,
         project_id=source.project_id,
         source_id=source.id,
-        key=build_key(source.repo_key, ref, sha or "", source.build, env),
+        key=key_of_build(vault, source, ref, sha, env) if vault and sha else "",
         url=source.url,
         ref=ref,
         sha=sha,

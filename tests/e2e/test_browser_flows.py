@@ -78,7 +78,7 @@ def test_an_answer_moves_the_flow_on_before_ones_eyes(browser: Browser, address:
     expect(other.locator("#node-ready .st")).to_have_text("Succeeded")
     expect(other.locator("#node-ready")).to_contain_text("Approved by")
     expect(page.locator("#node-ready .st")).to_have_text("Succeeded")
-    conductor = Conductor(made.db, made.clock, made.names)
+    conductor = Conductor(made.db, made.clock, made.names, made.box)
     while conductor.step():
         pass
     expect(page.locator("#node-live .st")).to_have_text("Succeeded")

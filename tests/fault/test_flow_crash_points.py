@@ -59,7 +59,7 @@ def mortal(place: Installation, fuse: Fuse) -> Server:
     """A server that dies when it moves the flow on, or answers for it."""
     server = place.server("first")
     server.db = MortalDatabase(place.db, fuse)
-    server.conductor = Conductor(server.db, place.clock, place.names)
+    server.conductor = Conductor(server.db, place.clock, place.names, place.box)
     return server
 
 

@@ -406,3 +406,20 @@ def test_a_promotion_is_rehearsed(shop: Caller) -> None:
         ("web-live", "run_on_image_change:cd-promote"),
     ]
     assert everything(shop) == before
+
+
+# builds that components share
+
+
+@pytest.mark.parametrize(("other", "number"), [("hunter2", 1), ("hunter3", 2)])
+def test_components_share_a_build_if_their_build_secrets_are_equal(
+    admin: Caller, other: str, number: int
+) -> None:
+    for name, value in (("one", "hunter2"), ("two", other)):
+        env = {"TOKEN": {"value": value, "secret": True, "scope": "build"}}
+        job(admin, name, env=env)
+    admin.made(APPS, {"name": "pair", "jobs": ["one", "two"]})
+    admin.made(f"{APPS}/pair/deployments", {"sha": A})
+    of_jobs = [admin.got(f"{JOBS}/{name}/builds")["items"] for name in ("one", "two")]
+    assert all(len(items) == 1 for items in of_jobs)
+    assert len({items[0]["id"] for items in of_jobs}) == number

@@ -54,7 +54,7 @@ def make(caller: Caller, *nodes: dict[str, Any], **fields: Any) -> Any:
 
 
 def conduct(yard: Yard) -> None:
-    conductor = Conductor(yard.db, yard.clock, yard.names)
+    conductor = Conductor(yard.db, yard.clock, yard.names, yard.vault)
     while conductor.step():
         pass
 

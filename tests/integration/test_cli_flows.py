@@ -31,7 +31,7 @@ def cli(
 
 
 def conduct(yard: Yard) -> None:
-    conductor = Conductor(yard.db, yard.clock, yard.names)
+    conductor = Conductor(yard.db, yard.clock, yard.names, yard.vault)
     while conductor.step():
         pass
 

@@ -15,6 +15,7 @@ from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import ContainerSpec, StartRefused
 from app.engines.fake import Fault, Script
 from app.orchestration.execution import running
+from app.orchestration.ports import ENV_PURPOSE
 from app.store import builds, jobs, projects, runs
 from builders.backends.base import BackendUnavailable, BuildFailed, BuildTimedOut, StopSignal
 from tests.support.loops import Installation, Server, commit, fail, image_of
@@ -209,6 +210,31 @@ def test_jobs_with_equal_sources_share_one_build(place: Installation, server: Se
         ("by-ssh", RunStatus.SUCCEEDED),
     ]
     assert [each.verdict for each in place.decisions()] == ["built", "built", "started", "started"]
+
+
+def test_jobs_with_equal_secrets_in_the_build_share_one_build(place: Installation, server: Server) -> None:
+    """Although no two sealed texts are equal."""
+
+    def token(value: str) -> dict[str, object]:
+        return {"TOKEN": {"value": place.box.seal(value, ENV_PURPOSE), "secret": True, "scope": "build"}}
+
+    place.job("report", env=token("the same"))
+    place.job("again", env=token("the same"))
+    place.job("other", env=token("another"))
+    place.push(A, B)
+    server.work()
+    assert sorted(run.job for run in place.runs()) == ["again", "other", "report"]
+    by_job = {run.job: run.build_id for run in place.runs()}
+    assert by_job["report"] == by_job["again"] != by_job["other"]
+    assert place.backend.built[B] == 2
+
+
+def test_a_secret_that_cannot_be_opened_does_not_hold_up_a_push(place: Installation, server: Server) -> None:
+    place.job("spoilt", env={"TOKEN": {"value": "v1.no.thing", "secret": True, "scope": "build"}})
+    place.job("report")
+    place.push(A, B)
+    server.intake.step()
+    assert [build.sha for build in place.builds()] == [B, B]
 
 
 def test_a_build_that_is_being_cancelled_is_not_joined(place: Installation, server: Server) -> None:

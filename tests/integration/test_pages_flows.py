@@ -63,7 +63,7 @@ def flow(
 
 
 def work(made: World) -> None:
-    conductor = Conductor(made.db, made.clock, made.names)
+    conductor = Conductor(made.db, made.clock, made.names, made.box)
     while conductor.step():
         pass
 

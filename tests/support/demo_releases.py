@@ -80,7 +80,7 @@ def _flows(world: World, report: Job, now: datetime) -> None:
 
 def _conduct(world: World, run_id: int, outcomes: list[Outcome]) -> None:
     """The flow's run as far as it goes, with the runs that it starts ending so."""
-    conductor = Conductor(world.db, world.clock, world.names)
+    conductor = Conductor(world.db, world.clock, world.names, world.box)
     for _ in range(40):
         while conductor.step():
             world.clock.held = world.clock.now() + timedelta(seconds=3)

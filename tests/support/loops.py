@@ -595,7 +595,7 @@ class Server:
             in_background=lambda _, work: self.adopted.append(work),
         )
         self.deployer = Deployer(db, clock, place.names)
-        self.conductor = Conductor(db, clock, place.names)
+        self.conductor = Conductor(db, clock, place.names, place.box)
         outbox: Any = Mortal(place.outbox, fuse)
         self.messenger = Messenger(db, clock, place.box, outbox.post)
 

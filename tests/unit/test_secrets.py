@@ -36,6 +36,22 @@ def test_the_same_value_never_looks_the_same_and_never_shows() -> None:
     assert KEY.decode() not in f"{BOX!r} {BOX} {vars(BOX)}"
 
 
+def text() -> st.SearchStrategy[str]:
+    return st.text(max_size=3)
+
+
+@settings(deadline=None)
+@given(text(), text(), text(), text())
+def test_a_digest_is_the_same_for_the_same_value_and_purpose_only(a: str, b: str, c: str, d: str) -> None:
+    assert (BOX.digest(a, b) == BOX.digest(c, d)) == ((a, b) == (c, d))
+    assert BOX.digest(a, b) == SecretBox([KEY, OTHER]).digest(a, b)
+
+
+def test_a_digest_cannot_be_made_without_the_key() -> None:
+    assert BOX.digest("hunter2", "env") != SecretBox([OTHER]).digest("hunter2", "env")
+    assert "hunter2" not in BOX.digest("hunter2", "env")
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_any_changed_character_is_noticed(data: st.DataObject) -> None:

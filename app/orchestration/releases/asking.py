@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from app.domain.builds import BuildStatus, build_key
+from app.domain.builds import BuildStatus
 from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job
-from app.orchestration.building import build_env
+from app.orchestration.building import build_env, key_of_build
 from app.orchestration.dispatch import short
+from app.orchestration.ports import Vault
 from app.orchestration.releases.releasing import begin
 from app.orchestration.requests import build_by_hand
 from app.store import apps, builds, jobs
@@ -19,7 +20,7 @@ from app.store.apps import App
 from app.store.database import Tx
 
 
-def deploy_commit(tx: Tx, app: App, sha: str, who: str, now: datetime) -> int:
+def deploy_commit(tx: Tx, vault: Vault, app: App, sha: str, who: str, now: datetime) -> int:
     """Every component with a repository gets this commit, built where there is no build of it yet."""
     built = _built_jobs(tx, app)
     if len({job.source.repo_key for job in built if job.source is not None}) > 1:
@@ -27,7 +28,7 @@ def deploy_commit(tx: Tx, app: App, sha: str, who: str, now: datetime) -> int:
             "sha",
             f"sha can't be one commit: the jobs of app {app.name} are of several repositories, so give builds.",
         )
-    build_ids = [_build_of_commit(tx, job, sha, who, now) for job in built]
+    build_ids = [_build_of_commit(tx, vault, job, sha, who, now) for job in built]
     sentence = f"Deploy of {short(sha)} by {who}."
     return begin(tx, app, cause=Cause.API, by=who, sentence=sentence, now=now, build_ids=build_ids, sha=sha)
 
@@ -128,7 +129,7 @@ def _built_jobs(tx: Tx, app: App) -> Sequence[Job]:
     return built
 
 
-def _build_of_commit(tx: Tx, job: Job, sha: str, who: str, now: datetime) -> int:
+def _build_of_commit(tx: Tx, vault: Vault, job: Job, sha: str, who: str, now: datetime) -> int:
     """A build of the commit that is there or on its way, else a new one."""
     source = job.source
     assert source is not None
@@ -137,11 +138,11 @@ def _build_of_commit(tx: Tx, job: Job, sha: str, who: str, now: datetime) -> int
         return known.id
     env = build_env(source, jobs.of_source(tx, source.id))
     ref = BRANCH_PREFIX + source.branch
-    key = build_key(source.repo_key, ref, sha, source.build, env)
+    key = key_of_build(vault, source, ref, sha, env)
     joined = builds.join_equal(tx, key, source.project_id, source.id, 0)
     if joined is not None:
         return joined.id
-    return build_by_hand(tx, job, sha=sha, branch=None, who=who, now=now)
+    return build_by_hand(tx, job, sha=sha, branch=None, who=who, now=now, vault=vault)
 
 
 def _is_for(tx: Tx, build_id: int, job: Job) -> bool:

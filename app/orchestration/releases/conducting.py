@@ -26,7 +26,7 @@ from app.domain.pipelines import route
 from app.domain.retry import Backoff, delay_after
 from app.domain.runs import Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
-from app.orchestration.ports import Clock, Names
+from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.releases import promoting
 from app.orchestration.releases.asking import deploy_latest
 from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
@@ -44,6 +44,7 @@ class Conductor:
     db: Database
     clock: Clock
     names: Names
+    vault: Vault
 
     def step(self) -> bool:
         """True if anything moved. A flow that meets a fault of ours does not hold up the others."""
@@ -97,7 +98,7 @@ class Conductor:
         who = f"flow {run.flow}"
         match node.type:
             case NodeType.BUILD:
-                return _build(tx, run, node, who, now)
+                return _build(tx, self.vault, run, node, who, now)
             case NodeType.PROMOTE:
                 return self._promote(tx, run, node, who, now)
             case NodeType.DEPLOY:
@@ -164,7 +165,7 @@ class Conductor:
 
 
 def _build(
-    tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
+    tx: Tx, vault: Vault, run: FlowRun, node: Node, who: str, now: datetime
 ) -> tuple[NodeStatus, str, dict[str, Any]]:
     """The build that the flow's push has been given already, where the node's job has part in it; else a new one."""
     job = jobs.named(tx, run.project, node.spec["job"])
@@ -177,7 +178,7 @@ def _build(
         of_push = builds.with_id(tx, pushed) if pushed is not None else None
         if of_push is None or repo_key(of_push.url) == job.source.repo_key:
             sha = run.trigger.get("sha")
-    build_id = build_by_hand(tx, job, sha=sha, branch=branch, who=who, now=now)
+    build_id = build_by_hand(tx, job, sha=sha, branch=branch, who=who, now=now, vault=vault)
     return NodeStatus.RUNNING, f"Build {build_id} asked for.", {"build_id": build_id}
 
 

@@ -92,6 +92,7 @@ def create_service_build(call: Call[ManualBuildForm, Empty]) -> Any:
                 branch=call.body.ref,
                 who=call.who,
                 now=call.yard.clock.now(),
+                vault=call.yard.vault,
             )
             return build_answers(tx, [builds.with_id(tx, build_id)])[0]
 

@@ -37,7 +37,13 @@ def create_build(call: Call[ManualBuildForm, Empty]) -> Any:
 
         def make() -> BuildAnswer:
             build_id = build_by_hand(
-                tx, job, sha=call.body.sha, branch=call.body.ref, who=call.who, now=call.yard.clock.now()
+                tx,
+                job,
+                sha=call.body.sha,
+                branch=call.body.ref,
+                who=call.who,
+                now=call.yard.clock.now(),
+                vault=call.yard.vault,
             )
             return build_answers(tx, [builds.with_id(tx, build_id)])[0]
 

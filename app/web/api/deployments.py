@@ -46,7 +46,7 @@ def create_deployment(call: Call[DeployForm, Empty]) -> Any:
 def _deploy(call: Call[DeployForm, Empty], tx: Tx, app: App) -> int:
     now = call.yard.clock.now()
     if call.body.sha is not None:
-        return deploy_commit(tx, app, call.body.sha, call.who, now)
+        return deploy_commit(tx, call.yard.vault, app, call.body.sha, call.who, now)
     if call.body.builds is not None:
         return deploy_builds(tx, app, call.body.builds, call.who, now)
     return deploy_latest(tx, app, call.who, now)
