@@ -1,19 +1,30 @@
 """One message to an address on the web, in the form that Slack and its like take.
 
 The address is a secret: no error carries it, no redirect is followed, and nothing of the answer but its status is read.
+It may be anywhere but at a link-local address (see `app.domain.addresses`): its name is resolved here, all it means is
+looked at, and the connection goes to just that. Through a proxy, which resolves names itself, only what the name means
+here is looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
+from app.domain.addresses import is_refused
 from app.domain.errors import Conflict, TransientError
 
 TIME_LIMIT_SECONDS = 10.0
 _LATER = {408, 425, 429}
+_PORTS = {"https": 443, "http": 80}
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log each address
 
 
@@ -44,18 +55,72 @@ def post_message(url: str, text: str, key: str) -> str:
 
 
 async def _post(url: str, text: str, key: str) -> int:
-    async with (
-        asyncio.timeout(TIME_LIMIT_SECONDS),
-        httpx2.AsyncClient(timeout=TIME_LIMIT_SECONDS, follow_redirects=False, trust_env=True) as client,
-        client.stream("POST", url, json={"text": text}, headers={"Idempotency-Key": key}) as answer,
-    ):
+    target = httpx2.URL(url)
+    if target.scheme not in _PORTS:
+        raise httpx2.UnsupportedProtocol(target.scheme)
+    proxy = _proxy_for(target)
+    async with asyncio.timeout(TIME_LIMIT_SECONDS):
+        try:
+            addresses = await _addresses(target)
+        except socket.gaierror:
+            if proxy is None:
+                raise
+            addresses = []  # the proxy may know names that nobody knows here
+        patience = httpx2.Timeout(TIME_LIMIT_SECONDS, connect=TIME_LIMIT_SECONDS / max(len(addresses), 1))
+        # With a transport of its own the client doesn't look for a proxy by the address.
+        transport = httpx2.AsyncHTTPTransport(proxy=proxy)
+        async with httpx2.AsyncClient(timeout=patience, transport=transport) as client:
+            send = partial(_send, client, target, {"text": text}, key)
+            return await send() if proxy else await _send_to_first(send, addresses)
+
+
+async def _addresses(target: httpx2.URL) -> list[str]:
+    """What the host means now. Raises Conflict if any of it is refused, `gaierror` if it means nothing."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        target.host, target.port or _PORTS[target.scheme], type=socket.SOCK_STREAM
+    )
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    if any(is_refused(ip_address(each)) for each in addresses):
+        raise Conflict(
+            "The address is link-local, where clouds keep their machines' credentials and nobody takes messages:"
+            " give the node another url."
+        )
+    return addresses
+
+
+async def _send_to_first(send: Callable[[str], Awaitable[int]], addresses: Sequence[str]) -> int:
+    """To the first address that a connection can be made to."""
+    *others, last = addresses
+    for address in others:
+        with suppress(httpx2.ConnectError, httpx2.ConnectTimeout):
+            return await send(address)
+    return await send(last)
+
+
+async def _send(
+    client: httpx2.AsyncClient, target: httpx2.URL, body: Mapping[str, str], key: str, address: str = ""
+) -> int:
+    """The status of the answer; with an `address` from there, though under the target's own name."""
+    where = target.copy_with(host=address) if address else target
+    headers = {"Idempotency-Key": key, "Host": target.netloc.decode()}
+    name = {"sni_hostname": target.raw_host.decode()} if address else {}
+    async with client.stream("POST", where, json=body, headers=headers, extensions=name) as answer:
         return answer.status_code
+
+
+def _proxy_for(target: httpx2.URL) -> str | None:
+    """By the environment, as curl and its like decide it."""
+    proxies = getproxies()
+    proxy = proxies.get(target.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(target.host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _kind(error: Exception) -> str:
     """What went wrong, without the error's own words, which may name the address."""
     match error:
-        case httpx2.ConnectError():
+        case httpx2.ConnectError() | socket.gaierror():
             return "no connection"
         case httpx2.ProtocolError():
             return "what answers there does not speak HTTP"

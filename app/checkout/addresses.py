@@ -1,10 +1,8 @@
-"""Where a Git server may be: anywhere but at a link-local address.
+"""Where a Git server may be: anywhere but at a link-local address (see `app.domain.addresses`).
 
-Git servers on private networks, and on this machine, are the normal case of a self-hosted tool, and whoever may name a
-repository may run code in that network anyway. But no Git server has a link-local address, while a cloud's metadata
-service, which gives the machine's own credentials to whoever asks, has one. So names are resolved here, all their
-addresses are looked at, and over HTTP `git` is told to connect to just these: a name that means something else a moment
-later gains nothing. (ssh connects by name: what a metadata service says is nothing to it.)
+Names are resolved here, all their addresses are looked at, and over HTTP `git` is told to connect to just these: a name
+that means something else a moment later gains nothing. (ssh connects by name: what a metadata service says is nothing
+to it.)
 """
 
 from __future__ import annotations
@@ -12,18 +10,16 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 
 from app.checkout.failures import FetchRefused
 from app.checkout.urls import Remote
+from app.domain.addresses import is_refused
 from app.domain.errors import GitUnavailable
 
 Resolve = Callable[[str, int], list[str]]
-Address = IPv4Address | IPv6Address
 
 _PORTS = {"https": 443, "http": 80, "ssh": 22}
-_METADATA_ELSEWHERE = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200")))
-_NAT64 = ip_network("64:ff9b::/96")
 _AUTHORITY = re.compile(
     r"(?:[a-z]+://)?(?:[^@/]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/]+)(?::(?P<port>\d+)(?=/))?"
 )
@@ -56,17 +52,6 @@ def way_to(remote: Remote, resolve: Resolve = resolve) -> tuple[tuple[str, str],
     if remote.transport == "ssh" or host.startswith("["):
         return ()
     return (("http.curloptResolve", f"{host}:{port}:{','.join(map(_for_curl, addresses))}"),)
-
-
-def is_refused(address: Address) -> bool:
-    """Also inside of the forms in which IPv6 carries IPv4."""
-    if isinstance(address, IPv6Address):
-        carried = address.ipv4_mapped or address.sixtofour
-        if carried is None and address in _NAT64:
-            carried = IPv4Address(int(address) & 0xFFFFFFFF)
-        if carried is not None:
-            return is_refused(carried)
-    return address.is_link_local or address in _METADATA_ELSEWHERE
 
 
 def _for_curl(address: str) -> str:
