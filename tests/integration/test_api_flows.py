@@ -201,6 +201,11 @@ def test_runs_keep_the_nodes_they_began_with(acme: Caller) -> None:
             "can't be set together with command: give one of them.",
         ),
         (
+            {**RUN, "overrides": {"shell": True}},
+            "overrides.command",
+            "is missing: shell wraps a command or a process, not what the image runs; or leave shell out.",
+        ),
+        (
             {**RUN, "overrides": {"env": {"A": {"secret": True}}}},
             "overrides.env.A.value",
             "is missing: give the variable's text.",

@@ -153,6 +153,16 @@ def test_a_patch_that_contradicts_what_is_stored_changes_nothing(admin: Caller) 
     assert admin.got(f"{JOBS}/report") == before
 
 
+def test_a_shell_wraps_a_command_or_a_process(admin: Caller) -> None:
+    """And is refused once there is neither."""
+    admin.made(JOBS, {**REPORT, "shell": True, "command": "echo $HOME"})
+    for patch in ({"command": None}, {"command": None, "entrypoint": "tini"}):
+        answer = admin.patch(f"{JOBS}/report", json=patch)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "command")
+    assert admin.patch(f"{JOBS}/report", json={"command": None, "process": "worker"}).status_code == 200
+    assert admin.patch(f"{JOBS}/report", json={"process": None, "shell": False}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("patch", "field"),
     [

@@ -106,6 +106,21 @@ def test_a_build_that_is_another_jobs_or_not_done_is_no_override(built: Caller) 
     ]
 
 
+def test_a_shell_for_one_run_needs_something_to_wrap(built: Caller) -> None:
+    """A command or a process, of this run or of the job."""
+    said = "command is missing: shell wraps a command or a process"
+    for given in ({}, {"entrypoint": "tini"}, {"command": None}):
+        answer = built.post(RUNS, json={"shell": True, **given})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "command")
+        assert answer.json()["detail"].startswith(said)
+    assert built.made(RUNS, {"shell": True, "command": "echo $HOME"})["effective"]["shell"]
+    assert built.made(RUNS, {"shell": True, "process": "worker"})["effective"]["shell"]
+    assert built.made(RUNS, {"shell": False})["effective"]["shell"] is False
+    assert built.patch(f"{JOBS}/report", json={"command": "echo $HOME"}).status_code == 200
+    assert built.made(RUNS, {"shell": True})["effective"]["command"] == "echo $HOME"
+    assert built.post(RUNS, json={"shell": True, "command": None}).status_code == 422
+
+
 @pytest.mark.parametrize(
     "source", [{"type": "none"}, {"type": "git", "git": {"url": "https://example.com/a/b"}}]
 )

@@ -542,6 +542,17 @@ def test_run_form_says_which_field_is_wrong_and_keeps_what_was_typed(
     assert field == "env" or "A=kept" in answer.text
 
 
+def test_run_form_says_that_a_shell_has_nothing_to_wrap(made: World, demo: Demo) -> None:
+    with made.db.write() as tx:
+        definition = {**demo.job.definition, "command": None, "process": None}
+        jobs.redefine(tx, demo.job.id, definition, None, made.clock.now())
+    client = visitor(made, Role.OPERATOR)
+    answer = client.post(f"/projects/acme/jobs/{demo.job.name}/run", data={"shell": "1"})
+    assert answer.status_code == 422
+    wrong = answer.text[answer.text.index("field wrong") :]
+    assert "shell wraps a command or a process" in wrong[: wrong.index("</div>")]
+
+
 def test_a_link_to_the_run_form_has_no_secret_and_starts_nothing(made: World, demo: Demo) -> None:
     """Whether the secret is the job's own or a group's, which the preview shows too."""
     client, path = visitor(made, Role.OPERATOR), f"/projects/acme/jobs/{demo.job.name}/run"

@@ -247,6 +247,19 @@ def test_what_is_refused_says_so_at_its_field_and_saves_nothing(
         assert again[field].replace("\r\n", "\n") == text
 
 
+def test_a_shell_without_a_command_is_refused_at_the_command(
+    made: World, api: TestClient, page: TestClient
+) -> None:
+    make(api)
+    before = stored(made)
+    answer = page.post(PAGE, data=typed(page, shell="1", command=""))
+    assert answer.status_code == 422
+    assert '<a class="link" href="#f-command">' in answer.text
+    assert "shell wraps a command or a process" in answer.text
+    assert stored(made) == before
+    assert page.post(PAGE, data=typed(page, shell="1", command="echo $HOME")).status_code == 303
+
+
 def test_a_secret_is_kept_replaced_and_removed_but_never_shown(
     made: World, api: TestClient, page: TestClient
 ) -> None:

@@ -26,6 +26,9 @@ OWN_FIELDS = {
     "image": ("image", "credential"),
     "none": (),
 }
+NOTHING_TO_WRAP = (
+    "is missing: shell wraps a command or a process, not what the image runs; or leave shell out"
+)
 NEEDED = {"git": "git", "build_service": "build_service", "image": "image"}
 
 
@@ -56,6 +59,8 @@ def _contradictions(form: JobForm) -> Iterator[tuple[str, str]]:
         yield "deploy_trigger", "is only for jobs of kind manual: one of kind cron starts by its schedule"
     if form.command is not None and form.process is not None:
         yield "process", "can't be set together with command: give one of them"
+    if form.shell and form.command is None and form.process is None:
+        yield "command", NOTHING_TO_WRAP
     yield from _of_health_checks(form)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.domain.effective import variables_of
+from app.domain.effective import merge, variables_of
+from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
 from app.orchestration.ports import Vault
-from app.web.api.definitions import inheriting, sealed
+from app.web.api.definitions import NOTHING_TO_WRAP, inheriting, sealed
 from app.web.api.forms.run import OverridesForm
 
 IMAGE_FIELDS = ("image", "build", "sha")
@@ -34,6 +35,7 @@ def overrides_of(
     for name in ("plan", "retry_limit", *IMAGE_FIELDS):
         if given.get(name, ...) is None:
             del given[name]
+    _require_use_of_shell(form, job, given, f"{prefix}command")
     stored = variables_of(job)
     known = {**stored, **(kept or {})}
     given["env"] = {
@@ -43,3 +45,10 @@ def overrides_of(
         for name, entry in form.env.items()
     }
     return given
+
+
+def _require_use_of_shell(form: OverridesForm, job: Job, given: Mapping[str, Any], field: str) -> None:
+    """Raises InvalidValue for a shell that is asked for where this run, as far as is known now, has nothing for it."""
+    values = merge(job.definition, given).values
+    if form.shell and values["command"] is None and values["process"] is None:
+        raise InvalidValue(field, f"{field} {NOTHING_TO_WRAP}.")

@@ -144,7 +144,7 @@ class JobForm(Model):
     deploy_trigger: Trigger | None = None
     command: Command | None = None
     entrypoint: Command | None = None
-    shell: bool = False
+    shell: bool = Field(default=False, description="hands the command, or the process, to /bin/sh -c")
     process: ProcessName | None = None
     env: dict[EnvName, EnvEntry] = Field(default={})
     plan: PlanName = DEFAULT_PLAN

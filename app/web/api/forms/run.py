@@ -38,7 +38,7 @@ class OverridesForm(Model):
     env: dict[EnvName, EnvEntry | None] = Field(default={})
     command: Command | None = None
     entrypoint: Command | None = None
-    shell: bool = False
+    shell: bool = Field(default=False, description="hands the command, or the process, to /bin/sh -c")
     process: ProcessName | None = None
     plan: PlanName | None = None
     retry_limit: Retries | None = None
