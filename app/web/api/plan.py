@@ -156,12 +156,12 @@ def rehearse(call: Call[PlanForm, Empty]) -> Any:
     elif form.promotion is not None:
         found = _promotion(call, form.promotion)
     elif form.push is not None:
-        found = rehearsal.of_push(_push_of(form.push), call.principal.project_id)
+        found = rehearsal.of_push(push_of(form.push), call.principal.project_id)
     else:
         with call.yard.db.read() as tx:
             delivery = delivery_called(call, tx, form.delivery or "")
         found = rehearsal.of_delivery(delivery, call.principal.project_id)
-    return {"sentence": _summary(found), "items": [asdict(each) for each in found]}
+    return {"sentence": summary(found), "items": [asdict(each) for each in found]}
 
 
 def _detect(call: Call[PlanForm, Empty], form: DetectForm) -> Any:
@@ -217,7 +217,8 @@ def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Out
         return of_promotion(tx, plan(tx, way, who=call.who, confirm_paused=form.confirm_paused))
 
 
-def _push_of(form: PushForm) -> Push:
+def push_of(form: PushForm) -> Push:
+    """The push that is described, as a forge would have told of it."""
     ref = form.ref if form.ref.startswith("refs/") else BRANCH_PREFIX + form.ref
     said = (Commit(form.after, form.message, ""),) if form.after and form.message else ()
     return Push(
@@ -237,7 +238,8 @@ def _push_of(form: PushForm) -> Push:
     )
 
 
-def _summary(found: list[Outlook]) -> str:
+def summary(found: list[Outlook]) -> str:
+    """How many would be built, deployed and run, in a sentence."""
     counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
     return (
         f"Of {len(found)}, {counts[0]} would be built, {counts[1]} deployed and {counts[2]} run;"

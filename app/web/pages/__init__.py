@@ -6,7 +6,9 @@ from starlette.routing import Route
 
 from app.web.pages import (
     apps,
+    build_services,
     builds,
+    credentials,
     deliveries,
     flows,
     job_settings,
@@ -14,9 +16,11 @@ from app.web.pages import (
     login,
     overview,
     pipelines,
+    projects,
     run_form,
     runs,
     schedule,
+    secret_groups,
     settings,
 )
 from app.web.pages.live import live
@@ -28,6 +32,10 @@ __all__ = ["page_error", "page_routes"]
 def page_routes() -> list[Route]:
     modules = (
         overview,
+        projects,
+        build_services,
+        secret_groups,
+        credentials,
         pipelines,
         flows,
         apps,
