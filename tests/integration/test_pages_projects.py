@@ -162,6 +162,8 @@ def test_a_project_is_deleted_by_its_name_once_it_has_no_jobs(api: TestClient, p
     assert (wrong.status_code, "Type acme" in wrong.text) == (422, True)
     full = page.post(f"{ACME}/delete", data={"confirm": "acme"})
     assert (full.status_code, "still has jobs" in full.text) == (409, True)
+    for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
+        make(api, kind, body)
     for job in ("report", "sync"):
         assert api.delete(f"{API}/acme/jobs/{job}?confirm={job}").status_code == 204
     assert page.post(f"{ACME}/delete", data={"confirm": "acme"}).headers["location"] == "/projects"
