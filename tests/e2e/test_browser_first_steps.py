@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from app.store import jobs, projects, secret_groups
 from tests.support.browser import browsing, listen, look, serving, visitor
-from tests.support.seed import World, world
+from tests.support.seed import SUCCEEDED, World, world
 
 HIDDEN = "a text that is never shown"
 
@@ -80,8 +81,18 @@ def test_a_secret_group_by_the_browser_and_a_job_resumed_with_changes(page: Page
 
     look(page, "/projects/acme/jobs/report")
     page.get_by_label("CD", exact=True).uncheck()
+    run = made.run(job, datetime.now(UTC), outcome=SUCCEEDED)
+    expect(
+        page.locator(f"#run-{run}")
+    ).to_be_visible()  # the page changed in place, and left the box as it was
     press(page, "Resume")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     with made.db.read() as tx:
         resumed = jobs.with_id(tx, job.id)
     assert (resumed.paused, resumed.ci_enabled, resumed.cd_enabled) == (False, True, False)
+
+    resume = page.get_by_role("button", name="Resume")
+    for is_paused in (True, False):  # by somebody else, meanwhile
+        with made.db.write() as tx:
+            jobs.set_switches(tx, job.id, datetime.now(UTC), paused=is_paused)
+        expect(resume).to_have_count(int(is_paused))

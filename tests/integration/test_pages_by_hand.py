@@ -364,6 +364,14 @@ def test_a_run_of_a_paused_job_is_run_again_only_when_that_is_agreed_to(
     assert page.post(f"/runs/{first}/again", data={"confirm_paused": "1"}).status_code == 303
 
 
+def test_a_run_is_still_shown_when_its_job_is_deleted(made: World, page: TestClient) -> None:
+    two_builds(made)
+    run = made.run(job_of(made), NOW, outcome=SUCCEEDED)
+    assert api_of(made).delete("/api/v1/projects/acme/jobs/report?confirm=report").status_code == 204
+    assert "report" in read(page, f"/runs/{run}")
+    assert page.post(f"/runs/{run}/again").status_code == 409
+
+
 def run_named(made: World, run_id: int) -> str:
     with made.db.read() as tx:
         return runs.with_id(tx, run_id).name
