@@ -48,7 +48,7 @@ def test_from_an_empty_server_to_a_rehearsed_push(page: Page, made: World) -> No
     page.get_by_role("link", name="Make the first job").click()
     page.get_by_label("Name", exact=True).fill("report")
     page.get_by_label("Repository").fill("https://github.com/acme/report")
-    press(page, "Make the job")
+    page.keyboard.press("Enter")
     page.wait_for_url("**/projects/acme/jobs/report")
 
     page.get_by_role("link", name="What would a push do?").click()

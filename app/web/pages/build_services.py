@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.errors import UserError
+from app.orchestration.rehearsal import Detected
 from app.store import build_services, builds, credentials
 from app.store.build_services import BuildService
 from app.store.database import Tx
@@ -20,6 +21,7 @@ from app.web.api.forms.job import BuildForm
 from app.web.api.reading import read_value
 from app.web.pages import projects
 from app.web.pages.form_fields import BUILD, GIT, SWITCH, TEXT, Fields, below, patch_of, texts
+from app.web.pages.looking import look
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
 from app.web.pages.visit import Visit, get, post, see
@@ -58,6 +60,8 @@ def make_service(visit: Visit) -> Response:
     given = _typed(visit)
     body = {**patch_of(blank(), FIELDS, given), "name": given.get("name", "").strip()}
     try:
+        if visit.field("look"):
+            return _page(visit, None, given, seen=look(visit, visit.path("project"), body, ""))
         form = read_value(BuildServiceForm, body, visit.yard)
         with visit.yard.db.write() as tx:
             project = project_of(tx, visit)
@@ -78,6 +82,9 @@ def save_service(visit: Visit) -> Response:
     with visit.yard.db.read() as tx:
         service = service_of(tx, visit)
     try:
+        if visit.field("look"):
+            patch = patch_of(form_of(service), FIELDS, given)
+            return _page(visit, service, given, seen=look(visit, visit.path("project"), patch, ""))
         with visit.yard.db.write() as tx:
             project, now = project_of(tx, visit), service_of(tx, visit)
             redefine(tx, visit.yard, project, now, patch_of(form_of(now), FIELDS, given))
@@ -109,6 +116,7 @@ def _page(
     *,
     problem: Problem | None = None,
     undeleted: Problem | None = None,
+    seen: Detected | None = None,
 ) -> Response:
     with visit.yard.db.read() as tx:
         project = project_of(tx, visit)
@@ -130,6 +138,7 @@ def _page(
         undeleted="" if undeleted is None else undeleted.detail,
         git_credentials=[(each.name, each.name) for each in known if each.kind == "git"],
         builds=made,
+        seen=seen,
     )
 
 

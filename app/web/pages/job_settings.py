@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from app.domain.errors import Conflict, UserError
 from app.domain.jobs import Job
+from app.orchestration.rehearsal import Detected
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
@@ -22,6 +23,7 @@ from app.web.pages import job_form
 from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address, job_of
+from app.web.pages.looking import look
 from app.web.pages.refusals import placed, refused
 from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
@@ -78,6 +80,8 @@ def save_settings(visit: Visit) -> Response:
         return _settings(visit, job, typed, empty_rows=MORE_ROWS)
     try:
         patch = typed.definition()
+        if visit.field("look"):
+            return _settings(visit, job, typed, seen=look(visit, job.project, patch["source"], "source."))
         if visit.field("preview"):
             return _settings(visit, job, typed, edit=_edit(visit, job.project, {**patch, "name": job.name}))
         with visit.yard.db.write() as tx:
@@ -112,6 +116,7 @@ def _settings(
     *,
     problem: Problem | None = None,
     edit: Edit | None = None,
+    seen: Detected | None = None,
     undeleted: str = "",
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
@@ -125,6 +130,7 @@ def _settings(
         409 if undeleted else 200,
         **context,
         edit=edit,
+        seen=seen,
         job=job,
         project=job.project,
         address=address(job),
@@ -146,6 +152,8 @@ def make_job(visit: Visit) -> Response:
         return _new(visit, typed, project_name, empty_rows=MORE_ROWS)
     try:
         body = {**typed.definition(), "name": visit.field("name").strip()}
+        if visit.field("look"):
+            return _new(visit, typed, project_name, seen=look(visit, project_name, body["source"], "source."))
         if visit.field("preview"):
             return _new(visit, typed, project_name, edit=_edit(visit, project_name, body))
         form = read_value(JobForm, body, visit.yard)
@@ -167,6 +175,7 @@ def _new(
     *,
     problem: Problem | None = None,
     edit: Edit | None = None,
+    seen: Detected | None = None,
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
     with visit.yard.db.read() as tx:
@@ -182,6 +191,7 @@ def _new(
         empty_rows,
         **context,
         edit=edit,
+        seen=seen,
         job=None,
         project=chosen,
         projects=names,

@@ -8,11 +8,11 @@ from app.domain.errors import InvalidValue
 from app.web.pages.visit import Visit
 from app.web.problems import Problem, problem_of
 
-REFUSED = (409, 422)
+REFUSED = (409, 422, 503)
 
 
 def refused(error: Exception) -> Problem:
-    """What is to be said at the form. Raises the error again if it is not about what was typed."""
+    """What is to be said at the form. Raises the error again if that is not the place for it."""
     problem = problem_of(error)
     if problem.status not in REFUSED:
         raise error

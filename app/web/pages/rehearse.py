@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.errors import InvalidValue, NotFound, UserError
+from app.domain.errors import InvalidValue, JobyardError, NotFound
 from app.orchestration.rehearsal import Outlook
 from app.store import deliveries
 from app.web.api.plan import PushForm, push_of, summary
@@ -43,7 +43,7 @@ def rehearse_push(visit: Visit) -> Response:
         found = visit.yard.rehearsal.of_push(push_of(form), None)
     except NotFound as error:
         return _page(visit, given, problem=refused(InvalidValue("repository", str(error))))
-    except (UserError, Problem, ValidationError) as error:
+    except (JobyardError, Problem, ValidationError) as error:
         return _page(visit, given, problem=refused(error))
     return _page(visit, given, found=found)
 
