@@ -32,7 +32,6 @@ class Kind:
     path: str
     what: str
     columns: Mapping[str, Callable[[dict[str, Any]], Any]]
-    is_changeable: bool = True
 
     @property
     def words(self) -> str:
@@ -45,7 +44,6 @@ KINDS = (
         "credentials",
         "Credentials for Git servers and registries: list, apply, delete.",
         {"KIND": lambda it: it["kind"], "HOST": lambda it: it["host"], "USER": lambda it: it["username"]},
-        is_changeable=False,
     ),
     Kind(
         "secret-group",
@@ -122,26 +120,23 @@ def _applying(kind: Kind) -> Callable[..., None]:
         if json:
             output.print_json({"items": answers, "next": None})
 
-    changes = "Make or change" if kind.is_changeable else "Make"
-    apply.__doc__ = f"{changes} {kind.words}s as a file says: one, a list, or several YAML documents."
+    apply.__doc__ = f"Make or change {kind.words}s as a file says: one, a list, or several YAML documents."
     return apply
 
 
 def _apply(api: Api, kind: Kind, project: str, fields: dict[str, Any]) -> tuple[Any, str]:
     from app.cli.client import ApiError, path
 
-    all_of_them = path("projects", project, kind.path)
-    if kind.is_changeable:
-        one = path("projects", project, kind.path, fields["name"])
-        try:
-            before = api.get(one)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-        else:
-            after = api.patch(one, fields)
-            return after, "unchanged" if after == before else "changed"
-    return api.post(all_of_them, fields), "created"
+    one = path("projects", project, kind.path, fields["name"])
+    try:
+        before = api.get(one)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return api.post(path("projects", project, kind.path), fields), "created"
+    after = api.patch(one, fields)
+    is_same = after == before and "secret" not in fields  # of which the answer says nothing
+    return after, "unchanged" if is_same else "changed"
 
 
 def _deleting(kind: Kind) -> Callable[..., None]:

@@ -89,6 +89,15 @@ def page(tx: Tx, project_id: int, limit: int, before: int | None = None) -> Sequ
     return [_value(row) for row in tx.exec(query.order_by(col(CredentialRow.id).desc()).limit(limit))]
 
 
+def change(tx: Tx, credential: Credential, *, username: str, secret: str) -> Credential:
+    """Another user and sealed secret, for all that name it."""
+    row = tx.get_one(CredentialRow, credential.id)
+    row.username, row.secret = username, secret
+    tx.flush()
+    touch(tx, "projects")
+    return _value(row)
+
+
 def delete(tx: Tx, credential: Credential) -> None:
     """Raises Conflict while a source is fetched with it. Builds that were made with it stay."""
     in_use = select(SourceRow.id).where(SourceRow.credential_id == credential.id).limit(1)

@@ -16,6 +16,7 @@ from app.domain.runs import Reason, Trigger, TriggerType
 from app.logs import Stream
 from app.store import runs
 from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import Demo, furnish
 from tests.support.seed import SUCCEEDED, World, failed, world
 
@@ -36,7 +37,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def demo(made: World) -> Demo:
-    return furnish(made, datetime.now(UTC))
+    furnished = furnish(made, datetime.now(UTC))
+    furnish_shared(made)
+    return furnished
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,16 @@ def every_page(demo: Demo) -> list[str]:
         f"{job}/run",
         f"{job}/decisions",
         f"{job}/settings",
+        f"{job}/build",
+        f"{job}/deploy",
         "/jobs/new",
+        "/projects",
+        "/projects/acme",
+        "/projects/acme/build-services/toolbox",
+        "/projects/acme/secret-groups/mail",
+        "/projects/acme/credentials",
+        "/projects/acme/credentials/github",
+        "/rehearse",
         "/deliveries",
         "/settings",
         "/search?q=embeddings",

@@ -21,6 +21,7 @@ PUBLIC = {
     "/projects": {"get", "post"},
     "/projects/{p}": {"get", "patch", "delete"},
     "/projects/{p}/credentials": {"get", "post"},
+    "/projects/{p}/credentials/{c}": {"get", "patch", "delete"},
     JOBS: {"get", "post"},
     f"{JOBS}/{{j}}": {"get", "patch", "delete"},
     f"{JOBS}/{{j}}/builds": {"get", "post"},

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from app.domain.runs import Outcome
+from app.orchestration.ports import CREDENTIAL_PURPOSE
 from app.orchestration.scheduling import Scheduler
-from app.store import builds, jobs
+from app.store import builds, credentials, jobs
 from app.web.yard import Yard
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
@@ -230,6 +231,29 @@ def test_a_credential_is_named_only_for_its_own_host(
     )
     message = refused(admin.post(JOBS, json={"name": "report", "source": named}), field)
     assert host in message
+
+
+def test_a_credential_in_use_gets_another_secret_but_no_other_host(admin: Caller, yard: Yard) -> None:
+    path = f"{PROJECT}/credentials/forge"
+    first = {"name": "forge", "kind": "git", "host": "github.com", "username": "ada", "secret": "the first"}
+    made = admin.made(f"{PROJECT}/credentials", first)
+    git = {"url": "https://github.com/acme/report", "credential": "forge"}
+    admin.made(JOBS, {"name": "report", "source": {"type": "git", "git": git}})
+    for changes, username, secret in (
+        ({}, "ada", "the first"),
+        ({**first, "secret": "the second"}, "ada", "the second"),
+        ({"username": "grace", "secret": None}, "grace", "the second"),
+    ):
+        answer = admin.patch(path, json=changes)
+        assert answer.json() == {**made, "username": username} == admin.got(path)
+        with yard.db.read() as tx:
+            stored = credentials.with_id(tx, made["id"])
+        assert yard.vault.open(stored.secret, CREDENTIAL_PURPOSE) == secret
+    for field, other in (("name", "other"), ("kind", "registry"), ("host", "evil.example"), ("secret", "")):
+        refused(admin.patch(path, json={"secret": "not this one", field: other}), field)
+    with yard.db.read() as tx:
+        assert credentials.with_id(tx, made["id"]) == stored
+    assert admin.with_token("operator").patch(path, json={"secret": "x"}).status_code == 403
 
 
 def test_a_build_outlives_its_credential(admin: Caller, yard: Yard) -> None:

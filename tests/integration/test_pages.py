@@ -241,7 +241,7 @@ def test_a_token_of_one_project_is_for_the_api_only(made: World, demo: Demo) -> 
 
 def test_an_empty_installation_says_what_to_do_first(made: World) -> None:
     client = visitor(made)
-    assert "connect a repository" in read(client, "/")
+    assert 'href="/projects">Make a project' in read(client, "/")
     assert "/webhooks/github" in read(client, "/deliveries")
     assert f"{made.public_url}/webhooks/github" in read(client, "/settings")
 

@@ -366,7 +366,7 @@ def test_a_job_is_made_on_a_page(api: TestClient, page: TestClient, source: str)
 
 
 def test_without_a_project_the_page_says_how_to_make_one(made: World) -> None:
-    assert "jobyard project create" in visitor(made, Role.ADMIN).get("/jobs/new").text
+    assert 'href="/projects"' in visitor(made, Role.ADMIN).get("/jobs/new").text
 
 
 def test_a_job_is_deleted_by_its_name_only(made: World, api: TestClient, page: TestClient) -> None:

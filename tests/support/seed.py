@@ -140,8 +140,9 @@ class World:
         sha: str = "",
         sentence: str = "",
         event: str = "push",
+        body: bytes = b"{}",
     ) -> str:
-        new = NewDelivery("github", guid, event, event != "push", ("project:1",), b"{}", repository, at)
+        new = NewDelivery("github", guid, event, event != "push", ("project:1",), body, repository, at)
         deliveries.record(self.db, [new])
         with self.db.write() as tx:
             if event == "push":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from app.orchestration.requests import build_source_by_hand
@@ -25,6 +26,7 @@ from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
+from app.web.yard import Yard
 
 
 def list_services(call: Call[Empty, Paging]) -> Any:
@@ -40,9 +42,7 @@ def list_services(call: Call[Empty, Paging]) -> Any:
 def create_service(call: Call[BuildServiceForm, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.OPERATOR)
-        fields = _fields(call, tx, project, call.body, None)
-        made = build_services.create(tx, project.id, call.body.name, fields, call.yard.clock.now())
-        return _answer(project, made)
+        return _answer(project, define(tx, call.yard, project, call.body))
 
 
 def show_service(call: Call[Empty, Empty]) -> Any:
@@ -55,11 +55,7 @@ def change_service(call: Call[BuildServicePatch, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx)
         service = _service_of(call, tx, project, Role.OPERATOR)
-        require_changeable(call.body.root, service.name, READ_ONLY)
-        given = merge_patch(_form_of(service), call.body.root)
-        form = read_value(BuildServiceForm, given, call.yard)
-        fields = _fields(call, tx, project, form, service)
-        return _answer(project, build_services.change(tx, service, fields))
+        return _answer(project, redefine(tx, call.yard, project, service, call.body.root))
 
 
 def delete_service(call: Call[Empty, Confirm]) -> None:
@@ -104,20 +100,35 @@ def _service_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Rol
     return within(call, role, f"build service {name}", lambda: build_services.named(tx, project.id, name))
 
 
+def define(tx: Tx, yard: Yard, project: Project, form: BuildServiceForm) -> BuildService:
+    """A new build service. Raises Problem, InvalidValue or Conflict, and then nothing is made."""
+    fields = _fields(tx, yard, project, form, None)
+    return build_services.create(tx, project.id, form.name, fields, yard.clock.now())
+
+
+def redefine(
+    tx: Tx, yard: Yard, project: Project, service: BuildService, patch: Mapping[str, Any]
+) -> BuildService:
+    """The service with a patch merged in. Raises Problem, ValidationError or InvalidValue, and then it stays."""
+    require_changeable(patch, service.name, READ_ONLY)
+    form = read_value(BuildServiceForm, merge_patch(form_of(service), patch), yard)
+    return build_services.change(tx, service, _fields(tx, yard, project, form, service))
+
+
 def _fields(
-    call: Call[Any, Any], tx: Tx, project: Project, form: BuildServiceForm, kept: BuildService | None
+    tx: Tx, yard: Yard, project: Project, form: BuildServiceForm, kept: BuildService | None
 ) -> SourceFields:
     complete(check_build(form.build, "build"))
     stored = None if kept is None else kept.source.webhook_secret
     return {
-        **git_fields(tx, call.yard, project, form.git, stored, "git"),
+        **git_fields(tx, yard, project, form.git, stored, "git"),
         "build": form.build.model_dump(mode="json"),
         "ci_enabled": form.ci_enabled,
         "builds_in_flight": form.builds_in_flight,
     }
 
 
-def _form_of(service: BuildService) -> dict[str, Any]:
+def form_of(service: BuildService) -> dict[str, Any]:
     """What is stored as it could be given again; the webhook secret is left out, which keeps it."""
     source = service.source
     return {
@@ -130,7 +141,7 @@ def _form_of(service: BuildService) -> dict[str, Any]:
 
 
 def _answer(project: Project, service: BuildService) -> BuildServiceAnswer:
-    form = _form_of(service)
+    form = form_of(service)
     has_secret = service.source.webhook_secret is not None
     return BuildServiceAnswer(
         **{**form, "git": GitAnswer(**form["git"], has_webhook_secret=has_secret)},

@@ -7,16 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from app.domain.errors import Conflict
+from app.domain.errors import Conflict, InvalidValue
 from app.domain.jobs import Job
 from app.orchestration.ports import CREDENTIAL_PURPOSE
 from app.store import credentials, jobs
 from app.store.credentials import Credential
 from app.store.database import Tx
+from app.store.projects import Project
 from app.web.api.forms.fields import Name, Time
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
+from app.web.yard import Yard
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 
@@ -27,6 +29,9 @@ def _host(value: str) -> str:
     return value
 
 
+Host = Annotated[str, AfterValidator(_host)]
+
+
 class CredentialForm(Model):
     """A user and password or token. It is sent to `host` alone, if that is given."""
 
@@ -34,9 +39,27 @@ class CredentialForm(Model):
 
     name: Name
     kind: Literal["git", "registry"]
-    host: Annotated[str, AfterValidator(_host)] = ""
+    host: Host = ""
     username: str = Field(default="", max_length=255)
     secret: str = Field(min_length=1, max_length=20_000, repr=False, description="write-only")
+
+
+class CredentialPatch(Model):
+    """Another user or secret, for all that use it from then on; anything else has to be as it is, or left out."""
+
+    model_config = with_example({"secret": "another token"})
+
+    name: Name | None = None
+    kind: Literal["git", "registry"] | None = None
+    host: Host | None = None
+    username: str | None = Field(default=None, max_length=255)
+    secret: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20_000,
+        repr=False,
+        description="write-only; left out, it stays",
+    )
 
 
 class CredentialAnswer(Model):
@@ -60,32 +83,71 @@ def list_credentials(call: Call[Empty, Paging]) -> Any:
 
 
 def create_credential(call: Call[CredentialForm, Empty]) -> Any:
-    form = call.body
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.ADMIN)
-        made = credentials.create(
-            tx,
-            project.id,
-            name=form.name,
-            kind=form.kind,
-            host=form.host,
-            username=form.username,
-            secret=call.yard.vault.seal(form.secret, CREDENTIAL_PURPOSE),
-            now=call.yard.clock.now(),
-        )
-    return _answer(made)
+        return _answer(define(tx, call.yard, project, call.body))
+
+
+def show_credential(call: Call[Empty, Empty]) -> Any:
+    with call.yard.db.read() as tx:
+        return _answer(_credential_of(call, tx, project_of(call, tx)))
+
+
+def change_credential(call: Call[CredentialPatch, Empty]) -> Any:
+    with call.yard.db.write() as tx:
+        found = _credential_of(call, tx, project_of(call, tx), Role.ADMIN)
+        return _answer(redefine(tx, call.yard, found, call.body))
 
 
 def delete_credential(call: Call[Empty, Confirm]) -> None:
     with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.ADMIN)
-        name = call.path["c"]
-        found = within(
-            call, Role.ADMIN, f"credential {name}", lambda: credentials.named(tx, project.id, name)
-        )
-        confirmed(call, name)
-        _refuse_in_use(tx, found)
-        credentials.delete(tx, found)
+        found = _credential_of(call, tx, project_of(call, tx), Role.ADMIN)
+        confirmed(call, found.name)
+        remove(tx, found)
+
+
+def _credential_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> Credential:
+    name = call.path["c"]
+    return within(call, role, f"credential {name}", lambda: credentials.named(tx, project.id, name))
+
+
+def define(tx: Tx, yard: Yard, project: Project, form: CredentialForm) -> Credential:
+    """A new credential. Raises Conflict if the name is taken."""
+    return credentials.create(
+        tx,
+        project.id,
+        name=form.name,
+        kind=form.kind,
+        host=form.host,
+        username=form.username,
+        secret=yard.vault.seal(form.secret, CREDENTIAL_PURPOSE),
+        now=yard.clock.now(),
+    )
+
+
+def redefine(tx: Tx, yard: Yard, credential: Credential, patch: CredentialPatch) -> Credential:
+    """The credential with another user or secret. Raises InvalidValue for another kind or host.
+
+    Those stay, as they were checked against whatever names it.
+    """
+    for field in ("name", "kind", "host"):
+        given, stored = getattr(patch, field), getattr(credential, field)
+        if given not in (None, stored):
+            raise InvalidValue(field, f"{field} can't be changed: it stays {stored or 'empty'}.")
+    return credentials.change(
+        tx,
+        credential,
+        username=credential.username if patch.username is None else patch.username,
+        secret=credential.secret
+        if patch.secret is None
+        else yard.vault.seal(patch.secret, CREDENTIAL_PURPOSE),
+    )
+
+
+def remove(tx: Tx, credential: Credential) -> None:
+    """Forget a credential. Raises Conflict while something names it."""
+    _refuse_in_use(tx, credential)
+    credentials.delete(tx, credential)
 
 
 def _refuse_in_use(tx: Tx, credential: Credential) -> None:
@@ -127,6 +189,16 @@ OPERATIONS = (
         body=CredentialForm,
         answer=CredentialAnswer,
         status=201,
+    ),
+    Operation("GET", PATH + "/{c}", "Show a credential", show_credential, answer=CredentialAnswer),
+    Operation(
+        "PATCH",
+        PATH + "/{c}",
+        "Change the user or the secret of a credential",
+        change_credential,
+        Role.ADMIN,
+        body=CredentialPatch,
+        answer=CredentialAnswer,
     ),
     Operation(
         "DELETE",

@@ -13,9 +13,10 @@ from app.domain.events import BRANCH_PREFIX, Commit, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
 from app.domain.pipelines import route
-from app.orchestration.rehearsal import Outlook, of_deploy, of_promotion
+from app.orchestration.rehearsal import Detected, Outlook, of_deploy, of_promotion
 from app.orchestration.releases.promoting import plan
 from app.store import jobs, pipelines
+from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit
 from app.web.api.definitions import check_build, complete, credential_of
 from app.web.api.deploys import JobDeployForm, chosen
@@ -25,6 +26,7 @@ from app.web.api.forms.pipeline import PromotionForm
 from app.web.api.operations import Call, Empty, Model, Operation, with_example
 from app.web.api.scope import delivery_called, project_named, within
 from app.web.principal import Role
+from app.web.yard import Yard
 
 
 class PushForm(Model):
@@ -156,26 +158,37 @@ def rehearse(call: Call[PlanForm, Empty]) -> Any:
     elif form.promotion is not None:
         found = _promotion(call, form.promotion)
     elif form.push is not None:
-        found = rehearsal.of_push(_push_of(form.push), call.principal.project_id)
+        found = rehearsal.of_push(push_of(form.push), call.principal.project_id)
     else:
         with call.yard.db.read() as tx:
             delivery = delivery_called(call, tx, form.delivery or "")
         found = rehearsal.of_delivery(delivery, call.principal.project_id)
-    return {"sentence": _summary(found), "items": [asdict(each) for each in found]}
+    return {"sentence": summary(found), "items": [asdict(each) for each in found]}
 
 
 def _detect(call: Call[PlanForm, Empty], form: DetectForm) -> Any:
-    complete(check_build(form.build, "detect.build"))
-    credential_id = None
     if form.project is not None:
         with call.yard.db.read() as tx:
             project = project_named(call, tx, form.project, Role.OPERATOR)
-            name, host = form.git.credential, git_host(form.git.url)
-            credential_id = credential_of(tx, project, name, "git", host, "detect.git.credential")
-    elif form.git.credential is not None:
+        return asdict(look_at(call.yard, project, form, "detect."))
+    if form.git.credential is not None:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
+    return asdict(look_at(call.yard, None, form, "detect."))
+
+
+def look_at(yard: Yard, project: Project | None, form: DetectForm, at: str) -> Detected:
+    """What the head of a branch would be built as; `at` comes before the names of fields.
+
+    Raises Problem, InvalidValue or TransientError where that can't be said.
+    """
+    complete(check_build(form.build, f"{at}build"))
+    credential_id = None
+    if project is not None:
+        name, host = form.git.credential, git_host(form.git.url)
+        with yard.db.read() as tx:
+            credential_id = credential_of(tx, project, name, "git", host, f"{at}git.credential")
     config = BuildConfig.from_json(form.build.model_dump(mode="json"))
-    return asdict(call.yard.rehearsal.detect(form.git.url, form.git.branch, config, credential_id))
+    return yard.rehearsal.detect(form.git.url, form.git.branch, config, credential_id)
 
 
 def _settings(call: Call[PlanForm, Empty], form: PlanSettingsForm) -> Any:
@@ -217,7 +230,8 @@ def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Out
         return of_promotion(tx, plan(tx, way, who=call.who, confirm_paused=form.confirm_paused))
 
 
-def _push_of(form: PushForm) -> Push:
+def push_of(form: PushForm) -> Push:
+    """The push that is described, as a forge would have told of it."""
     ref = form.ref if form.ref.startswith("refs/") else BRANCH_PREFIX + form.ref
     said = (Commit(form.after, form.message, ""),) if form.after and form.message else ()
     return Push(
@@ -237,7 +251,8 @@ def _push_of(form: PushForm) -> Push:
     )
 
 
-def _summary(found: list[Outlook]) -> str:
+def summary(found: list[Outlook]) -> str:
+    """How many would be built, deployed and run, in a sentence."""
     counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
     return (
         f"Of {len(found)}, {counts[0]} would be built, {counts[1]} deployed and {counts[2]} run;"

@@ -8,11 +8,13 @@ from pydantic import Field
 
 from app.orchestration.ports import WEBHOOK_PURPOSE
 from app.store import projects
+from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.forms.fields import Name, Time, WebhookSecret
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of
 from app.web.principal import Role
+from app.web.yard import Yard
 
 
 class ProjectForm(Model):
@@ -55,8 +57,7 @@ def list_projects(call: Call[Empty, Paging]) -> Any:
 def create_project(call: Call[ProjectForm, Empty]) -> Any:
     call.require(Role.ADMIN)
     with call.yard.db.write() as tx:
-        sealed = _sealed(call, call.body.webhook_secret)
-        return project_answer(projects.create(tx, call.body.name, sealed, call.yard.clock.now()))
+        return project_answer(define(tx, call.yard, call.body))
 
 
 def show_project(call: Call[Empty, Empty]) -> Any:
@@ -67,10 +68,7 @@ def show_project(call: Call[Empty, Empty]) -> Any:
 def change_project(call: Call[ProjectPatch, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.ADMIN)
-        sealed = _sealed(call, call.body.webhook_secret)
-        if sealed is not None:
-            projects.set_webhook_secret(tx, project.id, sealed)
-        return project_answer(projects.with_id(tx, project.id))
+        return project_answer(redefine(tx, call.yard, project, call.body))
 
 
 def delete_project(call: Call[Empty, Confirm]) -> None:
@@ -79,6 +77,19 @@ def delete_project(call: Call[Empty, Confirm]) -> None:
         call.require(Role.ADMIN)
         confirmed(call, project.name)
         projects.delete(tx, project.id)
+
+
+def define(tx: Tx, yard: Yard, form: ProjectForm) -> Project:
+    """A new project. Raises Conflict if the name is taken."""
+    return projects.create(tx, form.name, _sealed(yard, form.webhook_secret), yard.clock.now())
+
+
+def redefine(tx: Tx, yard: Yard, project: Project, patch: ProjectPatch) -> Project:
+    """The project with what is given changed."""
+    sealed = _sealed(yard, patch.webhook_secret)
+    if sealed is not None:
+        projects.set_webhook_secret(tx, project.id, sealed)
+    return projects.with_id(tx, project.id)
 
 
 def project_answer(project: Project) -> ProjectAnswer:
@@ -90,8 +101,8 @@ def project_answer(project: Project) -> ProjectAnswer:
     )
 
 
-def _sealed(call: Call[Any, Any], secret: str | None) -> str | None:
-    return None if secret is None else call.yard.vault.seal(secret, WEBHOOK_PURPOSE)
+def _sealed(yard: Yard, secret: str | None) -> str | None:
+    return None if secret is None else yard.vault.seal(secret, WEBHOOK_PURPOSE)
 
 
 PATH = "/projects"

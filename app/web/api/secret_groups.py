@@ -20,6 +20,7 @@ from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page,
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
+from app.web.yard import Yard
 
 EXAMPLE = {"name": "mail", "priority": 10, "env": {"SMTP_PASSWORD": {"value": "…", "secret": True}}}
 
@@ -65,14 +66,9 @@ def list_groups(call: Call[Empty, Paging]) -> Any:
 
 
 def create_group(call: Call[SecretGroupForm, Empty]) -> Any:
-    form = call.body
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.OPERATOR)
-        _require_jobs(tx, project, form)
-        env = _sealed(call, form, {})
-        made = secret_groups.create(tx, project.id, form.name, form.priority, env, call.yard.clock.now())
-        secret_groups.attach(tx, made, form.jobs)
-        return _answer(secret_groups.named(tx, project.id, form.name))
+        return _answer(define(tx, call.yard, project, call.body))
 
 
 def show_group(call: Call[Empty, Empty]) -> Any:
@@ -84,12 +80,7 @@ def change_group(call: Call[SecretGroupPatch, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx)
         group = _group_of(call, tx, project, Role.OPERATOR)
-        require_changeable(call.body.root, group.name, READ_ONLY)
-        form = read_value(SecretGroupForm, merge_patch(_form_of(group), call.body.root), call.yard)
-        _require_jobs(tx, project, form)
-        secret_groups.change(tx, group, priority=form.priority, env=_sealed(call, form, group.env))
-        secret_groups.attach(tx, group, form.jobs)
-        return _answer(secret_groups.named(tx, project.id, group.name))
+        return _answer(redefine(tx, call.yard, project, group, call.body.root))
 
 
 def delete_group(call: Call[Empty, Confirm]) -> None:
@@ -104,6 +95,27 @@ def _group_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.
     return within(call, role, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
 
 
+def define(tx: Tx, yard: Yard, project: Project, form: SecretGroupForm) -> SecretGroup:
+    """A new group. Raises InvalidValue or Conflict, and then nothing is made."""
+    _require_jobs(tx, project, form)
+    env = _sealed(yard, form, {})
+    made = secret_groups.create(tx, project.id, form.name, form.priority, env, yard.clock.now())
+    secret_groups.attach(tx, made, form.jobs)
+    return secret_groups.named(tx, project.id, form.name)
+
+
+def redefine(
+    tx: Tx, yard: Yard, project: Project, group: SecretGroup, patch: Mapping[str, Any]
+) -> SecretGroup:
+    """The group with a patch merged in. Raises InvalidValue or ValidationError, and then it stays as it was."""
+    require_changeable(patch, group.name, READ_ONLY)
+    form = read_value(SecretGroupForm, merge_patch(form_of(group), patch), yard)
+    _require_jobs(tx, project, form)
+    secret_groups.change(tx, group, priority=form.priority, env=_sealed(yard, form, group.env))
+    secret_groups.attach(tx, group, form.jobs)
+    return secret_groups.named(tx, project.id, group.name)
+
+
 def _require_jobs(tx: Tx, project: Project, form: SecretGroupForm) -> None:
     for number, name in enumerate(form.jobs):
         try:
@@ -113,14 +125,13 @@ def _require_jobs(tx: Tx, project: Project, form: SecretGroupForm) -> None:
             raise InvalidValue(f"jobs.{number}", message) from None
 
 
-def _sealed(call: Call[Any, Any], form: SecretGroupForm, stored: Mapping[str, Any]) -> dict[str, Any]:
+def _sealed(yard: Yard, form: SecretGroupForm, stored: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: sealed(f"env.{name}", entry, call.yard.vault, stored.get(name))
-        for name, entry in form.env.items()
+        name: sealed(f"env.{name}", entry, yard.vault, stored.get(name)) for name, entry in form.env.items()
     }
 
 
-def _form_of(group: SecretGroup) -> dict[str, Any]:
+def form_of(group: SecretGroup) -> dict[str, Any]:
     """What is stored as it could be given again: secrets are there, without their values."""
     return {
         "name": group.name,
@@ -131,7 +142,7 @@ def _form_of(group: SecretGroup) -> dict[str, Any]:
 
 
 def _answer(group: SecretGroup) -> dict[str, Any]:
-    return {**_form_of(group), "id": group.id, "created_at": group.created_at}
+    return {**form_of(group), "id": group.id, "created_at": group.created_at}
 
 
 PATH = "/projects/{p}/secret-groups"

@@ -6,17 +6,24 @@ from starlette.routing import Route
 
 from app.web.pages import (
     apps,
+    build_services,
     builds,
+    credentials,
     deliveries,
+    deploys,
     flows,
     job_settings,
     jobs,
     login,
+    manual_builds,
     overview,
     pipelines,
+    projects,
+    rehearse,
     run_form,
     runs,
     schedule,
+    secret_groups,
     settings,
 )
 from app.web.pages.live import live
@@ -28,16 +35,23 @@ __all__ = ["page_error", "page_routes"]
 def page_routes() -> list[Route]:
     modules = (
         overview,
+        projects,
+        build_services,
+        secret_groups,
+        credentials,
         pipelines,
         flows,
         apps,
         jobs,
         job_settings,
+        manual_builds,
+        deploys,
         schedule,
         run_form,
         runs,
         builds,
         deliveries,
+        rehearse,
         settings,
         login,
     )

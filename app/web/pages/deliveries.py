@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from app.domain.errors import Conflict
 from app.store import deliveries, overview
+from app.store.deliveries import Delivery
 from app.web.pages.visit import Visit, get, post, see
 
 DELIVERIES = 50
@@ -31,11 +32,16 @@ def show_deliveries(visit: Visit) -> Response:
 def replay(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
         delivery = deliveries.find(tx, visit.path("guid"), visit.path("forge"))
-        if delivery.status not in ("processed", "failed"):
-            why = "is waiting to be processed" if delivery.status == "received" else "was no push"
-            raise Conflict(f"Delivery {delivery.guid} can't be replayed: it {why}.")
+        require_push(delivery)
         deliveries.reopen(tx, delivery.id)
     return see("/deliveries")
+
+
+def require_push(delivery: Delivery) -> None:
+    """Raises Conflict for what can't be processed once more, be it only as a rehearsal."""
+    if delivery.status not in ("processed", "failed"):
+        why = "is waiting to be processed" if delivery.status == "received" else "was no push"
+        raise Conflict(f"Delivery {delivery.guid} can't be replayed: it {why}.")
 
 
 def routes() -> list[Route]:

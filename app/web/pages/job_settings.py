@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from app.domain.errors import Conflict, UserError
 from app.domain.jobs import Job
+from app.orchestration.rehearsal import Detected
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
@@ -19,15 +20,17 @@ from app.web.api.definitions import form_of
 from app.web.api.forms.job import JobForm
 from app.web.api.reading import read_value
 from app.web.pages import job_form
-from app.web.pages.job_form import SOURCES, Row
+from app.web.pages.form_fields import Row, rows_of, to_retype
+from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address, job_of
+from app.web.pages.looking import look
+from app.web.pages.refusals import placed, refused
 from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
-from app.web.problems import Problem, problem_of
+from app.web.problems import Problem
 
 EMPTY_ROWS, MORE_ROWS = 2, 8
 MANY = 200
-REFUSED = (409, 422)
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,7 @@ class Typed:
 
     @property
     def retype(self) -> list[str]:
-        """Secrets whose new values are not shown again."""
-        return [row.name for row in self.rows if row.secret and row.value]
+        return to_retype(self.rows)
 
     def definition(self) -> dict[str, Any]:
         return job_form.definition(self.form, self.given, self.rows)
@@ -53,7 +55,7 @@ def _stored(form: Mapping[str, Any]) -> Typed:
 
 def _typed(visit: Visit, form: Mapping[str, Any]) -> Typed:
     given = {name: visit.field(name) for name in visit.form}
-    return Typed(form, given, job_form.rows_of(visit.form, form["env"]))
+    return Typed(form, given, rows_of(visit.form, form["env"]))
 
 
 def show_settings(visit: Visit) -> Response:
@@ -78,6 +80,8 @@ def save_settings(visit: Visit) -> Response:
         return _settings(visit, job, typed, empty_rows=MORE_ROWS)
     try:
         patch = typed.definition()
+        if visit.field("look"):
+            return _settings(visit, job, typed, seen=look(visit, job.project, patch["source"], "source."))
         if visit.field("preview"):
             return _settings(visit, job, typed, edit=_edit(visit, job.project, {**patch, "name": job.name}))
         with visit.yard.db.write() as tx:
@@ -90,14 +94,6 @@ def save_settings(visit: Visit) -> Response:
 def _edit(visit: Visit, project: str, fields: Mapping[str, Any]) -> Edit:
     with visit.yard.db.read() as tx:
         return rehearse_edit(tx, visit.yard, projects.named(tx, project), fields)
-
-
-def refused(error: Exception) -> Problem:
-    """What is to be said at the form. Raises the error again if it is not about what was typed."""
-    problem = problem_of(error)
-    if problem.status not in REFUSED:
-        raise error
-    return problem
 
 
 def delete_job(visit: Visit) -> Response:
@@ -120,6 +116,7 @@ def _settings(
     *,
     problem: Problem | None = None,
     edit: Edit | None = None,
+    seen: Detected | None = None,
     undeleted: str = "",
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
@@ -133,6 +130,7 @@ def _settings(
         409 if undeleted else 200,
         **context,
         edit=edit,
+        seen=seen,
         job=job,
         project=job.project,
         address=address(job),
@@ -154,6 +152,8 @@ def make_job(visit: Visit) -> Response:
         return _new(visit, typed, project_name, empty_rows=MORE_ROWS)
     try:
         body = {**typed.definition(), "name": visit.field("name").strip()}
+        if visit.field("look"):
+            return _new(visit, typed, project_name, seen=look(visit, project_name, body["source"], "source."))
         if visit.field("preview"):
             return _new(visit, typed, project_name, edit=_edit(visit, project_name, body))
         form = read_value(JobForm, body, visit.yard)
@@ -175,6 +175,7 @@ def _new(
     *,
     problem: Problem | None = None,
     edit: Edit | None = None,
+    seen: Detected | None = None,
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
     with visit.yard.db.read() as tx:
@@ -190,6 +191,7 @@ def _new(
         empty_rows,
         **context,
         edit=edit,
+        seen=seen,
         job=None,
         project=chosen,
         projects=names,
@@ -214,13 +216,8 @@ def _choices(tx: Tx, project_id: int) -> dict[str, Any]:
 def _page(
     visit: Visit, typed: Typed, problem: Problem | None, empty_rows: int, status: int = 200, **context: Any
 ) -> Response:
-    errors: dict[str, str] = {}
-    left: list[str] = []
-    if problem is not None:
-        names = job_form.names_of(typed.form, typed.rows) | {"name"}
-        checks = _checks_of(typed)
-        listed = problem.errors or [{"field": "", "message": problem.detail}]
-        errors, left = job_form.placed(listed, checks, names)
+    names = job_form.names_of(typed.form, typed.rows) | {"name"}
+    errors, left = placed(problem, names, lambda field: job_form.as_typed(field, typed.given))
     return visit.page(
         "job_settings.html",
         status if problem is None else problem.status,
@@ -235,11 +232,6 @@ def _page(
         plans=visit.yard.plans,
         **context,
     )
-
-
-def _checks_of(typed: Typed) -> list[dict[str, str]]:
-    """The health checks in the order in which they were sent."""
-    return [{"type": kind} for kind in job_form.CHECKS if typed.given.get(f"health_checks.{kind}.protocol")]
 
 
 def routes() -> list[Route]:

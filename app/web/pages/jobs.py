@@ -10,7 +10,6 @@ from starlette.routing import Route
 from app.domain.decisions import Verdict
 from app.domain.jobs import Job
 from app.orchestration import pausing
-from app.orchestration.requests import build_by_hand
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
 from app.web.pages.visit import Visit, get, post, see
@@ -66,26 +65,20 @@ def show_decisions(visit: Visit) -> Response:
     )
 
 
-def build_now(visit: Visit) -> Response:
+def pause(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
         job = job_of(tx, visit)
-        build_id = build_by_hand(tx, job, sha=None, branch=None, who=visit.who, now=visit.now)
-    return see(f"/builds/{build_id}")
-
-
-def pause(visit: Visit) -> Response:
-    return _set_paused(visit, paused=True)
+        pausing.pause(tx, visit.yard.names, job, who=visit.who, now=visit.now)
+    return see(address(job))
 
 
 def resume(visit: Visit) -> Response:
-    return _set_paused(visit, paused=False)
-
-
-def _set_paused(visit: Visit, *, paused: bool) -> Response:
+    """As it was before the pause, or with the switches that the form gives."""
+    switches = ("ci_enabled", "cd_enabled", "schedule_active")
+    changes = {name: visit.field(name) == "on" for name in switches if visit.field(name)}
     with visit.yard.db.write() as tx:
         job = job_of(tx, visit)
-        change = pausing.pause if paused else pausing.resume
-        change(tx, visit.yard.names, job, who=visit.who, now=visit.now)
+        pausing.resume(tx, visit.yard.names, job, who=visit.who, now=visit.now, **changes)
     return see(address(job))
 
 
@@ -94,7 +87,6 @@ def routes() -> list[Route]:
     return [
         get(path, show_job),
         get(f"{path}/decisions", show_decisions),
-        post(f"{path}/build", build_now),
         post(f"{path}/pause", pause),
         post(f"{path}/resume", resume),
     ]

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from app.domain.errors import NotFound
 from app.domain.jobs import Job
 from app.domain.runs import Run, RunStatus
-from app.store import builds, jobs, overview, runs
+from app.store import builds, jobs, overview, projects, runs
 from app.store.database import Tx
 from app.store.overview import Bar
 from app.web.pages import charts
@@ -63,6 +63,7 @@ def show_overview(visit: Visit) -> Response:
             "failing": sum(row.matches("failing") for row in rows),
             "more": page[JOBS - 1].id if len(page) > JOBS else None,
             "job_count": overview.count_jobs(tx),
+            "has_project": bool(page) or bool(projects.page(tx, 1, None)),
             "running": [
                 _underway(tx, visit, run) for run in overview.open_runs(tx, RunStatus.RUNNING, RUNNING)
             ],

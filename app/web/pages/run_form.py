@@ -25,9 +25,9 @@ from app.web.api.forms.run import OverridesForm
 from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, overrides_of
 from app.web.api.reading import read_value
 from app.web.pages import words
-from app.web.pages.job_form import COMMAND, NUMBER, TEXT, Kind, placed
-from app.web.pages.job_settings import refused
+from app.web.pages.form_fields import COMMAND, NUMBER, TEXT, Kind
 from app.web.pages.jobs import address, job_of
+from app.web.pages.refusals import placed, refused
 from app.web.pages.runs import find
 from app.web.pages.visit import Visit, get, post, see
 from app.web.problems import Problem
@@ -91,11 +91,7 @@ def _form(
     problem: Problem | None = None,
     preview: Preview | None = None,
 ) -> Response:
-    errors: dict[str, str] = {}
-    left: list[str] = []
-    if problem is not None:
-        listed = problem.errors or [{"field": "", "message": problem.detail}]
-        errors, left = placed(listed, (), frozenset(GIVEN))
+    errors, left = placed(problem, frozenset(GIVEN))
     return visit.page(
         "run_form.html",
         200 if problem is None else problem.status,

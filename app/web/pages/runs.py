@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from app.domain.jobs import env_from_definition
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
 from app.orchestration.requests import cancel_by_hand, run_again
-from app.store import overview, runs
+from app.store import jobs, overview, runs
 from app.store.database import Tx
 from app.web.pages import charts, logview, vitals
 from app.web.pages.logview import Window
@@ -40,6 +41,7 @@ def show_run(visit: Visit) -> Response:
         attempts = runs.attempts_of(tx, run.id)
         decision = overview.decision_of_run(tx, run.id)
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
+        job = jobs.with_id(tx, run.job_id)
     attempt = _chosen(attempts, visit.number("attempt"))
     window, containers = None, []
     if attempt is not None:
@@ -49,6 +51,7 @@ def show_run(visit: Visit) -> Response:
     return visit.page(
         "run.html",
         run=run,
+        is_paused=job.paused,
         attempts=attempts,
         attempt=attempt,
         window=window,
@@ -164,11 +167,13 @@ def cancel_run(visit: Visit) -> Response:
 
 
 def again(visit: Visit) -> Response:
-    """A new run with the same image and configuration."""
+    """A new run with the same image and configuration, or with what the job has now."""
+    config: Literal["same", "current"] = "current" if visit.field("config") == "current" else "same"
     trigger = Trigger(TriggerType.MANUAL, by=visit.who)
+    confirmed = bool(visit.field("confirm_paused"))
     with visit.yard.db.write() as tx:
         run = find(tx, visit.path("run"))
-        run_id = run_again(tx, visit.yard.names, run, "same", trigger, visit.now, confirm_paused=False)
+        run_id = run_again(tx, visit.yard.names, run, config, trigger, visit.now, confirm_paused=confirmed)
         name = runs.with_id(tx, run_id).name
     return see(f"/runs/{name}")
 

@@ -1,0 +1,153 @@
+"""`/projects/{p}/build-services`: make, change and delete what several jobs are built from, by the API's own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import UserError
+from app.orchestration.rehearsal import Detected
+from app.store import build_services, builds, credentials
+from app.store.build_services import BuildService
+from app.store.database import Tx
+from app.store.projects import Project
+from app.web.api.build_services import define, form_of, redefine
+from app.web.api.forms.build_service import BuildServiceForm
+from app.web.api.forms.job import BuildForm
+from app.web.api.reading import read_value
+from app.web.pages import projects
+from app.web.pages.form_fields import BUILD, GIT, SWITCH, TEXT, Fields, below, patch_of, texts
+from app.web.pages.looking import look
+from app.web.pages.projects import project_of
+from app.web.pages.refusals import placed, refused, require_named
+from app.web.pages.visit import Visit, get, post, see
+from app.web.principal import Role
+from app.web.problems import Problem
+
+FIELDS: Fields = {
+    "ci_enabled": SWITCH,
+    "builds_in_flight": TEXT,
+    **below("git", GIT),
+    **below("build", BUILD),
+}
+BUILDS = 8
+MANY = 200
+
+
+def service_of(tx: Tx, visit: Visit) -> BuildService:
+    return build_services.named(tx, project_of(tx, visit).id, visit.path("service"))
+
+
+def address(project: Project, service: BuildService) -> str:
+    return f"{projects.address(project)}/build-services/{service.name}"
+
+
+def blank() -> dict[str, Any]:
+    """A build service that nothing is said of yet, with the API's defaults."""
+    git, build = {"url": "", "branch": "main"}, BuildForm().model_dump(mode="json")
+    return {"git": git, "build": build, "ci_enabled": True, "builds_in_flight": "all"}
+
+
+def show_new(visit: Visit) -> Response:
+    return _page(visit, None, texts(blank(), FIELDS))
+
+
+def make_service(visit: Visit) -> Response:
+    given = _typed(visit)
+    body = {**patch_of(blank(), FIELDS, given), "name": given.get("name", "").strip()}
+    try:
+        if visit.field("look"):
+            return _page(visit, None, given, seen=look(visit, visit.path("project"), body, ""))
+        form = read_value(BuildServiceForm, body, visit.yard)
+        with visit.yard.db.write() as tx:
+            project = project_of(tx, visit)
+            service = define(tx, visit.yard, project, form)
+    except (UserError, Problem, ValidationError) as error:
+        return _page(visit, None, given, problem=refused(error))
+    return see(f"{address(project, service)}?saved=1")
+
+
+def show_service(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        service = service_of(tx, visit)
+    return _page(visit, service, texts(form_of(service), FIELDS))
+
+
+def save_service(visit: Visit) -> Response:
+    given = _typed(visit)
+    with visit.yard.db.read() as tx:
+        service = service_of(tx, visit)
+    try:
+        if visit.field("look"):
+            patch = patch_of(form_of(service), FIELDS, given)
+            return _page(visit, service, given, seen=look(visit, visit.path("project"), patch, ""))
+        with visit.yard.db.write() as tx:
+            project, now = project_of(tx, visit), service_of(tx, visit)
+            redefine(tx, visit.yard, project, now, patch_of(form_of(now), FIELDS, given))
+    except (UserError, Problem, ValidationError) as error:
+        return _page(visit, service, given, problem=refused(error))
+    return see(f"{address(project, service)}?saved=1")
+
+
+def delete_service(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        project, service = project_of(tx, visit), service_of(tx, visit)
+    try:
+        require_named(visit, service.name, "build service")
+        with visit.yard.db.write() as tx:
+            build_services.delete(tx, service_of(tx, visit))
+    except UserError as error:
+        return _page(visit, service, texts(form_of(service), FIELDS), undeleted=refused(error))
+    return see(projects.address(project))
+
+
+def _typed(visit: Visit) -> dict[str, str]:
+    return {name: visit.field(name) for name in visit.form}
+
+
+def _page(
+    visit: Visit,
+    service: BuildService | None,
+    given: Mapping[str, str],
+    *,
+    problem: Problem | None = None,
+    undeleted: Problem | None = None,
+    seen: Detected | None = None,
+) -> Response:
+    with visit.yard.db.read() as tx:
+        project = project_of(tx, visit)
+        known = credentials.page(tx, project.id, MANY)
+        made = builds.page(tx, limit=BUILDS, source_id=service.id) if service else []
+    errors, left = placed(problem, frozenset({*FIELDS, "name"}))
+    said = problem or undeleted
+    return visit.page(
+        "build_service.html",
+        200 if said is None else said.status,
+        project=project,
+        service=service,
+        action=address(project, service) if service else f"{projects.address(project)}/build-services",
+        given=given,
+        errors=errors,
+        left=left,
+        saved=bool(visit.query("saved")),
+        retype=["git.webhook_secret"] if given.get("git.webhook_secret") else [],
+        undeleted="" if undeleted is None else undeleted.detail,
+        git_credentials=[(each.name, each.name) for each in known if each.kind == "git"],
+        builds=made,
+        seen=seen,
+    )
+
+
+def routes() -> list[Route]:
+    path = "/projects/{project}/build-services"
+    return [
+        get(path, show_new, Role.OPERATOR),
+        post(path, make_service),
+        get(f"{path}/{{service}}", show_service, Role.OPERATOR),
+        post(f"{path}/{{service}}", save_service),
+        post(f"{path}/{{service}}/delete", delete_service),
+    ]

@@ -1,0 +1,175 @@
+"""Between values as the API gives and takes them and the text fields of a page. What is right is the API's to say.
+
+A field of a page has the API's path as its name; variables are rows (`env.0.name`, `env.0.value` …). A text that is
+as it was shown keeps the stored value, so that nothing changes by being looked at. Secrets are never shown: an empty
+text keeps what is stored.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.errors import InvalidValue
+
+ABSENT: Any = object()
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_ROW = re.compile(r"env\.([0-9]{1,6})\.name")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a value is shown as text, and how a text is read; what it reads wrongly, the API refuses."""
+
+    show: Callable[[Any], str]
+    read: Callable[[str], Any]
+
+
+def _number(text: str) -> Any:
+    return int(text) if _WHOLE.fullmatch(text.strip()) else text
+
+
+def _shown_command(value: Any) -> str:
+    return shlex.join(value) if isinstance(value, list) else str(value or "")
+
+
+TEXT = Kind(str, lambda text: text)
+OPTIONAL = Kind(lambda value: str(value or ""), lambda text: text if text.strip() else None)
+NUMBER = Kind(str, _number)
+OPTIONAL_NUMBER = Kind(
+    lambda value: "" if value is None else str(value),
+    lambda text: _number(text) if text.strip() else None,
+)
+SWITCH = Kind(lambda value: "1" if value else "", bool)
+COMMAND = Kind(_shown_command, lambda text: text if text.strip() else None)
+LINES = Kind("\n".join, lambda text: [line for line in text.split("\n") if line.strip()])
+SECRET = Kind(lambda _value: "", lambda text: text or None)
+
+Fields = Mapping[str, Kind]
+GIT: Fields = {"url": TEXT, "branch": TEXT, "credential": OPTIONAL, "webhook_secret": SECRET}
+BUILD: Fields = {
+    "mode": TEXT,
+    "root_directory": TEXT,
+    "dockerfile": TEXT,
+    "target": OPTIONAL,
+    "install_command": OPTIONAL,
+    "build_command": OPTIONAL,
+    "run_command": OPTIONAL,
+    "time_limit_seconds": NUMBER,
+    "paths": LINES,
+    "paths_mode": TEXT,
+    "commit_flags": LINES,
+}
+
+
+def below(path: str, fields: Fields) -> Fields:
+    """The same fields as parts of an object."""
+    return {f"{path}.{name}": kind for name, kind in fields.items()}
+
+
+def texts(form: Mapping[str, Any], fields: Fields) -> dict[str, str]:
+    """The texts of the fields by their names, as far as `form` has them."""
+    found = {name: value_at(form, name) for name in fields}
+    return {name: fields[name].show(value) for name, value in found.items() if value is not ABSENT}
+
+
+def patch_of(form: Mapping[str, Any], fields: Fields, given: Mapping[str, str]) -> dict[str, Any]:
+    """What was typed into the fields, as the API takes it."""
+    patch: dict[str, Any] = {}
+    for name, kind in fields.items():
+        put(patch, name, value_of(kind, value_at(form, name), given.get(name, "")))
+    return patch
+
+
+def value_of(kind: Kind, stored: Any, text: str) -> Any:
+    """The value that a text stands for."""
+    kept = stored is not ABSENT and kind is not SECRET and text == as_sent(kind.show(stored))
+    return stored if kept else kind.read(text)
+
+
+def value_at(form: Any, path: str) -> Any:
+    for part in path.split("."):
+        if not isinstance(form, Mapping) or part not in form:
+            return ABSENT
+        form = form[part]
+    return form
+
+
+def put(patch: dict[str, Any], path: str, value: Any) -> None:
+    *above, last = path.split(".")
+    for part in above:
+        patch = patch.setdefault(part, {})
+    patch[last] = value
+
+
+def as_sent(text: str) -> str:
+    """A text as it comes back from a browser's text area."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variable as it is typed. `is_stored` says that a secret has a value already."""
+
+    name: str = ""
+    value: str = ""
+    secret: bool = False
+    scope: str = "run"
+    is_stored: bool = False
+
+
+def stored_rows(env: Mapping[str, Any]) -> list[Row]:
+    return [_row(name, entry) for name, entry in sorted(env.items())]
+
+
+def _row(name: str, entry: Any) -> Row:
+    if isinstance(entry, str):
+        return Row(name, entry)
+    secret = bool(entry.get("secret"))
+    return Row(name, "" if secret else entry["value"], secret, entry.get("scope", "run"), secret)
+
+
+def rows_of(form: Mapping[str, Sequence[str]], stored: Mapping[str, Any]) -> list[Row]:
+    """The variables as they were typed, in their order."""
+    found = sorted(int(match[1]) for name in form if (match := _ROW.fullmatch(name)))
+
+    def text(number: int, part: str) -> str:
+        return (form.get(f"env.{number}.{part}") or [""])[0]
+
+    rows = []
+    for number in found:
+        name = text(number, "name").strip()
+        entry = stored.get(name)
+        is_stored = isinstance(entry, dict) and bool(entry.get("secret"))
+        secret, scope = bool(text(number, "secret")), text(number, "scope") or "run"
+        rows.append(Row(name, text(number, "value"), secret, scope, is_stored))
+    return [row for row in rows if row.name or row.value]
+
+
+def to_retype(rows: Sequence[Row]) -> list[str]:
+    """Secrets whose new values are not shown again."""
+    return [row.name for row in rows if row.secret and row.value]
+
+
+def env_of(stored: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """What was typed, as a patch: variables without a row are deleted.
+
+    Raises InvalidValue for variables that no JSON object could hold.
+    """
+    env: dict[str, Any] = dict.fromkeys(stored)
+    for row in rows:
+        if not row.name:
+            raise InvalidValue("env", "env: a value has no name: name it, or empty it.")
+        if sum(each.name == row.name for each in rows) > 1:
+            raise InvalidValue(f"env.{row.name}", f"env.{row.name} is given twice: keep one of them.")
+        before = _row(row.name, stored[row.name]) if row.name in stored else Row()
+        value: str | None = row.value
+        if not row.value and (row.secret or before.secret):
+            value = None  # the API keeps a secret that stays one, and asks for the text of one that does not
+        elif not before.secret and row.value == as_sent(before.value):
+            value = before.value
+        env[row.name] = {"value": value, "secret": row.secret, "scope": row.scope}
+    return env

@@ -1,0 +1,40 @@
+"""What a repository would be built as, said at a form that names one, before anything is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.domain.errors import JobyardError
+from app.orchestration.rehearsal import Detected
+from app.store import projects
+from app.web.api.plan import DetectForm, look_at
+from app.web.api.reading import read_value
+from app.web.pages.visit import Visit
+from app.web.problems import Problem, problem_of
+
+ASKED = ("url", "branch", "credential")
+
+
+def look(visit: Visit, project: str, typed: Mapping[str, Any], at: str) -> Detected:
+    """The repository and build settings that were typed, as the form has them below `at`.
+
+    Raises a Problem at the form's fields where Git or the repository doesn't give an answer.
+    """
+    git = {name: typed["git"][name] for name in ASKED}
+    try:
+        form = read_value(DetectForm, {"git": git, "build": typed["build"]}, visit.yard)
+        with visit.yard.db.read() as tx:
+            owner = projects.named(tx, project)
+        return look_at(visit.yard, owner, form, at)
+    except (JobyardError, ValidationError, Problem) as error:
+        problem = problem_of(error)
+        errors = [{**each, "field": _placed(each["field"], at)} for each in problem.errors]
+        raise Problem(problem.status, problem.detail, errors) from error
+
+
+def _placed(field: str, at: str) -> str:
+    bare = field.removeprefix("detect.").removeprefix(at)
+    return at + ("git.url" if bare == "git" else bare)

@@ -1,0 +1,92 @@
+"""`…/build` of a job or a build service: a build by hand, of the branch's head, another branch's or a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import Conflict, UserError
+from app.domain.jobs import Job, Source
+from app.orchestration.requests import build_source_by_hand
+from app.store import jobs
+from app.store.database import Tx
+from app.web.api.forms.build import ManualBuildForm
+from app.web.api.reading import read_value
+from app.web.pages import build_services, projects
+from app.web.pages import jobs as job_pages
+from app.web.pages.refusals import placed, refused
+from app.web.pages.visit import Visit, get, post, see
+from app.web.principal import Role
+from app.web.problems import Problem
+
+FIELDS = ("ref", "sha")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is built, for which jobs, and the page that it is asked for from."""
+
+    name: str
+    project: str
+    source: Source
+    jobs: Sequence[Job]
+    address: str
+
+
+def _of_job(tx: Tx, visit: Visit) -> Target:
+    job = job_pages.job_of(tx, visit)
+    if job.source is None:
+        raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
+    return Target(job.name, job.project, job.source, [job], job_pages.address(job))
+
+
+def _of_service(tx: Tx, visit: Visit) -> Target:
+    project, service = projects.project_of(tx, visit), build_services.service_of(tx, visit)
+    address = build_services.address(project, service)
+    return Target(service.name, project.name, service.source, jobs.of_source(tx, service.id), address)
+
+
+def _target_of(tx: Tx, visit: Visit) -> Target:
+    return _of_service(tx, visit) if "service" in visit.request.path_params else _of_job(tx, visit)
+
+
+def show_form(visit: Visit) -> Response:
+    return _page(visit)
+
+
+def build(visit: Visit) -> Response:
+    """Without a field, of the head of the tracked branch."""
+    given = {name: visit.field(name).strip() or None for name in FIELDS}
+    try:
+        form = read_value(ManualBuildForm, given, visit.yard)
+        with visit.yard.db.write() as tx:
+            target = _target_of(tx, visit)
+            build_id = build_source_by_hand(
+                tx, target.source, target.jobs, sha=form.sha, branch=form.ref, who=visit.who, now=visit.now
+            )
+    except (UserError, Problem, ValidationError) as error:
+        return _page(visit, refused(error))
+    return see(f"/builds/{build_id}")
+
+
+def _page(visit: Visit, problem: Problem | None = None) -> Response:
+    with visit.yard.db.read() as tx:
+        target = _target_of(tx, visit)
+    errors, left = placed(problem, frozenset(FIELDS))
+    return visit.page(
+        "manual_build.html",
+        200 if problem is None else problem.status,
+        target=target,
+        given={name: visit.field(name) for name in FIELDS},
+        errors=errors,
+        left=left,
+    )
+
+
+def routes() -> list[Route]:
+    paths = ("/projects/{project}/jobs/{job}/build", "/projects/{project}/build-services/{service}/build")
+    return [route for path in paths for route in (get(path, show_form, Role.OPERATOR), post(path, build))]

@@ -1,0 +1,95 @@
+"""`/rehearse`: what a push, or a delivery once more, would build, deploy and run; nothing is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import InvalidValue, JobyardError, NotFound
+from app.orchestration.rehearsal import Outlook
+from app.store import deliveries
+from app.web.api.plan import PushForm, push_of, summary
+from app.web.api.reading import read_value
+from app.web.pages.deliveries import require_push
+from app.web.pages.form_fields import LINES, OPTIONAL, TEXT, Fields
+from app.web.pages.refusals import placed, refused
+from app.web.pages.visit import Visit, get, post
+from app.web.principal import Role
+from app.web.problems import Problem
+
+FIELDS: Fields = {
+    "repository": TEXT,
+    "ref": TEXT,
+    "before": OPTIONAL,
+    "after": OPTIONAL,
+    "message": TEXT,
+    "files": LINES,
+}
+
+
+def show_form(visit: Visit) -> Response:
+    """Filled in from the address, which rehearses nothing by itself."""
+    return _page(visit, {name: visit.query(name) for name in FIELDS})
+
+
+def rehearse_push(visit: Visit) -> Response:
+    given = {name: visit.field(name) for name in FIELDS}
+    try:
+        form = read_value(PushForm, _push(visit, given), visit.yard)
+        found = visit.yard.rehearsal.of_push(push_of(form), None)
+    except NotFound as error:
+        return _page(visit, given, problem=refused(InvalidValue("repository", str(error))))
+    except (JobyardError, Problem, ValidationError) as error:
+        return _page(visit, given, problem=refused(error))
+    return _page(visit, given, found=found)
+
+
+def _push(visit: Visit, given: Mapping[str, str]) -> dict[str, Any]:
+    """The push as the API takes it. Raises InvalidValue where nothing says what was pushed."""
+    push = {name: kind.read(given[name].strip()) for name, kind in FIELDS.items()}
+    push["files"] = push["files"] or None
+    if push["after"] is None and not visit.field("deleted"):
+        raise InvalidValue("after", "after is missing: give the commit that would be pushed.")
+    return push
+
+
+def rehearse_delivery(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        delivery = deliveries.find(tx, visit.path("guid"), visit.path("forge"))
+    require_push(delivery)
+    found = visit.yard.rehearsal.of_delivery(delivery, None)
+    given = {"repository": delivery.repository, "ref": delivery.ref, "after": delivery.sha}
+    return _page(visit, given, found=found, what=f"If delivery {delivery.guid} were replayed")
+
+
+def _page(
+    visit: Visit,
+    given: Mapping[str, str],
+    *,
+    problem: Problem | None = None,
+    found: Sequence[Outlook] | None = None,
+    what: str = "If this were pushed",
+) -> Response:
+    errors, left = placed(problem, frozenset(FIELDS))
+    return visit.page(
+        "rehearse.html",
+        200 if problem is None else problem.status,
+        given={**given, "deleted": visit.field("deleted")},
+        errors=errors,
+        left=left,
+        found=found,
+        sentence="" if found is None else summary(list(found)),
+        what=what,
+    )
+
+
+def routes() -> list[Route]:
+    return [
+        get("/rehearse", show_form, Role.OPERATOR),
+        post("/rehearse", rehearse_push),
+        post("/deliveries/{forge}/{guid}/rehearse", rehearse_delivery),
+    ]

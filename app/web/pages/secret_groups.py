@@ -1,0 +1,169 @@
+"""`/projects/{p}/secret-groups`: make, change and delete variables that several jobs share; secrets only go in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.errors import UserError
+from app.store import jobs, secret_groups
+from app.store.database import Tx
+from app.store.projects import Project
+from app.store.secret_groups import SecretGroup
+from app.web.api.reading import read_value
+from app.web.api.secret_groups import SecretGroupForm, define, form_of, redefine
+from app.web.pages import projects
+from app.web.pages.form_fields import (
+    LINES,
+    NUMBER,
+    Fields,
+    Row,
+    env_of,
+    patch_of,
+    rows_of,
+    stored_rows,
+    texts,
+    to_retype,
+)
+from app.web.pages.projects import project_of
+from app.web.pages.refusals import placed, refused, require_named
+from app.web.pages.visit import Visit, get, post, see
+from app.web.principal import Role
+from app.web.problems import Problem
+
+FIELDS: Fields = {"priority": NUMBER, "jobs": LINES}
+BLANK: Mapping[str, Any] = {"priority": 0, "jobs": [], "env": {}}
+EMPTY_ROWS, MORE_ROWS = 2, 8
+LISTED = 100  # jobs to tick; where there are more, their names are typed
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What somebody typed, and the group (as the API shows it) that it is about."""
+
+    form: Mapping[str, Any]
+    given: Mapping[str, str]
+    rows: Sequence[Row]
+
+    def patch(self) -> dict[str, Any]:
+        return {**patch_of(self.form, FIELDS, self.given), "env": env_of(self.form["env"], self.rows)}
+
+
+def _stored(form: Mapping[str, Any]) -> Typed:
+    return Typed(form, texts(form, FIELDS), stored_rows(form["env"]))
+
+
+def _typed(visit: Visit, form: Mapping[str, Any]) -> Typed:
+    ticked = "\n".join(visit.form.get("jobs", ()))
+    given = {"name": visit.field("name"), "priority": visit.field("priority"), "jobs": ticked}
+    return Typed(form, given, rows_of(visit.form, form["env"]))
+
+
+def group_of(tx: Tx, visit: Visit) -> SecretGroup:
+    return secret_groups.named(tx, project_of(tx, visit).id, visit.path("group"))
+
+
+def address(project: Project, group: SecretGroup) -> str:
+    return f"{projects.address(project)}/secret-groups/{group.name}"
+
+
+def show_new(visit: Visit) -> Response:
+    return _page(visit, None, _stored(BLANK))
+
+
+def make_group(visit: Visit) -> Response:
+    typed = _typed(visit, BLANK)
+    if visit.field("more"):
+        return _page(visit, None, typed, empty_rows=MORE_ROWS)
+    try:
+        body = {**typed.patch(), "name": typed.given["name"].strip()}
+        form = read_value(SecretGroupForm, body, visit.yard)
+        with visit.yard.db.write() as tx:
+            project = project_of(tx, visit)
+            group = define(tx, visit.yard, project, form)
+    except (UserError, Problem, ValidationError) as error:
+        return _page(visit, None, typed, problem=refused(error))
+    return see(f"{address(project, group)}?saved=1")
+
+
+def show_group(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        group = group_of(tx, visit)
+    return _page(visit, group, _stored(form_of(group)))
+
+
+def save_group(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        group = group_of(tx, visit)
+    typed = _typed(visit, form_of(group))
+    if visit.field("more"):
+        return _page(visit, group, typed, empty_rows=MORE_ROWS)
+    try:
+        patch = typed.patch()
+        with visit.yard.db.write() as tx:
+            project = project_of(tx, visit)
+            redefine(tx, visit.yard, project, group_of(tx, visit), patch)
+    except (UserError, Problem, ValidationError) as error:
+        return _page(visit, group, typed, problem=refused(error))
+    return see(f"{address(project, group)}?saved=1")
+
+
+def delete_group(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        project, group = project_of(tx, visit), group_of(tx, visit)
+    try:
+        require_named(visit, group.name, "secret group")
+        with visit.yard.db.write() as tx:
+            secret_groups.delete(tx, group_of(tx, visit))
+    except UserError as error:
+        return _page(visit, group, _stored(form_of(group)), undeleted=refused(error))
+    return see(projects.address(project))
+
+
+def _page(
+    visit: Visit,
+    group: SecretGroup | None,
+    typed: Typed,
+    *,
+    problem: Problem | None = None,
+    undeleted: Problem | None = None,
+    empty_rows: int = EMPTY_ROWS,
+) -> Response:
+    with visit.yard.db.read() as tx:
+        project = project_of(tx, visit)
+        known = jobs.page(tx, project_id=project.id, limit=LISTED + 1)
+    names = frozenset({*FIELDS, "name", *(f"env.{row.name}" for row in typed.rows)})
+    errors, left = placed(problem, names)
+    said = problem or undeleted
+    return visit.page(
+        "secret_group.html",
+        200 if said is None else said.status,
+        project=project,
+        group=group,
+        action=address(project, group) if group else f"{projects.address(project)}/secret-groups",
+        given=typed.given,
+        rows=[*typed.rows, *[Row()] * empty_rows],
+        retype=to_retype(typed.rows),
+        errors=errors,
+        left=left,
+        saved=bool(visit.query("saved")),
+        undeleted="" if undeleted is None else undeleted.detail,
+        jobs=sorted(job.name for job in known) if len(known) <= LISTED else None,
+        ticked=LINES.read(typed.given["jobs"]),
+    )
+
+
+def routes() -> list[Route]:
+    path = "/projects/{project}/secret-groups"
+    return [
+        get(path, show_new, Role.OPERATOR),
+        post(path, make_group),
+        get(f"{path}/{{group}}", show_group, Role.OPERATOR),
+        post(f"{path}/{{group}}", save_group),
+        post(f"{path}/{{group}}/delete", delete_group),
+    ]
