@@ -51,7 +51,7 @@ class Reconciler:
     in_background: Background = in_thread
 
     def step(self) -> None:
-        """Say that this server lives, take over what dead ones left, and sweep."""
+        """Say that this server lives, take over what dead ones left, sweep, and keep the database's log short."""
         with self.db.write() as tx:
             now = self.clock.now()
             if not heartbeat(tx, self.server, now):
@@ -61,6 +61,7 @@ class Reconciler:
             self.sweep()
         except EngineUnavailable as error:
             log.warning("containers could not be swept: %s", error)
+        self.db.checkpoint()
 
     def take_over(self) -> None:
         """What nobody works on: builds go back to the queue, runs are gone on with where they were.

@@ -24,6 +24,13 @@ from app.store.migrate import upgrade
 Tx = Session
 Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=5000",
+    "wal_autocheckpoint=16000",  # pages of 4 KiB: only if nobody calls `checkpoint`
+)
 
 
 class StoreUnavailable(TransientError):
@@ -94,6 +101,13 @@ class Database:
         with self._turn:
             yield
 
+    def checkpoint(self) -> None:
+        """Move what was committed from SQLite's log to its file: beside the commits, which would have to do it else."""
+        if not self.is_sqlite:
+            return
+        with _as_ours(self._driver.OperationalError), closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+
     def check(self) -> None:
         """Raises StoreUnavailable unless a trivial query works."""
         with self.read() as tx:
@@ -138,6 +152,7 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
         poolclass=QueuePool,
         pool_size=20,
         max_overflow=40,
+        pool_use_lifo=True,  # the last one used has the statements and pages at hand
         hide_parameters=True,  # so that no error carries what was stored
         connect_args={"check_same_thread": False, "timeout": 5},
     )
@@ -149,7 +164,7 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
 def _prepare_sqlite(connection: object, _record: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]  # the driver must not begin by itself
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

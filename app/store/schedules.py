@@ -1,8 +1,8 @@
 """Scheduled jobs: which are due, and writing what became of many of them at once.
 
 The unique decision of a job and scheduled time is the fire's row: a time is decided once, across restarts and replicas.
-Ten thousand jobs may be due in the same minute, so this module works on columns and batches, and passes a job's
-prepared configuration on as the text it is stored as.
+Ten thousand jobs may be due in the same minute, so this module works on columns and batches, and a run's configuration
+goes from the row of its job to its own inside of the database.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, cast, update
+from sqlalchemy import Text, cast
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 
 from app.domain.decisions import EventType, Verdict
 from app.domain.jobs import ScheduleSettings, schedule_from_definition
 from app.domain.runs import RunStatus, TriggerType
-from app.store.bulk import Ready, table_of
+from app.store.bulk import Copied, of_raw, raw, table_of
 from app.store.database import Tx, bulk, touch
 from app.store.run_names import unlike_any
 from app.store.runs import QUEUED, is_open
@@ -33,12 +33,11 @@ CHUNK = 500
 
 
 class DueJob(NamedTuple):
-    """A scheduled job whose next time has come. `effective` is the configuration of its runs, as JSON text."""
+    """A scheduled job whose next time has come."""
 
     id: int
     project_id: int
     name: str
-    effective: Ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +70,28 @@ def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJobs]:
     query = (
         select_columns(
             cast(col(JobRow.schedule), Text),
-            col(JobRow.next_fire_at),
-            col(JobRow.has_image),
+            raw(JobRow.next_fire_at),
+            raw(JobRow.has_image),
             col(JobRow.id),
             col(JobRow.project_id),
             col(JobRow.name),
-            cast(col(JobRow.effective), Text),
         )
         .where(col(JobRow.next_fire_at) <= now)
         .order_by(col(JobRow.next_fire_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    alike: dict[tuple[str, datetime, bool], list[DueJob]] = defaultdict(list)
-    for schedule, next_fire_at, has_image, id_, project_id, name, effective in (
-        tx.connection().execute(query).all()
-    ):
-        assert next_fire_at is not None
-        alike[schedule, next_fire_at, has_image].append(DueJob(id_, project_id, name, Ready(effective)))
+    connection = tx.connection()
+    alike: dict[tuple[str, Any, Any], list[DueJob]] = defaultdict(list)
+    for schedule, next_fire_at, has_image, *job in connection.execute(query).all():
+        alike[schedule, next_fire_at, has_image].append(DueJob._make(job))
     return [
-        DueJobs(_schedule(schedule), next_fire_at, has_image, found)
+        DueJobs(
+            _schedule(schedule),
+            of_raw(connection.dialect, JobRow.next_fire_at, next_fire_at),
+            bool(has_image),
+            found,
+        )
         for (schedule, next_fire_at, has_image), found in alike.items()
     ]
 
@@ -122,9 +123,7 @@ def alive(tx: Tx, job_ids: Sequence[int]) -> Mapping[int, list[tuple[int, str]]]
 def set_next(tx: Tx, next_at: Mapping[datetime, Sequence[int]]) -> None:
     """When to look again at which jobs."""
     for at, job_ids in next_at.items():
-        for start in range(0, len(job_ids), CHUNK):
-            chunk = col(JobRow.id).in_(job_ids[start : start + CHUNK])
-            tx.connection().execute(update(JobRow).where(chunk).values(next_fire_at=at))
+        bulk(tx).update(JOBS, job_ids, {"next_fire_at": at})
 
 
 def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
@@ -143,13 +142,14 @@ def _start(tx: Tx, fired: Sequence[Fired], now: datetime) -> tuple[Sequence[Fire
     starting = [row for each in fired for row in _runs(each)]
     if not starting:
         return fired, {}
-    insert, same = bulk(tx).insert, {**NEW, "available_at": now, "created_at": now, "updated_at": now}
-    returning = "ON CONFLICT (name) DO NOTHING RETURNING name, id"
-    run_ids = dict(insert(RUNS, STARTED, starting, same, ending=returning))
+    insert = partial(bulk(tx).insert, RUNS, STARTED, copied=OF_JOB)
+    same = {**NEW, "available_at": now, "created_at": now, "updated_at": now}
+    unless_taken = "ON CONFLICT (name) DO NOTHING RETURNING name, id"
+    run_ids = dict(insert(starting, same, ending=unless_taken))
     if len(run_ids) < len(starting):
         fired = _with_free_names(tx, fired, run_ids.keys())
         left_out = [row for each in fired for row in _runs(each) if row[0] not in run_ids]
-        run_ids |= dict(insert(RUNS, STARTED, left_out, same, ending="RETURNING name, id"))
+        run_ids |= dict(insert(left_out, same, ending="RETURNING name, id"))
     return fired, run_ids
 
 
@@ -168,8 +168,9 @@ def _with_free_names(tx: Tx, fired: Sequence[Fired], inserted: Set[str]) -> list
     return [replace(each, run_names=[free(name) for name in each.run_names]) for each in fired]
 
 
-RUNS, DECISIONS = table_of(RunRow), table_of(DecisionRow)
-STARTED = ("name", "job_id", "project_id", "effective", "scheduled_for", "cause", "alone")
+JOBS, RUNS, DECISIONS = table_of(JobRow), table_of(RunRow), table_of(DecisionRow)
+STARTED = ("name", "job_id", "scheduled_for", "cause", "alone")
+OF_JOB = Copied(JOBS, "job_id", ("project_id", "effective"))
 NEW = {
     "status": RunStatus.QUEUED.value,
     "trigger_type": TriggerType.SCHEDULE.value,
@@ -191,7 +192,7 @@ def _runs(each: Fired) -> list[Values]:
     """The values of `STARTED`, for each run."""
     same = (each.scheduled_for, each.sentence, each.alone)
     named = zip(each.run_names, each.jobs, strict=bool(each.run_names))
-    return [(name, job.id, job.project_id, job.effective, *same) for name, job in named]
+    return [(name, job.id, *same) for name, job in named]
 
 
 def _decisions(each: Fired, run_ids: Mapping[str, int]) -> list[Values]:
