@@ -1,4 +1,8 @@
-"""The SDK's transport over a Unix socket leaves its socket open when nobody listens; this one closes it."""
+"""The SDK's transport over a Unix socket, mended twice.
+
+It leaves its socket open when nobody listens; and it keeps connections by the whole address of a call, with the id of
+the container in it, so that hardly one is used again.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,8 @@ class UnixAdapter(UnixHTTPAdapter):
 
     def get_connection(self, url: Any, proxies: Any = None) -> Any:  # noqa: ARG002 - the SDK's signature
         with self.pools.lock:
-            pool = self.pools.get(url)
+            pool = self.pools.get(self.socket_path)
             if pool is None:
                 pool = _Pool(url, self.socket_path, self.timeout, maxsize=self.max_pool_size)
-                self.pools[url] = pool
+                self.pools[self.socket_path] = pool
         return pool

@@ -52,7 +52,7 @@ from app.orchestration.execution.outcomes import combined, judged, outcome_of_ex
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
 from app.store import builds, jobs, runs
-from app.store.database import Database
+from app.store.database import Database, Tx
 
 log = logging.getLogger(__name__)
 ENGINE_PATIENCE = timedelta(minutes=10)
@@ -110,7 +110,9 @@ class Runner:
         try:
             unfinished = self._unfinished(run) if run.attempts else None
             if unfinished is not None:
-                self._attempt(run, *unfinished, self._origin(run))
+                with self.db.read() as tx:
+                    origin = origin_of(tx, run)
+                self._attempt(run, *unfinished, origin)
             else:
                 self._begin(run)
         except ClaimLost:
@@ -136,7 +138,7 @@ class Runner:
             self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
             try:
-                run = self._with_image(run)
+                run, origin = self._with_image(run)
             except UserError as error:
                 # There is none, it can't be had, or its credential is for another registry.
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
@@ -144,7 +146,6 @@ class Runner:
             except EngineUnavailable as error:
                 self._settle(run, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
                 return
-            origin = self._origin(run)
             try:
                 self._invocation(run, origin)
             except UserError as error:
@@ -161,21 +162,19 @@ class Runner:
     def _settle_without_attempt(self, run: Run, reason: Reason, sentence: str) -> None:
         self._settle(run, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
 
-    def _with_image(self, run: Run) -> Run:
+    def _with_image(self, run: Run) -> tuple[Run, Origin]:
         """The run with its image fixed: what it was made for, or what its job has now."""
-        if run.digest is not None:
-            return run
         with self.db.read() as tx:
+            if run.digest is not None:
+                return run, origin_of(tx, run)
             job = jobs.with_id(tx, run.job_id)
             reference = run.image or reference_of(job)
-            login = registry_access_of_job(tx, self.vault, job, reference) if reference else None
-        if reference is not None:
-            resolved = self.engine.resolve(reference, login)
-            return replace(run, image=resolved.image, digest=resolved.digest)
-        if job.deployed is None:
-            raise NoImage(f"Job {run.job} has no image yet: build it first, by a push or by hand.")
-        has = job.deployed
-        return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
+            if reference is None:
+                run = _with_deployed_image(run, job)
+                return run, origin_of(tx, run)
+            login = registry_access_of_job(tx, self.vault, job, reference)
+        resolved = self.engine.resolve(reference, login)
+        return replace(run, image=resolved.image, digest=resolved.digest), Origin()
 
     def _attempt(self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
@@ -324,13 +323,6 @@ class Runner:
     def _open(self, value: EnvValue) -> str:
         return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
 
-    def _origin(self, run: Run) -> Origin:
-        if run.build_id is None:
-            return Origin()
-        with self.db.read() as tx:
-            build = builds.with_id(tx, run.build_id)
-        return Origin(build.branch, (build.plan or {}).get("processes", {}))
-
     def _invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
         """How the container is called and how big it is. Raises UserError where that can't be."""
         call = invocation(run.effective, origin.processes)
@@ -365,6 +357,20 @@ class Runner:
 def _stored(container: Container) -> Outcome:
     """How a container ended that another server had already followed to its end."""
     return Outcome(container.reason, container.exit_code, container.sentence, container.finished_at)
+
+
+def _with_deployed_image(run: Run, job: Job) -> Run:
+    has = job.deployed
+    if has is None:
+        raise NoImage(f"Job {run.job} has no image yet: build it first, by a push or by hand.")
+    return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
+
+
+def origin_of(tx: Tx, run: Run) -> Origin:
+    if run.build_id is None:
+        return Origin()
+    build = builds.with_id(tx, run.build_id)
+    return Origin(build.branch, (build.plan or {}).get("processes", {}))
 
 
 def reference_of(job: Job) -> str | None:
