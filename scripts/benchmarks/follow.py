@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.server import TOKEN, JobyardServer
+from tests.support.server import TOKEN, JobyardServer, docker_client
 
 
 def first_line(server: JobyardServer, run: Any, wanted: str, began: float) -> float:
@@ -22,6 +22,13 @@ def first_line(server: JobyardServer, run: Any, wanted: str, began: float) -> fl
 def wait_for_end(server: JobyardServer, run_id: int) -> None:
     for _ in _events(server, run_id):
         pass
+
+
+def wait_for_removal(server: JobyardServer, run: Any) -> None:
+    """Until its container is gone, as that of `docker run --rm` is: the other side must not wait for its removal."""
+    label = {"label": f"jobyard.run={run['name']}"}
+    with docker_client() as client:
+        server.wait_for("the container is gone", lambda: not client.containers(all=True, filters=label))
 
 
 def _events(server: JobyardServer, run_id: int) -> Iterator[str]:

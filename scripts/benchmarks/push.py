@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks.follow import first_line, next_run
+from scripts.benchmarks.follow import first_line, next_run, wait_for_removal
 from scripts.benchmarks.pairs import Pairs, result
 from scripts.benchmarks.raw_push import RawPipeline
 from tests.support.repositories import Repository
@@ -74,6 +74,7 @@ class BothSides:
         run = next_run(self.server, self.name, self.last_run)
         seconds = first_line(self.server, run, line, began)
         run = self.server.over(f"/runs/{run['id']}")
+        wait_for_removal(self.server, run)
         self.last_run = run["id"]
         self.stages.append(self._stages(run, began_at, seconds))
         return seconds

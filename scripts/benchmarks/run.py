@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks.follow import first_line
+from scripts.benchmarks.follow import first_line, wait_for_removal
 from scripts.benchmarks.pairs import Pairs, result
 from scripts.benchmarks.raw_push import docker_run
 from tests.support.repositories import Repository
@@ -29,7 +29,7 @@ def run() -> dict[str, Any]:
             began = time.perf_counter()
             started = server.api("POST", "/projects/acme/jobs/echo/runs", {})
             seconds = first_line(server, started, LINE, began)
-            server.over(f"/runs/{started['id']}")
+            wait_for_removal(server, server.over(f"/runs/{started['id']}"))
             return seconds
 
         def theirs() -> float:
