@@ -69,6 +69,11 @@ class TriggerType(enum.StrEnum):
     FAILED_DEPLOY = "failed_deploy"
     FLOW = "flow"
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a deployment or a flow goes on when such a run is over."""
+        return self in (self.PRE_DEPLOY, self.POST_DEPLOY, self.FAILED_DEPLOY, self.FLOW)
+
 
 @dataclass(frozen=True)
 class Trigger:

@@ -178,8 +178,11 @@ class Engine(Protocol):
     def image_config(self, image: str) -> Mapping[str, Any]:
         """The image's own `{"entrypoint": […], "command": […], "env": {…}}`. Raises ImageUnavailable."""
 
-    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
+    def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         """Start once per key (rule 1). `token` grows with each claim of the attempt.
+
+        `is_new` says that the caller has just made the key up, so that a first look can be spared; being wrong about
+        it costs a container that is created and removed again, and nothing else.
 
         Raises ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain.
         """

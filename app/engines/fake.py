@@ -122,7 +122,7 @@ class FakeEngine:
         with self._call("image_config"):
             return self._image(image)
 
-    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
+    def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         with self._call("start", lost=StartUncertain):
             known = self._world.containers.get(key)
             if known and known.state is not State.CREATED:

@@ -33,7 +33,7 @@ from app.store.schema import AttemptRow, ContainerRow, RunRow
 
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 QUEUED = "queued:runs"  # the topic that workers listen to
-ENDED = "ended:runs"
+ENDED = "ended:runs"  # of one that somebody awaits
 STOPPING = "stopping:runs"  # the end of a running one was asked for
 
 
@@ -247,7 +247,8 @@ def conclude(
             values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
             touch(tx, QUEUED)
         case Final():
-            touch(tx, ENDED, QUEUED)  # a run that must be alone may have waited for this end
+            touch(tx, QUEUED)  # a run that must be alone may have waited for this end
+            _tell_who_awaits(tx, run)
             values |= {
                 "status": verdict.status,
                 "reason": verdict.reason,
@@ -307,7 +308,8 @@ def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) ->
     """
     run = with_id(tx, run_id)
     _touch(tx, run_id, run.job_id)
-    touch(tx, STOPPING, ENDED)
+    touch(tx, STOPPING)
+    _tell_who_awaits(tx, run)
     if _ask_for_end(
         tx,
         run_id,
@@ -408,6 +410,11 @@ def keys_in_use(tx: Tx) -> set[str]:
         .where(is_open(RunRow))
     )
     return set(tx.exec(query))
+
+
+def _tell_who_awaits(tx: Tx, run: Run) -> None:
+    if run.trigger.type.is_awaited:
+        touch(tx, ENDED)
 
 
 def _touch(tx: Tx, run_id: int, job_id: int) -> None:

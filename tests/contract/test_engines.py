@@ -144,6 +144,14 @@ class TestStart:
         assert again == first
         assert text(harness.another().logs(again)) == b"started\n"
 
+    def test_once_also_for_a_key_wrongly_taken_for_a_new_one(self, harness: Harness) -> None:
+        spec = harness.spec("echo started", Script(output=[b"started\n"]))
+        first = harness.engine.start(spec, "a", 1, is_new=True)
+        harness.engine.wait(first)
+        assert harness.another().start(spec, "a", 2, is_new=True) == first
+        assert text(harness.another().logs(first)) == b"started\n"
+        assert [owned.handle for owned in harness.engine.owned()] == [first]
+
     def test_once_however_many_try_at_once(self, harness: Harness) -> None:
         spec = harness.spec("echo started", Script(output=[b"started\n"]))
         engines = [harness.another() for _ in range(3)]

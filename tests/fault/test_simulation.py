@@ -33,12 +33,12 @@ class LateStarts:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
+    def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         self._on_their_way.pop(key, None)  # the container it names has another name now
         if self._chance.random() < 0.15:
             self._on_their_way[key] = spec, token
             raise StartUncertain("The engine did not answer in time.")
-        return self._engine.start(spec, key, token)
+        return self._engine.start(spec, key, token, is_new=is_new)
 
     def arrive(self) -> None:
         while self._on_their_way:

@@ -176,5 +176,7 @@ class Connection:
             return
 
     def close(self) -> None:
-        self._response.close()
-        self._socket.close()
+        """What was read to the end of its answer is the pool's again, and may be at work for somebody else."""
+        if self._response.raw.connection is not None:
+            self._response.close()
+            self._socket.close()

@@ -90,11 +90,11 @@ class DockerEngine:
     def image_config(self, image: str) -> Mapping[str, Any]:
         return images.image_config(self._calls, image)
 
-    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:
+    def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()
         body = container_body(spec, key, self._installation, network, self._boot_id)
         patience = 1.5 * self._calls.timeout_seconds
-        return Starting(self._containers, self._logs, body, token, patience).run()
+        return Starting(self._containers, self._logs, body, token, patience).run(look_first=not is_new)
 
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         return self._logs.read(handle, seen)

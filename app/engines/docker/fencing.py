@@ -1,9 +1,10 @@
 """Start once: which step comes next, given what the engine lists for a key.
 
-Look, take one step, look again. A start request goes out only by a name that this very call gave to the only
-container of the key, since it last heard nothing odd. Whoever sent a start earlier, and did not hear of it,
-sent it to an older name, which is nobody's now. Left open: the engine resolves a name and starts it in two
-moves, and a rename may fall in between them (microseconds inside one process).
+Look, take one step, look again; for a key that was just made up, the first look is taken to find nothing. A
+start request goes out only by a name that this very call gave to the only container of the key, since it last
+heard nothing odd. Whoever sent a start earlier, and did not hear of it, sent it to an older name, which is
+nobody's now. Left open: the engine resolves a name and starts it in two moves, and a rename may fall in between
+them (microseconds inside one process).
 """
 
 from __future__ import annotations

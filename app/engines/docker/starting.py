@@ -38,18 +38,18 @@ class Starting:
         self._our_name: str | None = None
         self._start_sent = False
 
-    def run(self) -> Handle:
+    def run(self, *, look_first: bool) -> Handle:
         faults = contentions = 0
-        rested = False
+        look, rested = look_first, False
         while time.monotonic() < self._gives_up_at:
             try:
-                step = next_step(self._containers.seen(*self._labels), self._our_name)
+                step = next_step(self._containers.seen(*self._labels) if look else [], self._our_name)
                 if isinstance(step, Fence) and not rested:
                     contentions += 1
                     _rest(contentions)
                     rested = True
                     continue
-                rested = False
+                rested, look = False, True
                 if handle := self._take(step):
                     return handle
             except EngineUnavailable as error:

@@ -74,7 +74,7 @@ class ProcessEngine:
             "env": dict(manifest.env),
         }
 
-    def start(self, spec: ContainerSpec, key: str, token: int) -> Handle:  # noqa: ARG002
+    def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         container = Container.find(self._root, key)
         if container is None:
             manifest = image.load(spec.image)

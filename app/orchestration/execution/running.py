@@ -187,7 +187,8 @@ class Runner:
 
             def one(container: Container) -> tuple[Outcome, Handle | None]:
                 spec = self._spec(run, attempt, container, env, origin)
-                return self._container(active, run, container, spec, writer)
+                is_new = attempt.token == run.token
+                return self._container(active, run, container, spec, writer, is_new=is_new)
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcomes = [outcome for outcome, _ in ended]
@@ -197,7 +198,14 @@ class Runner:
             self._remove([handle for _, handle in ended if handle is not None])
 
     def _container(
-        self, active: ActiveRun, run: Run, container: Container, spec: ContainerSpec, writer: LogWriter
+        self,
+        active: ActiveRun,
+        run: Run,
+        container: Container,
+        spec: ContainerSpec,
+        writer: LogWriter,
+        *,
+        is_new: bool,
     ) -> tuple[Outcome, Handle | None]:
         handle = Handle.from_json(container.handle) if container.handle else None
         if container.finished_at is not None:
@@ -209,7 +217,7 @@ class Runner:
                 active.started(container.instance, handle)
                 outcome = self._follow(active, container, handle, writer, threading.Event())
             else:
-                handle = self._start_patiently(active, run, container.key, spec)
+                handle = self._start_patiently(active, run, container.key, spec, is_new=is_new)
                 spoke = threading.Event()
                 save = partial(self._started, active, run, container, handle, spoke)
                 with beside(f"start-{container.key}", save):
@@ -236,24 +244,27 @@ class Runner:
             raise ClaimLost
         active.started(container.instance, handle, current)
 
-    def _start_patiently(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec) -> Handle:
+    def _start_patiently(
+        self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool
+    ) -> Handle:
         """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours."""
         give_up_at = self.clock.now() + ENGINE_PATIENCE
         while True:
             try:
-                return self._start_once(run, key, spec)
+                return self._start_once(run, key, spec, is_new=is_new)
             except (EngineUnavailable, StartUncertain):
                 if active.stop_is_requested or self.clock.now() >= give_up_at:
                     raise
                 active.pause(ENGINE_ASKED_EVERY)
+            is_new = False
             with self.db.read() as tx:
                 if not runs.is_claimed(tx, run):
                     raise ClaimLost
 
-    def _start_once(self, run: Run, key: str, spec: ContainerSpec) -> Handle:
+    def _start_once(self, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
         try:
-            return self.engine.start(spec, key, run.token)
+            return self.engine.start(spec, key, run.token, is_new=is_new)
         except ImageUnavailable:
             if "@" not in spec.image:
                 raise

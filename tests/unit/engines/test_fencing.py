@@ -65,6 +65,7 @@ OUTCOMES = ["done", "done", "done", "lost", "dropped", "late"]
 def server(model: Model, name: str, data: st.DataObject, late: list[Request]) -> Iterator[None]:
     """One call of `start`, as `starting` makes it, giving way before each request."""
     ours: str | None = None
+    look = data.draw(st.booleans(), label=f"{name} looks first")
     names = itertools.count()
 
     def ask(request: Callable[..., bool], *arguments: str) -> bool | None:
@@ -79,7 +80,8 @@ def server(model: Model, name: str, data: st.DataObject, late: list[Request]) ->
 
     while True:
         yield
-        step = next_step(model.seen(), ours)
+        step = next_step(model.seen() if look else [], ours)
+        look = True
         yield
         answer: bool | None = True
         match step:
