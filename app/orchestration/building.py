@@ -23,6 +23,7 @@ from app.orchestration.execution.active import InHand
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.orchestration.publishing import Made, Publisher
+from app.secrets import SecretKeyError
 from app.store import builds, jobs
 from app.store.database import Database, Tx
 from builders.backends.base import (
@@ -124,12 +125,14 @@ class Builder:
 
     def _work(self, build: Build) -> None:
         env = env_from_definition(build.env)
-        secrets = {
-            name: self.vault.open(value.value, ENV_PURPOSE) for name, value in env.items() if value.secret
-        }
-        login = self.publisher.login(build) if self.publisher else None
-        with self.db.read() as tx:
-            logins = registry_logins(tx, self.vault, build.project_id)
+        try:
+            secrets = self._open(env)
+            login = self.publisher.login(build) if self.publisher else None
+            with self.db.read() as tx:
+                logins = registry_logins(tx, self.vault, build.project_id)
+        except SecretKeyError as error:
+            self._end_failed(build, Failure(BuildReason.ENGINE_FAILED, str(error)))
+            return
         hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
         with self.logbook.write_build(build.id, Redactor(hidden)) as writer:
             try:
@@ -148,6 +151,11 @@ class Builder:
                 self._end_failed(build, failure)
             else:
                 self._end_succeeded(build, image)
+
+    def _open(self, env: Mapping[str, EnvValue]) -> Mapping[str, str]:
+        return {
+            name: self.vault.open(value.value, ENV_PURPOSE) for name, value in env.items() if value.secret
+        }
 
     def _make_image(
         self,

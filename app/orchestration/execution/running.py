@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
 from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
-from app.domain.jobs import EnvValue, Job, env_from_definition
+from app.domain.jobs import EnvValue, env_from_definition
 from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
@@ -48,11 +48,12 @@ from app.logs import LogWriter
 from app.orchestration.access import registry_access_of_job
 from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.execution.crew import beside, side_by_side
+from app.orchestration.execution.images import Origin, image_of, origin_of
 from app.orchestration.execution.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
-from app.store import builds, jobs, runs
-from app.store.database import Database, Tx
+from app.store import jobs, runs
+from app.store.database import Database
 
 log = logging.getLogger(__name__)
 ENGINE_PATIENCE = timedelta(minutes=10)
@@ -62,18 +63,6 @@ FIRST_WORDS_SECONDS = 0.05
 
 class ClaimLost(Exception):
     """Another server took the run over, as this one was silent for too long: it goes on there."""
-
-
-class NoImage(UserError):
-    """There is nothing to run; the sentence says what to do."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What the build of a run's image says about it; nothing for an image that was not built here."""
-
-    branch: str = ""
-    processes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +127,7 @@ class Runner:
             self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
             try:
-                run, origin = self._with_image(run)
+                run, origin = image_of(self.db, self.engine, self.vault, run)
             except UserError as error:
                 # There is none, it can't be had, or its credential is for another registry.
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
@@ -161,20 +150,6 @@ class Runner:
 
     def _settle_without_attempt(self, run: Run, reason: Reason, sentence: str) -> None:
         self._settle(run, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
-
-    def _with_image(self, run: Run) -> tuple[Run, Origin]:
-        """The run with its image fixed: what it was made for, or what its job has now."""
-        with self.db.read() as tx:
-            if run.digest is not None:
-                return run, origin_of(tx, run)
-            job = jobs.with_id(tx, run.job_id)
-            reference = run.image or reference_of(job)
-            if reference is None:
-                run = _with_deployed_image(run, job)
-                return run, origin_of(tx, run)
-            login = registry_access_of_job(tx, self.vault, job, reference)
-        resolved = self.engine.resolve(reference, login)
-        return replace(run, image=resolved.image, digest=resolved.digest), Origin()
 
     def _attempt(self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
@@ -368,28 +343,6 @@ class Runner:
 def _stored(container: Container) -> Outcome:
     """How a container ended that another server had already followed to its end."""
     return Outcome(container.reason, container.exit_code, container.sentence, container.finished_at)
-
-
-def _with_deployed_image(run: Run, job: Job) -> Run:
-    has = job.deployed
-    if has is None:
-        raise NoImage(f"Job {run.job} has no image yet: build it first, by a push or by hand.")
-    return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
-
-
-def origin_of(tx: Tx, run: Run) -> Origin:
-    if run.build_id is None:
-        return Origin()
-    build = builds.with_id(tx, run.build_id)
-    return Origin(build.branch, (build.plan or {}).get("processes", {}))
-
-
-def reference_of(job: Job) -> str | None:
-    """The image reference that is resolved when a run starts; None where the job's image is held by digest."""
-    if job.deployed is not None:
-        return None if job.deployed.digest else job.deployed.image
-    source = job.definition["source"]
-    return source["image"] if source["type"] == "image" else None
 
 
 def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:
