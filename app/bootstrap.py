@@ -92,7 +92,7 @@ class Installation:
 def open_installation(settings: Settings) -> Iterator[Installation]:
     """Make or open the data directory, bring the store up to date and check the key. Raises UserError."""
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         message = f"JOBYARD_DATA: the directory {settings.data} can't be made ({error.strerror})."
         raise UserError(message) from error

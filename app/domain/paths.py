@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -15,7 +16,7 @@ def check_patterns(patterns: Sequence[str], field: str) -> None:
     for number, pattern in enumerate(patterns):
         try:
             GitIgnoreSpec.from_lines([pattern])
-        except ValueError as error:
+        except (ValueError, re.error) as error:
             raise InvalidValue(
                 f"{field}.{number}", f"{pattern!r} is not .gitignore syntax: {error}"
             ) from error

@@ -49,29 +49,32 @@ class GitHub:
         )
 
     def parse_push(self, payload: object) -> Push:
+        """What decides has to be there; who pushed, and what only people read, may be missing."""
         body = members(payload, "payload")
-        after = sha_or_none(body.get("after"), "after")
-        created, forced = flag(body.get("created"), "created"), flag(body.get("forced"), "forced")
+        before, after = sha_or_none(body.get("before"), "before"), sha_or_none(body.get("after"), "after")
+        created = flag(body.get("created", before is None), "created")
+        forced = flag(body.get("forced", False), "forced")
         raw_commits = [
             members(item, f"commits.{number}")
-            for number, item in enumerate(items(body.get("commits"), "commits"))
+            for number, item in enumerate(items(body.get("commits", []), "commits"))
         ]
         head = body.get("head_commit")
-        pusher = members(body.get("pusher"), "pusher")
+        pusher = members(body.get("pusher", {}), "pusher")
+        is_telling = not created and not forced and "forced" in body
         return Push(
             forge=self.name,
             repository=self.repository_of(body),
             ref=_ref(body.get("ref")),
-            before=sha_or_none(body.get("before"), "before"),
+            before=before,
             after=after,
-            deleted=flag(body.get("deleted"), "deleted"),
+            deleted=flag(body.get("deleted", after is None), "deleted"),
             created=created,
             forced=forced,
             commits=tuple(_commit(item, f"commits.{number}") for number, item in enumerate(raw_commits)),
             head_message=_message(head) if head is not None else "",
-            changed_files=None if created or forced else _changed_files(raw_commits, after),
-            pusher=one_line(text(pusher.get("name"), "pusher.name")),
-            compare_url=text(body.get("compare"), "compare"),
+            changed_files=_changed_files(raw_commits, after) if is_telling else None,
+            pusher=one_line(text(pusher.get("name", ""), "pusher.name")),
+            compare_url=text(body.get("compare", ""), "compare"),
         )
 
 
@@ -90,11 +93,11 @@ def _message(head: object) -> str:
 
 
 def _commit(item: Mapping[str, object], field: str) -> Commit:
-    author = members(item.get("author"), f"{field}.author")
+    author = members(item.get("author", {}), f"{field}.author")
     return Commit(
         sha=sha(item.get("id"), f"{field}.id"),
         message=text(item.get("message"), f"{field}.message"),
-        author=text(author.get("name"), f"{field}.author.name"),
+        author=text(author.get("name", ""), f"{field}.author.name"),
     )
 
 

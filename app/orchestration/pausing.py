@@ -64,6 +64,24 @@ def resume(
     return resumed
 
 
+def tell_what_is_held(tx: Tx, names: Names, before: Job | None, job: Job, *, who: str, now: datetime) -> None:
+    """A decision where a job was made paused, or its schedule set inactive or active: why nothing starts."""
+    if before is None and job.paused:
+        sentence = f"Made paused by {who}: nothing starts by itself until it is resumed."
+        _record(tx, names, job, Verdict.PAUSED, sentence, now)
+        return
+    was_active = before is None or before.schedule is None or before.schedule.active
+    if job.schedule is None or job.schedule.active == was_active:
+        return
+    if was_active:
+        sentence = (
+            f"Schedule set inactive by {who}: it and new images start nothing; builds and deploys go on."
+        )
+        _record(tx, names, job, Verdict.PAUSED, sentence, now)
+    else:
+        _record(tx, names, job, Verdict.RESUMED, f"Schedule set active by {who}.", now)
+
+
 def _switches(job: Job) -> str:
     is_own = job.source is None or job.source.name is None
     switches = {"CI": job.ci_enabled, "CD": job.cd_enabled} if is_own else {"CD": job.cd_enabled}

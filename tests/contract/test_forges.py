@@ -249,6 +249,26 @@ def test_a_bad_field_is_named(path: tuple[Any, ...], value: object, field: str) 
     assert field in str(caught.value)
 
 
+def test_a_push_by_hand_says_only_what_decides() -> None:
+    whole: Any = load("update")
+    only = {name: whole[name] for name in ("ref", "before", "after", "repository")}
+    push = GITHUB.parse_push(only)
+    assert (push.ref, push.before, push.after) == (whole["ref"], whole["before"], whole["after"])
+    assert (push.created, push.deleted, push.forced, push.commits, push.pusher) == (
+        False,
+        False,
+        False,
+        (),
+        "",
+    )
+    assert push.changed_files is None  # Git is asked
+    only["commits"] = [{"id": whole["after"], "message": "by hand"}]
+    assert [commit.message for commit in GITHUB.parse_push(only).commits] == ["by hand"]
+    no_object = "0" * 40
+    assert GITHUB.parse_push({**only, "before": no_object}).created
+    assert GITHUB.parse_push({**only, "after": no_object}).deleted
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

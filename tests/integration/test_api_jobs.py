@@ -224,6 +224,26 @@ def test_a_pause_by_a_change_is_a_decision_as_well(admin: Caller) -> None:
     assert [each["verdict"] for each in found] == ["resumed", "paused"]
 
 
+def test_what_is_held_from_the_start_or_by_a_change_says_so(admin: Caller) -> None:
+    schedule = {"cron": "* * * * *"}
+    cron = {**REPORT, "kind": "cron", "schedule": schedule}
+    admin.made(JOBS, {**cron, "name": "paused", "paused": True})
+    admin.made(JOBS, {**cron, "name": "inactive", "schedule": {**schedule, "active": False}})
+    admin.made(JOBS, {**cron, "name": "changed"})
+    for active in (False, False, True):
+        assert admin.patch(f"{JOBS}/changed", json={"schedule": {"active": active}}).status_code == 200
+    said = {
+        name: [each["sentence"] for each in admin.got(f"{JOBS}/{name}/why")["items"]]
+        for name in ("paused", "inactive", "changed")
+    }
+    assert said["paused"] == ["Made paused by admin token: nothing starts by itself until it is resumed."]
+    inactive = (
+        "Schedule set inactive by admin token: it and new images start nothing; builds and deploys go on."
+    )
+    assert said["inactive"] == [inactive]
+    assert said["changed"] == ["Schedule set active by admin token.", inactive]
+
+
 def test_resuming_the_schedule_of_a_manual_job_is_refused(admin: Caller) -> None:
     admin.made(JOBS, REPORT)
     answer = admin.post(f"{JOBS}/report/resume", json={"schedule_active": True})

@@ -22,10 +22,12 @@ from app.web.api.reading import read_value
 from app.web.yard import Yard
 
 
-def define(tx: Tx, yard: Yard, project: Project, form: JobForm) -> Job:
+def define(tx: Tx, yard: Yard, project: Project, form: JobForm, who: str) -> Job:
     """A new job. Raises Problem, InvalidValue or Conflict, and then nothing is made."""
-    source = source_of(tx, yard, project, check(form), None)
-    return jobs.create(tx, project.id, definition_of(form, yard.vault, {}), source, yard.clock.now())
+    source, now = source_of(tx, yard, project, check(form), None), yard.clock.now()
+    job = jobs.create(tx, project.id, definition_of(form, yard.vault, {}), source, now)
+    pausing.tell_what_is_held(tx, yard.names, None, job, who=who, now=now)
+    return job
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def redefine(tx: Tx, yard: Yard, job: Job, patch: Mapping[str, Any], who: str) -
     source = source_of(tx, yard, project, form, job.source)
     definition = {**definition_of(form, yard.vault, job.definition["env"]), "paused": job.paused}
     changed = jobs.redefine(tx, job.id, definition, source, now)
+    pausing.tell_what_is_held(tx, yard.names, job, changed, who=who, now=now)
     if form.paused == job.paused:
         return changed
     change = pausing.pause if form.paused else pausing.resume  # which leave a decision

@@ -29,6 +29,7 @@ OWN_FIELDS = {
 NOTHING_TO_WRAP = (
     "is missing: shell wraps a command or a process, not what the image runs; or leave shell out"
 )
+ONLY_OF_BUILDS = "is only for images that Jobyard builds: give a command"
 NEEDED = {"git": "git", "build_service": "build_service", "image": "image"}
 
 
@@ -90,7 +91,7 @@ def _of_source(form: JobForm) -> Iterator[tuple[str, str]]:
     if form.run_on_image_change == "always":
         yield "run_on_image_change", "can't be always for a source of type image: use never or cd-promote"
     if form.process is not None:
-        yield "process", "is only for images that Jobyard builds: give a command"
+        yield "process", ONLY_OF_BUILDS
     for name, entry in form.env.items():
         if entry.scope != "run":
             yield f"env.{name}.scope", "must be run for a source of type image, since nothing is built"

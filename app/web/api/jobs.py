@@ -46,7 +46,7 @@ def list_jobs(call: Call[Empty, Paging]) -> Any:
 def create_job(call: Call[JobForm, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.OPERATOR)
-        return job_answer(call, tx, define(tx, call.yard, project, call.body))
+        return job_answer(call, tx, define(tx, call.yard, project, call.body, call.who))
 
 
 def show_job(call: Call[Empty, Empty]) -> Any:

@@ -9,7 +9,7 @@ from app.domain.effective import merge, variables_of
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
 from app.orchestration.ports import Vault
-from app.web.api.definitions import NOTHING_TO_WRAP, inheriting, sealed
+from app.web.api.definitions import NOTHING_TO_WRAP, ONLY_OF_BUILDS, inheriting, sealed
 from app.web.api.forms.run import OverridesForm
 
 IMAGE_FIELDS = ("image", "build", "sha")
@@ -36,6 +36,7 @@ def overrides_of(
         if given.get(name, ...) is None:
             del given[name]
     _require_use_of_shell(form, job, given, f"{prefix}command")
+    _require_a_build(form, job, given, f"{prefix}process")
     stored = variables_of(job)
     known = {**stored, **(kept or {})}
     given["env"] = {
@@ -52,3 +53,13 @@ def _require_use_of_shell(form: OverridesForm, job: Job, given: Mapping[str, Any
     values = merge(job.definition, given).values
     if form.shell and values["command"] is None and values["process"] is None:
         raise InvalidValue(field, f"{field} {NOTHING_TO_WRAP}.")
+
+
+def _require_a_build(form: OverridesForm, job: Job, given: Mapping[str, Any], field: str) -> None:
+    """Raises InvalidValue for a process where the image is none of ours, and has none."""
+    is_built = "build" in given or "sha" in given
+    if "image" not in given and not is_built:
+        from_build = job.deployed is not None and job.deployed.build_id is not None
+        is_built = from_build or job.definition["source"]["type"] != "image"
+    if form.process is not None and not is_built:
+        raise InvalidValue(field, f"{field} {ONLY_OF_BUILDS}.")

@@ -158,7 +158,7 @@ def make_job(visit: Visit) -> Response:
             return _new(visit, typed, project_name, edit=_edit(visit, project_name, body))
         form = read_value(JobForm, body, visit.yard)
         with visit.yard.db.write() as tx:
-            job = define(tx, visit.yard, projects.named(tx, project_name), form)
+            job = define(tx, visit.yard, projects.named(tx, project_name), form, visit.who)
     except (UserError, Problem, ValidationError) as error:
         return _new(visit, typed, project_name, problem=refused(error))
     return see(address(job))

@@ -192,6 +192,14 @@ Name = Annotated[
     str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
 ]
 EnvName = Annotated[str, AfterValidator(_env_name)]
+
+
+def _web_path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("must be a path that begins with /")
+    return value
+
+
 BranchName = Annotated[str, AfterValidator(_branch)]
 Sha = Annotated[str, AfterValidator(_sha)]
 ShaOrBegin = Annotated[str, AfterValidator(_sha_or_begin)]
@@ -200,6 +208,7 @@ PlanName = Annotated[str, AfterValidator(_plan)]
 ImageRef = Annotated[str, AfterValidator(_image)]
 Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_type=str | list[str])]
 BelowRoot = Annotated[str, AfterValidator(_path_below_root)]
+WebPath = Annotated[str, Field(max_length=1000), AfterValidator(_web_path)]
 PathPattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
 ProcessName = Annotated[str, AfterValidator(_process)]
 Cron = Annotated[str, AfterValidator(_cron)]

@@ -28,6 +28,7 @@ from app.web.api.forms.fields import (
     Time,
     TimeZone,
     WebhookSecret,
+    WebPath,
 )
 from app.web.api.operations import Model, with_example
 
@@ -104,7 +105,7 @@ class HealthCheckForm(Model):
 
     type: Literal["liveness", "startup"]
     protocol: Literal["http", "tcp", "cmd"]
-    path: str | None = Field(default=None, max_length=1000)
+    path: WebPath | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     cmd: Command | None = None
     initial_delay_seconds: int = Field(default=10, ge=1, le=180)
