@@ -13,6 +13,7 @@ from app.domain.errors import InvalidValue
 SENTENCE = "sentence"  # the type of an error whose message is whole already
 SECRETIVE = frozenset({"env", "webhook_secret", "secret", "value", "password", "token"})
 _LONGEST_ECHO = 60
+_NAMED = 5  # fields in one sentence
 
 _RULES: Mapping[str, str] = {
     "missing": "is missing",
@@ -39,7 +40,7 @@ _RULES: Mapping[str, str] = {
     "datetime_type": "must be a time such as 2026-01-31T12:00:00Z",
     "timezone_aware": "must say its zone, such as 2026-01-31T12:00:00Z",
 }
-_BARE = ("missing", "string_too_short", "string_too_long", "too_short", "too_long")
+_LENGTHS = ("string_too_short", "string_too_long", "too_short", "too_long")
 
 
 def field_errors(error: ValidationError) -> list[dict[str, str]]:
@@ -55,7 +56,11 @@ def as_sentence(error: InvalidValue) -> PydanticCustomError:
 def join_errors(errors: Sequence[Mapping[str, str]]) -> str:
     """The sentence for all of them."""
     first = errors[0]["message"]
-    return first if len(errors) == 1 else f"{first} There is more: {len(errors) - 1} other fields are wrong."
+    others = list(dict.fromkeys(error["field"] for error in errors[1:]))
+    if not others:
+        return first
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return f"{first} Also wrong: {', '.join(others[:_NAMED])}{more}."
 
 
 def _field_error(error: ErrorDetails) -> dict[str, str]:
@@ -68,14 +73,27 @@ def _field_error(error: ErrorDetails) -> dict[str, str]:
         return {"field": field, "message": f"There is no field {field}."}
     if kind == "value_error":
         rule = error["msg"].removeprefix("Value error, ")
+    elif kind in _LENGTHS and not error["input"]:
+        rule = "must not be empty"
     else:
         rule = _RULES[kind].format(**error.get("ctx", {})) if kind in _RULES else f"is wrong ({error['msg']})"
+    return {"field": field, "message": f"{field or 'The body'} {rule}{_instead(error, parts)}."}
+
+
+def _instead(error: ErrorDetails, parts: Sequence[str]) -> str:
+    """What was given; of what may be a secret no more than its kind."""
+    kind, value = error["type"], error["input"]
+    if not parts or kind == "missing":
+        return ""
+    if kind in _LENGTHS:
+        return f", not {len(value)}" if len(value) else ""
     is_name = "[key]" in error["loc"]
-    hidden = not parts or kind in _BARE or (not is_name and not SECRETIVE.isdisjoint(parts))
-    return {
-        "field": field,
-        "message": f"{field or 'The body'} {rule}{'' if hidden else _given(error['input'])}.",
-    }
+    if is_name or SECRETIVE.isdisjoint(parts):
+        return _given(value)
+    return _given(value) if isinstance(value, dict | list | None) else f", not {_KINDS[type(value)]}"
+
+
+_KINDS = {str: "text", int: "a number", float: "a number", bool: "true or false"}
 
 
 def _given(value: Any) -> str:

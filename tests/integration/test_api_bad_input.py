@@ -390,3 +390,19 @@ def test_a_time_out_of_reach_is_named(admin: Caller, path: str, field: str, time
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert f"{field} must" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"webhook": 1}, "There is no field webhook."),
+        ({"display_name": "a" * 101}, "display_name must have at most 100 characters, not 101."),
+        ({"env": 5}, "env must be an object, not a number."),
+        ({"env": {"A": {"value": "s", "secret": "geheim"}}}, "env.A.secret must be true or false, not text."),
+        ({"instances": 0, "retry_limit": -1}, "instances must be at least 1, not 0. Also wrong: retry_limit."),
+    ],
+)
+def test_the_sentence_says_what_was_given_and_of_secrets_its_kind(
+    admin: Caller, given: dict[str, Any], said: str
+) -> None:
+    assert admin.post(JOBS, json={"name": "report", **given}).json()["detail"] == said
