@@ -13,19 +13,25 @@ COUNTED = 10_000  # missed times are counted so far
 
 @dataclass(frozen=True)
 class Missed:
-    """A gap in which nobody could act: the first and last scheduled time in it and how many there were."""
+    """A gap in which nobody could act: the first and last scheduled time in it and how many there were.
+
+    `deadline` is what even the newest time was too late for; None if that one runs, and stands for the others.
+    """
 
     first: datetime
     last: datetime
     count: int
+    deadline: timedelta | None
 
     @property
     def sentence(self) -> str:
-        if self.count == 1:
-            return f"The scheduled time {_utc(self.first)} passed while the server could not act."
         many = f"More than {COUNTED}" if self.count >= COUNTED else str(self.count)
-        span = f"from {_utc(self.first)} to {_utc(self.last)}"
-        return f"{many} scheduled times {span} passed while the server could not act."
+        span = f"{many} scheduled times from {_utc(self.first)} to {_utc(self.last)}"
+        what = f"The scheduled time {_utc(self.first)}" if self.count == 1 else span
+        if self.deadline is None:
+            return f"{what} passed while the server could not act: of all that passed, only the newest runs."
+        late = f"the starting deadline of {self.deadline.total_seconds():.0f} s"
+        return f"{what} passed while the server could not act, and then {late} had passed as well."
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ def due(schedule: Schedule, next_fire_at: datetime, now: datetime, starting_dead
         return Due(newest, None, next_at)
     last = _before(schedule, newest, next_fire_at) if in_time else newest
     between = islice(schedule.fires_between(next_fire_at, last), COUNTED)
-    missed = Missed(next_fire_at, last, 1 + sum(1 for _ in between))
+    count = 1 + sum(1 for _ in between)
+    missed = Missed(next_fire_at, last, count, None if in_time else starting_deadline)
     return Due(newest if in_time else None, missed, next_at)
 
 

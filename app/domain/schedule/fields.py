@@ -148,7 +148,7 @@ def parse_fields(expression: str) -> CronFields:
         weekdays,
         any_day=normal[2] == "*",
         any_weekday=normal[4] == "*",
-        fixed=not normal[0].startswith("*") and not normal[1].startswith("*"),
+        fixed=not any(text.startswith("*") for text in texts[:2]),  # `0,*` is fixed, as it is to Vixie cron
     )
     if fields.any_weekday and min(days) > max(_LONGEST[month - 1] for month in months):
         _refuse(f"'{expression.strip()}' never comes: no month it names has a day {min(days)}.")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.domain.schedule import Schedule
@@ -82,6 +82,7 @@ def test_days_on_which_clocks_change(time_zone: str, expression: str, after: str
     change=st.sampled_from(CHANGES),
     lead=st.integers(0, 8 * 60),
 )
+@example("1 0,*/1 * * *", ("Europe/Berlin", "2026-03-29T01:00"), 1)
 def test_around_changes_it_is_the_definition(expression: str, change: tuple[str, str], lead: int) -> None:
     time_zone, instant = change
     start = utc(instant) - timedelta(minutes=lead)
