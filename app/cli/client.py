@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,16 +20,21 @@ PAGE = 100  # the most the server gives at once
 ANSWER_SECONDS = 30.0
 SILENCE_SECONDS = 60.0  # a followed log says something, if only a ping, four times as often
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0)  # between tries to reach a server that went away
+CONFIRMING = (
+    "confirm with confirm_paused",
+    "confirm with --confirm-paused",
+)  # the API's field, and the option
 Query = Mapping[str, Any]
 Result = TypeVar("Result")
 
 
 class ApiError(JobyardError):
-    """The server refused; `str()` is its sentence."""
+    """The server refused; `str()` is its sentence, `errors` a field and message for each field that is wrong."""
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
         super().__init__(sentence)
         self.status = status
+        self.errors = errors
 
 
 class Unreachable(TransientError):
@@ -169,10 +174,12 @@ class Api:
             raise ApiError(401, self._unwelcome())
         answer.read()
         try:
-            sentence = answer.json()["detail"]
-        except (ValueError, KeyError, TypeError):
+            problem = answer.json()
+            sentence = str(problem["detail"]).replace(*CONFIRMING)
+            errors = problem.get("errors", ())
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise self._stranger(answer.status_code) from None
-        raise ApiError(answer.status_code, str(sentence))
+        raise ApiError(answer.status_code, sentence, errors)
 
     def _unwelcome(self) -> str:
         url = self.settings.url

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from app.cli import applying
 from app.cli.options import JobArgument, JsonOption, ProjectOption, add_command
-from app.cli.rehearsals import print_edit
-from app.cli.targets import JobName, find_project, jobs_of, open_job
-from app.domain.errors import UserError
-
-if TYPE_CHECKING:
-    from app.cli.client import Api
+from app.cli.targets import jobs_of, open_job
 
 PANEL = "Jobs and runs"
 
@@ -29,15 +24,7 @@ def add_to(cli: typer.Typer) -> None:
         panel=PANEL,
     )
     add_command(cli, "job", show_job, "jobyard job report", "jobyard job acme/report --json", panel=PANEL)
-    add_command(
-        cli,
-        "apply",
-        apply,
-        "jobyard apply jobs.yaml",
-        "jobyard apply --project acme report.json --dry-run",
-        "jobyard job report --json | jq '{name, retry_limit: 2}' | jobyard apply -",
-        panel=PANEL,
-    )
+    applying.add_to(cli)
     add_command(
         cli, "delete", delete, "jobyard delete report", "jobyard delete report --confirm report", panel=PANEL
     )
@@ -201,60 +188,3 @@ def _report(answer: Any, sentence: str, json: bool) -> None:
         output.print_json(answer)
     else:
         print(sentence)
-
-
-def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the file and show what would change; save nothing.")
-    ] = False,
-    project: ProjectOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Make or change jobs as a file says: one job, a list of jobs, or several YAML documents.
-
-    A job has the fields of the API; `project` says where, else --project, JOBYARD_PROJECT or the only project.
-    Fields that the file leaves out stay as they are; in `env`, null deletes a variable.
-    """
-    from app.cli import output
-    from app.cli.client import open_api
-    from app.cli.files import read_objects
-
-    answers: list[Any] = []
-    wanted = read_objects(file, "job")
-    with open_api() as api:
-        for job in wanted:
-            name = _name_in(api, job, project)
-            fields = {key: job[key] for key in job if key != "project"}
-            if dry_run:
-                answers.append(api.post("/plan", {"settings": {"project": name.project, "fields": fields}}))
-                if not json:
-                    print_edit(answers[-1], str(name))
-                continue
-            answer, what = _apply(api, name, fields)
-            answers.append(answer)
-            if not json:
-                print(f"{name} {what}")
-    if json:
-        output.print_json({"items": answers, "next": None})
-
-
-def _name_in(api: Api, job: dict[str, Any], project: str | None) -> JobName:
-    where = job.get("project", project)
-    if not isinstance(job.get("name"), str) or not isinstance(where, str | None):
-        raise UserError("Every job in the file needs its name as text, and so is its project if it is given.")
-    return JobName(find_project(api, where), job["name"])
-
-
-def _apply(api: Api, name: JobName, job: dict[str, Any]) -> tuple[Any, str]:
-    """The job as it is now, and what became of it."""
-    from app.cli.client import ApiError, path
-
-    try:
-        before = api.get(name.path())
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return api.post(path("projects", name.project, "jobs"), job), "created"
-    after = api.patch(name.path(), job)
-    return after, "unchanged" if after == before else "changed"

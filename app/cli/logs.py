@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
@@ -39,6 +40,7 @@ def logs(
 ) -> None:
     """Print the log of a run, or of a build: to a file or pipe byte for byte, to a terminal made harmless."""
     from app.cli.client import open_api, path
+    from app.cli.waiting import saying_why_it_waits
 
     if (run is None) == (build is None):
         raise typer.BadParameter("give a run, or --build with a build's id", param_hint="RUN")
@@ -47,7 +49,9 @@ def logs(
     where = path("builds", str(build), "logs") if run is None else path("runs", run, "logs")
     with open_api() as api:
         if follow:
-            follow_log(api, where, sys.stdout, attempt, as_json=json)
+            is_whole = run is not None and attempt is None
+            with saying_why_it_waits(api, path("runs", str(run))) if is_whole else nullcontext():
+                follow_log(api, where, sys.stdout, attempt, as_json=json)
         else:
             _print_log(api, where, attempt, as_json=json)
 

@@ -82,20 +82,50 @@ def print_outlook(api: Api, what: dict[str, Any], json: bool) -> None:
 
 def print_edit(edit: dict[str, Any], name: str) -> None:
     """What an edit of settings would change."""
-    import json as jsonlib
-
     from app.cli import output
-
-    def shown(value: Any) -> str:
-        return value if isinstance(value, str) else jsonlib.dumps(value, ensure_ascii=False)
 
     print(f"{name}: {edit['sentence']}")
     if not edit["is_new"] and edit["changes"]:
         output.print_table(
             ("FIELD", "BEFORE", "AFTER"),
-            [(each["field"], shown(each["before"]), shown(each["after"])) for each in edit["changes"]],
+            [(each["field"], _text(each["before"]), _text(each["after"])) for each in edit["changes"]],
             "Nothing would change.",
         )
+
+
+def print_rehearsal(rehearsal: dict[str, Any]) -> None:
+    """What a run would be made with, a variable a line, and the address of the form that is filled in like it."""
+    from app.cli import output
+
+    effective, origins = rehearsal["effective"], rehearsal["origins"]
+    env = effective["env"]
+    of_image = {name: origins["image"] for name in ("build", "sha") if effective[name] is not None}
+    rows = [
+        (name, _text(value), of_image.get(name) or origins.get(name))
+        for name, value in effective.items()
+        if name != "env"
+    ]
+    rows += [
+        (name, _variable(env.get(name.removeprefix("env."))), origin)
+        for name, origin in origins.items()
+        if name.startswith("env.")
+    ]
+    output.print_table(("FIELD", "VALUE", "FROM"), rows, "Nothing would run.")
+    print(rehearsal["url"])
+
+
+def _variable(value: Any) -> str:
+    if value is None:
+        return "(removed)"
+    if isinstance(value, dict):
+        return "***" if value["secret"] else str(value["value"])
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    import json as jsonlib
+
+    return value if isinstance(value, str) else jsonlib.dumps(value, ensure_ascii=False)
 
 
 def _word(would: bool) -> str:

@@ -16,6 +16,7 @@ from app.cli.options import (
     RunArgument,
     add_command,
 )
+from app.cli.rehearsals import print_rehearsal
 from app.cli.targets import complete_runs, find_job, jobs_of, open_job
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def run(
             if json:
                 output.print_json(rehearsal)
             else:
-                _print_rehearsal(rehearsal)
+                print_rehearsal(rehearsal)
             return
         _started(api, api.post(name.path("runs"), overrides), follow, json)
 
@@ -167,6 +168,7 @@ def _started(api: Api, run: dict[str, Any], follow: bool, json: bool) -> None:
     from app.cli import output
     from app.cli.client import path, persist
     from app.cli.logs import follow_log
+    from app.cli.waiting import saying_why_it_waits
 
     name = run["name"]
     if not follow:
@@ -177,7 +179,8 @@ def _started(api: Api, run: dict[str, Any], follow: bool, json: bool) -> None:
         return
     output.say(f"{name} is {run['status']} · {api.settings.url}/runs/{run['id']}")
     try:
-        follow_log(api, path("runs", run["id"], "logs"), sys.stderr if json else sys.stdout)
+        with saying_why_it_waits(api, path("runs", run["id"])):
+            follow_log(api, path("runs", run["id"], "logs"), sys.stderr if json else sys.stdout)
     except KeyboardInterrupt:
         output.say(f"{name} goes on; stop it with `jobyard cancel {name}`.")
         raise typer.Exit(INTERRUPTED) from None
@@ -211,26 +214,6 @@ def _say_how_it_ended(run: dict[str, Any]) -> None:
     sentence = f". {run['sentence']}" if run["sentence"] else ""
     output.say(
         Text.assemble(f"{run['name']} ", output.status(run["status"]), output.plain(f"{took}{sentence}"))
-    )
-
-
-def _print_rehearsal(rehearsal: dict[str, Any]) -> None:
-    import json
-
-    from app.cli import output
-
-    origins = rehearsal["origins"]
-    output.print_table(
-        ("FIELD", "VALUE", "FROM"),
-        [
-            (
-                name,
-                value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
-                origins.get(name),
-            )
-            for name, value in rehearsal["effective"].items()
-        ],
-        "Nothing would run.",
     )
 
 
@@ -301,12 +284,14 @@ def attempts(run: RunArgument, json: JsonOption = False) -> None:
     from app.cli import output
     from app.cli.client import open_api, path
     from app.cli.times import now, when
+    from app.cli.waiting import why_it_waits
 
     with open_api() as api:
         found = api.get(path("runs", run, "attempts"))
-    if json:
-        output.print_json(found)
-        return
+        if json:
+            output.print_json(found)
+            return
+        waits = why_it_waits(api.get(path("runs", run)))
     at = now()
     output.print_table(
         ("ATTEMPT", "STATUS", "STARTED", "FINISHED", "EXIT", "WHY"),
@@ -321,8 +306,10 @@ def attempts(run: RunArgument, json: JsonOption = False) -> None:
             )
             for each in found["items"]
         ],
-        "It has not begun yet.",
+        waits or "It has not begun yet.",
     )
+    if waits and found["items"]:
+        output.say(waits)
 
 
 def cancel(
@@ -344,5 +331,10 @@ def cancel(
     if json:
         output.print_json(answer)
     else:
-        over = answer["status"] == "cancelled"
-        print(f"{answer.get('name', f'Build {what}')} is {'cancelled' if over else 'being cancelled'}.")
+        print(f"{answer.get('name', f'Build {what}')} is {_of_cancel(answer)}.")
+
+
+def _of_cancel(answer: dict[str, Any]) -> str:
+    if answer["status"] == "cancelled":
+        return "cancelled"
+    return "being cancelled" + (", forced: it is killed at once" if answer.get("cancel_forced_at") else "")

@@ -399,7 +399,10 @@ def test_a_time_out_of_reach_is_named(admin: Caller, path: str, field: str, time
         ({"display_name": "a" * 101}, "display_name must have at most 100 characters, not 101."),
         ({"env": 5}, "env must be an object, not a number."),
         ({"env": {"A": {"value": "s", "secret": "geheim"}}}, "env.A.secret must be true or false, not text."),
-        ({"instances": 0, "retry_limit": -1}, "instances must be at least 1, not 0. Also wrong: retry_limit."),
+        (
+            {"instances": 0, "retry_limit": -1},
+            "instances must be at least 1, not 0. Also wrong: retry_limit.",
+        ),
     ],
 )
 def test_the_sentence_says_what_was_given_and_of_secrets_its_kind(

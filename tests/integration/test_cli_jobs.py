@@ -139,6 +139,37 @@ def test_a_dry_run_of_apply_says_what_would_change(cli: Cli, admin: Caller) -> N
     assert (refused.status, "retry_limit must be at least 0, not -1" in refused.err) == (1, True)
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--json",)])
+def test_one_bad_document_keeps_all_from_being_applied(
+    cli: Cli, admin: Caller, options: tuple[str, ...]
+) -> None:
+    """Everything that is wrong in any of them is listed, with the job and field."""
+    admin.made("/projects/acme/jobs", REPORT)
+    before = admin.got("/projects/acme/jobs")
+    good, bad, nameless, changed, late = (
+        "name: good\n",
+        "name: bad\nretry_limit: -1\ncolour: red\n",
+        "retry_limit: 1\n",
+        "name: report\nretry_limit: none\n",
+        "name: late\nproject: nowhere\n",
+    )
+    Path("jobs.yaml").write_text("---\n".join((good, bad, nameless, changed, late)))
+    done = cli("apply", "jobs.yaml", *options)
+    assert (done.status, done.out) == (1, "")
+    first, *wrong = done.err.splitlines()
+    assert first == "jobyard: nothing was applied, as 5 things are wrong:"
+    for part in (
+        "job acme/bad: retry_limit must be at least 0, not -1.",
+        "job acme/bad: There is no field colour.",
+        "job number 3 in the file needs its name as text",
+        "job acme/report: retry_limit must be a whole number, not 'none'.",
+        "job nowhere/late: ",
+    ):
+        assert [line for line in wrong if part in line], (part, wrong)
+    assert len(wrong) == 5
+    assert admin.got("/projects/acme/jobs") == before
+
+
 def test_pushes_and_deploys_are_rehearsed(cli: Cli, admin: Caller) -> None:
     git = {"url": "https://github.com/acme/shop", "webhook_secret": "a long secret"}
     build = {"paths": ["docs/"]}

@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
+from app.cli import output
 from app.domain.redaction import Redactor
-from app.domain.runs import Outcome, Reason, conclude
+from app.domain.runs import Outcome, Reason, conclude, no_answer
 from app.logs import LogWriter, Stream
 from app.store import runs
+from app.web.pages.run_form import GIVEN
 from app.web.yard import Yard
 from tests.support.cli import Cli, point_at, serving
 from tests.support.yard import Caller, attempt_ends
@@ -103,6 +106,58 @@ def test_a_dry_run_starts_nothing_and_says_from_where(cli: Cli, admin: Caller) -
     assert admin.got(f"{JOB}/runs")["items"] == []
 
 
+def test_a_dry_run_has_a_line_for_each_variable(cli: Cli, admin: Caller) -> None:
+    env = {"MODE": "daily", "TOKEN": {"value": "hidden away", "secret": True}, "KEPT": "yes"}
+    admin.made("/projects/acme/jobs", {"name": "other", "env": env})
+    changes = ("-e", "DAY=2026-01-31", "-e", "TOKEN=hidden again", "--unset", "MODE")
+    said = cli("run", "other", *changes, "--dry-run").out
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
+    assert {name: row for name, row in rows.items() if name.startswith("env")} == {
+        "env.MODE": ["(removed)", "override"],
+        "env.TOKEN": ["***", "override"],
+        "env.KEPT": ["yes", "job"],
+        "env.DAY": ["2026-01-31", "override"],
+    }
+    assert "hidden" not in said
+
+
+def test_a_dry_run_ends_with_the_address_of_the_form_filled_in(
+    cli: Cli, admin: Caller, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the form reads from it makes the same run, but for the secret."""
+    admin.made("/projects/acme/jobs", {"name": "other", "env": {"TOKEN": {"value": "old", "secret": True}}})
+    given = {
+        "command": ["echo", "a b", "*"],
+        "shell": True,
+        "plan": "micro",
+        "retry_limit": 0,
+        "time_limit_seconds": None,
+        "image": "busybox:1.36",
+        "env": {
+            "DAY": "a&b=c d",
+            "DEBUG": None,
+            "TOKEN": "hidden",
+            "KEY": {"value": "hidden too", "secret": True},
+        },
+    }
+    url = admin.post("/projects/acme/jobs/other/runs?dry_run=1", json=given).json()["url"]
+    address, _, query = url.partition("?")
+    assert address == f"{yard.public_url}/projects/acme/jobs/other/run"
+    assert parse_qs(query) == {
+        "command": ["echo 'a b' '*'"],
+        "shell": ["1"],
+        "plan": ["micro"],
+        "retry_limit": ["0"],
+        "time_limit_seconds": ["none"],
+        "image": ["busybox:1.36"],
+        "env": ["DAY=a&b=c d\nDEBUG"],
+    }
+    assert parse_qs(query).keys() <= set(GIVEN)
+    assert cli("run", "other", "--dry-run").out.endswith(f"\n{address}\n")
+    said = cli("run", "other", "-e", "TOKEN=hidden", "-e", "A=1", "--dry-run").out
+    assert said.endswith(f"\n{address}?env=A%3D1\n")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -122,7 +177,7 @@ def test_a_paused_job_wants_to_be_asked_twice(cli: Cli, admin: Caller) -> None:
     admin.made(f"{JOB}/pause")
     refused = cli("run", "report")
     assert refused.status == 1
-    assert "paused" in refused.err
+    assert "confirm with --confirm-paused" in refused.err
     assert cli("run", "report", "--confirm-paused").status == 0
 
 
@@ -143,6 +198,72 @@ def test_a_followed_run_prints_its_log_and_exits_as_it_did(
         done = cli("run", "report", "--follow")
     assert (done.status, done.out) == (status, "first\nsecond\n")
     assert outcome.sentence in done.err
+
+
+class Heard:
+    """What the commands say beside their output, to be waited for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._said: list[str] = []
+        self._more = threading.Condition()
+        self._say = output.say
+        monkeypatch.setattr(output, "say", self._listen)
+
+    def _listen(self, sentence: Any) -> None:
+        with self._more:
+            self._said.append(str(sentence))
+            self._more.notify_all()
+        self._say(sentence)
+
+    def wait_for(self, part: str) -> None:
+        with self._more:
+            assert self._more.wait_for(lambda: any(part in each for each in self._said), WITHIN_SECONDS)
+
+
+@pytest.mark.parametrize("command", ["run", "logs"])
+def test_it_is_said_why_a_followed_run_waits(
+    cli: Cli, yard: Yard, admin: Caller, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("app.cli.waiting.LOOK_SECONDS", 0.02)
+    heard = Heard(monkeypatch)
+    waits = "Exited with 7 — retry 1 of 1 in 10 s."
+
+    def retry() -> None:
+        heard.wait_for(waits)
+        yard.clock.advance(minutes=10)  # type: ignore[attr-defined]
+        run, attempt, writer = _begin(yard)
+        heard.wait_for("Attempt 2 began.")
+        with writer:
+            writer.write(yard.clock.now(), Stream.STDOUT, b"two\n")
+        _settle(yard, run, attempt, Outcome(None, exit_code=0))
+
+    if command == "logs":
+        name = admin.made(f"{JOB}/runs", {"retry_limit": 1})["name"]
+        attempt_ends(yard, FAILED, b"one\n")
+        assert waits in cli("attempts", name).err
+        retrying = threading.Thread(target=retry)
+        retrying.start()
+        done = cli("logs", "-f", name)
+        retrying.join(WITHIN_SECONDS)
+    else:
+        with Meanwhile(yard, "runs", lambda: (attempt_ends(yard, FAILED, b"one\n"), retry())):
+            done = cli("run", "report", "--retry-limit", 1, "--follow")
+    assert (done.status, done.out) == (0, "one\ntwo\n")
+    assert done.err.count(waits) == 1
+    assert done.err.index(waits) < done.err.index("Attempt 2 began.")
+
+
+def test_attempts_of_a_run_that_has_not_begun_say_why(cli: Cli, yard: Yard, admin: Caller) -> None:
+    name = admin.made(f"{JOB}/runs")["name"]
+    assert "It has not begun yet." in cli("attempts", name).err
+    now = yard.clock.now()
+    with yard.db.write() as tx:
+        run = runs.claim(tx, "tests", now)
+        assert run is not None
+        nobody = no_answer(run, "The registry does not answer.", now)
+        runs.conclude(tx, run, None, Outcome(Reason.ENGINE_FAILED), nobody, now)
+    assert "The registry does not answer. Asked again in 5 s." in cli("attempts", name).err
+    assert cli("attempts", name, "--json").json == {"items": []}
 
 
 def test_with_json_the_log_goes_aside(cli: Cli, yard: Yard, admin: Caller) -> None:
@@ -287,6 +408,12 @@ def test_run_again_and_cancel(cli: Cli, yard: Yard, admin: Caller) -> None:
     assert again["effective"]["env"]["DAY"] == "2026-01-31"
     assert "DAY" not in cli("rerun", run_id, "--current", "--json").json["effective"]["env"]
     assert cli("cancel", again["name"]).out == f"{again['name']} is cancelled.\n"
+    stubborn = admin.made(f"{JOB}/runs", {})["name"]
+    while _begin(yard)[0].name != stubborn:
+        pass
+    assert cli("cancel", stubborn).out == f"{stubborn} is being cancelled.\n"
+    forced = cli("cancel", stubborn).out
+    assert forced == f"{stubborn} is being cancelled, forced: it is killed at once.\n"
     over = cli("cancel", again["name"])
     assert over.status == 1
     assert "over already" in over.err

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from app.domain.effective import merge, variables_of
 from app.domain.errors import InvalidValue
@@ -63,3 +65,30 @@ def _require_a_build(form: OverridesForm, job: Job, given: Mapping[str, Any], fi
         is_built = from_build or job.definition["source"]["type"] != "image"
     if form.process is not None and not is_built:
         raise InvalidValue(field, f"{field} {ONLY_OF_BUILDS}.")
+
+
+def form_query(overrides: Mapping[str, Any]) -> str:
+    """What fills in the form of a run like `overrides_of`, for an address: no value of a secret is in it.
+
+    What a text field can't say is left out: no command where the job has one, and a value of several lines.
+    """
+    given = {
+        name: shlex.join(value) if isinstance(value, list) else str(value)
+        for name, value in overrides.items()
+        if name not in ("env", "shell", "confirm_paused") and value is not None
+    }
+    if overrides.get("time_limit_seconds", ...) is None:
+        given["time_limit_seconds"] = "none"
+    lines = [line for name, value in overrides["env"].items() if (line := _line_of(name, value)) is not None]
+    given |= {"env": "\n".join(lines), "shell": "1" if overrides.get("shell") else ""}
+    return urlencode({name: text for name, text in given.items() if text})
+
+
+def _line_of(name: str, value: Any) -> str | None:
+    if value is None:
+        return name
+    if isinstance(value, Mapping):
+        if value.get("secret"):
+            return None
+        value = value["value"]
+    return None if "\n" in value else f"{name}={value}"

@@ -29,7 +29,7 @@ from app.web.api.forms.run import (
 from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
 from app.web.api.operations import LARGEST_ID, Answer, Call, Empty, Model, Operation, Page, Paging
-from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, overrides_of
+from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, form_query, overrides_of
 from app.web.api.scope import job_of, paged, run_of
 from app.web.principal import Role
 
@@ -60,7 +60,10 @@ def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
         given = overrides_of(call.body, job, call.yard.vault)
         overrides = {name: value for name, value in given.items() if name not in IMAGE_FIELDS}
         if call.query.dry_run:
-            return Answer(_rehearsal(job, merge(job.definition, overrides, job.shared_env), image), 200)
+            url = f"{call.yard.public_url.rstrip('/')}/projects/{job.project}/jobs/{job.name}/run"
+            query = form_query(given)
+            effective = merge(job.definition, overrides, job.shared_env)
+            return Answer(_rehearsal(job, effective, image, f"{url}?{query}" if query else url), 200)
 
         def make() -> RunAnswer:
             yard = call.yard
@@ -139,7 +142,7 @@ def _image(call: Call[OverridesForm, Any], tx: Tx, job: Job) -> Deployed | None:
     )
 
 
-def _rehearsal(job: Job, effective: Effective, image: Deployed | None) -> DryRunAnswer:
+def _rehearsal(job: Job, effective: Effective, image: Deployed | None, url: str) -> DryRunAnswer:
     if image is None:
         shown = image_of_next_run(job)
         origin = "deployed" if job.deployed else "job"
@@ -148,6 +151,7 @@ def _rehearsal(job: Job, effective: Effective, image: Deployed | None) -> DryRun
     return DryRunAnswer(
         effective={**shown, **shown_effective(effective.values)},
         origins={"image": origin, **effective.origins},
+        url=url,
     )
 
 
@@ -163,7 +167,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/projects/{p}/jobs/{j}/runs",
-        "Run a job now; with dry_run, only show what would be run (200, effective and origins)",
+        "Run a job now; with dry_run, only show what would be run (200, effective, origins and the form's url)",
         create_run,
         Role.OPERATOR,
         body=OverridesForm,

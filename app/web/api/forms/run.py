@@ -60,6 +60,7 @@ class DryRunAnswer(Model):
 
     effective: dict[str, Any]
     origins: dict[str, str]
+    url: str = Field(description="of the form that is filled in like this; no secret value is in it")
 
 
 class TriggerAnswer(Model):
