@@ -45,13 +45,15 @@ def cli(
 
 
 class Meanwhile:
-    """Does something as soon as a change of `topic` is committed, in a thread of its own.
+    """Does something as soon as a change of `topic` is committed, or at once if there is none, in a thread of its own.
 
     If that fails, the command in the main thread, which waits for it, is interrupted.
     """
 
-    def __init__(self, yard: Yard, topic: str, action: Callable[[], Any]) -> None:
+    def __init__(self, yard: Yard, topic: str | None, action: Callable[[], Any]) -> None:
         self._heard = threading.Event()
+        if topic is None:
+            self._heard.set()
         self._listening = yard.signals.listening(lambda topics: topic in topics and self._heard.set())
         self._thread = threading.Thread(target=self._act, args=(action,))
         self._error: Exception | None = None
@@ -225,7 +227,6 @@ def test_it_is_said_why_a_followed_run_waits(
     cli: Cli, yard: Yard, admin: Caller, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr("app.cli.waiting.LOOK_SECONDS", 0.02)
-    heard = Heard(monkeypatch)
     waits = "Exited with 7 — retry 1 of 1 in 10 s."
 
     def retry() -> None:
@@ -241,11 +242,11 @@ def test_it_is_said_why_a_followed_run_waits(
         name = admin.made(f"{JOB}/runs", {"retry_limit": 1})["name"]
         attempt_ends(yard, FAILED, b"one\n")
         assert waits in cli("attempts", name).err
-        retrying = threading.Thread(target=retry)
-        retrying.start()
-        done = cli("logs", "-f", name)
-        retrying.join(WITHIN_SECONDS)
+        heard = Heard(monkeypatch)
+        with Meanwhile(yard, None, retry):
+            done = cli("logs", "-f", name)
     else:
+        heard = Heard(monkeypatch)
         with Meanwhile(yard, "runs", lambda: (attempt_ends(yard, FAILED, b"one\n"), retry())):
             done = cli("run", "report", "--retry-limit", 1, "--follow")
     assert (done.status, done.out) == (0, "one\ntwo\n")
