@@ -73,20 +73,25 @@ def _field_error(error: ErrorDetails) -> dict[str, str]:
         return {"field": field, "message": f"There is no field {field}."}
     if kind == "value_error":
         rule = error["msg"].removeprefix("Value error, ")
-    elif kind in _LENGTHS and not error["input"]:
+    elif _is_empty(error):
         rule = "must not be empty"
     else:
         rule = _RULES[kind].format(**error.get("ctx", {})) if kind in _RULES else f"is wrong ({error['msg']})"
     return {"field": field, "message": f"{field or 'The body'} {rule}{_instead(error, parts)}."}
 
 
+def _is_empty(error: ErrorDetails) -> bool:
+    """Whether anything at all would have been enough."""
+    return error["type"] in _LENGTHS and error.get("ctx", {}).get("min_length") == 1
+
+
 def _instead(error: ErrorDetails, parts: Sequence[str]) -> str:
     """What was given; of what may be a secret no more than its kind."""
     kind, value = error["type"], error["input"]
-    if not parts or kind == "missing":
+    if not parts or kind == "missing" or _is_empty(error):
         return ""
     if kind in _LENGTHS:
-        return f", not {len(value)}" if len(value) else ""
+        return f", not {len(value)}"
     is_name = "[key]" in error["loc"]
     if is_name or SECRETIVE.isdisjoint(parts):
         return _given(value)

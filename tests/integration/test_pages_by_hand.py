@@ -127,9 +127,9 @@ def test_a_push_is_rehearsed_as_the_api_does_and_nothing_is_done(
         ({"after": ""}, "after", "after is missing"),
         ({"after": "b26c5f7"}, "after", "must be a whole commit id"),
         ({"before": "nothing"}, "before", "must be a whole commit id"),
-        ({"repository": ""}, "repository", "repository must have at least 1"),
+        ({"repository": ""}, "repository", "repository must not be empty"),
         ({"repository": "acme/unknown"}, "repository", "No job or build service has this repository"),
-        ({"ref": ""}, "ref", "ref must have at least 1"),
+        ({"ref": ""}, "ref", "ref must not be empty"),
     ],
 )
 def test_a_push_that_can_not_be_says_so_at_its_field(
