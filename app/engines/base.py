@@ -181,8 +181,9 @@ class Engine(Protocol):
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         """Start once per key (rule 1). `token` grows with each claim of the attempt.
 
-        `is_new` says that the caller has just made the key up, so that a first look can be spared; being wrong about
-        it costs a container that is created and removed again, and nothing else.
+        `is_new` says that the caller has just made the key up, so that a first look can be spared. Being wrong about
+        it costs a container that is created and removed again; only who made the key up may say it, since callers
+        who all do would contend for one start.
 
         Raises ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain.
         """
