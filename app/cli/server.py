@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -42,11 +43,13 @@ def serve(
 
     from app.bootstrap import open_server
     from app.config import read_settings
+    from app.web.connections import Connections, bounded, most_with
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = read_settings()
     url = f"http://{host}:{port}"
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listener(host, port) as listener, open_server(settings, url) as app:
@@ -60,6 +63,7 @@ def serve(
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,
+                http=bounded(Connections(most_with(open_files))),
             )
         )
         server.run(sockets=[listener])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from app.domain.errors import InvalidValue
@@ -38,6 +38,10 @@ class Forge(Protocol):
 
     def repository_of(self, payload: object) -> RepositoryRef:
         """The repository any event's payload (parsed JSON of any shape) is about, or `BadPayload`."""
+        ...
+
+    def repositories_in(self, body: bytes) -> Iterator[RepositoryRef]:
+        """What a raw body seems to be about, cheaply: it is not verified yet, so this only chooses what to try."""
         ...
 
     def parse_push(self, payload: object) -> Push:

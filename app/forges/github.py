@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from app.domain.events import Commit, Push, RepositoryRef, one_line
 from app.forges.base import BadPayload, Headers, single_header
+from app.forges.glimpse import objects_named
 from app.forges.reading import flag, items, members, sha, sha_or_none, text
 
 COMMITS_PER_PAYLOAD = 2048
@@ -47,6 +49,11 @@ class GitHub:
                 text(repository[key], f"repository.{key}") for key in _URL_FIELDS if repository.get(key)
             ),
         )
+
+    def repositories_in(self, body: bytes) -> Iterator[RepositoryRef]:
+        for found in objects_named("repository", body):
+            with suppress(BadPayload):
+                yield self.repository_of({"repository": found})
 
     def parse_push(self, payload: object) -> Push:
         """What decides has to be there; who pushed, and what only people read, may be missing."""

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.domain.errors import JobyardError
 from app.web.api import api_routes
+from app.web.budget import BodyBudget
 from app.web.compression import Compression
 from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
@@ -47,7 +48,7 @@ def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) 
             Mount("/static", StaticFiles(directory=STATIC)),
             *page_routes(),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(Compression)],
+        middleware=[Middleware(SecurityHeaders), Middleware(Compression), Middleware(BodyBudget)],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _http_error},
     )

@@ -1,4 +1,4 @@
-"""Bodies of requests: no longer than they may be, and whole."""
+"""Bodies of requests: no longer than they may be, in time, and whole."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import asyncio
 
 from starlette.requests import ClientDisconnect, Request
 
+from app.web.budget import BLOCK_BYTES, Hold, hold_of
 from app.web.problems import Problem
 
 PATIENCE_SECONDS = 60.0
+BLOCK_SECONDS = 10.0
+TOO_SLOW = (
+    f"The body did not arrive in time: each {BLOCK_BYTES // 1024} KiB has {BLOCK_SECONDS:.0f} s,"
+    f" and the whole {PATIENCE_SECONDS:.0f} s."
+)
+NO_ROOM = "Too many bodies are arriving at once, or this one stopped arriving: send it again in a moment."
+_LONGEST_NUMBER = 18
 
 
 class CutShort(Problem):
@@ -23,25 +31,43 @@ class CutShort(Problem):
 async def read_at_most(request: Request, limit: int) -> bytes:
     """The whole body, counted as it comes; `limit` is in bytes.
 
-    Raises a Problem: 413 if it is longer, CutShort, 408 if it takes longer than PATIENCE_SECONDS.
+    Raises a Problem: 413 if it is longer, CutShort, 408 if it comes too slowly, 503 while there is no room for it.
     """
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal():
         raise Problem(400, "Content-Length is not a number.")
-    if int(declared) > limit:
+    if len(declared) > _LONGEST_NUMBER or int(declared) > limit:
         raise _too_long(limit)
-    body = bytearray()
+    body, hold = bytearray(), hold_of(request)
+    size = int(declared) if "content-length" in request.headers else limit
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise _too_long(limit)
+        async with asyncio.timeout(min(BLOCK_SECONDS, PATIENCE_SECONDS)) as patience:
+            hold.begin(size, patience)
+            await _read(request, body, hold, limit, patience)
     except TimeoutError as error:
-        raise Problem(408, f"The body did not arrive within {PATIENCE_SECONDS:.0f} s.") from error
+        if hold.is_out_of_room:
+            raise Problem(503, NO_ROOM, headers={"Retry-After": "5"}) from error
+        raise Problem(408, TOO_SLOW) from error
     except ClientDisconnect as error:
         raise CutShort(len(body), declared) from error
+    finally:
+        hold.end()
     return bytes(body)
+
+
+async def _read(request: Request, body: bytearray, hold: Hold, limit: int, patience: asyncio.Timeout) -> None:
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_long(limit)
+        before = hold.progressed_at
+        if not hold.grow(len(body), loop.time()):
+            patience.reschedule(None)  # meanwhile it is not the sender who is slow
+            await hold.wait()
+        if hold.progressed_at > before:
+            patience.reschedule(min(began_at + PATIENCE_SECONDS, hold.progressed_at + BLOCK_SECONDS))
 
 
 def _too_long(limit: int) -> Problem:

@@ -26,7 +26,10 @@ from app.web.yard import Yard
 
 log = logging.getLogger(__name__)
 LIMIT = 25 * 1024 * 1024
-INLINE = 256 * 1024  # bodies up to here are verified on the event loop: faster than handing them to a thread
+INLINE = (
+    256 * 1024
+)  # bytes to hash up to which it is done on the event loop: faster than handing them to a thread
+EFFORT = 2 * 1024 * 1024  # bytes to hash with secrets that nothing speaks for
 REFUSED = (
     "No repository with this webhook secret: check the secret on both sides (X-Hub-Signature-256 is needed)."
 )
@@ -38,6 +41,9 @@ class Key:
 
     secret: bytes
     scopes: tuple[str, ...]
+
+
+NOBODY = Key(b"signs nothing", ())
 
 
 class Keyring:
@@ -69,11 +75,26 @@ class Keyring:
         """Whether any of these scopes has one of these repositories."""
         return any((scope, key) in self._tracked for key in repo_keys for scope in scopes)
 
+    def is_quick(self, body: bytes) -> bool:
+        """Whether every secret may be tried, and on the event loop."""
+        return len(body) * len(self.keys()) <= INLINE
+
     def scopes_for(self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
-        """The scopes of every secret that signed this body."""
-        return [
-            scope for key in self.keys() if forge.verify(key.secret, body, headers) for scope in key.scopes
-        ]
+        """The scopes of every secret that signed this body, of those that are worth trying."""
+        keys = self.keys() if self.is_quick(body) else self._worth_trying(forge, body, headers)
+        return [scope for key in keys if forge.verify(key.secret, body, headers) for scope in key.scopes]
+
+    def _worth_trying(self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> list[Key]:
+        """The secrets of the repository that the body names; others only as far as hashing costs next to nothing.
+
+        There is always one, so that an unknown repository takes as long as a wrong signature.
+        """
+        repo_keys = [key for named in forge.repositories_in(body) for key in named.keys]
+        likely = [key for key in self.keys() if self.is_tracked(repo_keys, key.scopes)]
+        if repo_keys and forge.event_kind(headers) == "push":  # no other secret may speak for it
+            return likely or [NOBODY]
+        others = [key for key in self.keys() if key not in likely]
+        return [*likely, *others[: max(1 - len(likely), EFFORT // len(body))]] or [NOBODY]
 
 
 class Answers:
@@ -126,7 +147,7 @@ class Receiver:
         verify = self._keyring.scopes_for
         scopes = (
             verify(forge, body, headers)
-            if len(body) <= INLINE
+            if self._keyring.is_quick(body)
             else await run_in_threadpool(verify, forge, body, headers)
         )
         if not scopes:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jsonschema
 import pytest
@@ -392,3 +393,39 @@ def _flip(data: bytes, bit: int) -> bytes:
     spoiled = bytearray(data)
     spoiled[bit // 8] ^= 1 << bit % 8
     return bytes(spoiled)
+
+
+# what a body seems to be about
+
+
+@pytest.mark.parametrize("name", [*PUSHES, "ping"])
+@pytest.mark.parametrize("as_form", [False, True])
+def test_the_repository_is_found_before_anything_is_verified(name: str, as_form: bool) -> None:
+    payload = load(name)
+    body = json.dumps(payload, indent=1).encode()
+    if as_form:
+        body = urlencode({"payload": json.dumps(payload)}).encode()
+    assert GITHUB.repository_of(payload) in list(GITHUB.repositories_in(body))
+
+
+@pytest.mark.parametrize("size", [0, 500_000, 524_280, 2_000_000])
+def test_the_repository_is_found_wherever_it_stands(size: int) -> None:
+    repository = {"full_name": "acme/report", "clone_url": "https://github.com/acme/report"}
+    for payload in (
+        {"x": "a" * size, "repository": repository},
+        {"repository": repository, "x": "a" * size},
+        {"note": 'the "repository": {}', "x": "a" * size, "repository": repository, "y": "a" * size},
+    ):
+        assert [each.full_name for each in GITHUB.repositories_in(encode(payload))] == ["acme/report"]
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: b'{"repository":' + text.encode()))
+def test_any_bytes_may_be_looked_at(body: bytes) -> None:
+    list(GITHUB.repositories_in(body))
+
+
+def test_deep_and_repeated_objects_cost_little() -> None:
+    for body in (b'{"repository":' * 100_000, b'{"repository":{"a":' + b"[" * 1_000_000):
+        began = time.perf_counter()
+        assert not list(GITHUB.repositories_in(body))
+        assert time.perf_counter() - began < 1
