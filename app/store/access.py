@@ -37,6 +37,14 @@ class User:
     password_hash: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Login:
+    """A browser's session. `opened_with` is the hash of the token that it depends on, if it does."""
+
+    user: User
+    opened_with: str | None = field(repr=False)
+
+
 def add_token(
     tx: Tx,
     name: str,
@@ -91,6 +99,8 @@ def add_user(tx: Tx, name: str, password_hash: str, role: str, now: datetime) ->
     row = UserRow(name=name, password_hash=password_hash, role=role, created_at=now)
     tx.add(row)
     tx.flush()
+    if role == "admin":
+        _void_links(tx)
     return User(row.id, row.name, row.role, row.password_hash)
 
 
@@ -104,31 +114,50 @@ def has_admin(tx: Tx) -> bool:
 
 
 def add_login(
-    tx: Tx, hash_: str, now: datetime, lasts: timedelta, *, user_id: int | None = None, once: bool = False
+    tx: Tx,
+    hash_: str,
+    now: datetime,
+    lasts: timedelta,
+    *,
+    user_id: int | None = None,
+    opened_with: str | None = None,
 ) -> None:
-    """`user_id` None stands for the administrator by token; `once` is a link that works a single time."""
+    """A session. `user_id` None stands for the administrator by token or link."""
     tx.connection().execute(delete(LoginRow).where(col(LoginRow.expires_at) <= now))
-    tx.add(LoginRow(hash=hash_, user_id=user_id, once=once, created_at=now, expires_at=now + lasts))
+    tx.add(
+        LoginRow(hash=hash_, user_id=user_id, opened_with=opened_with, created_at=now, expires_at=now + lasts)
+    )
 
 
-def login(tx: Tx, hash_: str, now: datetime) -> User | None:
-    """Who is logged in with this; the administrator by token has id 0."""
+def add_login_link(tx: Tx, hash_: str, now: datetime, lasts: timedelta) -> None:
+    """A link that logs an administrator in, a single time. There is one at a time: those before are void."""
+    _void_links(tx)
+    tx.add(LoginRow(hash=hash_, once=True, created_at=now, expires_at=now + lasts))
+
+
+def _void_links(tx: Tx) -> None:
+    tx.connection().execute(delete(LoginRow).where(col(LoginRow.once)))
+
+
+def login(tx: Tx, hash_: str, now: datetime) -> Login | None:
+    """Who is logged in with this; the administrator by token or link has id 0."""
     row = tx.get(LoginRow, hash_)
     if row is None or row.once or row.expires_at <= now:
         return None
     if row.user_id is None:
-        return User(0, "admin", "admin", "")
+        return Login(User(0, "admin", "admin", ""), row.opened_with)
     user = tx.get_one(UserRow, row.user_id)
-    return User(user.id, user.name, user.role, user.password_hash)
+    return Login(User(user.id, user.name, user.role, user.password_hash), None)
 
 
 def spend_login_link(tx: Tx, hash_: str, now: datetime) -> bool:
     """True the one time that a valid link is used."""
-    row = tx.get(LoginRow, hash_)
-    if row is None or not row.once or row.expires_at <= now:
-        return False
-    tx.delete(row)
-    return True
+    is_valid = (
+        col(LoginRow.hash) == hash_,
+        col(LoginRow.once),
+        col(LoginRow.expires_at) > now,
+    )
+    return tx.connection().execute(delete(LoginRow).where(*is_valid)).rowcount == 1
 
 
 def log_out(tx: Tx, hash_: str) -> None:

@@ -15,7 +15,7 @@ from argon2.exceptions import Argon2Error
 from starlette.requests import HTTPConnection
 
 from app.store import access
-from app.store.database import Database
+from app.store.database import Database, Tx
 from app.web.problems import Problem
 from app.web.yard import Yard, yard_of
 
@@ -89,9 +89,19 @@ def _by_token(yard: Yard, token: str) -> Principal | None:
 
 
 def _by_session(yard: Yard, session: str) -> Principal | None:
+    now = yard.clock.now()
     with yard.db.read() as tx:
-        user = access.login(tx, digest(session), yard.clock.now())
-    return None if user is None else Principal(user.name, Role(user.role), is_browser=True)
+        found = access.login(tx, digest(session), now)
+        if found is None or not _still_opens(yard, tx, found.opened_with, now):
+            return None
+    return Principal(found.user.name, Role(found.user.role), is_browser=True)
+
+
+def _still_opens(yard: Yard, tx: Tx, token_hash: str | None, now: datetime) -> bool:
+    """Whether the token that a session was opened with, if it was one, is neither revoked nor expired."""
+    if token_hash is None or token_hash == yard.admin_token_hash:
+        return True
+    return access.token_with_hash(tx, token_hash, now) is not None
 
 
 def log_in(yard: Yard, name: str, password: str) -> str | None:
@@ -99,18 +109,14 @@ def log_in(yard: Yard, name: str, password: str) -> str | None:
 
     Raises a Problem (429) while too many others try.
     """
-    now = yard.clock.now()
     token = _by_token(yard, password)
     if token is not None and token.role is Role.ADMIN and token.project_id is None:
-        return open_session(yard, None)
+        return open_session(yard, opened_with=digest(password))
     with yard.db.read() as tx:
         user = access.user_named(tx, name)
     if not _is_right(password, user.password_hash if user else _no_such_user) or user is None:
         return None
-    session = secrets.token_urlsafe(32)
-    with yard.db.write() as tx:
-        access.add_login(tx, digest(session), now, SESSION_LASTS, user_id=user.id)
-    return session
+    return open_session(yard, user.id)
 
 
 def _is_right(password: str, hashed: str) -> bool:
@@ -128,18 +134,21 @@ def _is_right(password: str, hashed: str) -> bool:
         _places.release()
 
 
-def open_session(yard: Yard, user_id: int | None) -> str:
+def open_session(yard: Yard, user_id: int | None = None, opened_with: str | None = None) -> str:
+    """A new session's secret: of a user, or of an administrator by token (`opened_with` is its hash) or by link."""
     session = secrets.token_urlsafe(32)
     with yard.db.write() as tx:
-        access.add_login(tx, digest(session), yard.clock.now(), SESSION_LASTS, user_id=user_id)
+        access.add_login(
+            tx, digest(session), yard.clock.now(), SESSION_LASTS, user_id=user_id, opened_with=opened_with
+        )
     return session
 
 
 def new_login_path(db: Database, now: datetime) -> str:
-    """The path of a link that logs an administrator in, once."""
+    """The path of a link that logs an administrator in, once; links made before are void."""
     code = secrets.token_urlsafe(24)
     with db.write() as tx:
-        access.add_login(tx, digest(code), now, LINK_LASTS, once=True)
+        access.add_login_link(tx, digest(code), now, LINK_LASTS)
     return f"/login/once/{code}"
 
 

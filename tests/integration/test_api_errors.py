@@ -130,7 +130,7 @@ def test_a_browsers_session_counts_for_our_own_pages_only(
     yard: Yard, headers: dict[str, str], status: int
 ) -> None:
     browser = Caller(yard, None)
-    browser.cookies.set(COOKIE, open_session(yard, None))
+    browser.cookies.set(COOKIE, open_session(yard))
     answer = browser.post("/projects", json={"name": "acme"}, headers=headers)
     assert answer.status_code == status, answer.text
     assert browser.get("/projects", headers=headers).status_code == 200

@@ -62,12 +62,16 @@ class UserRow(SQLModel, table=True):
 
 
 class LoginRow(SQLModel, table=True):
-    """A browser that is logged in, or (`once`) a link that logs one in; only the hash of the secret is kept."""
+    """A browser that is logged in, or (`once`) a link that logs one in; only the hash of the secret is kept.
+
+    `opened_with` is the hash of the API token that was given as password: the session is valid while that is.
+    """
 
     __tablename__ = "login"
     hash: str = Field(primary_key=True)
     user_id: int | None = ref_column("user_account.id", null=True)
     once: bool = False
+    opened_with: str | None = None
     created_at: datetime = time_column(null=False)
     expires_at: datetime = time_column(null=False)
 

@@ -37,7 +37,7 @@ def spend_link(visit: Visit) -> Response:
         good = access.spend_login_link(tx, digest(visit.path("code")), visit.now)
     if not good:
         return visit.page("login_once.html", 410, code="", spent=True)
-    return _with_session(visit, see("/"), principal.open_session(visit.yard, None))
+    return _with_session(visit, see("/"), principal.open_session(visit.yard))
 
 
 def log_out(visit: Visit) -> Response:
