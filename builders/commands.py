@@ -59,15 +59,18 @@ _SHELL_WORDS = frozenset(
         "(",
     ]
 )
+LONGEST = 32 * 1024  # characters: splitting takes time that grows with the square
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
 def exec_form(command: str) -> tuple[str, ...]:
     """The argv of a command line; one that needs a shell gets `/bin/sh -c`, replaced by its last command.
 
-    Raises ValueError, with a sentence, for an empty command or an open quotation.
+    Raises ValueError, with a sentence, for an empty or very long command or an open quotation.
     """
     command = command.strip()
+    if len(command) > LONGEST:
+        raise ValueError(f"The command has {len(command):,} characters, and at most {LONGEST:,} are read.")
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:

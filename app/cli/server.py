@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from app.cli.options import JsonOption, add_command
+from app.domain import limits
 from app.domain.errors import UserError
 
+SHORTEST_PASSWORD = 12
 PANEL = "The server's own machine"
 
 
@@ -145,9 +147,13 @@ def create_admin(
         return
     if password is None:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    if len(password) < 12:
-        raise UserError("The password must have at least 12 characters.")
+    if not SHORTEST_PASSWORD <= len(password) <= limits.PASSWORD:
+        raise UserError(
+            f"The password must have {SHORTEST_PASSWORD} to {limits.PASSWORD} characters, not {len(password)}."
+        )
     name = name or "admin"
+    if len(name) > limits.USER_NAME or not name.isprintable():
+        raise UserError(f"The name must have at most {limits.USER_NAME} characters, all of them printable.")
     with open_installation(read_settings()) as installation, installation.db.write() as tx:
         access.add_user(tx, name, hash_password(password), Role.ADMIN, installation.clock.now())
     typer.echo(f"Administrator {name} can log in now.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain import limits
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
 from app.domain.plans import DEFAULT_PLAN
@@ -25,6 +26,7 @@ FIELDS: Mapping[str, Any] = {
     "health_checks": [],
 }
 OVERRIDABLE = ("command", "entrypoint", "shell", "process", "plan", "retry_limit", "time_limit_seconds")
+_ECHO = 200  # characters of a command in a sentence
 Env = Mapping[str, Any]  # name → the API's form with sealed secrets
 
 
@@ -90,10 +92,10 @@ def argv(text: str | list[str] | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     try:
-        return tuple(shlex.split(text)) if isinstance(text, str) else tuple(text)
+        return tuple(limits.split(text)) if isinstance(text, str) else tuple(text)
     except ValueError as error:
         raise InvalidValue(
-            "command", f"The command {text!r} can't be split as a shell would: {error}."
+            "command", f"The command {str(text)[:_ECHO]!r} can't be split as a shell would: {error}."
         ) from None
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
+from app.domain import limits
+
 BRANCH_PREFIX = "refs/heads/"
 TAG_PREFIX = "refs/tags/"
 
@@ -104,4 +106,6 @@ def repo_key(url: str) -> str:
 
 def one_line(text: str) -> str:
     """The first line of what a stranger wrote, without characters that control a terminal or turn text around."""
-    return _UNPRINTABLE.sub("\ufffd", text.strip().partition("\n")[0].strip())
+    line = text.strip().partition("\n")[0].strip()
+    shown = line if len(line) <= limits.SHOWN_LINE else f"{line[: limits.SHOWN_LINE - 1]}…"
+    return _UNPRINTABLE.sub("\ufffd", shown)

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
 from starlette.requests import HTTPConnection
 
+from app.domain import limits
 from app.store import access
 from app.store.database import Database, Tx
 from app.web.problems import Problem
@@ -109,6 +110,8 @@ def log_in(yard: Yard, name: str, password: str) -> str | None:
 
     Raises a Problem (429) while too many others try.
     """
+    if len(password) > limits.PASSWORD:
+        return None
     token = _by_token(yard, password)
     if token is not None and token.role is Role.ADMIN and token.project_id is None:
         return open_session(yard, opened_with=digest(password))

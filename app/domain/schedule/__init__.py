@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from app.domain import limits
 from app.domain.errors import InvalidValue
 from app.domain.schedule.fields import ALIASES, CronFields, parse_fields
 from app.domain.schedule.pattern import Pattern
@@ -53,6 +54,12 @@ class Schedule:
 
         Raises `InvalidValue` naming `schedule.cron` or `schedule.time_zone`, with the reason.
         """
+        for field, what, text, most in (
+            ("schedule.cron", "schedule", expression, limits.CRON),
+            ("schedule.time_zone", "time zone's name", time_zone, limits.TIME_ZONE),
+        ):
+            if len(text) > most:
+                raise InvalidValue(field, f"A {what} has at most {most} characters, not {len(text):,}.")
         return _parse(expression, time_zone)
 
     def next_after(self, at: datetime) -> datetime:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from app.domain import limits
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.jobs import Job
 from app.orchestration.ports import CREDENTIAL_PURPOSE
@@ -40,8 +41,8 @@ class CredentialForm(Model):
     name: Name
     kind: Literal["git", "registry"]
     host: Host = ""
-    username: str = Field(default="", max_length=255)
-    secret: str = Field(min_length=1, max_length=20_000, repr=False, description="write-only")
+    username: str = Field(default="", max_length=limits.USERNAME)
+    secret: str = Field(min_length=1, max_length=limits.CREDENTIAL, repr=False, description="write-only")
 
 
 class CredentialPatch(Model):
@@ -52,11 +53,11 @@ class CredentialPatch(Model):
     name: Name | None = None
     kind: Literal["git", "registry"] | None = None
     host: Host | None = None
-    username: str | None = Field(default=None, max_length=255)
+    username: str | None = Field(default=None, max_length=limits.USERNAME)
     secret: str | None = Field(
         default=None,
         min_length=1,
-        max_length=20_000,
+        max_length=limits.CREDENTIAL,
         repr=False,
         description="write-only; left out, it stays",
     )

@@ -13,8 +13,8 @@ from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 from app.web.api.definitions import merge_patch, require_changeable, sealed
-from app.web.api.forms.fields import EnvName, Name, Time
-from app.web.api.forms.job import EnvEntry, EnvForm
+from app.web.api.forms.fields import Name, Time
+from app.web.api.forms.job import EnvForm, Variables
 from app.web.api.forms.run import shown_env
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.reading import read_value
@@ -32,7 +32,7 @@ class SecretGroupForm(Model):
 
     name: Name
     priority: int = Field(default=0, ge=-1000, le=1000)
-    env: dict[EnvName, EnvEntry] = Field(default={})
+    env: Variables = Field(default={})
     jobs: list[Name] = Field(default=[], max_length=1000)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.domain import limits
 from app.domain.errors import InvalidValue
 from app.store import access, deliveries, projects
 from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role, digest, new_token
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
-LONGEST_NAME = 60
 TOKENS = 200
 
 
@@ -60,9 +60,9 @@ def make_token(visit: Visit) -> Response:
 
 def _read(visit: Visit) -> tuple[str, Role, str]:
     name, role, days = visit.field("name").strip(), visit.field("role"), visit.field("days")
-    if not 0 < len(name) <= LONGEST_NAME:
+    if not 0 < len(name) <= limits.TOKEN_NAME:
         raise InvalidValue(
-            "name", f"Give the token a name of 1 to {LONGEST_NAME} characters, such as where it is used."
+            "name", f"Give the token a name of 1 to {limits.TOKEN_NAME} characters, such as where it is used."
         )
     if role not in set(Role) or days not in LIFETIMES:
         raise InvalidValue("role", "Choose the role and the time from the lists.")

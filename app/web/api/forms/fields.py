@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from app.domain import limits
 from app.domain.errors import InvalidValue
 from app.domain.jobs import ENV_NAME, NAME, NAME_RULE
 from app.domain.paths import check_patterns
@@ -104,15 +104,36 @@ def _image(value: str) -> str:
 def _command(value: Any) -> Any:
     match value:
         case str() if value.strip():
+            _require_length(len(value))
             try:
-                shlex.split(value)
+                limits.split(value)
             except ValueError as error:
                 raise ValueError(f"must be a command as a shell would split it ({error})") from None
             return value
         case [str(), *_] if all(isinstance(part, str) for part in value) and value[0]:
+            _require_length(sum(len(part) + 1 for part in value))
             return value
         case _:
             raise ValueError('must be a command, as text or as a list such as ["python", "main.py"]')
+
+
+def _require_length(length: int) -> None:
+    if length > limits.COMMAND:
+        raise as_sentence(
+            InvalidValue(
+                "command", f"a command has at most {limits.COMMAND:,} characters in all, not {length:,}"
+            )
+        )
+
+
+def _within_size(env: Any) -> Any:
+    """For variables: the system starts no process with more than a certain size of them."""
+    size = sum(len(name) + len((entry and entry.value) or "") for name, entry in env.items())
+    if size > limits.VARIABLES_TEXT:
+        most = f"{limits.VARIABLES_TEXT:,}"
+        sentence = f"names and values have at most {most} characters in all, not {size:,}"
+        raise as_sentence(InvalidValue("env", sentence))
+    return env
 
 
 def _address(value: str) -> str:
@@ -203,22 +224,24 @@ def _web_path(value: str) -> str:
 BranchName = Annotated[str, AfterValidator(_branch)]
 Sha = Annotated[str, AfterValidator(_sha)]
 ShaOrBegin = Annotated[str, AfterValidator(_sha_or_begin)]
-GitUrl = Annotated[str, AfterValidator(_git_url)]
+GitUrl = Annotated[str, Field(max_length=limits.URL), AfterValidator(_git_url)]
 PlanName = Annotated[str, AfterValidator(_plan)]
 ImageRef = Annotated[str, AfterValidator(_image)]
 Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_type=str | list[str])]
-BelowRoot = Annotated[str, AfterValidator(_path_below_root)]
-WebPath = Annotated[str, Field(max_length=1000), AfterValidator(_web_path)]
+BelowRoot = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_path_below_root)]
+WebPath = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_web_path)]
 PathPattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
 ProcessName = Annotated[str, AfterValidator(_process)]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Seconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS)]
 Retries = Annotated[int, Field(ge=0, le=100)]
-Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
-Text = Annotated[str, Field(min_length=1, max_length=10_000)]
-WebhookSecret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=1000)]
-EnvText = Annotated[str, Field(max_length=100_000)]
+Address = Annotated[str, Field(max_length=limits.URL), AfterValidator(_address)]
+Text = Annotated[str, Field(min_length=1, max_length=limits.MESSAGE)]
+BuildCommand = Annotated[str, Field(min_length=1, max_length=limits.BUILD_COMMAND)]
+WebhookSecret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=limits.WEBHOOK_SECRET)]
+EnvText = Annotated[str, Field(max_length=limits.VARIABLE)]
+EnvSize = AfterValidator(_within_size)
 BuildChoice = Annotated[
     int | Literal["latest"],
     PlainValidator(_build_choice, json_schema_input_type=int | Literal["latest"]),

@@ -6,14 +6,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
+from app.domain import limits
 from app.domain.jobs import DEFAULT_COMMIT_FLAGS, Deployed
 from app.domain.plans import DEFAULT_PLAN
 from app.web.api.forms.fields import (
     BelowRoot,
     BranchName,
+    BuildCommand,
     Command,
     Cron,
     EnvName,
+    EnvSize,
     EnvText,
     GitUrl,
     ImageRef,
@@ -63,14 +66,14 @@ class BuildForm(Model):
     root_directory: BelowRoot = "/"
     dockerfile: BelowRoot = "/Dockerfile"
     target: Text | None = None
-    install_command: Text | None = None
-    build_command: Text | None = None
-    run_command: Text | None = None
+    install_command: BuildCommand | None = None
+    build_command: BuildCommand | None = None
+    run_command: BuildCommand | None = None
     time_limit_seconds: Seconds = 3600
     paths: list[PathPattern] = Field(default=[], max_length=500, description="in .gitignore syntax")
     paths_mode: Literal["ignore", "allow"] = "ignore"
-    commit_flags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        default=list(DEFAULT_COMMIT_FLAGS), max_length=50
+    commit_flags: list[Annotated[str, Field(min_length=1, max_length=limits.COMMIT_FLAG)]] = Field(
+        default=list(DEFAULT_COMMIT_FLAGS), max_length=limits.COMMIT_FLAGS
     )
 
 
@@ -124,6 +127,7 @@ class EnvForm(Model):
 
 
 EnvEntry = Annotated[EnvForm, PlainEnv]
+Variables = Annotated[dict[EnvName, EnvEntry], Field(max_length=limits.VARIABLES), EnvSize]
 
 
 class JobForm(Model):
@@ -132,7 +136,7 @@ class JobForm(Model):
     model_config = with_example(EXAMPLE)
 
     name: Name
-    display_name: str = Field(default="", max_length=100)
+    display_name: str = Field(default="", max_length=limits.DISPLAY_NAME)
     source: SourceForm = SourceForm(type="none")
     ci_enabled: bool = True
     cd_enabled: bool = True
@@ -147,7 +151,7 @@ class JobForm(Model):
     entrypoint: Command | None = None
     shell: bool = Field(default=False, description="hands the command, or the process, to /bin/sh -c")
     process: ProcessName | None = None
-    env: dict[EnvName, EnvEntry] = Field(default={})
+    env: Variables = Field(default={})
     plan: PlanName = DEFAULT_PLAN
     instances: int = Field(default=1, ge=1, le=100)
     retry_limit: Retries = 0

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from app.domain import limits
 from app.domain.health import Check
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
 from app.orchestration.execution.vitals import Vitals
 from app.web.api.forms.fields import (
     Command,
     EnvName,
+    EnvSize,
     ImageRef,
     PlanName,
     ProcessName,
@@ -35,7 +37,9 @@ class OverridesForm(Model):
     image: ImageRef | None = None
     build: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="a build made for this job")
     sha: ShaOrBegin | None = Field(default=None, description="a commit that was built for this job")
-    env: dict[EnvName, EnvEntry | None] = Field(default={})
+    env: Annotated[dict[EnvName, EnvEntry | None], Field(max_length=limits.VARIABLES), EnvSize] = Field(
+        default={}
+    )
     command: Command | None = None
     entrypoint: Command | None = None
     shell: bool = Field(default=False, description="hands the command, or the process, to /bin/sh -c")
