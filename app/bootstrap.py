@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from app.checkout import Checkouts
 from app.config import Settings
 from app.domain.errors import Conflict, EngineUnavailable, UserError
-from app.engines.base import Engine, ImageUnavailable
+from app.engines.base import Engine, ImageUnavailable, Owned
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
@@ -43,8 +43,8 @@ from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.supervisor import Supervisor
 from app.posting import post_message
-from app.secrets import SecretBox, load_or_create_key
-from app.store import access, builds, jobs, runs
+from app.secrets import SecretBox, SecretKeyError, load_or_create_key
+from app.store import access, builds, epochs, jobs, runs
 from app.store.database import Database
 from app.store.inbox import Inbox
 from app.web.app import create_app
@@ -78,7 +78,7 @@ class RandomNames:
 
 @dataclass(frozen=True)
 class Installation:
-    """A data directory with its store and key, ready to be served or administered."""
+    """A data directory with its store and key, ready to be served or administered. `epoch` as in `store.epochs`."""
 
     settings: Settings
     db: Database
@@ -86,6 +86,12 @@ class Installation:
     signals: Signals
     clock: Clock
     id: str
+    epoch: str
+
+    @property
+    def image_name(self) -> str:
+        """Under which the images of its builds are tagged."""
+        return f"jobyard-{self.id}{self.epoch and f'-{self.epoch}'}"
 
 
 @contextmanager
@@ -96,24 +102,63 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
     except OSError as error:
         message = f"JOBYARD_DATA: the directory {settings.data} can't be made ({error.strerror})."
         raise UserError(message) from error
+    _refuse_remains(settings)
     signals = Signals()
     db = Database(settings.store_url, on_commit=signals.publish)
     try:
         db.migrate()
-        box = SecretBox([_secret_key(settings)])
-        yield Installation(settings, db, box, signals, SystemClock(), _installation_id(db, box))
+        with db.read() as tx:
+            is_sealed = access.setting(tx, KEY_CHECK) is not None
+        box = SecretBox([_secret_key(settings, is_sealed=is_sealed)])
+        id_, epoch = _identity(db, box)
+        yield Installation(settings, db, box, signals, SystemClock(), id_, epoch)
     finally:
         db.close()
 
 
-def _secret_key(settings: Settings) -> bytes:
+def _refuse_remains(settings: Settings) -> None:
+    """A directory that was in use is no place for a new database, whose runs would get the logs of others.
+
+    A key that somebody brings along, without anything else, is fine.
+    """
+    if not settings.store_url.startswith("sqlite:///"):
+        return
+    database = Path(settings.store_url.removeprefix("sqlite:///"))
+    logs, key = settings.data / "logs", settings.key_file
+    remains = [each.name for each in (logs, key) if each.exists()]
+    if has_content(database) or not remains or (remains == [key.name] and not database.exists()):
+        return
+    raise UserError(
+        f"The database {database} is {'empty' if database.exists() else 'missing'}, though an earlier one has left "
+        f"{' and '.join(remains)} beside it: restore a backup into a new directory, or begin anew in an empty one; "
+        "JOBYARD_DATA names it."
+    )
+
+
+def has_content(database: Path) -> bool:
+    """Of SQLite's: what was committed may be in its log alone."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return any(each.is_file() and each.stat().st_size > 0 for each in files)
+
+
+def _secret_key(settings: Settings, *, is_sealed: bool) -> bytes:
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
-    return load_or_create_key(settings.data / "secret.key")
+    if is_sealed and not settings.key_file.exists():
+        raise SecretKeyError(missing_key(settings.key_file))
+    return load_or_create_key(settings.key_file)
 
 
-def _installation_id(db: Database, box: SecretBox) -> str:
-    """The id this installation's containers are labelled with; made, with the key's check, on the first start."""
+def missing_key(file: Path) -> str:
+    return (
+        f"The key file {file} is missing, and the database was sealed with the key it held: restore it from a backup, "
+        "or set JOBYARD_SECRET_KEY to that key."
+    )
+
+
+def _identity(db: Database, box: SecretBox) -> tuple[str, str]:
+    """The id this installation's containers are labelled with, and its epoch; the id is made, with the key's check, on
+    the first start."""
     with db.write() as tx:
         known = access.setting(tx, INSTALLATION)
         check = access.setting(tx, KEY_CHECK)
@@ -124,7 +169,30 @@ def _installation_id(db: Database, box: SecretBox) -> str:
         if known is None:
             known = secrets.token_hex(6)
             access.set_setting(tx, INSTALLATION, known)
-        return known
+        return known, epochs.current(tx)
+
+
+def begin_epoch(db: Database) -> tuple[str, str]:
+    """Make a copy of an installation's data one of its own: the installation's id, and the new epoch.
+
+    Raises UserError if a server works on it, or it is no installation's.
+    """
+    now, epoch = SystemClock().now(), secrets.token_hex(4)
+    with db.write() as tx:
+        known = access.setting(tx, INSTALLATION)
+        if known is None:
+            raise UserError("The database is not one that a server of Jobyard has worked on.")
+        epochs.begin(tx, epoch, now)
+        return known, epoch
+
+
+def of_other_epochs(settings: Settings, installation: str, epoch: str) -> Sequence[Owned]:
+    """What the engine has from before a new epoch. Raises UserError, EngineUnavailable."""
+    engine = make_engine(settings, installation, SystemClock(), epoch)
+    try:
+        return engine.of_other_epochs()
+    finally:
+        engine.close()
 
 
 @contextmanager
@@ -145,7 +213,7 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
         yield True
 
 
-def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
+def make_engine(settings: Settings, installation: str, clock: Clock, epoch: str = "") -> Engine:
     match settings.engine:
         case "docker":
             return DockerEngine(
@@ -154,9 +222,11 @@ def make_engine(settings: Settings, installation: str, clock: Clock) -> Engine:
                 clock=clock.now,
                 isolate_network=settings.network == "isolated",
                 boot_id=_boot_id(settings),
+                epoch=epoch,
             )
         case "process":
-            return ProcessEngine(root=settings.data.resolve() / "process" / "containers", clock=clock.now)
+            root = settings.data.resolve() / "process" / "containers"
+            return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
         case other:
             raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
 
@@ -193,7 +263,7 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
         only_server(settings, is_sqlite=installation.db.is_sqlite) as alone,
     ):
         inbox = Inbox(installation.db)
-        engine = make_engine(settings, installation.id, installation.clock)
+        engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
         checkouts = Checkouts(
             settings.data.resolve() / "checkouts",
             allow=settings.transports,
@@ -306,6 +376,7 @@ def _runner(
         vault=installation.box,
         logbook=logbook,
         plans=installation.settings.sizes,
+        epoch=installation.epoch,
         active=active,
     )
 
@@ -322,7 +393,7 @@ def _builder(
         backend=make_backend(installation.settings),
         vault=installation.box,
         logbook=logbook,
-        image_name=f"jobyard-{installation.id}",
+        image_name=installation.image_name,
         publisher=make_publisher(installation),
     )
 

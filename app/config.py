@@ -116,6 +116,10 @@ class Settings(BaseSettings):
         return frozenset(self.git_allow.split(","))
 
     @property
+    def key_file(self) -> Path:
+        return self.data / "secret.key"
+
+    @property
     def store_url(self) -> str:
         if self.database_url is not None:
             return self.database_url.get_secret_value()

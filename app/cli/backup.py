@@ -1,4 +1,5 @@
-"""`jobyard backup` and `restore`: the whole data directory in one file, database, key and logs."""
+"""`jobyard backup` and `restore`: the whole data directory in one file, database, key and logs; and what makes a copy
+of it, however it was made, an installation of its own."""
 
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ def add_to(cli: typer.Typer) -> None:
         "JOBYARD_DATA=/srv/jobyard jobyard restore /var/backups/jobyard-2026-01-31.tar",
         panel=PANEL,
     )
+    add_command(cli, "new-epoch", new_epoch, "jobyard new-epoch", panel=PANEL)
 
 
 def backup(
@@ -40,6 +42,8 @@ def backup(
     The file holds the key that opens all secrets: keep it as safe as the server. Checkouts and images are left out;
     they are made again when needed.
     """
+    from app.bootstrap import has_content
+    from app.cli import output
     from app.config import read_settings
 
     settings = read_settings()
@@ -47,7 +51,7 @@ def backup(
         raise UserError(
             "The database at JOBYARD_DATABASE_URL is backed up with tools of its own, such as pg_dump."
         )
-    if not (settings.data / DATABASE).is_file():
+    if not has_content(settings.data / DATABASE):
         raise UserError(f"There is nothing to back up in {settings.data.resolve()}: set JOBYARD_DATA.")
     if file.exists():
         raise UserError(f"{file} exists already: give the name of a new file.")
@@ -61,7 +65,10 @@ def backup(
             tar.rename(file)
     except (OSError, SqliteError) as error:
         raise UserError(f"{file} can't be written: {error}.") from error
-    _report(file, f"{file} holds database, {'key ' if settings.secret_key is None else ''}and logs.", json)
+    if json:
+        output.print_json({"path": str(file)})
+    else:
+        print(f"{file} holds database, {'key ' if settings.secret_key is None else ''}and logs.")
     if settings.secret_key is not None:
         typer.echo("JOBYARD_SECRET_KEY is not in it: keep it elsewhere, or no secret opens again.", err=True)
 
@@ -90,14 +97,22 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `jobyard backup` made.")],
     json: JsonOption = False,
 ) -> None:
-    """Fill an empty data directory from a backup. Runs that were alive then are settled by the first start."""
+    """Fill an empty data directory from a backup, and say what of the time after it the engine still has.
+
+    Nothing of that is touched, so that a backup can be tried beside the server it is of: containers and images of the
+    restored one have names of their own (a new epoch). The first start ends the runs that were alive then, which are
+    tried again if their jobs have retries left, and goes to work on what waited.
+    """
+    from app.bootstrap import has_content
+    from app.cli.epochs import begin, report
     from app.config import read_settings
 
     settings = read_settings()
     data = settings.data.resolve()
     if settings.database_url is not None:
         raise UserError(
-            "The database at JOBYARD_DATABASE_URL is restored with tools of its own, such as pg_restore."
+            "The database at JOBYARD_DATABASE_URL is restored with tools of its own, such as pg_restore: "
+            "call `jobyard new-epoch` after that."
         )
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise UserError(
@@ -109,8 +124,9 @@ def restore(
             filled = Path(made) / "data"
             filled.mkdir(mode=0o700)
             archive.extractall(filled, list(_members(archive)), filter="data")
-            if not (filled / DATABASE).is_file():
+            if not has_content(filled / DATABASE):
                 raise UserError(f"{file} has no {DATABASE} in it: it is no backup of Jobyard.")
+            epoch = begin(f"sqlite:///{filled / DATABASE}")
             if (filled / KEY).exists():
                 (filled / KEY).chmod(0o600)
             if data.exists():
@@ -119,7 +135,35 @@ def restore(
     except (OSError, tarfile.TarError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{file} can't be restored: {reason}.") from error
-    _report(data, f"{data} is filled; start it with `jobyard serve`.", json)
+    report(
+        settings, epoch, {"path": str(data)}, f"{data} is filled; start it with `jobyard serve`.", json=json
+    )
+
+
+def new_epoch(json: JsonOption = False) -> None:
+    """Say that this data has become a copy by other means than `restore`, before a server works on it.
+
+    Call it after pg_restore, and in a data directory that was copied by hand from one which is still in use: without,
+    the two would take each other's containers and images for their own. In a directory that has only moved it is not
+    needed, and would end the runs that are alive.
+    """
+    from app.bootstrap import only_server, open_installation
+    from app.cli.epochs import begin, report
+    from app.config import read_settings
+    from app.store import epochs
+
+    settings = read_settings()
+    with open_installation(settings) as installation:
+        is_sqlite = installation.db.is_sqlite
+        with installation.db.read() as tx:
+            alive = epochs.servers_alive(tx, installation.clock.now())
+    if alive and not is_sqlite:
+        raise UserError(
+            f"A server on {alive[0]} was at work on this database within the last 30 s: stop it first, or wait."
+        )
+    with only_server(settings, is_sqlite=is_sqlite):
+        epoch = begin(settings.store_url)
+    report(settings, epoch, {}, "Start it with `jobyard serve`.", json=json)
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -130,12 +174,3 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
                 f"The backup has {member.name}, which no backup of Jobyard has: nothing was restored."
             )
         yield member
-
-
-def _report(path: Path, sentence: str, json: bool) -> None:
-    from app.cli import output
-
-    if json:
-        output.print_json({"path": str(path)})
-    else:
-        print(sentence)

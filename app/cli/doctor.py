@@ -146,14 +146,19 @@ def judge_disk(free: int) -> Finding:
 
 
 def check_key(settings: Settings) -> Iterator[Finding]:
+    from app.bootstrap import missing_key
+
     if settings.secret_key is not None:
         yield Finding("ok", "secret key", "It is set by JOBYARD_SECRET_KEY.")
         return
-    file = settings.data / "secret.key"
+    file = settings.key_file
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
     except FileNotFoundError:
-        yield Finding("ok", "secret key", f"{file} is made on the first start.")
+        if (settings.data / "jobyard.db").exists():
+            yield Finding("fail", "secret key", missing_key(file))
+        else:
+            yield Finding("ok", "secret key", f"{file} is made on the first start.")
         return
     except OSError as error:
         yield Finding("fail", "secret key", f"{file} can't be looked at: {error.strerror}.")

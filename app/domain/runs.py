@@ -169,19 +169,35 @@ class Container:
     sentence: str = ""
 
 
-def container_key(run_id: int, attempt: int, instance: int) -> str:
-    """What the engine knows a container by: one per instance of an attempt, for ever."""
-    return f"run-{run_id}-{attempt}-{instance}"
+def container_key(run_id: int, attempt: int, instance: int, epoch: str = "") -> str:
+    """What the engine knows a container by: one per instance of an attempt, for ever.
+
+    Ids come again where an older database was restored: what was begun since then has the `epoch` in its key.
+    """
+    return f"run-{run_id}-{attempt}-{instance}{epoch and f'-{epoch}'}"
+
+
+def epoch_of_key(key: str) -> str:
+    return "".join(key.split("-", 4)[4:])
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended; `reason` is None exactly when it succeeded. `ended_at` is the process's own end."""
+    """How an attempt ended; `reason` is None exactly when it succeeded. `ended_at` is the process's own end.
+
+    `left_behind` says that the data was restored while it was alive: nothing will ever be known of it here.
+    """
 
     reason: Reason | None
     exit_code: int | None = None
     sentence: str = ""
     ended_at: datetime | None = None
+    left_behind: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Only we were interrupted: its containers may be alive, and are gone on with."""
+        return self.reason is Reason.INTERRUPTED and not self.left_behind
 
 
 @dataclass(frozen=True)
@@ -207,15 +223,17 @@ NOT_RETRIED = {Reason.IMAGE_UNAVAILABLE, Reason.TIME_LIMIT, Reason.CANCELLED, Re
 def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
     """What the end of the current attempt means. `run.failed` and `run.interruptions` don't count it yet.
 
-    A cancel or a passed time limit wins over whatever the process did meanwhile, even over exit 0.
+    A cancel or a passed time limit wins over whatever the process did meanwhile, even over exit 0; of what was left
+    behind nobody knows whether it went on until then.
     """
     if run.cancel_requested_at is not None:
         return cancelled(run)
-    if outcome.reason is Reason.TIME_LIMIT or is_past_deadline(run, outcome.ended_at or now):
+    is_late = not outcome.left_behind and is_past_deadline(run, outcome.ended_at or now)
+    if outcome.reason is Reason.TIME_LIMIT or is_late:
         return out_of_time(run)
     if outcome.reason is None:
         return Final(RunStatus.SUCCEEDED, None, outcome.sentence)
-    if outcome.reason is Reason.INTERRUPTED:
+    if outcome.goes_on:
         if run.interruptions + 1 < INTERRUPTION_LIMIT:
             return Again(now, "The server was stopped before it had a result; trying again.")
         return Final(RunStatus.FAILED, Reason.INTERRUPTED, outcome.sentence)

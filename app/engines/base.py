@@ -10,7 +10,9 @@ plain data: they are stored, and any other process may go on with them later.
    two calls, a second server), at most one process is ever started for it. `start` first looks for containers that
    carry the key: one that has ever left `created` is adopted, never started again; one that is only created is renamed
    to a name never used before (`token` and a counter are in it), its siblings are removed, and it is started *by that
-   name*, so that a start request sent earlier under an older name finds nothing.
+   name*, so that a start request sent earlier under an older name finds nothing. A container of another epoch is
+   nobody's here, nor is one with a label that says something else than the specification's (`is_same`): ids, and so
+   keys, come again where a database was restored.
 2. **Nothing is lost from the log, and nothing comes twice.** Output is attached before the process starts. The first
    `logs` call in the process that started the container gets every byte from the first on; a later call, perhaps in
    another process, says what it has `seen` and gets what lies beyond, from the engine's own copy as far as it has one;
@@ -21,7 +23,9 @@ plain data: they are stored, and any other process may go on with them later.
    `wait` may run beside `logs`, before it or after it, and again later.
 4. **`stop` and `remove` succeed on what is gone.** `stop` sends SIGTERM, waits `grace_seconds`, then SIGKILL, and
    returns when the container is not running any more. `remove` only ever removes containers that carry our labels.
-5. **`owned` lists every container of this installation**, in any state, and nothing else's.
+5. **`owned` lists every container of this installation's epoch**, in any state, and nothing else's. An epoch is what
+   lies between two restores of an installation's data; the first one's name is empty. `of_other_epochs` lists this
+   installation's other containers, to be told of: another server may look after them.
 6. **Faults are typed**: `EngineUnavailable` when the engine doesn't answer (try again), `ImageUnavailable` when the
    image can't be had, `StartRefused` when the engine answers that this specification can't run (the user's to mend).
 """
@@ -108,11 +112,17 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """One container of this installation, as the engine sees it now."""
+    """One container of this installation, as the engine sees it now. `created_at` where the engine tells."""
 
     handle: Handle
     state: State
     labels: Mapping[str, str]
+    created_at: datetime | None = None
+
+
+def is_same(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether no label says something else. One that is missing says nothing: older versions set fewer."""
+    return all(found.get(name, value) == value for name, value in wanted.items())
 
 
 class ExitKind(enum.StrEnum):
@@ -210,7 +220,10 @@ class Engine(Protocol):
         """Forget it (rule 4)."""
 
     def owned(self) -> Sequence[Owned]:
-        """All of this installation (rule 5)."""
+        """All of this installation's epoch (rule 5)."""
+
+    def of_other_epochs(self) -> Sequence[Owned]:
+        """The others of this installation (rule 5)."""
 
     def close(self) -> None:
         """Release connections; containers are left alone."""

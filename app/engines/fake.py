@@ -40,6 +40,7 @@ from app.engines.base import (
     ResolvedImage,
     StartUncertain,
     State,
+    is_same,
 )
 
 SIGKILLED = 137
@@ -76,6 +77,7 @@ class _Container:
     spec: ContainerSpec
     script: Script
     state: State
+    epoch: str = ""
     started_at: datetime | None = None
     chunks: list[Chunk] = field(default_factory=list)
     exit: Exit | None = None
@@ -100,8 +102,9 @@ class FakeEngine:
 
     name = "fake"
 
-    def __init__(self, clock: Callable[[], datetime], world: World | None = None) -> None:
+    def __init__(self, clock: Callable[[], datetime], world: World | None = None, *, epoch: str = "") -> None:
         self._clock = clock
+        self._epoch = epoch
         self._world = world or World()
         self._closed = False
 
@@ -124,14 +127,15 @@ class FakeEngine:
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         with self._call("start", lost=StartUncertain):
-            known = self._world.containers.get(key)
+            place = self._place(spec, key)
+            known = self._world.containers.get(place)
             if known and known.state is not State.CREATED:
                 return known.handle
             self._image(spec.image)
             script = self._script_for(spec.image, key)
-            handle = Handle(self.name, key, id=f"fake-{key}", name=f"jy-{key}-t{token}")
-            container = _Container(handle, spec, script, State.CREATED)
-            self._world.containers[key] = container
+            handle = Handle(self.name, key, id=f"fake-{place}", name=f"jy-{key}-t{token}")
+            container = _Container(handle, spec, script, State.CREATED, self._epoch)
+            self._world.containers[place] = container
             if script.start_error:
                 raise script.start_error
             self._run(container)
@@ -143,7 +147,7 @@ class FakeEngine:
         while True:
             with self._call("logs"):
                 while True:
-                    container = self._world.containers.get(handle.key)
+                    container = self._found(handle)
                     fresh = container.chunks[handed_out:] if container else []
                     if fresh or container is None or container.state is not State.RUNNING:
                         break
@@ -158,7 +162,7 @@ class FakeEngine:
     def wait(self, handle: Handle) -> Exit:
         with self._call("wait"):
             while True:
-                container = self._world.containers.get(handle.key)
+                container = self._found(handle)
                 if container is None:
                     return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
                 if container.exit:
@@ -193,12 +197,18 @@ class FakeEngine:
 
     def remove(self, handle: Handle) -> None:
         with self._call("remove"):
-            self._world.containers.pop(handle.key, None)
+            for place, container in list(self._world.containers.items()):
+                if (container.handle.id, container.epoch) == (handle.id, self._epoch):
+                    del self._world.containers[place]
             self._world.changed.notify_all()
 
     def owned(self) -> Sequence[Owned]:
         with self._call("owned"):
-            return [Owned(c.handle, c.state, c.spec.labels) for c in self._world.containers.values()]
+            return [_owned(c) for c in self._world.containers.values() if c.epoch == self._epoch]
+
+    def of_other_epochs(self) -> Sequence[Owned]:
+        with self._call("of_other_epochs"):
+            return [_owned(c) for c in self._world.containers.values() if c.epoch != self._epoch]
 
     def close(self) -> None:
         with self._world.changed:
@@ -242,7 +252,7 @@ class FakeEngine:
         with self._world.changed:
             handle = Handle(self.name, key, id=f"fake-{key}", name=f"jy-{key}-t0")
             self._world.containers[key] = _Container(
-                handle, spec, self._script_for(spec.image, key), State.CREATED
+                handle, spec, self._script_for(spec.image, key), State.CREATED, self._epoch
             )
 
     def emit(self, key: str, data: bytes, stream: Stream = Stream.STDOUT) -> None:
@@ -325,12 +335,24 @@ class FakeEngine:
                 return script
         return Script()
 
+    def _place(self, spec: ContainerSpec, key: str) -> str:
+        """Where the container of this key is or will be: at its key, unless somebody else's of that key is there."""
+        for place, there in self._world.containers.items():
+            is_ours = there.handle.key == key and there.epoch == self._epoch
+            if is_ours and is_same(there.spec.labels, spec.labels):
+                return place
+        free = (key, *(f"{key}@{number}" for number in range(2, len(self._world.containers) + 3)))
+        return next(place for place in free if place not in self._world.containers)
+
+    def _found(self, handle: Handle) -> _Container | None:
+        return next((c for c in self._world.containers.values() if c.handle.id == handle.id), None)
+
     def _alive(self, handle: Handle) -> _Container | None:
-        container = self._world.containers.get(handle.key)
+        container = self._found(handle)
         return container if container and container.state is State.RUNNING else None
 
     def _run(self, container: _Container) -> None:
-        self._world.starts[container.handle.key] += 1
+        self._world.starts[container.handle.id.removeprefix("fake-")] += 1
         container.state = State.RUNNING
         container.started_at = self._clock()
         for piece in container.script.output:
@@ -347,3 +369,7 @@ class FakeEngine:
         container.exit = Exit(ExitKind.EXITED, exit_code, oom_killed, container.started_at, self._clock())
         container.state = State.EXITED
         self._world.changed.notify_all()
+
+
+def _owned(container: _Container) -> Owned:
+    return Owned(container.handle, container.state, container.spec.labels, container.started_at)

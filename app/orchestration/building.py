@@ -134,7 +134,7 @@ class Builder:
             self._end_failed(build, Failure(BuildReason.ENGINE_FAILED, str(error)))
             return
         hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
-        with self.logbook.write_build(build.id, Redactor(hidden)) as writer:
+        with self.logbook.write_build(build.id, Redactor(hidden), anew=build.token == 1) as writer:
             try:
                 sha, built = self._make_image(build, env, secrets, logins, writer)
                 image = self._publish(build, sha, built, login, writer)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.domain.redaction import Redactor
 from app.logs import LogReader, LogWriter, RunLog
-from app.logs.layout import vitals_directory
+from app.logs.layout import remove_log, vitals_directory
 from app.orchestration.execution.vitals import Vitals
 from app.orchestration.signals import Signals
 
@@ -26,11 +26,11 @@ class Logbook:
     def attempt_path(self, run_id: int, number: int) -> Path:
         return self.root / "runs" / f"{run_id // 1000:06d}" / str(run_id) / f"{number}.log"
 
-    def write_build(self, build_id: int, redactor: Redactor) -> LogWriter:
-        return self._writer(self.build_path(build_id), redactor, f"log:build:{build_id}")
+    def write_build(self, build_id: int, redactor: Redactor, *, anew: bool = False) -> LogWriter:
+        return self._writer(self.build_path(build_id), redactor, f"log:build:{build_id}", anew=anew)
 
-    def write_attempt(self, run_id: int, number: int, redactor: Redactor) -> LogWriter:
-        return self._writer(self.attempt_path(run_id, number), redactor, f"log:run:{run_id}")
+    def write_attempt(self, run_id: int, number: int, redactor: Redactor, *, anew: bool = False) -> LogWriter:
+        return self._writer(self.attempt_path(run_id, number), redactor, f"log:run:{run_id}", anew=anew)
 
     def read_build(self, build_id: int) -> RunLog:
         return RunLog([self.build_path(build_id)])
@@ -49,7 +49,11 @@ class Logbook:
         """The health and metrics of an attempt's containers."""
         return Vitals(vitals_directory(self.attempt_path(run_id, number)))
 
-    def _writer(self, path: Path, redactor: Redactor, topic: str) -> LogWriter:
+    def _writer(self, path: Path, redactor: Redactor, topic: str, *, anew: bool) -> LogWriter:
+        """`anew`: nothing was written for it before. What is there is of another's with the same id, which an older
+        copy of the database makes possible, and would be taken for its own."""
+        if anew:
+            remove_log(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         topics = frozenset({topic})
         return LogWriter(

@@ -15,7 +15,7 @@ from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Owned, State
 from app.orchestration.building import Builder
 from app.orchestration.delivering import after_build, end_cancelled_build
-from app.orchestration.execution.running import Runner
+from app.orchestration.execution.running import RUN_LABEL, Runner
 from app.orchestration.ports import Clock, Names
 from app.store import builds, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server
@@ -24,7 +24,7 @@ from app.store.database import Database, Tx
 log = logging.getLogger(__name__)
 Background = Callable[[str, Callable[[], None]], None]
 LONGEST_STALL = timedelta(minutes=10)
-RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+")
+RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+(?:-\w+)?")
 
 
 def in_thread(name: str, work: Callable[[], None]) -> None:
@@ -90,7 +90,8 @@ class Reconciler:
             after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def sweep(self) -> None:
-        """End containers whose runs are over, and remove them. Those of runs nobody has heard of are left alone.
+        """End containers whose runs are over, and remove them. Those of runs nobody has heard of are left alone, and
+        so are those that say they are of another run than their key does: a database that was put back has ids again.
 
         While other servers may stand still with a start in their hands, what is left of a run keeps them from starting
         it again: they find it, and take it for what it is.
@@ -100,7 +101,7 @@ class Reconciler:
             over = runs.over(tx, [run_id for each in owned if (run_id := _run_of(each)) is not None])
         forgotten = self.clock.now() - (timedelta(0) if self.alone else LONGEST_STALL)
         for each in owned:
-            ended_at = over.get(_run_of(each) or 0)
+            ended_at = over.get((_run_of(each) or 0, each.labels.get(RUN_LABEL, "")))
             if ended_at is not None:
                 self._end(each, remove=ended_at <= forgotten)
 

@@ -138,7 +138,7 @@ def _image(run: Run) -> dict[str, Any]:
     return {"image": run.image, "digest": run.digest, "build_id": run.build_id, "sha": run.sha}
 
 
-def begin_attempt(tx: Tx, run: Run, now: datetime) -> Attempt | None:
+def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt | None:
     """The next attempt of a running run with its image, and a container row per instance; None if the claim is void."""
     moved = _move(
         tx,
@@ -161,7 +161,7 @@ def begin_attempt(tx: Tx, run: Run, now: datetime) -> Attempt | None:
     tx.add(row)
     tx.flush()
     for instance in range(run.instances):
-        key = container_key(run.id, row.number, instance)
+        key = container_key(run.id, row.number, instance, epoch)
         tx.add(ContainerRow(attempt_id=row.id, instance=instance, key=key))
     return attempt_value(row)
 
@@ -192,10 +192,11 @@ def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence:
     """A health check says that the container has to end; how it ends changes nothing about that."""
     if not _move(tx, run, updated_at=now):
         return False
+    of_attempt = select(AttemptRow.id).where(AttemptRow.run_id == run.id, AttemptRow.number == attempt)
     statement = (
         update(ContainerRow)
-        .where(col(ContainerRow.key) == container_key(run.id, attempt, instance))
-        .where(col(ContainerRow.finished_at).is_(None))
+        .where(col(ContainerRow.attempt_id) == of_attempt.scalar_subquery())
+        .where(col(ContainerRow.instance) == instance, col(ContainerRow.finished_at).is_(None))
         .values(reason=Reason.UNHEALTHY, sentence=sentence)
     )
     return tx.connection().execute(statement).rowcount == 1
@@ -236,11 +237,11 @@ def conclude(
 ) -> bool:
     """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void.
 
-    An attempt that was only interrupted is not over: its containers may be alive, and it is gone on with.
+    An attempt that goes on is not over.
     `ended` are containers whose ends are not saved yet.
     """
     values: dict[str, Any] = {"updated_at": now, "active": 0, "owner": None, "sentence": verdict.sentence}
-    if attempt is not None or outcome.reason is Reason.INTERRUPTED:
+    if attempt is not None or outcome.goes_on:
         values |= _counts(outcome)
     match verdict:
         case Again():
@@ -259,8 +260,7 @@ def conclude(
         return False
     for container, its_outcome in ended:
         _end(tx, container, its_outcome, now)
-    goes_on = isinstance(verdict, Again) and outcome.reason is Reason.INTERRUPTED
-    if attempt is not None and not goes_on:
+    if attempt is not None and not (isinstance(verdict, Again) and outcome.goes_on):
         _settle_attempt(tx, attempt, outcome, verdict, now)
     return True
 
@@ -268,7 +268,7 @@ def conclude(
 def _counts(outcome: Outcome) -> dict[str, Any]:
     if outcome.reason is None:
         return {"succeeded": RunRow.succeeded + 1}
-    if outcome.reason is Reason.INTERRUPTED:
+    if outcome.goes_on:
         return {"interruptions": RunRow.interruptions + 1}
     if outcome.reason in (Reason.CANCELLED, Reason.REPLACED):
         return {}
@@ -401,17 +401,6 @@ def containers_of(tx: Tx, attempt_id: int) -> Sequence[Container]:
     return [container_value(row) for row in tx.exec(query.order_by(col(ContainerRow.instance)))]
 
 
-def keys_in_use(tx: Tx) -> set[str]:
-    """Container keys of runs that are not over."""
-    query = (
-        select(ContainerRow.key)
-        .join(AttemptRow, col(AttemptRow.id) == col(ContainerRow.attempt_id))
-        .join(RunRow, col(RunRow.id) == col(AttemptRow.run_id))
-        .where(is_open(RunRow))
-    )
-    return set(tx.exec(query))
-
-
 def _tell_who_awaits(tx: Tx, run: Run) -> None:
     if run.trigger.type.is_awaited:
         touch(tx, ENDED)
@@ -431,9 +420,9 @@ def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> dict[int, Cancel]:
     }
 
 
-def over(tx: Tx, run_ids: Sequence[int]) -> dict[int, datetime]:
-    """When those of the given runs ended that exist and are over."""
-    query = select(RunRow.id, RunRow.finished_at).where(
+def over(tx: Tx, run_ids: Sequence[int]) -> dict[tuple[int, str], datetime]:
+    """When those of the given runs ended that exist and are over, by id and name."""
+    query = select(RunRow.id, RunRow.name, RunRow.finished_at).where(
         col(RunRow.id).in_(run_ids), col(RunRow.status).not_in(OPEN)
     )
-    return {run_id: finished_at for run_id, finished_at in tx.exec(query) if finished_at is not None}
+    return {(run_id, name): ended_at for run_id, name, ended_at in tx.exec(query) if ended_at is not None}

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ from app.engines.base import (
 )
 from app.engines.fake import Script
 from tests.support import engine_harness
-from tests.support.engine_harness import Harness, together
+from tests.support.engine_harness import Harness, together, utc_now
 
 FOREVER = ("echo ready; exec sleep 1000", Script(output=[b"ready\n"], exit_code=None))
 STUBBORN = (
@@ -175,6 +176,30 @@ class TestStart:
         assert [text(harness.engine.logs(handle)) for handle in handles] == [b"started\n"] * 4
         assert {owned.handle.key for owned in harness.engine.owned()} == {f"run-{n}.1" for n in range(4)}
 
+    @pytest.mark.parametrize("label", ["run", "job", "attempt"])
+    def test_never_adopts_what_says_that_it_is_another_ones(self, harness: Harness, label: str) -> None:
+        """A database that was put back has ids, and so keys, again."""
+        labels = {"run": "report-1", "job": "report", "attempt": "1"}
+        theirs = harness.spec(*FOREVER, labels={**labels, label: "another"})
+        ours = harness.spec("echo ours", Script(output=[b"ours\n"]), labels=labels)
+        earlier = harness.engine.start(theirs, "a", 1)
+        mine = harness.another().start(ours, "a", 1)
+        assert text(harness.another().logs(mine)) == b"ours\n"
+        assert harness.engine.wait(mine).exit_code == 0
+        assert (harness.another().start(theirs, "a", 2), harness.another().start(ours, "a", 2)) == (
+            earlier,
+            mine,
+        )
+        harness.engine.remove(mine)
+        assert [(each.handle, each.state) for each in harness.engine.owned()] == [(earlier, State.RUNNING)]
+
+    def test_adopts_what_an_older_version_started_with_fewer_labels(self, harness: Harness) -> None:
+        spec = harness.spec(*FOREVER, labels={"run": "report-1"})
+        first = harness.engine.start(spec, "a", 1)
+        newer = replace(spec, labels={**spec.labels, "attempt": "1"})
+        assert harness.another().start(newer, "a", 2) == first
+        assert len(harness.engine.owned()) == 1
+
     def test_without_such_a_command_is_127(self, harness: Harness) -> None:
         try:
             code = harness.engine.wait(
@@ -322,6 +347,20 @@ class TestOwned:
         if theirs.id != ours.id:
             harness.engine.remove(theirs)
         assert [owned.handle for owned in stranger.owned()] == [theirs]
+
+    def test_never_another_epochs(self, harness: Harness) -> None:
+        """The same installation, key and labels: what was restored beside it, or after it."""
+        later = harness.epoch("later")
+        theirs = harness.engine.start(harness.spec(*FOREVER, labels={"run": "1"}), "a", 1)
+        ours = later.start(harness.spec(*FOREVER, labels={"run": "1"}), "a", 1)
+        assert theirs.id != ours.id
+        for engine, own, other in ((harness.engine, theirs, ours), (harness.epoch("later"), ours, theirs)):
+            engine.remove(other)
+            assert [each.handle for each in engine.owned()] == [own]
+            (beside,) = engine.of_other_epochs()
+            assert (beside.handle, beside.state, beside.labels["run"]) == (other, State.RUNNING, "1")
+            assert beside.created_at
+            assert abs((utc_now() - beside.created_at).total_seconds()) < 600
 
 
 class TestLooking:

@@ -59,7 +59,7 @@ def test_a_killed_supervisor_is_no_success(tmp_path: Path, image: str) -> None:
     handle = start_in_a_server_that_is_killed(tmp_path / "root", image, "echo $PPID; exec sleep 1000")
     engine = ProcessEngine(root=tmp_path / "root", clock=utc_now)
     supervisor = int(next(engine.logs(handle)).data)
-    container = Container.find(tmp_path / "root", "a")
+    container = Container.find(tmp_path / "root" / handle.name)
     assert container
     process = container.pid()
     assert process

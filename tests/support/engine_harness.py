@@ -40,6 +40,9 @@ class Harness(Protocol):
     def stranger(self) -> Engine:
         """Another installation on the same engine."""
 
+    def epoch(self, name: str) -> Engine:
+        """This installation in another epoch, on the same engine."""
+
     def spec(self, shell: str, script: Script, **fields: Any) -> ContainerSpec:
         """`script` says to the fake what `shell` says to a shell."""
 
@@ -61,6 +64,9 @@ class FakeHarness:
 
     def another(self) -> FakeEngine:
         return FakeEngine(utc_now, self._world)
+
+    def epoch(self, name: str) -> FakeEngine:
+        return FakeEngine(utc_now, self._world, epoch=name)
 
     def stranger(self) -> FakeEngine:
         return FakeEngine(utc_now, self._others)
@@ -95,10 +101,17 @@ class DockerHarness:
         self._engines: list[DockerEngine] = []
         self.engine = self.another(url)
 
-    def another(self, url: str | None = None, installation: str | None = None) -> DockerEngine:
-        engine = DockerEngine(url=url, installation=installation or self.installation, clock=utc_now)
+    def another(
+        self, url: str | None = None, installation: str | None = None, epoch: str = ""
+    ) -> DockerEngine:
+        engine = DockerEngine(
+            url=url, installation=installation or self.installation, clock=utc_now, epoch=epoch
+        )
         self._engines.append(engine)
         return engine
+
+    def epoch(self, name: str) -> DockerEngine:
+        return self.another(epoch=name)
 
     def stranger(self) -> DockerEngine:
         return self.another(installation=f"{self.installation}-stranger")
@@ -137,10 +150,13 @@ class ProcessHarness:
         self._engines: list[ProcessEngine] = []
         self.engine = self.another()
 
-    def another(self, root: str = "root") -> ProcessEngine:
-        engine = ProcessEngine(root=self._directory / root, clock=utc_now)
+    def another(self, root: str = "root", epoch: str = "") -> ProcessEngine:
+        engine = ProcessEngine(root=self._directory / root, clock=utc_now, epoch=epoch)
         self._engines.append(engine)
         return engine
+
+    def epoch(self, name: str) -> ProcessEngine:
+        return self.another(epoch=name)
 
     def stranger(self) -> ProcessEngine:
         return self.another("stranger")

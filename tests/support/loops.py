@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -49,7 +51,19 @@ from app.orchestration.releases.flowing import start_flow
 from app.orchestration.releases.telling import Messenger
 from app.orchestration.signals import Signals
 from app.secrets import SecretBox
-from app.store import apps, builds, decisions, deliveries, deployments, flows, jobs, pipelines, projects, runs
+from app.store import (
+    apps,
+    builds,
+    decisions,
+    deliveries,
+    deployments,
+    epochs,
+    flows,
+    jobs,
+    pipelines,
+    projects,
+    runs,
+)
 from app.store.apps import App
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery, NewDelivery
@@ -312,11 +326,29 @@ class Installation:
         self.repository = Repository(root / "checkouts")
         self.backend = Backend()
         self.outbox = Outbox()
+        self.epoch = ""
         self.engine = FakeEngine(self.clock.now, self.world)
         self.db = db or _database(f"sqlite:///{root / 'jobyard.db'}")
         self.logbook = self._logbook(Signals())
         with self.db.write() as tx:
             self.project = projects.create(tx, "reports", None, self.clock.now())
+
+    def restored(self, root: Path, epoch: str = "restored") -> Installation:
+        """What a backup that is made now gives, on the same engine; the same epoch where it was copied by hand."""
+        other = copy(self)
+        other.root, other.epoch = root, epoch
+        shutil.copytree(self.root, root)
+        with closing(sqlite3.connect(self.root / "jobyard.db")) as source:
+            (root / "jobyard.db").unlink()
+            with closing(sqlite3.connect(root / "jobyard.db")) as target:
+                source.backup(target)
+        other.engine = FakeEngine(self.clock.now, self.world, epoch=epoch)
+        other.db = Database(f"sqlite:///{root / 'jobyard.db'}")
+        other.logbook = other._logbook(Signals())
+        if epoch != self.epoch:
+            with other.db.write() as tx:
+                epochs.begin(tx, epoch, self.clock.now())
+        return other
 
     def close(self) -> None:
         self.db.close()
@@ -578,6 +610,7 @@ class Server:
             vault=place.box,
             logbook=logbook,
             plans={plan.name: plan for plan in DEFAULT_PLANS},
+            epoch=place.epoch,
             active=Active(),
         )
         self.watcher = Watcher(db, clock, engine, self.runner.active, self.builder.stopping)  # type: ignore[arg-type]

@@ -81,17 +81,34 @@ class JobyardServer:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("JOBYARD_")}
-        ours = {f"JOBYARD_{name.upper()}": value for name, value in self.settings.items()}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app", "serve", "--port", str(self.port)],
                 cwd=self._log.parent,
-                env={**inherited, **ours, "PYTHONPATH": str(ROOT)},
+                env=self._environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         self.wait_for("the server answers", self._is_up, UP_SECONDS)
+
+    def command(self, *arguments: str | Path) -> str:
+        """What `jobyard` prints that is called on this server's machine, with its settings; it must succeed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "app", *map(str, arguments)],
+            cwd=self._log.parent,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=UP_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("JOBYARD_")}
+        ours = {f"JOBYARD_{name.upper()}": value for name, value in self.settings.items()}
+        return {**inherited, **ours, "PYTHONPATH": str(ROOT)}
 
     def _is_up(self) -> bool:
         assert self._process is not None
@@ -134,9 +151,9 @@ class JobyardServer:
                 with suppress(docker.errors.NotFound):
                     client.remove_container(container["Id"], force=True, v=True)
             repository = f"jobyard-{self.installation}"
-            for image in client.images(repository):
+            for image in client.images(f"{repository}*"):
                 for tag in image["RepoTags"] or ():
-                    if tag.startswith(f"{repository}:"):  # another's name for the same image stays
+                    if tag.startswith(repository):  # another's name for the same image stays
                         client.remove_image(tag)
 
     def _remove_processes(self) -> None:

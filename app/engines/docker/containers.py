@@ -13,7 +13,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
 from app.engines.docker.fencing import Seen
-from app.engines.docker.request import DEFAULT_NETWORK, NETWORK
+from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, KEY_LABEL, NETWORK, is_meant
 from app.engines.docker.state import read_time
 
 _GOING = {"removing", "dead"}
@@ -44,12 +44,17 @@ class Containers:
             found: list[dict[str, Any]] = client.containers(all=True, filters={"label": list(labels)})
             return found
 
-    def seen(self, *labels: str) -> list[Seen]:
-        """Without those that never ran and are being removed: the engine starts them no more."""
+    def seen(self, wanted: Mapping[str, str]) -> list[Seen]:
+        """Those that a request with these labels is for, perhaps sent by an earlier server.
+
+        Without those that never ran and are being removed: the engine starts them no more.
+        """
+        filters = [f"{label}={wanted[label]}" for label in (KEY_LABEL, INSTALLATION_LABEL)]
         return [
             Seen(found["Id"], name_of(found), fresh=found["State"] == "created")
-            for found in self.listed(*labels)
-            if found["State"] not in _GOING or self._ever_ran(found["Id"])
+            for found in self.listed(*filters)
+            if is_meant(found["Labels"], wanted)
+            and (found["State"] not in _GOING or self._ever_ran(found["Id"]))
         ]
 
     def _ever_ran(self, container_id: str) -> bool:

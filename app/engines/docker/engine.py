@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -36,6 +36,7 @@ from app.engines.docker.request import (
     INSTALLATION_LABEL,
     KEY_LABEL,
     container_body,
+    epoch_of,
 )
 from app.engines.docker.starting import Starting, shell_code
 from app.engines.docker.state import CpuReading, read_exit, read_sample, read_state
@@ -49,7 +50,8 @@ _SHARED_NETWORK = "Jobs share the engine's default network, and can reach one an
 class DockerEngine:
     """See `app.engines.base` for what each method promises.
 
-    `installation` is the id of this Jobyard: containers of another one on the same engine are never touched.
+    `installation` is the id of this Jobyard, `epoch` what it is in since its data was restored: containers of another
+    one on the same engine are never touched.
     `timeout_seconds` is how long the engine may take for one answer. `isolate_network` puts jobs on a network
     where they can't reach one another, which costs some 50 ms a start (name resolution is set up for it).
     `boot_id` changes with every start of the engine's machine; empty if it can't be known.
@@ -66,9 +68,11 @@ class DockerEngine:
         timeout_seconds: float = 60.0,
         isolate_network: bool = True,
         boot_id: str = "",
+        epoch: str = "",
     ) -> None:
         self._calls = Calls(url, timeout_seconds)
         self._installation = installation
+        self._epoch = epoch
         self._containers = Containers(self._calls, isolate=isolate_network)
         self._logs = Logs(self._calls, clock, self._containers.ended_at)
         self._clock = clock
@@ -92,7 +96,7 @@ class DockerEngine:
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()
-        body = container_body(spec, key, self._installation, network, self._boot_id)
+        body = container_body(spec, key, self._installation, network, self._boot_id, self._epoch)
         patience = 1.5 * self._calls.timeout_seconds
         return Starting(self._containers, self._logs, body, token, patience).run(look_first=not is_new)
 
@@ -167,7 +171,7 @@ class DockerEngine:
 
     def remove(self, handle: Handle) -> None:
         try:
-            is_ours = self._containers.labels_of(handle.id).get(INSTALLATION_LABEL) == self._installation
+            is_ours = self._is_ours(self._containers.labels_of(handle.id))
         except Gone:
             is_ours = False
         if is_ours:
@@ -177,15 +181,25 @@ class DockerEngine:
         self._told_to_stop.discard(handle.id)
 
     def owned(self) -> Sequence[Owned]:
+        return [each for each in self._of_all_epochs() if self._is_ours(each.labels)]
+
+    def of_other_epochs(self) -> Sequence[Owned]:
+        return [each for each in self._of_all_epochs() if not self._is_ours(each.labels)]
+
+    def _of_all_epochs(self) -> Sequence[Owned]:
         return [
             Owned(
                 Handle(self.name, found["Labels"][KEY_LABEL], found["Id"], name_of(found)),
                 read_state(found["State"]),
                 found["Labels"],
+                datetime.fromtimestamp(found["Created"], UTC),
             )
             for found in self._containers.listed(f"{INSTALLATION_LABEL}={self._installation}")
             if KEY_LABEL in found["Labels"]
         ]
+
+    def _is_ours(self, labels: Mapping[str, str]) -> bool:
+        return labels.get(INSTALLATION_LABEL) == self._installation and epoch_of(labels) == self._epoch
 
     def close(self) -> None:
         self._closed.set()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from app.engines.base import ContainerSpec
+from app.engines.base import ContainerSpec, is_same
 
 INSTALLATION_LABEL = "jobyard.installation"
+EPOCH_LABEL = "jobyard.epoch"  # there is none in the first epoch
 KEY_LABEL = "jobyard.key"
 BOOT_LABEL = "jobyard.boot"  # of the machine, when the container was created
 
@@ -34,8 +36,18 @@ def container_name(key: str, token: int, nonce: str) -> str:
     return f"jy-{re.sub(r'[^A-Za-z0-9_.-]', '-', key)}-t{token}-{nonce}"
 
 
+def epoch_of(labels: Mapping[str, str]) -> str:
+    return labels.get(EPOCH_LABEL, "")
+
+
+def is_meant(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a container with the labels `found` is what a request with `wanted` asks for, also after a reboot."""
+    lasting = {name: value for name, value in wanted.items() if name != BOOT_LABEL}
+    return epoch_of(found) == epoch_of(wanted) and is_same(found, lasting)
+
+
 def container_body(
-    spec: ContainerSpec, key: str, installation: str, network: str, boot_id: str = ""
+    spec: ContainerSpec, key: str, installation: str, network: str, boot_id: str = "", epoch: str = ""
 ) -> dict[str, Any]:
     """The body of `POST /containers/create`.
 
@@ -52,6 +64,7 @@ def container_body(
             **spec.labels,
             INSTALLATION_LABEL: installation,
             KEY_LABEL: key,
+            **({EPOCH_LABEL: epoch} if epoch else {}),
             **({BOOT_LABEL: boot_id} if boot_id else {}),
         },
         "AttachStdout": True,

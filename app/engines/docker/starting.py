@@ -14,7 +14,7 @@ from app.engines.docker.calls import Conflicting, Gone, Invalid, Refusal
 from app.engines.docker.containers import Containers
 from app.engines.docker.fencing import Adopt, Create, Fence, Seen, Start, Step, next_step
 from app.engines.docker.logs import Logs
-from app.engines.docker.request import INSTALLATION_LABEL, KEY_LABEL, container_name
+from app.engines.docker.request import KEY_LABEL, container_name
 
 _MAX_FAULTS = 5
 _FIRST_PAUSE_SECONDS = 0.1
@@ -32,7 +32,6 @@ class Starting:
         self._logs = logs
         self._body = body
         self._key: str = body["Labels"][KEY_LABEL]
-        self._labels = [f"{label}={body['Labels'][label]}" for label in (KEY_LABEL, INSTALLATION_LABEL)]
         self._token = token
         self._gives_up_at = time.monotonic() + patience_seconds
         self._our_name: str | None = None
@@ -43,7 +42,7 @@ class Starting:
         look, rested = look_first, False
         while time.monotonic() < self._gives_up_at:
             try:
-                step = next_step(self._containers.seen(*self._labels) if look else [], self._our_name)
+                step = next_step(self._containers.seen(self._body["Labels"]) if look else [], self._our_name)
                 if isinstance(step, Fence) and not rested:
                     contentions += 1
                     _rest(contentions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -32,47 +33,59 @@ class Container:
 
     @classmethod
     def make(cls, root: Path, key: str, spec: Mapping[str, Any], tree: Path) -> None:
-        """Unless there is one of this key already: whole, or not at all. It works in a copy of `tree`."""
+        """Unless there is one of this key, epoch and labels already: whole, or not at all. It works in a copy of
+        `tree`."""
+        directory = directory_of(root, key, spec)
         draft = root / f".new-{uuid.uuid4().hex}"
         (draft / "home").mkdir(parents=True, mode=0o700)
         draft.chmod(0o700)
         shutil.copytree(tree, draft / "work", symlinks=True)
         (draft / "output").touch(mode=0o600)
         os.mkfifo(draft / "control", 0o600)
-        home, work = (str(directory_of(root, key) / name) for name in ("home", "work"))
+        home, work = (str(directory / name) for name in ("home", "work"))
         env = {"HOME": home, **spec["env"]}
         whole = {**spec, "id": uuid.uuid4().hex, "key": key, "env": env, "cwd": work}
         (draft / "spec.json").write_text(json.dumps(whole))
         try:
-            draft.rename(directory_of(root, key))
+            draft.rename(directory)
         except OSError as error:
             shutil.rmtree(draft)
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
 
     @classmethod
-    def find(cls, root: Path, key: str) -> Container | None:
-        directory = directory_of(root, key)
+    def find(cls, directory: Path) -> Container | None:
         try:
             return cls(directory, json.loads((directory / "spec.json").read_text()))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     @classmethod
-    def all(cls, root: Path) -> Iterator[Container]:
-        for spec in sorted(root.glob("[!.]*/spec.json")):
-            try:
-                yield cls(spec.parent, json.loads(spec.read_text()))
-            except FileNotFoundError:
-                continue
+    def all(cls, root: Path, key: str = "") -> Iterator[Container]:
+        """Those of this key; of any if it is empty."""
+        for directory in sorted(root.glob(f"{quoted(key)}*")):
+            found = None if directory.name.startswith(".") else cls.find(directory)
+            if found is not None and key in ("", found.spec["key"]):
+                yield found
 
     @property
     def handle(self) -> Handle:
         return Handle("process", self.spec["key"], self.spec["id"], self.directory.name)
 
     @property
+    def epoch(self) -> str:
+        epoch: str = self.spec.get("epoch", "")
+        return epoch
+
+    @property
     def owned(self) -> Owned:
-        return Owned(self.handle, self.state(), self.spec["labels"])
+        return Owned(self.handle, self.state(), self.spec["labels"], self._made_at())
+
+    def _made_at(self) -> datetime | None:
+        try:
+            return datetime.fromtimestamp((self.directory / "spec.json").stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
 
     def state(self) -> State:
         if self.is_alive():
@@ -174,8 +187,14 @@ class OutputReader:
         self._file.close()
 
 
-def directory_of(root: Path, key: str) -> Path:
-    return root / quote(key, safe="").replace(".", "%2E")
+def directory_of(root: Path, key: str, spec: Mapping[str, Any]) -> Path:
+    """Of the key and of what tells containers of the same key apart: epoch and labels."""
+    told = json.dumps([spec["labels"], spec.get("epoch", "")], sort_keys=True)
+    return root / f"{quoted(key)}.{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def quoted(key: str) -> str:
+    return quote(key, safe="").replace(".", "%2E")
 
 
 def time_of(nanoseconds: int) -> datetime:

@@ -28,6 +28,7 @@ from app.engines.base import (
     RegistryLogin,
     ResolvedImage,
     StartRefused,
+    is_same,
 )
 from app.engines.process import image, supervisor
 from app.engines.process.container import Container, OutputReader
@@ -46,13 +47,14 @@ class ProcessEngine:
     """See `app.engines.base` for what each method promises; of a specification, CPU, memory and pids are not
     kept.
 
-    `root` is a directory of this installation alone. It is made if it is not there.
+    `root` is a directory of this installation alone, `epoch` what it is in. It is made if it is not there.
     """
 
     name = "process"
 
-    def __init__(self, *, root: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, root: Path, clock: Callable[[], datetime], epoch: str = "") -> None:
         self._root = root.absolute()
+        self._epoch = epoch
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
         self._usage: dict[str, Usage] = {}
@@ -75,16 +77,17 @@ class ProcessEngine:
         }
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
-        container = Container.find(self._root, key)
+        container = self._of_key(spec, key)
         if container is None:
             manifest = image.load(spec.image)
             what = {
                 "argv": image.argv(spec, manifest),
                 "env": image.environment(spec, manifest),
                 "labels": dict(spec.labels),
+                "epoch": self._epoch,
             }
             Container.make(self._root, key, what, Path(manifest.root))
-            container = Container.find(self._root, key)
+            container = self._of_key(spec, key)
         if container is None:
             raise EngineUnavailable(f"{key} was removed from {self._root} while it was started.")
         self._supervise(container)
@@ -170,19 +173,29 @@ class ProcessEngine:
             self._pause()
 
     def remove(self, handle: Handle) -> None:
-        self.stop(handle, 0)
-        if container := self._find(handle):
+        container = self._find(handle)
+        if container is not None and container.epoch == self._epoch:
+            self.stop(handle, 0)
             container.remove()
         self._usage.pop(handle.id, None)
 
     def owned(self) -> Sequence[Owned]:
-        return [container.owned for container in Container.all(self._root)]
+        return [each.owned for each in Container.all(self._root) if each.epoch == self._epoch]
+
+    def of_other_epochs(self) -> Sequence[Owned]:
+        return [each.owned for each in Container.all(self._root) if each.epoch != self._epoch]
 
     def close(self) -> None:
         self._closed.set()
 
+    def _of_key(self, spec: ContainerSpec, key: str) -> Container | None:
+        for each in Container.all(self._root, key):
+            if each.epoch == self._epoch and is_same(each.spec["labels"], spec.labels):
+                return each
+        return None
+
     def _find(self, handle: Handle) -> Container | None:
-        container = Container.find(self._root, handle.key)
+        container = Container.find(self._root / handle.name)
         return container if container and container.handle.id == handle.id else None
 
     def _supervise(self, container: Container) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.domain.errors import JobyardError
-from app.domain.runs import Outcome, Reason
+from app.domain.runs import Container, Outcome, Reason
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
 from app.orchestration.execution.active import Judgement
 
@@ -46,6 +46,17 @@ def outcome_of_start_error(error: JobyardError) -> Outcome:
             return Outcome(Reason.EXIT_NONZERO, error.exit_code, str(error))
         case _:
             return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
+
+
+def outcome_left_behind(container: Container, now: datetime) -> Outcome:
+    """Of a container that was started in another epoch: it may be another server's, and may have come to any end."""
+    name = (container.handle or {}).get("name")
+    its = f"its container {name}" if name else "its container, if it was started,"
+    sentence = (
+        "The data was restored from a copy that was made while this ran: how it ended is not known here, and "
+        f"{its} is left alone."
+    )
+    return Outcome(Reason.INTERRUPTED, sentence=sentence, ended_at=now, left_behind=True)
 
 
 def judged(outcome: Outcome, judgement: Judgement | None, now: datetime) -> Outcome:

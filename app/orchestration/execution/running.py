@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from app.domain.runs import (
     RunStatus,
     cancelled,
     conclude,
+    epoch_of_key,
     is_past_deadline,
     no_answer,
     out_of_time,
@@ -49,7 +50,13 @@ from app.orchestration.access import registry_access_of_job
 from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement
 from app.orchestration.execution.crew import beside, side_by_side
 from app.orchestration.execution.images import Origin, image_of, origin_of
-from app.orchestration.execution.outcomes import combined, judged, outcome_of_exit, outcome_of_start_error
+from app.orchestration.execution.outcomes import (
+    combined,
+    judged,
+    outcome_left_behind,
+    outcome_of_exit,
+    outcome_of_start_error,
+)
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
 from app.store import jobs, runs
@@ -59,6 +66,7 @@ log = logging.getLogger(__name__)
 ENGINE_PATIENCE = timedelta(minutes=10)
 ENGINE_ASKED_EVERY = 1.0  # seconds
 FIRST_WORDS_SECONDS = 0.05
+RUN_LABEL = "jobyard.run"  # its name, which no other run of any database has
 
 
 class ClaimLost(Exception):
@@ -67,7 +75,7 @@ class ClaimLost(Exception):
 
 @dataclass(frozen=True)
 class Runner:
-    """Executes one run at a time; several runners work side by side."""
+    """Executes one run at a time; several runners work side by side. `epoch` as the engine has it."""
 
     db: Database
     clock: Clock
@@ -76,6 +84,7 @@ class Runner:
     vault: Vault
     logbook: Logbook
     plans: Mapping[str, Plan]
+    epoch: str = ""
     active: Active = field(default_factory=Active)
     in_hand: InHand = field(default_factory=InHand)
 
@@ -143,7 +152,7 @@ class Runner:
                 self._settle_without_attempt(run, Reason.EXIT_NONZERO, str(error))
                 return
             with self.db.write() as tx:
-                attempt = runs.begin_attempt(tx, run, now)
+                attempt = runs.begin_attempt(tx, run, now, self.epoch)
                 containers = runs.containers_of(tx, attempt.id) if attempt else ()
             if attempt is not None:
                 self._attempt(run, attempt, containers, origin)
@@ -155,21 +164,21 @@ class Runner:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
         env = env_from_definition(run.effective["env"])
         secrets = [self._open(value) for value in env.values() if value.secret]
+        is_new = attempt.token == run.token
         with (
             self.active.watching(run, attempt.number) as active,
-            self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets)) as writer,
+            self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets), anew=is_new) as writer,
         ):
 
             def one(container: Container) -> tuple[Outcome, Handle | None]:
-                spec = self._spec(run, attempt, container, env, origin)
-                is_new = attempt.token == run.token
+                spec = partial(self._spec, run, attempt, container, env, origin)
                 return self._container(active, run, container, spec, writer, is_new=is_new)
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcomes = [outcome for outcome, _ in ended]
         unsaved = list(zip(containers, outcomes, strict=True)) if run.instances == 1 else []
         # What was taken over stays for the sweep: the former owner may still be about to start its container.
-        if self._conclude(run, attempt, combined(outcomes), unsaved) and attempt.token == run.token:
+        if self._conclude(run, attempt, combined(outcomes), unsaved) and is_new:
             self._remove([handle for _, handle in ended if handle is not None])
 
     def _container(
@@ -177,7 +186,7 @@ class Runner:
         active: ActiveRun,
         run: Run,
         container: Container,
-        spec: ContainerSpec,
+        spec: Callable[[], ContainerSpec],
         writer: LogWriter,
         *,
         is_new: bool,
@@ -188,11 +197,14 @@ class Runner:
         if container.reason is Reason.UNHEALTHY:
             active.judged(container.instance, Judgement(run.created_at, container.sentence))
         try:
-            if handle is not None:
+            if epoch_of_key(container.key) != self.epoch:
+                outcome = outcome_left_behind(container, self.clock.now())
+                writer.note(self.clock.now(), outcome.sentence)
+            elif handle is not None:
                 active.started(container.instance, handle)
                 outcome = self._follow(active, container, handle, writer, threading.Event())
             else:
-                handle = self._start_patiently(active, run, container.key, spec, is_new=is_new)
+                handle = self._start_patiently(active, run, container.key, spec(), is_new=is_new)
                 spoke = threading.Event()
                 save = partial(self._started, active, run, container, handle, spoke)
                 with beside(f"start-{container.key}", save):
@@ -335,14 +347,20 @@ class Runner:
             env={**own, **told(run, attempt, container, origin.branch)},
             cpus=plan.cpus,
             memory_bytes=plan.memory_bytes,
-            labels={"jobyard.run": run.name, "jobyard.job": run.job, "jobyard.project": run.project},
+            labels={
+                RUN_LABEL: run.name,
+                "jobyard.job": run.job,
+                "jobyard.project": run.project,
+                "jobyard.attempt": str(attempt.number),
+            },
             stop_grace_seconds=run.grace_period_seconds,
         )
 
 
 def _stored(container: Container) -> Outcome:
     """How a container ended that another server had already followed to its end."""
-    return Outcome(container.reason, container.exit_code, container.sentence, container.finished_at)
+    how = container.reason, container.exit_code, container.sentence, container.finished_at
+    return Outcome(*how, left_behind=container.reason is Reason.INTERRUPTED)
 
 
 def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:

@@ -1,0 +1,79 @@
+"""A new epoch for a copy of an installation's data, and what the engine has from before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from app.cli import output
+from app.cli.times import rfc3339
+from app.domain.errors import JobyardError
+
+if TYPE_CHECKING:
+    from app.config import Settings
+    from app.engines.base import Owned
+
+FACTS = ("project", "job", "run", "attempt")  # each in a label
+
+
+class Epoch(NamedTuple):
+    installation: str
+    name: str
+
+
+def begin(store_url: str) -> Epoch:
+    """Raises UserError if a server works on it, or a newer Jobyard has."""
+    from app.bootstrap import begin_epoch
+    from app.store.database import Database
+
+    db = Database(store_url)
+    try:
+        db.migrate()
+        return Epoch(*begin_epoch(db))
+    finally:
+        db.close()
+
+
+def report(settings: Settings, epoch: Epoch, facts: Mapping[str, Any], sentence: str, *, json: bool) -> None:
+    """What was done, and what the engine has from before: names, whose they are, since when, how to end them."""
+    from app.bootstrap import of_other_epochs
+
+    try:
+        found, silence = of_other_epochs(settings, *epoch), None
+    except JobyardError as error:
+        found, silence = (), str(error)
+    items = [_item(each) for each in found]
+    if json:
+        output.print_json({**facts, "epoch": epoch.name, "containers": items, "engine": silence})
+        return
+    print(sentence)
+    if silence is not None:
+        output.say(
+            f"Whether the engine has containers from before is not known: {silence} They carry the label "
+            f"jobyard.installation={epoch.installation}, and stay untouched."
+        )
+    elif not items:
+        print("The engine has no containers from before.")
+    else:
+        _print_found(settings, items)
+
+
+def _item(found: Owned) -> dict[str, Any]:
+    told = {name: found.labels.get(f"jobyard.{name}") for name in FACTS}
+    since = None if found.created_at is None else rfc3339(found.created_at)
+    return {"name": found.handle.name, "state": str(found.state), **told, "created_at": since}
+
+
+def _print_found(settings: Settings, items: Sequence[Mapping[str, Any]]) -> None:
+    alive = [item for item in items if item["state"] == "running"]
+    print(
+        f"The engine has containers from before: {len(items)}, of which {len(alive)} run. They stay untouched; a "
+        "server that works on the other copy of the data looks after them."
+    )
+    columns = ("name", "state", "project", "job", "run", "created_at")
+    rows = [[item[column] for column in columns] for item in items]
+    output.print_table(("CONTAINER", "STATE", "PROJECT", "JOB", "RUN", "SINCE"), rows, "")
+    if settings.engine == "docker":
+        host = f" --host {settings.docker_host}" if settings.docker_host else ""
+        names = " ".join(item["name"] for item in items)
+        print(f"If there is no such server, end and remove them: docker{host} rm --force {names}")
