@@ -56,6 +56,7 @@ _MISSING = re.compile(
 )
 _FORGED = re.compile(r"fsck error|fsckObjects|fsck-objects", re.I)
 _TOO_LARGE = re.compile(r"File too large", re.I)
+_TOO_LONG = re.compile(r"File name too long|(?:cannot|unable to) create [^\n]{3000}")  # Git cuts what it says
 _OWNER = re.compile(r"dubious ownership", re.I)
 _DISK = re.compile(r"No space left|Disk quota", re.I)
 _CAUSE = re.compile(r"^(?:fatal|error|ERROR|remote|ssh): *(?:fatal: *|error: *)?(.+)$", re.M)
@@ -73,6 +74,10 @@ def is_no_such_ref(stderr: str) -> bool:
 
 def is_damage(stderr: str) -> bool:
     return _DAMAGED.search(stderr) is not None
+
+
+def is_too_long(stderr: str) -> bool:
+    return _TOO_LONG.search(stderr) is not None
 
 
 def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int) -> JobyardError:

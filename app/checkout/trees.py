@@ -17,14 +17,15 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from app.checkout.failures import FetchRefused, MirrorDamaged, cause, disk_trouble, is_damage
+from app.checkout.failures import FetchRefused, MirrorDamaged, cause, disk_trouble, is_damage, is_too_long
 from app.checkout.locks import try_lock
 from app.checkout.mirror import Mirror
+from builders.trees import remove_tree
 
 _FULL_BYTES = 16 * 1024**2
 
@@ -109,12 +110,16 @@ def _failure(slot: Slot, sha: str, stderr: str) -> Exception:
         return MirrorDamaged(stderr)
     if shutil.disk_usage(slot.folder).free < _FULL_BYTES:
         return disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    if is_too_long(stderr):
+        return FetchRefused(
+            f"{sha[:12]} can't be checked out: it has a name of more than 255 bytes, or a path that is longer than the "
+            "4,096 bytes that the server's system allows."
+        )
     return FetchRefused(f"{sha[:12]} can't be checked out. Git said: {cause(stderr, ())}")
 
 
 def _empty(slot: Slot) -> None:
-    with suppress(FileNotFoundError):
-        shutil.rmtree(slot.files)
+    remove_tree(slot.files)
     slot.files.mkdir()
     slot.index.unlink(missing_ok=True)
     Path(f"{slot.index}.lock").unlink(missing_ok=True)

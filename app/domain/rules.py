@@ -5,27 +5,35 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from app.domain.decisions import Go, Skip, Verdict
 from app.domain.events import Push
 from app.domain.jobs import Job, RunOnImageChange, Source
-from app.domain.paths import deciding_file
+from app.domain.paths import Matching
 
 
 def should_build(
-    push: Push, source: Source, *, paused: bool, changed_files: frozenset[str] | None, repeated: bool = False
+    push: Push,
+    source: Source,
+    *,
+    paused: bool,
+    changed_files: frozenset[str] | None,
+    repeated: bool = False,
+    matching: Matching | None = None,
 ) -> Go | Skip:
     """Whether a push to `source`'s repository builds it (product rules of continuous integration).
 
     `changed_files` is None when even Git could not say: then path rules don't hold the push back.
-    `repeated` says that the same movement of the same branch was already taken, through another hook.
+    `repeated` says that the same movement of the same branch was already taken, through another hook. `matching` knows
+    what was found out about path rules before.
     """
     return (
         _skip_for_ref(push, source)
         or _skip_for_switches(source, paused=paused)
         or _skip_for_repetition(push, repeated=repeated)
         or _skip_for_commit_flags(push, source.build.commit_flags)
-        or _skip_for_paths(push, source, changed_files)
+        or _by_paths(push, source, changed_files, matching or Matching())
         or Go("push", f"{_pushed(push)}.", {"sha": push.after, "branch": source.branch})
     )
 
@@ -81,20 +89,29 @@ def _skip_for_commit_flags(push: Push, flags: Sequence[str]) -> Skip | None:
     return None
 
 
-def _skip_for_paths(push: Push, source: Source, changed_files: frozenset[str] | None) -> Skip | None:
+def _by_paths(
+    push: Push, source: Source, changed_files: frozenset[str] | None, matching: Matching
+) -> Go | Skip | None:
     build = source.build
     if not build.paths or changed_files is None:
         return None
-    if deciding_file(build.paths, build.paths_mode, changed_files) is not None:
+    asks = matching.asks_for_build(source.project_id, build.paths, build.paths_mode, changed_files)
+    if asks:
         return None
-    listed = ", ".join(build.paths)
     count = "nothing" if not changed_files else f"{len(changed_files)} file{'s' * (len(changed_files) != 1)}"
+    if asks is None:
+        return Go(
+            "paths_unmatched",
+            f"{_pushed(push)} changed {count}, too much to match with the path rules in time, so it builds.",
+            {"sha": push.after, "branch": source.branch},
+        )
+    listed = ", ".join(build.paths)
     sentence = (
         f"{_pushed(push)} changed {count}, all ignored by the path rules ({listed})."
         if build.paths_mode == "ignore"
         else f"{_pushed(push)} changed {count}, none allowed by the path rules ({listed})."
     )
-    inputs = {"paths": list(build.paths), "mode": build.paths_mode, "changed": sorted(changed_files)[:50]}
+    inputs = {"paths": list(build.paths), "mode": build.paths_mode, "changed": nsmallest(50, changed_files)}
     return Skip("paths", sentence, inputs)
 
 

@@ -13,6 +13,7 @@ from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push, one_line
 from app.domain.jobs import BuildsInFlight, Job, Source
+from app.domain.paths import Matching
 from app.domain.pushes import Movement, is_connected, is_repeated, position_of
 from app.domain.rules import needs_changed_files, should_build
 from app.forges.base import Forge
@@ -70,9 +71,12 @@ class Intake:
             for source, _ in tracked
         }
         newer = self._known_to_contain(push, tracked)
+        matching = Matching()
+        for source, of_source in tracked:  # here, as others wait for the transaction
+            verdict_on(push, source, of_source, changed[source.id], repeated=False, matching=matching)
         with self.db.write() as tx:
             if deliveries.is_waiting(tx, delivery.id):
-                self._decide(tx, delivery, push, changed, newer)
+                self._decide(tx, delivery, push, changed, newer, matching)
 
     def _known_to_contain(self, push: Push, tracked: Tracked) -> frozenset[str]:
         """The commits known of the branch that hold the pushed one, where only Git can tell whether it comes late.
@@ -107,6 +111,7 @@ class Intake:
         push: Push,
         changed: Mapping[int, frozenset[str] | None],
         newer: frozenset[str],
+        matching: Matching,
     ) -> None:
         now = self.clock.now()
         tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
@@ -117,7 +122,9 @@ class Intake:
             if source.repo_key not in movements:
                 movements[source.repo_key] = _movement(tx, delivery, push, source.repo_key, newer)
             movement, repeated = movements[source.repo_key]
-            verdict = verdict_on(push, source, of_source, changed.get(source.id), repeated=repeated)
+            verdict = verdict_on(
+                push, source, of_source, changed.get(source.id), repeated=repeated, matching=matching
+            )
             decided += len(of_source)
             build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
             if build_id is not None:
@@ -220,10 +227,13 @@ def verdict_on(
     changed: frozenset[str] | None,
     *,
     repeated: bool,
+    matching: Matching | None = None,
 ) -> Go | Skip:
     """Whether the push builds the source. A job's own source is held back with it, a build service is not."""
     paused = source.name is None and all(job.paused for job in of_source)
-    return should_build(push, source, paused=paused, changed_files=changed, repeated=repeated)
+    return should_build(
+        push, source, paused=paused, changed_files=changed, repeated=repeated, matching=matching
+    )
 
 
 def _movement(

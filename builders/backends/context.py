@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from builders.backends.base import BuildFailed
 from builders.backends.ignoring import Ignore
+from builders.trees import remove_tree
+
+MAX_DEPTH = 100
+"""Directories within one another. Tools that run in a build, and what removes it, go down them by recursion."""
+MAX_PATH_BYTES = 2_048
+TOO_DEEP = (
+    f"The process engine builds no repository with more than {MAX_DEPTH} directories within one another."
+)
+TOO_LONG = f"The process engine builds no repository with paths of more than {MAX_PATH_BYTES:,} bytes."
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Context:
         """Whatever is at `target` gives way; a link there is not followed."""
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
+            remove_tree(target)
         target.unlink(missing_ok=True)
         if entry.link is not None:
             target.symlink_to(entry.link)
@@ -74,12 +84,16 @@ class Context:
         return open(self.root / entry.path, "rb", opener=_without_links)
 
 
-def read_context(root: Path, ignore: Ignore) -> Context:
-    """What of the directory `root` a build may see, in a fixed order."""
+def read_context(root: Path, ignore: Ignore, check: Callable[[], None] = lambda: None) -> Context:
+    """What of the directory `root` a build may see, in a fixed order.
+
+    `check` is called for each directory, and may raise. Raises BuildFailed for a tree that is too deep, and
+    TooMuchWork as `ignore` does.
+    """
     root = Path(os.path.realpath(root))
     entries: list[Entry] = []
     left_out: list[str] = []
-    for path, status in _walk(root, "", ignore):
+    for path, status in sorted(_walk(root, ignore, check), key=lambda each: each[0].split("/")):
         if stat.S_ISREG(status.st_mode):
             entries.append(Entry(path, is_executable=bool(status.st_mode & 0o111)))
         elif stat.S_ISLNK(status.st_mode) and _stays_inside(root, path):
@@ -89,16 +103,29 @@ def read_context(root: Path, ignore: Ignore) -> Context:
     return Context(root, tuple(entries), tuple(left_out))
 
 
-def _walk(root: Path, directory: str, ignore: Ignore) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(root: Path, ignore: Ignore, check: Callable[[], None]) -> Iterator[tuple[str, os.stat_result]]:
+    """Level by level, so that depth costs no stack and many names are matched at once."""
+    level = [""]
+    while level:
+        found = [entry for directory in level for entry in _entries(root, directory, check)]
+        out = ignore.left_out(path for path, _ in found)
+        level = []
+        for path, entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                if path not in out or ignore.brings_back:
+                    level.append(path)
+            elif path not in out:
+                yield path, entry.stat(follow_symlinks=False)
+        if level and level[0].count("/") >= MAX_DEPTH:
+            raise BuildFailed(TOO_DEEP)
+        if any(len(os.fsencode(path)) > MAX_PATH_BYTES for path, _ in found):
+            raise BuildFailed(TOO_LONG)
+
+
+def _entries(root: Path, directory: str, check: Callable[[], None]) -> list[tuple[str, os.DirEntry[str]]]:
+    check()
     with os.scandir(root / directory) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        path = f"{directory}/{entry.name}" if directory else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if not ignore.prunes(path):
-                yield from _walk(root, path, ignore)
-        elif not ignore.leaves_out(path):
-            yield path, entry.stat(follow_symlinks=False)
+        return [(f"{directory}/{entry.name}" if directory else entry.name, entry) for entry in found]
 
 
 def _stays_inside(root: Path, path: str) -> bool:

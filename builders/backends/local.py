@@ -13,11 +13,10 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,6 +38,8 @@ from builders.backends.toolchains import Found, find_toolchain
 from builders.instructions import Run
 from builders.plan import BuildPlan
 from builders.source import SourceTree
+from builders.trees import remove_tree
+from builders.wildcards import TooMuchWork
 
 MANIFEST = "image.json"
 NEEDS_ENGINE = "A Dockerfile needs a container engine: set JOBYARD_ENGINE=docker."
@@ -67,7 +68,7 @@ class LocalBackend(ImageBackend):
         self._make_root()
         session = Session(on_output, on_step, should_stop, time_limit_seconds, self._clock)
         toolchain = find_toolchain(plan)
-        context = _context(request)
+        context = _context(request, session.check)
         key = image_key(request, plan, context.digest(session.check), toolchain)
         directory = self._root / key
         with _only_builder(directory, session):
@@ -105,11 +106,16 @@ def _visible(request: BuildRequest, phase: str) -> dict[str, str]:
     return Recipe.visible(request.build_args, phase)
 
 
-def _context(request: BuildRequest) -> Context:
+def _context(request: BuildRequest, check: Callable[[], None]) -> Context:
     if not request.context.is_dir():
         raise BuildFailed(f"The root directory {request.context.name!r} is not in the repository.")
     text = request.dockerignore or SourceTree(request.context).read_text(".dockerignore") or ""
-    return read_context(request.context, Ignore.parse(text))
+    try:
+        return read_context(request.context, Ignore.parse(text), check)
+    except TooMuchWork:
+        raise BuildFailed(
+            "The ignore file takes too long to be matched with the repository's files: use fewer and simpler lines."
+        ) from None
 
 
 def _notes(session: Session, context: Context, toolchain: Found | None) -> None:
@@ -137,7 +143,7 @@ def _only_builder(directory: Path, session: Session) -> Iterator[None]:
 def _make(recipe: Recipe, session: Session) -> BuiltImage:
     """In its final place, as virtual environments and scripts hold absolute paths; nothing stays of a failure."""
     directory = recipe.places.directory
-    shutil.rmtree(directory, ignore_errors=True)
+    _discard(directory)
     try:
         env = recipe.carry_out(session)
         manifest = {
@@ -148,9 +154,14 @@ def _make(recipe: Recipe, session: Session) -> BuiltImage:
         }
         _write(directory / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
     except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
+        _discard(directory)
         raise
     return _built(directory)
+
+
+def _discard(directory: Path) -> None:
+    with suppress(OSError):
+        remove_tree(directory)
 
 
 def _built(directory: Path) -> BuiltImage:

@@ -1,7 +1,7 @@
 """A plan's stages, carried out step by step in the places of an image that is a directory."""
 
-import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -14,6 +14,7 @@ from builders.backends.toolchains import Found, machine_trust
 from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.plan import BuildPlan
 from builders.render import COMMIT_VARIABLES
+from builders.trees import remove_tree
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Recipe:
         for stage in self.plan.stages:
             env = self._stage(stage, session, numbers, len(steps))
         for directory in self.places.scratch:
-            shutil.rmtree(directory, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(directory)
         return env
 
     @staticmethod

@@ -407,6 +407,37 @@ def test_a_change_of_a_tree_that_was_cut_short_is_done_again(
     assert cut_short > 0
 
 
+def commit_as(repository: Repository, path: str) -> str:
+    """`main.py` under another path, which need not be one that a work tree can have."""
+    repository.git(
+        "update-index", "--add", "--cacheinfo", f"100644,{repository.git('rev-parse', 'HEAD:main.py')},{path}"
+    )
+    return repository.commit_staged()
+
+
+def test_a_deep_tree_that_a_killed_server_left_is_made_anew(
+    checkouts: Checkouts, repository: Repository
+) -> None:
+    """1,050 levels, more than recursion goes down."""
+    sha = commit_as(repository, "/".join(["d"] * 1_050 + ["main.py"]))
+    checkouts.fetch(repository.url, sha=sha, ref="main")
+    for _ in range(2):
+        with checkouts.tree(repository.url, sha) as tree:
+            assert len(list(tree.glob("d/d/d"))) == 1
+        for mark in checkouts.root.glob("*/trees/*.sha"):
+            mark.unlink()
+
+
+def test_a_path_that_is_too_long_for_the_system_is_told(checkouts: Checkouts, repository: Repository) -> None:
+    sha = commit_as(repository, "/".join(["d" * 200] * 25))
+    checkouts.fetch(repository.url, sha=sha, ref="main")
+    with (
+        pytest.raises(FetchRefused, match="a path that is longer than the 4,096 bytes"),
+        checkouts.tree(repository.url, sha),
+    ):
+        pass
+
+
 def test_a_killed_git_is_only_one_failed_try(
     checkouts: Checkouts, repository: Repository, server: GitServer
 ) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +17,14 @@ from typing import Any
 from urllib.parse import quote
 
 from app.domain.output import Stream
-from app.engines.base import Chunk, Exit, ExitKind, Handle, Owned, State
-from app.engines.process.supervisor import FRAME
+from app.engines.base import Chunk, Exit, ExitKind, Handle, Owned, StartRefused, State
+from app.engines.process.supervisor import FRAME, NOT_EXECUTABLE
+from builders.trees import remove_tree
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READ_BYTES = 1 << 20
+MAX_DEPTH = 200
+"""Directories within one another in an image."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,11 @@ class Container:
         draft = root / f".new-{uuid.uuid4().hex}"
         (draft / "home").mkdir(parents=True, mode=0o700)
         draft.chmod(0o700)
-        shutil.copytree(tree, draft / "work", symlinks=True)
+        try:
+            shutil.copytree(tree, draft / "work", symlinks=True, ignore=_refuse_depth(tree))
+        except BaseException:
+            remove_tree(draft)
+            raise
         (draft / "output").touch(mode=0o600)
         os.mkfifo(draft / "control", 0o600)
         home, work = (str(directory / name) for name in ("home", "work"))
@@ -49,7 +56,7 @@ class Container:
         try:
             draft.rename(directory)
         except OSError as error:
-            shutil.rmtree(draft)
+            remove_tree(draft)
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
 
@@ -153,7 +160,7 @@ class Container:
             self.directory.rename(grave)
         except FileNotFoundError:
             return
-        shutil.rmtree(grave)
+        remove_tree(grave)
 
     def _exit(self) -> dict[str, Any] | None:
         try:
@@ -185,6 +192,20 @@ class OutputReader:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _refuse_depth(tree: Path) -> Callable[[str, list[str]], list[str]]:
+    """Of a copy, which goes down by recursion; given to it as what chooses files to leave out."""
+    deepest = str(tree).count("/") + MAX_DEPTH
+
+    def choose(directory: str, _: list[str]) -> list[str]:
+        if directory.count("/") > deepest:
+            raise StartRefused(
+                f"The image has more than {MAX_DEPTH} directories within one another.", NOT_EXECUTABLE
+            )
+        return []
+
+    return choose
 
 
 def directory_of(root: Path, key: str, spec: Mapping[str, Any]) -> Path:

@@ -1,6 +1,8 @@
 """What a build without containers decides: which files it sees, where things lie, when it starts anew."""
 
 import os
+import posixpath
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from builders.backends.base import BackendUnavailable, BuildFailed, BuildRequest, BuiltImage, request_for
 from builders.backends.context import Context, read_context
-from builders.backends.ignoring import Ignore
+from builders.backends.ignoring import WORK, Ignore
 from builders.backends.local import LocalBackend, image_key
 from builders.backends.places import Places
 from builders.backends.toolchains import find_toolchain
@@ -45,6 +47,54 @@ def test_any_text_is_an_ignore_file(text: str, parts: list[str]) -> None:
     ignore, path = Ignore.parse(text), "/".join(parts) or "x"
     if ignore.prunes(path):
         assert ignore.leaves_out(f"{path}/below")
+
+
+def as_regex(line: str) -> re.Pattern[str]:
+    """What Docker makes of a line of an ignore file."""
+    spelled = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]/]+\]|\\.)", line)
+    return re.compile(
+        "".join(
+            spelled.get(piece) or (piece if len(piece) > 1 and piece[0] in "[\\" else re.escape(piece))
+            for piece in pieces
+        ),
+        re.DOTALL,
+    )
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["a", "b", "é", ".", "/", "*", "**", "**/", "?", "[ab]", "[^a]", "[a-c]", "[é-ü]", "\\*"]
+        ),
+        min_size=1,
+    ).map("".join),
+    st.lists(st.text(st.sampled_from("abcéü漢.*\n"), min_size=1, max_size=4), min_size=1, max_size=20).map(
+        "/".join
+    ),
+)
+def test_lines_mean_what_they_mean_to_docker(line: str, path: str) -> None:
+    line = posixpath.normpath(line).lstrip("/")
+    above = [path[:at] for at, letter in enumerate(path) if letter == "/"]
+    expected = line not in ("", ".") and any(map(as_regex(line).fullmatch, (path, *above)))
+    assert Ignore.parse(line).leaves_out(path) is expected
+
+
+@pytest.mark.parametrize(
+    "line", ["*a*a*a*a*a*ab", "**/a/**/a/**/a/**/b", "*?" * 500 + "b", "[z-a]", "[^]", "["]
+)
+def test_no_line_of_an_ignore_file_makes_matching_explode(line: str) -> None:
+    ignore = Ignore.parse(f"{line}\n" * 20)
+    paths = ["a" * 4_000 + str(number) for number in range(20)] + ["a/" * 2_000 + "a"]
+    assert ignore.left_out(paths) == set()
+    assert WORK - ignore.work.left < WORK / 20
+
+
+def test_an_ignore_file_that_takes_too_long_fails_the_build_with_a_sentence(tmp_path: Path) -> None:
+    write(tmp_path, {"main.sh": "echo", ".dockerignore": "a\n" * 20_000})
+    request = request_for(make_plan(SourceTree(tmp_path), BuildSettings()), tmp_path)
+    with pytest.raises(BuildFailed, match="The ignore file takes too long"):
+        build(LocalBackend(tmp_path.parent / "images"), request)
 
 
 def write(root: Path, files: dict[str, str]) -> Context:
