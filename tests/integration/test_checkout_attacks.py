@@ -20,6 +20,7 @@ import pytest
 from app.checkout import Checkouts, Credential, FetchRefused
 from app.checkout.command import GitCommand
 from app.domain.errors import GitUnavailable, InvalidValue
+from builders.trees import remove_tree
 from tests.support.git_server import GitServer, git_server
 from tests.support.processes import kill, proc, processes_of, wait_until
 from tests.support.repositories import Repository
@@ -415,25 +416,30 @@ def commit_as(repository: Repository, path: str) -> str:
     return repository.commit_staged()
 
 
-def test_a_deep_tree_that_a_killed_server_left_is_made_anew(
-    checkouts: Checkouts, repository: Repository
-) -> None:
+@pytest.fixture
+def deep(checkouts: Checkouts) -> Iterator[Checkouts]:
+    """For trees that pytest can't remove."""
+    yield checkouts
+    remove_tree(checkouts.root)
+
+
+def test_a_deep_tree_that_a_killed_server_left_is_made_anew(deep: Checkouts, repository: Repository) -> None:
     """1,050 levels, more than recursion goes down."""
     sha = commit_as(repository, "/".join(["d"] * 1_050 + ["main.py"]))
-    checkouts.fetch(repository.url, sha=sha, ref="main")
+    deep.fetch(repository.url, sha=sha, ref="main")
     for _ in range(2):
-        with checkouts.tree(repository.url, sha) as tree:
+        with deep.tree(repository.url, sha) as tree:
             assert len(list(tree.glob("d/d/d"))) == 1
-        for mark in checkouts.root.glob("*/trees/*.sha"):
+        for mark in deep.root.glob("*/trees/*.sha"):
             mark.unlink()
 
 
-def test_a_path_that_is_too_long_for_the_system_is_told(checkouts: Checkouts, repository: Repository) -> None:
+def test_a_path_that_is_too_long_for_the_system_is_told(deep: Checkouts, repository: Repository) -> None:
     sha = commit_as(repository, "/".join(["d" * 200] * 25))
-    checkouts.fetch(repository.url, sha=sha, ref="main")
+    deep.fetch(repository.url, sha=sha, ref="main")
     with (
         pytest.raises(FetchRefused, match="a path that is longer than the 4,096 bytes"),
-        checkouts.tree(repository.url, sha),
+        deep.tree(repository.url, sha),
     ):
         pass
 

@@ -1,6 +1,7 @@
 """Trees that are deeper than recursion goes, or than any path can say."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ from builders.backends.base import BuildFailed
 from builders.backends.context import read_context
 from builders.backends.ignoring import Ignore
 from builders.trees import remove_tree
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing(tmp_path: Path) -> Iterator[None]:
+    """That pytest could not remove."""
+    yield
+    remove_tree(tmp_path)
 
 
 def make_deep(root: Path, levels: int) -> None:
@@ -55,7 +63,6 @@ def test_a_tree_beyond_the_limits_fails_the_build_with_one_sentence(
     Path(tmp_path, *directories, "file").touch()
     with pytest.raises(BuildFailed, match=sentence):
         read_context(tmp_path, Ignore())
-    remove_tree(tmp_path)
 
 
 def test_an_image_that_is_too_deep_to_be_copied_does_not_start(tmp_path: Path) -> None:
@@ -65,4 +72,3 @@ def test_an_image_that_is_too_deep_to_be_copied_does_not_start(tmp_path: Path) -
     with pytest.raises(StartRefused, match="more than 200 directories within one another"):
         Container.make(tmp_path / "engine", "run-1-1-0", spec, tmp_path / "image")
     assert list((tmp_path / "engine").iterdir()) == []
-    remove_tree(tmp_path / "image")
