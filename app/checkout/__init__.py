@@ -4,6 +4,7 @@
 """
 
 from app.checkout.checkouts import Checkouts
+from app.checkout.command import find_git
 from app.checkout.credential import Credential
 from app.checkout.failures import (
     AuthRefused,
@@ -21,4 +22,5 @@ __all__ = [
     "FetchRefused",
     "RefNotFound",
     "RepositoryNotFound",
+    "find_git",
 ]

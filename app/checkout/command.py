@@ -9,11 +9,15 @@ are passed as they were checked, and the process leads a group of its own that i
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+# GitPython looks for `git` when it is imported, and raises without one: who needs it says so, `find_git`.
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"  # noqa: TID251 - how that is told
 
 from git.cmd import Git
 
@@ -69,6 +73,14 @@ _SETTINGS = {
 _GRACE_SECONDS = 5.0
 
 
+def find_git() -> str:
+    """The `git` of this machine's PATH. Raises GitUnavailable."""
+    program = shutil.which("git")
+    if program is None:
+        raise GitUnavailable("There is no git on the PATH of this machine: install the package git.")
+    return program
+
+
 class TimeLimitPassed(GitUnavailable):
     """The command ran for longer than its limit and is gone, with all its children."""
 
@@ -112,7 +124,8 @@ class GitCommand:
         """Run `git *arguments` to its end.
 
         `transport` is the only protocol it may speak. `held` are lock descriptors the process inherits:
-        should we be killed, the lock lasts until the orphan has ended too. Raises `TimeLimitPassed`.
+        should we be killed, the lock lasts until the orphan has ended too. Raises `TimeLimitPassed`, and
+        `GitUnavailable` if there is no git.
         """
         access = access or Access()
         ours = _ENVIRONMENT | {
@@ -124,7 +137,7 @@ class GitCommand:
             **(environment or {}),
         }
         process = Git(str(self.folder)).execute(
-            [*_unset_all_but(ours), *self._bounds(), "git", *arguments],
+            [*_unset_all_but(ours), *self._bounds(), find_git(), *arguments],
             env=ours,
             as_process=True,
             start_new_session=True,

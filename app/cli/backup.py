@@ -3,6 +3,7 @@ of it, however it was made, an installation of its own."""
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -123,12 +124,11 @@ def restore(
         with tarfile.open(file) as archive, tempfile.TemporaryDirectory(dir=data.parent) as made:
             filled = Path(made) / "data"
             filled.mkdir(mode=0o700)
-            archive.extractall(filled, list(_members(archive)), filter="data")
+            for member, name in _members(archive):
+                _unpack(archive, member, filled / name)
             if not has_content(filled / DATABASE):
                 raise UserError(f"{file} has no {DATABASE} in it: it is no backup of Jobyard.")
             epoch = begin(f"sqlite:///{filled / DATABASE}")
-            if (filled / KEY).exists():
-                (filled / KEY).chmod(0o600)
             if data.exists():
                 data.rmdir()
             filled.rename(data)
@@ -166,11 +166,28 @@ def new_epoch(json: JsonOption = False) -> None:
     report(settings, epoch, {}, "Start it with `jobyard serve`.", json=json)
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
+    """The files in it, each with its place below the data directory. Raises UserError for anything else."""
     for member in archive:
-        first = PurePosixPath(member.name).parts[:1]
-        if not member.isfile() or first not in ((DATABASE,), (KEY,), (LOGS,)):
+        name = PurePosixPath(member.name)
+        if member.isdir() and name.parts[:1] in ((), (LOGS,)) and ".." not in name.parts:
+            continue  # made with the files in it
+        if not member.isfile() or not (name.parts in ((DATABASE,), (KEY,)) or _is_below_logs(name)):
             raise UserError(
-                f"The backup has {member.name}, which no backup of Jobyard has: nothing was restored."
+                f"The backup has {member.name!r}, which no backup of Jobyard has: nothing was restored."
             )
-        yield member
+        yield member, name
+
+
+def _is_below_logs(name: PurePosixPath) -> bool:
+    return name.parts[:1] == (LOGS,) and len(name.parts) > 1 and ".." not in name.parts
+
+
+def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Only the bytes: modes, owners and times of the archive are not taken over, and nothing is written twice."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    packed = archive.extractfile(member)
+    assert packed is not None, "a regular file"
+    with packed, path.open("xb") as file:
+        shutil.copyfileobj(packed, file)
+    path.chmod(0o600)

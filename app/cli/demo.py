@@ -41,6 +41,9 @@ def demo(
     ] = False,
 ) -> None:
     """Show the main thing on a throwaway server: a signed push, its build, its run, its log."""
+    from app.checkout import find_git
+
+    find_git()  # before anything is made
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     story = Story()
     succeeded = False

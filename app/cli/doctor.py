@@ -101,9 +101,12 @@ def check_buildkit(settings: Settings) -> Iterator[Finding]:
 
 
 def check_git(_settings: Settings) -> Iterator[Finding]:
-    program = shutil.which("git")
-    if program is None:
-        yield Finding("fail", "git", "There is no git here: install the package git.")
+    from app.checkout import find_git
+
+    try:
+        program = find_git()
+    except JobyardError as error:
+        yield Finding("fail", "git", str(error))
         return
     done = subprocess.run(
         (program, "--version"), capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False

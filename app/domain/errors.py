@@ -50,7 +50,7 @@ class EngineUnavailable(TransientError):
 
 
 class GitUnavailable(TransientError):
-    """The Git server did not answer in time."""
+    """The Git server did not answer in time, or there is no `git` here to ask it with."""
 
 
 class RegistryUnavailable(TransientError):

@@ -1,8 +1,10 @@
 # Packages of the distribution. Needs say.sh and python.sh.
 
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
 # Installs what is missing; without root or apt, one sentence says what to install.
 install_packages() {
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  if ! can_install; then
     die "these packages are missing: $*; install them (as root on Debian or Ubuntu this script does it), then run this again"
   fi
   say "installing $*"
@@ -20,8 +22,11 @@ ensure_tools() {
   local for=$1 missing=()
   command -v git >/dev/null || missing+=(git)
   if ! find_python >/dev/null; then
-    command -v python3.11 >/dev/null || die "Python 3.11 is needed: install it (Debian 12 has it as python3.11), then run this again"
-    missing+=(python3.11-venv)
+    is_supported "$DISTRIBUTIONS_PYTHON" || die "$SUPPORTED is needed: install it (Debian 12 and 13 have one as python3), then run this again"
+    missing+=(python3-venv)
+  elif [ "$for" = all ] && can_install && is_supported "$DISTRIBUTIONS_PYTHON" &&
+    ! can_make_environments "$DISTRIBUTIONS_PYTHON"; then
+    missing+=(python3-venv) # for the second environment, without which the rest is of use
   fi
   command -v ps >/dev/null || missing+=(procps)
   if [ "$for" = all ]; then
