@@ -1,12 +1,12 @@
-# The Jobyard server. It talks to a container engine through a socket that is mounted into it:
+# The Jobyard server. Any builder makes it, also the classic one of docker without BuildKit.
+# It talks to a container engine through a socket that is mounted into it:
 #   docker run --init -p 8080:8080 -v jobyard:/data -v /var/run/docker.sock:/var/run/docker.sock \
 #     --group-add "$(stat -c %g /var/run/docker.sock)" jobyard
 FROM python:3.11-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/jobyard
 COPY requirements-server.lock /src/
-RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
-    /opt/jobyard/bin/pip install --no-deps --require-hashes --requirement /src/requirements-server.lock
+RUN /opt/jobyard/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement /src/requirements-server.lock
 # README.md is the package's description, and the image does without where it isn't there.
 COPY pyproject.toml README.md* /src/
 COPY app /src/app

@@ -227,8 +227,6 @@ def make_engine(settings: Settings, installation: str, clock: Clock, epoch: str 
         case "process":
             root = settings.data.resolve() / "process" / "containers"
             return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
-        case other:
-            raise UserError(f"JOBYARD_ENGINE: there is no engine named {other} yet; use docker or process.")
 
 
 def make_publisher(installation: Installation) -> Publisher | None:
@@ -256,7 +254,7 @@ def make_backend(settings: Settings) -> ImageBackend:
 
 
 @contextmanager
-def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
+def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
     """The application with all its loops, which run while it serves."""
     with (
         open_installation(settings) as installation,
@@ -283,7 +281,8 @@ def open_server(settings: Settings, public_url: str) -> Iterator[Starlette]:
             logbook=logbook,
             forges={"github": GitHub()},
             plans=settings.sizes,
-            public_url=settings.public_url or public_url,
+            public_url=settings.public_url or listening_url,
+            is_public_url_set=settings.public_url is not None,
             check_git_url=checkouts.validate_url,
             require_image=lambda job_id, image: require_image(installation, engine, job_id, image),
             engine_health=lambda: engine_health(engine),

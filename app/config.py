@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import UserError
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
+from app.domain.public_url import read_public_url
 
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="SQLite in the data directory; postgresql://… for several replicas"
     )
-    engine: Literal["docker", "process", "fake"] = Field(
+    engine: Literal["docker", "process"] = Field(
         default="docker",
         description="docker; process runs without isolation, for trying out and trusted code",
     )
@@ -47,7 +48,8 @@ class Settings(BaseSettings):
         default=None, description="an API token with all rights, for automation and first set-up"
     )
     public_url: str | None = Field(
-        default=None, description="for links and webhook set-up; http://host:port if unset"
+        default=None,
+        description="for links and webhook set-up; if unset, http://host:port, on pages what the reader asked for",
     )
     registry: str | None = Field(default=None, description="where built images are pushed")
     git_allow: str = Field(
@@ -81,9 +83,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"https?://[^/?#@\s]+", value.rstrip("/")):
-            raise ValueError("must be an address such as https://jobyard.example.com, without a path")
-        return value.rstrip("/") if value else None
+        return read_public_url(value) if value else None
 
     @field_validator("registry")
     @classmethod

@@ -15,6 +15,7 @@ import typer
 from app.cli.options import JsonOption, add_command
 from app.domain import limits
 from app.domain.errors import UserError
+from app.domain.public_url import is_every_address, listening_url
 
 SHORTEST_PASSWORD = 12
 PANEL = "The server's own machine"
@@ -44,18 +45,20 @@ def serve(
     import uvicorn
 
     from app.bootstrap import open_server
+    from app.checkout import find_git
     from app.config import read_settings
     from app.web.connections import Connections, bounded, most_with
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = read_settings()
-    url = f"http://{host}:{port}"
+    find_git()  # before anything is made
+    url = listening_url(host, port)
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listener(host, port) as listener, open_server(settings, url) as app:
-        _greet(app.state.yard, url)
+        _greet(app.state.yard, url, host)
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
         gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up answers too
         server = uvicorn.Server(
@@ -79,17 +82,18 @@ def _listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         why = str(error.strerror).partition(" (")[0]
-        message = f"{host}:{port} can't be listened on ({why}): choose another with --host and --port."
+        message = f"{host or '*'}:{port} can't be listened on ({why}): choose another with --host and --port."
         raise UserError(message) from error
 
 
-def _greet(yard: object, url: str) -> None:
+def _greet(yard: object, url: str, host: str) -> None:
     from app.store import access
     from app.web.principal import new_login_path
     from app.web.yard import Yard
 
     assert isinstance(yard, Yard)
-    typer.echo(f"Jobyard listens on {url}")
+    everywhere = is_every_address(host)
+    typer.echo(f"Jobyard listens on {url}{', and at all addresses of this machine' if everywhere else ''}")
     health = yard.engine_health()
     typer.echo(health.sentence if health.is_up else f"Warning: {health.sentence}")
     if health.isolation:
@@ -99,6 +103,10 @@ def _greet(yard: object, url: str) -> None:
     if not has_admin:
         path = new_login_path(yard.db, yard.clock.now())
         typer.echo(f"No administrator yet. Set one up, once, at {yard.public_url}{path}")
+        if everywhere and not yard.is_public_url_set:
+            typer.echo(
+                "From another machine: the same, with this machine's name in it. JOBYARD_PUBLIC_URL sets that."
+            )
 
 
 def config(json: JsonOption = False) -> None:
@@ -162,10 +170,10 @@ def create_admin(
 def login_link() -> None:
     """Print a link that logs an administrator in, once, within an hour."""
     from app.bootstrap import open_installation
-    from app.config import read_settings
+    from app.config import read_client_settings, read_settings
     from app.web.principal import new_login_path
 
     settings = read_settings()
     with open_installation(settings) as installation:
         path = new_login_path(installation.db, installation.clock.now())
-    typer.echo(f"{settings.public_url or 'http://127.0.0.1:8080'}{path}")
+    typer.echo(f"{settings.public_url or read_client_settings().url}{path}")

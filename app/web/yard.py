@@ -40,13 +40,14 @@ class Yard:
     logbook: Logbook
     forges: Mapping[str, Forge]
     plans: Mapping[str, Plan]
-    public_url: str
+    public_url: str  # without a slash at its end
     check_git_url: Callable[[str], None]  # raises InvalidValue
     require_image: Callable[
         [int, str], None
     ]  # for the job of that id; raises Conflict where it can't be had (any more)
     engine_health: Callable[[], EngineHealth]
     rehearsal: Rehearsal
+    is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)
 
 

@@ -141,18 +141,87 @@ def test_a_new_epoch_waits_for_the_servers_end(cli: Cli, sealed: str) -> None:
     assert (done.status, done.err.startswith("jobyard: Another server is running on ")) == (1, True)
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "logs/../../outside", "server.lock", "logs"])
-def test_a_file_that_no_backup_made_restores_nothing(cli: Cli, tmp_path: Path, name: str) -> None:
-    file = tmp_path / "backup.tar"
+def packed(file: Path, *members: tarfile.TarInfo) -> Path:
+    """A backup that nothing is wrong with but these members."""
     with tarfile.open(file, "w") as archive:
-        for member in ("jobyard.db", name):
-            archive.addfile(tarfile.TarInfo(member), io.BytesIO())
-    if name == "logs":
-        file.write_bytes(b"no tar file at all" * 100)
+        for member in (tarfile.TarInfo("jobyard.db"), *members):
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+    return file
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", size: int = 0) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.size = kind, target, size
+    return made
+
+
+def refused(cli: Cli, tmp_path: Path, file: Path) -> str:
+    """What `restore` says that leaves nothing behind."""
     done = cli("restore", file)
     assert done.status == 1
     assert done.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == [file]
+    return done.err
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        member("../outside"),
+        member("/etc/outside"),
+        member("logs/../../outside"),
+        member("logs/../jobyard.db"),
+        member("logs/../../outside", tarfile.DIRTYPE),
+        member("logs"),
+        member("server.lock"),
+        member("checkouts", tarfile.DIRTYPE),
+        member("secret.key/inside"),
+        member("logs/link", tarfile.SYMTYPE, "/etc/passwd"),
+        member("logs/link", tarfile.LNKTYPE, "jobyard.db"),
+        member("logs/pipe", tarfile.FIFOTYPE),
+        member("logs/device", tarfile.CHRTYPE),
+    ],
+    ids=lambda odd: f"{odd.name} {odd.type.decode()}",
+)
+def test_a_file_that_no_backup_made_restores_nothing(cli: Cli, tmp_path: Path, odd: tarfile.TarInfo) -> None:
+    said = refused(cli, tmp_path, packed(tmp_path / "backup.tar", odd))
+    assert said == (
+        f"jobyard: The backup has {odd.name!r}, which no backup of Jobyard has: nothing was restored.\n"
+    )
+
+
+def test_a_name_that_comes_twice_restores_nothing(cli: Cli, tmp_path: Path) -> None:
+    refused(cli, tmp_path, packed(tmp_path / "backup.tar", member("jobyard.db")))
+    refused(cli, tmp_path, packed(tmp_path / "backup.tar", member("logs/1"), member("logs/1/2")))
+
+
+def test_what_is_no_backup_or_half_of_one_restores_nothing(cli: Cli, tmp_path: Path) -> None:
+    file = packed(tmp_path / "backup.tar", member("logs/1.log", size=100_000))
+    file.write_bytes(file.read_bytes()[:50_000])
+    assert "can't be restored" in refused(cli, tmp_path, file)
+    file.write_bytes(b"no tar file at all" * 100)
+    assert "can't be restored" in refused(cli, tmp_path, file)
+
+
+def test_a_backup_packed_anew_is_restored_with_modes_of_our_own(
+    cli: Cli, sealed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert cli("backup", tmp_path / "backup.tar").status == 0
+    with (
+        tarfile.open(tmp_path / "backup.tar") as made,
+        tarfile.open(tmp_path / "anew.tar", "w:gz") as anew,
+    ):
+        for name in (".", "./logs", "./logs/runs"):
+            anew.addfile(member(name, tarfile.DIRTYPE))
+        for each in made:
+            file = made.extractfile(each)
+            each.name, each.mode = f"./{each.name}", 0o4777
+            anew.addfile(each, file)
+    monkeypatch.setenv("JOBYARD_DATA", str(tmp_path / "new"))
+    assert cli("restore", tmp_path / "anew.tar").status == 0
+    files = [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    assert (tmp_path / "new/logs/runs/000000/1/1.log").read_bytes() == b"a log\xff\n"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files if path.suffix != ".db"} == {0o600}
 
 
 def test_the_doctor_looks_at_everything_and_says_what_to_do(
@@ -175,6 +244,54 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 
+NO_GIT = "There is no git on the PATH of this machine: install the package git."
+
+
+def command_without_git(tmp_path: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`jobyard` where the PATH leads nowhere."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path / "nowhere"), "JOBYARD_DATA": str(tmp_path / "data"), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "1"), ("demo", "--exit")], ids=lambda it: it[0])
+def test_what_needs_git_says_in_a_sentence_that_there_is_none(tmp_path: Path, command: tuple[str]) -> None:
+    done = command_without_git(tmp_path, *command)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"jobyard: {NO_GIT}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_says_that_there_is_no_git(tmp_path: Path) -> None:
+    done = command_without_git(tmp_path, "doctor", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    found = [item for item in json.loads(done.stdout)["items"] if item["what"] == "git"]
+    assert found == [{"state": "fail", "what": "git", "sentence": NO_GIT}]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("--help",),
+        ("serve", "--help"),
+        ("config",),
+        ("schedule", "@daily"),
+        ("plan", ROOT / "tests/examples/python-pip"),
+        ("dockerfile", ROOT / "tests/examples/python-pip"),
+        ("admin", "link"),
+    ],
+    ids=lambda it: str(it[0]),
+)
+def test_what_needs_no_git_does_without(tmp_path: Path, command: tuple[str]) -> None:
+    done = command_without_git(tmp_path, *command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
 def refusal(tmp_path: Path, *arguments: str, **settings: str) -> str:
     """What `jobyard serve` says that does not start."""
     ours = {f"JOBYARD_{name.upper()}": value for name, value in settings.items()}
@@ -188,6 +305,34 @@ def refusal(tmp_path: Path, *arguments: str, **settings: str) -> str:
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
     return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "setting", "called"),
+    [
+        ("0.0.0.0", "", "http://127.0.0.1:{port}"),
+        ("::", "", "http://[::1]:{port}"),
+        ("0.0.0.0", "https://jobyard.example.com/", "https://jobyard.example.com"),
+    ],
+)
+def test_the_first_address_to_log_in_at_is_one_to_call(
+    tmp_path: Path, host: str, setting: str, called: str
+) -> None:
+    port = free_port()
+    settings = {"DATA": str(tmp_path / "data"), "ENGINE": "process", "PUBLIC_URL": setting}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "serve", "--host", host, "--port", str(port)],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **{f"JOBYARD_{name}": value for name, value in settings.items()}},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        said = next((line for line in server.stdout if "Set one up" in line), "")
+        server.terminate()
+    assert said.partition("/login/once/")[0] == (
+        f"No administrator yet. Set one up, once, at {called.format(port=port)}"
+    )
 
 
 def test_a_port_that_is_taken_is_said_before_anything_is_made(tmp_path: Path) -> None:
@@ -268,7 +413,13 @@ def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("database_url", "mysql://x/y"), ("public_url", "yard"), ("git_allow", "ftp")]
+    ("name", "value"),
+    [
+        ("database_url", "mysql://x/y"),
+        ("public_url", "http://0.0.0.0:80"),
+        ("git_allow", "ftp"),
+        ("engine", "fake"),
+    ],
 )
 def test_a_setting_that_is_not_usable_is_named(tmp_path: Path, name: str, value: str) -> None:
     said = refusal(tmp_path, "--port", str(free_port()), **{name: value})

@@ -10,6 +10,7 @@ from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.store.projects import Project
+from app.web.addresses import address_shown
 from app.web.api.definitions import merge_patch, require_changeable
 from app.web.api.flow_definitions import check, definition_of, shown_nodes
 from app.web.api.forms.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
@@ -58,7 +59,7 @@ def create_flow_webhook(call: Call[Empty, Empty]) -> Any:
     token = secrets.token_urlsafe(32)
     with call.yard.db.write() as tx:
         flows.set_webhook(tx, flow_of(call, tx, Role.OPERATOR).id, digest(token))
-    return FlowWebhookAnswer(url=f"{call.yard.public_url.rstrip('/')}/webhooks/flows/{token}")
+    return FlowWebhookAnswer(url=f"{address_shown(call.request)}/webhooks/flows/{token}")
 
 
 def delete_flow_webhook(call: Call[Empty, Confirm]) -> None:

@@ -14,6 +14,7 @@ from app.domain.schedule import Schedule
 from app.orchestration import pausing
 from app.store import apps, decisions, jobs, projects, runs
 from app.store.database import Tx
+from app.web.addresses import address_shown
 from app.web.api.decisions import DecisionsAnswer, decision_answer
 from app.web.api.defining import define, redefine, remove
 from app.web.api.definitions import form_of
@@ -133,7 +134,7 @@ def _answer(call: Call[Any, Any], job: Job, last: Run | None, *, project_has_sec
         "next_fire_at": _next_fire_at(call, job),
         "last_run": _last_run(last),
         "created_at": job.created_at,
-        "webhook_url": f"{call.yard.public_url}/webhooks/github",
+        "webhook_url": f"{address_shown(call.request)}/webhooks/github",
         "warnings": warnings,
     }
 

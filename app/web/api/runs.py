@@ -15,6 +15,7 @@ from app.orchestration.dispatch import start_by_hand
 from app.orchestration.requests import cancel_by_hand, image_for_run, image_of_next_run, run_again
 from app.store import runs
 from app.store.database import Tx
+from app.web.addresses import address_shown
 from app.web.api.definitions import complete
 from app.web.api.forms.run import (
     AttemptsAnswer,
@@ -60,7 +61,7 @@ def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
         given = overrides_of(call.body, job, call.yard.vault)
         overrides = {name: value for name, value in given.items() if name not in IMAGE_FIELDS}
         if call.query.dry_run:
-            url = f"{call.yard.public_url.rstrip('/')}/projects/{job.project}/jobs/{job.name}/run"
+            url = f"{address_shown(call.request)}/projects/{job.project}/jobs/{job.name}/run"
             query = form_query(given)
             effective = merge(job.definition, overrides, job.shared_env)
             return Answer(_rehearsal(job, effective, image, f"{url}?{query}" if query else url), 200)

@@ -24,7 +24,7 @@ def show_deliveries(visit: Visit) -> Response:
         deliveries=listed,
         caused=caused,
         rejected=rejected,
-        webhook_url=f"{visit.yard.public_url}/webhooks/github",
+        webhook_url=f"{visit.address}/webhooks/github",
         more=found[DELIVERIES - 1].id if len(found) > DELIVERIES else None,
     )
 

@@ -190,7 +190,7 @@ def make_webhook(visit: Visit) -> Response:
     token = secrets.token_urlsafe(32)
     with visit.yard.db.write() as tx:
         flows.set_webhook(tx, _named(tx, visit).id, digest(token))
-    return _flow_page(visit, made=f"{visit.yard.public_url.rstrip('/')}/webhooks/flows/{token}")
+    return _flow_page(visit, made=f"{visit.address}/webhooks/flows/{token}")
 
 
 def void_webhook(visit: Visit) -> Response:

@@ -110,7 +110,7 @@ def _project(visit: Visit, *, problem: Problem | None = None, undeleted: Problem
         jobs=sorted(found[:JOBS], key=lambda job: job.name),
         more=found[JOBS - 1].id if len(found) > JOBS else None,
         saved=bool(visit.query("saved")),
-        webhook_url=f"{visit.yard.public_url}/webhooks/github",
+        webhook_url=f"{visit.address}/webhooks/github",
         given={},
         errors=errors,
         left=left,

@@ -40,7 +40,7 @@ def _settings(
         lifetimes=LIFETIMES,
         plans=visit.yard.plans,
         health=visit.yard.engine_health(),
-        webhook_url=f"{visit.yard.public_url}/webhooks/github",
+        webhook_url=f"{visit.address}/webhooks/github",
         **context,
     )
 

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from app.domain.errors import InvalidValue
+from app.web.addresses import address_shown
 from app.web.bodies import read_at_most
 from app.web.pages.render import render
 from app.web.principal import Principal, Role, identify
@@ -38,6 +39,11 @@ class Visit:
     @property
     def who(self) -> str:
         return self.principal.name if self.principal else "nobody"
+
+    @property
+    def address(self) -> str:
+        """Of this server, for links that the visitor copies."""
+        return address_shown(self.request)
 
     def may(self, role: str) -> bool:
         return self.principal is not None and self.principal.may(Role(role))
