@@ -50,6 +50,7 @@ from app.store.inbox import Inbox
 from app.web.app import create_app
 from app.web.principal import digest
 from app.web.yard import EngineHealth, Yard
+from builders import private
 from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli
 from builders.backends.local import LocalBackend
@@ -260,6 +261,8 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
         open_installation(settings) as installation,
         only_server(settings, is_sqlite=installation.db.is_sqlite) as alone,
     ):
+        for directory in private.sweep(installation.clock.now().timestamp()):
+            log.info("removed %s, which a process that was killed has left", directory)
         inbox = Inbox(installation.db)
         engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
         checkouts = Checkouts(

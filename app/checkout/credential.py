@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import shlex
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from app.checkout.urls import Remote
 from app.domain.errors import InvalidValue
+from builders.private import private_directory
 
 ANYBODY = "anybody"
 _TOKEN_USER = "x-access-token"  # noqa: S105 - the user name that goes with tokens of GitHub, GitLab and Gitea
@@ -45,8 +45,8 @@ class Access:
 def access(remote: Remote, credential: Credential | None, known_hosts: Path) -> Iterator[Access]:
     """Access for one call. A private key exists as a file (mode 0600) only while the call runs."""
     if remote.transport == "ssh":
-        with tempfile.TemporaryDirectory(prefix="jobyard-key-") as folder:
-            key = Path(folder) / "key"
+        with private_directory() as folder:
+            key = folder / "key"
             if credential is not None:
                 _write_private(key, credential.secret.strip() + "\n")
             yield Access(

@@ -1,7 +1,6 @@
 """Images by BuildKit, through the container CLI with fixed argv and an environment of its own."""
 
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from builders.backends.logins import registry_of, write_logins
 from builders.backends.progress import ProgressReader
 from builders.backends.session import Session
 from builders.backends.turns import Turns
+from builders.private import private_directory
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENGINE_DOWN = re.compile(
@@ -79,8 +79,7 @@ class BuildKitCli(ImageBackend):
             on_output(chunk)
             progress.feed(chunk)
 
-        with tempfile.TemporaryDirectory(prefix="jobyard-build-") as name:
-            private = Path(name)
+        with private_directory() as private:
             argv = build_argv(cli, request, private, _write_inputs(request, private))
             with self._turns.turn(access_of(request), session.say, session.check):
                 status = session.run(argv, self._environment(private), private, pass_on)

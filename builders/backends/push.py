@@ -1,7 +1,6 @@
 """Images to a registry, through the container CLI with fixed argv and an environment of its own."""
 
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from builders.backends.base import BuiltImage, ImagePusher, Login, PushFailed, S
 from builders.backends.cli import SEARCH_PATH, find_cli
 from builders.backends.logins import registry_of, write_logins
 from builders.backends.process import run_watched
+from builders.private import private_directory
 
 _DIGEST = re.compile(rb"digest: (sha256:[0-9a-f]{64}) size: ")
 _TAIL_BYTES = 4096
@@ -38,8 +38,7 @@ class RegistryPush(ImagePusher):
             tail.extend(chunk)
             del tail[:-_TAIL_BYTES]
 
-        with tempfile.TemporaryDirectory(prefix="jobyard-push-") as name:
-            private = Path(name)
+        with private_directory() as private:
             write_logins(private, {registry_of(reference): login} if login else {})
             for argv in (("tag", image.digest, reference), ("push", reference)):
                 status = run_watched(

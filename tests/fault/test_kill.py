@@ -142,6 +142,34 @@ def test_killed_again_and_again_in_one_push(hosted: HostedJob, events: EngineEve
     assert_done_once(hosted, events, sent)
 
 
+def test_secrets_and_logins_of_a_build_are_gone_after_the_next_start(
+    hosted: HostedJob, events: EngineEvents
+) -> None:
+    secret = f"a secret of the build {time.time_ns()}"
+    login = {"name": "r", "kind": "registry", "host": "r.example.com", "username": "u", "secret": secret}
+    hosted.job(env={"NPM_TOKEN": {"value": secret, "secret": True, "scope": "build"}})
+    hosted.server.api("POST", "/projects/acme/credentials", login)
+    push(hosted)
+    MOMENTS["the build is half done"](hosted, events)
+    held = [
+        file for file in Path("/dev/shm").glob("jobyard-private-*/secrets/NPM_TOKEN") if says(file, secret)
+    ]
+    assert len(held) == 1
+    hosted.server.kill()
+    assert says(held[0], secret)
+    assert (held[0].parents[1] / "config/config.json").exists()
+    hosted.server.start()
+    assert not held[0].parents[1].exists()
+
+
+def says(file: Path, text: str) -> bool:
+    """Other tests' files may go at any time."""
+    try:
+        return file.read_text() == text
+    except FileNotFoundError:
+        return False
+
+
 def test_a_job_that_ends_while_no_server_runs(hosted: HostedJob, events: EngineEvents) -> None:
     hosted.job()
     sent = push(hosted)
