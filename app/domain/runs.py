@@ -17,6 +17,8 @@ from typing import Any
 
 from app.domain.retry import Backoff, delay_after
 
+TAKEN_OVER_LIMIT = 10  # servers that may end while they work on one attempt …
+SOON = timedelta(minutes=1)  # … each after less than this, on average
 IMAGE_ASKED_LIMIT = 7  # over some five minutes
 INTERRUPTION_LIMIT = 3  # being restarted is nobody's failure, but not without end
 
@@ -240,6 +242,28 @@ def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
     if outcome.reason in NOT_RETRIED or run.failed >= run.retry_limit:
         return Final(RunStatus.FAILED, outcome.reason, outcome.sentence)
     return _retry(run, outcome, now)
+
+
+def takes_servers_down(run: Run, last: Attempt | None, now: datetime) -> bool:
+    """Whether so many servers ended while they worked on the run, so soon after one another, that it is likely why.
+
+    Each claim and each taking over grows the run's token; an attempt has that of its beginning. A run that lives for
+    long goes on through any number of restarts.
+    """
+    ended = run.token - (last.token if last else 1)
+    if ended < TAKEN_OVER_LIMIT:
+        return False
+    return last is None or last.started_at is None or now - last.started_at < ended * SOON
+
+
+def given_up(run: Run, last: Attempt | None) -> Final:
+    if run.cancel_requested_at is not None:
+        return cancelled(run)
+    ended = run.token - (last.token if last else 1)
+    sentence = (
+        f"The server was stopped, or failed, {ended} times while it worked on this run; not going on with it."
+    )
+    return Final(RunStatus.FAILED, Reason.INTERRUPTED, sentence)
 
 
 def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:

@@ -73,7 +73,7 @@ class Reconciler:
                 now = self.clock.now()
                 bury_dead_servers(tx, now, alone=self.alone, me=self.server)
                 for build in builds.taken_over(tx, self.server, self.builder.in_hand.claims):
-                    self._put_back(tx, build, now)
+                    self._try_to_put_back(tx, build, now)
                 taken = runs.taken_over(tx, self.server, self.runner.in_hand.claims)
             for run in taken:
                 self.runner.in_hand.take(run)
@@ -81,11 +81,21 @@ class Reconciler:
             log.info("going on with run %s", run.name)
             self.in_background(run.name, partial(self.runner.execute, run))
 
+    def _try_to_put_back(self, tx: Tx, build: Build, now: datetime) -> None:
+        """One that meets a fault of ours is taken over again later, and does not hold up the others."""
+        try:
+            with tx.begin_nested():
+                self._put_back(tx, build, now)
+        except Exception:
+            log.exception("build %s could not be taken over", build.id)
+
     def _put_back(self, tx: Tx, build: Build, now: datetime) -> None:
         if build.cancel_requested_at is not None:
             end_cancelled_build(tx, self.names, build, now)
         elif build.tries + 1 < INTERRUPTION_LIMIT:
-            builds.put_back(tx, build, "The server was stopped during this build; building again.", now)
+            builds.put_back(
+                tx, build, "The server was stopped, or failed, during this build; building again.", now
+            )
         elif builds.fail(tx, build, BuildReason.INTERRUPTED, _gave_up(build), now):
             after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
@@ -103,7 +113,16 @@ class Reconciler:
         for each in owned:
             ended_at = over.get((_run_of(each) or 0, each.labels.get(RUN_LABEL, "")))
             if ended_at is not None:
-                self._end(each, remove=ended_at <= forgotten)
+                self._try_to_end(each, remove=ended_at <= forgotten)
+
+    def _try_to_end(self, left_over: Owned, *, remove: bool) -> None:
+        """One that the engine can't end does not hold up the others."""
+        try:
+            self._end(left_over, remove=remove)
+        except EngineUnavailable as error:
+            log.warning("container %s could not be swept: %s", left_over.handle.name, error)
+        except Exception:
+            log.exception("container %s could not be swept", left_over.handle.name)
 
     def _end(self, left_over: Owned, *, remove: bool) -> None:
         if left_over.state is State.RUNNING:
@@ -120,4 +139,4 @@ def _run_of(owned: Owned) -> int | None:
 
 
 def _gave_up(build: Build) -> str:
-    return f"The server was stopped {build.tries + 1} times during this build; not trying again."
+    return f"The server was stopped, or failed, {build.tries + 1} times during this build; not trying again."

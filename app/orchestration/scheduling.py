@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from app.store import runs, schedules
 from app.store.database import Database, Tx
 from app.store.schedules import DueJob, DueJobs, Fired
 
+log = logging.getLogger(__name__)
+LOOK_AGAIN = timedelta(hours=1)  # at a schedule that met a fault of ours
 BATCH = 2000  # jobs a transaction
 ALLOW = ConcurrencyPolicy.ALLOW
 Alive = Mapping[int, Sequence[tuple[int, str]]]  # by job, its live runs as (id, name)
@@ -43,7 +46,13 @@ class Scheduler:
             fired: list[Fired] = []
             next_at: dict[datetime, list[int]] = defaultdict(list)
             for each in batch:
-                owed = _owed(each, now)
+                try:
+                    owed = _owed(each, now)
+                except Exception:  # the other jobs' times go on
+                    log.exception("the schedule %s could not be worked out", each.schedule.cron)
+                    next_at[now + LOOK_AGAIN] += [job.id for job in each.jobs]
+                    fired.append(_unknown(each))
+                    continue
                 next_at[owed.next_at] += [job.id for job in each.jobs]
                 fired += self._fired(tx, each, owed, alive, now)
             schedules.write(tx, fired, now)
@@ -91,6 +100,12 @@ class Scheduler:
 def _owed(jobs: DueJobs, now: datetime) -> Due:
     schedule = Schedule.parse(jobs.schedule.cron, jobs.schedule.time_zone)
     return due(schedule, jobs.next_fire_at, now, timedelta(seconds=jobs.schedule.starting_deadline_seconds))
+
+
+def _unknown(jobs: DueJobs) -> Fired:
+    """What is stored where we fail to tell which times are due."""
+    sentence = f"{_due_for(jobs.next_fire_at)}, but Jobyard failed to work the schedule out; the server's log has more."
+    return Fired(jobs.jobs, jobs.schedule.cron, jobs.next_fire_at, Verdict.SKIPPED, "fault", sentence)
 
 
 def _due_for(fire_at: datetime) -> str:

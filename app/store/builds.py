@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig, BuildsInFlight
-from app.store.claims import Claim, claim_next, next_due_at, take_over
+from app.store.claims import UNREADABLE, Claim, claim_next, next_due_at, readable, take_over
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
 
@@ -89,7 +89,8 @@ def claim(tx: Tx, owner: str, now: datetime) -> Build | None:
     if claimed is None:
         return None
     touch(tx, "builds", f"build:{claimed}", QUEUED)  # there may be more: the next worker looks
-    return with_id(tx, claimed)
+    failed = {"status": BuildStatus.FAILED, "reason": BuildReason.ENGINE_FAILED, "sentence": UNREADABLE}
+    return next(iter(readable(tx, BuildRow, [claimed], with_id, **failed, finished_at=now)), None)
 
 
 def due_at(tx: Tx) -> datetime | None:
@@ -98,7 +99,8 @@ def due_at(tx: Tx) -> datetime | None:
 
 def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Build]:
     """Running builds that nobody works on, now this server's to put back or give up."""
-    return [with_id(tx, build_id) for build_id in take_over(tx, BuildRow, owner, in_hand)]
+    taken = take_over(tx, BuildRow, owner, in_hand)
+    return readable(tx, BuildRow, taken, with_id, status=BuildStatus.QUEUED)
 
 
 def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> bool:

@@ -6,19 +6,24 @@ comes back changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Set
+import logging
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, delete, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
 from app.store.database import Tx
 from app.store.schema import BuildRow, RunRow, ServerRow
 
+log = logging.getLogger(__name__)
+V = TypeVar("V")
 Claimable = type[BuildRow] | type[RunRow]
 Claim = tuple[int, int]  # a row's id and its token
 DEAD_AFTER = timedelta(seconds=30)
+UNREADABLE = "What is stored of this can't be read by this version of Jobyard; the server's log has more."
 
 
 def claim_next(
@@ -65,6 +70,23 @@ def take_over(tx: Tx, table: Claimable, owner: str, in_hand: Set[Claim]) -> list
     new_owner = update(table).where(col(table.id).in_(taken)).values(owner=owner, token=table.token + 1)
     tx.connection().execute(new_owner)
     return taken
+
+
+def readable(
+    tx: Tx, table: Claimable, ids: Sequence[int], read: Callable[[Tx, int], V], **instead: Any
+) -> list[V]:
+    """The values of claimed rows. One that can't be made sense of is changed to `instead`, out of the others' way."""
+    values = []
+    for row_id in ids:
+        try:
+            values.append(read(tx, row_id))
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            log.exception("%s %s can't be read", table.__tablename__, row_id)
+            change = update(table).where(col(table.id) == row_id).values(owner=None, **instead)
+            tx.connection().execute(change)
+    return values
 
 
 def next_due_at(tx: Tx, table: Claimable) -> datetime | None:

@@ -25,7 +25,7 @@ from app.domain.runs import (
     Trigger,
     container_key,
 )
-from app.store.claims import Claim, claim_next, next_due_at, take_over
+from app.store.claims import UNREADABLE, Claim, claim_next, next_due_at, readable, take_over
 from app.store.database import Tx, touch
 from app.store.run_names import unlike_any
 from app.store.run_values import attempt_value, container_value, run_value, runs_query
@@ -114,10 +114,12 @@ def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
     claimed = claim_next(tx, RunRow, owner, now, may_start, updated_at=now)
     if claimed is None:
         return None
-    run = with_id(tx, claimed)
-    _touch(tx, run.id, run.job_id)
     touch(tx, QUEUED)  # there may be more: the next worker looks
-    return run
+    failed = {"status": RunStatus.FAILED, "reason": Reason.ENGINE_FAILED, "sentence": UNREADABLE}
+    for run in readable(tx, RunRow, [claimed], with_id, **failed, finished_at=now, active=0):
+        _touch(tx, run.id, run.job_id)
+        return run
+    return None
 
 
 def due_at(tx: Tx) -> datetime | None:
@@ -126,7 +128,8 @@ def due_at(tx: Tx) -> datetime | None:
 
 def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Run]:
     """Running runs that nobody works on, now this server's to go on with."""
-    return [with_id(tx, run_id) for run_id in take_over(tx, RunRow, owner, in_hand)]
+    taken = take_over(tx, RunRow, owner, in_hand)
+    return readable(tx, RunRow, taken, with_id, status=RunStatus.QUEUED)
 
 
 def fix_image(tx: Tx, run: Run, now: datetime) -> bool:

@@ -74,7 +74,10 @@ class HealthChecks:
             del self._patients[key]
         for key in live.keys() - self._patients.keys():
             each, handle = live[key]
-            self._patients[key] = self._admit(each, key[2], handle, now)
+            try:
+                self._patients[key] = self._admit(each, key[2], handle, now)
+            except Exception:  # it does not keep the others from being asked
+                log.exception("the health checks of container %s could not begin", handle.name)
 
     def _admit(self, each: ActiveRun, instance: int, handle: Handle, now: datetime) -> Patient:
         """With what another server found out already, if it has died since."""

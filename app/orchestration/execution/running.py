@@ -21,6 +21,7 @@ from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.runs import (
+    TAKEN_OVER_LIMIT,
     Again,
     Attempt,
     Container,
@@ -32,9 +33,11 @@ from app.domain.runs import (
     cancelled,
     conclude,
     epoch_of_key,
+    given_up,
     is_past_deadline,
     no_answer,
     out_of_time,
+    takes_servers_down,
 )
 from app.engines.base import (
     Chunk,
@@ -107,7 +110,9 @@ class Runner:
     def _execute(self, run: Run) -> None:
         try:
             unfinished = self._unfinished(run) if run.attempts else None
-            if unfinished is not None:
+            if self._is_given_up(run):
+                log.error("run %s is given up: too many servers ended while they worked on it", run.name)
+            elif unfinished is not None:
                 with self.db.read() as tx:
                     origin = origin_of(tx, run)
                 self._attempt(run, *unfinished, origin)
@@ -120,6 +125,20 @@ class Runner:
             sentence = "Jobyard failed while running this; the server's log has more."
             attempt, _ = self._unfinished(run) or (None, ())
             self._conclude(run, attempt, Outcome(Reason.INTERRUPTED, sentence=sentence))
+
+    def _is_given_up(self, run: Run) -> bool:
+        """Ends a run that would take one server after the other down. Its containers are left to the sweep."""
+        if run.token <= TAKEN_OVER_LIMIT:
+            return False
+        with self.db.write() as tx:
+            now = self.clock.now()
+            last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
+            if not takes_servers_down(run, last, now):
+                return False
+            attempt = last if last is not None and last.status is RunStatus.RUNNING else None
+            verdict = given_up(run, last)
+            runs.conclude(tx, run, attempt, Outcome(verdict.reason, sentence=verdict.sentence), verdict, now)
+        return True
 
     def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:
         with self.db.read() as tx:

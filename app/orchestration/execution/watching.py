@@ -73,6 +73,9 @@ class Watcher:
         except EngineUnavailable as error:
             log.warning("container %s could not be stopped yet: %s", handle.name, error)
             forget()
+        except Exception:
+            log.exception("container %s could not be stopped yet", handle.name)
+            forget()
 
 
 def _seconds_left(each: ActiveRun, now: datetime) -> float | None:

@@ -38,7 +38,15 @@ class Messenger:
         """True if anything was sent, or tried."""
         with self.db.read() as tx:
             waiting = flows.unsent(tx, self.clock.now())
-        return sum(self._send(run_id, node_id) for run_id, node_id in waiting) > 0
+        return sum(self._try_to_send(run_id, node_id) for run_id, node_id in waiting) > 0
+
+    def _try_to_send(self, run_id: int, node_id: int) -> bool:
+        """A message that meets a fault of ours does not hold up the others."""
+        try:
+            return self._send(run_id, node_id)
+        except Exception:
+            log.exception("message %s of flow run %s could not be sent", node_id, run_id)
+            return False
 
     def _send(self, run_id: int, node_id: int) -> bool:
         now = self.clock.now()
@@ -55,6 +63,10 @@ class Messenger:
             said, status = str(error), NodeStatus.WAITING
         except JobyardError as error:  # it would be so again
             said, status = str(error), NodeStatus.FAILED
+        except Exception:
+            log.exception("message %s of flow run %s could not be sent", node_id, run_id)
+            said = "Jobyard failed while sending the message; the server's log has more."
+            status = NodeStatus.WAITING
         with self.db.write() as tx:
             flows.lock(tx, run.flow_id)
             current = flows.run_with_id(tx, run_id)
