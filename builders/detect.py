@@ -19,6 +19,7 @@ MARKERS = ("requirements.txt", "pyproject.toml", "package.json", "go.mod", "Proc
 LOOKED_FOR = "a Dockerfile, a manifest of Python, Node.js or Go, a shell script or a Procfile"
 ASIDE = frozenset(["docs", "doc", "test", "tests", "examples", "example"])
 LEVELS = 3
+COMPARED = 200  # names at the root that may be misspelt markers
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def _not_recognised(tree: SourceTree, below: Sequence[tuple[str, Candidate]]) ->
         return (
             f"Nothing to build at the root, but {_listing(below)} is there: set root_directory to it. {fix}"
         )
-    near = next((f"{name} looks like {m}" for name in tree.root_files for m in _similar(name)), None)
+    compared = tree.root_files[:COMPARED]
+    near = next((f"{name} looks like {m}" for name in compared for m in _similar(name)), None)
     sole = [*tree.root_files[:5], *(f"{name}/" for name in tree.directories[:5])]
     found = near or (f"found {', '.join(sole)}" if sole else "the directory is empty")
     return f"Nothing here says how to build this: looked for {LOOKED_FOR}; {found}. {fix}"

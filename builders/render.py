@@ -122,4 +122,4 @@ def _quoted(value: str) -> str:
 
 def _one_line(text: str) -> str:
     """A line break in a command would begin a new instruction; the shell takes `;` for it just as well."""
-    return re.sub(r"\s*\n\s*", "; ", text.strip())
+    return "; ".join(filter(None, map(str.strip, text.split("\n"))))

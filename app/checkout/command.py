@@ -71,6 +71,7 @@ _SETTINGS = {
 }
 
 _GRACE_SECONDS = 5.0
+_KEPT_BYTES = 8192
 
 
 def find_git() -> str:
@@ -154,7 +155,7 @@ class GitCommand:
                 limit = f"{self.time_limit_seconds:g}"
                 raise TimeLimitPassed(f"Git did not finish within {limit} seconds.") from None
             raise
-        return Output(process.returncode, stdout, stderr.decode(errors="replace"))
+        return Output(process.returncode, stdout, _ends_of(stderr).decode(errors="replace"))
 
     @property
     def orphan_limit_seconds(self) -> float:
@@ -164,6 +165,11 @@ class GitCommand:
     def _bounds(self) -> list[str]:
         limit = f"{self.orphan_limit_seconds:g}"
         return ["prlimit", f"--fsize={self.max_file_bytes}", "timeout", "--signal=KILL", limit]
+
+
+def _ends_of(said: bytes) -> bytes:
+    """A Git server may say any amount; what went wrong is searched for in it, at its beginning and its end."""
+    return said if len(said) <= 2 * _KEPT_BYTES else said[:_KEPT_BYTES] + b"\n" + said[-_KEPT_BYTES:]
 
 
 def _config(*settings: tuple[str, str]) -> dict[str, str]:

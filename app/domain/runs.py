@@ -251,9 +251,8 @@ def takes_servers_down(run: Run, last: Attempt | None, now: datetime) -> bool:
     long goes on through any number of restarts.
     """
     ended = run.token - (last.token if last else 1)
-    if ended < TAKEN_OVER_LIMIT:
-        return False
-    return last is None or last.started_at is None or now - last.started_at < ended * SOON
+    began_at = last.created_at if last else run.created_at
+    return ended >= TAKEN_OVER_LIMIT and now - began_at < ended * SOON
 
 
 def given_up(run: Run, last: Attempt | None) -> Final:

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from builders.backends.base import Step
 
-_LINE = re.compile(r"#(\d+) (.*)")
-_TOTAL = re.compile(r"\[(?:.* )?\d+/(\d+)\]")
-_DONE = re.compile(r"DONE (\d+(?:\.\d+)?)s")
+_LINE = re.compile(r"#(\d{1,9}) (.*)")
+_TOTAL = re.compile(r"\[(?:.* )?\d{1,9}/(\d{1,9})\]")
+_DONE = re.compile(r"DONE (\d{1,9}(?:\.\d{1,9})?)s")
 MAX_LINE = 64 * 1024
+MAX_SAID = 2000  # characters of a line in which the reason of a failure is searched for, in quadratic time
 
 
 class ProgressReader:
@@ -44,7 +45,7 @@ class ProgressReader:
         match = _LINE.fullmatch(line)
         if match is None:
             if line.strip():
-                self.tail = [*self.tail[-19:], line.strip()]
+                self.tail = [*self.tail[-19:], line.strip()[:MAX_SAID]]
             return
         self._read_step(int(match[1]), match[2])
 
@@ -59,7 +60,7 @@ class ProgressReader:
         elif done := _DONE.fullmatch(text):
             self._report(replace(step, duration=float(done[1])))
         elif text.startswith("ERROR"):
-            self.error = text.partition(":")[2].strip()
+            self.error = text.partition(":")[2].strip()[:MAX_SAID]
             self.failed_step = replace(step, duration=self._now() - step.started, failed=True)
             self._report(self.failed_step)
 

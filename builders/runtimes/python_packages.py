@@ -2,14 +2,16 @@
 
 import re
 import shlex
+from collections import deque
 from dataclasses import dataclass, field
 
 from builders.instructions import Cache
-from builders.plan import BuildSettings
+from builders.plan import BuildSettings, PlanError
 from builders.runtimes.python_project import Project, table
 from builders.source import SourceTree
 
 VENV = "/opt/venv"
+MAX_FILES = 100  # of requirements
 PIP_CACHE = Cache("pip", "/root/.cache/pip")
 
 
@@ -180,12 +182,15 @@ def _with_requirements(path: str, tree: SourceTree, project: Project) -> Install
 
 def _referenced(tree: SourceTree, path: str) -> tuple[tuple[str, ...], bool]:
     """The requirement files reached from `path`, and whether any of them names a directory of the source."""
-    found, waiting, is_local = [], [path], False
+    found: dict[str, None] = {}
+    waiting, is_local = deque([path]), False
     while waiting:
-        name = waiting.pop(0)
+        name = waiting.popleft()
         if name in found:
             continue
-        found.append(name)
+        if len(found) == MAX_FILES:
+            raise PlanError(f"{path} leads to more than {MAX_FILES} files of requirements.")
+        found[name] = None
         for line in (tree.read_text(name) or "").splitlines():
             reference = re.match(r"\s*(?:-r|--requirement|-c|--constraint)[ =]*(\S+)", line)
             if reference and "://" not in reference[1]:

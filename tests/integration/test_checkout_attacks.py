@@ -408,6 +408,11 @@ def test_a_change_of_a_tree_that_was_cut_short_is_done_again(
     assert cut_short > 0
 
 
+def test_of_what_git_says_without_end_the_beginning_and_the_end_are_kept(tmp_path: Path) -> None:
+    said = GitCommand(tmp_path, 20, 10**9)("rev-parse", "--verify", "x" * 100_000).stderr
+    assert len(said) < 20_000
+
+
 def commit_as(repository: Repository, path: str) -> str:
     """`main.py` under another path, which need not be one that a work tree can have."""
     repository.git(

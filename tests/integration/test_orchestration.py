@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.domain import paths
 from app.domain.builds import TRIES, BuildReason, BuildStatus
 from app.domain.errors import GitUnavailable, UserError
 from app.domain.runs import Cancel, Reason, RunStatus
@@ -153,6 +154,35 @@ def test_files_of_a_forced_push_are_asked_of_git(place: Installation, server: Se
     server.intake.step()
     server.intake.step()
     assert [rule for _, _, _, rule in place.verdicts()] == ["paths", "push"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "file"),
+    [
+        (["*a*a*a*a*a*ab"], "a" * 200),
+        (["*_*_*_*_test.go"], "_" * 255),
+        (["**/a/" * 8 + "x"], "a/" * 40 + "a"),
+    ],
+)
+def test_path_rules_that_a_backtracking_matcher_never_ends_with(
+    place: Installation, server: Server, rules: list[str], file: str
+) -> None:
+    place.job(build__paths=rules, build__paths_mode="allow")
+    place.push(A, B, files=(file,))
+    server.intake.step()
+    assert [rule for _, _, _, rule in place.verdicts()] == ["paths"]
+
+
+def test_path_rules_that_take_too_long_let_the_push_build_and_say_so(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "WORK", 100_000)
+    place.job(build__paths=["*a*a*a*b"])
+    place.push(A, B, files=("a" * 2_000, "c"))
+    server.intake.step()
+    (decision,) = place.decisions()
+    assert (decision.verdict, decision.rule) == ("built", "paths_unmatched")
+    assert "changed 2 files, too much to match with the path rules in time, so it builds" in decision.sentence
 
 
 def test_a_repository_that_no_job_has_is_ignored(place: Installation, server: Server) -> None:

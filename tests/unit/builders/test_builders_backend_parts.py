@@ -22,7 +22,7 @@ from builders.backends.base import (
 )
 from builders.backends.buildkit import BuildKitCli, build_argv, explain_failure
 from builders.backends.cli import Cli, find_cli
-from builders.backends.progress import ProgressReader
+from builders.backends.progress import MAX_SAID, ProgressReader
 
 OLD = Cli(("docker", "build"), is_buildx=False)
 OUTPUT = b"""#1 [internal] load build definition from Dockerfile
@@ -284,3 +284,18 @@ def test_without_a_cli_that_can_the_fix_is_named(tmp_path: Path) -> None:
     program(tmp_path / "x" / "docker", MODERN)
     with pytest.raises(BackendUnavailable, match=r"can build with BuildKit\. Install"):
         find_cli(str(tmp_path / "x"))
+
+
+def test_output_that_claims_to_be_progress_costs_little_and_breaks_nothing() -> None:
+    """What is searched in quadratic time is short; no number is longer than Python reads."""
+    steps: list[Step] = []
+    reader = ProgressReader(steps.append, lambda: 2.0)
+    endless = b"9" * 5_000
+    for line in (b"#%s x", b"#1 [1/%s] RUN", b"#2 x\n#2 DONE %s.%ss" % (b"1", b"%s"), b"#2 DONE %ss"):
+        reader.feed(line % endless + b"\n")
+    assert not [step for step in steps if (step.duration or 0) > 10**9 or (step.total or 0) > 10**9]
+    for text in (b"unexpected status code ", b"executor failed running "):
+        reader.feed(text * 2_500 + b"\n")
+        reader.feed(b"#1 ERROR: " + text * 2_500 + b"\n")
+    assert max(map(len, [*reader.tail, reader.error])) <= MAX_SAID
+    assert isinstance(explain_failure(reader, 1), BuildFailed)

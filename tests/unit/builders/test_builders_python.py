@@ -168,3 +168,9 @@ def test_an_install_command_of_the_user_keeps_the_tool(make_tree) -> None:
 )
 def test_start_command(make_tree, files: Mapping[str, str], command: str) -> None:
     assert make_plan(make_tree({"requirements.txt": "", **files})).run_command == command
+
+
+def test_requirements_that_lead_to_any_number_of_files_are_refused(make_tree) -> None:
+    listed = "".join(f"-r other{number}.txt\n" for number in range(20_000))
+    with pytest.raises(PlanError, match=r"requirements.txt leads to more than 100 files of requirements\."):
+        make_plan(make_tree({**JOB, "requirements.txt": listed}))

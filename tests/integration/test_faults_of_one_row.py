@@ -1,0 +1,179 @@
+"""A row that meets a fault of ours, again and again: the others go on, and it is given up with a sentence."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.domain.builds import BuildStatus
+from app.domain.runs import TAKEN_OVER_LIMIT, Reason, RunStatus
+from app.orchestration import reconciling, scheduling
+from app.orchestration.scheduling import Scheduler
+from app.store import builds as store_of_builds
+from app.store import runs
+from tests.support.loops import Fuse, Installation, Killed, Server, commit
+
+A, B, C = (commit(letter) for letter in "abc")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Installation]:
+    place = Installation(tmp_path / "place")
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def server(place: Installation) -> Server:
+    server = place.server("one")
+    server.reconcile()
+    return server
+
+
+def spoil(place: Installation, change: str) -> None:
+    with place.db.write() as tx:
+        tx.connection().execute(text(change))
+
+
+def stored(place: Installation, query: str) -> list[tuple[Any, ...]]:
+    with place.db.read() as tx:
+        return [tuple(row) for row in tx.connection().execute(text(query))]
+
+
+def two_builds(place: Installation, server: Server) -> None:
+    for name in ("first", "second"):
+        place.job(name, env={"NAME": {"value": name, "scope": "build"}})  # so that neither joins the other
+    place.push(A, B)
+    server.intake.step()
+    assert [build.status for build in place.builds()] == [BuildStatus.QUEUED] * 2
+
+
+def test_a_build_that_cannot_be_read_keeps_no_other_waiting(place: Installation, server: Server) -> None:
+    two_builds(place, server)
+    spoil(place, "UPDATE build SET reason = 'of another version' WHERE id = 1")
+    while server.builder.step():
+        pass
+    server.builder.step()
+    assert stored(place, "SELECT status, sentence LIKE '%can''t be read%' FROM build ORDER BY id") == [
+        ("failed", 1),
+        ("succeeded", 0),
+    ]
+
+
+def test_a_running_build_that_cannot_be_read_is_given_up(place: Installation, server: Server) -> None:
+    two_builds(place, server)
+    spoil(place, "UPDATE build SET status = 'running', owner = 'dead'")
+    spoil(place, "UPDATE build SET reason = 'of another version' WHERE id = 1")
+    server.reconcile()
+    for _ in range(3):
+        server.builder.step()
+    assert stored(place, "SELECT status FROM build ORDER BY id") == [("failed",), ("succeeded",)]
+
+
+def test_a_run_that_cannot_be_read_keeps_no_other_waiting(place: Installation, server: Server) -> None:
+    two_builds(place, server)
+    while server.builder.step():
+        pass
+    assert len(place.runs()) == 2
+    spoil(place, "UPDATE run SET reason = 'of another version' WHERE id = 1")
+    for _ in range(3):
+        server.runner.step()
+    assert stored(place, "SELECT status, sentence LIKE '%can''t be read%' FROM run ORDER BY id") == [
+        ("failed", 1),
+        ("succeeded", 0),
+    ]
+
+
+def test_a_build_that_cannot_be_taken_over_holds_up_no_other(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_builds(place, server)
+    spoil(place, "UPDATE build SET status = 'running', owner = 'dead'")
+    put_back = store_of_builds.put_back
+
+    def fails_for_one(tx: Any, build: Any, *rest: Any) -> bool:
+        if build.id == 1:
+            raise RuntimeError("a fault of ours")
+        return put_back(tx, build, *rest)
+
+    monkeypatch.setattr(reconciling.builds, "put_back", fails_for_one)
+    server.reconcile()
+    assert [(build.id, build.status) for build in sorted(place.builds(), key=lambda build: build.id)] == [
+        (1, BuildStatus.RUNNING),
+        (2, BuildStatus.QUEUED),
+    ]
+
+
+def test_a_build_under_which_every_server_dies_is_given_up(place: Installation, server: Server) -> None:
+    place.job()
+    place.push(A, B)
+    server.intake.step()
+    for number in range(3):
+        dying = place.server(f"dying-{number}", Fuse(blows_at=9))
+        with pytest.raises(Killed):
+            dying.builder.step()
+        place.server(f"next-{number}").reconcile()
+    ended = [build for build in place.builds() if build.status is BuildStatus.FAILED]
+    assert [(build.reason, build.sentence) for build in ended] == [
+        ("interrupted", "The server was stopped, or failed, 3 times during this build; not trying again.")
+    ]
+
+
+@pytest.mark.parametrize("gap", [timedelta(seconds=5), timedelta(hours=5)])
+def test_a_run_under_which_every_server_dies_is_given_up(
+    place: Installation, server: Server, gap: timedelta
+) -> None:
+    """One that only lives through many restarts is not."""
+    place.job()
+    place.push(A, B)
+    server.intake.step()
+    server.builder.step()
+    with place.db.write() as tx:
+        run = begin(tx, place)
+    for _ in range(TAKEN_OVER_LIMIT):
+        place.clock.advance(gap.total_seconds())
+        spoil(place, "UPDATE run SET token = token + 1, owner = 'dead'")
+    server.reconcile()
+    (ended,) = place.runs()
+    if gap < timedelta(minutes=1):
+        assert (ended.status, ended.reason) == (RunStatus.FAILED, Reason.INTERRUPTED)
+        assert ended.sentence.startswith(
+            "The server was stopped, or failed, 11 times while it worked on this run;"
+        )
+    else:
+        assert ended.status is RunStatus.SUCCEEDED
+    assert run.id == ended.id
+
+
+def begin(tx: Any, place: Installation) -> Any:
+    """A server that began an attempt, whose container runs."""
+    run = runs.claim(tx, "dead", place.clock.now())
+    assert run is not None
+    attempt = runs.begin_attempt(tx, run, place.clock.now())
+    assert attempt is not None
+    return run
+
+
+def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, cron in (("bad", "7 * * * *"), ("good", "* * * * *")):
+        place.job(name, kind="cron", schedule={"cron": cron}, source={"type": "image", "image": "busybox"})
+    place.clock.advance(3600)
+    due = scheduling.due
+
+    def fails_for_one(schedule: Any, *rest: Any) -> Any:
+        if "7 *" in str(schedule):
+            raise RuntimeError("a fault of ours")
+        return due(schedule, *rest)
+
+    monkeypatch.setattr(scheduling, "due", fails_for_one)
+    scheduler = Scheduler(place.db, place.clock, place.names)
+    assert scheduler.step()
+    assert not scheduler.step()  # it is looked at again in an hour
+    verdicts = [(job, rule) for _, job, _, rule in place.verdicts()]
+    assert ("bad", "fault") in verdicts
+    assert ("good", "schedule") in verdicts
