@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -52,12 +53,22 @@ def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) 
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _http_error},
     )
+    app.router.redirect_slashes = False  # it would answer with an address on the host that the request names
     app.state.yard = yard
     return app
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    if request.url.path.startswith(("/api/", "/webhooks/")):
+    path = request.scope["path"]
+    if (
+        isinstance(error, HTTPException)
+        and error.status_code == 404
+        and path.strip("/")
+        and path.endswith("/")
+    ):
+        query = request.scope["query_string"].decode("ascii", "replace")
+        return RedirectResponse("/" + quote(path.strip("/")) + (f"?{query}" if query else ""), 307)
+    if path.startswith(("/api/", "/webhooks/")):
         return await answer_with_problem(request, error)
     return await page_error(request, error)
 

@@ -33,7 +33,14 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                given = message.get("headers", [])
+                message["headers"] = [*given, *HEADERS, *_of_caches(scope["path"], given)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def _of_caches(path: str, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Answers of the API are for who asked, and now: no cache keeps them. Pages and streams say so themselves."""
+    is_said = any(name.lower() == b"cache-control" for name, _ in given)
+    return [] if is_said or not path.startswith("/api/") else [(b"cache-control", b"no-store")]

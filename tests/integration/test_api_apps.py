@@ -400,7 +400,7 @@ def test_a_promotion_is_rehearsed(shop: Caller) -> None:
     deployed(shop, A, ONE)
     before = everything(shop)
     answer = shop.post("/plan", json=body).json()
-    assert answer["sentence"] == "Of 2, 0 would be built, 2 deployed and 2 run; nothing was done."
+    assert answer["sentence"] == "Of 2 jobs, none would be built, 2 deployed and 2 run; nothing was done."
     assert [(each["job"], each["deploy"]["rule"]) for each in answer["items"]] == [
         ("migrate-live", "hook"),
         ("web-live", "run_on_image_change:cd-promote"),

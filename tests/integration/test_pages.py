@@ -874,6 +874,30 @@ def test_durations_read_well(seconds: float | None, said: str) -> None:
     assert words.duration(seconds) == said
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("shell", False, "no"),
+        ("shell", True, "yes"),
+        ("instances", 3, "3"),
+        ("time_limit_seconds", None, words.NONE),
+        ("health_checks", [], words.NONE),
+        ("command", ["python", "a b.py"], "python 'a b.py'"),
+        ("command", "python x.py", "python x.py"),
+        (
+            "health_checks",
+            [
+                {"type": "liveness", "protocol": "http", "path": "/up", "port": 80, "cmd": None},
+                {"type": "startup", "protocol": "cmd", "path": None, "port": None, "cmd": "test -e /ready"},
+            ],
+            "liveness: GET /up at port 80; startup: the command 'test -e /ready'",
+        ),
+    ],
+)
+def test_settings_are_words(name: str, value: Any, said: str) -> None:
+    assert words.setting(name, value) == said
+
+
 def test_states_are_words(made: World, demo: Demo) -> None:
     assert words.outcome(run_of(made, demo.failed_run)) == "Failed · time limit"
     job = made.job("words")

@@ -129,8 +129,10 @@ def _start(
     trigger = Trigger(TRIGGERS[occasion.kind], occasion.by, cause=sentence)
     alone = bool(admission.replaces)
     run_id = enqueue_run(tx, names, job, trigger, now, image=image, alone=alone)
-    for replaced in admission.replaces:
-        runs.cancel(tx, replaced, Reason.REPLACED, f"Replaced by run {run_id}.", now)
+    if admission.replaces:
+        name = runs.with_id(tx, run_id).name
+        for replaced in admission.replaces:
+            runs.cancel(tx, replaced, Reason.REPLACED, f"Replaced by {name}.", now)
     return run_id
 
 

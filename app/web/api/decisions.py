@@ -11,8 +11,9 @@ from app.domain.errors import InvalidValue
 from app.store import decisions, jobs
 from app.store.database import Tx
 from app.web.api.forms.fields import Time
-from app.web.api.operations import LARGEST_ID, Call, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import Call, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import delivery_called, paged, project_named, run_called, within
+from app.web.numbers import LARGEST
 from app.web.principal import Role
 
 
@@ -46,7 +47,7 @@ class DecisionsQuery(Paging):
     project: str | None = None
     job: str | None = Field(default=None, description="a job's name; needs `project`")
     delivery: str | None = Field(default=None, description="a delivery's id, replays included")
-    build: int | None = Field(default=None, ge=1, le=LARGEST_ID)
+    build: int | None = Field(default=None, ge=1, le=LARGEST)
     run: str | None = Field(default=None, description="a run's id or name")
     since: Time | None = None
 

@@ -12,9 +12,10 @@ from app.domain.errors import InvalidValue, NotFound
 from app.logs import LogReader, RunLog
 from app.logs.reader import BLOCK
 from app.store import builds, runs
-from app.web.api.operations import LARGEST_ID, Call, Empty, Model, Operation
+from app.web.api.operations import Call, Empty, Model, Operation
 from app.web.api.scope import build_of, run_of
 from app.web.live import follow_log, stream
+from app.web.numbers import LARGEST, whole_number
 
 NEXT_OFFSET = "X-Log-Next-Offset"
 Log = RunLog | LogReader
@@ -22,14 +23,14 @@ MEDIA_TYPES = ("text/plain", "text/event-stream")
 
 
 class LogQuery(Model):
-    offset: int = Field(default=0, ge=0, le=LARGEST_ID, description="the byte to begin at")
+    offset: int = Field(default=0, ge=0, le=LARGEST, description="the byte to begin at")
 
 
 class RunLogQuery(LogQuery):
     attempt: int | None = Field(
         default=None,
         ge=1,
-        le=LARGEST_ID,
+        le=LARGEST,
         description="one attempt's log; all, one after the other, if left out",
     )
 
@@ -91,11 +92,12 @@ def _resumed(call: Call[Empty, Any]) -> int:
     last = call.request.headers.get("last-event-id")
     if last is None:
         return int(call.query.offset)
-    if not (last.isascii() and last.isdecimal() and len(last) <= 18):
+    offset = whole_number(last)
+    if offset is None:
         raise InvalidValue(
             "Last-Event-ID", "Last-Event-ID must be an offset, the id of an event of this log."
         )
-    return int(last)
+    return offset
 
 
 OPERATIONS = (

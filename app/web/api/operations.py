@@ -9,12 +9,12 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from app.web.numbers import LARGEST
 from app.web.principal import Principal, Role
 from app.web.problems import Problem
 from app.web.yard import Yard
 
 PREFIX = "/api/v1"
-LARGEST_ID = 2**63 - 1
 
 
 class Model(BaseModel):
@@ -34,7 +34,7 @@ class Empty(Model):
 
 class Paging(Model):
     limit: int = Field(default=50, ge=1, le=100, description="items a page")
-    cursor: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="`next` of the page before")
+    cursor: int | None = Field(default=None, ge=1, le=LARGEST, description="`next` of the page before")
 
 
 class Confirm(Model):

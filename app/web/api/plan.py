@@ -254,10 +254,9 @@ def push_of(form: PushForm) -> Push:
 def summary(found: list[Outlook]) -> str:
     """How many would be built, deployed and run, in a sentence."""
     counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
-    return (
-        f"Of {len(found)}, {counts[0]} would be built, {counts[1]} deployed and {counts[2]} run;"
-        " nothing was done."
-    )
+    built, deployed, run = (count or "none" for count in counts)
+    what = "job" if len(found) == 1 else "jobs"
+    return f"Of {len(found)} {what}, {built} would be built, {deployed} deployed and {run} run; nothing was done."
 
 
 OPERATIONS = (

@@ -29,14 +29,15 @@ from app.web.api.forms.run import (
 )
 from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import LARGEST_ID, Answer, Call, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import Answer, Call, Empty, Model, Operation, Page, Paging
 from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, form_query, overrides_of
 from app.web.api.scope import job_of, paged, run_of
+from app.web.numbers import LARGEST
 from app.web.principal import Role
 
 
 class MetricsQuery(Model):
-    attempt: int | None = Field(None, ge=1, le=LARGEST_ID, description="its number; all if left out")
+    attempt: int | None = Field(None, ge=1, le=LARGEST, description="its number; all if left out")
 
 
 class RunQuery(Model):

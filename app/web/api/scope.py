@@ -19,6 +19,7 @@ from app.store.deliveries import Delivery
 from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.api.operations import Call, Confirm, Paging
+from app.web.numbers import whole_number
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -139,9 +140,10 @@ def within(call: AnyCall, role: Role, what: str, find: Callable[[], Thing]) -> T
 
 def number(text: str) -> int:
     """An id from a path. Raises NotFound for what can't be one."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+    found = whole_number(text)
+    if found is None:
         raise NotFound(f"{text} is no id.")
-    return int(text)
+    return found
 
 
 def confirmed(call: Call[Any, Confirm], name: str) -> None:

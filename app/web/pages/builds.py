@@ -20,9 +20,8 @@ from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
 from app.web.pages import charts, logview
 from app.web.pages.runs import log_rows, position, window_of
-from app.web.pages.visit import Visit, get, page_error, post, require, see
+from app.web.pages.visit import Visit, get, page_error, path_number, post, require, see
 from app.web.principal import Role, identify
-from app.web.problems import Problem
 from app.web.yard import Yard, yard_of
 
 
@@ -91,10 +90,8 @@ async def follow_log(request: Request) -> Response:
     try:
         require(await run_in_threadpool(identify, request), Role.VIEWER)
         yard = yard_of(request)
-        build = await run_in_threadpool(_load, yard, int(request.path_params["build"]))
+        build = await run_in_threadpool(_load, yard, path_number(request, "build"))
         offset, number = position(request)
-    except (KeyError, ValueError):
-        return await page_error(request, Problem(400, "Following a log needs from=OFFSET:LINE."))
     except Exception as error:
         return await page_error(request, error)
     return logview.follow(

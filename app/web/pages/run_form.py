@@ -204,8 +204,7 @@ def shown(effective: Effective) -> list[Shown]:
     for name, origin in effective.origins.items():
         kind, _, variable = name.partition("env.")
         if kind:
-            value = effective.values[name]
-            text = words.NONE if value in (None, []) else value if isinstance(value, str) else str(value)
+            text = words.setting(name, effective.values[name])
         else:
             value = effective.values["env"].get(variable)
             secret = isinstance(value, Mapping) and value.get("secret")

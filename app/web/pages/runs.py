@@ -17,6 +17,7 @@ from app.logs import LogReader
 from app.orchestration.requests import cancel_by_hand, run_again
 from app.store import jobs, overview, runs
 from app.store.database import Tx
+from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
 from app.web.pages.logview import Window
 from app.web.pages.visit import Visit, get, page_error, post, require, see
@@ -79,7 +80,8 @@ def _chosen(attempts: Sequence[Attempt], number: int | None) -> Attempt | None:
 
 def find(tx: Tx, text: str) -> Run:
     """A run by its id or its name."""
-    return runs.with_id(tx, int(text)) if text.isdecimal() and len(text) <= 18 else runs.named(tx, text)
+    number = whole_number(text)
+    return runs.named(tx, text) if number is None else runs.with_id(tx, number)
 
 
 def variables(run: Run) -> list[Variable]:
@@ -123,11 +125,9 @@ async def follow_log(request: Request) -> Response:
         yard = yard_of(request)
         run = await run_in_threadpool(_load, yard, request.path_params["run"])
         offset, number = position(request)
-        attempt = int(request.query_params["attempt"])
-    except (KeyError, ValueError):
-        return await page_error(
-            request, Problem(400, "Following a log needs attempt=N and from=OFFSET:LINE.")
-        )
+        attempt = whole_number(request.query_params.get("attempt", ""))
+        if attempt is None:
+            raise Problem(400, "Following the log of a run needs attempt=N.")
     except Exception as error:
         return await page_error(request, error)
 
@@ -149,9 +149,11 @@ async def follow_log(request: Request) -> Response:
 
 def position(request: Request) -> tuple[int, int]:
     """Where to go on: after the last event that arrived, or from what the page has."""
-    text = request.headers.get("last-event-id") or request.query_params["from"]
-    offset, _, number = text.partition(":")
-    return int(offset), int(number)
+    text = request.headers.get("last-event-id") or request.query_params.get("from", "")
+    offset, number = (whole_number(part) for part in text.partition(":")[::2])
+    if offset is None or number is None:
+        raise Problem(400, "Following a log needs from=OFFSET:LINE.")
+    return offset, number
 
 
 def _load(yard: Yard, name: str) -> Run:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from app.domain.errors import InvalidValue
 from app.web.addresses import address_shown
 from app.web.bodies import read_at_most
+from app.web.numbers import whole_number
 from app.web.pages.render import render
 from app.web.principal import Principal, Role, identify
 from app.web.problems import Problem, problem_of
@@ -53,18 +54,14 @@ class Visit:
 
     def id(self, name: str) -> int:
         """A number from the path. Raises 404 for anything else."""
-        text = self.path(name)
-        if not text.isdecimal() or len(text) > 18:
-            raise Problem(404, f"There is no {name} {text[:60]}.")
-        return int(text)
+        return path_number(self.request, name)
 
     def query(self, name: str) -> str:
         return self.request.query_params.get(name, "")
 
     def number(self, name: str) -> int | None:
         """A number of the query; None where it is missing or no number."""
-        text = self.query(name)
-        return int(text) if text.isdecimal() and len(text) <= 18 else None
+        return whole_number(self.query(name))
 
     def field(self, name: str) -> str:
         values = self.form.get(name) or [""]
@@ -72,6 +69,15 @@ class Visit:
 
     def page(self, template: str, status: int = 200, **context: object) -> Response:
         return render(self.request, template, status, visit=self, now=self.now, **context)
+
+
+def path_number(request: Request, name: str) -> int:
+    """A number from the path. Raises 404 for anything else."""
+    text = str(request.path_params[name])
+    number = whole_number(text)
+    if number is None:
+        raise Problem(404, f"There is no {name} {text[:60]}.")
+    return number
 
 
 def see(path: str) -> Response:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.events import repo_key
+from app.domain.health import checks_of
 from app.domain.jobs import Job, RunOnImageChange
 from app.domain.schedule import Schedule
 from app.domain.schedule.words import describe
@@ -54,6 +56,21 @@ def label(name: object) -> str:
     """A code such as `time_limit` as people say it."""
     text = str(name)
     return _LABELS.get(text, text.replace("_", " "))
+
+
+def setting(name: str, value: Any) -> str:
+    """What a setting of a job or run is, such as its command, its health checks or its number of instances."""
+    match value:
+        case None | [] | "":
+            return NONE
+        case bool():
+            return "yes" if value else "no"
+        case list() if name == "health_checks":
+            return "; ".join(f"{check.type}: {check.words}" for check in checks_of(value))
+        case list():
+            return shlex.join(value)
+        case _:
+            return str(value)
 
 
 def outcome(thing: Any) -> str:

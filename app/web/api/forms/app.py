@@ -11,7 +11,8 @@ from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, S
 from app.domain.jobs import Deployed
 from app.web.api.forms.fields import Name, Sha, Time
 from app.web.api.forms.job import DeployedAnswer, Trigger, deployed_answer
-from app.web.api.operations import LARGEST_ID, Model, with_example
+from app.web.api.operations import Model, with_example
+from app.web.numbers import LARGEST
 
 Jobs = Annotated[list[Name], Field(min_length=1, max_length=100)]
 
@@ -58,7 +59,7 @@ class DeployForm(Model):
     model_config = with_example({"sha": "4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678"})
 
     sha: Sha | None = Field(default=None, description="built first where there is no build of it")
-    builds: list[Annotated[int, Field(ge=1, le=LARGEST_ID)]] | None = Field(
+    builds: list[Annotated[int, Field(ge=1, le=LARGEST)]] | None = Field(
         default=None, min_length=1, max_length=100, description="ids"
     )
 

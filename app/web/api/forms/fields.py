@@ -22,8 +22,8 @@ from app.domain.errors import InvalidValue
 from app.domain.jobs import ENV_NAME, NAME, NAME_RULE
 from app.domain.paths import check_patterns
 from app.domain.schedule import Schedule
-from app.web.api.operations import LARGEST_ID
 from app.web.complaints import as_sentence
+from app.web.numbers import LARGEST
 from app.web.yard import Yard
 
 HIDDEN = "***"  # what is shown of a secret that is no variable
@@ -184,7 +184,7 @@ def _time_zone(value: str) -> str:
 
 
 def _build_choice(value: Any) -> Any:
-    if value == "latest" or (type(value) is int and 1 <= value <= LARGEST_ID):
+    if value == "latest" or (type(value) is int and 1 <= value <= LARGEST):
         return value
     raise ValueError('must be the id of a build or "latest"')
 

@@ -9,9 +9,10 @@ from pydantic import Field, RootModel
 from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, Node, NodeStatus, NodeType
 from app.web.api.forms.fields import Address, BranchName, Name, Sha, Text, Time
 from app.web.api.forms.run import OverridesForm
-from app.web.api.operations import LARGEST_ID, Model, with_example
+from app.web.api.operations import Model, with_example
+from app.web.numbers import LARGEST
 
-BuildId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+BuildId = Annotated[int, Field(ge=1, le=LARGEST)]
 EXAMPLE = {
     "name": "release",
     "nodes": [

@@ -26,7 +26,8 @@ from app.web.api.forms.fields import (
 )
 from app.web.api.forms.job import EnvEntry
 from app.web.api.forms.vitals import CheckAnswer, check_answers
-from app.web.api.operations import LARGEST_ID, Model, with_example
+from app.web.api.operations import Model, with_example
+from app.web.numbers import LARGEST
 
 
 class OverridesForm(Model):
@@ -35,7 +36,7 @@ class OverridesForm(Model):
     model_config = with_example({"env": {"DAY": "2026-01-31"}, "command": ["python", "report.py"]})
 
     image: ImageRef | None = None
-    build: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="a build made for this job")
+    build: int | None = Field(default=None, ge=1, le=LARGEST, description="a build made for this job")
     sha: ShaOrBegin | None = Field(default=None, description="a commit that was built for this job")
     env: Annotated[dict[EnvName, EnvEntry | None], Field(max_length=limits.VARIABLES), EnvSize] = Field(
         default={}
