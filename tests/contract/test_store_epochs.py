@@ -1,0 +1,44 @@
+"""A copy of an installation's data becomes one of its own: the epoch in the store, on both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.domain.builds import BuildStatus
+from app.domain.jobs import Job
+from app.domain.runs import RunStatus
+from app.store import builds, epochs, runs
+from app.store.claims import DEAD_AFTER, heartbeat, register_server
+from app.store.database import Database
+from tests.support.stored import NOW, add_build, add_run
+
+
+def test_there_is_none_at_first_and_then_the_last_one(db: Database) -> None:
+    for epoch in ("", "one", "two"):
+        with db.write() as tx:
+            if epoch:
+                epochs.begin(tx, epoch, NOW)
+        with db.read() as tx:
+            assert epochs.current(tx) == epoch
+
+
+def test_servers_and_their_claims_are_the_other_copys(db: Database, job: Job) -> None:
+    add_build(db, job)
+    add_run(db, job)
+    with db.write() as tx:
+        register_server(tx, "theirs", "their host", 7, NOW)
+        build, run = builds.claim(tx, "theirs", NOW), runs.claim(tx, "theirs", NOW)
+        assert build
+        assert run
+    with db.write() as tx:
+        assert epochs.servers_alive(tx, NOW + DEAD_AFTER) == ["their host"]
+        assert epochs.servers_alive(tx, NOW + DEAD_AFTER + timedelta(seconds=1)) == []
+        epochs.begin(tx, "one", NOW)
+    with db.write() as tx:
+        assert not heartbeat(tx, "theirs", NOW)
+        assert not builds.put_back(tx, build, "An old claim.", NOW)
+        again = builds.with_id(tx, build.id)
+        assert (again.status, again.tries) == (BuildStatus.QUEUED, build.tries)
+        assert "restored" in again.sentence
+        assert runs.with_id(tx, run.id).status is RunStatus.RUNNING
+        assert [each.id for each in runs.taken_over(tx, "ours", frozenset())] == [run.id]
