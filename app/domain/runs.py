@@ -44,7 +44,7 @@ class Reason(enum.StrEnum):
     UNHEALTHY = "unhealthy"  # a health check failed
     IMAGE_UNAVAILABLE = "image_unavailable"  # the image can't be had
     ENGINE_FAILED = "engine_failed"  # the container engine failed or lost the container
-    INTERRUPTED = "interrupted"  # the server died before it could start or find the container
+    INTERRUPTED = "interrupted"  # the server died, or the data was restored, and how it ended is not known
     CANCELLED = "cancelled"  # a person asked
     REPLACED = "replaced"  # a newer scheduled run took its place
 
