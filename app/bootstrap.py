@@ -18,11 +18,12 @@ from starlette.applications import Starlette
 from app.checkout import Checkouts
 from app.config import Settings
 from app.domain.errors import Conflict, EngineUnavailable, UserError
+from app.domain.references import Ours
 from app.engines.base import Engine, ImageUnavailable, Owned
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
-from app.orchestration.access import registry_access_of_job
+from app.orchestration.access import registry_access_of_job, without_host
 from app.orchestration.building import Builder
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
@@ -44,7 +45,7 @@ from app.orchestration.signals import Bell, Signals
 from app.orchestration.supervisor import Supervisor
 from app.posting import post_message
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
-from app.store import access, builds, epochs, jobs, runs
+from app.store import access, builds, credentials, epochs, jobs, runs
 from app.store.database import Database
 from app.store.inbox import Inbox
 from app.web.app import create_app
@@ -214,6 +215,12 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
         yield True
 
 
+def credentials_without_host(db: Database) -> list[str]:
+    """A sentence for each credential that is of no use until it has a host."""
+    with db.read() as tx:
+        return [f"Project {project}: {without_host(name)}" for project, name in credentials.without_host(tx)]
+
+
 def make_engine(settings: Settings, installation: str, clock: Clock, epoch: str = "") -> Engine:
     match settings.engine:
         case "docker":
@@ -228,6 +235,10 @@ def make_engine(settings: Settings, installation: str, clock: Clock, epoch: str 
         case "process":
             root = settings.data.resolve() / "process" / "containers"
             return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
+
+
+def ours_of(installation: Installation) -> Ours:
+    return Ours(installation.image_name, installation.settings.registry)
 
 
 def make_publisher(installation: Installation) -> Publisher | None:
@@ -263,6 +274,8 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
     ):
         for directory in private.sweep(installation.clock.now().timestamp()):
             log.info("removed %s, which a process that was killed has left", directory)
+        for sentence in credentials_without_host(installation.db):
+            log.warning(sentence)
         inbox = Inbox(installation.db)
         engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
         checkouts = Checkouts(
@@ -284,6 +297,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             logbook=logbook,
             forges={"github": GitHub()},
             plans=settings.sizes,
+            ours=ours_of(installation),
             public_url=settings.public_url or listening_url,
             is_public_url_set=settings.public_url is not None,
             check_git_url=checkouts.validate_url,
@@ -378,6 +392,7 @@ def _runner(
         vault=installation.box,
         logbook=logbook,
         plans=installation.settings.sizes,
+        ours=ours_of(installation),
         epoch=installation.epoch,
         active=active,
     )
@@ -395,7 +410,7 @@ def _builder(
         backend=make_backend(installation.settings),
         vault=installation.box,
         logbook=logbook,
-        image_name=installation.image_name,
+        ours=ours_of(installation),
         publisher=make_publisher(installation),
     )
 

@@ -7,12 +7,15 @@ the machine's own credentials to whoever asks, has one.
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 
 _METADATA_ELSEWHERE = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200")))
 _NAT64 = ip_network("64:ff9b::/96")
+_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}")
+_LAST_PART = (1 << 32, 1 << 24, 1 << 16, 1 << 8)  # the last number of an address counts for all bytes left
 
 
 def is_refused(address: Address) -> bool:
@@ -24,3 +27,24 @@ def is_refused(address: Address) -> bool:
         if carried is not None:
             return is_refused(carried)
     return address.is_link_local or address in _METADATA_ELSEWHERE
+
+
+def literal(host: str) -> Address | None:
+    """The address that a host is itself, in any form that resolvers take: `2852039166` and `0xa9fe.0xa9fe`, too."""
+    try:
+        return ip_address(host.removeprefix("[").removesuffix("]").partition("%")[0])
+    except ValueError:
+        pass
+    parts = host.split(".")
+    numbers = [int(part, _base(part)) for part in parts if _NUMBER.fullmatch(part)]
+    if len(numbers) != len(parts) or len(parts) > len(_LAST_PART):
+        return None
+    *first, last = numbers
+    if any(number > 0xFF for number in first) or last >= _LAST_PART[len(first)]:
+        return None
+    packed = last + sum(number << (24 - 8 * at) for at, number in enumerate(first))
+    return IPv4Address(packed)
+
+
+def _base(part: str) -> int:
+    return 16 if part[:2].lower() == "0x" else 8 if part.startswith("0") else 10

@@ -13,7 +13,7 @@ from app.store.database import Tx
 
 
 def git_access(tx: Tx, vault: Vault, credential_id: int | None, url: str) -> Credential | None:
-    """What fetches from `url`. Raises InvalidValue for a credential of another host."""
+    """What fetches from `url`. Raises InvalidValue for a credential of another host, or of none."""
     if credential_id is None:
         return None
     found = credentials.with_id(tx, credential_id)
@@ -52,11 +52,18 @@ def registry_logins(tx: Tx, vault: Vault, project_id: int) -> dict[str, Registry
     return {each.host.lower(): _login(each, vault) for each in known if each.host}
 
 
+def without_host(name: str) -> str:
+    """What is wrong with a credential from the time when it could be for any server."""
+    return f"Credential {name} has no host, so it is sent nowhere: set the host that it is for, such as github.com."
+
+
 def _login(found: credentials.Credential, vault: Vault) -> RegistryLogin:
     return RegistryLogin(found.username, vault.open(found.secret, CREDENTIAL_PURPOSE))
 
 
 def _require_host(found: credentials.Credential, host: str) -> None:
+    if not found.host:
+        raise InvalidValue("credential", without_host(found.name))
     if not may_be_sent(found.host, host):
         raise InvalidValue(
             "credential",

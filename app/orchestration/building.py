@@ -10,19 +10,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.checkout import Checkouts
+from app.checkout.addresses import resolve
 from app.domain.builds import TRIES, Build, BuildReason, build_key
 from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.redaction import Redactor
+from app.domain.references import Ours
 from app.engines.base import RegistryLogin
 from app.logs import LogWriter, Stream
 from app.orchestration.access import git_access, registry_logins
 from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
 from app.orchestration.execution.active import InHand
 from app.orchestration.logbook import Logbook
+from app.orchestration.ownership import cache_scope, image_tag
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.orchestration.publishing import Made, Publisher
+from app.orchestration.vetting import Resolve, require_reachable_hosts, require_usable_images
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
 from app.store.database import Database, Tx
@@ -94,8 +98,9 @@ class Builder:
     backend: ImageBackend
     vault: Vault
     logbook: Logbook
-    image_name: str  # under which images are tagged
+    ours: Ours
     publisher: Publisher | None = None  # where there is a registry
+    addresses_of: Resolve = resolve
     stopping: dict[int, threading.Event] = field(default_factory=dict)
     in_hand: InHand = field(default_factory=InHand)
 
@@ -169,6 +174,8 @@ class Builder:
         self._say(writer, f"Fetching {build.sha or build.ref} of {build.url}")
         with self.db.read() as tx:
             credential = git_access(tx, self.vault, build.credential_id, build.url)
+            tag = image_tag(tx, self.vault, build.project_id, build.id)
+            scope = cache_scope(tx, self.vault, build.project_id)
         sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref, credential=credential)
         with self.checkouts.tree(build.url, sha) as tree:
             plan = make_plan(SourceTree(tree), self._settings(build))
@@ -180,7 +187,8 @@ class Builder:
                 secrets={name: value.encode() for name, value in secrets.items()},
                 logins={host: Login(each.username, each.password) for host, each in logins.items()},
                 labels=image_labels(build, sha, self.clock.now()),
-                tags=(f"{self.image_name}:build-{build.id}",),
+                tags=(f"{self.ours.repository}:{tag}",),
+                scope=scope,
             )
             text = plan.dockerfile_text or request.dockerfile_text
             with self.db.write() as tx:
@@ -189,6 +197,9 @@ class Builder:
                 raise Stopped
             for sentence in (*plan.reasons, *plan.warnings):
                 self._say(writer, sentence)
+            with self.db.read() as tx:
+                require_usable_images(tx, self.ours, build.project_id, request)
+            require_reachable_hosts(request, self.addresses_of)
             timeline = Timeline(self.db, self.clock, build)
             try:
                 return sha, self.backend.build(

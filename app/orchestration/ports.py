@@ -36,5 +36,7 @@ ENV_PURPOSE = "env"
 WEBHOOK_PURPOSE = "webhook"
 CREDENTIAL_PURPOSE = "credential"
 MESSAGE_PURPOSE = "message"
+SCOPE_PURPOSE = "scope of builds"
+IMAGE_PURPOSE = "name of an image"
 
 EMPTY: Mapping[str, str] = {}

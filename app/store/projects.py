@@ -41,11 +41,16 @@ def create(tx: Tx, name: str, webhook_secret: str | None, now: datetime) -> Proj
     return _value(row)
 
 
-def named(tx: Tx, name: str) -> Project:
+def find(tx: Tx, name: str) -> Project | None:
     row = tx.exec(select(ProjectRow).where(ProjectRow.name == name)).first()
-    if row is None:
+    return None if row is None else _value(row)
+
+
+def named(tx: Tx, name: str) -> Project:
+    found = find(tx, name)
+    if found is None:
         raise NotFound(f"There is no project named {name}.")
-    return _value(row)
+    return found
 
 
 def with_id(tx: Tx, project_id: int) -> Project:

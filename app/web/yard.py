@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from starlette.requests import HTTPConnection
 
 from app.domain.plans import Plan
+from app.domain.references import Ours
 from app.forges.base import Forge
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock, Names, Vault
@@ -40,6 +41,7 @@ class Yard:
     logbook: Logbook
     forges: Mapping[str, Forge]
     plans: Mapping[str, Plan]
+    ours: Ours
     public_url: str  # without a slash at its end
     check_git_url: Callable[[str], None]  # raises InvalidValue
     require_image: Callable[

@@ -8,6 +8,9 @@ from typing import Protocol
 from builders.plan import BuildPlan
 from builders.render import DOCKERIGNORE, render_dockerfile
 
+CACHE_SCOPE = "BUILDKIT_CACHE_MOUNT_NS"
+SCOPING = frozenset({CACHE_SCOPE, "BUILDKIT_SANDBOX_HOSTNAME"})  # build arguments that only a scope sets
+
 
 class BuildFailed(Exception):
     """The repository's fault, the same each time: `str()` is a sentence that names the failing step."""
@@ -47,6 +50,8 @@ class BuildRequest:
     - `plan`: where the Dockerfile's text comes from, for a backend that reads no Dockerfiles.
     - `build_args` are visible in the image's history; `secrets` are files of the steps that ask for them.
     - `logins`: by registry host (`docker.io`, `images.example.com:5000`), for base images; no step sees them.
+    - `scope`: builds share caches and the results of steps only with builds of the same scope. Lower-case letters
+      and digits, 63 at most, that no other scope's builds can guess; without one, builds share with all without one.
     """
 
     context: Path
@@ -61,6 +66,7 @@ class BuildRequest:
     tags: tuple[str, ...] = ()
     no_cache: bool = False
     plan: BuildPlan | None = None
+    scope: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if (self.dockerfile_text is None) == (self.dockerfile_path is None):
@@ -77,6 +83,7 @@ def request_for(
     labels: Mapping[str, str] | None = None,
     tags: tuple[str, ...] = (),
     no_cache: bool = False,
+    scope: str = "",
 ) -> BuildRequest:
     """The request that builds `plan`, made from the checkout at `checkout`."""
     build_args, secrets = dict(build_args or {}), dict(secrets or {})
@@ -95,6 +102,7 @@ def request_for(
         tags=tags,
         no_cache=no_cache,
         plan=plan,
+        scope=scope,
     )
 
 

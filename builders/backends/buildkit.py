@@ -7,6 +7,8 @@ from pathlib import Path
 
 from builders.backends.access import access_of
 from builders.backends.base import (
+    CACHE_SCOPE,
+    SCOPING,
     BackendUnavailable,
     BuildFailed,
     BuildRequest,
@@ -103,12 +105,25 @@ def build_argv(cli: Cli, request: BuildRequest, private: Path, dockerfile: Path)
     """The command line; `private` is where `_write_inputs` put what it names."""
     argv = [*cli.argv, "--progress=plain", f"--iidfile={private / 'iid'}", f"--file={dockerfile}"]
     argv += [f"--target={request.target}"] if request.target else []
-    argv += [f"--build-arg={name}={value}" for name, value in sorted(request.build_args.items())]
+    argv += _of_scope(request.scope)
+    arguments = request.build_args.items()
+    argv += [f"--build-arg={name}={value}" for name, value in sorted(arguments) if name not in SCOPING]
     argv += [f"--secret=id={name},src={_secret_file(private, name)}" for name in sorted(request.secrets)]
     argv += [f"--label={name}={value}" for name, value in sorted(request.labels.items())]
     argv += [f"--tag={tag}" for tag in request.tags]
     argv += ["--no-cache"] if request.no_cache else []
     return (*argv, "--", str(request.context.resolve()))
+
+
+def _of_scope(scope: str) -> list[str]:
+    """What keeps a build's caches and steps from builds of other scopes.
+
+    The first is put before the id of every cache mount. A step's cache key has the hosts it knows by name in it; the
+    hostname of a step would do as well, but the BuildKit inside of Docker 20.10 has no argument for that.
+    """
+    if not scope:
+        return []
+    return [f"--build-arg={CACHE_SCOPE}={scope}", f"--add-host={scope}.invalid:127.0.0.1"]
 
 
 def explain_failure(progress: ProgressReader, status: int) -> BuildFailed | BackendUnavailable:

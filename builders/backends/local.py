@@ -97,6 +97,7 @@ def image_key(request: BuildRequest, plan: BuildPlan, tree: str, toolchain: Foun
         "variables": {phase: _visible(request, phase) for phase in ("install", "build") if phase in phases},
         "secrets": sorted(request.secrets),
         "toolchain": [str(toolchain.program), toolchain.version] if toolchain else None,
+        "scope": request.scope,
         "nonce": uuid.uuid4().hex if request.no_cache else None,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

@@ -141,7 +141,7 @@ def test_a_registry_that_is_away_is_asked_again(jobyard: JobyardServer, shelf: R
         "a sentence", lambda: (now := jobyard.api("GET", f"/runs/{run['id']}"))["sentence"] and now
     )
     assert (waiting["status"], waiting["attempts"]) == ("queued", 0)
-    assert "does not answer" in waiting["sentence"]
+    assert "refuses the connection" in waiting["sentence"]
     shelf.start()
     assert jobyard.over(f"/runs/{run['id']}")["status"] == "succeeded"
 

@@ -34,6 +34,7 @@ from app.domain.flows import FlowConcurrency, FlowRun
 from app.domain.jobs import BuildConfig, Job
 from app.domain.pipelines import Component, Pipeline, Stage
 from app.domain.plans import DEFAULT_PLANS
+from app.domain.references import Ours
 from app.domain.runs import Run
 from app.engines.fake import FakeEngine, World
 from app.forges.github import GitHub
@@ -600,7 +601,8 @@ class Server:
             backend=Mortal(place.backend, fuse),
             vault=place.box,
             logbook=logbook,
-            image_name="jobyard-test",
+            ours=Ours("jobyard-0123456789ab"),
+            addresses_of=lambda _host, _port: ["192.0.2.1"],
         )
         self.runner = Runner(
             db=db,
@@ -610,6 +612,7 @@ class Server:
             vault=place.box,
             logbook=logbook,
             plans={plan.name: plan for plan in DEFAULT_PLANS},
+            ours=Ours("jobyard-0123456789ab"),
             epoch=place.epoch,
             active=Active(),
         )

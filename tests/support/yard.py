@@ -20,6 +20,7 @@ from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.redaction import Redactor
+from app.domain.references import Ours
 from app.domain.runs import Outcome, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
@@ -101,6 +102,7 @@ def make_yard(root: Path) -> Iterator[Yard]:
         logbook=Logbook(root / "logs", signals, cap_bytes=1_000_000),
         forges={"github": GitHub()},
         plans={plan.name: plan for plan in DEFAULT_PLANS},
+        ours=Ours("jobyard-0123456789ab", "registry.jobyard.example/team"),
         public_url="https://jobyard.example.com",
         check_git_url=check_git_url,
         require_image=lambda _job, _image: None,

@@ -9,6 +9,7 @@ from typing import Any
 from app.domain.errors import EngineUnavailable
 from app.engines.base import ImageUnavailable, RegistryLogin, ResolvedImage
 from app.engines.docker.calls import Calls, Gone, Refusal
+from app.engines.docker.registries import require_reachable, what_is_wrong
 
 _NO_ACCESS = {401, 403}
 _NO_LOGIN = (
@@ -33,6 +34,7 @@ def resolve(calls: Calls, reference: str, login: RegistryLogin | None) -> Resolv
     """See `Engine.resolve`. A registry that says no has the last word; one that doesn't answer has none."""
     if reference.startswith("sha256:"):
         return _own_image(calls, reference)
+    require_reachable(reference)
     auth = {"username": login.username, "password": login.password} if login else None
     try:
         with calls.api() as client:
@@ -45,9 +47,7 @@ def resolve(calls: Calls, reference: str, login: RegistryLogin | None) -> Resolv
                 f"The registry gives no access to {reference}: check its name and the registry credential."
             ) from error
         if error.status < 500:
-            raise ImageUnavailable(
-                f"{reference!r} is not an image reference: {error.explanation}."
-            ) from error
+            raise ImageUnavailable(f"{reference!r} is not an image reference.") from error
         return _own_image_instead(calls, reference, error)
     digest = answer["Descriptor"]["digest"]
     repository, _ = split_reference(reference)
@@ -68,13 +68,17 @@ def _own_image_instead(calls: Calls, reference: str, error: Refusal) -> Resolved
         return _own_image(calls, reference)
     except ImageUnavailable:
         raise EngineUnavailable(
-            f"The registry of {reference} does not answer, and the engine has no such image:"
-            f" {error.explanation}"
+            f"The registry of {reference} {what_is_wrong(error.explanation)}, and the engine has no such image."
         ) from error
 
 
 def _own_image(calls: Calls, reference: str) -> ResolvedImage:
-    image_id = _inspect(calls, reference)["Id"]
+    """By its whole id or one of its names: the engine itself would complete the first digits of an id, too."""
+    found = _inspect(calls, reference)
+    image_id: str = found["Id"]
+    is_id = image_id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:"))
+    if is_id and reference != image_id and f"{reference}:latest" not in (found.get("RepoTags") or ()):
+        raise ImageUnavailable(f"The engine has no image named {reference}.")
     return ResolvedImage(image_id, image_id)
 
 
@@ -102,8 +106,9 @@ def _pull(calls: Calls, repository: str, digest: str, auth: Mapping[str, str] | 
             for line in client.pull(repository, tag=digest, auth_config=auth, stream=True):
                 for message in line.splitlines():
                     if b'"error"' in message:
+                        said = str(json.loads(message)["error"])
                         raise EngineUnavailable(
-                            f"Pulling {repository}@{digest}: {json.loads(message)['error']}"
+                            f"The registry of {repository}@{digest} {what_is_wrong(said)} while it is pulled."
                         )
     except Gone as error:
         raise ImageUnavailable(f"The registry has no image {repository}@{digest}.") from error

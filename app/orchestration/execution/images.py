@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from app.domain.errors import UserError
 from app.domain.jobs import Job
+from app.domain.references import Ours
 from app.domain.runs import Run
 from app.engines.base import Engine
 from app.orchestration.access import registry_access_of_job
+from app.orchestration.ownership import own_image, require_own, require_usable
 from app.orchestration.ports import Vault
 from app.store import builds, jobs
 from app.store.database import Database, Tx
@@ -23,22 +25,34 @@ class Origin:
     processes: Mapping[str, str] = field(default_factory=dict)
 
 
-def image_of(db: Database, engine: Engine, vault: Vault, run: Run) -> tuple[Run, Origin]:
+def image_of(db: Database, engine: Engine, vault: Vault, ours: Ours, run: Run) -> tuple[Run, Origin]:
     """The run with its image fixed: what it was made for, or what its job has now.
 
-    Raises UserError where there is none or it can't be had, EngineUnavailable.
+    Raises UserError where there is none, it can't be had or is another project's, EngineUnavailable.
     """
     with db.read() as tx:
         if run.digest is not None:
-            return run, origin_of(tx, run)
+            return run, _origin_of_own(tx, run)
         job = jobs.with_id(tx, run.job_id)
         reference = run.image or _reference_of(job)
         if reference is None:
             run = _with_deployed_image(run, job)
-            return run, origin_of(tx, run)
+            return run, _origin_of_own(tx, run)
+        require_usable(tx, ours, run.project_id, reference)
+        own = own_image(tx, ours, run.project_id, reference)
+        if own is not None:  # no registry has it by that name, or has any business to hear the name
+            return replace(run, image=own[0], digest=own[1]), Origin()
         login = registry_access_of_job(tx, vault, job, reference)
     resolved = engine.resolve(reference, login)
+    with db.read() as tx:
+        require_own(tx, run.project_id, reference, resolved.digest)
     return replace(run, image=resolved.image, digest=resolved.digest), Origin()
+
+
+def _origin_of_own(tx: Tx, run: Run) -> Origin:
+    if run.build_id is None and run.digest is not None:  # a build was chosen among the project's own
+        require_own(tx, run.project_id, run.image or run.digest, run.digest)
+    return origin_of(tx, run)
 
 
 def _with_deployed_image(run: Run, job: Job) -> Run:

@@ -20,6 +20,7 @@ from app.domain.jobs import EnvValue, env_from_definition
 from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
+from app.domain.references import Ours
 from app.domain.runs import (
     TAKEN_OVER_LIMIT,
     Again,
@@ -87,6 +88,7 @@ class Runner:
     vault: Vault
     logbook: Logbook
     plans: Mapping[str, Plan]
+    ours: Ours
     epoch: str = ""
     active: Active = field(default_factory=Active)
     in_hand: InHand = field(default_factory=InHand)
@@ -155,9 +157,9 @@ class Runner:
             self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
             try:
-                run, origin = image_of(self.db, self.engine, self.vault, run)
+                run, origin = image_of(self.db, self.engine, self.vault, self.ours, run)
             except UserError as error:
-                # There is none, it can't be had, or its credential is for another registry.
+                # There is none, it can't be had, is another project's, or its credential is for another registry.
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
                 return
             except EngineUnavailable as error:

@@ -67,6 +67,7 @@ class BuildRow(SQLModel, table=True):
     __table_args__ = table_args(
         Index("ix_build_status_available_at", "status", "available_at"),
         Index("ix_build_key", "key"),
+        Index("ix_build_digest", "digest"),
     )
     id: int = id_column()
     project_id: int = ref_column("project.id", index=True)

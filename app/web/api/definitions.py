@@ -9,6 +9,8 @@ from app.domain.errors import InvalidValue
 from app.domain.events import repo_key
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.jobs import Job, Source
+from app.orchestration.access import without_host
+from app.orchestration.ownership import require_usable
 from app.orchestration.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
 from app.store import credentials, jobs
 from app.store.database import Tx
@@ -169,6 +171,7 @@ def source_of(
         return service.id
     if source.type == "image":
         assert source.image is not None
+        require_usable(tx, yard.ours, project.id, source.image, "source.image")
         host = registry_host(source.image)
         credential_of(tx, project, source.credential, "registry", host, "source.credential")
     if source.git is None or source.build is None:
@@ -207,6 +210,8 @@ def credential_of(tx: Tx, project: Project, name: str | None, kind: str, host: s
         raise InvalidValue(
             field, f"{field} must name a {kind} credential of project {project.name}, not {name!r}."
         )
+    if not found.host:
+        raise InvalidValue(field, without_host(found.name))
     if not may_be_sent(found.host, host):
         raise InvalidValue(
             field, f"{field} must be a credential for {host or 'a local path'}; {name} is for {found.host}."

@@ -7,6 +7,8 @@ from typing import Any
 
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Deployed, Job
+from app.domain.references import Ours
+from app.orchestration.ownership import require_usable
 from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.store import decisions, jobs
 from app.store.database import Tx
@@ -42,7 +44,7 @@ def deploy(call: Call[JobDeployForm, Empty]) -> Any:
 
         def make() -> dict[str, Any]:
             yard, now = call.yard, call.yard.clock.now()
-            image, latest = chosen(tx, job, call.body, now), call.body.build == "latest"
+            image, latest = chosen(tx, yard.ours, job, call.body, now), call.body.build == "latest"
             made = deploy_by_hand(tx, yard.names, job, image, latest=latest, who=call.who, now=now)
             return {
                 "job": job_answer(call, tx, jobs.with_id(tx, job.id)),
@@ -52,12 +54,13 @@ def deploy(call: Call[JobDeployForm, Empty]) -> Any:
         return once(call, tx, make)
 
 
-def chosen(tx: Tx, job: Job, form: JobDeployForm, now: datetime) -> Deployed:
+def chosen(tx: Tx, ours: Ours, job: Job, form: JobDeployForm, now: datetime) -> Deployed:
     """The image that is asked for. Raises InvalidValue or Conflict where there is none."""
     build, image = form.build, form.image
     if image is not None:
         if build is not None:
             raise InvalidValue("image", "image can't be set together with build: give one of them.")
+        require_usable(tx, ours, job.project_id, image)
         return Deployed(image, image.partition("@")[2], None, None, "", now)
     if build is None:
         raise InvalidValue("build", 'build is missing: give the id of a build, "latest", or an image.')

@@ -9,6 +9,8 @@ from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.flows import NodeType, groups_of
 from app.domain.jobs import Job
 from app.domain.pipelines import route
+from app.domain.references import Ours
+from app.orchestration.ownership import require_usable
 from app.orchestration.ports import MESSAGE_PURPOSE, Vault
 from app.orchestration.releases.deploying import build_to_deploy
 from app.store import apps, jobs, pipelines
@@ -54,7 +56,12 @@ def check(tx: Tx, project: Project, form: FlowForm) -> int | None:
 
 
 def definition_of(
-    tx: Tx, project: Project, form: FlowForm, vault: Vault, kept: Sequence[Mapping[str, Any]]
+    tx: Tx,
+    project: Project,
+    form: FlowForm,
+    vault: Vault,
+    ours: Ours,
+    kept: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """What is stored of a checked form; secrets without a value stay as they are in the `kept` nodes."""
     known = {node["name"]: node for group in groups_of(kept) for node in group}
@@ -68,6 +75,9 @@ def definition_of(
         if node.overrides is not None and node.job is not None:
             job = jobs.named(tx, project.name, node.job)
             env = before.get("overrides", {}).get("env")
+            image = node.overrides.image
+            if image is not None:
+                require_usable(tx, ours, project.id, image, f"{place}.overrides.image")
             given["overrides"] = overrides_of(node.overrides, job, vault, env, f"{place}.overrides.")
         return {("from" if name == "from_" else name): value for name, value in given.items()}
 

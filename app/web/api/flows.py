@@ -76,7 +76,7 @@ def _save(call: Call[Any, Any], tx: Tx, project: Project, form: FlowForm, kept: 
         tx,
         project.id,
         form.name,
-        definition_of(tx, project, form, call.yard.vault, nodes),
+        definition_of(tx, project, form, call.yard.vault, call.yard.ours, nodes),
         concurrency=form.concurrency,
         push_job_id=push_job_id,
         now=call.yard.clock.now(),

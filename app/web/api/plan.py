@@ -211,7 +211,7 @@ def _deploy(call: Call[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
         project = project_named(call, tx, form.project, Role.OPERATOR)
         name = form.job
         job = within(call, Role.OPERATOR, f"job {name}", lambda: jobs.named(tx, project.name, name))
-        image = chosen(tx, job, form, call.yard.clock.now())
+        image = chosen(tx, call.yard.ours, job, form, call.yard.clock.now())
         return of_deploy(tx, job, image, latest=form.build == "latest", who=call.who)
 
 

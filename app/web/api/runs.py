@@ -12,6 +12,7 @@ from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job
 from app.domain.runs import Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
+from app.orchestration.ownership import require_usable
 from app.orchestration.requests import cancel_by_hand, image_for_run, image_of_next_run, run_again
 from app.store import runs
 from app.store.database import Tx
@@ -139,6 +140,8 @@ def _trigger(call: Call[Any, Any]) -> Trigger:
 
 def _image(call: Call[OverridesForm, Any], tx: Tx, job: Job) -> Deployed | None:
     form = call.body
+    if form.image is not None:
+        require_usable(tx, call.yard.ours, job.project_id, form.image)
     return image_for_run(
         tx, job, image=form.image, build_id=form.build, sha=form.sha, now=call.yard.clock.now()
     )

@@ -42,12 +42,12 @@ def deploy(visit: Visit) -> Response:
         if visit.field("preview"):
             with visit.yard.db.read() as tx:
                 job = job_of(tx, visit)
-                image = chosen(tx, job, form, visit.now)
+                image = chosen(tx, visit.yard.ours, job, form, visit.now)
                 outlook = of_deploy(tx, job, image, latest=latest, who=visit.who)
             return _page(visit, outlook=outlook)
         with visit.yard.db.write() as tx:
             job = job_of(tx, visit)
-            image, now = chosen(tx, job, form, visit.now), visit.now
+            image, now = chosen(tx, visit.yard.ours, job, form, visit.now), visit.now
             deploy_by_hand(tx, visit.yard.names, job, image, latest=latest, who=visit.who, now=now)
     except (UserError, Problem, ValidationError) as error:
         return _page(visit, problem=refused(error))

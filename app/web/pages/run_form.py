@@ -17,6 +17,7 @@ from app.domain.errors import InvalidValue, UserError
 from app.domain.jobs import ENV_NAME, Deployed, Job, env_from_definition
 from app.domain.runs import Run, Trigger, TriggerType
 from app.orchestration.dispatch import start_by_hand
+from app.orchestration.ownership import require_usable
 from app.orchestration.requests import image_for_run, image_of_next_run
 from app.store import runs
 from app.store.database import Tx
@@ -139,6 +140,8 @@ def _asked(visit: Visit, tx: Tx, job: Job, given: Mapping[str, str]) -> Asked:
     form = read_value(OverridesForm, body, visit.yard)
     complete(contradictions_of(form))
     overrides = overrides_of(form, job, visit.yard.vault)
+    if form.image is not None:
+        require_usable(tx, visit.yard.ours, job.project_id, form.image)
     image = image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=visit.now)
     return Asked({name: value for name, value in overrides.items() if name not in IMAGE_FIELDS}, image)
 

@@ -157,6 +157,16 @@ def test_the_command_line_is_fixed(tmp_path: Path) -> None:
     assert "hidden" not in repr(request)
 
 
+def test_a_scope_is_no_repositorys_to_choose(tmp_path: Path) -> None:
+    given = {"BUILDKIT_CACHE_MOUNT_NS": "theirs", "BUILDKIT_SANDBOX_HOSTNAME": "theirs"}
+    request = BuildRequest(context=tmp_path, dockerfile_text="FROM x", build_args=given, scope="0a1b")
+    argv = build_argv(OLD, request, Path("/private"), Path("/private/recipe/Dockerfile"))
+    assert "--build-arg=BUILDKIT_CACHE_MOUNT_NS=0a1b" in argv
+    assert "--add-host=0a1b.invalid:127.0.0.1" in argv
+    assert not any("theirs" in word for word in argv)
+    assert "0a1b" not in repr(request)
+
+
 def test_a_request_has_one_dockerfile(tmp_path: Path) -> None:
     for request in ({}, {"dockerfile_text": "x", "dockerfile_path": tmp_path}):
         with pytest.raises(ValueError, match="either dockerfile_text or dockerfile_path"):

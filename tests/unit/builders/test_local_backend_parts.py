@@ -173,6 +173,13 @@ def test_the_commit_counts_only_where_a_command_sees_it(tmp_path: Path) -> None:
         assert len(keys) == (2 if counts else 1)
 
 
+def test_an_image_is_of_one_scope(tmp_path: Path) -> None:
+    write(tmp_path, {"run.sh": "true\n"})
+    plan, request = plan_of(tmp_path)
+    keys = {image_key(replace(request, scope=scope), plan, "tree", None) for scope in ("a", "b", "a")}
+    assert len(keys) == 2
+
+
 def build(backend: LocalBackend, request: BuildRequest) -> tuple[BuiltImage, str]:
     said: list[bytes] = []
     image = backend.build(

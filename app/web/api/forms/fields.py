@@ -19,6 +19,7 @@ from pydantic import (
 
 from app.domain import limits
 from app.domain.errors import InvalidValue
+from app.domain.hosts import is_refused_host, registry_host
 from app.domain.jobs import ENV_NAME, NAME, NAME_RULE
 from app.domain.paths import check_patterns
 from app.domain.schedule import Schedule
@@ -26,6 +27,7 @@ from app.web.complaints import as_sentence
 from app.web.numbers import LARGEST
 from app.web.yard import Yard
 
+LINK_LOCAL = "a link-local address, where clouds keep their machines' credentials and no server is"
 HIDDEN = "***"  # what is shown of a secret that is no variable
 YEARS = range(1970, 9000)  # beyond them, the arithmetic with times ends
 YEAR_SECONDS = 365 * 24 * 3600
@@ -98,6 +100,8 @@ def _plan(value: str, info: ValidationInfo) -> str:
 def _image(value: str) -> str:
     if len(value) > 512 or not _IMAGE.fullmatch(value):
         raise ValueError("must be an image reference such as registry.example.com/team/app:1.2")
+    if is_refused_host(registry_host(value)):
+        raise ValueError(f"must not be at {registry_host(value)}, {LINK_LOCAL}")
     return value
 
 

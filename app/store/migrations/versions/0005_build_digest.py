@@ -1,0 +1,10 @@
+"""Builds by the digest of their image: whose an image is, when a run resolves it"""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.create_index("ix_build_digest", "build", ["digest"])

@@ -1,0 +1,170 @@
+"""Which images a Dockerfile asks for, read so that nothing a frontend would find is missed.
+
+Text that is no instruction to BuildKit, such as a line of a here-document, may be taken for one: a word too many is
+looked at, one too few would open a door. Not seen: what the `ONBUILD` lines of a base image name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+LONGEST_WORD = 4096  # characters of a word that variables are filled in
+_SYNTAX = re.compile(r"(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
+_OFFICIAL = re.compile(
+    r"(?:(?:index\.)?docker\.io/)?docker/dockerfile(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?", re.ASCII
+)
+_FROM = re.compile(r"\s*(?:ONBUILD\s+)*FROM\s+(.*)", re.IGNORECASE | re.DOTALL)
+_ARG = re.compile(r"\s*ARG\s+(.*)", re.IGNORECASE | re.DOTALL)
+_FROM_OPTION = re.compile(r"(?<![\w.])from\s*=\s*([^\s,]+)", re.IGNORECASE)
+_WEB = re.compile(
+    r"\b(?:https?|git|ssh)://(?:[^\s/@]*@)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+)", re.ASCII | re.IGNORECASE
+)
+_VARIABLE = re.compile(r"(?P<name>\w+)(?:(?P<how>:?[-+?])(?P<word>.*))?", re.ASCII | re.DOTALL)
+_QUOTES = str.maketrans("", "", "\"'\\`")
+
+
+class Unclear(Exception):
+    """What is named can't be known before the build; `str()` is the word."""
+
+
+def foreign_frontend(text: str, build_args: Mapping[str, str]) -> str | None:
+    """The frontend that would read the Dockerfile, where it is none of docker's own."""
+    named = [*_syntaxes(text.removeprefix("\ufeff")), build_args.get("BUILDKIT_SYNTAX") or ""]
+    return next((each for each in named if each and not _OFFICIAL.fullmatch(each)), None)
+
+
+def _syntaxes(text: str) -> Iterator[str]:
+    """Of the lines before the first instruction. A text in JSON is for another frontend in any case."""
+    if text.lstrip().startswith("{"):
+        yield "one that reads JSON"
+    for line in text.split("\n"):
+        if named := _SYNTAX.match(line.strip()):
+            yield named[1]
+        elif line.strip() and not line.lstrip().startswith(("#", "//")):
+            return
+
+
+def references(text: str, build_args: Mapping[str, str]) -> frozenset[str]:
+    """The images (or stages) of `FROM` and of every option `from`. Raises Unclear for an expansion that isn't known."""
+    found: set[str] = set()
+    text = text.removeprefix("\ufeff")
+    for escape in _escapes(text):
+        joined = _joined(text, escape)
+        variables = _arguments(joined, build_args, escape)
+        for line in (*joined.split("\n"), *text.split("\n")):
+            if match := _FROM.fullmatch(line):
+                words = _words(match[1], escape)
+                found |= {_expanded(word, variables, escape) for word in words if not word.startswith("--")}
+        found |= {each[1] for each in _FROM_OPTION.finditer(joined.translate(_QUOTES))}
+    return frozenset(found - {""})
+
+
+def plain(text: str) -> str:
+    """A Dockerfile without the marks that could hide a name in it: quotes, and lines that go on."""
+    return "\n".join(_joined(text, escape).translate(_QUOTES) for escape in _escapes(text))
+
+
+def web_hosts(text: str) -> frozenset[str]:
+    """The hosts of addresses on lines of `ADD`, which the engine itself fetches."""
+    lines = plain(text).split("\n")
+    adding = [line for line in lines if re.match(r"\s*(?:ONBUILD\s+)*ADD\s", line, re.IGNORECASE)]
+    return frozenset(host for line in adding for host in _WEB.findall(line))
+
+
+def _escapes(text: str) -> tuple[str, ...]:
+    """A directive may make it the backtick; whether it is one is not decided here."""
+    return ("\\", "`") if re.search(r"escape\s*=", text, re.IGNORECASE) else ("\\",)
+
+
+def _joined(text: str, escape: str) -> str:
+    """With the lines that go on as one, and without comments."""
+    kept = "\n".join(line for line in text.replace("\r", "").split("\n") if not line.lstrip().startswith("#"))
+    return re.sub(rf"{re.escape(escape)}[^\S\n]*\n(?:[^\S\n]*\n)*", "", kept)
+
+
+def _arguments(joined: str, build_args: Mapping[str, str], escape: str) -> dict[str, str]:
+    """What FROM knows: the ARG lines before the first one, as the build sets them."""
+    known: dict[str, str] = {}
+    for line in joined.split("\n"):
+        if _FROM.fullmatch(line):
+            break
+        match = _ARG.fullmatch(line)
+        for word in _words(match[1], escape) if match else ():
+            name, has_default, default = word.partition("=")
+            if name in build_args:
+                known[name] = build_args[name]
+            elif has_default:
+                known[name] = _expanded(default, known, escape)
+    return known
+
+
+def _words(text: str, escape: str) -> list[str]:
+    """Split where a quote doesn't hold together; the quotes stay."""
+    words, quote, skip = [""], "", False
+    for sign in text:
+        if skip:
+            skip = False
+        elif sign == escape and quote != "'":
+            skip = True
+        elif quote:
+            quote = "" if sign == quote else quote
+        elif sign in "\"'":
+            quote = sign
+        elif sign.isspace():
+            words.append("")
+            continue
+        words[-1] += sign
+    return [word for word in words if word]
+
+
+def _expanded(word: str, variables: Mapping[str, str], escape: str) -> str:
+    """A word without its quotes and with its variables filled in, as a shell would."""
+    if len(word) > LONGEST_WORD:
+        raise Unclear(f"{word[:20]}…")
+    made, at, quote = "", 0, ""
+    while at < len(word):
+        sign = word[at]
+        if quote == "'" and sign != "'":
+            made += sign
+        elif sign == escape:
+            at += 1
+            made += word[at : at + 1]
+        elif sign in "\"'" and quote in ("", sign):
+            quote = "" if quote else sign
+        elif sign == "$":
+            value, length = _variable(word[at + 1 :], variables, escape)
+            made, at = made + value, at + length
+        else:
+            made += sign
+        at += 1
+    return made
+
+
+def _variable(rest: str, variables: Mapping[str, str], escape: str) -> tuple[str, int]:
+    """The value of what follows a `$`, and how many characters that is."""
+    if not rest.startswith("{"):
+        name = re.match(r"[A-Za-z_]\w*|.?", rest, re.ASCII | re.DOTALL)
+        assert name is not None
+        return variables.get(name[0], ""), len(name[0])
+    end = _closing(rest)
+    match = _VARIABLE.fullmatch(rest[1:end]) if end else None
+    if match is None:
+        raise Unclear(f"${rest}")
+    value, how = variables.get(match["name"]), match["how"] or ""
+    is_there = bool(value) if how.startswith(":") else value is not None
+    if how.endswith("+"):
+        value = _expanded(match["word"], variables, escape) if is_there else ""
+    elif how.endswith("-") and not is_there:
+        value = _expanded(match["word"], variables, escape)
+    return value or "", end + 1
+
+
+def _closing(rest: str) -> int:
+    """Where the brace that opens a text is closed; 0 if nowhere."""
+    depth = 0
+    for at, sign in enumerate(rest):
+        depth += {"{": 1, "}": -1}.get(sign, 0)
+        if depth == 0:
+            return at
+    return 0
