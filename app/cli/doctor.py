@@ -172,6 +172,23 @@ def check_key(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "secret key", f"{file} has mode {mode:o}.")
 
 
+def check_credentials(settings: Settings) -> Iterator[Finding]:
+    """In the store as it is: one that isn't there yet, or is of another release, has nothing to tell."""
+    from app.bootstrap import credentials_without_host
+    from app.store.database import Database
+
+    if settings.database_url is None and not (settings.data / "jobyard.db").is_file():
+        return
+    db = Database(settings.store_url)
+    try:
+        for sentence in credentials_without_host(db):
+            yield Finding("warn", "credentials", sentence)
+    except JobyardError as error:
+        yield Finding("warn", "credentials", str(error))
+    finally:
+        db.close()
+
+
 def check_server(_settings: Settings) -> Iterator[Finding]:
     from app.cli.client import ApiError, Unreachable, open_api
 
@@ -194,5 +211,6 @@ CHECKS: tuple[Check, ...] = (
     check_git,
     check_data,
     check_key,
+    check_credentials,
     check_server,
 )

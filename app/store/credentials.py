@@ -11,12 +11,12 @@ from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
 from app.store.database import Tx, touch
-from app.store.schema import BuildRow, CredentialRow, SourceRow
+from app.store.schema import BuildRow, CredentialRow, ProjectRow, SourceRow
 
 
 @dataclass(frozen=True)
 class Credential:
-    """`kind` is git or registry; `host` limits where it is sent; `secret` is sealed."""
+    """`kind` is git or registry; `host` is where it is sent, empty for one of old, sent nowhere; `secret` is sealed."""
 
     id: int
     project_id: int
@@ -89,10 +89,18 @@ def page(tx: Tx, project_id: int, limit: int, before: int | None = None) -> Sequ
     return [_value(row) for row in tx.exec(query.order_by(col(CredentialRow.id).desc()).limit(limit))]
 
 
-def change(tx: Tx, credential: Credential, *, username: str, secret: str) -> Credential:
-    """Another user and sealed secret, for all that name it."""
+def without_host(tx: Tx) -> Sequence[tuple[str, str]]:
+    """Project and name of those that were kept when a host could be left out: they are sent nowhere."""
+    query = select(ProjectRow.name, CredentialRow.name).join(
+        ProjectRow, col(ProjectRow.id) == col(CredentialRow.project_id)
+    )
+    return tx.exec(query.where(CredentialRow.host == "").order_by(col(CredentialRow.id))).all()
+
+
+def change(tx: Tx, credential: Credential, *, host: str, username: str, secret: str) -> Credential:
+    """Another host, user and sealed secret, for all that name it."""
     row = tx.get_one(CredentialRow, credential.id)
-    row.username, row.secret = username, secret
+    row.host, row.username, row.secret = host, username, secret
     tx.flush()
     touch(tx, "projects")
     return _value(row)

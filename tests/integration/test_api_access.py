@@ -29,7 +29,9 @@ def full(admin: Caller) -> Caller:
         "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
     }
     admin.made("/projects", {"name": "beside"})
-    admin.made("/projects/acme/credentials", {"name": "forge", "kind": "git", "secret": "x"})
+    admin.made(
+        "/projects/acme/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"}
+    )
     admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
     admin.made("/projects/acme/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
     admin.made(JOBS, {"name": "report", "source": source, "kind": "cron", "schedule": {"cron": "0 6 * * *"}})

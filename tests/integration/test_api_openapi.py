@@ -128,7 +128,9 @@ def test_answers_are_as_described(admin: Caller) -> None:
     }
     env = {"A": "b", "T": {"value": "x", "secret": True, "scope": "build"}}
     cron = {"kind": "cron", "schedule": {"cron": "@daily"}}
-    admin.made("/projects/acme/credentials", {"name": "forge", "kind": "git", "secret": "x"})
+    admin.made(
+        "/projects/acme/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"}
+    )
     admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
     admin.made("/projects/acme/secret-groups", {"name": "mail", "env": env})
     admin.made("/projects/acme/jobs", {"name": "report", "source": source, "env": env, **cron})

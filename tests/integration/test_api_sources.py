@@ -257,7 +257,9 @@ def test_a_credential_in_use_gets_another_secret_but_no_other_host(admin: Caller
 
 
 def test_a_build_outlives_its_credential(admin: Caller, yard: Yard) -> None:
-    admin.made(f"{PROJECT}/credentials", {"name": "forge", "kind": "git", "secret": "x"})
+    admin.made(
+        f"{PROJECT}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"}
+    )
     git = {"url": GIT["url"], "credential": "forge"}
     admin.made(JOBS, {"name": "report", "source": {"type": "git", "git": git}})
     build = admin.made(f"{JOBS}/report/builds")

@@ -96,6 +96,22 @@ def test_a_credential_of_another_host_is_not_sent(place: Installation, server: S
     assert place.repository.credentials == []
 
 
+def test_a_credential_without_a_host_is_sent_nowhere(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = resolving(place, monkeypatch)
+    keep(place, "registry", "")
+    start(place, image_job(place, "images.example.com/a:1", "registry-"))
+    place.job(source__credential_id=keep(place, "git", ""))
+    place.push(None, A)
+    server.work()
+    (build,), (run,) = place.builds(), place.runs()
+    assert (build.reason, run.reason) == (BuildReason.SOURCE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
+    for sentence, name in ((build.sentence, "git-"), (run.sentence, "registry-")):
+        assert sentence.startswith(f"Credential {name} has no host, so it is sent nowhere: set ")
+    assert (asked, place.repository.credentials) == ([], [])
+
+
 def resolving(place: Installation, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, RegistryLogin | None]]:
     """What the engine is asked to resolve, with which login."""
     asked: list[tuple[str, RegistryLogin | None]] = []
@@ -116,7 +132,6 @@ def resolving(place: Installation, monkeypatch: pytest.MonkeyPatch) -> list[tupl
         ("images.example.com:5000/a:1", ["images.example.com"], None, True),
         ("images.example.com/a:1", ["other.example.com"], None, False),
         ("images.example.com/a:1", [""], None, False),
-        ("images.example.com/a:1", [""], "registry-", True),
         ("busybox:1", ["docker.io"], None, True),
         ("busybox:1", ["images.example.com"], None, False),
     ],

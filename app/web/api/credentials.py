@@ -9,13 +9,15 @@ from pydantic import AfterValidator, Field
 
 from app.domain import limits
 from app.domain.errors import Conflict, InvalidValue
+from app.domain.hosts import is_refused_host
 from app.domain.jobs import Job
+from app.orchestration.access import without_host
 from app.orchestration.ports import CREDENTIAL_PURPOSE
 from app.store import credentials, jobs
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.forms.fields import Name, Time
+from app.web.api.forms.fields import LINK_LOCAL, Name, Time
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
@@ -25,8 +27,10 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,
 
 
 def _host(value: str) -> str:
-    if value and not _HOST.fullmatch(value):
+    if not _HOST.fullmatch(value):
         raise ValueError("must be a host such as github.com or registry.example.com:5000")
+    if is_refused_host(value):
+        raise ValueError(f"must not be {value}, {LINK_LOCAL}")
     return value
 
 
@@ -34,19 +38,22 @@ Host = Annotated[str, AfterValidator(_host)]
 
 
 class CredentialForm(Model):
-    """A user and password or token. It is sent to `host` alone, if that is given."""
+    """A user and password or token. It is sent to `host` alone."""
 
     model_config = with_example({"name": "github", "kind": "git", "host": "github.com", "secret": "a token"})
 
     name: Name
     kind: Literal["git", "registry"]
-    host: Host = ""
+    host: Host = Field(description="with its port, if that is not the usual one; without, for all its ports")
     username: str = Field(default="", max_length=limits.USERNAME)
     secret: str = Field(min_length=1, max_length=limits.CREDENTIAL, repr=False, description="write-only")
 
 
 class CredentialPatch(Model):
-    """Another user or secret, for all that use it from then on; anything else has to be as it is, or left out."""
+    """Another user or secret, for all that use it from then on, or the host of one that has none.
+
+    Anything else has to be as it is, or left out.
+    """
 
     model_config = with_example({"secret": "another token"})
 
@@ -71,6 +78,7 @@ class CredentialAnswer(Model):
     username: str
     secret: None = None
     created_at: Time
+    warnings: list[str] = Field(description="why it is of no use as it is")
 
 
 def list_credentials(call: Call[Empty, Paging]) -> Any:
@@ -129,15 +137,16 @@ def define(tx: Tx, yard: Yard, project: Project, form: CredentialForm) -> Creden
 def redefine(tx: Tx, yard: Yard, credential: Credential, patch: CredentialPatch) -> Credential:
     """The credential with another user or secret. Raises InvalidValue for another kind or host.
 
-    Those stay, as they were checked against whatever names it.
+    Those stay, as they were checked against whatever names it; without a host it was sent to nobody so far.
     """
     for field in ("name", "kind", "host"):
         given, stored = getattr(patch, field), getattr(credential, field)
-        if given not in (None, stored):
-            raise InvalidValue(field, f"{field} can't be changed: it stays {stored or 'empty'}.")
+        if stored and given not in (None, stored):
+            raise InvalidValue(field, f"{field} can't be changed: it stays {stored}.")
     return credentials.change(
         tx,
         credential,
+        host=credential.host or patch.host or "",
         username=credential.username if patch.username is None else patch.username,
         secret=credential.secret
         if patch.secret is None
@@ -167,8 +176,9 @@ def _names(job: Job, credential: str) -> bool:
 
 
 def _answer(credential: Credential) -> CredentialAnswer:
-    fields = {name: getattr(credential, name) for name in CredentialAnswer.model_fields if name != "secret"}
-    return CredentialAnswer(**fields)
+    shown = ("id", "name", "kind", "host", "username", "created_at")
+    warnings = [] if credential.host else [without_host(credential.name)]
+    return CredentialAnswer(**{name: getattr(credential, name) for name in shown}, warnings=warnings)
 
 
 PATH = "/projects/{p}/credentials"
@@ -195,7 +205,7 @@ OPERATIONS = (
     Operation(
         "PATCH",
         PATH + "/{c}",
-        "Change the user or the secret of a credential",
+        "Change the user or the secret of a credential, or set its host if it has none",
         change_credential,
         Role.ADMIN,
         body=CredentialPatch,

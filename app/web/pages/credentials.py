@@ -67,6 +67,8 @@ def save_credential(visit: Visit) -> Response:
     with visit.yard.db.read() as tx:
         credential = credential_of(tx, visit)
     given = {"username": visit.field("username").strip()}
+    if not credential.host:
+        given["host"] = visit.field("host").strip()
     try:
         patch = read_value(CredentialPatch, {**given, "secret": visit.field("secret") or None}, visit.yard)
         with visit.yard.db.write() as tx:
