@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from app.domain.hosts import PUBLIC_REGISTRY, registry_host, same_registry
 
-_OWN_REPOSITORY = re.compile(r"jobyard-[0-9a-f]{12}")
-_OWN_NAME = re.compile(r"(?<![\w.-])jobyard-[0-9a-f]{12}(?![\w-])(?:[:@][\w.:-]*)?", re.ASCII | re.IGNORECASE)
+_OWN_REPOSITORY = re.compile(r"jobyard-[0-9a-f]{12}(?:-[0-9a-f]+)?")  # of an installation, in an epoch
+_OWN_NAME = re.compile(
+    r"(?<![\w.-])jobyard-[0-9a-f]{12}(?:-[0-9a-f]+)?(?![\w-])(?:[:@][\w.:-]*)?", re.ASCII | re.IGNORECASE
+)
 _OWN_TAG = re.compile(r"build-([0-9]{1,18})(?:-[0-9a-f]+)?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WHOLE_ID = re.compile(r"[0-9a-f]{64}")
@@ -48,7 +50,8 @@ class Meaning:
 def meaning_of(reference: str, ours: Ours) -> Meaning | None:
     """What a reference means of Jobyard's own, as far as it says; None for a name of somebody else's.
 
-    A name that another installation gives, on the same engine, counts as that of a build nobody has.
+    A name that another installation gives on the same engine, or this one gave before it was restored from a copy,
+    counts as that of a build nobody has: the copy may number its builds alike.
     """
     if _DIGEST.fullmatch(reference) or _WHOLE_ID.fullmatch(reference):
         return Meaning(Means.ID, f"sha256:{reference.removeprefix('sha256:')}")

@@ -388,7 +388,8 @@ def test_a_credential_is_kept_changed_and_forgotten(api: TestClient, page: TestC
     assert 'id="e-secret">secret is missing' in missing.text
     assert page.post(CREDENTIALS, data=typed).headers["location"] == f"{ACME}#credentials"
     path = f"{CREDENTIALS}/forge"
-    assert shown(api, path) == {"kind": "git", "host": "github.com", "username": "ada", "secret": None}
+    known = {"kind": "git", "host": "github.com", "username": "ada", "secret": None}
+    assert shown(api, path) == {**known, "warnings": []}
     assert secret_of(made) == HIDDEN
     assert fields_of(page, path) == {"username": "ada", "secret": ""}
     assert page.post(path, data={"username": "grace", "secret": ""}).status_code == 303
@@ -399,6 +400,23 @@ def test_a_credential_is_kept_changed_and_forgotten(api: TestClient, page: TestC
     assert (too_long.status_code, 'id="e-username"' in too_long.text) == (422, True)
     assert "not this one" not in too_long.text
     assert secret_of(made) == "another token"
+
+
+def test_a_credential_without_a_host_gets_one_on_its_page(
+    api: TestClient, page: TestClient, made: World
+) -> None:
+    make(api, "credentials", CREDENTIAL)
+    with made.db.write() as tx:
+        kept = credentials.named(tx, projects.named(tx, "acme").id, "forge")
+        credentials.change(tx, kept, host="", username="ada", secret=kept.secret)
+    path = f"{CREDENTIALS}/forge"
+    assert "no host: sent nowhere" in page.get(ACME).text
+    typed = {"username": "ada", "secret": ""}
+    assert fields_of(page, path) == {**typed, "host": ""}
+    refused = page.post(path, data={**typed, "host": ""})
+    assert (refused.status_code, 'id="e-host">host must be a host' in refused.text) == (422, True)
+    assert page.post(path, data={**typed, "host": "github.com"}).status_code == 303
+    assert (shown(api, path)["host"], fields_of(page, path)) == ("github.com", typed)
 
 
 def test_a_credential_in_use_is_not_forgotten(api: TestClient, page: TestClient) -> None:

@@ -21,6 +21,7 @@ from app.domain.events import repo_key
 from app.domain.jobs import BuildConfig, Deployed, Job
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.redaction import Redactor
+from app.domain.references import Ours
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
@@ -90,6 +91,7 @@ class World:
             logbook=self.logbook,
             forges={"github": GitHub()},
             plans={plan.name: plan for plan in DEFAULT_PLANS},
+            ours=Ours("jobyard-0123456789ab"),
             public_url=self.public_url,
             check_git_url=lambda _url: None,
             require_image=lambda _job, _image: None,

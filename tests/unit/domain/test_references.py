@@ -34,6 +34,7 @@ LOCAL = st.sampled_from(
         ("jobyard-0123456789ab:latest", Means.BUILD, ""),
         (f"jobyard-0123456789ab:build-7@{DIGEST}", Means.BUILD, ""),
         ("jobyard-ba9876543210:build-7", Means.BUILD, ""),
+        ("jobyard-0123456789ab-0a1b2c3d:build-7", Means.BUILD, ""),
         (DIGEST, Means.ID, DIGEST),
         ("d" * 64, Means.ID, DIGEST),
         ("4bcff63911fc", Means.PART_OF_ID, "4bcff63911fc"),
