@@ -15,7 +15,7 @@ from app.cli.options import (
     add_command,
 )
 from app.cli.rehearsals import DryRunOption, print_outlook
-from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, open_job
+from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, jobs_of, open_job
 from app.domain.errors import NotFound
 
 if TYPE_CHECKING:
@@ -57,11 +57,10 @@ def list_builds(
     """List builds, newest first: of one job, or of all."""
     from app.cli import output
     from app.cli.client import open_api
-    from app.cli.runs import newest
     from app.cli.times import now, when
 
     with open_api() as api:
-        found = newest(api, "builds", job, project, limit)
+        found = _newest(api, job, project, limit)
     if json:
         output.print_json(found)
         return
@@ -82,6 +81,15 @@ def list_builds(
         ],
         "There are no builds yet: push, or start one with `jobyard build JOB`.",
     )
+
+
+def _newest(api: Api, job: str | None, project: str | None, limit: int) -> dict[str, Any]:
+    """The newest builds, of one job or of all; a build of several jobs once."""
+    if job is not None:
+        return api.items(find_job(api, job, project).path("builds"), limit)
+    jobs = [JobName(each["project"], each["name"]) for each in jobs_of(api, project or api.settings.project)]
+    found = {each["id"]: each for name in jobs for each in api.items(name.path("builds"), limit)["items"]}
+    return {"items": [found[id_] for id_ in sorted(found, reverse=True)[:limit]], "next": None}
 
 
 def build(

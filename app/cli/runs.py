@@ -17,7 +17,7 @@ from app.cli.options import (
     add_command,
 )
 from app.cli.rehearsals import print_rehearsal
-from app.cli.targets import complete_runs, find_job, jobs_of, open_job
+from app.cli.targets import complete_runs, find_job, open_job
 
 if TYPE_CHECKING:
     from app.cli.client import Api
@@ -223,13 +223,16 @@ def list_runs(
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List runs, newest first: of one job, or of all."""
+    """List runs, newest first: of one job, or of all. Those of deleted jobs stay: PROJECT/NAME finds them."""
     from app.cli import output
     from app.cli.client import open_api
     from app.cli.times import now, span, when
 
     with open_api() as api:
-        found = newest(api, "runs", job, project, limit)
+        if job is None:
+            found = api.items("/runs", limit, project=project or api.settings.project)
+        else:
+            found = api.items(find_job(api, job, project).path("runs"), limit)
     if json:
         output.print_json(found)
         return
@@ -255,17 +258,6 @@ def list_runs(
 def _attempts(run: dict[str, Any]) -> str:
     counts = [f"{run[what]} {what}" for what in ("succeeded", "failed", "active") if run[what]]
     return f"{run['attempts']} of {run['retry_limit'] + 1}{': ' if counts else ''}{', '.join(counts)}"
-
-
-def newest(api: Api, kind: str, job: str | None, project: str | None, limit: int) -> dict[str, Any]:
-    """The newest runs or builds, of one job or of all."""
-    from app.cli.targets import JobName
-
-    if job is not None:
-        return api.items(find_job(api, job, project).path(kind), limit)
-    jobs = [JobName(each["project"], each["name"]) for each in jobs_of(api, project or api.settings.project)]
-    found = {each["id"]: each for name in jobs for each in api.items(name.path(kind), limit)["items"]}
-    return {"items": [found[id_] for id_ in sorted(found, reverse=True)[:limit]], "next": None}
 
 
 def _status(run: dict[str, Any]) -> Any:

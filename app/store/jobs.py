@@ -186,6 +186,12 @@ def named(tx: Tx, project: str, name: str) -> Job:
     return found
 
 
+def ids_ever_named(tx: Tx, project_id: int, name: str) -> Sequence[int]:
+    """The job of that name and the deleted ones that had it, newest first."""
+    query = select(JobRow.id).where(JobRow.project_id == project_id, JobRow.name == name)
+    return list(tx.exec(query.order_by(col(JobRow.id).desc())))
+
+
 def page(
     tx: Tx, *, project_id: int | None = None, limit: int = 100, before: int | None = None
 ) -> Sequence[Job]:

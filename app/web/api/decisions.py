@@ -7,14 +7,12 @@ from typing import Any
 from pydantic import Field
 
 from app.domain.decisions import Decision, EventType, Verdict
-from app.domain.errors import InvalidValue
-from app.store import decisions, jobs
+from app.store import decisions
 from app.store.database import Tx
 from app.web.api.forms.fields import Time
 from app.web.api.operations import Call, Empty, Model, Operation, Page, Paging
-from app.web.api.scope import delivery_called, paged, project_named, run_called, within
+from app.web.api.scope import delivery_called, history_wanted, paged, run_called
 from app.web.numbers import LARGEST
-from app.web.principal import Role
 
 
 class EventAnswer(Model):
@@ -45,7 +43,7 @@ class DecisionsAnswer(Model):
 
 class DecisionsQuery(Paging):
     project: str | None = None
-    job: str | None = Field(default=None, description="a job's name; needs `project`")
+    job: str | None = Field(default=None, description="a job's name, also of a deleted one; needs `project`")
     delivery: str | None = Field(default=None, description="a delivery's id, replays included")
     build: int | None = Field(default=None, ge=1, le=LARGEST)
     run: str | None = Field(default=None, description="a run's id or name")
@@ -82,15 +80,7 @@ def list_decisions(call: Call[Empty, DecisionsQuery]) -> Any:
 def _wanted(call: Call[Empty, DecisionsQuery], tx: Tx) -> dict[str, Any]:
     query = call.query
     wanted: dict[str, Any] = {"since": query.since, "build_id": query.build}
-    wanted["project_id"] = call.principal.project_id
-    if query.project is not None:
-        wanted["project_id"] = project_named(call, tx, query.project).id
-    if query.job is not None:
-        if query.project is None:
-            raise InvalidValue("project", "project is missing: the name of a job needs it.")
-        project, name = query.project, query.job
-        job = within(call, Role.VIEWER, f"job {name}", lambda: jobs.named(tx, project, name))
-        wanted["job_id"] = job.id
+    wanted |= history_wanted(call, tx, query.project, query.job)
     if query.run is not None:
         wanted["run_id"] = run_called(call, tx, query.run).id
     if query.delivery is not None:

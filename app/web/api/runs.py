@@ -32,7 +32,7 @@ from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
 from app.web.api.operations import Answer, Call, Empty, Model, Operation, Page, Paging
 from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, form_query, overrides_of
-from app.web.api.scope import job_of, paged, run_of
+from app.web.api.scope import history_wanted, job_of, jobs_ever_named, paged, project_of, run_of
 from app.web.numbers import LARGEST
 from app.web.principal import Role
 
@@ -45,14 +45,27 @@ class RunQuery(Model):
     dry_run: bool = Field(default=False, description="start nothing, show what would be run")
 
 
+class RunsQuery(Paging):
+    project: str | None = None
+    job: str | None = Field(default=None, description="a job's name, also of a deleted one; needs `project`")
+
+
+def list_all_runs(call: Call[Empty, RunsQuery]) -> Any:
+    with call.yard.db.read() as tx:
+        return _listed(call, tx, **history_wanted(call, tx, call.query.project, call.query.job))
+
+
 def list_runs(call: Call[Empty, Paging]) -> Any:
     with call.yard.db.read() as tx:
-        job = job_of(call, tx)
-        return paged(
-            call,
-            lambda limit, before: runs.page(tx, limit=limit, before=before, job_id=job.id),
-            lambda found: [run_answer(run) for run in found],
-        )
+        return _listed(call, tx, job_ids=jobs_ever_named(tx, project_of(call, tx), call.path["j"]))
+
+
+def _listed(call: Call[Any, Any], tx: Tx, **wanted: Any) -> Any:
+    return paged(
+        call,
+        lambda limit, before: runs.page(tx, limit=limit, before=before, **wanted),
+        lambda found: [run_answer(run) for run in found],
+    )
 
 
 def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
@@ -161,10 +174,11 @@ def _rehearsal(job: Job, effective: Effective, image: Deployed | None, url: str)
 
 
 OPERATIONS = (
+    Operation("GET", "/runs", "List runs", list_all_runs, query=RunsQuery, answer=Page[RunAnswer]),
     Operation(
         "GET",
         "/projects/{p}/jobs/{j}/runs",
-        "List a job's runs",
+        "List a job's runs, with those of deleted jobs of the same name",
         list_runs,
         query=Paging,
         answer=Page[RunAnswer],

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from app.domain.builds import Build
 from app.domain.deployments import Deployment
-from app.domain.errors import NotFound
+from app.domain.errors import InvalidValue, NotFound
 from app.domain.flows import FlowRun
 from app.domain.jobs import Job
 from app.domain.pipelines import Pipeline
@@ -59,6 +59,24 @@ def job_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Job:
     project = project_of(call, tx)
     name = call.path["j"]
     return within(call, role, f"job {name}", lambda: jobs.named(tx, project.name, name))
+
+
+def jobs_ever_named(tx: Tx, project: Project, name: str) -> Sequence[int]:
+    """Ids of the job of that name and of the deleted ones that had it: whose history is listed by the name."""
+    ids = jobs.ids_ever_named(tx, project.id, name)
+    if not ids:
+        raise NotFound(f"There is no job {name}, or not for this token.")
+    return ids
+
+
+def history_wanted(call: AnyCall, tx: Tx, project: str | None, job: str | None) -> dict[str, Any]:
+    """What lists of runs and decisions are of, by the names in a query, and no more than the caller may see."""
+    if project is None:
+        if job is not None:
+            raise InvalidValue("project", "project is missing: the name of a job needs it.")
+        return {"project_id": call.principal.project_id}
+    found = project_named(call, tx, project)
+    return {"project_id": found.id, "job_ids": () if job is None else jobs_ever_named(tx, found, job)}
 
 
 def build_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Build:

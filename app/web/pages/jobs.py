@@ -10,7 +10,7 @@ from starlette.routing import Route
 from app.domain.decisions import Verdict
 from app.domain.jobs import Job
 from app.orchestration import pausing
-from app.store import builds, decisions, jobs, overview
+from app.store import builds, decisions, jobs, overview, projects
 from app.store.database import Tx
 from app.web.pages.visit import Visit, get, post, see
 
@@ -50,9 +50,10 @@ def show_job(visit: Visit) -> Response:
 def show_decisions(visit: Visit) -> Response:
     wanted = [verdict for verdict in Verdict if verdict == visit.query("verdict")]
     with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
+        ids = jobs.ids_ever_named(tx, projects.named(tx, visit.path("project")).id, visit.path("job"))
+        job = jobs.with_id(tx, ids[0]) if ids else job_of(tx, visit)
         found = decisions.page(
-            tx, limit=DECISIONS + 1, before=visit.number("before"), job_id=job.id, verdicts=wanted
+            tx, limit=DECISIONS + 1, before=visit.number("before"), job_ids=ids, verdicts=wanted
         )
     return visit.page(
         "decisions.html",
