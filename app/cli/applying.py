@@ -72,6 +72,8 @@ def apply(
             answers.append(answer)
             if not json:
                 print(f"{job.name} {what}")
+                for warning in answer["warnings"]:
+                    output.say(f"Warning: {warning}")
     if json:
         output.print_json({"items": answers, "next": None})
 

@@ -244,7 +244,7 @@ def list_runs(
                 run["name"],
                 f"{run['project']}/{run['job']}",
                 _status(run),
-                when(run["started_at"] or run["created_at"], at),
+                "" if run["started_at"] is None else when(run["started_at"], at),
                 _trigger(run["trigger"]),
                 _attempts(run),
                 "" if run["duration_seconds"] is None else span(run["duration_seconds"]),

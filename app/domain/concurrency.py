@@ -24,5 +24,5 @@ def admit(policy: ConcurrencyPolicy, alive: Sequence[tuple[int, str]]) -> Admiss
     names = ", ".join(name for _, name in alive[:3]) + (" and others" if len(alive) > 3 else "")
     if policy is ConcurrencyPolicy.FORBID:
         verb = "is" if len(alive) == 1 else "are"
-        return Admission(runs=False, why=f"{names} {verb} still going and the policy is forbid")
+        return Admission(runs=False, why=f"{names} {verb} not over yet and the policy is forbid")
     return Admission(runs=True, replaces=tuple(id_ for id_, _ in alive), why=f"replaces {names}")

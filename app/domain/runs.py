@@ -237,7 +237,7 @@ def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
         return Final(RunStatus.SUCCEEDED, None, outcome.sentence)
     if outcome.goes_on:
         if run.interruptions + 1 < INTERRUPTION_LIMIT:
-            return Again(now, "The server was stopped before it had a result; trying again.")
+            return Again(now, f"{outcome.sentence} Trying again.".lstrip())
         return Final(RunStatus.FAILED, Reason.INTERRUPTED, outcome.sentence)
     if outcome.reason in NOT_RETRIED or run.failed >= run.retry_limit:
         return Final(RunStatus.FAILED, outcome.reason, outcome.sentence)
@@ -269,9 +269,11 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
     delay = delay_after(run.failed + 1, run.retry_backoff)
     available_at = now + delay
     deadline = run.deadline_at
+    which, wait = f"retry {run.failed + 1} of {run.retry_limit}", f"{delay.total_seconds():.0f} s"
+    retry = f"{which} in {wait}"
     if deadline is not None and deadline < available_at:
         available_at = deadline  # woken then, only to end by the time limit
-    retry = f"retry {run.failed + 1} of {run.retry_limit} in {delay.total_seconds():.0f} s"
+        retry = f"the time limit passes before {which}, {wait} from now"
     return Again(available_at, f"{outcome.sentence.rstrip('.')} — {retry}.")
 
 

@@ -74,12 +74,11 @@ def tell_what_is_held(tx: Tx, names: Names, before: Job | None, job: Job, *, who
     if job.schedule is None or job.schedule.active == was_active:
         return
     if was_active:
-        sentence = (
-            f"Schedule set inactive by {who}: it and new images start nothing; builds and deploys go on."
-        )
+        sentence = f"Schedule set inactive by {who}: neither it nor a new image starts a run."
         _record(tx, names, job, Verdict.PAUSED, sentence, now)
-    else:
-        _record(tx, names, job, Verdict.RESUMED, f"Schedule set active by {who}.", now)
+        return
+    held = ", but the job is paused, so nothing starts yet" if job.paused else ""
+    _record(tx, names, job, Verdict.RESUMED, f"Schedule set active by {who}{held}.", now)
 
 
 def _switches(job: Job) -> str:

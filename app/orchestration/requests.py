@@ -210,7 +210,8 @@ def cancel_by_hand(tx: Tx, run: Run, who: str, now: datetime) -> None:
 def _of_cancel(run: Run, asked: Cancel, who: str) -> str:
     match asked:
         case Cancel.OVER:
-            return f"Run {run.name} cancelled by {who} before it started, or between its attempts."
+            when = "between its attempts" if run.attempts else "before it started"
+            return f"Run {run.name} cancelled by {who} {when}."
         case Cancel.ASKED:
             grace = f"it has {run.grace_period_seconds} s to end by itself"
             return f"Run {run.name} cancelled by {who}: {grace}."

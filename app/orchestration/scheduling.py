@@ -67,7 +67,9 @@ class Scheduler:
         if owed.fire_at is None:
             return
         if not due_jobs.has_image:
-            sentence = f"{_due_for(owed.fire_at)}, but the job has no image yet: build it first."
+            sentence = (
+                f"{_due_for(owed.fire_at)}: no image is deployed to the job, so there is nothing to run."
+            )
             yield Fired(jobs, cron, owed.fire_at, Verdict.SKIPPED, "no_image", sentence)
             return
         if free := [job for job in jobs if job.id not in alive]:

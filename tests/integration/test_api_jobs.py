@@ -237,9 +237,7 @@ def test_what_is_held_from_the_start_or_by_a_change_says_so(admin: Caller) -> No
         for name in ("paused", "inactive", "changed")
     }
     assert said["paused"] == ["Made paused by admin token: nothing starts by itself until it is resumed."]
-    inactive = (
-        "Schedule set inactive by admin token: it and new images start nothing; builds and deploys go on."
-    )
+    inactive = "Schedule set inactive by admin token: neither it nor a new image starts a run."
     assert said["inactive"] == [inactive]
     assert said["changed"] == ["Schedule set active by admin token.", inactive]
 

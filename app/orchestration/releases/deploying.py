@@ -143,7 +143,9 @@ def judged(change: ImageChange, admission: Admission) -> tuple[Verdict, str, str
     if not admission.runs:
         sentence = f"{change.sentence.removesuffix('.')}, but {admission.why}."
         return Verdict.DEPLOYED, "concurrency:forbid", sentence
-    return Verdict.REPLACED if admission.replaces else change.verdict, change.rule, change.sentence
+    if admission.replaces:
+        return Verdict.REPLACED, change.rule, f"{change.sentence.removesuffix('.')}; {admission.why}."
+    return change.verdict, change.rule, change.sentence
 
 
 def admission_of(tx: Tx, job: Job) -> Admission:

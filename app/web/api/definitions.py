@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.domain.errors import InvalidValue
+from app.domain.errors import InvalidValue, UserError
 from app.domain.events import repo_key
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.jobs import Job, Source
+from app.domain.redaction import MIN_LENGTH
 from app.orchestration.access import without_host
 from app.orchestration.ownership import require_usable
 from app.orchestration.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
@@ -146,6 +147,22 @@ def sealed(field: str, entry: EnvForm, vault: Vault, stored: Any) -> Any:
     if entry.scope == "run":
         return entry.value
     return {"value": entry.value, "secret": False, "scope": entry.scope}
+
+
+def unmasked(env: Mapping[str, Any], vault: Vault) -> list[str]:
+    """Warnings about the secrets of a stored environment that are too short to be masked in logs."""
+    return [
+        f"{name} is a secret of fewer than {MIN_LENGTH} characters: too short to be masked in logs."
+        for name, entry in env.items()
+        if isinstance(entry, dict) and entry.get("secret") and _is_short(entry["value"], vault)
+    ]
+
+
+def _is_short(value: str, vault: Vault) -> bool:
+    try:
+        return len(vault.open(value, ENV_PURPOSE)) < MIN_LENGTH
+    except UserError:
+        return False  # damaged, or of another key: whoever uses it is told
 
 
 def source_of(

@@ -17,7 +17,7 @@ from app.store.database import Tx
 from app.web.addresses import address_shown
 from app.web.api.decisions import DecisionsAnswer, decision_answer
 from app.web.api.defining import define, redefine, remove
-from app.web.api.definitions import form_of
+from app.web.api.definitions import form_of, unmasked
 from app.web.api.forms.fields import Time
 from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
@@ -126,6 +126,7 @@ def _answer(call: Call[Any, Any], job: Job, last: Run | None, *, project_has_sec
                 "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
                 "and give the same to the repository's webhook."
             )
+    warnings += unmasked(job.definition["env"], call.yard.vault)
     if answer["source"]["type"] == "build_service" and job.source is not None:
         answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {

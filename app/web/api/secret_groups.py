@@ -12,7 +12,7 @@ from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
-from app.web.api.definitions import merge_patch, require_changeable, sealed
+from app.web.api.definitions import merge_patch, require_changeable, sealed, unmasked
 from app.web.api.forms.fields import Name, Time
 from app.web.api.forms.job import EnvForm, Variables
 from app.web.api.forms.run import shown_env
@@ -50,6 +50,7 @@ class SecretGroupAnswer(SecretGroupForm):
     env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
     id: int
     created_at: Time
+    warnings: list[str] = Field(description="what will not work as it is")
 
 
 READ_ONLY = frozenset(SecretGroupAnswer.model_fields) - frozenset(SecretGroupForm.model_fields)
@@ -61,26 +62,26 @@ def list_groups(call: Call[Empty, Paging]) -> Any:
         return paged(
             call,
             lambda limit, before: secret_groups.page(tx, project.id, limit, before),
-            lambda found: [_answer(each) for each in found],
+            lambda found: [_answer(call.yard, each) for each in found],
         )
 
 
 def create_group(call: Call[SecretGroupForm, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx, Role.OPERATOR)
-        return _answer(define(tx, call.yard, project, call.body))
+        return _answer(call.yard, define(tx, call.yard, project, call.body))
 
 
 def show_group(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.read() as tx:
-        return _answer(_group_of(call, tx, project_of(call, tx)))
+        return _answer(call.yard, _group_of(call, tx, project_of(call, tx)))
 
 
 def change_group(call: Call[SecretGroupPatch, Empty]) -> Any:
     with call.yard.db.write() as tx:
         project = project_of(call, tx)
         group = _group_of(call, tx, project, Role.OPERATOR)
-        return _answer(redefine(tx, call.yard, project, group, call.body.root))
+        return _answer(call.yard, redefine(tx, call.yard, project, group, call.body.root))
 
 
 def delete_group(call: Call[Empty, Confirm]) -> None:
@@ -141,8 +142,9 @@ def form_of(group: SecretGroup) -> dict[str, Any]:
     }
 
 
-def _answer(group: SecretGroup) -> dict[str, Any]:
-    return {**form_of(group), "id": group.id, "created_at": group.created_at}
+def _answer(yard: Yard, group: SecretGroup) -> dict[str, Any]:
+    warnings = unmasked(group.env, yard.vault)
+    return {**form_of(group), "id": group.id, "created_at": group.created_at, "warnings": warnings}
 
 
 PATH = "/projects/{p}/secret-groups"

@@ -16,7 +16,7 @@ from app.orchestration.rehearsal import Detected
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
-from app.web.api.definitions import form_of
+from app.web.api.definitions import form_of, unmasked
 from app.web.api.forms.job import JobForm
 from app.web.api.reading import read_value
 from app.web.pages import job_form
@@ -132,6 +132,7 @@ def _settings(
         edit=edit,
         seen=seen,
         job=job,
+        warnings=unmasked(job.definition["env"], visit.yard.vault),
         project=job.project,
         address=address(job),
         action=f"{address(job)}/settings",
@@ -199,6 +200,7 @@ def _new(
         action="/jobs/new",
         may_choose_source=True,
         undeleted="",
+        warnings=[],
         groups=[],
     )
 

@@ -15,6 +15,7 @@ from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
+from app.web.api.definitions import unmasked
 from app.web.api.reading import read_value
 from app.web.api.secret_groups import SecretGroupForm, define, form_of, redefine
 from app.web.pages import projects
@@ -145,6 +146,7 @@ def _page(
         200 if said is None else said.status,
         project=project,
         group=group,
+        warnings=unmasked(group.env, visit.yard.vault) if group else [],
         action=address(project, group) if group else f"{projects.address(project)}/secret-groups",
         given=typed.given,
         rows=[*typed.rows, *[Row()] * empty_rows],
