@@ -163,7 +163,8 @@ def new_epoch(json: JsonOption = False) -> None:
         )
     with only_server(settings, is_sqlite=is_sqlite):
         epoch = begin(settings.store_url)
-    report(settings, epoch, {}, "Start it with `jobyard serve`.", json=json)
+    said = "A new epoch has begun here; start the server with `jobyard serve`."
+    report(settings, epoch, {}, said, json=json)
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
