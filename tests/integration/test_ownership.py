@@ -188,6 +188,29 @@ def test_a_dockerfile_asks_for_nothing_of_another_project(
     assert len(place.backend.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BUILDKIT_CACHE_MOUNT_NS", "theirs", "The build variable BUILDKIT_CACHE_MOUNT_NS is Jobyard's own"),
+        (
+            "BUILDKIT_SANDBOX_HOSTNAME",
+            "theirs",
+            "The build variable BUILDKIT_SANDBOX_HOSTNAME is Jobyard's own",
+        ),
+        ("BUILDKIT_SYNTAX", "evil/frontend:1", "The Dockerfile's syntax must be docker/dockerfile"),
+    ],
+)
+def test_a_build_variable_changes_no_scope_and_no_frontend(
+    place: Installation, server: Server, name: str, value: str, said: str
+) -> None:
+    place.job(env={name: {"value": value, "secret": False, "scope": "build"}})
+    place.push(None, A)
+    server.work()
+    (build,) = place.builds()
+    assert (build.reason, place.backend.requests) == (BuildReason.BUILD_FAILED, [])
+    assert build.sentence.startswith(said)
+
+
 def test_names_and_scopes_are_a_projects_own(place: Installation, server: Server) -> None:
     place.job()
     place.job("second", build__run_command="echo second")
