@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from app.orchestration.releases.conducting import Conductor
 from app.orchestration.releases.telling import Messenger
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
+from app.orchestration.slots import Slots
 from app.orchestration.supervisor import Supervisor
 from app.posting import post_message
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
@@ -60,6 +61,10 @@ from builders.backends.push import RegistryPush
 log = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 INSTALLATION, KEY_CHECK = "installation", "key_check"
+INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = (
+    60.0,
+    10,
+)  # a delivery waits no longer for Git: its push builds then
 PROBES_AT_ONCE, READINGS_AT_ONCE = 8, 4
 
 
@@ -346,12 +351,18 @@ def _supervisor(
 
     runner = _runner(installation, server, engine, logbook, Active(on_change))
     builder = _builder(installation, server, names, checkouts, logbook)
+    impatient = replace(
+        checkouts,
+        git_time_limit_seconds=min(settings.git_time_limit_seconds, INTAKE_GIT_SECONDS),
+        stall_seconds=INTAKE_STALL_SECONDS,
+    )
+    intake = Intake(db, clock, names, server, {"github": GitHub()}, impatient, installation.box)
     return Supervisor(
         db=db,
         clock=clock,
         signals=installation.signals,
         inbox=inbox,
-        intake=Intake(db, clock, names, {"github": GitHub()}, checkouts, installation.box),
+        intake=intake,
         builder=builder,
         runner=runner,
         watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
@@ -370,7 +381,17 @@ def _supervisor(
         ),
         metrics_bell=metrics_bell,
         reconciler=Reconciler(
-            db, clock, names, engine, runner, builder, server, socket.gethostname(), os.getpid(), alone=alone
+            db,
+            clock,
+            names,
+            engine,
+            runner,
+            builder,
+            intake,
+            server,
+            socket.gethostname(),
+            os.getpid(),
+            alone=alone,
         ),
         scheduler=Scheduler(db, clock, names),
         deployer=Deployer(db, clock, names),
@@ -412,6 +433,7 @@ def _builder(
         logbook=logbook,
         ours=ours_of(installation),
         publisher=make_publisher(installation),
+        slots=Slots(installation.settings.workers_builds),
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.checkout.command import GitCommand
 from app.checkout.credential import Credential, access
-from app.checkout.failures import MirrorDamaged
+from app.checkout.failures import CommitNotFound, MirrorDamaged
 from app.checkout.mirror import Mirror
 from app.checkout.trees import work_tree
 from app.checkout.urls import full_ref, parse_remote
@@ -26,14 +26,15 @@ class Checkouts:
     """Mirrors and work trees below `root`, for any number of threads and processes.
 
     `allow` are the Git transports of `JOBYARD_GIT_ALLOW`. `git_time_limit_seconds` bounds each single Git
-    command. `max_file_bytes` bounds one pack of a fetch and one file of a work tree. Every method blocks;
-    call it from a thread. A `sha` is 40 lower-case hexadecimal digits; a `ref` is a branch or a full name
-    such as `refs/tags/v1`.
+    command, `stall_seconds` how long an HTTP server may say next to nothing. `max_file_bytes` bounds one pack of a
+    fetch and one file of a work tree. Every method blocks; call it from a thread. A `sha` is 40 lower-case
+    hexadecimal digits; a `ref` is a branch or a full name such as `refs/tags/v1`.
     """
 
     root: Path
     allow: frozenset[str]
     git_time_limit_seconds: float = 600.0
+    stall_seconds: int = 30
     max_file_bytes: int = 4 * 1024**3
 
     def validate_url(self, url: str) -> None:
@@ -86,6 +87,20 @@ class Checkouts:
             return None
         return frozenset(path.decode(errors="replace") for path in differing.stdout.split(b"\0") if path)
 
+    def flagged_commit(
+        self, url: str, before: str, after: str, flags: Sequence[str]
+    ) -> tuple[str, str] | None:
+        """The newest commit in `after` and not in `before` whose message has one of the texts, and which; None if none.
+
+        The case of ASCII letters doesn't matter. Raises `CommitNotFound` unless both have been fetched.
+        """
+        mirror, new = self._mirror(url), (_checked(after), f"^{_checked(before)}")
+        found = _searched(mirror, flags, *new)
+        for flag in flags if found else ():
+            if _searched(mirror, [flag], "--no-walk", found):
+                return found, flag
+        return None
+
     def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
         """Whether `newer` contains `older`; `None` unless both have been fetched."""
         compared = self._mirror(url).read("merge-base", "--is-ancestor", _checked(older), _checked(newer))
@@ -105,7 +120,17 @@ class Checkouts:
         root = self.root.absolute()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = hashlib.sha256(repo_key(url).encode()).hexdigest()[:20]
-        return Mirror(root / key, GitCommand(root, self.git_time_limit_seconds, self.max_file_bytes))
+        git = GitCommand(root, self.git_time_limit_seconds, self.max_file_bytes, self.stall_seconds)
+        return Mirror(root / key, git)
+
+
+def _searched(mirror: Mirror, texts: Sequence[str], *which: str) -> str:
+    """The newest of some commits that has one of the texts in its message, or nothing."""
+    patterns = (f"--grep={text}" for text in texts)
+    found = mirror.read("rev-list", "--max-count=1", "-F", "-i", *patterns, *which, "--")
+    if not found.ok:
+        raise CommitNotFound("The commits of the push are not all here.")
+    return found.line
 
 
 def _checked(sha: str) -> str:

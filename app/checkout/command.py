@@ -61,7 +61,6 @@ _SETTINGS = {
     "protocol.version": "2",
     "http.followRedirects": "false",
     "http.lowSpeedLimit": "1000",
-    "http.lowSpeedTime": "30",
     "submodule.recurse": "false",
     "fetch.recurseSubmodules": "false",
     "credential.helper": "",
@@ -106,12 +105,13 @@ class GitCommand:
     """The way every `git` of ours is started.
 
     `folder` is where it runs, a place no repository is found from. `max_file_bytes` bounds any one file it
-    writes (a pack, a checked-out file).
+    writes (a pack, a checked-out file). `stall_seconds` is how long an HTTP server may be slower than `lowSpeedLimit`.
     """
 
     folder: Path
     time_limit_seconds: float
     max_file_bytes: int
+    stall_seconds: int = 30
 
     def __call__(
         self,
@@ -133,7 +133,7 @@ class GitCommand:
             "GIT_ALLOW_PROTOCOL": transport,
             "GIT_CEILING_DIRECTORIES": str(self.folder.parent),
             **({"GIT_DIR": str(git_dir)} if git_dir else {}),
-            **_config(*_SETTINGS.items(), *access.config),
+            **_config(*_SETTINGS.items(), ("http.lowSpeedTime", str(self.stall_seconds)), *access.config),
             **dict(access.environment),
             **(environment or {}),
         }

@@ -22,7 +22,8 @@ def add_to(cli: typer.Typer) -> None:
         cli,
         "rehearse",
         rehearse,
-        "jobyard rehearse acme/report --after 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678",
+        "jobyard rehearse acme/report",
+        "jobyard rehearse acme/report --ref release --deleted",
         "jobyard rehearse acme/report --after 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678 --file docs/index.md",
         panel=PANEL,
     )
@@ -32,11 +33,14 @@ def rehearse(
     repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="OWNER/NAME, or its URL.")],
     ref: Annotated[str, typer.Option(help="A branch, or a whole ref such as refs/tags/v1.")] = "main",
     after: Annotated[
-        str | None, typer.Option(metavar="SHA", help="The pushed commit; none: the branch is deleted.")
+        str | None, typer.Option(metavar="SHA", help="The pushed commit; none: what the branch is at now.")
     ] = None,
     before: Annotated[
         str | None, typer.Option(metavar="SHA", help="What the branch had; none: it is new.")
     ] = None,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="The branch is deleted: nothing is pushed.")
+    ] = False,
     message: Annotated[str, typer.Option(help="Of the pushed commit.")] = "",
     file: Annotated[
         list[str] | None,
@@ -50,9 +54,10 @@ def rehearse(
     """
     from app.cli.client import open_api
 
-    given = {"repository": repository, "ref": ref, "after": after, "before": before, "message": message}
+    given: dict[str, Any] = {"repository": repository, "ref": ref, "after": after, "before": before}
+    given |= {"message": message, "deleted": deleted, "files": file or None}
     with open_api() as api:
-        print_outlook(api, {"push": given | ({"files": file} if file else {})}, json)
+        print_outlook(api, {"push": given}, json)
 
 
 def print_outlook(api: Api, what: dict[str, Any], json: bool) -> None:

@@ -47,8 +47,8 @@ class Commit:
 class Push:
     """One ref moved from `before` to `after` (40 hex digits; `None` where the ref did not or does not exist).
 
-    `after` of an annotated tag is the tag object, not its commit. `commits` are oldest first. `changed_files`
-    is `None` where the payload can't tell: a new, deleted or forced ref, or a payload that is cut short.
+    `after` of an annotated tag is the tag object, not its commit. `commits` are those the forge lists, oldest first,
+    which need not be all. `changed_files` are what a rehearsal says of the push; where it is `None`, Git is asked.
     """
 
     forge: str

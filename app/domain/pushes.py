@@ -1,11 +1,38 @@
-"""The order of a branch's movements, which need not be the order in which we hear of them."""
+"""What a push brings, and the order of a branch's movements, which need not be the order in which we hear of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from app.domain.events import Commit, Push
+
+COMMITS_LISTED = (
+    2048  # at most, in a push of github.com; other hosts that speak its language list 20, or fewer
+)
 STEP = 1_000_000  # room between two movements for those that arrive late
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What Git says of a push: the paths that differ between its two ends, and its commits that carry a flag.
+
+    `files` is None where nobody asked or nobody can say; `unknown` is the sentence that says why Git could not.
+    """
+
+    files: frozenset[str] | None = None
+    flagged: tuple[Commit, ...] = ()
+    unknown: str = ""
+
+
+def lists_all_commits(push: Push, repo_key: str) -> bool:
+    """Whether the forge's own documentation says that every commit of the push is listed.
+
+    Nothing in a payload proves it: the first commit's parent isn't told. So of any other host Git is asked.
+    """
+    listed = push.commits
+    is_whole = 0 < len(listed) < COMMITS_LISTED and listed[-1].sha == push.after
+    return is_whole and repo_key.startswith("github.com/")
 
 
 @dataclass(frozen=True)
@@ -25,6 +52,25 @@ def is_repeated(history: Sequence[Movement], before: str | None, after: str | No
     if not history or before == history[0].after:
         return False
     return any((known.before, known.after) == (before, after) for known in history)
+
+
+def told_before(
+    history: Sequence[Movement], taken: Sequence[Movement], before: str | None, after: str | None
+) -> Movement | None:
+    """The known movement that is told again, to a source that has not taken it yet. `taken` are that source's own.
+
+    Where the branch made the same step several times it is the first one after what the source took last.
+    """
+    if not is_repeated(history, before, after):
+        return None
+    positions = {each.position for each in taken}
+    last = max(positions, default=0)
+    same = [
+        known
+        for known in history
+        if (known.before, known.after) == (before, after) and known.position not in positions
+    ]
+    return min(same, key=lambda known: (known.position < last, known.position), default=None)
 
 
 def is_connected(history: Sequence[Movement], before: str | None, after: str | None) -> bool:

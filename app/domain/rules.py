@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from app.domain.decisions import Go, Skip, Verdict
-from app.domain.events import Push
+from app.domain.events import Commit, Push
 from app.domain.jobs import Job, RunOnImageChange, Source
 from app.domain.paths import Matching
+from app.domain.pushes import Changes
 
 
 def should_build(
@@ -18,28 +19,42 @@ def should_build(
     source: Source,
     *,
     paused: bool,
-    changed_files: frozenset[str] | None,
+    changes: Changes,
     repeated: bool = False,
     matching: Matching | None = None,
 ) -> Go | Skip:
     """Whether a push to `source`'s repository builds it (product rules of continuous integration).
 
-    `changed_files` is None when even Git could not say: then path rules don't hold the push back.
-    `repeated` says that the same movement of the same branch was already taken, through another hook. `matching` knows
-    what was found out about path rules before.
+    `changes` are what Git says; what even Git could not say doesn't hold the push back. `repeated` says that the same
+    movement of the same branch was already taken for this source, through another hook. `matching` knows what was
+    found out about path rules before.
     """
     return (
         _skip_for_ref(push, source)
         or _skip_for_switches(source, paused=paused)
         or _skip_for_repetition(push, repeated=repeated)
-        or _skip_for_commit_flags(push, source.build.commit_flags)
-        or _by_paths(push, source, changed_files, matching or Matching())
-        or Go("push", f"{_pushed(push)}.", {"sha": push.after, "branch": source.branch})
+        or _skip_for_commit_flags([*_commits(push), *changes.flagged], source.build.commit_flags)
+        or _by_paths(push, source, changes.files, matching or Matching())
+        or _go(push, source, changes)
     )
 
 
-def needs_changed_files(source: Source) -> bool:
-    return bool(source.build.paths)
+def _go(push: Push, source: Source, changes: Changes) -> Go:
+    inputs = {"sha": push.after, "branch": source.branch}
+    if not changes.unknown:
+        return Go("push", f"{_pushed(push)}.", inputs)
+    what = (
+        "which files it changes" if source.build.paths else "whether commits that aren't listed carry a flag"
+    )
+    sentence = f"{_pushed(push)}. Git could not say {what}, so it builds: {changes.unknown}"
+    return Go("push", sentence, {**inputs, "unknown": changes.unknown})
+
+
+def _commits(push: Push) -> tuple[Commit, ...]:
+    """Those that are listed, and the pushed one: a branch that is made of an old commit lists none."""
+    if push.after is None or any(commit.sha == push.after for commit in push.commits):
+        return push.commits
+    return (*push.commits, Commit(push.after, push.head_message, ""))
 
 
 def _pushed(push: Push) -> str:
@@ -77,8 +92,8 @@ def _skip_for_repetition(push: Push, *, repeated: bool) -> Skip | None:
     )
 
 
-def _skip_for_commit_flags(push: Push, flags: Sequence[str]) -> Skip | None:
-    for commit in push.commits:
+def _skip_for_commit_flags(commits: Sequence[Commit], flags: Sequence[str]) -> Skip | None:
+    for commit in commits:
         for flag in flags:
             if flag.casefold() in commit.message.casefold():
                 return Skip(

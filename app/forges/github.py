@@ -12,15 +12,11 @@ from app.forges.base import BadPayload, Headers, single_header
 from app.forges.glimpse import objects_named
 from app.forges.reading import flag, items, members, sha, sha_or_none, text
 
-COMMITS_PER_PAYLOAD = 2048
-"""GitHub lists at most this many commits in a push; at the limit the list may be cut short."""
-
 _SIGNATURE = re.compile(rb"sha256=[0-9a-f]{64}")
 _KIND = re.compile(rb"[a-z_]{1,64}")
 _DELIVERY = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _REF = re.compile(r"refs/[^\s\x00-\x1f\x7f\ud800-\udfff]{1,1019}")
 _URL_FIELDS = ("clone_url", "html_url", "ssh_url", "git_url")
-_FILE_LISTS = ("added", "modified", "removed")
 
 
 class GitHub:
@@ -67,7 +63,6 @@ class GitHub:
         ]
         head = body.get("head_commit")
         pusher = members(body.get("pusher", {}), "pusher")
-        is_telling = not created and not forced and "forced" in body
         return Push(
             forge=self.name,
             repository=self.repository_of(body),
@@ -79,7 +74,7 @@ class GitHub:
             forced=forced,
             commits=tuple(_commit(item, f"commits.{number}") for number, item in enumerate(raw_commits)),
             head_message=_message(head) if head is not None else "",
-            changed_files=_changed_files(raw_commits, after) if is_telling else None,
+            changed_files=None,  # lists of each commit, cut short without a word, are no net difference
             pusher=one_line(text(pusher.get("name", ""), "pusher.name")),
             compare_url=text(body.get("compare", ""), "compare"),
         )
@@ -105,18 +100,4 @@ def _commit(item: Mapping[str, object], field: str) -> Commit:
         sha=sha(item.get("id"), f"{field}.id"),
         message=text(item.get("message"), f"{field}.message"),
         author=text(author.get("name", ""), f"{field}.author.name"),
-    )
-
-
-def _changed_files(commits: list[Mapping[str, object]], after: str | None) -> frozenset[str] | None:
-    """All files the commits touched, or `None` unless the payload provably lists every commit and file."""
-    if not commits or len(commits) >= COMMITS_PER_PAYLOAD or commits[-1].get("id") != after:
-        return None
-    lists = [commit.get(key) for commit in commits for key in _FILE_LISTS]
-    if not all(isinstance(files, list) for files in lists):
-        return None
-    return frozenset(
-        text(file, f"commits.{number // len(_FILE_LISTS)}.{_FILE_LISTS[number % len(_FILE_LISTS)]}")
-        for number, files in enumerate(lists)
-        for file in items(files, "commits")
     )

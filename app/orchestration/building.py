@@ -26,6 +26,7 @@ from app.orchestration.logbook import Logbook
 from app.orchestration.ownership import cache_scope, image_tag
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.orchestration.publishing import Made, Publisher
+from app.orchestration.slots import Slots
 from app.orchestration.vetting import Resolve, require_reachable_hosts, require_usable_images
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
@@ -47,6 +48,8 @@ from builders.plan import BuildSettings, PlanError
 from builders.source import SourceTree
 
 log = logging.getLogger(__name__)
+FETCHERS = 8  # builders beyond those that may build: for builds that wait for their Git servers
+PATIENCE_SECONDS = 2.0  # of a builder for a place to build in
 STEPS_SAVED_EVERY = timedelta(milliseconds=500)
 
 
@@ -101,16 +104,25 @@ class Builder:
     ours: Ours
     publisher: Publisher | None = None  # where there is a registry
     addresses_of: Resolve = resolve
+    slots: Slots = field(default_factory=lambda: Slots(16))
     stopping: dict[int, threading.Event] = field(default_factory=dict)
     in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
-        """Build what has waited longest; False if nothing waits."""
+        """Build what is next in line; False if nothing waits."""
+        if not self.slots.take(PATIENCE_SECONDS):
+            return False
+        try:
+            return self._step()
+        finally:
+            self.slots.give_back()
+
+    def _step(self) -> bool:
         with self.in_hand.turn:
             if not self._is_due():
                 return False
             with self.db.write() as tx:
-                build = builds.claim(tx, self.owner, self.clock.now())
+                build = builds.claim(tx, self.owner, self.clock.now(), FETCHERS + 1)
             if build is None:
                 return False
             self.in_hand.take(build)
@@ -176,7 +188,8 @@ class Builder:
             credential = git_access(tx, self.vault, build.credential_id, build.url)
             tag = image_tag(tx, self.vault, build.project_id, build.id)
             scope = cache_scope(tx, self.vault, build.project_id)
-        sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref, credential=credential)
+        with self.slots.lent(self.stopping[build.id].is_set):
+            sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref, credential=credential)
         with self.checkouts.tree(build.url, sha) as tree:
             plan = make_plan(SourceTree(tree), self._settings(build))
             plain = {name: value.value for name, value in env.items() if not value.secret}

@@ -1,130 +1,168 @@
-"""From a stored delivery to builds and decisions."""
+"""From a stored delivery to builds and decisions.
+
+    waiting ─claim▶ plain: decided at once │ Git has to be asked: waits again, for a place ─claim▶ asked, decided
+
+Deliveries of one lane (a project's of one repository) are taken in order, those of different lanes beside one another:
+only a delivery's own lane waits for its Git server, and only for a bounded time.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.checkout import Checkouts, Credential
+from app.checkout import Checkouts
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push, one_line
 from app.domain.jobs import BuildsInFlight, Job, Source
+from app.domain.lanes import next_in_line
 from app.domain.paths import Matching
-from app.domain.pushes import Movement, is_connected, is_repeated, position_of
-from app.domain.rules import needs_changed_files, should_build
+from app.domain.pushes import Changes, Movement, is_connected, is_repeated, position_of, told_before
+from app.domain.rules import should_build
 from app.forges.base import Forge
-from app.orchestration.access import git_access
+from app.orchestration.background import Background, in_thread
 from app.orchestration.building import build_env, cancel_superseded, key_of_build
+from app.orchestration.changes import Inquiry, needs_git, without_git
+from app.orchestration.execution.active import InHand
 from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.releases.flowing import start_flows_by_push
 from app.orchestration.releases.releasing import deploy_push
-from app.store import builds, decisions, deliveries, jobs
+from app.store import builds, decisions, deliveries, jobs, movements
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
 
 log = logging.getLogger(__name__)
 TRIES = 3
+PLACES = 64  # deliveries for which Git is asked at a time; each is a thread and mostly waits
+PLACES_PER_PROJECT = 56
+LOOKED_AT = 1000  # deliveries that wait for such a place
 Tracked = Sequence[tuple[Source, list[Job]]]
+Newer = Mapping[
+    tuple[int, str], frozenset[str]
+]  # by project and repository: commits that hold the pushed one
 
 
 @dataclass(frozen=True)
 class Intake:
-    """Takes deliveries in order, one at a time. A step may be repeated after a crash: it commits once, whole."""
+    """Takes deliveries. A step may be repeated after a crash: it commits once, whole.
+
+    A try is counted before it begins, so that a delivery under which the server dies is not tried for ever.
+    """
 
     db: Database
     clock: Clock
     names: Names
+    owner: str
     forges: Mapping[str, Forge]
     checkouts: Checkouts
     vault: Vault
+    in_background: Background = in_thread
+    in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
-        """Process the oldest waiting delivery; False if there is none."""
-        with self.db.read() as tx:
-            delivery = deliveries.claim(tx, self.clock.now())
-        if delivery is None:
-            return False
-        try:
-            self._process(delivery)
-        except InvalidValue as error:
-            self._give_up(delivery, str(error))
-        except JobyardError as error:
-            self._try_again(delivery, str(error))
-        except Exception:
-            log.exception("delivery %s could not be processed", delivery.guid)
-            self._try_again(
-                delivery, "Jobyard failed while processing this delivery; the server's log has more."
-            )
-        return True
+        """Process the oldest delivery that may be decided at once, and begin with one that needs Git; False if none."""
+        plain = self._take(self._next_plain)
+        if plain is not None:
+            self._work(plain)
+        asking = self._take(self._next_asking)
+        if asking is not None:
+            self.in_background(f"intake-{asking.id}", lambda: self._work(asking))
+        return plain is not None or asking is not None
+
+    def release(self) -> None:
+        """When the server stops: what is left to do is somebody else's, and was no try."""
+        with self.in_hand.turn, self.db.write() as tx:
+            deliveries.release(tx, self.owner)
+
+    def _take(self, choose: Callable[[Tx], int | None]) -> Delivery | None:
+        """Looking is a read; what was looked at is claimed only if nobody else was first."""
+        with self.in_hand.turn:
+            with self.db.read() as tx:
+                chosen = choose(tx)
+            if chosen is None:
+                return None
+            with self.db.write() as tx:
+                delivery = deliveries.claim(tx, chosen, self.owner)
+            if delivery is not None:
+                self.in_hand.take(delivery)
+            return delivery
+
+    def _next_plain(self, tx: Tx) -> int | None:
+        found = deliveries.next_waiting(tx, self.clock.now(), asks_git=False)
+        return found[0][0] if found else None
+
+    def _next_asking(self, tx: Tx) -> int | None:
+        waiting = deliveries.next_waiting(tx, self.clock.now(), asks_git=True, limit=LOOKED_AT)
+        if not waiting:
+            return None
+        busy = deliveries.lanes_of(tx, self.owner)
+        return next_in_line(waiting, busy, places=PLACES, per_owner=PLACES_PER_PROJECT)
+
+    def _work(self, delivery: Delivery) -> None:
+        with self.in_hand.until_done(delivery):
+            if delivery.tries > TRIES:
+                self._give_up(delivery, _of_dead_servers(delivery))
+                return
+            try:
+                self._process(delivery)
+            except InvalidValue as error:
+                self._give_up(delivery, str(error))
+            except JobyardError as error:
+                self._try_again(delivery, str(error))
+            except Exception:
+                log.exception("delivery %s could not be processed", delivery.guid)
+                sentence = "Jobyard failed while processing this delivery; the server's log has more."
+                self._try_again(delivery, sentence)
 
     def _process(self, delivery: Delivery) -> None:
         push = self.forges[delivery.forge].parse_push(json.loads(delivery.body))
-        keys = sorted(push.repository.keys)
         with self.db.read() as tx:
-            tracked = jobs.tracking(tx, keys, delivery.scopes)
-        changed = {
-            source.id: changed_files(self.db, self.checkouts, self.vault, push, source)
-            for source, _ in tracked
+            tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
+            asked_about = [
+                source for source, each in tracked if git_decides(tx, push, source, each, delivery)
+            ]
+            late = _maybe_late(tx, push, tracked)
+        if (asked_about or late) and not delivery.asks_git:
+            with self.db.write() as tx:
+                deliveries.hand_to_git(tx, delivery)
+            return
+        git = Inquiry(self.db, self.vault, self.checkouts, push)
+        changes = {source.id: git.changes(source) for source in asked_about}
+        newer = {
+            (source.project_id, source.repo_key): git.containing(source, newest, commits)
+            for source, newest, commits in late
         }
-        newer = self._known_to_contain(push, tracked)
         matching = Matching()
         for source, of_source in tracked:  # here, as others wait for the transaction
-            verdict_on(push, source, of_source, changed[source.id], repeated=False, matching=matching)
+            known = changes.get(source.id) or without_git(push, source)
+            verdict_on(push, source, of_source, known, repeated=False, matching=matching)
         with self.db.write() as tx:
-            if deliveries.is_waiting(tx, delivery.id):
-                self._decide(tx, delivery, push, changed, newer, matching)
-
-    def _known_to_contain(self, push: Push, tracked: Tracked) -> frozenset[str]:
-        """The commits known of the branch that hold the pushed one, where only Git can tell whether it comes late.
-
-        A forced push may go back to a commit that others hold, so of those nothing is asked.
-        """
-        source = next((source for source, _ in tracked if source.branch == push.branch), None)
-        if source is None or push.forced or push.after is None:
-            return frozenset()
-        with self.db.read() as tx:
-            history = deliveries.movements(tx, source.repo_key, push.ref)
-        before, after = push.before, push.after
-        if is_connected(history, before, after) or is_repeated(history, before, after):
-            return frozenset()
-        known = {movement.after for movement in history if movement.after not in (None, push.after)}
-        try:
-            credential = access_to(self.db, self.vault, source)
-            self.checkouts.fetch(source.url, sha=push.after, ref=push.ref, credential=credential)
-            if history[0].after is not None:
-                self.checkouts.fetch(source.url, sha=history[0].after, ref=push.ref, credential=credential)
-            return frozenset(
-                sha for sha in known if sha and self.checkouts.is_ancestor(source.url, push.after, sha)
-            )
-        except JobyardError as error:
-            log.warning("whether %s came late is unknown: %s", push.after, error)
-            return frozenset()
+            if deliveries.is_held(tx, delivery):
+                self._decide(tx, delivery, push, changes, newer, matching)
 
     def _decide(
         self,
         tx: Tx,
         delivery: Delivery,
         push: Push,
-        changed: Mapping[int, frozenset[str] | None],
-        newer: frozenset[str],
+        changes: Mapping[int, Changes],
+        newer: Newer,
         matching: Matching,
     ) -> None:
         now = self.clock.now()
         tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
-        movements: dict[str, tuple[Movement, bool]] = {}
+        movements.lock_projects(tx, sorted({source.project_id for source, _ in tracked}))
         built: list[tuple[int, Sequence[Job]]] = []
         decided = 0
         for source, of_source in tracked:
-            if source.repo_key not in movements:
-                movements[source.repo_key] = _movement(tx, delivery, push, source.repo_key, newer)
-            movement, repeated = movements[source.repo_key]
-            verdict = verdict_on(
-                push, source, of_source, changed.get(source.id), repeated=repeated, matching=matching
-            )
+            contained = newer.get((source.project_id, source.repo_key), frozenset())
+            movement, repeated = _movement(tx, delivery, push, source, contained)
+            known = changes.get(source.id) or without_git(push, source)
+            verdict = verdict_on(push, source, of_source, known, repeated=repeated, matching=matching)
             decided += len(of_source)
             build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
             if build_id is not None:
@@ -159,7 +197,8 @@ class Intake:
                 tx, self.names, self.vault, delivery, push, source, of_source, position, now
             )
             how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
-            sentence = f"{verdict.sentence.removesuffix('.')}: {how}."
+            what, _, more = verdict.sentence.partition(". ")
+            sentence = f"{what.removesuffix('.')}: {how}." + (more and f" {more}")
         job_ids: list[int | None] = [job.id for job in of_source]
         for job_id in job_ids or [None]:  # a build service may have no job
             decisions.record(
@@ -178,74 +217,101 @@ class Intake:
 
     def _give_up(self, delivery: Delivery, sentence: str) -> None:
         with self.db.write() as tx:
-            deliveries.settle(tx, delivery.id, "failed", sentence, self.clock.now())
+            if deliveries.is_held(tx, delivery):
+                deliveries.settle(tx, delivery.id, "failed", sentence, self.clock.now())
 
     def _try_again(self, delivery: Delivery, sentence: str) -> None:
-        if delivery.tries + 1 >= TRIES:
+        if delivery.tries >= TRIES:
             self._give_up(delivery, sentence)
             return
-        later = self.clock.now() + timedelta(seconds=5 * 4**delivery.tries)
+        later = self.clock.now() + timedelta(seconds=5 * 4 ** (delivery.tries - 1))
         with self.db.write() as tx:
-            deliveries.try_later(tx, delivery.id, sentence, later)
+            deliveries.try_later(tx, delivery, sentence, later)
 
 
-def access_to(db: Database, vault: Vault, source: Source) -> Credential | None:
-    """What fetches a source. Raises InvalidValue for a credential of another host."""
-    with db.read() as tx:
-        return git_access(tx, vault, source.credential_id, source.url)
+def _of_dead_servers(delivery: Delivery) -> str:
+    before = f" An earlier try ended with: {delivery.sentence}" if delivery.sentence else ""
+    return (
+        f"Given up after {TRIES} tries: during the last one the server was killed or died before it came to an end."
+        f"{before} Replay the delivery to try it again."
+    )
 
 
-def changed_files(
-    db: Database, checkouts: Checkouts, vault: Vault, push: Push, source: Source
-) -> frozenset[str] | None:
-    """From the payload where it is complete, else from Git; None if neither can say."""
-    if not needs_changed_files(source) or push.changed_files is not None:
-        return push.changed_files
-    if push.branch != source.branch or push.deleted or not push.before or not push.after:
-        return None
-    try:
-        credential = access_to(db, vault, source)
-        checkouts.fetch(source.url, sha=push.after, ref=push.ref, credential=credential)
-        return checkouts.changed_files(source.url, push.before, push.after)
-    except JobyardError as error:
-        log.warning("files changed by %s are unknown: %s", push.after, error)
-        return None
+def _maybe_late(tx: Tx, push: Push, tracked: Tracked) -> list[tuple[Source, str | None, frozenset[str]]]:
+    """Where only Git can tell whether a push comes late: a source to ask by, the newest commit, and all known ones.
+
+    A forced push may go back to a commit that others hold, so of those nothing is asked.
+    """
+    asked: dict[tuple[int, str], tuple[Source, str | None, frozenset[str]]] = {}
+    for source, _ in tracked:
+        place = (source.project_id, source.repo_key)
+        if source.branch != push.branch or push.forced or push.after is None or place in asked:
+            continue
+        history = movements.known(tx, *place, push.ref)
+        before, after = push.before, push.after
+        if is_connected(history, before, after) or is_repeated(history, before, after):
+            continue
+        known = {each.after for each in history if each.after not in (None, after)}
+        asked[place] = (source, history[0].after, frozenset(sha for sha in known if sha))
+    return list(asked.values())
 
 
-def place_of(tx: Tx, push: Push, repo_key: str, newer: frozenset[str] = frozenset()) -> tuple[Movement, bool]:
-    """Where a push stands among the branch's movements, and whether it was told of before."""
-    history = deliveries.movements(tx, repo_key, push.ref)
-    if is_repeated(history, push.before, push.after):
-        return history[0], True
-    return Movement(push.before, push.after, position_of(history, push.before, push.after, newer)), False
+def git_decides(
+    tx: Tx, push: Push, source: Source, of_source: Sequence[Job], delivery: Delivery | None
+) -> bool:
+    """Whether what only Git knows decides about a source: everything else lets the push build it."""
+    if not needs_git(push, source):
+        return False
+    _, repeated = place_of(tx, push, source, delivery)
+    return isinstance(verdict_on(push, source, of_source, Changes(), repeated=repeated), Go)
+
+
+def place_of(
+    tx: Tx,
+    push: Push,
+    source: Source,
+    delivery: Delivery | None = None,
+    contained_in: frozenset[str] = frozenset(),
+) -> tuple[Movement, bool]:
+    """Where a push stands among the branch's movements, and whether the source has taken it from another delivery."""
+    told = None if delivery is None else movements.of_delivery(tx, delivery.id, source)
+    if told is not None and told[1]:
+        return told[0], False  # a replay
+    before, after = push.before, push.after
+    taken = movements.taken(tx, source, push.ref)
+    if is_repeated(taken, before, after):
+        return taken[0], True
+    if told is not None:
+        return told[0], False
+    history = movements.known(tx, source.project_id, source.repo_key, push.ref)
+    again = told_before(history, taken, before, after)
+    if again is not None:
+        return again, False
+    return Movement(before, after, position_of(history, before, after, contained_in)), False
 
 
 def verdict_on(
     push: Push,
     source: Source,
     of_source: Sequence[Job],
-    changed: frozenset[str] | None,
+    changes: Changes,
     *,
     repeated: bool,
     matching: Matching | None = None,
 ) -> Go | Skip:
     """Whether the push builds the source. A job's own source is held back with it, a build service is not."""
     paused = source.name is None and all(job.paused for job in of_source)
-    return should_build(
-        push, source, paused=paused, changed_files=changed, repeated=repeated, matching=matching
-    )
+    return should_build(push, source, paused=paused, changes=changes, repeated=repeated, matching=matching)
 
 
 def _movement(
-    tx: Tx, delivery: Delivery, push: Push, repo_key: str, newer: frozenset[str]
+    tx: Tx, delivery: Delivery, push: Push, source: Source, contained_in: frozenset[str]
 ) -> tuple[Movement, bool]:
-    """Where the push stands among the branch's movements, and whether another hook told of it before."""
-    known = deliveries.movement_of(tx, delivery.id, repo_key)
-    if known is not None:
-        return known, False  # a replay
-    movement, repeated = place_of(tx, push, repo_key, newer)
-    if not repeated:
-        deliveries.add_movement(tx, repo_key, push.ref, movement, delivery.id)
+    """`place_of`, and from now on the source has taken the movement."""
+    movement, repeated = place_of(tx, push, source, delivery, contained_in)
+    known = movements.of_delivery(tx, delivery.id, source)
+    if not repeated and (known is None or not known[1]):
+        movements.take(tx, source, push.ref, movement, delivery.id)
     return movement, repeated
 
 

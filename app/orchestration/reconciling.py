@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,22 +11,19 @@ from functools import partial
 from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Owned, State
+from app.orchestration.background import Background, in_thread
 from app.orchestration.building import Builder
 from app.orchestration.delivering import after_build, end_cancelled_build
 from app.orchestration.execution.running import RUN_LABEL, Runner
+from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock, Names
-from app.store import builds, runs
+from app.store import builds, deliveries, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server
 from app.store.database import Database, Tx
 
 log = logging.getLogger(__name__)
-Background = Callable[[str, Callable[[], None]], None]
 LONGEST_STALL = timedelta(minutes=10)
 RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+(?:-\w+)?")
-
-
-def in_thread(name: str, work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name=name, daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,7 @@ class Reconciler:
     engine: Engine
     runner: Runner
     builder: Builder
+    intake: Intake
     server: str
     host: str
     pid: int
@@ -64,14 +60,16 @@ class Reconciler:
         self.db.checkpoint()
 
     def take_over(self) -> None:
-        """What nobody works on: builds go back to the queue, runs are gone on with where they were.
+        """What nobody works on: deliveries and builds go back to the queue, runs are gone on with where they were.
 
         That is what dead servers left, and what a fault of ours or of the store made this one let go of.
         """
-        with self.builder.in_hand.turn, self.runner.in_hand.turn:
+        with self.intake.in_hand.turn, self.builder.in_hand.turn, self.runner.in_hand.turn:
             with self.db.write() as tx:
                 now = self.clock.now()
                 bury_dead_servers(tx, now, alone=self.alone, me=self.server)
+                deliveries.take_from_the_dead(tx)
+                deliveries.release(tx, self.server, self.intake.in_hand.claims)
                 for build in builds.taken_over(tx, self.server, self.builder.in_hand.claims):
                     self._try_to_put_back(tx, build, now)
                 taken = runs.taken_over(tx, self.server, self.runner.in_hand.claims)

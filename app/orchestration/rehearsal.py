@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.checkout import Checkouts
@@ -13,12 +13,14 @@ from app.domain.decisions import EventType, Go, Verdict
 from app.domain.errors import InvalidValue, NotFound, UserError
 from app.domain.events import Push
 from app.domain.jobs import BuildConfig, Deployed, Job, Source
+from app.domain.pushes import Changes
 from app.domain.rules import ImageEvent, on_image_change
 from app.forges.base import Forge
 from app.orchestration.access import git_access
 from app.orchestration.building import build_settings
+from app.orchestration.changes import Inquiry, without_git
 from app.orchestration.dispatch import short
-from app.orchestration.intake import changed_files, place_of, verdict_on
+from app.orchestration.intake import git_decides, place_of, verdict_on
 from app.orchestration.ports import Clock, Vault
 from app.orchestration.releases.deploying import (
     Occasion,
@@ -28,13 +30,15 @@ from app.orchestration.releases.deploying import (
     judged,
 )
 from app.orchestration.releases.promoting import Planned
-from app.store import apps, deliveries, jobs, projects
+from app.store import apps, jobs, projects
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
 from builders.detect import make_plan
 from builders.plan import PlanError
 from builders.render import render_dockerfile
 from builders.source import SourceTree
+
+NOBODY_HAS_IT = "No job or build service has this repository, or not for this token."
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,35 @@ class Rehearsal:
     def of_push(self, push: Push, project_id: int | None) -> list[Outlook]:
         """What a push would do that nobody has told of. `push.repository` may be named as people name it.
 
-        Raises NotFound where nothing within reach has this repository.
+        Without `after`, unless it is a deletion, it is the head that Git is asked for. Raises NotFound where nothing
+        within reach has this repository, InvalidValue where there is no such head.
         """
         with self.db.read() as tx:
             known = projects.repositories_in_scope(tx)
         named = f"/{push.repository.full_name.lower()}"
         keys = {key for _, key in known if key in push.repository.keys or key.lower().endswith(named)}
         scopes = [scope for scope, key in known if key in keys]
+        if push.after is None and not push.deleted:
+            push = replace(push, after=self._head(push, sorted(keys), scopes, project_id))
         found = self._outlooks(push, sorted(keys), scopes, project_id, None)
         if not found:
-            raise NotFound("No job or build service has this repository, or not for this token.")
+            raise NotFound(NOBODY_HAS_IT)
         return found
+
+    def _head(self, push: Push, keys: Sequence[str], scopes: Sequence[str], project_id: int | None) -> str:
+        """What the ref is at, by the access of a source that tracks it, or of any other of the repository."""
+        with self.db.read() as tx:
+            tracked = jobs.tracking(tx, keys, scopes)
+        sources = [source for source, _ in tracked if project_id in (None, source.project_id)]
+        if not sources:
+            raise NotFound(NOBODY_HAS_IT)
+        source = next((each for each in sources if each.branch == push.branch), sources[0])
+        with self.db.read() as tx:
+            credential = git_access(tx, self.vault, source.credential_id, source.url)
+        try:
+            return self.checkouts.head_of(source.url, push.ref, credential)
+        except UserError as error:
+            raise InvalidValue("push.after", f"after is missing, and Git names no commit: {error}") from error
 
     def _outlooks(
         self,
@@ -119,15 +141,21 @@ class Rehearsal:
                 for source, of_source in jobs.tracking(tx, keys, scopes)
                 if project_id in (None, source.project_id)
             ]
-        changed = {
-            source.id: changed_files(self.db, self.checkouts, self.vault, push, source)
+            asked_about = {
+                source.id
+                for source, of_source in tracked
+                if git_decides(tx, push, source, of_source, delivery)
+            }
+        git = Inquiry(self.db, self.vault, self.checkouts, push)
+        changes = {
+            source.id: git.changes(source) if source.id in asked_about else without_git(push, source)
             for source, _ in tracked
         }
         with self.db.read() as tx:
             return [
                 each
                 for source, of_source in tracked
-                for each in self._of_source(tx, push, source, of_source, changed[source.id], delivery)
+                for each in self._of_source(tx, push, source, of_source, changes[source.id], delivery)
             ]
 
     def _of_source(
@@ -136,12 +164,11 @@ class Rehearsal:
         push: Push,
         source: Source,
         of_source: Sequence[Job],
-        changed: frozenset[str] | None,
+        changes: Changes,
         delivery: Delivery | None,
     ) -> list[Outlook]:
-        known = None if delivery is None else deliveries.movement_of(tx, delivery.id, source.repo_key)
-        movement, repeated = (known, False) if known else place_of(tx, push, source.repo_key)
-        verdict = verdict_on(push, source, of_source, changed, repeated=repeated)
+        movement, repeated = place_of(tx, push, source, delivery)
+        verdict = verdict_on(push, source, of_source, changes, repeated=repeated)
         builds = isinstance(verdict, Go)
         stage = Stage(
             Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict, verdict.rule, verdict.sentence

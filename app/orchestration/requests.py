@@ -17,7 +17,7 @@ from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.orchestration.building import build_env, key_of_build
 from app.orchestration.dispatch import enqueue_run, require_image, short
 from app.orchestration.ports import Names, Vault
-from app.store import builds, decisions, deliveries, jobs, runs
+from app.store import builds, decisions, jobs, movements, runs
 from app.store.database import Tx
 
 
@@ -90,7 +90,7 @@ def build_source_by_hand(
 
 def _position(tx: Tx, source: Source, ref: str, sha: str | None) -> int:
     """Where the commit stands among the branch's pushes; one that no push told of counts as the newest."""
-    history = deliveries.movements(tx, source.repo_key, ref)
+    history = movements.known(tx, source.project_id, source.repo_key, ref)
     known = next((each.position for each in history if sha is not None and each.after == sha), None)
     return known if known is not None else max((each.position for each in history), default=0)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.errors import JobyardError
-from app.orchestration.building import Builder
+from app.orchestration.building import FETCHERS, Builder
 from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
 from app.orchestration.execution.sampling import Sampler
@@ -80,7 +80,7 @@ class Supervisor:
         self._loop("conductor", bell, self._while_moving(self.conductor.step))
         self._loop("messenger", Bell("flows"), self._while_moving(self.messenger.step))
         bell = Bell(builds.QUEUED)
-        for number in range(self.build_workers):
+        for number in range(self.build_workers + FETCHERS):
             self._loop(f"builder-{number}", bell, self._until_idle(self.builder.step, self._next_build))
         bell = Bell(runs.QUEUED)
         for number in range(self.run_workers):
@@ -93,6 +93,7 @@ class Supervisor:
             bell.ring()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS / len(self._threads))
+        self.intake.release()
         self._listening.close()
 
     def _next_build(self) -> datetime | None:
@@ -105,10 +106,11 @@ class Supervisor:
 
     def _reconcile(self) -> float:
         self.reconciler.step()
+        self.inbox.flush_rejected()
         return RECONCILE_SECONDS
 
     def _take_in(self) -> float:
-        """One delivery after the other; while more pour in, receiving them goes first."""
+        """One delivery after the other, but for those that need Git; while more pour in, receiving them goes first."""
         arrived = self.inbox.arrived
         while not self._stopping.is_set() and self.intake.step():
             poured, arrived = self.inbox.arrived - arrived, self.inbox.arrived

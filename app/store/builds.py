@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -83,9 +83,29 @@ def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int)
     return _value(row, project)
 
 
-def claim(tx: Tx, owner: str, now: datetime) -> Build | None:
-    """queued → running, for the build that has waited longest."""
-    claimed = claim_next(tx, BuildRow, owner, now, started_at=now)
+def claim(tx: Tx, owner: str, now: datetime, most_fetching: int = 1000) -> Build | None:
+    """queued → running.
+
+    Of a repository one build at a time is fetched, as the next would only wait for the same server; and no more than
+    `most_fetching` of one project on this server, so that somebody is left for the others.
+    """
+    beside = aliased(BuildRow)
+    is_being_fetched = (
+        select(beside.id)
+        .where(beside.status == BuildStatus.RUNNING, beside.url == BuildRow.url, col(beside.fetching))
+        .correlate(BuildRow)
+        .exists()
+    )
+    of_project = (
+        select(func.count())
+        .select_from(beside)
+        .where(beside.status == BuildStatus.RUNNING, beside.project_id == BuildRow.project_id)
+        .where(beside.owner == owner, col(beside.fetching))
+        .correlate(BuildRow)
+        .scalar_subquery()
+    )
+    may_begin = (~is_being_fetched, of_project < most_fetching)
+    claimed = claim_next(tx, BuildRow, owner, now, *may_begin, started_at=now, fetching=True)
     if claimed is None:
         return None
     touch(tx, "builds", f"build:{claimed}", QUEUED)  # there may be more: the next worker looks
@@ -122,7 +142,9 @@ def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> boo
 def save_plan(
     tx: Tx, build: Build, *, sha: str, plan: Mapping[str, Any] | None, dockerfile: str | None
 ) -> bool:
-    return _move(tx, build, sha=sha, plan=plan, dockerfile=dockerfile)
+    """What the commit is built as. The build needs its Git server no more: the next one of the repository may begin."""
+    touch(tx, QUEUED)
+    return _move(tx, build, sha=sha, plan=plan, dockerfile=dockerfile, fetching=False)
 
 
 def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> bool:
@@ -145,7 +167,7 @@ def end_cancelled(tx: Tx, build: Build, sentence: str, now: datetime) -> bool:
 
 
 def _end(tx: Tx, build: Build, status: BuildStatus, now: datetime, **values: Any) -> bool:
-    touch(tx, ENDING)
+    touch(tx, ENDING, QUEUED)  # it may have held back another one of its repository
     return _move(tx, build, status=status, finished_at=now, owner=None, **values)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, delete, update
+from sqlalchemy import ColumnElement, Select, delete, func, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
@@ -34,24 +34,49 @@ def claim_next(
     *conditions: ColumnElement[bool],
     **values: Any,
 ) -> int | None:
-    """The id of the queued row that has waited longest, now running and owned; None if none is due.
+    """The id of the next queued row, now running and owned; None if none is due.
 
-    `conditions` hold back rows that may not start yet.
+    That is the one that has waited longest of the project with the fewest running. `conditions` hold back rows that
+    may not start yet.
     """
-    due = (
-        select(table.id)
-        .where(table.status == "queued", col(table.available_at) <= now, *conditions)
-        .order_by(col(table.available_at), col(table.id))
-        .limit(1)
-        .with_for_update(skip_locked=True)
+    for project in _projects_in_line(tx, table, now):
+        due = (
+            select(table.id)
+            .where(table.status == "queued", table.project_id == project)
+            .where(col(table.available_at) <= now, *conditions)
+            .order_by(col(table.available_at), col(table.id))
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        claimed = (
+            update(table)
+            .where(col(table.id) == due.scalar_subquery(), col(table.status) == "queued")
+            .values(status="running", owner=owner, token=table.token + 1, **values)
+            .returning(col(table.id))
+        )
+        found: int | None = tx.connection().execute(claimed).scalar_one_or_none()
+        if found is not None:
+            return found
+    return None
+
+
+def _projects_in_line(tx: Tx, table: Claimable, now: datetime) -> list[int]:
+    """The projects that wait, fairly: first whoever has the fewest running, then whoever has waited longest."""
+    waiting: Any = (
+        select(table.project_id, func.min(table.available_at))
+        .where(table.status == "queued", col(table.available_at) <= now)
+        .group_by(col(table.project_id))
     )
-    claimed = (
-        update(table)
-        .where(col(table.id) == due.scalar_subquery(), col(table.status) == "queued")
-        .values(status="running", owner=owner, token=table.token + 1, **values)
-        .returning(col(table.id))
+    since: dict[int, Any] = dict(map(tuple, tx.connection().execute(waiting)))
+    if len(since) < 2:
+        return list(since)
+    running: Any = (
+        select(table.project_id, func.count())
+        .where(table.status == "running", col(table.project_id).in_(since))
+        .group_by(col(table.project_id))
     )
-    return tx.connection().execute(claimed).scalar_one_or_none()
+    busy: dict[int, int] = dict(map(tuple, tx.connection().execute(running)))
+    return sorted(since, key=lambda project: (busy.get(project, 0), since[project]))
 
 
 def take_over(tx: Tx, table: Claimable, owner: str, in_hand: Set[Claim]) -> list[int]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import literal_column, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
-from app.domain.pushes import Movement
 from app.store.bulk import table_of
+from app.store.claims import Claim
 from app.store.database import Database, Tx, touch
-from app.store.schema import DeliveryRow, PushRow, SettingRow
+from app.store.schema import DeliveryRow, ServerRow, SettingRow
 
 REJECTED = "deliveries_rejected"
 TABLE = table_of(DeliveryRow)
+WAITING: Any = literal_column("'received'")  # in the words of the index that holds these alone
 RECEIVED = (
     "forge",
     "guid",
@@ -28,9 +30,10 @@ RECEIVED = (
     "scopes",
     "body",
     "repository",
+    "lane",
     "received_at",
 )
-NOTHING_YET = {"ref": "", "sha": "", "tries": 0, "replays": 0}
+NOTHING_YET = {"ref": "", "sha": "", "tries": 0, "replays": 0, "asks_git": False, "token": 0}
 NEW_ONLY = "ON CONFLICT (forge, guid) DO NOTHING RETURNING forge, guid"
 
 
@@ -46,6 +49,7 @@ class NewDelivery:
     body: bytes = field(repr=False)
     repository: str
     received_at: datetime
+    lane: str = ""  # the projects and repositories it is for: those of a lane are taken in order
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,9 @@ class Delivery:
     replays: int
     received_at: datetime
     processed_at: datetime | None
+    lane: str = ""
+    asks_git: bool = False
+    token: int = 0
     body: bytes = field(default=b"", repr=False)
 
     @property
@@ -100,32 +107,114 @@ def _row(new: NewDelivery) -> tuple[Any, ...]:
         new.guid,
         new.event,
         "ignored" if new.ignored else "received",
-        f"Event {new.event}: only pushes build." if new.ignored else "",
+        _why_ignored(new.event) if new.ignored else "",
         list(new.scopes),
         new.body,
         new.repository,
+        new.lane,
         new.received_at,
     )
 
 
-def claim(tx: Tx, now: datetime) -> Delivery | None:
-    """The oldest delivery that waits to be processed. Its work is idempotent, so nothing marks it as taken."""
+def _why_ignored(event: str) -> str:
+    if event == "ping":
+        return "A ping: the webhook's address and its secret are right."
+    return f"Event {event}: only pushes build."
+
+
+def next_waiting(tx: Tx, now: datetime, *, asks_git: bool, limit: int = 1) -> Sequence[tuple[int, str]]:
+    """Ids and lanes of deliveries that may be processed now, oldest first: no older one of their lane waits."""
+    older = aliased(DeliveryRow)
+    is_held_back = (
+        select(older.id)
+        .where(older.lane == DeliveryRow.lane, older.id < DeliveryRow.id, older.status == WAITING)
+        .correlate(DeliveryRow)
+        .exists()
+    )
     query = (
-        select(DeliveryRow)
-        .where(DeliveryRow.status == "received")
+        select(DeliveryRow.id, DeliveryRow.lane)
+        .where(DeliveryRow.status == WAITING, DeliveryRow.asks_git == asks_git)
+        .where(col(DeliveryRow.owner).is_(None), ~is_held_back)
         .where(col(DeliveryRow.available_at).is_(None) | (col(DeliveryRow.available_at) <= now))
         .order_by(col(DeliveryRow.id))
-        .limit(1)
-        .with_for_update(skip_locked=True)
+        .limit(limit)
     )
-    row = tx.exec(query).first()
-    return None if row is None else _value(row, with_body=True)
+    return [(id_, lane) for id_, lane in tx.exec(query)]
 
 
-def is_waiting(tx: Tx, delivery_id: int) -> bool:
-    """Whether a delivery is still to be processed; until the transaction ends, by nobody else."""
-    query = select(DeliveryRow.id).where(DeliveryRow.id == delivery_id, DeliveryRow.status == "received")
-    return tx.exec(query.with_for_update()).first() is not None
+def lanes_of(tx: Tx, owner: str) -> Sequence[str]:
+    """The lanes whose deliveries a server processes now."""
+    query = select(DeliveryRow.lane).where(DeliveryRow.status == WAITING, DeliveryRow.owner == owner)
+    return tx.exec(query).all()
+
+
+def claim(tx: Tx, delivery_id: int, owner: str) -> Delivery | None:
+    """This server's to process, which counts as a try from now on; None if somebody else was first."""
+    taken = (
+        update(DeliveryRow)
+        .where(col(DeliveryRow.id) == delivery_id, col(DeliveryRow.status) == WAITING)
+        .where(col(DeliveryRow.owner).is_(None))
+        .values(owner=owner, token=DeliveryRow.token + 1, tries=DeliveryRow.tries + 1)
+    )
+    if tx.connection().execute(taken).rowcount != 1:
+        return None
+    return _value(tx.get_one(DeliveryRow, delivery_id, populate_existing=True), with_body=True)
+
+
+def is_held(tx: Tx, delivery: Delivery) -> bool:
+    """Whether a claim still holds; until the transaction ends it does."""
+    query = select(DeliveryRow.id).where(*_held(delivery)).with_for_update()
+    return tx.exec(query).first() is not None
+
+
+def hand_to_git(tx: Tx, delivery: Delivery) -> None:
+    """Back to where it waits for a place to ask Git from; that was no try."""
+    touch(tx, "deliveries")
+    _let_go(tx, delivery, asks_git=True, tries=DeliveryRow.tries - 1)
+
+
+def try_later(tx: Tx, delivery: Delivery, sentence: str, available_at: datetime) -> None:
+    """Later ones of its lane wait for it."""
+    _let_go(tx, delivery, sentence=sentence, available_at=available_at)
+
+
+def _let_go(tx: Tx, delivery: Delivery, **values: Any) -> None:
+    tx.connection().execute(update(DeliveryRow).where(*_held(delivery)).values(owner=None, **values))
+
+
+def _held(delivery: Delivery) -> tuple[Any, ...]:
+    row = DeliveryRow
+    return (
+        col(row.id) == delivery.id,
+        col(row.status) == WAITING,
+        col(row.token) == delivery.token,
+        col(row.owner).is_not(None),
+    )
+
+
+def release(tx: Tx, owner: str, in_hand: Set[Claim] = frozenset()) -> None:
+    """What this server owns and doesn't work on waits again, without a try: nothing of it was its own doing."""
+    query = select(DeliveryRow.id, DeliveryRow.token).where(
+        DeliveryRow.status == WAITING, DeliveryRow.owner == owner
+    )
+    idle = [id_ for id_, token in tx.exec(query) if (id_, token) not in in_hand]
+    if idle:
+        again = update(DeliveryRow).where(col(DeliveryRow.id).in_(idle), col(DeliveryRow.owner) == owner)
+        tx.connection().execute(again.values(owner=None, tries=DeliveryRow.tries - 1))
+        touch(tx, "deliveries")
+
+
+def take_from_the_dead(tx: Tx) -> None:
+    """What servers that are gone were processing waits again; their tries count."""
+    alive = select(ServerRow.id)
+    abandoned = (
+        update(DeliveryRow)
+        .where(col(DeliveryRow.status) == WAITING, col(DeliveryRow.owner).is_not(None))
+        .where(col(DeliveryRow.owner).not_in(alive))
+        .values(owner=None)
+    )
+    if tx.connection().execute(abandoned).rowcount:
+        touch(tx, "deliveries")
 
 
 def settle(
@@ -135,19 +224,10 @@ def settle(
     statement = (
         update(DeliveryRow)
         .where(col(DeliveryRow.id) == delivery_id, col(DeliveryRow.status) == "received")
-        .values(status=status, sentence=sentence, processed_at=now, ref=ref, sha=sha)
+        .values(status=status, sentence=sentence, processed_at=now, ref=ref, sha=sha, owner=None)
     )
     touch(tx, "deliveries")
     return tx.connection().execute(statement).rowcount == 1
-
-
-def try_later(tx: Tx, delivery_id: int, sentence: str, available_at: datetime) -> None:
-    later = (
-        update(DeliveryRow)
-        .where(col(DeliveryRow.id) == delivery_id, col(DeliveryRow.status) == "received")
-        .values(tries=DeliveryRow.tries + 1, sentence=sentence, available_at=available_at)
-    )
-    tx.connection().execute(later)
 
 
 def reopen(tx: Tx, delivery_id: int) -> None:
@@ -155,6 +235,7 @@ def reopen(tx: Tx, delivery_id: int) -> None:
     row = tx.get_one(DeliveryRow, delivery_id)
     row.replays += 1
     row.status, row.tries, row.available_at, row.processed_at = "received", 0, None, None
+    row.owner, row.asks_git = None, False
     touch(tx, "deliveries")
 
 
@@ -172,7 +253,7 @@ def page(
     tx: Tx, limit: int, before: int | None = None, *, scopes: frozenset[str] | None = None
 ) -> Sequence[Delivery]:
     """Deliveries, newest first; of `scopes`, those that at least one of them verified."""
-    columns = [c for c in TABLE.columns if c.name not in ("body", "available_at")]
+    columns = [c for c in TABLE.columns if c.name not in ("body", "available_at", "owner")]
     query = select(*columns).order_by(col(DeliveryRow.id).desc())
     if before is not None:
         query = query.where(col(DeliveryRow.id) < before)
@@ -200,23 +281,6 @@ def rejected(tx: Tx) -> int:
     return 0 if row is None else int(row.value)
 
 
-def movements(tx: Tx, repo_key: str, ref: str, limit: int = 50) -> Sequence[Movement]:
-    """The latest movements of a branch, newest first."""
-    query = select(PushRow).where(PushRow.repo_key == repo_key, PushRow.ref == ref)
-    rows = tx.exec(query.order_by(col(PushRow.position).desc()).limit(limit))
-    return [Movement(row.before, row.after, row.position) for row in rows]
-
-
-def add_movement(tx: Tx, repo_key: str, ref: str, movement: Movement, delivery_id: int | None) -> None:
-    tx.add(PushRow(repo_key=repo_key, ref=ref, delivery_id=delivery_id, **vars(movement)))
-
-
-def movement_of(tx: Tx, delivery_id: int, repo_key: str) -> Movement | None:
-    query = select(PushRow).where(PushRow.delivery_id == delivery_id, PushRow.repo_key == repo_key)
-    row = tx.exec(query).first()
-    return None if row is None else Movement(row.before, row.after, row.position)
-
-
 def _value(row: DeliveryRow, *, with_body: bool = False) -> Delivery:
     return Delivery(
         id=row.id,
@@ -233,5 +297,8 @@ def _value(row: DeliveryRow, *, with_body: bool = False) -> Delivery:
         replays=row.replays,
         received_at=row.received_at,
         processed_at=row.processed_at,
+        lane=row.lane,
+        asks_git=row.asks_git,
+        token=row.token,
         body=row.body if with_body else b"",
     )

@@ -46,6 +46,11 @@ class Inbox:
         with self._lock:
             self._rejected += 1
 
+    @property
+    def rejected(self) -> int:
+        """Calls that were turned away and are not counted in the store yet."""
+        return self._rejected
+
     def flush_rejected(self) -> None:
         with self._lock:
             number, self._rejected = self._rejected, 0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
 from app.store.database import Tx, touch
-from app.store.schema import JobRow, ProjectRow, SourceRow
+from app.store.schema import JobRow, ProjectRow, SourceRow, UnknownRepositoryRow
+
+UNKNOWN_KEPT = 10
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,70 @@ def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
     ]
 
 
-def repositories_in_scope(tx: Tx) -> frozenset[tuple[str, str]]:
-    """Every (scope, repository key) that a webhook may speak for."""
+def repositories_in_scope(tx: Tx) -> Mapping[tuple[str, str], int]:
+    """Every (scope, repository key) that a webhook may speak for, and the project it does so in."""
     found = tx.exec(select(SourceRow.id, SourceRow.project_id, SourceRow.repo_key))
-    return frozenset(
-        (scope, key) for source, project, key in found for scope in (f"source:{source}", f"project:{project}")
+    return {
+        (scope, key): project
+        for source, project, key in found
+        for scope in (f"source:{source}", f"project:{project}")
+    }
+
+
+def projects_of(tx: Tx, scopes: Sequence[str]) -> frozenset[int]:
+    """The projects whose own or whose sources' secrets these scopes name."""
+    named = [(kind, int(id_)) for kind, _, id_ in (scope.partition(":") for scope in scopes)]
+    sources = [id_ for kind, id_ in named if kind == "source"]
+    of_sources = tx.exec(select(SourceRow.project_id).where(col(SourceRow.id).in_(sources)))
+    return frozenset({id_ for kind, id_ in named if kind == "project"}.union(of_sources))
+
+
+@dataclass(frozen=True)
+class UnknownRepository:
+    """Calls with the right secret about a repository that nothing in the project has."""
+
+    name: str
+    calls: int
+    last_at: datetime
+
+
+def count_unknown_repository(tx: Tx, project_id: int, name: str, now: datetime) -> None:
+    """Remember such a call; of each project only the latest few names are kept."""
+    row = tx.exec(
+        select(UnknownRepositoryRow).where(
+            UnknownRepositoryRow.project_id == project_id, UnknownRepositoryRow.name == name
+        )
+    ).first() or UnknownRepositoryRow(project_id=project_id, name=name, calls=0, last_at=now)
+    row.calls, row.last_at = row.calls + 1, now
+    tx.add(row)
+    tx.flush()
+    kept = (
+        select(UnknownRepositoryRow.id)
+        .where(UnknownRepositoryRow.project_id == project_id)
+        .order_by(col(UnknownRepositoryRow.last_at).desc(), col(UnknownRepositoryRow.id).desc())
+        .limit(UNKNOWN_KEPT)
     )
+    older = delete_rows(UnknownRepositoryRow).where(
+        col(UnknownRepositoryRow.project_id) == project_id,
+        col(UnknownRepositoryRow.id).not_in(tx.exec(kept).all()),
+    )
+    tx.connection().execute(older)
+    touch(tx, "unknown_repositories")
+
+
+def unknown_repositories(tx: Tx, project_id: int) -> Sequence[UnknownRepository]:
+    """Newest first, without those that a source of the project has by now."""
+    rows = tx.exec(
+        select(UnknownRepositoryRow)
+        .where(UnknownRepositoryRow.project_id == project_id)
+        .order_by(col(UnknownRepositoryRow.last_at).desc())
+    )
+    keys = tx.exec(select(SourceRow.repo_key).where(SourceRow.project_id == project_id)).all()
+    return [
+        UnknownRepository(row.name, row.calls, row.last_at)
+        for row in rows
+        if not any(key.lower().endswith(f"/{row.name.lower()}") for key in keys)
+    ]
 
 
 def _value(row: ProjectRow) -> Project:

@@ -23,6 +23,7 @@ from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
 from app.web.pages import page_error, page_routes
 from app.web.problems import answer_with_problem
+from app.web.slashes import WithoutSlash
 from app.web.webhooks import Keyring, Receiver
 from app.web.yard import Yard, yard_of
 
@@ -49,11 +50,16 @@ def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) 
             Mount("/static", StaticFiles(directory=STATIC)),
             *page_routes(),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(Compression), Middleware(BodyBudget)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(Compression),
+            Middleware(BodyBudget),
+            Middleware(WithoutSlash),
+        ],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _http_error},
     )
-    app.router.redirect_slashes = False  # it would answer with an address on the host that the request names
+    app.router.redirect_slashes = False  # a redirect loses what was posted, and names the host of the request
     app.state.yard = yard
     return app
 

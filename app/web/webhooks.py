@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, unquote_to_bytes
 
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
@@ -15,8 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from app.domain.errors import InvalidValue
-from app.forges.base import Forge
+from app.domain.errors import InvalidValue, JobyardError
+from app.domain.events import one_line
+from app.domain.lanes import lane_of
+from app.forges.base import Forge, single_header
 from app.orchestration.ports import WEBHOOK_PURPOSE
 from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
@@ -25,6 +28,7 @@ from app.web.problems import Problem, problem_of, problem_response
 from app.web.yard import Yard
 
 log = logging.getLogger(__name__)
+FORM_TYPE, FORM_BEGINS, FORM_FIELDS = b"application/x-www-form-urlencoded", b"payload=", 10
 LIMIT = 25 * 1024 * 1024
 INLINE = (
     256 * 1024
@@ -52,7 +56,7 @@ class Keyring:
     def __init__(self, yard: Yard) -> None:
         self._yard = yard
         self._keys: tuple[Key, ...] | None = None
-        self._tracked: frozenset[tuple[str, str]] = frozenset()
+        self._tracked: Mapping[tuple[str, str], int] = {}
 
     def forget(self, topics: frozenset[str]) -> None:
         if topics & {"projects", "sources"}:
@@ -71,9 +75,12 @@ class Keyring:
             known = self._keys = tuple(Key(secret, tuple(names)) for secret, names in scopes.items())
         return known
 
-    def is_tracked(self, repo_keys: Iterable[str], scopes: Sequence[str]) -> bool:
-        """Whether any of these scopes has one of these repositories."""
-        return any((scope, key) in self._tracked for key in repo_keys for scope in scopes)
+    def lane(self, repo_keys: Iterable[str], scopes: Sequence[str]) -> str:
+        """The lane of a push: what of it these scopes have; empty if none of them has one of these repositories."""
+        tracked = self._tracked
+        return lane_of(
+            (tracked[scope, key], key) for key in repo_keys for scope in scopes if (scope, key) in tracked
+        )
 
     def is_quick(self, body: bytes) -> bool:
         """Whether every secret may be tried, and on the event loop."""
@@ -89,8 +96,8 @@ class Keyring:
 
         There is always one, so that an unknown repository takes as long as a wrong signature.
         """
-        repo_keys = [key for named in forge.repositories_in(body) for key in named.keys]
-        likely = [key for key in self.keys() if self.is_tracked(repo_keys, key.scopes)]
+        repo_keys = [key for named in forge.repositories_in(_plain(body)) for key in named.keys]
+        likely = [key for key in self.keys() if self.lane(repo_keys, key.scopes)]
         if repo_keys and forge.event_kind(headers) == "push":  # no other secret may speak for it
             return likely or [NOBODY]
         others = [key for key in self.keys() if key not in likely]
@@ -171,20 +178,25 @@ class Receiver:
         self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]], scopes: Sequence[str]
     ) -> Response:
         event, guid = forge.event_kind(headers), forge.delivery_id(headers)
+        body = _without_form(body, headers)
         payload = _parse(body)
-        if event == "ping":
-            return JSONResponse({"delivery": guid, "status": "pong"})
+        if event == "ping" and not guid:
+            return JSONResponse({"delivery": None, "status": "pong"})
         if not event or not guid:
             raise Problem(400, "The headers X-GitHub-Event and X-GitHub-Delivery are both needed, once each.")
-        repository = ""
+        repository = lane = ""
+        if event == "ping":
+            repository = _named(forge, payload)
         if event == "push":
             try:
                 reference = forge.repository_of(payload)
             except InvalidValue as error:
                 raise Problem(400, str(error)) from error
             repository = reference.full_name
-            if not self._keyring.is_tracked(reference.keys, scopes):
+            lane = self._keyring.lane(reference.keys, scopes)
+            if not lane:
                 self._yard.inbox.reject()
+                await run_in_threadpool(self._note_unknown, repository, scopes)
                 raise Problem(401, REFUSED)
         delivery = NewDelivery(
             forge=forge.name,
@@ -195,8 +207,12 @@ class Receiver:
             body=body,
             repository=repository,
             received_at=self._yard.clock.now(),
+            lane=lane,
         )
-        if await self._record(delivery):
+        is_new = await self._record(delivery)
+        if event == "ping":
+            return JSONResponse({"delivery": guid, "status": "pong"})
+        if is_new:
             status = "ignored" if delivery.ignored else "accepted"
             return JSONResponse({"delivery": guid, "status": status}, 202)
         again = await run_in_threadpool(self._reopen_failed, forge.name, guid)
@@ -210,6 +226,25 @@ class Receiver:
         self._yard.inbox.put(delivery, lambda result: self._answers.put(done, result))
         return await done
 
+    def _note_unknown(self, repository: str, scopes: Sequence[str]) -> None:
+        """For the project's people; the caller is told what anybody with a wrong secret is told."""
+        name = one_line(repository)[:200]
+        try:
+            with self._yard.db.write() as tx:
+                known = [projects.with_id(tx, each) for each in sorted(projects.projects_of(tx, scopes))]
+                for project in known:
+                    projects.count_unknown_repository(tx, project.id, name, self._yard.clock.now())
+        except JobyardError as error:
+            log.warning("A push of the unknown repository %s was not counted: %s", name, error)
+            return
+        for project in known:
+            log.warning(
+                "A push of %s has the right secret of project %s, but nothing there has this repository:"
+                " was it renamed or transferred?",
+                name,
+                project.name,
+            )
+
     def _reopen_failed(self, forge: str, guid: str) -> bool:
         """A repeat of a delivery whose processing failed is processed once more."""
         with self._yard.db.write() as tx:
@@ -217,6 +252,33 @@ class Receiver:
             if known.status == "failed":
                 deliveries.reopen(tx, known.id)
             return known.status == "failed"
+
+
+def _plain(body: bytes) -> bytes:
+    """A body that nobody has verified yet, so that what it names can be read in it."""
+    return unquote_to_bytes(body.replace(b"+", b" ")) if body.startswith(FORM_BEGINS) else body
+
+
+def _without_form(body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The JSON of a body that came as a form with the field `payload`; any other body as it is."""
+    kind = (single_header(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+    if kind != FORM_TYPE and not body.startswith(FORM_BEGINS):
+        return body
+    try:
+        fields = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FORM_FIELDS)
+    except ValueError as error:
+        raise Problem(400, "The form can't be read: it is not UTF-8, or has too many fields.") from error
+    if len(fields.get("payload", ())) != 1:
+        raise Problem(400, "A form must have the field payload, once, with the event as JSON.")
+    return fields["payload"][0].encode()
+
+
+def _named(forge: Forge, payload: object) -> str:
+    """The repository a ping is about; one of an organisation is about none."""
+    try:
+        return forge.repository_of(payload).full_name
+    except InvalidValue:
+        return ""
 
 
 def _parse(body: bytes) -> Any:

@@ -26,8 +26,8 @@ from app.domain.jobs import Deployed, Job
 from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus
 from app.store import builds, decisions, deliveries, jobs, projects, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server
-from app.store.database import Database, StoreUnavailable
-from app.store.deliveries import NewDelivery
+from app.store.database import Database, StoreUnavailable, Tx
+from app.store.deliveries import Delivery, NewDelivery
 from app.store.inbox import Inbox
 from app.store.schema import SourceRow, metadata
 from tests.support.databases import migrated
@@ -37,8 +37,8 @@ from tests.support.stored import NOW, SOURCE, add_build, add_job, add_run
 FULL_DISK_BYTES = 2 * 1024 * 1024
 
 
-def delivery(guid: str, body: bytes = b"{}") -> NewDelivery:
-    return NewDelivery("github", guid, "push", False, ("project:1",), body, "acme/report", NOW)
+def delivery(guid: str, body: bytes = b"{}", lane: str = "1:github.com/acme/report") -> NewDelivery:
+    return NewDelivery("github", guid, "push", False, ("project:1",), body, "acme/report", NOW, lane)
 
 
 # deliveries
@@ -103,39 +103,84 @@ def test_an_answer_that_fails_does_not_stop_the_inbox(db: Database) -> None:
     inbox.close()
 
 
-def test_deliveries_are_taken_in_order_and_settled_once(db: Database) -> None:
-    deliveries.record(db, [delivery("a"), delivery("b")])
+def claimed(tx: Tx, now: datetime = NOW, owner: str = "one", *, asks_git: bool = False) -> Delivery | None:
+    """The next delivery, if there is one."""
+    found = deliveries.next_waiting(tx, now, asks_git=asks_git)
+    return deliveries.claim(tx, found[0][0], owner) if found else None
+
+
+def test_deliveries_of_a_lane_are_taken_in_order_and_settled_once(db: Database) -> None:
+    deliveries.record(db, [delivery("a"), delivery("b"), delivery("other", lane="2:else")])
     with db.write() as tx:
-        first = deliveries.claim(tx, NOW)
+        first = claimed(tx)
         assert first is not None
-        deliveries.try_later(tx, first.id, "Git is down.", NOW + timedelta(seconds=5))
+        deliveries.try_later(tx, first, "Git is down.", NOW + timedelta(seconds=5))
     with db.write() as tx:
-        second = deliveries.claim(tx, NOW)
-        assert second is not None
-        assert (first.guid, second.guid) == ("a", "b")
-        assert deliveries.settle(tx, second.id, "processed", "Done.", NOW)
+        other = claimed(tx)
+        assert other is not None
+        assert (first.guid, other.guid) == ("a", "other")
+        assert deliveries.settle(tx, other.id, "processed", "Done.", NOW)
     with db.write() as tx:
-        assert not deliveries.settle(tx, second.id, "failed", "Never.", NOW)
-        deliveries.try_later(tx, second.id, "Never.", NOW)
-        assert not deliveries.is_waiting(tx, second.id)
-        assert deliveries.claim(tx, NOW) is None
-        again = deliveries.claim(tx, NOW + timedelta(seconds=5))
-    assert again is not None
-    assert (again.guid, again.tries) == ("a", 1)
-    with db.read() as tx:
-        assert (deliveries.find(tx, "b").status, deliveries.find(tx, "b").sentence) == ("processed", "Done.")
+        assert not deliveries.settle(tx, other.id, "failed", "Never.", NOW)
+        deliveries.try_later(tx, other, "Never.", NOW)
+        assert not deliveries.is_held(tx, other)
+        assert claimed(tx) is None  # b waits for a, which waits for its time
+        again = claimed(tx, NOW + timedelta(seconds=5))
+        assert again is not None
+        assert (again.guid, again.tries) == ("a", 2)
+        assert claimed(tx, NOW + timedelta(seconds=5)) is None  # b waits for a, which is at work
+        deliveries.settle(tx, again.id, "failed", "Given up.", NOW)
+        last = claimed(tx)
+        assert last is not None
+        assert last.guid == "b"
+
+
+def test_a_claim_holds_until_the_delivery_is_let_go(db: Database) -> None:
+    deliveries.record(db, [delivery("a")])
+    with db.write() as tx:
+        first = claimed(tx)
+        assert first is not None
+        assert deliveries.claim(tx, first.id, "two") is None
+        deliveries.hand_to_git(tx, first)
+        assert not deliveries.is_held(tx, first)
+        assert claimed(tx) is None
+        asking = claimed(tx, owner="two", asks_git=True)
+        assert asking is not None
+        assert (asking.tries, asking.asks_git, deliveries.is_held(tx, first)) == (1, True, False)
+        assert deliveries.lanes_of(tx, "two") == [asking.lane]
+        deliveries.release(tx, "two", {(asking.id, asking.token)})
+        assert deliveries.is_held(tx, asking)
+        deliveries.release(tx, "two")
+        assert not deliveries.is_held(tx, asking)
+        assert deliveries.find(tx, "a").tries == 0
+
+
+def test_what_a_dead_server_was_processing_waits_again_with_its_try(db: Database) -> None:
+    deliveries.record(db, [delivery("a")])
+    with db.write() as tx:
+        register_server(tx, "alive", "here", 1, NOW)
+        first = claimed(tx, owner="alive")
+        assert first is not None
+        deliveries.take_from_the_dead(tx)
+        assert deliveries.is_held(tx, first)
+        bury_dead_servers(tx, NOW + timedelta(hours=1), alone=True, me="other")
+        deliveries.take_from_the_dead(tx)
+        assert not deliveries.is_held(tx, first)
+        again = claimed(tx)
+        assert again is not None
+        assert again.tries == 2
 
 
 def test_a_replay_is_an_event_of_its_own(db: Database) -> None:
     deliveries.record(db, [delivery("a")])
     with db.write() as tx:
-        found = deliveries.find(tx, "a")
+        found = claimed(tx)
+        assert found is not None
         deliveries.settle(tx, found.id, "failed", "Broken.", NOW)
         deliveries.reopen(tx, found.id)
-    with db.read() as tx:
-        again = deliveries.claim(tx, NOW)
+        again = claimed(tx)
     assert again is not None
-    assert (found.event_id, again.event_id, again.tries) == ("a", "a~1", 0)
+    assert (found.event_id, again.event_id, again.tries) == ("a", "a~1", 1)
 
 
 # claims and transitions
@@ -148,7 +193,7 @@ def test_racing_claims_take_each_row_once(db: Database, job: Job, kind: str) -> 
         if kind == "runs":
             add_run(db, job, f"report-{number}")
         else:
-            add_build(db, job, key=str(number))
+            add_build(db, job, key=str(number), url=f"https://example.com/{number}")
     barrier = threading.Barrier(4)
 
     def take(owner: int) -> list[int]:
@@ -168,7 +213,7 @@ def test_racing_claims_take_each_row_once(db: Database, job: Job, kind: str) -> 
 
 
 def test_what_waited_longest_is_claimed_first_and_not_before_its_time(db: Database, job: Job) -> None:
-    late = add_build(db, job, key="late", now=NOW + timedelta(seconds=1))
+    late = add_build(db, job, key="late", now=NOW + timedelta(seconds=1), url="https://example.com/late")
     early = add_build(db, job, key="early")
     with db.write() as tx:
         assert builds.due_at(tx) == NOW
@@ -177,6 +222,58 @@ def test_what_waited_longest_is_claimed_first_and_not_before_its_time(db: Databa
         second = builds.claim(tx, "a", NOW + timedelta(seconds=1))
         assert builds.due_at(tx) is None
     assert (first and first.id, second and second.id) == (early, late)
+
+
+@pytest.mark.parametrize("kind", ["runs", "builds"])
+def test_the_project_with_fewest_at_work_is_next(db: Database, job: Job, kind: str) -> None:
+    """However much one of them has queued, and however long its own take."""
+    other = add_job(db, "other", "elsewhere")
+    claim = runs.claim if kind == "runs" else builds.claim
+    owners: dict[int, str] = {}
+
+    def add(of: Job, number: int) -> None:
+        if kind == "runs":
+            id_ = add_run(db, of, f"{of.project}-{number}")
+        else:
+            id_ = add_build(
+                db, of, key=f"{of.project}-{number}", url=f"https://example.com/{of.project}/{number}"
+            )
+        owners[id_] = of.project
+
+    for number in range(6):
+        add(job, number)
+    for number in range(2):
+        add(other, number)
+    taken = []
+    for _ in range(8):
+        with db.write() as tx:
+            found = claim(tx, "a", NOW)
+        assert found is not None
+        taken.append(owners[found.id])
+    mine, theirs = "reports", "elsewhere"
+    assert taken == [mine, theirs, mine, theirs, mine, mine, mine, mine]
+
+
+def test_one_build_of_a_repository_is_fetched_at_a_time(db: Database, job: Job) -> None:
+    for number in range(2):
+        add_build(db, job, key=str(number))
+    other = add_build(db, job, key="other", url="https://example.com/other")
+    third = add_build(db, job, key="third", url="https://example.com/third")
+    with db.write() as tx:
+        first, second = builds.claim(tx, "a", NOW, 2), builds.claim(tx, "a", NOW, 2)
+        assert first is not None
+        assert second is not None
+        assert second.id == other
+        assert (
+            builds.claim(tx, "a", NOW, 2) is None
+        )  # so many of the project wait for Git servers on this server
+        elsewhere = builds.claim(tx, "b", NOW, 2)
+        assert elsewhere is not None
+        assert elsewhere.id == third
+        assert builds.save_plan(tx, first, sha="a" * 40, plan={}, dockerfile="")
+        again = builds.claim(tx, "a", NOW, 2)
+        assert again is not None
+        assert again.url == first.url
 
 
 def test_an_old_token_changes_no_build(db: Database, job: Job) -> None:
@@ -439,7 +536,7 @@ def test_a_source_of_its_own_goes_with_the_jobs_last_use_of_it(db: Database, job
     with db.write() as tx:
         jobs.redefine(tx, job.id, definition_of("report", source={"type": "none"}), None, NOW)
     with db.read() as tx:
-        assert projects.repositories_in_scope(tx) == frozenset()
+        assert projects.repositories_in_scope(tx) == {}
 
 
 def test_tracking_is_bounded_by_what_the_secret_speaks_for(db: Database, job: Job) -> None:

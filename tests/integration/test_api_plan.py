@@ -61,7 +61,18 @@ def deliver(admin: Caller, guid: str, payload: dict[str, Any]) -> None:
 
 def process(admin: Caller) -> None:
     yard, rehearsal = admin.yard, admin.yard.rehearsal
-    assert Intake(yard.db, yard.clock, yard.names, yard.forges, rehearsal.checkouts, yard.vault).step()
+    intake = Intake(
+        yard.db,
+        yard.clock,
+        yard.names,
+        "tests",
+        yard.forges,
+        rehearsal.checkouts,
+        yard.vault,
+        lambda _, work: work(),
+    )
+    while intake.step():
+        pass
 
 
 def test_both_stages_are_told_with_their_reasons(admin: Caller) -> None:
@@ -95,7 +106,8 @@ def test_both_stages_are_told_with_their_reasons(admin: Caller) -> None:
     [
         ({"ref": "main"}, "push"),
         ({"ref": "refs/tags/v1"}, "tag"),
-        ({"after": None}, "deleted_ref"),
+        ({"after": None, "deleted": True}, "deleted_ref"),
+        ({"after": "0" * 40}, "deleted_ref"),
         ({"message": "Fix [skip ci]"}, "commit_flag"),
         ({"files": ["docs/a.md"]}, "paths"),
         ({"files": ["docs/a.md", "main.py"]}, "push"),

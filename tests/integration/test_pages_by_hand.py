@@ -124,7 +124,7 @@ def test_a_push_is_rehearsed_as_the_api_does_and_nothing_is_done(
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [
-        ({"after": ""}, "after", "after is missing"),
+        ({"after": ""}, "after", "after is missing, and Git names no commit"),
         ({"after": "b26c5f7"}, "after", "must be a whole commit id"),
         ({"before": "nothing"}, "before", "must be a whole commit id"),
         ({"repository": ""}, "repository", "repository must not be empty"),

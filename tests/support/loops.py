@@ -32,6 +32,7 @@ from app.domain.deployments import Deployment
 from app.domain.events import repo_key
 from app.domain.flows import FlowConcurrency, FlowRun
 from app.domain.jobs import BuildConfig, Job
+from app.domain.lanes import lane_of
 from app.domain.pipelines import Component, Pipeline, Stage
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.references import Ours
@@ -185,6 +186,7 @@ class Repository:
     root: Path
     files: dict[str, Mapping[str, str]] = field(default_factory=dict)
     differing: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)  # of commits that no payload lists
     history: list[str] = field(default_factory=list)  # oldest first, where commits contain one another
     faults: list[Exception] = field(default_factory=list)  # raised by the next fetches
     fetched: Counter[str] = field(default_factory=Counter)
@@ -214,6 +216,12 @@ class Repository:
 
     def changed_files(self, url: str, before: str, after: str) -> frozenset[str] | None:
         return self.differing.get((before, after))
+
+    def flagged_commit(
+        self, url: str, before: str, after: str, flags: Sequence[str]
+    ) -> tuple[str, str] | None:
+        said = [(sha, flag) for sha, message in self.messages.items() for flag in flags if flag in message]
+        return next(iter(said), None)
 
     def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
         if older not in self.history or newer not in self.history:
@@ -443,10 +451,17 @@ class Installation:
         """A delivery arrives and is recorded; returns its id."""
         guid = guid or f"delivery-{before}-{after}"
         body = json.dumps(push_payload(before, after, **fields)).encode()
+        scopes = tuple(scopes) or (f"project:{self.project.id}",)
+        named = [int(scope.partition(":")[2]) for scope in scopes if scope.startswith("project:")]
+        key = repo_key(fields.get("url", URL))
+        lane = lane_of((project, key) for project in named or [self.project.id])
         new = NewDelivery(
-            "github", guid, "push", False, tuple(scopes) or (f"project:{self.project.id}",), body,
-            "acme/report", self.clock.now(),
+            "github", guid, "push", False, scopes, body, "acme/report", self.clock.now(), lane
         )  # fmt: skip
+        if before and after and not fields.get("forced"):  # Git says what the payload does
+            self.repository.differing.setdefault(
+                (before, after), frozenset(fields.get("files", ("report.py",)))
+            )
         deliveries.record(self.db, [new])
         return guid
 
@@ -591,7 +606,9 @@ class Server:
         logbook = place._logbook(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
-        self.intake = Intake(db, clock, place.names, {"github": GitHub()}, checkouts, place.box)
+        self.intake = Intake(
+            db, clock, place.names, name, {"github": GitHub()}, checkouts, place.box, lambda _, work: work()
+        )
         self.builder = Builder(
             db=db,
             clock=clock,
@@ -624,6 +641,7 @@ class Server:
             engine=engine,  # type: ignore[arg-type]
             runner=self.runner,
             builder=self.builder,
+            intake=self.intake,
             server=name,
             host="here",
             pid=1,

@@ -20,6 +20,7 @@ from app.domain.jobs import (
     ScheduleSettings,
     Source,
 )
+from app.domain.pushes import Changes
 from app.domain.rules import ImageEvent, on_image_change, should_build
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -162,7 +163,7 @@ def verdict(
 ) -> Go | Skip:
     source = replace(SOURCE, ci_enabled=ci, build=BuildConfig(**build))
     changed = None if files is None else frozenset(files)
-    return should_build(push, source, paused=paused, changed_files=changed, repeated=repeated)
+    return should_build(push, source, paused=paused, changes=Changes(changed), repeated=repeated)
 
 
 def saying(*messages: str) -> Push:

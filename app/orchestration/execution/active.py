@@ -12,6 +12,7 @@ from app.domain.builds import Build
 from app.domain.runs import Run
 from app.engines.base import Handle
 from app.store.claims import Claim
+from app.store.deliveries import Delivery
 
 
 class InHand:
@@ -26,13 +27,13 @@ class InHand:
         self.claims: set[Claim] = set()
 
     @contextmanager
-    def until_done(self, claimed: Build | Run) -> Iterator[None]:
+    def until_done(self, claimed: Build | Run | Delivery) -> Iterator[None]:
         try:
             yield
         finally:
             self.claims.discard((claimed.id, claimed.token))
 
-    def take(self, claimed: Build | Run) -> None:
+    def take(self, claimed: Build | Run | Delivery) -> None:
         self.claims.add((claimed.id, claimed.token))
 
 

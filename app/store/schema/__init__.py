@@ -41,8 +41,9 @@ from app.store.schema.work import (
     ContainerRow,
     DecisionRow,
     DeliveryRow,
-    PushRow,
+    MovementRow,
     RunRow,
+    UnknownRepositoryRow,
 )
 
 __all__ = [
@@ -63,10 +64,10 @@ __all__ = [
     "FlowRunRow",
     "JobRow",
     "LoginRow",
+    "MovementRow",
     "PipelineRow",
     "ProjectRow",
     "PromotionRow",
-    "PushRow",
     "RunRow",
     "SecretGroupJobRow",
     "SecretGroupRow",
@@ -76,6 +77,7 @@ __all__ = [
     "StageComponentRow",
     "StageRow",
     "TokenRow",
+    "UnknownRepositoryRow",
     "UserRow",
     "UtcDateTime",
     "metadata",

@@ -23,12 +23,17 @@ from app.store.schema.columns import (
 
 
 class DeliveryRow(SQLModel, table=True):
-    """One webhook call whose signature was right. `scopes` are the secrets that verified it."""
+    """One webhook call whose signature was right. `scopes` are the secrets that verified it.
+
+    `lane` names the projects and repositories it is for: those of a lane are taken one after the other. While it is
+    being processed a server owns it; `asks_git` says that Git has to be asked about it.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = table_args(
         Index("uq_delivery_guid_forge", "guid", "forge", unique=True),
         Index("ix_delivery_status_id", "status", "id"),
+        partial("ix_delivery_waiting_lane_id", "lane", "id", where="status = 'received'"),
     )
     id: int = id_column()
     forge: str
@@ -43,29 +48,57 @@ class DeliveryRow(SQLModel, table=True):
     sentence: str = text_column()
     tries: int = 0
     replays: int = 0
+    lane: str = text_column()
+    asks_git: bool = False
+    owner: str | None = None
+    token: int = 0
     available_at: datetime | None = time_column()
     received_at: datetime = time_column(null=False)
     processed_at: datetime | None = time_column()
 
 
-class PushRow(SQLModel, table=True):
-    """One movement of a branch, in the order in which the repository made it."""
+class MovementRow(SQLModel, table=True):
+    """One movement of a branch, as one source took it; a project's sources share positions, its repository's order.
 
-    __tablename__ = "push"
-    __table_args__ = table_args(Index("ix_push_repo_key_ref_position", "repo_key", "ref", "position"))
+    Without a source it only keeps its place.
+    """
+
+    __tablename__ = "movement"
+    __table_args__ = table_args(
+        Index("ix_movement_project_id_repo_key_ref_position", "project_id", "repo_key", "ref", "position"),
+        Index("ix_movement_source_id_ref_position", "source_id", "ref", "position"),
+        Index("ix_movement_delivery_id", "delivery_id"),
+    )
     id: int = id_column()
+    project_id: int = ref_column("project.id")
+    source_id: int | None = ref_column("source.id", null=True, outlives=True)
     repo_key: str
     ref: str
     before: str | None = None
     after: str | None = None
     position: int = Field(sa_column=SaColumn(BigInt, nullable=False))
-    delivery_id: int | None = ref_column("delivery.id", null=True)
+    delivery_id: int | None = ref_column("delivery.id", null=True, outlives=True)
+
+
+class UnknownRepositoryRow(SQLModel, table=True):
+    """Calls that a project's secret signed, about a repository nothing in it has: renamed, transferred or forgotten."""
+
+    __tablename__ = "unknown_repository"
+    __table_args__ = table_args(
+        Index("uq_unknown_repository_project_id_name", "project_id", "name", unique=True)
+    )
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    name: str = text_column()
+    calls: int = 0
+    last_at: datetime = time_column(null=False)
 
 
 class BuildRow(SQLModel, table=True):
     __tablename__ = "build"
     __table_args__ = table_args(
         Index("ix_build_status_available_at", "status", "available_at"),
+        Index("ix_build_status_project_id_available_at", "status", "project_id", "available_at"),
         Index("ix_build_key", "key"),
         Index("ix_build_digest", "digest"),
     )
@@ -93,6 +126,7 @@ class BuildRow(SQLModel, table=True):
     owner: str | None = None
     token: int = 0
     tries: int = 0
+    fetching: bool = False
     available_at: datetime = time_column(null=False)
     cancel_requested_at: datetime | None = time_column()
     created_at: datetime = time_column(null=False)
@@ -117,6 +151,7 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "run"
     __table_args__ = table_args(
         Index("ix_run_status_available_at", "status", "available_at"),
+        Index("ix_run_status_project_id_available_at", "status", "project_id", "available_at"),
         Index("ix_run_job_id_id", "job_id", "id"),
         Index("ix_run_project_id_id", "project_id", "id"),
         partial("ix_run_open_job_id", "job_id", where="status IN ('queued', 'running')"),

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from app.domain.decisions import Verdict
 from app.domain.errors import InvalidValue
-from app.domain.events import BRANCH_PREFIX, Commit, Push, RepositoryRef
+from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
 from app.domain.pipelines import route
@@ -28,16 +28,32 @@ from app.web.api.scope import delivery_called, project_named, within
 from app.web.principal import Role
 from app.web.yard import Yard
 
+NO_COMMIT = "0" * 40
+
 
 class PushForm(Model):
-    """A push that was not made. What isn't given is asked of Git, or (`message`) taken as if it said nothing."""
+    """A push that was not made. What isn't given is asked of Git, or (`message`) taken as if it said nothing.
+
+    A deletion has to be asked for, by `deleted` or an `after` of zeros.
+    """
 
     repository: str = Field(min_length=1, max_length=1000, description="owner/name, or the repository's URL")
     ref: str = Field(min_length=1, max_length=300, description="refs/heads/main, refs/tags/v1, or a branch")
-    before: Sha | None = Field(default=None, description="null for a new branch")
-    after: Sha | None = Field(default=None, description="null for a deleted branch")
+    before: Sha | None = Field(default=None, description="null or zeros for a new branch")
+    after: Sha | None = Field(
+        default=None,
+        description="the pushed commit; null for the head of the branch, which Git is asked for;"
+        " zeros for a deleted branch",
+    )
+    deleted: bool = Field(default=False, description="that the branch is deleted, so that nothing is pushed")
     message: str = Field(default="", max_length=100_000, description="of the pushed commits")
     files: list[str] | None = Field(default=None, max_length=10_000, description="that the push changed")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.deleted and self.after not in (None, NO_COMMIT):
+            raise ValueError("after must be left out where deleted is true")
+        return self
 
 
 class DetectGitForm(Model):
@@ -231,19 +247,19 @@ def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Out
 
 
 def push_of(form: PushForm) -> Push:
-    """The push that is described, as a forge would have told of it."""
+    """The push that is described, as a forge would have told of it; without `after` and not `deleted`, of the head."""
     ref = form.ref if form.ref.startswith("refs/") else BRANCH_PREFIX + form.ref
-    said = (Commit(form.after, form.message, ""),) if form.after and form.message else ()
+    before, after = (None if sha == NO_COMMIT else sha for sha in (form.before, form.after))
     return Push(
         forge="",
         repository=RepositoryRef(form.repository.strip("/"), (form.repository,)),
         ref=ref,
-        before=form.before,
-        after=form.after,
-        deleted=form.after is None,
-        created=form.before is None,
+        before=before,
+        after=after,
+        deleted=form.deleted or form.after == NO_COMMIT,
+        created=before is None,
         forced=False,
-        commits=said,
+        commits=(),
         head_message=form.message,
         changed_files=None if form.files is None else frozenset(form.files),
         pusher="",

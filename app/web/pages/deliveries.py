@@ -18,7 +18,7 @@ def show_deliveries(visit: Visit) -> Response:
         found = deliveries.page(tx, DELIVERIES + 1, visit.number("before"))
         listed = found[:DELIVERIES]
         caused = overview.decisions_of_deliveries(tx, listed)
-        rejected = deliveries.rejected(tx)
+        rejected = deliveries.rejected(tx) + visit.yard.inbox.rejected
     return visit.page(
         "deliveries.html",
         deliveries=listed,

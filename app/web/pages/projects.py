@@ -99,6 +99,7 @@ def _project(visit: Visit, *, problem: Problem | None = None, undeleted: Problem
             "pipelines": pipelines.page(tx, project_id=project.id, limit=MANY),
             "apps": apps.page(tx, project_id=project.id, limit=MANY),
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
+            "unknown": projects.unknown_repositories(tx, project.id),
         }
     errors, left = placed(problem, NEW)
     said = problem or undeleted

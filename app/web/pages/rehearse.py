@@ -43,18 +43,19 @@ def rehearse_push(visit: Visit) -> Response:
         found = visit.yard.rehearsal.of_push(push_of(form), None)
     except NotFound as error:
         return _page(visit, given, problem=refused(InvalidValue("repository", str(error))))
+    except InvalidValue as error:
+        return _page(
+            visit, given, problem=refused(InvalidValue(error.field.removeprefix("push."), str(error)))
+        )
     except (JobyardError, Problem, ValidationError) as error:
         return _page(visit, given, problem=refused(error))
     return _page(visit, given, found=found)
 
 
 def _push(visit: Visit, given: Mapping[str, str]) -> dict[str, Any]:
-    """The push as the API takes it. Raises InvalidValue where nothing says what was pushed."""
+    """The push as the API takes it."""
     push = {name: kind.read(given[name].strip()) for name, kind in FIELDS.items()}
-    push["files"] = push["files"] or None
-    if push["after"] is None and not visit.field("deleted"):
-        raise InvalidValue("after", "after is missing: give the commit that would be pushed.")
-    return push
+    return {**push, "files": push["files"] or None, "deleted": bool(visit.field("deleted"))}
 
 
 def rehearse_delivery(visit: Visit) -> Response:

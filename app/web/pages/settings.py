@@ -29,7 +29,7 @@ def _settings(
         context: dict[str, Any] = {
             "tokens": access.tokens(tx, TOKENS) if visit.may(Role.ADMIN) else [],
             "projects": projects.page(tx, 100, None),
-            "rejected": deliveries.rejected(tx),
+            "rejected": deliveries.rejected(tx) + visit.yard.inbox.rejected,
         }
     return visit.page(
         "settings.html",

@@ -1,0 +1,187 @@
+"""How webhooks are called: as a form, with a slash, as a ping, for a renamed repository; and what is counted."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.store import deliveries
+from app.web.app import create_app
+from app.web.yard import Yard
+from tests.support.payloads import encode, push_headers
+from tests.support.yard import ADMIN_TOKEN, make_yard
+
+SECRET = b"the secret of acme"
+URL = "https://github.com/acme/report.git"
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    with make_yard(tmp_path) as yard:
+        yield yard
+
+
+@pytest.fixture
+def client(yard: Yard) -> Iterator[TestClient]:
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    with TestClient(create_app(yard, nullcontext), headers=headers) as client:
+        client.post("/api/v1/projects", json={"name": "acme", "webhook_secret": SECRET.decode()})
+        job = {"name": "report", "source": {"type": "git", "git": {"url": URL}}}
+        assert client.post("/api/v1/projects/acme/jobs", json=job).status_code == 201
+        yield client
+
+
+def payload(name: str = "acme/report", **more: Any) -> dict[str, Any]:
+    repository = {"full_name": name, "clone_url": f"https://github.com/{name}.git"}
+    push = {"ref": "refs/heads/main", "before": "1" * 40, "after": "2" * 40, "commits": []}
+    return {**push, "repository": repository, **more}
+
+
+def send(
+    client: TestClient,
+    body: bytes,
+    guid: str = "g1",
+    *,
+    secret: bytes = SECRET,
+    path: str = "/webhooks/github",
+    **headers: str,
+) -> Any:
+    signed = push_headers(secret, body, guid) | {name.replace("_", "-"): v for name, v in headers.items()}
+    return client.post(path, content=body, headers=signed, follow_redirects=False)
+
+
+def listed(client: TestClient) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/api/v1/deliveries").json()["items"]
+    return found
+
+
+# forms
+
+
+@pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=utf-8", "text/plain"])
+def test_a_form_with_a_payload_is_taken_as_its_json(client: TestClient, yard: Yard, kind: str) -> None:
+    body = urlencode({"payload": json.dumps(payload(pusher={"name": "grüße +%&="}))}).encode()
+    answer = send(client, body, Content_Type=kind)
+    assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
+    with yard.db.read() as tx:
+        stored = json.loads(deliveries.find(tx, "g1").body)
+    assert stored["pusher"] == {"name": "grüße +%&="}
+
+
+def test_a_large_form_finds_its_secret_among_many(client: TestClient) -> None:
+    for number in range(20):
+        project = {"name": f"p{number}", "webhook_secret": f"the secret of p{number}"}
+        assert client.post("/api/v1/projects", json=project).status_code == 201
+    body = urlencode({"payload": json.dumps(payload(padding="x" * 3_000_000))}).encode()
+    assert send(client, body, Content_Type=FORM).status_code == 202
+
+
+def test_the_signature_is_of_the_form_not_of_its_json(client: TestClient) -> None:
+    told = encode(payload())
+    body = urlencode({"payload": told.decode()}).encode()
+    headers = push_headers(SECRET, told, "g1") | {"Content-Type": FORM}
+    assert client.post("/webhooks/github", content=body, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"other=1", b"payload=%7B%7D&payload=%7B%7D", b"payload=%FF", b"payload=nothing", b"&" * 99]
+)
+def test_a_form_that_can_not_be_read_is_a_400(client: TestClient, body: bytes) -> None:
+    assert send(client, body, Content_Type=FORM).status_code == 400
+    assert listed(client) == []
+
+
+# pings
+
+
+def test_a_ping_is_recorded(client: TestClient) -> None:
+    body = encode({"zen": "Keep it logically awesome.", "hook_id": 1, **payload()})
+    answer = send(client, body, X_GitHub_Event="ping")
+    assert (answer.status_code, answer.json()) == (200, {"delivery": "g1", "status": "pong"})
+    (delivery,) = listed(client)
+    assert (delivery["event"], delivery["status"], delivery["repository"]) == (
+        "ping",
+        "ignored",
+        "acme/report",
+    )
+    assert delivery["sentence"] == "A ping: the webhook's address and its secret are right."
+    assert send(client, body, X_GitHub_Event="ping").status_code == 200  # sent again
+    assert len(listed(client)) == 1
+    of_organisation = encode({"zen": "x", "hook_id": 2})
+    assert send(client, of_organisation, "g2", X_GitHub_Event="ping").status_code == 200
+    assert send(client, body, "g3", secret=b"wrong", X_GitHub_Event="ping").status_code == 401
+    assert len(listed(client)) == 2
+
+
+# what is turned away
+
+
+def test_the_count_of_wrong_signatures_is_there_at_once(client: TestClient) -> None:
+    for number in range(3):
+        assert send(client, encode(payload()), f"g{number}", secret=b"wrong").status_code == 401
+    for page in ("/deliveries", "/settings"):
+        assert "3 calls" in client.get(page).text
+
+
+def test_a_renamed_repository_is_told_to_the_project_and_not_to_the_caller(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        renamed = [send(client, encode(payload("acme/<b>renamed")), f"g{number}") for number in range(2)]
+    wrong = send(client, encode(payload()), "g9", secret=b"wrong")
+    assert {(each.status_code, each.content) for each in (*renamed, wrong)} == {(401, wrong.content)}
+    assert "push of acme/<b>renamed has the right secret of project acme" in caplog.text
+    page = client.get("/projects/acme").text
+    assert "2 pushes" in page
+    assert "acme/&lt;b&gt;renamed" in page
+    assert listed(client) == []
+    git = {"url": "https://github.com/acme/<b>renamed.git".replace("<b>", "")}
+    send(client, encode(payload("acme/renamed")), "g3")
+    assert "<code>acme/renamed</code>" in client.get("/projects/acme").text
+    source = {"source": {"type": "git", "git": git}}
+    assert client.patch("/api/v1/projects/acme/jobs/report", json=source).status_code == 200
+    assert "<code>acme/renamed</code>" not in client.get("/projects/acme").text
+
+
+def test_only_the_latest_unknown_names_are_kept(client: TestClient) -> None:
+    for number in range(15):
+        send(client, encode(payload(f"acme/r{number}")), f"g{number}")
+    page = client.get("/projects/acme").text
+    assert [f"acme/r{number}<" in page for number in range(15)] == [False] * 5 + [True] * 10
+
+
+# addresses
+
+
+@pytest.mark.parametrize("path", ["/webhooks/github/", "/webhooks/github//"])
+def test_a_slash_at_the_end_makes_no_difference_to_a_webhook(client: TestClient, path: str) -> None:
+    assert send(client, encode(payload()), path=path).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/settings/"),
+        ("GET", "/api/v1/projects/"),
+        ("POST", "/api/v1/plan/"),
+        ("POST", "/login/"),
+        ("GET", "/healthz/"),
+        ("GET", "/nothing/"),
+        ("POST", "/webhooks/flows/x/"),
+        ("GET", "//evil.example/"),
+    ],
+)
+def test_nobody_is_sent_elsewhere_for_a_slash(client: TestClient, method: str, path: str) -> None:
+    without = client.request(method, path.rstrip("/"), follow_redirects=False)
+    answer = client.request(method, path, headers={"Host": "evil.example"}, follow_redirects=False)
+    assert answer.status_code == without.status_code
+    assert "evil.example" not in answer.headers.get("location", "")
