@@ -17,13 +17,13 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.config import Settings
-from app.domain.errors import Conflict, EngineUnavailable, UserError
+from app.domain.errors import EngineUnavailable, UserError
 from app.domain.references import Ours
-from app.engines.base import Engine, ImageUnavailable, Owned
+from app.engines.base import Engine, Owned
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
-from app.orchestration.access import registry_access_of_job, without_host
+from app.orchestration.access import without_host
 from app.orchestration.building import Builder
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
@@ -40,13 +40,14 @@ from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.releases.advancing import Deployer
 from app.orchestration.releases.conducting import Conductor
 from app.orchestration.releases.telling import Messenger
+from app.orchestration.resolving import Resolver
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.orchestration.slots import Slots
 from app.orchestration.supervisor import Supervisor
 from app.posting import post_message
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
-from app.store import access, builds, credentials, epochs, jobs, runs
+from app.store import access, builds, credentials, epochs, runs
 from app.store.database import Database
 from app.store.inbox import Inbox
 from app.web.app import create_app
@@ -291,6 +292,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
         logbook = Logbook(
             settings.data.resolve() / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024
         )
+        resolver = Resolver(installation.db, engine, installation.box, ours_of(installation))
         supervisor = _supervisor(installation, inbox, engine, checkouts, logbook, alone=alone)
         yard = Yard(
             db=installation.db,
@@ -306,7 +308,8 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             public_url=settings.public_url or listening_url,
             is_public_url_set=settings.public_url is not None,
             check_git_url=checkouts.validate_url,
-            require_image=lambda job_id, image: require_image(installation, engine, job_id, image),
+            pin_image=resolver.pin,
+            require_image=resolver.require,
             engine_health=lambda: engine_health(engine),
             rehearsal=Rehearsal(
                 installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
@@ -435,22 +438,6 @@ def _builder(
         publisher=make_publisher(installation),
         slots=Slots(installation.settings.workers_builds),
     )
-
-
-def require_image(installation: Installation, engine: Engine, job_id: int, image: str) -> None:
-    """See that an image can be run for a job: the engine has it, or pulls it now as a run of the job would.
-
-    Raises Conflict, EngineUnavailable.
-    """
-    try:
-        engine.image_config(image)
-    except ImageUnavailable:
-        try:
-            with installation.db.read() as tx:
-                login = registry_access_of_job(tx, installation.box, jobs.with_id(tx, job_id), image)
-            engine.resolve(image, login)
-        except UserError as error:
-            raise Conflict(f"Image {image} can't be had any more, so nothing was changed. {error}") from error
 
 
 def engine_health(engine: Engine) -> EngineHealth:

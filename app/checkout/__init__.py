@@ -4,7 +4,7 @@
 """
 
 from app.checkout.checkouts import Checkouts
-from app.checkout.command import find_git
+from app.checkout.command import GitStopped, StopSignal, find_git
 from app.checkout.credential import Credential
 from app.checkout.failures import (
     AuthRefused,
@@ -20,7 +20,9 @@ __all__ = [
     "CommitNotFound",
     "Credential",
     "FetchRefused",
+    "GitStopped",
     "RefNotFound",
     "RepositoryNotFound",
+    "StopSignal",
     "find_git",
 ]

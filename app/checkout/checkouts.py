@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.checkout.command import GitCommand
+from app.checkout.command import GitCommand, StopSignal
 from app.checkout.credential import Credential, access
 from app.checkout.failures import CommitNotFound, MirrorDamaged
 from app.checkout.mirror import Mirror
@@ -42,17 +42,24 @@ class Checkouts:
         parse_remote(url, self.allow)
 
     def fetch(
-        self, url: str, *, sha: str | None, ref: str | None, credential: Credential | None = None
+        self,
+        url: str,
+        *,
+        sha: str | None,
+        ref: str | None,
+        credential: Credential | None = None,
+        should_stop: StopSignal | None = None,
     ) -> str:
         """Bring a commit here and return its SHA: of `sha`, else of what `ref` is at now; tags are peeled.
 
         Both may be given: `ref` then is the way to `sha` for servers that don't hand out single commits.
         Raises `CommitNotFound`, `RefNotFound`, `RepositoryNotFound`, `AuthRefused`, `FetchRefused`,
-        `InvalidValue`, and `GitUnavailable` for what is worth trying again.
+        `InvalidValue`, `GitUnavailable` for what is worth trying again, and `GitStopped` soon after `should_stop`
+        is set.
         """
         remote = parse_remote(url, self.allow)
         name = full_ref(ref) if ref is not None else None
-        mirror = self._mirror(url)
+        mirror = self._mirror(url, should_stop)
         with access(remote, credential, self._known_hosts) as way_in:
             if sha is None:
                 if name is None:
@@ -116,11 +123,13 @@ class Checkouts:
     def _known_hosts(self) -> Path:
         return self.root.absolute() / "known_hosts"
 
-    def _mirror(self, url: str) -> Mirror:
+    def _mirror(self, url: str, should_stop: StopSignal | None = None) -> Mirror:
         root = self.root.absolute()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = hashlib.sha256(repo_key(url).encode()).hexdigest()[:20]
-        git = GitCommand(root, self.git_time_limit_seconds, self.max_file_bytes, self.stall_seconds)
+        git = GitCommand(
+            root, self.git_time_limit_seconds, self.max_file_bytes, self.stall_seconds, should_stop
+        )
         return Mirror(root / key, git)
 
 

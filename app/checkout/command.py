@@ -12,9 +12,11 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 # GitPython looks for `git` when it is imported, and raises without one: who needs it says so, `find_git`.
 os.environ["GIT_PYTHON_REFRESH"] = "quiet"  # noqa: TID251 - how that is told
@@ -71,6 +73,7 @@ _SETTINGS = {
 
 _GRACE_SECONDS = 5.0
 _KEPT_BYTES = 8192
+_LOOKED_EVERY_SECONDS = 0.2  # for a request to stop
 
 
 def find_git() -> str:
@@ -79,6 +82,19 @@ def find_git() -> str:
     if program is None:
         raise GitUnavailable("There is no git on the PATH of this machine: install the package git.")
     return program
+
+
+class StopSignal(Protocol):
+    """Set when nobody wants the outcome any more; a `threading.Event` is one."""
+
+    def is_set(self) -> bool: ...
+
+
+class GitStopped(GitUnavailable):
+    """The command was ended, as nobody wants its outcome any more."""
+
+    def __init__(self) -> None:
+        super().__init__("Git was stopped.")
 
 
 class TimeLimitPassed(GitUnavailable):
@@ -112,6 +128,7 @@ class GitCommand:
     time_limit_seconds: float
     max_file_bytes: int
     stall_seconds: int = 30
+    should_stop: StopSignal | None = None
 
     def __call__(
         self,
@@ -125,8 +142,8 @@ class GitCommand:
         """Run `git *arguments` to its end.
 
         `transport` is the only protocol it may speak. `held` are lock descriptors the process inherits:
-        should we be killed, the lock lasts until the orphan has ended too. Raises `TimeLimitPassed`, and
-        `GitUnavailable` if there is no git.
+        should we be killed, the lock lasts until the orphan has ended too. Raises `TimeLimitPassed`,
+        `GitStopped`, and `GitUnavailable` if there is no git.
         """
         access = access or Access()
         ours = _ENVIRONMENT | {
@@ -147,7 +164,7 @@ class GitCommand:
             umask=0o022,  # the modes of a work tree end up in images, whatever the server's own umask is
         )
         try:
-            stdout, stderr = process.communicate(timeout=self.time_limit_seconds)
+            stdout, stderr = self._communicate(process)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
@@ -156,6 +173,23 @@ class GitCommand:
                 raise TimeLimitPassed(f"Git did not finish within {limit} seconds.") from None
             raise
         return Output(process.returncode, stdout, _ends_of(stderr).decode(errors="replace"))
+
+    def is_stopped(self) -> bool:
+        return self.should_stop is not None and self.should_stop.is_set()
+
+    def _communicate(self, process: Any) -> tuple[bytes, bytes]:
+        """Its output when it has ended. Raises TimeoutExpired or GitStopped."""
+        if self.should_stop is None:
+            return process.communicate(timeout=self.time_limit_seconds)  # type: ignore[no-any-return]
+        gives_up_at = time.monotonic() + self.time_limit_seconds
+        while True:
+            try:
+                return process.communicate(timeout=_LOOKED_EVERY_SECONDS)  # type: ignore[no-any-return]
+            except subprocess.TimeoutExpired:
+                if self.is_stopped():
+                    raise GitStopped from None
+                if time.monotonic() >= gives_up_at:
+                    raise
 
     @property
     def orphan_limit_seconds(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,11 +27,11 @@ def try_lock(path: Path) -> int | None:
 
 
 @contextmanager
-def locked(path: Path, patience_seconds: float) -> Iterator[int]:
-    """Hold a lock; raises `TimeoutError` if it can't be had within `patience_seconds`."""
+def locked(path: Path, patience_seconds: float, is_given_up: Callable[[], bool]) -> Iterator[int]:
+    """Hold a lock; raises `TimeoutError` if it can't be had within `patience_seconds`, or is given up before."""
     deadline = time.monotonic() + patience_seconds
     while (descriptor := try_lock(path)) is None:
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or is_given_up():
             raise TimeoutError
         time.sleep(_POLL_SECONDS)
     try:

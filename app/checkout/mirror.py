@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.checkout.addresses import way_to
-from app.checkout.command import GitCommand, Output, TimeLimitPassed
+from app.checkout.command import GitCommand, GitStopped, Output, TimeLimitPassed
 from app.checkout.credential import Access
 from app.checkout.failures import (
     CommitNotFound,
@@ -86,7 +86,7 @@ class Mirror:
         patience = 2 * self.git.orphan_limit_seconds
         try:
             with (
-                locked(self.folder / "mirror.lock", patience) as lock,
+                locked(self.folder / "mirror.lock", patience, self.git.is_stopped) as lock,
                 unfinished(self.folder / "mirror.unfinished") as was_left,
             ):
                 if was_left:
@@ -94,6 +94,8 @@ class Mirror:
                 self._make(lock)
                 yield lock
         except TimeoutError:
+            if self.git.is_stopped():
+                raise GitStopped from None
             raise GitUnavailable(
                 f"Another fetch of {url} has not ended within {patience:.0f} seconds."
             ) from None

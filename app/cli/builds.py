@@ -160,6 +160,7 @@ def deploy(
         str | None, typer.Option(metavar="REF", help="An image of a registry; for a job.")
     ] = None,
     sha: Annotated[str | None, typer.Option(help="A whole commit id; for an app.")] = None,
+    confirm_paused: Annotated[bool, typer.Option("--confirm-paused", help="Also to a paused job.")] = False,
     dry_run: DryRunOption = False,
     project: ProjectOption = None,
     json: JsonOption = False,
@@ -180,14 +181,15 @@ def deploy(
     with open_api() as api:
         if dry_run:
             found = find_job(api, job, project)
-            what = {"project": found.project, "job": found.name, **_what(build, image)}
+            what = {"project": found.project, "job": found.name, **_what(build, image, confirm_paused)}
             print_outlook(api, {"deploy": what}, json)
             return
         if build is None and image is None:
             deploy_app(api, _app(api, job, project), sha=sha, build=None, json=json)
             return
         try:
-            _deploy_job(api, find_job(api, job, project), build=build, image=image, json=json)
+            what = _what(build, image, confirm_paused)
+            _deploy_job(api, find_job(api, job, project), what, json=json)
         except (ApiError, NotFound) as error:
             if image is not None or (isinstance(error, ApiError) and error.status != 404):
                 raise
@@ -206,15 +208,20 @@ def _app(api: Api, text: str, project: str | None) -> AppName:
         raise typer.BadParameter(message, param_hint="--build") from None
 
 
-def _deploy_job(api: Api, name: JobName, *, build: str | None, image: str | None, json: bool) -> None:
+def _deploy_job(api: Api, name: JobName, what: dict[str, Any], *, json: bool) -> None:
     from app.cli import output
 
-    answer = api.post(name.path("deploy"), _what(build, image))
+    answer = api.post(name.path("deploy"), what)
     if json:
         output.print_json(answer)
     else:
-        print(f"{name} has {image or ('the latest build' if build == 'latest' else f'build {build}')} now.")
+        build = what.get("build")
+        now_has = "the latest build" if build == "latest" else f"build {build}"
+        print(f"{name} has {what.get('image') or now_has} now.")
 
 
-def _what(build: str | None, image: str | None) -> dict[str, Any]:
-    return {"image": image} if build is None else {"build": build if build == "latest" else int(build)}
+def _what(build: str | None, image: str | None, confirm_paused: bool) -> dict[str, Any]:
+    agreed = {"confirm_paused": True} if confirm_paused else {}
+    if build is None:
+        return {"image": image, **agreed}
+    return {"build": build if build == "latest" else int(build), **agreed}

@@ -106,6 +106,8 @@ def _fields(job: dict[str, Any], at: Any) -> dict[str, Any]:
 def _state(job: dict[str, Any]) -> str:
     if job["paused"]:
         return "paused"
+    if job["failing"]:
+        return "failing"
     return "inactive" if job["schedule"] and not job["schedule"]["active"] else "active"
 
 

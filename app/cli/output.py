@@ -35,6 +35,7 @@ DOTS = {
     "started": "green",
     "built": "green",
     "deployed": "green",
+    "available": "bright_black",
     "skipped": "bright_black",
     "replaced": "yellow",
     "missed": "red",

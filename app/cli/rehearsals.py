@@ -96,6 +96,8 @@ def print_edit(edit: dict[str, Any], name: str) -> None:
             [(each["field"], _text(each["before"]), _text(each["after"])) for each in edit["changes"]],
             "Nothing would change.",
         )
+    if edit["deploy"]:
+        print(edit["deploy"]["sentence"])
 
 
 def print_rehearsal(rehearsal: dict[str, Any]) -> None:

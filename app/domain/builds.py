@@ -82,6 +82,8 @@ class Build:
     cancel_requested_at: datetime | None = None
     token: int = 0
     tries: int = 0
+    on_branch: bool | None = True  # whether the commit is on `ref`; None while nobody could say
+    contained_in: tuple[str, ...] = ()  # commits deployed at its end that are newer than it
 
     @property
     def branch(self) -> str:

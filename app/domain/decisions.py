@@ -12,6 +12,7 @@ from typing import Any
 class Verdict(enum.StrEnum):
     STARTED = "started"  # a run was made
     BUILT = "built"  # a build was made, or an equal one joined
+    AVAILABLE = "available"  # a build has an image that stays undeployed, and why
     DEPLOYED = "deployed"  # the image moved, and nothing ran because of it
     SKIPPED = "skipped"  # nothing happened, and why
     QUEUED = "queued"  # will happen when something else is over

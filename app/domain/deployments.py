@@ -191,14 +191,14 @@ def _after_builds(deployment: Deployment) -> Move:
 
 
 def _after_pre_deploy(deployment: Deployment) -> Move:
-    """A hook that runs is let to its end, also when a cancel was asked for: half a migration is worse than one."""
+    """A cancelled deployment waits for the end of the hook that was cancelled with it, and is not a failed one."""
     steps = deployment.of_kind(StepKind.PRE_DEPLOY)
+    if deployment.cancel_requested_at is not None:
+        is_running = any(step.status is StepStatus.RUNNING for step in steps)
+        return Wait() if is_running else Finish(DeploymentStatus.CANCELLED)
     failed = [step for step in steps if step.status is StepStatus.FAILED]
     if failed:
         return Fail(f"pre-deploy job {failed[0].job} failed")
-    is_running = any(step.status is StepStatus.RUNNING for step in steps)
-    if deployment.cancel_requested_at is not None and not is_running:
-        return Finish(DeploymentStatus.CANCELLED)
     return _one_by_one(steps) or Enter(Phase.POST_DEPLOY)
 
 

@@ -124,6 +124,14 @@ class ScheduleSettings:
     starting_deadline_seconds: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What an image reference means for good: `image` is what an engine takes, `digest` names its content."""
+
+    image: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class Deployed:
     """The image a job now has, and why. `cause` is the sentence of the decision that moved it."""

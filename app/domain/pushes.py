@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from app.domain.events import Commit, Push
+from app.domain.jobs import Deployed
 
 COMMITS_LISTED = (
     2048  # at most, in a push of github.com; other hosts that speak its language list 20, or fewer
@@ -100,6 +101,74 @@ def position_of(
             floor = history[following + 1].position if following + 1 < len(history) else 0
             return (floor + history[following].position) // 2
     return newest.position + STEP
+
+
+@dataclass(frozen=True)
+class Containment:
+    """What Git says of a commit: whether the branch contains it, and which others do. None for what it can't say."""
+
+    on_branch: bool | None = None
+    within: Mapping[str, bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a commit stands that somebody chose to build.
+
+    `on_branch` is None where it can't be said, or whether it is older than something that is deployed can't;
+    `contained_in` are the deployed commits that are newer, beyond those which `position` tells of.
+    """
+
+    on_branch: bool | None
+    position: int
+    contained_in: tuple[str, ...] = ()
+
+
+def standing_of(
+    sha: str,
+    position: int,
+    history: Sequence[Movement],
+    git: Containment,
+    *,
+    deployed: Collection[Deployed],
+    built: Mapping[str, int],
+) -> Standing:
+    """By the known movements of the branch, newest first, and by what Git says where they don't tell.
+
+    `position` is that of a commit which neither of them places; `built` are the latest commits that have an image,
+    with their positions: what they contain is not newer.
+    """
+    known = next((each for each in history if each.after == sha), None)
+    holding = [each for each, holds in git.within.items() if holds]
+    on_branch = git.on_branch if known is None else True
+    if known is not None:
+        position = known.position
+    elif any(each.after in holding for each in history):
+        position = position_of(history, None, sha, holding)
+    elif history:
+        position = max(position, history[0].position)
+    asked = to_ask_about(sha, history, deployed)
+    told = _told_of(sha, history)
+    position = min([position, *(built[each] - 1 for each in holding if each in built and each not in told)])
+    if on_branch and any(git.within.get(each) is None for each in asked):
+        on_branch = None
+    return Standing(on_branch, position, tuple(sorted(asked.intersection(holding))))
+
+
+def to_ask_about(sha: str, history: Sequence[Movement], deployed: Collection[Deployed]) -> set[str]:
+    """The deployed commits of which the movements don't tell whether they are newer than `sha`."""
+    told = _told_of(sha, history)
+    return {
+        each.sha
+        for each in deployed
+        if each.sha not in (None, sha) and (each.position is None or each.sha not in told)
+    }
+
+
+def _told_of(sha: str, history: Sequence[Movement]) -> set[str | None]:
+    """The commits whose order with `sha` the movements tell."""
+    placed = {each.after for each in history}
+    return placed if sha in placed else set()
 
 
 def _following(history: Sequence[Movement], after: str | None) -> int | None:

@@ -147,11 +147,14 @@ class ImageChange:
     runs: bool
     rule: str
     sentence: str
+    is_available: bool = False  # there is an image that stays where it is
 
     @property
     def verdict(self) -> Verdict:
         if self.runs:
             return Verdict.STARTED
+        if self.is_available:
+            return Verdict.AVAILABLE
         return Verdict.DEPLOYED if self.moves else Verdict.SKIPPED
 
 
@@ -170,10 +173,12 @@ def on_image_change(
     `what` names the event in a sentence ("Build 7 of 1a2b3c4 succeeded"). `overtaken_by` names the newer commit that is
     deployed already, if there is one: an old slow build never wins over it.
     """
-    held = _why_image_stays(event, job, overtaken_by)
+    if event is ImageEvent.BUILD_FAILED:
+        sentence = f"{what}: what is deployed stays as it is."
+        return ImageChange(moves=False, runs=False, rule="build_failed", sentence=sentence)
+    held = _why_image_stays(job, overtaken_by) if event is ImageEvent.BUILD_SUCCEEDED else None
     if held is not None:
-        rule, why = held
-        return ImageChange(moves=False, runs=False, rule=rule, sentence=f"{what}: {why}")
+        return stays_available(*held, what=what)
     switch = "CD is on" if event is ImageEvent.BUILD_SUCCEEDED else "the image moves"
     if job.paused:
         return ImageChange(
@@ -191,15 +196,18 @@ def on_image_change(
     return ImageChange(moves=True, runs=runs, rule=f"run_on_image_change:{rule}", sentence=sentence)
 
 
-def _why_image_stays(event: ImageEvent, job: Job, overtaken_by: str | None) -> tuple[str, str] | None:
-    if event is ImageEvent.BUILD_FAILED:
-        return "build_failed", "what is deployed stays as it is."
-    if event is not ImageEvent.BUILD_SUCCEEDED:
-        return None  # an explicit deploy or promotion moves the image whatever the switches say
+def stays_available(rule: str, why: str, *, what: str) -> ImageChange:
+    """The verdict on a build that continuous delivery leaves alone, for somebody to deploy."""
+    sentence = f"{what}: {why}, so the build is only available; deploy it by hand to use it."
+    return ImageChange(moves=False, runs=False, rule=rule, sentence=sentence, is_available=True)
+
+
+def _why_image_stays(job: Job, overtaken_by: str | None) -> tuple[str, str] | None:
+    """Only of builds: an explicit deploy or promotion moves the image whatever the switches say."""
     if job.paused:
-        return "paused", "the job is paused, so the build is only available."
+        return "paused", "the job is paused"
     if not job.cd_enabled:
-        return "cd_off", "CD is off, so the build is only available."
+        return "cd_off", "CD is off"
     if overtaken_by is not None:
-        return "older_build", f"the newer commit {overtaken_by} is deployed already."
+        return "older_build", f"the newer commit {overtaken_by} is deployed already"
     return None

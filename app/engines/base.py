@@ -179,11 +179,17 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """What answers there. Raises EngineUnavailable with a sentence that names the setting to change."""
 
-    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:
+    def resolve(
+        self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True
+    ) -> ResolvedImage:
         """A tag or digest to what it means now: at its registry, or, where none answers, to the engine's own image.
 
+        Unless told not to `pull`, the engine has the image afterwards, however long that takes.
         Raises ImageUnavailable (no such image, no access) or EngineUnavailable.
         """
+
+    def held(self, reference: str) -> ResolvedImage:
+        """The engine's own image of that name, whatever a registry has. Raises ImageUnavailable, EngineUnavailable."""
 
     def image_config(self, image: str) -> Mapping[str, Any]:
         """The image's own `{"entrypoint": […], "command": […], "env": {…}}`. Raises ImageUnavailable."""

@@ -93,6 +93,7 @@ class World:
         self.scripts: list[tuple[str, Script]] = []
         self.missing_images: set[str] = set()
         self.images: dict[str, Mapping[str, Any]] = {}
+        self.tags: dict[str, str] = {}  # digests, where a registry says another than the name does
         self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self.down = False
 
@@ -114,12 +115,23 @@ class FakeEngine:
         with self._call("info"):
             return EngineInfo(self.name, "1", 2, 4 << 30, "Nothing really runs.", is_isolated=False)
 
-    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:  # noqa: ARG002
+    def resolve(
+        self,
+        reference: str,
+        login: RegistryLogin | None = None,  # noqa: ARG002
+        *,
+        pull: bool = True,  # noqa: ARG002
+    ) -> ResolvedImage:
         with self._call("resolve"):
             self._image(reference)
-            digest = "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
+            digest = self._world.tags.get(reference) or _digest_of(reference)
             name = reference if reference.startswith("sha256:") else f"{reference.partition('@')[0]}@{digest}"
             return ResolvedImage(name, digest)
+
+    def held(self, reference: str) -> ResolvedImage:
+        with self._call("held"):
+            self._image(reference)
+            return ResolvedImage(_digest_of(reference), _digest_of(reference))
 
     def image_config(self, image: str) -> Mapping[str, Any]:
         with self._call("image_config"):
@@ -227,6 +239,12 @@ class FakeEngine:
         """Give an image a configuration for `image_config`."""
         with self._world.changed:
             self._world.images[reference] = config
+        return self
+
+    def tag(self, reference: str, digest: str) -> FakeEngine:
+        """From now on the reference means this digest."""
+        with self._world.changed:
+            self._world.tags[reference] = digest
         return self
 
     def without_image(self, reference: str) -> FakeEngine:
@@ -373,3 +391,7 @@ class FakeEngine:
 
 def _owned(container: _Container) -> Owned:
     return Owned(container.handle, container.state, container.spec.labels, container.started_at)
+
+
+def _digest_of(reference: str) -> str:
+    return "sha256:" + hashlib.sha256(reference.encode()).hexdigest()

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.checkout import Checkouts
+from app.checkout import Checkouts, GitStopped
 from app.checkout.addresses import resolve
 from app.domain.builds import TRIES, Build, BuildReason, build_key
 from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
+from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.engines.base import RegistryLogin
@@ -27,6 +28,7 @@ from app.orchestration.ownership import cache_scope, image_tag
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.orchestration.publishing import Made, Publisher
 from app.orchestration.slots import Slots
+from app.orchestration.standing import ask_git, standing
 from app.orchestration.vetting import Resolve, require_reachable_hosts, require_usable_images
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
@@ -155,7 +157,8 @@ class Builder:
             try:
                 sha, built = self._make_image(build, env, secrets, logins, writer)
                 image = self._publish(build, sha, built, login, writer)
-            except (Stopped, BuildCancelled):
+                git = self._ask_git(build, sha)
+            except (Stopped, BuildCancelled, GitStopped):
                 self._say(writer, "The build was stopped.")
                 self._end_cancelled(build)
             except Exception as error:
@@ -167,7 +170,7 @@ class Builder:
                 self._say(writer, failure.sentence)
                 self._end_failed(build, failure)
             else:
-                self._end_succeeded(build, image)
+                self._end_succeeded(build, sha, image, git)
 
     def _open(self, env: Mapping[str, EnvValue]) -> Mapping[str, str]:
         return {
@@ -189,7 +192,13 @@ class Builder:
             tag = image_tag(tx, self.vault, build.project_id, build.id)
             scope = cache_scope(tx, self.vault, build.project_id)
         with self.slots.lent(self.stopping[build.id].is_set):
-            sha = self.checkouts.fetch(build.url, sha=build.sha, ref=build.ref, credential=credential)
+            sha = self.checkouts.fetch(
+                build.url,
+                sha=build.sha,
+                ref=build.ref,
+                credential=credential,
+                should_stop=self.stopping[build.id],
+            )
         with self.checkouts.tree(build.url, sha) as tree:
             plan = make_plan(SourceTree(tree), self._settings(build))
             plain = {name: value.value for name, value in env.items() if not value.secret}
@@ -264,10 +273,17 @@ class Builder:
     def _say(self, writer: LogWriter, sentence: str) -> None:
         writer.note(self.clock.now(), sentence)
 
-    def _end_succeeded(self, build: Build, image: Made) -> None:
+    def _ask_git(self, build: Build, sha: str) -> Containment | None:
+        """About a commit that somebody chose; those of pushes and heads of branches are where they have to be."""
+        if build.on_branch is not None:
+            return None
+        return ask_git(self.db, self.checkouts, self.vault, build, sha, should_stop=self.stopping[build.id])
+
+    def _end_succeeded(self, build: Build, sha: str, image: Made, git: Containment | None) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now):
+            found = None if git is None else standing(tx, build, sha, git)
+            if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now, standing=found):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def _end_failed(self, build: Build, failure: Failure) -> None:

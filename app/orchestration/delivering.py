@@ -17,8 +17,8 @@ from app.orchestration.releases.deploying import (
     carry_out,
     change_by_build,
     image_of,
-    is_tracked,
     overtaken_by,
+    why_not_followed,
 )
 from app.store import apps, builds, deployments, jobs
 from app.store.apps import App
@@ -37,11 +37,11 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
         what=f"Build {build.id} of {short(build.sha)} {build.status}",
         build_id=build.id,
     )
-    image = image_of(build, now) if succeeded else None
     for source_id in builds.sources_of(tx, build.id):
         for job in jobs.of_source(tx, source_id):
             app = apps.of_job(tx, job.id)
             if app is None or not _is_for_app(tx, app, job, build, now):
+                image = image_of(build, job, now) if succeeded else None
                 carry_out(tx, names, job, occasion, change_by_build(build, job, occasion, app), image, now)
 
 
@@ -66,8 +66,9 @@ def _is_for_app(tx: Tx, app: App, job: Job, build: Build, now: datetime) -> bool
     """Whether a deployment of the app decides about this build and job; it begins here if need be."""
     if deployments.has_build(tx, app.id, build.id):
         return True
-    delivers = job.cd_enabled and not job.paused and app.held_by is None and is_tracked(build, job)
-    if build.status is not BuildStatus.SUCCEEDED or not delivers or overtaken_by(build, job) is not None:
+    delivers = job.cd_enabled and not job.paused and app.held_by is None
+    passes = why_not_followed(build, job) is None and overtaken_by(build, job) is None
+    if build.status is not BuildStatus.SUCCEEDED or not (delivers and passes):
         return False
     sentence = f"Build {build.id} of {short(build.sha)}."
     releasing.begin(

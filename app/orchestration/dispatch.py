@@ -11,11 +11,14 @@ from typing import Any
 from app.domain.decisions import EventType, Verdict
 from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict
+from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job
 from app.domain.runs import Trigger, TriggerType
 from app.orchestration.ports import Names
-from app.store import decisions, runs
+from app.store import builds, decisions, runs
 from app.store.database import Tx
+
+IMAGE_FIELDS = ("image", "build", "sha")  # overrides that say what a run executes
 
 
 def enqueue_run(
@@ -60,17 +63,22 @@ def start_by_hand(
     now: datetime,
     image: Deployed | None = None,
 ) -> int:
-    """A run that somebody asked for, with its decision. Raises Conflict where there is nothing to run."""
+    """A run that somebody asked for, with its decision. Raises Conflict where there is nothing to run.
+
+    `image` is what the overrides' image, build or sha mean.
+    """
     if image is None:
-        require_image(job)
+        require_image(tx, job)
     if job.paused and not overrides.get("confirm_paused"):
         raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
     who = trigger.by or "somebody"
     how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "by hand by")
     effective = merge(job.definition, overrides, job.shared_env)
     changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
-    sentence = f"Started {how} {who}{changed}."
+    sentence = f"Started {how} {who}{_on(image)}{changed}."
     trigger = replace(trigger, cause=sentence)
+    own = {name: "override" for name in IMAGE_FIELDS if overrides.get(name) is not None}
+    effective = replace(effective, origins={**own, **effective.origins})
     run_id = enqueue_run(tx, names, job, trigger, now, effective=effective, image=image)
     decisions.record(
         tx,
@@ -87,15 +95,31 @@ def start_by_hand(
     return run_id
 
 
-def require_image(job: Job) -> None:
-    if job.deployed is not None or job.definition["source"]["type"] == "image":
-        return
-    hint = (
-        "its source is none: give it one"
-        if job.definition["source"]["type"] == "none"
-        else "build it first, by a push or by hand"
-    )
-    raise Conflict(f"Job {job.name} has no image to run: {hint}.")
+def _on(image: Deployed | None) -> str:
+    """What a run executes instead of what is deployed, in words."""
+    if image is None:
+        return ""
+    of_build = f"build {image.build_id} of {short(image.sha)}"
+    return f" on {of_build if image.build_id else f'image {image.image}'}"
+
+
+def require_image(tx: Tx, job: Job) -> None:
+    if job.deployed is None and job.definition["source"]["type"] != "image":
+        raise Conflict(f"Job {job.name} has no image to run: {how_to_get_an_image(tx, job)}.")
+
+
+def how_to_get_an_image(tx: Tx, job: Job) -> str:
+    """What somebody has to do for a job that nothing is deployed to."""
+    source = job.source
+    if source is None:
+        return "its source is none: give it one"
+    build = builds.latest_succeeded(tx, source.id, BRANCH_PREFIX + source.branch)
+    if build is not None:
+        return f"build {build.id} of {short(build.sha)} is available, so deploy it first"
+    underway = builds.page(tx, limit=1, source_id=source.id, statuses=builds.OPEN)
+    if underway:
+        return f"build {underway[0].id} is not over yet"
+    return "build it first, by a push or by hand"
 
 
 def short(sha: str | None) -> str:

@@ -8,6 +8,7 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
 from app.orchestration.ports import Names
+from app.orchestration.releases.following import follow_branch
 from app.store import decisions, jobs
 from app.store.database import Tx
 
@@ -38,6 +39,8 @@ def resume(
 ) -> Job:
     """The job, going on; what is given changes a switch. Scheduled times that passed meanwhile are not caught up.
 
+    With CD on it gets the latest build of its branch.
+
     Raises InvalidValue for a schedule that the job doesn't have, and for CI that is a build service's.
     """
     if ci_enabled is not None and job.source is not None and job.source.name is not None:
@@ -61,6 +64,9 @@ def resume(
             missed = ", none is caught up" if job.paused else ""
             sentence += f" The next scheduled time is {resumed.next_fire_at:%Y-%m-%d %H:%M} UTC{missed}."
         _record(tx, names, resumed, Verdict.RESUMED, sentence, now)
+    if job.paused or not job.cd_enabled:
+        why = f"Resumed by {who}" if job.paused else f"CD switched on by {who}"
+        return follow_branch(tx, names, resumed, why=why, who=who, now=now)
     return resumed
 
 

@@ -29,6 +29,7 @@ from app.orchestration.releases.deploying import (
     change_by_hand,
     judged,
 )
+from app.orchestration.releases.following import change_by_following
 from app.orchestration.releases.promoting import Planned
 from app.store import apps, jobs, projects
 from app.store.database import Database, Tx
@@ -218,26 +219,43 @@ class Rehearsal:
             raise InvalidValue("detect.git", str(error)) from error
 
 
-def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, who: str) -> Outlook:
-    """What pointing a job at an image would do."""
+def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, confirm_paused: bool, who: str) -> Outlook:
+    """What pointing a job at an image would do, once it is agreed to for a paused one."""
     change, admission = change_by_hand(job, image, latest=latest, who=who), admission_of(tx, job)
     runs = change.runs and admission.runs
-    stage = Stage(*judged(change, admission))
+    verdict, rule, sentence = judged(change, admission)
+    stage = Stage(verdict, rule, sentence + _to_confirm(job, confirm_paused=confirm_paused))
     return Outlook(job.project, job.name, None, None, stage, False, change.moves, runs)
 
 
-def of_promotion(tx: Tx, planned: Planned) -> list[Outlook]:
-    """What a promotion would do to each job that gets an image by it, and to each job that it would run as a hook."""
+def _to_confirm(job: Job, *, confirm_paused: bool) -> str:
+    return " It is refused without confirm_paused." if job.paused and not confirm_paused else ""
+
+
+def of_following(tx: Tx, job: Job, before: Job, who: str) -> Stage | None:
+    """What becomes of a job's image by settings with which CD goes on again; None where it doesn't by them."""
+    if before.cd_enabled and not before.paused:
+        return None
+    why = f"Resumed by {who}" if before.paused else f"CD switched on by {who}"
+    change = change_by_following(tx, job, why=why)
+    return None if change is None else Stage(change.verdict, change.rule, change.sentence)
+
+
+def of_promotion(tx: Tx, planned: Planned, *, confirm_paused: bool) -> list[Outlook]:
+    """What a promotion would do to each job that gets an image by it, and to each job that it would run as a hook.
+
+    It is planned as if it had been agreed to for paused jobs.
+    """
     route = planned.route
     members = apps.with_id(tx, route.target.id).members if route.target.kind == "app" else ()
     hooks = {member.job_id: member.hook for member in members if member.hook is not None}
     return [
-        _promoted(tx, jobs.with_id(tx, job_id), hooks.get(job_id), planned)
+        _promoted(tx, jobs.with_id(tx, job_id), hooks.get(job_id), planned, confirm_paused=confirm_paused)
         for job_id in dict.fromkeys([*planned.images, *hooks])
     ]
 
 
-def _promoted(tx: Tx, job: Job, hook: str | None, planned: Planned) -> Outlook:
+def _promoted(tx: Tx, job: Job, hook: str | None, planned: Planned, *, confirm_paused: bool) -> Outlook:
     what = planned.sentence
     change, admission = on_image_change(ImageEvent.PROMOTED, job, what=what), admission_of(tx, job)
     verdict, rule, sentence = judged(change, admission)
@@ -246,7 +264,8 @@ def _promoted(tx: Tx, job: Job, hook: str | None, planned: Planned) -> Outlook:
         runs = not job.paused and hook != "failed-deploy"
         verdict = Verdict.STARTED if runs else Verdict.DEPLOYED if moves else Verdict.SKIPPED
         rule, sentence = "hook", f"{what}; the job is the deployment's {hook} job."
-    return Outlook(job.project, job.name, None, None, Stage(verdict, rule, sentence), False, moves, runs)
+    stage = Stage(verdict, rule, sentence + _to_confirm(job, confirm_paused=confirm_paused))
+    return Outlook(job.project, job.name, None, None, stage, False, moves, runs)
 
 
 def _outlook(

@@ -13,11 +13,11 @@ from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job, Source
-from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
+from app.domain.runs import Run, Trigger, TriggerType
 from app.orchestration.building import build_env, key_of_build
 from app.orchestration.dispatch import enqueue_run, require_image, short
 from app.orchestration.ports import Names, Vault
-from app.store import builds, decisions, jobs, movements, runs
+from app.store import builds, decisions, jobs, movements
 from app.store.database import Tx
 
 
@@ -69,6 +69,7 @@ def build_source_by_hand(
         env=env,
         credential_id=source.credential_id,
         position=_position(tx, source, ref, sha),
+        on_branch=True if sha is None else None,
     )
     what = short(sha) if sha else f"the head of {branch or source.branch}"
     job_ids: list[int | None] = [job.id for job in told]
@@ -146,7 +147,7 @@ def run_again(
     same = config == "same"
     image = _image_of(run, now) if same else None
     if image is None:
-        require_image(job)
+        require_image(tx, job)
     effective = (
         Effective(run.effective, dict.fromkeys(run.overridden, "override"))
         if same
@@ -177,46 +178,6 @@ def _image_of(run: Run, now: datetime) -> Deployed | None:
     if run.image is None:
         return None
     return Deployed(run.image, run.digest or "", run.build_id, run.sha, f"as run {run.name}", now)
-
-
-def cancel_by_hand(tx: Tx, run: Run, who: str, now: datetime) -> None:
-    """Ask for a run's end; asked once more, it is killed at once. Each that changes something is a decision.
-
-    Raises Conflict if it is over.
-    """
-    if run.status.is_final:
-        raise Conflict(f"Run {run.name} is over already: {run.status}.")
-    sentence = f"Cancelled by {who}."
-    if run.cancel_requested_at is not None:
-        sentence = f"{run.cancel_sentence} Forced by {who}."
-    asked = runs.cancel(tx, run.id, Reason.CANCELLED, sentence, now)
-    if asked is None:
-        return
-    rule = "cancel_forced" if asked is Cancel.FORCED else "cancel"
-    decisions.record(
-        tx,
-        at=now,
-        event=(EventType.MANUAL, f"{rule}:{run.id}"),
-        project_id=run.project_id,
-        job_id=run.job_id,
-        verdict=Verdict.CANCELLED,
-        rule=rule,
-        sentence=_of_cancel(run, asked, who),
-        inputs={"run": run.name, "by": who, "status": run.status},
-        run_id=run.id,
-    )
-
-
-def _of_cancel(run: Run, asked: Cancel, who: str) -> str:
-    match asked:
-        case Cancel.OVER:
-            when = "between its attempts" if run.attempts else "before it started"
-            return f"Run {run.name} cancelled by {who} {when}."
-        case Cancel.ASKED:
-            grace = f"it has {run.grace_period_seconds} s to end by itself"
-            return f"Run {run.name} cancelled by {who}: {grace}."
-        case Cancel.FORCED:
-            return f"Run {run.name} cancelled once more by {who}: it is killed at once."
 
 
 def require_unpaused(job: Job, *, confirmed: bool) -> None:

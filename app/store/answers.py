@@ -46,6 +46,10 @@ def remember(tx: Tx, request: Request, answer: dict[str, Any]) -> None:
     _row(tx, request).answer = answer
 
 
+def is_remembered(tx: Tx, request: Request) -> bool:
+    return tx.get(AnswerRow, (request.principal, request.path, request.key)) is not None
+
+
 def remembered(tx: Tx, request: Request) -> Remembered:
     row = _row(tx, request)
     return Remembered(row.fingerprint, row.answer)

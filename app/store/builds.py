@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig, BuildsInFlight
+from app.domain.pushes import Standing
 from app.store.claims import UNREADABLE, Claim, claim_next, next_due_at, readable, take_over
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
@@ -37,9 +38,11 @@ def enqueue(
     env: Mapping[str, Any] | None = None,
     credential_id: int | None = None,
     position: int = 0,
+    on_branch: bool | None = True,
     message: str = "",
     author: str = "",
 ) -> int:
+    """A queued build. `on_branch` None says that where its commit stands has yet to be found out."""
     row = BuildRow(
         project_id=project_id,
         key=key,
@@ -52,6 +55,7 @@ def enqueue(
         status=BuildStatus.QUEUED,
         trigger=dict(trigger),
         position=position,
+        on_branch=on_branch,
         message=message,
         author=author,
         available_at=now,
@@ -151,9 +155,12 @@ def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> bool
     return _move(tx, build, steps=list(steps))
 
 
-def succeed(tx: Tx, build: Build, *, image: str, digest: str, now: datetime) -> bool:
-    """running → succeeded."""
-    return _end(tx, build, BuildStatus.SUCCEEDED, now, image=image, digest=digest)
+def succeed(
+    tx: Tx, build: Build, *, image: str, digest: str, now: datetime, standing: Standing | None = None
+) -> bool:
+    """running → succeeded, with where its commit stands if that was to be found out."""
+    found = {} if standing is None else {**vars(standing), "contained_in": list(standing.contained_in)}
+    return _end(tx, build, BuildStatus.SUCCEEDED, now, image=image, digest=digest, **found)
 
 
 def fail(tx: Tx, build: Build, reason: BuildReason, sentence: str, now: datetime) -> bool:
@@ -279,12 +286,12 @@ def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
 
 
 def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:
-    """The build of the newest push of a branch that has an image."""
+    """The build of the newest commit of a branch that has an image."""
     query = (
         _builds()
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
-        .where(BuildRow.status == BuildStatus.SUCCEEDED)
+        .where(BuildRow.status == BuildStatus.SUCCEEDED, col(BuildRow.on_branch).is_(True))
         .order_by(col(BuildRow.position).desc(), col(BuildRow.id).desc())
     )
     found = tx.exec(query.limit(1)).first()
@@ -298,6 +305,12 @@ def with_id(tx: Tx, build_id: int) -> Build:
     if found is None:
         raise NotFound(f"There is no build {build_id}.")
     return _value(*found)
+
+
+def with_ids(tx: Tx, build_ids: Sequence[int]) -> dict[int, Build]:
+    return {
+        found[0].id: _value(*found) for found in tx.exec(_builds().where(col(BuildRow.id).in_(build_ids)))
+    }
 
 
 def page(
@@ -371,6 +384,8 @@ def _value(row: BuildRow, project: str) -> Build:
         image=row.image,
         digest=row.digest,
         position=row.position,
+        on_branch=row.on_branch,
+        contained_in=tuple(row.contained_in or ()),
         credential_id=row.credential_id,
         env=row.env,
         message=row.message,

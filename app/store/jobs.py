@@ -165,6 +165,10 @@ def with_id(tx: Tx, job_id: int) -> Job:
     return _value(*found)
 
 
+def with_ids(tx: Tx, job_ids: Sequence[int]) -> dict[int, Job]:
+    return {found[0].id: _value(*found) for found in tx.exec(_jobs().where(col(JobRow.id).in_(job_ids)))}
+
+
 def still_there(tx: Tx, job_id: int) -> Job:
     """A job that was not deleted. Raises Conflict for one that was."""
     job = with_id(tx, job_id)

@@ -26,7 +26,7 @@ STRIP = 24
 WINDOW = 500  # of the newest ids, where there is no index to lead further back
 NO_ID_YET = 2**62  # greater than any id there will be
 COUNTED = 1000  # counts stop here: "1,000 or more" is as good to a reader
-NOTHING_RAN = (Verdict.SKIPPED, Verdict.MISSED, Verdict.DUPLICATE)
+NOTHING_RAN = (Verdict.SKIPPED, Verdict.AVAILABLE, Verdict.MISSED, Verdict.DUPLICATE)
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,6 @@ def count_runs(tx: Tx, status: RunStatus) -> int:
     """How many runs have an open status, up to `COUNTED`."""
     some = select(RunRow.id).where(RunRow.status == status).limit(COUNTED).subquery()
     return tx.exec(select(func.count()).select_from(some)).one()
-
-
-def count_jobs(tx: Tx) -> int:
-    return tx.exec(select(func.count()).select_from(JobRow).where(col(JobRow.deleted_at).is_(None))).one()
 
 
 def recent_decisions(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from app.domain.jobs import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
 from app.forges.base import Forge
@@ -44,9 +45,10 @@ class Yard:
     ours: Ours
     public_url: str  # without a slash at its end
     check_git_url: Callable[[str], None]  # raises InvalidValue
-    require_image: Callable[
-        [int, str], None
-    ]  # for the job of that id; raises Conflict where it can't be had (any more)
+    pin_image: Callable[
+        [int, str], Pinned
+    ]  # for the job of that id; raises InvalidValue where it can't be had
+    require_image: Callable[[int, str], None]  # the same, but raises Conflict where it can't be had any more
     engine_health: Callable[[], EngineHealth]
     rehearsal: Rehearsal
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere

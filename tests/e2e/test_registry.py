@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -107,6 +109,54 @@ def test_a_digest_is_run_as_it_is(jobyard: JobyardServer, shelf: Registry) -> No
     path = image_job(jobyard, "by-digest", f"{shelf.host}/tool@{digest}")
     run = run_of(jobyard, path)
     assert (run["status"], run["digest"]) == ("succeeded", digest), run
+
+
+def test_a_promotion_carries_what_was_deployed_whatever_its_tag_means_by_then(
+    jobyard: JobyardServer, shelf: Registry
+) -> None:
+    tag = f"{shelf.host}/tool:1"
+    tested, live, ran = (image_job(jobyard, name, tag) for name in ("tested", "live", "only-ran"))
+    stages = [
+        {"name": "staging", "components": ["tested", "only-ran"]},
+        {"name": "production", "components": ["live"]},
+    ]
+    jobyard.api("POST", "/projects/acme/pipelines", {"name": "tags", "stages": stages})
+    digest = shelf.digest("tool", "1")
+    deployed = jobyard.api("POST", f"{tested}/deploy", {"image": tag})["job"]["deployed"]
+    assert (deployed["image"], deployed["digest"]) == (f"{shelf.host}/tool@{digest}", digest)
+    assert run_of(jobyard, ran)["digest"] == digest
+    with docker_client() as client:  # the tag moves on
+        container = client.create_container("busybox:latest", ["true"])["Id"]
+        client.commit(container, f"{shelf.host}/tool", "1")
+        client.remove_container(container)
+        client.push(f"{shelf.host}/tool", "1")
+    forget(shelf.host)
+    assert shelf.digest("tool", "1") != digest
+    promotions = "/projects/acme/pipelines/tags/promotions"
+    for component in ("tested", "only-ran"):
+        made = jobyard.api("POST", promotions, {"from": component, "to": "live"})
+        assert made["images"] == {"live": digest}
+        run = run_of(jobyard, live)
+        assert (run["status"], run["digest"]) == ("succeeded", digest), run
+    refused = jobyard.request("POST", f"{tested}/deploy", json={"image": f"{shelf.host}/tool:none"})
+    assert (refused.status_code, jobyard.api("GET", tested)["deployed"]["digest"]) == (422, digest)
+
+
+def test_a_registry_that_never_answers_holds_nobody_up(jobyard: JobyardServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tag = f"127.0.0.1:{silent.getsockname()[1]}/tool:1"
+        path = image_job(jobyard, "silent", tag)
+        run = jobyard.api("POST", f"{path}/runs", {})
+        with silent.accept()[0]:
+            begun = time.monotonic()
+            jobyard.api("POST", f"/runs/{run['id']}/cancel", {})
+            over = jobyard.over(f"/runs/{run['id']}")
+            assert (over["status"], over["reason"], over["attempts"]) == ("cancelled", "cancelled", 0)
+            assert time.monotonic() - begun < 10
+            begun = time.monotonic()
+            refused = jobyard.request("POST", f"{path}/deploy", json={"image": tag})
+            assert (refused.status_code, time.monotonic() - begun < 15) == (503, True), refused.text
+            assert "so nothing was changed: try again" in refused.json()["detail"]
 
 
 def test_without_access_nothing_is_retried(jobyard: JobyardServer, private: Registry) -> None:

@@ -198,7 +198,11 @@ def test_running_again_takes_the_same_or_what_is_current(built: Caller) -> None:
     build_succeeds(built.yard, digest_="sha256:" + "2" * 64)
     same = built.made(f"/runs/{run['name']}/rerun", {"config": "same"})
     current = built.made(f"/runs/{run['name']}/rerun", {"config": "current"})
-    assert (same["build"], same["effective"]["env"]["MODE"], same["overridden"]) == (1, "once", ["env.MODE"])
+    assert (same["build"], same["effective"]["env"]["MODE"], same["overridden"]) == (
+        1,
+        "once",
+        ["build", "env.MODE"],
+    )
     assert (current["build"], current["effective"]["env"]["MODE"], current["overridden"]) == (
         None,
         "daily",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from app.checkout import (
     Checkouts,
     CommitNotFound,
     Credential,
+    GitStopped,
     RefNotFound,
     RepositoryNotFound,
 )
@@ -314,6 +317,20 @@ def test_nobody_answers(checkouts: Checkouts, repository: Repository) -> None:
         url = stopped.url("report/.git")
     with pytest.raises(GitUnavailable, match=url):
         checkouts.fetch(url, sha=repository.head, ref="main")
+
+
+def test_a_fetch_that_hangs_ends_when_it_is_told_to(checkouts: Checkouts) -> None:
+    """The server takes the connection and never answers; a second fetch waits for the first one's lock."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(2) as pool:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/report.git"
+        fetch = partial(checkouts.fetch, url, sha="a" * 40, ref="main", should_stop=stop)
+        fetches = [pool.submit(fetch) for _ in range(2)]
+        connection, _ = silent.accept()
+        stop.set()
+        for each in fetches:
+            assert isinstance(each.exception(timeout=10), GitStopped)
+        connection.close()
 
 
 @pytest.mark.parametrize("mode", ["error", "cut"])

@@ -105,3 +105,13 @@ def test_deliveries_are_listed_and_those_unknown_refused(cli: Cli) -> None:
 )
 def test_a_deploy_is_of_one_thing(cli: Cli, wrong: tuple[str, ...]) -> None:
     assert cli("deploy", "report", *wrong).status == 2
+
+
+def test_a_deploy_to_a_paused_job_is_agreed_to(cli: Cli, yard: Yard, admin: Caller) -> None:
+    cli("build", "report", "--sha", "a" * 40)
+    succeed(yard)
+    admin.made(f"{JOB}/pause")
+    refused = cli("deploy", "report", "--build", "1")
+    assert (refused.status, "confirm with --confirm-paused" in refused.err) == (1, True)
+    assert "It is refused without confirm_paused." in cli("deploy", "report", "--build", "1", "--dry-run").out
+    assert cli("deploy", "report", "--build", "1", "--confirm-paused").out == "acme/report has build 1 now.\n"

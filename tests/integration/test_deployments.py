@@ -387,7 +387,7 @@ def test_a_push_behind_an_explicit_deployment_finds_cd_off(place: Installation, 
     assert live(place, app) == all_have(app, D)
     assert {run.sha for run in place.runs()} == {D}
     assert not any(_job(place, member.job_id).cd_enabled for member in app.members)
-    assert ("nightly", "skipped", "cd_off") in of_deployments(place)
+    assert ("nightly", "available", "cd_off") in of_deployments(place)
 
 
 def test_two_explicit_deployments_the_newer_waits(place: Installation, server: Server) -> None:
@@ -421,7 +421,7 @@ def test_cancelled_while_it_builds(place: Installation, server: Server) -> None:
     assert Counter(rule for _, _, rule in of_deployments(place)) == Counter(cancelled=len(app.members))
 
 
-def test_cancelled_while_a_hook_runs_that_is_let_to_its_end(place: Installation, server: Server) -> None:
+def test_cancelled_with_its_hook_that_waits_to_start(place: Installation, server: Server) -> None:
     app = shop(place)
     place.push(A, B)
     server.intake.step()
@@ -430,8 +430,36 @@ def test_cancelled_while_a_hook_runs_that_is_let_to_its_end(place: Installation,
         server.deployer.step()
     cancelled(place, 1)
     server.work()
-    assert ran(place) == [("migrate", "pre_deploy", B)]
-    assert run_of(place, "migrate").status is RunStatus.SUCCEEDED
+    run, (deployment,) = run_of(place, "migrate"), place.deployments()
+    assert (run.status, run.reason) == (RunStatus.CANCELLED, "cancelled")
+    assert run.sentence == "Cancelled by ada with deployment 1."
+    assert [each.id for each in place.runs()] == [run.id]
+    assert deployment.status is DeploymentStatus.CANCELLED
+    assert deployment.warning == "Cancelled by ada before anything moved."
+    assert live(place, app) == all_have(app, None)
+    assert ("migrate", "cancelled", "cancel") in [
+        (each.job, str(each.verdict), each.rule) for each in place.decisions()
+    ]
+
+
+def test_cancelled_with_its_hook_that_runs(place: Installation, server: Server) -> None:
+    app = shop(place)
+    place.engine.script("*", Script(exit_code=None, on_sigterm=0))
+    place.push(A, B)
+    server.intake.step()
+    server.builder.step()
+    while not place.runs():
+        server.deployer.step()
+    hook = threading.Thread(target=server.runner.step)
+    hook.start()
+    with place.world.changed:
+        assert place.world.changed.wait_for(lambda: place.engine.running(), timeout=10)
+    cancelled(place, 1)
+    while hook.is_alive():
+        server.watcher.step()
+        hook.join(0.01)
+    server.work()
+    assert [str(run.status) for run in place.runs()] == ["cancelled"]
     assert place.deployments()[0].status is DeploymentStatus.CANCELLED
     assert live(place, app) == all_have(app, None)
 
@@ -478,7 +506,7 @@ def test_a_rollback_holds_cd_until_released(place: Installation, server: Server)
     server.work()
     assert live(place, app) == all_have(app, D)
     assert len(place.deployments()) == 2
-    assert ("build", "nightly", "skipped", "rollback_hold") in place.verdicts()
+    assert ("build", "nightly", "available", "rollback_hold") in place.verdicts()
     with place.db.write() as tx:
         apps.hold(tx, app.id, None)
     place.push(C, A)
@@ -493,7 +521,7 @@ def test_a_push_behind_a_rollback_moves_nothing(place: Installation, server: Ser
     server.work()
     assert live(place, app) == all_have(app, D)
     assert [run.job for run in place.runs()] == ["nightly"]
-    assert ("nightly", "skipped", "rollback_hold") in of_deployments(place)
+    assert ("nightly", "available", "rollback_hold") in of_deployments(place)
 
 
 def test_a_rollback_runs_hooks_only_when_asked(place: Installation, server: Server) -> None:

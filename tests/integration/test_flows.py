@@ -38,7 +38,7 @@ CHANNEL = "https://chat.example.com/hooks/T0/secret"
 def place(tmp_path: Path, other_database: Database | None) -> Iterator[Installation]:
     """A job that is built, and its peer in the next stage, which run only when asked."""
     place = Installation(tmp_path / "place", other_database)
-    place.repository.history.append(A)
+    place.repository.history += [B, A]
     place.engine.script("*", Script(output=[b"done\n"]))
     report = place.job(run_on_image_change="never")
     live = place.job("live", source={"type": "none"}, run_on_image_change="never")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.jobs import Job
-from app.domain.runs import Reason
+from app.domain.runs import Outcome, Reason
 from app.store import builds, decisions, jobs, runs
 from app.web.principal import Role
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
+from tests.support.yard import pinned
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 JOB = "/projects/acme/jobs/report"
@@ -263,10 +265,8 @@ def test_deploying_the_latest_build_keeps_cd_on_and_an_image_turns_it_off(
     assert job_of(made).cd_enabled
     page.post(path, data={"build": "image", "image": " registry.example.com/acme/report:1 "})
     job = job_of(made)
-    assert (job.deployed and job.deployed.image, job.cd_enabled) == (
-        "registry.example.com/acme/report:1",
-        False,
-    )
+    found = pinned("registry.example.com/acme/report:1")
+    assert (job.deployed and job.deployed.image, job.cd_enabled) == (found.image, False)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,54 @@ def test_a_job_of_an_image_is_deployed_by_image(made: World, page: TestClient) -
     assert page.post(path, data={**fields, "image": "busybox:1.36"}).status_code == 303
     deployed = job_of(made).deployed
     assert deployed is not None
-    assert deployed.image == "busybox:1.36"
+    assert (deployed.image, deployed.digest) == (pinned("busybox:1.36").image, pinned("busybox:1.36").digest)
     assert page.post(path, data={"build": "latest"}).status_code == 409
+
+
+def test_a_paused_job_is_deployed_to_once_that_is_ticked(made: World, page: TestClient) -> None:
+    first, _ = two_builds(made, paused=True)
+    path = f"{JOB}/deploy"
+    assert "report is paused: deploy to it all the same; nothing runs" in read(page, path)
+    answer = page.post(path, data={"build": str(first), "preview": "1"})
+    assert answer.status_code == 200
+    assert "It is refused without confirm_paused." in answer.text
+    assert page.post(path, data={"build": str(first)}).status_code == 409
+    assert page.post(path, data={"build": str(first), "confirm_paused": "1"}).status_code == 303
+    now_has = job_of(made).deployed
+    assert now_has is not None
+    assert now_has.sha == OLD
+    build = {"project": "acme", "job": "report"}
+    assert page.post(f"/builds/{first}/deploy", data=build).status_code == 409
+    assert 'name="confirm_paused"' in read(page, f"/builds/{first}")
+    assert page.post(f"/builds/{first}/deploy", data={**build, "confirm_paused": "1"}).status_code == 303
+
+
+def test_a_job_of_an_image_says_what_it_runs_and_that_nothing_deploys_it(
+    made: World, page: TestClient
+) -> None:
+    source = {"type": "image", "image": "busybox:1.36"}
+    made.job("report", repository=None, source=source, run_on_image_change="cd-promote")
+    words = " ".join(re.sub(r"<[^>]+>", " ", read(page, JOB)).split())
+    assert "Deployed nothing: each run takes what busybox:1.36 means when it starts" in words
+    assert "On a new image nothing by itself, runs after a promotion" in words
+
+
+def test_the_overview_counts_and_filters_all_jobs(made: World, page: TestClient) -> None:
+    broken = made.job("broken", repository="acme/broken")
+    made.build(broken, NOW.replace(hour=9), sha=OLD, state="failed")
+    outcome = Outcome(Reason.EXIT_NONZERO, 3, "Exited with code 3.")
+    made.run(made.job("red"), NOW.replace(hour=9), outcome=outcome)
+    made.job("nightly", kind="cron", schedule=SCHEDULE)
+    for number in range(105):
+        made.job(f"job-{number}")
+    words = " ".join(re.sub(r"<[^>]+>", " ", read(page, "/")).split())
+    assert "108 jobs · 2 failing ·" in words
+    assert "All Failing 2 Scheduled 1" in words
+    failing = read(page, "/?show=failing")
+    assert re.findall(r'class="name" href="/projects/acme/jobs/([^"]+)"', failing) == ["broken", "red"]
+    assert "2 failing" in read(page, "/?show=failing&before=1")
+    assert re.findall(r'href="/projects/acme/jobs/(nightly)"', read(page, "/?show=scheduled")) == ["nightly"]
+    assert "build 1 failed" in read(page, "/projects/acme/jobs/broken")
 
 
 # pauses

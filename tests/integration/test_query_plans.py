@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.errors import NotFound
-from app.store import builds, decisions, deliveries, overview, runs, schedules
+from app.domain.runs import RunStatus
+from app.store import builds, conditions, decisions, deliveries, overview, runs, schedules
+from app.store.conditions import Show
 from app.store.database import Tx
 from app.web.yard import Yard
 from tests.support.yard import START
@@ -24,6 +27,15 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "newest runs": lambda tx: runs.page(tx, limit=9),
     "runs of a job": lambda tx: runs.page(tx, limit=9, job_id=1, before=7),
     "runs of a project": lambda tx: runs.page(tx, limit=9, project_id=1),
+    "how many jobs are failing": lambda tx: conditions.count_jobs(tx, Show.FAILING),
+    "failing jobs": lambda tx: conditions.page_of_jobs(tx, Show.FAILING, 9, 7),
+    "scheduled jobs": lambda tx: conditions.page_of_jobs(tx, Show.SCHEDULED, 9, None),
+    "failing ones of some jobs": lambda tx: conditions.failing_of(tx, [1, 2]),
+    "latest builds of jobs": lambda tx: conditions.latest_builds_of(tx, [1, 2]),
+    "what ran last with success": lambda tx: runs.page(tx, limit=9, job_id=1, statuses=[RunStatus.SUCCEEDED]),
+    "builds that can be deployed": lambda tx: builds.page(
+        tx, limit=9, source_id=1, statuses=[BuildStatus.SUCCEEDED]
+    ),
     "strip of a job": lambda tx: overview.strip(tx, 1),
     "newest deliveries": lambda tx: deliveries.page(tx, limit=9, scopes=None),
     "delivery by its guid": lambda tx: deliveries.find(tx, "guid"),

@@ -25,7 +25,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from app.checkout import Credential
+from app.checkout import Credential, RefNotFound
 from app.domain.builds import Build
 from app.domain.decisions import Decision
 from app.domain.deployments import Deployment
@@ -188,17 +188,27 @@ class Repository:
     differing: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)  # of commits that no payload lists
     history: list[str] = field(default_factory=list)  # oldest first, where commits contain one another
+    elsewhere: set[str] = field(default_factory=set)  # commits that none of the history contains
     faults: list[Exception] = field(default_factory=list)  # raised by the next fetches
     fetched: Counter[str] = field(default_factory=Counter)
     credentials: list[Credential | None] = field(default_factory=list)  # that it was fetched with
 
     def fetch(
-        self, url: str, *, sha: str | None, ref: str | None, credential: Credential | None = None
+        self,
+        url: str,
+        *,
+        sha: str | None,
+        ref: str | None,
+        credential: Credential | None = None,
+        should_stop: StopSignal | None = None,
     ) -> str:
         self.credentials.append(credential)
         if self.faults:
             raise self.faults.pop(0)
-        found = sha or self.history[-1]
+        known = [*self.fetched, *self.history]
+        if sha is None and not known:
+            raise RefNotFound(f"The branch {ref} does not exist in {url}.")
+        found = sha or known[-1]
         self.fetched[found] += 1
         return found
 
@@ -224,6 +234,8 @@ class Repository:
         return next(iter(said), None)
 
     def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
+        if older in self.elsewhere or older == newer:
+            return older == newer
         if older not in self.history or newer not in self.history:
             return None
         return self.history.index(older) <= self.history.index(newer)

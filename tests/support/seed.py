@@ -37,6 +37,7 @@ from app.web.api.forms.job import GitForm, JobForm, SourceForm
 from app.web.app import create_app
 from app.web.principal import Role, digest, hash_password
 from app.web.yard import EngineHealth, Yard
+from tests.support.yard import pinned
 
 ADMIN_TOKEN = "jy_an-administrator-of-tests"
 PASSWORD = "correct horse battery staple"
@@ -94,6 +95,7 @@ class World:
             ours=Ours("jobyard-0123456789ab"),
             public_url=self.public_url,
             check_git_url=lambda _url: None,
+            pin_image=lambda _job, image: pinned(image),
             require_image=lambda _job, _image: None,
             engine_health=lambda: self.health,
             rehearsal=Rehearsal(

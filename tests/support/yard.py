@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from starlette.testclient import TestClient
 
 from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
+from app.domain.jobs import Pinned
 from app.domain.plans import DEFAULT_PLANS
+from app.domain.pushes import Standing
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.domain.runs import Outcome, conclude
@@ -67,6 +70,13 @@ class CountedNames:
         return f"{next(self.numbers):05d}"
 
 
+def pinned(reference: str) -> Pinned:
+    """A registry that knows every image, each by a digest of its own."""
+    digest_ = "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
+    repository = reference.partition("@")[0].rpartition(":")[0] or reference
+    return Pinned(f"{repository}@{digest_}", digest_)
+
+
 def check_git_url(url: str) -> None:
     parse_remote(url, TRANSPORTS)
 
@@ -105,6 +115,7 @@ def make_yard(root: Path) -> Iterator[Yard]:
         ours=Ours("jobyard-0123456789ab", "registry.jobyard.example/team"),
         public_url="https://jobyard.example.com",
         check_git_url=check_git_url,
+        pin_image=lambda _job, image: pinned(image),
         require_image=lambda _job, _image: None,
         engine_health=lambda: EngineHealth(is_up=True, sentence="The engine answers."),
         admin_token_hash=digest(ADMIN_TOKEN),
@@ -154,7 +165,9 @@ def build_succeeds(yard: Yard, *, sha: str = "a" * 40, digest_: str = "sha256:" 
         builds.save_plan(
             tx, build, sha=build.sha or sha, plan={"runtime": "shell"}, dockerfile="FROM scratch"
         )
-        builds.succeed(tx, build, image=f"jobyard@{digest_}", digest=digest_, now=now)
+        image = f"jobyard@{digest_}"
+        on_branch = Standing(True, build.position)
+        builds.succeed(tx, build, image=image, digest=digest_, now=now, standing=on_branch)
         after_build(tx, yard.names, builds.with_id(tx, build.id), now)
     return build.id
 

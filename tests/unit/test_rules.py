@@ -118,7 +118,9 @@ def test_image_change(
         ImageEvent(event), job(rule, cd=cd, paused=paused, inactive=inactive), what="Build 7 of 1a2b3c4 ended"
     )
     assert (change.moves, change.runs) == (moves, runs)
-    assert change.verdict is (Verdict.STARTED if runs else Verdict.DEPLOYED if moves else Verdict.SKIPPED)
+    built = event == ImageEvent.BUILD_SUCCEEDED
+    stays = Verdict.AVAILABLE if built else Verdict.SKIPPED
+    assert change.verdict is (Verdict.STARTED if runs else Verdict.DEPLOYED if moves else stays)
     assert is_sentence(change.sentence)
     assert change.sentence.startswith("Build 7 of 1a2b3c4 ended")
     assert change.rule

@@ -88,8 +88,13 @@ class DockerEngine:
         isolation = _SHARED_NETWORK if shares else ""
         return EngineInfo(self.name, answer["ServerVersion"], answer["NCPU"], answer["MemTotal"], isolation)
 
-    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:
-        return images.resolve(self._calls, reference, login)
+    def resolve(
+        self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True
+    ) -> ResolvedImage:
+        return images.resolve(self._calls, reference, login, pull=pull)
+
+    def held(self, reference: str) -> ResolvedImage:
+        return images.held(self._calls, reference)
 
     def image_config(self, image: str) -> Mapping[str, Any]:
         return images.image_config(self._calls, image)

@@ -30,10 +30,10 @@ def split_environment(pairs: Iterable[str] | None) -> dict[str, str]:
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs or ())}
 
 
-def resolve(calls: Calls, reference: str, login: RegistryLogin | None) -> ResolvedImage:
+def resolve(calls: Calls, reference: str, login: RegistryLogin | None, *, pull: bool) -> ResolvedImage:
     """See `Engine.resolve`. A registry that says no has the last word; one that doesn't answer has none."""
     if reference.startswith("sha256:"):
-        return _own_image(calls, reference)
+        return held(calls, reference)
     require_reachable(reference)
     auth = {"username": login.username, "password": login.password} if login else None
     try:
@@ -51,7 +51,10 @@ def resolve(calls: Calls, reference: str, login: RegistryLogin | None) -> Resolv
         return _own_image_instead(calls, reference, error)
     digest = answer["Descriptor"]["digest"]
     repository, _ = split_reference(reference)
-    return _held(calls, repository, digest, auth)
+    image = f"{repository}@{digest}"
+    if pull:
+        _bring(calls, repository, digest, auth)
+    return ResolvedImage(image, digest)
 
 
 def image_config(calls: Calls, image: str) -> Mapping[str, Any]:
@@ -65,14 +68,14 @@ def image_config(calls: Calls, image: str) -> Mapping[str, Any]:
 
 def _own_image_instead(calls: Calls, reference: str, error: Refusal) -> ResolvedImage:
     try:
-        return _own_image(calls, reference)
+        return held(calls, reference)
     except ImageUnavailable:
         raise EngineUnavailable(
             f"The registry of {reference} {what_is_wrong(error.explanation)}, and the engine has no such image."
         ) from error
 
 
-def _own_image(calls: Calls, reference: str) -> ResolvedImage:
+def held(calls: Calls, reference: str) -> ResolvedImage:
     """By its whole id or one of its names: the engine itself would complete the first digits of an id, too."""
     found = _inspect(calls, reference)
     image_id: str = found["Id"]
@@ -91,13 +94,11 @@ def _inspect(calls: Calls, image: str) -> dict[str, Any]:
         raise ImageUnavailable(f"The engine has no image {image}.") from error
 
 
-def _held(calls: Calls, repository: str, digest: str, auth: Mapping[str, str] | None) -> ResolvedImage:
-    image = f"{repository}@{digest}"
+def _bring(calls: Calls, repository: str, digest: str, auth: Mapping[str, str] | None) -> None:
     try:
-        _inspect(calls, image)
+        _inspect(calls, f"{repository}@{digest}")
     except ImageUnavailable:
         _pull(calls, repository, digest, auth)
-    return ResolvedImage(image, digest)
 
 
 def _pull(calls: Calls, repository: str, digest: str, auth: Mapping[str, str] | None) -> None:

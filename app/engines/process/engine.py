@@ -65,7 +65,16 @@ class ProcessEngine:
         cpus = os.cpu_count() or 1
         return EngineInfo(self.name, platform.release(), cpus, memory, NO_ISOLATION, is_isolated=False)
 
-    def resolve(self, reference: str, login: RegistryLogin | None = None) -> ResolvedImage:  # noqa: ARG002
+    def resolve(
+        self,
+        reference: str,
+        login: RegistryLogin | None = None,  # noqa: ARG002
+        *,
+        pull: bool = True,  # noqa: ARG002
+    ) -> ResolvedImage:
+        return image.resolve(reference)
+
+    def held(self, reference: str) -> ResolvedImage:
         return image.resolve(reference)
 
     def image_config(self, reference: str) -> Mapping[str, Any]:

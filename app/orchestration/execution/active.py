@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, TypeVar
 
 from app.domain.builds import Build
+from app.domain.errors import TransientError
 from app.domain.runs import Run
 from app.engines.base import Handle
+from app.orchestration.execution.crew import begun
 from app.store.claims import Claim
 from app.store.deliveries import Delivery
+
+R = TypeVar("R")
+
+
+class StopRequested(TransientError):
+    """A run is to end while something that its start needs is still waited for."""
+
+    def __init__(self) -> None:
+        super().__init__("Its end was asked for before it had started.")
 
 
 class InHand:
@@ -59,6 +72,7 @@ class ActiveRun:
     told_to_stop: set[int] = field(default_factory=set)
     told_to_die: set[int] = field(default_factory=set)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _stopped: Future[Any] = field(default_factory=Future)
 
     def started(self, instance: int, handle: Handle, run: Run | None = None) -> None:
         self.run = run or self.run
@@ -96,6 +110,17 @@ class ActiveRun:
 
     def request_stop(self) -> None:
         self._stop.set()
+        with suppress(InvalidStateError):
+            self._stopped.set_result(None)
+
+    def unless_stopped(self, name: str, call: Callable[[], R]) -> R:
+        """What the call gives. Raises StopRequested as soon as the run has to end; the call goes on, for nobody."""
+        called = begun(name, call)
+        either: list[Future[Any]] = [called, self._stopped]
+        wait(either, return_when=FIRST_COMPLETED)
+        if not called.done():
+            raise StopRequested
+        return called.result()
 
     @property
     def stop_is_requested(self) -> bool:

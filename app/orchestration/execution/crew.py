@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -21,24 +22,19 @@ def side_by_side(name: str, call: Callable[[T], R], items: Sequence[T]) -> list[
     """What the call gives for each item, one thread an item. Raises, once all are over, what the first one raised."""
     if len(items) == 1:
         return [call(items[0])]
-    results: list[Future[R]] = [Future() for _ in items]
-
-    def work(item: T, result: Future[R]) -> None:
-        try:
-            result.set_result(call(item))
-        except BaseException as error:
-            result.set_exception(error)
-
-    for number, pair in enumerate(zip(items, results, strict=True)):
-        threading.Thread(target=work, args=pair, name=f"{name}-{number}", daemon=True).start()
+    results = [begun(f"{name}-{number}", partial(call, item)) for number, item in enumerate(items)]
     wait(results)
     return [result.result() for result in results]
 
 
-@contextmanager
-def beside(name: str, call: Callable[[], object]) -> Iterator[None]:
-    """Have something called while the block runs. Ends when both are over, and raises what the call raised."""
-    called: Future[object] = Future()
+def within(seconds: float, name: str, call: Callable[[], R]) -> R:
+    """What the call gives. Raises TimeoutError once the time is over; the call then goes on, for nobody."""
+    return begun(name, call).result(seconds)
+
+
+def begun(name: str, call: Callable[[], R]) -> Future[R]:
+    """The call, going on in a thread of its own."""
+    called: Future[R] = Future()
 
     def work() -> None:
         try:
@@ -47,6 +43,13 @@ def beside(name: str, call: Callable[[], object]) -> Iterator[None]:
             called.set_exception(error)
 
     threading.Thread(target=work, name=name, daemon=True).start()
+    return called
+
+
+@contextmanager
+def beside(name: str, call: Callable[[], object]) -> Iterator[None]:
+    """Have something called while the block runs. Ends when both are over, and raises what the call raised."""
+    called = begun(name, call)
     try:
         yield
     finally:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from app.domain.errors import UserError
 from app.domain.jobs import Job
 from app.domain.references import Ours
 from app.domain.runs import Run
-from app.engines.base import Engine
+from app.engines.base import RegistryLogin, ResolvedImage
 from app.orchestration.access import registry_access_of_job
+from app.orchestration.dispatch import how_to_get_an_image
 from app.orchestration.ownership import own_image, require_own, require_usable
 from app.orchestration.ports import Vault
 from app.store import builds, jobs
 from app.store.database import Database, Tx
+
+Resolve = Callable[[str, RegistryLogin | None], ResolvedImage]  # asks the engine, which may take its time
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class Origin:
     processes: Mapping[str, str] = field(default_factory=dict)
 
 
-def image_of(db: Database, engine: Engine, vault: Vault, ours: Ours, run: Run) -> tuple[Run, Origin]:
+def image_of(db: Database, resolve: Resolve, vault: Vault, ours: Ours, run: Run) -> tuple[Run, Origin]:
     """The run with its image fixed: what it was made for, or what its job has now.
 
-    Raises UserError where there is none, it can't be had or is another project's, EngineUnavailable.
+    Raises UserError where there is none, it can't be had or is another project's, and what `resolve` raises.
     """
     with db.read() as tx:
         if run.digest is not None:
@@ -36,14 +39,14 @@ def image_of(db: Database, engine: Engine, vault: Vault, ours: Ours, run: Run) -
         job = jobs.with_id(tx, run.job_id)
         reference = run.image or _reference_of(job)
         if reference is None:
-            run = _with_deployed_image(run, job)
+            run = _with_deployed_image(tx, run, job)
             return run, _origin_of_own(tx, run)
         require_usable(tx, ours, run.project_id, reference)
         own = own_image(tx, ours, run.project_id, reference)
         if own is not None:  # no registry has it by that name, or has any business to hear the name
             return replace(run, image=own[0], digest=own[1]), Origin()
         login = registry_access_of_job(tx, vault, job, reference)
-    resolved = engine.resolve(reference, login)
+    resolved = resolve(reference, login)
     with db.read() as tx:
         require_own(tx, run.project_id, reference, resolved.digest)
     return replace(run, image=resolved.image, digest=resolved.digest), Origin()
@@ -55,10 +58,10 @@ def _origin_of_own(tx: Tx, run: Run) -> Origin:
     return origin_of(tx, run)
 
 
-def _with_deployed_image(run: Run, job: Job) -> Run:
+def _with_deployed_image(tx: Tx, run: Run, job: Job) -> Run:
     has = job.deployed
     if has is None:
-        raise UserError(f"Job {run.job} has no image yet: build it first, by a push or by hand.")
+        raise UserError(f"Job {run.job} has no image to run: {how_to_get_an_image(tx, job)}.")
     return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
 
 

@@ -46,12 +46,14 @@ from app.engines.base import (
     Engine,
     Handle,
     ImageUnavailable,
+    RegistryLogin,
+    ResolvedImage,
     StartRefused,
     StartUncertain,
 )
 from app.logs import LogWriter
 from app.orchestration.access import registry_access_of_job
-from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement
+from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement, StopRequested
 from app.orchestration.execution.crew import beside, side_by_side
 from app.orchestration.execution.images import Origin, image_of, origin_of
 from app.orchestration.execution.outcomes import (
@@ -157,7 +159,13 @@ class Runner:
             self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
             try:
-                run, origin = image_of(self.db, self.engine, self.vault, self.ours, run)
+                with self.active.watching(run, run.attempts + 1) as active:
+                    run, origin = image_of(
+                        self.db, partial(self._resolve, active), self.vault, self.ours, run
+                    )
+            except StopRequested:
+                self._conclude(run, None, Outcome(Reason.CANCELLED))
+                return
             except UserError as error:
                 # There is none, it can't be had, is another project's, or its credential is for another registry.
                 self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
@@ -177,6 +185,11 @@ class Runner:
                 containers = runs.containers_of(tx, attempt.id) if attempt else ()
             if attempt is not None:
                 self._attempt(run, attempt, containers, origin)
+
+    def _resolve(self, active: ActiveRun, reference: str, login: RegistryLogin | None) -> ResolvedImage:
+        """However long a registry takes, the run can be cancelled meanwhile. Nothing is started by it."""
+        ask = partial(self.engine.resolve, reference, login)
+        return active.unless_stopped(f"image-{active.run.id}", ask)
 
     def _settle_without_attempt(self, run: Run, reason: Reason, sentence: str) -> None:
         self._settle(run, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
@@ -230,7 +243,7 @@ class Runner:
                 save = partial(self._started, active, run, container, handle, spoke)
                 with beside(f"start-{container.key}", save):
                     outcome = self._follow(active, container, handle, writer, spoke)
-        except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain) as error:
+        except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain, StopRequested) as error:
             outcome = outcome_of_start_error(error)
         now = self.clock.now()
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
@@ -259,7 +272,7 @@ class Runner:
         give_up_at = self.clock.now() + ENGINE_PATIENCE
         while True:
             try:
-                return self._start_once(run, key, spec, is_new=is_new)
+                return self._start_once(active, run, key, spec, is_new=is_new)
             except (EngineUnavailable, StartUncertain):
                 if active.stop_is_requested or self.clock.now() >= give_up_at:
                     raise
@@ -269,7 +282,9 @@ class Runner:
                 if not runs.is_claimed(tx, run):
                     raise ClaimLost
 
-    def _start_once(self, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
+    def _start_once(
+        self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool
+    ) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
         try:
             return self.engine.start(spec, key, run.token, is_new=is_new)
@@ -278,7 +293,7 @@ class Runner:
                 raise
         with self.db.read() as tx:
             login = registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), spec.image)
-        self.engine.resolve(spec.image, login)
+        self._resolve(active, spec.image, login)
         return self.engine.start(spec, key, run.token)
 
     def _follow(

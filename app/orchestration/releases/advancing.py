@@ -296,7 +296,7 @@ def _images(tx: Tx, deployment: Deployment, now: datetime) -> dict[str, Any]:
         sources = builds.sources_of(tx, build.id)
         for job in members_of(tx, deployment):
             if job.source is not None and job.source.id in sources:
-                images[str(job.id)] = image_of(build, now).to_json()
+                images[str(job.id)] = image_of(build, job, now).to_json()
     return images
 
 

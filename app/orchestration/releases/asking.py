@@ -101,6 +101,12 @@ def images_to_roll_back_to(tx: Tx, deployment: Deployment) -> Mapping[int, Deplo
     }
     if not images:
         raise Conflict(f"Deployment {deployment.id} left no image for any job that app {app.name} has now.")
+    unclear = [image.image for image in images.values() if not image.digest]
+    if unclear:
+        raise Conflict(
+            f"Deployment {deployment.id} left {', '.join(unclear)}, which may mean another image by now:"
+            " deploy what is wanted."
+        )
     return images
 
 

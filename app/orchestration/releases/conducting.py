@@ -141,7 +141,16 @@ class Conductor:
         job = jobs.named(tx, run.project, node.spec["job"])
         wanted = node.spec.get("build", "latest")
         build = build_to_deploy(tx, job, None if wanted == "latest" else int(wanted))
-        deploy_by_hand(tx, self.names, job, image_of(build, now), latest=wanted == "latest", who=who, now=now)
+        deploy_by_hand(
+            tx,
+            self.names,
+            job,
+            image_of(build, job, now),
+            latest=wanted == "latest",
+            confirm_paused=False,
+            who=who,
+            now=now,
+        )
         return NodeStatus.SUCCEEDED, f"Build {build.id} deployed to {job.name}.", {}
 
     def _run(
@@ -149,13 +158,13 @@ class Conductor:
     ) -> tuple[NodeStatus, str, dict[str, Any]]:
         job = jobs.named(tx, run.project, node.spec["job"])
         trigger = Trigger(TriggerType.FLOW, by=who)
-        overrides = dict(node.spec.get("overrides", {}))
+        overrides = node.spec.get("overrides", {})
         image = image_for_run(
             tx,
             job,
-            image=overrides.pop("image", None),
-            build_id=overrides.pop("build", None),
-            sha=overrides.pop("sha", None),
+            image=overrides.get("image"),
+            build_id=overrides.get("build"),
+            sha=overrides.get("sha"),
             now=now,
         )
         run_id = start_by_hand(tx, self.names, job, overrides, trigger, now, image)

@@ -10,9 +10,9 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, InvalidValue
-from app.domain.events import repo_key
+from app.domain.events import BRANCH_PREFIX, repo_key
 from app.domain.jobs import Deployed, Job, JobKind
-from app.domain.rules import ImageChange, ImageEvent, on_image_change
+from app.domain.rules import ImageChange, ImageEvent, on_image_change, stays_available
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.orchestration.dispatch import enqueue_run, short
 from app.orchestration.ports import Names
@@ -39,9 +39,22 @@ class Occasion:
 
 
 def deploy_by_hand(
-    tx: Tx, names: Names, job: Job, image: Deployed, *, latest: bool, who: str, now: datetime
+    tx: Tx,
+    names: Names,
+    job: Job,
+    image: Deployed,
+    *,
+    latest: bool,
+    confirm_paused: bool,
+    who: str,
+    now: datetime,
 ) -> int:
-    """Point a job at an image somebody chose; returns the decision's id. CD goes off, except for the latest build."""
+    """Point a job at an image somebody chose; returns the decision's id. CD goes off, except for the latest build.
+
+    Raises Conflict for a paused job, unless that was agreed to.
+    """
+    if job.paused and not confirm_paused:
+        raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to deploy to it all the same.")
     if turns_cd_off(job, latest=latest):
         jobs.set_cd(tx, job.id, enabled=False, now=now)
     change = change_by_hand(job, image, latest=latest, who=who)
@@ -66,7 +79,7 @@ def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:
     if job.source is None:
         raise Conflict(f"Job {job.name} is not built by Jobyard, so it has no builds to deploy.")
     if build_id is None:
-        build = builds.latest_succeeded(tx, job.source.id, f"refs/heads/{job.source.branch}")
+        build = builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch)
         if build is None:
             raise Conflict(f"Job {job.name} has no build that succeeded yet.")
         return build
@@ -164,43 +177,63 @@ def _inputs(job: Job) -> dict[str, Any]:
     }
 
 
-def image_of(build: Build, now: datetime) -> Deployed:
-    """What a job gets of a build that succeeded; its cause is told when it moves."""
+def image_of(build: Build, job: Job, now: datetime) -> Deployed:
+    """What a job gets of a build that succeeded; its cause is told when it moves.
+
+    Its place among the pushes is kept only where it is one on the branch that the job tracks.
+    """
     assert build.image is not None
     assert build.digest is not None
-    return Deployed(build.image, build.digest, build.id, build.sha, "", now, build.position)
+    position = build.position if build.on_branch and is_tracked(build, job) else None
+    return Deployed(build.image, build.digest, build.id, build.sha, "", now, position)
 
 
 def _described(image: Deployed) -> str:
-    return f"Build {image.build_id} of {short(image.sha)}" if image.build_id else f"Image {image.image}"
+    if image.build_id is not None:
+        return f"Build {image.build_id} of {short(image.sha)}"
+    name, at, digest = image.image.partition("@")
+    return f"Image {name}{at}{digest[:19]}"
 
 
 def is_tracked(build: Build, job: Job) -> bool:
     """Whether the build is of the repository and branch that the job has now."""
     source = job.source
-    if source is None or f"refs/heads/{source.branch}" != build.ref:
+    if source is None or BRANCH_PREFIX + source.branch != build.ref:
         return False
     return source.repo_key == repo_key(build.url)
 
 
 def change_by_build(build: Build, job: Job, occasion: Occasion, app: App | None) -> ImageChange:
     """The rules of continuous delivery for a build and a job, which may be in an app that is held."""
-    if not is_tracked(build, job):
-        return _stays("other_source", occasion, "the job's source is another by now")
-    if app is not None and app.held_by is not None and occasion.kind is ImageEvent.BUILD_SUCCEEDED:
-        why = f"app {app.name} is held at rollback {app.held_by} until released"
-        return _stays("rollback_hold", occasion, why)
+    if occasion.kind is ImageEvent.BUILD_SUCCEEDED:
+        passed_over = why_not_followed(build, job)
+        if passed_over is None and app is not None and app.held_by is not None:
+            passed_over = "rollback_hold", f"app {app.name} is held at rollback {app.held_by} until released"
+        if passed_over is not None:
+            return stays_available(*passed_over, what=occasion.what)
     return on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job))
 
 
-def _stays(rule: str, occasion: Occasion, why: str) -> ImageChange:
-    sentence = f"{occasion.what}: {why}, so the build is only available."
-    return ImageChange(moves=False, runs=False, rule=rule, sentence=sentence)
+def why_not_followed(build: Build, job: Job) -> tuple[str, str] | None:
+    """The rule by which continuous delivery never takes this build to the job, and why; None where it may."""
+    source = job.source
+    if source is None or source.repo_key != repo_key(build.url):
+        return "other_source", f"job {job.name} is built from another repository by now"
+    branch = f"{source.branch}, the branch of job {job.name}"
+    if build.ref != BRANCH_PREFIX + source.branch:
+        return "other_branch", f"it is of {build.branch}, not of {branch}"
+    if build.on_branch is False:
+        return "other_branch", f"its commit is not on {branch}"
+    if build.on_branch is None:
+        unknown = f"is on {branch}, and newer than what is deployed"
+        return "unknown_commit", f"Git could not say whether its commit {unknown}"
+    return None
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:
     """The newer commit of the same branch that is deployed already, if there is one."""
     now_has = job.deployed
-    if now_has is None or now_has.position is None or now_has.position <= build.position:
+    if now_has is None:
         return None
-    return short(now_has.sha)
+    is_later = now_has.position is not None and now_has.position > build.position
+    return short(now_has.sha) if is_later or now_has.sha in build.contained_in else None

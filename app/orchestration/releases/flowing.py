@@ -12,11 +12,11 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowConcurrency, FlowRun, Node, NodeStatus, NodeType
 from app.domain.jobs import Job
+from app.orchestration.cancelling import cancel_by_hand
 from app.orchestration.delivering import cancel_build
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Names
 from app.orchestration.releases import releasing
-from app.orchestration.requests import cancel_by_hand
 from app.store import decisions, deployments, flows, runs
 from app.store.database import Tx
 from app.store.flows import Flow

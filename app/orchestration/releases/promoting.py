@@ -11,13 +11,16 @@ from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
 from app.domain.pipelines import Pipeline, Route
 from app.domain.rules import ImageEvent, on_image_change
-from app.orchestration.dispatch import short
+from app.domain.runs import RunStatus
+from app.orchestration.dispatch import IMAGE_FIELDS, short
 from app.orchestration.ports import Names
 from app.orchestration.releases.deploying import Occasion, carry_out
 from app.orchestration.releases.releasing import begin
-from app.store import apps, deployments, jobs, pipelines
+from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
 from app.store.database import Tx
+
+RUNS_LOOKED_AT = 50  # for what an image's job ran last
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,52 @@ def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
         raise Conflict(
             f"Job {', '.join(paused)} is paused: confirm with confirm_paused to promote to it all the same."
         )
-    images = {target.id: source.deployed for source, target in pairs if source.deployed is not None}
-    if not images:
-        raise Conflict(f"Nothing was ever deployed to {route.source.name}, so there is nothing to promote.")
-    shas = ", ".join(
-        dict.fromkeys(short(image.sha) if image.sha else image.digest[:19] for image in images.values())
-    )
-    sentence = f"{shas} promoted from {route.source.name} ({route.from_stage}) to {route.target.name} "
+    found = {target.id: image for source, target in pairs if (image := image_to_promote(tx, source))}
+    if not found:
+        runs_itself = any(job.definition["source"]["type"] == "image" for job, _ in pairs)
+        ran = " and no run of it succeeded" if runs_itself else ""
+        raise Conflict(
+            f"Nothing was ever deployed to {route.source.name}{ran}, so there is nothing to promote."
+        )
+    what = ", ".join(dict.fromkeys(each.what for each in found.values()))
+    sentence = f"{what} promoted from {route.source.name} ({route.from_stage}) to {route.target.name} "
+    images = {job_id: each.image for job_id, each in found.items()}
     return Planned(route, images, f"{sentence}({route.to_stage}) by {who}")
+
+
+@dataclass(frozen=True)
+class Promotable:
+    """An image by its digest, and what it is in words."""
+
+    image: Deployed
+    what: str
+
+
+def image_to_promote(tx: Tx, job: Job) -> Promotable | None:
+    """What goes on from a job: what is deployed or, where that is a reference that each run resolves, what ran last.
+
+    None where nothing is. Raises Conflict for a reference that was deployed before digests were kept, unless it ran.
+    """
+    has = job.deployed
+    if has is not None and has.digest:
+        return Promotable(has, short(has.sha) if has.sha else has.digest[:19])
+    if has is None and job.definition["source"]["type"] != "image":
+        return None
+    latest = runs.page(tx, limit=RUNS_LOOKED_AT, job_id=job.id, statuses=[RunStatus.SUCCEEDED])
+    ran = next(
+        (run for run in latest if run.digest and not set(IMAGE_FIELDS).intersection(run.overridden)), None
+    )
+    if ran is not None and (has is None or ran.created_at >= has.at):
+        assert ran.image is not None
+        assert ran.digest is not None
+        image = Deployed(ran.image, ran.digest, ran.build_id, ran.sha, "", ran.created_at)
+        return Promotable(image, f"{ran.digest[:19]}, as run {ran.name} had it,")
+    if has is None:
+        return None
+    raise Conflict(
+        f"What job {job.name} has is {has.image}, which may mean another image by now: deploy it once more,"
+        " which keeps its digest, or run it."
+    )
 
 
 def promote(tx: Tx, names: Names, pipeline: Pipeline, planned: Planned, *, who: str, now: datetime) -> int:

@@ -9,8 +9,9 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind
 from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
+from app.orchestration.cancelling import cancel_by_hand
 from app.orchestration.dispatch import short
-from app.store import apps, builds, decisions, deployments, jobs
+from app.store import apps, builds, decisions, deployments, jobs, runs
 from app.store.apps import App
 from app.store.database import Tx
 from app.store.deployments import NewStep
@@ -94,7 +95,10 @@ def deploy_push(tx: Tx, built: Sequence[tuple[int, Sequence[Job]]], sha: str, by
 
 
 def cancel(tx: Tx, deployment: Deployment, who: str, now: datetime) -> None:
-    """Call a deployment off; a job that runs before the move is let to its end. Raises Conflict once images moved."""
+    """Call a deployment off, with the job that runs before the move, which has its grace period to end by itself.
+
+    Asked once more, that job is killed. Raises Conflict once images moved.
+    """
     deployments.lock_app(tx, deployment.app_id)
     current = deployments.with_id(tx, deployment.id)
     if current.status.is_final:
@@ -108,6 +112,10 @@ def cancel(tx: Tx, deployment: Deployment, who: str, now: datetime) -> None:
     else:
         sentence = f"Cancelled by {who} before anything moved."
         deployments.request_cancel(tx, current, sentence, now)
+        for step in current.of_kind(StepKind.PRE_DEPLOY):
+            run = None if step.run_id is None else runs.with_id(tx, step.run_id)
+            if run is not None and not run.status.is_final:
+                cancel_by_hand(tx, run, f"{who} with deployment {current.id}", now)
 
 
 def end_unmoved(

@@ -121,6 +121,8 @@ class BuildRow(SQLModel, table=True):
     image: str | None = text_column(null=True)
     digest: str | None = None
     position: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
+    on_branch: bool | None = None
+    contained_in: list[str] | None = json_column(null=True)
     message: str = text_column()
     author: str = ""
     owner: str | None = None

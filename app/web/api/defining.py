@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,11 @@ from app.domain.jobs import Job, schedule_from_definition
 from app.domain.runs import RunStatus
 from app.domain.schedule import Schedule
 from app.orchestration import pausing
+from app.orchestration.rehearsal import Stage, of_following
+from app.orchestration.releases.following import follow_branch
 from app.store import apps, jobs, pipelines, projects, runs
 from app.store.database import Tx
+from app.store.jobs import SourceFields
 from app.store.projects import Project
 from app.web.api.definitions import check, definition_of, form_of, patched, source_of
 from app.web.api.forms.job import JobForm
@@ -41,14 +44,18 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Edit:
-    """What defining or redefining a job would change; nothing is built, deployed or run by it."""
+    """What defining or redefining a job would change; nothing is built or run by it.
+
+    `deploy` is what becomes of its image where CD goes on again by it.
+    """
 
     is_new: bool
     changes: list[FieldChange]
     next_fire_at: datetime | None
+    deploy: Stage | None
 
 
-def rehearse_edit(tx: Tx, yard: Yard, project: Project, fields: Mapping[str, Any]) -> Edit:
+def rehearse_edit(tx: Tx, yard: Yard, project: Project, fields: Mapping[str, Any], who: str) -> Edit:
     """What giving these fields would do to the job they name, which may be a new one. Raises as doing it would."""
     name = str(fields.get("name"))
     job = jobs.find(tx, project.name, name)
@@ -56,7 +63,7 @@ def rehearse_edit(tx: Tx, yard: Yard, project: Project, fields: Mapping[str, Any
         form, before = check(read_value(JobForm, dict(fields), yard)), {}
     else:
         form, before = patched(job, fields, yard), form_of(job)
-    source_of(tx, yard, project, form, None if job is None else job.source)
+    source = source_of(tx, yard, project, form, None if job is None else job.source)
     stored = definition_of(form, yard.vault, {} if job is None else job.definition["env"])
     after = {**stored, "env": shown_env(stored["env"])}
     changes = list(_changes(before, after, frozenset(_new_values(form))))
@@ -64,7 +71,16 @@ def rehearse_edit(tx: Tx, yard: Yard, project: Project, fields: Mapping[str, Any
     next_fire_at = None
     if schedule is not None and schedule.active and not stored["paused"]:
         next_fire_at = Schedule.parse(schedule.cron, schedule.time_zone).next_after(yard.clock.now())
-    return Edit(job is None, changes, next_fire_at)
+    deploy = None if job is None else of_following(tx, _edited(job, form, source), job, who)
+    return Edit(job is None, changes, next_fire_at, deploy)
+
+
+def _edited(job: Job, form: JobForm, source: SourceFields | int | None) -> Job:
+    """The job as continuous delivery would see it after the edit."""
+    of_its_own = job.source
+    if of_its_own is not None and isinstance(source, Mapping):
+        of_its_own = replace(of_its_own, branch=source["branch"], repo_key=source["repo_key"])
+    return replace(job, cd_enabled=form.cd_enabled, paused=form.paused, source=of_its_own)
 
 
 def _new_values(form: JobForm) -> Iterator[str]:
@@ -97,7 +113,10 @@ def redefine(tx: Tx, yard: Yard, job: Job, patch: Mapping[str, Any], who: str) -
     changed = jobs.redefine(tx, job.id, definition, source, now)
     pausing.tell_what_is_held(tx, yard.names, job, changed, who=who, now=now)
     if form.paused == job.paused:
-        return changed
+        if job.cd_enabled:
+            return changed
+        why = f"CD switched on by {who}"
+        return follow_branch(tx, yard.names, changed, why=why, who=who, now=now)
     change = pausing.pause if form.paused else pausing.resume  # which leave a decision
     return change(tx, yard.names, changed, who=who, now=now)
 

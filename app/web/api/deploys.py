@@ -5,21 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from app.domain.errors import InvalidValue
-from app.domain.jobs import Deployed, Job
+from app.domain.jobs import Deployed, Job, Pinned
 from app.domain.references import Ours
 from app.orchestration.ownership import require_usable
 from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.store import decisions, jobs
 from app.store.database import Tx
+from app.web.api import idempotency
 from app.web.api.decisions import DecisionAnswer, decision_answer
 from app.web.api.forms.fields import BuildChoice, ImageRef
 from app.web.api.forms.job import JobAnswer
-from app.web.api.idempotency import once
 from app.web.api.jobs import job_answer
 from app.web.api.operations import Call, Empty, Model, Operation, with_example
 from app.web.api.scope import job_of
 from app.web.principal import Role
+from app.web.yard import Yard
 
 
 class JobDeployForm(Model):
@@ -28,7 +31,8 @@ class JobDeployForm(Model):
     model_config = with_example({"image": "registry.example.com/team/report:1.2"})
 
     build: BuildChoice | None = None
-    image: ImageRef | None = None
+    image: ImageRef | None = Field(default=None, description="a tag is resolved to its digest now")
+    confirm_paused: bool = Field(default=False, description="also to a paused job")
 
 
 class JobDeployAnswer(Model):
@@ -39,32 +43,58 @@ class JobDeployAnswer(Model):
 
 
 def deploy(call: Call[JobDeployForm, Empty]) -> Any:
+    """A tag is resolved before anything changes, and outside of any transaction."""
+    with call.yard.db.read() as tx:
+        job = job_of(call, tx, Role.OPERATOR)
+        is_repeated = idempotency.is_repeated(call, tx)
+    pinned = None if is_repeated else pin(call.yard, job, call.body)
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
 
         def make() -> dict[str, Any]:
-            yard, now = call.yard, call.yard.clock.now()
-            image, latest = chosen(tx, yard.ours, job, call.body, now), call.body.build == "latest"
-            made = deploy_by_hand(tx, yard.names, job, image, latest=latest, who=call.who, now=now)
+            yard, form, now = call.yard, call.body, call.yard.clock.now()
+            made = deploy_by_hand(
+                tx,
+                yard.names,
+                job,
+                chosen(tx, yard.ours, job, form, pinned, now),
+                latest=form.build == "latest",
+                confirm_paused=form.confirm_paused,
+                who=call.who,
+                now=now,
+            )
             return {
                 "job": job_answer(call, tx, jobs.with_id(tx, job.id)),
                 "decision": decision_answer(decisions.with_id(tx, made)),
             }
 
-        return once(call, tx, make)
+        return idempotency.once(call, tx, make)
 
 
-def chosen(tx: Tx, ours: Ours, job: Job, form: JobDeployForm, now: datetime) -> Deployed:
-    """The image that is asked for. Raises InvalidValue or Conflict where there is none."""
+def pin(yard: Yard, job: Job, form: JobDeployForm) -> Pinned | None:
+    """What a tag that is asked for means now; None where a build or a digest is. No transaction may be open.
+
+    Raises InvalidValue, TransientError.
+    """
+    if form.image is None or form.build is not None or "@" in form.image:
+        return None
+    return yard.pin_image(job.id, form.image)
+
+
+def chosen(
+    tx: Tx, ours: Ours, job: Job, form: JobDeployForm, pinned: Pinned | None, now: datetime
+) -> Deployed:
+    """The image that is asked for, by its digest. Raises InvalidValue or Conflict where there is none."""
     build, image = form.build, form.image
     if image is not None:
         if build is not None:
             raise InvalidValue("image", "image can't be set together with build: give one of them.")
         require_usable(tx, ours, job.project_id, image)
-        return Deployed(image, image.partition("@")[2], None, None, "", now)
+        held = pinned or Pinned(image, image.partition("@")[2])
+        return Deployed(held.image, held.digest, None, None, "", now)
     if build is None:
         raise InvalidValue("build", 'build is missing: give the id of a build, "latest", or an image.')
-    return image_of(build_to_deploy(tx, job, None if build == "latest" else build), now)
+    return image_of(build_to_deploy(tx, job, None if build == "latest" else build), job, now)
 
 
 OPERATIONS = (

@@ -19,6 +19,16 @@ PURPOSE = "idempotency"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+def is_repeated(call: Call[Any, Any], tx: Tx) -> bool:
+    """Whether the request was answered before, so that nothing has to be found out for it."""
+    key = call.request.headers.get(HEADER)
+    return key is not None and answers.is_remembered(tx, _request(call, key))
+
+
+def _request(call: Call[Any, Any], key: str) -> answers.Request:
+    return answers.Request(call.who, call.request.url.path, key)
+
+
 def once(call: Call[Any, Any], tx: Tx, make: Callable[[], Any]) -> Any:
     """What `make` answers, or answered to the same request before. The caller is already known to have the right."""
     key = call.request.headers.get(HEADER)
@@ -27,7 +37,7 @@ def once(call: Call[Any, Any], tx: Tx, make: Callable[[], Any]) -> Any:
     if not _KEY.fullmatch(key):
         raise InvalidValue(HEADER, f"{HEADER} must be 1 to 255 visible ASCII characters.")
     vault = call.yard.vault
-    request = answers.Request(call.who, call.request.url.path, key)
+    request = _request(call, key)
     fingerprint = hashlib.sha256(call.body.model_dump_json().encode()).hexdigest()
     if answers.reserve(tx, request, vault.seal(fingerprint, PURPOSE), call.yard.clock.now()):
         answer = to_jsonable_python(make())

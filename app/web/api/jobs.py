@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
+from app.domain.builds import Build
 from app.domain.jobs import Job
 from app.domain.runs import Run
 from app.domain.schedule import Schedule
 from app.orchestration import pausing
-from app.store import apps, decisions, jobs, projects, runs
+from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.addresses import address_shown
 from app.web.api.decisions import DecisionsAnswer, decision_answer
@@ -98,13 +99,16 @@ def why(call: Call[Empty, WhyQuery]) -> Any:
 
 
 def job_answers(call: Call[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict[str, Any]]:
-    latest = runs.latest_of(tx, [job.id for job in found])
-    app_names = apps.names_of(tx, [job.id for job in found])
+    ids = [job.id for job in found]
+    latest, app_names = runs.latest_of(tx, ids), apps.names_of(tx, ids)
+    built, failing = conditions.latest_builds_of(tx, ids), conditions.failing_of(tx, ids)
     with_secret = {job.project_id: projects.with_id(tx, job.project_id).webhook_secret for job in found}
     return [
         {
             **_answer(call, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id])),
             "app": app_names.get(job.id),
+            "last_build": _last_build(built.get(job.id)),
+            "failing": job.id in failing,
         }
         for job in found
     ]
@@ -163,6 +167,17 @@ def _last_run(run: Run | None) -> dict[str, Any] | None:
         "status": run.status,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
+    }
+
+
+def _last_build(build: Build | None) -> dict[str, Any] | None:
+    if build is None:
+        return None
+    return {
+        "id": build.id,
+        "status": build.status,
+        "created_at": build.created_at,
+        "finished_at": build.finished_at,
     }
 
 

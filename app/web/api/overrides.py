@@ -10,11 +10,10 @@ from urllib.parse import urlencode
 from app.domain.effective import merge, variables_of
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
+from app.orchestration.dispatch import IMAGE_FIELDS
 from app.orchestration.ports import Vault
 from app.web.api.definitions import NOTHING_TO_WRAP, ONLY_OF_BUILDS, inheriting, sealed
 from app.web.api.forms.run import OverridesForm
-
-IMAGE_FIELDS = ("image", "build", "sha")
 
 
 def contradictions_of(form: OverridesForm, prefix: str = "") -> Iterator[tuple[str, str]]:

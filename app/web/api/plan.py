@@ -19,7 +19,7 @@ from app.store import jobs, pipelines
 from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit
 from app.web.api.definitions import check_build, complete, credential_of
-from app.web.api.deploys import JobDeployForm, chosen
+from app.web.api.deploys import JobDeployForm, chosen, pin
 from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.api.forms.job import BuildForm
 from app.web.api.forms.pipeline import PromotionForm
@@ -149,12 +149,13 @@ class FieldChangeAnswer(Model):
 
 
 class EditAnswer(Model):
-    """What an edit of settings would change; nothing is built, deployed or run by it."""
+    """What an edit of settings would change; nothing is built or run by it."""
 
     sentence: str
     is_new: bool
     changes: list[FieldChangeAnswer]
     next_fire_at: Time | None
+    deploy: StageAnswer | None = Field(description="what becomes of the image where CD goes on again by it")
 
 
 class DetectAnswer(Model):
@@ -210,7 +211,9 @@ def look_at(yard: Yard, project: Project | None, form: DetectForm, at: str) -> D
 def _settings(call: Call[PlanForm, Empty], form: PlanSettingsForm) -> Any:
     with call.yard.db.read() as tx:
         project = project_named(call, tx, form.project, Role.OPERATOR)
-        return edit_answer(rehearse_edit(tx, call.yard, project, form.fields), str(form.fields.get("name")))
+        return edit_answer(
+            rehearse_edit(tx, call.yard, project, form.fields, call.who), str(form.fields.get("name"))
+        )
 
 
 def edit_answer(edit: Edit, name: str) -> dict[str, Any]:
@@ -227,8 +230,17 @@ def _deploy(call: Call[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
         project = project_named(call, tx, form.project, Role.OPERATOR)
         name = form.job
         job = within(call, Role.OPERATOR, f"job {name}", lambda: jobs.named(tx, project.name, name))
-        image = chosen(tx, call.yard.ours, job, form, call.yard.clock.now())
-        return of_deploy(tx, job, image, latest=form.build == "latest", who=call.who)
+    pinned = pin(call.yard, job, form)
+    with call.yard.db.read() as tx:
+        image = chosen(tx, call.yard.ours, job, form, pinned, call.yard.clock.now())
+        return of_deploy(
+            tx,
+            job,
+            image,
+            latest=form.build == "latest",
+            confirm_paused=form.confirm_paused,
+            who=call.who,
+        )
 
 
 def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Outlook]:
@@ -243,7 +255,8 @@ def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Out
         way = route(
             pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
         )
-        return of_promotion(tx, plan(tx, way, who=call.who, confirm_paused=form.confirm_paused))
+        planned = plan(tx, way, who=call.who, confirm_paused=True)
+        return of_promotion(tx, planned, confirm_paused=form.confirm_paused)
 
 
 def push_of(form: PushForm) -> Push:

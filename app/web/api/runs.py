@@ -11,9 +11,10 @@ from app.domain.errors import NotFound
 from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job
 from app.domain.runs import Trigger, TriggerType
+from app.orchestration.cancelling import cancel_by_hand
 from app.orchestration.dispatch import start_by_hand
 from app.orchestration.ownership import require_usable
-from app.orchestration.requests import cancel_by_hand, image_for_run, image_of_next_run, run_again
+from app.orchestration.requests import image_for_run, image_of_next_run, run_again
 from app.store import runs
 from app.store.database import Tx
 from app.web.addresses import address_shown
@@ -31,7 +32,7 @@ from app.web.api.forms.run import (
 from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
 from app.web.api.operations import Answer, Call, Empty, Model, Operation, Page, Paging
-from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, form_query, overrides_of
+from app.web.api.overrides import contradictions_of, form_query, overrides_of
 from app.web.api.scope import history_wanted, job_of, jobs_ever_named, paged, project_of, run_of
 from app.web.numbers import LARGEST
 from app.web.principal import Role
@@ -73,11 +74,10 @@ def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
     with call.yard.db.write() as tx:
         job = job_of(call, tx, Role.OPERATOR)
         image = _image(call, tx, job)
-        given = overrides_of(call.body, job, call.yard.vault)
-        overrides = {name: value for name, value in given.items() if name not in IMAGE_FIELDS}
+        overrides = overrides_of(call.body, job, call.yard.vault)
         if call.query.dry_run:
             url = f"{address_shown(call.request)}/projects/{job.project}/jobs/{job.name}/run"
-            query = form_query(given)
+            query = form_query(overrides)
             effective = merge(job.definition, overrides, job.shared_env)
             return Answer(_rehearsal(job, effective, image, f"{url}?{query}" if query else url), 200)
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from app.domain.deployments import Deployment, DeploymentStatus, Phase
 from app.domain.errors import Conflict
 from app.domain.jobs import Job
+from app.orchestration.releases import following
 from app.orchestration.releases.asking import deploy_latest, images_to_roll_back_to, roll_back
 from app.orchestration.releases.releasing import cancel
 from app.store import apps, deployments, jobs
@@ -77,7 +78,7 @@ def release_hold(visit: Visit) -> Response:
         app = _named(tx, visit)
         if app.held_by is None:
             raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
-        apps.hold(tx, app.id, None)
+        following.release_hold(tx, visit.yard.names, app, who=visit.who, now=visit.now)
     return see(f"/apps#app-{app.id}")
 
 

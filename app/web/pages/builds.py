@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import Conflict
+from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Job
 from app.logs import LogReader
 from app.orchestration import delivering
@@ -32,6 +33,7 @@ def show_build(visit: Visit) -> Response:
         deploys = (
             [_deploy(tx, visit, build, job_id) for job_id, _, _ in made_for] if may_deploy(build) else []
         )
+        paused = {job_id for job_id, _, _ in made_for if jobs.with_id(tx, job_id).paused}
         caused = decisions.page(tx, limit=50, build_id=build.id)
     elapsed = (build.finished_at or visit.now) - build.started_at if build.started_at else timedelta(0)
     return visit.page(
@@ -39,6 +41,7 @@ def show_build(visit: Visit) -> Response:
         build=build,
         jobs=made_for,
         deploys=deploys,
+        paused=[name for job_id, _, name in made_for if job_id in paused],
         decisions=caused,
         steps=charts.steps(build.steps, building=not build.status.is_final, elapsed=elapsed),
         elapsed=elapsed,
@@ -54,14 +57,15 @@ def may_deploy(build: Build) -> bool:
 def _deploy(tx: Tx, visit: Visit, build: Build, job_id: int) -> Outlook:
     """What deploying this build to a job would do."""
     job = jobs.with_id(tx, job_id)
-    image = image_of(build, visit.now)
-    return of_deploy(tx, job, image, latest=_is_latest(tx, job, build), who=visit.who)
+    image = image_of(build, job, visit.now)
+    latest = _is_latest(tx, job, build)
+    return of_deploy(tx, job, image, latest=latest, confirm_paused=True, who=visit.who)
 
 
 def _is_latest(tx: Tx, job: Job, build: Build) -> bool:
     if job.source is None:
         return False
-    latest = builds.latest_succeeded(tx, job.source.id, f"refs/heads/{job.source.branch}")
+    latest = builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch)
     return latest is not None and latest.id == build.id
 
 
@@ -70,8 +74,17 @@ def deploy_build(visit: Visit) -> Response:
         job = jobs.named(tx, visit.field("project"), visit.field("job"))
         build = build_to_deploy(tx, job, visit.id("build"))
         latest = _is_latest(tx, job, build)
-        image = image_of(build, visit.now)
-        deploy_by_hand(tx, visit.yard.names, job, image, latest=latest, who=visit.who, now=visit.now)
+        image = image_of(build, job, visit.now)
+        deploy_by_hand(
+            tx,
+            visit.yard.names,
+            job,
+            image,
+            latest=latest,
+            confirm_paused=visit.field("confirm_paused") == "1",
+            who=visit.who,
+            now=visit.now,
+        )
     return see(f"/projects/{job.project}/jobs/{job.name}")
 
 

@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.builds import Build, BuildStatus
-from app.domain.errors import UserError
+from app.domain.errors import TransientError, UserError
 from app.domain.jobs import Job
 from app.orchestration.rehearsal import Outlook, of_deploy
 from app.orchestration.releases.deploying import deploy_by_hand
 from app.store import builds
 from app.store.database import Tx
-from app.web.api.deploys import JobDeployForm, chosen
+from app.web.api.deploys import JobDeployForm, chosen, pin
 from app.web.api.reading import read_value
 from app.web.pages.form_fields import NUMBER
 from app.web.pages.jobs import address, job_of
@@ -39,26 +39,38 @@ def deploy(visit: Visit) -> Response:
     try:
         form = read_value(JobDeployForm, _typed(visit), visit.yard)
         latest = form.build == "latest"
+        with visit.yard.db.read() as tx:
+            job = job_of(tx, visit)
+        pinned, agreed = pin(visit.yard, job, form), form.confirm_paused
         if visit.field("preview"):
             with visit.yard.db.read() as tx:
-                job = job_of(tx, visit)
-                image = chosen(tx, visit.yard.ours, job, form, visit.now)
-                outlook = of_deploy(tx, job, image, latest=latest, who=visit.who)
+                image = chosen(tx, visit.yard.ours, job, form, pinned, visit.now)
+                outlook = of_deploy(tx, job, image, latest=latest, confirm_paused=agreed, who=visit.who)
             return _page(visit, outlook=outlook)
         with visit.yard.db.write() as tx:
             job = job_of(tx, visit)
-            image, now = chosen(tx, visit.yard.ours, job, form, visit.now), visit.now
-            deploy_by_hand(tx, visit.yard.names, job, image, latest=latest, who=visit.who, now=now)
-    except (UserError, Problem, ValidationError) as error:
+            image, now = chosen(tx, visit.yard.ours, job, form, pinned, visit.now), visit.now
+            deploy_by_hand(
+                tx,
+                visit.yard.names,
+                job,
+                image,
+                latest=latest,
+                confirm_paused=agreed,
+                who=visit.who,
+                now=now,
+            )
+    except (UserError, TransientError, Problem, ValidationError) as error:
         return _page(visit, problem=refused(error))
     return see(address(job))
 
 
 def _typed(visit: Visit) -> dict[str, Any]:
     build, image = visit.field("build"), visit.field("image").strip()
+    agreed = {"confirm_paused": visit.field("confirm_paused") == "1"}
     if build == IMAGE:
-        return {"image": image}
-    return {"build": NUMBER.read(build), "image": image or None}
+        return {"image": image, **agreed}
+    return {"build": NUMBER.read(build), "image": image or None, **agreed}
 
 
 def _page(
@@ -84,8 +96,7 @@ def _page(
 def _deployable(tx: Tx, job: Job) -> Sequence[Build]:
     if job.source is None:
         return []
-    newest = builds.page(tx, limit=BUILDS, source_id=job.source.id)
-    return [each for each in newest if each.status is BuildStatus.SUCCEEDED]
+    return builds.page(tx, limit=BUILDS, source_id=job.source.id, statuses=[BuildStatus.SUCCEEDED])
 
 
 def routes() -> list[Route]:

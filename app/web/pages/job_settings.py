@@ -93,7 +93,7 @@ def save_settings(visit: Visit) -> Response:
 
 def _edit(visit: Visit, project: str, fields: Mapping[str, Any]) -> Edit:
     with visit.yard.db.read() as tx:
-        return rehearse_edit(tx, visit.yard, projects.named(tx, project), fields)
+        return rehearse_edit(tx, visit.yard, projects.named(tx, project), fields, visit.who)
 
 
 def delete_job(visit: Visit) -> Response:

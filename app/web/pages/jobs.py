@@ -7,10 +7,11 @@ from datetime import timedelta
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.jobs import Job
 from app.orchestration import pausing
-from app.store import builds, decisions, jobs, overview, projects
+from app.store import builds, conditions, decisions, jobs, overview, projects
 from app.store.database import Tx
 from app.web.pages.visit import Visit, get, post, see
 
@@ -31,6 +32,8 @@ def show_job(visit: Visit) -> Response:
     with visit.yard.db.read() as tx:
         job = job_of(tx, visit)
         bars = overview.strip(tx, job.id, RUNS + 1, visit.number("before"))
+        latest = overview.strip(tx, job.id, 1) if visit.number("before") else bars[:1]
+        built = conditions.latest_builds_of(tx, [job.id]).get(job.id)
         why = decisions.page(tx, limit=6, job_id=job.id)
         made = builds.page(tx, limit=6, source_id=job.source.id) if job.source else []
     return visit.page(
@@ -38,6 +41,8 @@ def show_job(visit: Visit) -> Response:
         job=job,
         address=address(job),
         bars=bars[:RUNS],
+        latest=latest[0] if latest else None,
+        failed_build=built if built is not None and built.status is BuildStatus.FAILED else None,
         more=bars[RUNS - 1].id if len(bars) > RUNS else None,
         typical=overview.typical_duration(bars),
         decisions=why,

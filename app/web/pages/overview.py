@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.domain.builds import Build, BuildStatus
 from app.domain.errors import NotFound
 from app.domain.jobs import Job
 from app.domain.runs import Run, RunStatus
-from app.store import builds, jobs, overview, projects, runs
+from app.store import builds, conditions, overview, projects, runs
+from app.store.conditions import Show
 from app.store.database import Tx
 from app.store.overview import Bar
 from app.web.pages import charts
@@ -25,23 +28,15 @@ LATELY = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job with its latest runs, newest first."""
+    """A job with its latest runs, newest first, and the build of its branch that failed, if that is the latest."""
 
     job: Job
     bars: list[Bar]
+    failed_build: Build | None
 
     @property
     def latest(self) -> Bar | None:
         return self.bars[0] if self.bars else None
-
-    def matches(self, show: str) -> bool:
-        match show:
-            case "failing":
-                return self.latest is not None and self.latest.status is RunStatus.FAILED
-            case "scheduled":
-                return self.job.schedule is not None
-            case _:
-                return True
 
 
 @dataclass(frozen=True)
@@ -53,17 +48,15 @@ class Underway:
 
 
 def show_overview(visit: Visit) -> Response:
-    show = visit.query("show")
+    show = next((each for each in Show if each == visit.query("show")), Show.ALL)
     with visit.yard.db.read() as tx:
-        page = jobs.page(tx, limit=JOBS + 1, before=visit.number("before"))
-        listed = sorted(page[:JOBS], key=lambda job: (job.project, job.name))
-        rows = [JobRow(job, overview.strip(tx, job.id)) for job in listed]
+        page = conditions.page_of_jobs(tx, show, JOBS + 1, visit.number("before"))
+        counts = {each: conditions.count_jobs(tx, each) for each in Show}
         context: dict[str, Any] = {
-            "rows": [row for row in rows if row.matches(show)],
-            "failing": sum(row.matches("failing") for row in rows),
+            "rows": _rows(tx, sorted(page[:JOBS], key=lambda job: (job.project, job.name))),
+            "counts": counts,
             "more": page[JOBS - 1].id if len(page) > JOBS else None,
-            "job_count": overview.count_jobs(tx),
-            "has_project": bool(page) or bool(projects.page(tx, 1, None)),
+            "has_project": bool(counts[Show.ALL]) or bool(projects.page(tx, 1, None)),
             "running": [
                 _underway(tx, visit, run) for run in overview.open_runs(tx, RunStatus.RUNNING, RUNNING)
             ],
@@ -73,7 +66,14 @@ def show_overview(visit: Visit) -> Response:
             "nothing_ran": overview.recent_decisions(tx, since=visit.now - LATELY, limit=6),
             "builds": builds.page(tx, limit=6),
         }
-    return visit.page("overview.html", show=show, health=visit.yard.engine_health(), **context)
+    health, window = visit.yard.engine_health(), overview.WINDOW
+    return visit.page("overview.html", show=str(show), health=health, window=window, **context)
+
+
+def _rows(tx: Tx, listed: Sequence[Job]) -> list[JobRow]:
+    latest = conditions.latest_builds_of(tx, [job.id for job in listed])
+    failed = {job_id: build for job_id, build in latest.items() if build.status is BuildStatus.FAILED}
+    return [JobRow(job, overview.strip(tx, job.id), failed.get(job.id)) for job in listed]
 
 
 def _underway(tx: Tx, visit: Visit, run: Run) -> Underway:

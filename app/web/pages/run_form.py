@@ -23,7 +23,7 @@ from app.store import runs
 from app.store.database import Tx
 from app.web.api.definitions import complete
 from app.web.api.forms.run import OverridesForm
-from app.web.api.overrides import IMAGE_FIELDS, contradictions_of, overrides_of
+from app.web.api.overrides import contradictions_of, overrides_of
 from app.web.api.reading import read_value
 from app.web.pages import words
 from app.web.pages.form_fields import COMMAND, NUMBER, TEXT, Kind
@@ -143,7 +143,7 @@ def _asked(visit: Visit, tx: Tx, job: Job, given: Mapping[str, str]) -> Asked:
     if form.image is not None:
         require_usable(tx, visit.yard.ours, job.project_id, form.image)
     image = image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=visit.now)
-    return Asked({name: value for name, value in overrides.items() if name not in IMAGE_FIELDS}, image)
+    return Asked(overrides, image)
 
 
 def preview_of(job: Job, given: Mapping[str, str], asked: Asked) -> Preview:
@@ -179,7 +179,7 @@ def _name_of(line: str) -> str:
 
 def as_given(run: Run) -> dict[str, str]:
     """The changes of a run as the form's fields; secrets stay where they are."""
-    values = run.effective
+    values = {**run.effective, "image": run.image, "build": run.build_id, "sha": run.sha}
     changed = {name: values.get(name) for name in FIELDS if name in run.overridden}
     given = {
         name: shlex.join(value) if isinstance(value, list) else str(value)

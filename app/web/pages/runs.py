@@ -14,7 +14,8 @@ from starlette.routing import Route
 from app.domain.jobs import env_from_definition
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
-from app.orchestration.requests import cancel_by_hand, run_again
+from app.orchestration.cancelling import cancel_by_hand
+from app.orchestration.requests import run_again
 from app.store import jobs, overview, runs
 from app.store.database import Tx
 from app.web.numbers import whole_number

@@ -157,6 +157,9 @@ def on_push(job: Job) -> str:
 
 def on_image(job: Job) -> str:
     """What a new image does to a job."""
+    if job.source is None:
+        runs = job.run_on_image_change is RunOnImageChange.CD_PROMOTE
+        return f"nothing by itself{', runs after a promotion' if runs else ''}"
     deploys = "deploys it" if job.cd_enabled else "keeps the old one (CD off)"
     match job.run_on_image_change:
         case RunOnImageChange.NEVER:

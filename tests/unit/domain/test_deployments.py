@@ -69,12 +69,12 @@ def test_pre_deploy_jobs(status: StepStatus, cancel: bool) -> None:
         cancel=cancel,
     )
     match status:
-        case StepStatus.FAILED:
-            assert next_move(seen) == Fail("pre-deploy job job-0 failed")
         case StepStatus.RUNNING:
             assert next_move(seen) == Wait()
-        case _ if cancel:
+        case _ if cancel:  # also if the hook failed: it was cancelled with the deployment
             assert next_move(seen) == Finish(DeploymentStatus.CANCELLED)
+        case StepStatus.FAILED:
+            assert next_move(seen) == Fail("pre-deploy job job-0 failed")
         case StepStatus.WAITING:
             assert next_move(seen) == StartHook(seen.steps[0])
         case _:

@@ -189,7 +189,7 @@ class SourceAnswer(SourceForm):
 
 class DeployedAnswer(Model):
     image: str
-    digest: str | None = Field(description="null for a tag, which is resolved when a run starts")
+    digest: str | None = Field(description="null only for a tag that was deployed before digests were kept")
     build: int | None
     sha: str | None
     cause: str
@@ -215,6 +215,13 @@ class LastRun(Model):
     finished_at: Time | None
 
 
+class LastBuild(Model):
+    id: int
+    status: str
+    created_at: Time
+    finished_at: Time | None
+
+
 class JobAnswer(JobForm):
     """A job as stored, with what happened to it. Secret values are null."""
 
@@ -228,6 +235,8 @@ class JobAnswer(JobForm):
     deployed: DeployedAnswer | None
     next_fire_at: Time | None
     last_run: LastRun | None
+    last_build: LastBuild | None = Field(description="of its branch, that ended by itself")
+    failing: bool = Field(description="the latest run failed, or the latest build of its branch")
     created_at: Time
     webhook_url: str = Field(description="where the repository's webhook has to point")
     warnings: list[str] = Field(description="what will not work as it is")

@@ -1,0 +1,100 @@
+"""What an image reference means, asked of registries and the engine while a request waits: within a bound of time.
+
+No transaction is open meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from app.domain.errors import Conflict, EngineUnavailable, InvalidValue, JobyardError, UserError
+from app.domain.jobs import Pinned
+from app.domain.references import Ours
+from app.engines.base import Engine, ImageUnavailable, RegistryLogin, ResolvedImage
+from app.orchestration.access import registry_access_of_job
+from app.orchestration.execution.crew import within
+from app.orchestration.ownership import own_image, require_own, require_usable
+from app.orchestration.ports import Vault
+from app.store import jobs
+from app.store.database import Database
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """A registry has `registry_seconds` to answer, and the engine `engine_seconds` after that."""
+
+    db: Database
+    engine: Engine
+    vault: Vault
+    ours: Ours
+    registry_seconds: float = 6.0
+    engine_seconds: float = 3.0
+
+    def pin(self, job_id: int, reference: str) -> Pinned:
+        """What a reference means for a job now: at its registry or, where none answers, the engine's own image.
+
+        Raises InvalidValue where it can't be had or is another project's, EngineUnavailable where nobody answers.
+        """
+        with self.db.read() as tx:
+            job = jobs.with_id(tx, job_id)
+            require_usable(tx, self.ours, job.project_id, reference)
+            own = own_image(tx, self.ours, job.project_id, reference)
+        if own is not None:
+            return Pinned(*own)
+        try:
+            found = self._ask(reference, self._login(job_id, reference))
+        except ImageUnavailable as error:
+            raise InvalidValue("image", f"image can't be had, so nothing was changed. {error}") from error
+        with self.db.read() as tx:
+            require_own(tx, job.project_id, reference, found.digest)
+        return Pinned(found.image, found.digest)
+
+    def require(self, job_id: int, image: str) -> None:
+        """See that an image can still be had for a job. Raises Conflict, EngineUnavailable.
+
+        What the engine has lost is pulled; if that takes longer than a moment, it goes on beside.
+        """
+        try:
+            self._soon(image, partial(self.engine.image_config, image), self.engine_seconds)
+        except ImageUnavailable:
+            try:
+                login = self._login(job_id, image)
+                self._ask(image, login)
+            except UserError as error:
+                message = f"Image {image} can't be had any more, so nothing was changed. {error}"
+                raise Conflict(message) from error
+            with suppress(TimeoutError, JobyardError):
+                within(self.engine_seconds, "pull", partial(self.engine.resolve, image, login))
+
+    def _ask(self, reference: str, login: RegistryLogin | None) -> ResolvedImage:
+        ask = partial(self.engine.resolve, reference, login, pull=False)
+        try:
+            return within(self.registry_seconds, "resolve", ask)
+        except TimeoutError:
+            try:
+                return self._soon(reference, partial(self.engine.held, reference), self.engine_seconds)
+            except ImageUnavailable:
+                raise _nobody_answers(reference) from None
+
+    def _soon(self, reference: str, call: Callable[[], T], seconds: float) -> T:
+        try:
+            return within(seconds, "resolve", call)
+        except TimeoutError:
+            raise _nobody_answers(reference) from None
+
+    def _login(self, job_id: int, reference: str) -> RegistryLogin | None:
+        with self.db.read() as tx:
+            return registry_access_of_job(tx, self.vault, jobs.with_id(tx, job_id), reference)
+
+
+def _nobody_answers(reference: str) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"Neither the registry of {reference} nor the container engine says in time what that is,"
+        " so nothing was changed: try again."
+    )

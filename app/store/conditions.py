@@ -1,0 +1,96 @@
+"""How jobs are doing, over all that there are and by index: no page counts or filters only what it shows."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal, or_
+from sqlmodel import col, func, select
+
+from app.domain.builds import Build, BuildStatus
+from app.domain.events import BRANCH_PREFIX
+from app.domain.jobs import Job, JobKind
+from app.domain.runs import RunStatus
+from app.store import builds, jobs
+from app.store.database import Tx
+from app.store.schema import BuildRow, BuildSourceRow, JobRow, RunRow, SourceRow
+
+ENDED = (BuildStatus.SUCCEEDED, BuildStatus.FAILED)  # what a cancel ended says nothing of the branch
+
+
+class Show(enum.StrEnum):
+    """Which jobs."""
+
+    ALL = ""
+    FAILING = "failing"  # the latest run, or the latest build of the branch, failed
+    SCHEDULED = "scheduled"
+
+
+def count_jobs(tx: Tx, show: Show) -> int:
+    count: int = tx.exec(_shown(select(func.count(col(JobRow.id))), show)).one()
+    return count
+
+
+def page_of_jobs(tx: Tx, show: Show, limit: int, before: int | None) -> Sequence[Job]:
+    """Newest first."""
+    query = _shown(select(JobRow.id), show).order_by(col(JobRow.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(JobRow.id) < before)
+    ids = tx.exec(query).all()
+    found = jobs.with_ids(tx, ids)
+    return [found[job_id] for job_id in ids]
+
+
+def failing_of(tx: Tx, job_ids: Sequence[int]) -> set[int]:
+    """Those of the jobs that are failing."""
+    return set(tx.exec(_shown(select(JobRow.id), Show.FAILING).where(col(JobRow.id).in_(job_ids))))
+
+
+def latest_builds_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Build]:
+    """The latest build of each job's branch that ended by itself, by the job's id."""
+    query = select(JobRow.id, _latest_build(BuildRow.id)).where(col(JobRow.id).in_(job_ids))
+    query = query.outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
+    latest = {job_id: build_id for job_id, build_id in tx.exec(query) if build_id is not None}
+    found = builds.with_ids(tx, list(latest.values()))
+    return {job_id: found[build_id] for job_id, build_id in latest.items()}
+
+
+def _shown(query: Any, show: Show) -> Any:
+    query = query.outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
+    query = query.where(col(JobRow.deleted_at).is_(None))
+    match show:
+        case Show.ALL:
+            return query
+        case Show.FAILING:
+            return query.where(_is_failing())
+        case Show.SCHEDULED:
+            return query.where(JobRow.kind == JobKind.CRON)
+
+
+def _is_failing() -> ColumnElement[bool]:
+    latest_run = (
+        select(RunRow.status)
+        .where(RunRow.job_id == JobRow.id)
+        .order_by(col(RunRow.id).desc())
+        .limit(1)
+        .correlate(JobRow)
+        .scalar_subquery()
+    )
+    return or_(latest_run == RunStatus.FAILED, _latest_build(BuildRow.status) == BuildStatus.FAILED)
+
+
+def _latest_build(column: Any) -> Any:
+    """Of the latest build of a job's branch that ended by itself; commits that somebody chose are not meant."""
+    return (
+        select(column)
+        .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        .where(BuildSourceRow.source_id == JobRow.source_id)
+        .where(col(BuildRow.ref) == literal(BRANCH_PREFIX).concat(col(SourceRow.branch)))
+        .where(col(BuildRow.on_branch).is_(True), col(BuildRow.status).in_(ENDED))
+        .order_by(col(BuildSourceRow.build_id).desc())
+        .limit(1)
+        .correlate(JobRow, SourceRow)
+        .scalar_subquery()
+    )
