@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,7 @@ class Reason(enum.StrEnum):
     TIME_LIMIT = "time_limit"  # the run's time limit passed
     UNHEALTHY = "unhealthy"  # a health check failed
     IMAGE_UNAVAILABLE = "image_unavailable"  # the image can't be had
-    ENGINE_FAILED = "engine_failed"  # the container engine failed or lost the container
+    ENGINE_FAILED = "engine_failed"  # the container engine failed, refused or lost the container
     INTERRUPTED = "interrupted"  # the server died, or the data was restored, and how it ended is not known
     CANCELLED = "cancelled"  # a person asked
     REPLACED = "replaced"  # a newer scheduled run took its place
@@ -188,6 +188,7 @@ class Outcome:
     """How an attempt ended; `reason` is None exactly when it succeeded. `ended_at` is the process's own end.
 
     `left_behind` says that the data was restored while it was alive: nothing will ever be known of it here.
+    `is_refusal` says that the specification can't run: trying again changes nothing.
     """
 
     reason: Reason | None
@@ -195,11 +196,23 @@ class Outcome:
     sentence: str = ""
     ended_at: datetime | None = None
     left_behind: bool = False
+    is_refusal: bool = False
 
     @property
     def goes_on(self) -> bool:
         """Only we were interrupted: its containers may be alive, and are gone on with."""
         return self.reason is Reason.INTERRUPTED and not self.left_behind
+
+    @property
+    def status(self) -> RunStatus:
+        """That of the attempt."""
+        match self.reason:
+            case None:
+                return RunStatus.SUCCEEDED
+            case Reason.CANCELLED | Reason.REPLACED:
+                return RunStatus.CANCELLED
+            case _:
+                return RunStatus.FAILED
 
 
 @dataclass(frozen=True)
@@ -219,7 +232,8 @@ class Again:
     sentence: str
 
 
-NOT_RETRIED = {Reason.IMAGE_UNAVAILABLE, Reason.TIME_LIMIT, Reason.CANCELLED, Reason.REPLACED}
+OVERRULING = {Reason.TIME_LIMIT, Reason.CANCELLED, Reason.REPLACED}
+NOT_RETRIED = OVERRULING | {Reason.IMAGE_UNAVAILABLE}
 
 
 def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
@@ -239,7 +253,7 @@ def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
         if run.interruptions + 1 < INTERRUPTION_LIMIT:
             return Again(now, f"{outcome.sentence} Trying again.".lstrip())
         return Final(RunStatus.FAILED, Reason.INTERRUPTED, outcome.sentence)
-    if outcome.reason in NOT_RETRIED or run.failed >= run.retry_limit:
+    if outcome.reason in NOT_RETRIED or outcome.is_refusal or run.failed >= run.retry_limit:
         return Final(RunStatus.FAILED, outcome.reason, outcome.sentence)
     return _retry(run, outcome, now)
 
@@ -263,6 +277,14 @@ def given_up(run: Run, last: Attempt | None) -> Final:
         f"The server was stopped, or failed, {ended} times while it worked on this run; not going on with it."
     )
     return Final(RunStatus.FAILED, Reason.INTERRUPTED, sentence)
+
+
+def overruled(outcome: Outcome, verdict: Final | Again) -> Outcome:
+    """The end of an attempt as its run takes it: a cancel or a passed time limit wins over what the process did."""
+    if not isinstance(verdict, Final) or verdict.reason not in OVERRULING or verdict.reason is outcome.reason:
+        return outcome
+    sentence = f"{verdict.sentence} {outcome.sentence}".strip()
+    return replace(outcome, reason=verdict.reason, sentence=sentence)
 
 
 def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:

@@ -24,7 +24,9 @@ from app.domain.runs import (
     RunStatus,
     Trigger,
     container_key,
+    overruled,
 )
+from app.domain.runs import conclude as decide
 from app.store.claims import UNREADABLE, Claim, claim_next, next_due_at, readable, take_over
 from app.store.database import Tx, touch
 from app.store.run_names import unlike_any
@@ -148,7 +150,7 @@ def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt |
         run,
         **_image(run),
         attempts=RunRow.attempts + 1,
-        active=run.instances,
+        active=1,
         updated_at=now,
         available_at=now,
     )
@@ -213,12 +215,15 @@ def is_claimed(tx: Tx, run: Run) -> bool:
     return tx.exec(query).first() is not None
 
 
-def container_ended(tx: Tx, run: Run, container: Container, outcome: Outcome, finished_at: datetime) -> bool:
-    """Save how a container ended; False if the claim is void."""
+def container_ended(
+    tx: Tx, run: Run, container: Container, outcome: Outcome, finished_at: datetime
+) -> Outcome | None:
+    """Save how a container ended, as its run takes it: that end, or None if the claim is void."""
     if not is_claimed(tx, run):
-        return False
+        return None
+    outcome = overruled(outcome, decide(with_id(tx, run.id), outcome, finished_at))
     _end(tx, container, outcome, finished_at)
-    return True
+    return outcome
 
 
 def _end(tx: Tx, container: Container, outcome: Outcome, finished_at: datetime) -> None:
@@ -243,9 +248,13 @@ def conclude(
     An attempt that goes on is not over.
     `ended` are containers whose ends are not saved yet.
     """
-    values: dict[str, Any] = {"updated_at": now, "active": 0, "owner": None, "sentence": verdict.sentence}
-    if attempt is not None or outcome.goes_on:
-        values |= _counts(outcome)
+    outcome = overruled(outcome, verdict)
+    goes_on = isinstance(verdict, Again) and outcome.goes_on
+    values: dict[str, Any] = {"updated_at": now, "owner": None, "sentence": verdict.sentence}
+    if outcome.goes_on:
+        values |= {"interruptions": RunRow.interruptions + 1}
+    if attempt is not None and not goes_on:
+        values |= {"active": 0} | _counts(outcome)
     match verdict:
         case Again():
             values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
@@ -262,30 +271,21 @@ def conclude(
     if not _move(tx, run, **values):
         return False
     for container, its_outcome in ended:
-        _end(tx, container, its_outcome, now)
-    if attempt is not None and not (isinstance(verdict, Again) and outcome.goes_on):
-        _settle_attempt(tx, attempt, outcome, verdict, now)
+        _end(tx, container, overruled(its_outcome, verdict), now)
+    if attempt is not None and not goes_on:
+        _change(tx, AttemptRow, attempt.id, status=outcome.status, **_how(outcome), finished_at=now)
     return True
 
 
 def _counts(outcome: Outcome) -> dict[str, Any]:
-    if outcome.reason is None:
-        return {"succeeded": RunRow.succeeded + 1}
-    if outcome.goes_on:
-        return {"interruptions": RunRow.interruptions + 1}
-    if outcome.reason in (Reason.CANCELLED, Reason.REPLACED):
-        return {}
-    return {"failed": RunRow.failed + 1}
-
-
-def _settle_attempt(
-    tx: Tx, attempt: Attempt, outcome: Outcome, verdict: Final | Again, now: datetime
-) -> None:
-    if isinstance(verdict, Final) and verdict.status is RunStatus.CANCELLED:
-        ended = {"status": RunStatus.CANCELLED, **_how(outcome), "reason": verdict.reason}
-    else:
-        ended = {"status": RunStatus.FAILED if outcome.reason else RunStatus.SUCCEEDED, **_how(outcome)}
-    _change(tx, AttemptRow, attempt.id, **ended, finished_at=now)
+    """One more attempt that ended like this; cancelled ones are neither."""
+    match outcome.status:
+        case RunStatus.SUCCEEDED:
+            return {"succeeded": RunRow.succeeded + 1}
+        case RunStatus.FAILED:
+            return {"failed": RunRow.failed + 1}
+        case _:
+            return {}
 
 
 def _move(tx: Tx, run: Run, **values: Any) -> bool:
@@ -318,12 +318,14 @@ def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) ->
         run_id,
         col(RunRow.status) == RunStatus.QUEUED,
         status=RunStatus.CANCELLED,
+        active=0,
         reason=reason,
         sentence=sentence,
         cancel_requested_at=now,
         finished_at=now,
         updated_at=now,
     ):
+        _end_interrupted(tx, run_id, Outcome(reason, sentence=sentence), now)
         return Cancel.OVER
     running = col(RunRow.status) == RunStatus.RUNNING
     asked = {
@@ -340,6 +342,14 @@ def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) ->
     ):
         return Cancel.FORCED
     return None
+
+
+def _end_interrupted(tx: Tx, run_id: int, outcome: Outcome, now: datetime) -> None:
+    """Settle the attempt that a queued run was about to go on with."""
+    statement = update(AttemptRow).where(
+        col(AttemptRow.run_id) == run_id, col(AttemptRow.status) == RunStatus.RUNNING
+    )
+    tx.connection().execute(statement.values(status=outcome.status, **_how(outcome), finished_at=now))
 
 
 def _ask_for_end(tx: Tx, run_id: int, *guards: ColumnElement[bool], **values: Any) -> bool:

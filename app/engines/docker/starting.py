@@ -20,6 +20,7 @@ _MAX_FAULTS = 5
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_REST_SECONDS = 1.0
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_MEANS_THE_USER = r"unable to find (user|group)|no matching entries in|[Cc]annot mkdir|chdir to cwd"
 
 
 class Starting:
@@ -86,8 +87,9 @@ class Starting:
                 raise ImageUnavailable(f"The engine has no image {self._body['Image']}.") from error
             self._containers.forget_network()
             raise
-        except Invalid as error:
-            raise StartRefused(f"The engine refuses this container: {error.explanation}") from error
+        except Refusal as error:
+            self._refused(error)
+            raise
         self._our_name = name
 
     def _start(self, chosen: Seen) -> Handle | None:
@@ -100,18 +102,18 @@ class Starting:
             self._our_name = None
             return None
         except Refusal as error:
-            self._refused(chosen, error)
+            self._refused(error, chosen)
             raise
         return self._handle(chosen)
 
-    def _refused(self, chosen: Seen, error: Refusal) -> None:
+    def _refused(self, error: Refusal, chosen: Seen | None = None) -> None:
         """Raises StartRefused if the engine means the specification."""
-        code = shell_code(error.explanation)
-        if code is None and not isinstance(error, Invalid):
+        if not is_lasting(error):
             return
-        self._logs.forget(chosen.id)
-        self._containers.delete(chosen.id, force=False)
-        raise StartRefused(f"The engine can't start this: {error.explanation}", code) from error
+        if chosen is not None:
+            self._logs.forget(chosen.id)
+            self._containers.delete(chosen.id, force=False)
+        raise StartRefused(*refusal_of(error.explanation)) from error
 
     def _remove(self, others: tuple[Seen, ...]) -> None:
         for other in others:
@@ -137,8 +139,26 @@ def _rest(contentions: int) -> None:
     time.sleep(bound * secrets.randbelow(1000) / 1000)
 
 
+def is_lasting(error: Refusal) -> bool:
+    """Whether the engine means the specification. It blames some of them on itself, by its answer's status."""
+    said = error.explanation
+    return isinstance(error, Invalid) or bool(shell_code(said) or re.search(_MEANS_THE_USER, said))
+
+
+def refusal_of(explanation: str) -> tuple[str, int | None]:
+    """One sentence, and the exit code where a shell would give one."""
+    if "No command specified" in explanation:
+        return "There is no command to run: neither the image nor the job names one.", None
+    code = shell_code(explanation)
+    said = re.sub(r"^.*?: (?=exec[ :])", "", explanation).removesuffix(": unknown").rstrip(".")
+    what = "The command can't be run" if code else "The engine refuses this container"
+    return f"{what}: {said}.", code
+
+
 def shell_code(explanation: str) -> int | None:
     """126 or 127 if the engine says that a command can't be run, or isn't there."""
+    if not re.search(r"\bexec(utable)?\b", explanation):
+        return None
     if re.search(r"executable file not found|no such file or directory", explanation):
         return _NOT_FOUND
-    return _NOT_EXECUTABLE if "permission denied" in explanation else None
+    return _NOT_EXECUTABLE if re.search(r"permission denied|exec format error", explanation) else None

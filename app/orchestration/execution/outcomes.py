@@ -43,7 +43,8 @@ def outcome_of_start_error(error: JobyardError) -> Outcome:
         case ImageUnavailable():
             return Outcome(Reason.IMAGE_UNAVAILABLE, sentence=str(error))
         case StartRefused():
-            return Outcome(Reason.EXIT_NONZERO, error.exit_code, str(error))
+            reason = Reason.ENGINE_FAILED if error.exit_code is None else Reason.EXIT_NONZERO
+            return Outcome(reason, error.exit_code, str(error), is_refusal=True)
         case _:
             return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
 

@@ -178,7 +178,7 @@ class Runner:
             except UserError as error:
                 with self.db.write() as tx:
                     runs.fix_image(tx, run, now)
-                self._settle_without_attempt(run, Reason.EXIT_NONZERO, str(error))
+                self._settle_without_attempt(run, Reason.ENGINE_FAILED, str(error))
                 return
             with self.db.write() as tx:
                 attempt = runs.begin_attempt(tx, run, now, self.epoch)
@@ -210,6 +210,8 @@ class Runner:
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcomes = [outcome for outcome, _ in ended]
+            for sentence in dict.fromkeys(outcome.sentence for outcome, handle in ended if handle is None):
+                writer.note(self.clock.now(), sentence)  # nothing else says why it wrote nothing
         unsaved = list(zip(containers, outcomes, strict=True)) if run.instances == 1 else []
         # What was taken over stays for the sweep: the former owner may still be about to start its container.
         if self._conclude(run, attempt, combined(outcomes), unsaved) and is_new:
@@ -249,8 +251,10 @@ class Runner:
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
         if run.instances > 1:  # the end of an only one is saved with the attempt's
             with self.db.write() as tx:
-                if not runs.container_ended(tx, run, container, outcome, now):
-                    raise ClaimLost
+                saved = runs.container_ended(tx, run, container, outcome, now)
+            if saved is None:
+                raise ClaimLost
+            outcome = saved
         active.ended(container.instance, failed=outcome.reason is not None)
         return outcome, handle
 
