@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, TextIO
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from app.cli.client import Api
 
 
+class OutputStream(StrEnum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
 def add_to(cli: typer.Typer) -> None:
     add_command(
         cli,
@@ -24,6 +31,7 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard logs report-x7k2mq",
         "jobyard logs -f report-x7k2mq",
         "jobyard logs report-x7k2mq --attempt 2 > attempt.log",
+        "jobyard logs report-x7k2mq --instance 2 --stream stderr",
         "jobyard logs --build 12 -f",
         panel="Jobs and runs",
     )
@@ -35,6 +43,10 @@ def logs(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until it is over.")] = False,
     attempt: Annotated[int | None, typer.Option(min=1, help="Only this attempt.")] = None,
+    instance: Annotated[int | None, typer.Option(min=0, max=99, help="Only this instance.")] = None,
+    stream: Annotated[
+        OutputStream | None, typer.Option(help="Only what came by this one.", show_choices=True)
+    ] = None,
     build: Annotated[int | None, typer.Option(metavar="ID", help="The log of a build instead.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -44,22 +56,24 @@ def logs(
 
     if (run is None) == (build is None):
         raise typer.BadParameter("give a run, or --build with a build's id", param_hint="RUN")
-    if build is not None and attempt is not None:
-        raise typer.BadParameter("a build has no attempts", param_hint="--attempt")
+    for option, given in (("attempt", attempt), ("instance", instance), ("stream", stream)):
+        if build is not None and given is not None:
+            raise typer.BadParameter(f"a build has no {option}s", param_hint=f"--{option}")
     where = path("builds", str(build), "logs") if run is None else path("runs", run, "logs")
+    wanted = {"attempt": attempt, "instance": instance, "stream": stream and stream.value}
     with open_api() as api:
         if follow:
             is_whole = run is not None and attempt is None
             with saying_why_it_waits(api, path("runs", str(run))) if is_whole else nullcontext():
-                follow_log(api, where, sys.stdout, attempt, as_json=json)
+                follow_log(api, where, sys.stdout, as_json=json, **wanted)
         else:
-            _print_log(api, where, attempt, as_json=json)
+            _print_log(api, where, wanted, as_json=json)
 
 
-def _print_log(api: Api, where: str, attempt: int | None, *, as_json: bool) -> None:
+def _print_log(api: Api, where: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
     from app.cli.output import TerminalText
 
-    pieces = api.read_bytes(where, attempt=attempt)
+    pieces = api.read_bytes(where, **wanted)
     if as_json:
         whole = b"".join(pieces)
         print(jsonlib.dumps({"text": whole.decode("utf-8", "replace"), "offset": str(len(whole))}))
@@ -74,14 +88,12 @@ def _print_log(api: Api, where: str, attempt: int | None, *, as_json: bool) -> N
         sys.stdout.buffer.flush()
 
 
-def follow_log(
-    api: Api, where: str, to: TextIO, attempt: int | None = None, *, as_json: bool = False
-) -> None:
+def follow_log(api: Api, where: str, to: TextIO, *, as_json: bool = False, **wanted: Any) -> None:
     """Write a log to `to` as it comes, until it is over. With `as_json`, a line for each piece."""
     from app.cli.output import TerminalText, say
 
     harmless = TerminalText() if to.isatty() else None
-    for piece in api.follow(where, lambda: say("The connection was lost; trying again."), attempt=attempt):
+    for piece in api.follow(where, lambda: say("The connection was lost; trying again."), **wanted):
         if as_json:
             text = jsonlib.dumps({"text": piece.text, "offset": piece.offset}) + "\n"
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
@@ -19,13 +20,15 @@ class Stream(IntEnum):
 class Seen:
     """What is held of one container's output: when its last byte came, and how much there is from the first on.
 
-    `lines` counts the line breaks; engines judge by it whether their own copy still begins at the beginning.
+    `lines` counts the line breaks; engines judge by it whether their own copy still begins at the beginning. `at_of`
+    says when the last byte of each stream came, where that is known: a stream may have been held longer than another.
     """
 
     at: datetime
     stdout_bytes: int
     stderr_bytes: int
     lines: int
+    at_of: Mapping[Stream, datetime] = field(default_factory=dict)
 
 
 class Unseen:

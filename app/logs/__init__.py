@@ -5,7 +5,8 @@ disk.
 from app.domain.output import Stream
 from app.logs.display import display_segments, display_text
 from app.logs.layout import remove_log
-from app.logs.reader import Line, LogReader, Piece, RunLog
+from app.logs.reader import Line, LogReader, Piece
+from app.logs.selection import RunLog, Selection
 from app.logs.writer import DEFAULT_CAP, LogWriter
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LogWriter",
     "Piece",
     "RunLog",
+    "Selection",
     "Stream",
     "display_segments",
     "display_text",

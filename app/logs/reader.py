@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise, takewhile
@@ -199,13 +199,17 @@ class LogReader:
         """The lines of `block`, which begins at offset `start`; the last may be incomplete."""
         if not block:
             return
-        records = self._records(start, start + len(block))
+        records = self.records(start, start + len(block))
         at, first, interrupted = 0, records[0], False
         for record, following in pairwise([*records, Record(start + len(block), 0, 0, 0)]):
             position, until = max(record.offset - start, 0), following.offset - start
             if at < position and record.source != first.source:
-                yield _line(number, start, at, position, first, block, complete=False)
-                at, interrupted = position, True
+                # We ended it, so that others may go on.
+                ended = record.stream == Stream.SYSTEM and block[position : position + 1] == b"\n"
+                yield _line(number, start, at, position, first, block, complete=ended)
+                at = position = position + ended
+                interrupted = not ended
+                number += ended
             if at == position:
                 first = record
             while (newline := block.find(b"\n", position, until)) >= 0:
@@ -218,7 +222,7 @@ class LogReader:
         if at < len(block):
             yield _line(number, start, at, len(block), first, block, complete=False)
 
-    def _records(self, start: int, end: int) -> list[Record]:
+    def records(self, start: int, end: int) -> list[Record]:
         """The records in force from `start` to `end`; the first holds at `start`."""
         found = [Record(0, -1, Stream.SYSTEM, 0)]
         for extent in self._extents():
@@ -226,36 +230,6 @@ class LogReader:
                 found += _records_between(extent.part.index, start, end)
         first = bisect_right(found, start, key=lambda record: record.offset) - 1
         return found[first:]
-
-
-class RunLog:
-    """The logs of a run's attempts, in order, as one: same offsets as their concatenation, same rules as
-    `LogReader`.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._logs = [LogReader(path) for path in paths]
-
-    @property
-    def size(self) -> int:
-        return sum(log.size for log in self._logs)
-
-    def read(self, offset: int, limit: int = BLOCK) -> Piece:
-        """As `LogReader.read`. `next_offset` is what `X-Log-Next-Offset` says."""
-        base = 0
-        for log in self._logs:
-            size = log.size
-            if offset < base + size:
-                piece = log.read(offset - base, limit)
-                return piece._replace(next_offset=base + piece.next_offset)
-            base += size
-        return Piece(b"", base)
-
-    def pieces(self, offset: int = 0) -> Iterator[Piece]:
-        """All pieces from `offset` to the end as it is when reached."""
-        while (piece := self.read(offset)).data:
-            yield piece
-            offset = piece.next_offset
 
 
 def _lines_before(end: int, lines: Iterator[Line]) -> Iterator[Line]:

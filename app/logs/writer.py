@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,22 +22,25 @@ from app.logs.layout import (
     tail_directory,
     tail_part,
 )
+from app.logs.lines import PATIENCE_SECONDS, LineOrder, Source, Words
 
 DEFAULT_CAP: Final = 100 * 1024 * 1024
 _TAIL_PARTS: Final = 8
 _INDEX_SHARE: Final = 4  # an index may take a quarter of the room of its data, however small the chunks
 _SAME_MOMENT: Final = 10_000  # microseconds; chunks of one source this close share a record
 _MICROSECOND: Final = timedelta(microseconds=1)
+_NEWLINE: Final = 0x0A
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 class LogWriter:
     """Appends to the log at `path` (`….log`); safe to call from several threads; one writer per log.
 
-    Bytes are on disk (not necessarily synced) when `write` returns, except what redaction holds back: a
-    suffix that may be the beginning of a secret, never more than the unfinished last line. Opening an
-    existing log continues where all that is stored is accounted for, so that what a container says again from
-    `seen` on follows to the byte. Half of `cap_bytes`
+    Lines of several sources come whole, one after the other, as `LineOrder` says: what waits there for another's line,
+    and what redaction holds back (a suffix that may be the beginning of a secret, never more than the unfinished last
+    line), is on disk later than `write` returns, everything else before (not necessarily synced). A line that had to be
+    ended for another's sake ends with a line break of ours. Opening an existing log continues where all that is stored
+    is accounted for, so that what a container says again from `seen` on follows to the byte. Half of `cap_bytes`
     keeps the first part of the log, the other half a ring of parts with the last; index files take at most a
     quarter more. Raises `OSError` when the disk does.
     """
@@ -48,22 +52,28 @@ class LogWriter:
         redactor: Redactor | None = None,
         cap_bytes: int = DEFAULT_CAP,
         on_append: Callable[[], None] | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._path = path
-        self._redactor = redactor
+        self._redactor = None if redactor is None or redactor.is_empty else redactor
         self._head_bytes = max(cap_bytes // 2, 1)
         self._part_bytes = max(cap_bytes // 2 // _TAIL_PARTS, 1)
         self._on_append = on_append
         self._lock = threading.Lock()
-        self._masks: dict[tuple[int, int], RedactionStream] = {}
-        self._last_seen: dict[tuple[int, int], int] = {}
+        self._lines = LineOrder(self, patience_seconds, time.monotonic())
+        self._closing = threading.Event()
+        self._is_awaited = False  # whether a thread lets those in who wait for a line to be over
+        self._failure: OSError | None = None  # that thread's
+        self._masks: dict[Source, RedactionStream] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._positions = os.open(positions_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._consumed = self._drop_unaccounted()
         self._fed = dict(self._consumed)
+        self._said = dict(self._consumed)
+        self._said_at: dict[Source, int] = {}
         self._last_source, self._last_micros = (-1, -1), 0
         self._open(parts(path)[-1])
-        self._at_line_start = self._ends_with_newline()
+        self.open_source = self._source_at_end()
 
     @property
     def size(self) -> int:
@@ -71,40 +81,53 @@ class LogWriter:
         return self._offset
 
     def seen(self, instance: int) -> Seen | None:
-        """What is stored of that container's output, also by a writer before this one; None if nothing."""
-        sizes = {
-            stream: self._consumed.get((stream, instance), 0) for stream in (Stream.STDOUT, Stream.STDERR)
-        }
-        if not any(sizes.values()):
-            return None
+        """What is held of that container's output, also from a writer before this one; None if nothing."""
+        sources = [(stream, instance) for stream in (Stream.STDOUT, Stream.STDERR)]
         with self._lock:
-            raw = b"".join(part.index.read_bytes() for part in parts(self._path)[-2:])
-        of_instance = [
-            record.micros
-            for record in decode_records(raw)
-            if record.instance == instance and record.stream != Stream.SYSTEM
-        ]
-        at = _EPOCH + max(of_instance, default=0) * _MICROSECOND
+            stdout, stderr = (self._said.get(source, 0) for source in sources)
+            if not stdout + stderr:
+                return None
+            times = self._stored_times() | self._said_at
+        of_each = {source[0]: _EPOCH + times.get(source, 0) * _MICROSECOND for source in sources}
         lines = sum(part.data.read_bytes().count(b"\n") for part in parts(self._path))
-        return Seen(at, sizes[Stream.STDOUT], sizes[Stream.STDERR], lines)
+        return Seen(max(of_each.values()), stdout, stderr, lines, of_each)
+
+    def _stored_times(self) -> dict[Source, int]:
+        """When each source last spoke, as far as the last two parts know."""
+        raw = b"".join(part.index.read_bytes() for part in parts(self._path)[-2:])
+        return {record.source: record.micros for record in decode_records(raw)}
 
     def write(self, at: datetime, stream: int, data: bytes, instance: int = 0) -> None:
         """Append what `stream` of container number `instance` said at `at` (aware)."""
         source = (Stream(stream), instance)
         with self._lock:
-            micros = self._last_seen[source] = (at - _EPOCH) // _MICROSECOND
-            if self._redactor is not None:
-                mask = self._masks.get(source)
-                if mask is None:
-                    mask = self._masks[source] = self._redactor.start()
-                self._fed[source] = self._fed.get(source, 0) + len(data)
-                data = mask.feed(data)
-                consumed = self._fed[source] - mask.undecided
-            else:
-                consumed = self._fed[source] = self._fed.get(source, 0) + len(data)
-            self._append(micros, source, data)
-            self._save_position(source, consumed)
-        self._wake(data)
+            self._check()
+            before, micros = self._offset, (at - _EPOCH) // _MICROSECOND
+            self._said[source] = self._said.get(source, 0) + len(data)
+            self._said_at[source] = micros
+            self._lines.say(source, Words(micros, data), time.monotonic())
+            if self._lines.due_at is not None and not self._is_awaited:
+                self._is_awaited = True
+                threading.Thread(target=self._let_in, name="log-lines", daemon=True).start()
+            has_grown = self._offset != before
+        self._wake(has_grown)
+
+    def put(self, source: Source, words: Words) -> None:
+        """For `LineOrder`, with the lock held: what redaction lets through."""
+        data = words.data
+        fed = self._fed[source] = self._fed.get(source, 0) + len(data)
+        if self._redactor is not None:
+            mask = self._masks.get(source)
+            if mask is None:
+                mask = self._masks[source] = self._redactor.start()
+            data = mask.feed(data)
+            fed -= mask.undecided
+        self._append(words.micros, source, data)
+        self._save_position(source, fed)
+
+    def break_line(self, micros: int) -> None:
+        """For `LineOrder`, with the lock held."""
+        self._append_ours(micros, b"\n")
 
     def note(self, at: datetime, text: str) -> None:
         """Append a line of our own, on a line of its own."""
@@ -112,21 +135,27 @@ class LogWriter:
         if self._redactor is not None:
             line = self._redactor.mask(line)
         with self._lock:
-            if not self._at_line_start:
+            if self.open_source is not None:
                 line = b"\n" + line
-            self._append((at - _EPOCH) // _MICROSECOND, (Stream.SYSTEM, 0), line)
-            self._save_position((Stream.SYSTEM, 0), 0)
-        self._wake(line)
+            self._append_ours((at - _EPOCH) // _MICROSECOND, line)
+            self._lines.let_in(time.monotonic())
+        self._wake(has_grown=True)
 
     def end_streams(self) -> None:
-        """The containers have said all they will: release what redaction still holds back."""
+        """The containers have said all they will: write what waits, and release what redaction still holds back."""
         with self._lock:
-            rest = [(source, mask.finish()) for source, mask in self._masks.items()]
-            self._masks.clear()
-            for source, data in rest:
-                self._append(self._last_seen[source], source, data)
+            self._check()
+            before = self._offset
+            self._lines.finish()
+            for source, mask in self._masks.items():
+                if rest := mask.finish():
+                    if self.open_source not in (None, source):
+                        self.break_line(self._said_at[source])
+                    self._append(self._said_at[source], source, rest)
                 self._save_position(source, self._fed[source])
-        self._wake(b"".join(data for _, data in rest))
+            self._masks.clear()
+            has_grown = self._offset != before
+        self._wake(has_grown)
 
     def flush(self) -> None:
         """Return when everything appended so far would survive a power cut."""
@@ -138,10 +167,13 @@ class LogWriter:
         """End the streams and let go of the files. Closing twice is fine."""
         if self._data < 0:
             return
-        self.end_streams()
-        with self._lock:
-            self._close_part()
-            os.close(self._positions)
+        try:
+            self.end_streams()
+        finally:
+            with self._lock:
+                self._close_part()
+                os.close(self._positions)
+            self._closing.set()
 
     def __enter__(self) -> LogWriter:
         return self
@@ -149,18 +181,49 @@ class LogWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _wake(self, data: bytes) -> None:
-        if data and self._on_append is not None:
+    def _wake(self, has_grown: bool) -> None:
+        if has_grown and self._on_append is not None:
             self._on_append()
 
-    def _save_position(self, source: tuple[int, int], consumed: int) -> None:
+    def _let_in(self) -> None:
+        """In a thread of its own, as long as anybody waits for a line to be over."""
+        while not self._closing.is_set():
+            with self._lock:
+                due_at, now = self._lines.due_at, time.monotonic()
+                if due_at is None or self._data < 0:
+                    self._is_awaited = False
+                    return
+                before = self._offset
+                if due_at <= now and not self._let_in_now(now):
+                    return
+                has_grown = self._offset != before
+            self._wake(has_grown)
+            self._closing.wait(max(due_at - now, 0))
+
+    def _let_in_now(self, now: float) -> bool:
+        try:
+            self._lines.let_in(now)
+        except OSError as error:
+            self._failure = error  # for the next one who writes
+            return False
+        return True
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _append_ours(self, micros: int, data: bytes) -> None:
+        self._append(micros, (Stream.SYSTEM, 0), data)
+        self._save_position((Stream.SYSTEM, 0), 0)
+
+    def _save_position(self, source: Source, consumed: int) -> None:
         self._consumed[source] = consumed
         stream, instance = source
         os.pwrite(
             self._positions, POSITION.pack(self._offset, consumed), (instance * 3 + stream) * POSITION.size
         )
 
-    def _drop_unaccounted(self) -> dict[tuple[int, int], int]:
+    def _drop_unaccounted(self) -> dict[Source, int]:
         """Cut off what was written without its position: its bytes will be said again. The positions by source."""
         raw = os.pread(self._positions, os.fstat(self._positions).st_size, 0)
         slots = list(POSITION.iter_unpack(raw[: len(raw) - len(raw) % POSITION.size]))
@@ -175,7 +238,7 @@ class LogWriter:
                 break
         return {(slot % 3, slot // 3): consumed for slot, (_, consumed) in enumerate(slots) if consumed}
 
-    def _append(self, micros: int, source: tuple[int, int], data: bytes) -> None:
+    def _append(self, micros: int, source: Source, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             room = self._room()
@@ -189,7 +252,7 @@ class LogWriter:
                 self._last_source, self._last_micros = source, micros
             written = os.write(self._data, rest[:room])
             self._offset += written
-            self._at_line_start = rest[written - 1] == 0x0A
+            self.open_source = None if rest[written - 1] == _NEWLINE else source
             rest = rest[written:]
 
     def _room(self) -> int:
@@ -224,9 +287,13 @@ class LogWriter:
             os.ftruncate(self._index, sound)
         return sound
 
-    def _ends_with_newline(self) -> bool:
+    def _source_at_end(self) -> Source | None:
+        """Whose line the last one of the open part is, None if it is over."""
         end = self._offset - self._part.start
-        return end == 0 or os.pread(self._data, 1, end - 1) == b"\n"
+        if end == 0 or os.pread(self._data, 1, end - 1) == b"\n":
+            return None
+        records = list(decode_records(self._part.index.read_bytes()))
+        return records[-1].source if records else (Stream.SYSTEM, 0)
 
     def _close_part(self) -> None:
         os.close(self._data)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.redaction import Redactor
-from app.logs import LogReader, LogWriter, RunLog
+from app.logs import LogReader, LogWriter, RunLog, Selection
 from app.logs.layout import remove_log, vitals_directory
 from app.orchestration.execution.vitals import Vitals
 from app.orchestration.signals import Signals
@@ -35,12 +35,12 @@ class Logbook:
     def read_build(self, build_id: int) -> RunLog:
         return RunLog([self.build_path(build_id)])
 
-    def read_run(self, run_id: int, attempts: int) -> RunLog:
+    def read_run(self, run_id: int, attempts: int, selection: Selection | None = None) -> RunLog:
         """All attempts so far, one after the other."""
-        return RunLog([self.attempt_path(run_id, number + 1) for number in range(attempts)])
+        return RunLog([self.attempt_path(run_id, number + 1) for number in range(attempts)], selection)
 
-    def read_attempt(self, run_id: int, number: int) -> RunLog:
-        return RunLog([self.attempt_path(run_id, number)])
+    def read_attempt(self, run_id: int, number: int, selection: Selection | None = None) -> RunLog:
+        return RunLog([self.attempt_path(run_id, number)], selection)
 
     def reader(self, run_id: int, number: int) -> LogReader:
         return LogReader(self.attempt_path(run_id, number))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from app.logs import LogReader, RunLog
+from app.logs import RunLog
 from app.web.yard import Yard
 
 POLL_SECONDS = 1.0  # how late a change is seen of which no signal came
@@ -62,7 +62,7 @@ async def changes(
 
 
 async def follow_log(
-    yard: Yard, topic: str, log: Callable[[], tuple[RunLog | LogReader, bool]], offset: int
+    yard: Yard, topic: str, log: Callable[[], tuple[RunLog, bool]], offset: int
 ) -> AsyncIterator[ServerSentEvent]:
     """A log from `offset` until it is over, then `event: end`.
 
@@ -78,6 +78,9 @@ async def follow_log(
             reader, is_over = await run_in_threadpool(log)
         while True:
             piece = await run_in_threadpool(reader.read, offset)
+            if not piece.data and piece.next_offset > offset:
+                offset = piece.next_offset  # nothing that is wanted was in there
+                continue
             more_comes = not is_over and piece.next_offset >= reader.size
             ready = piece.data if piece.dropped else _whole(piece.data, more_comes=more_comes)
             if not ready:

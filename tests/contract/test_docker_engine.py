@@ -89,6 +89,37 @@ def test_a_specification_the_engine_refuses_is_the_users(harness: DockerHarness)
     assert harness.engine.owned() == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ([], "There is no command to run: neither the image nor the job names one."),
+        (
+            ["CMD true", "USER nobody-there"],
+            "The engine refuses this container: unable to find user nobody-there: no matching entries in passwd file.",
+        ),
+        (["CMD true", "WORKDIR /etc/passwd"], "The engine refuses this container: "),
+    ],
+)
+def test_an_image_that_can_never_start_is_refused_in_one_sentence(
+    harness: DockerHarness, changes: list[str], sentence: str
+) -> None:
+    base = harness.client.create_container(
+        harness.image, labels={"jobyard.installation": harness.installation}
+    )
+    image = harness.client.import_image(
+        b"".join(harness.client.export(base["Id"])), repository=harness.installation, changes=changes
+    )
+    try:
+        spec = ContainerSpec(harness.client.inspect_image(harness.installation)["Id"], memory_bytes=64 << 20)
+        with pytest.raises(StartRefused) as refused:
+            harness.engine.start(spec, "a", 1)
+    finally:
+        harness.client.remove_image(harness.installation, force=True)
+    assert str(refused.value).startswith(sentence), image
+    assert refused.value.exit_code is None
+    assert "\n" not in str(refused.value)
+
+
 def test_command_and_entrypoint_replace_the_images(harness: DockerHarness) -> None:
     """The image's own command is `sh`, which would print nothing."""
     image = ContainerSpec(harness.image, memory_bytes=64 << 20)

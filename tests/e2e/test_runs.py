@@ -37,6 +37,9 @@ def test_the_exit_code_decides(jobyard: JobyardServer, run_of: Any) -> None:
 def test_a_time_limit_ends_a_run_even_if_it_exits_well(jobyard: JobyardServer, run_of: Any) -> None:
     run = jobyard.over(f"/runs/{run_of(SLEEPS, time_limit_seconds=1, retry_limit=3)['id']}")
     assert (run["status"], run["reason"], run["attempts"]) == ("failed", "time_limit", 1)
+    assert (run["succeeded"], run["failed"], run["active"]) == (0, 1, 0)
+    (attempt,) = jobyard.api("GET", f"/runs/{run['id']}/attempts")["items"]
+    assert (attempt["status"], attempt["reason"], attempt["exit_code"]) == ("failed", "time_limit", 0)
     assert jobyard.log_of(run) == "up\ntold to stop\n"
     assert 1.0 <= run["duration_seconds"] < 10
 
@@ -57,6 +60,9 @@ def test_cancel(jobyard: JobyardServer, run_of: Any) -> None:
     run = jobyard.over(f"/runs/{run['id']}")
     assert (run["status"], run["reason"], run["attempts"]) == ("cancelled", "cancelled", 1)
     assert jobyard.log_of(run) == "up\ntold to stop\n"
+    assert (run["succeeded"], run["failed"], run["active"]) == (0, 0, 0)
+    (attempt,) = jobyard.api("GET", f"/runs/{run['id']}/attempts")["items"]
+    assert (attempt["status"], attempt["reason"]) == ("cancelled", "cancelled")
     assert jobyard.request("POST", f"/runs/{run['id']}/cancel").status_code == 409
 
 
@@ -100,3 +106,16 @@ def test_a_program_that_is_not_in_the_image(jobyard: JobyardServer, run_of: Any)
     run = jobyard.over(f"/runs/{run_of(['no-such-program'])['id']}")
     assert (run["status"], run["exit_code"]) == ("failed", 127)
     assert "no-such-program" in jobyard.log_of(run)
+
+
+def test_lines_of_instances_and_streams_come_whole(jobyard: JobyardServer, run_of: Any) -> None:
+    """However small the pieces in which they are written."""
+    loop = "for n in $(seq 60); do printf 'used '; printf '%s of ' $n >&2; printf \"$n\"; echo 60 >&2; echo ' MiB'; done"
+    run = jobyard.over(f"/runs/{run_of(['sh', '-c', loop], instances=4)['id']}")
+    assert run["status"] == "succeeded"
+    lines = jobyard.log_of(run).splitlines()
+    assert sorted(lines) == sorted(
+        [f"used {n} MiB" for n in range(1, 61)] * 4 + [f"{n} of 60" for n in range(1, 61)] * 4
+    )
+    of_one = jobyard.text(f"/runs/{run['id']}/logs?instance=3&stream=stderr")
+    assert of_one == "".join(f"{n} of 60\n" for n in range(1, 61))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -152,6 +153,72 @@ def _write(yard: Yard, writer: LogWriter, data: bytes) -> None:
 
 def _brief(event: Any) -> tuple[str | None, str | None]:
     return event.id, event.data
+
+
+def spoken(yard: Yard) -> None:
+    """Two instances and Jobyard in the first attempt, stdout alone in the second."""
+    now = yard.clock.now()
+    with yard.logbook.write_attempt(1, 1, Redactor([])) as writer:
+        writer.write(now, Stream.STDOUT, b"one\n")
+        writer.write(now, Stream.STDERR, b"oops \xe2\x82\xac\n", 1)
+        writer.note(now, "Output may be missing.")
+        writer.write(now, Stream.STDOUT, b"ha", 1)
+        writer.write(now, Stream.STDERR, b"again\n")
+        writer.write(now, Stream.STDOUT, b"lf\n", 1)
+    with yard.logbook.write_attempt(1, 2, Redactor([])) as writer:
+        writer.write(now, Stream.STDOUT, b"two\n")
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("", "one\noops €\nOutput may be missing.\nhalf\nagain\ntwo\n"),
+        ("instance=1", "oops €\nhalf\n"),
+        ("stream=stderr", "oops €\nagain\n"),
+        ("stream=stdout&attempt=2", "two\n"),
+        ("instance=0&stream=stdout", "one\ntwo\n"),
+        ("instance=7", ""),
+        ("stream=stderr&offset=5", "ops €\nagain\n"),
+    ],
+)
+def test_what_one_instance_or_stream_said(once: Caller, query: str, text: str) -> None:
+    attempt_ends(once.yard, FAILED)
+    attempt_ends(once.yard, Outcome(None, 0))
+    spoken(once.yard)
+    answer = once.get(f"/runs/1/logs?{query}")
+    assert answer.text == text
+    assert int(answer.headers["x-log-next-offset"]) == (4 if "attempt" in query else 51)
+    told = list(events(once.get(f"/runs/1/logs?{query}", headers=FOLLOW).text))
+    assert "".join(data for _, _, data in told) == text
+    assert told[-1][0] == "end"
+
+
+def test_lines_come_as_data(once: Caller) -> None:
+    attempt_ends(once.yard, FAILED)
+    attempt_ends(once.yard, Outcome(None, 0))
+    spoken(once.yard)
+    answer = once.get("/runs/1/logs", headers={"Accept": "application/x-ndjson"})
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [(line["offset"], line["stream"], line["instance"], line["text"]) for line in lines] == [
+        (0, "stdout", 0, "one"),
+        (4, "stderr", 1, "oops €"),
+        (13, "system", None, "Output may be missing."),
+        (36, "stdout", 1, "half"),
+        (41, "stderr", 0, "again"),
+        (47, "stdout", 0, "two"),
+    ]
+    assert {line["at"] for line in lines} == {"2026-01-31T12:00:00Z"}
+    later = once.get("/runs/1/logs?offset=36&instance=1", headers={"Accept": "application/x-ndjson"})
+    assert [json.loads(line)["text"] for line in later.text.splitlines()] == ["half"]
+
+
+@pytest.mark.parametrize(
+    "query", ["instance=-1", "instance=x", "instance=100", "stream=both", "stream=system"]
+)
+def test_what_nobody_can_have_said_is_refused(once: Caller, query: str) -> None:
+    answer = once.get(f"/runs/1/logs?{query}")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, query.partition("=")[0])
 
 
 def test_changes_are_heard_once_each_and_time_passes_without(yard: Yard) -> None:

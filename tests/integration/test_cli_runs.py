@@ -387,6 +387,19 @@ def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: Yard, admin: Caller) ->
     assert "2 of 2: 1 succeeded, 1 failed" in cli("runs", "report").out
 
 
+def test_logs_of_one_instance_or_stream(cli: Cli, yard: Yard, admin: Caller) -> None:
+    run = admin.made(f"{JOB}/runs")["name"]
+    _, _, writer = _begin(yard)
+    with writer:
+        for stream, data in ((Stream.STDOUT, b"one\n"), (Stream.STDERR, b"oops\n")):
+            writer.write(yard.clock.now(), stream, data, int(stream))
+    assert cli("logs", run, "--stream", "stderr").out == "oops\n"
+    assert cli("logs", run, "--instance", 1).out == "one\n"
+    assert cli("logs", run, "--instance", 1, "--stream", "stderr").out == ""
+    assert "a build has no streams" in cli("logs", "--build", 1, "--stream", "stderr").err
+    assert cli("logs", run, "--stream", "both").status == 2
+
+
 def test_runs_of_all_jobs_come_newest_first(cli: Cli, admin: Caller) -> None:
     admin.made("/projects", {"name": "other"})
     admin.made("/projects/other/jobs", {"name": "clean", "source": {"type": "image", "image": "busybox:1"}})

@@ -78,7 +78,9 @@ def ends(place: Installation) -> tuple[Run, list[Attempt], list[Container]]:
     return run, attempts, containers
 
 
-def cancel(place: Installation, reason: Reason = Reason.CANCELLED, sentence: str = "Cancelled by ada.") -> None:
+def cancel(
+    place: Installation, reason: Reason = Reason.CANCELLED, sentence: str = "Cancelled by ada."
+) -> None:
     with place.db.write() as tx:
         assert runs.cancel(tx, 1, reason, sentence, place.clock.now())
 
@@ -96,7 +98,9 @@ def test_an_attempt_that_ran_out_of_time_failed_for_it(
     for each in (run, attempt, *containers):
         assert (each.reason, each.exit_code) == (Reason.TIME_LIMIT, code)
     assert attempt.status is RunStatus.FAILED
-    assert attempt.sentence.startswith("The time limit of 60 s passed; 2 of 2 retries left unused. Exited with")
+    assert attempt.sentence.startswith(
+        "The time limit of 60 s passed; 2 of 2 retries left unused. Exited with"
+    )
 
 
 @pytest.mark.parametrize("code", [0, 143])

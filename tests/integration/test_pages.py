@@ -694,6 +694,16 @@ def test_log_lines_are_coloured_by_class_and_overwritten_by_carriage_returns(mad
     assert rows[1][2] == "100%"
 
 
+@pytest.mark.parametrize("instances", [1, 2])
+def test_a_log_line_says_which_instance_and_stream_it_is_from(made: World, instances: int) -> None:
+    run = made.run(made.job("several", instances=instances), NOW, log=b"plain\n!oops\n#our own")
+    client = visitor(made)
+    for page in (read(client, f"/runs/{run}"), client.get(f"/runs/{run}/log?attempt=1&from=0").text):
+        rows = page.split('<div class="row')[1:]
+        assert ['<span class="s">stderr</span>' in row for row in rows] == [False, True, False]
+        assert ['title="Instance 0">0</span>' in row for row in rows] == [instances > 1, instances > 1, False]
+
+
 def sse(body: str) -> list[dict[str, str]]:
     events = []
     for block in body.replace("\r\n", "\n").split("\n\n"):

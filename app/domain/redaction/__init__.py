@@ -32,6 +32,11 @@ class Redactor:
     def __repr__(self) -> str:
         return f"<Redactor of {len(self._sorted)} forms>"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to mask."""
+        return not self._sorted
+
     def start(self) -> RedactionStream:
         """A fresh stream: one for each source whose bytes follow one another."""
         return RedactionStream(self)

@@ -107,7 +107,7 @@ class Logs:
     def _beyond(self, handle: Handle, received: Received) -> Iterator[Chunk]:
         """What the engine has beyond what we received."""
         if received.may_have_rotated and received.last_at:
-            yield from self._copied(handle, AfterTime(received.last_at), received)
+            yield from self._copied(handle, AfterTime(received.last_at, received.last_at_of), received)
         else:
             yield from self._copied(handle, BeyondCount(received), received)
 
@@ -128,7 +128,11 @@ class Logs:
             ended, _ = self._ended_at(handle.id)
             if ended:
                 return
-            sieve = AfterTime(received.last_at) if received.last_at else BeyondCount(received)
+            sieve = (
+                AfterTime(received.last_at, received.last_at_of)
+                if received.last_at
+                else BeyondCount(received)
+            )
 
     def _entries(self, handle: Handle) -> Iterator[Entry]:
         path = f"/containers/{handle.id}/logs"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from app.domain.output import Seen, Stream
@@ -13,6 +14,7 @@ from app.engines.docker.calls import Connection
 from app.engines.docker.frames import Entry
 from app.engines.docker.request import LOG_WINDOW_BYTES
 
+_STAMPED_LATE = timedelta(milliseconds=50)  # an entry may get its time after we got its bytes
 _ENTRY_OVERHEAD_BYTES = 160  # of the engine's log files: lengths, time, stream, the note that a line goes on
 
 
@@ -23,17 +25,18 @@ class Received:
     sizes: Counter[Stream] = field(default_factory=Counter)
     lines: int = 0
     last_at: datetime | None = None
+    last_at_of: dict[Stream, datetime] = field(default_factory=dict)
 
     @classmethod
     def before(cls, seen: Seen) -> Received:
         """What another process received and stored."""
         sizes = Counter({Stream.STDOUT: seen.stdout_bytes, Stream.STDERR: seen.stderr_bytes})
-        return cls(sizes, seen.lines, seen.at)
+        return cls(sizes, seen.lines, seen.at, dict(seen.at_of))
 
     def add(self, at: datetime, stream: Stream, data: bytes) -> Chunk:
         self.sizes[stream] += len(data)
         self.lines += data.count(b"\n")
-        self.last_at = at
+        self.last_at = self.last_at_of[stream] = at
         return Chunk(at, stream, data)
 
     @property
@@ -82,13 +85,19 @@ class BeyondCount:
 class AfterTime:
     """By the engine's own times. `gap` tells whether the first entry of its copy is later already."""
 
-    def __init__(self, after: datetime) -> None:
-        self._after = after.strftime("%Y-%m-%dT%H:%M:%S.%f") + "999Z"
+    def __init__(self, last_at: datetime, last_at_of: Mapping[Stream, datetime] | None = None) -> None:
+        self._last = _stamp(last_at)
+        self._last_of = {
+            stream: _stamp(min(last_at, at + _STAMPED_LATE)) for stream, at in (last_at_of or {}).items()
+        }
         self._looked = False
         self.gap = False
 
     def fresh(self, entry: Entry) -> bytes:
-        is_new = entry.stamp > self._after
         if not self._looked:
-            self._looked, self.gap = True, is_new
-        return entry.data if is_new else b""
+            self._looked, self.gap = True, entry.stamp > self._last
+        return entry.data if entry.stamp > self._last_of.get(entry.stream, self._last) else b""
+
+
+def _stamp(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%f") + "999Z"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import InvalidValue, NotFound
-from app.logs import LogReader, RunLog
+from app.logs import Line, RunLog, Selection, Stream
 from app.logs.reader import BLOCK
 from app.store import builds, runs
 from app.web.api.operations import Call, Empty, Model, Operation
@@ -18,8 +19,8 @@ from app.web.live import follow_log, stream
 from app.web.numbers import LARGEST, whole_number
 
 NEXT_OFFSET = "X-Log-Next-Offset"
-Log = RunLog | LogReader
-MEDIA_TYPES = ("text/plain", "text/event-stream")
+LINES = "application/x-ndjson"
+MEDIA_TYPES = ("text/plain", "text/event-stream", LINES)
 
 
 class LogQuery(Model):
@@ -33,6 +34,14 @@ class RunLogQuery(LogQuery):
         le=LARGEST,
         description="one attempt's log; all, one after the other, if left out",
     )
+    instance: int | None = Field(
+        default=None, ge=0, le=99, description="only what this instance said; offsets stay those of the whole"
+    )
+    stream: Literal["stdout", "stderr"] | None = Field(default=None, description="only what came by this one")
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.instance, Stream[self.stream.upper()] if self.stream else None)
 
 
 def build_log(call: Call[Empty, LogQuery]) -> Response:
@@ -40,7 +49,7 @@ def build_log(call: Call[Empty, LogQuery]) -> Response:
     with yard.db.read() as tx:
         build_id = build_of(call, tx).id
 
-    def log() -> tuple[Log, bool]:
+    def log() -> tuple[RunLog, bool]:
         with yard.db.read() as tx:
             is_over = builds.with_id(tx, build_id).status.is_final
         return yard.logbook.read_build(build_id), is_over
@@ -49,42 +58,60 @@ def build_log(call: Call[Empty, LogQuery]) -> Response:
 
 
 def run_log(call: Call[Empty, RunLogQuery]) -> Response:
-    yard, attempt = call.yard, call.query.attempt
+    yard, attempt, selection = call.yard, call.query.attempt, call.query.selection
     with yard.db.read() as tx:
         run = run_of(call, tx)
     if attempt is not None and attempt > run.attempts:
         raise NotFound(f"Run {run.name} has no attempt {attempt}: it has {run.attempts}.")
 
-    def log() -> tuple[Log, bool]:
+    def log() -> tuple[RunLog, bool]:
         with yard.db.read() as tx:
             now = runs.with_id(tx, run.id)
             if attempt is None:
-                return yard.logbook.read_run(run.id, now.attempts), now.status.is_final
+                return yard.logbook.read_run(run.id, now.attempts, selection), now.status.is_final
             is_over = runs.attempts_of(tx, run.id)[attempt - 1].status.is_final
-        return yard.logbook.read_attempt(run.id, attempt), is_over
+        return yard.logbook.read_attempt(run.id, attempt, selection), is_over
 
     return _send(call, f"run:{run.id}", log)
 
 
-def _send(call: Call[Empty, Any], topic: str, log: Callable[[], tuple[Log, bool]]) -> Response:
-    if "text/event-stream" in call.request.headers.get("accept", ""):
+def _send(call: Call[Empty, Any], topic: str, log: Callable[[], tuple[RunLog, bool]]) -> Response:
+    wanted = call.request.headers.get("accept", "")
+    if "text/event-stream" in wanted:
         return stream(follow_log(call.yard, topic, log, _resumed(call)))
     reader, _ = log()
     end = max(reader.size, 0)
-    return StreamingResponse(
-        _pieces(reader, call.query.offset, end),
-        headers={NEXT_OFFSET: str(end)},
-        media_type="text/plain; charset=utf-8",
-    )
+    if LINES in wanted:
+        answer, media_type = _lines(reader, call.query.offset, end), LINES
+    else:
+        answer, media_type = _pieces(reader, call.query.offset, end), "text/plain; charset=utf-8"
+    return StreamingResponse(answer, headers={NEXT_OFFSET: str(end)}, media_type=media_type)
 
 
-def _pieces(reader: Log, offset: int, end: int) -> Iterator[bytes]:
+def _pieces(reader: RunLog, offset: int, end: int) -> Iterator[bytes]:
     while offset < end:
         piece = reader.read(offset, min(BLOCK, end - offset))
-        if not piece.data:
+        if piece.next_offset <= offset:
             return
-        yield piece.data
+        if piece.data:
+            yield piece.data
         offset = piece.next_offset
+
+
+def _lines(reader: RunLog, offset: int, end: int) -> Iterator[bytes]:
+    """Each with who said it and when, as JSON on a line of its own; what is no UTF-8 as U+FFFD."""
+    for base, line in reader.lines(offset, end):
+        yield json.dumps(_shown(base, line)).encode() + b"\n"
+
+
+def _shown(base: int, line: Line) -> dict[str, Any]:
+    return {
+        "offset": base + line.offset,
+        "at": line.at.isoformat().replace("+00:00", "Z") if line.at else None,
+        "stream": line.stream.name.lower(),
+        "instance": None if line.stream is Stream.SYSTEM else line.instance,
+        "text": line.text.decode("utf-8", "replace"),
+    }
 
 
 def _resumed(call: Call[Empty, Any]) -> int:
@@ -104,7 +131,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/builds/{id}/logs",
-        "Read or follow a build's log",
+        "Read or follow a build's log, or (application/x-ndjson) its lines with offset, at, stream and text",
         build_log,
         query=LogQuery,
         media_types=MEDIA_TYPES,
@@ -112,7 +139,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/runs/{id}/logs",
-        "Read or follow a run's log",
+        "Read or follow a run's log, or (application/x-ndjson) its lines with offset, at, stream, instance and text",
         run_log,
         query=RunLogQuery,
         media_types=MEDIA_TYPES,

@@ -127,9 +127,10 @@ def _window(log: LogReader, lines: list[Line]) -> Window:
     )
 
 
-def rows(lines: Iterable[ShownLine], base: str) -> str:
-    """The lines as HTML; `base` is the page's address, for the links to lines."""
-    return fragment("_log_rows.html", lines=lines, base=base)
+def rows(lines: Iterable[ShownLine], base: str, *, several: bool = False) -> str:
+    """The lines as HTML; `base` is the page's address, for the links to lines. Of several instances, each line says
+    whose it is."""
+    return fragment("_log_rows.html", lines=lines, base=base, several=several)
 
 
 def follow(
@@ -141,6 +142,7 @@ def follow(
     offset: int,
     number: int,
     base: str,
+    several: bool = False,
 ) -> Response:
     """What comes after `offset`, as `lines` events of HTML; `reset` starts anew near the end; `end` is the last.
 
@@ -156,7 +158,7 @@ def follow(
                 at, line = window.end, window.number
                 seen = window.size if window.after is None else -1
                 if window.lines:
-                    text = await run_in_threadpool(rows, window.lines, base)
+                    text = await run_in_threadpool(rows, window.lines, base, several=several)
                     yield event(text, name="reset" if window.is_jump else "lines", id_=f"{at}:{line}")
             if over:
                 yield event("", name="end")

@@ -99,10 +99,11 @@ def more_log(visit: Visit) -> Response:
     with visit.yard.db.read() as tx:
         run = find(tx, visit.path("run"))
     number = visit.number("attempt") or 1
-    return log_rows(visit, visit.yard.logbook.reader(run.id, number), _base(run, number))
+    log = visit.yard.logbook.reader(run.id, number)
+    return log_rows(visit, log, _base(run, number), several=run.instances > 1)
 
 
-def log_rows(visit: Visit, log: LogReader, base: str) -> Response:
+def log_rows(visit: Visit, log: LogReader, base: str, *, several: bool = False) -> Response:
     """The answer's headers say where the lines before and after these are."""
     before, after = visit.number("before"), visit.number("from")
     window = logview.lines_from(log, after or 0) if before is None else logview.lines_before(log, before)
@@ -112,7 +113,7 @@ def log_rows(visit: Visit, log: LogReader, base: str) -> Response:
         "X-Log-End": f"{window.end}:{window.number}",
         "Cache-Control": "no-store",
     }
-    return HTMLResponse(logview.rows(window.lines, base), headers=headers)
+    return HTMLResponse(logview.rows(window.lines, base, several=several), headers=headers)
 
 
 def _base(run: Run, attempt: int) -> str:
@@ -145,6 +146,7 @@ async def follow_log(request: Request) -> Response:
         offset=offset,
         number=number,
         base=_base(run, attempt),
+        several=run.instances > 1,
     )
 
 

@@ -72,16 +72,120 @@ def test_a_line_has_the_time_of_its_first_byte(path: Path) -> None:
     ]
 
 
-def test_another_source_interrupts_a_line_without_a_new_number(path: Path) -> None:
-    with LogWriter(path) as log:
+def test_another_source_waits_for_the_end_of_a_line(path: Path) -> None:
+    with LogWriter(path, patience_seconds=600) as log:
+        log.write(at(1), Stream.STDOUT, b"mode ")
+        log.write(at(2), Stream.STDERR, b"warning\n", instance=1)
+        log.write(at(3), Stream.STDOUT, b"fast\n")
+        log.write(at(4), Stream.STDOUT, b"half")
+        log.write(at(5), Stream.STDERR, b"of it", instance=1)
+        assert path.read_bytes() == b"mode fast\nwarning\nhalf"
+    assert [(line.number, line.at, line.instance, line.text) for line in LogReader(path).lines()] == [
+        (1, at(1), 0, b"mode fast"),
+        (2, at(2), 1, b"warning"),
+        (3, at(4), 0, b"half"),
+        (4, at(5), 1, b"of it"),
+    ]
+
+
+def test_a_line_that_does_not_end_is_ended_by_us(path: Path) -> None:
+    with LogWriter(path, patience_seconds=0) as log:
         log.write(at(1), Stream.STDOUT, b"50%")
         log.write(at(2), Stream.STDERR, b"warning\n")
         log.write(at(3), Stream.STDOUT, b"done\n")
-    assert [(line.number, line.text, line.complete) for line in LogReader(path).lines()] == [
-        (1, b"50%", False),
-        (1, b"warning", True),
-        (2, b"done", True),
+    lines = list(LogReader(path).lines())
+    assert [(line.number, line.stream, line.text) for line in lines] == [
+        (1, Stream.STDOUT, b"50%"),
+        (2, Stream.STDERR, b"warning"),
+        (3, Stream.STDOUT, b"done"),
     ]
+    assert all(line.complete for line in lines)
+    assert [line.offset for line in LogReader(path).lines(lines[1].offset, number=2)] == [4, 12]
+
+
+def test_who_waits_is_written_without_another_word(path: Path) -> None:
+    grown = threading.Event()
+    with LogWriter(path, patience_seconds=0.05) as log:
+        log.write(at(1), Stream.STDOUT, b"working ... ")
+        log._on_append = grown.set
+        log.write(at(2), Stream.STDERR, b"warning\n")
+        assert grown.wait(10)
+        assert path.read_bytes() == b"working ... \nwarning\n"
+
+
+def test_a_full_disk_is_told_to_the_next_one_who_writes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = threading.Event()
+
+    def full(*_: object) -> int:
+        failed.set()
+        raise OSError("No space left on device")
+
+    log = LogWriter(path, patience_seconds=0.05)
+    log.write(at(1), Stream.STDOUT, b"working ... ")
+    monkeypatch.setattr("app.logs.writer.os.write", full)
+    log.write(at(2), Stream.STDERR, b"warning\n")
+    assert failed.wait(10)
+    with pytest.raises(OSError, match="No space"):
+        log.write(at(3), Stream.STDERR, b"more\n")
+    with pytest.raises(OSError, match="No space"):
+        log.close()
+
+
+def test_what_waits_is_held_but_not_stored(path: Path) -> None:
+    """It is said again to a writer that comes after a crash, and to nobody else."""
+    crashed = LogWriter(path, patience_seconds=600)
+    crashed.write(at(1), Stream.STDOUT, b"half")
+    crashed.write(at(2), Stream.STDERR, b"one\ntwo\n")
+    held = crashed.seen(0)
+    assert held is not None
+    assert (held.at, held.stdout_bytes, held.stderr_bytes) == (at(2), 4, 8)
+    with LogWriter(path, patience_seconds=600) as log:
+        stored = log.seen(0)
+        assert stored is not None
+        assert (stored.at, stored.stdout_bytes, stored.stderr_bytes) == (at(1), 4, 0)
+        log.write(at(3), Stream.STDERR, b"one\ntwo\n")
+        log.write(at(4), Stream.STDOUT, b" and half\n")
+    assert path.read_bytes() == b"half and half\none\ntwo\n"
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([Stream.STDOUT, Stream.STDERR]),
+            st.integers(0, 1),
+            st.text("hunter2 \n", max_size=12),
+        ),
+        max_size=30,
+    ),
+    crashes=st.sets(st.integers(0, 29), max_size=3),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_said_and_whenever_it_dies_each_source_is_exact(
+    steps: list[tuple[Stream, int, str]], crashes: set[int]
+) -> None:
+    """A writer after a crash is told again what lies beyond what the one before had stored."""
+    redactor = Redactor(["hunter2"])
+    said: dict[tuple[Stream, int], bytes] = {
+        (s, i): b"" for s in (Stream.STDOUT, Stream.STDERR) for i in (0, 1)
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "attempt.log"
+        log = LogWriter(path, redactor=redactor, patience_seconds=600)
+        for number, (stream, instance, text) in enumerate(steps):
+            said[stream, instance] += text.encode()
+            log.write(at(number), stream, text.encode(), instance)
+            if number in crashes:
+                log = LogWriter(path, redactor=redactor, patience_seconds=600)
+                for (each, of), whole in said.items():
+                    seen = log.seen(of)
+                    sizes = {} if seen is None else {1: seen.stdout_bytes, 2: seen.stderr_bytes}
+                    log.write(at(number), each, whole[sizes.get(each, 0) :], of)
+        log.close()
+        written = dict.fromkeys(said, b"")
+        for line in LogReader(path).lines():
+            if line.stream is not Stream.SYSTEM:
+                written[line.stream, line.instance] += line.text
+        assert written == {source: redactor.mask(whole).replace(b"\n", b"") for source, whole in said.items()}
 
 
 def test_a_note_after_an_unfinished_line_stands_on_its_own(path: Path) -> None:
@@ -228,12 +332,12 @@ def test_secrets_are_masked_before_they_reach_the_disk_on_each_stream_by_itself(
     with LogWriter(path, redactor=Redactor(["hunter2hunter2"])) as log:
         log.write(at(1), Stream.STDOUT, b"out: hunter2")
         log.write(at(1), Stream.STDERR, b"err: hunter2")
-        assert path.read_bytes() == b"out: err: "
+        assert path.read_bytes() == b"out: "
         log.write(at(2), Stream.STDOUT, b"hunter2\n")
         log.write(at(2), Stream.STDERR, b"hunt!\n")
         log.note(at(3), "could not use hunter2hunter2")
         log.write(at(4), Stream.STDOUT, b"hunt")
-    assert path.read_bytes() == b"out: err: ***\nhunter2hunt!\ncould not use ***\nhunt"
+    assert path.read_bytes() == b"out: ***\nerr: hunter2hunt!\ncould not use ***\nhunt"
 
 
 def test_a_follower_is_woken_by_every_append_and_only_then(path: Path) -> None:

@@ -1,0 +1,138 @@
+"""Whole lines of several sources, one after the other, in the order in which they came.
+
+The line at the end of a log belongs to one source. What it says goes on that line at once; what others say waits until
+the line is over, or for a short while: a progress bar or a prompt must not hold up everything else. Nothing here is
+lost or changed: what comes out of each source is what went in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+PATIENCE_SECONDS: Final = 0.75
+_MOST_WAITING: Final = 256 * 1024  # bytes of one source; with more than that, nobody is waited for
+
+Source = tuple[int, int]  # stream, instance
+
+
+class Words(NamedTuple):
+    """What a source said at once, `micros` after the epoch."""
+
+    micros: int
+    data: bytes
+
+
+class Page(Protocol):
+    """Where lines go. `open_source` is whose line the last one is, None if it is over."""
+
+    @property
+    def open_source(self) -> Source | None: ...
+
+    def put(self, source: Source, words: Words) -> None:
+        """Append. The line may still be over after words without a line break: not all may be said yet."""
+
+    def break_line(self, micros: int) -> None:
+        """End the line of whoever has it."""
+
+
+@dataclass
+class _Waiting:
+    """What a source said that isn't written yet; `since` is when it began to wait, in seconds."""
+
+    since: float
+    words: list[Words] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, words: Words) -> None:
+        self.words.append(words)
+        self.size += len(words.data)
+
+
+class LineOrder:
+    """`now` is in seconds of any clock that never goes back; not safe to use from several threads."""
+
+    def __init__(self, page: Page, patience_seconds: float, now: float) -> None:
+        self._page = page
+        self._patience = patience_seconds
+        self._waiting: dict[Source, _Waiting] = {}  # in order of arrival
+        self._touched = now  # when the line at the end was last written to
+        self.due_at: float | None = None  # when those who wait are let in, whatever becomes of the line
+
+    def say(self, source: Source, words: Words, now: float) -> None:
+        owner = self._page.open_source
+        if not self._waiting and (owner is None or owner == source):
+            self._page.put(source, words)
+            self._touched = now
+        elif owner == source:
+            self._go_on(source, words, now)
+        else:
+            self._wait(source, [words], now)
+            self._let_in(now)
+
+    def let_in(self, now: float) -> None:
+        """Who has waited long enough is waited for no longer."""
+        if self._waiting:
+            self._let_in(now)
+
+    def finish(self) -> None:
+        """Write everything: nobody will say more."""
+        for source in list(self._waiting):
+            self._put(source, self._waiting.pop(source).words)
+        self.due_at = None
+
+    def _go_on(self, source: Source, words: Words, now: float) -> None:
+        """The owner of the line says more while others wait: they come when its line ends."""
+        end = words.data.rfind(b"\n") + 1
+        self._touched = now
+        if not end:
+            self._page.put(source, words)
+        else:
+            self._page.put(source, Words(words.micros, words.data[:end]))
+            if end < len(words.data):
+                self._wait(source, [Words(words.micros, words.data[end:])], now)
+        self._let_in(now)
+
+    def _wait(self, source: Source, words: Sequence[Words], now: float) -> None:
+        waiting = self._waiting.get(source)
+        if waiting is None:
+            waiting = self._waiting[source] = _Waiting(now)
+        for each in words:
+            waiting.add(each)
+
+    def _let_in(self, now: float) -> None:
+        if self._page.open_source is not None:
+            if self.due_at is None:
+                self.due_at = max(now, self._touched + self._patience)
+            if now < self.due_at and all(each.size < _MOST_WAITING for each in self._waiting.values()):
+                return
+        for source in list(self._waiting):
+            self._put_lines(source, now)
+        self.due_at = None
+        for source, waiting in list(self._waiting.items()):
+            if self._page.open_source is None or now - waiting.since >= self._patience:
+                self._put(source, self._waiting.pop(source).words)
+                self._touched = now
+        if self._waiting:
+            self.due_at = now + self._patience
+
+    def _put_lines(self, source: Source, now: float) -> None:
+        """Up to the last line break; the rest begins to wait now."""
+        words = self._waiting[source].words
+        last = next((n for n in reversed(range(len(words))) if b"\n" in words[n].data), None)
+        if last is None:
+            return
+        micros, data = words[last]
+        end = data.rfind(b"\n") + 1
+        rest = [Words(micros, data[end:])] if end < len(data) else []
+        self._put(source, [*words[:last], Words(micros, data[:end])])
+        del self._waiting[source]
+        if rest or words[last + 1 :]:
+            self._wait(source, [*rest, *words[last + 1 :]], now)
+
+    def _put(self, source: Source, words: Sequence[Words]) -> None:
+        if self._page.open_source not in (None, source):
+            self._page.break_line(words[0].micros)
+        for each in words:
+            self._page.put(source, each)
