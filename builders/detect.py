@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from builders.omitted import refuse_left_out, unfetched
 from builders.plan import BuildPlan, BuildSettings, NotRecognised, PlanError
 from builders.procfile import parse_procfile
 from builders.runtimes import BACK_ENDS, FOREIGN, RUNTIMES
@@ -34,6 +35,14 @@ def make_plan(tree: SourceTree, settings: BuildSettings = BuildSettings()) -> Bu
     Raises NotRecognised when nothing says what it is, NoStartCommand when nothing says what to run, and
     PlanError when settings and tree don't fit or the tree contradicts itself.
     """
+    plan = _plan(tree, settings)
+    context = tree.subtree(plan.root_directory)
+    if context is not None and plan.dockerfile_path is None:
+        refuse_left_out(context, plan)
+    return replace(plan, warnings=(*plan.warnings, *unfetched(tree)))
+
+
+def _plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     if ".." in PurePosixPath(settings.root_directory).parts:
         raise PlanError(
             f"root_directory {settings.root_directory!r} has '..' in it; it starts at the repository's root."

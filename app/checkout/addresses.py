@@ -37,21 +37,27 @@ def way_to(remote: Remote, resolve: Resolve = resolve) -> tuple[tuple[str, str],
     if remote.transport not in _PORTS or authority is None:
         return ()
     host, port = authority["host"], int(authority["port"] or _PORTS[remote.transport])
+    addresses = addresses_of(remote.url, host.strip("[]"), port, resolve)
+    if remote.transport == "ssh" or host.startswith("["):
+        return ()
+    return (("http.curloptResolve", f"{host}:{port}:{','.join(map(_for_curl, addresses))}"),)
+
+
+def addresses_of(what: str, host: str, port: int, resolve: Resolve = resolve) -> list[str]:
+    """All that a host's name means now, none of them refused. Raises FetchRefused, or GitUnavailable without any."""
     try:
-        addresses = resolve(host.strip("[]"), port)
+        addresses = resolve(host, port)
     except OSError as error:
         raise GitUnavailable(
-            f"{remote.url} could not be reached: the name {host} has no address ({error.strerror})."
+            f"{what} could not be reached: the name {host} has no address ({error.strerror})."
         ) from None
     for each in addresses:
         if is_refused(ip_address(each)):
             raise FetchRefused(
-                f"{remote.url} is at the link-local address {each}, where clouds keep their machines' credentials and"
+                f"{what} is at the link-local address {each}, where clouds keep their machines' credentials and"
                 " no Git server is: use its real address."
             )
-    if remote.transport == "ssh" or host.startswith("["):
-        return ()
-    return (("http.curloptResolve", f"{host}:{port}:{','.join(map(_for_curl, addresses))}"),)
+    return addresses
 
 
 def _for_curl(address: str) -> str:

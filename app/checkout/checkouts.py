@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.checkout.command import GitCommand, StopSignal
 from app.checkout.credential import Credential, access
 from app.checkout.failures import CommitNotFound, MirrorDamaged
+from app.checkout.lfs import LargeFiles
 from app.checkout.mirror import Mirror
-from app.checkout.trees import work_tree
+from app.checkout.submodules import Filling, Place
+from app.checkout.trees import Slot, filled, work_tree
 from app.checkout.urls import full_ref, parse_remote
 from app.domain.errors import GitUnavailable, InvalidValue
 from app.domain.events import repo_key
@@ -68,22 +70,49 @@ class Checkouts:
             return mirror.fetch(remote, _checked(sha), name, way_in)
 
     @contextmanager
-    def tree(self, url: str, sha: str) -> Iterator[Path]:
+    def tree(
+        self,
+        url: str,
+        sha: str,
+        *,
+        submodules: bool = False,
+        lfs: bool = False,
+        credential: Credential | None = None,
+    ) -> Iterator[Path]:
         """A work tree at exactly the fetched commit `sha`, nobody else's until the block ends.
 
         Links may point anywhere, as in the repository: open what is in it beneath its root. Submodules are
-        empty folders, LFS files their pointers. Raises `GitUnavailable` when the mirror turned out damaged:
-        fetch again.
+        empty folders and LFS files their pointers, unless they are asked for: then they are fetched first, and
+        whatever `fetch` raises is raised. Raises `GitUnavailable` when the mirror turned out damaged: fetch again.
         """
         mirror = self._mirror(url)
         try:
-            with work_tree(mirror, _checked(sha)) as files:
-                yield files
+            with work_tree(mirror, _checked(sha)) as slot:
+                whole = Place(mirror, url, sha, slot.files, credential)
+                with self._with_submodules(slot, whole) if submodules else nullcontext([whole]) as places:
+                    for place in places if lfs else ():
+                        LargeFiles(self.allow, self.max_file_bytes).fetch(place)
+                    yield slot.files
         except MirrorDamaged:
             mirror.discard_damaged(url)
             raise GitUnavailable(
                 f"The copy of {url} on disk was damaged and is fetched again at the next try."
             ) from None
+
+    @contextmanager
+    def _with_submodules(self, slot: Slot, whole: Place) -> Iterator[list[Place]]:
+        """The places of a work tree, all filled until the block ends."""
+        with filled(slot, whole.sha) as folders:
+            places = [whole]
+            for place in Filling(self._bring, self.allow).places(whole):
+                places.append(place)
+                if not any(folder in place.folder.parents for folder in folders):
+                    folders.append(place.folder)
+            yield places
+
+    def _bring(self, url: str, sha: str, credential: Credential | None) -> Mirror:
+        self.fetch(url, sha=sha, ref=None, credential=credential)
+        return self._mirror(url)
 
     def changed_files(self, url: str, before: str, after: str) -> frozenset[str] | None:
         """Paths that differ between two commits, `None` unless both have been fetched."""

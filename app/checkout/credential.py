@@ -57,7 +57,7 @@ def access(remote: Remote, credential: Credential | None, known_hosts: Path) -> 
     elif credential is None or remote.transport == "file":
         yield Access()
     else:
-        token = _basic(credential)
+        token = basic(credential)
         header = (f"http.{remote.origin}.extraHeader", f"Authorization: Basic {token}")
         yield Access(_fingerprint(credential), config=(header,), secrets=(token, credential.secret))
 
@@ -85,7 +85,8 @@ def ssh_command(key: Path, known_hosts: Path) -> str:
     return shlex.join(words)
 
 
-def _basic(credential: Credential) -> str:
+def basic(credential: Credential) -> str:
+    """What goes behind `Authorization: Basic`."""
     user = credential.username or _TOKEN_USER
     if any(not text.isprintable() for text in (user, credential.secret)) or ":" in user:
         raise InvalidValue("credential", "The Git credential must be one line, and its user without a colon.")

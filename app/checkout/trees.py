@@ -61,7 +61,7 @@ class Slot:
 
 
 @contextmanager
-def work_tree(mirror: Mirror, sha: str) -> Iterator[Path]:
+def work_tree(mirror: Mirror, sha: str) -> Iterator[Slot]:
     """A tree at exactly `sha`, ours alone until the block ends. Raises `MirrorDamaged`, `FetchRefused`."""
     try:
         slot, lock = _take(mirror.folder / "trees", sha)
@@ -72,9 +72,25 @@ def work_tree(mirror: Mirror, sha: str) -> Iterator[Path]:
             _bring_to(mirror, slot, sha, lock)
         except OSError as error:
             raise disk_trouble(error) from error
-        yield slot.files
+        yield slot
     finally:
         os.close(lock)
+
+
+@contextmanager
+def filled(slot: Slot, sha: str) -> Iterator[list[Path]]:
+    """While folders that the commit has empty hold something: the block says which, and they are emptied after it.
+
+    Git leaves what is in them alone, so a tree whose server dies meanwhile must be made anew.
+    """
+    folders: list[Path] = []
+    slot.at.unlink()
+    yield folders
+    with suppress(OSError):  # then it is made anew
+        for folder in folders:
+            shutil.rmtree(folder)
+            folder.mkdir()
+        slot.at.write_text(sha)
 
 
 def _take(folder: Path, sha: str) -> tuple[Slot, int]:

@@ -99,5 +99,8 @@ def build_key(repo_key: str, ref: str, sha: str, config: BuildConfig, env: Mappi
     settings = config.to_json()
     for name in ("paths", "paths_mode", "commit_flags", "time_limit_seconds"):
         settings.pop(name)
+    for name in ("submodules", "lfs"):  # keys from before there were such settings stay as they are
+        if not settings[name]:
+            del settings[name]
     text = json.dumps([repo_key, ref, sha, settings, env], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -83,6 +83,8 @@ class BuildConfig:
     paths: tuple[str, ...] = ()
     paths_mode: Literal["ignore", "allow"] = "ignore"
     commit_flags: tuple[str, ...] = DEFAULT_COMMIT_FLAGS
+    submodules: bool = False  # fetched with the commit, which is where both are said to users
+    lfs: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -199,7 +199,10 @@ class Builder:
                 credential=credential,
                 should_stop=self.stopping[build.id],
             )
-        with self.checkouts.tree(build.url, sha) as tree:
+        config = build.config
+        with self.checkouts.tree(
+            build.url, sha, submodules=config.submodules, lfs=config.lfs, credential=credential
+        ) as tree:
             plan = make_plan(SourceTree(tree), self._settings(build))
             plain = {name: value.value for name, value in env.items() if not value.secret}
             request = request_for(

@@ -210,7 +210,9 @@ class Rehearsal:
             credential = git_access(tx, self.vault, credential_id, url)
         try:
             sha = self.checkouts.fetch(url, sha=None, ref=branch, credential=credential)
-            with self.checkouts.tree(url, sha) as tree:
+            with self.checkouts.tree(
+                url, sha, submodules=config.submodules, lfs=config.lfs, credential=credential
+            ) as tree:
                 plan = make_plan(SourceTree(tree), build_settings(config, start_required=False))
                 return Detected(sha, plan.to_json(), plan.dockerfile_text or render_dockerfile(plan) or "")
         except PlanError as error:

@@ -110,7 +110,8 @@ def test_a_program_that_is_not_in_the_image(jobyard: JobyardServer, run_of: Any)
 
 def test_lines_of_instances_and_streams_come_whole(jobyard: JobyardServer, run_of: Any) -> None:
     """However small the pieces in which they are written."""
-    loop = "for n in $(seq 60); do printf 'used '; printf '%s of ' $n >&2; printf \"$n\"; echo 60 >&2; echo ' MiB'; done"
+    words = "printf 'used '; printf '%s of ' $n >&2; printf $n; echo 60 >&2; echo ' MiB'"
+    loop = f"for n in $(seq 60); do {words}; done"
     run = jobyard.over(f"/runs/{run_of(['sh', '-c', loop], instances=4)['id']}")
     assert run["status"] == "succeeded"
     lines = jobyard.log_of(run).splitlines()

@@ -7,12 +7,15 @@ Serves every repository below a folder. `user` and `password` ask for basic auth
     trickle   a byte now and then        cut       closes in the middle of an answer
     redirect  302 to `elsewhere`         error     500
 
+`large` are the LFS files it has by their SHA-256; `large_at` is where it says they are, itself unless set.
+
 `reached` is set once a request is in that mode; `release` ends what hangs, stalls and trickles.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -34,6 +37,9 @@ class GitServer(ThreadingHTTPServer):
         self.speaks_v2 = True
         self.elsewhere = ""
         self.requests: list[str] = []
+        self.authorizations: list[str] = []
+        self.large: dict[str, bytes] = {}
+        self.large_at = ""
         self.reached = threading.Event()
         self.release = threading.Event()
 
@@ -46,6 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
+        self.server.authorizations.append(self.headers.get("Authorization", ""))
         if not self._is_welcome():
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
@@ -98,7 +105,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.release.wait()
 
     def _serve(self) -> None:
-        self._answer(*self._backend())
+        if self.path.endswith("/info/lfs/objects/batch"):
+            self._offer_large()
+        elif self.path.startswith("/large/"):
+            self._answer(
+                b"Content-Type: application/octet-stream", self.server.large[self.path.split("/")[2]]
+            )
+        else:
+            self._answer(*self._backend())
+
+    def _offer_large(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        at = self.server.large_at or self.server.url("large")
+        objects = [
+            {**each, "actions": {"download": {"href": f"{at}/{each['oid']}"}}}
+            if each["oid"] in self.server.large
+            else {**each, "error": {"code": 404, "message": "Object does not exist"}}
+            for each in asked["objects"]
+        ]
+        body = json.dumps({"transfer": "basic", "objects": objects}).encode()
+        self._answer(b"Content-Type: application/vnd.git-lfs+json", body)
 
     def _head(self, status: int, kind: str) -> None:
         self.send_response(status)

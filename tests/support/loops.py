@@ -213,7 +213,7 @@ class Repository:
         return found
 
     @contextmanager
-    def tree(self, url: str, sha: str) -> Iterator[Path]:
+    def tree(self, url: str, sha: str, **_: object) -> Iterator[Path]:
         folder = Path(mkdtemp(dir=self.root))
         for name, content in self.files.get(sha, DOCKERFILE).items():
             path = folder / name

@@ -12,7 +12,14 @@ from app.store.database import Tx
 from app.store.jobs import SourceFields
 from app.store.projects import Project
 from app.web.api.builds import build_answers
-from app.web.api.definitions import check_build, complete, git_fields, merge_patch, require_changeable
+from app.web.api.definitions import (
+    build_fields,
+    check_build,
+    complete,
+    git_fields,
+    merge_patch,
+    require_changeable,
+)
 from app.web.api.forms.build import BuildAnswer, ManualBuildForm
 from app.web.api.forms.build_service import (
     READ_ONLY,
@@ -122,7 +129,7 @@ def _fields(
     stored = None if kept is None else kept.source.webhook_secret
     return {
         **git_fields(tx, yard, project, form.git, stored, "git"),
-        "build": form.build.model_dump(mode="json"),
+        "build": build_fields(form.build, submodules=form.git.submodules, lfs=form.git.lfs),
         "ci_enabled": form.ci_enabled,
         "builds_in_flight": form.builds_in_flight,
     }
@@ -130,11 +137,12 @@ def _fields(
 
 def form_of(service: BuildService) -> dict[str, Any]:
     """What is stored as it could be given again; the webhook secret is left out, which keeps it."""
-    source = service.source
+    source, build = service.source, service.source.build.to_json()
+    contents = {name: build.pop(name) for name in ("submodules", "lfs")}
     return {
         "name": service.name,
-        "git": {"url": source.url, "branch": source.branch, "credential": service.credential},
-        "build": source.build.to_json(),
+        "git": {"url": source.url, "branch": source.branch, "credential": service.credential, **contents},
+        "build": build,
         "ci_enabled": source.ci_enabled,
         "builds_in_flight": source.builds_in_flight,
     }

@@ -196,7 +196,7 @@ def source_of(
     stored = kept.webhook_secret if kept is not None and kept.name is None else None
     return {
         **git_fields(tx, yard, project, source.git, stored, "source.git"),
-        "build": source.build.model_dump(mode="json"),
+        "build": build_fields(source.build, submodules=source.git.submodules, lfs=source.git.lfs),
         "ci_enabled": form.ci_enabled,
         "builds_in_flight": form.builds_in_flight,
     }
@@ -216,6 +216,11 @@ def git_fields(
         ),
         "webhook_secret": stored_secret if secret is None else yard.vault.seal(secret, WEBHOOK_PURPOSE),
     }
+
+
+def build_fields(build: BuildForm, *, submodules: bool, lfs: bool) -> dict[str, Any]:
+    """What is stored of how an image is made: what is fetched with the commit is part of that."""
+    return {**build.model_dump(mode="json"), "submodules": submodules, "lfs": lfs}
 
 
 def credential_of(tx: Tx, project: Project, name: str | None, kind: str, host: str, field: str) -> int | None:

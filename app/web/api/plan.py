@@ -18,7 +18,7 @@ from app.orchestration.releases.promoting import plan
 from app.store import jobs, pipelines
 from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit
-from app.web.api.definitions import check_build, complete, credential_of
+from app.web.api.definitions import build_fields, check_build, complete, credential_of
 from app.web.api.deploys import JobDeployForm, chosen, pin
 from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.api.forms.job import BuildForm
@@ -59,6 +59,8 @@ class PushForm(Model):
 class DetectGitForm(Model):
     url: GitUrl
     branch: BranchName = "main"
+    submodules: bool = False
+    lfs: bool = False
     credential: Name | None = Field(default=None, description="of kind git; needs `project`")
 
 
@@ -204,7 +206,8 @@ def look_at(yard: Yard, project: Project | None, form: DetectForm, at: str) -> D
         name, host = form.git.credential, git_host(form.git.url)
         with yard.db.read() as tx:
             credential_id = credential_of(tx, project, name, "git", host, f"{at}git.credential")
-    config = BuildConfig.from_json(form.build.model_dump(mode="json"))
+    contents = build_fields(form.build, submodules=form.git.submodules, lfs=form.git.lfs)
+    config = BuildConfig.from_json(contents)
     return yard.rehearsal.detect(form.git.url, form.git.branch, config, credential_id)
 
 

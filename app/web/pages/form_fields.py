@@ -49,7 +49,14 @@ LINES = Kind("\n".join, lambda text: [line for line in text.split("\n") if line.
 SECRET = Kind(lambda _value: "", lambda text: text or None)
 
 Fields = Mapping[str, Kind]
-GIT: Fields = {"url": TEXT, "branch": TEXT, "credential": OPTIONAL, "webhook_secret": SECRET}
+GIT: Fields = {
+    "url": TEXT,
+    "branch": TEXT,
+    "credential": OPTIONAL,
+    "webhook_secret": SECRET,
+    "submodules": SWITCH,
+    "lfs": SWITCH,
+}
 BUILD: Fields = {
     "mode": TEXT,
     "root_directory": TEXT,

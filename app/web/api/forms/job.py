@@ -57,6 +57,8 @@ class GitForm(Model):
     webhook_secret: WebhookSecret | None = Field(
         default=None, repr=False, description="write-only; left out or null keeps the stored one"
     )
+    submodules: bool = Field(default=False, description="fetch its submodules, and theirs")
+    lfs: bool = Field(default=False, description="fetch its Git LFS files, by https")
 
 
 class BuildForm(Model):

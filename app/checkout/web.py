@@ -1,0 +1,55 @@
+"""One request over HTTP to a place that a repository names: only to addresses that were looked at, no redirects."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+
+from app.checkout.addresses import addresses_of
+from app.checkout.failures import FetchRefused
+from app.domain.errors import GitUnavailable
+
+SILENCE_SECONDS = 30.0
+_PORTS = {"https": 443, "http": 80}
+
+
+@contextmanager
+def asked(
+    method: str, url: str, what: str, allow: frozenset[str], headers: Mapping[str, str], body: Any = None
+) -> Iterator[httpx2.Response]:
+    """The answer, still coming; `what` says in errors whose it is. The caller looks at its status.
+
+    Raises FetchRefused for an address that is not allowed, and GitUnavailable where nobody answers.
+    """
+    try:
+        target = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        target = httpx2.URL("")
+    if target.scheme not in _PORTS or target.scheme not in allow or target.userinfo or not target.host:
+        raise FetchRefused(f"{what} is at an address that is not allowed: JOBYARD_GIT_ALLOW says which are.")
+    port = target.port or _PORTS[target.scheme]
+    address = addresses_of(what, target.host, port)[0]
+    pinned = target.copy_with(host=address)
+    own = {"Host": target.netloc.decode(), "Accept-Encoding": "identity"}
+    names = {"sni_hostname": target.raw_host.decode()}
+    try:
+        with (
+            httpx2.Client(
+                verify=ssl.create_default_context(), timeout=SILENCE_SECONDS, trust_env=False
+            ) as client,
+            client.stream(
+                method,
+                pinned,
+                json=body,
+                headers={**headers, **own},
+                extensions=names,
+                follow_redirects=False,
+            ) as answer,
+        ):
+            yield answer
+    except (httpx2.HTTPError, ValueError) as error:
+        raise GitUnavailable(f"{what} could not be had: {type(error).__name__}.") from None

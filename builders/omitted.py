@@ -1,0 +1,95 @@
+"""What a build can't see of a repository: what `.dockerignore` leaves out, and what was never fetched."""
+
+import configparser
+import posixpath
+import shlex
+from collections.abc import Iterator
+
+from builders.backends.ignoring import Ignore
+from builders.instructions import Copy
+from builders.plan import BuildPlan, PlanError
+from builders.source import SourceTree
+
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\n"
+NAMED = 3  # of the files that a sentence is about
+
+
+def refuse_left_out(tree: SourceTree, plan: BuildPlan) -> None:
+    """Raises PlanError for a file that the plan needs and the context's ignore file leaves out."""
+    ignore = Ignore.parse(tree.read_text(".dockerignore") or "")
+    for path, needed_by in _needed(tree, plan):
+        if ignore.leaves_out(path):
+            raise PlanError(
+                f".dockerignore leaves {path} out of the build, but {needed_by} needs it: take it out of .dockerignore."
+            )
+
+
+def _needed(tree: SourceTree, plan: BuildPlan) -> Iterator[tuple[str, str]]:
+    """The files that commands and copies name, each with what names it."""
+    for command in (plan.install_command, plan.build_command, plan.run_command, shlex.join(plan.command)):
+        for path in _files_of(tree, command or ""):
+            yield path, f"`{command}`"
+    for stage in plan.stages:
+        for step in stage.steps:
+            if isinstance(step, Copy) and step.stage is None:
+                yield from ((path, "the build") for path in step.sources if tree.has(path))
+
+
+def _files_of(tree: SourceTree, command: str) -> Iterator[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return
+    for before, word in zip(["", *words], words, strict=False):
+        module = word.replace(".", "/")
+        forms = (f"{module}.py", f"{module}/__main__.py") if before == "-m" else (word.removeprefix("/app/"),)
+        for form in forms:
+            path = posixpath.normpath(form)
+            if not path.startswith(("/", "..")) and tree.has(path):
+                yield path
+
+
+def unfetched(tree: SourceTree) -> Iterator[str]:
+    """A sentence for submodules that are empty, and one for LFS files that are their pointers."""
+    submodules = [path for path in _submodules(tree) if _is_empty(tree, path)]
+    if submodules:
+        are = "Submodules {} are" if len(submodules) > 1 else "Submodule {} is"
+        yield f"{are.format(_listed(submodules))} not fetched: set source.git.submodules."
+    if pointers := _pointers(tree):
+        are = (
+            f"{len(pointers)} files are Git LFS pointers"
+            if len(pointers) > 1
+            else "One file is a Git LFS pointer"
+        )
+        yield f"{are} ({_listed(pointers)}), not what they stand for: set source.git.lfs."
+
+
+def _submodules(tree: SourceTree) -> list[str]:
+    parser = configparser.RawConfigParser(
+        strict=False, allow_no_value=True, delimiters=("=",), interpolation=None
+    )
+    lines = (line.strip() for line in (tree.read_text(".gitmodules") or "").splitlines())
+    try:
+        parser.read_string("\n".join(lines))
+    except configparser.Error:
+        return []
+    paths = (parser.get(section, "path", fallback=None) for section in parser.sections())
+    return sorted({path.strip('"') for path in paths if path})
+
+
+def _is_empty(tree: SourceTree, path: str) -> bool:
+    inner = tree.subtree(path)
+    return inner is not None and not inner.files() and not inner.directories
+
+
+def _pointers(tree: SourceTree) -> list[str]:
+    """Where no attribute says that there are any, nothing is opened."""
+    attributes = (tree.read_head(path) or "" for path in tree.glob("**/.gitattributes"))
+    if not any("filter=lfs" in text for text in attributes):
+        return []
+    return [path for path in tree.files() if (tree.read_head(path) or "").startswith(LFS_POINTER)]
+
+
+def _listed(paths: list[str]) -> str:
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(paths[:NAMED]) + more
