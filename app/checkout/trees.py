@@ -17,7 +17,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -88,7 +88,7 @@ def filled(slot: Slot, sha: str) -> Iterator[list[Path]]:
     yield folders
     with suppress(OSError):  # then it is made anew
         for folder in folders:
-            shutil.rmtree(folder)
+            remove_tree(folder)
             folder.mkdir()
         slot.at.write_text(sha)
 
