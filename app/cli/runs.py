@@ -283,7 +283,8 @@ def attempts(run: RunArgument, json: JsonOption = False) -> None:
         if json:
             output.print_json(found)
             return
-        waits = why_it_waits(api.get(path("runs", run)))
+        of = api.get(path("runs", run))
+    waits = why_it_waits(of)
     at = now()
     output.print_table(
         ("ATTEMPT", "STATUS", "STARTED", "FINISHED", "EXIT", "WHY"),
@@ -298,7 +299,8 @@ def attempts(run: RunArgument, json: JsonOption = False) -> None:
             )
             for each in found["items"]
         ],
-        waits or "It has not begun yet.",
+        waits
+        or (f"There was none. {of['sentence']}".strip() if of["finished_at"] else "It has not begun yet."),
     )
     if waits and found["items"]:
         output.say(waits)

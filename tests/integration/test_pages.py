@@ -480,7 +480,7 @@ def test_run_now_starts_a_run_by_that_person(made: World, demo: Demo) -> None:
     answer = client.post(f"/projects/acme/jobs/{demo.job.name}/run")
     page = read(client, answer.headers["location"])
     assert "Started by hand by operator-user." in page
-    assert "Waits for a worker" in page
+    assert "Waits to start" in page
 
 
 def test_run_with_changes_previews_then_starts(made: World, demo: Demo) -> None:

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
-from app.domain.runs import Reason, RunStatus
+from app.domain.runs import Outcome, Reason, RunStatus, Trigger, TriggerType, no_answer
 from app.engines.fake import Script
-from app.orchestration.requests import cancel_by_hand
+from app.orchestration.cancelling import cancel_by_hand
+from app.orchestration.dispatch import enqueue_run
 from app.orchestration.scheduling import Scheduler
 from app.store import runs
+from app.web.pages.words import starts
 from tests.support.cli import Cli, point_at, serving
 from tests.support.loops import Installation, Server, commit
+from tests.support.seed import ADMIN_TOKEN as SEEDED_TOKEN
+from tests.support.seed import PASSWORD, World, world
 from tests.support.yard import Caller
 
 ROOT = Path(__file__).parents[2]
@@ -248,6 +253,70 @@ def test_a_run_that_waits_has_not_started(
         header, row = Cli(capsys)("runs").out.splitlines()
     at = header.index("STARTED")
     assert row[at : header.index("TRIGGER")].strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"run_on_image_change": "never"}, "by hand"),
+        ({"run_on_image_change": "cd-promote"}, "with each new build or promotion"),
+        ({"run_on_image_change": "cd-promote", "cd_enabled": False}, "with each promotion"),
+        ({"run_on_image_change": "always"}, "with each new image"),
+        ({"run_on_image_change": "always", "cd_enabled": False}, "with each deploy or promotion"),
+        ({"run_on_image_change": "cd-promote", "source": {"type": "none"}}, "with each promotion"),
+        ({"run_on_image_change": "always", "paused": True}, "only by hand while paused"),
+    ],
+)
+def test_what_starts_a_job_depends_on_its_switches(place: Place, changes: dict[str, Any], said: str) -> None:
+    assert starts(place.job(**changes)) == said
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
+
+
+def page(made: World, path: str) -> str:
+    """Its text, for somebody who is logged in."""
+    client = TestClient(made.app())
+    assert client.post("/login", data={"name": "admin-user", "password": PASSWORD}).status_code == 200
+    text = re.sub(r"<[^>]+>", " ", client.get(path).text)
+    return " ".join(text.split()).replace(" .", ".")
+
+
+def queued(made: World) -> int:
+    job = made.job("report", repository=None, source={"type": "image", "image": "busybox"})
+    with made.db.write() as tx:
+        return enqueue_run(tx, made.names, job, Trigger(TriggerType.API, "ada"), made.clock.now())
+
+
+def test_a_run_that_waits_for_the_engine_says_so(shown: World) -> None:
+    run_id = queued(shown)
+    assert "It starts as soon as a worker is free and the runs that it replaces, if any, have ended." in page(
+        shown, f"/runs/{run_id}"
+    )
+    with shown.db.write() as tx:
+        run = runs.claim(tx, "tests", shown.clock.now())
+        assert run is not None
+        verdict = no_answer(run, "The engine does not answer.", shown.clock.now())
+        runs.conclude(tx, run, None, Outcome(Reason.ENGINE_FAILED), verdict, shown.clock.now())
+    said = page(shown, f"/runs/{run_id}")
+    assert "Waits The engine does not answer. Asked again in 5 s. It goes on" in said
+    assert "worker" not in said
+
+
+def test_a_run_that_never_began_promises_no_log(
+    shown: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = queued(shown)
+    assert "The log begins with the first attempt." in page(shown, f"/runs/{run_id}")
+    with shown.db.write() as tx:
+        cancel_by_hand(tx, runs.with_id(tx, run_id), "ada", shown.clock.now())
+    assert "There was no attempt, so there is no log." in page(shown, f"/runs/{run_id}")
+    with serving(shown.yard) as port:
+        point_at(monkeypatch, port, SEEDED_TOKEN)
+        assert Cli(capsys)("attempts", run_id).err == "There was none. Cancelled by ada.\n"
 
 
 # all rules

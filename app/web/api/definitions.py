@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.domain.errors import InvalidValue, UserError
+from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import repo_key
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.jobs import Job, Source
@@ -161,7 +161,7 @@ def unmasked(env: Mapping[str, Any], vault: Vault) -> list[str]:
 def _is_short(value: str, vault: Vault) -> bool:
     try:
         return len(vault.open(value, ENV_PURPOSE)) < MIN_LENGTH
-    except UserError:
+    except JobyardError:
         return False  # damaged, or of another key: whoever uses it is told
 
 

@@ -132,8 +132,18 @@ def starts(job: Job) -> str:
         schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
         said = describe(schedule.fields, job.schedule.time_zone)
         return said if job.schedule.active else f"{said}, but inactive"
-    never = job.run_on_image_change is RunOnImageChange.NEVER or job.source is None
-    return "by hand" if never else "with each new image"
+    return _with_an_image(job)
+
+
+def _with_an_image(job: Job) -> str:
+    by_cd = job.source is not None and job.cd_enabled
+    match job.run_on_image_change:
+        case RunOnImageChange.NEVER:
+            return "by hand"
+        case RunOnImageChange.CD_PROMOTE:
+            return "with each new build or promotion" if by_cd else "with each promotion"
+        case RunOnImageChange.ALWAYS:
+            return "with each new image" if by_cd else "with each deploy or promotion"
 
 
 def next_fire(job: Job, now: datetime) -> datetime | None:
