@@ -145,6 +145,7 @@ class Deployed:
     cause: str
     at: datetime
     position: int | None = None  # of the push it was built for, on its branch: newer is greater
+    reference: str | None = None  # what it was called by whoever deployed it, such as a tag
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "at": self.at.isoformat()}

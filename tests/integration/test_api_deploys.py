@@ -60,7 +60,7 @@ def test_a_tag_is_resolved_when_it_is_deployed(two: Caller) -> None:
     deployed = answer["job"]["deployed"]
     assert (deployed["image"], deployed["digest"]) == (pinned(TAG).image, pinned(TAG).digest)
     assert answer["decision"]["sentence"].startswith(
-        f"Image {pinned(TAG).image.partition('@')[0]}@{pinned(TAG).digest[:19]} deployed by admin token"
+        f"Image {TAG} ({pinned(TAG).digest[:19]}) deployed by admin token"
     )
 
 

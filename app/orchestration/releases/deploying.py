@@ -191,8 +191,7 @@ def image_of(build: Build, job: Job, now: datetime) -> Deployed:
 def _described(image: Deployed) -> str:
     if image.build_id is not None:
         return f"Build {image.build_id} of {short(image.sha)}"
-    name, at, digest = image.image.partition("@")
-    return f"Image {name}{at}{digest[:19]}"
+    return f"Image {image.reference or image.image} ({image.digest[:19]})"
 
 
 def is_tracked(build: Build, job: Job) -> bool:

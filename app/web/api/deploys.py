@@ -91,7 +91,7 @@ def chosen(
             raise InvalidValue("image", "image can't be set together with build: give one of them.")
         require_usable(tx, ours, job.project_id, image)
         held = pinned or Pinned(image, image.partition("@")[2])
-        return Deployed(held.image, held.digest, None, None, "", now)
+        return Deployed(held.image, held.digest, None, None, "", now, reference=image)
     if build is None:
         raise InvalidValue("build", 'build is missing: give the id of a build, "latest", or an image.')
     return image_of(build_to_deploy(tx, job, None if build == "latest" else build), job, now)
