@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.domain.builds import build_key
 from app.domain.runs import Outcome
 from app.orchestration.ports import CREDENTIAL_PURPOSE
 from app.orchestration.scheduling import Scheduler
@@ -45,10 +47,34 @@ def test_a_build_service_has_every_field_filled_in_and_no_secret(admin: Caller, 
         "branch": "main",
         "credential": None,
         "webhook_secret": None,
+        "submodules": False,
+        "lfs": False,
         "has_webhook_secret": True,
     }
     assert (service["ci_enabled"], service["builds_in_flight"], service["jobs"]) == (True, "all", [])
     assert service["build"]["commit_flags"][0] == "[skip ci]"
+
+
+def test_what_is_fetched_with_a_commit_is_kept_and_shown(admin: Caller) -> None:
+    """Builds that differ in it are not shared: `build_key` has it with the other settings."""
+    git = {"url": "https://example.com/a/b", "submodules": True, "lfs": True}
+    admin.made(SERVICES, {"name": "whole", "git": git})
+    admin.made(JOBS, {"name": "whole", "source": {"type": "git", "git": git}})
+    change = {"git": {"lfs": False}}
+    service, job = admin.got(f"{SERVICES}/whole"), admin.got(f"{JOBS}/whole")["source"]
+    changed = (
+        admin.patch(f"{SERVICES}/whole", json=change).json(),
+        admin.patch(f"{JOBS}/whole", json={"source": change}).json()["source"],
+    )
+    for before, after in zip((service, job), changed, strict=True):
+        assert (before["git"]["submodules"], before["git"]["lfs"]) == (True, True)
+        assert (after["git"]["submodules"], after["git"]["lfs"]) == (True, False)
+    with admin.yard.db.read() as tx:
+        source = jobs.named(tx, "acme", "whole").source
+    assert source is not None
+    plain = replace(source.build, submodules=False)
+    configs = (source.build, plain, replace(plain, lfs=True))
+    assert len({build_key("a/b", "main", A, config, {}) for config in configs}) == 3
 
 
 def test_a_change_of_a_build_service_keeps_what_it_does_not_name(admin: Caller, service: Any) -> None:
