@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.config import Settings
-from app.domain.errors import EngineUnavailable, UserError
+from app.domain.errors import UserError
 from app.domain.references import Ours
 from app.engines.base import Engine, Owned
 from app.engines.docker import DockerEngine
@@ -25,6 +25,7 @@ from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.access import without_host
 from app.orchestration.building import Builder
+from app.orchestration.engine_health import EngineHealth, EngineWatch, ask
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
 from app.orchestration.execution.health import HealthChecks
@@ -52,7 +53,7 @@ from app.store.database import Database
 from app.store.inbox import Inbox
 from app.web.app import create_app
 from app.web.principal import digest
-from app.web.yard import EngineHealth, Yard
+from app.web.yard import Yard
 from builders import private
 from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli
@@ -67,6 +68,7 @@ INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = (
     10,
 )  # a delivery waits no longer for Git: its push builds then
 PROBES_AT_ONCE, READINGS_AT_ONCE = 8, 4
+ENGINE_SECONDS, COMMAND_SECONDS = 60.0, 10.0  # for one answer of the engine; for one that a command waits for
 
 
 class SystemClock:
@@ -196,7 +198,7 @@ def begin_epoch(db: Database) -> tuple[str, str]:
 
 def of_other_epochs(settings: Settings, installation: str, epoch: str) -> Sequence[Owned]:
     """What the engine has from before a new epoch. Raises UserError, EngineUnavailable."""
-    engine = make_engine(settings, installation, SystemClock(), epoch)
+    engine = make_engine(settings, installation, SystemClock(), epoch, COMMAND_SECONDS)
     try:
         return engine.of_other_epochs()
     finally:
@@ -227,13 +229,30 @@ def credentials_without_host(db: Database) -> list[str]:
         return [f"Project {project}: {without_host(name)}" for project, name in credentials.without_host(tx)]
 
 
-def make_engine(settings: Settings, installation: str, clock: Clock, epoch: str = "") -> Engine:
+def ask_engine(settings: Settings) -> EngineHealth:
+    """Whether the engine of these settings answers, for a command that wants to know."""
+    engine = make_engine(settings, "asking", SystemClock())
+    try:
+        return ask(engine)
+    finally:
+        engine.close()
+
+
+def make_engine(
+    settings: Settings,
+    installation: str,
+    clock: Clock,
+    epoch: str = "",
+    answers_within: float = ENGINE_SECONDS,
+) -> Engine:
+    """`answers_within` is how long it may take for one answer, in seconds."""
     match settings.engine:
         case "docker":
             return DockerEngine(
                 url=settings.docker_host,
                 installation=installation,
                 clock=clock.now,
+                timeout_seconds=answers_within,
                 isolate_network=settings.network == "isolated",
                 boot_id=_boot_id(settings),
                 epoch=epoch,
@@ -292,8 +311,9 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
         logbook = Logbook(
             settings.data.resolve() / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024
         )
-        resolver = Resolver(installation.db, engine, installation.box, ours_of(installation))
-        supervisor = _supervisor(installation, inbox, engine, checkouts, logbook, alone=alone)
+        watch = EngineWatch(engine)
+        resolver = Resolver(installation.db, engine, installation.box, ours_of(installation), watch.health)
+        supervisor = _supervisor(installation, inbox, engine, watch, checkouts, logbook, alone=alone)
         yard = Yard(
             db=installation.db,
             inbox=inbox,
@@ -309,8 +329,8 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             is_public_url_set=settings.public_url is not None,
             check_git_url=checkouts.validate_url,
             pin_image=resolver.pin,
-            require_image=resolver.require,
-            engine_health=lambda: engine_health(engine),
+            require_images=resolver.require,
+            engine_health=watch.health,
             rehearsal=Rehearsal(
                 installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
             ),
@@ -339,6 +359,7 @@ def _supervisor(
     installation: Installation,
     inbox: Inbox,
     engine: Engine,
+    watch: EngineWatch,
     checkouts: Checkouts,
     logbook: Logbook,
     *,
@@ -365,6 +386,7 @@ def _supervisor(
         clock=clock,
         signals=installation.signals,
         inbox=inbox,
+        engine_watch=watch,
         intake=intake,
         builder=builder,
         runner=runner,
@@ -438,16 +460,6 @@ def _builder(
         publisher=make_publisher(installation),
         slots=Slots(installation.settings.workers_builds),
     )
-
-
-def engine_health(engine: Engine) -> EngineHealth:
-    try:
-        info = engine.info()
-    except EngineUnavailable as error:
-        return EngineHealth(is_up=False, sentence=str(error))
-    memory = f"{info.memory_bytes / 2**30:.1f} GiB"
-    sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
-    return EngineHealth(True, sentence, info.isolation, is_isolated=info.is_isolated)
 
 
 def _admin_token_hash(settings: Settings) -> str | None:

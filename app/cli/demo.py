@@ -180,7 +180,7 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
     import httpx2
     from pydantic import SecretStr
 
-    from app.bootstrap import open_server
+    from app.bootstrap import ask_engine, open_server
     from app.config import Settings
     from app.web.principal import new_login_path
 
@@ -197,7 +197,7 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, _swept(settings), open_server(settings, url) as app:
         yard = app.state.yard
-        health = yard.engine_health()
+        health = ask_engine(settings)
         if not health.is_up:
             raise UserError(health.sentence)
         with _serving(app, listener):

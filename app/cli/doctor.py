@@ -70,21 +70,17 @@ def doctor(json: JsonOption = False) -> None:
 
 
 def check_engine(settings: Settings) -> Iterator[Finding]:
-    from app.bootstrap import SystemClock, engine_health, make_engine
+    from app.bootstrap import ask_engine
 
     what = f"engine {settings.engine}"
     try:
-        engine = make_engine(settings, "doctor", SystemClock())
+        health = ask_engine(settings)
     except JobyardError as error:
         yield Finding("fail", what, str(error))
         return
-    try:
-        health = engine_health(engine)
-        yield Finding("ok" if health.is_up else "fail", what, health.sentence)
-        if health.isolation:
-            yield Finding("warn", what, health.isolation)
-    finally:
-        engine.close()
+    yield Finding("ok" if health.is_up else "fail", what, health.sentence)
+    if health.isolation:
+        yield Finding("warn", what, health.isolation)
 
 
 def check_buildkit(settings: Settings) -> Iterator[Finding]:

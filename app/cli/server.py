@@ -94,10 +94,6 @@ def _greet(yard: object, url: str, host: str) -> None:
     assert isinstance(yard, Yard)
     everywhere = is_every_address(host)
     typer.echo(f"Jobyard listens on {url}{', and at all addresses of this machine' if everywhere else ''}")
-    health = yard.engine_health()
-    typer.echo(health.sentence if health.is_up else f"Warning: {health.sentence}")
-    if health.isolation:
-        typer.echo(health.isolation)
     with yard.db.read() as tx:
         has_admin = access.has_admin(tx)
     if not has_admin:

@@ -177,7 +177,7 @@ class Engine(Protocol):
     name: str
 
     def info(self) -> EngineInfo:
-        """What answers there. Raises EngineUnavailable with a sentence that names the setting to change."""
+        """What answers there, found out soon. Raises EngineUnavailable with a sentence naming the setting to change."""
 
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True

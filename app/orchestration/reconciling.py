@@ -47,16 +47,12 @@ class Reconciler:
     in_background: Background = in_thread
 
     def step(self) -> None:
-        """Say that this server lives, take over what dead ones left, sweep, and keep the database's log short."""
+        """Say that this server lives, take over what dead ones left, and keep the database's log short."""
         with self.db.write() as tx:
             now = self.clock.now()
             if not heartbeat(tx, self.server, now):
                 register_server(tx, self.server, self.host, self.pid, now)
         self.take_over()
-        try:
-            self.sweep()
-        except EngineUnavailable as error:
-            log.warning("containers could not be swept: %s", error)
         self.db.checkpoint()
 
     def take_over(self) -> None:

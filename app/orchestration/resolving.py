@@ -5,9 +5,10 @@ No transaction is open meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -16,25 +17,35 @@ from app.domain.jobs import Pinned
 from app.domain.references import Ours
 from app.engines.base import Engine, ImageUnavailable, RegistryLogin, ResolvedImage
 from app.orchestration.access import registry_access_of_job
-from app.orchestration.execution.crew import within
+from app.orchestration.engine_health import EngineHealth
+from app.orchestration.execution.crew import side_by_side, within
 from app.orchestration.ownership import own_image, require_own, require_usable
 from app.orchestration.ports import Vault
 from app.store import jobs
 from app.store.database import Database
 
 T = TypeVar("T")
+WAITING_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Resolver:
-    """A registry has `registry_seconds` to answer, and the engine `engine_seconds` after that."""
+    """A registry has `registry_seconds` to answer, and the engine `engine_seconds` after that.
+
+    So few requests wait for them at once that the others always have threads. Where the engine is known not to answer,
+    as `health` says, none does.
+    """
 
     db: Database
     engine: Engine
     vault: Vault
     ours: Ours
-    registry_seconds: float = 6.0
-    engine_seconds: float = 3.0
+    health: Callable[[], EngineHealth]
+    registry_seconds: float = 5.0
+    engine_seconds: float = 2.0
+    turns: threading.BoundedSemaphore = field(
+        default_factory=partial(threading.BoundedSemaphore, WAITING_AT_ONCE)
+    )
 
     def pin(self, job_id: int, reference: str) -> Pinned:
         """What a reference means for a job now: at its registry or, where none answers, the engine's own image.
@@ -48,18 +59,38 @@ class Resolver:
         if own is not None:
             return Pinned(*own)
         try:
-            found = self._ask(reference, self._login(job_id, reference))
+            with self._admitted():
+                found = self._ask(reference, self._login(job_id, reference))
         except ImageUnavailable as error:
             raise InvalidValue("image", f"image can't be had, so nothing was changed. {error}") from error
         with self.db.read() as tx:
             require_own(tx, job.project_id, reference, found.digest)
         return Pinned(found.image, found.digest)
 
-    def require(self, job_id: int, image: str) -> None:
-        """See that an image can still be had for a job. Raises Conflict, EngineUnavailable.
+    def require(self, images: Mapping[int, str]) -> None:
+        """See that images can still be had for jobs. Raises Conflict, EngineUnavailable.
 
         What the engine has lost is pulled; if that takes longer than a moment, it goes on beside.
         """
+        job_of = {image: job_id for job_id, image in images.items()}
+        with self._admitted():
+            side_by_side("images", lambda image: self._require_one(job_of[image], image), list(job_of))
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        health = self.health()
+        if not health.is_up:
+            raise EngineUnavailable(f"{health.sentence} Nothing was changed.")
+        if not self.turns.acquire(blocking=False):
+            raise EngineUnavailable(
+                "Too many requests wait for an answer about images: nothing was changed, try again soon."
+            )
+        try:
+            yield
+        finally:
+            self.turns.release()
+
+    def _require_one(self, job_id: int, image: str) -> None:
         try:
             self._soon(image, partial(self.engine.image_config, image), self.engine_seconds)
         except ImageUnavailable:

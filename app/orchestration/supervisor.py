@@ -11,6 +11,7 @@ from datetime import datetime
 
 from app.domain.errors import JobyardError
 from app.orchestration.building import FETCHERS, Builder
+from app.orchestration.engine_health import EngineWatch
 from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
 from app.orchestration.execution.sampling import Sampler
@@ -45,6 +46,7 @@ class Supervisor:
     clock: Clock
     signals: Signals
     inbox: Inbox
+    engine_watch: EngineWatch
     intake: Intake
     builder: Builder
     runner: Runner
@@ -67,8 +69,10 @@ class Supervisor:
     _listening: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
-        """Reconcile first, then begin to work."""
+        """Reconcile first, then begin to work. What waits for the engine has loops of its own."""
+        self._loop("engine", Bell(), self.engine_watch.step)
         self._loop("reconciler", Bell(), self._reconcile)
+        self._loop("sweeper", Bell(), self._sweep)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
         self._loop("health", self.health_bell, self.health.step)
         self._loop("metrics", self.metrics_bell, self.sampler.step)
@@ -107,6 +111,11 @@ class Supervisor:
     def _reconcile(self) -> float:
         self.reconciler.step()
         self.inbox.flush_rejected()
+        return RECONCILE_SECONDS
+
+    def _sweep(self) -> float:
+        if self.engine_watch.health().is_up:
+            self.reconciler.sweep()
         return RECONCILE_SECONDS
 
     def _take_in(self) -> float:

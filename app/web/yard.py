@@ -11,22 +11,13 @@ from app.domain.jobs import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
 from app.forges.base import Forge
+from app.orchestration.engine_health import EngineHealth
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.signals import Signals
 from app.store.database import Database
 from app.store.inbox import Inbox
-
-
-@dataclass(frozen=True)
-class EngineHealth:
-    """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything."""
-
-    is_up: bool
-    sentence: str
-    isolation: str = ""
-    is_isolated: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,8 +39,10 @@ class Yard:
     pin_image: Callable[
         [int, str], Pinned
     ]  # for the job of that id; raises InvalidValue where it can't be had
-    require_image: Callable[[int, str], None]  # the same, but raises Conflict where it can't be had any more
-    engine_health: Callable[[], EngineHealth]
+    require_images: Callable[
+        [Mapping[int, str]], None
+    ]  # by job; raises Conflict where one can't be had any more
+    engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
     rehearsal: Rehearsal
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)

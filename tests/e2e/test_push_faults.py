@@ -160,7 +160,7 @@ def test_an_engine_that_is_down(tmp_path: Path, host: Callable[[JobyardServer], 
         hosted = host(server)
         hosted.job()
         assert server.http.get("/readyz").status_code == 503
-        assert "does not answer" in server.http.get("/readyz").json()["detail"]
+        server.wait_for("why", lambda: "does not answer" in server.http.get("/readyz").json()["detail"])
         build = failed(hosted, hosted.push(GOOD), "engine_failed")
         assert "engine" in build["sentence"]
         assert server.http.get("/healthz").status_code == 200

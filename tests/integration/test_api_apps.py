@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -241,10 +241,10 @@ def test_a_rollback_to_an_image_that_is_gone_changes_nothing(shop: Caller) -> No
     deployed(shop, A, ONE)
     deployed(shop, B, TWO)
 
-    def gone(_job: int, image: str) -> None:
-        raise Conflict(f"Image {image} can't be had any more.")
+    def gone(images: Mapping[int, str]) -> None:
+        raise Conflict(f"Image {next(iter(images.values()))} can't be had any more.")
 
-    caller = Caller(replace(shop.yard, require_image=gone))
+    caller = Caller(replace(shop.yard, require_images=gone))
     refused(caller, "/deployments/1/rollback", {}, 409, "can't be had any more")
     assert len(shop.got(f"{APPS}/shop/deployments")["items"]) == 2
 

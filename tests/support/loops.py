@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from app.checkout import Credential, RefNotFound
 from app.domain.builds import Build
 from app.domain.decisions import Decision
 from app.domain.deployments import Deployment
+from app.domain.errors import EngineUnavailable
 from app.domain.events import repo_key
 from app.domain.flows import FlowConcurrency, FlowRun
 from app.domain.jobs import BuildConfig, Job
@@ -667,6 +668,8 @@ class Server:
 
     def reconcile(self) -> None:
         self.reconciler.step()
+        with suppress(EngineUnavailable):
+            self.reconciler.sweep()
         while self.adopted:
             self.adopted.pop(0)()
 

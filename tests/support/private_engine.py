@@ -65,6 +65,16 @@ class PrivateEngine:
         self._dockerd.send_signal(how)
         self._dockerd.wait(60)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Meanwhile dockerd takes calls and answers none."""
+        assert self._dockerd
+        self._dockerd.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._dockerd.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         with suppress(AssertionError):
             if self._dockerd is None or self._dockerd.poll() is not None:

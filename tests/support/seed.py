@@ -25,6 +25,7 @@ from app.domain.references import Ours
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
+from app.orchestration.engine_health import EngineHealth
 from app.orchestration.logbook import Logbook
 from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.signals import Signals
@@ -36,7 +37,7 @@ from app.store.inbox import Inbox
 from app.web.api.forms.job import GitForm, JobForm, SourceForm
 from app.web.app import create_app
 from app.web.principal import Role, digest, hash_password
-from app.web.yard import EngineHealth, Yard
+from app.web.yard import Yard
 from tests.support.yard import pinned
 
 ADMIN_TOKEN = "jy_an-administrator-of-tests"
@@ -96,7 +97,7 @@ class World:
             public_url=self.public_url,
             check_git_url=lambda _url: None,
             pin_image=lambda _job, image: pinned(image),
-            require_image=lambda _job, _image: None,
+            require_images=lambda _images: None,
             engine_health=lambda: self.health,
             rehearsal=Rehearsal(
                 self.db,

@@ -28,6 +28,7 @@ from app.domain.runs import Outcome, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
 from app.orchestration.delivering import after_build
+from app.orchestration.engine_health import EngineHealth
 from app.orchestration.logbook import Logbook
 from app.orchestration.rehearsal import Rehearsal
 from app.orchestration.signals import Signals
@@ -39,7 +40,7 @@ from app.store.schema import metadata
 from app.web.api import api_routes
 from app.web.principal import digest
 from app.web.problems import answer_with_problem
-from app.web.yard import EngineHealth, Yard
+from app.web.yard import Yard
 
 ADMIN_TOKEN = "the token of the tests' administrator"
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -116,7 +117,7 @@ def make_yard(root: Path) -> Iterator[Yard]:
         public_url="https://jobyard.example.com",
         check_git_url=check_git_url,
         pin_image=lambda _job, image: pinned(image),
-        require_image=lambda _job, _image: None,
+        require_images=lambda _images: None,
         engine_health=lambda: EngineHealth(is_up=True, sentence="The engine answers."),
         admin_token_hash=digest(ADMIN_TOKEN),
     )

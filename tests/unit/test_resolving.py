@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ import pytest
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.references import Ours
 from app.engines.fake import FakeEngine
-from app.orchestration.resolving import Resolver
+from app.orchestration.engine_health import EngineHealth
+from app.orchestration.resolving import WAITING_AT_ONCE, Resolver
 from tests.support.loops import Installation
 
 TAG = "registry.example.com/team/tool:v1"
@@ -41,7 +44,13 @@ def place(tmp_path: Path) -> Iterator[Installation]:
 
 def resolver(place: Installation, engine: Any) -> Resolver:
     return Resolver(
-        place.db, engine, place.box, Ours("jobyard-0123456789ab"), registry_seconds=0.05, engine_seconds=0.05
+        place.db,
+        engine,
+        place.box,
+        Ours("jobyard-0123456789ab"),
+        lambda: EngineHealth(is_up=True, sentence="The engine answers."),
+        registry_seconds=0.05,
+        engine_seconds=0.05,
     )
 
 
@@ -66,7 +75,7 @@ def test_an_engine_that_hangs_is_not_waited_for(place: Installation, calls: tupl
     with pytest.raises(EngineUnavailable, match="so nothing was changed: try again"):
         resolver(place, engine).pin(job.id, TAG)
     with pytest.raises(EngineUnavailable, match="so nothing was changed: try again"):
-        resolver(place, engine).require(job.id, TAG)
+        resolver(place, engine).require({job.id: TAG})
     engine.over.set()
 
 
@@ -76,4 +85,44 @@ def test_what_is_not_there_is_said(place: Installation) -> None:
     with pytest.raises(InvalidValue, match="image can't be had, so nothing was changed"):
         resolver(place, place.engine).pin(job.id, TAG)
     with pytest.raises(Conflict, match="can't be had any more, so nothing was changed"):
-        resolver(place, place.engine).require(job.id, TAG)
+        resolver(place, place.engine).require({job.id: TAG})
+
+
+def test_an_engine_that_is_known_not_to_answer_is_not_asked(place: Installation) -> None:
+    job, engine = place.job(), Hanging(place.engine, "resolve", "held", "image_config")
+    down = EngineHealth(is_up=False, sentence="It has not answered for 40 s.")
+    asking = replace(resolver(place, engine), health=lambda: down, registry_seconds=30, engine_seconds=30)
+    for ask in (lambda: asking.pin(job.id, TAG), lambda: asking.require({job.id: TAG})):
+        with pytest.raises(EngineUnavailable, match=r"not answered for 40 s\. Nothing was changed"):
+            ask()
+
+
+def test_only_a_few_requests_wait_for_images(place: Installation) -> None:
+    job, engine = place.job(), Hanging(place.engine, "resolve", "held", "image_config")
+    asking = replace(resolver(place, engine), registry_seconds=30, engine_seconds=30)
+    answers: SimpleQueue[str] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            asking.require({job.id: TAG})
+        except EngineUnavailable as error:
+            answers.put(str(error))
+        else:
+            answers.put("")
+
+    for _ in range(WAITING_AT_ONCE + 1):
+        threading.Thread(target=ask, daemon=True).start()
+    assert "Too many requests wait" in answers.get(timeout=20)
+    engine.over.set()
+    assert [answers.get(timeout=20) for _ in range(WAITING_AT_ONCE)] == [""] * WAITING_AT_ONCE
+
+
+def test_images_of_many_jobs_are_looked_for_side_by_side(place: Installation) -> None:
+    job, together = place.job(), threading.Barrier(3)
+
+    class Meeting(Hanging):
+        def image_config(self, _image: str) -> None:
+            together.wait(20)
+
+    asking = replace(resolver(place, Meeting(place.engine)), engine_seconds=30)
+    asking.require({job.id: TAG, 2: f"{TAG}-two", 3: f"{TAG}-three"})

@@ -23,6 +23,7 @@ from app.engines.docker.transport import UnixAdapter
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 _POOL = 64  # connections kept open
+_FIRST_SECONDS = 5.0  # for the first answer, for which all other calls wait
 _NO_ANSWER = (
     DockerException,
     requests.RequestException,
@@ -136,7 +137,10 @@ def _connected(url: str, timeout_seconds: float) -> Any:
     connect: Any = APIClient
     adapter: Any = UnixAdapter
     client = connect(
-        base_url=url, version=MINIMUM_DOCKER_API_VERSION, timeout=timeout_seconds, max_pool_size=_POOL
+        base_url=url,
+        version=MINIMUM_DOCKER_API_VERSION,
+        timeout=min(timeout_seconds, _FIRST_SECONDS),
+        max_pool_size=_POOL,
     )
     if url.startswith("unix:"):
         client.trust_env = False  # proxies and .netrc, looked up anew for every call, are for other hosts
@@ -144,6 +148,7 @@ def _connected(url: str, timeout_seconds: float) -> Any:
             "http+docker://", adapter(url.replace("unix:", "http+unix:"), timeout_seconds, 25, _POOL)
         )
     client._version = client.version(api_version=False)["ApiVersion"]
+    client.timeout = timeout_seconds
     return client
 
 

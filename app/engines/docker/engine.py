@@ -41,6 +41,7 @@ from app.engines.docker.request import (
 from app.engines.docker.starting import Starting, shell_code
 from app.engines.docker.state import CpuReading, read_exit, read_sample, read_state
 
+INFO_SECONDS = 3.0  # for each answer that `info` needs: whether the engine answers is told soon
 _WAIT_SECONDS = 2.0  # how long `wait` may take to notice that it was closed
 _TIMED_OUT = 124
 _CANNOT_PROBE = 125
@@ -74,6 +75,8 @@ class DockerEngine:
         self._installation = installation
         self._epoch = epoch
         self._containers = Containers(self._calls, isolate=isolate_network)
+        self._quick_calls = Calls(url, min(timeout_seconds, INFO_SECONDS))
+        self._quick = Containers(self._quick_calls, isolate=isolate_network)
         self._logs = Logs(self._calls, clock, self._containers.ended_at)
         self._clock = clock
         self._boot_id = boot_id
@@ -82,9 +85,9 @@ class DockerEngine:
         self._closed = threading.Event()
 
     def info(self) -> EngineInfo:
-        with self._calls.api() as client:
+        with self._quick_calls.api() as client:
             answer = client.info()
-        shares = self._containers.network() == DEFAULT_NETWORK
+        shares = self._quick.network() == DEFAULT_NETWORK
         isolation = _SHARED_NETWORK if shares else ""
         return EngineInfo(self.name, answer["ServerVersion"], answer["NCPU"], answer["MemTotal"], isolation)
 
@@ -210,6 +213,7 @@ class DockerEngine:
         self._closed.set()
         self._logs.close()
         self._calls.close()
+        self._quick_calls.close()
 
 
 def _measure(client: Any, container_id: str) -> Mapping[str, Any]:

@@ -68,8 +68,7 @@ def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
     """The images are looked for (and pulled) before anything changes, and outside of any transaction."""
     with call.yard.db.read() as tx:
         images = images_to_roll_back_to(tx, deployment_of(call, tx, Role.OPERATOR))
-    for job_id, image in images.items():
-        call.yard.require_image(job_id, image.image)
+    call.yard.require_images({job_id: image.image for job_id, image in images.items()})
     with call.yard.db.write() as tx:
         deployment = deployment_of(call, tx, Role.OPERATOR)
 

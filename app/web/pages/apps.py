@@ -86,8 +86,7 @@ def go_back(visit: Visit) -> Response:
     """The images are looked for (and pulled) before anything changes, and outside of any transaction."""
     with visit.yard.db.read() as tx:
         images = images_to_roll_back_to(tx, deployments.with_id(tx, visit.id("deployment")))
-    for job_id, image in images.items():
-        visit.yard.require_image(job_id, image.image)
+    visit.yard.require_images({job_id: image.image for job_id, image in images.items()})
     with visit.yard.db.write() as tx:
         deployment = deployments.with_id(tx, visit.id("deployment"))
         deployment_id = roll_back(tx, deployment, visit.who, visit.now, with_hooks=False)

@@ -1,0 +1,87 @@
+"""Whether the container engine answers, as a loop finds out: who wants to know never waits for the engine."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import Engine
+
+log = logging.getLogger(__name__)
+ASKED_EVERY = 5.0  # seconds
+ASKED_AGAIN = 1.0  # after no answer
+SILENT_AFTER = 6.0  # that a question may take; more than the engine's own time limit for it
+
+
+@dataclass(frozen=True)
+class EngineHealth:
+    """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything."""
+
+    is_up: bool
+    sentence: str
+    isolation: str = ""
+    is_isolated: bool = True
+
+
+def ask(engine: Engine) -> EngineHealth:
+    """Waits for the engine for a few seconds."""
+    try:
+        info = engine.info()
+    except EngineUnavailable as error:
+        return EngineHealth(is_up=False, sentence=str(error))
+    memory = f"{info.memory_bytes / 2**30:.1f} GiB"
+    sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
+    return EngineHealth(True, sentence, info.isolation, is_isolated=info.is_isolated)
+
+
+class EngineWatch:
+    """Asks the engine every few seconds, in `step`, and tells whoever wants to know what it said last, in `health`.
+
+    A question that is still open after some seconds is no answer either, so what is told is never old.
+    """
+
+    def __init__(self, engine: Engine, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._ticks = ticks
+        self._answered_at = self._began_at = ticks()
+        self._asked_at: float | None = None  # of a question that is open
+        self._last: EngineHealth | None = None
+
+    def step(self) -> float:
+        """Ask once; returns the seconds until the engine is to be asked again."""
+        self._asked_at = self._ticks()
+        try:
+            found = ask(self._engine)
+        finally:
+            self._asked_at = None
+        if found.is_up:
+            self._answered_at = self._ticks()
+        was_up = self._last.is_up if self._last else None
+        self._last = found
+        if found.is_up is not was_up:
+            _log_change(found)
+        return ASKED_EVERY if found.is_up else ASKED_AGAIN
+
+    def health(self) -> EngineHealth:
+        last, asked_at, now = self._last, self._asked_at, self._ticks()
+        is_silent = asked_at is not None and now - asked_at > SILENT_AFTER
+        if last is None and not is_silent:
+            return EngineHealth(is_up=False, sentence="The container engine has not been asked yet.")
+        if last is not None and last.is_up and not is_silent:
+            return last
+        silence = f"It has not answered for {now - self._answered_at:.0f} s."
+        if last is None or last.is_up:
+            return EngineHealth(is_up=False, sentence=f"The container engine gives no answer. {silence}")
+        return replace(last, sentence=f"{last.sentence} {silence}")
+
+
+def _log_change(found: EngineHealth) -> None:
+    if not found.is_up:
+        log.warning(found.sentence)
+        return
+    log.info(found.sentence)
+    if found.isolation:
+        log.warning(found.isolation)

@@ -1,0 +1,116 @@
+"""The engine's health is what a loop has found out: asking for it never waits, and what is told is never old."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from app.domain.errors import EngineUnavailable
+from app.engines.base import EngineInfo
+from app.orchestration.engine_health import SILENT_AFTER, EngineWatch
+
+INFO = EngineInfo("docker", "20.10.24", 2, 2**32)
+
+
+class Engine:
+    """Answers, refuses, or gives no answer until it is told to."""
+
+    def __init__(self) -> None:
+        self.refusal: str | None = None
+        self.answers = threading.Event()
+        self.answers.set()
+        self.asked = threading.Event()
+
+    def info(self) -> EngineInfo:
+        self.asked.set()
+        assert self.answers.wait(30)
+        if self.refusal:
+            raise EngineUnavailable(self.refusal)
+        return INFO
+
+
+class Ticks:
+    at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+def watch(engine: Any, ticks: Ticks) -> EngineWatch:
+    return EngineWatch(engine, ticks)
+
+
+def test_before_the_first_answer_nothing_is_known(watch: EngineWatch) -> None:
+    assert (watch.health().is_up, watch.health().sentence) == (
+        False,
+        "The container engine has not been asked yet.",
+    )
+
+
+def test_an_engine_that_answers_is_up(watch: EngineWatch) -> None:
+    watch.step()
+    assert watch.health().is_up
+    assert watch.health().sentence == "docker 20.10.24 answers: 2 CPUs, 4.0 GiB of memory."
+
+
+def test_a_refusal_is_told_with_its_age_and_asked_about_sooner(
+    watch: EngineWatch, engine: Engine, ticks: Ticks
+) -> None:
+    usual = watch.step()
+    engine.refusal = "The container engine does not answer: start it."
+    ticks.at = 35.0
+    assert watch.step() < usual
+    ticks.at = 40.0
+    assert not watch.health().is_up
+    assert watch.health().sentence == f"{engine.refusal} It has not answered for 40 s."
+    engine.refusal = None
+    watch.step()
+    assert watch.health().is_up
+
+
+@pytest.mark.parametrize("answered_before", [True, False])
+def test_no_answer_is_told_while_the_question_is_open(
+    watch: EngineWatch, engine: Engine, ticks: Ticks, *, answered_before: bool
+) -> None:
+    if answered_before:
+        watch.step()
+        engine.asked.clear()
+    engine.answers.clear()
+    question = threading.Thread(target=watch.step)
+    question.start()
+    assert engine.asked.wait(10)
+    assert watch.health().is_up is answered_before
+    ticks.at = SILENT_AFTER + 34
+    assert not watch.health().is_up
+    assert watch.health().sentence == "The container engine gives no answer. It has not answered for 40 s."
+    engine.answers.set()
+    question.join(10)
+    assert watch.health().is_up
+
+
+def test_changes_are_logged_once(
+    watch: EngineWatch, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for refusal in (None, None, "It is down.", "It is down.", None):
+        engine.refusal = refusal
+        watch.step()
+    up = "docker 20.10.24 answers: 2 CPUs, 4.0 GiB of memory."
+    assert [(each.levelname, each.message) for each in caplog.records] == [
+        ("INFO", up),
+        ("WARNING", "It is down."),
+        ("INFO", up),
+    ]
