@@ -25,6 +25,7 @@ from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.orchestration.access import without_host
 from app.orchestration.building import Builder
+from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.engine_health import EngineHealth, EngineWatch, ask
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
@@ -373,6 +374,7 @@ def _supervisor(
         for bell in (watcher_bell, health_bell, metrics_bell):
             bell.ring()
 
+    changes = ClockChanges(db, clock)
     runner = _runner(installation, server, engine, logbook, Active(on_change))
     builder = _builder(installation, server, names, checkouts, logbook)
     impatient = replace(
@@ -418,7 +420,8 @@ def _supervisor(
             os.getpid(),
             alone=alone,
         ),
-        scheduler=Scheduler(db, clock, names),
+        clock_changes=changes,
+        scheduler=Scheduler(db, clock, names, changes),
         deployer=Deployer(db, clock, names),
         conductor=Conductor(db, clock, names, installation.box),
         messenger=Messenger(db, clock, installation.box, post_message),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -60,6 +61,41 @@ def due(schedule: Schedule, next_fire_at: datetime, now: datetime, starting_dead
     count = 1 + sum(1 for _ in between)
     missed = Missed(next_fire_at, last, count, None if in_time else starting_deadline)
     return Due(newest if in_time else None, missed, next_at)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Scheduled times that come again as the clock was set back, and that were decided before. `next_at` was not."""
+
+    first: datetime
+    last: datetime
+    count: int
+    next_at: datetime
+
+    @property
+    def sentence(self) -> str:
+        span = f"{self.count} scheduled times from {_utc(self.first)} to {_utc(self.last)} come"
+        what = f"The scheduled time {_utc(self.first)} comes" if self.count == 1 else span
+        been = "has" if self.count == 1 else "have"
+        return (
+            f"{what} again, as the clock was set back, and {been} been decided already;"
+            f" the next that counts is {_utc(self.next_at)}."
+        )
+
+
+def repeated(schedule: Schedule, now: datetime, decided: Set[datetime]) -> tuple[Repeated | None, datetime]:
+    """Which of the times after `now` were decided already, up to the first that was not, and that one."""
+    fire = first = schedule.next_after(now)
+    last, count = first, 0
+    while fire in decided:
+        last, count = fire, count + 1
+        fire = schedule.next_after(fire)
+    return Repeated(first, last, count, fire) if count else None, fire
+
+
+def listed_after(next_fire_at: datetime | None, now: datetime) -> datetime:
+    """After when scheduled times are to come: those before `next_fire_at` may be decided, if the clock was set back."""
+    return now if next_fire_at is None else max(now, next_fire_at - timedelta(microseconds=1))
 
 
 def _before(schedule: Schedule, fire: datetime, floor: datetime) -> datetime:

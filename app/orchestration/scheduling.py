@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.domain.concurrency import Admission, admit
@@ -14,6 +14,7 @@ from app.domain.fires import Due, due
 from app.domain.jobs import ConcurrencyPolicy
 from app.domain.runs import Reason
 from app.domain.schedule import Schedule
+from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.ports import Clock, Names
 from app.store import runs, schedules
 from app.store.database import Database, Tx
@@ -33,6 +34,7 @@ class Scheduler:
     db: Database
     clock: Clock
     names: Names
+    changes: ClockChanges
 
     def step(self) -> bool:
         """Decide one batch; False if nothing is due."""
@@ -54,13 +56,24 @@ class Scheduler:
                     fired.append(_unknown(each))
                     continue
                 next_at[owed.next_at] += [job.id for job in each.jobs]
-                fired += self._fired(tx, each, owed, alive, now)
+                fired += self._fired(tx, self._undecided(tx, each, owed, now), owed, alive, now)
             schedules.write(tx, fired, now)
             schedules.set_next(tx, next_at)
         return True
 
+    def _undecided(self, tx: Tx, each: DueJobs, owed: Due, now: datetime) -> DueJobs:
+        """Without those that decided the same before the clock was set back."""
+        jobs = each.jobs
+        if owed.missed is not None:
+            jobs = self.changes.undecided(tx, jobs, owed.missed.last, now)
+        if owed.fire_at is not None:
+            jobs = self.changes.undecided(tx, jobs, owed.fire_at, now)
+        return replace(each, jobs=jobs)
+
     def _fired(self, tx: Tx, due_jobs: DueJobs, owed: Due, alive: Alive, now: datetime) -> Iterator[Fired]:
         cron, jobs = due_jobs.schedule.cron, due_jobs.jobs
+        if not jobs:
+            return
         if owed.missed is not None:
             gap = owed.missed
             yield Fired(jobs, cron, gap.last, Verdict.MISSED, "missed", gap.sentence, missed_from=gap.first)

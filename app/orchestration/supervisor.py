@@ -11,6 +11,7 @@ from datetime import datetime
 
 from app.domain.errors import JobyardError
 from app.orchestration.building import FETCHERS, Builder
+from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.engine_health import EngineWatch
 from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
@@ -57,6 +58,7 @@ class Supervisor:
     sampler: Sampler
     metrics_bell: Bell
     reconciler: Reconciler
+    clock_changes: ClockChanges
     scheduler: Scheduler
     deployer: Deployer
     conductor: Conductor
@@ -76,7 +78,7 @@ class Supervisor:
         self._loop("watcher", self.watcher_bell, self.watcher.step)
         self._loop("health", self.health_bell, self.health.step)
         self._loop("metrics", self.metrics_bell, self.sampler.step)
-        self._loop("scheduler", Bell("schedules"), self._until_idle(self.scheduler.step, self._next_fire))
+        self._loop("scheduler", Bell("schedules"), self._schedule)
         self._loop("intake", Bell("deliveries"), self._take_in)
         bell = Bell("deployments", builds.ENDING, runs.ENDED)
         self._loop("deployer", bell, self._while_moving(self.deployer.step))
@@ -112,6 +114,10 @@ class Supervisor:
         self.reconciler.step()
         self.inbox.flush_rejected()
         return RECONCILE_SECONDS
+
+    def _schedule(self) -> float:
+        self.clock_changes.step()
+        return self._until_idle(self.scheduler.step, self._next_fire)()
 
     def _sweep(self) -> float:
         if self.engine_watch.health().is_up:

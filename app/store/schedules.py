@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, cast
+from sqlalchemy import Select, Text, cast
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 
@@ -63,24 +64,31 @@ class Fired:
     run_names: Sequence[str] = ()
     alone: bool = False
     missed_from: datetime | None = None  # of missed times, the first; `scheduled_for` is the last
+    repeated_from: datetime | None = None  # the same of times that a clock set back makes come again
 
 
 def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJobs]:
     """Active, unpaused scheduled jobs whose next time has come: the most overdue first, at most `limit`."""
-    query = (
-        select_columns(
-            cast(col(JobRow.schedule), Text),
-            raw(JobRow.next_fire_at),
-            raw(JobRow.has_image),
-            col(JobRow.id),
-            col(JobRow.project_id),
-            col(JobRow.name),
-        )
-        .where(col(JobRow.next_fire_at) <= now)
-        .order_by(col(JobRow.next_fire_at))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    query = _SCHEDULED.where(col(JobRow.next_fire_at) <= now).order_by(col(JobRow.next_fire_at))
+    return _alike(tx, query.limit(limit).with_for_update(skip_locked=True))
+
+
+def ahead(tx: Tx, now: datetime) -> Sequence[DueJobs]:
+    """All others that are active and unpaused: those whose next time is to come."""
+    return _alike(tx, _SCHEDULED.where(col(JobRow.next_fire_at) > now))
+
+
+_SCHEDULED = select_columns(
+    cast(col(JobRow.schedule), Text),
+    raw(JobRow.next_fire_at),
+    raw(JobRow.has_image),
+    col(JobRow.id),
+    col(JobRow.project_id),
+    col(JobRow.name),
+)
+
+
+def _alike(tx: Tx, query: Select[Any]) -> Sequence[DueJobs]:
     connection = tx.connection()
     alike: dict[tuple[str, Any, Any], list[DueJob]] = defaultdict(list)
     for schedule, next_fire_at, has_image, *job in connection.execute(query).all():
@@ -135,6 +143,43 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     bulk(tx).insert(DECISIONS, DECIDED, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
     touched = islice((f"job:{job.id}" for each in fired for job in each.jobs), CHUNK)
     touch(tx, "runs", "jobs", "decisions", QUEUED, *touched)
+
+
+def write_repeated(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
+    """Store that times come again; once for each job and stretch, however often it is noticed."""
+    rows = [row for each in fired for row in _decisions(each, {})]
+    same = {"at": now, "event_type": EventType.SCHEDULE.value}
+    if not rows:
+        return
+    once = "ON CONFLICT (event_type, event_id, job_id) DO NOTHING RETURNING id"
+    if bulk(tx).insert(DECISIONS, DECIDED, rows, same, ending=once):
+        touch(tx, "decisions")
+
+
+def decided_ahead(tx: Tx, now: datetime) -> Mapping[int, Set[datetime]]:
+    """Scheduled times that were decided at a time that is still to come, by job: there are none on a good clock."""
+    query = select_columns(col(DecisionRow.job_id), col(DecisionRow.event_id)).where(
+        col(DecisionRow.at) > now, col(DecisionRow.event_type) == EventType.SCHEDULE.value
+    )
+    found: dict[int, set[datetime]] = defaultdict(set)
+    for job_id, event_id in tx.connection().execute(query):
+        assert job_id is not None
+        with suppress(ValueError):  # it is of times that came again
+            found[job_id].add(datetime.strptime(event_id.partition("@")[2], _STAMP).replace(tzinfo=UTC))
+    return found
+
+
+def undecided(tx: Tx, jobs: Sequence[DueJob], at: datetime) -> Sequence[DueJob]:
+    """The jobs of which this scheduled time has not been decided."""
+    keys = [_key(job, at) for job in jobs]
+    taken: set[str] = set()
+    for start in range(0, len(keys), CHUNK):
+        query = select_columns(col(DecisionRow.event_id)).where(
+            col(DecisionRow.event_type) == EventType.SCHEDULE.value,
+            col(DecisionRow.event_id).in_(keys[start : start + CHUNK]),
+        )
+        taken.update(tx.connection().execute(query).scalars())
+    return [job for job, key in zip(jobs, keys, strict=True) if key not in taken]
 
 
 def _start(tx: Tx, fired: Sequence[Fired], now: datetime) -> tuple[Sequence[Fired], dict[str, int]]:
@@ -198,15 +243,24 @@ def _runs(each: Fired) -> list[Values]:
 def _decisions(each: Fired, run_ids: Mapping[str, int]) -> list[Values]:
     """The values of `DECIDED`, for each job."""
     at = _stamp(each.scheduled_for)
-    missed = {"missed_from": _stamp(each.missed_from)} if each.missed_from else {}
-    inputs = {"scheduled_for": at, "cron": each.cron, **missed}
+    began = {"missed_from": each.missed_from, "repeated_from": each.repeated_from}
+    since = {name: _stamp(first) for name, first in began.items() if first}
+    inputs = {"scheduled_for": at, "cron": each.cron, **since}
+    again = "/again" if each.repeated_from else ""
     same = (each.verdict.value, each.rule, each.sentence, inputs)
     started: list[int | None] = [run_ids[name] for name in each.run_names] or [None] * len(each.jobs)
     return [
-        (f"{job.id}@{at}", job.id, job.project_id, run_id, *same)
+        (f"{_key(job, each.scheduled_for)}{again}", job.id, job.project_id, run_id, *same)
         for job, run_id in zip(each.jobs, started, strict=True)
     ]
 
 
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def _key(job: DueJob, at: datetime) -> str:
+    return f"{job.id}@{_stamp(at)}"
+
+
 def _stamp(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return at.strftime(_STAMP)

@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.builds import build_key
 from app.domain.runs import Outcome
+from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.ports import CREDENTIAL_PURPOSE
 from app.orchestration.scheduling import Scheduler
 from app.store import builds, credentials, jobs
@@ -365,7 +366,7 @@ def test_why_answers_for_any_time_whatever_happened_then(admin: Caller, yard: Ya
     schedule = {"cron": "0 * * * *", "concurrency_policy": "forbid"}
     source = {"type": "image", "image": "busybox"}
     admin.made(JOBS, {"name": "hourly", "kind": "cron", "schedule": schedule, "source": source})
-    scheduler = Scheduler(yard.db, yard.clock, yard.names)
+    scheduler = Scheduler(yard.db, yard.clock, yard.names, ClockChanges(yard.db, yard.clock))
 
     def at(hour: int, minute: int = 0) -> None:
         clock.at = clock.at.replace(hour=hour, minute=minute)

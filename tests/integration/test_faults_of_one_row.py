@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.domain.builds import BuildStatus
 from app.domain.runs import TAKEN_OVER_LIMIT, Reason, RunStatus
 from app.orchestration import reconciling, scheduling
+from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.scheduling import Scheduler
 from app.store import builds as store_of_builds
 from app.store import runs
@@ -171,7 +172,7 @@ def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
         return due(schedule, *rest)
 
     monkeypatch.setattr(scheduling, "due", fails_for_one)
-    scheduler = Scheduler(place.db, place.clock, place.names)
+    scheduler = Scheduler(place.db, place.clock, place.names, ClockChanges(place.db, place.clock))
     assert scheduler.step()
     assert not scheduler.step()  # it is looked at again in an hour
     verdicts = [(job, rule) for _, job, _, rule in place.verdicts()]

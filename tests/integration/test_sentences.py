@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from app.domain.runs import Outcome, Reason, RunStatus, Trigger, TriggerType, no_answer
 from app.engines.fake import Script
 from app.orchestration.cancelling import cancel_by_hand
+from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.dispatch import enqueue_run
 from app.orchestration.scheduling import Scheduler
 from app.store import runs
@@ -35,7 +36,7 @@ class Place(Installation):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.server_ = self.server("one")
-        self.scheduler = Scheduler(self.db, self.clock, self.names)
+        self.scheduler = Scheduler(self.db, self.clock, self.names, ClockChanges(self.db, self.clock))
 
     def cron(self, *, built: bool = True, **schedule: Any) -> None:
         """A job that is due every minute, and has an image unless it is not `built`."""

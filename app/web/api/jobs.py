@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from app.domain.builds import Build
+from app.domain.fires import listed_after
 from app.domain.jobs import Job
 from app.domain.runs import Run
 from app.domain.schedule import Schedule
@@ -155,7 +156,8 @@ def _next_fire_at(call: Call[Any, Any], job: Job) -> Any:
     schedule = job.schedule
     if schedule is None or not schedule.active or job.paused:
         return None
-    return Schedule.parse(schedule.cron, schedule.time_zone).next_after(call.yard.clock.now())
+    after = listed_after(job.next_fire_at, call.yard.clock.now())
+    return Schedule.parse(schedule.cron, schedule.time_zone).next_after(after)
 
 
 def _last_run(run: Run | None) -> dict[str, Any] | None:

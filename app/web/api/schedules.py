@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from app.domain.errors import Conflict, InvalidValue
+from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
 from app.web.api.forms.fields import Time
 from app.web.api.operations import Call, Empty, Model, Operation
@@ -44,7 +45,8 @@ def show_schedule(call: Call[Empty, ScheduleQuery]) -> Any:
         raise Conflict(f"Job {job.name} is of kind {job.kind}, so it has no schedule.")
     schedule = Schedule.parse(settings.cron, settings.time_zone)
     try:
-        fires = schedule.upcoming(call.query.from_ or call.yard.clock.now(), call.query.count)
+        after = call.query.from_ or listed_after(job.next_fire_at, call.yard.clock.now())
+        fires = schedule.upcoming(after, call.query.count)
     except InvalidValue as error:
         raise InvalidValue("from", f"from: {error}") from None
     return {

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.errors import Conflict
+from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
 from app.web.pages.jobs import address, job_of
 from app.web.pages.visit import Visit, get
@@ -20,7 +21,7 @@ def show_schedule(visit: Visit) -> Response:
     if settings is None:
         raise Conflict(f"Job {job.name} is of kind {job.kind}, so it has no schedule.")
     schedule = Schedule.parse(settings.cron, settings.time_zone)
-    fires = schedule.upcoming(visit.now, FIRES)
+    fires = schedule.upcoming(listed_after(job.next_fire_at, visit.now), FIRES)
     return visit.page(
         "schedule.html",
         job=job,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.events import repo_key
+from app.domain.fires import listed_after
 from app.domain.health import checks_of
 from app.domain.jobs import Job, RunOnImageChange
 from app.domain.schedule import Schedule
@@ -150,7 +151,8 @@ def next_fire(job: Job, now: datetime) -> datetime | None:
     """When its schedule is due next; None for a job that no schedule starts."""
     if job.paused or job.schedule is None or not job.schedule.active:
         return None
-    return Schedule.parse(job.schedule.cron, job.schedule.time_zone).next_after(now)
+    schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
+    return schedule.next_after(listed_after(job.next_fire_at, now))
 
 
 def on_push(job: Job) -> str:
