@@ -9,19 +9,29 @@ from builders.backends.ignoring import Ignore
 from builders.instructions import Copy
 from builders.plan import BuildPlan, PlanError
 from builders.source import SourceTree
+from builders.wildcards import TooMuchWork
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\n"
 NAMED = 3  # of the files that a sentence is about
 
 
 def refuse_left_out(tree: SourceTree, plan: BuildPlan) -> None:
-    """Raises PlanError for a file that the plan needs and the context's ignore file leaves out."""
-    ignore = Ignore.parse(tree.read_text(".dockerignore") or "")
-    for path, needed_by in _needed(tree, plan):
-        if ignore.leaves_out(path):
-            raise PlanError(
-                f".dockerignore leaves {path} out of the build, but {needed_by} needs it: take it out of .dockerignore."
-            )
+    """Raises PlanError for a file that the plan needs and the context's ignore file leaves out.
+
+    An ignore file that is too much work to match is left to the build, which says so or manages it.
+    """
+    for path, needed_by in _left_out(tree, plan):
+        raise PlanError(
+            f".dockerignore leaves {path} out of the build, but {needed_by} needs it: take it out of .dockerignore."
+        )
+
+
+def _left_out(tree: SourceTree, plan: BuildPlan) -> Iterator[tuple[str, str]]:
+    try:
+        ignore = Ignore.parse(tree.read_text(".dockerignore") or "")
+        yield from (each for each in _needed(tree, plan) if ignore.leaves_out(each[0]))
+    except TooMuchWork:
+        return
 
 
 def _needed(tree: SourceTree, plan: BuildPlan) -> Iterator[tuple[str, str]]:
