@@ -27,6 +27,7 @@ from app.orchestration.access import without_host
 from app.orchestration.building import Builder
 from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.engine_health import EngineHealth, EngineWatch, ask
+from app.orchestration.comparing import Comparer
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
 from app.orchestration.execution.health import HealthChecks
@@ -68,7 +69,7 @@ INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = (
     60.0,
     10,
 )  # a delivery waits no longer for Git: its push builds then
-PROBES_AT_ONCE, READINGS_AT_ONCE = 8, 4
+PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE = 8, 4, 8
 ENGINE_SECONDS, COMMAND_SECONDS = 60.0, 10.0  # for one answer of the engine; for one that a command waits for
 
 
@@ -425,8 +426,24 @@ def _supervisor(
         deployer=Deployer(db, clock, names),
         conductor=Conductor(db, clock, names, installation.box),
         messenger=Messenger(db, clock, installation.box, post_message),
+        comparer=_comparer(installation, names, impatient),
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
+    )
+
+
+def _comparer(installation: Installation, names: Names, checkouts: Checkouts) -> Comparer | None:
+    minutes = installation.settings.reconcile_minutes
+    if minutes == 0:
+        return None
+    return Comparer(
+        db=installation.db,
+        clock=installation.clock,
+        names=names,
+        checkouts=checkouts,
+        vault=installation.box,
+        interval=timedelta(minutes=minutes),
+        give=Crew("comparer", LOOKS_AT_ONCE).give,
     )
 
 

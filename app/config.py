@@ -56,6 +56,12 @@ class Settings(BaseSettings):
         default="https,ssh", description="allowed Git transports; file and http only when named here"
     )
     git_time_limit_seconds: int = Field(default=600, ge=1, description="for one fetch")
+    reconcile_minutes: int = Field(
+        default=10,
+        ge=0,
+        le=1440,
+        description="between comparisons of branches with their remotes, for pushes that no hook told of; 0: never",
+    )
     workers_builds: int = Field(default=2, ge=1, le=64, description="builds at once")
     workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
     metrics_seconds: int = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +147,21 @@ class Checkouts:
         remote = parse_remote(url, self.allow)
         with access(remote, credential, self._known_hosts) as way_in:
             return self._mirror(url).resolve(remote, full_ref(branch), way_in)
+
+    def heads_of(
+        self, url: str, branches: Collection[str], credential: Credential | None = None
+    ) -> dict[str, str]:
+        """What each of some branches is at now, without those that are not there; raises as `fetch` does."""
+        remote = parse_remote(url, self.allow)
+        refs = {full_ref(branch): branch for branch in branches}
+        with access(remote, credential, self._known_hosts) as way_in:
+            found = self._mirror(url).listed(remote, sorted(refs), way_in)
+        return {refs[ref]: sha for ref, sha in found.items()}
+
+    def message_of(self, url: str, sha: str) -> str:
+        """The message of a commit; empty unless it has been fetched."""
+        said = self._mirror(url).read("log", "--max-count=1", "--format=%B", _checked(sha), "--")
+        return said.line if said.ok else ""
 
     @property
     def _known_hosts(self) -> Path:

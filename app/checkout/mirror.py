@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,16 +62,21 @@ class Mirror:
 
     def resolve(self, remote: Remote, ref: str, access: Access) -> str:
         """The object a ref (full name) of the remote points to, by asking the remote."""
-        listed = self._talk(remote, access, (), "ls-remote", "--quiet", "--", remote.url, ref)
-        if not listed.ok:
-            raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes)
-        for line in listed.line.splitlines():
-            sha, _, name = line.partition("\t")
-            if name == ref:  # Git matches tails: refs/heads/main is in refs/heads/refs/heads/main too
-                return sha
+        found = self.listed(remote, [ref], access)
+        if ref in found:
+            return found[ref]
         kind, _, name = ref.removeprefix("refs/").partition("/")
         word = {"heads": "branch", "tags": "tag"}.get(kind, "ref")
         raise RefNotFound(f"The {word} {name} does not exist in {remote.url}.")
+
+    def listed(self, remote: Remote, refs: Sequence[str], access: Access) -> dict[str, str]:
+        """The objects that refs (full names) point to, by asking the remote; without those that are not there."""
+        said = self._talk(remote, access, (), "ls-remote", "--quiet", "--", remote.url, *refs)
+        if not said.ok:
+            raise explain(remote.url, said.stderr, access.secrets, self.git.max_file_bytes)
+        found = (line.partition("\t") for line in said.line.splitlines())
+        # Git matches tails: refs/heads/main is in refs/heads/refs/heads/main too
+        return {name: sha for sha, _, name in found if name in refs}
 
     def discard_damaged(self, url: str) -> None:
         with self._writing(url):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
@@ -49,6 +50,7 @@ class Push:
 
     `after` of an annotated tag is the tag object, not its commit. `commits` are those the forge lists, oldest first,
     which need not be all. `changed_files` are what a rehearsal says of the push; where it is `None`, Git is asked.
+    `found_at` is when it was found by comparing with the remote, where no hook told of it.
     """
 
     forge: str
@@ -64,6 +66,7 @@ class Push:
     changed_files: frozenset[str] | None
     pusher: str
     compare_url: str
+    found_at: datetime | None = None
 
     @property
     def branch(self) -> str | None:

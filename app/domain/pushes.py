@@ -38,11 +38,15 @@ def lists_all_commits(push: Push, repo_key: str) -> bool:
 
 @dataclass(frozen=True)
 class Movement:
-    """A branch went from `before` to `after` (None: did not exist); `position` orders a branch's movements."""
+    """A branch went from `before` to `after` (None: did not exist); `position` orders a branch's movements.
+
+    `is_found` says that no hook told of it: it may stand for several.
+    """
 
     before: str | None
     after: str | None
     position: int
+    is_found: bool = False
 
 
 def is_repeated(history: Sequence[Movement], before: str | None, after: str | None) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 
+from app.domain.comparing import how_found
 from app.domain.decisions import Go, Skip, Verdict
 from app.domain.events import Commit, Push
 from app.domain.jobs import Job, RunOnImageChange, Source
@@ -29,13 +30,21 @@ def should_build(
     movement of the same branch was already taken for this source, through another hook. `matching` knows what was
     found out about path rules before.
     """
-    return (
+    verdict = (
         _skip_for_ref(push, source)
         or _skip_for_switches(source, paused=paused)
         or _skip_for_repetition(push, repeated=repeated)
         or _skip_for_commit_flags([*_commits(push), *changes.flagged], source.build.commit_flags)
         or _by_paths(push, source, changes.files, matching or Matching())
         or _go(push, source, changes)
+    )
+    if push.found_at is None:
+        return verdict
+    return replace(
+        verdict,
+        rule="missed_push" if verdict.rule == "push" else verdict.rule,
+        sentence=f"{verdict.sentence} {how_found(push)}",
+        inputs={**verdict.inputs, "found_at": push.found_at.isoformat()},
     )
 
 

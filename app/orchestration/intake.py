@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.checkout import Checkouts
+from app.domain import comparing
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push, one_line
@@ -119,7 +120,7 @@ class Intake:
                 self._try_again(delivery, sentence)
 
     def _process(self, delivery: Delivery) -> None:
-        push = self.forges[delivery.forge].parse_push(json.loads(delivery.body))
+        push = push_of(delivery, self.forges)
         with self.db.read() as tx:
             tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
             asked_about = [
@@ -176,6 +177,7 @@ class Intake:
             if tracked
             else "No job has this repository any more."
         )
+        sentence = f"{sentence} {comparing.how_found(push)}".rstrip()
         status = "processed" if tracked else "ignored"
         deliveries.settle(tx, delivery.id, status, sentence, now, ref=push.ref, sha=push.after or "")
 
@@ -229,6 +231,13 @@ class Intake:
             deliveries.try_later(tx, delivery, sentence, later)
 
 
+def push_of(delivery: Delivery, forges: Mapping[str, Forge]) -> Push:
+    """What a stored delivery tells of. Raises InvalidValue."""
+    if delivery.forge == comparing.REMOTE:
+        return comparing.from_body(delivery.body)
+    return forges[delivery.forge].parse_push(json.loads(delivery.body))
+
+
 def _of_dead_servers(delivery: Delivery) -> str:
     before = f" An earlier try ended with: {delivery.sentence}" if delivery.sentence else ""
     return (
@@ -279,7 +288,8 @@ def place_of(
         return told[0], False  # a replay
     before, after = push.before, push.after
     taken = movements.taken(tx, source, push.ref)
-    if is_repeated(taken, before, after):
+    is_known = comparing.is_found_before if push.found_at is None else comparing.is_taken
+    if is_repeated(taken, before, after) or is_known(taken, before, after):
         return taken[0], True
     if told is not None:
         return told[0], False
@@ -311,7 +321,8 @@ def _movement(
     movement, repeated = place_of(tx, push, source, delivery, contained_in)
     known = movements.of_delivery(tx, delivery.id, source)
     if not repeated and (known is None or not known[1]):
-        movements.take(tx, source, push.ref, movement, delivery.id)
+        taken = replace(movement, is_found=push.found_at is not None)
+        movements.take(tx, source, push.ref, taken, delivery.id)
     return movement, repeated
 
 

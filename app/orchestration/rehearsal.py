@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +19,7 @@ from app.orchestration.access import git_access
 from app.orchestration.building import build_settings
 from app.orchestration.changes import Inquiry, without_git
 from app.orchestration.dispatch import short
-from app.orchestration.intake import git_decides, place_of, verdict_on
+from app.orchestration.intake import git_decides, place_of, push_of, verdict_on
 from app.orchestration.ports import Clock, Vault
 from app.orchestration.releases.deploying import (
     Occasion,
@@ -92,7 +91,7 @@ class Rehearsal:
 
     def of_delivery(self, delivery: Delivery, project_id: int | None) -> list[Outlook]:
         """What replaying a delivery would do."""
-        push = self.forges[delivery.forge].parse_push(json.loads(delivery.body))
+        push = push_of(delivery, self.forges)
         return self._outlooks(push, sorted(push.repository.keys), delivery.scopes, project_id, delivery)
 
     def of_push(self, push: Push, project_id: int | None) -> list[Outlook]:

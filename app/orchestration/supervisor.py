@@ -13,6 +13,7 @@ from app.domain.errors import JobyardError
 from app.orchestration.building import FETCHERS, Builder
 from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.engine_health import EngineWatch
+from app.orchestration.comparing import Comparer
 from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
 from app.orchestration.execution.sampling import Sampler
@@ -63,6 +64,7 @@ class Supervisor:
     deployer: Deployer
     conductor: Conductor
     messenger: Messenger
+    comparer: Comparer | None
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -85,6 +87,8 @@ class Supervisor:
         bell = Bell("flows", "deployments", builds.ENDING, runs.ENDED)
         self._loop("conductor", bell, self._while_moving(self.conductor.step))
         self._loop("messenger", Bell("flows"), self._while_moving(self.messenger.step))
+        if self.comparer is not None:
+            self._loop("comparer", Bell("sources"), self._compare)
         bell = Bell(builds.QUEUED)
         for number in range(self.build_workers + FETCHERS):
             self._loop(f"builder-{number}", bell, self._until_idle(self.builder.step, self._next_build))
@@ -122,6 +126,11 @@ class Supervisor:
     def _sweep(self) -> float:
         if self.engine_watch.health().is_up:
             self.reconciler.sweep()
+        return RECONCILE_SECONDS
+
+    def _compare(self) -> float:
+        assert self.comparer is not None
+        self.comparer.step()
         return RECONCILE_SECONDS
 
     def _take_in(self) -> float:

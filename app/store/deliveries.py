@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
+from app.domain.lanes import lane_of
 from app.store.bulk import table_of
 from app.store.claims import Claim
 from app.store.database import Database, Tx, touch
@@ -98,6 +99,20 @@ def record(db: Database, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
         with db.statement("deliveries") as bulk:
             return set(bulk.insert(TABLE, RECEIVED, list(rows.values()), NOTHING_YET, ending=NEW_ONLY))
     return set(rows)
+
+
+def add(tx: Tx, new: NewDelivery, sentence: str) -> None:
+    """One that no call brought, together with what else the transaction stores."""
+    values = dict(zip(RECEIVED, _row(new), strict=True))
+    tx.add(DeliveryRow(**{**values, "sentence": sentence}))
+    tx.flush()
+    touch(tx, "deliveries")
+
+
+def waits_in_lane(tx: Tx, project_id: int, repo_key: str) -> bool:
+    """Whether a delivery for a project's repository has not been decided yet."""
+    lanes = tx.exec(select(DeliveryRow.lane).where(DeliveryRow.status == WAITING).distinct())
+    return any(lane_of([(project_id, repo_key)]) in lane.split(" ") for lane in lanes)
 
 
 def _row(new: NewDelivery) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from app.store.database import Tx
 from app.store.schema import MovementRow, ProjectRow
 
 WHAT: Any = (MovementRow.before, MovementRow.after, MovementRow.position)
+ALL: Any = (*WHAT, MovementRow.is_found)
 REMEMBERED = 50
 
 
@@ -32,10 +33,18 @@ def known(tx: Tx, project_id: int, repo_key: str, ref: str) -> Sequence[Movement
 
 def taken(tx: Tx, source: Source, ref: str) -> Sequence[Movement]:
     """Those that this source took."""
-    query = select(*WHAT).where(
+    query = select(*ALL).where(
         MovementRow.source_id == source.id, MovementRow.repo_key == source.repo_key, MovementRow.ref == ref
     )
     return _newest(tx, query)
+
+
+def newest_taken(tx: Tx, source_id: int, repo_key: str, ref: str) -> Movement | None:
+    query = select(*ALL).where(
+        MovementRow.source_id == source_id, MovementRow.repo_key == repo_key, MovementRow.ref == ref
+    )
+    row = tx.exec(query.order_by(col(MovementRow.position).desc()).limit(1)).first()
+    return None if row is None else Movement(*row)
 
 
 def _newest(tx: Tx, query: Any) -> Sequence[Movement]:
@@ -69,4 +78,5 @@ def of_delivery(tx: Tx, delivery_id: int, source: Source) -> tuple[Movement, boo
     if not rows:
         return None
     row = rows[0]
-    return Movement(row.before, row.after, row.position), any(each.source_id == source.id for each in rows)
+    movement = Movement(row.before, row.after, row.position, row.is_found)
+    return movement, any(each.source_id == source.id for each in rows)

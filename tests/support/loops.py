@@ -42,6 +42,7 @@ from app.engines.fake import FakeEngine, World
 from app.forges.github import GitHub
 from app.logs import LogReader
 from app.orchestration.building import Builder
+from app.orchestration.comparing import Comparer
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.running import Runner
 from app.orchestration.execution.watching import Watcher
@@ -74,6 +75,7 @@ from app.store.flows import Flow
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
 
 URL = "https://github.com/acme/report.git"
+INTERVAL = timedelta(minutes=10)  # between comparisons with the remote
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 ZERO = "0" * 40
 DOCKERFILE = {"Dockerfile": "FROM busybox\nCMD ./report\n"}
@@ -191,6 +193,8 @@ class Repository:
     history: list[str] = field(default_factory=list)  # oldest first, where commits contain one another
     elsewhere: set[str] = field(default_factory=set)  # commits that none of the history contains
     faults: list[Exception] = field(default_factory=list)  # raised by the next fetches
+    heads: dict[str, str] = field(default_factory=dict)  # of branches
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)  # for heads: address, branches
     fetched: Counter[str] = field(default_factory=Counter)
     credentials: list[Credential | None] = field(default_factory=list)  # that it was fetched with
 
@@ -233,6 +237,18 @@ class Repository:
     ) -> tuple[str, str] | None:
         said = [(sha, flag) for sha, message in self.messages.items() for flag in flags if flag in message]
         return next(iter(said), None)
+
+    def heads_of(
+        self, url: str, branches: Sequence[str], credential: Credential | None = None
+    ) -> dict[str, str]:
+        self.asked.append((url, tuple(branches)))
+        self.credentials.append(credential)
+        if self.faults:
+            raise self.faults.pop(0)
+        return {branch: self.heads[branch] for branch in branches if branch in self.heads}
+
+    def message_of(self, url: str, sha: str) -> str:
+        return self.messages.get(sha, "")
 
     def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
         if older in self.elsewhere or older == newer:
@@ -662,6 +678,9 @@ class Server:
             in_background=lambda _, work: self.adopted.append(work),
         )
         self.deployer = Deployer(db, clock, place.names)
+        self.comparer = Comparer(
+            db, clock, place.names, checkouts, place.box, INTERVAL, lambda _, look: look() is None
+        )
         self.conductor = Conductor(db, clock, place.names, place.box)
         outbox: Any = Mortal(place.outbox, fuse)
         self.messenger = Messenger(db, clock, place.box, outbox.post)

@@ -62,7 +62,13 @@ class JobyardServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=20)
-        self.settings = {"git_allow": "http,file", "admin_token": TOKEN, "data": str(data), **settings}
+        self.settings = {
+            "git_allow": "http,file",
+            "admin_token": TOKEN,
+            "data": str(data),
+            "reconcile_minutes": "0",  # no Git but what a test is about
+            **settings,
+        }
         self._log = data.with_name(f"{data.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)

@@ -60,7 +60,7 @@ class DeliveryRow(SQLModel, table=True):
 class MovementRow(SQLModel, table=True):
     """One movement of a branch, as one source took it; a project's sources share positions, its repository's order.
 
-    Without a source it only keeps its place.
+    Without a source it only keeps its place. `is_found`: by comparing with the remote, where no hook told of it.
     """
 
     __tablename__ = "movement"
@@ -78,6 +78,30 @@ class MovementRow(SQLModel, table=True):
     after: str | None = None
     position: int = Field(sa_column=SaColumn(BigInt, nullable=False))
     delivery_id: int | None = ref_column("delivery.id", null=True, outlives=True)
+    is_found: bool = False
+
+
+class ComparisonRow(SQLModel, table=True):
+    """The last look at the branch that a source tracks, as `domain.comparing.Seen`, and when the next one is due.
+
+    Without a `ref` nothing is known of the branch. `sentence` says why the last `failures` looks failed.
+    """
+
+    __tablename__ = "comparison"
+    source_id: int = Field(
+        sa_column=SaColumn(BigInt, SaForeignKey("source.id", ondelete="CASCADE"), primary_key=True)
+    )
+    url: str = text_column()
+    ref: str = ""
+    head: str | None = None
+    position: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
+    found: str | None = None
+    found_at: datetime | None = time_column()
+    looked_at: datetime = time_column(null=False)
+    compared_at: datetime | None = time_column()
+    due_at: datetime = time_column(null=False)
+    failures: int = 0
+    sentence: str = text_column()
 
 
 class UnknownRepositoryRow(SQLModel, table=True):

@@ -7,7 +7,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.errors import UserError
-from app.store import apps, build_services, credentials, flows, jobs, pipelines, projects, secret_groups
+from app.store import (
+    apps,
+    build_services,
+    comparisons,
+    credentials,
+    flows,
+    jobs,
+    pipelines,
+    projects,
+    secret_groups,
+)
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.projects import ProjectForm, ProjectPatch, define, redefine
@@ -20,6 +30,7 @@ from app.web.problems import Problem
 PROJECTS = 50
 JOBS = 100
 MANY = 200
+COMPARED = 20
 NEW = frozenset({"name", "webhook_secret"})
 
 
@@ -100,6 +111,7 @@ def _project(visit: Visit, *, problem: Problem | None = None, undeleted: Problem
             "apps": apps.page(tx, project_id=project.id, limit=MANY),
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
             "unknown": projects.unknown_repositories(tx, project.id),
+            "compared": comparisons.of_project(tx, project.id, COMPARED),
         }
     errors, left = placed(problem, NEW)
     said = problem or undeleted
