@@ -26,8 +26,8 @@ from app.forges.github import GitHub
 from app.orchestration.access import without_host
 from app.orchestration.building import Builder
 from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.engine_health import EngineHealth, EngineWatch, ask
 from app.orchestration.comparing import Comparer
+from app.orchestration.engine_health import EngineHealth, EngineWatch, ask
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
 from app.orchestration.execution.health import HealthChecks

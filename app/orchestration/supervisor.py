@@ -12,8 +12,8 @@ from datetime import datetime
 from app.domain.errors import JobyardError
 from app.orchestration.building import FETCHERS, Builder
 from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.engine_health import EngineWatch
 from app.orchestration.comparing import Comparer
+from app.orchestration.engine_health import EngineWatch
 from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
 from app.orchestration.execution.sampling import Sampler
