@@ -30,7 +30,9 @@ def test_a_push_that_was_made_while_the_server_was_down_is_built_and_run_at_its_
         server.stop()
         head = repository.commit({"Procfile": "worker: echo reported again\n"}, "Report again")
         with closing(sqlite3.connect(database)) as opened, opened:  # as if a look had been taken a while ago
-            opened.execute("UPDATE comparison SET found = ?, found_at = '2026-01-31 12:00:00.000000'", (head,))
+            opened.execute(
+                "UPDATE comparison SET found = ?, found_at = '2026-01-31 12:00:00.000000'", (head,)
+            )
         server.start()
         [run] = server.wait_for("the run", server.runs)
         run = server.over(f"/runs/{run['id']}")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.domain.comparing import Seen
 from app.orchestration.ports import CREDENTIAL_PURPOSE, ENV_PURPOSE, WEBHOOK_PURPOSE
-from app.store import build_services, credentials, projects, secret_groups
+from app.store import build_services, comparisons, credentials, projects, secret_groups
 from app.web.principal import Role
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
@@ -455,3 +456,21 @@ def test_each_role_does_what_the_api_lets_it_do(made: World, api: TestClient) ->
         assert foreign.status_code == 403
         assert viewer.post(path, data={"confirm": "mail"}).status_code == 403
     assert shown(api, f"{GROUPS}/mail")["priority"] == 7
+
+
+def test_the_project_says_when_its_branches_were_compared_and_what_failed(
+    made: World, api: TestClient, page: TestClient
+) -> None:
+    git = {"type": "git", "git": {"url": "https://github.com/acme/compared", "branch": "main"}}
+    assert api.post(f"{API}/acme/jobs", json={"name": "compared", "source": git}).status_code == 201
+    for sentence in ("The Git server did not answer.", ""):
+        with made.db.write() as tx:
+            now = made.clock.now()
+            [each] = [each for each in comparisons.watched(tx) if each.url.endswith("/compared")]
+            if sentence:
+                comparisons.save_failure(tx, each, sentence, now, now)
+            else:
+                comparisons.save(tx, each, Seen("a" * 40), now, now)
+        text = page.get(ACME).text
+        assert ("could not be compared: The Git server did not answer." in text) == bool(sentence)
+        assert ("never compared" in text) == bool(sentence)
