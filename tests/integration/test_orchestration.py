@@ -635,6 +635,10 @@ def test_an_image_that_is_gone_is_not_retried(place: Installation, server: Serve
     server.work()
     (run,) = place.runs()
     assert (run.status, run.reason, run.attempts) == (RunStatus.FAILED, Reason.IMAGE_UNAVAILABLE, 1)
+    assert run.sentence == (
+        f"There is no image {run.image}. Build 1 made it from {B[:7]}: build that commit again, and deploy the new"
+        " build unless it is deployed by itself."
+    )
 
 
 def test_a_command_that_is_not_in_the_image(place: Installation, server: Server) -> None:

@@ -185,7 +185,8 @@ def test_an_image_that_is_gone_is_said_in_the_log(place: Installation, server: S
     server.work()
     run, (attempt,), _ = ends(place)
     assert (run.reason, attempt.reason) == (Reason.IMAGE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
-    assert place.attempt_log(run, 1).decode() == f"There is no image {run.image}.\n"
+    assert place.attempt_log(run, 1).decode() == f"{run.sentence}\n"
+    assert run.sentence.startswith(f"There is no image {run.image}. ")
 
 
 def test_an_engine_that_stays_down_is_said_in_the_log_of_each_attempt(

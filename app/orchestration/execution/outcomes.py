@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.domain.errors import JobyardError
-from app.domain.runs import Container, Outcome, Reason
+from app.domain.runs import Container, Outcome, Reason, Run
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
+from app.orchestration.dispatch import short
 from app.orchestration.execution.active import Judgement
 
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
@@ -38,15 +39,24 @@ def _of_code(exit_: Exit) -> Outcome:
     return Outcome(Reason.EXIT_NONZERO, code, f"Exited with code {code}{signal}.")
 
 
-def outcome_of_start_error(error: JobyardError) -> Outcome:
+def outcome_of_start_error(error: JobyardError, run: Run) -> Outcome:
     match error:
         case ImageUnavailable():
-            return Outcome(Reason.IMAGE_UNAVAILABLE, sentence=str(error))
+            return Outcome(Reason.IMAGE_UNAVAILABLE, sentence=f"{error} {_how_to_get_it_back(run)}")
         case StartRefused():
             reason = Reason.ENGINE_FAILED if error.exit_code is None else Reason.EXIT_NONZERO
             return Outcome(reason, error.exit_code, str(error), is_refusal=True)
         case _:
             return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
+
+
+def _how_to_get_it_back(run: Run) -> str:
+    if run.build_id is None or run.sha is None:
+        return "Push it to its registry again, or deploy another one."
+    return (
+        f"Build {run.build_id} made it from {short(run.sha)}: build that commit again, and deploy the new build"
+        " unless it is deployed by itself."
+    )
 
 
 def outcome_left_behind(container: Container, now: datetime) -> Outcome:

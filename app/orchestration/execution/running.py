@@ -246,7 +246,7 @@ class Runner:
                 with beside(f"start-{container.key}", save):
                     outcome = self._follow(active, container, handle, writer, spoke)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain, StopRequested) as error:
-            outcome = outcome_of_start_error(error)
+            outcome = outcome_of_start_error(error, run)
         now = self.clock.now()
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
         if run.instances > 1:  # the end of an only one is saved with the attempt's
