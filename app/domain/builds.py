@@ -3,8 +3,8 @@
     queued ─claim▶ running ─▶ succeeded | failed
        └──────────────┴─────▶ cancelled          (by a person, or superseded by a newer push)
 
-A build whose server died is running without an owner; whoever recovers it puts it back to queued, a bounded number
-of times (`INTERRUPTION_LIMIT`), so that a build which takes the host down is not tried for ever.
+A build waits as queued, with `available_at` and the reason as its sentence, for an engine, a registry or a Git server
+that does not answer (`no_answer`), and after its server ended without being told to (`interrupted`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from app.domain.deaths import is_given_up, is_suspected, quiet_after
 from app.domain.jobs import BuildConfig
 
-INTERRUPTION_LIMIT = 3
-TRIES = 3  # of a build that the Git server, the engine or a registry did not answer
+UNANSWERED_LIMIT = (
+    15  # tries that meet an outage: over some three quarters of an hour, their own time not counted
+)
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class BuildStatus(enum.StrEnum):
@@ -81,7 +85,9 @@ class Build:
     available_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     token: int = 0
-    tries: int = 0
+    tries: int = 0  # that met an outage, since `unanswered_since`
+    unanswered_since: datetime | None = None
+    deaths: int = 0
     on_branch: bool | None = True  # whether the commit is on `ref`; None while nobody could say
     contained_in: tuple[str, ...] = ()  # commits deployed at its end that are newer than it
 
@@ -104,3 +110,46 @@ def build_key(repo_key: str, ref: str, sha: str, config: BuildConfig, env: Mappi
             del settings[name]
     text = json.dumps([repo_key, ref, sha, settings, env], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Again:
+    """The build is queued for another try."""
+
+    available_at: datetime
+    sentence: str
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    sentence: str
+
+
+def no_answer(build: Build, sentence: str, now: datetime) -> Again | GivenUp:
+    """What it means that a try met an outage, as `sentence` says. `build.tries` doesn't count it yet."""
+    said = f"{sentence.rstrip('.')}."
+    tried = build.tries + 1
+    if tried >= UNANSWERED_LIMIT:
+        minutes = (now - (build.unanswered_since or now)).total_seconds() / 60
+        return GivenUp(
+            f"{said} Tried {tried} times in {minutes:.0f} min. Start the build again once that is over."
+        )
+    pause = min(FIRST_PAUSE * 2**build.tries, LONGEST_PAUSE)
+    return Again(now + pause, f"{said} Tried again in {pause.total_seconds():.0f} s.")
+
+
+def interrupted(build: Build, now: datetime) -> Again | GivenUp:
+    """What it means that the server ended while it built. `build.deaths` counts this time, if it was not told to."""
+    if is_given_up(build.deaths):
+        return GivenUp(
+            f"The server was killed, or failed, {build.deaths} times during this build, although nothing else was under"
+            " suspicion any more; not building again by itself. Start the build again once the cause is known."
+        )
+    if not is_suspected(build.deaths):
+        return Again(now, "The server was stopped, or failed, during this build; building again.")
+    quiet = quiet_after(build.deaths)
+    return Again(
+        now + quiet,
+        f"The server was killed, or failed, {build.deaths} times during this build, which may be the cause: building"
+        f" again when the server has stayed up for {quiet.total_seconds():.0f} s.",
+    )

@@ -17,8 +17,6 @@ from typing import Any
 
 from app.domain.retry import Backoff, delay_after
 
-TAKEN_OVER_LIMIT = 10  # servers that may end while they work on one attempt …
-SOON = timedelta(minutes=1)  # … each after less than this, on average
 IMAGE_ASKED_LIMIT = 7  # over some five minutes
 INTERRUPTION_LIMIT = 3  # being restarted is nobody's failure, but not without end
 
@@ -119,6 +117,7 @@ class Run:
     succeeded: int = 0
     failed: int = 0
     interruptions: int = 0
+    deaths: int = 0
     exit_code: int | None = None
     available_at: datetime | None = None
     first_started_at: datetime | None = None
@@ -258,23 +257,13 @@ def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
     return _retry(run, outcome, now)
 
 
-def takes_servers_down(run: Run, last: Attempt | None, now: datetime) -> bool:
-    """Whether so many servers ended while they worked on the run, so soon after one another, that it is likely why.
-
-    Each claim and each taking over grows the run's token; an attempt has that of its beginning. A run that lives for
-    long goes on through any number of restarts.
-    """
-    ended = run.token - (last.token if last else 1)
-    began_at = last.created_at if last else run.created_at
-    return ended >= TAKEN_OVER_LIMIT and now - began_at < ended * SOON
-
-
-def given_up(run: Run, last: Attempt | None) -> Final:
+def given_up(run: Run) -> Final:
+    """What takes one server after the other down is not gone on with."""
     if run.cancel_requested_at is not None:
         return cancelled(run)
-    ended = run.token - (last.token if last else 1)
     sentence = (
-        f"The server was stopped, or failed, {ended} times while it worked on this run; not going on with it."
+        f"The server was killed, or failed, {run.deaths} times while it worked on this run, although nothing else was "
+        "under suspicion any more; not going on with it."
     )
     return Final(RunStatus.FAILED, Reason.INTERRUPTED, sentence)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.checkout import Checkouts, GitStopped
 from app.checkout.addresses import resolve
-from app.domain.builds import TRIES, Build, BuildReason, build_key
+from app.domain.builds import Build, BuildReason, GivenUp, build_key, no_answer
 from app.domain.effective import variables_of
 from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
@@ -63,7 +63,7 @@ class Stopped(Exception):
 class Failure:
     reason: BuildReason
     sentence: str
-    retry_in: timedelta | None = None
+    is_outage: bool = False  # of something that we depend on: tried again
 
 
 class Timeline:
@@ -167,8 +167,11 @@ class Builder:
                     error, JobyardError | BackendUnavailable
                 ):
                     log.exception("build %s met a fault of Jobyard", build.id)
-                self._say(writer, failure.sentence)
-                self._end_failed(build, failure)
+                if failure.is_outage:
+                    self._say(writer, self._wait_or_give_up(build, failure))
+                else:
+                    self._say(writer, failure.sentence)
+                    self._end_failed(build, failure)
             else:
                 self._end_succeeded(build, sha, image, git)
 
@@ -289,14 +292,24 @@ class Builder:
             if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now, standing=found):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
+    def _wait_or_give_up(self, build: Build, failure: Failure) -> str:
+        """After an outage; the sentence that tells."""
+        now = self.clock.now()
+        verdict = no_answer(build, failure.sentence, now)
+        if isinstance(verdict, GivenUp):
+            self._end_failed(build, Failure(failure.reason, verdict.sentence))
+            return verdict.sentence
+        with self.db.write() as tx:
+            if builds.cancel_is_requested(tx, build.id):
+                end_cancelled_build(tx, self.names, build, now)
+            else:
+                builds.ask_again(tx, build, verdict.sentence, verdict.available_at, now)
+        return verdict.sentence
+
     def _end_failed(self, build: Build, failure: Failure) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if failure.retry_in is not None and builds.cancel_is_requested(tx, build.id):
-                end_cancelled_build(tx, self.names, build, now)
-            elif failure.retry_in is not None:
-                builds.put_back(tx, build, failure.sentence, now + failure.retry_in)
-            elif builds.fail(tx, build, failure.reason, failure.sentence, now):
+            if builds.fail(tx, build, failure.reason, failure.sentence, now):
                 after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def _end_cancelled(self, build: Build) -> None:
@@ -318,20 +331,14 @@ def classify(error: Exception, build: Build) -> Failure:
         case PlanError():
             return Failure(BuildReason.NOT_RECOGNISED, str(error))
         case GitUnavailable():
-            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), _try_again_in(build))
-        case BackendUnavailable():
-            return Failure(BuildReason.ENGINE_FAILED, str(error), _try_again_in(build))
+            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), is_outage=True)
+        case BackendUnavailable() | TransientError():
+            return Failure(BuildReason.ENGINE_FAILED, str(error), is_outage=True)
         case UserError():
             return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error))
-        case TransientError():
-            return Failure(BuildReason.ENGINE_FAILED, str(error))
         case _:
             sentence = "Jobyard failed while building; the server's log has more. Start the build again."
             return Failure(BuildReason.ENGINE_FAILED, sentence)
-
-
-def _try_again_in(build: Build) -> timedelta | None:
-    return timedelta(seconds=5 * 2**build.tries) if build.tries + 1 < TRIES else None
 
 
 def build_settings(config: BuildConfig, *, start_required: bool = True) -> BuildSettings:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from app.checkout import Checkouts
 from app.domain import comparing
+from app.domain.deaths import is_given_up
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push, one_line
@@ -51,7 +52,7 @@ Newer = Mapping[
 class Intake:
     """Takes deliveries. A step may be repeated after a crash: it commits once, whole.
 
-    A try is counted before it begins, so that a delivery under which the server dies is not tried for ever.
+    Deliveries under which the server dies are held back, and not tried for ever (`domain.deaths`).
     """
 
     db: Database
@@ -105,7 +106,7 @@ class Intake:
 
     def _work(self, delivery: Delivery) -> None:
         with self.in_hand.until_done(delivery):
-            if delivery.tries > TRIES:
+            if is_given_up(delivery.deaths):
                 self._give_up(delivery, _of_dead_servers(delivery))
                 return
             try:
@@ -241,7 +242,8 @@ def push_of(delivery: Delivery, forges: Mapping[str, Forge]) -> Push:
 def _of_dead_servers(delivery: Delivery) -> str:
     before = f" An earlier try ended with: {delivery.sentence}" if delivery.sentence else ""
     return (
-        f"Given up after {TRIES} tries: during the last one the server was killed or died before it came to an end."
+        f"Given up: {delivery.deaths} times the server was killed, or failed, while it processed this, although nothing"
+        " else was under suspicion any more."
         f"{before} Replay the delivery to try it again."
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from app.domain.builds import INTERRUPTION_LIMIT, Build, BuildReason
+from app.domain.builds import Again, Build, BuildReason, interrupted
 from app.domain.errors import EngineUnavailable
+from app.domain.runs import Run
 from app.engines.base import Engine, Owned, State
 from app.orchestration.background import Background, in_thread
 from app.orchestration.building import Builder
@@ -17,8 +19,8 @@ from app.orchestration.delivering import after_build, end_cancelled_build
 from app.orchestration.execution.running import RUN_LABEL, Runner
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock, Names
-from app.store import builds, deliveries, runs
-from app.store.claims import bury_dead_servers, heartbeat, register_server
+from app.store import builds, deaths, deliveries, runs
+from app.store.claims import bury_dead_servers, heartbeat, register_server, up_since
 from app.store.database import Database, Tx
 
 log = logging.getLogger(__name__)
@@ -52,8 +54,14 @@ class Reconciler:
             now = self.clock.now()
             if not heartbeat(tx, self.server, now):
                 register_server(tx, self.server, self.host, self.pid, now)
+                deaths.hold_back(tx, now)
         self.take_over()
         self.db.checkpoint()
+
+    def release(self) -> None:
+        """When the server stops."""
+        with self.db.write() as tx:
+            deaths.let_go(tx, self.server)
 
     def take_over(self) -> None:
         """What nobody works on: deliveries and builds go back to the queue, runs are gone on with where they were.
@@ -64,16 +72,24 @@ class Reconciler:
             with self.db.write() as tx:
                 now = self.clock.now()
                 bury_dead_servers(tx, now, alone=self.alone, me=self.server)
-                deliveries.take_from_the_dead(tx)
+                if deaths.count(tx, self.server):
+                    deaths.hold_back(tx, now)
                 deliveries.release(tx, self.server, self.intake.in_hand.claims)
                 for build in builds.taken_over(tx, self.server, self.builder.in_hand.claims):
                     self._try_to_put_back(tx, build, now)
-                taken = runs.taken_over(tx, self.server, self.runner.in_hand.claims)
+                taken = self._runs(tx, now)
             for run in taken:
                 self.runner.in_hand.take(run)
         for run in taken:
             log.info("going on with run %s", run.name)
             self.in_background(run.name, partial(self.runner.execute, run))
+
+    def _runs(self, tx: Tx, now: datetime) -> Sequence[Run]:
+        """One under suspicion at a time: when the next one's turn comes, the server has outlived the last one's."""
+        up_for = now - up_since(tx, self.server, now)
+        deaths.acquit(tx, self.server, up_for)
+        suspect = deaths.next_suspect(tx, up_for)
+        return runs.taken_over(tx, self.server, self.runner.in_hand.claims, suspect)
 
     def _try_to_put_back(self, tx: Tx, build: Build, now: datetime) -> None:
         """One that meets a fault of ours is taken over again later, and does not hold up the others."""
@@ -86,11 +102,11 @@ class Reconciler:
     def _put_back(self, tx: Tx, build: Build, now: datetime) -> None:
         if build.cancel_requested_at is not None:
             end_cancelled_build(tx, self.names, build, now)
-        elif build.tries + 1 < INTERRUPTION_LIMIT:
-            builds.put_back(
-                tx, build, "The server was stopped, or failed, during this build; building again.", now
-            )
-        elif builds.fail(tx, build, BuildReason.INTERRUPTED, _gave_up(build), now):
+            return
+        verdict = interrupted(build, now)
+        if isinstance(verdict, Again):
+            builds.put_back(tx, build, verdict.sentence, verdict.available_at)
+        elif builds.fail(tx, build, BuildReason.INTERRUPTED, verdict.sentence, now):
             after_build(tx, self.names, builds.with_id(tx, build.id), now)
 
     def sweep(self) -> None:
@@ -130,7 +146,3 @@ class Reconciler:
 def _run_of(owned: Owned) -> int | None:
     match = RUN_OF_KEY.fullmatch(owned.handle.key)
     return int(match[1]) if match else None
-
-
-def _gave_up(build: Build) -> str:
-    return f"The server was stopped, or failed, {build.tries + 1} times during this build; not trying again."

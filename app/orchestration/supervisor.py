@@ -104,6 +104,7 @@ class Supervisor:
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS / len(self._threads))
         self.intake.release()
+        self.reconciler.release()
         self._listening.close()
 
     def _next_build(self) -> datetime | None:

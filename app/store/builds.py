@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import func, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.builds import Build, BuildReason, BuildStatus
+from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig, BuildsInFlight
 from app.domain.pushes import Standing
@@ -91,7 +92,8 @@ def claim(tx: Tx, owner: str, now: datetime, most_fetching: int = 1000) -> Build
     """queued → running.
 
     Of a repository one build at a time is fetched, as the next would only wait for the same server; and no more than
-    `most_fetching` of one project on this server, so that somebody is left for the others.
+    `most_fetching` of one project on this server, so that somebody is left for the others. Of builds under suspicion
+    of taking the server down there is one at a time.
     """
     beside = aliased(BuildRow)
     is_being_fetched = (
@@ -108,8 +110,15 @@ def claim(tx: Tx, owner: str, now: datetime, most_fetching: int = 1000) -> Build
         .correlate(BuildRow)
         .scalar_subquery()
     )
-    may_begin = (~is_being_fetched, of_project < most_fetching)
-    claimed = claim_next(tx, BuildRow, owner, now, *may_begin, started_at=now, fetching=True)
+    on_trial = (
+        select(beside.id)
+        .where(beside.status == BuildStatus.RUNNING, beside.deaths >= SUSPECTED_AFTER)
+        .correlate(BuildRow)
+        .exists()
+    )
+    is_its_turn = or_(col(BuildRow.deaths) < SUSPECTED_AFTER, ~on_trial)
+    may_begin = (~is_being_fetched, of_project < most_fetching, is_its_turn)
+    claimed = claim_next(tx, BuildRow, owner, now, *may_begin, started_at=now, fetching=True, sentence="")
     if claimed is None:
         return None
     touch(tx, "builds", f"build:{claimed}", QUEUED)  # there may be more: the next worker looks
@@ -128,18 +137,28 @@ def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Build]:
 
 
 def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> bool:
-    """running → queued: for another try."""
+    """running → queued: nobody works on it any more."""
+    return _queue_again(tx, build, sentence, available_at)
+
+
+def ask_again(tx: Tx, build: Build, sentence: str, available_at: datetime, now: datetime) -> bool:
+    """running → queued: this try met an outage."""
+    since = build.unanswered_since or now
+    return _queue_again(tx, build, sentence, available_at, tries=build.tries + 1, unanswered_since=since)
+
+
+def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **counted: Any) -> bool:
     touch(tx, QUEUED)
     return _move(
         tx,
         build,
         status=BuildStatus.QUEUED,
         owner=None,
-        tries=build.tries + 1,
         sentence=sentence,
         available_at=available_at,
         started_at=None,
         steps=None,
+        **counted,
     )
 
 
@@ -396,4 +415,6 @@ def _value(row: BuildRow, project: str) -> Build:
         cancel_requested_at=row.cancel_requested_at,
         token=row.token,
         tries=row.tries,
+        unanswered_since=row.unanswered_since,
+        deaths=row.deaths,
     )

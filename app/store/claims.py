@@ -79,7 +79,9 @@ def _projects_in_line(tx: Tx, table: Claimable, now: datetime) -> list[int]:
     return sorted(since, key=lambda project: (busy.get(project, 0), since[project]))
 
 
-def take_over(tx: Tx, table: Claimable, owner: str, in_hand: Set[Claim]) -> list[int]:
+def take_over(
+    tx: Tx, table: Claimable, owner: str, in_hand: Set[Claim], *conditions: ColumnElement[bool]
+) -> list[int]:
     """Running rows that nobody works on, now owned by this server, with a new token.
 
     Those are the rows of servers that are not registered (any more), and this server's own that are not `in_hand`.
@@ -88,6 +90,7 @@ def take_over(tx: Tx, table: Claimable, owner: str, in_hand: Set[Claim]) -> list
     abandoned = (
         select(table.id, table.token)
         .where(table.status == "running", col(table.owner).is_(None) | col(table.owner).not_in(alive))
+        .where(*conditions)
         .order_by(col(table.id))
         .with_for_update(skip_locked=True)
     )
@@ -131,6 +134,11 @@ def heartbeat(tx: Tx, server_id: str, now: datetime) -> bool:
     """False if somebody took this server for dead meanwhile."""
     beat = update(ServerRow).where(col(ServerRow.id) == server_id).values(heartbeat_at=now)
     return tx.connection().execute(beat).rowcount == 1
+
+
+def up_since(tx: Tx, server_id: str, now: datetime) -> datetime:
+    row = tx.get(ServerRow, server_id)
+    return now if row is None else row.started_at
 
 
 def bury_dead_servers(tx: Tx, now: datetime, *, alone: bool, me: str) -> list[str]:

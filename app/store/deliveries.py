@@ -17,7 +17,7 @@ from app.domain.lanes import lane_of
 from app.store.bulk import table_of
 from app.store.claims import Claim
 from app.store.database import Database, Tx, touch
-from app.store.schema import DeliveryRow, ServerRow, SettingRow
+from app.store.schema import DeliveryRow, SettingRow
 
 REJECTED = "deliveries_rejected"
 TABLE = table_of(DeliveryRow)
@@ -34,7 +34,7 @@ RECEIVED = (
     "lane",
     "received_at",
 )
-NOTHING_YET = {"ref": "", "sha": "", "tries": 0, "replays": 0, "asks_git": False, "token": 0}
+NOTHING_YET = {"ref": "", "sha": "", "tries": 0, "replays": 0, "deaths": 0, "asks_git": False, "token": 0}
 NEW_ONLY = "ON CONFLICT (forge, guid) DO NOTHING RETURNING forge, guid"
 
 
@@ -69,6 +69,7 @@ class Delivery:
     sentence: str
     tries: int
     replays: int
+    deaths: int
     received_at: datetime
     processed_at: datetime | None
     lane: str = ""
@@ -219,19 +220,6 @@ def release(tx: Tx, owner: str, in_hand: Set[Claim] = frozenset()) -> None:
         touch(tx, "deliveries")
 
 
-def take_from_the_dead(tx: Tx) -> None:
-    """What servers that are gone were processing waits again; their tries count."""
-    alive = select(ServerRow.id)
-    abandoned = (
-        update(DeliveryRow)
-        .where(col(DeliveryRow.status) == WAITING, col(DeliveryRow.owner).is_not(None))
-        .where(col(DeliveryRow.owner).not_in(alive))
-        .values(owner=None)
-    )
-    if tx.connection().execute(abandoned).rowcount:
-        touch(tx, "deliveries")
-
-
 def settle(
     tx: Tx, delivery_id: int, status: str, sentence: str, now: datetime, *, ref: str = "", sha: str = ""
 ) -> bool:
@@ -249,7 +237,8 @@ def reopen(tx: Tx, delivery_id: int) -> None:
     """Process a delivery once more, by hand or because the first processing failed."""
     row = tx.get_one(DeliveryRow, delivery_id)
     row.replays += 1
-    row.status, row.tries, row.available_at, row.processed_at = "received", 0, None, None
+    row.status, row.tries, row.deaths = "received", 0, 0
+    row.available_at = row.processed_at = None
     row.owner, row.asks_git = None, False
     touch(tx, "deliveries")
 
@@ -310,6 +299,7 @@ def _value(row: DeliveryRow, *, with_body: bool = False) -> Delivery:
         sentence=row.sentence,
         tries=row.tries,
         replays=row.replays,
+        deaths=row.deaths,
         received_at=row.received_at,
         processed_at=row.processed_at,
         lane=row.lane,

@@ -50,6 +50,7 @@ def run_value(row: RunRow, project: str, job: str) -> Run:
         succeeded=row.succeeded,
         failed=row.failed,
         interruptions=row.interruptions,
+        deaths=row.deaths,
         exit_code=row.exit_code,
         available_at=row.available_at,
         first_started_at=row.first_started_at,

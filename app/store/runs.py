@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, literal, literal_column, update
+from sqlalchemy import ColumnElement, exists, func, literal, literal_column, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
+from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.runs import (
     Again,
@@ -128,9 +129,10 @@ def due_at(tx: Tx) -> datetime | None:
     return next_due_at(tx, RunRow)
 
 
-def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Run]:
-    """Running runs that nobody works on, now this server's to go on with."""
-    taken = take_over(tx, RunRow, owner, in_hand)
+def taken_over(tx: Tx, owner: str, in_hand: Set[Claim], suspect: int | None = None) -> Sequence[Run]:
+    """Running runs that nobody works on, now this server's to go on with; of those under suspicion only one."""
+    may_go_on = or_(col(RunRow.deaths) < SUSPECTED_AFTER, col(RunRow.id) == suspect)
+    taken = take_over(tx, RunRow, owner, in_hand, may_go_on)
     return readable(tx, RunRow, taken, with_id, status=RunStatus.QUEUED)
 
 

@@ -227,6 +227,7 @@ NEW = {
     "succeeded": 0,
     "failed": 0,
     "interruptions": 0,
+    "deaths": 0,
     "token": 0,
 }
 DECIDED = ("event_id", "job_id", "project_id", "run_id", "verdict", "rule", "sentence", "inputs")

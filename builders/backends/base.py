@@ -29,7 +29,7 @@ class PushFailed(Exception):
 
 
 class BackendUnavailable(Exception):
-    """Nobody's fault here: engine down, no usable CLI, registry out of reach. `str()` says what to do."""
+    """Nobody's fault here: engine down or gone meanwhile, no usable CLI, registry out of reach. `str()` says what."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,6 @@ class ImagePusher(Protocol):
     ) -> str:
         """Gives the image to the registry under `reference` (with a tag); the digest it has there, `sha256:…`.
 
-        Blocks. Raises PushFailed, BuildCancelled or BuildTimedOut.
+        Blocks. Raises PushFailed, BuildCancelled, BuildTimedOut or BackendUnavailable.
         """
         ...

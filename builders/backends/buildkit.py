@@ -12,36 +12,22 @@ from builders.backends.base import (
     BackendUnavailable,
     BuildFailed,
     BuildRequest,
+    BuildTimedOut,
     BuiltImage,
     ImageBackend,
     Step,
     StopSignal,
 )
 from builders.backends.cli import SEARCH_PATH, Cli, find_cli
-from builders.backends.logins import registry_of, write_logins
+from builders.backends.failures import WENT_AWAY, explain_failure
+from builders.backends.logins import write_logins
 from builders.backends.progress import ProgressReader
 from builders.backends.session import Session
 from builders.backends.turns import Turns
+from builders.backends.watch import watching
 from builders.private import private_directory
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ENGINE_DOWN = re.compile(
-    r"cannot connect to the docker daemon|error during connect|is the docker daemon running|"
-    r"permission denied while trying to connect|transport is closing|error reading from server: EOF",
-    re.IGNORECASE,
-)
-_REGISTRY_DOWN = re.compile(
-    r"toomanyrequests|dial tcp|i/o timeout|TLS handshake|connection refused|no such host|"
-    r"failed to do request|unexpected status code [^\n]*: 5\d\d|failed to authorize: failed to fetch",
-    re.IGNORECASE,
-)
-_NO_ACCESS = re.compile(
-    r"40[13] (?:Unauthorized|Forbidden)|access denied|authorization failed|no basic auth|insufficient_scope",
-    re.IGNORECASE,
-)
-_PULL = re.compile(
-    r"(?:\[.*\] FROM |\[internal\] load metadata for |resolve image config for )(?P<image>[^\s@]+)"
-)
 
 
 class BuildKitCli(ImageBackend):
@@ -81,13 +67,18 @@ class BuildKitCli(ImageBackend):
             on_output(chunk)
             progress.feed(chunk)
 
-        with private_directory() as private:
+        with private_directory() as private, watching(self._docker_host) as engine:
             argv = build_argv(cli, request, private, _write_inputs(request, private))
-            with self._turns.turn(access_of(request), session.say, session.check):
-                status = session.run(argv, self._environment(private), private, pass_on)
+            try:
+                with self._turns.turn(access_of(request), session.say, session.check):
+                    status = session.run(argv, self._environment(private), private, pass_on)
+            except BuildTimedOut:
+                if engine.went_away():
+                    raise BackendUnavailable(WENT_AWAY) from None
+                raise
             progress.close()
             if status != 0:
-                raise explain_failure(progress, status)
+                raise explain_failure(progress, status, engine_went_away=engine.went_away())
             return BuiltImage((private / "iid").read_text().strip())
 
     def _environment(self, private: Path) -> Mapping[str, str]:
@@ -124,35 +115,6 @@ def _of_scope(scope: str) -> list[str]:
     if not scope:
         return []
     return [f"--build-arg={CACHE_SCOPE}={scope}", f"--add-host={scope}.invalid:127.0.0.1"]
-
-
-def explain_failure(progress: ProgressReader, status: int) -> BuildFailed | BackendUnavailable:
-    """Whose fault a build's end was, as a sentence."""
-    said = "\n".join([progress.error, *progress.tail])
-    if _ENGINE_DOWN.search(said):
-        return BackendUnavailable(
-            "The container engine doesn't answer. Start it, or check the address it is given by."
-        )
-    step = progress.failed_step
-    pull = _PULL.match(step.name) if step is not None else None
-    if pull and _NO_ACCESS.search(said):
-        base = pull["image"]
-        return BuildFailed(
-            f"The registry gives no access to the base image {base}:"
-            f" check its name and the registry credential for {registry_of(base)}."
-        )
-    if pull and _REGISTRY_DOWN.search(said):
-        return BackendUnavailable(f"The registry of a base image can't be reached: {progress.error}.")
-    if step is not None:
-        return BuildFailed(f"The build failed at {step.name}: {_reason(progress.error)}.")
-    return BuildFailed(
-        f"The build failed: {_reason(progress.tail[-1] if progress.tail else f'exit status {status}')}."
-    )
-
-
-def _reason(error: str) -> str:
-    code = re.search(r"(?:did not complete successfully|executor failed running .*): exit code: (\d+)", error)
-    return f"exit code {code[1]}" if code else error.rstrip(".")
 
 
 def _write_inputs(request: BuildRequest, private: Path) -> Path:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from builders.backends.base import BuiltImage, ImagePusher, Login, PushFailed, StopSignal
 from builders.backends.cli import SEARCH_PATH, find_cli
+from builders.backends.failures import not_pushed
 from builders.backends.logins import registry_of, write_logins
 from builders.backends.process import run_watched
+from builders.backends.watch import watching
 from builders.private import private_directory
 
 _DIGEST = re.compile(rb"digest: (sha256:[0-9a-f]{64}) size: ")
@@ -38,7 +40,7 @@ class RegistryPush(ImagePusher):
             tail.extend(chunk)
             del tail[:-_TAIL_BYTES]
 
-        with private_directory() as private:
+        with private_directory() as private, watching(self._docker_host) as engine:
             write_logins(private, {registry_of(reference): login} if login else {})
             for argv in (("tag", image.digest, reference), ("push", reference)):
                 status = run_watched(
@@ -50,7 +52,9 @@ class RegistryPush(ImagePusher):
                     time_limit_seconds=time_limit_seconds,
                 )
                 if status != 0:
-                    raise PushFailed(f"The image could not be pushed to {reference}: {_last_line(tail)}.")
+                    said = _last_line(tail)
+                    away = not_pushed(reference, said, engine_went_away=engine.went_away())
+                    raise away or PushFailed(f"The image could not be pushed to {reference}: {said}.")
         digest = _DIGEST.search(bytes(tail))
         if digest is None:
             raise PushFailed(f"The registry gave no digest for {reference}.")

@@ -1,7 +1,6 @@
 """A row that meets a fault of ours, again and again: the others go on, and it is given up with a sentence."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.builds import BuildStatus
-from app.domain.runs import TAKEN_OVER_LIMIT, Reason, RunStatus
 from app.orchestration import reconciling, scheduling
 from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.scheduling import Scheduler
 from app.store import builds as store_of_builds
-from app.store import runs
-from tests.support.loops import Fuse, Installation, Killed, Server, commit
+from tests.support.loops import Installation, Server, commit
 
 A, B, C = (commit(letter) for letter in "abc")
 
@@ -106,56 +103,6 @@ def test_a_build_that_cannot_be_taken_over_holds_up_no_other(
         (1, BuildStatus.RUNNING),
         (2, BuildStatus.QUEUED),
     ]
-
-
-def test_a_build_under_which_every_server_dies_is_given_up(place: Installation, server: Server) -> None:
-    place.job()
-    place.push(A, B)
-    server.intake.step()
-    for number in range(3):
-        dying = place.server(f"dying-{number}", Fuse(blows_at=9))
-        with pytest.raises(Killed):
-            dying.builder.step()
-        place.server(f"next-{number}").reconcile()
-    ended = [build for build in place.builds() if build.status is BuildStatus.FAILED]
-    assert [(build.reason, build.sentence) for build in ended] == [
-        ("interrupted", "The server was stopped, or failed, 3 times during this build; not trying again.")
-    ]
-
-
-@pytest.mark.parametrize("gap", [timedelta(seconds=5), timedelta(hours=5)])
-def test_a_run_under_which_every_server_dies_is_given_up(
-    place: Installation, server: Server, gap: timedelta
-) -> None:
-    """One that only lives through many restarts is not."""
-    place.job()
-    place.push(A, B)
-    server.intake.step()
-    server.builder.step()
-    with place.db.write() as tx:
-        run = begin(tx, place)
-    for _ in range(TAKEN_OVER_LIMIT):
-        place.clock.advance(gap.total_seconds())
-        spoil(place, "UPDATE run SET token = token + 1, owner = 'dead'")
-    server.reconcile()
-    (ended,) = place.runs()
-    if gap < timedelta(minutes=1):
-        assert (ended.status, ended.reason) == (RunStatus.FAILED, Reason.INTERRUPTED)
-        assert ended.sentence.startswith(
-            "The server was stopped, or failed, 11 times while it worked on this run;"
-        )
-    else:
-        assert ended.status is RunStatus.SUCCEEDED
-    assert run.id == ended.id
-
-
-def begin(tx: Any, place: Installation) -> Any:
-    """A server that began an attempt, whose container runs."""
-    run = runs.claim(tx, "dead", place.clock.now())
-    assert run is not None
-    attempt = runs.begin_attempt(tx, run, place.clock.now())
-    assert attempt is not None
-    return run
 
 
 def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.deaths import GIVEN_UP_AFTER
 from app.domain.errors import GitUnavailable
 from app.domain.lanes import lane_of, next_in_line, owner_of
 from app.orchestration import intake as intake_module
@@ -178,6 +179,7 @@ def kills(place: Installation, name: str) -> None:
     fuse = Fuse()
     server = place.server(name, fuse)
     server.reconcile()
+    place.clock.advance(600)  # whatever it is held back for
     place.repository.faults.append(Killed())  # type: ignore[arg-type]
     with pytest.raises(Killed):
         crank(server)
@@ -187,7 +189,7 @@ def test_a_delivery_that_kills_the_server_is_given_up(place: Installation) -> No
     place.job("report", **RULES)
     guid = place.push(A, B, forced=True, guid="killer")
     later = place.push(B, C, guid="later")
-    for number in range(3):
+    for number in range(GIVEN_UP_AFTER):
         kills(place, f"server-{number}")
     server = place.server("last")
     server.reconcile()
@@ -195,7 +197,8 @@ def test_a_delivery_that_kills_the_server_is_given_up(place: Installation) -> No
     delivery = place.delivery(guid)
     assert delivery.status == "failed"
     assert delivery.sentence == (
-        "Given up after 3 tries: during the last one the server was killed or died before it came to an end."
+        "Given up: 8 times the server was killed, or failed, while it processed this, although nothing else was under"
+        " suspicion any more."
         " Replay the delivery to try it again."
     )
     assert place.delivery(later).status == "processed"

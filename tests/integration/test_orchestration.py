@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.domain import paths
-from app.domain.builds import TRIES, BuildReason, BuildStatus
+from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import GitUnavailable, UserError
 from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import ContainerSpec, StartRefused
@@ -18,7 +18,7 @@ from app.engines.fake import Fault, Script
 from app.orchestration.execution import running
 from app.orchestration.ports import ENV_PURPOSE
 from app.store import builds, jobs, projects, runs
-from builders.backends.base import BackendUnavailable, BuildFailed, BuildTimedOut, StopSignal
+from builders.backends.base import BuildFailed, BuildTimedOut, StopSignal
 from tests.support.loops import Installation, Server, commit, fail, image_of
 
 A, B, C, D = (commit(letter) for letter in "abcd")
@@ -368,7 +368,6 @@ def test_a_build_that_jobs_share_is_superseded_for_all_or_none(
     [
         (BuildFailed("Step 2 of 3 failed: exit 1."), "build_failed", "Step 2 of 3 failed: exit 1."),
         (BuildTimedOut(), "time_limit", "The build's time limit of 3600 s passed."),
-        (BackendUnavailable("Docker is down."), "engine_failed", "Docker is down."),
         (RuntimeError("a bug"), "engine_failed", "Jobyard failed while building"),
     ],
 )
@@ -378,7 +377,7 @@ def test_a_failed_build_is_said_where_the_user_looks(
     job = place.job()
     place.push(A, B)
     server.work()
-    place.backend.before_end[C] = fail(error) * TRIES
+    place.backend.before_end[C] = fail(error)
     place.push(B, C)
     server.work()
     failed = place.builds()[-1]
@@ -400,32 +399,6 @@ def test_an_unrecognised_repository_says_what_was_looked_for(place: Installation
     (build,) = place.builds()
     assert (build.status, build.reason) == (BuildStatus.FAILED, BuildReason.NOT_RECOGNISED)
     assert build.sentence.encode() in place.build_log(build)
-
-
-def test_an_engine_that_was_away_is_asked_again(place: Installation, server: Server) -> None:
-    place.job()
-    place.backend.before_end[B] = fail(BackendUnavailable("Docker is down.")) * (TRIES - 1)
-    place.push(A, B)
-    server.work()
-    (build,) = place.builds()
-    assert (build.status, build.tries) == (BuildStatus.SUCCEEDED, TRIES - 1)
-    assert place.build_log(build).count(b"Docker is down.") == TRIES - 1
-    assert len(place.runs()) == 1
-
-
-def test_git_is_asked_again_and_then_given_up(place: Installation, server: Server) -> None:
-    place.job()
-    place.repository.faults = [GitUnavailable("github.com does not answer.")] * 2
-    place.push(A, B)
-    server.work()
-    assert place.builds()[0].status is BuildStatus.SUCCEEDED
-    place.repository.faults = [GitUnavailable("github.com does not answer.")] * 3
-    place.push(B, C)
-    server.work()
-    failed = place.builds()[1]
-    assert (failed.status, failed.reason) == (BuildStatus.FAILED, BuildReason.SOURCE_UNAVAILABLE)
-    assert failed.sentence == "github.com does not answer."
-    assert place.repository.faults == []
 
 
 def test_a_commit_that_is_gone_is_not_asked_for_again(place: Installation, server: Server) -> None:

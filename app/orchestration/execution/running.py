@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from app.domain.deaths import is_given_up
 from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
 from app.domain.jobs import EnvValue, env_from_definition
@@ -22,7 +23,6 @@ from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.domain.runs import (
-    TAKEN_OVER_LIMIT,
     Again,
     Attempt,
     Container,
@@ -38,7 +38,6 @@ from app.domain.runs import (
     is_past_deadline,
     no_answer,
     out_of_time,
-    takes_servers_down,
 )
 from app.engines.base import (
     Chunk,
@@ -132,16 +131,13 @@ class Runner:
 
     def _is_given_up(self, run: Run) -> bool:
         """Ends a run that would take one server after the other down. Its containers are left to the sweep."""
-        if run.token <= TAKEN_OVER_LIMIT:
+        if not is_given_up(run.deaths):
             return False
+        attempt, _ = self._unfinished(run) or (None, ())
+        verdict = given_up(run)
         with self.db.write() as tx:
-            now = self.clock.now()
-            last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
-            if not takes_servers_down(run, last, now):
-                return False
-            attempt = last if last is not None and last.status is RunStatus.RUNNING else None
-            verdict = given_up(run, last)
-            runs.conclude(tx, run, attempt, Outcome(verdict.reason, sentence=verdict.sentence), verdict, now)
+            outcome = Outcome(verdict.reason, sentence=verdict.sentence)
+            runs.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
         return True
 
     def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:

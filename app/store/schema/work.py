@@ -48,6 +48,7 @@ class DeliveryRow(SQLModel, table=True):
     sentence: str = text_column()
     tries: int = 0
     replays: int = 0
+    deaths: int = 0
     lane: str = text_column()
     asks_git: bool = False
     owner: str | None = None
@@ -153,6 +154,8 @@ class BuildRow(SQLModel, table=True):
     token: int = 0
     tries: int = 0
     fetching: bool = False
+    unanswered_since: datetime | None = time_column()
+    deaths: int = 0
     available_at: datetime = time_column(null=False)
     cancel_requested_at: datetime | None = time_column()
     created_at: datetime = time_column(null=False)
@@ -205,6 +208,7 @@ class RunRow(SQLModel, table=True):
     succeeded: int = 0
     failed: int = 0
     interruptions: int = 0
+    deaths: int = 0
     exit_code: int | None = None
     alone: bool = False
     owner: str | None = None

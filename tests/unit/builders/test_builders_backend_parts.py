@@ -20,8 +20,9 @@ from builders.backends.base import (
     Login,
     Step,
 )
-from builders.backends.buildkit import BuildKitCli, build_argv, explain_failure
+from builders.backends.buildkit import BuildKitCli, build_argv
 from builders.backends.cli import Cli, find_cli
+from builders.backends.failures import explain_failure, not_pushed
 from builders.backends.progress import MAX_SAID, ProgressReader
 
 OLD = Cli(("docker", "build"), is_buildx=False)
@@ -45,6 +46,26 @@ OUTPUT = b"""#1 [internal] load build definition from Dockerfile
 ------
 failed to solve
 """
+
+
+# What the CLIs end with when the engine goes away during a build.
+LAST_WORDS = (
+    b"#5 [2/2] RUN x\n#5 0.3 step\ncannot write /x/iid because server did not provide an image ID\n",
+    b"error during connect: Post http://x/session: EOF\n",
+    b"ERROR: failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF\n",
+    b"ERROR: failed to solve: Unavailable: error reading from server: EOF\n",
+    b"ERROR: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\n",
+)
+# Words of a step and its command, in the old form and the new one.
+_EXIT = b'process "/bin/sh -c x" did not complete successfully: exit code: 3\n'
+_WORDS = b"cannot connect to the docker daemon"
+_STEP = b"#5 [2/2] RUN x\n#5 0.3 " + _WORDS + b"\n#5 ERROR: "
+SAID_BY_STEPS = (
+    _STEP + b"executor failed running [/bin/sh -c echo " + _WORDS + b"]: exit code: 3\n------\n > [2/2] RUN x:\n"
+    b"#5 0.3 " + _WORDS + b"\n------\nexecutor failed running [/bin/sh -c " + _WORDS + b"]: exit code: 3\n",
+    _STEP + _EXIT + b"------\n > [2/2] RUN x:\n0.3 " + _WORDS + b"\n------\nERROR: failed to solve: " + _EXIT,
+    _STEP + b"executor failed running [/bin/sh -c false\n" + _WORDS + b"]: exit code: 3\n",
+)  # fmt: skip
 
 
 def read(chunks: list[bytes]) -> tuple[ProgressReader, list[Step]]:
@@ -116,6 +137,8 @@ def test_any_output_can_be_read(output: bytes) -> None:
             "unknown instruction: RUNN",
         ),
         (b"", BuildFailed, "exit status 1"),
+        *((line, BackendUnavailable, "engine doesn't answer, or went away") for line in LAST_WORDS),
+        *((output, BuildFailed, r"RUN x: exit code 3\.") for output in SAID_BY_STEPS),
     ],
 )
 def test_whose_fault_a_failure_is(output: bytes, kind: type[Exception], sentence: str) -> None:
@@ -190,7 +213,7 @@ def build_with(
         if stop is not None and b"ready" in chunk:
             stop.set()
 
-    image = BuildKitCli("unix:///engine.sock", cli=Cli((str(script),), is_buildx=False)).build(
+    image = BuildKitCli("test://no-engine", cli=Cli((str(script),), is_buildx=False)).build(
         BuildRequest(
             context=context, dockerfile_text="FROM x\n", dockerignore="y", secrets={"T": b"s"}, logins=LOGINS
         ),
@@ -257,7 +280,7 @@ def test_no_name_of_a_variable_leads_elsewhere(tmp_path: Path) -> None:
     for name in ("../x", "a,src=/etc/shadow", ""):
         request = BuildRequest(context=tmp_path, dockerfile_text="", secrets={name: b""})
         with pytest.raises(BuildFailed, match="name of a build variable"):
-            BuildKitCli(cli=OLD).build(
+            BuildKitCli("test://no-engine", cli=OLD).build(
                 request,
                 on_output=lambda chunk: None,
                 on_step=lambda step: None,
@@ -309,3 +332,36 @@ def test_output_that_claims_to_be_progress_costs_little_and_breaks_nothing() -> 
         reader.feed(b"#1 ERROR: " + text * 2_500 + b"\n")
     assert max(map(len, [*reader.tail, reader.error])) <= MAX_SAID
     assert isinstance(explain_failure(reader, 1), BuildFailed)
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (b"#5 ERROR: executor failed running [x]: exit code: 3\n", BuildFailed),
+        (b"#5 ERROR: executor failed running [x]: exit code: 137\n", BackendUnavailable),
+        (b"#5 ERROR: context canceled\n", BackendUnavailable),
+        (b"words that no CLI has said yet\n", BackendUnavailable),
+    ],
+)
+def test_an_engine_that_went_away_is_believed_before_the_cli(end: bytes, kind: type[Exception]) -> None:
+    """Unless a step had failed by itself before."""
+    reader, _ = read([b"#5 [2/2] RUN x\n" + end])
+    assert type(explain_failure(reader, 1, engine_went_away=True)) is kind
+    assert type(explain_failure(reader, 1)) is BuildFailed
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (
+            "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
+            BackendUnavailable,
+        ),
+        ('Get "https://r.example.com/v2/": dial tcp 192.0.2.1:443: i/o timeout', BackendUnavailable),
+        ("received unexpected HTTP status: 503 Service Unavailable", BackendUnavailable),
+        ("denied: requested access to the resource is denied", type(None)),
+    ],
+)
+def test_a_registry_or_an_engine_that_is_away_refused_no_push(line: str, kind: type[object]) -> None:
+    assert type(not_pushed("r.example.com/x:1", line, engine_went_away=False)) is kind
+    assert type(not_pushed("r.example.com/x:1", line, engine_went_away=True)) is BackendUnavailable

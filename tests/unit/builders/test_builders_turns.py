@@ -168,7 +168,9 @@ class Backend:
         program.write_text(SCRIPT.replace("FOLDER", str(folder)))
         program.chmod(0o755)
         self._folder = folder
-        self._builder = BuildKitCli(cli=Cli((str(program),), is_buildx=False), clock=clock)
+        self._builder = BuildKitCli(
+            "test://no-engine", cli=Cli((str(program),), is_buildx=False), clock=clock
+        )
         self.output: dict[str, bytearray] = {}
 
     def build(
