@@ -17,7 +17,7 @@ K = TypeVar("K", bound=Hashable)
 
 SUSPECTED_AFTER = 3
 GIVEN_UP_AFTER = 8
-FIRST_QUIET = timedelta(seconds=30)
+FIRST_QUIET = timedelta(seconds=15)
 ACQUITTED_AFTER = timedelta(
     minutes=10
 )  # of a server's life: longer than any time that it has to stay up before

@@ -1,11 +1,13 @@
-"""The container engine restarts under a running job: what it did itself is never taken for the job's own end."""
+"""The container engine restarts under a running job or build: what it did is never taken for the job's own end."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
+from uuid import uuid4
 
 import pytest
 
@@ -13,6 +15,8 @@ from app.domain.errors import EngineUnavailable
 from app.domain.output import Seen, Stream
 from app.engines.base import ContainerSpec, Engine, Exit, ExitKind, Handle
 from app.engines.docker import DockerEngine
+from builders.backends.base import BackendUnavailable, BuildFailed, BuildRequest, BuiltImage
+from builders.backends.buildkit import BuildKitCli
 from tests.support.engine_harness import eventually, utc_now
 from tests.support.private_engine import PrivateEngine, private_engine
 
@@ -197,3 +201,41 @@ def test_a_stop_of_ours_is_reported_as_it_was(engine_of_our_own: PrivateEngine, 
     end = ended(follower)
     assert (end.kind, end.exit_code) == (ExitKind.EXITED, 0)
     engine.remove(handle)
+
+
+def build(
+    private: PrivateEngine, context: Path, shell: str, on_output: Callable[[bytes], None]
+) -> BuiltImage:
+    text = f"FROM busybox:latest\nRUN echo {uuid4()} && {shell}\n"
+    return BuildKitCli(private.url).build(
+        BuildRequest(context=context, dockerfile_text=text),
+        on_output=on_output,
+        on_step=lambda _: None,
+        should_stop=threading.Event(),
+        time_limit_seconds=120,
+    )
+
+
+@pytest.mark.parametrize("how", [SIGTERM, SIGKILL])
+def test_a_restart_in_the_middle_of_a_build(
+    engine_of_our_own: PrivateEngine, tmp_path: Path, how: Signals
+) -> None:
+    """It is the engine's fault, also where it is back by the time that anybody asks; the build can be made again."""
+    output = bytearray()
+
+    def restart_once(chunk: bytes) -> None:
+        begun = b"begun" in output
+        output.extend(chunk)
+        if not begun and b"begun" in output:
+            engine_of_our_own.end(how)
+            engine_of_our_own.start()
+
+    with pytest.raises(BackendUnavailable, match="went away"):
+        build(engine_of_our_own, tmp_path, "echo be''gun && sleep 60", restart_once)
+    assert build(engine_of_our_own, tmp_path, "true", output.extend).digest.startswith("sha256:")
+
+
+def test_what_a_step_says_of_an_engine_is_its_own(engine_of_our_own: PrivateEngine, tmp_path: Path) -> None:
+    shell = "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' && exit 3"
+    with pytest.raises(BuildFailed, match=r"exit code 3\."):
+        build(engine_of_our_own, tmp_path, shell, lambda _: None)

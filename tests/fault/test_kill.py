@@ -7,11 +7,13 @@ What really ran is taken from the engine's own events, not from what the server 
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.domain.deaths import SUSPECTED_AFTER
 from tests.support.engine_events import EngineEvents, engine_events
 from tests.support.git_server import git_server
 from tests.support.hosted import HostedJob
@@ -139,6 +141,31 @@ def test_killed_again_and_again_in_one_push(hosted: HostedJob, events: EngineEve
         MOMENTS[moment](hosted, events)
         hosted.server.kill()
         hosted.server.start()
+    assert_done_once(hosted, events, sent)
+
+
+def test_a_build_that_is_under_way_at_many_kills_is_not_given_up(
+    hosted: HostedJob, events: EngineEvents
+) -> None:
+    """From the third on it waits until the server has stayed up for a while: only then is it in hand again."""
+    hosted.job()
+    sent, server = push(hosted), hosted.server
+
+    def half_done(times: int) -> bool:
+        return any(
+            server.text(f"/builds/{build['id']}/logs").count("building 5") >= times
+            for build in hosted.builds()
+        )
+
+    for number in range(SUSPECTED_AFTER):
+        server.wait_for("the build is half done again", partial(half_done, number + 1))
+        server.kill()
+        server.start()
+    server.wait_for(
+        "it waits", lambda: "killed, or failed, 3 times during this build" in hosted.builds()[0]["sentence"]
+    )
+    server.kill()
+    server.start()
     assert_done_once(hosted, events, sent)
 
 
