@@ -24,7 +24,7 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound, UserError
 from app.domain.jobs import Deployed, Job
 from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus
-from app.store import builds, decisions, deliveries, jobs, projects, runs
+from app.store import builds, deaths, decisions, deliveries, jobs, projects, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.deliveries import Delivery, NewDelivery
@@ -155,20 +155,36 @@ def test_a_claim_holds_until_the_delivery_is_let_go(db: Database) -> None:
         assert deliveries.find(tx, "a").tries == 0
 
 
-def test_what_a_dead_server_was_processing_waits_again_with_its_try(db: Database) -> None:
+def test_what_a_dead_server_had_in_hand_is_counted_once_and_waits_again(db: Database, job: Job) -> None:
     deliveries.record(db, [delivery("a")])
+    add_build(db, job)
+    add_run(db, job)
+    for count in (1, 2, 3):
+        with db.write() as tx:
+            register_server(tx, "alive", "here", 1, NOW)
+            first = claimed(tx, owner="alive")
+            assert first is not None
+            build = builds.claim(tx, "alive", NOW)
+            assert build is not None
+            assert count > 1 or runs.claim(tx, "alive", NOW) is not None
+            assert not deaths.count(tx, "other")
+            assert deliveries.is_held(tx, first)
+            bury_dead_servers(tx, NOW + timedelta(hours=1), alone=True, me="other")
+            assert deaths.count(tx, "other")
+            assert not deaths.count(tx, "other")
+            assert not deliveries.is_held(tx, first)
+            assert deliveries.find(tx, "a").tries == 0
+            assert [each.deaths for each in builds.taken_over(tx, "other", frozenset())] == [count]
+            assert builds.put_back(tx, builds.with_id(tx, build.id), "Again.", NOW)
+            assert [each.deaths for each in runs.page(tx, limit=9)] == [1]
     with db.write() as tx:
-        register_server(tx, "alive", "here", 1, NOW)
-        first = claimed(tx, owner="alive")
-        assert first is not None
-        deliveries.take_from_the_dead(tx)
-        assert deliveries.is_held(tx, first)
-        bury_dead_servers(tx, NOW + timedelta(hours=1), alone=True, me="other")
-        deliveries.take_from_the_dead(tx)
-        assert not deliveries.is_held(tx, first)
-        again = claimed(tx)
-        assert again is not None
-        assert again.tries == 2
+        deaths.hold_back(tx, NOW)
+        assert claimed(tx) is None
+        assert builds.claim(tx, "other", NOW) is None
+        assert builds.claim(tx, "other", NOW + timedelta(minutes=1)) is not None
+        assert deaths.next_suspect(tx, timedelta(hours=1)) is None
+        deaths.let_go(tx, "other")
+        assert not deaths.count(tx, "yet another")
 
 
 def test_a_replay_is_an_event_of_its_own(db: Database) -> None:
