@@ -174,7 +174,7 @@ def test_an_app_shows_its_jobs_and_each_step_of_a_deployment(made: World) -> Non
     assert "Deploy of the latest builds by operator-user." in shown
     assert '<a class="link" href="/builds/1">Build 1</a>' in shown
     assert re.search(r'Pre deploy: .*migrate</a>\s* · <a class="link" href="/runs/1">run 1</a>', shown)
-    assert "All images move at once" in shown
+    assert "The images move at once" in shown
     assert 'data-status="succeeded">Succeeded' in shown
     assert "Roll back to this" not in shown  # it is what is live
 
