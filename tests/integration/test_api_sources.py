@@ -189,7 +189,10 @@ def test_what_a_deploy_starts(report: Caller, runs: str, paused: bool) -> None:
     (first,) = built(report, A)
     if paused:
         report.made(f"{JOBS}/report/pause")
-    decision = report.made(f"{JOBS}/report/deploy", {"build": first})["decision"]
+        refused = report.post(f"{JOBS}/report/deploy", json={"build": first})
+        assert (refused.status_code, "confirm_paused" in refused.text) == (409, True)
+    body = {"build": first, "confirm_paused": paused}
+    decision = report.made(f"{JOBS}/report/deploy", body)["decision"]
     started = runs == "always" and not paused
     assert decision["verdict"] == ("started" if started else "deployed")
     assert (decision["run"] is not None) == started
@@ -228,7 +231,8 @@ def test_the_latest_build_is_missed_with_a_sentence(report: Caller) -> None:
 def test_an_image_is_deployed_by_tag_and_by_digest(admin: Caller) -> None:
     admin.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox:1.36"}})
     deployed = admin.made(f"{JOBS}/once/deploy", {"image": "busybox:1.37"})["job"]["deployed"]
-    assert (deployed["image"], deployed["digest"], deployed["build"]) == ("busybox:1.37", None, None)
+    assert deployed["image"] == f"busybox@{deployed['digest']}"  # what the tag meant at the deploy
+    assert (deployed["digest"].partition(":")[0], deployed["build"]) == ("sha256", None)
     admin.yard.clock.advance(minutes=1)  # type: ignore[attr-defined]
     digest = "sha256:" + "1" * 64
     deployed = admin.made(f"{JOBS}/once/deploy", {"image": f"busybox@{digest}"})["job"]["deployed"]
