@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.config import Settings
+from app.disk import fault_of
 from app.domain.errors import UserError
 from app.domain.references import Ours
 from app.engines.base import Engine, Owned
@@ -27,6 +28,7 @@ from app.orchestration.access import without_host
 from app.orchestration.building import Builder
 from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.comparing import Comparer
+from app.orchestration.disk import Disk
 from app.orchestration.engine_health import EngineHealth, EngineWatch, ask
 from app.orchestration.execution.active import Active
 from app.orchestration.execution.crew import Crew
@@ -216,7 +218,11 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
     if not is_sqlite:
         yield False
         return
-    with (settings.data / "server.lock").open("w") as lock:
+    try:
+        lock_file = (settings.data / "server.lock").open("w")
+    except OSError as error:
+        raise fault_of(error, settings.data.resolve()) from error
+    with lock_file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -315,7 +321,8 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
         )
         watch = EngineWatch(engine)
         resolver = Resolver(installation.db, engine, installation.box, ours_of(installation), watch.health)
-        supervisor = _supervisor(installation, inbox, engine, watch, checkouts, logbook, alone=alone)
+        disk = Disk(_directories(settings))
+        supervisor = _supervisor(installation, inbox, engine, watch, checkouts, logbook, disk, alone=alone)
         yard = Yard(
             db=installation.db,
             inbox=inbox,
@@ -336,6 +343,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             rehearsal=Rehearsal(
                 installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
             ),
+            disk=disk,
             admin_token_hash=_admin_token_hash(settings),
         )
         try:
@@ -343,6 +351,14 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
         finally:
             inbox.close()
             engine.close()
+
+
+def _directories(settings: Settings) -> list[Path]:
+    """Those that nothing works without: of the data, and of SQLite's database where that is elsewhere."""
+    found = [settings.data.resolve()]
+    if settings.store_url.startswith("sqlite:///"):
+        found.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)
+    return list(dict.fromkeys(found))
 
 
 def _running(supervisor: Supervisor) -> Callable[[], AbstractContextManager[None]]:
@@ -364,6 +380,7 @@ def _supervisor(
     watch: EngineWatch,
     checkouts: Checkouts,
     logbook: Logbook,
+    disk: Disk,
     *,
     alone: bool,
 ) -> Supervisor:
@@ -376,14 +393,14 @@ def _supervisor(
             bell.ring()
 
     changes = ClockChanges(db, clock)
-    runner = _runner(installation, server, engine, logbook, Active(on_change))
-    builder = _builder(installation, server, names, checkouts, logbook)
+    runner = _runner(installation, server, engine, logbook, disk, Active(on_change))
+    builder = _builder(installation, server, names, checkouts, logbook, disk)
     impatient = replace(
         checkouts,
         git_time_limit_seconds=min(settings.git_time_limit_seconds, INTAKE_GIT_SECONDS),
         stall_seconds=INTAKE_STALL_SECONDS,
     )
-    intake = Intake(db, clock, names, server, {"github": GitHub()}, impatient, installation.box)
+    intake = Intake(db, clock, names, server, {"github": GitHub()}, impatient, installation.box, disk=disk)
     return Supervisor(
         db=db,
         clock=clock,
@@ -427,6 +444,7 @@ def _supervisor(
         conductor=Conductor(db, clock, names, installation.box),
         messenger=Messenger(db, clock, installation.box, post_message),
         comparer=_comparer(installation, names, impatient),
+        disk=disk,
         build_workers=settings.workers_builds,
         run_workers=settings.workers_runs,
     )
@@ -448,7 +466,7 @@ def _comparer(installation: Installation, names: Names, checkouts: Checkouts) ->
 
 
 def _runner(
-    installation: Installation, server: str, engine: Engine, logbook: Logbook, active: Active
+    installation: Installation, server: str, engine: Engine, logbook: Logbook, disk: Disk, active: Active
 ) -> Runner:
     return Runner(
         db=installation.db,
@@ -461,11 +479,12 @@ def _runner(
         ours=ours_of(installation),
         epoch=installation.epoch,
         active=active,
+        disk=disk,
     )
 
 
 def _builder(
-    installation: Installation, server: str, names: Names, checkouts: Checkouts, logbook: Logbook
+    installation: Installation, server: str, names: Names, checkouts: Checkouts, logbook: Logbook, disk: Disk
 ) -> Builder:
     return Builder(
         db=installation.db,
@@ -478,6 +497,7 @@ def _builder(
         logbook=logbook,
         ours=ours_of(installation),
         publisher=make_publisher(installation),
+        disk=disk,
         slots=Slots(installation.settings.workers_builds),
     )
 

@@ -6,8 +6,10 @@ import errno
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from app.domain.errors import GitUnavailable, JobyardError, NotFound, UserError
+from app.disk import fault_of, is_disk_fault, unavailable
+from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, NotFound, UserError
 
 
 class CommitNotFound(NotFound):
@@ -58,14 +60,21 @@ _FORGED = re.compile(r"fsck error|fsckObjects|fsck-objects", re.I)
 _TOO_LARGE = re.compile(r"File too large", re.I)
 _TOO_LONG = re.compile(r"File name too long|(?:cannot|unable to) create [^\n]{3000}")  # Git cuts what it says
 _OWNER = re.compile(r"dubious ownership", re.I)
-_DISK = re.compile(r"No space left|Disk quota", re.I)
+_DISK = re.compile(
+    r"^(?!remote:).*(No space left on device|Disk quota exceeded|Read-only file system|Input/output error)",
+    re.I | re.M,
+)  # the server's own disk: what the other side says of its disk comes after `remote:`
 _CAUSE = re.compile(r"^(?:fatal|error|ERROR|remote|ssh): *(?:fatal: *|error: *)?(.+)$", re.M)
 
 
-def disk_trouble(error: OSError) -> GitUnavailable:
-    return GitUnavailable(
-        f"JOBYARD_DATA can't be used: {error.strerror}; free some space or mend its rights."
-    )
+def disk_trouble(error: OSError, folder: Path) -> JobyardError:
+    if is_disk_fault(error):
+        return fault_of(error, folder)
+    return GitUnavailable(f"The copy of the repository in {folder} can't be used: {error.strerror or error}.")
+
+
+def full_disk(folder: Path) -> DiskUnavailable:
+    return fault_of(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), folder)
 
 
 def is_no_such_ref(stderr: str) -> bool:
@@ -76,12 +85,19 @@ def is_damage(stderr: str) -> bool:
     return _DAMAGED.search(stderr) is not None
 
 
+def is_full_disk(stderr: str) -> bool:
+    return _DISK.search(stderr) is not None
+
+
 def is_too_long(stderr: str) -> bool:
     return _TOO_LONG.search(stderr) is not None
 
 
-def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int) -> JobyardError:
-    """The error for a conversation with `url` that ended in `stderr`; the unknown is unavailable."""
+def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int, folder: Path) -> JobyardError:
+    """The error for a conversation with `url` that ended in `stderr`; the unknown is unavailable.
+
+    `folder` is where what it brings is written.
+    """
     told = cause(stderr, secrets)
     if _HOST_KEY.search(stderr):
         return AuthRefused(f"The ssh host key of {url} is not the one known for it; check it in known_hosts.")
@@ -98,8 +114,8 @@ def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int) 
         return FetchRefused(f"{url} belongs to another user than the server's; change its owner.")
     if _MISSING.search(stderr):
         return RepositoryNotFound(f"There is no repository at {url}, or not without a credential.")
-    if _DISK.search(stderr):
-        return disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    if found := _DISK.search(stderr):
+        return unavailable(folder, found[1])
     return GitUnavailable(f"{url} could not be reached. Git said: {told}")
 
 

@@ -137,7 +137,7 @@ class LargeFiles:
                 fresh.chmod(target.lstat().st_mode & 0o777)
                 fresh.replace(target)
         except OSError as error:
-            raise disk_trouble(error) from error
+            raise disk_trouble(error, place.mirror.folder) from error
 
 
 def pointers(place: Place) -> Iterator[Pointer]:

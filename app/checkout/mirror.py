@@ -58,7 +58,9 @@ class Mirror:
             try:
                 return self._fetch(remote, sha, ref, access, lock)
             except MirrorDamaged as damage:
-                raise explain(remote.url, str(damage), access.secrets, self.git.max_file_bytes) from None
+                raise explain(
+                    remote.url, str(damage), access.secrets, self.git.max_file_bytes, self.folder
+                ) from None
 
     def resolve(self, remote: Remote, ref: str, access: Access) -> str:
         """The object a ref (full name) of the remote points to, by asking the remote."""
@@ -73,7 +75,7 @@ class Mirror:
         """The objects that refs (full names) point to, by asking the remote; without those that are not there."""
         said = self._talk(remote, access, (), "ls-remote", "--quiet", "--", remote.url, *refs)
         if not said.ok:
-            raise explain(remote.url, said.stderr, access.secrets, self.git.max_file_bytes)
+            raise explain(remote.url, said.stderr, access.secrets, self.git.max_file_bytes, self.folder)
         found = (line.partition("\t") for line in said.line.splitlines())
         # Git matches tails: refs/heads/main is in refs/heads/refs/heads/main too
         return {name: sha for sha, _, name in found if name in refs}
@@ -105,7 +107,7 @@ class Mirror:
                 f"Another fetch of {url} has not ended within {patience:.0f} seconds."
             ) from None
         except OSError as error:
-            raise disk_trouble(error) from error
+            raise disk_trouble(error, self.folder) from error
 
     def _make(self, lock: int) -> None:
         """Made aside and renamed, so that half a mirror never has the mirror's name."""
@@ -170,7 +172,7 @@ class Mirror:
             return fetched
         if is_damage(fetched.stderr):
             raise MirrorDamaged(fetched.stderr)
-        raise explain(remote.url, fetched.stderr, access.secrets, self.git.max_file_bytes)
+        raise explain(remote.url, fetched.stderr, access.secrets, self.git.max_file_bytes, self.folder)
 
     def _talk(
         self,
@@ -196,7 +198,7 @@ class Mirror:
     def _prove_access(self, remote: Remote, access: Access) -> None:
         listed = self._talk(remote, access, (), "ls-remote", "--quiet", "--", remote.url, "HEAD")
         if not listed.ok:
-            raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes)
+            raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes, self.folder)
 
     def _forget_oldest(self, who: str) -> None:
         """Every ref is read at every fetch, so they must not become too many."""

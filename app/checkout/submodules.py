@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.checkout.credential import Credential
-from app.checkout.failures import FetchRefused, cause
+from app.checkout.failures import FetchRefused, cause, full_disk
 from app.checkout.mirror import Mirror
+from app.checkout.trees import is_for_want_of_room
 from app.checkout.urls import parse_remote
 from app.domain.errors import GitUnavailable, NotFound, UserError
 from app.domain.hosts import git_host
@@ -138,4 +139,6 @@ def _check_out(mirror: Mirror, submodule: Submodule, target: Path) -> None:
             environment={"GIT_WORK_TREE": str(target), "GIT_INDEX_FILE": f"{aside}/index"},
         )
     if not result.ok:
+        if is_for_want_of_room(mirror, submodule.sha, result.stderr):
+            raise full_disk(mirror.folder)
         raise FetchRefused(f"it can't be checked out. Git said: {cause(result.stderr, ())}")

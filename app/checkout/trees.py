@@ -13,21 +13,29 @@ anew.
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from app.checkout.failures import FetchRefused, MirrorDamaged, cause, disk_trouble, is_damage, is_too_long
+from app.checkout.failures import (
+    FetchRefused,
+    MirrorDamaged,
+    cause,
+    disk_trouble,
+    full_disk,
+    is_damage,
+    is_full_disk,
+    is_too_long,
+)
 from app.checkout.locks import try_lock
 from app.checkout.mirror import Mirror
 from builders.trees import remove_tree
 
-_FULL_BYTES = 16 * 1024**2
+_UNWRITTEN = re.compile(r"unable to write file '?([^'\n]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +74,12 @@ def work_tree(mirror: Mirror, sha: str) -> Iterator[Slot]:
     try:
         slot, lock = _take(mirror.folder / "trees", sha)
     except OSError as error:
-        raise disk_trouble(error) from error
+        raise disk_trouble(error, mirror.folder) from error
     try:
         try:
             _bring_to(mirror, slot, sha, lock)
         except OSError as error:
-            raise disk_trouble(error) from error
+            raise disk_trouble(error, mirror.folder) from error
         yield slot
     finally:
         os.close(lock)
@@ -116,22 +124,33 @@ def _bring_to(mirror: Mirror, slot: Slot, sha: str, lock: int) -> None:
             held=[lock],
         )
         if not result.ok:
-            raise _failure(slot, sha, result.stderr)
+            raise _failure(mirror, slot, sha, result.stderr)
     slot.at.write_text(sha)
 
 
-def _failure(slot: Slot, sha: str, stderr: str) -> Exception:
+def _failure(mirror: Mirror, slot: Slot, sha: str, stderr: str) -> Exception:
     """Git says `unable to write file` of a full disk and of a file over the limit alike."""
     if is_damage(stderr):
         return MirrorDamaged(stderr)
-    if shutil.disk_usage(slot.folder).free < _FULL_BYTES:
-        return disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    if is_for_want_of_room(mirror, sha, stderr):
+        return full_disk(slot.folder)
     if is_too_long(stderr):
         return FetchRefused(
             f"{sha[:12]} can't be checked out: it has a name of more than 255 bytes, or a path that is longer than the "
             "4,096 bytes that the server's system allows."
         )
     return FetchRefused(f"{sha[:12]} can't be checked out. Git said: {cause(stderr, ())}")
+
+
+def is_for_want_of_room(mirror: Mirror, sha: str, stderr: str) -> bool:
+    """Only the disk keeps a file from being written that is within the limit; there may be room again by now."""
+    if is_full_disk(stderr):
+        return True
+    unwritten = _UNWRITTEN.search(stderr)
+    if unwritten is None:
+        return False
+    size = mirror.read("cat-file", "-s", f"{sha}:{unwritten[1]}")
+    return size.ok and int(size.line) <= mirror.git.max_file_bytes
 
 
 def _empty(slot: Slot) -> None:

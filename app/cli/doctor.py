@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import typer
 
 from app.cli.options import JsonOption, add_command
-from app.domain.errors import JobyardError
+from app.disk import require_room
+from app.domain.errors import DiskUnavailable, JobyardError
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -130,6 +131,11 @@ def check_data(settings: Settings) -> Iterator[Finding]:
         return
     sentence = f"{data} can be written." if nearest == data else f"{data} is made on the first start."
     yield Finding("ok", "data directory", sentence)
+    try:
+        require_room(nearest)
+    except DiskUnavailable as error:
+        yield Finding("fail", "disk", str(error))
+        return
     yield judge_disk(shutil.disk_usage(nearest).free)
 
 

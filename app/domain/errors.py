@@ -6,6 +6,7 @@
     │   ├── NotFound        no such thing
     │   └── Conflict        a valid request in the wrong state
     └── TransientError      a dependency's: tried again within a bound of its own
+        ├── DiskUnavailable waited for without end: no try is counted, nothing is concluded
         ├── EngineUnavailable
         ├── GitUnavailable
         └── RegistryUnavailable
@@ -15,6 +16,8 @@ carries no secret.
 """
 
 from __future__ import annotations
+
+from pathlib import PurePath
 
 
 class JobyardError(Exception):
@@ -43,6 +46,16 @@ class Conflict(UserError):
 
 class TransientError(JobyardError):
     """Something we depend on did not answer; worth trying again."""
+
+
+class DiskUnavailable(TransientError):
+    """Nothing can be written in a directory of the server's own: its disk is full, read-only or broken."""
+
+    def __init__(self, directory: PurePath, setting: str, message: str) -> None:
+        """`setting` is what names the directory."""
+        super().__init__(message)
+        self.directory = directory
+        self.setting = setting
 
 
 class EngineUnavailable(TransientError):

@@ -15,7 +15,7 @@ class Records:
     """One writer's view of the file at `path`; going on after another writer is fine.
 
     With more than `limit` lines, `thin` says which records, or which in their place, are kept: fewer than `limit`.
-    Raises `OSError` when the disk does.
+    What the disk has no room for is kept here, and written with the next record that it has room for.
     """
 
     def __init__(self, path: Path, limit: int, thin: Thin) -> None:
@@ -23,7 +23,8 @@ class Records:
         self._limit = limit
         self._thin = thin
         self._kept = read_records(path)
-        self._write_whole()
+        self._is_whole = False  # whether the file has all of them
+        self._write(None)
 
     @property
     def all(self) -> Sequence[Record]:
@@ -33,10 +34,20 @@ class Records:
         self._kept.append(record)
         if len(self._kept) > self._limit:
             self._kept = list(self._thin(self._kept))
-            self._write_whole()
-        else:
-            with self._path.open("a") as file:
-                file.write(_line(record))
+            self._is_whole = False
+        self._write(record)
+
+    def _write(self, record: Record | None) -> None:
+        was_whole, self._is_whole = self._is_whole, False
+        try:
+            if was_whole and record is not None:
+                with self._path.open("a") as file:
+                    file.write(_line(record))
+            else:
+                self._write_whole()
+        except OSError:
+            return
+        self._is_whole = True
 
     def _write_whole(self) -> None:
         """Replaced at once, so that readers never see half of it."""

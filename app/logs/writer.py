@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -42,7 +44,7 @@ class LogWriter:
     ended for another's sake ends with a line break of ours. Opening an existing log continues where all that is stored
     is accounted for, so that what a container says again from `seen` on follows to the byte. Half of `cap_bytes`
     keeps the first part of the log, the other half a ring of parts with the last; index files take at most a
-    quarter more. Raises `OSError` when the disk does.
+    quarter more. Raises `OSError` when the disk does, and from then on: `abandon` it, and open another one.
     """
 
     def __init__(
@@ -63,17 +65,22 @@ class LogWriter:
         self._lines = LineOrder(self, patience_seconds, time.monotonic())
         self._closing = threading.Event()
         self._is_awaited = False  # whether a thread lets those in who wait for a line to be over
-        self._failure: OSError | None = None  # that thread's
+        self._failure: OSError | None = None  # the first one: what is in memory and on disk are at odds since
         self._masks: dict[Source, RedactionStream] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._data = self._index = -1
         self._positions = os.open(positions_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        self._consumed = self._drop_unaccounted()
-        self._fed = dict(self._consumed)
-        self._said = dict(self._consumed)
-        self._said_at: dict[Source, int] = {}
-        self._last_source, self._last_micros = (-1, -1), 0
-        self._open(parts(path)[-1])
-        self.open_source = self._source_at_end()
+        try:
+            self._consumed = self._drop_unaccounted()
+            self._fed = dict(self._consumed)
+            self._said = dict(self._consumed)
+            self._said_at: dict[Source, int] = {}
+            self._last_source, self._last_micros = (-1, -1), 0
+            self._open(parts(path)[-1])
+            self.open_source = self._source_at_end()
+        except OSError:
+            self.abandon()
+            raise
 
     @property
     def size(self) -> int:
@@ -105,7 +112,8 @@ class LogWriter:
             before, micros = self._offset, (at - _EPOCH) // _MICROSECOND
             self._said[source] = self._said.get(source, 0) + len(data)
             self._said_at[source] = micros
-            self._lines.say(source, Words(micros, data), time.monotonic())
+            with self._failing():
+                self._lines.say(source, Words(micros, data), time.monotonic())
             if self._lines.due_at is not None and not self._is_awaited:
                 self._is_awaited = True
                 threading.Thread(target=self._let_in, name="log-lines", daemon=True).start()
@@ -134,7 +142,8 @@ class LogWriter:
         line = text.encode() + b"\n"
         if self._redactor is not None:
             line = self._redactor.mask(line)
-        with self._lock:
+        with self._lock, self._failing():
+            self._check()
             if self.open_source is not None:
                 line = b"\n" + line
             self._append_ours((at - _EPOCH) // _MICROSECOND, line)
@@ -143,7 +152,7 @@ class LogWriter:
 
     def end_streams(self) -> None:
         """The containers have said all they will: write what waits, and release what redaction still holds back."""
-        with self._lock:
+        with self._lock, self._failing():
             self._check()
             before = self._offset
             self._lines.finish()
@@ -165,15 +174,22 @@ class LogWriter:
 
     def close(self) -> None:
         """End the streams and let go of the files. Closing twice is fine."""
-        if self._data < 0:
+        if self._positions < 0:
             return
         try:
             self.end_streams()
         finally:
-            with self._lock:
-                self._close_part()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the files as they are: whoever opens the log goes on where all that is stored is accounted for."""
+        with self._lock:
+            self._failure = self._failure or OSError(errno.EBADF, os.strerror(errno.EBADF))
+            self._close_part()
+            if self._positions >= 0:
                 os.close(self._positions)
-            self._closing.set()
+                self._positions = -1
+        self._closing.set()
 
     def __enter__(self) -> LogWriter:
         return self
@@ -207,6 +223,14 @@ class LogWriter:
             self._failure = error  # for the next one who writes
             return False
         return True
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._failure = self._failure or error
+            raise
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -296,6 +320,7 @@ class LogWriter:
         return records[-1].source if records else (Stream.SYSTEM, 0)
 
     def _close_part(self) -> None:
-        os.close(self._data)
-        os.close(self._index)
+        for file in (self._data, self._index):
+            if file >= 0:
+                os.close(file)
         self._data = self._index = -1

@@ -5,34 +5,37 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, ParamSpec
 
 from app.checkout import Checkouts, GitStopped
 from app.checkout.addresses import resolve
 from app.domain.builds import Build, BuildReason, GivenUp, build_key, no_answer
 from app.domain.effective import variables_of
-from app.domain.errors import GitUnavailable, JobyardError, TransientError, UserError
+from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.jobs import BuildConfig, EnvValue, Job, Source, env_from_definition
 from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.engines.base import RegistryLogin
-from app.logs import LogWriter, Stream
 from app.orchestration.access import git_access, registry_logins
 from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
+from app.orchestration.disk import WAITED_FOR, Disk
 from app.orchestration.execution.active import InHand
 from app.orchestration.logbook import Logbook
 from app.orchestration.ownership import cache_scope, image_tag
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.orchestration.publishing import Made, Publisher
+from app.orchestration.recording import BuildRecording, Recording
 from app.orchestration.slots import Slots
 from app.orchestration.standing import ask_git, standing
 from app.orchestration.vetting import Resolve, require_reachable_hosts, require_usable_images
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
-from app.store.database import Database, Tx
+from app.store.database import Database, StoreUnavailable, Tx
 from builders.backends.base import (
     BackendUnavailable,
     BuildCancelled,
@@ -52,7 +55,11 @@ from builders.source import SourceTree
 log = logging.getLogger(__name__)
 FETCHERS = 8  # builders beyond those that may build: for builds that wait for their Git servers
 PATIENCE_SECONDS = 2.0  # of a builder for a place to build in
+DISK_RETRY = timedelta(seconds=10)
 STEPS_SAVED_EVERY = timedelta(milliseconds=500)
+
+
+P = ParamSpec("P")
 
 
 class Stopped(Exception):
@@ -79,7 +86,8 @@ class Timeline:
     def add(self, step: Step) -> None:
         self._steps[step.index] = asdict(step)
         if self._clock.now() - self._saved_at >= STEPS_SAVED_EVERY:
-            self.save()
+            with suppress(StoreUnavailable):  # the next time, or at the end
+                self.save()
 
     def save(self) -> None:
         self._saved_at = self._clock.now()
@@ -107,12 +115,13 @@ class Builder:
     publisher: Publisher | None = None  # where there is a registry
     addresses_of: Resolve = resolve
     slots: Slots = field(default_factory=lambda: Slots(16))
+    disk: Disk = field(default_factory=Disk)
     stopping: dict[int, threading.Event] = field(default_factory=dict)
     in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
-        """Build what is next in line; False if nothing waits."""
-        if not self.slots.take(PATIENCE_SECONDS):
+        """Build what is next in line; False if nothing waits, or there is no room on the disk."""
+        if self.disk.trouble or not self.slots.take(PATIENCE_SECONDS):
             return False
         try:
             return self._step()
@@ -147,33 +156,50 @@ class Builder:
         try:
             secrets = self._open(env)
             login = self.publisher.login(build) if self.publisher else None
-            with self.db.read() as tx:
-                logins = registry_logins(tx, self.vault, build.project_id)
+            logins = self.disk.patiently(f"build {build.id}", partial(self._logins, build))
         except SecretKeyError as error:
-            self._end_failed(build, Failure(BuildReason.ENGINE_FAILED, str(error)))
+            self._end(self._end_failed, build, Failure(BuildReason.ENGINE_FAILED, str(error)))
             return
         hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
-        with self.logbook.write_build(build.id, Redactor(hidden), anew=build.token == 1) as writer:
+        with self._log(build, hidden) as writer:
             try:
                 sha, built = self._make_image(build, env, secrets, logins, writer)
                 image = self._publish(build, sha, built, login, writer)
                 git = self._ask_git(build, sha)
             except (Stopped, BuildCancelled, GitStopped):
-                self._say(writer, "The build was stopped.")
-                self._end_cancelled(build)
+                writer.note("The build was stopped.")
+                self._end(self._end_cancelled, build)
             except Exception as error:
-                failure = classify(error, build)
+                known = self.disk.seen_in(error)
+                failure = classify(known, build)
                 if failure.reason is BuildReason.ENGINE_FAILED and not isinstance(
-                    error, JobyardError | BackendUnavailable
+                    known, JobyardError | BackendUnavailable
                 ):
                     log.exception("build %s met a fault of Jobyard", build.id)
-                if failure.is_outage:
-                    self._say(writer, self._wait_or_give_up(build, failure))
+                if isinstance(known, WAITED_FOR):
+                    writer.note(failure.sentence)
+                    self._end(self._wait_for_room, build, failure.sentence)
+                elif failure.is_outage:
+                    wait = partial(self._wait_or_give_up, build, failure)
+                    writer.note(self.disk.patiently("the end of a build", wait))
                 else:
-                    self._say(writer, failure.sentence)
-                    self._end_failed(build, failure)
+                    writer.note(failure.sentence)
+                    self._end(self._end_failed, build, failure)
             else:
-                self._end_succeeded(build, sha, image, git)
+                self._end(self._end_succeeded, build, sha, image, git)
+
+    def _logins(self, build: Build) -> Mapping[str, RegistryLogin]:
+        with self.db.read() as tx:
+            return registry_logins(tx, self.vault, build.project_id)
+
+    def _log(self, build: Build, hidden: Sequence[str]) -> BuildRecording:
+        write = partial(self.logbook.write_build, build.id, Redactor(hidden))
+        path = self.logbook.build_path(build.id)
+        return BuildRecording(Recording(path, write, self.disk, anew=build.token == 1), self.disk, self.clock)
+
+    def _end(self, end: Callable[P, None], *what: P.args, **more: P.kwargs) -> None:
+        """What a build came to is not lost because it can't be stored at once."""
+        self.disk.patiently("the end of a build", partial(end, *what, **more))
 
     def _open(self, env: Mapping[str, EnvValue]) -> Mapping[str, str]:
         return {
@@ -186,10 +212,10 @@ class Builder:
         env: Mapping[str, EnvValue],
         secrets: Mapping[str, str],
         logins: Mapping[str, RegistryLogin],
-        writer: LogWriter,
+        writer: BuildRecording,
     ) -> tuple[str, BuiltImage]:
         """The commit that was built, and the engine's image of it."""
-        self._say(writer, f"Fetching {build.sha or build.ref} of {build.url}")
+        writer.note(f"Fetching {build.sha or build.ref} of {build.url}")
         with self.db.read() as tx:
             credential = git_access(tx, self.vault, build.credential_id, build.url)
             tag = image_tag(tx, self.vault, build.project_id, build.id)
@@ -224,7 +250,7 @@ class Builder:
             if not kept:
                 raise Stopped
             for sentence in (*plan.reasons, *plan.warnings):
-                self._say(writer, sentence)
+                writer.note(sentence)
             with self.db.read() as tx:
                 require_usable_images(tx, self.ours, build.project_id, request)
             require_reachable_hosts(request, self.addresses_of)
@@ -232,38 +258,35 @@ class Builder:
             try:
                 return sha, self.backend.build(
                     request,
-                    on_output=self._to(writer),
+                    on_output=writer.write,
                     on_step=timeline.add,
                     should_stop=self.stopping[build.id],
                     time_limit_seconds=build.config.time_limit_seconds,
                 )
             finally:
-                timeline.save()
+                self.disk.patiently(f"build {build.id}", timeline.save)
 
     def _publish(
-        self, build: Build, sha: str, built: BuiltImage, login: RegistryLogin | None, writer: LogWriter
+        self, build: Build, sha: str, built: BuiltImage, login: RegistryLogin | None, writer: BuildRecording
     ) -> Made:
         """Push to the registry, where there is one."""
-        self._say(writer, f"Built {built.digest}.")
+        writer.note(f"Built {built.digest}.")
         if self.publisher is None:
             return Made(built.image, built.digest)
         name = self.publisher.name(build)
-        self._say(writer, f"Pushing to {name}:{sha}")
+        writer.note(f"Pushing to {name}:{sha}")
         spent = (self.clock.now() - (build.started_at or build.created_at)).total_seconds()
         made = self.publisher.push(
             name,
             sha,
             built,
             login,
-            on_output=self._to(writer),
+            on_output=writer.write,
             should_stop=self.stopping[build.id],
             time_limit_seconds=max(build.config.time_limit_seconds - spent, 1.0),
         )
-        self._say(writer, f"Pushed {made.image}.")
+        writer.note(f"Pushed {made.image}.")
         return made
-
-    def _to(self, writer: LogWriter) -> Callable[[bytes], None]:
-        return lambda data: writer.write(self.clock.now(), Stream.STDOUT, data)
 
     def _settings(self, build: Build) -> BuildSettings:
         """A missing start command is no fault where every job brings its own."""
@@ -275,9 +298,6 @@ class Builder:
             bool(each.get("command") or each.get("process") or each.get("entrypoint")) for each in given
         ]
         return build_settings(build.config, start_required=not (has_own and all(has_own)))
-
-    def _say(self, writer: LogWriter, sentence: str) -> None:
-        writer.note(self.clock.now(), sentence)
 
     def _ask_git(self, build: Build, sha: str) -> Containment | None:
         """About a commit that somebody chose; those of pushes and heads of branches are where they have to be."""
@@ -306,6 +326,15 @@ class Builder:
                 builds.ask_again(tx, build, verdict.sentence, verdict.available_at, now)
         return verdict.sentence
 
+    def _wait_for_room(self, build: Build, sentence: str) -> None:
+        """On our own disk, without end: that was no try."""
+        now = self.clock.now()
+        with self.db.write() as tx:
+            if builds.cancel_is_requested(tx, build.id):
+                end_cancelled_build(tx, self.names, build, now)
+            else:
+                builds.put_back(tx, build, sentence, now + DISK_RETRY)
+
     def _end_failed(self, build: Build, failure: Failure) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
@@ -321,6 +350,8 @@ class Builder:
 def classify(error: Exception, build: Build) -> Failure:
     """Whose fault it is: the repository's, a dependency's (tried again, within bounds), or ours."""
     match error:
+        case DiskUnavailable() | StoreUnavailable():
+            return Failure(BuildReason.ENGINE_FAILED, f"{error} It is built again then.")
         case BuildFailed():
             return Failure(BuildReason.BUILD_FAILED, str(error))
         case PushFailed():

@@ -12,6 +12,7 @@ from app.domain.events import Commit, Push
 from app.domain.jobs import Source
 from app.domain.pushes import Changes, lists_all_commits
 from app.orchestration.access import git_access
+from app.orchestration.disk import WAITED_FOR
 from app.orchestration.ports import Vault
 from app.store.database import Database
 
@@ -60,6 +61,8 @@ class Inquiry:
             self._fetch(source, after)
             files = self._files(source, before, after) if source.build.paths else None
             flagged = self._flagged(source, before, after)
+        except WAITED_FOR:
+            raise  # Git can say it when there is room
         except JobyardError as error:
             log.warning("what push %s of %s brings is unknown: %s", after[:12], source.url, error)
             return Changes(unknown=str(error))
@@ -76,6 +79,8 @@ class Inquiry:
             if newest is not None:
                 self._fetch(source, newest)
             return frozenset(sha for sha in known if self.checkouts.is_ancestor(source.url, after, sha))
+        except WAITED_FOR:
+            raise
         except JobyardError as error:
             log.warning("whether %s came late is unknown: %s", after, error)
             return frozenset()

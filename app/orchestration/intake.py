@@ -29,6 +29,7 @@ from app.forges.base import Forge
 from app.orchestration.background import Background, in_thread
 from app.orchestration.building import build_env, cancel_superseded, key_of_build
 from app.orchestration.changes import Inquiry, needs_git, without_git
+from app.orchestration.disk import WAITED_FOR, Disk
 from app.orchestration.execution.active import InHand
 from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.releases.flowing import start_flows_by_push
@@ -39,6 +40,7 @@ from app.store.deliveries import Delivery
 
 log = logging.getLogger(__name__)
 TRIES = 3
+DISK_RETRY = timedelta(seconds=5)
 PLACES = 64  # deliveries for which Git is asked at a time; each is a thread and mostly waits
 PLACES_PER_PROJECT = 56
 LOOKED_AT = 1000  # deliveries that wait for such a place
@@ -63,10 +65,13 @@ class Intake:
     checkouts: Checkouts
     vault: Vault
     in_background: Background = in_thread
+    disk: Disk = field(default_factory=Disk)
     in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
         """Process the oldest delivery that may be decided at once, and begin with one that needs Git; False if none."""
+        if self.disk.trouble:
+            return False
         plain = self._take(self._next_plain)
         if plain is not None:
             self._work(plain)
@@ -111,6 +116,9 @@ class Intake:
                 return
             try:
                 self._process(delivery)
+            except WAITED_FOR as error:
+                self.disk.failed(error)
+                self._wait(delivery, str(error))
             except InvalidValue as error:
                 self._give_up(delivery, str(error))
             except JobyardError as error:
@@ -222,6 +230,12 @@ class Intake:
         with self.db.write() as tx:
             if deliveries.is_held(tx, delivery):
                 deliveries.settle(tx, delivery.id, "failed", sentence, self.clock.now())
+
+    def _wait(self, delivery: Delivery, sentence: str) -> None:
+        """For room on our own disk: that was no try."""
+        later = self.clock.now() + DISK_RETRY
+        with self.db.write() as tx:
+            deliveries.wait(tx, delivery, sentence, later)
 
     def _try_again(self, delivery: Delivery, sentence: str) -> None:
         if delivery.tries >= TRIES:

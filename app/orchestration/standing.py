@@ -12,6 +12,7 @@ from app.domain.events import repo_key
 from app.domain.jobs import Deployed
 from app.domain.pushes import Containment, Movement, Standing, standing_of, to_ask_about
 from app.orchestration.access import git_access
+from app.orchestration.disk import WAITED_FOR
 from app.orchestration.ports import Vault
 from app.store import builds, jobs, movements
 from app.store.database import Database, Tx
@@ -24,7 +25,7 @@ def ask_git(
 ) -> Containment:
     """What the pushes that are known don't tell; of what Git can't say either nothing is claimed.
 
-    Raises GitStopped.
+    Raises GitStopped, DiskUnavailable, StoreUnavailable.
     """
     with db.read() as tx:
         history, deployed, built = _history(tx, build), _deployed(tx, build), _built(tx, build)
@@ -43,7 +44,7 @@ def ask_git(
             None if head is None else checkouts.is_ancestor(build.url, sha, head),
             {each: checkouts.is_ancestor(build.url, sha, each) for each in others},
         )
-    except GitStopped:
+    except (GitStopped, *WAITED_FOR):
         raise
     except JobyardError as error:
         log.warning("where %s stands on %s is unknown: %s", sha, build.ref, error)

@@ -13,6 +13,7 @@ from app.domain.errors import JobyardError
 from app.orchestration.building import FETCHERS, Builder
 from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.comparing import Comparer
+from app.orchestration.disk import SAID_EVERY, WAITED_FOR, Disk
 from app.orchestration.engine_health import EngineWatch
 from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
@@ -27,7 +28,7 @@ from app.orchestration.releases.telling import Messenger
 from app.orchestration.scheduling import Scheduler
 from app.orchestration.signals import Bell, Signals
 from app.store import builds, runs, schedules
-from app.store.database import Database
+from app.store.database import Database, StoreUnavailable
 from app.store.inbox import Inbox
 
 log = logging.getLogger(__name__)
@@ -65,16 +66,20 @@ class Supervisor:
     conductor: Conductor
     messenger: Messenger
     comparer: Comparer | None
+    disk: Disk
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
     _bells: list[Bell] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
     _listening: ExitStack = field(default_factory=ExitStack)
+    _saying: threading.Lock = field(default_factory=threading.Lock)
+    _said_at: datetime | None = None
 
     def start(self) -> None:
         """Reconcile first, then begin to work. What waits for the engine has loops of its own."""
         self._loop("engine", Bell(), self.engine_watch.step)
+        self._loop("disk", Bell(), lambda: self.disk.step(self.clock))
         self._loop("reconciler", Bell(), self._reconcile)
         self._loop("sweeper", Bell(), self._sweep)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
@@ -103,8 +108,11 @@ class Supervisor:
             bell.ring()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS / len(self._threads))
-        self.intake.release()
-        self.reconciler.release()
+        try:
+            self.intake.release()
+            self.reconciler.release()
+        except StoreUnavailable as error:
+            log.warning("what was being processed is let go of at the next start: %s", error)
         self._listening.close()
 
     def _next_build(self) -> datetime | None:
@@ -181,6 +189,9 @@ class Supervisor:
             while not self._stopping.is_set():
                 try:
                     seconds = look()
+                except WAITED_FOR as error:
+                    self._say(name, error)
+                    seconds = FAULT_PAUSE_SECONDS
                 except JobyardError as error:
                     log.warning("%s: %s", name, error)
                     seconds = FAULT_PAUSE_SECONDS
@@ -192,3 +203,12 @@ class Supervisor:
         thread = threading.Thread(target=loop, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _say(self, name: str, error: JobyardError) -> None:
+        """Once in a while for all the loops, which meet the same."""
+        now = self.clock.now()
+        with self._saying:
+            if self._said_at is not None and abs(now - self._said_at) < SAID_EVERY:
+                return
+            self._said_at = now
+        log.warning("%s: %s", name, error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
@@ -17,6 +18,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, create_engine, text
 
+from app.disk import unavailable
 from app.domain.errors import TransientError
 from app.store.bulk import Bulk
 from app.store.migrate import upgrade
@@ -31,6 +33,16 @@ PRAGMAS = (
     "busy_timeout=5000",
     "wal_autocheckpoint=16000",  # pages of 4 KiB: only if nobody calls `checkpoint`
 )
+
+
+FAULTS_OF_DISK = (
+    "database or disk is full",
+    "disk I/O error",
+    "attempt to write a readonly database",
+    "unable to open database file",
+)  # as SQLite says them
+SETTINGS = "JOBYARD_DATA, or JOBYARD_DATABASE_URL,"
+READ_ONLY = FAULTS_OF_DISK[2]
 
 
 class StoreUnavailable(TransientError):
@@ -57,19 +69,19 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to this version's. Raises UserError if a newer Jobyard has been here."""
-        with _as_ours(), self._writing.connect() as connection:
+        with self._as_ours(), self._writing.connect() as connection:
             upgrade(connection)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A consistent view; keep it short, and never across a wait."""
-        with _as_ours(), Session(self._engine, expire_on_commit=False) as tx:
+        with self._as_ours(), Session(self._engine, expire_on_commit=False) as tx:
             yield tx
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """All or nothing; committed when the block ends without an exception."""
-        with self._own_turn(), _as_ours(), Session(self._writing, expire_on_commit=False) as tx:
+        with self._own_turn(), self._as_ours(), Session(self._writing, expire_on_commit=False) as tx:
             yield tx
             tx.commit()
         topics = frozenset(tx.info.get(TOPICS, ()))
@@ -82,7 +94,7 @@ class Database:
 
         `topics` as in `touch`. Raises IntegrityError of the driver's own, StoreUnavailable as `write` does.
         """
-        with self._own_turn(), _as_ours(self._driver.OperationalError):
+        with self._own_turn(), self._as_ours(self._driver.OperationalError):
             connection = self._engine.raw_connection()
             try:
                 with closing(connection.cursor()) as cursor:
@@ -101,11 +113,37 @@ class Database:
         with self._turn:
             yield
 
+    @contextmanager
+    def _as_ours(self, theirs: type[Exception] = OperationalError) -> Iterator[None]:
+        try:
+            yield
+        except theirs as error:
+            cause = error.orig if isinstance(error, OperationalError) else error
+            raise self._unavailable(" ".join(str(cause).split()).rstrip(".?")) from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:  # its kinds are faults of a statement
+                raise
+            raise StoreUnavailable(
+                f"The database can't be read: {error.orig}. Restore a backup, or see JOBYARD_DATA and "
+                "JOBYARD_DATABASE_URL."
+            ) from error
+
+    def _unavailable(self, said: str) -> StoreUnavailable:
+        if not self.is_sqlite or not self._url.database or said not in FAULTS_OF_DISK:
+            return StoreUnavailable(f"The database did not answer: {said}. See JOBYARD_DATABASE_URL.")
+        if said == READ_ONLY:
+            self._engine.dispose()  # a connection that was opened so would stay so
+        directory = Path(self._url.database).absolute().parent
+        return StoreUnavailable(str(unavailable(directory, f"SQLite: {said}", SETTINGS)))
+
     def checkpoint(self) -> None:
         """Move what was committed from SQLite's log to its file: beside the commits, which would have to do it else."""
         if not self.is_sqlite:
             return
-        with _as_ours(self._driver.OperationalError), closing(self._engine.raw_connection()) as connection:
+        with (
+            self._as_ours(self._driver.OperationalError),
+            closing(self._engine.raw_connection()) as connection,
+        ):
             connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
     def check(self) -> None:
@@ -126,22 +164,6 @@ def bulk(tx: Tx) -> Bulk:
 def touch(tx: Tx, *topics: str) -> None:
     """Say what this transaction changes; listeners hear it after the commit."""
     tx.info.setdefault(TOPICS, set()).update(topics)
-
-
-@contextmanager
-def _as_ours(theirs: type[Exception] = OperationalError) -> Iterator[None]:
-    try:
-        yield
-    except theirs as error:
-        cause = error.orig if isinstance(error, OperationalError) else error
-        said = " ".join(str(cause).split()).rstrip(".?")
-        raise StoreUnavailable(f"The database did not answer: {said}. See JOBYARD_DATABASE_URL.") from error
-    except DatabaseError as error:
-        if type(error) is not DatabaseError:  # its kinds are faults of a statement
-            raise
-        raise StoreUnavailable(
-            f"The database can't be read: {error.orig}. Restore a backup, or see JOBYARD_DATA and JOBYARD_DATABASE_URL."
-        ) from error
 
 
 def _engine(url: str, is_sqlite: bool) -> Engine:

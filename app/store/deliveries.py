@@ -194,6 +194,11 @@ def try_later(tx: Tx, delivery: Delivery, sentence: str, available_at: datetime)
     _let_go(tx, delivery, sentence=sentence, available_at=available_at)
 
 
+def wait(tx: Tx, delivery: Delivery, sentence: str, available_at: datetime) -> None:
+    """As `try_later`, where that was no try."""
+    _let_go(tx, delivery, sentence=sentence, available_at=available_at, tries=DeliveryRow.tries - 1)
+
+
 def _let_go(tx: Tx, delivery: Delivery, **values: Any) -> None:
     tx.connection().execute(update(DeliveryRow).where(*_held(delivery)).values(owner=None, **values))
 

@@ -54,14 +54,23 @@ class Inbox:
     def flush_rejected(self) -> None:
         with self._lock:
             number, self._rejected = self._rejected, 0
-        if number:
+        if not number:
+            return
+        try:
             with self._db.write() as tx:
                 count_rejected(tx, number)
+        except StoreUnavailable:
+            with self._lock:
+                self._rejected += number
+            raise
 
     def close(self) -> None:
         self._waiting.put(None)
         self._thread.join()
-        self.flush_rejected()
+        try:
+            self.flush_rejected()
+        except StoreUnavailable as error:
+            log.warning("%d calls that were turned away are not counted: %s", self._rejected, error)
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:

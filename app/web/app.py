@@ -85,8 +85,10 @@ async def healthz(_request: Request) -> Response:
 
 
 def readyz(request: Request) -> Response:
-    """The store and the container engine answer."""
+    """There is room on the disk, and the store and the container engine answer."""
     yard = yard_of(request)
+    if yard.disk.trouble:
+        return JSONResponse({"status": "not ready", "detail": yard.disk.trouble}, 503)
     try:
         yard.db.check()
     except JobyardError as error:

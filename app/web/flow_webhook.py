@@ -36,6 +36,7 @@ def _start(yard: Yard, token: str) -> Any:
         flow = flows.with_webhook(tx, digest(token))
     if flow is None:
         raise Problem(404, "There is no flow with this webhook address.")
+    yard.disk.require_room()
     with yard.db.write() as tx:
         run_id = start_flow(tx, flow, {"type": "webhook"}, yard.clock.now())
         return to_jsonable_python(flow_run_answer(flows.run_with_id(tx, run_id)))

@@ -17,6 +17,7 @@ from app.web.complaints import field_errors, join_errors
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "30"
 Errors = Sequence[dict[str, str]]
 
 
@@ -50,7 +51,7 @@ def problem_of(error: Exception) -> Problem:
         case Conflict():
             return Problem(409, str(error))
         case TransientError():
-            return Problem(503, str(error))
+            return Problem(503, str(error), headers={"Retry-After": RETRY_AFTER_SECONDS})
         case JobyardError():
             return Problem(400, str(error))
         case _:

@@ -177,6 +177,7 @@ class Receiver:
     async def _accept(
         self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]], scopes: Sequence[str]
     ) -> Response:
+        self._yard.disk.require_room()
         event, guid = forge.event_kind(headers), forge.delivery_id(headers)
         body = _without_form(body, headers)
         payload = _parse(body)

@@ -11,6 +11,7 @@ from app.domain.jobs import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
 from app.forges.base import Forge
+from app.orchestration.disk import Disk
 from app.orchestration.engine_health import EngineHealth
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock, Names, Vault
@@ -44,6 +45,7 @@ class Yard:
     ]  # by job; raises Conflict where one can't be had any more
     engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
     rehearsal: Rehearsal
+    disk: Disk = field(default_factory=Disk)
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)
 

@@ -13,7 +13,7 @@ from app.checkout import AuthRefused, CommitNotFound, Credential, FetchRefused, 
 from app.checkout.credential import access, ssh_command
 from app.checkout.failures import cause, explain, is_damage, is_no_such_ref
 from app.checkout.urls import Remote, full_ref, parse_remote
-from app.domain.errors import GitUnavailable, InvalidValue, NotFound
+from app.domain.errors import DiskUnavailable, GitUnavailable, InvalidValue, NotFound
 
 ALL = frozenset({"https", "ssh", "http", "file"})
 URL = "https://git.example.com/acme/report.git"
@@ -167,15 +167,17 @@ def test_what_is_no_ref(ref: str) -> None:
         ),
         ("fatal: write error: File too large\nfatal: index-pack failed", FetchRefused, "4 MiB"),
         ("fatal: detected dubious ownership in repository at '/x'", FetchRefused, "owner"),
-        ("fatal: write error: No space left on device", GitUnavailable, "JOBYARD_DATA"),
+        ("fatal: write error: No space left on device", DiskUnavailable, "JOBYARD_DATA"),
+        ("error: unable to create x: Read-only file system", DiskUnavailable, "Read-only"),
+        ("remote: fatal: write error: No space left on device", GitUnavailable, "could not be reached"),
         ("fatal: unable to access 'x': Could not resolve host: h", GitUnavailable, "resolve host"),
         ("fatal: unable to access 'x': The requested URL returned error: 500", GitUnavailable, "500"),
         ("fatal: unable to access 'x': SSL certificate problem: expired", GitUnavailable, "expired"),
         ("", GitUnavailable, "nothing"),
     ],
 )
-def test_what_git_said_has_a_meaning(stderr: str, kind: type[Exception], part: str) -> None:
-    error = explain(URL, stderr, (), 4 * 1024**2)
+def test_what_git_said_has_a_meaning(stderr: str, kind: type[Exception], part: str, tmp_path: Path) -> None:
+    error = explain(URL, stderr, (), 4 * 1024**2, tmp_path)
     assert type(error) is kind
     assert part in str(error)
     assert "\n" not in str(error)

@@ -40,19 +40,19 @@ class Container:
         `tree`."""
         directory = directory_of(root, key, spec)
         draft = root / f".new-{uuid.uuid4().hex}"
-        (draft / "home").mkdir(parents=True, mode=0o700)
-        draft.chmod(0o700)
-        try:
-            shutil.copytree(tree, draft / "work", symlinks=True, ignore=_refuse_depth(tree))
-        except BaseException:
-            remove_tree(draft)
-            raise
-        (draft / "output").touch(mode=0o600)
-        os.mkfifo(draft / "control", 0o600)
         home, work = (str(directory / name) for name in ("home", "work"))
         env = {"HOME": home, **spec["env"]}
         whole = {**spec, "id": uuid.uuid4().hex, "key": key, "env": env, "cwd": work}
-        (draft / "spec.json").write_text(json.dumps(whole))
+        try:
+            (draft / "home").mkdir(parents=True, mode=0o700)
+            draft.chmod(0o700)
+            shutil.copytree(tree, draft / "work", symlinks=True, ignore=_refuse_depth(tree))
+            (draft / "output").touch(mode=0o600)
+            os.mkfifo(draft / "control", 0o600)
+            (draft / "spec.json").write_text(json.dumps(whole))
+        except BaseException:
+            remove_tree(draft)
+            raise
         try:
             draft.rename(directory)
         except OSError as error:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.disk import fault_of, is_disk_fault
 from app.domain.errors import EngineUnavailable
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
@@ -95,7 +96,12 @@ class ProcessEngine:
                 "labels": dict(spec.labels),
                 "epoch": self._epoch,
             }
-            Container.make(self._root, key, what, Path(manifest.root))
+            try:
+                Container.make(self._root, key, what, Path(manifest.root))
+            except OSError as error:
+                if is_disk_fault(error):
+                    raise fault_of(error, self._root) from error
+                raise
             container = self._of_key(spec, key)
         if container is None:
             raise EngineUnavailable(f"{key} was removed from {self._root} while it was started.")

@@ -8,9 +8,11 @@ leaves.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import select
 import selectors
 import signal
 import struct
@@ -24,6 +26,8 @@ FRAME = struct.Struct(">QBI")  # nanoseconds since 1970, 1 stdout or 2 stderr, l
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 _DRAIN_SECONDS = 1.0  # for output of processes that left the group and keep the pipe open
 _READ_BYTES = 1 << 16
+_RETRY_SECONDS = 0.2
+_WAITED_FOR = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def main(directory: Path) -> None:
@@ -109,7 +113,7 @@ def _follow(process: subprocess.Popen[bytes], control: int, wakeup: int, output:
             if key.fd in streams:
                 if data:
                     frame = FRAME.pack(time.time_ns(), streams[key.fd], len(data))
-                    os.write(output, frame + data)
+                    _write_all(output, frame + data, process, control)
                 else:
                     selector.unregister(key.fd)
                     del streams[key.fd]
@@ -118,6 +122,18 @@ def _follow(process: subprocess.Popen[bytes], control: int, wakeup: int, output:
         if drain_until is None and process.poll() is not None:
             _kill_group(process.pid)
             drain_until = time.monotonic() + _DRAIN_SECONDS
+
+
+def _write_all(output: int, data: bytes, process: subprocess.Popen[bytes], control: int) -> None:
+    """On a full disk the process waits, once the pipe is full too. It can be stopped meanwhile."""
+    while data:
+        try:
+            data = data[os.write(output, data) :]
+        except OSError as error:
+            if error.errno not in _WAITED_FOR:
+                raise
+            if select.select([control], [], [], _RETRY_SECONDS)[0]:
+                _signal(process, os.read(control, _READ_BYTES))
 
 
 def _signal(process: subprocess.Popen[bytes], request: bytes) -> None:
@@ -139,10 +155,18 @@ def _finish(directory: Path, how: dict[str, Any]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
+    """Whole or not at all; on a full disk, when there is room."""
     draft = path.with_name(f".{path.name}")
-    draft.write_text(text)
-    draft.replace(path)
+    while True:
+        try:
+            draft.write_text(text)
+            draft.replace(path)
+        except OSError as error:
+            if error.errno not in _WAITED_FOR:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
+from app.domain.errors import TransientError
+
 log = logging.getLogger(__name__)
 
 
@@ -97,6 +99,8 @@ class Crew:
             key, call = self._calls.get()
             try:
                 call()
+            except TransientError as error:
+                log.warning("%s: %s", self._name, error)
             except Exception:
                 log.exception("%s met a fault of Jobyard", self._name)
             finally:

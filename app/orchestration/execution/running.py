@@ -18,7 +18,6 @@ from app.domain.deaths import is_given_up
 from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
 from app.domain.jobs import EnvValue, env_from_definition
-from app.domain.output import Stream
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
@@ -40,7 +39,6 @@ from app.domain.runs import (
     out_of_time,
 )
 from app.engines.base import (
-    Chunk,
     ContainerSpec,
     Engine,
     Handle,
@@ -50,22 +48,23 @@ from app.engines.base import (
     StartRefused,
     StartUncertain,
 )
-from app.logs import LogWriter
 from app.orchestration.access import registry_access_of_job
+from app.orchestration.disk import WAITED_FOR, Disk
 from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement, StopRequested
 from app.orchestration.execution.crew import beside, side_by_side
+from app.orchestration.execution.following import Follower
 from app.orchestration.execution.images import Origin, image_of, origin_of
 from app.orchestration.execution.outcomes import (
     combined,
     judged,
     outcome_left_behind,
-    outcome_of_exit,
     outcome_of_start_error,
 )
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
+from app.orchestration.recording import Recording
 from app.store import jobs, runs
-from app.store.database import Database
+from app.store.database import Database, StoreUnavailable
 
 log = logging.getLogger(__name__)
 ENGINE_PATIENCE = timedelta(minutes=10)
@@ -92,10 +91,13 @@ class Runner:
     ours: Ours
     epoch: str = ""
     active: Active = field(default_factory=Active)
+    disk: Disk = field(default_factory=Disk)
     in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
-        """Execute what has waited longest; False if nothing is due."""
+        """Execute what has waited longest; False if nothing is due, or there is no room for its log."""
+        if self.disk.trouble:
+            return False
         with self.in_hand.turn:
             with self.db.write() as tx:
                 run = runs.claim(tx, self.owner, self.clock.now())
@@ -108,26 +110,47 @@ class Runner:
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
         with self.in_hand.until_done(run):
-            self._execute(run)
+            goes_on = False
+            while not self._execute(run, goes_on=goes_on):
+                self.disk.pause()
+                goes_on = True
 
-    def _execute(self, run: Run) -> None:
+    def _execute(self, run: Run, *, goes_on: bool) -> bool:
+        """False if it has to wait for the disk or the store, and to be called again: then it `goes_on`."""
         try:
+            if goes_on:
+                run = self._still_ours(run)
             unfinished = self._unfinished(run) if run.attempts else None
             if self._is_given_up(run):
                 log.error("run %s is given up: too many servers ended while they worked on it", run.name)
             elif unfinished is not None:
                 with self.db.read() as tx:
                     origin = origin_of(tx, run)
-                self._attempt(run, *unfinished, origin)
+                self._attempt(
+                    run, *unfinished, origin, is_new=unfinished[0].token == run.token and not goes_on
+                )
             else:
                 self._begin(run)
         except ClaimLost:
             log.warning("run %s is another server's by now", run.name)
+        except WAITED_FOR as error:
+            self.disk.failed(error)
+            if not goes_on:
+                log.warning("run %s waits: %s", run.name, error)
+            return False
         except Exception:
             log.exception("run %s met a fault of Jobyard", run.name)
             sentence = "Jobyard failed while running this; the server's log has more."
             attempt, _ = self._unfinished(run) or (None, ())
             self._conclude(run, attempt, Outcome(Reason.INTERRUPTED, sentence=sentence))
+        return True
+
+    def _still_ours(self, run: Run) -> Run:
+        """As it is stored now. Raises ClaimLost."""
+        with self.db.read() as tx:
+            if not runs.is_claimed(tx, run):
+                raise ClaimLost
+            return runs.with_id(tx, run.id)
 
     def _is_given_up(self, run: Run) -> bool:
         """Ends a run that would take one server after the other down. Its containers are left to the sweep."""
@@ -139,6 +162,10 @@ class Runner:
             outcome = Outcome(verdict.reason, sentence=verdict.sentence)
             runs.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
         return True
+
+    @property
+    def _follower(self) -> Follower:
+        return Follower(self.engine, self.clock, self.disk, ENGINE_PATIENCE, ENGINE_ASKED_EVERY)
 
     def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:
         with self.db.read() as tx:
@@ -180,7 +207,7 @@ class Runner:
                 attempt = runs.begin_attempt(tx, run, now, self.epoch)
                 containers = runs.containers_of(tx, attempt.id) if attempt else ()
             if attempt is not None:
-                self._attempt(run, attempt, containers, origin)
+                self._attempt(run, attempt, containers, origin, is_new=True)
 
     def _resolve(self, active: ActiveRun, reference: str, login: RegistryLogin | None) -> ResolvedImage:
         """However long a registry takes, the run can be cancelled meanwhile. Nothing is started by it."""
@@ -190,24 +217,28 @@ class Runner:
     def _settle_without_attempt(self, run: Run, reason: Reason, sentence: str) -> None:
         self._settle(run, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
 
-    def _attempt(self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin) -> None:
+    def _attempt(
+        self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin, *, is_new: bool
+    ) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
         env = env_from_definition(run.effective["env"])
         secrets = [self._open(value) for value in env.values() if value.secret]
-        is_new = attempt.token == run.token
+        write = partial(self.logbook.write_attempt, run.id, attempt.number, Redactor(secrets))
+        path = self.logbook.attempt_path(run.id, attempt.number)
         with (
             self.active.watching(run, attempt.number) as active,
-            self.logbook.write_attempt(run.id, attempt.number, Redactor(secrets), anew=is_new) as writer,
+            Recording(path, write, self.disk, anew=is_new) as recording,
         ):
 
             def one(container: Container) -> tuple[Outcome, Handle | None]:
                 spec = partial(self._spec, run, attempt, container, env, origin)
-                return self._container(active, run, container, spec, writer, is_new=is_new)
+                return self._container(active, run, container, spec, recording, is_new=is_new)
 
             ended = side_by_side(f"run-{run.id}", one, containers)
             outcomes = [outcome for outcome, _ in ended]
             for sentence in dict.fromkeys(outcome.sentence for outcome, handle in ended if handle is None):
-                writer.note(self.clock.now(), sentence)  # nothing else says why it wrote nothing
+                recording.note(self.clock.now(), sentence)  # nothing else says why it wrote nothing
+            self._follower.complete(recording, [(each, ended[n][1]) for n, each in enumerate(containers)])
         unsaved = list(zip(containers, outcomes, strict=True)) if run.instances == 1 else []
         # What was taken over stays for the sweep: the former owner may still be about to start its container.
         if self._conclude(run, attempt, combined(outcomes), unsaved) and is_new:
@@ -219,7 +250,7 @@ class Runner:
         run: Run,
         container: Container,
         spec: Callable[[], ContainerSpec],
-        writer: LogWriter,
+        recording: Recording,
         *,
         is_new: bool,
     ) -> tuple[Outcome, Handle | None]:
@@ -231,23 +262,24 @@ class Runner:
         try:
             if epoch_of_key(container.key) != self.epoch:
                 outcome = outcome_left_behind(container, self.clock.now())
-                writer.note(self.clock.now(), outcome.sentence)
+                recording.note(self.clock.now(), outcome.sentence)
             elif handle is not None:
                 active.started(container.instance, handle)
-                outcome = self._follow(active, container, handle, writer, threading.Event())
+                outcome = self._follower.follow(active, container, handle, recording, threading.Event())
             else:
                 handle = self._start_patiently(active, run, container.key, spec(), is_new=is_new)
                 spoke = threading.Event()
                 save = partial(self._started, active, run, container, handle, spoke)
                 with beside(f"start-{container.key}", save):
-                    outcome = self._follow(active, container, handle, writer, spoke)
+                    outcome = self._follower.follow(active, container, handle, recording, spoke)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain, StopRequested) as error:
             outcome = outcome_of_start_error(error, run)
         now = self.clock.now()
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
         if run.instances > 1:  # the end of an only one is saved with the attempt's
-            with self.db.write() as tx:
-                saved = runs.container_ended(tx, run, container, outcome, now)
+            saved = self.disk.patiently(
+                f"the end of {container.key}", partial(self._container_ended, run, container, outcome, now)
+            )
             if saved is None:
                 raise ClaimLost
             outcome = saved
@@ -259,11 +291,25 @@ class Runner:
     ) -> None:
         """Save the start, beside the reading of what the container says, whose first words go before."""
         spoke.wait(FIRST_WORDS_SECONDS)
-        with self.db.write() as tx:
-            current = runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
+        save = partial(self._container_started, run, container, handle)
+        try:
+            current = save()
+        except StoreUnavailable:
+            active.started(container.instance, handle)  # it may have to be stopped meanwhile
+            current = self.disk.patiently(f"the start of {container.key}", save)
         if current is None:
             raise ClaimLost
         active.started(container.instance, handle, current)
+
+    def _container_started(self, run: Run, container: Container, handle: Handle) -> Run | None:
+        with self.db.write() as tx:
+            return runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
+
+    def _container_ended(
+        self, run: Run, container: Container, outcome: Outcome, now: datetime
+    ) -> Outcome | None:
+        with self.db.write() as tx:
+            return runs.container_ended(tx, run, container, outcome, now)
 
     def _start_patiently(
         self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool
@@ -296,36 +342,6 @@ class Runner:
         self._resolve(active, spec.image, login)
         return self.engine.start(spec, key, run.token)
 
-    def _follow(
-        self,
-        active: ActiveRun,
-        container: Container,
-        handle: Handle,
-        writer: LogWriter,
-        spoke: threading.Event,
-    ) -> Outcome:
-        """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
-        give_up_at: datetime | None = None
-        while True:
-            try:
-                for chunk in self.engine.logs(handle, writer.seen(container.instance)):
-                    self._write(writer, container, chunk)
-                    spoke.set()
-                spoke.set()  # it may have said nothing at all
-                return outcome_of_exit(self.engine.wait(handle))
-            except EngineUnavailable as error:
-                now = self.clock.now()
-                give_up_at = give_up_at or now + ENGINE_PATIENCE
-                if now >= give_up_at:
-                    return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
-                active.pause(ENGINE_ASKED_EVERY)
-
-    def _write(self, writer: LogWriter, container: Container, chunk: Chunk) -> None:
-        if chunk.stream is Stream.SYSTEM:
-            writer.note(chunk.at, chunk.data.decode().rstrip())
-        else:
-            writer.write(chunk.at, chunk.stream, chunk.data, container.instance)
-
     def _conclude(
         self,
         run: Run,
@@ -334,6 +350,17 @@ class Runner:
         ended: Sequence[tuple[Container, Outcome]] = (),
     ) -> bool:
         """False if the run is another server's by now, and so are its containers."""
+        return self.disk.patiently(
+            f"the end of run {run.name}", partial(self._try_to_conclude, run, attempt, outcome, ended)
+        )
+
+    def _try_to_conclude(
+        self,
+        run: Run,
+        attempt: Attempt | None,
+        outcome: Outcome,
+        ended: Sequence[tuple[Container, Outcome]],
+    ) -> bool:
         with self.db.write() as tx:
             current, now = runs.with_id(tx, run.id), self.clock.now()
             verdict = conclude(current, outcome, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from app.engines.base import Engine, Handle
 from app.orchestration.execution.active import Active, ActiveRun
 from app.orchestration.ports import Clock
 from app.store import builds, runs
-from app.store.database import Database
+from app.store.database import Database, StoreUnavailable
 
 log = logging.getLogger(__name__)
 LONGEST_LOOK = 2.0  # seconds; a cancel from another process is seen within this time
@@ -36,11 +36,11 @@ class Watcher:
         """Stop what has to end now; returns the seconds until the next look is due."""
         now = self.clock.now()
         live = self.active.all()
-        with self.db.read() as tx:
-            cancelled = runs.cancel_requested(tx, [each.run.id for each in live])
-            for build_id, event in list(self.stopping_builds.items()):
-                if builds.cancel_is_requested(tx, build_id):
-                    event.set()
+        unheard: StoreUnavailable | None = None
+        try:
+            cancelled = self._cancelled(live)
+        except StoreUnavailable as error:  # time limits hold without it
+            cancelled, unheard = {}, error
         for each in live:
             if cancelled.get(each.run.id) is Cancel.FORCED:
                 each.request_stop()
@@ -50,7 +50,17 @@ class Watcher:
                 self._stop(each, set(each.handles))
             else:
                 self._stop(each, (each.pointless | each.unhealthy.keys()) & each.handles.keys())
+        if unheard is not None:
+            raise unheard
         return min([LONGEST_LOOK, *(left for each in live if (left := _seconds_left(each, now)) is not None)])
+
+    def _cancelled(self, live: Sequence[ActiveRun]) -> Mapping[int, Cancel]:
+        """The runs whose end is asked for; builds are told here."""
+        with self.db.read() as tx:
+            for build_id, event in list(self.stopping_builds.items()):
+                if builds.cancel_is_requested(tx, build_id):
+                    event.set()
+            return runs.cancel_requested(tx, [each.run.id for each in live])
 
     def _stop(self, each: ActiveRun, instances: set[int]) -> None:
         for instance in instances - each.told_to_stop:

@@ -115,3 +115,8 @@ class Operation:
     status: int = 200
     idempotent: bool = False
     media_types: tuple[str, ...] = ("application/json",)
+
+    @property
+    def makes_something(self) -> bool:
+        """Not what ends, changes or removes something, which may make room."""
+        return self.method == "POST" and (self.status == 201 or self.idempotent)

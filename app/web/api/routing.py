@@ -66,6 +66,8 @@ def _refuse_other_sites(request: Request) -> None:
 
 def _answer(operation: Operation, request: Request, principal: Principal, body: bytes) -> Response:
     yard = yard_of(request)
+    if operation.makes_something:
+        yard.disk.require_room()
     call: Call[Any, Any] = Call(
         yard=yard,
         principal=principal,
