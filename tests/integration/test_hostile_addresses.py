@@ -211,7 +211,7 @@ def test_no_redirect_goes_to_the_host_that_the_request_names(
     pages: TestClient, caplog: pytest.LogCaptureFixture, host: str, path: str
 ) -> None:
     answer = pages.get(f"http://testserver{path}", headers={"Host": host.encode()})
-    assert answer.status_code in (307, 404)
+    assert answer.status_code in (200, 307, 404)  # a slash at the end makes no other address
     location = answer.headers.get("location", "/nowhere")
     assert re.fullmatch(r"/[^/\\].*", location), location
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
