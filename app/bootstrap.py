@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -78,6 +79,9 @@ ENGINE_SECONDS, COMMAND_SECONDS = 60.0, 10.0  # for one answer of the engine; fo
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def ticks(self) -> float:
+        return time.monotonic()
 
 
 class RandomNames:

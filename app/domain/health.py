@@ -152,6 +152,12 @@ class Health:
         return max(due, self.not_before) if self.not_before is not None else due
 
     @property
+    def longest_wait(self) -> timedelta:
+        """For the next probe, as long as the clock is not set back."""
+        seconds = (max(check.initial_delay_seconds, check.period_seconds) for check in self.checks)
+        return timedelta(seconds=max(seconds, default=0))
+
+    @property
     def unhealthy(self) -> str | None:
         """Why the container has to end, in one sentence; None as long as it may live."""
         check = self.open_check

@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 FETCHERS = 8  # builders beyond those that may build: for builds that wait for their Git servers
 PATIENCE_SECONDS = 2.0  # of a builder for a place to build in
 DISK_RETRY = timedelta(seconds=10)
-STEPS_SAVED_EVERY = timedelta(milliseconds=500)
+STEPS_SAVED_EVERY = 0.5  # seconds
 
 
 P = ParamSpec("P")
@@ -81,16 +81,16 @@ class Timeline:
         self._clock = clock
         self._build = build
         self._steps: dict[int, Mapping[str, Any]] = {}
-        self._saved_at = clock.now()
+        self._saved_at = clock.ticks()
 
     def add(self, step: Step) -> None:
         self._steps[step.index] = asdict(step)
-        if self._clock.now() - self._saved_at >= STEPS_SAVED_EVERY:
+        if self._clock.ticks() - self._saved_at >= STEPS_SAVED_EVERY:
             with suppress(StoreUnavailable):  # the next time, or at the end
                 self.save()
 
     def save(self) -> None:
-        self._saved_at = self._clock.now()
+        self._saved_at = self._clock.ticks()
         steps = sorted(self._steps.values(), key=lambda step: (step["started"], step["index"]))
         with self._db.write() as tx:
             builds.save_steps(tx, self._build, steps)
@@ -163,8 +163,10 @@ class Builder:
         hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
         with self._log(build, hidden) as writer:
             try:
+                began = self.clock.ticks()
                 sha, built = self._make_image(build, env, secrets, logins, writer)
-                image = self._publish(build, sha, built, login, writer)
+                spent = self.clock.ticks() - began
+                image = self._publish(build, sha, built, login, writer, spent)
                 git = self._ask_git(build, sha)
             except (Stopped, BuildCancelled, GitStopped):
                 writer.note("The build was stopped.")
@@ -267,15 +269,20 @@ class Builder:
                 self.disk.patiently(f"build {build.id}", timeline.save)
 
     def _publish(
-        self, build: Build, sha: str, built: BuiltImage, login: RegistryLogin | None, writer: BuildRecording
+        self,
+        build: Build,
+        sha: str,
+        built: BuiltImage,
+        login: RegistryLogin | None,
+        writer: BuildRecording,
+        spent: float,
     ) -> Made:
-        """Push to the registry, where there is one."""
+        """Push to the registry, where there is one, in what is left of the time limit after `spent` seconds."""
         writer.note(f"Built {built.digest}.")
         if self.publisher is None:
             return Made(built.image, built.digest)
         name = self.publisher.name(build)
         writer.note(f"Pushing to {name}:{sha}")
-        spent = (self.clock.now() - (build.started_at or build.created_at)).total_seconds()
         made = self.publisher.push(
             name,
             sha,

@@ -11,7 +11,10 @@ class Clock(Protocol):
     """The only source of time."""
 
     def now(self) -> datetime:
-        """Aware UTC."""
+        """Aware UTC. It may be set at any moment, back as well."""
+
+    def ticks(self) -> float:
+        """Seconds since some moment, on a clock that nobody sets: for how long something takes in this process."""
 
 
 class Names(Protocol):

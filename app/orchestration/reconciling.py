@@ -20,7 +20,7 @@ from app.orchestration.execution.running import RUN_LABEL, Runner
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock, Names
 from app.store import builds, deaths, deliveries, runs
-from app.store.claims import bury_dead_servers, heartbeat, register_server, up_since
+from app.store.claims import bury_dead_servers, heartbeat, register_server, time_of_servers, up_since
 from app.store.database import Database, Tx
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,9 @@ class Reconciler:
         """Say that this server lives, take over what dead ones left, and keep the database's log short."""
         with self.db.write() as tx:
             now = self.clock.now()
-            if not heartbeat(tx, self.server, now):
-                register_server(tx, self.server, self.host, self.pid, now)
+            alive_at = time_of_servers(tx, now)
+            if not heartbeat(tx, self.server, alive_at):
+                register_server(tx, self.server, self.host, self.pid, alive_at)
                 deaths.hold_back(tx, now)
         self.take_over()
         self.db.checkpoint()
@@ -71,7 +72,7 @@ class Reconciler:
         with self.intake.in_hand.turn, self.builder.in_hand.turn, self.runner.in_hand.turn:
             with self.db.write() as tx:
                 now = self.clock.now()
-                bury_dead_servers(tx, now, alone=self.alone, me=self.server)
+                bury_dead_servers(tx, time_of_servers(tx, now), alone=self.alone, me=self.server)
                 if deaths.count(tx, self.server):
                     deaths.hold_back(tx, now)
                 deliveries.release(tx, self.server, self.intake.in_hand.claims)
@@ -86,7 +87,8 @@ class Reconciler:
 
     def _runs(self, tx: Tx, now: datetime) -> Sequence[Run]:
         """One under suspicion at a time: when the next one's turn comes, the server has outlived the last one's."""
-        up_for = now - up_since(tx, self.server, now)
+        alive_at = time_of_servers(tx, now)
+        up_for = alive_at - up_since(tx, self.server, alive_at)
         deaths.acquit(tx, self.server, up_for)
         suspect = deaths.next_suspect(tx, up_for)
         return runs.taken_over(tx, self.server, self.runner.in_hand.claims, suspect)

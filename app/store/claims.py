@@ -126,6 +126,18 @@ def next_due_at(tx: Tx, table: Claimable) -> datetime | None:
     return result
 
 
+def time_of_servers(tx: Tx, now: datetime) -> datetime:
+    """The time by which servers are known alive: the database's own, as their clocks may differ.
+
+    SQLite has none, and only one server at a time; there it is `now`.
+    """
+    connection = tx.connection()
+    if connection.dialect.name == "sqlite":
+        return now
+    found: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return found
+
+
 def register_server(tx: Tx, server_id: str, host: str, pid: int, now: datetime) -> None:
     tx.add(ServerRow(id=server_id, host=host, pid=pid, started_at=now, heartbeat_at=now))
 

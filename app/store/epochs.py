@@ -14,7 +14,7 @@ from sqlmodel import col, select
 
 from app.domain.builds import BuildStatus
 from app.store.access import set_setting, setting
-from app.store.claims import DEAD_AFTER
+from app.store.claims import DEAD_AFTER, time_of_servers
 from app.store.database import Tx
 from app.store.schema import BuildRow, ServerRow
 
@@ -52,4 +52,5 @@ def begin(tx: Tx, epoch: str, now: datetime) -> None:
 
 def servers_alive(tx: Tx, now: datetime) -> Sequence[str]:
     """Hosts of the servers that were heard of lately."""
-    return list(tx.exec(select(ServerRow.host).where(col(ServerRow.heartbeat_at) >= now - DEAD_AFTER)))
+    since = time_of_servers(tx, now) - DEAD_AFTER
+    return list(tx.exec(select(ServerRow.host).where(col(ServerRow.heartbeat_at) >= since)))

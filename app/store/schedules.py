@@ -165,7 +165,8 @@ def decided_ahead(tx: Tx, now: datetime) -> Mapping[int, Set[datetime]]:
     for job_id, event_id in tx.connection().execute(query):
         assert job_id is not None
         with suppress(ValueError):  # it is of times that came again
-            found[job_id].add(datetime.strptime(event_id.partition("@")[2], _STAMP).replace(tzinfo=UTC))
+            at = datetime.strptime(event_id.partition("@")[2], _STAMP).replace(tzinfo=UTC)
+            found[job_id].add(at)
     return found
 
 

@@ -18,6 +18,7 @@ HEADS, HEADS_OF_ADDRESS = 256, 64  # connections without a whole head
 HEAD_BYTES, HEAD_LINES = 64 * 1024, 200
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0  # for the rest of a body that nobody wants, after the answer
+LAST_BODY_SECONDS = 1.0  # for the rest of a body when the server stops
 WRITE_SECONDS = 60.0  # in which a client that we send to must take something
 LINGER_SECONDS = 2.0  # in which a refused client may read the refusal
 LOOK_SECONDS = 0.5
@@ -152,6 +153,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._is_in_body = False
         super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """What is answered or idle is closed; a body that is still coming has a moment left."""
+        super().shutdown()
+        if self._is_in_body:
+            self.loop.call_later(LAST_BODY_SECONDS, self._abandon)
+
     # --- what becomes of it
 
     @property
@@ -169,6 +176,10 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head_bytes:
             self.close_with("408 Request Timeout")
         self.transport.close()
+
+    def _abandon(self) -> None:
+        if self._is_in_body:
+            self.transport.close()
 
     def close_with(self, status: str) -> None:
         if not self.transport.is_closing():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -32,12 +33,26 @@ async def stream(request: Request) -> Response:
     return PlainTextResponse("done")
 
 
+async def upload(request: Request) -> Response:
+    """Takes the whole body, as a webhook does."""
+    try:
+        return PlainTextResponse(str(len(await request.body())))
+    except ClientDisconnect:
+        return Response(status_code=400)
+
+
 @contextmanager
-def serving(most: int = 100) -> Iterator[int]:
+def serving(most: int = 100, graceful: int = 1) -> Iterator[int]:
     """The port of a server with the bounds of the real one."""
-    app = Starlette(routes=[Route("/healthz", healthz), Route("/stream", stream)])
+    app = Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/stream", stream),
+            Route("/upload", upload, methods=["POST"]),
+        ]
+    )
     config = uvicorn.Config(
-        app, log_level="critical", http=bounded(Connections(most)), timeout_graceful_shutdown=1
+        app, log_level="error", http=bounded(Connections(most)), timeout_graceful_shutdown=graceful
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -202,3 +217,17 @@ def test_what_counts_as_one_address() -> None:
     assert network_of("192.0.2.7") == network_of("::ffff:192.0.2.7") == "192.0.2.7"
     assert network_of("2001:db8::1") == network_of("2001:db8::ffff:2%eth0") != network_of("2001:db8:0:1::1")
     assert network_of("") == ""
+
+
+def test_a_body_that_stops_coming_holds_up_no_stop(caplog: pytest.LogCaptureFixture) -> None:
+    head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    with ExitStack() as stack:
+        with serving(graceful=8) as port:
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            client.sendall(head + b"half of it")
+            with socket.create_connection(("127.0.0.1", port), 10) as other:
+                other.sendall(HEALTHZ)  # whose answer comes after the upload has begun
+                assert other.recv(100)
+            began = time.monotonic()
+        assert time.monotonic() - began < 6
+    assert not caplog.records

@@ -512,6 +512,38 @@ def test_exit_0_during_the_grace_period_is_still_the_time_limit(place: Installat
     assert (ended.status, ended.reason, ended.attempts) == (RunStatus.FAILED, Reason.TIME_LIMIT, 1)
 
 
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_clock_that_is_set_is_no_time_that_a_run_has_used(
+    place: Installation, server: Server, seconds: float
+) -> None:
+    pushed_run(place, server, Script(exit_code=None, on_sigterm=0), time_limit_seconds=600)
+    run = InBackground(server.runner.step)
+    until(lambda: bool(place.engine.running()), place)
+    server.watcher.step()
+    place.clock.set_by(seconds)
+    place.clock.advance(500)
+    server.watcher.step()
+    assert not server.runner.active.all()[0].stop_is_requested
+    place.clock.advance(101)
+    stop_what_has_to_end(server, run)
+    (ended,) = place.runs()
+    assert (ended.status, ended.reason, ended.attempts) == (RunStatus.FAILED, Reason.TIME_LIMIT, 1)
+
+
+def test_a_run_that_ends_after_the_clock_was_set_forward_is_in_time(
+    place: Installation, server: Server
+) -> None:
+    pushed_run(place, server, Script(exit_code=None, on_sigterm=0), time_limit_seconds=600)
+    run = InBackground(server.runner.step)
+    until(lambda: bool(place.engine.running()), place)
+    server.watcher.step()
+    place.clock.set_by(3600)
+    place.engine.stop(server.runner.active.all()[0].handles[0], 1)
+    run.join()
+    (ended,) = place.runs()
+    assert ended.reason is not Reason.TIME_LIMIT
+
+
 def cancel_run(place: Installation) -> Cancel | None:
     with place.db.write() as tx:
         return runs.cancel(tx, 1, Reason.CANCELLED, "Cancelled by ada.", place.clock.now())
@@ -571,7 +603,7 @@ def test_the_engine_is_waited_for(place: Installation, server: Server) -> None:
 def test_an_engine_that_stays_down_fails_the_run(
     place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "ENGINE_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(running, "ENGINE_PATIENCE", 1.0)
     pushed_run(place, server, Script())
     place.engine.unavailable(True)
     server.work(rounds=2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -192,7 +191,7 @@ def test_an_image_that_is_gone_is_said_in_the_log(place: Installation, server: S
 def test_an_engine_that_stays_down_is_said_in_the_log_of_each_attempt(
     place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "ENGINE_PATIENCE", timedelta(0))
+    monkeypatch.setattr(running, "ENGINE_PATIENCE", 0.0)
     queued_run(place, server, Script(), retry_limit=1)
     place.engine.fail("start", Fault.REFUSED, 2)
     server.work()

@@ -86,6 +86,7 @@ class TickingClock:
 
     def __init__(self) -> None:
         self._at = START
+        self._set_by = timedelta(0)
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
@@ -93,9 +94,20 @@ class TickingClock:
             self._at += timedelta(milliseconds=20)
             return self._at
 
+    def ticks(self) -> float:
+        with self._lock:
+            self._at += timedelta(milliseconds=20)
+            return (self._at - self._set_by - START).total_seconds()
+
     def advance(self, seconds: float) -> None:
         with self._lock:
             self._at += timedelta(seconds=seconds)
+
+    def set_by(self, seconds: float) -> None:
+        """Somebody sets the clock, forward or back."""
+        with self._lock:
+            self._at += timedelta(seconds=seconds)
+            self._set_by += timedelta(seconds=seconds)
 
 
 class CountedNames:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -54,6 +55,9 @@ class Clock:
 
     def now(self) -> datetime:
         return self.held or datetime.now(UTC)
+
+    def ticks(self) -> float:
+        return time.monotonic()
 
 
 class Names:

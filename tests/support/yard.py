@@ -57,6 +57,9 @@ class StillClock:
     def now(self) -> datetime:
         return self.at
 
+    def ticks(self) -> float:
+        return (self.at - START).total_seconds()
+
     def advance(self, **by: float) -> None:
         self.at += timedelta(**by)
 

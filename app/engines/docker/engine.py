@@ -39,7 +39,7 @@ from app.engines.docker.request import (
     epoch_of,
 )
 from app.engines.docker.starting import Starting, shell_code
-from app.engines.docker.state import CpuReading, read_exit, read_sample, read_state
+from app.engines.docker.state import CpuReading, is_in_order, read_exit, read_sample, read_state
 
 INFO_SECONDS = 3.0  # for each answer that `info` needs: whether the engine answers is told soon
 _WAIT_SECONDS = 2.0  # how long `wait` may take to notice that it was closed
@@ -123,10 +123,15 @@ class DockerEngine:
 
     def _believed(self, container_id: str, ended: Ended) -> Exit:
         end = read_exit(ended.state)
-        if end.kind is not ExitKind.EXITED or container_id in self._told_to_stop:
+        if container_id in self._told_to_stop:
+            return end
+        was_set_back = end.finished_at is not None and not is_in_order(end.started_at, end.finished_at)
+        if end.kind is not ExitKind.EXITED and not was_set_back:
             return end
         same_boot = ended.labels.get(BOOT_LABEL, self._boot_id) == self._boot_id
         recollection = witness.ask(self._calls, container_id, end, self._clock(), same_boot=same_boot)
+        if was_set_back and recollection.saw_end:
+            end = read_exit(ended.state, was_seen=True)
         return witness.corroborated(end, recollection)
 
     def stats(self, handle: Handle) -> Sample | None:

@@ -30,17 +30,18 @@ def read_time(text: str | None) -> datetime | None:
     return None if not text or text == _NEVER else parse_time(text)
 
 
-def read_exit(state: Mapping[str, Any]) -> Exit:
+def read_exit(state: Mapping[str, Any], *, was_seen: bool = False) -> Exit:
     """The `State` of an inspected container that is not running.
 
     An exit code alone proves nothing: a container that was only created reports 0, and so did, in some
-    releases, one lost in a crash of the machine (moby 45800). The times have to be there, and in order.
+    releases, one lost in a crash of the machine (moby 45800). The times have to be there, and in order; the latter not
+    where the engine itself `was_seen` to see the end, as then the clock was set back meanwhile.
     """
     started_at, finished_at = read_time(state.get("StartedAt")), read_time(state.get("FinishedAt"))
     if state.get("Status") == "created" or started_at is None:
         return Exit(ExitKind.ENGINE_FAILED, detail="The container was never started.")
     exit_code, oom = int(state.get("ExitCode", -1)), bool(state.get("OOMKilled"))
-    in_order = finished_at is not None and finished_at >= started_at - _LATE_START
+    in_order = was_seen or is_in_order(started_at, finished_at)
     if state.get("Status") != "exited" or finished_at is None or not in_order or exit_code < 0:
         detail = f"The engine can't say how the container ended (its state is {state.get('Status')!r})."
         return Exit(ExitKind.ENGINE_FAILED, None, oom, started_at, finished_at, detail)
@@ -52,6 +53,10 @@ def read_exit(state: Mapping[str, Any]) -> Exit:
     elif oom:
         detail = "A process in the container was killed because the memory of its plan was used up."
     return Exit(ExitKind.EXITED, exit_code, killed_for_memory, started_at, finished_at, detail)
+
+
+def is_in_order(started_at: datetime | None, finished_at: datetime | None) -> bool:
+    return started_at is not None and finished_at is not None and finished_at >= started_at - _LATE_START
 
 
 @dataclass(frozen=True, slots=True)

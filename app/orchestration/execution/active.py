@@ -15,6 +15,7 @@ from app.domain.errors import TransientError
 from app.domain.runs import Run
 from app.engines.base import Handle
 from app.orchestration.execution.crew import begun
+from app.orchestration.execution.timers import Timers
 from app.store.claims import Claim
 from app.store.deliveries import Delivery
 
@@ -135,6 +136,7 @@ class Active:
     """All of them; safe to use from any thread. `on_change` is called when there may be something to stop."""
 
     def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+        self.timers = Timers()
         self._runs: dict[int, ActiveRun] = {}
         self._lock = threading.Lock()
         self._on_change = on_change

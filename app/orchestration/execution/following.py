@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from app.domain.errors import DiskUnavailable, EngineUnavailable
 from app.domain.output import Stream
@@ -32,7 +31,7 @@ class Follower:
     engine: Engine
     clock: Clock
     disk: Disk
-    engine_patience: timedelta
+    engine_patience_seconds: float
     asked_every_seconds: float
 
     def follow(
@@ -44,7 +43,7 @@ class Follower:
         spoke: threading.Event,
     ) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
-        give_up_at: datetime | None = None
+        give_up_at: float | None = None
         while True:
             try:
                 for _ in self._read_on(recording, container, handle):
@@ -55,8 +54,8 @@ class Follower:
                 spoke.set()
                 self.disk.pause()
             except EngineUnavailable as error:
-                now = self.clock.now()
-                give_up_at = give_up_at or now + self.engine_patience
+                now = self.clock.ticks()
+                give_up_at = give_up_at or now + self.engine_patience_seconds
                 if now >= give_up_at:
                     return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
                 active.pause(self.asked_every_seconds)

@@ -57,7 +57,7 @@ class HealthChecks:
             due = patient.health.next_at
             if due is None or self.crew.is_busy(key):
                 continue
-            if due <= now:
+            if due <= now or due - now > patient.health.longest_wait:  # or the clock was set back
                 self.crew.give(key, partial(self._examine, patient))
             else:
                 waits.append((due - now).total_seconds())

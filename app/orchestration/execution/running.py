@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from app.domain.deaths import is_given_up
@@ -67,7 +67,7 @@ from app.store import jobs, runs
 from app.store.database import Database, StoreUnavailable
 
 log = logging.getLogger(__name__)
-ENGINE_PATIENCE = timedelta(minutes=10)
+ENGINE_PATIENCE = 600.0  # seconds
 ENGINE_ASKED_EVERY = 1.0  # seconds
 FIRST_WORDS_SECONDS = 0.05
 RUN_LABEL = "jobyard.run"  # its name, which no other run of any database has
@@ -178,7 +178,7 @@ class Runner:
         now = self.clock.now()
         if run.cancel_requested_at is not None:
             self._settle(run, Outcome(run.cancel_reason), cancelled(run))
-        elif is_past_deadline(run, now):
+        elif is_past_deadline(self._counted(run, now), now):
             self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
             try:
@@ -315,12 +315,12 @@ class Runner:
         self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool
     ) -> Handle:
         """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours."""
-        give_up_at = self.clock.now() + ENGINE_PATIENCE
+        give_up_at = self.clock.ticks() + ENGINE_PATIENCE
         while True:
             try:
                 return self._start_once(active, run, key, spec, is_new=is_new)
             except (EngineUnavailable, StartUncertain):
-                if active.stop_is_requested or self.clock.now() >= give_up_at:
+                if active.stop_is_requested or self.clock.ticks() >= give_up_at:
                     raise
                 active.pause(ENGINE_ASKED_EVERY)
             is_new = False
@@ -363,8 +363,9 @@ class Runner:
     ) -> bool:
         with self.db.write() as tx:
             current, now = runs.with_id(tx, run.id), self.clock.now()
-            verdict = conclude(current, outcome, now)
+            verdict = conclude(self._counted(current, now), outcome, now)
             settled = runs.conclude(tx, run, attempt, outcome, verdict, now, ended)
+        self._forget(run, verdict)
         if not settled:
             log.warning("run %s was concluded elsewhere", run.name)
         return settled
@@ -373,6 +374,14 @@ class Runner:
         """Without an attempt, and whatever the outcome would mean for one."""
         with self.db.write() as tx:
             runs.conclude(tx, run, None, outcome, verdict, self.clock.now())
+        self._forget(run, verdict)
+
+    def _counted(self, run: Run, now: datetime) -> Run:
+        return self.active.timers.as_counted(run, now, self.clock.ticks())
+
+    def _forget(self, run: Run, verdict: Final | Again) -> None:
+        if isinstance(verdict, Final):
+            self.active.timers.forget(run.id)
 
     def _remove(self, handles: Sequence[Handle]) -> None:
         for handle in handles:

@@ -52,7 +52,9 @@ class Sampler:
         now = self.clock.now()
         self._install_and_remove(now)
         for key, meter in self._meters.items():
-            if meter.due_at <= now:
+            if (
+                meter.due_at <= now or meter.due_at - now > self.period + FIRST_READING
+            ):  # or the clock was set back
                 self.crew.give(key, partial(self._read, meter))
                 meter.due_at = now + self.period
         waits = [(meter.due_at - now).total_seconds() for meter in self._meters.values()]

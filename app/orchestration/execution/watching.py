@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 
 from app.domain.errors import EngineUnavailable
-from app.domain.runs import Cancel, is_past_deadline
+from app.domain.runs import Cancel, Run, is_past_deadline
 from app.engines.base import Engine, Handle
 from app.orchestration.execution.active import Active, ActiveRun
 from app.orchestration.ports import Clock
@@ -34,25 +34,27 @@ class Watcher:
 
     def step(self) -> float:
         """Stop what has to end now; returns the seconds until the next look is due."""
-        now = self.clock.now()
+        now, ticks = self.clock.now(), self.clock.ticks()
         live = self.active.all()
         unheard: StoreUnavailable | None = None
         try:
             cancelled = self._cancelled(live)
         except StoreUnavailable as error:  # time limits hold without it
             cancelled, unheard = {}, error
+        counted = {each.run.id: self.active.timers.as_counted(each.run, now, ticks) for each in live}
         for each in live:
             if cancelled.get(each.run.id) is Cancel.FORCED:
                 each.request_stop()
                 self._kill(each)
-            elif each.run.id in cancelled or is_past_deadline(each.run, now):
+            elif each.run.id in cancelled or is_past_deadline(counted[each.run.id], now):
                 each.request_stop()
                 self._stop(each, set(each.handles))
             else:
                 self._stop(each, (each.pointless | each.unhealthy.keys()) & each.handles.keys())
         if unheard is not None:
             raise unheard
-        return min([LONGEST_LOOK, *(left for each in live if (left := _seconds_left(each, now)) is not None)])
+        waits = [_seconds_left(each, counted[each.run.id], now) for each in live]
+        return min([LONGEST_LOOK, *(left for left in waits if left is not None)])
 
     def _cancelled(self, live: Sequence[ActiveRun]) -> Mapping[int, Cancel]:
         """The runs whose end is asked for; builds are told here."""
@@ -88,8 +90,8 @@ class Watcher:
             forget()
 
 
-def _seconds_left(each: ActiveRun, now: datetime) -> float | None:
-    deadline = each.run.deadline_at
+def _seconds_left(each: ActiveRun, counted: Run, now: datetime) -> float | None:
+    deadline = counted.deadline_at
     if deadline is None or each.stop_is_requested:
         return None
     return max((deadline - now).total_seconds(), 0.0)

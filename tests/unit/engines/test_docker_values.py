@@ -171,6 +171,13 @@ def test_exit_code_0_alone_is_no_success(changes: dict[str, Any]) -> None:
     assert ended.detail.endswith(".")
 
 
+def test_an_end_that_the_engine_saw_counts_though_the_clock_was_set_back_before_it() -> None:
+    ended = read_exit(state(FinishedAt="2026-01-02T02:04:05Z", ExitCode=3), was_seen=True)
+    assert (ended.kind, ended.exit_code) == (ExitKind.EXITED, 3)
+    never = read_exit(state(FinishedAt="0001-01-01T00:00:00Z"), was_seen=True)
+    assert never.kind is ExitKind.ENGINE_FAILED
+
+
 def test_an_end_before_the_noted_start_is_one_of_a_short_process() -> None:
     ended = read_exit(state(FinishedAt="2026-01-02T03:04:05.4Z"))
     assert ended.kind is ExitKind.EXITED
