@@ -8,7 +8,7 @@ from app.domain.builds import BuildStatus
 from app.domain.jobs import Job
 from app.domain.runs import RunStatus
 from app.store import builds, epochs, runs
-from app.store.claims import DEAD_AFTER, heartbeat, register_server
+from app.store.claims import DEAD_AFTER, heartbeat, register_server, time_of_servers
 from app.store.database import Database
 from tests.support.stored import NOW, add_build, add_run
 
@@ -26,13 +26,15 @@ def test_servers_and_their_claims_are_the_other_copys(db: Database, job: Job) ->
     add_build(db, job)
     add_run(db, job)
     with db.write() as tx:
-        register_server(tx, "theirs", "their host", 7, NOW)
+        alive_at = time_of_servers(tx, NOW)
+        register_server(tx, "theirs", "their host", 7, alive_at)
         build, run = builds.claim(tx, "theirs", NOW), runs.claim(tx, "theirs", NOW)
         assert build
         assert run
     with db.write() as tx:
-        assert epochs.servers_alive(tx, NOW + DEAD_AFTER) == ["their host"]
-        assert epochs.servers_alive(tx, NOW + DEAD_AFTER + timedelta(seconds=1)) == []
+        assert epochs.servers_alive(tx, NOW) == ["their host"]
+        assert heartbeat(tx, "theirs", alive_at - DEAD_AFTER - timedelta(seconds=1))
+        assert epochs.servers_alive(tx, NOW) == []
         epochs.begin(tx, "one", NOW)
     with db.write() as tx:
         assert not heartbeat(tx, "theirs", NOW)
