@@ -155,13 +155,19 @@ def test_a_body_that_is_no_push(jobyard: JobyardServer, hosted: HostedJob, body:
 
 
 def test_an_engine_that_is_down(tmp_path: Path, host: Callable[[JobyardServer], HostedJob]) -> None:
-    """Deliveries are taken and decided; the build fails with a sentence that says what to do."""
+    """Deliveries are taken and decided; the build waits, with a sentence that says what to do."""
     with jobyard_server(tmp_path / "data", docker_host=f"unix://{tmp_path}/nobody.sock") as server:
         hosted = host(server)
         hosted.job()
         assert server.http.get("/readyz").status_code == 503
         server.wait_for("why", lambda: "does not answer" in server.http.get("/readyz").json()["detail"])
-        build = failed(hosted, hosted.push(GOOD), "engine_failed")
-        assert "engine" in build["sentence"]
+        push = hosted.push(GOOD)
+        server.settled(push)
+        path = f"/builds/{server.decisions(push)[0]['build']}"
+        server.wait_for("the build says why", lambda: server.api("GET", path)["sentence"])
+        build = server.api("GET", path)
+        assert (build["status"], build["reason"]) == ("queued", None)
+        assert "engine doesn't answer" in build["sentence"]
+        assert "Tried again in" in build["sentence"]
         assert server.http.get("/healthz").status_code == 200
         assert server.stop() < 15

@@ -97,7 +97,7 @@ def test_a_registry_that_does_not_answer_is_waited_for_with_the_reason(
     jobyard.wait_for("it says why it waits", lambda: jobyard.api("GET", path)["sentence"])
     run = jobyard.api("GET", path)
     assert run["status"] == "queued"
-    assert "The registry of 127.0.0.1:9/nobody/nothing:1 does not answer" in run["sentence"]
+    assert "The registry of 127.0.0.1:9/nobody/nothing:1 refuses the connection" in run["sentence"]
     jobyard.api("POST", f"{path}/cancel")
     assert jobyard.over(path)["status"] == "cancelled"
 
