@@ -1,31 +1,27 @@
-"""The composition root: the only file that names concrete engines, reads the clock, and wires everything once."""
+"""The composition root: the only file that names concrete engines, and wires everything once."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.config import Settings
-from app.disk import fault_of
 from app.domain.errors import UserError
-from app.domain.references import Ours
 from app.engines.base import Engine, Owned
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
-from app.orchestration.access import without_host
+from app.installation import Installation, credentials_without_host, only_server, open_installation
 from app.orchestration.building import Builder
 from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.comparing import Comparer
@@ -39,7 +35,7 @@ from app.orchestration.execution.sampling import Sampler
 from app.orchestration.execution.watching import Watcher
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
-from app.orchestration.ports import Clock, Names
+from app.orchestration.ports import Clock
 from app.orchestration.publishing import Publisher
 from app.orchestration.reconciling import Reconciler
 from app.orchestration.rehearsal import Rehearsal
@@ -48,14 +44,13 @@ from app.orchestration.releases.conducting import Conductor
 from app.orchestration.releases.telling import Messenger
 from app.orchestration.resolving import Resolver
 from app.orchestration.scheduling import Scheduler
-from app.orchestration.signals import Bell, Signals
+from app.orchestration.signals import Bell
 from app.orchestration.slots import Slots
 from app.orchestration.supervisor import Supervisor
 from app.posting import post_message
-from app.secrets import SecretBox, SecretKeyError, load_or_create_key
-from app.store import access, builds, credentials, epochs, runs
-from app.store.database import Database
+from app.store import builds, runs
 from app.store.inbox import Inbox
+from app.system import RandomNames, SystemClock
 from app.web.app import create_app
 from app.web.principal import digest
 from app.web.yard import Yard
@@ -67,141 +62,12 @@ from builders.backends.push import RegistryPush
 
 log = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-INSTALLATION, KEY_CHECK = "installation", "key_check"
 INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = (
     60.0,
     10,
 )  # a delivery waits no longer for Git: its push builds then
 PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE = 8, 4, 8
 ENGINE_SECONDS, COMMAND_SECONDS = 60.0, 10.0  # for one answer of the engine; for one that a command waits for
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def ticks(self) -> float:
-        return time.monotonic()
-
-
-class RandomNames:
-    """No vowels, so that no words come out; no digits that look like letters."""
-
-    LETTERS = b"bcdfghjkmnpqrstvwxyz23456789acuh"  # 32: five bits of chance a letter
-    LENGTH = 7
-
-    def suffix(self) -> str:
-        return secrets.token_bytes(self.LENGTH).translate(self.LETTERS * 8).decode()
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A data directory with its store and key, ready to be served or administered. `epoch` as in `store.epochs`."""
-
-    settings: Settings
-    db: Database
-    box: SecretBox
-    signals: Signals
-    clock: Clock
-    id: str
-    epoch: str
-
-    @property
-    def image_name(self) -> str:
-        """Under which the images of its builds are tagged."""
-        return f"jobyard-{self.id}{self.epoch and f'-{self.epoch}'}"
-
-
-@contextmanager
-def open_installation(settings: Settings) -> Iterator[Installation]:
-    """Make or open the data directory, bring the store up to date and check the key. Raises UserError."""
-    try:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"JOBYARD_DATA: the directory {settings.data} can't be made ({error.strerror})."
-        raise UserError(message) from error
-    _refuse_remains(settings)
-    signals = Signals()
-    db = Database(settings.store_url, on_commit=signals.publish)
-    try:
-        db.migrate()
-        with db.read() as tx:
-            is_sealed = access.setting(tx, KEY_CHECK) is not None
-        box = SecretBox([_secret_key(settings, is_sealed=is_sealed)])
-        id_, epoch = _identity(db, box)
-        yield Installation(settings, db, box, signals, SystemClock(), id_, epoch)
-    finally:
-        db.close()
-
-
-def _refuse_remains(settings: Settings) -> None:
-    """A directory that was in use is no place for a new database, whose runs would get the logs of others.
-
-    A key that somebody brings along, without anything else, is fine.
-    """
-    if not settings.store_url.startswith("sqlite:///"):
-        return
-    database = Path(settings.store_url.removeprefix("sqlite:///"))
-    logs, key = settings.data / "logs", settings.key_file
-    remains = [each.name for each in (logs, key) if each.exists()]
-    if has_content(database) or not remains or (remains == [key.name] and not database.exists()):
-        return
-    raise UserError(
-        f"The database {database} is {'empty' if database.exists() else 'missing'}, though an earlier one has left "
-        f"{' and '.join(remains)} beside it: restore a backup into a new directory, or begin anew in an empty one; "
-        "JOBYARD_DATA names it."
-    )
-
-
-def has_content(database: Path) -> bool:
-    """Of SQLite's: what was committed may be in its log alone."""
-    files = (database, database.with_name(f"{database.name}-wal"))
-    return any(each.is_file() and each.stat().st_size > 0 for each in files)
-
-
-def _secret_key(settings: Settings, *, is_sealed: bool) -> bytes:
-    if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value().encode()
-    if is_sealed and not settings.key_file.exists():
-        raise SecretKeyError(missing_key(settings.key_file))
-    return load_or_create_key(settings.key_file)
-
-
-def missing_key(file: Path) -> str:
-    return (
-        f"The key file {file} is missing, and the database was sealed with the key it held: restore it from a backup, "
-        "or set JOBYARD_SECRET_KEY to that key."
-    )
-
-
-def _identity(db: Database, box: SecretBox) -> tuple[str, str]:
-    """The id this installation's containers are labelled with, and its epoch; the id is made, with the key's check, on
-    the first start."""
-    with db.write() as tx:
-        known = access.setting(tx, INSTALLATION)
-        check = access.setting(tx, KEY_CHECK)
-        if check is None:
-            access.set_setting(tx, KEY_CHECK, box.key_check())
-        else:
-            box.verify(check)
-        if known is None:
-            known = secrets.token_hex(6)
-            access.set_setting(tx, INSTALLATION, known)
-        return known, epochs.current(tx)
-
-
-def begin_epoch(db: Database) -> tuple[str, str]:
-    """Make a copy of an installation's data one of its own: the installation's id, and the new epoch.
-
-    Raises UserError if a server works on it, or it is no installation's.
-    """
-    now, epoch = SystemClock().now(), secrets.token_hex(4)
-    with db.write() as tx:
-        known = access.setting(tx, INSTALLATION)
-        if known is None:
-            raise UserError("The database is not one that a server of Jobyard has worked on.")
-        epochs.begin(tx, epoch, now)
-        return known, epoch
 
 
 def of_other_epochs(settings: Settings, installation: str, epoch: str) -> Sequence[Owned]:
@@ -211,34 +77,6 @@ def of_other_epochs(settings: Settings, installation: str, epoch: str) -> Sequen
         return engine.of_other_epochs()
     finally:
         engine.close()
-
-
-@contextmanager
-def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
-    """Hold the data directory's lock while serving. Yields whether that proves that no other server is alive.
-
-    Raises UserError if another server has it. With PostgreSQL several servers may share the database.
-    """
-    if not is_sqlite:
-        yield False
-        return
-    try:
-        lock_file = (settings.data / "server.lock").open("w")
-    except OSError as error:
-        raise fault_of(error, settings.data.resolve()) from error
-    with lock_file as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"Another server is running on {settings.data.resolve()}: stop it, or set JOBYARD_DATA."
-            raise UserError(message) from error
-        yield True
-
-
-def credentials_without_host(db: Database) -> list[str]:
-    """A sentence for each credential that is of no use until it has a host."""
-    with db.read() as tx:
-        return [f"Project {project}: {without_host(name)}" for project, name in credentials.without_host(tx)]
 
 
 def ask_engine(settings: Settings) -> EngineHealth:
@@ -272,10 +110,6 @@ def make_engine(
         case "process":
             root = settings.data.resolve() / "process" / "containers"
             return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
-
-
-def ours_of(installation: Installation) -> Ours:
-    return Ours(installation.image_name, installation.settings.registry)
 
 
 def make_publisher(installation: Installation) -> Publisher | None:
@@ -313,56 +147,12 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             log.info("removed %s, which a process that was killed has left", directory)
         for sentence in credentials_without_host(installation.db):
             log.warning(sentence)
-        inbox = Inbox(installation.db)
-        engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
-        checkouts = Checkouts(
-            settings.data.resolve() / "checkouts",
-            allow=settings.transports,
-            git_time_limit_seconds=settings.git_time_limit_seconds,
-        )
-        logbook = Logbook(
-            settings.data.resolve() / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024
-        )
-        watch = EngineWatch(engine)
-        resolver = Resolver(installation.db, engine, installation.box, ours_of(installation), watch.health)
-        disk = Disk(_directories(settings))
-        supervisor = _supervisor(installation, inbox, engine, watch, checkouts, logbook, disk, alone=alone)
-        yard = Yard(
-            db=installation.db,
-            inbox=inbox,
-            clock=installation.clock,
-            names=RandomNames(),
-            vault=installation.box,
-            signals=installation.signals,
-            logbook=logbook,
-            forges={"github": GitHub()},
-            plans=settings.sizes,
-            ours=ours_of(installation),
-            public_url=settings.public_url or listening_url,
-            is_public_url_set=settings.public_url is not None,
-            check_git_url=checkouts.validate_url,
-            pin_image=resolver.pin,
-            require_images=resolver.require,
-            engine_health=watch.health,
-            rehearsal=Rehearsal(
-                installation.db, installation.clock, {"github": GitHub()}, checkouts, installation.box
-            ),
-            disk=disk,
-            admin_token_hash=_admin_token_hash(settings),
-        )
+        parts = _Parts.of(installation)
         try:
-            yield create_app(yard, _running(supervisor))
+            yield create_app(parts.yard(listening_url), _running(parts.supervisor(alone=alone)))
         finally:
-            inbox.close()
-            engine.close()
-
-
-def _directories(settings: Settings) -> list[Path]:
-    """Those that nothing works without: of the data, and of SQLite's database where that is elsewhere."""
-    found = [settings.data.resolve()]
-    if settings.store_url.startswith("sqlite:///"):
-        found.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)
-    return list(dict.fromkeys(found))
+            parts.inbox.close()
+            parts.engine.close()
 
 
 def _running(supervisor: Supervisor) -> Callable[[], AbstractContextManager[None]]:
@@ -377,133 +167,204 @@ def _running(supervisor: Supervisor) -> Callable[[], AbstractContextManager[None
     return running
 
 
-def _supervisor(
-    installation: Installation,
-    inbox: Inbox,
-    engine: Engine,
-    watch: EngineWatch,
-    checkouts: Checkouts,
-    logbook: Logbook,
-    disk: Disk,
-    *,
-    alone: bool,
-) -> Supervisor:
-    settings, db, clock = installation.settings, installation.db, installation.clock
-    server, names = f"{socket.gethostname()}-{secrets.token_hex(4)}", RandomNames()
-    watcher_bell, health_bell, metrics_bell = Bell(runs.STOPPING, builds.ENDING), Bell(), Bell()
+@dataclass(frozen=True)
+class _Parts:
+    """What the pages and the loops of one server share, and how each of them is made of it."""
 
-    def on_change() -> None:
-        for bell in (watcher_bell, health_bell, metrics_bell):
-            bell.ring()
+    installation: Installation
+    server: str
+    names: RandomNames
+    inbox: Inbox
+    engine: Engine
+    watch: EngineWatch
+    checkouts: Checkouts
+    logbook: Logbook
+    disk: Disk
+    active: Active
+    stops: Bell
+    checks: Bell
+    readings: Bell
 
-    changes = ClockChanges(db, clock)
-    runner = _runner(installation, server, engine, logbook, disk, Active(on_change))
-    builder = _builder(installation, server, names, checkouts, logbook, disk)
-    impatient = replace(
-        checkouts,
-        git_time_limit_seconds=min(settings.git_time_limit_seconds, INTAKE_GIT_SECONDS),
-        stall_seconds=INTAKE_STALL_SECONDS,
-    )
-    intake = Intake(db, clock, names, server, {"github": GitHub()}, impatient, installation.box, disk=disk)
-    return Supervisor(
-        db=db,
-        clock=clock,
-        signals=installation.signals,
-        inbox=inbox,
-        engine_watch=watch,
-        intake=intake,
-        builder=builder,
-        runner=runner,
-        watcher=Watcher(db, clock, engine, runner.active, builder.stopping),
-        watcher_bell=watcher_bell,
-        health=HealthChecks(
-            db, clock, engine, runner.active, logbook, Crew("health", PROBES_AT_ONCE, health_bell.ring)
-        ),
-        health_bell=health_bell,
-        sampler=Sampler(
-            clock,
-            engine,
-            runner.active,
-            logbook,
-            timedelta(seconds=settings.metrics_seconds),
-            Crew("metrics", READINGS_AT_ONCE),
-        ),
-        metrics_bell=metrics_bell,
-        reconciler=Reconciler(
-            db,
-            clock,
-            names,
-            engine,
+    @classmethod
+    def of(cls, installation: Installation) -> _Parts:
+        settings, data = installation.settings, installation.settings.data.resolve()
+        engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
+        stops, checks, readings = Bell(runs.STOPPING, builds.ENDING), Bell(), Bell()
+
+        def on_change() -> None:
+            for bell in (stops, checks, readings):
+                bell.ring()
+
+        return cls(
+            installation=installation,
+            server=f"{socket.gethostname()}-{secrets.token_hex(4)}",
+            names=RandomNames(),
+            inbox=Inbox(installation.db),
+            engine=engine,
+            watch=EngineWatch(engine),
+            checkouts=Checkouts(
+                data / "checkouts",
+                allow=settings.transports,
+                git_time_limit_seconds=settings.git_time_limit_seconds,
+            ),
+            logbook=Logbook(data / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024),
+            disk=Disk(_directories(settings)),
+            active=Active(on_change),
+            stops=stops,
+            checks=checks,
+            readings=readings,
+        )
+
+    @property
+    def impatient(self) -> Checkouts:
+        """For what others wait for."""
+        limit = min(self.installation.settings.git_time_limit_seconds, INTAKE_GIT_SECONDS)
+        return replace(self.checkouts, git_time_limit_seconds=limit, stall_seconds=INTAKE_STALL_SECONDS)
+
+    def yard(self, listening_url: str) -> Yard:
+        own, settings = self.installation, self.installation.settings
+        resolver = Resolver(own.db, self.engine, own.box, own.ours, self.watch.health)
+        forges = {"github": GitHub()}
+        return Yard(
+            db=own.db,
+            inbox=self.inbox,
+            clock=own.clock,
+            names=self.names,
+            vault=own.box,
+            signals=own.signals,
+            logbook=self.logbook,
+            forges=forges,
+            plans=settings.sizes,
+            ours=own.ours,
+            public_url=settings.public_url or listening_url,
+            is_public_url_set=settings.public_url is not None,
+            check_git_url=self.checkouts.validate_url,
+            pin_image=resolver.pin,
+            require_images=resolver.require,
+            engine_health=self.watch.health,
+            rehearsal=Rehearsal(own.db, own.clock, forges, self.checkouts, own.box),
+            disk=self.disk,
+            admin_token_hash=_admin_token_hash(settings),
+        )
+
+    def supervisor(self, *, alone: bool) -> Supervisor:
+        """`alone` if it is certain that no other server works on the database."""
+        own, settings = self.installation, self.installation.settings
+        db, clock = own.db, own.clock
+        changes = ClockChanges(db, clock)
+        runner, builder, intake = self.runner(), self.builder(), self.intake()
+        return Supervisor(
+            db=db,
+            clock=clock,
+            signals=own.signals,
+            inbox=self.inbox,
+            engine_watch=self.watch,
+            intake=intake,
+            builder=builder,
+            runner=runner,
+            watcher=Watcher(db, clock, self.engine, self.active, builder.stopping),
+            watcher_bell=self.stops,
+            health=self.health_checks(),
+            health_bell=self.checks,
+            sampler=self.sampler(),
+            metrics_bell=self.readings,
+            reconciler=self.reconciler(runner, builder, intake, alone=alone),
+            clock_changes=changes,
+            scheduler=Scheduler(db, clock, self.names, changes),
+            deployer=Deployer(db, clock, self.names),
+            conductor=Conductor(db, clock, self.names, own.box),
+            messenger=Messenger(db, clock, own.box, post_message),
+            comparer=self.comparer(),
+            disk=self.disk,
+            build_workers=settings.workers_builds,
+            run_workers=settings.workers_runs,
+        )
+
+    def intake(self) -> Intake:
+        own, forges = self.installation, {"github": GitHub()}
+        return Intake(
+            own.db, own.clock, self.names, self.server, forges, self.impatient, own.box, disk=self.disk
+        )
+
+    def runner(self) -> Runner:
+        own = self.installation
+        return Runner(
+            db=own.db,
+            clock=own.clock,
+            owner=self.server,
+            engine=self.engine,
+            vault=own.box,
+            logbook=self.logbook,
+            plans=own.settings.sizes,
+            ours=own.ours,
+            epoch=own.epoch,
+            active=self.active,
+            disk=self.disk,
+        )
+
+    def builder(self) -> Builder:
+        own = self.installation
+        return Builder(
+            db=own.db,
+            clock=own.clock,
+            names=self.names,
+            owner=self.server,
+            checkouts=self.checkouts,
+            backend=make_backend(own.settings),
+            vault=own.box,
+            logbook=self.logbook,
+            ours=own.ours,
+            publisher=make_publisher(own),
+            disk=self.disk,
+            slots=Slots(own.settings.workers_builds),
+        )
+
+    def health_checks(self) -> HealthChecks:
+        own, crew = self.installation, Crew("health", PROBES_AT_ONCE, self.checks.ring)
+        return HealthChecks(own.db, own.clock, self.engine, self.active, self.logbook, crew)
+
+    def sampler(self) -> Sampler:
+        own = self.installation
+        every, crew = timedelta(seconds=own.settings.metrics_seconds), Crew("metrics", READINGS_AT_ONCE)
+        return Sampler(own.clock, self.engine, self.active, self.logbook, every, crew)
+
+    def reconciler(self, runner: Runner, builder: Builder, intake: Intake, *, alone: bool) -> Reconciler:
+        own = self.installation
+        return Reconciler(
+            own.db,
+            own.clock,
+            self.names,
+            self.engine,
             runner,
             builder,
             intake,
-            server,
+            self.server,
             socket.gethostname(),
             os.getpid(),
             alone=alone,
-        ),
-        clock_changes=changes,
-        scheduler=Scheduler(db, clock, names, changes),
-        deployer=Deployer(db, clock, names),
-        conductor=Conductor(db, clock, names, installation.box),
-        messenger=Messenger(db, clock, installation.box, post_message),
-        comparer=_comparer(installation, names, impatient),
-        disk=disk,
-        build_workers=settings.workers_builds,
-        run_workers=settings.workers_runs,
-    )
+        )
+
+    def comparer(self) -> Comparer | None:
+        own = self.installation
+        if own.settings.reconcile_minutes == 0:
+            return None
+        return Comparer(
+            db=own.db,
+            clock=own.clock,
+            names=self.names,
+            checkouts=self.impatient,
+            vault=own.box,
+            interval=timedelta(minutes=own.settings.reconcile_minutes),
+            give=Crew("comparer", LOOKS_AT_ONCE).give,
+        )
 
 
-def _comparer(installation: Installation, names: Names, checkouts: Checkouts) -> Comparer | None:
-    minutes = installation.settings.reconcile_minutes
-    if minutes == 0:
-        return None
-    return Comparer(
-        db=installation.db,
-        clock=installation.clock,
-        names=names,
-        checkouts=checkouts,
-        vault=installation.box,
-        interval=timedelta(minutes=minutes),
-        give=Crew("comparer", LOOKS_AT_ONCE).give,
-    )
-
-
-def _runner(
-    installation: Installation, server: str, engine: Engine, logbook: Logbook, disk: Disk, active: Active
-) -> Runner:
-    return Runner(
-        db=installation.db,
-        clock=installation.clock,
-        owner=server,
-        engine=engine,
-        vault=installation.box,
-        logbook=logbook,
-        plans=installation.settings.sizes,
-        ours=ours_of(installation),
-        epoch=installation.epoch,
-        active=active,
-        disk=disk,
-    )
-
-
-def _builder(
-    installation: Installation, server: str, names: Names, checkouts: Checkouts, logbook: Logbook, disk: Disk
-) -> Builder:
-    return Builder(
-        db=installation.db,
-        clock=installation.clock,
-        names=names,
-        owner=server,
-        checkouts=checkouts,
-        backend=make_backend(installation.settings),
-        vault=installation.box,
-        logbook=logbook,
-        ours=ours_of(installation),
-        publisher=make_publisher(installation),
-        disk=disk,
-        slots=Slots(installation.settings.workers_builds),
-    )
+def _directories(settings: Settings) -> list[Path]:
+    """Those that nothing works without: of the data, and of SQLite's database where that is elsewhere."""
+    found = [settings.data.resolve()]
+    if settings.store_url.startswith("sqlite:///"):
+        found.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)
+    return list(dict.fromkeys(found))
 
 
 def _admin_token_hash(settings: Settings) -> str | None:

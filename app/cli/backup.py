@@ -43,9 +43,9 @@ def backup(
     The file holds the key that opens all secrets: keep it as safe as the server. Checkouts and images are left out;
     they are made again when needed.
     """
-    from app.bootstrap import has_content
     from app.cli import output
     from app.config import read_settings
+    from app.installation import has_content
 
     settings = read_settings()
     if settings.database_url is not None:
@@ -104,9 +104,9 @@ def restore(
     restored one have names of their own (a new epoch). The first start ends the runs that were alive then, which are
     tried again if their jobs have retries left, and goes to work on what waited.
     """
-    from app.bootstrap import has_content
     from app.cli.epochs import begin, report
     from app.config import read_settings
+    from app.installation import has_content
 
     settings = read_settings()
     data = settings.data.resolve()
@@ -147,9 +147,9 @@ def new_epoch(json: JsonOption = False) -> None:
     the two would take each other's containers and images for their own. In a directory that has only moved it is not
     needed, and would end the runs that are alive.
     """
-    from app.bootstrap import only_server, open_installation
     from app.cli.epochs import begin, report
     from app.config import read_settings
+    from app.installation import only_server, open_installation
     from app.store import epochs
 
     settings = read_settings()

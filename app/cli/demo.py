@@ -248,7 +248,8 @@ def _serving(app: Any, listener: socket.socket) -> Iterator[None]:
 @contextmanager
 def _swept(settings: Settings) -> Iterator[None]:
     """Whatever happens, remove this installation's containers and images from the engine."""
-    from app.bootstrap import make_engine, open_installation
+    from app.bootstrap import make_engine
+    from app.installation import open_installation
 
     with open_installation(settings) as installation:
         name, clock = installation.id, installation.clock

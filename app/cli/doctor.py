@@ -151,7 +151,7 @@ def judge_disk(free: int) -> Finding:
 
 
 def check_key(settings: Settings) -> Iterator[Finding]:
-    from app.bootstrap import missing_key
+    from app.installation import missing_key
 
     if settings.secret_key is not None:
         yield Finding("ok", "secret key", "It is set by JOBYARD_SECRET_KEY.")
@@ -176,7 +176,7 @@ def check_key(settings: Settings) -> Iterator[Finding]:
 
 def check_credentials(settings: Settings) -> Iterator[Finding]:
     """In the store as it is: one that isn't there yet, or is of another release, has nothing to tell."""
-    from app.bootstrap import credentials_without_host
+    from app.installation import credentials_without_host
     from app.store.database import Database
 
     if settings.database_url is None and not (settings.data / "jobyard.db").is_file():

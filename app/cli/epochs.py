@@ -23,7 +23,7 @@ class Epoch(NamedTuple):
 
 def begin(store_url: str) -> Epoch:
     """Raises UserError if a server works on it, or a newer Jobyard has."""
-    from app.bootstrap import begin_epoch
+    from app.installation import begin_epoch
     from app.store.database import Database
 
     db = Database(store_url)

@@ -141,8 +141,8 @@ def create_admin(
     password: Annotated[str | None, typer.Option(envvar="JOBYARD_PASSWORD", hidden=True)] = None,
 ) -> None:
     """Make an administrator: with a name and password, or else by a set-up address that works once."""
-    from app.bootstrap import open_installation
     from app.config import read_settings
+    from app.installation import open_installation
     from app.store import access
     from app.web.principal import Role, hash_password
 
@@ -165,8 +165,8 @@ def create_admin(
 
 def login_link() -> None:
     """Print a link that logs an administrator in, once, within an hour."""
-    from app.bootstrap import open_installation
     from app.config import read_client_settings, read_settings
+    from app.installation import open_installation
     from app.web.principal import new_login_path
 
     settings = read_settings()

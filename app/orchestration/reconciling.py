@@ -16,7 +16,8 @@ from app.engines.base import Engine, Owned, State
 from app.orchestration.background import Background, in_thread
 from app.orchestration.building import Builder
 from app.orchestration.delivering import after_build, end_cancelled_build
-from app.orchestration.execution.running import RUN_LABEL, Runner
+from app.orchestration.execution.running import Runner
+from app.orchestration.execution.specs import RUN_LABEL
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock, Names
 from app.store import builds, deaths, deliveries, runs

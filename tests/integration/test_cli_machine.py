@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import make_engine, only_server, open_installation
+from app.bootstrap import make_engine
 from app.config import read_settings
 from app.engines.base import ContainerSpec
+from app.installation import only_server, open_installation
 from app.orchestration.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.cli import Cli

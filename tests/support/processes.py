@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
@@ -28,6 +29,18 @@ def proc(pid: int, file: str) -> list[str]:
 def kill(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def ends(pid: int, seconds: float = 10) -> bool:
+    """Whether it has ended or does so in time: after SIGKILL a process lives until the kernel gets to it."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:

@@ -15,9 +15,8 @@ from datetime import datetime
 from functools import partial
 
 from app.domain.deaths import is_given_up
-from app.domain.effective import Invocation, invocation
 from app.domain.errors import EngineUnavailable, UserError
-from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.jobs import env_from_definition
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
@@ -48,7 +47,6 @@ from app.engines.base import (
     StartRefused,
     StartUncertain,
 )
-from app.orchestration.access import registry_access_of_job
 from app.orchestration.disk import WAITED_FOR, Disk
 from app.orchestration.execution.active import Active, ActiveRun, InHand, Judgement, StopRequested
 from app.orchestration.execution.crew import beside, side_by_side
@@ -60,21 +58,18 @@ from app.orchestration.execution.outcomes import (
     outcome_left_behind,
     outcome_of_start_error,
 )
+from app.orchestration.execution.specs import Specs
+from app.orchestration.execution.starting import ClaimLost, Starter
 from app.orchestration.logbook import Logbook
-from app.orchestration.ports import ENV_PURPOSE, Clock, Vault
+from app.orchestration.ports import Clock, Vault
 from app.orchestration.recording import Recording
-from app.store import jobs, runs
+from app.store import runs
 from app.store.database import Database, StoreUnavailable
 
 log = logging.getLogger(__name__)
 ENGINE_PATIENCE = 600.0  # seconds
 ENGINE_ASKED_EVERY = 1.0  # seconds
 FIRST_WORDS_SECONDS = 0.05
-RUN_LABEL = "jobyard.run"  # its name, which no other run of any database has
-
-
-class ClaimLost(Exception):
-    """Another server took the run over, as this one was silent for too long: it goes on there."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +162,15 @@ class Runner:
     def _follower(self) -> Follower:
         return Follower(self.engine, self.clock, self.disk, ENGINE_PATIENCE, ENGINE_ASKED_EVERY)
 
+    @property
+    def _specs(self) -> Specs:
+        return Specs(self.vault, self.plans)
+
+    @property
+    def _starter(self) -> Starter:
+        ask = self._resolve
+        return Starter(self.db, self.clock, self.engine, self.vault, ask, ENGINE_PATIENCE, ENGINE_ASKED_EVERY)
+
     def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:
         with self.db.read() as tx:
             last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
@@ -197,7 +201,7 @@ class Runner:
                 self._settle(run, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
                 return
             try:
-                self._invocation(run, origin)
+                self._specs.invocation(run, origin)
             except UserError as error:
                 with self.db.write() as tx:
                     runs.fix_image(tx, run, now)
@@ -222,7 +226,7 @@ class Runner:
     ) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
         env = env_from_definition(run.effective["env"])
-        secrets = [self._open(value) for value in env.values() if value.secret]
+        secrets = [self._specs.open(value) for value in env.values() if value.secret]
         write = partial(self.logbook.write_attempt, run.id, attempt.number, Redactor(secrets))
         path = self.logbook.attempt_path(run.id, attempt.number)
         with (
@@ -231,7 +235,7 @@ class Runner:
         ):
 
             def one(container: Container) -> tuple[Outcome, Handle | None]:
-                spec = partial(self._spec, run, attempt, container, env, origin)
+                spec = partial(self._specs.spec, run, attempt, container, env, origin)
                 return self._container(active, run, container, spec, recording, is_new=is_new)
 
             ended = side_by_side(f"run-{run.id}", one, containers)
@@ -267,7 +271,7 @@ class Runner:
                 active.started(container.instance, handle)
                 outcome = self._follower.follow(active, container, handle, recording, threading.Event())
             else:
-                handle = self._start_patiently(active, run, container.key, spec(), is_new=is_new)
+                handle = self._starter.start(active, run, container.key, spec(), is_new=is_new)
                 spoke = threading.Event()
                 save = partial(self._started, active, run, container, handle, spoke)
                 with beside(f"start-{container.key}", save):
@@ -310,37 +314,6 @@ class Runner:
     ) -> Outcome | None:
         with self.db.write() as tx:
             return runs.container_ended(tx, run, container, outcome, now)
-
-    def _start_patiently(
-        self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool
-    ) -> Handle:
-        """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours."""
-        give_up_at = self.clock.ticks() + ENGINE_PATIENCE
-        while True:
-            try:
-                return self._start_once(active, run, key, spec, is_new=is_new)
-            except (EngineUnavailable, StartUncertain):
-                if active.stop_is_requested or self.clock.ticks() >= give_up_at:
-                    raise
-                active.pause(ENGINE_ASKED_EVERY)
-            is_new = False
-            with self.db.read() as tx:
-                if not runs.is_claimed(tx, run):
-                    raise ClaimLost
-
-    def _start_once(
-        self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool
-    ) -> Handle:
-        """An image that the engine has no more is pulled again, by its digest."""
-        try:
-            return self.engine.start(spec, key, run.token, is_new=is_new)
-        except ImageUnavailable:
-            if "@" not in spec.image:
-                raise
-        with self.db.read() as tx:
-            login = registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), spec.image)
-        self._resolve(active, spec.image, login)
-        return self.engine.start(spec, key, run.token)
 
     def _conclude(
         self,
@@ -390,62 +363,8 @@ class Runner:
             except EngineUnavailable:
                 log.info("container %s is left for the reconciler to remove", handle.name)
 
-    def _open(self, value: EnvValue) -> str:
-        return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
-
-    def _invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
-        """How the container is called and how big it is. Raises UserError where that can't be."""
-        call = invocation(run.effective, origin.processes)
-        name = run.effective["plan"]
-        if name not in self.plans:
-            raise UserError(f"There is no plan named {name} any more; there are: {', '.join(self.plans)}.")
-        return call, self.plans[name]
-
-    def _spec(
-        self,
-        run: Run,
-        attempt: Attempt,
-        container: Container,
-        env: Mapping[str, EnvValue],
-        origin: Origin,
-    ) -> ContainerSpec:
-        call, plan = self._invocation(run, origin)
-        assert run.image is not None
-        own = {name: self._open(value) for name, value in env.items() if value.in_run}
-        return ContainerSpec(
-            image=run.image,
-            command=call.command,
-            entrypoint=call.entrypoint,
-            env={**own, **told(run, attempt, container, origin.branch)},
-            cpus=plan.cpus,
-            memory_bytes=plan.memory_bytes,
-            labels={
-                RUN_LABEL: run.name,
-                "jobyard.job": run.job,
-                "jobyard.project": run.project,
-                "jobyard.attempt": str(attempt.number),
-            },
-            stop_grace_seconds=run.grace_period_seconds,
-        )
-
 
 def _stored(container: Container) -> Outcome:
     """How a container ended that another server had already followed to its end."""
     how = container.reason, container.exit_code, container.sentence, container.finished_at
     return Outcome(*how, left_behind=container.reason is Reason.INTERRUPTED)
-
-
-def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:
-    """What every container is told about itself."""
-    facts = {
-        "JOBYARD_PROJECT": run.project,
-        "JOBYARD_JOB": run.job,
-        "JOBYARD_RUN": run.name,
-        "JOBYARD_ATTEMPT": str(attempt.number),
-        "JOBYARD_INSTANCE_INDEX": str(container.instance),
-        "JOBYARD_INSTANCES": str(run.instances),
-        "JOBYARD_GIT_SHA": run.sha or "",
-        "JOBYARD_GIT_BRANCH": branch,
-        "JOBYARD_SCHEDULED_FOR": run.trigger.scheduled_for.isoformat() if run.trigger.scheduled_for else "",
-    }
-    return {name: value for name, value in facts.items() if value}

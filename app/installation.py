@@ -1,0 +1,166 @@
+"""A data directory with its store and key: made or opened, checked, and locked while it is served."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.config import Settings
+from app.disk import fault_of
+from app.domain.errors import UserError
+from app.domain.references import Ours
+from app.orchestration.access import without_host
+from app.orchestration.ports import Clock
+from app.orchestration.signals import Signals
+from app.secrets import SecretBox, SecretKeyError, load_or_create_key
+from app.store import access, credentials, epochs
+from app.store.database import Database
+from app.system import SystemClock
+
+INSTALLATION, KEY_CHECK = "installation", "key_check"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A data directory with its store and key, ready to be served or administered. `epoch` as in `store.epochs`."""
+
+    settings: Settings
+    db: Database
+    box: SecretBox
+    signals: Signals
+    clock: Clock
+    id: str
+    epoch: str
+
+    @property
+    def image_name(self) -> str:
+        """Under which the images of its builds are tagged."""
+        return f"jobyard-{self.id}{self.epoch and f'-{self.epoch}'}"
+
+    @property
+    def ours(self) -> Ours:
+        return Ours(self.image_name, self.settings.registry)
+
+
+@contextmanager
+def open_installation(settings: Settings) -> Iterator[Installation]:
+    """Make or open the data directory, bring the store up to date and check the key. Raises UserError."""
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"JOBYARD_DATA: the directory {settings.data} can't be made ({error.strerror})."
+        raise UserError(message) from error
+    _refuse_remains(settings)
+    signals = Signals()
+    db = Database(settings.store_url, on_commit=signals.publish)
+    try:
+        db.migrate()
+        with db.read() as tx:
+            is_sealed = access.setting(tx, KEY_CHECK) is not None
+        box = SecretBox([_secret_key(settings, is_sealed=is_sealed)])
+        id_, epoch = _identity(db, box)
+        yield Installation(settings, db, box, signals, SystemClock(), id_, epoch)
+    finally:
+        db.close()
+
+
+def _refuse_remains(settings: Settings) -> None:
+    """A directory that was in use is no place for a new database, whose runs would get the logs of others.
+
+    A key that somebody brings along, without anything else, is fine.
+    """
+    if not settings.store_url.startswith("sqlite:///"):
+        return
+    database = Path(settings.store_url.removeprefix("sqlite:///"))
+    logs, key = settings.data / "logs", settings.key_file
+    remains = [each.name for each in (logs, key) if each.exists()]
+    if has_content(database) or not remains or (remains == [key.name] and not database.exists()):
+        return
+    raise UserError(
+        f"The database {database} is {'empty' if database.exists() else 'missing'}, though an earlier one has left "
+        f"{' and '.join(remains)} beside it: restore a backup into a new directory, or begin anew in an empty one; "
+        "JOBYARD_DATA names it."
+    )
+
+
+def has_content(database: Path) -> bool:
+    """Of SQLite's: what was committed may be in its log alone."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return any(each.is_file() and each.stat().st_size > 0 for each in files)
+
+
+def _secret_key(settings: Settings, *, is_sealed: bool) -> bytes:
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    if is_sealed and not settings.key_file.exists():
+        raise SecretKeyError(missing_key(settings.key_file))
+    return load_or_create_key(settings.key_file)
+
+
+def missing_key(file: Path) -> str:
+    return (
+        f"The key file {file} is missing, and the database was sealed with the key it held: restore it from a backup, "
+        "or set JOBYARD_SECRET_KEY to that key."
+    )
+
+
+def _identity(db: Database, box: SecretBox) -> tuple[str, str]:
+    """The id this installation's containers are labelled with, and its epoch; the id is made, with the key's check, on
+    the first start."""
+    with db.write() as tx:
+        known = access.setting(tx, INSTALLATION)
+        check = access.setting(tx, KEY_CHECK)
+        if check is None:
+            access.set_setting(tx, KEY_CHECK, box.key_check())
+        else:
+            box.verify(check)
+        if known is None:
+            known = secrets.token_hex(6)
+            access.set_setting(tx, INSTALLATION, known)
+        return known, epochs.current(tx)
+
+
+def begin_epoch(db: Database) -> tuple[str, str]:
+    """Make a copy of an installation's data one of its own: the installation's id, and the new epoch.
+
+    Raises UserError if a server works on it, or it is no installation's.
+    """
+    now, epoch = SystemClock().now(), secrets.token_hex(4)
+    with db.write() as tx:
+        known = access.setting(tx, INSTALLATION)
+        if known is None:
+            raise UserError("The database is not one that a server of Jobyard has worked on.")
+        epochs.begin(tx, epoch, now)
+        return known, epoch
+
+
+@contextmanager
+def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
+    """Hold the data directory's lock while serving. Yields whether that proves that no other server is alive.
+
+    Raises UserError if another server has it. With PostgreSQL several servers may share the database.
+    """
+    if not is_sqlite:
+        yield False
+        return
+    try:
+        lock_file = (settings.data / "server.lock").open("w")
+    except OSError as error:
+        raise fault_of(error, settings.data.resolve()) from error
+    with lock_file as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"Another server is running on {settings.data.resolve()}: stop it, or set JOBYARD_DATA."
+            raise UserError(message) from error
+        yield True
+
+
+def credentials_without_host(db: Database) -> list[str]:
+    """A sentence for each credential that is of no use until it has a host."""
+    with db.read() as tx:
+        return [f"Project {project}: {without_host(name)}" for project, name in credentials.without_host(tx)]
