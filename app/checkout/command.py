@@ -138,11 +138,13 @@ class GitCommand:
         transport: str = "none",
         access: Access | None = None,
         held: Sequence[int] = (),
+        is_bounded: bool = True,
     ) -> Output:
         """Run `git *arguments` to its end.
 
         `transport` is the only protocol it may speak. `held` are lock descriptors the process inherits:
-        should we be killed, the lock lasts until the orphan has ended too. Raises `TimeLimitPassed`,
+        should we be killed, the lock lasts until the orphan has ended too. What only reads needs not be bounded.
+        Raises `TimeLimitPassed`,
         `GitStopped`, and `GitUnavailable` if there is no git.
         """
         access = access or Access()
@@ -155,7 +157,7 @@ class GitCommand:
             **(environment or {}),
         }
         process = Git(str(self.folder)).execute(
-            [*_unset_all_but(ours), *self._bounds(), find_git(), *arguments],
+            [*_unset_all_but(ours), *(self._bounds() if is_bounded else ()), find_git(), *arguments],
             env=ours,
             as_process=True,
             start_new_session=True,

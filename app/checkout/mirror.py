@@ -85,7 +85,7 @@ class Mirror:
             self._discard()
 
     def read(self, *arguments: str) -> Output:
-        return self.git(*arguments, git_dir=self.git_dir)
+        return self.git(*arguments, git_dir=self.git_dir, is_bounded=False)
 
     @contextmanager
     def _writing(self, url: str) -> Iterator[int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, update
+from sqlalchemy import bindparam, func, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -15,7 +15,17 @@ from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig, BuildsInFlight
 from app.domain.pushes import Standing
-from app.store.claims import UNREADABLE, Claim, claim_next, next_due_at, readable, take_over
+from app.store.claims import (
+    ME,
+    NOW,
+    UNREADABLE,
+    Claim,
+    claim_next,
+    claiming,
+    next_due_at,
+    readable,
+    take_over,
+)
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
 
@@ -88,6 +98,38 @@ def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int)
     return _value(row, project)
 
 
+_Beside = aliased(BuildRow)
+_IS_BEING_FETCHED = (
+    select(_Beside.id)
+    .where(_Beside.status == BuildStatus.RUNNING, _Beside.url == BuildRow.url, col(_Beside.fetching))
+    .correlate(BuildRow)
+    .exists()
+)
+_FETCHED_OF_PROJECT = (
+    select(func.count())
+    .select_from(_Beside)
+    .where(_Beside.status == BuildStatus.RUNNING, _Beside.project_id == BuildRow.project_id)
+    .where(_Beside.owner == ME, col(_Beside.fetching))
+    .correlate(BuildRow)
+    .scalar_subquery()
+)
+_IS_ONE_ON_TRIAL = (
+    select(_Beside.id)
+    .where(_Beside.status == BuildStatus.RUNNING, _Beside.deaths >= SUSPECTED_AFTER)
+    .correlate(BuildRow)
+    .exists()
+)
+_CLAIM = claiming(
+    BuildRow,
+    ~_IS_BEING_FETCHED,
+    bindparam("most_fetching") > _FETCHED_OF_PROJECT,
+    or_(col(BuildRow.deaths) < SUSPECTED_AFTER, ~_IS_ONE_ON_TRIAL),
+    started_at=NOW,
+    fetching=True,
+    sentence="",
+)
+
+
 def claim(tx: Tx, owner: str, now: datetime, most_fetching: int = 1000) -> Build | None:
     """queued → running.
 
@@ -95,30 +137,7 @@ def claim(tx: Tx, owner: str, now: datetime, most_fetching: int = 1000) -> Build
     `most_fetching` of one project on this server, so that somebody is left for the others. Of builds under suspicion
     of taking the server down there is one at a time.
     """
-    beside = aliased(BuildRow)
-    is_being_fetched = (
-        select(beside.id)
-        .where(beside.status == BuildStatus.RUNNING, beside.url == BuildRow.url, col(beside.fetching))
-        .correlate(BuildRow)
-        .exists()
-    )
-    of_project = (
-        select(func.count())
-        .select_from(beside)
-        .where(beside.status == BuildStatus.RUNNING, beside.project_id == BuildRow.project_id)
-        .where(beside.owner == owner, col(beside.fetching))
-        .correlate(BuildRow)
-        .scalar_subquery()
-    )
-    on_trial = (
-        select(beside.id)
-        .where(beside.status == BuildStatus.RUNNING, beside.deaths >= SUSPECTED_AFTER)
-        .correlate(BuildRow)
-        .exists()
-    )
-    is_its_turn = or_(col(BuildRow.deaths) < SUSPECTED_AFTER, ~on_trial)
-    may_begin = (~is_being_fetched, of_project < most_fetching, is_its_turn)
-    claimed = claim_next(tx, BuildRow, owner, now, *may_begin, started_at=now, fetching=True, sentence="")
+    claimed = claim_next(tx, BuildRow, _CLAIM, owner, now, most_fetching=most_fetching)
     if claimed is None:
         return None
     touch(tx, "builds", f"build:{claimed}", QUEUED)  # there may be more: the next worker looks

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import literal_column, update
+from sqlalchemy import bindparam, literal_column, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -138,24 +138,30 @@ def _why_ignored(event: str) -> str:
     return f"Event {event}: only pushes build."
 
 
+_Older = aliased(DeliveryRow)
+_IS_HELD_BACK = (
+    select(_Older.id)
+    .where(_Older.lane == DeliveryRow.lane, _Older.id < DeliveryRow.id, _Older.status == WAITING)
+    .correlate(DeliveryRow)
+    .exists()
+)
+_NEXT_WAITING = (  # once, as making it costs several times as much as asking it
+    select(DeliveryRow.id, DeliveryRow.lane)
+    .where(DeliveryRow.status == WAITING, DeliveryRow.asks_git == bindparam("asks_git"))
+    .where(col(DeliveryRow.owner).is_(None), ~_IS_HELD_BACK)
+    .where(
+        col(DeliveryRow.available_at).is_(None)
+        | (col(DeliveryRow.available_at) <= bindparam("now", type_=table_of(DeliveryRow).c.available_at.type))
+    )
+    .order_by(col(DeliveryRow.id))
+    .limit(bindparam("limit"))
+)
+
+
 def next_waiting(tx: Tx, now: datetime, *, asks_git: bool, limit: int = 1) -> Sequence[tuple[int, str]]:
     """Ids and lanes of deliveries that may be processed now, oldest first: no older one of their lane waits."""
-    older = aliased(DeliveryRow)
-    is_held_back = (
-        select(older.id)
-        .where(older.lane == DeliveryRow.lane, older.id < DeliveryRow.id, older.status == WAITING)
-        .correlate(DeliveryRow)
-        .exists()
-    )
-    query = (
-        select(DeliveryRow.id, DeliveryRow.lane)
-        .where(DeliveryRow.status == WAITING, DeliveryRow.asks_git == asks_git)
-        .where(col(DeliveryRow.owner).is_(None), ~is_held_back)
-        .where(col(DeliveryRow.available_at).is_(None) | (col(DeliveryRow.available_at) <= now))
-        .order_by(col(DeliveryRow.id))
-        .limit(limit)
-    )
-    return [(id_, lane) for id_, lane in tx.exec(query)]
+    found = tx.exec(_NEXT_WAITING, params={"asks_git": asks_git, "now": now, "limit": limit})
+    return [(id_, lane) for id_, lane in found]
 
 
 def lanes_of(tx: Tx, owner: str) -> Sequence[str]:
@@ -184,8 +190,7 @@ def is_held(tx: Tx, delivery: Delivery) -> bool:
 
 
 def hand_to_git(tx: Tx, delivery: Delivery) -> None:
-    """Back to where it waits for a place to ask Git from; that was no try."""
-    touch(tx, "deliveries")
+    """Back to where it waits for a place to ask Git from; that was no try. Whoever does this looks there next."""
     _let_go(tx, delivery, asks_git=True, tries=DeliveryRow.tries - 1)
 
 

@@ -28,7 +28,7 @@ from app.domain.runs import (
     overruled,
 )
 from app.domain.runs import conclude as decide
-from app.store.claims import UNREADABLE, Claim, claim_next, next_due_at, readable, take_over
+from app.store.claims import NOW, UNREADABLE, Claim, claim_next, claiming, next_due_at, readable, take_over
 from app.store.database import Tx, touch
 from app.store.run_names import unlike_any
 from app.store.run_values import attempt_value, container_value, run_value, runs_query
@@ -104,17 +104,19 @@ def is_open(run: type[RunRow]) -> ColumnElement[bool]:
     return col(run.status).in_([literal_column(f"'{status}'") for status in OPEN])
 
 
+_Older = aliased(RunRow)
+_OLDER_IS_ALIVE = exists().where(
+    col(_Older.job_id) == col(RunRow.job_id),
+    is_open(_Older),
+    col(_Older.status) == RunStatus.RUNNING,
+    col(_Older.id) < col(RunRow.id),
+)
+_CLAIM = claiming(RunRow, col(RunRow.alone).is_(False) | ~_OLDER_IS_ALIVE, updated_at=NOW)
+
+
 def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
     """queued → running, for the run that has waited longest. One that must be alone waits for older ones' ends."""
-    older = aliased(RunRow)
-    older_is_alive = exists().where(
-        col(older.job_id) == col(RunRow.job_id),
-        is_open(older),
-        col(older.status) == RunStatus.RUNNING,
-        col(older.id) < col(RunRow.id),
-    )
-    may_start = col(RunRow.alone).is_(False) | ~older_is_alive
-    claimed = claim_next(tx, RunRow, owner, now, may_start, updated_at=now)
+    claimed = claim_next(tx, RunRow, _CLAIM, owner, now)
     if claimed is None:
         return None
     touch(tx, QUEUED)  # there may be more: the next worker looks
