@@ -51,5 +51,10 @@ class Forge(Protocol):
 
 def single_header(headers: Headers, name: bytes) -> bytes | None:
     """The value of a header (lower-case name) that was sent exactly once."""
-    values = [value for key, value in headers if key.lower() == name]
-    return values[0] if len(values) == 1 else None
+    found = None
+    for key, value in headers:
+        if len(key) == len(name) and key.lower() == name:
+            if found is not None:
+                return None
+            found = value
+    return found

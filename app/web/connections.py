@@ -95,6 +95,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     bounds: Connections
     address = ""
+    _has_begun = False  # something of a head that is not whole has come
     _head_bytes = 0
     _is_in_body = False
     _answered_at: float | None = None  # since when the rest of a body is only thrown away
@@ -116,11 +117,13 @@ class BoundedConnection(HttpToolsProtocol):
         if self._refused_at is not None or self.transport.is_closing():
             return
         if not self._is_in_body:
-            self._await_head()
+            self._has_begun = True
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > HEAD_BYTES and not self._is_in_body:
-            self._refuse("431 Request Header Fields Too Large")
+        if self._has_begun:  # a whole head, as most come, costs no more than this
+            self._await_head()
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse("431 Request Header Fields Too Large")
 
     def pause_writing(self) -> None:
         self._unwritten = self.loop.time(), self.transport.get_write_buffer_size()
@@ -138,7 +141,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._await_head()  # it may be one more in the same piece of data
+        self._has_begun = True  # it may be one more in the same piece of data
 
     def on_headers_complete(self) -> None:
         self.bounds.head_came(self)
@@ -146,7 +149,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._check_head()
         if len(self.pipeline) >= PIPELINED:
             raise ValueError("too many requests at once")
-        self._is_in_body, self._head_bytes = True, 0
+        self._is_in_body, self._has_begun, self._head_bytes = True, False, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -262,6 +262,8 @@ def _plain(body: bytes) -> bytes:
 
 def _without_form(body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """The JSON of a body that came as a form with the field `payload`; any other body as it is."""
+    if body.startswith(b"{"):
+        return body
     kind = (single_header(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
     if kind != FORM_TYPE and not body.startswith(FORM_BEGINS):
         return body
