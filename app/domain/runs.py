@@ -105,6 +105,7 @@ class Run:
     overridden: tuple[str, ...] = ()
     image: str | None = None
     digest: str | None = None
+    reference: str | None = None  # what the image was called before it was resolved, such as by a tag
     build_id: int | None = None
     sha: str | None = None
     retry_limit: int = 0

@@ -49,6 +49,7 @@ def enqueue_run(
         alone=alone,
         image=image.image if image else None,
         digest=(image.digest or None) if image else None,  # a reference has none before the run starts
+        reference=image.reference if image else None,
         build_id=image.build_id if image else None,
         sha=image.sha if image else None,
     )

@@ -104,7 +104,7 @@ def image_for_run(
     An image reference has no digest yet: it is resolved when the run starts.
     """
     if image is not None:
-        return Deployed(image, "", None, None, "asked for with this run", now)
+        return Deployed(image, "", None, None, "asked for with this run", now, reference=image)
     if build_id is None and sha is None:
         return None
     source_id = job.source.id if job.source is not None else None
@@ -177,7 +177,8 @@ def run_again(
 def _image_of(run: Run, now: datetime) -> Deployed | None:
     if run.image is None:
         return None
-    return Deployed(run.image, run.digest or "", run.build_id, run.sha, f"as run {run.name}", now)
+    cause = f"as run {run.name}"
+    return Deployed(run.image, run.digest or "", run.build_id, run.sha, cause, now, reference=run.reference)
 
 
 def require_unpaused(job: Job, *, confirmed: bool) -> None:

@@ -1,7 +1,6 @@
 """What the pages ask: bounded look-ups through indexes, so that they are as quick with a million runs as with ten.
 
-A list of "the latest" is bounded by the primary key (`id > newest - WINDOW`), as runs, builds and decisions have no
-index that would lead to just the interesting ones among all there ever were.
+Builds are found by their commits among the latest (`id > newest - WINDOW`), as no index leads to just those.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, literal_column
 from sqlalchemy import select as columns
 from sqlmodel import col, func, select
 
@@ -26,7 +25,11 @@ STRIP = 24
 WINDOW = 500  # of the newest ids, where there is no index to lead further back
 NO_ID_YET = 2**62  # greater than any id there will be
 COUNTED = 1000  # counts stop here: "1,000 or more" is as good to a reader
-NOTHING_RAN = (Verdict.SKIPPED, Verdict.AVAILABLE, Verdict.MISSED, Verdict.DUPLICATE)
+# In the words of the index that holds these alone.
+NOTHING_RAN: list[Any] = [
+    literal_column(f"'{verdict}'")
+    for verdict in (Verdict.SKIPPED, Verdict.AVAILABLE, Verdict.MISSED, Verdict.DUPLICATE)
+]
 
 
 @dataclass(frozen=True)
@@ -103,17 +106,14 @@ def count_runs(tx: Tx, status: RunStatus) -> int:
     return tx.exec(select(func.count()).select_from(some)).one()
 
 
-def recent_decisions(
-    tx: Tx, *, since: datetime, limit: int, verdicts: Sequence[Verdict] = NOTHING_RAN
-) -> list[Decision]:
-    """Among the newest decisions, those with such a verdict, newest first."""
+def nothing_ran(tx: Tx, *, since: datetime, limit: int) -> list[Decision]:
+    """The latest decisions by which nothing ran, newest first."""
     query = (
         select(DecisionRow, ProjectRow.name, JobRow.name)
         .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))
         .outerjoin(JobRow, col(JobRow.id) == col(DecisionRow.job_id))
-        .where(col(DecisionRow.id) > _floor(tx, DecisionRow), col(DecisionRow.at) >= since)
-        .where(col(DecisionRow.verdict).in_(list(verdicts)))
-        .order_by(col(DecisionRow.id).desc())
+        .where(col(DecisionRow.verdict).in_(NOTHING_RAN), col(DecisionRow.at) >= since)
+        .order_by(col(DecisionRow.at).desc(), col(DecisionRow.id).desc())
         .limit(limit)
     )
     return [decisions.decision_value(*found) for found in tx.exec(query)]
@@ -163,7 +163,8 @@ def find_runs(tx: Tx, text: str, limit: int = 20) -> Sequence[tuple[str, str]]:
 
 def find_builds(tx: Tx, text: str, limit: int = 20) -> Sequence[Build]:
     """Among the newest builds, those of a commit that begins with the text."""
-    query = select(BuildRow.id).where(col(BuildRow.id) > _floor(tx, BuildRow))
+    newest = tx.exec(select(func.max(BuildRow.id))).one() or 0
+    query = select(BuildRow.id).where(col(BuildRow.id) > newest - WINDOW)
     query = query.where(col(BuildRow.sha).startswith(text, autoescape=True))
     ids = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(limit)).all()
     return [builds.with_id(tx, build_id) for build_id in ids]
@@ -178,8 +179,3 @@ def jobs_of_build(tx: Tx, build_id: int) -> Sequence[tuple[int, str, str]]:
         .where(BuildSourceRow.build_id == build_id, col(JobRow.deleted_at).is_(None))
     )
     return tx.exec(query.order_by(col(JobRow.id))).all()
-
-
-def _floor(tx: Tx, table: type[DecisionRow] | type[BuildRow]) -> int:
-    newest = tx.exec(select(func.max(table.id))).one()
-    return (newest or 0) - WINDOW

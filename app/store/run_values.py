@@ -38,6 +38,7 @@ def run_value(row: RunRow, project: str, job: str) -> Run:
         overridden=tuple(row.overridden),
         image=row.image,
         digest=row.digest,
+        reference=row.reference,
         build_id=row.build_id,
         sha=row.sha,
         retry_limit=row.effective["retry_limit"],

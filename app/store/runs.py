@@ -52,6 +52,7 @@ def enqueue(
     overridden: Sequence[str] = (),
     image: str | None = None,
     digest: str | None = None,
+    reference: str | None = None,
     build_id: int | None = None,
     sha: str | None = None,
     alone: bool = False,
@@ -74,6 +75,7 @@ def enqueue(
         overridden=list(overridden),
         image=image,
         digest=digest,
+        reference=reference,
         build_id=build_id,
         sha=sha,
         available_at=now,
@@ -144,7 +146,8 @@ def fix_image(tx: Tx, run: Run, now: datetime) -> bool:
 
 
 def _image(run: Run) -> dict[str, Any]:
-    return {"image": run.image, "digest": run.digest, "build_id": run.build_id, "sha": run.sha}
+    fields = ("image", "digest", "reference", "build_id", "sha")
+    return {name: getattr(run, name) for name in fields}
 
 
 def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt | None:

@@ -51,6 +51,7 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "decisions of a project since a time": lambda tx: decisions.page(tx, limit=9, project_id=1, since=START),
     "decisions of a build": lambda tx: decisions.page(tx, limit=9, build_id=1),
     "live runs of jobs": lambda tx: schedules.alive(tx, [1]),
+    "decisions by which nothing ran": lambda tx: overview.nothing_ran(tx, since=START, limit=6),
     "decisions of a run": lambda tx: decisions.page(tx, limit=9, run_id=1),
 }
 

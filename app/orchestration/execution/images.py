@@ -44,12 +44,12 @@ def image_of(db: Database, resolve: Resolve, vault: Vault, ours: Ours, run: Run)
         require_usable(tx, ours, run.project_id, reference)
         own = own_image(tx, ours, run.project_id, reference)
         if own is not None:  # no registry has it by that name, or has any business to hear the name
-            return replace(run, image=own[0], digest=own[1]), Origin()
+            return replace(run, image=own[0], digest=own[1], reference=reference), Origin()
         login = registry_access_of_job(tx, vault, job, reference)
     resolved = resolve(reference, login)
     with db.read() as tx:
         require_own(tx, run.project_id, reference, resolved.digest)
-    return replace(run, image=resolved.image, digest=resolved.digest), Origin()
+    return replace(run, image=resolved.image, digest=resolved.digest, reference=reference), Origin()
 
 
 def _origin_of_own(tx: Tx, run: Run) -> Origin:
@@ -62,7 +62,9 @@ def _with_deployed_image(tx: Tx, run: Run, job: Job) -> Run:
     has = job.deployed
     if has is None:
         raise UserError(f"Job {run.job} has no image to run: {how_to_get_an_image(tx, job)}.")
-    return replace(run, image=has.image, digest=has.digest, build_id=has.build_id, sha=has.sha)
+    return replace(
+        run, image=has.image, digest=has.digest, reference=has.reference, build_id=has.build_id, sha=has.sha
+    )
 
 
 def origin_of(tx: Tx, run: Run) -> Origin:

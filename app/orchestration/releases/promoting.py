@@ -87,7 +87,9 @@ def image_to_promote(tx: Tx, job: Job) -> Promotable | None:
     if ran is not None and (has is None or ran.created_at >= has.at):
         assert ran.image is not None
         assert ran.digest is not None
-        image = Deployed(ran.image, ran.digest, ran.build_id, ran.sha, "", ran.created_at)
+        image = Deployed(
+            ran.image, ran.digest, ran.build_id, ran.sha, "", ran.created_at, reference=ran.reference
+        )
         return Promotable(image, f"{ran.digest[:19]}, as run {ran.name} had it,")
     if has is None:
         return None

@@ -201,6 +201,7 @@ class RunRow(SQLModel, table=True):
     overridden: list[str] = json_column()
     image: str | None = text_column(null=True)
     digest: str | None = None
+    reference: str | None = text_column(null=True)
     build_id: int | None = ref_column("build.id", null=True)
     sha: str | None = None
     attempts: int = 0
@@ -268,6 +269,11 @@ class DecisionRow(SQLModel, table=True):
         Index("ix_decision_project_id_at", "project_id", "at"),
         Index("ix_decision_job_id_at", "job_id", "at"),
         partial("ix_decision_job_id_verdict_at", "job_id", "verdict", "at", where="verdict <> 'started'"),
+        partial(
+            "ix_decision_nothing_ran_at",
+            *("at", "id"),
+            where="verdict IN ('skipped', 'available', 'missed', 'duplicate')",
+        ),
         partial("ix_decision_build_id_at", "build_id", "at", where="build_id IS NOT NULL"),
         partial("ix_decision_run_id_at", "run_id", "at", where="run_id IS NOT NULL"),
         partial("ix_decision_deployment_id_at", "deployment_id", "at", where="deployment_id IS NOT NULL"),

@@ -63,11 +63,10 @@ def show_overview(visit: Visit) -> Response:
             "building": overview.open_builds(tx, RUNNING),
             "running_count": overview.count_runs(tx, RunStatus.RUNNING),
             "queued_count": overview.count_runs(tx, RunStatus.QUEUED),
-            "nothing_ran": overview.recent_decisions(tx, since=visit.now - LATELY, limit=6),
+            "nothing_ran": overview.nothing_ran(tx, since=visit.now - LATELY, limit=6),
             "builds": builds.page(tx, limit=6),
         }
-    health, window = visit.yard.engine_health(), overview.WINDOW
-    return visit.page("overview.html", show=str(show), health=health, window=window, **context)
+    return visit.page("overview.html", show=str(show), health=visit.yard.engine_health(), **context)
 
 
 def _rows(tx: Tx, listed: Sequence[Job]) -> list[JobRow]:
