@@ -83,7 +83,7 @@ class _Field:
         return 6 if self.names is _DAYS else self.highest  # 7 is another name for Sunday
 
     def _normalise_item(self, item: str) -> str:
-        found = _ITEM.fullmatch(item)
+        found = _ITEM.fullmatch(item.lower())
         if found is None:
             self._refuse(item)
         first, last, step = found.groups()
@@ -111,7 +111,7 @@ class _Field:
         return value
 
     def _refuse(self, item: str) -> NoReturn:
-        if re.match(r"[hr]\b", item):
+        if re.match(r"[hr]\b", item, re.IGNORECASE):
             _refuse(f"The {self.name} '{item}' asks for a random or hashed value; choose a number instead.")
         names = f", a name such as {next(iter(self.names))}" if self.names else ""
         _refuse(
@@ -134,7 +134,7 @@ def parse_fields(expression: str) -> CronFields:
     """The fields of `expression`; raises `InvalidValue("schedule.cron", …)` with the reason for anything
     unclear.
     """
-    texts = _five_fields(expression.strip().lower())
+    texts = _five_fields(expression.strip())
     normal = [field.normalise(text) for field, text in zip(_FIELDS, texts, strict=True)]
     expanded, _ = croniter.expand(" ".join(normal))
     minutes, hours, days, months, weekdays = (
@@ -157,10 +157,10 @@ def parse_fields(expression: str) -> CronFields:
 
 def _five_fields(text: str) -> list[str]:
     if text.startswith("@"):
-        if text not in ALIASES:
+        if text.lower() not in ALIASES:
             _refuse(f"'{text}' is not known; use five fields or one of {', '.join(ALIASES)}.")
-        return ALIASES[text].split()
-    if re.match(r"(cron_)?tz\s*=", text):
+        return ALIASES[text.lower()].split()
+    if re.match(r"(cron_)?tz\s*=", text, re.IGNORECASE):
         _refuse("A time zone can't be part of the expression; set it as schedule.time_zone.")
     texts = text.split()
     if len(texts) != len(_FIELDS):
