@@ -6,6 +6,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
+from string import ascii_lowercase, ascii_uppercase
 
 from app.domain.comparing import how_found
 from app.domain.decisions import Go, Skip, Verdict
@@ -13,6 +14,8 @@ from app.domain.events import Commit, Push
 from app.domain.jobs import Job, RunOnImageChange, Source
 from app.domain.paths import Matching
 from app.domain.pushes import Changes
+
+ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # as Git ignores case, which is asked as well
 
 
 def should_build(
@@ -104,7 +107,7 @@ def _skip_for_repetition(push: Push, *, repeated: bool) -> Skip | None:
 def _skip_for_commit_flags(commits: Sequence[Commit], flags: Sequence[str]) -> Skip | None:
     for commit in commits:
         for flag in flags:
-            if flag.casefold() in commit.message.casefold():
+            if flag.translate(ASCII_LOWER) in commit.message.translate(ASCII_LOWER):
                 return Skip(
                     "commit_flag",
                     f"Commit {commit.sha[:7]} of the push says {flag}.",

@@ -120,6 +120,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("source.build.paths_mode", build(paths_mode="deny")),
     ("source.build.commit_flags", build(commit_flags="[skip ci]")),
     ("source.build.commit_flags.0", build(commit_flags=[""])),
+    ("source.build.commit_flags.0", build(commit_flags=[" \t"])),
+    ("source.build.commit_flags.0", build(commit_flags=["[skip\nci]"])),
     ("ci_enabled", {"ci_enabled": "yes"}),
     ("ci_enabled", {"ci_enabled": 1}),
     ("cd_enabled", {"cd_enabled": None}),

@@ -142,6 +142,16 @@ def test_a_flag_is_no_pattern_and_none_before_the_push_counts(yard: Yard) -> Non
     assert yard.deliver(yard.payload(new, last, commits=[], head_commit=None), "d2")[1] == "commit_flag"
 
 
+@pytest.mark.parametrize("cut", [{}, {"commits": [], "head_commit": None}])
+def test_the_case_of_letters_matters_alike_to_payloads_and_to_git(yard: Yard, cut: Payload) -> None:
+    """Only that of ASCII: Git knows no other."""
+    yard.job(commit_flags=["[stra\N{LATIN SMALL LETTER SHARP S}e]", "[HALT]"])
+    other = yard.repository.commit({"svc/a": "2"}, "x [STRASSE]")
+    flagged = yard.repository.commit({"svc/a": "3"}, "x [Halt]")
+    assert yard.deliver(yard.payload(yard.first, other, **cut))[:2] == ("built", "push")
+    assert yard.deliver(yard.payload(other, flagged, **cut), "d2")[:2] == ("skipped", "commit_flag")
+
+
 def test_what_is_undone_within_a_push_is_no_change(yard: Yard) -> None:
     yard.job(**SVC)
     yard.repository.commit({"svc/a": "2"})

@@ -166,6 +166,12 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _commit_flag(value: str) -> str:
+    if not value.strip() or len(value.splitlines()) > 1:
+        raise ValueError("must be a text of one line such as [skip ci]")
+    return value
+
+
 def _process(value: str) -> str:
     if not _PROCESS.fullmatch(value):
         raise ValueError("must be the name of a process such as web or worker")
@@ -235,6 +241,7 @@ Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_
 BelowRoot = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_path_below_root)]
 WebPath = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_web_path)]
 PathPattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
+CommitFlag = Annotated[str, Field(max_length=limits.COMMIT_FLAG), AfterValidator(_commit_flag)]
 ProcessName = Annotated[str, AfterValidator(_process)]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
