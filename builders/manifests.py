@@ -26,5 +26,11 @@ def read_toml(tree: SourceTree, path: str) -> dict[str, Any]:
         raise PlanError(f"{path} is not TOML: {_why(error)}.") from error
 
 
+def first_line(tree: SourceTree, path: str) -> str:
+    """The first line that says something, without its comment; empty where there is none."""
+    lines = (line.partition("#")[0].strip() for line in (tree.read_head(path) or "").splitlines())
+    return next((line for line in lines if line), "")
+
+
 def _why(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)

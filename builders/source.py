@@ -1,5 +1,6 @@
 """A checked-out repository, read as untrusted data: every open stays beneath its root."""
 
+import codecs
 import fnmatch
 import os
 import re
@@ -14,6 +15,12 @@ MAX_DEPTH = 6
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 2 * 1024 * 1024
 HEAD_BYTES = 4096
+_MARKS = (  # the longer ones first, as they begin like the others
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 SKIPPED_DIRECTORIES = frozenset(
     [
@@ -178,7 +185,9 @@ class SourceTree:
 
 
 def _decode(data: bytes) -> str:
-    return data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    """As the byte order mark says, which some editors and shells leave; UTF-8 without one."""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8-sig")
+    return data.decode(encoding, errors="replace").replace("\r\n", "\n")
 
 
 def _is_utf8(name: str) -> bool:

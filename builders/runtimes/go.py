@@ -122,7 +122,7 @@ def _has_main(tree: SourceTree, paths: list[str]) -> bool:
 
 def _binary_name(directory: str, module: str) -> str:
     """As `go build` names it: the last element of the import path that isn't a major version."""
-    match = re.search(r"^module\s+(\S+)", module, re.MULTILINE)
+    match = re.search(r"^module\s+[\"`]?([^\s\"`]+)", module, re.MULTILINE)
     path = f"{match[1] if match else 'main'}/{directory}".rstrip("/").split("/")
     return path[-2] if len(path) > 1 and re.fullmatch(r"v[2-9]\d*", path[-1]) else path[-1]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from builders.manifests import read_json
+from builders.manifests import first_line, read_json
 from builders.plan import PlanError
 from builders.source import SourceTree
 from builders.versions import Constraint, Line, UnreadableVersion, dotted, parse_constraint, pick
@@ -87,8 +87,8 @@ def _version_sources(tree: SourceTree, package: Package) -> list[tuple[str, str]
         ("package.json engines.node", str(package.table("engines").get("node") or "")),
         ("package.json volta.node", str(package.table("volta").get("node") or "")),
         ("package.json devEngines.runtime", str(runtime.get("version") or "")),
-        (".nvmrc", (tree.read_head(".nvmrc") or "").partition("#")[0].strip()),
-        (".node-version", (tree.read_head(".node-version") or "").strip()),
+        (".nvmrc", first_line(tree, ".nvmrc")),
+        (".node-version", first_line(tree, ".node-version")),
         (".tool-versions", tools[1] if tools else ""),
     ]
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from builders.manifests import read_json, read_toml
+from builders.manifests import first_line, read_json, read_toml
 from builders.plan import PlanError
 from builders.source import SourceTree
 from builders.versions import Constraint, Line, UnreadableVersion, dotted, parse_constraint, parse_line, pick
@@ -20,6 +20,8 @@ LINES: dict[Line, str] = {
     (3, 13): "trixie",
     (3, 14): "trixie",
 }
+# What tools write before a version: pyenv and Heroku `python-`, uv also the implementation.
+_NAME = re.compile(r"(?:c?python[-@]?|v)(?=[0-9<>=!~^])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,8 @@ def choose_version(tree: SourceTree, project: Project) -> tuple[Line, str, tuple
     """The release line, where it comes from, and warnings. Raises PlanError for a pin nothing can satisfy."""
     constraint_text, constraint_source = _constraint(project)
     for source, text in _pins(tree):
-        line = parse_line(text, 2)
-        if line is None:
-            raise PlanError(
-                f"{source} asks for Python {text!r}, which is not a CPython version such as 3.13."
-            )
-        if line not in LINES:
+        line = _pinned(source, text)
+        if line is None or line not in LINES:
             raise PlanError(
                 f"{source} asks for Python {text}, but base images exist for {_known()}. "
                 "Add a Dockerfile to use it."
@@ -103,16 +101,29 @@ def choose_version(tree: SourceTree, project: Project) -> tuple[Line, str, tuple
     return picked, f"{constraint_source} {constraint_text!r}", ()
 
 
+def _pinned(source: str, text: str) -> Line | None:
+    """The release line that a pin names, or picks where it allows several; None if it allows none of ours."""
+    line = parse_line(text, 2)
+    if line is not None:
+        return line
+    try:
+        return pick(parse_constraint(text), tuple(LINES), DEFAULT)
+    except UnreadableVersion as error:
+        raise PlanError(
+            f"{source} asks for Python {text!r}, which is not a CPython version such as 3.13."
+        ) from error
+
+
 def _pins(tree: SourceTree) -> list[tuple[str, str]]:
     """Files that name one version, the strongest first."""
     pins = [
-        (".python-version", _first_line(tree, ".python-version")),
-        ("runtime.txt", _first_line(tree, "runtime.txt")),
+        (".python-version", first_line(tree, ".python-version")),
+        ("runtime.txt", first_line(tree, "runtime.txt")),
         (".tool-versions", _tool_version(tree)),
         ("Pipfile.lock", _pipfile_lock_version(tree)),
         ("Pipfile", _pipfile_version(tree)),
     ]
-    return [(source, re.sub(r"^(python-|v)", "", text)) for source, text in pins if text]
+    return [(source, _NAME.sub("", text)) for source, text in pins if text]
 
 
 def _constraint(project: Project) -> tuple[str, str]:
@@ -136,11 +147,6 @@ def _parse(text: str, source: str) -> Constraint:
 
 def _known() -> str:
     return ", ".join(dotted(line) for line in LINES)
-
-
-def _first_line(tree: SourceTree, path: str) -> str:
-    lines = (line.partition("#")[0].strip() for line in (tree.read_head(path) or "").splitlines())
-    return next((line for line in lines if line), "")
 
 
 def _tool_version(tree: SourceTree) -> str:

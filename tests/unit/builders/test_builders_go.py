@@ -42,6 +42,11 @@ def test_the_binary_to_run(make_tree, files: Mapping[str, str], command: str) ->
     assert plan.run_command == command
 
 
+@pytest.mark.parametrize("module", ['module "example.com/tool"\n', "module `example.com/tool` // quoted\n"])
+def test_a_module_may_be_quoted(make_tree, module: str) -> None:
+    assert make_plan(make_tree({"go.mod": module, "main.go": MAIN})).run_command == "tool"
+
+
 def test_several_are_all_built_and_named(make_tree) -> None:
     tree = make_tree({"go.mod": "module x\n", "cmd/a/main.go": MAIN, "cmd/b/main.go": MAIN})
     with pytest.raises(NoStartCommand, match="found process 'a', process 'b'"):

@@ -42,6 +42,9 @@ def node_plan(node_tree):
         ({}, {".nvmrc": "lts/*"}, "24"),
         ({}, {".nvmrc": "node"}, "24"),
         ({}, {".node-version": "20"}, "20"),
+        ({}, {".node-version": "# pinned\n\n22\n"}, "22"),
+        ({}, {".nvmrc": "# pinned\n20\n"}, "20"),
+        ({}, {".nvmrc": "\n# pinned\n v20.11.1 # by hand\n"}, "20"),
         ({}, {".tool-versions": "nodejs 22.1.0\n"}, "22"),
     ],
 )

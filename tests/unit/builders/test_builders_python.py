@@ -14,6 +14,11 @@ JOB = {"job.py": ""}
     [
         ({".python-version": "# pinned\npython-3.12\n"}, "3.12", ".python-version"),
         ({".python-version": "3.12.4"}, "3.12", ".python-version"),
+        ({".python-version": "cpython-3.12.1-linux-x86_64-gnu"}, "3.12", ".python-version"),
+        ({".python-version": "cpython@3.12\n"}, "3.12", ".python-version"),
+        ({".python-version": "Python3.11"}, "3.11", ".python-version"),
+        ({".python-version": "3\n"}, "3.13", ".python-version"),
+        ({".python-version": ">=3.11,<3.13"}, "3.12", ".python-version"),
         ({"runtime.txt": "python-3.11.9\n"}, "3.11", "runtime.txt"),
         ({".tool-versions": "nodejs 20\npython 3.12.1\n"}, "3.12", ".tool-versions"),
         ({"Pipfile": '[requires]\npython_version = "3.12"\n'}, "3.12", "Pipfile"),

@@ -108,3 +108,11 @@ def test_names_and_contents_that_are_not_text_do_no_harm(tmp_path: Path) -> None
     tree = SourceTree(tmp_path)
     assert tree.root_files == ("main.py",)
     assert tree.read_text("main.py") == "print()\n\ufffd"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_says_how_text_is_written(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding.endswith("e") else ""
+    (tmp_path / "requirements.txt").write_bytes(f"{mark}-r more.txt\r\n".encode(encoding))
+    tree = SourceTree(tmp_path)
+    assert tree.read_text("requirements.txt") == tree.read_head("requirements.txt") == "-r more.txt\n"
