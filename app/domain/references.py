@@ -18,6 +18,7 @@ _OWN_NAME = re.compile(
     r"(?<![\w.-])jobyard-[0-9a-f]{12}(?:-[0-9a-f]+)?(?![\w-])(?:[:@][\w.:-]*)?", re.ASCII | re.IGNORECASE
 )
 _OWN_TAG = re.compile(r"build-([0-9]{1,18})(?:-[0-9a-f]+)?")
+_GUESSABLE = re.compile(r"(?:localhost/)?(jobyard-[0-9a-f]{12})(?:-[0-9a-f]+)?:build-[0-9]{1,18}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WHOLE_ID = re.compile(r"[0-9a-f]{64}")
 _PART_OF_ID = re.compile(r"[0-9a-f]{7,63}|sha256:.*")
@@ -83,6 +84,15 @@ def _project_in(registry: str, host: str, path: str) -> str:
 def own_names_in(text: str) -> frozenset[str]:
     """Whatever in a text looks like a name that Jobyard gave to an image."""
     return frozenset(found[0].lower().rstrip(".:-@") for found in _OWN_NAME.finditer(text))
+
+
+def is_guessable(name: str, ours: Ours) -> bool:
+    """Whether an image has a name that earlier releases gave, of this installation in any epoch.
+
+    Whoever knows the number of a build knows that name, and a base image can be made to ask for it by `ONBUILD`.
+    """
+    found = _GUESSABLE.fullmatch(name)
+    return found is not None and (ours.repository == found[1] or ours.repository.startswith(f"{found[1]}-"))
 
 
 def may_use(meaning: Meaning, project_id: int, owners: Set[int]) -> bool:

@@ -33,7 +33,7 @@ plain data: they are stored, and any other process may go on with them later.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -230,6 +230,12 @@ class Engine(Protocol):
 
     def of_other_epochs(self) -> Sequence[Owned]:
         """The others of this installation (rule 5)."""
+
+    def rename_images(self, new_name: Callable[[str], str | None]) -> int:
+        """Give images other names, as said of each of theirs; None leaves one as it is. How many names were given.
+
+        An image has the new name before it loses the old one. Raises EngineUnavailable: called again, it goes on.
+        """
 
     def close(self) -> None:
         """Release connections; containers are left alone."""

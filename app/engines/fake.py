@@ -94,6 +94,7 @@ class World:
         self.missing_images: set[str] = set()
         self.images: dict[str, Mapping[str, Any]] = {}
         self.tags: dict[str, str] = {}  # digests, where a registry says another than the name does
+        self.names: list[str] = []  # that images have
         self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self.down = False
 
@@ -136,6 +137,12 @@ class FakeEngine:
     def image_config(self, image: str) -> Mapping[str, Any]:
         with self._call("image_config"):
             return self._image(image)
+
+    def rename_images(self, new_name: Callable[[str], str | None]) -> int:
+        with self._call("rename_images"):
+            given = {name: new for name in self._world.names if (new := new_name(name)) is not None}
+            self._world.names = [given.get(name, name) for name in self._world.names]
+            return len(given)
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         with self._call("start", lost=StartUncertain):

@@ -1,8 +1,8 @@
-"""What a build asks the engine for, looked at before it begins."""
+"""What a build asks the engine for, looked at before it begins; what is known of it already, where it is saved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 
 from app.domain.addresses import is_refused
@@ -24,10 +24,7 @@ def require_usable_images(tx: Tx, ours: Ours, project_id: int, request: BuildReq
         raise BuildFailed(f"The build variable {name} is Jobyard's own: take it out of the job's variables.")
     frontend = foreign_frontend(text, arguments)
     if frontend is not None:
-        raise BuildFailed(
-            f"The Dockerfile's syntax must be docker/dockerfile, such as docker/dockerfile:1, not {frontend}:"
-            " another frontend could do what no Dockerfile can."
-        )
+        raise BuildFailed(f"The Dockerfile's syntax {_must_be_docker(frontend)}.")
     try:
         for reference in sorted({*_references(request), *own_names_in(plain(text))}):
             meaning = meaning_of(reference, ours)
@@ -36,6 +33,38 @@ def require_usable_images(tx: Tx, ours: Ours, project_id: int, request: BuildReq
                 require_usable(tx, ours, project_id, reference, "The Dockerfile's image")
     except InvalidValue as error:
         raise BuildFailed(str(error)) from error
+
+
+def require_usable_arguments(
+    tx: Tx, ours: Ours, project_id: int, arguments: Mapping[str, str | None], field: str
+) -> None:
+    """Raises InvalidValue for a variable that no build of the project could have; those without a value are secret.
+
+    What a Dockerfile makes of the others is only known when it is built.
+    """
+    for name, value in arguments.items():
+        at = f"{field}.{name}"
+        if name in SCOPING:
+            raise InvalidValue(
+                at, f"{at} is a build variable of Jobyard's own: leave it out, or let its scope be run."
+            )
+        frontend = foreign_frontend("", {name: value or ""})
+        if frontend is not None:
+            raise InvalidValue(at, f"{at} {_must_be_docker(frontend)}.")
+        require_usable_names(tx, ours, project_id, value or "", at)
+
+
+def require_usable_names(tx: Tx, ours: Ours, project_id: int, text: str, field: str) -> None:
+    """Raises InvalidValue for a text of a Dockerfile that names an image of another project."""
+    for reference in sorted(own_names_in(plain(text))):
+        require_usable(tx, ours, project_id, reference, field)
+
+
+def _must_be_docker(frontend: str) -> str:
+    return (
+        f"must be docker/dockerfile, such as docker/dockerfile:1, not {frontend}:"
+        " another frontend could do what no Dockerfile can"
+    )
 
 
 def require_reachable_hosts(request: BuildRequest, resolve: Resolve) -> None:

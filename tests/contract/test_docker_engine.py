@@ -83,6 +83,28 @@ def test_a_child_out_of_memory_does_not_change_the_exit_code(harness: DockerHarn
     assert "memory" in ended.detail
 
 
+def test_images_are_renamed_without_being_lost(harness: DockerHarness) -> None:
+    repository = f"renamed-{harness.installation}"
+    spec = harness.spec("echo up; sleep 100", Script())
+    base = harness.engine.start(spec, "a", 1)
+    image = harness.client.commit(base.id, repository, "old")["Id"]
+
+    def new_name(name: str) -> str | None:
+        return f"{name}-new" if name == f"{repository}:old" else None
+
+    try:
+        running = harness.engine.start(replace(spec, image=image), "b", 1)
+        assert harness.engine.rename_images(new_name) == 1
+        assert harness.engine.rename_images(new_name) == 0
+        assert harness.client.inspect_image(image)["RepoTags"] == [f"{repository}:old-new"]
+        assert harness.client.inspect_container(running.id)["State"]["Running"]
+        harness.engine.start(replace(spec, image=image), "c", 1)
+    finally:
+        for found in harness.engine.owned():
+            harness.engine.remove(found.handle)
+        harness.client.remove_image(image, force=True)
+
+
 def test_a_specification_the_engine_refuses_is_the_users(harness: DockerHarness) -> None:
     with pytest.raises(StartRefused, match=r"[Mm]emory"):
         harness.engine.start(harness.spec("exit 0", Script(), memory_bytes=1000), "a", 1)

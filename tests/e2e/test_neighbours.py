@@ -135,6 +135,23 @@ def test_an_image_is_its_projects_alone(jobyard: JobyardServer, alpha: Tenant, b
         assert word not in bravo.log(refused)
 
 
+def test_an_image_of_an_earlier_release_loses_the_name_that_others_could_guess(
+    jobyard: JobyardServer, alpha: Tenant
+) -> None:
+    word = uuid.uuid4().hex
+    build = alpha.build("secret", f"FROM busybox:latest\nRUN echo {word} > /secret\n")
+    name, image = name_of(build), build["digest"]
+    guessable = f"{name.partition(':')[0]}:build-{build['id']}"
+    with docker_client() as client:
+        client.tag(image, *guessable.split(":"))
+        client.remove_image(name)  # as if an earlier release had built it
+    jobyard.restart()
+    jobyard.wait_for("another name", lambda: name_of(build) != guessable)
+    assert name_of(build).startswith(f"{guessable}-")
+    run = alpha.run_of(image)
+    assert (run["status"], jobyard.log_of(run)) == ("succeeded", f"{word}\n")
+
+
 def test_caches_and_results_of_steps_are_a_projects_alone(alpha: Tenant, bravo: Tenant) -> None:
     mark = uuid.uuid4().hex
     mount = f"--mount=type=cache,id={mark},target=/m"

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from app.domain.builds import BuildReason, BuildStatus
+from app.domain.errors import EngineUnavailable
 from app.domain.jobs import Deployed
+from app.domain.references import Ours
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
+from app.engines.fake import Fault
 from app.orchestration.dispatch import enqueue_run
+from app.orchestration.image_names import ImageNames
 from app.store import credentials, jobs, projects
+from app.web.app import create_app
 from app.web.yard import Yard
 from tests.support.loops import Installation, Server, commit, definition_of, image_of
-from tests.support.yard import Caller, build_succeeds
+from tests.support.yard import ADMIN_TOKEN, Caller, build_succeeds
 
 OURS = "jobyard-0123456789ab"
 DIGEST = "sha256:" + "1" * 64
@@ -91,6 +99,105 @@ def test_a_project_names_its_own_images(built: Caller) -> None:
         built.made("/projects/acme/jobs", {"name": f"own-{number}", "source": source})
         built.made("/projects/acme/jobs/report/runs", {"image": image})
         built.made("/projects/acme/jobs/report/deploy", {"image": image})
+
+
+PAGES = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize("image", STOLEN)
+def test_the_forms_of_pages_take_no_other_projects_image_either(
+    built: Caller, yard: Yard, image: str
+) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", **PAGES}
+    path = "/projects/bravo/jobs/tool"
+    with TestClient(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as page:
+        for form, button in (
+            ("run", {}),
+            ("run", {"preview": "1"}),
+            ("deploy", {}),
+            ("deploy", {"preview": "1"}),
+        ):
+            answer = page.post(
+                f"{path}/{form}", data={"build": "image" * (form == "deploy"), "image": image, **button}
+            )
+            assert answer.status_code == 422, (form, button, answer.text)
+            assert 'id="e-image"' in answer.text
+        assert page.post(f"{path}/run", data={"image": "busybox:1"}).status_code == 303
+    assert len(built.got(f"{path}/runs")["items"]) == 1
+
+
+JOB = {"name": "built", "source": GIT}
+SERVICE = {"name": "service", "git": GIT["git"]}
+
+
+def variable(name: str, value: str, **more: Any) -> dict[str, Any]:
+    return {name: {"value": value, "scope": "both", **more}}
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (variable("BUILDKIT_CACHE_MOUNT_NS", "alpha"), "is a build variable of Jobyard's own"),
+        (
+            variable("BUILDKIT_SANDBOX_HOSTNAME", "alpha", scope="build"),
+            "is a build variable of Jobyard's own",
+        ),
+        (variable("BUILDKIT_CACHE_MOUNT_NS", "alpha", secret=True), "is a build variable of Jobyard's own"),
+        (variable("BUILDKIT_SYNTAX", "evil/frontend:1"), "must be docker/dockerfile"),
+        (variable("BASE", f"{OURS}:build-1"), "must not be"),
+        (variable("BASE", f"docker.io/library/{OURS}:build-1-0a"), "must not be"),
+        (variable("BASE", f"x {OURS.upper()}:build-1"), "must not be"),
+        (variable("BASE", "jobyard-ba9876543210:build-1"), "must not be"),
+    ],
+)
+def test_a_variable_that_no_build_may_have_is_refused_where_it_is_saved(
+    built: Caller, env: dict[str, Any], said: str
+) -> None:
+    (name,) = env
+    (entry,) = env.values()
+    for path, body in (("jobs", {**JOB, "env": env}), ("secret-groups", {"name": "g", "env": env})):
+        answer = built.post(f"/projects/bravo/{path}", json=body)
+        assert answer.status_code == 422, answer.text
+        (error,) = answer.json()["errors"]
+        assert error["field"] == f"env.{name}"
+        assert said in error["message"]
+        in_runs = {name: {**entry, "scope": "run"}}
+        assert built.post(f"/projects/bravo/{path}", json={**body, "env": in_runs}).status_code == 201
+        changed = built.patch(f"/projects/bravo/{path}/{body['name']}", json={"env": env})
+        assert changed.status_code == 422
+
+
+@pytest.mark.parametrize("field", ["install_command", "build_command", "run_command"])
+def test_a_command_that_names_another_projects_image_is_refused_where_it_is_saved(
+    built: Caller, field: str
+) -> None:
+    command = f"--mount=type=bind,from={OURS}:build-1,target=/x ls /x"
+    build = {field: command}
+    for path, body, at in (
+        ("jobs", {**JOB, "source": {**GIT, "build": build}}, "source.build"),
+        ("build-services", {**SERVICE, "build": build}, "build"),
+    ):
+        answer = built.post(f"/projects/bravo/{path}", json=body)
+        assert answer.status_code == 422, answer.text
+        assert [error["field"] for error in answer.json()["errors"]] == [f"{at}.{field}"]
+        assert built.post(f"/projects/acme/{path}", json=body).status_code == 201
+
+
+def test_names_that_earlier_releases_gave_are_replaced_once(place: Installation) -> None:
+    old = [f"{OURS}:build-7", f"localhost/{OURS}:build-8", f"{OURS}-0a1b2c3d:build-7"]
+    kept = [f"{OURS}:build-7-0a1b", "jobyard-ba9876543210:build-7", "busybox:latest", f"{OURS}:build-x"]
+    place.world.names = [*old, *kept]
+    for epoch in ("", "-0a1b2c3d"):
+        names = ImageNames(place.engine, place.box, Ours(f"{OURS}{epoch}"))
+        place.engine.fail("rename_images", Fault.REFUSED)
+        with pytest.raises(EngineUnavailable):
+            names.step()
+        names.step()
+        names.step()  # once is enough
+        assert place.world.names[3:] == kept
+        for before, now in zip(old, place.world.names, strict=False):
+            assert re.fullmatch(rf"{re.escape(before)}-[0-9a-f]{{20}}", now)
+    assert len({name.rpartition("-")[2] for name in place.world.names[:3]}) == 3
 
 
 @pytest.fixture

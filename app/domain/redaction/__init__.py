@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from app.domain.redaction.anchors import Anchors
-from app.domain.redaction.forms import MIN_LENGTH, forms_of
+from app.domain.redaction.forms import MIN_LENGTH, forms_of, is_masked
 
-__all__ = ["MASK", "MIN_LENGTH", "RedactionStream", "Redactor", "forms_of"]
+__all__ = ["MASK", "MIN_LENGTH", "RedactionStream", "Redactor", "forms_of", "is_masked"]
 
 MASK = b"***"
 

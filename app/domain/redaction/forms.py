@@ -31,6 +31,11 @@ def forms_of(secret: str) -> frozenset[bytes]:
     return frozenset(form for form in found if len(form) >= MIN_LENGTH and not re.search(rb"[\r\n]", form))
 
 
+def is_masked(secret: str) -> bool:
+    """Whether at least one line of it is long enough to be masked."""
+    return any(len(line.strip()) >= MIN_LENGTH for line in re.split(r"[\r\n]+", secret))
+
+
 def _encodings(value: str) -> Iterator[bytes]:
     raw = value.encode("utf-8", "surrogatepass")
     yield raw

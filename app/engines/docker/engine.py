@@ -102,6 +102,9 @@ class DockerEngine:
     def image_config(self, image: str) -> Mapping[str, Any]:
         return images.image_config(self._calls, image)
 
+    def rename_images(self, new_name: Callable[[str], str | None]) -> int:
+        return images.rename(self._calls, new_name)
+
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()
         body = container_body(spec, key, self._installation, network, self._boot_id, self._epoch)

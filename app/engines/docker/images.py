@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
@@ -11,6 +12,7 @@ from app.engines.base import ImageUnavailable, RegistryLogin, ResolvedImage
 from app.engines.docker.calls import Calls, Gone, Refusal
 from app.engines.docker.registries import require_reachable, what_is_wrong
 
+log = logging.getLogger(__name__)
 _NO_ACCESS = {401, 403}
 _NO_LOGIN = (
     "no basic auth credentials"  # the engine's words, with status 500, where a registry asks for a login
@@ -64,6 +66,27 @@ def image_config(calls: Calls, image: str) -> Mapping[str, Any]:
         "command": list(config.get("Cmd") or ()),
         "env": split_environment(config.get("Env")),
     }
+
+
+def rename(calls: Calls, new_name: Callable[[str], str | None]) -> int:
+    """See `Engine.rename_images`. An image with another name keeps its layers, whatever uses it."""
+    with calls.api() as client:
+        names = [name for image in client.images() for name in image["RepoTags"] or ()]
+    renamed = 0
+    for name in names:
+        given = new_name(name)
+        if given is None:
+            continue
+        try:
+            with calls.api() as client:
+                client.tag(name, *split_reference(given))
+                client.remove_image(name, noprune=True)
+            renamed += 1
+        except (
+            Refusal
+        ) as error:  # removed meanwhile, or of a sort that can't be named: no reason to leave the others
+            log.warning("image %s could not be renamed: %s", name, error)
+    return renamed
 
 
 def _own_image_instead(calls: Calls, reference: str, error: Refusal) -> ResolvedImage:

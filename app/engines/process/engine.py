@@ -86,6 +86,9 @@ class ProcessEngine:
             "env": dict(manifest.env),
         }
 
+    def rename_images(self, new_name: Callable[[str], str | None]) -> int:  # noqa: ARG002
+        return 0  # they have no names
+
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         container = self._of_key(spec, key)
         if container is None:

@@ -19,6 +19,7 @@ from app.web.api.definitions import (
     git_fields,
     merge_patch,
     require_changeable,
+    require_usable_build,
 )
 from app.web.api.forms.build import BuildAnswer, ManualBuildForm
 from app.web.api.forms.build_service import (
@@ -126,6 +127,7 @@ def _fields(
     tx: Tx, yard: Yard, project: Project, form: BuildServiceForm, kept: BuildService | None
 ) -> SourceFields:
     complete(check_build(form.build, "build"))
+    require_usable_build(tx, yard, project, form.build, "build")
     stored = None if kept is None else kept.source.webhook_secret
     return {
         **git_fields(tx, yard, project, form.git, stored, "git"),

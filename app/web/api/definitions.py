@@ -9,10 +9,11 @@ from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import repo_key
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.jobs import Job, Source
-from app.domain.redaction import MIN_LENGTH
+from app.domain.redaction import MIN_LENGTH, is_masked
 from app.orchestration.access import without_host
 from app.orchestration.ownership import require_usable
 from app.orchestration.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
+from app.orchestration.vetting import require_usable_arguments, require_usable_names
 from app.store import credentials, jobs
 from app.store.database import Tx
 from app.store.jobs import SourceFields
@@ -151,18 +152,28 @@ def sealed(field: str, entry: EnvForm, vault: Vault, stored: Any) -> Any:
 
 def unmasked(env: Mapping[str, Any], vault: Vault) -> list[str]:
     """Warnings about the secrets of a stored environment that are too short to be masked in logs."""
-    return [
-        f"{name} is a secret of fewer than {MIN_LENGTH} characters: too short to be masked in logs."
+    secrets = {
+        name: _opened(entry["value"], vault)
         for name, entry in env.items()
-        if isinstance(entry, dict) and entry.get("secret") and _is_short(entry["value"], vault)
+        if isinstance(entry, dict) and entry.get("secret")
+    }
+    return [
+        f"{name} is a secret of {_length(secret)}: too short to be masked in logs."
+        for name, secret in secrets.items()
+        if secret is not None and not is_masked(secret)
     ]
 
 
-def _is_short(value: str, vault: Vault) -> bool:
+def _length(secret: str) -> str:
+    short = f"fewer than {MIN_LENGTH} characters"
+    return short if len(secret) < MIN_LENGTH else f"lines of {short}"
+
+
+def _opened(value: str, vault: Vault) -> str | None:
     try:
-        return len(vault.open(value, ENV_PURPOSE)) < MIN_LENGTH
+        return vault.open(value, ENV_PURPOSE)
     except JobyardError:
-        return False  # damaged, or of another key: whoever uses it is told
+        return None  # damaged, or of another key: whoever uses it is told
 
 
 def source_of(
@@ -193,6 +204,8 @@ def source_of(
         credential_of(tx, project, source.credential, "registry", host, "source.credential")
     if source.git is None or source.build is None:
         return None
+    require_usable_variables(tx, yard, project, form.env)
+    require_usable_build(tx, yard, project, source.build, "source.build")
     stored = kept.webhook_secret if kept is not None and kept.name is None else None
     return {
         **git_fields(tx, yard, project, source.git, stored, "source.git"),
@@ -200,6 +213,21 @@ def source_of(
         "ci_enabled": form.ci_enabled,
         "builds_in_flight": form.builds_in_flight,
     }
+
+
+def require_usable_variables(tx: Tx, yard: Yard, project: Project, env: Mapping[str, EnvForm]) -> None:
+    """Raises InvalidValue for a variable that no build may have."""
+    in_build = {
+        name: None if entry.secret else entry.value for name, entry in env.items() if entry.scope != "run"
+    }
+    require_usable_arguments(tx, yard.ours, project.id, in_build, "env")
+
+
+def require_usable_build(tx: Tx, yard: Yard, project: Project, build: BuildForm, field: str) -> None:
+    """Raises InvalidValue for a command of the build that names an image of another project."""
+    for name in ("install_command", "build_command", "run_command"):
+        text = getattr(build, name) or ""
+        require_usable_names(tx, yard.ours, project.id, text, f"{field}.{name}")
 
 
 def git_fields(

@@ -12,7 +12,13 @@ from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
-from app.web.api.definitions import merge_patch, require_changeable, sealed, unmasked
+from app.web.api.definitions import (
+    merge_patch,
+    require_changeable,
+    require_usable_variables,
+    sealed,
+    unmasked,
+)
 from app.web.api.forms.fields import Name, Time
 from app.web.api.forms.job import EnvForm, Variables
 from app.web.api.forms.run import shown_env
@@ -99,6 +105,7 @@ def _group_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.
 def define(tx: Tx, yard: Yard, project: Project, form: SecretGroupForm) -> SecretGroup:
     """A new group. Raises InvalidValue or Conflict, and then nothing is made."""
     _require_jobs(tx, project, form)
+    require_usable_variables(tx, yard, project, form.env)
     env = _sealed(yard, form, {})
     made = secret_groups.create(tx, project.id, form.name, form.priority, env, yard.clock.now())
     secret_groups.attach(tx, made, form.jobs)
@@ -112,6 +119,7 @@ def redefine(
     require_changeable(patch, group.name, READ_ONLY)
     form = read_value(SecretGroupForm, merge_patch(form_of(group), patch), yard)
     _require_jobs(tx, project, form)
+    require_usable_variables(tx, yard, project, form.env)
     secret_groups.change(tx, group, priority=form.priority, env=_sealed(yard, form, group.env))
     secret_groups.attach(tx, group, form.jobs)
     return secret_groups.named(tx, project.id, group.name)
