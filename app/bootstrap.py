@@ -33,6 +33,7 @@ from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
 from app.orchestration.execution.sampling import Sampler
 from app.orchestration.execution.watching import Watcher
+from app.orchestration.image_names import ImageNames
 from app.orchestration.intake import Intake
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock
@@ -145,7 +146,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
     ):
         for directory in private.sweep(installation.clock.now().timestamp()):
             log.info("removed %s, which a process that was killed has left", directory)
-        for sentence in credentials_without_host(installation.db):
+        for sentence in (*settings.warnings, *credentials_without_host(installation.db)):
             log.warning(sentence)
         parts = _Parts.of(installation)
         try:
@@ -269,6 +270,7 @@ class _Parts:
             sampler=self.sampler(),
             metrics_bell=self.readings,
             reconciler=self.reconciler(runner, builder, intake, alone=alone),
+            image_names=ImageNames(self.engine, own.box, ours_of(own)),
             clock_changes=changes,
             scheduler=Scheduler(db, clock, self.names, changes),
             deployer=Deployer(db, clock, self.names),

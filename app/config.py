@@ -16,6 +16,7 @@ from app.domain.public_url import read_public_url
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 )
+SAFE_TOKEN_LENGTH = 16
 
 
 class Settings(BaseSettings):
@@ -110,6 +111,18 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value():
             return None
         return value
+
+    @property
+    def warnings(self) -> list[str]:
+        """What may be as it is, and is probably not meant."""
+        token = "" if self.admin_token is None else self.admin_token.get_secret_value()
+        if not 0 < len(token) < SAFE_TOKEN_LENGTH:
+            return []
+        sentence = (
+            f"JOBYARD_ADMIN_TOKEN has fewer than {SAFE_TOKEN_LENGTH} characters, and whoever guesses it may do"
+            " anything: use a long random one, such as the output of `openssl rand -hex 32`."
+        )
+        return [sentence]
 
     @property
     def sizes(self) -> dict[str, Plan]:

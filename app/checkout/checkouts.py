@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.checkout.command import GitCommand, StopSignal
@@ -78,20 +79,22 @@ class Checkouts:
         submodules: bool = False,
         lfs: bool = False,
         credential: Credential | None = None,
+        should_stop: StopSignal | None = None,
     ) -> Iterator[Path]:
         """A work tree at exactly the fetched commit `sha`, nobody else's until the block ends.
 
         Links may point anywhere, as in the repository: open what is in it beneath its root. Submodules are
         empty folders and LFS files their pointers, unless they are asked for: then they are fetched first, and
-        whatever `fetch` raises is raised. Raises `GitUnavailable` when the mirror turned out damaged: fetch again.
+        whatever `fetch` raises is raised. Raises `GitStopped` soon after `should_stop` is set, and
+        `GitUnavailable` when the mirror turned out damaged: fetch again.
         """
-        mirror = self._mirror(url)
+        mirror = self._mirror(url, should_stop)
         try:
             with work_tree(mirror, _checked(sha)) as slot:
                 whole = Place(mirror, url, sha, slot.files, credential)
                 with self._with_submodules(slot, whole) if submodules else nullcontext([whole]) as places:
                     for place in places if lfs else ():
-                        LargeFiles(self.allow, self.max_file_bytes).fetch(place)
+                        LargeFiles(self.allow, self.max_file_bytes, should_stop).fetch(place)
                     yield slot.files
         except MirrorDamaged:
             mirror.discard_damaged(url)
@@ -104,15 +107,18 @@ class Checkouts:
         """The places of a work tree, all filled until the block ends."""
         with filled(slot, whole.sha) as folders:
             places = [whole]
-            for place in Filling(self._bring, self.allow).places(whole):
+            bring = partial(self._bring, should_stop=whole.mirror.git.should_stop)
+            for place in Filling(bring, self.allow).places(whole):
                 places.append(place)
                 if not any(folder in place.folder.parents for folder in folders):
                     folders.append(place.folder)
             yield places
 
-    def _bring(self, url: str, sha: str, credential: Credential | None) -> Mirror:
-        self.fetch(url, sha=sha, ref=None, credential=credential)
-        return self._mirror(url)
+    def _bring(
+        self, url: str, sha: str, credential: Credential | None, *, should_stop: StopSignal | None
+    ) -> Mirror:
+        self.fetch(url, sha=sha, ref=None, credential=credential, should_stop=should_stop)
+        return self._mirror(url, should_stop)
 
     def changed_files(self, url: str, before: str, after: str) -> frozenset[str] | None:
         """Paths that differ between two commits, `None` unless both have been fetched."""

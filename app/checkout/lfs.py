@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, Field, ValidationError
 
+from app.checkout.command import GitStopped, StopSignal
 from app.checkout.credential import Credential, basic
 from app.checkout.failures import AuthRefused, FetchRefused, disk_trouble
 from app.checkout.submodules import Place
 from app.checkout.urls import Remote, parse_remote
-from app.checkout.web import asked
+from app.checkout.web import asked, unless_stopped
 from app.domain.errors import GitUnavailable
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
@@ -67,10 +68,11 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class LargeFiles:
-    """`max_bytes` bounds all files of one commit together."""
+    """`max_bytes` bounds all files of one commit together. What is brought for nobody any more leaves no trace."""
 
     allow: frozenset[str]
     max_bytes: int
+    should_stop: StopSignal | None = None
 
     def fetch(self, place: Place) -> int:
         """How many files were put in their place. Raises FetchRefused, AuthRefused or GitUnavailable."""
@@ -110,11 +112,14 @@ class LargeFiles:
         body = {"operation": "download", "transfers": ["basic"], "objects": objects}
         headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE, **_authorization(credential)}
         what = f"The list of the LFS files of {remote.url}"
-        with asked("POST", url, what, self.allow, headers, body) as answer:
-            _require_ok(answer, what)
-            raw = b"".join(_at_most(_ANSWER_BYTES, answer.iter_raw(), what))
+
+        def ask() -> bytes:
+            with asked("POST", url, what, self.allow, headers, body) as answer:
+                _require_ok(answer, what)
+                return b"".join(_at_most(_ANSWER_BYTES, answer.iter_raw(), what))
+
         try:
-            return _Answer.model_validate_json(raw).objects
+            return _Answer.model_validate_json(unless_stopped(ask, self.should_stop)).objects
         except ValidationError:
             raise FetchRefused(f"{what} is not what Git LFS understands.") from None
 
@@ -128,16 +133,26 @@ class LargeFiles:
         try:
             with tempfile.TemporaryDirectory(dir=place.mirror.folder, prefix="lfs-") as aside:
                 fresh = Path(aside) / "file"
-                with (
-                    asked("GET", action.href, what, self.allow, headers) as answer,
-                    fresh.open("xb") as file,
-                ):
-                    _require_ok(answer, what)
-                    file.writelines(_verified(pointer, answer.iter_raw(), what))
+
+                def bring() -> None:
+                    with (
+                        asked("GET", action.href, what, self.allow, headers) as answer,
+                        fresh.open("xb") as file,
+                    ):
+                        _require_ok(answer, what)
+                        file.writelines(_verified(pointer, self._wanted(answer.iter_raw()), what))
+
+                unless_stopped(bring, self.should_stop)
                 fresh.chmod(target.lstat().st_mode & 0o777)
                 fresh.replace(target)
         except OSError as error:
             raise disk_trouble(error, place.mirror.folder) from error
+
+    def _wanted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            if self.should_stop is not None and self.should_stop.is_set():
+                raise GitStopped
+            yield block
 
 
 def pointers(place: Place) -> Iterator[Pointer]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.checkout.command import GitStopped
 from app.checkout.credential import Credential
 from app.checkout.failures import FetchRefused, cause, full_disk
 from app.checkout.mirror import Mirror
@@ -64,6 +65,8 @@ class Filling:
             self._count(depth, submodule)
             try:
                 inner = self._fill(outer, submodule)
+            except GitStopped:
+                raise
             except GitUnavailable as error:
                 raise GitUnavailable(f"Submodule {submodule.path}: {error}") from error
             except (UserError, NotFound) as error:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
 from app.checkout.addresses import addresses_of
+from app.checkout.command import GitStopped, StopSignal
 from app.checkout.failures import FetchRefused
 from app.domain.errors import GitUnavailable
 
+T = TypeVar("T")
 SILENCE_SECONDS = 30.0
+_LOOKED_EVERY_SECONDS = 0.2  # for a request to stop
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -53,3 +58,22 @@ def asked(
             yield answer
     except (httpx2.HTTPError, ValueError) as error:
         raise GitUnavailable(f"{what} could not be had: {type(error).__name__}.") from None
+
+
+def unless_stopped(call: Callable[[], T], should_stop: StopSignal | None) -> T:
+    """What the call gives. Raises GitStopped soon after the signal; the call then goes on, for nobody."""
+    if should_stop is None:
+        return call()
+    called: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            called.set_result(call())
+        except BaseException as error:
+            called.set_exception(error)
+
+    threading.Thread(target=work, name="asking", daemon=True).start()
+    while not wait([called], _LOOKED_EVERY_SECONDS).done:
+        if should_stop.is_set():
+            raise GitStopped
+    return called.result()

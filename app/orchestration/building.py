@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, ParamSpec
 
-from app.checkout import Checkouts, GitStopped
+from app.checkout import Checkouts, Credential, GitStopped
 from app.checkout.addresses import resolve
 from app.domain.builds import Build, BuildReason, GivenUp, build_key, no_answer
 from app.domain.effective import variables_of
@@ -53,7 +54,8 @@ from builders.plan import BuildSettings, PlanError
 from builders.source import SourceTree
 
 log = logging.getLogger(__name__)
-FETCHERS = 8  # builders beyond those that may build: for builds that wait for their Git servers
+FETCHERS = 64  # builds that wait for their Git servers, beside those that are made
+FETCHERS_PER_PROJECT = 56
 PATIENCE_SECONDS = 2.0  # of a builder for a place to build in
 DISK_RETRY = timedelta(seconds=10)
 STEPS_SAVED_EVERY = 0.5  # seconds
@@ -133,7 +135,7 @@ class Builder:
             if not self._is_due():
                 return False
             with self.db.write() as tx:
-                build = builds.claim(tx, self.owner, self.clock.now(), FETCHERS + 1)
+                build = builds.claim(tx, self.owner, self.clock.now(), FETCHERS_PER_PROJECT)
             if build is None:
                 return False
             self.in_hand.take(build)
@@ -230,10 +232,7 @@ class Builder:
                 credential=credential,
                 should_stop=self.stopping[build.id],
             )
-        config = build.config
-        with self.checkouts.tree(
-            build.url, sha, submodules=config.submodules, lfs=config.lfs, credential=credential
-        ) as tree:
+        with self._tree(build, sha, credential) as tree:
             plan = make_plan(SourceTree(tree), self._settings(build))
             plain = {name: value.value for name, value in env.items() if not value.secret}
             request = request_for(
@@ -267,6 +266,24 @@ class Builder:
                 )
             finally:
                 self.disk.patiently(f"build {build.id}", timeline.save)
+
+    @contextmanager
+    def _tree(self, build: Build, sha: str, credential: Credential | None) -> Iterator[Path]:
+        """The files of a commit. Where other servers have to be asked for some, the place is lent meanwhile."""
+        config, stopping = build.config, self.stopping[build.id]
+        tree = self.checkouts.tree(
+            build.url,
+            sha,
+            submodules=config.submodules,
+            lfs=config.lfs,
+            credential=credential,
+            should_stop=stopping,
+        )
+        asks = config.submodules or config.lfs
+        with ExitStack() as stack:
+            with self.slots.lent(stopping.is_set) if asks else nullcontext():
+                files = stack.enter_context(tree)
+            yield files
 
     def _publish(
         self,

@@ -6,14 +6,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LENT_AFTER_SECONDS = 0.1
+LENT_AFTER_SECONDS = 0.05
 POLL_SECONDS = 0.1
 
 
 class Slots:
-    """Places to build in. Whoever waits for something else for long lends its place to others meanwhile."""
+    """Places to build in. Whoever waits for something else for long lends its place to others meanwhile.
+
+    `lent_out` says how many do so now; `on_lent` is told of each.
+    """
 
     def __init__(self, number: int) -> None:
+        self.on_lent: Callable[[], None] = lambda: None
+        self.lent_out = 0
         self._free = number
         self._returning = 0  # those who lent theirs come before new ones
         self._changed = threading.Condition()
@@ -41,7 +46,10 @@ class Slots:
 
         def lend() -> None:
             was_lent.set()
+            with self._changed:
+                self.lent_out += 1
             self.give_back()
+            self.on_lent()
 
         timer = threading.Timer(LENT_AFTER_SECONDS, lend)
         timer.daemon = True
@@ -56,6 +64,7 @@ class Slots:
 
     def _take_back(self, should_stop: Callable[[], bool]) -> None:
         with self._changed:
+            self.lent_out -= 1
             self._returning += 1
             while self._free <= 0 and not should_stop():
                 self._changed.wait(POLL_SECONDS)

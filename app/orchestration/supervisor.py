@@ -19,6 +19,7 @@ from app.orchestration.execution.health import HealthChecks
 from app.orchestration.execution.running import Runner
 from app.orchestration.execution.sampling import Sampler
 from app.orchestration.execution.watching import Watcher
+from app.orchestration.image_names import ImageNames
 from app.orchestration.intake import Intake
 from app.orchestration.ports import Clock
 from app.orchestration.reconciling import Reconciler
@@ -60,6 +61,7 @@ class Supervisor:
     sampler: Sampler
     metrics_bell: Bell
     reconciler: Reconciler
+    image_names: ImageNames
     clock_changes: ClockChanges
     scheduler: Scheduler
     deployer: Deployer
@@ -75,6 +77,9 @@ class Supervisor:
     _listening: ExitStack = field(default_factory=ExitStack)
     _saying: threading.Lock = field(default_factory=threading.Lock)
     _said_at: datetime | None = None
+    _build_bell: Bell = field(default_factory=lambda: Bell(builds.QUEUED))
+    _hiring: threading.Lock = field(default_factory=threading.Lock)
+    _hired: int = 0
 
     def start(self) -> None:
         """Reconcile first, then begin to work. What waits for the engine has loops of its own."""
@@ -94,9 +99,9 @@ class Supervisor:
         self._loop("messenger", Bell("flows"), self._while_moving(self.messenger.step))
         if self.comparer is not None:
             self._loop("comparer", Bell("sources"), self._compare)
-        bell = Bell(builds.QUEUED)
-        for number in range(self.build_workers + FETCHERS):
-            self._loop(f"builder-{number}", bell, self._until_idle(self.builder.step, self._next_build))
+        self.builder.slots.on_lent = self._hire
+        for number in range(self.build_workers):
+            self._loop(f"builder-{number}", self._build_bell, self._build)
         bell = Bell(runs.QUEUED)
         for number in range(self.run_workers):
             self._loop(f"runner-{number}", bell, self._until_idle(self.runner.step, self._next_run))
@@ -106,14 +111,35 @@ class Supervisor:
         self._stopping.set()
         for bell in self._bells:
             bell.ring()
-        for thread in self._threads:
-            thread.join(PATIENCE_SECONDS / len(self._threads))
+        with self._hiring:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS / len(threads))
         try:
             self.intake.release()
             self.reconciler.release()
         except StoreUnavailable as error:
             log.warning("what was being processed is let go of at the next start: %s", error)
         self._listening.close()
+
+    def _build(self) -> float:
+        return self._until_idle(self.builder.step, self._next_build)()
+
+    def _hire(self) -> None:
+        """One more builder for each that waits for its Git server, for as long as it does."""
+        with self._hiring:
+            if self._stopping.is_set() or self._hired >= min(self.builder.slots.lent_out, FETCHERS):
+                return
+            self._hired += 1
+        self._loop("builder-hired", self._build_bell, self._build, self._is_still_wanted)
+
+    def _is_still_wanted(self) -> bool:
+        with self._hiring:
+            if self._hired <= self.builder.slots.lent_out:
+                return True
+            self._hired -= 1
+        self._build_bell.ring()  # what woke this one may be for another
+        return False
 
     def _next_build(self) -> datetime | None:
         with self.db.read() as tx:
@@ -135,6 +161,7 @@ class Supervisor:
     def _sweep(self) -> float:
         if self.engine_watch.health().is_up:
             self.reconciler.sweep()
+            self.image_names.step()
         return RECONCILE_SECONDS
 
     def _compare(self) -> float:
@@ -180,13 +207,15 @@ class Supervisor:
 
         return look
 
-    def _loop(self, name: str, bell: Bell, look: Callable[[], float]) -> None:
+    def _loop(
+        self, name: str, bell: Bell, look: Callable[[], float], goes_on: Callable[[], bool] = lambda: True
+    ) -> None:
         if bell not in self._bells:
             self._bells.append(bell)
             self._listening.enter_context(self.signals.listening(bell.hear))
 
         def loop() -> None:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and goes_on():
                 try:
                     seconds = look()
                 except WAITED_FOR as error:
@@ -201,8 +230,9 @@ class Supervisor:
                 bell.wait(seconds)
 
         thread = threading.Thread(target=loop, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        with self._hiring:
+            self._threads = [each for each in (*self._threads, thread) if each.is_alive()]
 
     def _say(self, name: str, error: JobyardError) -> None:
         """Once in a while for all the loops, which meet the same."""

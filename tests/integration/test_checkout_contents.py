@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app.checkout import AuthRefused, Checkouts, Credential, FetchRefused
+from app.checkout import AuthRefused, Checkouts, Credential, FetchRefused, GitStopped
 from app.checkout.submodules import MOST, resolved
 from tests.support.git_server import GitServer, git_server
 from tests.support.repositories import Repository
@@ -119,6 +121,36 @@ def test_a_submodule_that_nothing_names_or_has(checkouts: Checkouts, root: Path,
     main.commit_staged("Without names")
     with pytest.raises(FetchRefused, match="Submodule libs/x has no address"):
         fetched(checkouts, server.url("main"), submodules=True)
+
+
+@pytest.mark.parametrize("hanging", ["submodule", "list of LFS files", "LFS file"])
+def test_what_is_fetched_with_a_commit_is_stopped_soon(
+    checkouts: Checkouts, root: Path, server: GitServer, tmp_path: Path, hanging: str
+) -> None:
+    stop = threading.Event()
+    with git_server(root_of(tmp_path / "elsewhere")) as other:
+        other.mode = "hang"
+        if hanging == "submodule":
+            with_submodule(root, "main", other.url("library"), "a" * 40)
+        else:
+            Repository(root / "main").commit({".gitattributes": ATTRIBUTES, "a.bin": pointer(b"large")})
+            keep(server, b"large")
+            server.large_at = other.url("large")
+        url = server.url("main")
+        sha = checkouts.fetch(url, sha=None, ref="main")
+        asked = other
+        if hanging == "list of LFS files":
+            server.mode, asked = "hang", server
+        thread = threading.Thread(target=lambda: asked.reached.wait(10) and stop.set())
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(GitStopped), checkouts.tree(url, sha, submodules=True, lfs=True, should_stop=stop):
+            pytest.fail("nothing answered")
+        thread.join()
+        assert time.monotonic() - began < 5  # and not once the server has been silent for too long
+    with checkouts.tree(url, sha) as tree:
+        assert not list(tree.glob("libs/x/*"))
+        assert hanging == "submodule" or (tree / "a.bin").read_text() == pointer(b"large")
 
 
 def test_submodules_of_themselves_end(checkouts: Checkouts, root: Path, server: GitServer) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import make_engine
+from app.bootstrap import make_engine, open_server
 from app.config import read_settings
 from app.engines.base import ContainerSpec
 from app.installation import only_server, open_installation
@@ -425,3 +425,27 @@ def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None
 def test_a_setting_that_is_not_usable_is_named(tmp_path: Path, name: str, value: str) -> None:
     said = refusal(tmp_path, "--port", str(free_port()), **{name: value})
     assert said.startswith(f"jobyard: JOBYARD_{name.upper()} is not usable: ")
+
+
+@pytest.mark.parametrize(
+    ("token", "is_warned_of"), [("", False), ("x", True), ("a" * 15, True), ("a" * 16, False)]
+)
+def test_an_admin_token_that_can_be_guessed_is_warned_of(
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    token: str,
+    is_warned_of: bool,
+) -> None:
+    monkeypatch.setenv("JOBYARD_ADMIN_TOKEN", token)
+    with caplog.at_level("WARNING"), open_server(read_settings(), "http://127.0.0.1:1"):
+        assert ("JOBYARD_ADMIN_TOKEN has fewer than 16 characters" in caplog.text) == is_warned_of
+    assert len(token) < 15 or token not in caplog.text
+    assert "JOBYARD_ADMIN_TOKEN" in cli("config").out
+
+
+def test_an_unknown_engine_is_told_which_there_are(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBYARD_ENGINE", "fake")
+    assert cli("serve").err == (
+        "jobyard: JOBYARD_ENGINE is not usable: Input should be 'docker' or 'process' (given: 'fake').\n"
+    )

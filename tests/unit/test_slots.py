@@ -56,3 +56,14 @@ def test_whoever_should_stop_waits_for_no_place() -> None:
     slots.give_back()
     assert slots.take(0)
     assert not slots.take(0)
+
+
+def test_who_is_told_of_a_lent_place_knows_how_many_are() -> None:
+    slots = Slots(1)
+    lent = threading.Event()
+    slots.on_lent = lent.set
+    assert slots.take(0)
+    with slots.lent(lambda: False):
+        assert lent.wait(10)
+        assert slots.lent_out == 1
+    assert slots.lent_out == 0
