@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
 
@@ -57,6 +58,7 @@ class Keyring:
         self._yard = yard
         self._keys: tuple[Key, ...] | None = None
         self._tracked: Mapping[tuple[str, str], int] = {}
+        self._turns = count()
 
     def forget(self, topics: frozenset[str]) -> None:
         if topics & {"projects", "sources"}:
@@ -99,9 +101,20 @@ class Keyring:
         repo_keys = [key for named in forge.repositories_in(_plain(body)) for key in named.keys]
         likely = [key for key in self.keys() if self.lane(repo_keys, key.scopes)]
         if repo_keys and forge.event_kind(headers) == "push":  # no other secret may speak for it
-            return likely or [NOBODY]
+            return likely or [self._may_know(repo_keys)]
         others = [key for key in self.keys() if key not in likely]
         return [*likely, *others[: max(1 - len(likely), EFFORT // len(body))]] or [NOBODY]
+
+    def _may_know(self, repo_keys: Sequence[str]) -> Key:
+        """A secret by which a push of a repository that nobody has may be told as that of one that was renamed.
+
+        First those that have others of its owner; another one each time, as more than one would cost too much.
+        """
+        owners = {key.rpartition("/")[0] for key in repo_keys}
+        known = {scope for scope, key in self._tracked if key.rpartition("/")[0] in owners}
+        neighbours = [key for key in self.keys() if not known.isdisjoint(key.scopes)]
+        choice = neighbours or self.keys() or [NOBODY]
+        return choice[next(self._turns) % len(choice)]
 
 
 class Answers:
@@ -186,6 +199,7 @@ class Receiver:
         if not event or not guid:
             raise Problem(400, "The headers X-GitHub-Event and X-GitHub-Delivery are both needed, once each.")
         repository = lane = ""
+        repo_keys: frozenset[str] = frozenset()
         if event == "ping":
             repository = _named(forge, payload)
         if event == "push":
@@ -193,8 +207,8 @@ class Receiver:
                 reference = forge.repository_of(payload)
             except InvalidValue as error:
                 raise Problem(400, str(error)) from error
-            repository = reference.full_name
-            lane = self._keyring.lane(reference.keys, scopes)
+            repository, repo_keys = reference.full_name, reference.keys
+            lane = self._keyring.lane(repo_keys, scopes)
             if not lane:
                 self._yard.inbox.reject()
                 await run_in_threadpool(self._note_unknown, repository, scopes)
@@ -213,13 +227,13 @@ class Receiver:
         is_new = await self._record(delivery)
         if event == "ping":
             return JSONResponse({"delivery": guid, "status": "pong"})
-        if is_new:
-            status = "ignored" if delivery.ignored else "accepted"
-            return JSONResponse({"delivery": guid, "status": status}, 202)
-        again = await run_in_threadpool(self._reopen_failed, forge.name, guid)
-        if again:
-            return JSONResponse({"delivery": guid, "status": "accepted"}, 202)
-        return JSONResponse({"delivery": guid, "status": "duplicate"})
+        if event != "push":
+            status = "ignored" if is_new else "duplicate"
+            return JSONResponse({"delivery": guid, "status": status}, 202 if is_new else 200)
+        if not is_new:
+            guid, is_new = await run_in_threadpool(self._known_already, delivery, repo_keys)
+        status = "accepted" if is_new else "duplicate"
+        return JSONResponse({"delivery": guid, "status": status}, 202 if is_new else 200)
 
     async def _record(self, delivery: NewDelivery) -> bool:
         """Committed to disk when this returns."""
@@ -246,13 +260,26 @@ class Receiver:
                 project.name,
             )
 
-    def _reopen_failed(self, forge: str, guid: str) -> bool:
-        """A repeat of a delivery whose processing failed is processed once more."""
-        with self._yard.db.write() as tx:
-            known = deliveries.find(tx, guid, forge)
-            if known.status == "failed":
-                deliveries.reopen(tx, known.id)
-            return known.status == "failed"
+    def _known_already(self, delivery: NewDelivery, repo_keys: Iterable[str]) -> tuple[str, bool]:
+        """What a call is recorded as whose id is known, and whether there is something to process.
+
+        All hooks of a repository are told of an event by one id. So what another hook's secret has not verified is
+        recorded beside it; and a repeat of what failed is processed once more.
+        """
+        guid, left = delivery.guid, set(delivery.scopes)
+        while True:
+            with self._yard.db.write() as tx:
+                known = deliveries.find(tx, guid, delivery.forge)
+                left -= set(known.scopes)
+                lane = self._keyring.lane(repo_keys, sorted(left))
+                if not lane:
+                    if known.status == "failed":
+                        deliveries.reopen(tx, known.id)
+                    return guid, known.status == "failed"
+            guid = f"{guid}:{min(left)}"
+            beside = replace(delivery, guid=guid, scopes=tuple(sorted(left)), lane=lane)
+            if deliveries.record(self._yard.db, [beside]):
+                return guid, True
 
 
 def _plain(body: bytes) -> bytes:

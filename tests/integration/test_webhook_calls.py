@@ -122,6 +122,50 @@ def test_a_ping_is_recorded(client: TestClient) -> None:
     assert len(listed(client)) == 2
 
 
+# one event, told of by several hooks
+
+
+def test_each_hook_of_a_repository_is_heard_though_all_have_one_id(client: TestClient, yard: Yard) -> None:
+    """GitHub's id is the event's: all webhooks of a repository are called with the same."""
+    other, own = b"the secret of other", b"the secret of its own"
+    client.post("/api/v1/projects", json={"name": "other", "webhook_secret": other.decode()})
+    source = {"type": "git", "git": {"url": URL}}
+    made = client.post("/api/v1/projects/other/jobs", json={"name": "guest", "source": source})
+    assert made.status_code == 201
+    source = {"type": "git", "git": {"url": URL, "webhook_secret": own.decode()}}
+    client.post("/api/v1/projects/acme/jobs", json={"name": "apart", "source": source})
+    body = encode(payload())
+    told = [send(client, body, secret=secret).json() for secret in (SECRET, other, own)]
+    assert [each["status"] for each in told] == ["accepted"] * 3
+    ids = [each["delivery"] for each in told]
+    assert ids[0] == "g1"
+    assert len(set(ids)) == 3
+    for secret, id_ in zip((SECRET, other, own), ids, strict=True):
+        again = send(client, body, secret=secret)
+        assert (again.status_code, again.json()) == (200, {"delivery": id_, "status": "duplicate"})
+    found = {each["id"]: client.get(f"/api/v1/deliveries/{each['id']}").json() for each in listed(client)}
+    assert set(found) == set(ids)
+    with yard.db.write() as tx:
+        scopes = [set(deliveries.find(tx, id_).scopes) for id_ in ids]
+        assert scopes[0] | scopes[1] | scopes[2] == {"project:1", "project:2", "source:3"}
+        second = deliveries.find(tx, ids[1])
+        deliveries.settle(tx, second.id, "failed", "A fault of ours.", yard.clock.now())
+    again = send(client, body, secret=other)
+    assert (again.status_code, again.json()) == (202, {"delivery": ids[1], "status": "accepted"})
+
+
+def test_an_id_that_somebody_else_has_used_keeps_nobody_from_being_heard(client: TestClient) -> None:
+    other = b"the secret of other"
+    client.post("/api/v1/projects", json={"name": "other", "webhook_secret": other.decode()})
+    git = {"url": "https://github.com/other/x"}
+    client.post("/api/v1/projects/other/jobs", json={"name": "x", "source": {"type": "git", "git": git}})
+    for guid in ("g1", "g1:project:1"):
+        assert send(client, encode(payload("other/x")), guid, secret=other).status_code == 202
+    heard = send(client, encode(payload())).json()
+    assert heard == {"delivery": "g1:project:1:project:1", "status": "accepted"}
+    assert send(client, encode(payload())).json() == {**heard, "status": "duplicate"}
+
+
 # what is turned away
 
 
@@ -150,6 +194,13 @@ def test_a_renamed_repository_is_told_to_the_project_and_not_to_the_caller(
     source = {"source": {"type": "git", "git": git}}
     assert client.patch("/api/v1/projects/acme/jobs/report", json=source).status_code == 200
     assert "<code>acme/renamed</code>" not in client.get("/projects/acme").text
+
+
+@pytest.mark.parametrize("size", [300_000, 3_000_000])
+def test_a_renamed_repository_is_noticed_in_a_large_body_too(client: TestClient, size: int) -> None:
+    body = encode({"padding": "x" * size, **payload("acme/renamed")})
+    assert send(client, body).status_code == 401
+    assert "<code>acme/renamed</code>" in client.get("/projects/acme").text
 
 
 def test_only_the_latest_unknown_names_are_kept(client: TestClient) -> None:

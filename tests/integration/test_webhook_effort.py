@@ -42,6 +42,9 @@ class Sent:
         answer = self._client.post("/webhooks/github", content=body, headers=headers)
         return answer.status_code, answer.text
 
+    def page(self, path: str) -> str:
+        return self._client.get(path).text
+
     @property
     def hashed(self) -> int:
         return self._forge.hashed
@@ -95,6 +98,16 @@ def test_an_unknown_repository_is_told_from_a_wrong_signature_by_nothing(send: S
 def test_the_secret_of_the_repository_is_found_among_many(send: Sent, size: int) -> None:
     assert send(payload("acme/p60", size), 60)[0] == 202
     assert send(payload("acme/p59", size), 60)[0] == 401
+
+
+def test_a_renamed_repository_is_noticed_sooner_or_later_among_many(send: Sent) -> None:
+    """One secret is tried each time, and another one the next time."""
+    body = payload("acme/renamed", 10_000)
+    for _ in range(PROJECTS):
+        assert send(body, 42)[0] == 401
+        assert send.hashed == len(body)
+    assert "<code>acme/renamed</code>" in send.page("/projects/p42")
+    assert "<code>acme/renamed</code>" not in send.page("/projects/p41")
 
 
 def test_what_names_no_repository_of_ours_is_still_verified_if_it_is_small(send: Sent) -> None:
