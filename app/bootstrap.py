@@ -270,7 +270,7 @@ class _Parts:
             sampler=self.sampler(),
             metrics_bell=self.readings,
             reconciler=self.reconciler(runner, builder, intake, alone=alone),
-            image_names=ImageNames(self.engine, own.box, ours_of(own)),
+            image_names=ImageNames(self.engine, own.box, own.ours),
             clock_changes=changes,
             scheduler=Scheduler(db, clock, self.names, changes),
             deployer=Deployer(db, clock, self.names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,16 +10,18 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import bindparam, literal_column, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
 from app.domain.lanes import lane_of
 from app.store.bulk import table_of
-from app.store.claims import Claim
+from app.store.claims import UNREADABLE, Claim
 from app.store.database import Database, Tx, touch
 from app.store.schema import DeliveryRow, SettingRow
 
+log = logging.getLogger(__name__)
 REJECTED = "deliveries_rejected"
 TABLE = table_of(DeliveryRow)
 WAITING: Any = literal_column("'received'")  # in the words of the index that holds these alone
@@ -171,7 +174,10 @@ def lanes_of(tx: Tx, owner: str) -> Sequence[str]:
 
 
 def claim(tx: Tx, delivery_id: int, owner: str) -> Delivery | None:
-    """This server's to process, which counts as a try from now on; None if somebody else was first."""
+    """This server's to process, which counts as a try from now on.
+
+    None if somebody else was first, or if nothing can be made of it: then it is given up, out of the others' way.
+    """
     taken = (
         update(DeliveryRow)
         .where(col(DeliveryRow.id) == delivery_id, col(DeliveryRow.status) == WAITING)
@@ -180,7 +186,17 @@ def claim(tx: Tx, delivery_id: int, owner: str) -> Delivery | None:
     )
     if tx.connection().execute(taken).rowcount != 1:
         return None
-    return _value(tx.get_one(DeliveryRow, delivery_id, populate_existing=True), with_body=True)
+    try:
+        return _value(tx.get_one(DeliveryRow, delivery_id, populate_existing=True), with_body=True)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        log.exception("delivery %s can't be read", delivery_id)
+        over = update(DeliveryRow).where(col(DeliveryRow.id) == delivery_id)
+        given_up: dict[str, Any] = {"status": "failed", "sentence": UNREADABLE, "scopes": [], "owner": None}
+        tx.connection().execute(over.values(**given_up))
+        touch(tx, "deliveries")  # the next one of its lane may be taken
+        return None
 
 
 def is_held(tx: Tx, delivery: Delivery) -> bool:

@@ -12,6 +12,7 @@ from app.orchestration import reconciling, scheduling
 from app.orchestration.clock_changes import ClockChanges
 from app.orchestration.scheduling import Scheduler
 from app.store import builds as store_of_builds
+from app.store import deliveries
 from tests.support.loops import Installation, Server, commit
 
 A, B, C = (commit(letter) for letter in "abc")
@@ -83,6 +84,21 @@ def test_a_run_that_cannot_be_read_keeps_no_other_waiting(place: Installation, s
         ("failed", 1),
         ("succeeded", 0),
     ]
+
+
+def test_a_delivery_that_cannot_be_read_keeps_no_other_waiting(place: Installation, server: Server) -> None:
+    place.job()
+    place.push(A, B, guid="odd")
+    place.push(B, C, guid="next")
+    spoil(place, "UPDATE delivery SET scopes = 'of another version' WHERE guid = 'odd'")
+    while server.intake.step() or place.delivery("next").status == "received":
+        pass
+    assert stored(place, "SELECT status, sentence LIKE '%can''t be read%' FROM delivery ORDER BY id") == [
+        ("failed", 1),
+        ("processed", 0),
+    ]
+    with place.db.read() as tx:
+        assert [each.guid for each in deliveries.page(tx, 9)] == ["next", "odd"]
 
 
 def test_a_build_that_cannot_be_taken_over_holds_up_no_other(
