@@ -152,9 +152,11 @@ def show_deployment(
     )
 
 
-def deploy_app(api: Api, name: AppName, *, sha: str | None, build: str | None, json: bool) -> None:
+def deploy_app(
+    api: Api, name: AppName, *, sha: str | None, build: str | None, confirm_paused: bool, json: bool
+) -> None:
     """Deploy a commit, a build, or the latest builds to all jobs of an app."""
-    body: dict[str, Any] = {}
+    body: dict[str, Any] = {"confirm_paused": True} if confirm_paused else {}
     if sha is not None:
         body["sha"] = sha
     elif build not in (None, "latest"):
@@ -167,13 +169,18 @@ def rollback(
     with_hooks: Annotated[
         bool, typer.Option("--with-hooks", help="Run pre- and post-deploy jobs too.")
     ] = False,
+    confirm_paused: Annotated[
+        bool, typer.Option("--confirm-paused", help="Also where a job of it is paused.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Go back to what a deployment left live. Pushes deploy nothing until `jobyard release-hold`."""
     from app.cli.client import open_api, path
 
     with open_api() as api:
-        _report(api.post(path("deployments", deployment, "rollback"), {"with_hooks": with_hooks}), json)
+        agreed = {"confirm_paused": True} if confirm_paused else {}
+        body = {"with_hooks": with_hooks, **agreed}
+        _report(api.post(path("deployments", deployment, "rollback"), body), json)
 
 
 def _report(made: dict[str, Any], json: bool) -> None:

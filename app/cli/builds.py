@@ -185,7 +185,8 @@ def deploy(
             print_outlook(api, {"deploy": what}, json)
             return
         if build is None and image is None:
-            deploy_app(api, _app(api, job, project), sha=sha, build=None, json=json)
+            name = _app(api, job, project)
+            deploy_app(api, name, sha=sha, build=None, confirm_paused=confirm_paused, json=json)
             return
         try:
             what = _what(build, image, confirm_paused)
@@ -197,7 +198,7 @@ def deploy(
                 name = find_app(api, job, project)
             except (ApiError, NotFound):
                 raise error from None
-            deploy_app(api, name, sha=None, build=build, json=json)
+            deploy_app(api, name, sha=None, build=build, confirm_paused=confirm_paused, json=json)
 
 
 def _app(api: Api, text: str, project: str | None) -> AppName:

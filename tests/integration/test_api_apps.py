@@ -365,6 +365,27 @@ def test_a_promotion_that_makes_no_sense(shop: Caller, body: Any, status: int, s
     refused(shop, f"{PIPELINES}/main/promotions", body, status, sentence)
 
 
+def test_a_deploy_to_paused_jobs_wants_to_be_confirmed(shop: Caller) -> None:
+    """As a single one does: of a commit, of builds, of the latest ones, and back."""
+    first = deployed(shop, A, ONE)
+    deployed(shop, B, TWO)
+    shop.made(f"{JOBS}/web/pause")
+    path, asks = f"{APPS}/shop/deployments", "Job web is paused: confirm with confirm_paused to deploy to it"
+    for what in ({"sha": A}, {"builds": [1]}, {}):
+        refused(shop, path, what, 409, asks)
+    refused(shop, f"/deployments/{first['id']}/rollback", {}, 409, asks)
+    assert len(shop.got(path)["items"]) == 2
+    back = shop.made(f"/deployments/{first['id']}/rollback", {"confirm_paused": True})
+    settle(shop)
+    assert digests(shop, "shop")["web"] == ONE
+    shop.made(f"{APPS}/shop/release-hold")
+    for what in ({"sha": B}, {"builds": [2]}, {}):
+        shop.made(path, {**what, "confirm_paused": True})
+        settle(shop)
+        assert digests(shop, "shop")["web"] == TWO
+    assert back["status"] in ("pending", "running")
+
+
 def test_a_promotion_to_a_paused_job_wants_to_be_confirmed(shop: Caller) -> None:
     deployed(shop, A, ONE)
     shop.made(f"{JOBS}/web-live/pause")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
 from app.domain.plans import MIB
 from app.domain.runs import Reason
+from app.orchestration import pausing
 from app.orchestration.releases.advancing import Deployer
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
@@ -177,6 +179,28 @@ def test_an_app_shows_its_jobs_and_each_step_of_a_deployment(made: World) -> Non
     assert "The images move at once" in shown
     assert 'data-status="succeeded">Succeeded' in shown
     assert "Roll back to this" not in shown  # it is what is live
+
+
+def test_a_deploy_of_an_app_with_a_paused_job_has_to_be_agreed_to(made: World) -> None:
+    shop(made)
+    client = visitor(made)
+    deploy(made, client)
+    with made.db.write() as tx:
+        web = jobs.named(tx, "acme", "web")
+        pausing.pause(tx, made.names, web, who="ada", now=NOW)
+    made.build(web, NOW, sha="b" * 40)
+    with made.db.write() as tx:
+        has = jobs.with_id(tx, web.id).deployed
+        assert has is not None
+        jobs.deploy(tx, web.id, replace(has, digest="sha256:" + "9" * 64))
+    page = read(client, "/apps")
+    assert page.count("Also though web is paused") == 2  # the latest, and the way back
+    for path in ("/projects/acme/apps/shop/deploy", "/deployments/1/rollback"):
+        refused = client.post(path)
+        assert refused.status_code == 409
+        assert "confirm with confirm_paused to deploy to it" in html.unescape(refused.text)
+        assert client.post(path, data={"confirm_paused": "1"}).status_code == 303
+        advance(made)
 
 
 def test_a_failed_deployment_says_why_and_moves_nothing(made: World) -> None:

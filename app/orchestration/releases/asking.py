@@ -20,9 +20,15 @@ from app.store.apps import App
 from app.store.database import Tx
 
 
-def deploy_commit(tx: Tx, vault: Vault, app: App, sha: str, who: str, now: datetime) -> int:
-    """Every component with a repository gets this commit, built where there is no build of it yet."""
+def deploy_commit(
+    tx: Tx, vault: Vault, app: App, sha: str, who: str, now: datetime, *, confirm_paused: bool = False
+) -> int:
+    """Every component with a repository gets this commit, built where there is no build of it yet.
+
+    Like the others, it raises Conflict where a job that gets an image is paused, and that is not confirmed.
+    """
     built = _built_jobs(tx, app)
+    _require_unpaused(built, confirmed=confirm_paused)
     if len({job.source.repo_key for job in built if job.source is not None}) > 1:
         raise InvalidValue(
             "sha",
@@ -33,7 +39,9 @@ def deploy_commit(tx: Tx, vault: Vault, app: App, sha: str, who: str, now: datet
     return begin(tx, app, cause=Cause.API, by=who, sentence=sentence, now=now, build_ids=build_ids, sha=sha)
 
 
-def deploy_builds(tx: Tx, app: App, build_ids: Sequence[int], who: str, now: datetime) -> int:
+def deploy_builds(
+    tx: Tx, app: App, build_ids: Sequence[int], who: str, now: datetime, *, confirm_paused: bool = False
+) -> int:
     """The components that these builds were made for get their images; at most one build for each."""
     by_job: dict[int, int] = {}
     for build_id in build_ids:
@@ -50,6 +58,7 @@ def deploy_builds(tx: Tx, app: App, build_ids: Sequence[int], who: str, now: dat
             if other != build_id:
                 message = f"builds {other} and {build_id} are both for job {job.name}: give one of them."
                 raise InvalidValue("builds", message)
+    _require_unpaused([jobs.with_id(tx, job_id) for job_id in by_job], confirmed=confirm_paused)
     listed = ", ".join(map(str, build_ids))
     sentence = f"Deploy of build{'s' * (len(build_ids) != 1)} {listed} by {who}."
     return begin(
@@ -64,16 +73,18 @@ def deploy_builds(tx: Tx, app: App, build_ids: Sequence[int], who: str, now: dat
     )
 
 
-def deploy_latest(tx: Tx, app: App, who: str, now: datetime) -> int:
+def deploy_latest(tx: Tx, app: App, who: str, now: datetime, *, confirm_paused: bool = False) -> int:
     """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
     latest = [
-        build.id
+        (job, build.id)
         for job in _built_jobs(tx, app)
         if job.source is not None
         and (build := builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch))
     ]
     if not latest:
         raise Conflict(f"No job of app {app.name} has a build that succeeded yet.")
+    _require_unpaused([job for job, _ in latest], confirmed=confirm_paused)
+    build_ids = [build_id for _, build_id in latest]
     return begin(
         tx,
         app,
@@ -81,8 +92,8 @@ def deploy_latest(tx: Tx, app: App, who: str, now: datetime) -> int:
         by=who,
         sentence=f"Deploy of the latest builds by {who}.",
         now=now,
-        build_ids=latest,
-        sha=_common_sha(tx, latest),
+        build_ids=build_ids,
+        sha=_common_sha(tx, build_ids),
         keeps_cd=True,
     )
 
@@ -110,9 +121,18 @@ def images_to_roll_back_to(tx: Tx, deployment: Deployment) -> Mapping[int, Deplo
     return images
 
 
-def roll_back(tx: Tx, deployment: Deployment, who: str, now: datetime, *, with_hooks: bool) -> int:
+def roll_back(
+    tx: Tx,
+    deployment: Deployment,
+    who: str,
+    now: datetime,
+    *,
+    with_hooks: bool,
+    confirm_paused: bool = False,
+) -> int:
     """The images of an earlier deployment once more; CD is held when they have moved."""
     images = images_to_roll_back_to(tx, deployment)
+    _require_unpaused([jobs.with_id(tx, job_id) for job_id in images], confirmed=confirm_paused)
     return begin(
         tx,
         apps.with_id(tx, deployment.app_id),
@@ -124,6 +144,14 @@ def roll_back(tx: Tx, deployment: Deployment, who: str, now: datetime, *, with_h
         sha=deployment.sha,
         with_hooks=with_hooks,
     )
+
+
+def _require_unpaused(getting: Sequence[Job], *, confirmed: bool) -> None:
+    paused = [job.name for job in getting if job.paused]
+    if paused and not confirmed:
+        raise Conflict(
+            f"Job {', '.join(paused)} is paused: confirm with confirm_paused to deploy to it all the same."
+        )
 
 
 def _built_jobs(tx: Tx, app: App) -> Sequence[Job]:

@@ -44,12 +44,13 @@ def create_deployment(call: Call[DeployForm, Empty]) -> Any:
 
 
 def _deploy(call: Call[DeployForm, Empty], tx: Tx, app: App) -> int:
-    now = call.yard.clock.now()
-    if call.body.sha is not None:
-        return deploy_commit(tx, call.yard.vault, app, call.body.sha, call.who, now)
-    if call.body.builds is not None:
-        return deploy_builds(tx, app, call.body.builds, call.who, now)
-    return deploy_latest(tx, app, call.who, now)
+    form, now = call.body, call.yard.clock.now()
+    agreed = {"confirm_paused": form.confirm_paused}
+    if form.sha is not None:
+        return deploy_commit(tx, call.yard.vault, app, form.sha, call.who, now, **agreed)
+    if form.builds is not None:
+        return deploy_builds(tx, app, form.builds, call.who, now, **agreed)
+    return deploy_latest(tx, app, call.who, now, **agreed)
 
 
 def show_deployment(call: Call[Empty, Empty]) -> Any:
@@ -73,8 +74,16 @@ def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
         deployment = deployment_of(call, tx, Role.OPERATOR)
 
         def make() -> DeploymentAnswer:
-            now = call.yard.clock.now()
-            return _shown(tx, roll_back(tx, deployment, call.who, now, with_hooks=call.body.with_hooks))
+            form, now = call.body, call.yard.clock.now()
+            made = roll_back(
+                tx,
+                deployment,
+                call.who,
+                now,
+                with_hooks=form.with_hooks,
+                confirm_paused=form.confirm_paused,
+            )
+            return _shown(tx, made)
 
         return once(call, tx, make)
 

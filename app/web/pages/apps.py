@@ -31,6 +31,15 @@ class Shown:
     members: Sequence[tuple[Job, str | None]]
     deployments: Sequence[Deployment]
 
+    @property
+    def paused(self) -> Sequence[str]:
+        """Those that a deploy asks about, as it moves their images though they are paused."""
+        return [job.name for job, _ in self.members if job.paused and job.source is not None]
+
+    def paused_in(self, deployment: Deployment) -> Sequence[str]:
+        """Those that a way back to the deployment asks about."""
+        return [job.name for job, _ in self.members if job.paused and str(job.id) in deployment.snapshot]
+
     def leads_back(self, deployment: Deployment) -> bool:
         """Whether going back to it would change the image of any job."""
         left = {job_id: document["digest"] for job_id, document in deployment.snapshot.items()}
@@ -69,7 +78,8 @@ def _named(tx: Tx, visit: Visit) -> App:
 
 def deploy(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
-        deployment_id = deploy_latest(tx, _named(tx, visit), visit.who, visit.now)
+        app, agreed = _named(tx, visit), visit.field("confirm_paused") == "1"
+        deployment_id = deploy_latest(tx, app, visit.who, visit.now, confirm_paused=agreed)
     return _see(deployment_id)
 
 
@@ -89,7 +99,10 @@ def go_back(visit: Visit) -> Response:
     visit.yard.require_images({job_id: image.image for job_id, image in images.items()})
     with visit.yard.db.write() as tx:
         deployment = deployments.with_id(tx, visit.id("deployment"))
-        deployment_id = roll_back(tx, deployment, visit.who, visit.now, with_hooks=False)
+        agreed = visit.field("confirm_paused") == "1"
+        deployment_id = roll_back(
+            tx, deployment, visit.who, visit.now, with_hooks=False, confirm_paused=agreed
+        )
     return _see(deployment_id)
 
 

@@ -62,12 +62,14 @@ class DeployForm(Model):
     builds: list[Annotated[int, Field(ge=1, le=LARGEST)]] | None = Field(
         default=None, min_length=1, max_length=100, description="ids"
     )
+    confirm_paused: bool = Field(default=False, description="also to paused jobs")
 
 
 class RollbackForm(Model):
     model_config = with_example({"with_hooks": False})
 
     with_hooks: bool = Field(default=False, description="run pre- and post-deploy jobs as well")
+    confirm_paused: bool = Field(default=False, description="also of paused jobs")
 
 
 class StepAnswer(Model):
