@@ -51,7 +51,7 @@ def list_jobs(project: ProjectOption = None, json: JsonOption = False) -> None:
                 f"{job['project']}/{job['name']}",
                 output.status(_state(job)),
                 output.status(job["last_run"]["status"]) if job["last_run"] else "-",
-                when(job["last_run"] and job["last_run"]["created_at"], at),
+                when(job["last_run"] and job["last_run"]["started_at"], at),
                 when(job["next_fire_at"], at),
                 _image(job),
             )

@@ -16,7 +16,7 @@ from app.orchestration.releases.deploying import build_to_deploy
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.definitions import complete
+from app.web.api.definitions import complete, unmasked
 from app.web.api.forms.fields import HIDDEN
 from app.web.api.forms.flow import FlowForm, NodeFields, NodeForm, StepForm
 from app.web.api.forms.run import shown_env
@@ -90,6 +90,12 @@ def definition_of(
             group = [spec(f"{place}.parallel.{at}", node) for at, node in enumerate(step.parallel)]
             nodes.append({"parallel": group})
     return {"nodes": nodes}
+
+
+def unmasked_in(nodes: Sequence[Mapping[str, Any]], vault: Vault) -> list[str]:
+    """Warnings about secrets of the nodes' runs that are too short to be masked."""
+    flat = [node for group in groups_of(nodes) for node in group]
+    return [said for node in flat for said in unmasked(node.get("overrides", {}).get("env", {}), vault)]
 
 
 def shown_nodes(nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.addresses import address_shown
 from app.web.api.definitions import merge_patch, require_changeable
-from app.web.api.flow_definitions import check, definition_of, shown_nodes
+from app.web.api.flow_definitions import check, definition_of, shown_nodes, unmasked_in
 from app.web.api.forms.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
 from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
 from app.web.api.reading import read_value
@@ -26,7 +26,7 @@ def list_flows(call: Call[Empty, Paging]) -> Any:
         return paged(
             call,
             lambda limit, before: flows.page(tx, project_id=project.id, limit=limit, before=before),
-            lambda found: [_answer(tx, each) for each in found],
+            lambda found: [_answer(call, tx, each) for each in found],
         )
 
 
@@ -37,7 +37,7 @@ def create_flow(call: Call[FlowForm, Empty]) -> Any:
 
 def show_flow(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.read() as tx:
-        return _answer(tx, flow_of(call, tx))
+        return _answer(call, tx, flow_of(call, tx))
 
 
 def change_flow(call: Call[FlowPatch, Empty]) -> Any:
@@ -82,7 +82,7 @@ def _save(call: Call[Any, Any], tx: Tx, project: Project, form: FlowForm, kept: 
         now=call.yard.clock.now(),
         flow_id=None if kept is None else kept.id,
     )
-    return _answer(tx, flows.named(tx, project.name, form.name))
+    return _answer(call, tx, flows.named(tx, project.name, form.name))
 
 
 def _form_of(flow: Flow) -> dict[str, Any]:
@@ -95,13 +95,14 @@ def _form_of(flow: Flow) -> dict[str, Any]:
     }
 
 
-def _answer(tx: Tx, flow: Flow) -> FlowAnswer:
+def _answer(call: Call[Any, Any], tx: Tx, flow: Flow) -> FlowAnswer:
+    nodes = flow.definition["nodes"]
     return FlowAnswer(
         **_form_of(flow),
         id=flow.id,
         project=flow.project,
         has_webhook=flow.has_webhook,
-        warnings=warnings_of(tx, flow.project, flow.definition["nodes"]),
+        warnings=[*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, call.yard.vault)],
         created_at=flow.created_at,
     )
 

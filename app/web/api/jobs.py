@@ -168,6 +168,7 @@ def _last_run(run: Run | None) -> dict[str, Any] | None:
         "name": run.name,
         "status": run.status,
         "created_at": run.created_at,
+        "started_at": run.first_started_at,
         "finished_at": run.finished_at,
     }
 

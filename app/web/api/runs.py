@@ -9,7 +9,7 @@ from pydantic import Field
 from app.domain.effective import Effective, merge
 from app.domain.errors import NotFound
 from app.domain.health import checks_of
-from app.domain.jobs import Deployed, Job
+from app.domain.jobs import Deployed, Job, env_from_definition
 from app.domain.runs import Trigger, TriggerType
 from app.orchestration.cancelling import cancel_by_hand
 from app.orchestration.dispatch import start_by_hand
@@ -166,9 +166,12 @@ def _rehearsal(job: Job, effective: Effective, image: Deployed | None, url: str)
         origin = "deployed" if job.deployed else "job"
     else:
         shown, origin = {"image": image.image, "build": image.build_id, "sha": image.sha}, "override"
+    env = env_from_definition(effective.values["env"])
+    only_built_with = {f"env.{name}" for name, each in env.items() if not each.in_run}
+    origins = {name: each for name, each in effective.origins.items() if name not in only_built_with}
     return DryRunAnswer(
         effective={**shown, **shown_effective(effective.values)},
-        origins={"image": origin, **effective.origins},
+        origins={"image": origin, **origins},
         url=url,
     )
 

@@ -17,6 +17,7 @@ from app.orchestration.releases.warnings import warnings_of
 from app.store import flows, projects
 from app.store.database import Tx
 from app.store.flows import Flow
+from app.web.api.flow_definitions import unmasked_in
 from app.web.api.forms.flow import FlowStartForm
 from app.web.api.reading import read_value
 from app.web.pages.visit import Visit, get, post, see
@@ -122,10 +123,11 @@ def _flow_page(visit: Visit, made: str | None = None) -> Response:
     with visit.yard.db.read() as tx:
         flow = _named(tx, visit)
         runs = flows.runs_page(tx, flow.id, RUNS + 1, visit.number("before"))
-        warnings = warnings_of(tx, flow.project, flow.definition["nodes"])
+        nodes = flow.definition["nodes"]
+        warnings = [*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, visit.yard.vault)]
     groups = [
         [ShownNode(spec["name"], NodeType(spec["type"]), spec) for spec in group]
-        for group in groups_of(flow.definition["nodes"])
+        for group in groups_of(nodes)
     ]
     return visit.page(
         "flow.html",

@@ -47,6 +47,7 @@ def show_job(visit: Visit) -> Response:
         typical=overview.typical_duration(bars),
         decisions=why,
         builds=made,
+        instances=job.definition.get("instances", 1),
         plan=visit.yard.plans.get(job.definition.get("plan", "")),
         env=sorted(job.env.items()),
     )

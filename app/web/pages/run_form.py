@@ -203,24 +203,15 @@ def as_given(run: Run) -> dict[str, str]:
 
 def shown(effective: Effective) -> list[Shown]:
     """The merged result, as far as a reader may see it."""
-    lines = []
+    lines, env = [], env_from_definition(effective.values["env"])
     for name, origin in effective.origins.items():
         kind, _, variable = name.partition("env.")
         if kind:
-            text = words.setting(name, effective.values[name])
-        else:
-            value = effective.values["env"].get(variable)
-            secret = isinstance(value, Mapping) and value.get("secret")
-            text = (
-                "unset"
-                if value is None
-                else "***"
-                if secret
-                else value
-                if isinstance(value, str)
-                else value["value"]
-            )
-        lines.append(Shown(variable or name, text, origin))
+            lines.append(Shown(name, words.setting(name, effective.values[name]), origin))
+        elif variable not in env:
+            lines.append(Shown(variable, "unset", origin))
+        elif env[variable].in_run:
+            lines.append(Shown(variable, "***" if env[variable].secret else env[variable].value, origin))
     return lines
 
 

@@ -15,6 +15,7 @@ from app.domain.jobs import env_from_definition
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
 from app.orchestration.cancelling import cancel_by_hand
+from app.orchestration.engine_health import EngineHealth
 from app.orchestration.requests import run_again
 from app.store import jobs, overview, runs
 from app.store.database import Tx
@@ -54,6 +55,7 @@ def show_run(visit: Visit) -> Response:
         "run.html",
         run=run,
         is_paused=job.paused,
+        stopping=stopping(run, attempts, visit.yard.engine_health()),
         attempts=attempts,
         attempt=attempt,
         window=window,
@@ -64,6 +66,17 @@ def show_run(visit: Visit) -> Response:
         lane=charts.lane(run, attempts, visit.now, typical),
         variables=variables(run),
     )
+
+
+def stopping(run: Run, attempts: Sequence[Attempt], engine: EngineHealth) -> str:
+    """What a run whose end was asked for still waits for."""
+    if not engine.is_up:
+        return f"It ends once the container engine answers. {engine.sentence}"
+    if not attempts or attempts[-1].started_at is None:
+        return "Nothing of it has started as far as is known: it ends as soon as the container engine has answered."
+    if run.cancel_forced_at is not None:
+        return "It is killed now."
+    return f"The process has {run.grace_period_seconds} s to end by itself."
 
 
 def window_of(log: LogReader, at: int | None) -> Window:

@@ -122,7 +122,7 @@ def command(value: Any) -> str:
     """An argv or a shell line as it is typed."""
     if value is None:
         return "the image's own"
-    return value if isinstance(value, str) else " ".join(value)
+    return value if isinstance(value, str) else shlex.join(value)
 
 
 def starts(job: Job) -> str:

@@ -14,6 +14,7 @@ from app.web.api.forms.fields import (
     BranchName,
     BuildCommand,
     Command,
+    CommitFlag,
     Cron,
     EnvName,
     EnvSize,
@@ -74,9 +75,7 @@ class BuildForm(Model):
     time_limit_seconds: Seconds = 3600
     paths: list[PathPattern] = Field(default=[], max_length=500, description="in .gitignore syntax")
     paths_mode: Literal["ignore", "allow"] = "ignore"
-    commit_flags: list[Annotated[str, Field(min_length=1, max_length=limits.COMMIT_FLAG)]] = Field(
-        default=list(DEFAULT_COMMIT_FLAGS), max_length=limits.COMMIT_FLAGS
-    )
+    commit_flags: list[CommitFlag] = Field(default=list(DEFAULT_COMMIT_FLAGS), max_length=limits.COMMIT_FLAGS)
 
 
 class SourceForm(Model):
@@ -192,6 +191,9 @@ class SourceAnswer(SourceForm):
 class DeployedAnswer(Model):
     image: str
     digest: str | None = Field(description="null only for a tag that was deployed before digests were kept")
+    reference: str | None = Field(
+        description="what the image was called, such as by a tag; null for a build's"
+    )
     build: int | None
     sha: str | None
     cause: str
@@ -202,6 +204,7 @@ def deployed_answer(deployed: Deployed) -> DeployedAnswer:
     return DeployedAnswer(
         image=deployed.image,
         digest=deployed.digest or None,
+        reference=deployed.reference,
         build=deployed.build_id,
         sha=deployed.sha,
         cause=deployed.cause,
@@ -214,6 +217,7 @@ class LastRun(Model):
     name: str
     status: str
     created_at: Time
+    started_at: Time | None
     finished_at: Time | None
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from app.domain import limits
 from app.domain.health import Check
+from app.domain.jobs import env_from_definition
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
 from app.orchestration.execution.vitals import Vitals
 from app.web.api.forms.fields import (
@@ -86,9 +87,14 @@ class RunAnswer(Model):
     trigger: TriggerAnswer
     image: str | None
     digest: str | None
+    reference: str | None = Field(
+        description="what the image was called, such as by a tag; null for a build's"
+    )
     build: int | None
     sha: str | None
-    effective: dict[str, Any] = Field(description="the configuration it was made with, secret values null")
+    effective: dict[str, Any] = Field(
+        description="the configuration it was made with; plain variables are texts, secret ones objects without value"
+    )
     overridden: list[str]
     attempts: int
     active: int
@@ -144,7 +150,14 @@ def shown_env(env: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown_effective(values: Any) -> dict[str, Any]:
-    return {**values, "env": shown_env(values.get("env", {}))}
+    """With the variables that a run gets: a plain one is its text, a secret one the API's form without its value."""
+    env = values.get("env", {})
+    shown = {
+        name: {**env[name], "value": None} if each.secret else each.value
+        for name, each in env_from_definition(env).items()
+        if each.in_run
+    }
+    return {**values, "env": shown}
 
 
 def run_answer(run: Run) -> RunAnswer:
@@ -159,6 +172,7 @@ def run_answer(run: Run) -> RunAnswer:
         trigger=TriggerAnswer(**vars(run.trigger)),
         image=run.image,
         digest=run.digest,
+        reference=run.reference,
         build=run.build_id,
         sha=run.sha,
         effective=shown_effective(run.effective),
