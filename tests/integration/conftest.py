@@ -8,6 +8,7 @@ import pytest
 from app.store.database import Database
 from app.web.yard import Yard
 from tests.support.databases import Postgres, migrated_postgres
+from tests.support.loops import Installation, Server
 from tests.support.yard import Caller, make_yard
 
 
@@ -41,3 +42,18 @@ def admin(yard: Yard) -> Caller:
     caller = Caller(yard)
     caller.made("/projects", {"name": "acme"})
     return caller
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Installation]:
+    """The loops of one installation, with a simulated engine and Git: steps are taken by the test."""
+    place = Installation(tmp_path / "place")
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def server(place: Installation) -> Server:
+    server = place.server("one")
+    server.reconcile()
+    return server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,6 @@ from tests.support.repositories import Repository
 A, B, C, D = (commit(letter) for letter in "abcd")
 AWHILE = GRACE.total_seconds() + 1
 OTHER = "https://git.example.com/acme/other.git"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
 
 
 def compare(place: Installation, server: Server) -> None:

@@ -39,13 +39,6 @@ def place(tmp_path: Path, other_database: Database | None) -> Iterator[Installat
     place.close()
 
 
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
-
-
 def shop(place: Installation, **changes: Any) -> App:
     """migrate before, seed before, nightly by cron, smoke and report after, notice on failure."""
     return place.app(

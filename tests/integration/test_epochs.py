@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +24,6 @@ LEFT = (
     "The data was restored from a copy that was made while this ran: how it ended is not known here, "
     "and its container"
 )
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
 
 
 @pytest.fixture

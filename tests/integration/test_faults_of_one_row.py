@@ -1,7 +1,5 @@
 """A row that meets a fault of ours, again and again: the others go on, and it is given up with a sentence."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,20 +14,6 @@ from app.store import deliveries
 from tests.support.loops import Installation, Server, commit
 
 A, B, C = (commit(letter) for letter in "abc")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
 
 
 def spoil(place: Installation, change: str) -> None:

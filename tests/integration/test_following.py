@@ -31,13 +31,6 @@ def place(tmp_path: Path) -> Iterator[Installation]:
     place.close()
 
 
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
-
-
 def build(
     place: Installation, server: Server, job: Job, sha: str | None = None, ref: str | None = None
 ) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,13 +21,6 @@ A, B, C, D = (commit(letter) for letter in "abcd")
 DEAD = "https://dead.example.com/acme/report.git"
 DEAD_KEY = "dead.example.com/acme/report"
 RULES = {"build__paths": ["docs/"]}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
 
 
 class Beside:

@@ -1,8 +1,6 @@
 """What is away makes builds wait, and servers that are killed lose nothing; what takes servers down is found out."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -16,20 +14,6 @@ from builders.backends.base import BackendUnavailable
 from tests.support.loops import Installation, Server, commit, fail
 
 A, B, C = (commit(letter) for letter in "abc")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
 
 
 def build_now(place: Installation, number: int = 0) -> Build:

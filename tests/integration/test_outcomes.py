@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -20,20 +19,6 @@ from tests.support.loops import Installation, Server, commit
 
 A, B = commit("a"), commit("b")
 NO_COMMAND = "There is no command to run: neither the image nor the job names one."
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,20 +196,6 @@ def test_names_that_earlier_releases_gave_are_replaced_once(place: Installation)
         for before, now in zip(old, place.world.names, strict=False):
             assert re.fullmatch(rf"{re.escape(before)}-[0-9a-f]{{20}}", now)
     assert len({name.rpartition("-")[2] for name in place.world.names[:3]}) == 3
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
 
 
 def bravo(place: Installation) -> int:

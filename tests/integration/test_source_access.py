@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -24,20 +23,6 @@ from tests.support.loops import URL, Installation, Server, commit, definition_of
 
 A, B, C = (commit(letter) for letter in "abc")
 DIGEST = "sha256:" + "d" * 64
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
 
 
 def keep(place: Installation, kind: str, host: str, secret: str = "the secret") -> int:
