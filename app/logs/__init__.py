@@ -6,6 +6,7 @@ from app.domain.output import Stream
 from app.logs.display import display_segments, display_text
 from app.logs.layout import remove_log
 from app.logs.reader import Line, LogReader, Piece
+from app.logs.rows import Row, rows, rows_before, rows_from
 from app.logs.selection import RunLog, Selection
 from app.logs.writer import DEFAULT_CAP, LogWriter
 
@@ -15,10 +16,14 @@ __all__ = [
     "LogReader",
     "LogWriter",
     "Piece",
+    "Row",
     "RunLog",
     "Selection",
     "Stream",
     "display_segments",
     "display_text",
     "remove_log",
+    "rows",
+    "rows_before",
+    "rows_from",
 ]

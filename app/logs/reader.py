@@ -15,6 +15,7 @@ from app.domain.output import Stream
 from app.logs.layout import RECORD, Part, Record, decode_records, parts
 
 BLOCK: Final = 64 * 1024
+_BACKWARDS: Final = 256 * 1024  # read at once on the way back to where a line begins
 _LONG_LINE: Final = 32 * 1024  # an unfinished line this long is handed out in pieces
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -93,15 +94,13 @@ class LogReader:
         """
         return islice(self._lines(offset, number), limit)
 
-    def tail(self, count: int) -> list[Line]:
-        """The last `count` lines."""
-        window = BLOCK
+    def start_before(self, offset: int, count: int) -> int:
+        """Where the line begins that is the `count`-th before `offset`; 0 where there are fewer."""
         while True:
-            start = self._line_start(self.size - window)
-            lines = list(self.lines(start, number=self.number_at(start)))
-            if len(lines) >= count or start == 0:
-                return lines[max(len(lines) - count, 0) :]
-            window *= 4
+            try:
+                return self._start_before(offset, count)
+            except FileNotFoundError:  # as in `read`
+                continue
 
     def search(self, text: str, offset: int = 0, limit: int = 100) -> list[Line]:
         """The first `limit` lines from `offset` on that contain `text`, whatever the case of ASCII."""
@@ -130,12 +129,29 @@ class LogReader:
             start = piece.next_offset
         return number
 
-    def _line_start(self, offset: int) -> int:
-        """The first line start after `offset`, or `offset` where none is near."""
-        if offset <= 0:
-            return 0
-        piece = self.read(offset)
-        return offset if piece.dropped else offset + piece.data.find(b"\n") + 1
+    def _start_before(self, offset: int, count: int) -> int:
+        later: _Extent | None = None
+        for extent in reversed(self._extents()):
+            until = min(
+                extent.end, offset - 1
+            )  # a line that begins before `offset` follows an earlier line break
+            if (
+                later is not None and extent.end < later.start
+            ):  # the marker of what was dropped is a line between
+                for start in (later.start, extent.end):
+                    count -= start < offset
+                    if count == 0:
+                        return start
+                until = min(until, extent.end - 1)
+            while until > extent.start:
+                begin = max(until - _BACKWARDS, extent.start)
+                block = _read_at(extent.part.data, begin - extent.start, until - begin)
+                breaks = block.count(b"\n")
+                if breaks >= count:
+                    return begin + _nth_from_end(block, count) + 1
+                count, until = count - breaks, begin
+            later = extent
+        return 0
 
     def _extents(self) -> list[_Extent]:
         # All parts are listed before any is measured, so that every one but the last has its final size.
@@ -230,6 +246,14 @@ class LogReader:
                 found += _records_between(extent.part.index, start, end)
         first = bisect_right(found, start, key=lambda record: record.offset) - 1
         return found[first:]
+
+
+def _nth_from_end(block: bytes, count: int) -> int:
+    """Where the line break is that is the `count`-th from the end."""
+    at = len(block)
+    for _ in range(count):
+        at = block.rfind(b"\n", 0, at)
+    return at
 
 
 def _lines_before(end: int, lines: Iterator[Line]) -> Iterator[Line]:

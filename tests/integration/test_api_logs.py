@@ -233,3 +233,16 @@ def test_changes_are_heard_once_each_and_time_passes_without(yard: Yard) -> None
         return told
 
     assert asyncio.run(listen()) == [frozenset(), {"runs", "run:1"}, frozenset()]
+
+
+def test_a_stretch_of_bytes_is_read_by_offset_and_limit(once: Caller) -> None:
+    attempt_ends(once.yard, Outcome(None, 0), b"one\ntwo\nthree\n")
+    part = once.get("/runs/1/logs?offset=2&limit=7")
+    assert (part.content, part.headers["x-log-next-offset"]) == (b"e\ntwo\nt", "9")
+    assert once.get("/runs/1/logs?offset=12&limit=99").content == b"e\n"
+    lines = once.get("/runs/1/logs?offset=4&limit=1", headers={"Accept": "application/x-ndjson"})
+    assert [json.loads(line)["text"] for line in lines.text.splitlines()] == ["two"]
+    refused = once.get("/runs/1/logs?limit=5", headers=FOLLOW)
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "limit is for what is there already; leave it out to follow a log."
+    assert once.get("/runs/1/logs?limit=0").status_code == 422

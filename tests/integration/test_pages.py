@@ -694,6 +694,52 @@ def test_log_lines_are_coloured_by_class_and_overwritten_by_carriage_returns(mad
     assert rows[1][2] == "100%"
 
 
+@pytest.mark.parametrize(
+    "log",
+    [
+        b"x" * 6_000_000,
+        b"\x1b[1;3;4;7;9;95;105m" + b"&\x1b[1m&\x1b[22m" * 200_000,
+        b"\n" * 5000,
+        b"'\0\n" * 5000,
+        (b"x" * 5000 + b"\n") * 400,
+        b"".join(b"%d%%\r" % (number % 100) for number in range(400_000)),
+    ],
+    ids=["one line", "colours", "empty lines", "short lines", "long lines", "a progress bar"],
+)
+def test_no_log_makes_a_heavy_page(made: World, log: bytes) -> None:
+    run = made.run(made.job("heavy"), NOW, log=log, outcome=SUCCEEDED)
+    client = visitor(made)
+    page = read(client, f"/runs/{run}")
+    assert len(page.encode()) < logview.HEAVIEST + 100_000
+    followed = read(client, f"/runs/{run}/follow?attempt=1&from=0:1")
+    assert all(len(each["data"]) < logview.HEAVIEST + 100_000 for each in sse(followed) if "data" in each)
+    assert numbers(page)[-1] == log.count(b"\n") + 1
+
+
+def test_the_rest_of_a_long_line_is_a_link_away(made: World) -> None:
+    line = b"".join(b"%07d " % number for number in range(100_000))
+    run = made.run(made.job("wide"), NOW, log=b"before\n" + line + b"\nafter")
+    client = visitor(made)
+    page = read(client, f"/runs/{run}")
+    assert numbers(page) == [1, 2, 3]
+    found = re.search(r'<a class="rest" href="([^"]*)">… ([\d,]*) more bytes</a>', page)
+    assert found is not None
+    address, size = found[1].replace("&amp;", "&"), int(found[2].replace(",", ""))
+    assert 790_000 < size < len(line)
+    rest = client.get(address)
+    assert rest.content == line[-size:]
+    assert line[:-size].decode() in page
+
+
+def test_a_long_line_is_followed_as_one_row(made: World) -> None:
+    job = made.job("growing")
+    run = made.run(job, NOW, log=b"one\n" + b"x" * 500_000, outcome=SUCCEEDED)
+    events = sse(read(visitor(made), f"/runs/{run}/follow?attempt=1&from=0:1"))
+    assert [each["event"] for each in events] == ["lines", "end"]
+    assert numbers(events[0]["data"]) == [1, 2]
+    assert events[0]["id"] == "500005:3"
+
+
 @pytest.mark.parametrize("instances", [1, 2])
 def test_a_log_line_says_which_instance_and_stream_it_is_from(made: World, instances: int) -> None:
     run = made.run(made.job("several", instances=instances), NOW, log=b"plain\n!oops\n#our own")

@@ -25,6 +25,9 @@ MEDIA_TYPES = ("text/plain", "text/event-stream", LINES)
 
 class LogQuery(Model):
     offset: int = Field(default=0, ge=0, le=LARGEST, description="the byte to begin at")
+    limit: int | None = Field(
+        default=None, ge=1, le=LARGEST, description="how many bytes at most; not when following"
+    )
 
 
 class RunLogQuery(LogQuery):
@@ -78,13 +81,17 @@ def run_log(call: Call[Empty, RunLogQuery]) -> Response:
 def _send(call: Call[Empty, Any], topic: str, log: Callable[[], tuple[RunLog, bool]]) -> Response:
     wanted = call.request.headers.get("accept", "")
     if "text/event-stream" in wanted:
+        if call.query.limit is not None:
+            raise InvalidValue("limit", "limit is for what is there already; leave it out to follow a log.")
         return stream(follow_log(call.yard, topic, log, _resumed(call)))
     reader, _ = log()
-    end = max(reader.size, 0)
+    offset, end = call.query.offset, reader.size
+    if call.query.limit is not None:
+        end = min(end, offset + call.query.limit)
     if LINES in wanted:
-        answer, media_type = _lines(reader, call.query.offset, end), LINES
+        answer, media_type = _lines(reader, offset, end), LINES
     else:
-        answer, media_type = _pieces(reader, call.query.offset, end), "text/plain; charset=utf-8"
+        answer, media_type = _pieces(reader, offset, end), "text/plain; charset=utf-8"
     return StreamingResponse(answer, headers={NEXT_OFFSET: str(end)}, media_type=media_type)
 
 

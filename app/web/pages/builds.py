@@ -20,6 +20,7 @@ from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
 from app.web.pages import charts, logview
+from app.web.pages.logview import Place
 from app.web.pages.runs import log_rows, position, window_of
 from app.web.pages.visit import Visit, get, page_error, path_number, post, require, see
 from app.web.principal import Role, identify
@@ -46,6 +47,7 @@ def show_build(visit: Visit) -> Response:
         steps=charts.steps(build.steps, building=not build.status.is_final, elapsed=elapsed),
         elapsed=elapsed,
         at=visit.number("at"),
+        place=_place(build),
         window=window_of(_reader(visit.yard, build), visit.number("at")),
     )
 
@@ -92,10 +94,14 @@ def _reader(yard: Yard, build: Build) -> LogReader:
     return LogReader(yard.logbook.build_path(build.id))
 
 
+def _place(build: Build) -> Place:
+    return Place(page=f"/builds/{build.id}?log=1", raw=f"/api/v1/builds/{build.id}/logs")
+
+
 def more_log(visit: Visit) -> Response:
     with visit.yard.db.read() as tx:
         build = builds.with_id(tx, visit.id("build"))
-    return log_rows(visit, _reader(visit.yard, build), f"/builds/{build.id}?log=1")
+    return log_rows(visit, _reader(visit.yard, build), _place(build))
 
 
 async def follow_log(request: Request) -> Response:
@@ -114,7 +120,7 @@ async def follow_log(request: Request) -> Response:
         lambda: _load(yard, build.id).status.is_final,
         offset=offset,
         number=number,
-        base=f"/builds/{build.id}?log=1",
+        place=_place(build),
     )
 
 

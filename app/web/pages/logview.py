@@ -7,23 +7,25 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import takewhile
+from itertools import islice
 
+from markupsafe import escape
 from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from app.logs import Line, LogReader, Stream, display_segments
+from app.logs import LogReader, Row, Stream, display_segments, rows, rows_before, rows_from
 from app.web.live import changes, event, stream
 from app.web.pages.render import fragment
 from app.web.yard import Yard
 
 WINDOW = 1000  # lines
 BEFORE_WANTED = 200  # lines shown before one that was asked for
-NEAR = 64 * 1024
+HEAVIEST = 1024 * 1024  # bytes of HTML in a window, as long as one line has no more
+_ROW_MARKUP = 400  # bytes of HTML around the text of a line
+_SEGMENT_MARKUP = 24  # around each of its coloured parts
 FAR = 1024 * 1024  # a reader this many bytes behind is shown the end instead of everything on the way
 BREATH = 0.1  # seconds between two parcels of lines
-LONGEST = 16 * 1024  # of one line on the page; the download has all of it
 _ERROR = re.compile(
     rb"\b(error|errors|exception|traceback|fatal|panic|panicked|critical|failed|failure)\b|[a-z](Error|Exception)\b",
     re.IGNORECASE,
@@ -32,8 +34,22 @@ _NO_ERROR = re.compile(rb"\b(0|no) (errors?|failed|failures?)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
+class Place:
+    """Whose log it is: `page` is the address that links to its lines begin with, `raw` that of its bytes in the API."""
+
+    page: str
+    raw: str
+    several: bool = False  # instances, so that each line says whose it is
+
+    def rest_of(self, line: ShownLine) -> str:
+        """The address of what `line` doesn't show."""
+        return f"{self.raw}{'&' if '?' in self.raw else '?'}offset={line.rest_at}&limit={line.rest}"
+
+
+@dataclass(frozen=True)
 class ShownLine:
-    """A line ready for the template. `offset` is its place in the log, and its identity while it grows."""
+    """A line ready for the template. `offset` is its place in the log, and its identity while it grows; `rest` is how
+    many bytes of it follow from `rest_at` on that are not shown."""
 
     number: int
     offset: int
@@ -42,7 +58,14 @@ class ShownLine:
     instance: int
     is_error: bool
     segments: list[tuple[str, str | None]]
-    is_cut: bool
+    rest: int
+    rest_at: int
+
+    @property
+    def weight(self) -> int:
+        """About as many bytes as its HTML has."""
+        parts = (_SEGMENT_MARKUP + len(classes or "") + _size(text) for text, classes in self.segments)
+        return _ROW_MARKUP + sum(parts)
 
 
 @dataclass(frozen=True)
@@ -55,20 +78,21 @@ class Window:
     end: int  # where following goes on
     number: int  # of the line there
     size: int  # of the log when it was read
+    pending: Row | None = None  # the last line, while it is not over
     is_jump: bool = False  # what lies between this and the window before is left out
 
 
-def shown(line: Line) -> ShownLine:
-    text = line.text[:LONGEST]
+def shown(row: Row) -> ShownLine:
     return ShownLine(
-        number=line.number,
-        offset=line.offset,
-        at=line.at,
-        stream=line.stream.name.lower(),
-        instance=line.instance,
-        is_error=line.stream is not Stream.SYSTEM and is_error(text),
-        segments=display_segments(text),
-        is_cut=len(line.text) > LONGEST,
+        number=row.number,
+        offset=row.offset,
+        at=row.at,
+        stream=row.stream.name.lower(),
+        instance=row.instance,
+        is_error=row.stream is not Stream.SYSTEM and is_error(row.text),
+        segments=display_segments(row.text),
+        rest=row.rest,
+        rest_at=row.rest_at,
     )
 
 
@@ -78,59 +102,64 @@ def is_error(text: bytes) -> bool:
 
 
 def last_lines(log: LogReader) -> Window:
-    return _window(log, log.tail(WINDOW))
+    size = log.size
+    return _window(rows_before(log, size, WINDOW), size, from_end=True)
 
 
 def lines_around(log: LogReader, offset: int) -> Window:
     """The window that holds the line at `offset`, with some lines before it."""
-    before = _lines_before(log, offset, BEFORE_WANTED)
-    start = before[0].offset if before else min(offset, log.size)
-    return lines_from(log, start)
+    size = log.size
+    before = _fitting(rows_before(log, offset, BEFORE_WANTED), HEAVIEST // 2, from_end=True)
+    return lines_from(log, before[0][0].offset if before else min(offset, size))
 
 
 def lines_from(log: LogReader, offset: int) -> Window:
-    lines = list(log.lines(offset, WINDOW, number=log.number_at(offset)))
-    return _window(log, lines)
+    size = log.size
+    return _window(rows_from(log, offset), size)
 
 
 def lines_before(log: LogReader, offset: int) -> Window:
-    return _window(log, _lines_before(log, offset, WINDOW))
-
-
-def _lines_before(log: LogReader, offset: int, count: int) -> list[Line]:
-    reach = NEAR
-    while True:
-        start = max(offset - reach, 0)
-        read = log.lines(start, number=log.number_at(start))
-        lines = list(takewhile(lambda line: line.offset < offset, read))
-        if start > 0 and lines:
-            first = lines[0].number  # began before `start`, most likely
-            lines = [line for line in lines if line.number != first]
-        if len(lines) >= count or start == 0:
-            return lines[max(len(lines) - count, 0) :]
-        reach *= 4
-
-
-def _window(log: LogReader, lines: list[Line]) -> Window:
     size = log.size
-    if not lines:
+    return _window(rows_before(log, offset, WINDOW), size, from_end=True)
+
+
+def _fitting(found: Iterable[Row], heaviest: int, *, from_end: bool = False) -> list[tuple[Row, ShownLine]]:
+    """As many of the first rows, or of the last ones, as are not too heavy together; at least one."""
+    fitting: list[tuple[Row, ShownLine]] = []
+    weight = 0
+    for row in islice(reversed(list(found)) if from_end else found, WINDOW):
+        line = shown(row)
+        weight += line.weight
+        if fitting and weight > heaviest:
+            break
+        fitting.append((row, line))
+    return fitting[::-1] if from_end else fitting
+
+
+def _window(found: Iterable[Row], size: int, *, from_end: bool = False) -> Window:
+    """`size` is that of the log before it was read."""
+    fitting = _fitting(found, HEAVIEST, from_end=from_end)
+    if not fitting:
         return Window([], None, None, size, 1, size)
-    last = lines[-1]
-    pending = not last.complete and last.end >= size
+    first, last = fitting[0][0], fitting[-1][0]
+    pending = None if last.complete or last.end < size else last
     return Window(
-        lines=[shown(line) for line in lines],
-        before=lines[0].offset or None,
+        lines=[line for _, line in fitting],
+        before=first.offset or None,
         after=last.end if last.end < size else None,
-        end=last.offset if pending else last.end,
-        number=last.number + (0 if pending or not last.complete else 1),
+        end=last.end if pending is None else last.offset,
+        number=last.number + (1 if last.complete else 0),
         size=size,
+        pending=pending,
     )
 
 
-def rows(lines: Iterable[ShownLine], base: str, *, several: bool = False) -> str:
-    """The lines as HTML; `base` is the page's address, for the links to lines. Of several instances, each line says
-    whose it is."""
-    return fragment("_log_rows.html", lines=lines, base=base, several=several)
+def _size(text: str) -> int:
+    return len(str(escape(text)).encode())
+
+
+def html(lines: Iterable[ShownLine], place: Place) -> str:
+    return fragment("_log_rows.html", lines=lines, place=place)
 
 
 def follow(
@@ -141,8 +170,7 @@ def follow(
     *,
     offset: int,
     number: int,
-    base: str,
-    several: bool = False,
+    place: Place,
 ) -> Response:
     """What comes after `offset`, as `lines` events of HTML; `reset` starts anew near the end; `end` is the last.
 
@@ -150,16 +178,16 @@ def follow(
     """
 
     async def events() -> AsyncIterator[ServerSentEvent]:
-        at, line, seen = offset, number, -1
+        window, seen = Window([], None, None, offset, number, 0), -1
         async for _ in changes(yard, topics):
             over = await run_in_threadpool(is_over)
             while log.size != seen:
-                window = await run_in_threadpool(_next, log, at, line)
-                at, line = window.end, window.number
+                window = await run_in_threadpool(_next, log, window)
                 seen = window.size if window.after is None else -1
                 if window.lines:
-                    text = await run_in_threadpool(rows, window.lines, base, several=several)
-                    yield event(text, name="reset" if window.is_jump else "lines", id_=f"{at}:{line}")
+                    text = await run_in_threadpool(html, window.lines, place)
+                    name = "reset" if window.is_jump else "lines"
+                    yield event(text, name=name, id_=f"{window.end}:{window.number}")
             if over:
                 yield event("", name="end")
                 return
@@ -168,8 +196,11 @@ def follow(
     return stream(events())
 
 
-def _next(log: LogReader, offset: int, number: int) -> Window:
-    if log.size - offset > FAR:
+def _next(log: LogReader, last: Window) -> Window:
+    size = log.size
+    begun = last.pending
+    read_to = last.end if begun is None else begun.end
+    if size - read_to > FAR:
         return replace(last_lines(log), is_jump=True)
-    window = _window(log, list(log.lines(offset, WINDOW, number=number)))
-    return window if window.lines else replace(window, end=offset, number=number)
+    window = _window(rows(log.lines(read_to, number=last.number), begun), size)
+    return window if window.lines else replace(window, end=last.end, number=last.number)

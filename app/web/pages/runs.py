@@ -21,7 +21,7 @@ from app.store import jobs, overview, runs
 from app.store.database import Tx
 from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
-from app.web.pages.logview import Window
+from app.web.pages.logview import Place, Window
 from app.web.pages.visit import Visit, get, page_error, post, require, see
 from app.web.principal import Role, identify
 from app.web.problems import Problem
@@ -46,10 +46,11 @@ def show_run(visit: Visit) -> Response:
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
         job = jobs.with_id(tx, run.job_id)
     attempt = _chosen(attempts, visit.number("attempt"))
-    window, containers = None, []
+    window, place, containers = None, None, []
     if attempt is not None:
         plan = visit.yard.plans.get(run.effective["plan"])
         containers = vitals.containers(run, plan, visit.yard.logbook.vitals(run.id, attempt.number))
+        place = place_of(run, attempt.number)
         window = window_of(visit.yard.logbook.reader(run.id, attempt.number), visit.number("at"))
     return visit.page(
         "run.html",
@@ -59,6 +60,7 @@ def show_run(visit: Visit) -> Response:
         attempts=attempts,
         attempt=attempt,
         window=window,
+        place=place,
         containers=containers,
         at=visit.number("at"),
         decision=decision,
@@ -113,10 +115,10 @@ def more_log(visit: Visit) -> Response:
         run = find(tx, visit.path("run"))
     number = visit.number("attempt") or 1
     log = visit.yard.logbook.reader(run.id, number)
-    return log_rows(visit, log, _base(run, number), several=run.instances > 1)
+    return log_rows(visit, log, place_of(run, number))
 
 
-def log_rows(visit: Visit, log: LogReader, base: str, *, several: bool = False) -> Response:
+def log_rows(visit: Visit, log: LogReader, place: Place) -> Response:
     """The answer's headers say where the lines before and after these are."""
     before, after = visit.number("before"), visit.number("from")
     window = logview.lines_from(log, after or 0) if before is None else logview.lines_before(log, before)
@@ -126,11 +128,16 @@ def log_rows(visit: Visit, log: LogReader, base: str, *, several: bool = False) 
         "X-Log-End": f"{window.end}:{window.number}",
         "Cache-Control": "no-store",
     }
-    return HTMLResponse(logview.rows(window.lines, base, several=several), headers=headers)
+    return HTMLResponse(logview.html(window.lines, place), headers=headers)
 
 
-def _base(run: Run, attempt: int) -> str:
-    return f"/runs/{run.name}?attempt={attempt}"
+def place_of(run: Run, attempt: int) -> Place:
+    query = f"attempt={attempt}"
+    return Place(
+        page=f"/runs/{run.name}?{query}",
+        raw=f"/api/v1/runs/{run.id}/logs?{query}",
+        several=run.instances > 1,
+    )
 
 
 async def follow_log(request: Request) -> Response:
@@ -158,8 +165,7 @@ async def follow_log(request: Request) -> Response:
         is_over,
         offset=offset,
         number=number,
-        base=_base(run, attempt),
-        several=run.instances > 1,
+        place=place_of(run, attempt),
     )
 
 

@@ -43,7 +43,7 @@ def test_bytes_are_in_the_file_as_they_came_and_at_once(path: Path) -> None:
 
 def test_a_log_that_does_not_exist_yet_is_empty(path: Path) -> None:
     log = LogReader(path)
-    assert (log.size, log.read(5), list(log.lines()), log.tail(3)) == (0, (b"", 0, 0), [], [])
+    assert (log.size, log.read(5), list(log.lines())) == (0, (b"", 0, 0), [])
 
 
 def test_every_line_has_time_and_stream(path: Path) -> None:
@@ -222,17 +222,11 @@ def test_a_very_long_line_comes_in_bounded_pieces(path: Path) -> None:
     assert (last.number, last.text) == (2, b"end")
 
 
-def test_tail_and_search(path: Path) -> None:
+def test_search(path: Path) -> None:
     with LogWriter(path) as log:
         for number in range(1, 20_001):
             log.write(at(number), Stream.STDOUT, b"this is line number %d of many\n" % number)
     log_reader = LogReader(path)
-    assert [(line.number, line.at) for line in log_reader.tail(2)] == [
-        (19_999, at(19_999)),
-        (20_000, at(20_000)),
-    ]
-    assert len(log_reader.tail(15_000)) == 15_000
-    assert log_reader.tail(0) == []
     assert [line.number for line in log_reader.search("NUMBER 1234 ")] == [1234]
     found = log_reader.search("line", limit=3)
     assert [line.number for line in found] == [1, 2, 3]
@@ -256,7 +250,7 @@ def test_above_the_cap_first_and_last_part_are_kept_with_a_marker_between(path: 
     assert cap // 2 * 7 // 8 <= len(last) <= cap // 2
     assert marker.dropped == len(written) - len(head.data) - len(last)
     assert marker.data.decode().strip() == f"… {marker.dropped:,} bytes dropped …"
-    assert [line.text for line in log_reader.tail(1)] == [b"019999"]
+    assert list(log_reader.lines())[-1].text == b"019999"
     [shown] = [line for line in log_reader.lines() if line.stream is Stream.SYSTEM]
     assert shown.text == marker.data.strip()
 
