@@ -6,11 +6,10 @@ outcome depends on the bytes alone, never on how they were cut into chunks.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
 
-from app.domain.redaction.anchors import Anchors
 from app.domain.redaction.forms import MIN_LENGTH, forms_of, is_masked
+from app.domain.redaction.search import Search
 
 __all__ = ["MASK", "MIN_LENGTH", "RedactionStream", "Redactor", "forms_of", "is_masked"]
 
@@ -24,55 +23,36 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in set(secrets) for form in forms_of(secret)}
-        self._sorted = sorted(forms)
-        self._longest = max(map(len, forms), default=0)
-        self._anchors = Anchors(self._sorted)
+        self._search = Search(form for secret in set(secrets) for form in forms_of(secret))
 
     def __repr__(self) -> str:
-        return f"<Redactor of {len(self._sorted)} forms>"
+        return f"<Redactor of {len(self._search)} forms>"
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to mask."""
-        return not self._sorted
+        return not len(self._search)
 
     def start(self) -> RedactionStream:
         """A fresh stream: one for each source whose bytes follow one another."""
-        return RedactionStream(self)
+        return RedactionStream(self._search)
 
     def mask(self, data: bytes) -> bytes:
         """`data`, which is all there is, without secrets."""
         stream = self.start()
         return stream.feed(data) + stream.finish()
 
-    def spans(self, data: bytes) -> list[tuple[int, int]]:
-        """Where forms stand in `data`, as (start, end), ordered, possibly overlapping."""
-        return sorted(self._anchors.occurrences(data))
-
-    def undecided_from(self, data: bytes) -> int:
-        """The earliest position from which the rest of `data` is the beginning, not the whole, of a form."""
-        earliest = max(len(data) - self._longest + 1, data.rfind(b"\n") + 1, data.rfind(b"\r") + 1)
-        for start in self._anchors.possible_starts(data, earliest):
-            if self._is_beginning(data[start:]):
-                return start
-        return len(data)
-
-    def _is_beginning(self, rest: bytes) -> bool:
-        following = bisect_right(self._sorted, rest)
-        return following < len(self._sorted) and self._sorted[following].startswith(rest)
-
 
 class RedactionStream:
     """One stream of bytes on its way to storage.
 
-    What `feed` returns is final. Held back is only a suffix of the last, unfinished line that may be the
-    beginning of a form; it waits for the next byte or for `finish`, however long, since half a secret must
-    not be shown either.
+    What `feed` returns is final. Held back is only a suffix of the last, unfinished line, shorter than the longest
+    form, that may be the beginning of one; it waits for the next byte or for `finish`, however long, since half a
+    secret must not be shown either.
     """
 
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
+    def __init__(self, search: Search) -> None:
+        self._search = search
         self._held = b""
         self._covered = 0  # how many of the held bytes are behind a mask that is already out
 
@@ -84,27 +64,29 @@ class RedactionStream:
     def feed(self, chunk: bytes) -> bytes:
         """All that is decided now."""
         data = self._held + chunk if self._held else chunk
-        return self._release(data, self._redactor.undecided_from(data))
+        return self._release(data, self._search.undecided_from(data))
 
     def finish(self) -> bytes:
         """The rest; the stream is over."""
         return self._release(self._held, len(self._held))
 
     def _release(self, data: bytes, until: int) -> bytes:
-        spans = self._redactor.spans(data)
+        spans = self._search.spans(data)
         if not spans and not self._covered and until == len(data):
             self._held = b""
             return data
-        out = bytearray()
+        out: list[bytes] = []
         done = self._covered
         for start, end in spans:
             if start >= until:
                 break
             if start >= done:
-                out += data[done:start]
-                out += MASK
-            done = max(done, end)
-        out += data[done:until]
+                if start > done:
+                    out.append(data[done:start])
+                out.append(MASK)
+            if end > done:
+                done = end
+        out.append(data[done:until])
         self._held = data[until:]
         self._covered = max(done - until, 0)
-        return bytes(out)
+        return b"".join(out)

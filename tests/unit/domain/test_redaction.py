@@ -5,8 +5,10 @@ import json
 import re
 import shlex
 import textwrap
+import time
 from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
+from unittest import mock
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -62,6 +64,71 @@ def test_output_is_the_definition_for_every_chunking(
     assert redact_in_chunks(redactor, raw, cuts) == whole
     assert redact_in_chunks(redactor, raw, range(len(raw))) == whole
     assert not any(form in whole for form in forms)
+
+
+alike = st.builds(
+    lambda unit, times, end: unit * times + end,
+    st.sampled_from(["x", "xy", "xxy"]),
+    st.integers(2, 12),
+    st.sampled_from(["", "x", "y", "z"]),
+)
+
+
+@settings(deadline=None)
+@given(
+    secrets=st.lists(alike, min_size=1, max_size=4),
+    pieces=st.lists(alike | st.sampled_from(["\n", "\r", "-"]), max_size=8),
+    most_known_whole=st.sampled_from([0, 2_000_000]),
+    data=st.data(),
+)
+def test_secrets_that_are_like_themselves_and_one_another(
+    secrets: list[str], pieces: list[str], most_known_whole: int, data: st.DataObject
+) -> None:
+    """The output is the definition for every chunking, and no more is held back than has to be."""
+    forms = {form for secret in secrets for form in forms_of(secret)}
+    raw = "".join(pieces).encode()
+    cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=8))
+    with mock.patch("app.domain.redaction.search._MOST_KNOWN_WHOLE", most_known_whole):
+        redactor = Redactor(secrets)
+    whole = redactor.mask(raw)
+    assert whole == redact_plainly(forms, raw)
+    assert redact_in_chunks(redactor, raw, cuts) == whole
+    assert redact_in_chunks(redactor, raw, range(len(raw))) == whole
+    stream = redactor.start()
+    stream.feed(raw)
+    assert len(stream._held) == len(raw) - first_undecided(forms, raw)
+
+
+def first_undecided(forms: Iterable[bytes], data: bytes) -> int:
+    beginnings = {form[:size] for form in forms for size in range(1, len(form))}
+    return next((at for at in range(len(data)) if data[at:] in beginnings), len(data))
+
+
+@pytest.mark.parametrize(
+    ("secrets", "line"),
+    [
+        (["x" * 40 + "y"], b"x"),
+        (["x" * 4000 + "y"], b"x"),
+        (["x" * 40 + "y"], base64.b64encode(b"x" * 3)),
+        (["xxxx"], b"x"),
+        (["x" * 40 + "y", "xxxx"], b"x"),
+        (["x" * length for length in range(4, 104)], b"x"),
+        (["ab" * 20 + "c"], b"ab"),
+        (["x" * 36 + f"{number:04}" for number in range(100)], b"x" * 35 + b"yz"),
+        ([f"AKIA-production-{number * 7919:08}" for number in range(100)], b"AKIA-production-"),
+        ([("q7Rz" + "kP3w" * 30)[:length] for length in range(4, 104)], b"q7Rz" + b"kP3w" * 25 + b"!"),
+        ([PRIVATE_KEY], PRIVATE_KEY.replace("\n", "\\n").encode()),
+    ],
+)
+def test_no_secret_makes_masking_slow(secrets: list[str], line: bytes) -> None:
+    """Over 20 MB/s; a quarter of it is asked for here, since the machine may be busy with other things as well."""
+    chunk = line * (250_000 // len(line))
+    stream = Redactor(secrets).start()
+    began = time.thread_time()
+    for _ in range(4):
+        stream.feed(chunk)
+    stream.finish()
+    assert 4 * len(chunk) / (time.thread_time() - began) > 5e6
 
 
 @settings(deadline=None)
