@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -172,13 +173,16 @@ def test_a_flood_is_whole_although_the_engines_own_copy_is_not(harness: DockerHa
     handle = harness.engine.start(
         harness.spec(f"yes 0123456789abcdef0123456789abcde | head -c {size}", Script(), cpus=2), "a", 1
     )
+    began, pieces = time.monotonic(), 1
     chunks = harness.engine.logs(handle)
     first = next(chunks)
     received = Received()
     received.add(first.at, first.stream, first.data)
     for chunk in chunks:
+        pieces += 1
         received.add(chunk.at, chunk.stream, chunk.data)
     assert received.sizes == {Stream.STDOUT: size}
+    assert pieces <= 2 + 200 * (time.monotonic() - began), "a flood comes in few large pieces"
     assert received.may_have_rotated
     later = list(harness.another().logs(handle, Seen(first.at, size // 2, 0, received.lines // 2)))
     assert later[0].stream is Stream.SYSTEM

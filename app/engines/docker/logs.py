@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,6 +19,9 @@ from app.engines.docker.output import AfterTime, Attached, BeyondCount, Broken, 
 # itself.
 CLOSING = "Jobyard is closing its connection to the engine; the container is left alone."
 _CLOCK_SLACK = timedelta(milliseconds=5)
+# Between two reads. The engine holds about a megabyte meanwhile, so a flood of output comes in large pieces, which
+# leaves the processor to the engine and the job; a single line comes at once.
+_GATHERING_SECONDS = 0.005
 
 
 class Logs:
@@ -84,7 +88,7 @@ class Logs:
         frames = Demultiplexer()
         with self._reading(output.connection) as connection:
             try:
-                while data := connection.receive():
+                for data in _gathered(connection):
                     now = self._clock()
                     for stream, piece in merged(frames.feed(data)):
                         yield received.add(now, stream, piece)
@@ -164,3 +168,11 @@ class Logs:
     def _note(self, since: datetime, until: datetime) -> Chunk:
         text = f"Output between {since:%H:%M:%S.%f} and {until:%H:%M:%S.%f} UTC may be missing.\n"
         return Chunk(until, Stream.SYSTEM, text.encode())
+
+
+def _gathered(connection: Connection) -> Iterator[bytes]:
+    """What comes, up to the end. Raises OSError."""
+    while data := connection.receive():
+        read_at = time.monotonic()
+        yield data
+        time.sleep(max(read_at + _GATHERING_SECONDS - time.monotonic(), 0))
