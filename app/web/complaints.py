@@ -90,6 +90,8 @@ def _instead(error: ErrorDetails, parts: Sequence[str]) -> str:
     kind, value = error["type"], error["input"]
     if not parts or kind == "missing" or _is_empty(error):
         return ""
+    if kind == "value_error" and isinstance(value, dict | list):
+        return ""  # it is what it should be, and something in it is not
     if kind in _LENGTHS:
         return f", not {len(value)}"
     is_name = "[key]" in error["loc"]

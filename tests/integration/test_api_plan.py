@@ -313,3 +313,25 @@ def test_an_edit_that_would_be_refused_is_refused(admin: Caller) -> None:
     made = admin.made("/plan", {"settings": {"project": "acme", "fields": {"name": "fresh"}}})
     assert (made["is_new"], made["sentence"]) == (True, "Job fresh would be made; nothing was done.")
     assert admin.get(f"{JOBS}/fresh").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "sentence"),
+    [
+        (
+            {"push": {"repository": "acme/report", "ref": "main", "after": A, "deleted": True}},
+            "push",
+            "must have no after",
+        ),
+        ({"delivery": ""}, "delivery", "must not be empty"),
+    ],
+)
+def test_a_rehearsal_that_makes_no_sense_is_refused_in_a_sentence(
+    admin: Caller, body: Any, field: str, sentence: str
+) -> None:
+    answer = admin.post("/plan", json=body)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == field
+    assert error["message"].startswith(f"{field} {sentence}")
+    assert ", not " not in error["message"]

@@ -658,6 +658,11 @@ def test_all_instances_must_succeed(place: Installation, server: Server) -> None
     (ended,) = place.runs()
     assert (ended.status, ended.reason, ended.exit_code) == (RunStatus.FAILED, Reason.OUT_OF_MEMORY, 137)
     assert not place.world.containers
+    with place.db.read() as tx:
+        (attempt,) = runs.attempts_of(tx, ended.id)
+        sentences = [each.sentence for each in runs.containers_of(tx, attempt.id)]
+    stopped = "Stopped, as another instance had failed. Exited with code 1."
+    assert sentences == [stopped, "Killed for using more memory than the plan has.", stopped]
 
 
 @pytest.mark.parametrize(

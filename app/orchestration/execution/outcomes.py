@@ -78,6 +78,11 @@ def judged(outcome: Outcome, judgement: Judgement | None, now: datetime) -> Outc
     return Outcome(Reason.UNHEALTHY, outcome.exit_code, judgement.sentence, ended_at)
 
 
+def stopped_for_another(outcome: Outcome) -> Outcome:
+    """The end of an instance that was stopped since another one had failed, which is no failure of its own."""
+    return replace(outcome, sentence=f"Stopped, as another instance had failed. {outcome.sentence}")
+
+
 def combined(outcomes: Sequence[Outcome]) -> Outcome:
     """All instances must succeed, and it takes until the last has; else the one that failed first speaks for the
     attempt, since the others were stopped for it. Each outcome has its `ended_at`."""

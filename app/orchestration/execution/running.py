@@ -57,6 +57,7 @@ from app.orchestration.execution.outcomes import (
     judged,
     outcome_left_behind,
     outcome_of_start_error,
+    stopped_for_another,
 )
 from app.orchestration.execution.specs import Specs
 from app.orchestration.execution.starting import ClaimLost, Starter
@@ -280,6 +281,8 @@ class Runner:
             outcome = outcome_of_start_error(error, run)
         now = self.clock.now()
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
+        if container.instance in active.pointless & active.told_to_stop and not active.stop_is_requested:
+            outcome = stopped_for_another(outcome)
         if run.instances > 1:  # the end of an only one is saved with the attempt's
             saved = self.disk.patiently(
                 f"the end of {container.key}", partial(self._container_ended, run, container, outcome, now)

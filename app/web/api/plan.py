@@ -52,7 +52,7 @@ class PushForm(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.deleted and self.after not in (None, NO_COMMIT):
-            raise ValueError("after must be left out where deleted is true")
+            raise ValueError("must have no after where deleted is true")
         return self
 
 
@@ -107,7 +107,7 @@ class PlanForm(Model):
         }
     )
 
-    delivery: str | None = Field(default=None, max_length=200)
+    delivery: str | None = Field(default=None, min_length=1, max_length=200)
     push: PushForm | None = None
     promotion: PlanPromotionForm | None = None
     deploy: PlanDeployForm | None = None
