@@ -28,7 +28,8 @@ class Recollection:
     """What the engine remembers of an end.
 
     `signals`: what was sent to the container before. `saw_end`: it was there; else `was_restarted` tells whether
-    it must have been started since (or may only have forgotten), `keeps_running` whether it leaves containers
+    it must have been started since (or may only have forgotten, or not noted yet: it is no other than the one that
+    remembers the container's start), `keeps_running` whether it leaves containers
     alone at its own end (live-restore), and `same_boot` whether the machine went on.
     """
 
@@ -61,11 +62,18 @@ def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot:
     """Raises EngineUnavailable. An engine that tells no events is taken at its word."""
     until = max(now, end.finished_at or now) + _LATE_NOTE
     signals: set[str] = set()
+    saw_start = False
     try:
-        for event in _events(calls, until, container=[container_id], event=["kill", "die"]):
-            if event["Action"] == "die":
-                return Recollection(True, frozenset(signals))
-            signals.add(event["Actor"]["Attributes"].get("signal", ""))
+        for event in _events(calls, until, container=[container_id], event=["start", "kill", "die"]):
+            match event["Action"]:
+                case "die":
+                    return Recollection(True, frozenset(signals))
+                case "start":
+                    saw_start = True
+                case _:
+                    signals.add(event["Actor"]["Attributes"].get("signal", ""))
+        if saw_start:
+            return Recollection(False, frozenset(signals))
         oldest, count = None, 0
         for event in _events(calls, now):
             oldest, count = oldest or _time(event), count + 1

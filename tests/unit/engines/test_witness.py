@@ -1,12 +1,23 @@
 """Which ends of a container are believed, by what the engine remembers of them."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from app.engines.base import Exit, ExitKind
-from app.engines.docker.witness import Recollection, corroborated
+from app.engines.docker.witness import Recollection, ask, corroborated
 
 TERM, OTHER = frozenset({"15"}), frozenset({"1", "10"})
 OK = Exit(ExitKind.EXITED, 0)
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -32,3 +43,48 @@ def test_what_is_believed(recollection: Recollection, believed: bool) -> None:
 @pytest.mark.parametrize("kind", [ExitKind.LOST, ExitKind.ENGINE_FAILED])
 def test_only_an_exit_can_be_doubted(kind: ExitKind) -> None:
     assert corroborated(Exit(kind), Recollection(saw_end=True, signals=TERM)) == Exit(kind)
+
+
+class Engine:
+    """One that remembers these events, (what, container), and an end of its own long ago."""
+
+    timeout_seconds = 1.0
+
+    def __init__(self, *events: tuple[str, str]) -> None:
+        self._events = events
+
+    def stream(self, _method: str, _path: str, *, filters: str, **_: object) -> Engine:
+        self._asked = json.loads(filters)
+        return self
+
+    def chunks(self, _seconds: float) -> Iterator[bytes]:
+        for number, (action, container) in enumerate(self._events):
+            if container in self._asked.get("container", [container]):
+                about = {"Action": action, "timeNano": number, "Actor": {"Attributes": {"signal": "10"}}}
+                yield json.dumps(about).encode() + b"\n"
+
+    def close(self) -> None:
+        pass
+
+    @contextmanager
+    def api(self) -> Iterator[Any]:
+        yield SimpleNamespace(info=lambda: {"LiveRestoreEnabled": False})
+
+
+@pytest.mark.parametrize(
+    ("events", "believed"),
+    [
+        ([("start", "x"), ("die", "x")], True),
+        ([("start", "x")], True),  # it is late with its note of the end, as a busy one is
+        ([("start", "x"), ("kill", "x")], True),
+        ([("start", "another")], False),
+        ([], False),
+    ],
+)
+def test_an_engine_that_remembers_a_start_was_not_restarted_since(
+    events: list[tuple[str, str]], believed: bool
+) -> None:
+    engine: Any = Engine(*events)
+    end = replace(OK, finished_at=NOW)
+    recollection = ask(engine, "x", end, NOW, same_boot=True)
+    assert corroborated(end, recollection).kind is (ExitKind.EXITED if believed else ExitKind.ENGINE_FAILED)
