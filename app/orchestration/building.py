@@ -25,7 +25,7 @@ from app.engines.base import RegistryLogin
 from app.orchestration.access import git_access, registry_logins
 from app.orchestration.delivering import after_build, cancel_build, end_cancelled_build
 from app.orchestration.disk import WAITED_FOR, Disk
-from app.orchestration.execution.active import InHand
+from app.orchestration.execution.active import InHand, claim_of
 from app.orchestration.logbook import Logbook
 from app.orchestration.ownership import cache_scope, image_tag
 from app.orchestration.ports import ENV_PURPOSE, Clock, Names, Vault
@@ -36,6 +36,7 @@ from app.orchestration.standing import ask_git, standing
 from app.orchestration.vetting import Resolve, require_reachable_hosts, require_usable_images
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
+from app.store.claims import Claim
 from app.store.database import Database, StoreUnavailable, Tx
 from builders.backends.base import (
     BackendUnavailable,
@@ -102,7 +103,8 @@ class Timeline:
 class Builder:
     """Builds one thing at a time; several builders work side by side.
 
-    `stopping` holds an event per running build, which the watcher sets when its end is asked for.
+    `stopping` holds an event per claim that is worked on, which the watcher sets when its build is to end. Of a build
+    that was lost and came back there are two: whoever lost it does not know yet.
     """
 
     db: Database
@@ -118,7 +120,7 @@ class Builder:
     addresses_of: Resolve = resolve
     slots: Slots = field(default_factory=lambda: Slots(16))
     disk: Disk = field(default_factory=Disk)
-    stopping: dict[int, threading.Event] = field(default_factory=dict)
+    stopping: dict[Claim, threading.Event] = field(default_factory=dict)
     in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
@@ -139,12 +141,12 @@ class Builder:
             if build is None:
                 return False
             self.in_hand.take(build)
-        self.stopping[build.id] = threading.Event()
+        self.stopping[claim_of(build)] = threading.Event()
         try:
             with self.in_hand.until_done(build):
                 self._work(build)
         finally:
-            del self.stopping[build.id]
+            del self.stopping[claim_of(build)]
         return True
 
     def _is_due(self) -> bool:
@@ -224,13 +226,13 @@ class Builder:
             credential = git_access(tx, self.vault, build.credential_id, build.url)
             tag = image_tag(tx, self.vault, build.project_id, build.id)
             scope = cache_scope(tx, self.vault, build.project_id)
-        with self.slots.lent(self.stopping[build.id].is_set):
+        with self.slots.lent(self.stopping[claim_of(build)].is_set):
             sha = self.checkouts.fetch(
                 build.url,
                 sha=build.sha,
                 ref=build.ref,
                 credential=credential,
-                should_stop=self.stopping[build.id],
+                should_stop=self.stopping[claim_of(build)],
             )
         with self._tree(build, sha, credential) as tree:
             plan = make_plan(SourceTree(tree), self._settings(build))
@@ -261,7 +263,7 @@ class Builder:
                     request,
                     on_output=writer.write,
                     on_step=timeline.add,
-                    should_stop=self.stopping[build.id],
+                    should_stop=self.stopping[claim_of(build)],
                     time_limit_seconds=build.config.time_limit_seconds,
                 )
             finally:
@@ -306,7 +308,7 @@ class Builder:
             built,
             login,
             on_output=writer.write,
-            should_stop=self.stopping[build.id],
+            should_stop=self.stopping[claim_of(build)],
             time_limit_seconds=max(build.config.time_limit_seconds - spent, 1.0),
         )
         writer.note(f"Pushed {made.image}.")
@@ -327,7 +329,9 @@ class Builder:
         """About a commit that somebody chose; those of pushes and heads of branches are where they have to be."""
         if build.on_branch is not None:
             return None
-        return ask_git(self.db, self.checkouts, self.vault, build, sha, should_stop=self.stopping[build.id])
+        return ask_git(
+            self.db, self.checkouts, self.vault, build, sha, should_stop=self.stopping[claim_of(build)]
+        )
 
     def _end_succeeded(self, build: Build, sha: str, image: Made, git: Containment | None) -> None:
         now = self.clock.now()

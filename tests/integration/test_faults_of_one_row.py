@@ -1,6 +1,7 @@
 """A row that meets a fault of ours, again and again: the others go on, and it is given up with a sentence."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import text
@@ -8,9 +9,11 @@ from sqlalchemy import text
 from app.domain.builds import BuildStatus
 from app.orchestration import reconciling, scheduling
 from app.orchestration.clock_changes import ClockChanges
+from app.orchestration.ports import MESSAGE_PURPOSE
 from app.orchestration.scheduling import Scheduler
 from app.store import builds as store_of_builds
 from app.store import deliveries
+from app.store.database import StoreUnavailable
 from tests.support.loops import Installation, Server, commit
 
 A, B, C = (commit(letter) for letter in "abc")
@@ -125,3 +128,65 @@ def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
     verdicts = [(job, rule) for _, job, _, rule in place.verdicts()]
     assert ("bad", "fault") in verdicts
     assert ("good", "schedule") in verdicts
+
+
+def test_a_build_that_was_lost_and_came_back_is_built_on_by_whoever_has_it(
+    place: Installation, server: Server
+) -> None:
+    """In one process: whoever lost it finds out at its end, and takes nothing from the other."""
+    place.job()
+    place.push(A, B)
+    server.intake.step()
+
+    def lost_and_back(_should_stop: object) -> None:
+        spoil(place, "UPDATE build SET status = 'queued', owner = NULL, token = token + 1")
+        assert server.builder.step()
+        assert [build.status for build in place.builds()] == [BuildStatus.SUCCEEDED]
+
+    place.backend.before_end[B].append(lost_and_back)
+    assert server.builder.step()
+    assert server.builder.stopping == {}
+    assert place.backend.built[B] == 2
+
+
+def test_a_run_that_was_lost_and_came_back_is_watched_until_its_end(
+    place: Installation, server: Server
+) -> None:
+    place.job()
+    place.push(A, B)
+    server.intake.step()
+    server.builder.step()
+    (first,) = place.runs()
+    active, second = server.runner.active, replace(first, token=first.token + 1)
+    with active.watching(second, 1) as by_second:
+        with active.watching(first, 1):
+            pass
+        assert active.all() == [by_second]
+    assert active.all() == []
+
+
+@pytest.mark.parametrize("loop", ["deployer", "conductor", "messenger"])
+def test_a_store_that_is_away_is_no_fault_of_a_row(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch, loop: str
+) -> None:
+    """The loop says so once in a while; a row's fault would be told of with all that led to it, each time."""
+    job = place.job()
+    place.app("shop", job)
+    message = {
+        "name": "tell",
+        "type": "message",
+        "url": place.box.seal("https://example.com", MESSAGE_PURPOSE),
+    }
+    place.start(place.flow({**message, "message": "Hello"}))
+    place.push(A, B)
+    server.intake.step()
+    server.builder.step()
+    if loop == "messenger":
+        server.conductor.step()
+
+    def away() -> NoReturn:
+        raise StoreUnavailable("The database does not answer.")
+
+    monkeypatch.setattr(server.db, "write", away)
+    with pytest.raises(StoreUnavailable):
+        getattr(server, loop).step()

@@ -29,6 +29,10 @@ class StopRequested(TransientError):
         super().__init__("Its end was asked for before it had started.")
 
 
+def claim_of(claimed: Build | Run | Delivery) -> Claim:
+    return claimed.id, claimed.token
+
+
 class InHand:
     """The claims that this process works on.
 
@@ -45,10 +49,10 @@ class InHand:
         try:
             yield
         finally:
-            self.claims.discard((claimed.id, claimed.token))
+            self.claims.discard(claim_of(claimed))
 
     def take(self, claimed: Build | Run | Delivery) -> None:
-        self.claims.add((claimed.id, claimed.token))
+        self.claims.add(claim_of(claimed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ class Active:
 
     def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
         self.timers = Timers()
-        self._runs: dict[int, ActiveRun] = {}
+        self._runs: dict[Claim, ActiveRun] = {}  # of a run that was lost and came back there are two
         self._lock = threading.Lock()
         self._on_change = on_change
 
@@ -145,12 +149,12 @@ class Active:
     def watching(self, run: Run, attempt: int) -> Iterator[ActiveRun]:
         active = ActiveRun(run, attempt, self._on_change)
         with self._lock:
-            self._runs[run.id] = active
+            self._runs[claim_of(run)] = active
         try:
             yield active
         finally:
             with self._lock:
-                del self._runs[run.id]
+                del self._runs[claim_of(run)]
 
     def all(self) -> list[ActiveRun]:
         with self._lock:

@@ -16,6 +16,7 @@ from app.engines.base import Engine, Handle
 from app.orchestration.execution.active import Active, ActiveRun
 from app.orchestration.ports import Clock
 from app.store import builds, runs
+from app.store.claims import Claim
 from app.store.database import Database, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Watcher:
     clock: Clock
     engine: Engine
     active: Active
-    stopping_builds: Mapping[int, threading.Event]
+    stopping_builds: Mapping[Claim, threading.Event]
 
     def step(self) -> float:
         """Stop what has to end now; returns the seconds until the next look is due."""
@@ -59,7 +60,7 @@ class Watcher:
     def _cancelled(self, live: Sequence[ActiveRun]) -> Mapping[int, Cancel]:
         """The runs whose end is asked for; builds are told here."""
         with self.db.read() as tx:
-            for build_id, event in list(self.stopping_builds.items()):
+            for (build_id, _), event in list(self.stopping_builds.items()):
                 if builds.cancel_is_requested(tx, build_id):
                     event.set()
             return runs.cancel_requested(tx, [each.run.id for each in live])

@@ -33,7 +33,7 @@ from app.orchestration.ports import Clock, Names
 from app.orchestration.releases.deploying import Occasion, carry_out, change_by_build, image_of
 from app.orchestration.releases.releasing import concerned, decide, end_unmoved, members_of
 from app.store import apps, builds, deployments, jobs, runs
-from app.store.database import Database, Tx
+from app.store.database import Database, StoreUnavailable, Tx
 
 log = logging.getLogger(__name__)
 TRIGGERS = {
@@ -76,6 +76,8 @@ class Deployer:
     def _try_to_advance(self, deployment_id: int) -> bool:
         try:
             return self._advance(deployment_id)
+        except StoreUnavailable:
+            raise
         except Exception:
             log.exception("deployment %s could not go on", deployment_id)
             return False

@@ -32,7 +32,7 @@ from app.orchestration.releases.asking import deploy_latest
 from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.orchestration.requests import build_by_hand, image_for_run
 from app.store import apps, builds, deployments, flows, jobs, pipelines, runs
-from app.store.database import Database, Tx
+from app.store.database import Database, StoreUnavailable, Tx
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ class Conductor:
     def _try_to_advance(self, run_id: int) -> bool:
         try:
             return self._advance(run_id)
+        except StoreUnavailable:
+            raise
         except Exception:
             log.exception("flow run %s could not go on", run_id)
             return False

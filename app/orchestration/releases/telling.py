@@ -16,7 +16,7 @@ from app.domain.flows import FlowRun, Node, NodeStatus
 from app.orchestration.ports import MESSAGE_PURPOSE, Clock, Vault
 from app.orchestration.releases.conducting import fail_node
 from app.store import flows
-from app.store.database import Database
+from app.store.database import Database, StoreUnavailable
 
 log = logging.getLogger(__name__)
 SENDING_TAKES_AT_MOST = timedelta(seconds=30)  # longer than a post may take; then another server may try
@@ -44,6 +44,8 @@ class Messenger:
         """A message that meets a fault of ours does not hold up the others."""
         try:
             return self._send(run_id, node_id)
+        except StoreUnavailable:
+            raise
         except Exception:
             log.exception("message %s of flow run %s could not be sent", node_id, run_id)
             return False
