@@ -49,14 +49,18 @@ class Reconciler:
     alone: bool
     in_background: Background = in_thread
 
-    def step(self) -> None:
-        """Say that this server lives, take over what dead ones left, and keep the database's log short."""
+    def register(self) -> None:
+        """Say that this server lives. What one claims before it first has is taken for a dead server's."""
         with self.db.write() as tx:
             now = self.clock.now()
             alive_at = time_of_servers(tx, now)
             if not heartbeat(tx, self.server, alive_at):
                 register_server(tx, self.server, self.host, self.pid, alive_at)
                 deaths.hold_back(tx, now)
+
+    def step(self) -> None:
+        """Say that this server lives, take over what dead ones left, and keep the database's log short."""
+        self.register()
         self.take_over()
         self.db.checkpoint()
 

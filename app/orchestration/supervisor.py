@@ -82,7 +82,11 @@ class Supervisor:
     _hired: int = 0
 
     def start(self) -> None:
-        """Reconcile first, then begin to work. What waits for the engine has loops of its own."""
+        """Be known as alive, then begin to work. What waits for the engine has loops of its own."""
+        try:
+            self.reconciler.register()
+        except WAITED_FOR as error:
+            log.warning("the server is not known as alive yet: %s", error)
         self._loop("engine", Bell(), self.engine_watch.step)
         self._loop("disk", Bell(), lambda: self.disk.step(self.clock))
         self._loop("reconciler", Bell(), self._reconcile)
