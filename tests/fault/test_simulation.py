@@ -1,149 +1,76 @@
-"""Two servers on one engine through hundreds of histories of faults: each from a seed, so that any can be repeated."""
+"""Servers on one engine through many histories of faults, each told by its seed: `tests/support/simulation`.
+
+A history that fails is told by its seed, and comes again with it:
+
+    JOBYARD_SEED=4711 pytest tests/fault/test_simulation.py
+
+JOBYARD_HISTORIES says how many there are (20,000 if it doesn't).
+"""
 
 from __future__ import annotations
 
-import random
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 
-from app.domain.builds import BuildReason, BuildStatus
-from app.domain.runs import Reason, RunStatus
-from app.engines.base import ContainerSpec, Handle, StartUncertain
-from app.engines.fake import Fault, Script
-from app.orchestration.execution import running
-from tests.support.loops import Fuse, Installation, Killed, Server, commit
+from tests.support.simulation import hub, world
+from tests.support.simulation.checks import check
+from tests.support.simulation.history import History
 
-HISTORIES = 40
-OLD, NEW = commit("old"), commit("new")
-FAULTY = ("start", "logs", "wait", "remove", "owned", "stop")
-LONGER_THAN_A_SERVER_IS_BELIEVED_ALIVE = 40.0
-
-
-class LateStarts:
-    """A start request may be answered by nothing and arrive later, unless a newer one for its key came meanwhile."""
-
-    def __init__(self, place: Installation, chance: random.Random) -> None:
-        self._engine = place.engine
-        self._chance = chance
-        self._on_their_way: dict[str, tuple[ContainerSpec, int]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
-        self._on_their_way.pop(key, None)  # the container it names has another name now
-        if self._chance.random() < 0.15:
-            self._on_their_way[key] = spec, token
-            raise StartUncertain("The engine did not answer in time.")
-        return self._engine.start(spec, key, token, is_new=is_new)
-
-    def arrive(self) -> None:
-        while self._on_their_way:
-            key, (spec, token) = self._on_their_way.popitem()
-            with suppress(Exception):
-                self._engine.start(spec, key, token)
+AT_ONCE = 400  # histories of one test, so that workers share them
+EVERY_END = {
+    ("succeeded", None),
+    ("failed", "exit_nonzero"),
+    ("failed", "time_limit"),
+    ("failed", "engine_failed"),
+    ("cancelled", "cancelled"),
+    ("cancelled", "replaced"),
+}
+COUNT = int(os.environ.get("JOBYARD_HISTORIES", "20000"))
+GIVEN = os.environ.get("JOBYARD_SEED")
+STARTS = range(0, COUNT, AT_ONCE) if GIVEN is None else [int(GIVEN)]
 
 
-class StallingFuse(Fuse):
-    """Now and then, a server that touches the world stands still so long that the other one is at it."""
-
-    def __init__(self, history: History, blows_at: int | None) -> None:
-        super().__init__(blows_at)
-        self._history = history
-
-    def burn(self, point: str) -> None:
-        super().burn(point)
-        if point != "before commit":  # a transaction can't stand still so long: the database gives it up
-            self._history.meanwhile(self)
+@pytest.fixture(autouse=True, scope="module")
+def no_threads() -> Iterator[None]:
+    with hub.patched(), world.patched():
+        yield
 
 
-class History:
-    def __init__(self, place: Installation, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.place = place
-        self.late = LateStarts(place, self.chance)
-        self.faults_go_on = True
-        self._count = 0
-        self._stalled = 0
-        self.servers = [self.server() for _ in range(2)]
-
-    def server(self) -> Server:
-        self._count += 1
-        blows_at = self.chance.randrange(1, 120) if self.faults_go_on and self.chance.random() < 0.7 else None
-        fuse = StallingFuse(self, blows_at)
-        server = self.place.server(f"server-{self._count}", fuse, alone=False)
-        server.runner.engine._wrapped = self.late  # type: ignore[attr-defined]
-        return server
-
-    def meanwhile(self, stalled: Fuse) -> None:
-        self.late.arrive() if self.chance.random() < 0.1 else None
-        if self._stalled or not self.faults_go_on or self.chance.random() > 0.03:
-            return
-        self._stalled += 1
-        self.place.clock.advance(LONGER_THAN_A_SERVER_IS_BELIEVED_ALIVE)
-        for other in self.servers:
-            if other.fuse is not stalled:
-                self.turn(other)
-        self._stalled -= 1
-
-    def turn(self, server: Server) -> None:
-        try:
-            server.reconcile()
-            server.turn()
-        except Killed:
-            self.servers[self.servers.index(server)] = self.server()
-
-    def run(self) -> None:
-        for _ in range(12):
-            for _ in range(self.chance.randrange(2)):
-                fault = self.chance.choice(list(Fault))
-                self.place.engine.fail(self.chance.choice(FAULTY), fault, self.chance.randrange(1, 3))
-            self.turn(self.chance.choice(self.servers))
-            self.place.clock.advance(self.chance.choice([0, 1, 15]))
-        self.faults_go_on = False
-        self.place.world.faults.clear()
-        self.place.clock.advance(LONGER_THAN_A_SERVER_IS_BELIEVED_ALIVE)
-        self.late.arrive()
-        self.servers = []
-        self.server().work()
+@pytest.fixture
+def faults_of_ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What loops log when they meet what nobody expects."""
+    caplog.set_level(logging.ERROR)
+    return caplog.records
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+def live_through(seed: int, faults_of_ours: list[logging.LogRecord]) -> History:
+    history = History(seed)
+    try:
+        history.run()
+        check(history)
+        assert not [each for each in faults_of_ours if each.exc_info], "a fault of ours was logged"
+    except BaseException as error:
+        error.add_note(f"SEED={seed}")
+        raise
+    return history
 
 
-def test_whatever_happens_nothing_runs_twice_and_nothing_is_lost(tmp_path: Path) -> None:
-    for seed in range(HISTORIES):
-        place = Installation(tmp_path / "place")
-        place.job(retry_limit=2)
-        lines = [b"one\n", b"two\n", b"three\n"]
-        codes = random.Random(seed).choices([0, 3], k=3)
-        for attempt, code in enumerate(codes, start=1):
-            place.engine.script(f"run-*-{attempt}-0", Script(output=lines, exit_code=code))
-        place.push(OLD, NEW)
-        History(place, seed).run()
-        check(place, codes, seed)
-        place.close()
-
-
-def check(place: Installation, codes: list[int], seed: int) -> None:
-    starts = dict(place.world.starts)
-    assert set(starts.values()) <= {1}, f"seed {seed}: started twice: {starts}"
-    (build,) = place.builds()
-    if build.status is BuildStatus.FAILED:
-        assert build.reason is BuildReason.INTERRUPTED, f"seed {seed}: {build}"
-        assert [each.verdict for each in place.decisions()] == ["built", "skipped"], f"seed {seed}"
-        return
-    assert [each.verdict for each in place.decisions()] == ["built", "started"], f"seed {seed}"
-    (run,) = place.runs()
-    assert run.status in (RunStatus.SUCCEEDED, RunStatus.FAILED), f"seed {seed}: {run}"
-    if run.status is RunStatus.SUCCEEDED:
-        assert (run.exit_code, codes[run.attempts - 1]) == (0, 0), f"seed {seed}: {run}"
-    elif run.reason is Reason.EXIT_NONZERO:
-        assert (run.attempts, codes) == (3, [3, 3, 3]), f"seed {seed}: {run}"
-    else:
-        assert run.reason in (Reason.ENGINE_FAILED, Reason.INTERRUPTED), f"seed {seed}: {run}"
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("start", STARTS)
+def test_whatever_happens_nothing_is_lost_doubled_or_untrue(
+    start: int, faults_of_ours: list[logging.LogRecord]
+) -> None:
+    happened: Counter[str] = Counter()
+    ends: set[tuple[str, str | None]] = set()
+    for seed in range(start, start + (AT_ONCE if GIVEN is None else 1)):
+        history = live_through(seed, faults_of_ours)
+        happened.update(asdict(history.facts))
+        ends |= {(run["status"], run["reason"]) for run in history.place.stored.rows("run")}
+    if GIVEN is None:
+        assert [fact for fact, count in happened.items() if not count] == [], "it never happened"
+        assert ends >= EVERY_END, f"never: {EVERY_END - ends}"
