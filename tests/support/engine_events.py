@@ -13,10 +13,13 @@ from app.engines.docker.request import INSTALLATION_LABEL
 
 
 class EngineEvents:
-    """`seen` are (what, container id) in order. The engine forgets its events soon: so they are kept here."""
+    """`seen` are (what, container id) in order, `told` the same in the engine's own words. The engine forgets its
+    events soon: so they are kept here.
+    """
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
+        self.told: list[Any] = []
         self._more = threading.Condition()
 
     def follow(self, stream: Any) -> None:
@@ -24,6 +27,7 @@ class EngineEvents:
             for event in stream:
                 with self._more:
                     self.seen.append((event["Action"], event["Actor"]["ID"]))
+                    self.told.append(event)
                     self._more.notify_all()
 
     def wait_for(self, what: str, seconds: float = 60) -> str:
@@ -38,8 +42,8 @@ class EngineEvents:
 
 
 @contextmanager
-def engine_events(installation: str) -> Iterator[EngineEvents]:
-    client = docker.APIClient(timeout=None)
+def engine_events(installation: str, docker_host: str | None = None) -> Iterator[EngineEvents]:
+    client = docker.APIClient(base_url=docker_host, timeout=None)
     label = f"{INSTALLATION_LABEL}={installation}"
     stream = client.events(decode=True, filters={"type": "container", "label": label})
     events = EngineEvents()

@@ -57,6 +57,8 @@ class JobyardServer:
     `docker_host="…"` is JOBYARD_DOCKER_HOST. The address stays the same when it is started again.
     """
 
+    program = "app"  # the module that is run
+
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
         self.port = free_port()
@@ -87,15 +89,18 @@ class JobyardServer:
 
     def start(self) -> None:
         """Start and wait until it answers."""
+        self._begin()
+        self.wait_for("the server answers", self._is_up, UP_SECONDS)
+
+    def _begin(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", self.program, "serve", "--port", str(self.port)],
                 cwd=self._log.parent,
                 env=self._environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.wait_for("the server answers", self._is_up, UP_SECONDS)
 
     def command(self, *arguments: str | Path) -> str:
         """What `jobyard` prints that is called on this server's machine, with its settings; it must succeed."""
@@ -150,7 +155,7 @@ class JobyardServer:
         if self.settings.get("engine") == "process":
             self._remove_processes()
             return
-        if not (self.data / "jobyard.db").exists():
+        if "database_url" not in self.settings and not (self.data / "jobyard.db").exists():
             return
         with docker_client() as client:
             for container in self.containers(client):
@@ -171,9 +176,13 @@ class JobyardServer:
     # --- what it left in the engine
 
     @property
+    def database_url(self) -> str:
+        return self.settings.get("database_url", f"sqlite:///{self.data}/jobyard.db")
+
+    @property
     def installation(self) -> str:
         """The id in the labels of its containers."""
-        db = Database(f"sqlite:///{self.data}/jobyard.db")
+        db = Database(self.database_url)
         try:
             with db.read() as tx:
                 return access.setting(tx, "installation") or "none"
