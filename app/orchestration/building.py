@@ -272,7 +272,7 @@ class Builder:
     @contextmanager
     def _tree(self, build: Build, sha: str, credential: Credential | None) -> Iterator[Path]:
         """The files of a commit. Where other servers have to be asked for some, the place is lent meanwhile."""
-        config, stopping = build.config, self.stopping[build.id]
+        config, stopping = build.config, self.stopping[claim_of(build)]
         tree = self.checkouts.tree(
             build.url,
             sha,
