@@ -56,7 +56,7 @@ class History:
 
     def run(self) -> None:
         self._user_acts()
-        for _ in range(self.chance.randrange(3, 28)):
+        for _ in range(self.chance.randrange(2, 20)):
             self._choose()()
         self._settle()
 

@@ -52,4 +52,5 @@ PUSHED, BY_HAND, BY_SCHEDULE = (
     Shape("scheduled", _by_schedule),
 )
 DEPLOYED, ALL = Shape("deployed", _deployed), Shape("all", _all)
-SHAPES = (*5 * (PUSHED,), *5 * (BY_HAND,), *4 * (BY_SCHEDULE,), DEPLOYED, ALL)  # as likely as they are cheap
+# As likely as they are cheap.
+SHAPES = (*8 * (PUSHED,), *6 * (BY_HAND,), *4 * (BY_SCHEDULE,), DEPLOYED, ALL)
