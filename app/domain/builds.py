@@ -146,7 +146,9 @@ def interrupted(build: Build, now: datetime) -> Again | GivenUp:
             " suspicion any more; not building again by itself. Start the build again once the cause is known."
         )
     if not is_suspected(build.deaths):
-        return Again(now, "The server was stopped, or failed, during this build; building again.")
+        return Again(
+            now, "The server was stopped or failed, or its database did, during this build; building again."
+        )
     quiet = quiet_after(build.deaths)
     return Again(
         now + quiet,

@@ -134,9 +134,13 @@ def from_body(body: bytes) -> Push:
 
 
 def how_found(push: Push) -> str:
-    """The sentence about a push that no hook told of; empty for any other."""
+    """The sentence about a push that no hook told of; empty for any other.
+
+    A hook may have told of it in vain, or tell of it yet.
+    """
     if push.found_at is None:
         return ""
-    forced = " The branch was forced there." if push.forced else ""
+    forced = " What was there before is not part of it." if push.forced else ""
     at = push.found_at.strftime("%Y-%m-%d %H:%M:%S")
-    return f"No hook told of this push; found by comparing with the remote at {at} UTC.{forced}"
+    found = f"Found by comparing with the remote at {at} UTC"
+    return f"{found}: no delivery of a hook that was processed by then tells of this push.{forced}"

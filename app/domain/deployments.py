@@ -180,7 +180,8 @@ def _after_builds(deployment: Deployment) -> Move:
     are_over = all(step.status.is_over for step in steps)
     failed = [step for step in steps if step.status is StepStatus.FAILED]
     if are_over and failed:
-        return Fail(f"build {failed[0].build_id} did not succeed")
+        listed = " and ".join(str(step.build_id) for step in failed)
+        return Fail(f"build{'s' * (len(failed) != 1)} {listed} did not succeed")
     if deployment.cancel_requested_at is not None:
         return Finish(DeploymentStatus.CANCELLED)
     if not are_over:
@@ -198,7 +199,7 @@ def _after_pre_deploy(deployment: Deployment) -> Move:
         return Wait() if is_running else Finish(DeploymentStatus.CANCELLED)
     failed = [step for step in steps if step.status is StepStatus.FAILED]
     if failed:
-        return Fail(f"pre-deploy job {failed[0].job} failed")
+        return Fail(f"pre-deploy job {failed[0].job} did not succeed")
     return _one_by_one(steps) or Enter(Phase.POST_DEPLOY)
 
 

@@ -30,9 +30,9 @@ class Missed:
         span = f"{many} scheduled times from {_utc(self.first)} to {_utc(self.last)}"
         what = f"The scheduled time {_utc(self.first)}" if self.count == 1 else span
         if self.deadline is None:
-            return f"{what} passed while the server could not act: of all that passed, only the newest still counts."
+            return f"{what} passed before the server could act: of all that passed, only the newest still counts."
         late = f"the starting deadline of {self.deadline.total_seconds():.0f} s"
-        return f"{what} passed while the server could not act, and then {late} had passed as well."
+        return f"{what} passed before the server could act, and by then {late} had passed as well."
 
 
 @dataclass(frozen=True)

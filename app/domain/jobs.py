@@ -179,6 +179,12 @@ class Job:
     next_fire_at: datetime | None = None  # None while nothing starts by schedule
 
     @property
+    def builds_pushes(self) -> bool:
+        """Whether a push to its branch is built at all; a build service is not held back with its jobs."""
+        source = self.source
+        return source is not None and source.ci_enabled and not (self.paused and source.name is None)
+
+    @property
     def schedule_inactive(self) -> bool:
         return self.schedule is not None and not self.schedule.active
 

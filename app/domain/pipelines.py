@@ -119,7 +119,8 @@ def _check_direction(pipeline: Pipeline, number: int, target: int, *, may_skip_s
     if target <= number:
         raise Conflict(f"Images move forward: {stages[target]} does not come after {stages[number]}.")
     if target != number + 1 and not may_skip_stages:
-        between = ", ".join(stages[number + 1 : target])
+        between = stages[number + 1 : target]
+        comes = "comes" if len(between) == 1 else "come"
         raise Conflict(
-            f"{between} comes between: promote there first, or say skip_stages as an administrator."
+            f"{', '.join(between)} {comes} between: promote there first, or say skip_stages as an administrator."
         )

@@ -86,6 +86,9 @@ def _skip_for_ref(push: Push, source: Source) -> Skip | None:
 
 
 def _skip_for_switches(source: Source, *, paused: bool) -> Skip | None:
+    if paused and not source.ci_enabled:
+        sentence = "The job is paused and CI is off: resume it and turn CI on to build pushes again."
+        return Skip("paused", sentence, {"paused": True, "ci_enabled": False})
     if paused:
         return Skip("paused", "The job is paused: resume it to build pushes again.", {"paused": True})
     if not source.ci_enabled:
@@ -125,7 +128,7 @@ def _by_paths(
     asks = matching.asks_for_build(source.project_id, build.paths, build.paths_mode, changed_files)
     if asks:
         return None
-    count = "nothing" if not changed_files else f"{len(changed_files)} file{'s' * (len(changed_files) != 1)}"
+    count = f"{len(changed_files)} file{'s' * (len(changed_files) != 1)}"
     if asks is None:
         return Go(
             "paths_unmatched",
@@ -133,11 +136,12 @@ def _by_paths(
             {"sha": push.after, "branch": source.branch},
         )
     listed = ", ".join(build.paths)
-    sentence = (
-        f"{_pushed(push)} changed {count}, all ignored by the path rules ({listed})."
-        if build.paths_mode == "ignore"
-        else f"{_pushed(push)} changed {count}, none allowed by the path rules ({listed})."
-    )
+    if not changed_files:
+        sentence = f"{_pushed(push)} changed no file, so none that the path rules ({listed}) let build."
+    elif build.paths_mode == "ignore":
+        sentence = f"{_pushed(push)} changed {count}, all ignored by the path rules ({listed})."
+    else:
+        sentence = f"{_pushed(push)} changed {count}, none allowed by the path rules ({listed})."
     inputs = {"paths": list(build.paths), "mode": build.paths_mode, "changed": nsmallest(50, changed_files)}
     return Skip("paths", sentence, inputs)
 
@@ -186,8 +190,8 @@ def on_image_change(
     deployed already, if there is one: an old slow build never wins over it.
     """
     if event is ImageEvent.BUILD_FAILED:
-        sentence = f"{what}: what is deployed stays as it is."
-        return ImageChange(moves=False, runs=False, rule="build_failed", sentence=sentence)
+        stays = "what is deployed stays as it is" if job.deployed else "nothing is deployed"
+        return ImageChange(moves=False, runs=False, rule="build_failed", sentence=f"{what}: {stays}.")
     held = _why_image_stays(job, overtaken_by) if event is ImageEvent.BUILD_SUCCEEDED else None
     if held is not None:
         return stays_available(*held, what=what)

@@ -133,6 +133,11 @@ class ExitKind(enum.StrEnum):
     LOST = "lost"  # there is no such container any more: removed behind our back
 
 
+LOST = (
+    "The container is not in the engine any more, so how it ended is not known: it was removed or lost there."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a container ended. `exit_code` is 128 + N for signal N; `detail` is a sentence for people."""

@@ -28,6 +28,7 @@ from app.domain.errors import EngineUnavailable, JobyardError
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream, Unseen
 from app.engines.base import (
+    LOST,
     Chunk,
     ContainerSpec,
     EngineInfo,
@@ -183,7 +184,7 @@ class FakeEngine:
             while True:
                 container = self._found(handle)
                 if container is None:
-                    return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+                    return Exit(ExitKind.LOST, detail=LOST)
                 if container.exit:
                     return container.exit
                 if container.state is State.CREATED:

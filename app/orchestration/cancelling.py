@@ -45,7 +45,7 @@ def _of_cancel(run: Run, asked: Cancel, who: str) -> str:
             when = "between its attempts" if run.attempts else "before it started"
             return f"Run {run.name} cancelled by {who} {when}."
         case Cancel.ASKED:
-            grace = f"it has {run.grace_period_seconds} s to end by itself"
+            grace = f"it has at most {run.grace_period_seconds} s to end by itself"
             return f"Run {run.name} cancelled by {who}: {grace}."
         case Cancel.FORCED:
             return f"Run {run.name} cancelled once more by {who}: it is killed at once."

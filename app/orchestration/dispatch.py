@@ -114,13 +114,15 @@ def how_to_get_an_image(tx: Tx, job: Job) -> str:
     source = job.source
     if source is None:
         return "its source is none: give it one"
-    build = builds.latest_succeeded(tx, source.id, BRANCH_PREFIX + source.branch)
+    ref = BRANCH_PREFIX + source.branch
+    build = builds.latest_succeeded(tx, source.id, ref)
     if build is not None:
         return f"build {build.id} of {short(build.sha)} is available, so deploy it first"
-    underway = builds.page(tx, limit=1, source_id=source.id, statuses=builds.OPEN)
+    and_deploy = "" if job.cd_enabled and not job.paused else ", and deploy it"
+    underway = builds.page(tx, limit=1, source_id=source.id, statuses=builds.OPEN, ref=ref)
     if underway:
-        return f"build {underway[0].id} is not over yet"
-    return "build it first, by a push or by hand"
+        return f"build {underway[0].id} is not over yet: wait for it{and_deploy}"
+    return f"build it first, {'by a push or by hand' if job.builds_pushes else 'by hand'}{and_deploy}"
 
 
 def short(sha: str | None) -> str:

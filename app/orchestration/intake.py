@@ -181,10 +181,10 @@ class Intake:
             deploy_push(tx, built, push.after, push.pusher, now)
             start_flows_by_push(tx, delivery.event_id, push.after, push.pusher, built, now)
         sentence = (
-            f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} built, "
+            f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} to be built, "
             f"{decided} job{'s' * (decided != 1)} decided."
             if tracked
-            else "No job has this repository any more."
+            else "No job or build service has this repository."
         )
         sentence = f"{sentence} {comparing.how_found(push)}".rstrip()
         status = "processed" if tracked else "ignored"

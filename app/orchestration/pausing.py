@@ -17,10 +17,7 @@ def pause(tx: Tx, names: Names, job: Job, *, who: str, now: datetime) -> Job:
     """The job, paused, with a decision that says by whom; a paused one stays as it is."""
     if job.paused:
         return job
-    held = "pushes build nothing, builds are not deployed"
-    if job.schedule is not None:
-        held += " and the schedule starts nothing"
-    sentence = f"Paused by {who}: {held} until it is resumed; what runs goes on."
+    sentence = f"Paused by {who}: {_held(job)} until it is resumed; what runs goes on."
     paused = jobs.set_switches(tx, job.id, now, paused=True)
     _record(tx, names, paused, Verdict.PAUSED, sentence, now)
     return paused
@@ -59,9 +56,10 @@ def resume(
         schedule_active=schedule_active,
     )
     if resumed.definition != job.definition:
-        sentence = f"Resumed by {who}: {_switches(resumed)}."
+        done, switches = "Resumed" if job.paused else "Switched", _switches(resumed)
+        sentence = f"{done} by {who}{switches and f': {switches}'}."
         if resumed.next_fire_at is not None:
-            missed = ", none is caught up" if job.paused else ""
+            missed = ", and none that passed meanwhile is caught up" if job.paused else ""
             sentence += f" The next scheduled time is {resumed.next_fire_at:%Y-%m-%d %H:%M} UTC{missed}."
         _record(tx, names, resumed, Verdict.RESUMED, sentence, now)
     if job.paused or not job.cd_enabled:
@@ -87,9 +85,23 @@ def tell_what_is_held(tx: Tx, names: Names, before: Job | None, job: Job, *, who
     _record(tx, names, job, Verdict.RESUMED, f"Schedule set active by {who}{held}.", now)
 
 
+def _held(job: Job) -> str:
+    """What a pause holds back: of a build service's pushes it holds back nothing."""
+    held = ["pushes build nothing"] if job.source is not None and job.source.name is None else []
+    held += ["builds are not deployed"] if job.source is not None else []
+    held += ["no new image starts a run"]
+    held += ["the schedule starts nothing"] if job.schedule is not None else []
+    *others, last = held
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def _switches(job: Job) -> str:
-    is_own = job.source is None or job.source.name is None
-    switches = {"CI": job.ci_enabled, "CD": job.cd_enabled} if is_own else {"CD": job.cd_enabled}
+    """As they are set; only those that do something for this job."""
+    switches = {}
+    if job.source is not None and job.source.name is None:
+        switches["CI"] = job.ci_enabled
+    if job.source is not None:
+        switches["CD"] = job.cd_enabled
     said = [f"{name} is {'on' if is_on else 'off'}" for name, is_on in switches.items()]
     if job.schedule is not None:
         said.append(f"the schedule is {'active' if job.schedule.active else 'inactive'}")

@@ -22,11 +22,13 @@ from app.orchestration.dispatch import short
 from app.orchestration.intake import git_decides, place_of, push_of, verdict_on
 from app.orchestration.ports import Clock, Vault
 from app.orchestration.releases.deploying import (
+    CD_OFF,
     Occasion,
     admission_of,
     change_by_build,
     change_by_hand,
     judged,
+    turns_cd_off,
 )
 from app.orchestration.releases.following import change_by_following
 from app.orchestration.releases.promoting import Planned
@@ -257,10 +259,11 @@ def of_promotion(tx: Tx, planned: Planned, *, confirm_paused: bool) -> list[Outl
 
 
 def _promoted(tx: Tx, job: Job, hook: str | None, planned: Planned, *, confirm_paused: bool) -> Outlook:
-    what = planned.sentence
+    moves = job.id in planned.images
+    what = planned.sentence + (CD_OFF if moves and turns_cd_off(job, latest=False) else "")
     change, admission = on_image_change(ImageEvent.PROMOTED, job, what=what), admission_of(tx, job)
     verdict, rule, sentence = judged(change, admission)
-    moves, runs = job.id in planned.images, change.runs and admission.runs
+    runs = change.runs and admission.runs
     if hook is not None:
         runs = not job.paused and hook != "failed-deploy"
         verdict = Verdict.STARTED if runs else Verdict.DEPLOYED if moves else Verdict.SKIPPED
@@ -281,9 +284,15 @@ def _then(tx: Tx, build: Build, job: Job) -> tuple[Stage, bool, bool]:
     app = apps.of_job(tx, job.id)
     occasion = Occasion(ImageEvent.BUILD_SUCCEEDED, (EventType.BUILD, 0), what)
     change, admission = change_by_build(build, job, occasion, app), admission_of(tx, job)
-    verdict, rule, sentence = judged(change, admission)
-    if app is not None and change.moves:
-        sentence = (
-            f"{sentence} It moves as part of a deployment of app {app.name}, after its pre-deploy jobs."
-        )
-    return Stage(verdict, rule, sentence), change.moves, change.runs and admission.runs
+    stage, runs = Stage(*judged(change, admission)), change.runs and admission.runs
+    if app is None or not change.moves:
+        return stage, change.moves, runs
+    hooks = {member.job_id: member.hook for member in app.members}
+    after = ", after its pre-deploy jobs" if "pre-deploy" in hooks.values() else ""
+    hook = hooks[job.id]
+    if hook is not None:
+        runs = hook != "failed-deploy"
+        verdict = Verdict.STARTED if runs else Verdict.DEPLOYED
+        stage = Stage(verdict, "hook", f"{what}; the job is the deployment's {hook} job.")
+    moving = f"{stage.sentence} Its image moves as part of a deployment of app {app.name}{after}."
+    return replace(stage, sentence=moving), True, runs

@@ -154,7 +154,12 @@ def run_again(
         else merge(job.definition, {}, job.shared_env)
     )
     how = "by the API" if trigger.type is TriggerType.API else "by hand"
-    what = "the same image and configuration" if same else "what the job has now"
+    if not same:
+        what = "what the job has now"
+    elif image is None:
+        what = "the same configuration and, as that run never had an image, what is deployed when it starts"
+    else:
+        what = "the same image and configuration"
     sentence = f"Run {run.name} started again {how} by {trigger.by or 'somebody'}, with {what}."
     run_id = enqueue_run(
         tx, names, job, replace(trigger, cause=sentence), now, effective=effective, image=image

@@ -92,7 +92,11 @@ class Resolver:
 
     def _require_one(self, job_id: int, image: str) -> None:
         try:
-            self._soon(image, partial(self.engine.image_config, image), self.engine_seconds)
+            within(self.engine_seconds, "resolve", partial(self.engine.image_config, image))
+        except TimeoutError:
+            raise EngineUnavailable(
+                f"The container engine does not say in time whether it has {image}, so nothing was changed: try again."
+            ) from None
         except ImageUnavailable:
             try:
                 login = self._login(job_id, image)

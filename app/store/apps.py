@@ -95,6 +95,29 @@ def of_job(tx: Tx, job_id: int) -> App | None:
     return None if row is None else with_id(tx, row.app_id)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A job's part in its app; `held_by` is the app's."""
+
+    app: str
+    hook: str | None
+    held_by: int | None
+
+
+def parts_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Part]:
+    """For each job that is in an app, its part there."""
+    query = (
+        select(JobRow.id, JobRow.definition, AppJobRow.hook, AppRow)
+        .join(AppJobRow, col(AppJobRow.job_id) == col(JobRow.id))
+        .join(AppRow, col(AppRow.id) == col(AppJobRow.app_id))
+        .where(col(JobRow.id).in_(job_ids))
+    )
+    return {
+        job_id: Part(app.name, definition.get("deploy_trigger") or hook, app.held_by)
+        for job_id, definition, hook, app in tx.exec(query)
+    }
+
+
 def names_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, str]:
     """The app's name for each job that is in one."""
     query = select(AppJobRow.job_id, AppRow.name).join(AppRow, col(AppRow.id) == col(AppJobRow.app_id))

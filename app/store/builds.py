@@ -196,9 +196,9 @@ def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> bool
 def succeed(
     tx: Tx, build: Build, *, image: str, digest: str, now: datetime, standing: Standing | None = None
 ) -> bool:
-    """running → succeeded, with where its commit stands if that was to be found out."""
+    """running → succeeded, with where its commit stands if that was to be found out; a cancel came too late."""
     found = {} if standing is None else {**vars(standing), "contained_in": list(standing.contained_in)}
-    return _end(tx, build, BuildStatus.SUCCEEDED, now, image=image, digest=digest, **found)
+    return _end(tx, build, BuildStatus.SUCCEEDED, now, image=image, digest=digest, sentence="", **found)
 
 
 def fail(tx: Tx, build: Build, reason: BuildReason, sentence: str, now: datetime) -> bool:
@@ -359,6 +359,7 @@ def page(
     source_id: int | None = None,
     project_id: int | None = None,
     statuses: Sequence[BuildStatus] = (),
+    ref: str | None = None,
 ) -> Sequence[Build]:
     """Builds that match everything given, newest first."""
     query, newest = _builds().limit(limit), col(BuildRow.id)
@@ -372,6 +373,8 @@ def page(
         query = query.where(BuildRow.project_id == project_id)
     if statuses:
         query = query.where(col(BuildRow.status).in_(list(statuses)))
+    if ref is not None:
+        query = query.where(BuildRow.ref == ref)
     if before is not None:
         query = query.where(newest < before)
     return [_value(*found) for found in tx.exec(query.order_by(newest.desc()))]

@@ -123,7 +123,7 @@ def end(tx: Tx, deployment: Deployment, status: DeploymentStatus, warning: str, 
     """It is over; steps that nobody reached are skipped."""
     for step in deployment.steps:
         if not step.status.is_over:
-            sentence = f"Not reached: the deployment was {status} before."
+            sentence = f"Not reached: the deployment ended as {status} before."
             set_step(tx, step.id, StepStatus.SKIPPED, now, sentence=sentence)
     enter(tx, deployment, Phase.DONE, status=status, warning=warning, finished_at=now)
 

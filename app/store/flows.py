@@ -82,7 +82,7 @@ def delete(tx: Tx, flow_id: int) -> None:
     """Its runs go with it. Raises Conflict while one is going."""
     live = live_runs(tx, flow_id)
     if live:
-        raise Conflict(f"Run {live[0]} of this flow is still going: cancel it first.")
+        raise Conflict(f"Run {live[0]} of this flow is not over: cancel it first.")
     tx.delete(tx.get_one(FlowRow, flow_id))
     touch(tx, TOPIC)
 

@@ -128,7 +128,7 @@ def test_a_broken_migration_leaves_the_old_image_live(shop: Shop) -> None:
     before = len(shop.runs())
     failed = shop.deployed(shop.hosted.push(files("two", migrate="exit 3")))
     assert failed["status"] == "failed"
-    assert failed["warning"].endswith("pre-deploy job migrate-development failed; nothing moved.")
+    assert failed["warning"].endswith("pre-deploy job migrate-development did not succeed; nothing moved.")
     assert shop.digests("development") == live
     assert shop.runs()[before:] == [
         ("migrate-development", "migrate of two\n"),

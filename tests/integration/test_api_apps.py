@@ -172,12 +172,18 @@ def test_a_commit_is_built_once_and_deployed(shop: Caller) -> None:
     assert digests(shop, "shop") == {"migrate": ONE, "web": ONE}
     assert not shop.got(f"{JOBS}/web")["cd_enabled"]
     said = shop.got(f"{JOBS}/web/why")["items"][0]["sentence"]
-    assert said.startswith("Deployment 1 of aaaaaaa reached its components (CD is off now), the image moves")
+    assert said.startswith("Deployment 1 has aaaaaaa for job web (CD is off now), the image moves")
     assert [run.trigger.type for run in all_runs(shop)] == ["pre_deploy"]
 
 
 def test_the_latest_builds_keep_cd_on(shop: Caller) -> None:
-    refused(shop, f"{APPS}/shop/deployments", {}, 409, "No job of app shop has a build that succeeded yet.")
+    refused(
+        shop,
+        f"{APPS}/shop/deployments",
+        {},
+        409,
+        "No job of app shop has a build of its branch that succeeded yet.",
+    )
     for name in ("migrate", "web"):
         shop.made(f"{JOBS}/{name}/builds", {"sha": A})
         build_succeeds(shop.yard, digest_=ONE)
@@ -349,7 +355,7 @@ def test_a_job_is_promoted(admin: Caller) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "sentence"),
     [
-        ({"component": "shop"}, 409, "Nothing was ever deployed to shop"),
+        ({"component": "shop"}, 409, "Nothing is deployed to shop"),
         ({"component": "nothing"}, 422, "nothing is no component of pipeline main."),
         ({"component": "shop", "to_stage": "nowhere"}, 422, "nowhere is no stage of pipeline main"),
         ({"from": "shop", "to": "nothing"}, 422, "nothing is no component of pipeline main."),
@@ -417,7 +423,7 @@ def test_only_an_administrator_skips_a_stage(shop: Caller) -> None:
 
 def test_a_promotion_is_rehearsed(shop: Caller) -> None:
     body = {"promotion": {"project": "acme", "pipeline": "main", "component": "shop"}}
-    refused(shop, "/plan", body, 409, "Nothing was ever deployed to shop")
+    refused(shop, "/plan", body, 409, "Nothing is deployed to shop")
     deployed(shop, A, ONE)
     before = everything(shop)
     answer = shop.post("/plan", json=body).json()

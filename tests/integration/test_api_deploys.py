@@ -130,7 +130,8 @@ def test_what_only_ran_is_promoted_as_it_ran(two: Caller) -> None:
     answer = two.post(PROMOTIONS, json={"from": "st"})
     assert answer.status_code == 409
     assert answer.json()["detail"] == (
-        "Nothing was ever deployed to st and no run of it succeeded, so there is nothing to promote."
+        "Nothing is deployed to st, and no recent run with the image that it names succeeded, so there is nothing to"
+        " promote."
     )
     name = ran(two, two.yard, "st", digest_of("e"))
     ran(two, two.yard, "st", digest_of("7"), image="registry.example.com/team/other:v3")  # not what it has

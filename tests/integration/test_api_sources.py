@@ -224,7 +224,7 @@ def test_the_latest_build_is_missed_with_a_sentence(report: Caller) -> None:
     answer = report.post(f"{JOBS}/report/deploy", json={"build": "latest"})
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
-        "Job report has no build that succeeded yet.",
+        "Job report has no build of main that succeeded yet.",
     )
 
 
@@ -345,7 +345,7 @@ def test_pause_and_resume_leave_a_decision_each(admin: Caller) -> None:
     assert (paused["verdict"], resumed["verdict"]) == ("paused", "resumed")
     assert paused["sentence"].startswith("Paused by admin token: pushes build nothing")
     assert "CD is off" in resumed["sentence"]
-    assert "2026-02-01 06:00 UTC, none is caught up" in resumed["sentence"]
+    assert "2026-02-01 06:00 UTC, and none that passed meanwhile is caught up" in resumed["sentence"]
     assert resumed["inputs"] == {"ci_enabled": True, "cd_enabled": False, "schedule_active": True}
 
 

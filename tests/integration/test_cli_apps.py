@@ -74,4 +74,4 @@ def test_what_can_not_be_deployed(cli: Cli) -> None:
     assert "There is no job nothing" in cli("deploy", "nothing", "--build", "latest").err
     assert cli("deploy", "shop", "--image", "busybox").status == 1
     assert cli("deploy", "web").status == 2
-    assert "has a build that succeeded yet" in cli("deploy", "shop").err
+    assert "has a build of its branch that succeeded yet" in cli("deploy", "shop").err

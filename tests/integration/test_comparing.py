@@ -59,13 +59,11 @@ def test_a_missed_push_is_built_once_with_a_decision_that_says_so(place: Install
     assert [run.sha for run in place.runs()] == [A, B]
     [decision] = [each for each in place.decisions() if each.rule == "missed_push"]
     assert (decision.verdict, decision.job, decision.event_type) == ("built", job.name, "push")
-    assert (
-        "No hook told of this push; found by comparing with the remote at 2026-01-31 12:" in decision.sentence
-    )
+    assert "Found by comparing with the remote at 2026-01-31 12:" in decision.sentence
     delivery = place.delivery(decision.event_id)
     assert (delivery.forge, delivery.event, delivery.sha) == ("remote", "reconciliation", B)
     assert delivery.repository == "acme/report"
-    assert delivery.sentence.startswith("1 of 1 source built, 1 job decided. No hook told of this push")
+    assert delivery.sentence.startswith("1 of 1 source to be built, 1 job decided. Found by comparing")
 
 
 def test_a_head_that_has_just_changed_waits_for_its_hook(place: Installation) -> None:
@@ -240,7 +238,7 @@ def test_what_decides_of_a_delivery_decides_of_what_was_found(place: Installatio
         ("paused", "skipped", "paused"),
     }
     assert all(
-        "No hook told of this push" in each.sentence
+        "no delivery of a hook that was processed by then tells of this push." in each.sentence
         for each in place.decisions()
         if each.verdict == "skipped"
     )
@@ -276,11 +274,13 @@ def test_a_branch_that_was_forced_back_or_deleted_is_said_so(place: Installation
     compare(place, server)
     assert shas(place) == [A, B, A]
     forced = [each for each in place.decisions() if each.rule == "missed_push"]
-    assert forced[0].sentence.endswith("The branch was forced there.")
+    assert forced[0].sentence.endswith("What was there before is not part of it.")
     del place.repository.heads["main"]
     compare(place, server)
     [deleted] = [each for each in place.decisions() if each.rule == "deleted_ref"]
-    assert deleted.sentence.startswith("Branch main was deleted: there is nothing to build. No hook told")
+    assert deleted.sentence.startswith(
+        "Branch main was deleted: there is nothing to build. Found by comparing"
+    )
     place.repository.heads["main"] = C
     compare(place, server)
     assert shas(place) == [A, B, A, C]
@@ -377,7 +377,7 @@ def test_a_real_git_server_is_compared_with(place: Installation, tmp_path: Path)
         compare(place, server)
         listings = [each for each in served.requests if each.startswith("GET") and "info/refs" in each]
         assert len(listings) <= 6  # one look is one, for both branches, and what was found is fetched
-    missed = {each.job: each for each in place.decisions() if "No hook told" in each.sentence}
+    missed = {each.job: each for each in place.decisions() if "Found by comparing" in each.sentence}
     assert (missed["report"].rule, missed["next"].rule) == ("commit_flag", "missed_push")
     assert [build.sha for build in place.builds()] == [first, first]
     assert missed["report"].inputs["commit"] != head

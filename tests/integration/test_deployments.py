@@ -194,7 +194,7 @@ def test_a_failed_pre_deploy_job_moves_nothing(place: Installation, server: Serv
     assert ran(place)[before:] == [("migrate", "pre_deploy", C), ("notice", "failed_deploy", C)]
     deployment = place.deployments()[-1]
     assert deployment.status is DeploymentStatus.FAILED
-    assert deployment.warning == "Deployment 2 failed: pre-deploy job migrate failed; nothing moved."
+    assert deployment.warning == "Deployment 2 failed: pre-deploy job migrate did not succeed; nothing moved."
     assert steps(deployment)[1:] == [
         ("pre_deploy", "migrate", "failed"),
         ("pre_deploy", "seed", "skipped"),
@@ -262,7 +262,7 @@ def test_a_failed_post_deploy_job_is_a_warning(place: Installation, server: Serv
     server.work()
     (deployment,) = place.deployments()
     assert deployment.status is DeploymentStatus.SUCCEEDED
-    assert deployment.warning == "Live, but post-deploy job smoke failed."
+    assert deployment.warning == "Live, but post-deploy job smoke did not succeed."
     assert live(place, app) == all_have(app, B)
     assert "notice" not in [run.job for run in place.runs()]
 

@@ -325,7 +325,7 @@ def test_a_deploy_of_a_job_and_of_an_app(place: Installation, server: Server) ->
 
 def test_a_promotion_makes_sense_when_it_is_reached(place: Installation, server: Server) -> None:
     run = ended(place, server, place.flow(PROMOTE))
-    assert log_of(run, "up") == ["Nothing was ever deployed to report, so there is nothing to promote."]
+    assert log_of(run, "up") == ["Nothing is deployed to report, so there is nothing to promote."]
 
 
 # cancel
@@ -391,7 +391,7 @@ def test_allow(place: Installation, server: Server) -> None:
 def test_forbid(place: Installation, server: Server) -> None:
     flow = place.flow(APPROVAL, concurrency="forbid")
     first = place.start(flow)
-    with pytest.raises(Conflict, match=f"Run {first} of flow release is still going"):
+    with pytest.raises(Conflict, match=f"Run {first} of flow release is not over"):
         place.start(flow)
     server.work()
     answer(place, first)
@@ -421,7 +421,7 @@ def test_a_push_starts_a_flow_that_takes_its_build(place: Installation, server: 
     (build,) = place.builds()
     assert run.status is FlowStatus.SUCCEEDED
     assert run.trigger == {"type": "push", "by": "ada", "sha": B, "build": build.id}
-    assert log_of(run, "make")[0] == f"Build {build.id} was begun by the push."
+    assert log_of(run, "make")[0] == f"Build {build.id} is that of the push."
     assert place.runs()[0].sha == B
     assert push_verdicts(place)[1] == (None, "started", f"Push of {B[:7]}: run {run.id} of flow release.")
 
@@ -435,7 +435,7 @@ def test_a_push_that_can_start_no_flow_says_so(place: Installation, server: Serv
     server.work()
     (run,) = place.flow_runs(flow)
     assert run.trigger["sha"] == B
-    why = f"Run {run.id} of flow release is still going and its concurrency is forbid."
+    why = f"Run {run.id} of flow release is not over and the flow's concurrency is forbid."
     sentence = f"Push of {C[:7]}: flow release did not start. {why}"
     assert push_verdicts(place)[-1] == (None, "skipped", sentence)
 
@@ -487,7 +487,7 @@ def test_a_flow_is_not_deleted_while_it_runs(place: Installation, server: Server
     flow = place.flow(APPROVAL)
     run_id = place.start(flow)
     server.work()
-    with pytest.raises(Conflict, match=f"Run {run_id} of this flow is still going"), place.db.write() as tx:
+    with pytest.raises(Conflict, match=f"Run {run_id} of this flow is not over"), place.db.write() as tx:
         flows.delete(tx, flow.id)
     answer(place, run_id)
     server.work()

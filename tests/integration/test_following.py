@@ -250,10 +250,10 @@ def test_a_run_without_an_image_says_what_is_there(place: Installation, server: 
             start_by_hand(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
         return str(error.value)
 
-    assert refused() == "Job report has no image to run: build it first, by a push or by hand."
+    assert refused() == "Job report has no image to run: build it first, by a push or by hand, and deploy it."
     place.push(ONE, TWO)
     server.intake.step()
-    assert refused() == "Job report has no image to run: build 1 is not over yet."
+    assert refused() == "Job report has no image to run: build 1 is not over yet: wait for it, and deploy it."
     server.work()
     assert refused() == (
         f"Job report has no image to run: build 1 of {TWO[:7]} is available, so deploy it first."

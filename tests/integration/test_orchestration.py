@@ -61,7 +61,7 @@ def test_a_push_is_built_deployed_and_run(place: Installation, server: Server) -
     place.engine.script("*", Script(output=[b"hello\n"]))
     guid = place.push(A, B)
     server.work()
-    assert place.delivery(guid).sentence == "1 of 1 source built, 1 job decided."
+    assert place.delivery(guid).sentence == "1 of 1 source to be built, 1 job decided."
     (build,), (run,) = place.builds(), place.runs()
     assert (build.sha, build.status, build.digest) == (B, BuildStatus.SUCCEEDED, image_of(B))
     assert (run.sha, run.image, run.build_id, run.status) == (B, image_of(B), build.id, RunStatus.SUCCEEDED)

@@ -446,7 +446,7 @@ def test_cancelling_a_run_and_a_build(made: World, demo: Demo) -> None:
     client.post(f"/runs/{run.id}/cancel")
     assert "Killing" in read(client, f"/runs/{run.id}")
     why = read(client, f"/projects/{run.project}/jobs/{run.job}/decisions?verdict=cancelled")
-    assert f"Run {run.name} cancelled by operator-user: it has 30 s to end by itself." in why
+    assert f"Run {run.name} cancelled by operator-user: it has at most 30 s to end by itself." in why
     assert f"Run {run.name} cancelled once more by operator-user: it is killed at once." in why
     assert client.post(f"/runs/{demo.finished_run}/cancel").status_code == 409
     client.post(f"/builds/{demo.running_build}/cancel")

@@ -86,7 +86,7 @@ def test_a_gap_says_that_the_newest_time_counts_whether_or_not_it_runs(place: Pl
     alive = place.runs()[0].name
     gap, newest = place.after(180)
     assert gap == (
-        "2 scheduled times from 2026-01-31 12:02 UTC to 2026-01-31 12:03 UTC passed while the server could not act: "
+        "2 scheduled times from 2026-01-31 12:02 UTC to 2026-01-31 12:03 UTC passed before the server could act: "
         "of all that passed, only the newest still counts."
     )
     assert newest == f"Scheduled for 2026-01-31 12:04 UTC: {alive} is not over yet and the policy is forbid."
@@ -96,7 +96,7 @@ def test_a_gap_that_is_too_old_says_so(place: Place) -> None:
     place.cron(starting_deadline_seconds=10)
     (said,) = place.after(100)
     assert said == (
-        "The scheduled time 2026-01-31 12:01 UTC passed while the server could not act, and then the starting "
+        "The scheduled time 2026-01-31 12:01 UTC passed before the server could act, and by then the starting "
         "deadline of 10 s had passed as well."
     )
 

@@ -214,7 +214,7 @@ def test_a_push_builds() -> None:
         (
             verdict(files=set(), paths=("docs/",)),
             "paths",
-            "Push of bbbbbbb to main changed nothing, all ignored by the path rules (docs/).",
+            "Push of bbbbbbb to main changed no file, so none that the path rules (docs/) let build.",
         ),
     ],
 )

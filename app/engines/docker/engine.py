@@ -16,6 +16,7 @@ from app.domain.errors import EngineUnavailable
 from app.domain.metrics import Sample
 from app.domain.output import Seen
 from app.engines.base import (
+    LOST,
     Chunk,
     ContainerSpec,
     EngineInfo,
@@ -120,7 +121,7 @@ class DockerEngine:
                 if ended := self._containers.end_of(handle.id, _WAIT_SECONDS):
                     return self._believed(handle.id, ended)
             except Gone:
-                return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+                return Exit(ExitKind.LOST, detail=LOST)
             if self._closed.is_set():
                 raise EngineUnavailable(CLOSING)
 

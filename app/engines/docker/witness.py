@@ -19,6 +19,7 @@ from app.engines.docker.calls import Calls, Refusal
 
 MEMORY_EVENTS = 256  # moby daemon/events: eventsLimit
 _FATAL = {"9", "15"}
+_UNSEEN = "nothing tells whether the container had ended before"
 # From the end of a process to the engine's note of it, on a busy machine; also what the clocks may differ by.
 _LATE_NOTE = timedelta(seconds=2)
 
@@ -45,15 +46,15 @@ def corroborated(end: Exit, recollection: Recollection) -> Exit:
     if end.kind is not ExitKind.EXITED:
         return end
     if recollection.signals & _FATAL:
-        why = "The container was stopped by the engine as it shut down or started, or by somebody beside Jobyard"
+        why = "The container was stopped by the engine as it shut down or started, or by somebody beside this server"
     elif recollection.saw_end or not recollection.was_restarted:
         return end
     elif not recollection.same_boot:
-        why = "The machine was restarted while the container ran"
+        why = f"The machine was restarted, and {_UNSEEN}"
     elif recollection.keeps_running:
         return end
     else:
-        why = "The container engine was restarted, which stops its containers"
+        why = f"The container engine was restarted, which stops its containers, and {_UNSEEN}"
     detail = f"{why}: its exit code {end.exit_code} says nothing about the job."
     return replace(end, kind=ExitKind.ENGINE_FAILED, detail=detail)
 

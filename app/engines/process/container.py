@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.domain.output import Stream
-from app.engines.base import Chunk, Exit, ExitKind, Handle, Owned, StartRefused, State
+from app.engines.base import LOST, Chunk, Exit, ExitKind, Handle, Owned, StartRefused, State
 from app.engines.process.supervisor import FRAME, NOT_EXECUTABLE
 from builders.trees import remove_tree
 
@@ -131,7 +131,7 @@ class Container:
             return None
         how = self._exit()
         if not self.directory.exists():
-            return Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+            return Exit(ExitKind.LOST, detail=LOST)
         if not (self.directory / "started").exists():
             return Exit(ExitKind.ENGINE_FAILED, detail="The process was never started.")
         if how is None:

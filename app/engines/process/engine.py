@@ -19,6 +19,7 @@ from app.domain.errors import EngineUnavailable
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
 from app.engines.base import (
+    LOST,
     Chunk,
     ContainerSpec,
     EngineInfo,
@@ -40,7 +41,7 @@ NO_ISOLATION = (
 )
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60
-_LOST = Exit(ExitKind.LOST, detail="The container was removed by somebody else.")
+_LOST = Exit(ExitKind.LOST, detail=LOST)
 _TIMED_OUT, _CANNOT_PROBE = 124, 125
 
 

@@ -26,7 +26,7 @@ class StopRequested(TransientError):
     """A run is to end while something that its start needs is still waited for."""
 
     def __init__(self) -> None:
-        super().__init__("Its end was asked for before it had started.")
+        super().__init__("It was told to end before it had started.")
 
 
 def claim_of(claimed: Build | Run | Delivery) -> Claim:

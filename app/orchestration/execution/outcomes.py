@@ -21,22 +21,22 @@ def outcome_of_exit(exit_: Exit) -> Outcome:
         case ExitKind.EXITED:
             return replace(_of_code(exit_), ended_at=exit_.finished_at)
         case ExitKind.LOST:
-            sentence = exit_.detail or "The container was removed by somebody else while it ran."
-            return Outcome(Reason.ENGINE_FAILED, sentence=sentence)
+            return Outcome(Reason.ENGINE_FAILED, sentence=exit_.detail)
         case ExitKind.ENGINE_FAILED:
-            sentence = exit_.detail or "The container engine ended the container."
-            return Outcome(Reason.ENGINE_FAILED, exit_.exit_code, sentence)
+            return Outcome(Reason.ENGINE_FAILED, exit_.exit_code, exit_.detail)
 
 
 def _of_code(exit_: Exit) -> Outcome:
     code = exit_.exit_code
     if exit_.oom_killed and code != 0:
         return Outcome(Reason.OUT_OF_MEMORY, code, "Killed for using more memory than the plan has.")
+    more = (
+        f" {exit_.detail}" if exit_.detail else ""
+    )  # such as that a child process was killed for its memory
     if code == 0:
-        warning = " A child process was killed for using too much memory." if exit_.oom_killed else ""
-        return Outcome(None, 0, f"Exited with code 0.{warning}")
+        return Outcome(None, 0, f"Exited with code 0.{more}")
     signal = f" ({SIGNALS[code]})" if code in SIGNALS else ""
-    return Outcome(Reason.EXIT_NONZERO, code, f"Exited with code {code}{signal}.")
+    return Outcome(Reason.EXIT_NONZERO, code, f"Exited with code {code}{signal}.{more}")
 
 
 def outcome_of_start_error(error: JobyardError, run: Run) -> Outcome:
@@ -52,7 +52,7 @@ def outcome_of_start_error(error: JobyardError, run: Run) -> Outcome:
 
 def _how_to_get_it_back(run: Run) -> str:
     if run.build_id is None or run.sha is None:
-        return "Push it to its registry again, or deploy another one."
+        return "If it is not in its registry any more, push it there again, or use another one."
     return (
         f"Build {run.build_id} made it from {short(run.sha)}: build that commit again, and deploy the new build"
         " unless it is deployed by itself."

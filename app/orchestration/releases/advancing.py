@@ -30,7 +30,14 @@ from app.domain.rules import ImageChange, ImageEvent, on_image_change
 from app.domain.runs import Run, RunStatus, Trigger, TriggerType
 from app.orchestration.dispatch import enqueue_run, short
 from app.orchestration.ports import Clock, Names
-from app.orchestration.releases.deploying import Occasion, carry_out, change_by_build, image_of
+from app.orchestration.releases.deploying import (
+    CD_OFF,
+    Occasion,
+    carry_out,
+    change_by_build,
+    image_of,
+    turns_cd_off,
+)
 from app.orchestration.releases.releasing import concerned, decide, end_unmoved, members_of
 from app.store import apps, builds, deployments, jobs, runs
 from app.store.database import Database, StoreUnavailable, Tx
@@ -174,7 +181,8 @@ class Deployer:
         """No image may move any more: newer ones are deployed, or CD was switched off meanwhile."""
         for each in changes:
             self._carry_out(tx, deployment, each, now)
-        why = changes[0].change.sentence if changes else "There is no image for any of its jobs."
+        reasons = dict.fromkeys(each.change.sentence for each in changes)
+        why = " ".join(reasons) or "There is no image for any of its jobs."
         deployments.end(tx, deployment, DeploymentStatus.SUPERSEDED, f"Nothing moved. {why}", now)
         deployments.begin_next(tx, deployment.app_id, now)
 
@@ -220,7 +228,7 @@ def _warning(deployment: Deployment) -> str:
     failed = [str(step.job) for step in steps if step.status is StepStatus.FAILED]
     if not failed:
         return ""
-    return f"Live, but post-deploy job{'s' * (len(failed) != 1)} {', '.join(failed)} failed."
+    return f"Live, but post-deploy job{'s' * (len(failed) != 1)} {', '.join(failed)} did not succeed."
 
 
 def _image_for_hook(deployment: Deployment, job: Job) -> Deployed | None:
@@ -268,14 +276,14 @@ def _changes(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Change]:
 
 def _what(deployment: Deployment, job: Job, image: Deployed) -> str:
     of = short(image.sha) if image.sha else image.image
-    off = " (CD is off now)" if _loses_cd(deployment, job) else ""
+    off = CD_OFF if _loses_cd(deployment, job) else ""
     match deployment.cause:
         case Cause.ROLLBACK:
             return f"Deployment {deployment.id} rolled back to {of} (CD is held now)"
         case Cause.PROMOTION:
             return f"Deployment {deployment.id} promoted {of}{off}"
         case _:
-            return f"Deployment {deployment.id} of {of} reached its components{off}"
+            return f"Deployment {deployment.id} has {of} for job {job.name}{off}"
 
 
 def _as_hook(sentence: str) -> str:
@@ -285,7 +293,7 @@ def _as_hook(sentence: str) -> str:
 def _loses_cd(deployment: Deployment, job: Job) -> bool:
     """Whether the images that somebody chose turn the job's CD off; a rollback holds the app's instead."""
     is_chosen = not deployment.keeps_cd and deployment.cause is not Cause.ROLLBACK
-    return is_chosen and job.cd_enabled and job.source is not None
+    return is_chosen and turns_cd_off(job, latest=False)
 
 
 def _images(tx: Tx, deployment: Deployment, now: datetime) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def deploy_builds(
             raise InvalidValue("builds", message)
         build = builds.with_id(tx, build_id)
         if build.status not in (*builds.OPEN, BuildStatus.SUCCEEDED):
-            message = f"builds must be such as succeeded; build {build_id} is {build.status}."
+            message = f"builds must be such as succeeded or are not over; build {build_id} is {build.status}."
             raise InvalidValue("builds", message)
         for job in of_build:
             other = by_job.setdefault(job.id, build_id)
@@ -82,7 +82,7 @@ def deploy_latest(tx: Tx, app: App, who: str, now: datetime, *, confirm_paused: 
         and (build := builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch))
     ]
     if not latest:
-        raise Conflict(f"No job of app {app.name} has a build that succeeded yet.")
+        raise Conflict(f"No job of app {app.name} has a build of its branch that succeeded yet.")
     _require_unpaused([job for job, _ in latest], confirmed=confirm_paused)
     build_ids = [build_id for _, build_id in latest]
     return begin(

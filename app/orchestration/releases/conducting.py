@@ -139,7 +139,11 @@ class Conductor:
     ) -> tuple[NodeStatus, str, dict[str, Any]]:
         if "app" in node.spec:
             deployment_id = deploy_latest(tx, apps.named(tx, run.project, node.spec["app"]), who, now)
-            return NodeStatus.RUNNING, f"Deployment {deployment_id} began.", {"deployment_id": deployment_id}
+            return (
+                NodeStatus.RUNNING,
+                f"Deployment {deployment_id} asked for.",
+                {"deployment_id": deployment_id},
+            )
         job = jobs.named(tx, run.project, node.spec["job"])
         wanted = node.spec.get("build", "latest")
         build = build_to_deploy(tx, job, None if wanted == "latest" else int(wanted))
@@ -172,7 +176,7 @@ class Conductor:
         run_id = start_by_hand(tx, self.names, job, overrides, trigger, now, image)
         waits = node.spec.get("wait", True)
         status = NodeStatus.RUNNING if waits else NodeStatus.SUCCEEDED
-        return status, f"Run {runs.with_id(tx, run_id).name} started.", {"run_id": run_id}
+        return status, f"Run {runs.with_id(tx, run_id).name} asked for.", {"run_id": run_id}
 
 
 def _build(
@@ -185,7 +189,7 @@ def _build(
         pushed = run.trigger.get("build")
         sources = builds.sources_of(tx, pushed) if pushed is not None else ()
         if job.source.id in sources and node.tries == 0:
-            return NodeStatus.RUNNING, f"Build {pushed} was begun by the push.", {"build_id": pushed}
+            return NodeStatus.RUNNING, f"Build {pushed} is that of the push.", {"build_id": pushed}
         of_push = builds.with_id(tx, pushed) if pushed is not None else None
         if of_push is None or repo_key(of_push.url) == job.source.repo_key:
             sha = run.trigger.get("sha")
@@ -265,5 +269,6 @@ def fail_node(tx: Tx, run: FlowRun, node: Node, say: str, now: datetime) -> None
 def _end(tx: Tx, run: FlowRun, status: FlowStatus, now: datetime) -> None:
     for node in run.nodes:
         if not node.status.is_over:
-            flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say="Not reached.")
+            say = "Not tried again: the flow was cancelled." if node.tries else "Not reached."
+            flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say=say)
     flows.set_status(tx, run, status, now)

@@ -26,6 +26,8 @@ TRIGGERS = {
     ImageEvent.DEPLOYED: TriggerType.DEPLOY,
 }
 
+CD_OFF = " (CD is off now)"
+
 
 @dataclass(frozen=True)
 class Occasion:
@@ -65,7 +67,7 @@ def deploy_by_hand(
 
 def change_by_hand(job: Job, image: Deployed, *, latest: bool, who: str) -> ImageChange:
     """What a deploy by hand does to a job."""
-    off = " (CD is off now)" if turns_cd_off(job, latest=latest) else ""
+    off = CD_OFF if turns_cd_off(job, latest=latest) else ""
     what = f"{_described(image)} deployed by {who}{off}"
     return on_image_change(ImageEvent.DEPLOYED, job, what=what)
 
@@ -81,7 +83,7 @@ def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:
     if build_id is None:
         build = builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch)
         if build is None:
-            raise Conflict(f"Job {job.name} has no build that succeeded yet.")
+            raise Conflict(f"Job {job.name} has no build of {job.source.branch} that succeeded yet.")
         return build
     if job.source.id not in builds.sources_of(tx, build_id):
         raise InvalidValue(

@@ -31,7 +31,7 @@ def start_flow(tx: Tx, flow: Flow, trigger: Mapping[str, Any], now: datetime) ->
     flows.lock(tx, flow.id)
     live = flows.live_runs(tx, flow.id)
     if live and flow.concurrency is FlowConcurrency.FORBID:
-        raise Conflict(f"Run {live[0]} of flow {flow.name} is still going and its concurrency is forbid.")
+        raise Conflict(f"Run {live[0]} of flow {flow.name} is not over and the flow's concurrency is forbid.")
     return flows.add_run(tx, flow, trigger, now)
 
 
@@ -73,7 +73,9 @@ def decide_approval(tx: Tx, run: FlowRun, name: str, *, approved: bool, who: str
         raise NotFound(f"Flow run {run.id} has no node named {name}.")
     if node.type is not NodeType.APPROVAL:
         raise Conflict(f"Node {name} is of type {node.type}: only an approval can be approved or declined.")
-    if node.status is not NodeStatus.RUNNING or run.cancel_requested_at is not None:
+    if run.cancel_requested_at is not None and not run.status.is_final:
+        raise Conflict(f"Flow run {run.id} is being cancelled, so node {name} waits for no answer.")
+    if node.status is not NodeStatus.RUNNING:
         raise Conflict(f"Node {name} does not wait for an approval: its status is {node.status}.")
     status = NodeStatus.SUCCEEDED if approved else NodeStatus.FAILED
     say = f"{'Approved' if approved else 'Declined'} by {who}."

@@ -14,7 +14,7 @@ from app.domain.rules import ImageEvent, on_image_change
 from app.domain.runs import RunStatus
 from app.orchestration.dispatch import IMAGE_FIELDS, short
 from app.orchestration.ports import Names
-from app.orchestration.releases.deploying import Occasion, carry_out
+from app.orchestration.releases.deploying import CD_OFF, Occasion, carry_out, turns_cd_off
 from app.orchestration.releases.releasing import begin
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
@@ -46,16 +46,16 @@ def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
         pairs = _pairs(tx, apps.with_id(tx, route.source.id), apps.with_id(tx, route.target.id))
     paused = [target.name for _, target in pairs if target.paused]
     if paused and not confirm_paused:
+        jobs_are, them = ("Job", "it") if len(paused) == 1 else ("Jobs", "them")
         raise Conflict(
-            f"Job {', '.join(paused)} is paused: confirm with confirm_paused to promote to it all the same."
+            f"{jobs_are} {', '.join(paused)} {'is' if len(paused) == 1 else 'are'} paused:"
+            f" confirm with confirm_paused to promote to {them} all the same."
         )
     found = {target.id: image for source, target in pairs if (image := image_to_promote(tx, source))}
     if not found:
         runs_itself = any(job.definition["source"]["type"] == "image" for job, _ in pairs)
-        ran = " and no run of it succeeded" if runs_itself else ""
-        raise Conflict(
-            f"Nothing was ever deployed to {route.source.name}{ran}, so there is nothing to promote."
-        )
+        ran = ", and no recent run with the image that it names succeeded" if runs_itself else ""
+        raise Conflict(f"Nothing is deployed to {route.source.name}{ran}, so there is nothing to promote.")
     what = ", ".join(dict.fromkeys(each.what for each in found.values()))
     sentence = f"{what} promoted from {route.source.name} ({route.from_stage}) to {route.target.name} "
     images = {job_id: each.image for job_id, each in found.items()}
@@ -137,9 +137,9 @@ def _promote_job(
 ) -> None:
     job = jobs.with_id(tx, planned.route.target.id)
     what = planned.sentence
-    if job.cd_enabled and job.source is not None:
+    if turns_cd_off(job, latest=False):
         jobs.set_cd(tx, job.id, enabled=False, now=now)
-        what += " (CD is off now)"
+        what += CD_OFF
     occasion = Occasion(ImageEvent.PROMOTED, (EventType.PROMOTION, promotion_id), what, who, image.build_id)
     carry_out(tx, names, job, occasion, on_image_change(occasion.kind, job, what=what), image, now)
 

@@ -63,9 +63,12 @@ def begin(
     )
     if waiting is not None:
         made = deployments.with_id(tx, deployment_id)
-        stays = waiting.cause.is_explicit and not cause.is_explicit
-        older, newer = (made, waiting) if stays else (waiting, made)
-        _supersede(tx, older, newer, now)
+        if waiting.cause.is_explicit and not cause.is_explicit:
+            sentence = f"No push takes the place of deployment {waiting.id}, which somebody asked for and which waits."
+            end_unmoved(tx, made, DeploymentStatus.SUPERSEDED, sentence, now)
+        else:
+            sentence = f"Superseded by deployment {deployment_id}."
+            end_unmoved(tx, waiting, DeploymentStatus.SUPERSEDED, sentence, now)
     deployments.begin_next(tx, app.id, now)
     return deployment_id
 
@@ -208,8 +211,3 @@ def _still_wanted(tx: Tx, app: App, waiting: Deployment, newer: Sequence[int]) -
         if step.build_id not in newer and any(newest.get(each, -1) < position for each in sources):
             kept.append(step.build_id)
     return kept
-
-
-def _supersede(tx: Tx, older: Deployment, newer: Deployment, now: datetime) -> None:
-    sentence = f"Superseded by deployment {newer.id}."
-    end_unmoved(tx, older, DeploymentStatus.SUPERSEDED, sentence, now)

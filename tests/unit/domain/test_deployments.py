@@ -74,7 +74,7 @@ def test_pre_deploy_jobs(status: StepStatus, cancel: bool) -> None:
         case _ if cancel:  # also if the hook failed: it was cancelled with the deployment
             assert next_move(seen) == Finish(DeploymentStatus.CANCELLED)
         case StepStatus.FAILED:
-            assert next_move(seen) == Fail("pre-deploy job job-0 failed")
+            assert next_move(seen) == Fail("pre-deploy job job-0 did not succeed")
         case StepStatus.WAITING:
             assert next_move(seen) == StartHook(seen.steps[0])
         case _:
