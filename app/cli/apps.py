@@ -118,7 +118,7 @@ def list_deployments(
             )
             for each in found["items"]
         ],
-        "It was never deployed yet: push, or `jobyard deploy APP`.",
+        "It was never deployed yet: `jobyard deploy APP` does it.",
     )
 
 

@@ -79,7 +79,7 @@ def list_builds(
             )
             for each in found["items"]
         ],
-        "There are no builds yet: push, or start one with `jobyard build JOB`.",
+        "There are no builds yet: start one with `jobyard build JOB`.",
     )
 
 

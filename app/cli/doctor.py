@@ -146,7 +146,9 @@ def judge_disk(free: int) -> Finding:
         sentence = f"Only {gib:.1f} GiB are free: make room, or move JOBYARD_DATA to a larger disk."
         return Finding("fail", "disk", sentence)
     if gib < ENOUGH_GIB:
-        return Finding("warn", "disk", f"{gib:.1f} GiB are free; images and logs soon want {ENOUGH_GIB:.0f}.")
+        return Finding(
+            "warn", "disk", f"{gib:.1f} GiB are free; checkouts and logs soon want {ENOUGH_GIB:.0f}."
+        )
     return Finding("ok", "disk", f"{gib:.0f} GiB are free.")
 
 

@@ -68,7 +68,7 @@ def why(
     until = _instant(at, "--at")
     with open_job(job, project) as (api, name):
         found = api.get(name.path("why"), at=until)
-    _print_decisions(found, json)
+    _print_decisions(found, json, f"Nothing was decided about it {'yet' if until is None else 'until then'}.")
 
 
 def list_decisions(
@@ -96,7 +96,7 @@ def list_decisions(
             name = find_job(api, job, project)
             query |= {"project": name.project, "job": name.name}
         found = api.items("/decisions", limit, **query)
-    _print_decisions(found, json)
+    _print_decisions(found, json, "No decision is of this kind.")
 
 
 def _instant(text: str | None, option: str) -> str | None:
@@ -110,7 +110,7 @@ def _instant(text: str | None, option: str) -> str | None:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def _print_decisions(found: dict[str, Any], json: bool) -> None:
+def _print_decisions(found: dict[str, Any], json: bool, none: str) -> None:
     from app.cli import output
     from app.cli.times import now, when
 
@@ -130,7 +130,7 @@ def _print_decisions(found: dict[str, Any], json: bool) -> None:
             )
             for each in found["items"]
         ],
-        "Nothing was decided yet.",
+        none,
     )
 
 
@@ -189,7 +189,9 @@ def show_delivery(delivery: DeliveryArgument, json: JsonOption = False) -> None:
         }
     )
     print()
-    _print_decisions({"items": found["decisions"]}, False)
+    is_open = found["status"] == "received"
+    none = "Nothing is decided about it yet." if is_open else "Nothing was decided about it."
+    _print_decisions({"items": found["decisions"]}, False, none)
 
 
 def replay(delivery: DeliveryArgument, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
@@ -206,5 +208,5 @@ def replay(delivery: DeliveryArgument, dry_run: DryRunOption = False, json: Json
         output.print_json(answer)
     else:
         print(
-            f"{delivery} is processed once more; `jobyard deliveries show {delivery}` tells what comes of it."
+            f"{delivery} will be processed once more; `jobyard deliveries show {delivery}` tells what comes of it."
         )

@@ -287,8 +287,12 @@ def summary(found: list[Outlook]) -> str:
     """How many would be built, deployed and run, in a sentence."""
     counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
     built, deployed, run = (count or "none" for count in counts)
-    what = "job" if len(found) == 1 else "jobs"
-    return f"Of {len(found)} {what}, {built} would be built, {deployed} deployed and {run} run; nothing was done."
+    jobs_ = sum(each.job is not None for each in found)
+    services = len(found) - jobs_
+    counted = [f"{jobs_} job{'s' * (jobs_ != 1)}"] if jobs_ or not services else []
+    counted += [f"{services} build service{'s' * (services != 1)} without jobs"] if services else []
+    what = " and ".join(counted)
+    return f"Of {what}, {built} would be built, {deployed} deployed and {run} run; nothing was done."
 
 
 OPERATIONS = (

@@ -40,8 +40,17 @@ def replay(visit: Visit) -> Response:
 def require_push(delivery: Delivery) -> None:
     """Raises Conflict for what can't be processed once more, be it only as a rehearsal."""
     if delivery.status not in ("processed", "failed"):
-        why = "is waiting to be processed" if delivery.status == "received" else "was no push"
-        raise Conflict(f"Delivery {delivery.guid} can't be replayed: it {why}.")
+        raise Conflict(f"Delivery {delivery.guid} can't be replayed: {_why_not(delivery)}.")
+
+
+def _why_not(delivery: Delivery) -> str:
+    match delivery.status:
+        case "received":
+            return "it is not processed yet"
+        case _ if delivery.event == "push":
+            return "no job or build service had its repository"
+        case _:
+            return "it was no push"
 
 
 def routes() -> list[Route]:

@@ -11,7 +11,8 @@ from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.jobs import Job
 from app.orchestration import pausing
-from app.store import builds, conditions, decisions, jobs, overview, projects
+from app.orchestration.dispatch import how_to_get_an_image
+from app.store import apps, builds, conditions, decisions, jobs, overview, projects
 from app.store.database import Tx
 from app.web.pages.visit import Visit, get, post, see
 
@@ -36,9 +37,14 @@ def show_job(visit: Visit) -> Response:
         built = conditions.latest_builds_of(tx, [job.id]).get(job.id)
         why = decisions.page(tx, limit=6, job_id=job.id)
         made = builds.page(tx, limit=6, source_id=job.source.id) if job.source else []
+        part = apps.parts_of(tx, [job.id]).get(job.id)
+        has_image = job.deployed is not None or job.definition["source"]["type"] == "image"
+        need = None if has_image else how_to_get_an_image(tx, job)
     return visit.page(
         "job.html",
         job=job,
+        part=part,
+        need=need,
         address=address(job),
         bars=bars[:RUNS],
         latest=latest[0] if latest else None,

@@ -9,6 +9,7 @@ from app.domain.errors import UserError
 from app.domain.jobs import Job
 from app.domain.pipelines import Component, Pipeline, route
 from app.domain.rules import ImageEvent, on_image_change
+from app.orchestration.releases.deploying import admission_of, turns_cd_off
 from app.orchestration.releases.promoting import Planned, plan
 from app.store import apps, deployments, jobs
 from app.store.apps import App
@@ -44,7 +45,7 @@ def offer(tx: Tx, pipeline: Pipeline, component: str, who: str) -> Offer | Refus
     if way.target.kind == "app":
         said = _of_app(tx, apps.with_id(tx, way.target.id), targets, planned)
     else:
-        said = _of_job(targets[0])
+        said = _of_job(tx, targets[0])
     return Offer(
         planned,
         f"Promote {what} to {way.to_stage}: {'; '.join([*said, *_cd(targets, planned)])}.",
@@ -58,8 +59,12 @@ def _targets(tx: Tx, target: Component) -> Sequence[int]:
     return [member.job_id for member in apps.with_id(tx, target.id).members]
 
 
-def _of_job(job: Job) -> list[str]:
-    change = on_image_change(ImageEvent.PROMOTED, job, what="")
+def _of_job(tx: Tx, job: Job) -> list[str]:
+    change, admission = on_image_change(ImageEvent.PROMOTED, job, what=""), admission_of(tx, job)
+    if change.runs and admission.replaces:
+        return [f"{job.name} will run and {admission.why}"]
+    if change.runs and not admission.runs:
+        return [f"{job.name} gets the image and nothing runs, since {admission.why}"]
     if change.runs:
         return [f"{job.name} will run"]
     if change.rule == "paused":
@@ -79,12 +84,14 @@ def _of_app(tx: Tx, app: App, targets: Sequence[Job], planned: Planned) -> list[
         said += [f"{', '.join(names)} will run {when}"] if names else []
     hooks = {each.job_id for each in app.members if each.hook is not None}
     moved = [job for job in targets if job.id in planned.images and job.id not in hooks]
-    starting = [job.name for job in moved if on_image_change(ImageEvent.PROMOTED, job, what="").runs]
+    starting = [job.name for job in moved if _runs(tx, job)]
     return [*said, f"{', '.join(starting)} will run"] if starting else said
 
 
+def _runs(tx: Tx, job: Job) -> bool:
+    return on_image_change(ImageEvent.PROMOTED, job, what="").runs and admission_of(tx, job).runs
+
+
 def _cd(targets: Sequence[Job], planned: Planned) -> list[str]:
-    losing = [
-        job.name for job in targets if job.id in planned.images and job.cd_enabled and job.source is not None
-    ]
+    losing = [job.name for job in targets if job.id in planned.images and turns_cd_off(job, latest=False)]
     return [f"CD of {', '.join(losing)} is turned off"] if losing else []

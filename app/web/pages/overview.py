@@ -14,7 +14,8 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.errors import NotFound
 from app.domain.jobs import Job
 from app.domain.runs import Run, RunStatus
-from app.store import builds, conditions, overview, projects, runs
+from app.store import apps, builds, conditions, overview, projects, runs
+from app.store.apps import Part
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.store.overview import Bar
@@ -33,6 +34,7 @@ class JobRow:
     job: Job
     bars: list[Bar]
     failed_build: Build | None
+    part: Part | None
 
     @property
     def latest(self) -> Bar | None:
@@ -72,7 +74,8 @@ def show_overview(visit: Visit) -> Response:
 def _rows(tx: Tx, listed: Sequence[Job]) -> list[JobRow]:
     latest = conditions.latest_builds_of(tx, [job.id for job in listed])
     failed = {job_id: build for job_id, build in latest.items() if build.status is BuildStatus.FAILED}
-    return [JobRow(job, overview.strip(tx, job.id), failed.get(job.id)) for job in listed]
+    parts = apps.parts_of(tx, [job.id for job in listed])
+    return [JobRow(job, overview.strip(tx, job.id), failed.get(job.id), parts.get(job.id)) for job in listed]
 
 
 def _underway(tx: Tx, visit: Visit, run: Run) -> Underway:

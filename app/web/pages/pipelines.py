@@ -15,6 +15,7 @@ from app.orchestration.releases.promoting import hold_still, promote
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
+from app.web.pages import words
 from app.web.pages.offers import Offer, Refusal, offer
 from app.web.pages.visit import Visit, get, post, see
 
@@ -91,7 +92,7 @@ def promote_component(visit: Visit) -> Response:
         if way.sentence != visit.field("said"):
             raise Conflict(f"Things changed since that page was made; now it would be: {way.sentence}")
         if way.paused and visit.field("confirm_paused") != "1":
-            raise Conflict(f"{', '.join(way.paused)} is paused: agree to that on the page to promote to it.")
+            raise Conflict(f"{words.paused(way.paused)}: agree to that on the page to promote all the same.")
         promote(tx, visit.yard.names, pipeline, way.planned, who=visit.who, now=visit.now)
     return see(f"/pipelines#pipeline-{pipeline.id}")
 

@@ -104,6 +104,7 @@ def _project(visit: Visit, *, problem: Problem | None = None, undeleted: Problem
         project = project_of(tx, visit)
         found = jobs.page(tx, project_id=project.id, limit=JOBS + 1, before=visit.number("before"))
         shared = {
+            "parts": apps.parts_of(tx, [job.id for job in found]),
             "services": build_services.page(tx, project.id, MANY),
             "groups": secret_groups.page(tx, project.id, MANY),
             "credentials": credentials.page(tx, project.id, MANY),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.events import repo_key
 from app.domain.fires import listed_after
 from app.domain.health import checks_of
-from app.domain.jobs import Job, RunOnImageChange
+from app.domain.jobs import Job, RunOnImageChange, Source
 from app.domain.schedule import Schedule
 from app.domain.schedule.words import describe
+from app.store.apps import Part
 
 NONE = "\N{EN DASH}"
 _LABELS = {
@@ -112,6 +114,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def paused(names: Sequence[str]) -> str:
+    """`a is paused`, `a, b are paused`."""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} paused"
+
+
 def attempts(run: Any) -> str:
     """How a run's attempts stand: `2 failed · 1 active`."""
     counts = [(run.succeeded, "succeeded"), (run.failed, "failed"), (run.active, "active")]
@@ -125,26 +132,43 @@ def command(value: Any) -> str:
     return value if isinstance(value, str) else shlex.join(value)
 
 
-def starts(job: Job) -> str:
-    """What starts a job by itself."""
+def starts(job: Job, part: Part | None = None) -> str:
+    """What starts a job by itself; `part` is its part in an app."""
     if job.paused:
         return "only by hand while paused"
-    if job.schedule is not None:
-        schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
-        said = describe(schedule.fields, job.schedule.time_zone)
-        return said if job.schedule.active else f"{said}, but inactive"
-    return _with_an_image(job)
+    if job.schedule is None:
+        return _with_an_image(job, part) or "by hand"
+    schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
+    said = describe(schedule.fields, job.schedule.time_zone)
+    if not job.schedule.active:
+        said = f"{said}, but inactive"
+    also = _with_an_image(job, part)
+    return f"{said}, and {also}" if also else said
 
 
-def _with_an_image(job: Job) -> str:
-    by_cd = job.source is not None and job.cd_enabled
+def _with_an_image(job: Job, part: Part | None) -> str:
+    """Which new images start it; empty for none."""
+    if part is not None and part.hook is not None:
+        return f"as {part.hook} job of app {part.app}"
+    by_builds = job.source is not None and _why_kept(job, part) is None
     match job.run_on_image_change:
+        case _ if job.schedule_inactive:
+            return ""
         case RunOnImageChange.NEVER:
-            return "by hand"
+            return ""
         case RunOnImageChange.CD_PROMOTE:
-            return "with each new build or promotion" if by_cd else "with each promotion"
+            return "with each new build or promotion" if by_builds else "with each promotion"
         case RunOnImageChange.ALWAYS:
-            return "with each new image" if by_cd else "with each deploy or promotion"
+            return "with each new image" if by_builds else "with each deploy or promotion"
+
+
+def _why_kept(job: Job, part: Part | None) -> str | None:
+    """Why a build of its branch is not deployed by itself; None where it is."""
+    if job.paused:
+        return "paused"
+    if not job.cd_enabled:
+        return "CD off"
+    return f"app {part.app} is held" if part is not None and part.held_by is not None else None
 
 
 def next_fire(job: Job, now: datetime) -> datetime | None:
@@ -167,16 +191,47 @@ def on_push(job: Job) -> str:
     return "builds" if job.ci_enabled else "does nothing: CI off"
 
 
-def on_image(job: Job) -> str:
-    """What a new image does to a job."""
+def on_image(job: Job, part: Part | None = None) -> str:
+    """What a new image does to a job: one that is built for it, or one that somebody promotes or deploys."""
+    kept = _why_kept(job, part)
     if job.source is None:
-        runs = job.run_on_image_change is RunOnImageChange.CD_PROMOTE
-        return f"nothing by itself{', runs after a promotion' if runs else ''}"
-    deploys = "deploys it" if job.cd_enabled else "keeps the old one (CD off)"
+        does = "nothing by itself"
+    else:
+        does = "deploys it" if kept is None else f"keeps the old one ({kept})"
+    runs = _runs_by(job, part, by_builds=job.source is not None and kept is None)
+    return f"{does}, {runs}" if runs else does
+
+
+def _runs_by(job: Job, part: Part | None, *, by_builds: bool) -> str:
+    if job.paused:
+        return "runs nothing"
+    if part is not None and part.hook is not None:
+        return f"runs as {part.hook} job of app {part.app}"
+    if job.schedule_inactive:
+        return "runs nothing (schedule inactive)"
     match job.run_on_image_change:
         case RunOnImageChange.NEVER:
-            return deploys
+            return ""
         case RunOnImageChange.CD_PROMOTE:
-            return f"{deploys}, runs after CD and promotion"
+            return "runs after CD and promotion" if by_builds else "runs after a promotion"
         case RunOnImageChange.ALWAYS:
-            return f"{deploys}, always runs"
+            return "always runs" if by_builds else "runs after a promotion or deploy"
+
+
+def first_run(job: Job, part: Part | None, need: str | None) -> str:
+    """How a job that never ran comes to run; `need` is how it gets the image that it lacks."""
+    if need is not None:
+        return f"This job has not run yet, and has no image to run: {need}."
+    if job.paused:
+        return "This job has not run yet: resume it, or run it by hand though it is paused."
+    by_build = (
+        _why_kept(job, part) is None and not job.schedule_inactive and (part is None or part.hook is None)
+    )
+    if job.source is None or not (job.builds_pushes and by_build and job.run_on_image_change != "never"):
+        return "This job has not run yet: run it now."
+    return f"This job has not run yet: run it now, or push to {job.source.branch}."
+
+
+def no_build(source: Source, *, by_push: bool) -> str:
+    """How a first build comes about."""
+    return f"No build yet: {f'a push to {source.branch}' if by_push else 'a build by hand'} makes one."
