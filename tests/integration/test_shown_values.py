@@ -211,4 +211,4 @@ def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, yard: Yard) -> N
         current = runs.with_id(tx, claimed.id)
         for container in runs.containers_of(tx, attempt.id):
             runs.container_started(tx, current, container, {"id": container.key}, yard.clock.now())
-    assert "The process has 30 s to end by itself." in said(up)
+    assert "The process has at most 30 s to end by itself." in said(up)

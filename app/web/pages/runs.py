@@ -78,7 +78,7 @@ def stopping(run: Run, attempts: Sequence[Attempt], engine: EngineHealth) -> str
         return "Nothing of it has started as far as is known: it ends as soon as the container engine has answered."
     if run.cancel_forced_at is not None:
         return "It is killed now."
-    return f"The process has {run.grace_period_seconds} s to end by itself."
+    return f"The process has at most {run.grace_period_seconds} s to end by itself."
 
 
 def window_of(log: LogReader, at: int | None) -> Window:

@@ -1,0 +1,239 @@
+"""Each statement of the readme about what Jobyard does has a test that shows it; here are those that no other has.
+
+A sentence is found by a part of it, so that it may be worded better; one that nothing shows fails.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.domain.deaths import is_given_up, quiet_after
+from app.domain.jobs import Deployed, Job, RunOnImageChange, ScheduleSettings
+from app.domain.retry import Backoff, delay_after
+from app.domain.rules import ImageEvent, on_image_change
+from app.domain.runs import Reason, RunStatus
+from app.logs.lines import PATIENCE_SECONDS
+from app.posting import TIME_LIMIT_SECONDS
+from app.web import bodies, budget, connections
+from app.web.api.reading import BODY_LIMIT
+from app.web.pages.visit import FORM_BYTES
+from app.web.webhooks import LIMIT as WEBHOOK_LIMIT
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SECTIONS = (
+    "",
+    "## How it decides",
+    "## Backup and restore",
+    "## When something is away",
+    "## Security, in short",
+)
+ADVICE = (  # what Jobyard does not do, but its reader
+    "Does the image move, and does a run start because of it?",
+    "is backed up and restored with its own tools",
+    "Builds run code of the repositories you connect",
+    "Whoever reaches the engine's socket is root",
+    "who may pull what is there is for the registry to say",
+)
+SHOWN = {
+    "Jobyard is a self-hosted runner": "e2e/test_push.py::a_push_builds_the_commit_and_runs_the_job",
+    "it verifies the webhook, finds out what": "e2e/test_push.py::a_push_that_builds_nothing_says_why",
+    "From a repository to an image": "e2e/test_builders_examples.py::container_prints_what_is_expected",
+    "Jobs in full.": "e2e/test_runs.py::overrides_are_for_one_run_only",
+    "Apps and pipelines.": "e2e/test_pipeline.py::from_push_to_production",
+    "Kill it at any moment": "fault/test_kill.py::killed_again_and_again_in_one_push",
+    "leaves one stored decision per job": "contract/test_store.py::one_decision_for_an_event_and_a_job",
+    "Does a push build?": "integration/test_orchestration.py::a_push_that_is_not_built_says_why_and_does_nothing_else",
+    "Git is asked for the files": "integration/test_change_sets.py::where_git_cannot_say_the_push_builds_and_says_so",
+    "Tags and deleted branches": "e2e/test_push.py::a_tag_and_a_deleted_branch_build_nothing",
+    "A manual build ignores": "integration/test_api_builds.py::a_manual_build_ignores_the_rules_and_is_decided",
+    "A push that no hook told of": "e2e/test_missed_pushes.py::"
+    "a_push_that_was_made_while_the_server_was_down_is_built_and_run_at_its_start",
+    "It counts as any other, once": "integration/test_comparing.py::hooks_that_come_late_build_the_head_no_second_time",
+    "A branch that is newly tracked": "integration/test_comparing.py::what_came_while_ci_was_off_is_not_caught_up_with",
+    "Of a scheduled job the concurrency": "integration/test_api_plan.py::a_run_that_is_alive_is_reckoned_with",
+    "An old slow build never wins": "integration/test_orchestration.py::an_old_slow_build_never_overtakes",
+    "turn CD off": "integration/test_pages_by_hand.py::"
+    "deploying_the_latest_build_keeps_cd_on_and_an_image_turns_it_off",
+    "CD switched on again": "integration/test_following.py::cd_switched_on_deploys_the_latest_build_and_starts_nothing",
+    "A manual build of a commit that": "integration/test_following.py::"
+    "a_commit_that_is_not_on_the_branch_is_only_available",
+    "A tag is resolved to its digest": "e2e/test_registry.py::"
+    "a_promotion_carries_what_was_deployed_whatever_its_tag_means_by_then",
+    "A deploy by hand to a paused job": "integration/test_api_deploys.py::"
+    "a_paused_job_asks_before_it_is_deployed_or_promoted_to",
+    "retries after the first attempt": "integration/test_readme.py::waits_between_attempts",
+    "The time limit is over everything": "integration/test_orchestration.py::the_time_limit_covers_the_waits",
+    "only if its process really exited 0": "e2e/test_runs.py::the_exit_code_decides",
+    "a build waits as `queued`, says why": "integration/test_outages.py::"
+    "after_the_last_try_it_says_for_how_long_it_was_tried",
+    "at three ends of the server": "integration/test_readme.py::ends_of_the_server",
+    "Submodules and Git LFS files are": "integration/test_checkout_contents.py::"
+    "a_submodule_of_another_host_gets_no_credential",
+    "say what is not there": "unit/builders/test_builders_omitted.py::",
+    "Lines of several instances": "e2e/test_runs.py::lines_of_instances_and_streams_come_whole",
+    "gives what one of them said": "integration/test_api_logs.py::what_one_instance_or_stream_said",
+    "moves its images at once or not at all": "integration/test_deployments.py::a_failed_pre_deploy_job_moves_nothing",
+    "takes the images of a stage": "integration/test_api_apps.py::an_app_is_promoted_by_digest_with_its_hooks",
+    "A release flow puts these in order": "e2e/test_flows.py::from_a_build_to_a_message",
+    "A message with a `url` is posted": "integration/test_posting.py::a_message_arrives_as_chats_take_it",
+    "answered with a status that may pass": "integration/test_posting.py::what_is_not_taken",
+    "It may arrive twice": "fault/test_flow_crash_points.py::"
+    "a_message_that_is_posted_when_the_server_dies_is_lost_by_none",
+    "Builds and runs are `queued`": "integration/test_readme.py::states_and_reasons",
+    "Why a run failed": "integration/test_readme.py::states_and_reasons",
+    "why it was cancelled": "integration/test_readme.py::states_and_reasons",
+    "`jobyard backup` may run at any time": "fault/test_restore.py::no_timeline_takes_a_container_of_the_others",
+    "`jobyard restore` lists the containers": "integration/test_cli_machine.py::"
+    "a_new_epoch_lists_what_the_engine_has_from_before",
+    "When the restored server starts": "integration/test_epochs.py::a_build_that_was_being_made_is_made_again",
+    "call `jobyard new-epoch`": "integration/test_cli_machine.py::a_new_epoch_waits_for_the_servers_end",
+    "Nobody notices if you don't": "integration/test_epochs.py::"
+    "a_run_with_the_id_of_anothers_has_its_own_container_and_log",
+    "with the reason on the build's page": "integration/test_sentences_shown.py::"
+    "a_build_that_waits_to_be_tried_again_waits_for_no_builder",
+    "A full or unwritable data directory": "e2e/test_full_disk.py::"
+    "a_server_takes_nothing_on_and_goes_on_by_itself",
+    "After the clock was set back": "integration/test_clock_changes.py::"
+    "times_that_come_again_are_skipped_with_one_decision",
+    "Webhooks are verified over the raw": "contract/test_forges.py::only_the_raw_bytes_verify",
+    "Secrets are sealed in the database": "e2e/test_secrets.py::a_secret_is_seen_nowhere_but_in_build_and_job",
+    "Job containers have no capabilities": "contract/test_docker_engine.py::hardening_seen_from_inside",
+    "but at a link-local address": "integration/test_checkout_attacks.py::no_git_server_is_at_a_link_local_address",
+    "Images and build caches are": "e2e/test_neighbours.py::an_image_is_its_projects_alone",
+    "An image is named in a job": "integration/test_ownership.py::no_door_takes_another_projects_image",
+    "Cache mounts and the results": "e2e/test_neighbours.py::caches_and_results_of_steps_are_a_projects_alone",
+    "a request's head has 64 KiB": "integration/test_readme.py::what_a_stranger_may_send",
+    "A body has 10 s for each": "integration/test_readme.py::what_a_stranger_may_send",
+    "one that stopped for a second": "integration/test_readme.py::what_a_stranger_may_send",
+    "Bodies under way take 64 MiB": "integration/test_readme.py::what_a_stranger_may_send",
+    "A webhook's body has 25 MiB": "integration/test_readme.py::what_a_stranger_may_send",
+}
+
+
+def sections() -> dict[str, str]:
+    """By heading, the first part by none."""
+    parts = re.split(r"^(##+ .*)$", README, flags=re.M)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def statements() -> list[str]:
+    """The sentences of the sections that say what Jobyard does, without tables, pictures and commands."""
+    found = []
+    for heading in SECTIONS:
+        text = re.sub(r"^(\||!\[|    |# ).*$", "", sections()[heading], flags=re.M)
+        for paragraph in re.split(r"\n\s*\n|\n- ", text):
+            found += re.split(r"(?<=[.?:])\s+(?=[A-Z*`])", " ".join(paragraph.split()))
+    return [each for each in found if len(each.split()) > 3]
+
+
+def test_every_statement_is_shown_by_a_test() -> None:
+    known = [*SHOWN, *ADVICE]
+    assert [each for each in statements() if not any(part in each for part in known)] == []
+    whole = " ".join(statements())
+    assert [part for part in known if part not in whole] == []
+
+
+@pytest.mark.parametrize("where", sorted(set(SHOWN.values())))
+def test_what_shows_a_statement_is_there(where: str) -> None:
+    path, _, name = where.partition("::")
+    assert f"def test_{name}" in (ROOT / "tests" / path).read_text()
+
+
+# the table
+
+EVENTS = {
+    "build succeeded, CD on": (ImageEvent.BUILD_SUCCEEDED, True),
+    "build succeeded, CD off": (ImageEvent.BUILD_SUCCEEDED, False),
+    "build failed or cancelled": (ImageEvent.BUILD_FAILED, True),
+    "promoted through a pipeline": (ImageEvent.PROMOTED, True),
+    "deployed by hand or by API": (ImageEvent.DEPLOYED, True),
+}
+
+
+def job(rule: str, *, cd: bool = True, paused: bool = False, inactive: bool = False) -> Job:
+    return Job(
+        id=1,
+        project_id=1,
+        project="acme",
+        name="report",
+        definition={},
+        shared_env={},
+        source=None,
+        deployed=Deployed("image", "digest", None, None, "", datetime(2026, 1, 31, tzinfo=UTC)),
+        cd_enabled=cd,
+        run_on_image_change=RunOnImageChange(rule),
+        schedule=ScheduleSettings("0 0 * * *", active=False) if inactive else None,
+        paused=paused,
+    )
+
+
+def rows() -> dict[str, list[str]]:
+    lines = [
+        line.strip("| ").split(" | ") for line in sections()["## How it decides"].splitlines() if "|" in line
+    ]
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_table_of_images_and_runs(event: str) -> None:
+    *cells, image = rows()[event]
+    kind, cd = EVENTS[event]
+    for rule, cell in zip(rows()["what happened"], cells, strict=False):
+        change = on_image_change(kind, job(rule, cd=cd), what="It")
+        assert (change.runs, change.moves) == (cell == "run", image == "moves")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("state", ["paused", "inactive"])
+def test_the_rows_of_the_table_for_jobs_that_are_held(event: str, state: str) -> None:
+    (row,) = [cells for name, cells in rows().items() if name.startswith("any of these") and state in name]
+    assert set(row[:3]) == {"\N{EN DASH}"}
+    kind, cd = EVENTS[event]
+    for rule in RunOnImageChange:
+        change = on_image_change(
+            kind, job(rule, cd=cd, paused=state == "paused", inactive=state == "inactive"), what="It"
+        )
+        as_above = rows()[event][-1] == "moves"
+        explicit = kind in (ImageEvent.PROMOTED, ImageEvent.DEPLOYED)
+        assert (change.runs, change.moves) == (False, explicit if state == "paused" else as_above)
+
+
+# figures
+
+
+def test_waits_between_attempts() -> None:
+    waits = [delay_after(failures, Backoff.EXPONENTIAL) for failures in range(1, 20)]
+    assert [wait.total_seconds() for wait in waits[:3]] == [10, 20, 40]
+    assert max(waits) == timedelta(minutes=6)
+    assert delay_after(9, Backoff.FIXED) == timedelta(seconds=10)
+    assert delay_after(9, Backoff.NONE) == timedelta(0)
+
+
+def test_ends_of_the_server() -> None:
+    assert [quiet_after(ends).total_seconds() for ends in (2, 3, 4, 5)] == [0, 15, 30, 60]
+    assert (is_given_up(7), is_given_up(8)) == (False, True)
+
+
+def test_states_and_reasons() -> None:
+    (paragraph,) = [each for each in README.split("\n\n") if each.startswith("**States.**")]
+    states, reasons = paragraph.split("Why a run failed:")
+    failed, cancelled = reasons.split("why it was cancelled:")
+    assert set(re.findall(r"`(\w+)`", states)) == set(RunStatus)
+    names = [set(re.findall(r"`(\w+)`", each)) for each in (failed, cancelled)]
+    assert names[1] == {Reason.CANCELLED, Reason.REPLACED}
+    assert names[0] | names[1] == set(Reason)
+
+
+def test_what_a_stranger_may_send() -> None:
+    mib = 1024 * 1024
+    assert (connections.HEAD_SECONDS, connections.MOST) == (10, 1000)
+    assert (bodies.BLOCK_SECONDS, bodies.PATIENCE_SECONDS, budget.BLOCK_BYTES) == (10, 60, 64 * 1024)
+    assert (budget.STALLED_SECONDS, budget.SLOWEST_SECONDS, budget.WAIT_SECONDS) == (1, 20, 5)
+    assert (64 * mib, 256 * 1024, 16 * mib) == (budget.LARGE_POOL, budget.SMALL_BYTES, budget.SMALL_POOL)
+    assert (25 * mib, mib, mib) == (WEBHOOK_LIMIT, BODY_LIMIT, FORM_BYTES)
+    assert (PATIENCE_SECONDS, TIME_LIMIT_SECONDS) == (0.75, 10)
