@@ -106,6 +106,8 @@ SHOWN = {
     "but at a link-local address": "integration/test_checkout_attacks.py::no_git_server_is_at_a_link_local_address",
     "Images and build caches are": "e2e/test_neighbours.py::an_image_is_its_projects_alone",
     "An image is named in a job": "integration/test_ownership.py::no_door_takes_another_projects_image",
+    "Images that earlier releases made": "integration/test_ownership.py::"
+    "names_that_earlier_releases_gave_are_replaced_once",
     "Cache mounts and the results": "e2e/test_neighbours.py::caches_and_results_of_steps_are_a_projects_alone",
     "a request's head has 64 KiB": "integration/test_readme.py::what_a_stranger_may_send",
     "A body has 10 s for each": "integration/test_readme.py::what_a_stranger_may_send",
