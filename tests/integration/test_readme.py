@@ -77,6 +77,9 @@ SHOWN = {
     "say what is not there": "unit/builders/test_builders_omitted.py::",
     "Lines of several instances": "e2e/test_runs.py::lines_of_instances_and_streams_come_whole",
     "gives what one of them said": "integration/test_api_logs.py::what_one_instance_or_stream_said",
+    "Pages show up to 4 KiB of a line": "integration/test_pages.py::the_rest_of_a_long_line_is_a_link_away",
+    "give any stretch of the bytes": "integration/test_api_logs.py::"
+    "a_stretch_of_bytes_is_read_by_offset_and_limit",
     "moves its images at once or not at all": "integration/test_deployments.py::a_failed_pre_deploy_job_moves_nothing",
     "takes the images of a stage": "integration/test_api_apps.py::an_app_is_promoted_by_digest_with_its_hooks",
     "A release flow puts these in order": "e2e/test_flows.py::from_a_build_to_a_message",
