@@ -53,7 +53,10 @@ TRUE_IF: tuple[tuple[str, IsTrue], ...] = (
     (r"is full|is nearly full|no room|room for", lambda facts, _: facts.full > 0),
     (r"clock was set back", lambda facts, _: facts.set_back > 0),
     (r"[Cc]ancelled by", lambda facts, _: facts.cancels > 0),
-    (r"Jobyard failed|never started|not in the engine any more|can't be read|may be missing", lambda *_: False),
+    (
+        r"Jobyard failed|never started|not in the engine any more|can't be read|may be missing",
+        lambda *_: False,
+    ),
 )
 
 
