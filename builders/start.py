@@ -1,5 +1,6 @@
 """What a job runs when it isn't told: declared by the repository, never guessed to be a web server."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -53,9 +54,10 @@ def choose_start(tree: SourceTree, settings: BuildSettings, offers: Offers) -> S
     options = (
         _from_settings(settings),
         _from_procfile(procfile),
-        offers.declared,
-        offers.conventional,
-        _script(tree),
+        *(
+            None if option is None or _serves(option.command, procfile) else option
+            for option in (offers.declared, offers.conventional, _script(tree))
+        ),
     )
     option = next((option for option in options if option), None)
     if option is None:
@@ -92,6 +94,24 @@ def _from_procfile(procfile: Mapping[str, str]) -> Option | None:
 def _script(tree: SourceTree) -> Option | None:
     path = next((path for path in START_SCRIPTS if path in tree.root_files), None)
     return Option(script_command(tree, path), f"{path} is at the root") if path else None
+
+
+def _serves(command: str, procfile: Mapping[str, str]) -> bool:
+    """Whether a guess would run what Procfile names as a web process: by the same words, or the same program."""
+    web = procfile.get("web")
+    return web is not None and (
+        command.split() == web.split() or not _programs(command).isdisjoint(_programs(web))
+    )
+
+
+def _programs(command: str) -> set[str]:
+    """Files that a command runs, and those of Python's modules that it serves (`app:app`)."""
+    files = re.findall(r"(?<![\w=])[\w./-]+\.(?:py|[mc]?[jt]s|sh|rb)\b", command)
+    modules = re.findall(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_]\w*", command)
+    return {
+        *(name.removeprefix("./") for name in files),
+        *(f"{each.replace('.', '/')}.py" for each in modules),
+    }
 
 
 def _web_warnings(procfile: Mapping[str, str], chosen: Option) -> tuple[str, ...]:

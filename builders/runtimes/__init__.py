@@ -15,6 +15,8 @@ BACK_ENDS: dict[str, str] = {
     "pom.xml": "Java",
     "build.gradle": "Java",
     "build.gradle.kts": "Kotlin",
+    "settings.gradle": "Java",
+    "settings.gradle.kts": "Kotlin",
     "build.sbt": "Scala",
     "deps.edn": "Clojure",
     "project.clj": "Clojure",
@@ -26,7 +28,12 @@ BACK_ENDS: dict[str, str] = {
 }
 FOREIGN: dict[str, str] = {
     **BACK_ENDS,
+    "gradlew": "Java",
+    "mvnw": "Java",
+    ".java": "Java",
+    ".jar": "Java",
     "environment.yml": "Conda",
+    "environment.yaml": "Conda",
     "gleam.toml": "Gleam",
     "deno.json": "Deno",
     "deno.jsonc": "Deno",

@@ -10,7 +10,8 @@ from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
-from builders.runtimes.node_packages import Manager, choose_manager, is_locked, lock_first_files
+from builders.runtimes.node_packages import LIFECYCLE, Manager, choose_manager, is_locked, lock_first_files
+from builders.runtimes.node_programs import development_programs, refuse_other_runtimes
 from builders.runtimes.node_project import LINES, SCRIPTS, Package, choose_version, read_package
 from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
@@ -37,15 +38,17 @@ SERVERS = frozenset(
     ]
 )
 TYPES_SINCE: Line = (24,)
+_TOOLING = re.compile(
+    r"^\.|\.(?:config|conf|preset|setup|workspace|test|spec|stories|d)\.|^(?:gulpfile|gruntfile|jakefile)\.",
+    re.IGNORECASE,
+)
 
 
 def evidence(tree: SourceTree) -> Evidence | None:
     if "package.json" in tree.root_files:
         weak = read_package(tree).is_only_tooling
         return Evidence(Strength.SECONDARY if weak else Strength.MANIFEST, "package.json")
-    scripts = tuple(
-        name for name in tree.root_files if re.search(r"\.[mc]?[jt]s$", name) and ".config." not in name
-    )
+    scripts = tuple(name for name in tree.root_files if _is_program(name))
     return first_marker(tree, CONVENTIONAL, Strength.SECONDARY) or first_marker(
         tree, scripts, Strength.LOOSE_FILE
     )
@@ -56,7 +59,9 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     line, version_source, version_warnings = choose_version(tree, package)
     manager, why, manager_warnings = choose_manager(tree, package.data)
     start = choose_start(tree, settings, _offers(tree, package, line))
-    recipe = _recipe(tree, package, manager, settings)
+    refuse_other_runtimes(package, start.text or "")
+    needed = development_programs(package, [start.text or "", *start.processes.values()])
+    recipe = _recipe(tree, package, manager, settings, keeps_development=bool(needed))
     return BuildPlan(
         runtime="node",
         version=dotted(line),
@@ -72,6 +77,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
             f"Installs with {manager.name}: {why}."
             if recipe.install
             else "Installs nothing: no dependencies are declared.",
+            *((f"Keeps development dependencies: {', '.join(needed)} runs with the job.",) if needed else ()),
             *(("Builds: package.json has a script 'build'.",) if recipe.build else ()),
             *layout.system_reasons(tree),
             start.reason,
@@ -92,18 +98,30 @@ class Recipe:
     prune: str | None
 
 
-def _recipe(tree: SourceTree, package: Package, manager: Manager, settings: BuildSettings) -> Recipe:
+def _recipe(
+    tree: SourceTree,
+    package: Package,
+    manager: Manager,
+    settings: BuildSettings,
+    *,
+    keeps_development: bool,
+) -> Recipe:
+    """What only development needs is there while scripts of the installation or the build run."""
     build = settings.build_command or (manager.run("build") if "build" in package.scripts else None)
     if settings.install_command is not None:
         return Recipe(manager, settings.install_command, (), build, None)
     if not package.has_dependencies and "workspaces" not in package.data:
         return Recipe(manager, None, (), build, None)
+    has_development = bool(package.table("devDependencies"))
+    is_scripted = has_development and any(name in package.scripts for name in LIFECYCLE)
     return Recipe(
         manager,
-        manager.install(is_locked(tree, manager), development=bool(build)),
+        manager.install(
+            is_locked(tree, manager), development=bool(build) or keeps_development or is_scripted
+        ),
         lock_first_files(tree, package.data, manager),
         build,
-        manager.prune if build and package.table("devDependencies") else None,
+        manager.prune if build and has_development and not keeps_development else None,
     )
 
 
@@ -187,16 +205,17 @@ def _main_file(tree: SourceTree, main: str) -> bool:
     return any(tree.has(f"{main}{end}") for end in ("", ".js", "/index.js"))
 
 
+def _is_program(name: str) -> bool:
+    """Not what configures a tool, tests something, or only declares types."""
+    return bool(re.search(r"\.[mc]?[jt]s$", name)) and not _TOOLING.search(name)
+
+
 def _conventional(tree: SourceTree, line: Line) -> Option | None:
     usable = [name for name in tree.root_files if not name.endswith(".ts") or line >= TYPES_SINCE]
     name = next((name for name in CONVENTIONAL if name in usable), None)
     if name:
         return Option(f"node {name}", f"{name} is at the root")
-    programs = [
-        name
-        for name in usable
-        if re.search(r"\.[mc]?[jt]s$", name) and not re.search(r"\.(config|test|spec|d)\.", name)
-    ]
+    programs = [name for name in usable if _is_program(name)]
     if len(programs) == 1:
         return Option(f"node {shlex.quote(programs[0])}", f"{programs[0]} is the only program at the root")
     return None

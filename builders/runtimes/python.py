@@ -8,12 +8,14 @@ from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
+from builders.runtimes.python_inline import inline_of, lists_left_aside
 from builders.runtimes.python_packages import (
     PIP_CACHE,
     VENV,
     Installation,
     Manager,
     choose_installation,
+    from_list,
     requirements_directory,
 )
 from builders.runtimes.python_project import LINES, Project, choose_version, read_project
@@ -59,6 +61,15 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     line, version_source, version_warnings = choose_version(tree, project)
     installation, install_warnings = choose_installation(tree, project, settings)
     start = choose_start(tree, settings, _offers(tree, project, installation))
+    inline = inline_of(tree, start.argv)
+    if inline.requires_python:
+        line, version_source, version_warnings = choose_version(tree, project, inline.constraint)
+    if not installation.text and inline.dependencies:
+        installation = from_list(f"{inline.path} lists the dependencies", inline.dependencies)
+    elif inline.dependencies:
+        install_warnings += (f"What {inline.path} lists in its block '# /// script' is left aside.",)
+    if not installation.text:
+        install_warnings += lists_left_aside(tree, project)
     manager = installation.manager.name if installation.text else None
     image = f"python:{dotted(line)}-slim-{LINES[line]}"
     return BuildPlan(

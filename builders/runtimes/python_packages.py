@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from builders.instructions import Cache
@@ -164,8 +165,12 @@ def _with_pip(tree: SourceTree, project: Project) -> Installation:
         return Installation(PIP, "the project installs itself", project=("pip install .",))
     if not isinstance(listed, list) or not listed:
         return Installation(PIP, "pyproject.toml describes the project", project=own)
+    return from_list("pyproject.toml lists the dependencies", listed, own)
+
+
+def from_list(source: str, listed: Iterable[object], project: tuple[str, ...] = ()) -> Installation:
     install = "pip install " + " ".join(shlex.quote(str(requirement)) for requirement in listed)
-    return Installation(PIP, "pyproject.toml lists the dependencies", dependencies=(install,), project=own)
+    return Installation(PIP, source, dependencies=(install,), project=project)
 
 
 def _with_requirements(path: str, tree: SourceTree, project: Project) -> Installation:

@@ -73,9 +73,15 @@ def table(data: object, key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def choose_version(tree: SourceTree, project: Project) -> tuple[Line, str, tuple[str, ...]]:
-    """The release line, where it comes from, and warnings. Raises PlanError for a pin nothing can satisfy."""
-    constraint_text, constraint_source = _constraint(project)
+def choose_version(
+    tree: SourceTree, project: Project, inline: tuple[str, str] = ("", "")
+) -> tuple[Line, str, tuple[str, ...]]:
+    """The release line, where it comes from, and warnings. Raises PlanError for a pin nothing can satisfy.
+
+    `inline` is the constraint of the script that runs, and where it is; the project's own comes before it.
+    """
+    own = _constraint(project)
+    constraint_text, constraint_source = own if own[0] else inline
     for source, text in _pins(tree):
         line = _pinned(source, text)
         if line is None or line not in LINES:

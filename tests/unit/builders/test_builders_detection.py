@@ -286,3 +286,16 @@ def test_any_manifest_gives_a_plan_or_a_sentence(package: object, project: dict,
                 sentence = plan.reasons[-1]
                 assert render_dockerfile(plan) == render_dockerfile(make_plan(SourceTree(root)))
             assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"settings.gradle.kts": "", "gradlew": "#!/bin/sh\n"},
+        {"mvnw": "#!/bin/sh\n"},
+        {"update.sh": "", "app.jar": ""},
+    ],
+)
+def test_a_wrapper_of_java_is_no_shell_script(make_tree, files: Mapping[str, str]) -> None:
+    with pytest.raises(NotRecognised, match="which has no runtime here yet"):
+        make_plan(make_tree(files))

@@ -182,3 +182,68 @@ def test_commands_of_the_user_are_taken_as_they_are(node_tree) -> None:
     )
     text = render_dockerfile(plan)
     assert text.index("COPY . ./") < text.index("npm i --foo") < text.index("make all")
+
+
+@pytest.mark.parametrize(
+    ("start", "development", "kept"),
+    [
+        ("tsx a.ts", "tsx", True),
+        ("npx tsx a.ts", "tsx", True),
+        ("NODE_ENV=production tsx a.ts", "tsx", True),
+        ("echo hi && tsx a.ts", "tsx", True),
+        ("node --import tsx a.ts", "tsx", True),
+        ("node -r dotenv/config a.js", "dotenv", True),
+        ("node --loader ts-node/esm a.ts", "ts-node", True),
+        ("cross-env A=1 node a.js", "cross-env", True),
+        ("nest start", "@nestjs/cli", True),
+        ("node -r @swc-node/register a.ts", "@swc-node/register", True),
+        ("npm run other", "tsx", True),
+        ("node a.js", "tsx", False),
+    ],
+)
+def test_what_the_command_runs_stays(node_plan, start: str, development: str, kept: bool) -> None:
+    scripts = {"start": start, "other": "tsx a.ts"}
+    package = {"scripts": scripts, "devDependencies": {development: "1"}, "dependencies": {"left-pad": "1"}}
+    plan = node_plan(package)
+    assert plan.install_command is not None
+    assert ("--omit=dev" not in plan.install_command) == kept
+    assert any(development in reason for reason in plan.reasons if reason.startswith("Keeps")) == kept
+    built = node_plan({**package, "scripts": {**scripts, "build": "tsc"}})
+    assert ("npm prune" not in str(render_dockerfile(built))) == kept
+    of_its_own = node_plan({**package, "dependencies": {development: "1"}})
+    assert "--omit=dev" in str(of_its_own.install_command)
+
+
+@pytest.mark.parametrize("script", ["preinstall", "install", "postinstall", "prepare"])
+def test_scripts_of_the_installation_find_what_they_call(node_plan, script: str) -> None:
+    scripts = {"start": "node a.js", script: "husky"}
+    plan = node_plan({"scripts": scripts, "devDependencies": {"husky": "9"}})
+    assert "--omit=dev" not in str(plan.install_command)
+    assert "--omit=dev" in str(
+        node_plan({"scripts": scripts, "dependencies": {"husky": "9"}}).install_command
+    )
+
+
+@pytest.mark.parametrize("start", ["bun a.ts", "A=1 bun run a.ts", "bunx tsx a.ts", "deno run a.ts"])
+def test_another_runtime_is_refused_by_name(node_plan, start: str) -> None:
+    with pytest.raises(PlanError, match="which has no runtime here yet"):
+        node_plan({"scripts": {"start": start}})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".eslintrc.js",
+        ".pnp.cjs",
+        "jest.preset.js",
+        "karma.conf.js",
+        "vitest.workspace.ts",
+        "gulpfile.js",
+        "jest.setup.js",
+    ],
+)
+def test_what_configures_a_tool_is_no_program(make_tree, name: str) -> None:
+    with pytest.raises(NoStartCommand):
+        make_plan(make_tree({"package.json": '{"devDependencies": {"x": "1"}}', name: ""}))
+    with pytest.raises(PlanError, match="Nothing here says how to build this"):
+        make_plan(make_tree({name: ""}))

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from builders.detect import make_plan
-from builders.plan import BuildSettings, PlanError
+from builders.plan import BuildSettings, NoStartCommand, PlanError
 from builders.render import render_dockerfile
 
 JOB = {"job.py": ""}
@@ -179,3 +179,78 @@ def test_requirements_that_lead_to_any_number_of_files_are_refused(make_tree) ->
     listed = "".join(f"-r other{number}.txt\n" for number in range(20_000))
     with pytest.raises(PlanError, match=r"requirements.txt leads to more than 100 files of requirements\."):
         make_plan(make_tree({**JOB, "requirements.txt": listed}))
+
+
+SCRIPT = """#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.11,<3.13"
+# dependencies = [
+#   "six==1.16.0",
+#   "rich>=13; python_version > '3.8'",
+# ]
+# ///
+import six
+"""
+
+
+def test_a_script_that_lists_its_own_dependencies_gets_them(make_tree) -> None:
+    plan = make_plan(make_tree({"job.py": SCRIPT}))
+    assert plan.install_command == "pip install six==1.16.0 'rich>=13; python_version > '\"'\"'3.8'\"'\"''"
+    assert (plan.version, plan.version_source) == ("3.12", "job.py requires-python '>=3.11,<3.13'")
+    assert "Installs with pip: job.py lists the dependencies." in plan.reasons
+
+
+def test_what_a_script_lists_beside_others_is_left_aside_with_a_word(make_tree) -> None:
+    plan = make_plan(
+        make_tree({"job.py": SCRIPT, "requirements.txt": "requests\n", ".python-version": "3.12"})
+    )
+    assert plan.install_command == "pip install -r requirements.txt"
+    assert plan.warnings == ("What job.py lists in its block '# /// script' is left aside.",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# /// script\nimport six\n", "# /// script\n# dependencies = []\n", "# /// other\n# a = 1\n# ///\n"],
+)
+def test_what_is_no_whole_block_is_a_comment(make_tree, text: str) -> None:
+    assert make_plan(make_tree({"job.py": text})).install_command is None
+
+
+def test_a_block_that_can_not_be_read_is_said(make_tree) -> None:
+    with pytest.raises(PlanError, match=r"The block '# /// script' of job\.py is not TOML"):
+        make_plan(make_tree({"job.py": "# /// script\n# dependencies = [\n# ///\n"}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "requirments.txt", "Requirements.txt", "requirements.in", "requirements-prod.txt", "dev-requirements.txt",
+        "pylock.toml", "setup.cfg", "pyproject.toml",
+    ],
+)  # fmt: skip
+def test_a_list_that_nothing_installs_is_warned_of(make_tree, name: str) -> None:
+    contents = {
+        "setup.cfg": "[options]\ninstall_requires = six\n",
+        "pyproject.toml": "[dependency-groups]\nmain = ['six']\n",
+    }
+    plan = make_plan(make_tree({"main.py": "", name: contents.get(name, "six\n")}))
+    assert plan.install_command is None
+    assert [warning.partition(" ")[0] for warning in plan.warnings] == [name]
+    assert "nothing installs them" in plan.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("web", "program"),
+    [
+        ("python server.py", "server.py"),
+        ("python ./server.py --port $PORT", "server.py"),
+        ("gunicorn app:app", "app.py"),
+        ("uvicorn app:create --factory", "app.py"),
+    ],
+)
+def test_a_web_process_is_not_reached_by_a_guess(make_tree, web: str, program: str) -> None:
+    with pytest.raises(NoStartCommand, match="found process 'web'"):
+        make_plan(make_tree({"Procfile": f"web: {web}\n", "requirements.txt": "", program: ""}))
+    named = BuildSettings(run_command=f"python {program}")
+    tree = make_tree({"Procfile": f"web: {web}\n", "requirements.txt": "", program: ""})
+    assert make_plan(tree, named).run_command == f"python {program}"
