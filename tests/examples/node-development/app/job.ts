@@ -1,0 +1,2 @@
+const said: string = "typed";
+console.log(said);
