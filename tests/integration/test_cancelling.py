@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +93,34 @@ def test_a_build_that_is_fetched_for_is_told_to_stop(place: Installation, server
     stop_what_has_to_end(server, build)
     assert stopped.is_set()
     assert place.builds()[0].status is BuildStatus.CANCELLED
+
+
+def test_a_build_that_waits_for_what_comes_with_its_commit_is_told_to_stop(
+    place: Installation, server: Server
+) -> None:
+    """For submodules or LFS files of another server; meanwhile its place is lent."""
+    place.job(build__submodules=True)
+    place.push(A, B)
+    server.intake.step()
+    asking, lent = threading.Event(), threading.Event()
+    server.builder.slots.on_lent = lent.set
+
+    @contextmanager
+    def tree(*_: Any, should_stop: threading.Event, **__: Any) -> Iterator[Path]:
+        asking.set()
+        assert should_stop.wait(10)
+        raise GitStopped
+        yield Path()
+
+    server.place.repository.tree = tree  # type: ignore[method-assign]
+    build = InBackground(server.builder.step)
+    assert asking.wait(10)
+    assert lent.wait(10)
+    with place.db.write() as tx:
+        builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+    stop_what_has_to_end(server, build)
+    assert place.builds()[0].status is BuildStatus.CANCELLED
+    assert server.builder.slots.lent_out == 0
 
 
 def test_who_was_replaced_is_told_the_name_of_the_run(place: Installation, server: Server) -> None:

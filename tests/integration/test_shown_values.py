@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,13 +25,6 @@ from tests.support.yard import ADMIN_TOKEN, Caller, attempt_ends
 JOBS = "/projects/acme/jobs"
 TAG = "registry.example.com/team/tool:v1"
 IMAGE: dict[str, Any] = {"name": "tool", "source": {"type": "image", "image": TAG}}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
 
 
 @pytest.fixture
