@@ -35,7 +35,7 @@ from app.orchestration.ports import Clock, Names, Vault
 from app.orchestration.releases.flowing import start_flows_by_push
 from app.orchestration.releases.releasing import deploy_push
 from app.store import builds, decisions, deliveries, jobs, movements
-from app.store.database import Database, Tx
+from app.store.database import Database, StoreUnavailable, Tx
 from app.store.deliveries import Delivery
 
 log = logging.getLogger(__name__)
@@ -110,23 +110,31 @@ class Intake:
         return next_in_line(waiting, busy, places=PLACES, per_owner=PLACES_PER_PROJECT)
 
     def _work(self, delivery: Delivery) -> None:
+        """A delivery of which nothing can be stored is let go of, and released by the reconciler."""
         with self.in_hand.until_done(delivery):
-            if is_given_up(delivery.deaths):
-                self._give_up(delivery, _of_dead_servers(delivery))
-                return
             try:
-                self._process(delivery)
-            except WAITED_FOR as error:
+                self._process_or_put_off(delivery)
+            except StoreUnavailable as error:
                 self.disk.failed(error)
-                self._wait(delivery, str(error))
-            except InvalidValue as error:
-                self._give_up(delivery, str(error))
-            except JobyardError as error:
-                self._try_again(delivery, str(error))
-            except Exception:
-                log.exception("delivery %s could not be processed", delivery.guid)
-                sentence = "Jobyard failed while processing this delivery; the server's log has more."
-                self._try_again(delivery, sentence)
+                log.warning("delivery %s waits: %s", delivery.guid, error)
+
+    def _process_or_put_off(self, delivery: Delivery) -> None:
+        if is_given_up(delivery.deaths):
+            self._give_up(delivery, _of_dead_servers(delivery))
+            return
+        try:
+            self._process(delivery)
+        except WAITED_FOR as error:
+            self.disk.failed(error)
+            self._wait(delivery, str(error))
+        except InvalidValue as error:
+            self._give_up(delivery, str(error))
+        except JobyardError as error:
+            self._try_again(delivery, str(error))
+        except Exception:
+            log.exception("delivery %s could not be processed", delivery.guid)
+            sentence = "Jobyard failed while processing this delivery; the server's log has more."
+            self._try_again(delivery, sentence)
 
     def _process(self, delivery: Delivery) -> None:
         push = push_of(delivery, self.forges)

@@ -1,6 +1,7 @@
 """A row that meets a fault of ours, again and again: the others go on, and it is given up with a sentence."""
 
 from dataclasses import replace
+from itertools import count
 from typing import Any, NoReturn
 
 import pytest
@@ -190,3 +191,25 @@ def test_a_store_that_is_away_is_no_fault_of_a_row(
     monkeypatch.setattr(server.db, "write", away)
     with pytest.raises(StoreUnavailable):
         getattr(server, loop).step()
+
+
+def test_a_delivery_of_which_nothing_can_be_stored_is_taken_again(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever works on one in the background has nobody to tell."""
+    place.job()
+    place.push(A, B, guid="one")
+    write, claims = server.db.write, count()
+
+    def once() -> Any:
+        if next(claims):
+            raise StoreUnavailable("The database does not answer.")
+        return write()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.db, "write", once)
+        assert server.intake.step()
+    assert place.delivery("one").status == "received"
+    server.reconcile()
+    assert server.intake.step()
+    assert (place.delivery("one").status, place.delivery("one").tries) == ("processed", 1)
