@@ -28,7 +28,7 @@ from app.engines.base import (
     ResolvedImage,
 )
 from app.engines.docker import images, witness
-from app.engines.docker.calls import Calls, Conflicting, Gone, Invalid
+from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid, typed
 from app.engines.docker.containers import Containers, Ended, name_of
 from app.engines.docker.logs import CLOSING, Logs
 from app.engines.docker.request import (
@@ -161,14 +161,10 @@ class DockerEngine:
             return _CANNOT_PROBE
         except Invalid as error:
             return shell_code(error.explanation) or _CANNOT_PROBE
-        deadline = time.monotonic() + timeout_seconds
-        try:
-            while connection.receive(timeout_seconds=max(deadline - time.monotonic(), 0.001)):
-                pass
-        except TimeoutError:
+        with typed(self._calls.url):
+            is_over = _is_read_within(connection, timeout_seconds)
+        if not is_over:
             return _TIMED_OUT
-        finally:
-            connection.close()
         with self._calls.api() as client:
             code = client.exec_inspect(exec_id)["ExitCode"]
         return _CANNOT_PROBE if code is None else int(code)
@@ -235,3 +231,16 @@ def _measure(client: Any, container_id: str) -> Mapping[str, Any]:
             raise
         return {}
     return answer
+
+
+def _is_read_within(connection: Connection, seconds: float) -> bool:
+    """To its end, which closes it. Raises OSError if it breaks."""
+    deadline = time.monotonic() + seconds
+    try:
+        while connection.receive(timeout_seconds=max(deadline - time.monotonic(), 0.001)):
+            pass
+    except TimeoutError:
+        return False
+    finally:
+        connection.close()
+    return True

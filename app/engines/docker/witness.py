@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.engines.base import Exit, ExitKind
-from app.engines.docker.calls import Calls, Refusal
+from app.engines.docker.calls import Calls, Refusal, typed
 
 MEMORY_EVENTS = 256  # moby daemon/events: eventsLimit
 _FATAL = {"9", "15"}
@@ -94,9 +94,10 @@ def _events(calls: Calls, until: datetime, **filters: list[str]) -> Iterator[Map
     )
     rest = b""
     try:
-        for chunk in connection.chunks(calls.timeout_seconds):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (json.loads(line) for line in lines if line.strip())
+        with typed(calls.url):  # it may go away meanwhile
+            for chunk in connection.chunks(calls.timeout_seconds):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (json.loads(line) for line in lines if line.strip())
         if rest.strip():
             yield json.loads(rest)
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.errors import EngineUnavailable
 from app.engines.base import Exit, ExitKind
 from app.engines.docker.witness import Recollection, ask, corroborated
 
@@ -49,9 +50,11 @@ class Engine:
     """One that remembers these events, (what, container), and an end of its own long ago."""
 
     timeout_seconds = 1.0
+    url = "unix:///engine.sock"
 
-    def __init__(self, *events: tuple[str, str]) -> None:
+    def __init__(self, *events: tuple[str, str], breaks: bool = False) -> None:
         self._events = events
+        self._breaks = breaks
 
     def stream(self, _method: str, _path: str, *, filters: str, **_: object) -> Engine:
         self._asked = json.loads(filters)
@@ -62,6 +65,8 @@ class Engine:
             if container in self._asked.get("container", [container]):
                 about = {"Action": action, "timeNano": number, "Actor": {"Attributes": {"signal": "10"}}}
                 yield json.dumps(about).encode() + b"\n"
+        if self._breaks:
+            raise ConnectionResetError("Response ended prematurely")
 
     def close(self) -> None:
         pass
@@ -88,3 +93,9 @@ def test_an_engine_that_remembers_a_start_was_not_restarted_since(
     end = replace(OK, finished_at=NOW)
     recollection = ask(engine, "x", end, NOW, same_boot=True)
     assert corroborated(end, recollection).kind is (ExitKind.EXITED if believed else ExitKind.ENGINE_FAILED)
+
+
+def test_an_engine_that_goes_away_while_it_is_asked_does_not_answer() -> None:
+    engine: Any = Engine(("start", "x"), breaks=True)
+    with pytest.raises(EngineUnavailable):
+        ask(engine, "x", replace(OK, finished_at=NOW), NOW, same_boot=True)
