@@ -40,7 +40,8 @@ SENTENCES = (
 )
 IsTrue = Callable[[Facts, re.Match[str]], bool]
 TRUE_IF: tuple[tuple[str, IsTrue], ...] = (
-    (r"server was (stopped|killed)", lambda facts, _: facts.ends > 0),
+    (r"server was (killed|stopped(?! or failed, or its database))", lambda facts, _: facts.ends > 0),
+    (r"or its database did", lambda facts, _: facts.ends + facts.full > 0),
     (r"(\d+) times (the server was killed|during|while)", lambda facts, found: int(found[1]) <= facts.ends),
     (r"killed, or failed, (\d+) times", lambda facts, found: int(found[1]) <= facts.ends),
     (r"restored from a copy", lambda facts, _: facts.restores > 0),
