@@ -151,7 +151,7 @@ class _Few:
         while True:
             for number, start, end in self._find(view[at : at + self._window]):
                 start, end = at + start, at + end
-                if end + self._overlap > reach:
+                if end + self._overlap > reach or start < begun:
                     beyond = self._beyond[number] or self._learn(number)
                     if end < size and data[end] in beyond.next:
                         end = self._reach(data, end, beyond.reach(data, end))

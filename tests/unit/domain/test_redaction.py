@@ -79,16 +79,19 @@ alike = st.builds(
     secrets=st.lists(alike, min_size=1, max_size=4),
     pieces=st.lists(alike | st.sampled_from(["\n", "\r", "-"]), max_size=8),
     most_known_whole=st.sampled_from([0, 2_000_000]),
+    window=st.sampled_from([1, 4096]),
     data=st.data(),
 )
 def test_secrets_that_are_like_themselves_and_one_another(
-    secrets: list[str], pieces: list[str], most_known_whole: int, data: st.DataObject
+    secrets: list[str], pieces: list[str], most_known_whole: int, window: int, data: st.DataObject
 ) -> None:
     """The output is the definition for every chunking, and no more is held back than has to be."""
     forms = {form for secret in secrets for form in forms_of(secret)}
     raw = "".join(pieces).encode()
     cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=8))
-    with mock.patch("app.domain.redaction.search._MOST_KNOWN_WHOLE", most_known_whole):
+    with mock.patch.multiple(
+        "app.domain.redaction.search", _MOST_KNOWN_WHOLE=most_known_whole, _WINDOW=window
+    ):
         redactor = Redactor(secrets)
     whole = redactor.mask(raw)
     assert whole == redact_plainly(forms, raw)
@@ -97,6 +100,17 @@ def test_secrets_that_are_like_themselves_and_one_another(
     stream = redactor.start()
     stream.feed(raw)
     assert len(stream._held) == len(raw) - first_undecided(forms, raw)
+
+
+def test_what_is_searched_piece_by_piece_is_as_if_it_were_whole() -> None:
+    """Wherever one of the pieces ends: in a stretch of occurrences, or in one that begins before such a stretch."""
+    secrets = ["cccccc", "cd" + "c" * 12]
+    forms = {form for secret in secrets for form in forms_of(secret)}
+    with mock.patch("app.domain.redaction.search._WINDOW", 1):
+        redactor = Redactor(secrets)
+    for before in range(130):
+        raw = b"-" * before + b"c" * 13 + b"d" + b"c" * 26 + b"-cccccc"
+        assert redactor.mask(raw) == redact_plainly(forms, raw)
 
 
 def first_undecided(forms: Iterable[bytes], data: bytes) -> int:
