@@ -21,13 +21,15 @@ class Run:
     """Shell commands that all must succeed.
 
     The phase decides which variables of the build they see: `system` none, `install` the user's, `build` also
-    the commit's (`JOBYARD_GIT_*`), so that a new commit leaves the dependency layers alone.
+    the commit's (`JOBYARD_GIT_*`), so that a new commit leaves the dependency layers alone. `unseen` are variables of
+    the user's that would change what is installed: only later steps see them.
     """
 
     commands: tuple[str, ...]
     phase: Phase = "install"
     caches: tuple[Cache, ...] = ()
     why: str = ""
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ def _stage(stage: Stage, arguments: Sequence[str], secrets: Sequence[str]) -> st
     late = [name for name in arguments if name.startswith(COMMIT_VARIABLES)]
     for step in stage.steps:
         if isinstance(step, Run) and step.phase != "system":
-            lines += [f"ARG {name}" for name in early]
-            early = []
+            lines += [f"ARG {name}" for name in early if name not in step.unseen]
+            early = [name for name in early if name in step.unseen]
         if isinstance(step, Run) and step.phase == "build":
             lines += [f"ARG {name}" for name in late]
             late = []

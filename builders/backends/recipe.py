@@ -96,9 +96,10 @@ class Recipe:
         secrets = {
             name: value.decode(errors="surrogateescape") for name, value in self.request.secrets.items()
         }
-        given = (
+        seen = (
             {} if step.phase == "system" else {**self.visible(self.request.build_args, step.phase), **secrets}
         )
+        given = {name: value for name, value in seen.items() if name not in step.unseen}
         tools = {"npm_config_prefix": str(self.places.usr)} if self.plan.runtime == "node" else {}
         own = {**machine_trust(), **(self.toolchain.env if self.toolchain else {}), **tools}
         own["HOME"] = str(self.places.home)

@@ -96,6 +96,7 @@ class Recipe:
     files: tuple[str, ...]
     build: str | None
     prune: str | None
+    has_development: bool = False  # which NODE_ENV=production would leave out
 
 
 def _recipe(
@@ -114,14 +115,14 @@ def _recipe(
         return Recipe(manager, None, (), build, None)
     has_development = bool(package.table("devDependencies"))
     is_scripted = has_development and any(name in package.scripts for name in LIFECYCLE)
+    development = bool(build) or keeps_development or is_scripted
     return Recipe(
         manager,
-        manager.install(
-            is_locked(tree, manager), development=bool(build) or keeps_development or is_scripted
-        ),
+        manager.install(is_locked(tree, manager), development=development),
         lock_first_files(tree, package.data, manager),
         build,
         manager.prune if build and has_development and not keeps_development else None,
+        has_development=development and has_development,
     )
 
 
@@ -149,7 +150,9 @@ def _build_steps(recipe: Recipe) -> tuple[Instruction, ...]:
     steps: list[Instruction] = [*_copies(recipe.files)]
     if recipe.install:
         steps += [] if recipe.files else [Copy((".",), "./", why="All of it: installing may use any.")]
-        steps += [Run((recipe.install,), caches=caches)]
+        steps += [
+            Run((recipe.install,), caches=caches, unseen=("NODE_ENV",) if recipe.has_development else ())
+        ]
     if recipe.build:
         steps += [] if recipe.install and not recipe.files else [Copy((".",), "./")]
         steps += [Run((recipe.build,), phase="build")]

@@ -247,3 +247,28 @@ def test_what_configures_a_tool_is_no_program(make_tree, name: str) -> None:
         make_plan(make_tree({"package.json": '{"devDependencies": {"x": "1"}}', name: ""}))
     with pytest.raises(PlanError, match="Nothing here says how to build this"):
         make_plan(make_tree({name: ""}))
+
+
+@pytest.mark.parametrize(
+    ("scripts", "development", "is_seen"),
+    [
+        ({"build": "tsc"}, {"typescript": "5"}, False),
+        ({"prepare": "husky"}, {"husky": "9"}, False),
+        ({"build": "make"}, {}, True),
+        ({}, {"typescript": "5"}, True),
+    ],
+)
+def test_what_would_leave_out_what_the_build_needs_is_not_seen_while_installing(
+    node_plan, scripts: Mapping[str, str], development: Mapping[str, str], is_seen: bool
+) -> None:
+    package = {
+        "scripts": {"start": "node a.js", **scripts},
+        "devDependencies": development,
+        "dependencies": {"left-pad": "1"},
+    }
+    text = render_dockerfile(node_plan(package), build_env=("NODE_ENV", "OTHER"))
+    before_install = text.partition("npm install --no-audit")[0]
+    assert ("ARG NODE_ENV" in before_install) == is_seen
+    assert "ARG OTHER" in before_install
+    if "build" in scripts:
+        assert "ARG NODE_ENV" in text.partition("npm run build")[0]
