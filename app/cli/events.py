@@ -135,7 +135,7 @@ def _print_decisions(found: dict[str, Any], json: bool, none: str) -> None:
 
 
 def list_deliveries(context: typer.Context, limit: LimitOption = 20, json: JsonOption = False) -> None:
-    """List what forges sent, newest first; or show or replay one."""
+    """List what forges sent, and pushes that were found without, newest first; or show or replay one."""
     if context.invoked_subcommand is not None:
         return
     from app.cli import output

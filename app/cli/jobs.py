@@ -143,7 +143,7 @@ def _command(command: str | list[str] | None) -> str | None:
 
 
 def pause(job: JobArgument, project: ProjectOption = None, json: JsonOption = False) -> None:
-    """Pause a job: no pushes, deploys or schedule; what runs goes on."""
+    """Pause a job: its CI, CD and schedule rest until it is resumed; what runs goes on. A build service builds on."""
     with open_job(job, project) as (api, name):
         paused = api.post(name.path("pause"))
     _report(paused, f"{name} is paused.", json)
@@ -175,7 +175,7 @@ def delete(
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete a job. Its runs, logs and decisions stay; its settings and secrets are gone."""
+    """Delete a job. Its runs, logs and decisions stay; its settings and secrets can't be had any more."""
     with open_job(job, project) as (api, name):
         if confirm is None:
             confirm = typer.prompt(f"Type {name.name} to delete it", err=True)

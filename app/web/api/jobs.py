@@ -198,7 +198,7 @@ OPERATIONS = (
     Operation(
         "POST",
         PATH + "/{j}/pause",
-        "Pause a job: no pushes, deploys or schedule; what runs goes on",
+        "Pause a job: its CI, CD and schedule rest; what runs goes on",
         pause_job,
         Role.OPERATOR,
         answer=JobAnswer,
