@@ -38,6 +38,7 @@ SERVERS = frozenset(
     ]
 )
 TYPES_SINCE: Line = (24,)
+MOST_MEMBERS = 10  # named in a refusal
 _TOOLING = re.compile(
     r"^\.|\.(?:config|conf|preset|setup|workspace|test|spec|stories|d)\.|^(?:gulpfile|gruntfile|jakefile)\.",
     re.IGNORECASE,
@@ -175,8 +176,20 @@ def _offers(tree: SourceTree, package: Package, line: Line) -> Offers:
     return Offers(
         declared=declared or _single_bin(package) or _main(tree, package),
         conventional=_conventional(tree, line),
-        candidates=[f"script {name!r}" for name in scripts] + list(tree.glob("*.js")),
+        candidates=[
+            *(f"script {name!r}" for name in scripts),
+            *filter(_is_program, tree.glob("*.js")),
+            *_members(tree, package),
+        ],
     )
+
+
+def _members(tree: SourceTree, package: Package) -> list[str]:
+    """Packages below a workspace's root, as what the root directory may be set to."""
+    if "workspaces" not in package.data and "pnpm-workspace.yaml" not in tree.root_files:
+        return []
+    directories = (path.rpartition("/")[0] for path in tree.glob("**/package.json"))
+    return [f"root_directory /{directory}" for directory in directories if directory][:MOST_MEMBERS]
 
 
 def _may_run(scripts: Mapping[str, str], name: str) -> bool:

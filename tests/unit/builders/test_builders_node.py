@@ -272,3 +272,15 @@ def test_what_would_leave_out_what_the_build_needs_is_not_seen_while_installing(
     assert "ARG OTHER" in before_install
     if "build" in scripts:
         assert "ARG NODE_ENV" in text.partition("npm run build")[0]
+
+
+@pytest.mark.parametrize(
+    ("package", "more"),
+    [({"workspaces": ["apps/*"]}, {}), ({}, {"pnpm-workspace.yaml": "packages: [apps/*]\n"})],
+)
+def test_a_workspace_without_a_command_names_its_packages(
+    make_tree, package: Mapping[str, Any], more: Mapping[str, str]
+) -> None:
+    members = {"apps/sync/package.json": "{}", "apps/report/package.json": "{}", "docs/x.md": ""}
+    with pytest.raises(NoStartCommand, match="root_directory /apps/report, root_directory /apps/sync"):
+        make_plan(make_tree({"package.json": json.dumps(package), **members, **more}))
