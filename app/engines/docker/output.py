@@ -20,7 +20,7 @@ _ENTRY_OVERHEAD_BYTES = 160  # of the engine's log files: lengths, time, stream,
 
 @dataclass
 class Received:
-    """How much of each stream we hold, from the first byte on."""
+    """How much of each stream we hold, from the first byte on. `lines` are counted as long as they matter."""
 
     sizes: Counter[Stream] = field(default_factory=Counter)
     lines: int = 0
@@ -34,8 +34,9 @@ class Received:
         return cls(sizes, seen.lines, seen.at, dict(seen.at_of))
 
     def add(self, at: datetime, stream: Stream, data: bytes) -> Chunk:
+        if not self.may_have_rotated:
+            self.lines += data.count(b"\n")
         self.sizes[stream] += len(data)
-        self.lines += data.count(b"\n")
         self.last_at = self.last_at_of[stream] = at
         return Chunk(at, stream, data)
 
