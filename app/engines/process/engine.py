@@ -37,7 +37,8 @@ from app.engines.process.container import Container, OutputReader
 from app.engines.process.usage import Usage, read_usage
 
 NO_ISOLATION = (
-    "Jobs run as plain processes of this machine, with the server's own rights: no isolation, no limits."
+    "Jobs run as plain processes of this machine, with the server's own rights: no isolation, and no limits on memory,"
+    " CPU and processes."
 )
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60
