@@ -381,6 +381,7 @@ class FakeEngine:
         self._world.starts[container.handle.id.removeprefix("fake-")] += 1
         container.state = State.RUNNING
         container.started_at = self._clock()
+        self._world.changed.notify_all()
         for piece in container.script.output:
             stream, data = (Stream.STDOUT, piece) if isinstance(piece, bytes) else piece
             self._write(container, stream, data)

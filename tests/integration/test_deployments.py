@@ -445,8 +445,7 @@ def test_cancelled_with_its_hook_that_runs(place: Installation, server: Server) 
         server.deployer.step()
     hook = threading.Thread(target=server.runner.step)
     hook.start()
-    with place.world.changed:
-        assert place.world.changed.wait_for(lambda: place.engine.running(), timeout=10)
+    server.until_running()
     cancelled(place, 1)
     while hook.is_alive():
         server.watcher.step()

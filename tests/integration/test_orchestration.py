@@ -28,12 +28,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
 
 
-def until(happens: Callable[[], bool], place: Installation) -> None:
-    """Wait for the engine's world to change until something holds."""
-    with place.world.changed:
-        assert place.world.changed.wait_for(happens, timeout=10)
-
-
 class InBackground:
     """A step that blocks as long as its container lives."""
 
@@ -87,7 +81,7 @@ def test_the_container_is_told_who_it_is(place: Installation, server: Server) ->
     server.intake.step()
     server.builder.step()
     run = InBackground(server.runner.step)
-    until(lambda: len(place.engine.running()) == 2, place)
+    server.until_running(2)
     env = place.engine.spec("run-1-1-1").env
     for key in place.engine.running():
         place.engine.finish(key)
@@ -490,7 +484,7 @@ def test_the_time_limit_covers_the_waits(place: Installation, server: Server) ->
 def test_exit_0_during_the_grace_period_is_still_the_time_limit(place: Installation, server: Server) -> None:
     pushed_run(place, server, Script(exit_code=None, on_sigterm=0), retry_limit=5, time_limit_seconds=60)
     run = InBackground(server.runner.step)
-    until(lambda: bool(place.engine.running()), place)
+    server.until_running()
     place.clock.advance(61)
     stop_what_has_to_end(server, run)
     (ended,) = place.runs()
@@ -503,7 +497,7 @@ def test_a_clock_that_is_set_is_no_time_that_a_run_has_used(
 ) -> None:
     pushed_run(place, server, Script(exit_code=None, on_sigterm=0), time_limit_seconds=600)
     run = InBackground(server.runner.step)
-    until(lambda: bool(place.engine.running()), place)
+    server.until_running()
     server.watcher.step()
     place.clock.set_by(seconds)
     place.clock.advance(500)
@@ -520,7 +514,7 @@ def test_a_run_that_ends_after_the_clock_was_set_forward_is_in_time(
 ) -> None:
     pushed_run(place, server, Script(exit_code=None, on_sigterm=0), time_limit_seconds=600)
     run = InBackground(server.runner.step)
-    until(lambda: bool(place.engine.running()), place)
+    server.until_running()
     server.watcher.step()
     place.clock.set_by(3600)
     place.engine.stop(server.runner.active.all()[0].handles[0], 1)
@@ -552,7 +546,7 @@ def test_a_run_that_waits_for_its_retry_is_cancelled(place: Installation, server
 def test_a_running_run_is_cancelled_whatever_it_exits_with(place: Installation, server: Server) -> None:
     pushed_run(place, server, Script(exit_code=None, on_sigterm=0), retry_limit=5)
     run = InBackground(server.runner.step)
-    until(lambda: bool(place.engine.running()), place)
+    server.until_running()
     assert cancel_run(place) is Cancel.ASKED
     stop_what_has_to_end(server, run)
     (ended,) = place.runs()
@@ -612,7 +606,7 @@ def test_a_start_whose_answer_is_lost_happens_once(place: Installation, server: 
 def test_a_container_that_vanishes_fails_the_attempt(place: Installation, server: Server) -> None:
     pushed_run(place, server, Script(exit_code=None))
     run = InBackground(server.runner.step)
-    until(lambda: bool(place.engine.running()), place)
+    server.until_running()
     place.engine.vanish("run-1-1-0")
     run.join()
     (ended,) = place.runs()
@@ -652,7 +646,7 @@ def test_all_instances_must_succeed(place: Installation, server: Server) -> None
     """The one that fails by itself speaks for the attempt, not those that are stopped because of it."""
     pushed_run(place, server, Script(exit_code=None, on_sigterm=1), instances=3)
     run = InBackground(server.runner.step)
-    until(lambda: len(place.engine.running()) == 3, place)
+    server.until_running(3)
     place.engine.finish("run-1-1-1", 137, oom_killed=True)
     stop_what_has_to_end(server, run)
     (ended,) = place.runs()

@@ -39,8 +39,7 @@ def stopped(place: Installation, server: Server, what_happens: Callable[[], obje
     (run,) = place.runs()
     thread = threading.Thread(target=server.runner.step)
     thread.start()
-    with place.world.changed:
-        assert place.world.changed.wait_for(lambda: len(place.engine.running()) == run.instances, timeout=10)
+    server.until_running(run.instances)
     what_happens()
     while thread.is_alive():
         server.watcher.step()

@@ -73,6 +73,7 @@ from app.store.database import Database, Tx
 from app.store.deliveries import Delivery, NewDelivery
 from app.store.flows import Flow
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
+from tests.support.engine_harness import eventually
 
 URL = "https://github.com/acme/report.git"
 INTERVAL = timedelta(minutes=10)  # between comparisons with the remote
@@ -715,6 +716,10 @@ class Server:
             self.messenger,
         )
         return sum(loop.step() for loop in loops) > 0
+
+    def until_running(self, containers: int = 1) -> None:
+        """Wait until a runner in another thread has saved that so many containers run."""
+        eventually(lambda: sum(len(each.handles) for each in self.runner.active.all()) >= containers)
 
     def work(self, rounds: int = 40, *, reconcile_first: bool = True) -> None:
         """Turn the crank until nothing is left to do, waiting out whatever has to be waited for."""
