@@ -70,7 +70,8 @@ def test_whatever_happens_nothing_is_lost_doubled_or_untrue(
     for seed in range(start, start + (AT_ONCE if GIVEN is None else 1)):
         history = live_through(seed, faults_of_ours)
         happened.update(asdict(history.facts))
-        ends |= {(run["status"], run["reason"]) for run in history.place.stored.rows("run")}
+        for place in history.places:
+            ends |= {(each["status"], each["reason"]) for each in place.stored.rows("attempt")}
     if GIVEN is None:
         assert [fact for fact, count in happened.items() if not count] == [], "it never happened"
         assert ends >= EVERY_END, f"never: {EVERY_END - ends}"

@@ -63,21 +63,22 @@ def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot:
     """Raises EngineUnavailable. An engine that tells no events is taken at its word."""
     until = max(now, end.finished_at or now) + _LATE_NOTE
     signals: set[str] = set()
-    saw_start = False
+    saw_start, oldest, count = False, None, 0
     try:
-        for event in _events(calls, until, container=[container_id], event=["start", "kill", "die"]):
+        # Up to a moment that is still to come: whatever else happens meanwhile, a full memory is told of as one.
+        for event in _events(calls, until):
+            oldest, count = oldest or _time(event), count + 1
+            if event["Type"] != "container" or event["Actor"]["ID"] != container_id:
+                continue
             match event["Action"]:
                 case "die":
                     return Recollection(True, frozenset(signals))
                 case "start":
                     saw_start = True
-                case _:
+                case "kill":
                     signals.add(event["Actor"]["Attributes"].get("signal", ""))
         if saw_start:
             return Recollection(False, frozenset(signals))
-        oldest, count = None, 0
-        for event in _events(calls, now):
-            oldest, count = oldest or _time(event), count + 1
         with calls.api() as client:
             keeps_running = bool(client.info().get("LiveRestoreEnabled"))
     except Refusal:
@@ -87,11 +88,9 @@ def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot:
     return Recollection(False, frozenset(signals), was_restarted, keeps_running, same_boot)
 
 
-def _events(calls: Calls, until: datetime, **filters: list[str]) -> Iterator[Mapping[str, Any]]:
+def _events(calls: Calls, until: datetime) -> Iterator[Mapping[str, Any]]:
     """What the engine remembers, the oldest first; from then on what happens until `until`."""
-    connection = calls.stream(
-        "GET", "/events", since=1, until=f"{until.timestamp():.6f}", filters=json.dumps(filters)
-    )
+    connection = calls.stream("GET", "/events", since=1, until=f"{until.timestamp():.6f}")
     rest = b""
     try:
         with typed(calls.url):  # it may go away meanwhile

@@ -13,7 +13,7 @@ TIME_LIMIT = 60  # of the job "limited"; containers may last longer
 
 
 def _scheduled(policy: str) -> Mapping[str, Any]:
-    schedule = {"cron": "*/2 * * * *", "concurrency_policy": policy}
+    schedule = {"cron": "* * * * *", "concurrency_policy": policy}
     return {**IMAGE, "kind": "cron", "schedule": schedule}
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Exit, ExitKind
-from app.engines.docker.witness import Recollection, ask, corroborated
+from app.engines.docker.witness import MEMORY_EVENTS, Recollection, ask, corroborated
 
 TERM, OTHER = frozenset({"15"}), frozenset({"1", "10"})
 OK = Exit(ExitKind.EXITED, 0)
@@ -47,7 +47,7 @@ def test_only_an_exit_can_be_doubted(kind: ExitKind) -> None:
 
 
 class Engine:
-    """One that remembers these events, (what, container), and an end of its own long ago."""
+    """One that remembers these events, (what, container), all of them of a time after the end that is asked about."""
 
     timeout_seconds = 1.0
     url = "unix:///engine.sock"
@@ -56,15 +56,15 @@ class Engine:
         self._events = events
         self._breaks = breaks
 
-    def stream(self, _method: str, _path: str, *, filters: str, **_: object) -> Engine:
-        self._asked = json.loads(filters)
+    def stream(self, _method: str, _path: str, **_: object) -> Engine:
         return self
 
     def chunks(self, _seconds: float) -> Iterator[bytes]:
         for number, (action, container) in enumerate(self._events):
-            if container in self._asked.get("container", [container]):
-                about = {"Action": action, "timeNano": number, "Actor": {"Attributes": {"signal": "10"}}}
-                yield json.dumps(about).encode() + b"\n"
+            actor = {"ID": container, "Attributes": {"signal": "10"}}
+            at = int((NOW + timedelta(seconds=number + 1)).timestamp()) * 10**9
+            about = {"Type": "container", "Action": action, "timeNano": at, "Actor": actor}
+            yield json.dumps(about).encode() + b"\n"
         if self._breaks:
             raise ConnectionResetError("Response ended prematurely")
 
@@ -82,6 +82,9 @@ class Engine:
         ([("start", "x"), ("die", "x")], True),
         ([("start", "x")], True),  # it is late with its note of the end, as a busy one is
         ([("start", "x"), ("kill", "x")], True),
+        ([("start", "another")] * (MEMORY_EVENTS - 1), False),
+        ([("start", "another")] * MEMORY_EVENTS, True),  # it has forgotten what was before
+        ([("start", "another")] * (MEMORY_EVENTS + 3), True),  # and more happens meanwhile
         ([("start", "another")], False),
         ([], False),
     ],
