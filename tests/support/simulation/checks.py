@@ -159,7 +159,7 @@ class AtEnd:
         spans: dict[int, list[Life]] = defaultdict(list)
         for run in scheduled:
             for life in self.lives.values():
-                if life.labels["jobyard.run"] == run["name"]:
+                if life.labels["jobyard.run"] == run["name"] and not life.is_late:
                     spans[run["job_id"]].append(life)
         for of_job in spans.values():
             for one in of_job:

@@ -73,6 +73,9 @@ class Life:
     exit_code: int
     began: int
     ended: int | None = None
+    is_late: bool = (
+        False  # it was started long after that was asked for, perhaps for a run that is over: it is swept
+    )
     how: str = ""  # once it has ended: "by itself", "stopped" or "crashed"
 
 
@@ -127,6 +130,8 @@ class SimEngine(FakeEngine):
 
     def start_late(self, spec: ContainerSpec, key: str, token: int) -> None:
         super().start(spec, key, token)
+        for life in self._world.lives.values():
+            life.is_late |= (life.key, life.epoch) == (key, self._epoch)
 
     def remove(self, handle: Handle) -> None:
         super().remove(handle)
