@@ -177,6 +177,7 @@ class Job:
     paused: bool = False
     created_at: datetime | None = None
     next_fire_at: datetime | None = None  # None while nothing starts by schedule
+    deleted_at: datetime | None = None  # its runs, logs and decisions stay
 
     @property
     def builds_pushes(self) -> bool:

@@ -78,7 +78,6 @@ def page(
     before: int | None = None,
     project_id: int | None = None,
     job_id: int | None = None,
-    job_ids: Sequence[int] = (),
     run_id: int | None = None,
     build_id: int | None = None,
     event: tuple[EventType, str | int] | None = None,
@@ -100,8 +99,6 @@ def page(
     for name, value in wanted.items():
         if value is not None:
             query = query.where(getattr(DecisionRow, name) == value)
-    if job_ids:
-        query = query.where(col(DecisionRow.job_id).in_(job_ids))
     if pushes:
         query = query.where(DecisionRow.event_type == EventType.PUSH, col(DecisionRow.event_id).in_(pushes))
     if verdicts:
@@ -122,11 +119,11 @@ def _place_of(decision_id: int) -> Any:
     return select(DecisionRow.at, DecisionRow.id).where(DecisionRow.id == decision_id).scalar_subquery()
 
 
-def missed_over(tx: Tx, job_ids: Sequence[int], at: datetime) -> Decision | None:
+def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
     """The decision about a gap of missed scheduled times that `at` lies in; it was made after the gap."""
     query = (
         _decisions()
-        .where(col(DecisionRow.job_id).in_(job_ids), col(DecisionRow.at) > at)
+        .where(DecisionRow.job_id == job_id, col(DecisionRow.at) > at)
         .where(DecisionRow.verdict == Verdict.MISSED, NOTHING_STARTED)
         .order_by(col(DecisionRow.at), col(DecisionRow.id))
         .limit(1)

@@ -172,7 +172,7 @@ def with_ids(tx: Tx, job_ids: Sequence[int]) -> dict[int, Job]:
 def still_there(tx: Tx, job_id: int) -> Job:
     """A job that was not deleted. Raises Conflict for one that was."""
     job = with_id(tx, job_id)
-    if tx.get_one(JobRow, job_id).deleted_at is not None:
+    if job.deleted_at is not None:
         raise Conflict(f"Job {job.name} was deleted.")
     return job
 
@@ -190,10 +190,11 @@ def named(tx: Tx, project: str, name: str) -> Job:
     return found
 
 
-def ids_ever_named(tx: Tx, project_id: int, name: str) -> Sequence[int]:
-    """The job of that name and the deleted ones that had it, newest first."""
-    query = select(JobRow.id).where(JobRow.project_id == project_id, JobRow.name == name)
-    return list(tx.exec(query.order_by(col(JobRow.id).desc())))
+def last_named(tx: Tx, project_id: int, name: str) -> Job | None:
+    """The job of that name or, where there is none, the one that had it last: whose history is shown by the name."""
+    query = _jobs().where(JobRow.project_id == project_id, JobRow.name == name)
+    found = tx.exec(query.order_by(col(JobRow.id).desc()).limit(1)).first()
+    return None if found is None else _value(*found)
 
 
 def page(
@@ -294,4 +295,5 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         paused=row.paused,
         created_at=row.created_at,
         next_fire_at=row.next_fire_at,
+        deleted_at=row.deleted_at,
     )

@@ -384,7 +384,6 @@ def page(
     limit: int,
     before: int | None = None,
     job_id: int | None = None,
-    job_ids: Sequence[int] = (),
     project_id: int | None = None,
     build_id: int | None = None,
     statuses: Sequence[RunStatus] = (),
@@ -398,8 +397,6 @@ def page(
     ):
         if wanted is not None:
             query = query.where(column == wanted)
-    if job_ids:
-        query = query.where(col(RunRow.job_id).in_(job_ids))
     if statuses:
         query = query.where(col(RunRow.status).in_(list(statuses)))
     if before is not None:

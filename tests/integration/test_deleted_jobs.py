@@ -1,11 +1,15 @@
-"""What is left of a deleted job: its runs and decisions, listed by its name."""
+"""What is left of a deleted job: its runs and decisions, listed by its name until another job has that."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from starlette.testclient import TestClient
 
 from app.web.yard import Yard
 from tests.support.cli import Cli, point_at, serving
+from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
 from tests.support.yard import Caller
 
 JOBS = "/projects/acme/jobs"
@@ -34,12 +38,48 @@ def test_its_runs_and_decisions_are_listed_by_its_name(admin: Caller, run: str) 
     assert admin.get(f"{JOBS}/gone").status_code == 404
 
 
-def test_a_new_job_of_its_name_is_listed_with_it(admin: Caller, run: str) -> None:
+def test_a_new_job_of_its_name_does_not_get_its_history(admin: Caller, run: str) -> None:
     admin.made(JOBS, {"name": "gone", "source": IMAGE})
+    for path in (f"{JOBS}/gone/runs", "/runs?project=acme&job=gone", "/decisions?project=acme&job=gone"):
+        assert admin.got(path)["items"] == [], path
+    assert admin.got(f"{JOBS}/gone/why")["items"] == []
     another = admin.made(f"{JOBS}/gone/runs")["name"]
-    assert names(admin.got(f"{JOBS}/gone/runs")) == [another, run]
-    assert len(admin.got("/decisions?project=acme&job=gone")["items"]) == 3
+    assert names(admin.got(f"{JOBS}/gone/runs")) == [another]
+    assert names(admin.got("/runs")) == [another, run]
+    assert admin.got(f"/runs/{run}")["job"] == "gone"
+    assert len(admin.got("/decisions?project=acme&job=gone")["items"]) == 1
     assert admin.got(f"{JOBS}/gone")["last_run"]["name"] == another
+    assert admin.delete(f"{JOBS}/gone?confirm=gone").status_code == 204
+    assert names(admin.got(f"{JOBS}/gone/runs")) == [another]
+
+
+def main_of(page: str) -> str:
+    return page.partition("<main")[2].partition("</main>")[0]
+
+
+def test_its_page_says_when_it_was_deleted_and_has_no_forms(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        at = {"follow_redirects": False, "headers": {"Authorization": f"Bearer {ADMIN_TOKEN}"}}
+        api = TestClient(made.app(), **at)
+        base = "/api/v1/projects/acme/jobs"
+        assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201
+        assert api.post(base, json={"name": "gone", "source": IMAGE}).status_code == 201
+        run = api.post(f"{base}/gone/runs").json()["name"]
+        api.post(f"/api/v1/runs/{run}/cancel")
+        assert api.delete(f"{base}/gone?confirm=gone").status_code == 204
+        page = TestClient(made.app(), headers={"Sec-Fetch-Site": "same-origin"})
+        page.post("/login", data={"name": "admin-user", "password": PASSWORD})
+        job = "/projects/acme/jobs/gone"
+        text = main_of(page.get(job).text)
+        assert "its runs, their logs and its decisions stay" in text
+        assert f'href="/runs/{run}"' in text
+        assert "<form" not in text
+        assert "Cancelled by" in main_of(page.get(f"{job}/decisions").text)
+        of_run = main_of(page.get(f"/runs/{run}").text)
+        assert f'href="{job}"' in of_run
+        assert "<form" not in of_run
+        for path in ("run", "settings", "deploy"):
+            assert page.get(f"{job}/{path}").status_code == 404, path
 
 
 def test_a_name_that_no_job_ever_had_is_missing(admin: Caller, run: str) -> None:

@@ -23,7 +23,7 @@ from app.web.api.definitions import form_of, unmasked
 from app.web.api.forms.fields import Time
 from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
-from app.web.api.scope import confirmed, job_of, jobs_ever_named, paged, project_of
+from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
 from app.web.principal import Role
 
 WHY_ITEMS = 50
@@ -90,10 +90,10 @@ def resume_job(call: Call[ResumeForm, Empty]) -> Any:
 def why(call: Call[Empty, WhyQuery]) -> Any:
     at = call.query.at
     with call.yard.db.read() as tx:
-        ids = jobs_ever_named(tx, project_of(call, tx), call.path["j"])
+        job = job_once_named(tx, project_of(call, tx), call.path["j"])
         until = None if at is None else at + SOON_AFTER
-        found = list(decisions.page(tx, limit=WHY_ITEMS, job_ids=ids, until=until))
-        missed = None if until is None else decisions.missed_over(tx, ids, until)
+        found = list(decisions.page(tx, limit=WHY_ITEMS, job_id=job.id, until=until))
+        missed = None if until is None else decisions.missed_over(tx, job.id, until)
     if missed is not None:
         found = [missed, *found]
     return DecisionsAnswer(items=[decision_answer(each) for each in found])

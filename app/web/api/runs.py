@@ -33,7 +33,7 @@ from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
 from app.web.api.operations import Answer, Call, Empty, Model, Operation, Page, Paging
 from app.web.api.overrides import contradictions_of, form_query, overrides_of
-from app.web.api.scope import history_wanted, job_of, jobs_ever_named, paged, project_of, run_of
+from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
 from app.web.numbers import LARGEST
 from app.web.principal import Role
 
@@ -58,7 +58,7 @@ def list_all_runs(call: Call[Empty, RunsQuery]) -> Any:
 
 def list_runs(call: Call[Empty, Paging]) -> Any:
     with call.yard.db.read() as tx:
-        return _listed(call, tx, job_ids=jobs_ever_named(tx, project_of(call, tx), call.path["j"]))
+        return _listed(call, tx, job_id=job_once_named(tx, project_of(call, tx), call.path["j"]).id)
 
 
 def _listed(call: Call[Any, Any], tx: Tx, **wanted: Any) -> Any:
@@ -181,7 +181,7 @@ OPERATIONS = (
     Operation(
         "GET",
         "/projects/{p}/jobs/{j}/runs",
-        "List a job's runs, with those of deleted jobs of the same name",
+        "List a job's runs, also of a deleted one whose name no other has",
         list_runs,
         query=Paging,
         answer=Page[RunAnswer],

@@ -61,12 +61,12 @@ def job_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Job:
     return within(call, role, f"job {name}", lambda: jobs.named(tx, project.name, name))
 
 
-def jobs_ever_named(tx: Tx, project: Project, name: str) -> Sequence[int]:
-    """Ids of the job of that name and of the deleted ones that had it: whose history is listed by the name."""
-    ids = jobs.ids_ever_named(tx, project.id, name)
-    if not ids:
+def job_once_named(tx: Tx, project: Project, name: str) -> Job:
+    """The job of that name or, where there is none any more, the one that had it last: its history stays."""
+    job = jobs.last_named(tx, project.id, name)
+    if job is None:
         raise NotFound(f"There is no job {name}, or not for this token.")
-    return ids
+    return job
 
 
 def history_wanted(call: AnyCall, tx: Tx, project: str | None, job: str | None) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def history_wanted(call: AnyCall, tx: Tx, project: str | None, job: str | None) 
             raise InvalidValue("project", "project is missing: the name of a job needs it.")
         return {"project_id": call.principal.project_id}
     found = project_named(call, tx, project)
-    return {"project_id": found.id, "job_ids": () if job is None else jobs_ever_named(tx, found, job)}
+    return {"project_id": found.id, "job_id": None if job is None else job_once_named(tx, found, job).id}
 
 
 def build_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Build:

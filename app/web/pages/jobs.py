@@ -25,13 +25,19 @@ def job_of(tx: Tx, visit: Visit) -> Job:
     return jobs.named(tx, visit.path("project"), visit.path("job"))
 
 
+def job_or_what_is_left(tx: Tx, visit: Visit) -> Job:
+    """The job of that name, or the deleted one that had it last."""
+    project = projects.named(tx, visit.path("project"))
+    return jobs.last_named(tx, project.id, visit.path("job")) or job_of(tx, visit)
+
+
 def address(job: Job) -> str:
     return f"/projects/{job.project}/jobs/{job.name}"
 
 
 def show_job(visit: Visit) -> Response:
     with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
+        job = job_or_what_is_left(tx, visit)
         bars = overview.strip(tx, job.id, RUNS + 1, visit.number("before"))
         latest = overview.strip(tx, job.id, 1) if visit.number("before") else bars[:1]
         built = conditions.latest_builds_of(tx, [job.id]).get(job.id)
@@ -62,10 +68,9 @@ def show_job(visit: Visit) -> Response:
 def show_decisions(visit: Visit) -> Response:
     wanted = [verdict for verdict in Verdict if verdict == visit.query("verdict")]
     with visit.yard.db.read() as tx:
-        ids = jobs.ids_ever_named(tx, projects.named(tx, visit.path("project")).id, visit.path("job"))
-        job = jobs.with_id(tx, ids[0]) if ids else job_of(tx, visit)
+        job = job_or_what_is_left(tx, visit)
         found = decisions.page(
-            tx, limit=DECISIONS + 1, before=visit.number("before"), job_ids=ids, verdicts=wanted
+            tx, limit=DECISIONS + 1, before=visit.number("before"), job_id=job.id, verdicts=wanted
         )
     return visit.page(
         "decisions.html",

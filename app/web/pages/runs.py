@@ -57,6 +57,7 @@ def show_run(visit: Visit) -> Response:
         run=run,
         is_paused=job.paused,
         stopping=stopping(run, attempts, visit.yard.engine_health()),
+        is_deleted=job.deleted_at is not None,
         attempts=attempts,
         attempt=attempt,
         window=window,
