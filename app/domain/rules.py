@@ -25,18 +25,21 @@ def should_build(
     paused: bool,
     changes: Changes,
     repeated: bool = False,
+    built: int | None = None,
     matching: Matching | None = None,
 ) -> Go | Skip:
     """Whether a push to `source`'s repository builds it (product rules of continuous integration).
 
     `changes` are what Git says; what even Git could not say doesn't hold the push back. `repeated` says that the same
-    movement of the same branch was already taken for this source, through another hook. `matching` knows what was
-    found out about path rules before.
+    movement of the same branch was already taken for this source, through another hook. `built` is a build of the
+    pushed commit, of where the branch was before or later, that somebody asked for meanwhile: what no hook told of is
+    not built once more. `matching` knows what was found out about path rules before.
     """
     verdict = (
         _skip_for_ref(push, source)
         or _skip_for_switches(source, paused=paused)
         or _skip_for_repetition(push, repeated=repeated)
+        or _skip_for_build(push, built)
         or _skip_for_commit_flags([*_commits(push), *changes.flagged], source.build.commit_flags)
         or _by_paths(push, source, changes.files, matching or Matching())
         or _go(push, source, changes)
@@ -105,6 +108,13 @@ def _skip_for_repetition(push: Push, *, repeated: bool) -> Skip | None:
         {"before": push.before, "after": push.after},
         verdict=Verdict.DUPLICATE,
     )
+
+
+def _skip_for_build(push: Push, built: int | None) -> Skip | None:
+    if built is None or push.found_at is None:
+        return None
+    sentence = f"{_pushed(push)}: build {built} is of that commit already."
+    return Skip("already_built", sentence, {"sha": push.after, "build": built})
 
 
 def _skip_for_commit_flags(commits: Sequence[Commit], flags: Sequence[str]) -> Skip | None:

@@ -178,9 +178,12 @@ class Intake:
         decided = 0
         for source, of_source in tracked:
             contained = newer.get((source.project_id, source.repo_key), frozenset())
+            built_before = _built_by_hand(tx, push, source)
             movement, repeated = _movement(tx, delivery, push, source, contained)
             known = changes.get(source.id) or without_git(push, source)
-            verdict = verdict_on(push, source, of_source, known, repeated=repeated, matching=matching)
+            verdict = verdict_on(
+                push, source, of_source, known, repeated=repeated, built=built_before, matching=matching
+            )
             decided += len(of_source)
             build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
             if build_id is not None:
@@ -230,7 +233,7 @@ class Intake:
                 rule=verdict.rule,
                 sentence=sentence,
                 inputs=verdict.inputs,
-                build_id=build_id,
+                build_id=build_id or verdict.inputs.get("build"),
             )
         return build_id
 
@@ -331,11 +334,22 @@ def verdict_on(
     changes: Changes,
     *,
     repeated: bool,
+    built: int | None = None,
     matching: Matching | None = None,
 ) -> Go | Skip:
     """Whether the push builds the source. A job's own source is held back with it, a build service is not."""
     paused = source.name is None and all(job.paused for job in of_source)
-    return should_build(push, source, paused=paused, changes=changes, repeated=repeated, matching=matching)
+    return should_build(
+        push, source, paused=paused, changes=changes, repeated=repeated, built=built, matching=matching
+    )
+
+
+def _built_by_hand(tx: Tx, push: Push, source: Source) -> int | None:
+    """The build that somebody asked for of a commit that no hook told of, since the last known one of its branch."""
+    if push.found_at is None or push.after is None:
+        return None
+    newest = movements.newest_taken(tx, source.id, source.repo_key, push.ref)
+    return builds.since(tx, source.id, push.ref, push.after, 0 if newest is None else newest.position)
 
 
 def _movement(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, update
+from sqlalchemy import and_, bindparam, func, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -321,6 +321,23 @@ def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
     )
     found = tx.exec(query).first()
     return None if found is None else _value(*found)
+
+
+def since(tx: Tx, source_id: int, ref: str, sha: str, position: int) -> int | None:
+    """The newest build of a commit, or of the branch's head, that has an image or is under way, if it is of a place on
+    the branch or later."""
+    is_open = col(BuildRow.status).in_(OPEN)
+    is_queued = col(BuildRow.status) == BuildStatus.QUEUED  # one that runs may have asked for the head before
+    is_of_head = and_(is_queued, col(BuildRow.sha).is_(None), col(BuildRow.ref) == ref)
+    query = (
+        select(BuildRow.id)
+        .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        .where(BuildSourceRow.source_id == source_id, BuildRow.position >= position)
+        .where(or_(col(BuildRow.sha) == sha, is_of_head))
+        .where(or_(is_open, col(BuildRow.status) == BuildStatus.SUCCEEDED))
+        .where(col(BuildRow.rebuild_of).is_(None))
+    )
+    return tx.exec(query.order_by(col(BuildRow.id).desc()).limit(1)).first()
 
 
 def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:

@@ -16,10 +16,12 @@ from app.domain.hosts import git_host
 from app.domain.jobs import Job
 from app.orchestration.pausing import pause
 from app.orchestration.ports import CREDENTIAL_PURPOSE
+from app.orchestration.requests import build_by_hand
 from app.store import comparisons, credentials, jobs
 from app.store.database import StoreUnavailable
+from builders.backends.base import BuildFailed
 from tests.support.git_server import git_server
-from tests.support.loops import INTERVAL, Fuse, Installation, Killed, Server, commit
+from tests.support.loops import INTERVAL, Fuse, Installation, Killed, Server, commit, fail
 from tests.support.repositories import Repository
 
 A, B, C, D = (commit(letter) for letter in "abcd")
@@ -99,6 +101,62 @@ def test_the_first_push_to_a_new_branch_is_found(place: Installation) -> None:
     place.repository.heads["main"] = A
     compare(place, server)
     assert shas(place) == [A]
+
+
+def by_hand(place: Installation, job: Job, sha: str | None) -> None:
+    with place.db.write() as tx:
+        build_by_hand(tx, job, sha=sha, branch=None, who="ada", now=place.clock.now(), vault=place.box)
+
+
+@pytest.mark.parametrize("names_commit", [True, False])
+@pytest.mark.parametrize("is_over", [True, False])
+def test_what_was_built_by_hand_is_not_built_again(
+    place: Installation, *, names_commit: bool, is_over: bool
+) -> None:
+    job, server = place.job(), place.server("one")
+    told(place, server, A)
+    place.repository.heads["main"] = B
+    place.repository.history = [A, B]
+    by_hand(place, job, B if names_commit else None)
+    if is_over:
+        server.work()
+    compare(place, server)
+    compare(place, server)
+    assert shas(place) == [A, B]
+    [decision] = [each for each in place.decisions() if each.rule == "already_built"]
+    assert (decision.verdict, decision.build_id) == ("skipped", 2)
+    assert decision.sentence.startswith(
+        f"Push of {B[:7]} to main: build 2 is of that commit already. No hook"
+    )
+    place.push(A, B)
+    server.work()
+    assert place.verdicts()[-1][2:] == ("duplicate", "same_push")
+    assert shas(place) == [A, B]
+
+
+def test_a_build_by_hand_that_failed_holds_nothing_back(place: Installation) -> None:
+    job, server = place.job(), place.server("one")
+    told(place, server, A)
+    place.repository.heads["main"] = B
+    place.backend.before_end[B] = fail(BuildFailed("Step 1 failed."))
+    by_hand(place, job, B)
+    server.work()
+    compare(place, server)
+    assert [str(build.status) for build in place.builds()] == ["succeeded", "failed", "succeeded"]
+
+
+def test_a_branch_that_was_set_back_to_what_was_built_before_is_built(place: Installation) -> None:
+    """That build is older than what is deployed, and would not win."""
+    job, server = place.job(), place.server("one")
+    compare(place, server)
+    place.repository.history = [A, B]
+    for sha in (A, B, A):
+        place.repository.heads["main"] = sha
+        compare(place, server)
+    assert shas(place) == [A, B, A]
+    deployed = place.job_now(job).deployed
+    assert deployed is not None
+    assert (deployed.sha, deployed.build_id) == (A, 3)
 
 
 @pytest.mark.parametrize("steps", [[(A, C)], [(B, C)], [(A, B), (B, C)], [(B, C), (A, B)]])
