@@ -241,7 +241,7 @@ class _Parts:
             is_public_url_set=settings.public_url is not None,
             check_git_url=self.checkouts.validate_url,
             pin_image=resolver.pin,
-            require_images=resolver.require,
+            missing_images=resolver.missing,
             engine_health=self.watch.health,
             rehearsal=Rehearsal(own.db, own.clock, forges, self.checkouts, own.box),
             disk=self.disk,

@@ -14,17 +14,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from app.domain.deaths import is_given_up, is_suspected, quiet_after
 from app.domain.jobs import BuildConfig
-
-UNANSWERED_LIMIT = (
-    15  # tries that meet an outage: over some three quarters of an hour, their own time not counted
-)
-FIRST_PAUSE = timedelta(seconds=5)
-LONGEST_PAUSE = timedelta(minutes=5)
+from app.domain.outages import in_vain, pause_after
 
 
 class BuildStatus(enum.StrEnum):
@@ -88,6 +83,7 @@ class Build:
     tries: int = 0  # that met an outage, since `unanswered_since`
     unanswered_since: datetime | None = None
     deaths: int = 0
+    rebuild_of: int | None = None  # the build whose image was gone: CD has nothing to do with this one
     on_branch: bool | None = True  # whether the commit is on `ref`; None while nobody could say
     contained_in: tuple[str, ...] = ()  # commits deployed at its end that are newer than it
 
@@ -127,15 +123,11 @@ class GivenUp:
 
 def no_answer(build: Build, sentence: str, now: datetime) -> Again | GivenUp:
     """What it means that a try met an outage, as `sentence` says. `build.tries` doesn't count it yet."""
-    said = f"{sentence.rstrip('.')}."
-    tried = build.tries + 1
-    if tried >= UNANSWERED_LIMIT:
-        minutes = (now - (build.unanswered_since or now)).total_seconds() / 60
-        return GivenUp(
-            f"{said} Tried {tried} times in {minutes:.0f} min. Start the build again once that is over."
-        )
-    pause = min(FIRST_PAUSE * 2**build.tries, LONGEST_PAUSE)
-    return Again(now + pause, f"{said} Tried again in {pause.total_seconds():.0f} s.")
+    pause = pause_after(build.tries)
+    if pause is None:
+        return GivenUp(in_vain(sentence, build.tries + 1, build.unanswered_since or now, now, "build"))
+    again = f"Tried again in {pause.total_seconds():.0f} s."
+    return Again(now + pause, f"{sentence.rstrip('.')}. {again}")
 
 
 def interrupted(build: Build, now: datetime) -> Again | GivenUp:

@@ -34,6 +34,7 @@ class EventType(enum.StrEnum):
     DEPLOY = "deploy"
     PROMOTION = "promotion"
     DEPLOYMENT = "deployment"  # of an app
+    RUN = "run"  # what came up when it was to start
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
     queued ─begin▶ running ─conclude▶ succeeded | failed | cancelled
        ▲──────────────┘ (retry: available_at = now + delay)
 
-A run that waits to be tried again is queued with `available_at`; a request to cancel is a timestamp, not a state.
+A run that waits to be tried again is queued with `available_at`; so is one whose image is being built again, as
+`awaited_build_id` says. A request to cancel is a timestamp, not a state.
 Only `conclude` decides what an ended attempt means for its run.
 """
 
@@ -15,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.domain.outages import in_vain, pause_after
 from app.domain.retry import Backoff, delay_after
 
-IMAGE_ASKED_LIMIT = 7  # over some five minutes
 INTERRUPTION_LIMIT = 3  # being restarted is nobody's failure, but not without end
 
 
@@ -119,6 +120,9 @@ class Run:
     failed: int = 0
     interruptions: int = 0
     deaths: int = 0
+    tries: int = 0  # to find out what its image is that met an outage, since `unanswered_since`
+    unanswered_since: datetime | None = None
+    awaited_build_id: int | None = None  # makes its image again; until a container of it has started
     exit_code: int | None = None
     available_at: datetime | None = None
     first_started_at: datetime | None = None
@@ -188,7 +192,8 @@ class Outcome:
     """How an attempt ended; `reason` is None exactly when it succeeded. `ended_at` is the process's own end.
 
     `left_behind` says that the data was restored while it was alive: nothing will ever be known of it here.
-    `is_refusal` says that the specification can't run: trying again changes nothing.
+    `is_refusal` says that the specification can't run: trying again changes nothing. `image_is_gone` says that the
+    image was there once, and nothing was started.
     """
 
     reason: Reason | None
@@ -197,6 +202,7 @@ class Outcome:
     ended_at: datetime | None = None
     left_behind: bool = False
     is_refusal: bool = False
+    image_is_gone: bool = False
 
     @property
     def goes_on(self) -> bool:
@@ -226,10 +232,11 @@ class Final:
 
 @dataclass(frozen=True)
 class Again:
-    """The run is queued for another attempt."""
+    """The run is queued for another attempt. `unanswered_since` is set where this try met an outage."""
 
     available_at: datetime
     sentence: str
+    unanswered_since: datetime | None = None
 
 
 OVERRULING = {Reason.TIME_LIMIT, Reason.CANCELLED, Reason.REPLACED}
@@ -290,15 +297,26 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
 
 
 def no_answer(run: Run, sentence: str, now: datetime) -> Final | Again:
-    """What it means that nobody could say what the run's image is: asked again a bounded number of times.
+    """What it means that nobody could say what the run's image is. `run.tries` doesn't count it yet."""
+    since, pause = run.unanswered_since or now, pause_after(run.tries)
+    if pause is None:
+        given_up_with = in_vain(sentence, run.tries + 1, since, now, "run")
+        return Final(RunStatus.FAILED, Reason.ENGINE_FAILED, given_up_with)
+    again = f"Asked again in {pause.total_seconds():.0f} s."
+    return Again(_no_later(run, now + pause), f"{sentence.rstrip('.')}. {again}", since)
 
-    Each claim of a run grows its token, and each attempt its count: what is between them are starts without an attempt.
-    """
-    asked = run.token - run.attempts
-    if asked >= IMAGE_ASKED_LIMIT:
-        return Final(RunStatus.FAILED, Reason.ENGINE_FAILED, f"{sentence.rstrip('.')}. Asked {asked} times.")
-    delay = timedelta(seconds=5 * 2 ** (asked - 1))
-    return Again(now + delay, f"{sentence.rstrip('.')}. Asked again in {delay.total_seconds():.0f} s.")
+
+LOOKED_AT_EVERY = timedelta(minutes=5)
+
+
+def waits_for_build(run: Run, sentence: str, now: datetime) -> Again:
+    """Its image is being built again. It is told when that is over; that it looks by itself as well costs little."""
+    return Again(_no_later(run, now + LOOKED_AT_EVERY), sentence)
+
+
+def _no_later(run: Run, at: datetime) -> datetime:
+    """Not after the time limit has passed: a run that waits is woken then, only to end."""
+    return at if run.deadline_at is None else min(at, run.deadline_at)
 
 
 def is_past_deadline(run: Run, now: datetime) -> bool:

@@ -44,7 +44,11 @@ from app.domain.output import Seen, Stream
 
 
 class ImageUnavailable(UserError):
-    """The image does not exist, or we may not have it. Trying again changes nothing."""
+    """The image does not exist (it `is_missing`), or we may not have it. Trying again changes nothing."""
+
+    def __init__(self, message: str, *, is_missing: bool = True) -> None:
+        super().__init__(message)
+        self.is_missing = is_missing
 
 
 class StartRefused(UserError):

@@ -315,7 +315,9 @@ class Builder:
         return made
 
     def _settings(self, build: Build) -> BuildSettings:
-        """A missing start command is no fault where every job brings its own."""
+        """A missing start command is no fault where every job brings its own, or where it was none before."""
+        if build.rebuild_of is not None:
+            return build_settings(build.config, start_required=False)
         with self.db.read() as tx:
             given = [
                 job.definition for id_ in builds.sources_of(tx, build.id) for job in jobs.of_source(tx, id_)

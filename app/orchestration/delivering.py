@@ -9,6 +9,7 @@ from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.jobs import Job
 from app.domain.rules import ImageEvent
+from app.orchestration import rebuilding
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Names
 from app.orchestration.releases import releasing
@@ -20,7 +21,7 @@ from app.orchestration.releases.deploying import (
     overtaken_by,
     why_not_followed,
 )
-from app.store import apps, builds, deployments, jobs
+from app.store import apps, builds, deployments, jobs, rebuilds
 from app.store.apps import App
 from app.store.database import Tx
 
@@ -28,8 +29,13 @@ from app.store.database import Tx
 def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
     """Decide for every job of the build's sources, in the transaction that ends the build.
 
-    A job of an app is left to the app's deployment; where none waits for this build, one begins.
+    A job of an app is left to the app's deployment; where none waits for this build, one begins. Of a build that only
+    made an image again, see `rebuilding`.
     """
+    rebuilds.release(tx, build.id, now)
+    if build.rebuild_of is not None:
+        rebuilding.end_of_rebuild(tx, build, now)
+        return
     succeeded = build.status is BuildStatus.SUCCEEDED
     occasion = Occasion(
         kind=ImageEvent.BUILD_SUCCEEDED if succeeded else ImageEvent.BUILD_FAILED,

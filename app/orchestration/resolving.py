@@ -67,14 +67,17 @@ class Resolver:
             require_own(tx, job.project_id, reference, found.digest)
         return Pinned(found.image, found.digest)
 
-    def require(self, images: Mapping[int, str]) -> None:
-        """See that images can still be had for jobs. Raises Conflict, EngineUnavailable.
+    def missing(self, images: Mapping[int, str]) -> frozenset[str]:
+        """Those of jobs' images that are nowhere any more. Raises EngineUnavailable where nobody says, and Conflict
+        where one is refused.
 
         What the engine has lost is pulled; if that takes longer than a moment, it goes on beside.
         """
         job_of = {image: job_id for job_id, image in images.items()}
         with self._admitted():
-            side_by_side("images", lambda image: self._require_one(job_of[image], image), list(job_of))
+            each = list(job_of)
+            are_there = side_by_side("images", lambda image: self._is_there(job_of[image], image), each)
+        return frozenset(image for image, is_there in zip(each, are_there, strict=True) if not is_there)
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
@@ -90,7 +93,7 @@ class Resolver:
         finally:
             self.turns.release()
 
-    def _require_one(self, job_id: int, image: str) -> None:
+    def _is_there(self, job_id: int, image: str) -> bool:
         try:
             within(self.engine_seconds, "resolve", partial(self.engine.image_config, image))
         except TimeoutError:
@@ -102,10 +105,12 @@ class Resolver:
                 login = self._login(job_id, image)
                 self._ask(image, login)
             except UserError as error:
-                message = f"Image {image} can't be had any more, so nothing was changed. {error}"
-                raise Conflict(message) from error
+                if isinstance(error, ImageUnavailable) and error.is_missing:
+                    return False
+                raise Conflict(f"Image {image} can't be had, so nothing was changed. {error}") from error
             with suppress(TimeoutError, JobyardError):
                 within(self.engine_seconds, "pull", partial(self.engine.resolve, image, login))
+        return True
 
     def _ask(self, reference: str, login: RegistryLogin | None) -> ResolvedImage:
         ask = partial(self.engine.resolve, reference, login, pull=False)

@@ -284,7 +284,7 @@ def no_longer_wanted(tx: Tx, source_id: int, ref: str, before: int) -> Sequence[
         select(BuildRow.id)
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref, BuildRow.position < before)
-        .where(BuildRow.status == BuildStatus.QUEUED, ~still_wanted)
+        .where(BuildRow.status == BuildStatus.QUEUED, ~still_wanted, col(BuildRow.rebuild_of).is_(None))
     )
     return tx.exec(query).all()
 
@@ -456,4 +456,5 @@ def _value(row: BuildRow, project: str) -> Build:
         tries=row.tries,
         unanswered_since=row.unanswered_since,
         deaths=row.deaths,
+        rebuild_of=row.rebuild_of,
     )

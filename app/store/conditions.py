@@ -82,13 +82,15 @@ def _is_failing() -> ColumnElement[bool]:
 
 
 def _latest_build(column: Any) -> Any:
-    """Of the latest build of a job's branch that ended by itself; commits that somebody chose are not meant."""
+    """Of the latest build of a job's branch that ended by itself; commits that somebody chose are not meant, nor what
+    only made an image again."""
     return (
         select(column)
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == JobRow.source_id)
         .where(col(BuildRow.ref) == literal(BRANCH_PREFIX).concat(col(SourceRow.branch)))
         .where(col(BuildRow.on_branch).is_(True), col(BuildRow.status).in_(ENDED))
+        .where(col(BuildRow.rebuild_of).is_(None))
         .order_by(col(BuildSourceRow.build_id).desc())
         .limit(1)
         .correlate(JobRow, SourceRow)

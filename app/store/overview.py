@@ -140,9 +140,9 @@ def decisions_of_deliveries(tx: Tx, found: Sequence[deliveries.Delivery]) -> Map
 
 
 def decision_of_run(tx: Tx, run_id: int) -> Decision | None:
-    """The decision that started a run; what was decided about its end is another matter."""
+    """The decision that started a run; what was decided about its image or its end is another matter."""
     starting = [verdict for verdict in Verdict if verdict is not Verdict.CANCELLED]
-    return next(iter(decisions.page(tx, limit=1, run_id=run_id, verdicts=starting)), None)
+    return next(reversed(decisions.page(tx, limit=20, run_id=run_id, verdicts=starting)), None)
 
 
 def find_jobs(tx: Tx, text: str, limit: int = 20) -> Sequence[tuple[str, str]]:

@@ -183,7 +183,8 @@ def container_started(
 ) -> Run | None:
     """Save a handle and the start; the first start of the run starts its clock. The run as it is then, or None."""
     started_at, first_started_at = _since(RunRow.started_at, now), _since(RunRow.first_started_at, now)
-    if not _move(tx, run, started_at=started_at, first_started_at=first_started_at, updated_at=now):
+    since = {"started_at": started_at, "first_started_at": first_started_at}
+    if not _move(tx, run, **since, awaited_build_id=None, updated_at=now):
         return None
     values = {"handle": dict(handle), "started_at": _since(ContainerRow.started_at, now)}
     _change(tx, ContainerRow, container.id, **values)
@@ -265,6 +266,8 @@ def conclude(
     match verdict:
         case Again():
             values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
+            if verdict.unanswered_since is not None:
+                values |= {"tries": RunRow.tries + 1, "unanswered_since": verdict.unanswered_since}
             touch(tx, QUEUED)
         case Final():
             touch(tx, QUEUED)  # a run that must be alone may have waited for this end

@@ -40,9 +40,9 @@ class Yard:
     pin_image: Callable[
         [int, str], Pinned
     ]  # for the job of that id; raises InvalidValue where it can't be had
-    require_images: Callable[
-        [Mapping[int, str]], None
-    ]  # by job; raises Conflict where one can't be had any more
+    missing_images: Callable[
+        [Mapping[int, str]], frozenset[str]
+    ]  # of those that jobs are to get, the ones that can't be had any more
     engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
     rehearsal: Rehearsal
     disk: Disk = field(default_factory=Disk)

@@ -17,7 +17,7 @@ from tests.support.yard import Caller, attempt_ends, build_succeeds
 P = "/projects/acme"
 APPS, JOBS, PIPELINES = f"{P}/apps", f"{P}/jobs", f"{P}/pipelines"
 URL = "https://github.com/acme/shop"
-ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+ONE, TWO, THREE = ("sha256:" + each * 64 for each in "123")
 A, B = "a" * 40, "b" * 40
 
 
@@ -243,15 +243,32 @@ def test_a_rollback_and_its_release(shop: Caller) -> None:
     refused(shop, f"{APPS}/shop/release-hold", {}, 409, "App shop is not held")
 
 
-def test_a_rollback_to_an_image_that_is_gone_changes_nothing(shop: Caller) -> None:
+def test_a_rollback_to_an_image_that_is_gone_makes_it_again(shop: Caller) -> None:
+    deployed(shop, A, ONE)
+    deployed(shop, B, TWO)
+    caller = Caller(replace(shop.yard, missing_images=lambda images: frozenset(images.values())))
+    made = caller.made("/deployments/1/rollback")
+    (step, *_) = made["steps"]
+    assert (made["phase"], step["kind"]) == ("building", "build")
+    again = shop.got(f"/builds/{step['build']}")
+    assert (again["sha"], again["trigger"]["type"], again["status"]) == (A, "rebuild", "queued")
+    said = shop.got("/decisions")["items"][0]
+    assert (said["verdict"], said["rule"], said["build"]) == ("queued", "image_gone", again["id"])
+    build_succeeds(shop.yard, digest_=THREE)
+    settle(shop)
+    assert set(digests(shop, "shop").values()) == {THREE}
+    assert shop.got(f"{APPS}/shop")["held_by"] == made["id"]
+
+
+def test_a_rollback_to_an_image_that_is_refused_changes_nothing(shop: Caller) -> None:
     deployed(shop, A, ONE)
     deployed(shop, B, TWO)
 
-    def gone(images: Mapping[int, str]) -> None:
-        raise Conflict(f"Image {next(iter(images.values()))} can't be had any more.")
+    def refuse(images: Mapping[int, str]) -> frozenset[str]:
+        raise Conflict(f"Image {next(iter(images.values()))} can't be had, so nothing was changed.")
 
-    caller = Caller(replace(shop.yard, require_images=gone))
-    refused(caller, "/deployments/1/rollback", {}, 409, "can't be had any more")
+    caller = Caller(replace(shop.yard, missing_images=refuse))
+    refused(caller, "/deployments/1/rollback", {}, 409, "can't be had")
     assert len(shop.got(f"{APPS}/shop/deployments")["items"]) == 2
 
 

@@ -613,18 +613,6 @@ def test_a_container_that_vanishes_fails_the_attempt(place: Installation, server
     assert (ended.status, ended.reason) == (RunStatus.FAILED, Reason.ENGINE_FAILED)
 
 
-def test_an_image_that_is_gone_is_not_retried(place: Installation, server: Server) -> None:
-    pushed_run(place, server, Script(), retry_limit=3)
-    place.engine.without_image(image_of(B))
-    server.work()
-    (run,) = place.runs()
-    assert (run.status, run.reason, run.attempts) == (RunStatus.FAILED, Reason.IMAGE_UNAVAILABLE, 1)
-    assert run.sentence == (
-        f"There is no image {run.image}. Build 1 made it from {B[:7]}: build that commit again, and deploy the new"
-        " build unless it is deployed by itself."
-    )
-
-
 def test_a_command_that_is_not_in_the_image(place: Installation, server: Server) -> None:
     pushed_run(place, server, Script(start_error=StartRefused("There is no ./report in the image.", 127)))
     server.work()

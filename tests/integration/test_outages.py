@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from app.domain.builds import UNANSWERED_LIMIT, Build, BuildReason, BuildStatus
+from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.deaths import GIVEN_UP_AFTER, SUSPECTED_AFTER
 from app.domain.errors import EngineUnavailable, GitUnavailable, TransientError
+from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, Run, RunStatus
 from app.store import builds, deliveries, runs
 from builders.backends.base import BackendUnavailable

@@ -160,18 +160,6 @@ def test_a_definition_that_nothing_can_be_started_with_is_no_exit_code(
     assert (run.reason, run.exit_code, attempts) == (Reason.ENGINE_FAILED, None, [])
 
 
-def test_an_image_that_is_gone_is_said_in_the_log(place: Installation, server: Server) -> None:
-    queued_run(place, server, Script(), retry_limit=3)
-    (run,) = place.runs()
-    assert run.image is not None
-    place.engine.without_image(run.image)
-    server.work()
-    run, (attempt,), _ = ends(place)
-    assert (run.reason, attempt.reason) == (Reason.IMAGE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
-    assert place.attempt_log(run, 1).decode() == f"{run.sentence}\n"
-    assert run.sentence.startswith(f"There is no image {run.image}. ")
-
-
 def test_an_engine_that_stays_down_is_said_in_the_log_of_each_attempt(
     place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,13 +12,14 @@ from app.domain.builds import BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.events import repo_key
 from app.domain.jobs import BuildConfig, Job
+from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.base import RegistryLogin, ResolvedImage
 from app.engines.fake import FakeEngine, Fault
 from app.orchestration.dispatch import enqueue_run
 from app.orchestration.ports import CREDENTIAL_PURPOSE
 from app.orchestration.publishing import Publisher
-from app.store import build_services, credentials, decisions, jobs
+from app.store import build_services, credentials, deaths, decisions, jobs, runs
 from builders.backends.base import BuiltImage, Login, PushFailed, StopSignal
 from tests.support.loops import URL, Installation, Server, commit, definition_of, image_of
 
@@ -153,10 +155,27 @@ def test_a_registry_that_never_answers_is_given_up_with_a_sentence(
 ) -> None:
     start(place, image_job(place, "tool:1", retry_limit=5))
     place.engine.fail("resolve", Fault.REFUSED, 100)
-    server.work(rounds=60)
+    server.work(rounds=400)
     (run,) = place.runs()
     assert (run.status, run.reason, run.attempts) == (RunStatus.FAILED, Reason.ENGINE_FAILED, 0)
-    assert run.sentence == "The engine refused to resolve. Asked 7 times."
+    assert re.fullmatch(
+        r"The engine refused to resolve\. Tried 15 times in 4\d min\. Start the run again once that is over\.",
+        run.sentence,
+    )
+
+
+def test_what_is_taken_over_again_and_again_has_no_try_less(place: Installation, server: Server) -> None:
+    start(place, image_job(place, "tool:1"))
+    with place.db.write() as tx:
+        assert runs.claim(tx, "stopped", place.clock.now())
+        for _ in range(UNANSWERED_LIMIT):
+            deaths.let_go(tx, "stopped")
+            assert runs.taken_over(tx, "stopped", set())
+        deaths.let_go(tx, "stopped")
+    place.engine.fail("resolve", Fault.REFUSED, UNANSWERED_LIMIT - 1)
+    server.work(rounds=400)
+    (run,) = place.runs()
+    assert (run.status, run.attempts) == (RunStatus.SUCCEEDED, 1)
 
 
 def test_an_image_without_access_is_not_asked_for_again(

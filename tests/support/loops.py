@@ -8,6 +8,7 @@ given a `Fuse`, which kills it at its n-th contact with the outside world.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 import sqlite3
@@ -273,8 +274,12 @@ class Repository:
 
 @dataclass
 class Backend:
-    """Builds nothing; `before_end` is what happens during the next builds of a commit: wait, raise, look."""
+    """Builds nothing; `before_end` is what happens during the next builds of a commit: wait, raise, look.
 
+    A commit's image is always the same, unless the engine lost it: what is built then has another digest.
+    """
+
+    world: World
     built: Counter[str] = field(default_factory=Counter)
     before_end: defaultdict[str, list[Callable[[StopSignal], None]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -300,7 +305,8 @@ class Backend:
             raise BuildCancelled
         on_step(Step(1, 1, "FROM busybox", 0.0, 0.5))
         self.built[sha] += 1
-        return BuiltImage(image_of(sha))
+        images = (image_of(sha, again) for again in itertools.count())
+        return BuiltImage(next(each for each in images if each not in self.world.missing_images))
 
 
 @dataclass
@@ -317,8 +323,9 @@ class Outbox:
         return "The address took it with status 200."
 
 
-def image_of(sha: str) -> str:
-    return "sha256:" + hashlib.sha256(sha.encode()).hexdigest()
+def image_of(sha: str, again: int = 0) -> str:
+    """Of a commit, or of what it was built as after the engine had lost so many."""
+    return "sha256:" + hashlib.sha256(sha.encode() + b" again" * again).hexdigest()
 
 
 def commit(number: int | str) -> str:
@@ -375,7 +382,7 @@ class Installation:
         (root / "jobyard.db").write_bytes(_empty_database())
         (root / "checkouts").mkdir()
         self.repository = Repository(root / "checkouts")
-        self.backend = Backend()
+        self.backend = Backend(self.world)
         self.outbox = Outbox()
         self.epoch = ""
         self.engine = FakeEngine(self.clock.now, self.world)

@@ -101,7 +101,7 @@ class World:
             public_url=self.public_url,
             check_git_url=lambda _url: None,
             pin_image=lambda _job, image: pinned(image),
-            require_images=lambda _images: None,
+            missing_images=lambda _images: frozenset(),
             engine_health=lambda: self.health,
             rehearsal=Rehearsal(
                 self.db,

@@ -120,7 +120,7 @@ def make_yard(root: Path) -> Iterator[Yard]:
         public_url="https://jobyard.example.com",
         check_git_url=check_git_url,
         pin_image=lambda _job, image: pinned(image),
-        require_images=lambda _images: None,
+        missing_images=lambda _images: frozenset(),
         engine_health=lambda: EngineHealth(is_up=True, sentence="The engine answers."),
         admin_token_hash=digest(ADMIN_TOKEN),
     )

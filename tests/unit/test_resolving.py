@@ -13,6 +13,7 @@ import pytest
 
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.references import Ours
+from app.engines.base import ImageUnavailable
 from app.engines.fake import FakeEngine
 from app.orchestration.engine_health import EngineHealth
 from app.orchestration.resolving import WAITING_AT_ONCE, Resolver
@@ -75,7 +76,7 @@ def test_an_engine_that_hangs_is_not_waited_for(place: Installation, calls: tupl
     with pytest.raises(EngineUnavailable, match="so nothing was changed: try again"):
         resolver(place, engine).pin(job.id, TAG)
     with pytest.raises(EngineUnavailable, match="so nothing was changed: try again") as refused:
-        resolver(place, engine).require({job.id: TAG})
+        resolver(place, engine).missing({job.id: TAG})
     engine.over.set()
     if "image_config" in calls:  # no registry was asked
         assert str(refused.value) == (
@@ -88,15 +89,26 @@ def test_what_is_not_there_is_said(place: Installation) -> None:
     place.engine.without_image(TAG)
     with pytest.raises(InvalidValue, match="image can't be had, so nothing was changed"):
         resolver(place, place.engine).pin(job.id, TAG)
-    with pytest.raises(Conflict, match="can't be had any more, so nothing was changed"):
-        resolver(place, place.engine).require({job.id: TAG})
+    assert resolver(place, place.engine).missing({job.id: TAG}) == {TAG}
+
+
+def test_what_is_refused_is_not_missing(place: Installation) -> None:
+    job = place.job()
+
+    class Refusing(Hanging):
+        def resolve(self, *_: Any, **__: Any) -> None:
+            raise ImageUnavailable("The registry gives no access.", is_missing=False)
+
+    place.engine.without_image(TAG)
+    with pytest.raises(Conflict, match=r"so nothing was changed\. The registry gives no access"):
+        resolver(place, Refusing(place.engine)).missing({job.id: TAG})
 
 
 def test_an_engine_that_is_known_not_to_answer_is_not_asked(place: Installation) -> None:
     job, engine = place.job(), Hanging(place.engine, "resolve", "held", "image_config")
     down = EngineHealth(is_up=False, sentence="It has not answered for 40 s.")
     asking = replace(resolver(place, engine), health=lambda: down, registry_seconds=30, engine_seconds=30)
-    for ask in (lambda: asking.pin(job.id, TAG), lambda: asking.require({job.id: TAG})):
+    for ask in (lambda: asking.pin(job.id, TAG), lambda: asking.missing({job.id: TAG})):
         with pytest.raises(EngineUnavailable, match=r"not answered for 40 s\. Nothing was changed"):
             ask()
 
@@ -108,7 +120,7 @@ def test_only_a_few_requests_wait_for_images(place: Installation) -> None:
 
     def ask() -> None:
         try:
-            asking.require({job.id: TAG})
+            asking.missing({job.id: TAG})
         except EngineUnavailable as error:
             answers.put(str(error))
         else:
@@ -129,4 +141,4 @@ def test_images_of_many_jobs_are_looked_for_side_by_side(place: Installation) ->
             together.wait(20)
 
     asking = replace(resolver(place, Meeting(place.engine)), engine_seconds=30)
-    asking.require({job.id: TAG, 2: f"{TAG}-two", 3: f"{TAG}-three"})
+    asking.missing({job.id: TAG, 2: f"{TAG}-two", 3: f"{TAG}-three"})

@@ -46,10 +46,11 @@ def resolve(calls: Calls, reference: str, login: RegistryLogin | None, *, pull: 
     except Refusal as error:
         if error.status in _NO_ACCESS or _NO_LOGIN in error.explanation:
             raise ImageUnavailable(
-                f"The registry gives no access to {reference}: check its name and the registry credential."
+                f"The registry gives no access to {reference}: check its name and the registry credential.",
+                is_missing=False,
             ) from error
         if error.status < 500:
-            raise ImageUnavailable(f"{reference!r} is not an image reference.") from error
+            raise ImageUnavailable(f"{reference!r} is not an image reference.", is_missing=False) from error
         return _own_image_instead(calls, reference, error)
     digest = answer["Descriptor"]["digest"]
     repository, _ = split_reference(reference)

@@ -50,5 +50,6 @@ def require_reachable(reference: str, addresses_of: AddressesOf = addresses_of) 
         if is_refused(ip_address(address.partition("%")[0])):
             raise ImageUnavailable(
                 f"{reference} is at the link-local address {address}, where clouds keep their machines' credentials"
-                " and no registry is: use its real address."
+                " and no registry is: use its real address.",
+                is_missing=False,
             )

@@ -44,7 +44,8 @@ def load(image: str) -> Manifest:
             command=tuple(data.get("command") or ()),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise ImageUnavailable(f"{image} is not a manifest of the process engine: {error!r}.") from error
+        message = f"{image} is not a manifest of the process engine: {error!r}."
+        raise ImageUnavailable(message, is_missing=False) from error
     if not Path(manifest.root).is_dir():
         raise ImageUnavailable(f"The tree {manifest.root} of {image} is gone.")
     return manifest
@@ -71,7 +72,8 @@ def _read(image: str) -> bytes:
     path = Path(image.removeprefix(PREFIX))
     if not image.startswith(PREFIX) or not path.is_absolute():
         raise ImageUnavailable(
-            f"The process engine runs only what was built for it, no image such as {image}."
+            f"The process engine runs only what was built for it, no image such as {image}.",
+            is_missing="sha256:" in image,  # another engine had it
         )
     try:
         return path.read_bytes()

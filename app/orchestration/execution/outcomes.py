@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from app.domain.errors import JobyardError
+from app.domain.errors import JobyardError, UserError
 from app.domain.runs import Container, Outcome, Reason, Run
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
 from app.orchestration.dispatch import short
@@ -42,7 +42,8 @@ def _of_code(exit_: Exit) -> Outcome:
 def outcome_of_start_error(error: JobyardError, run: Run) -> Outcome:
     match error:
         case ImageUnavailable():
-            return Outcome(Reason.IMAGE_UNAVAILABLE, sentence=f"{error} {_how_to_get_it_back(run)}")
+            sentence = f"{error} {_how_to_get_it_back(run)}" if error.is_missing else str(error)
+            return Outcome(Reason.IMAGE_UNAVAILABLE, sentence=sentence, image_is_gone=error.is_missing)
         case StartRefused():
             reason = Reason.ENGINE_FAILED if error.exit_code is None else Reason.EXIT_NONZERO
             return Outcome(reason, error.exit_code, str(error), is_refusal=True)
@@ -51,12 +52,17 @@ def outcome_of_start_error(error: JobyardError, run: Run) -> Outcome:
 
 
 def _how_to_get_it_back(run: Run) -> str:
-    if run.build_id is None or run.sha is None:
+    if run.build_id is None:
         return "If it is not in its registry any more, push it there again, or use another one."
-    return (
-        f"Build {run.build_id} made it from {short(run.sha)}: build that commit again, and deploy the new build"
-        " unless it is deployed by itself."
-    )
+    if run.awaited_build_id == run.build_id:
+        return f"Build {run.build_id} has just made it again: find out what removes images there."
+    return f"Build {run.build_id} made it from {short(run.sha)}, and can make it again."
+
+
+def with_next_step(error: UserError) -> str:
+    """Why an image reference means nothing that can be run, and what to do about it."""
+    is_missing = isinstance(error, ImageUnavailable) and error.is_missing
+    return f"{error} Push it there again, or use another image." if is_missing else str(error)
 
 
 def outcome_left_behind(container: Container, now: datetime) -> Outcome:

@@ -58,11 +58,13 @@ from app.orchestration.execution.outcomes import (
     outcome_left_behind,
     outcome_of_start_error,
     stopped_for_another,
+    with_next_step,
 )
 from app.orchestration.execution.specs import Specs
 from app.orchestration.execution.starting import ClaimLost, Starter
 from app.orchestration.logbook import Logbook
 from app.orchestration.ports import Clock, Vault
+from app.orchestration.rebuilding import after_waiting, wait_for_image
 from app.orchestration.recording import Recording
 from app.store import runs
 from app.store.database import Database, StoreUnavailable
@@ -186,33 +188,46 @@ class Runner:
         elif is_past_deadline(self._counted(run, now), now):
             self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
-            try:
-                with self.active.watching(run, run.attempts + 1) as active:
-                    run, origin = image_of(
-                        self.db, partial(self._resolve, active), self.vault, self.ours, run
-                    )
-            except StopRequested:
-                self._conclude(run, None, Outcome(Reason.CANCELLED))
-                return
-            except UserError as error:
-                # There is none, it can't be had, is another project's, or its credential is for another registry.
-                self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, str(error))
-                return
-            except EngineUnavailable as error:
-                self._settle(run, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
-                return
-            try:
-                self._specs.invocation(run, origin)
-            except UserError as error:
-                with self.db.write() as tx:
-                    runs.fix_image(tx, run, now)
-                self._settle_without_attempt(run, Reason.ENGINE_FAILED, str(error))
-                return
+            found = self._with_image(run, now)
+            if found is not None:
+                self._begin_attempt(*found, now)
+
+    def _with_image(self, run: Run, now: datetime) -> tuple[Run, Origin] | None:
+        """The run with what it executes; None if it is settled, as it can't have that, or not yet."""
+        if run.awaited_build_id is not None:
             with self.db.write() as tx:
-                attempt = runs.begin_attempt(tx, run, now, self.epoch)
-                containers = runs.containers_of(tx, attempt.id) if attempt else ()
-            if attempt is not None:
-                self._attempt(run, attempt, containers, origin, is_new=True)
+                waited = after_waiting(tx, run, now)
+                if not isinstance(waited, Run):
+                    runs.conclude(tx, run, None, Outcome(Reason.IMAGE_UNAVAILABLE), waited, now)
+            if not isinstance(waited, Run):
+                self._forget(run, waited)
+                return None
+            run = waited
+        try:
+            with self.active.watching(run, run.attempts + 1) as active:
+                return image_of(self.db, partial(self._resolve, active), self.vault, self.ours, run)
+        except StopRequested:
+            self._conclude(run, None, Outcome(Reason.CANCELLED))
+        except UserError as error:
+            # There is none, it can't be had, is another project's, or its credential is for another registry.
+            self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, with_next_step(error))
+        except EngineUnavailable as error:
+            self._settle(run, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
+        return None
+
+    def _begin_attempt(self, run: Run, origin: Origin, now: datetime) -> None:
+        try:
+            self._specs.invocation(run, origin)
+        except UserError as error:
+            with self.db.write() as tx:
+                runs.fix_image(tx, run, now)
+            self._settle_without_attempt(run, Reason.ENGINE_FAILED, str(error))
+            return
+        with self.db.write() as tx:
+            attempt = runs.begin_attempt(tx, run, now, self.epoch)
+            containers = runs.containers_of(tx, attempt.id) if attempt else ()
+        if attempt is not None:
+            self._attempt(run, attempt, containers, origin, is_new=True)
 
     def _resolve(self, active: ActiveRun, reference: str, login: RegistryLogin | None) -> ResolvedImage:
         """However long a registry takes, the run can be cancelled meanwhile. Nothing is started by it."""
@@ -244,10 +259,25 @@ class Runner:
             for sentence in dict.fromkeys(outcome.sentence for outcome, handle in ended if handle is None):
                 recording.note(self.clock.now(), sentence)  # nothing else says why it wrote nothing
             self._follower.complete(recording, [(each, ended[n][1]) for n, each in enumerate(containers)])
+        if self._waits_for_image(run, attempt, ended):
+            return
         unsaved = list(zip(containers, outcomes, strict=True)) if run.instances == 1 else []
         # What was taken over stays for the sweep: the former owner may still be about to start its container.
         if self._conclude(run, attempt, combined(outcomes), unsaved) and is_new:
             self._remove([handle for _, handle in ended if handle is not None])
+
+    def _waits_for_image(
+        self, run: Run, attempt: Attempt, ended: Sequence[tuple[Outcome, Handle | None]]
+    ) -> bool:
+        """Whether the image is gone and is made again: as nothing was started, the attempt is taken back until then."""
+        is_gone = any(outcome.image_is_gone for outcome, _ in ended)
+        if not is_gone or any(handle is not None for _, handle in ended):
+            return False
+        return self.disk.patiently(f"run {run.name}", partial(self._try_to_wait, run, attempt))
+
+    def _try_to_wait(self, run: Run, attempt: Attempt) -> bool:
+        with self.db.write() as tx:
+            return wait_for_image(tx, run, attempt, self.clock.now())
 
     def _container(
         self,
@@ -370,4 +400,5 @@ class Runner:
 def _stored(container: Container) -> Outcome:
     """How a container ended that another server had already followed to its end."""
     how = container.reason, container.exit_code, container.sentence, container.finished_at
-    return Outcome(*how, left_behind=container.reason is Reason.INTERRUPTED)
+    is_gone = container.reason is Reason.IMAGE_UNAVAILABLE and container.handle is None
+    return Outcome(*how, left_behind=container.reason is Reason.INTERRUPTED, image_is_gone=is_gone)

@@ -30,6 +30,7 @@ from app.domain.rules import ImageChange, ImageEvent, on_image_change
 from app.domain.runs import Run, RunStatus, Trigger, TriggerType
 from app.orchestration.dispatch import enqueue_run, short
 from app.orchestration.ports import Clock, Names
+from app.orchestration.rebuilding import image_by
 from app.orchestration.releases.deploying import (
     CD_OFF,
     Occasion,
@@ -297,12 +298,23 @@ def _loses_cd(deployment: Deployment, job: Job) -> bool:
 
 
 def _images(tx: Tx, deployment: Deployment, now: datetime) -> dict[str, Any]:
-    """What the app's jobs get: the images it began with, and those of its builds, the newest for each job."""
-    images = dict(deployment.images)
+    """What the app's jobs get: the images it began with, and those of its builds, the newest for each job.
+
+    A build that makes an image again is for what names it, and for nothing else.
+    """
     ids = [step.build_id for step in deployment.of_kind(StepKind.BUILD) if step.build_id is not None]
-    made = [builds.with_id(tx, build_id) for build_id in ids]
-    succeeded = [build for build in made if build.status is BuildStatus.SUCCEEDED]
-    for build in sorted(succeeded, key=lambda each: (each.position, each.id)):
+    made = builds.with_ids(tx, ids)
+    images, named = {}, set()
+    for job_id, document in deployment.images.items():
+        build = made.get(document["build_id"])
+        if build is None:
+            images[job_id] = document
+            continue
+        named.add(build.id)
+        if build.status is BuildStatus.SUCCEEDED:
+            images[job_id] = image_by(build, Deployed.from_json(document)).to_json()
+    others = [each for each in made.values() if each.status is BuildStatus.SUCCEEDED and each.id not in named]
+    for build in sorted(others, key=lambda each: (each.position, each.id)):
         sources = builds.sources_of(tx, build.id)
         for job in members_of(tx, deployment):
             if job.source is not None and job.source.id in sources:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from app.domain.builds import BuildStatus
+from app.domain.builds import Build, BuildStatus
 from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
@@ -13,6 +13,7 @@ from app.domain.jobs import Deployed, Job
 from app.orchestration.building import build_env, key_of_build
 from app.orchestration.dispatch import short
 from app.orchestration.ports import Vault
+from app.orchestration.rebuilding import builds_again, images_again, tell_of_rebuilds
 from app.orchestration.releases.releasing import begin
 from app.orchestration.requests import build_by_hand
 from app.store import apps, builds, jobs
@@ -20,12 +21,39 @@ from app.store.apps import App
 from app.store.database import Tx
 
 
+def images_to_deploy(
+    tx: Tx, app: App, *, sha: str | None, build_ids: Sequence[int] | None
+) -> Mapping[int, str]:
+    """The images that there are already of what is asked for, by job."""
+    images: dict[int, str] = {}
+    for job in _built_jobs(tx, app):
+        assert job.source is not None
+        if sha is not None:
+            build = builds.newest_of_commit(tx, job.source.id, sha)
+        elif build_ids is not None:
+            build = next(iter(_for_job(tx, build_ids, job)), None)
+        else:
+            build = _latest(tx, job)
+        if build is not None and build.image is not None:
+            images[job.id] = build.image
+    return images
+
+
 def deploy_commit(
-    tx: Tx, vault: Vault, app: App, sha: str, who: str, now: datetime, *, confirm_paused: bool = False
+    tx: Tx,
+    vault: Vault,
+    app: App,
+    sha: str,
+    who: str,
+    now: datetime,
+    *,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
 ) -> int:
     """Every component with a repository gets this commit, built where there is no build of it yet.
 
-    Like the others, it raises Conflict where a job that gets an image is paused, and that is not confirmed.
+    Like the others, it raises Conflict where a job that gets an image is paused, and that is not confirmed; and what
+    made an image that is `gone` is built again, and waited for.
     """
     built = _built_jobs(tx, app)
     _require_unpaused(built, confirmed=confirm_paused)
@@ -36,11 +64,18 @@ def deploy_commit(
         )
     build_ids = [_build_of_commit(tx, vault, job, sha, who, now) for job in built]
     sentence = f"Deploy of {short(sha)} by {who}."
-    return begin(tx, app, cause=Cause.API, by=who, sentence=sentence, now=now, build_ids=build_ids, sha=sha)
+    return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=sha)
 
 
 def deploy_builds(
-    tx: Tx, app: App, build_ids: Sequence[int], who: str, now: datetime, *, confirm_paused: bool = False
+    tx: Tx,
+    app: App,
+    build_ids: Sequence[int],
+    who: str,
+    now: datetime,
+    *,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
 ) -> int:
     """The components that these builds were made for get their images; at most one build for each."""
     by_job: dict[int, int] = {}
@@ -61,41 +96,61 @@ def deploy_builds(
     _require_unpaused([jobs.with_id(tx, job_id) for job_id in by_job], confirmed=confirm_paused)
     listed = ", ".join(map(str, build_ids))
     sentence = f"Deploy of build{'s' * (len(build_ids) != 1)} {listed} by {who}."
-    return begin(
+    return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=_common_sha(tx, build_ids))
+
+
+def deploy_latest(
+    tx: Tx,
+    app: App,
+    who: str,
+    now: datetime,
+    *,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
+) -> int:
+    """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
+    latest = [(job, build.id) for job in _built_jobs(tx, app) if (build := _latest(tx, job))]
+    if not latest:
+        raise Conflict(f"No job of app {app.name} has a build of its branch that succeeded yet.")
+    _require_unpaused([job for job, _ in latest], confirmed=confirm_paused)
+    build_ids = [build_id for _, build_id in latest]
+    sha, sentence = _common_sha(tx, build_ids), f"Deploy of the latest builds by {who}."
+    return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=sha, keeps_cd=True)
+
+
+def _deploy(
+    tx: Tx,
+    app: App,
+    build_ids: Sequence[int],
+    sentence: str,
+    who: str,
+    now: datetime,
+    gone: Collection[str],
+    *,
+    sha: str | None,
+    keeps_cd: bool = False,
+) -> int:
+    again = builds_again(tx, build_ids, gone, who, now)
+    made = begin(
         tx,
         app,
         cause=Cause.API,
         by=who,
         sentence=sentence,
         now=now,
-        build_ids=build_ids,
-        sha=_common_sha(tx, build_ids),
+        build_ids=[again[each].id if each in again else each for each in build_ids],
+        sha=sha,
+        keeps_cd=keeps_cd,
     )
-
-
-def deploy_latest(tx: Tx, app: App, who: str, now: datetime, *, confirm_paused: bool = False) -> int:
-    """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
-    latest = [
-        (job, build.id)
+    awaited = {
+        job.id: build
+        for build in again.values()
+        if not build.status.is_final
         for job in _built_jobs(tx, app)
-        if job.source is not None
-        and (build := builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch))
-    ]
-    if not latest:
-        raise Conflict(f"No job of app {app.name} has a build of its branch that succeeded yet.")
-    _require_unpaused([job for job, _ in latest], confirmed=confirm_paused)
-    build_ids = [build_id for _, build_id in latest]
-    return begin(
-        tx,
-        app,
-        cause=Cause.API,
-        by=who,
-        sentence=f"Deploy of the latest builds by {who}.",
-        now=now,
-        build_ids=build_ids,
-        sha=_common_sha(tx, build_ids),
-        keeps_cd=True,
-    )
+        if _is_for(tx, build.id, job)
+    }
+    tell_of_rebuilds(tx, made, awaited, now)
+    return made
 
 
 def images_to_roll_back_to(tx: Tx, deployment: Deployment) -> Mapping[int, Deployed]:
@@ -129,21 +184,29 @@ def roll_back(
     *,
     with_hooks: bool,
     confirm_paused: bool = False,
+    gone: Collection[str] = (),
 ) -> int:
-    """The images of an earlier deployment once more; CD is held when they have moved."""
-    images = images_to_roll_back_to(tx, deployment)
-    _require_unpaused([jobs.with_id(tx, job_id) for job_id in images], confirmed=confirm_paused)
-    return begin(
+    """The images of an earlier deployment once more; CD is held when they have moved.
+
+    Those that are `gone` are made again first, and waited for. Raises Conflict for one that can't be.
+    """
+    kept = images_to_roll_back_to(tx, deployment)
+    _require_unpaused([jobs.with_id(tx, job_id) for job_id in kept], confirmed=confirm_paused)
+    images = images_again(tx, deployment.project_id, kept, gone, who, now)
+    made = begin(
         tx,
         apps.with_id(tx, deployment.app_id),
         cause=Cause.ROLLBACK,
         by=who,
         sentence=f"Rollback to deployment {deployment.id} by {who}.",
         now=now,
-        images=images,
+        build_ids=[build.id for build in images.awaited.values()],
+        images=images.by_job,
         sha=deployment.sha,
         with_hooks=with_hooks,
     )
+    tell_of_rebuilds(tx, made, images.awaited, now)
+    return made
 
 
 def _require_unpaused(getting: Sequence[Job], *, confirmed: bool) -> None:
@@ -177,6 +240,16 @@ def _build_of_commit(tx: Tx, vault: Vault, job: Job, sha: str, who: str, now: da
     if joined is not None:
         return joined.id
     return build_by_hand(tx, job, sha=sha, branch=None, who=who, now=now, vault=vault)
+
+
+def _latest(tx: Tx, job: Job) -> Build | None:
+    if job.source is None:
+        return None
+    return builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch)
+
+
+def _for_job(tx: Tx, build_ids: Sequence[int], job: Job) -> Sequence[Build]:
+    return [each for each in builds.with_ids(tx, build_ids).values() if _is_for(tx, each.id, job)]
 
 
 def _is_for(tx: Tx, build_id: int, job: Job) -> bool:

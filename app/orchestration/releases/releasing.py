@@ -133,10 +133,11 @@ def end_unmoved(
 
 def concerned(tx: Tx, deployment: Deployment) -> Sequence[Job]:
     """The app's jobs that get an image by the deployment."""
+    named = {document["build_id"] for document in deployment.images.values()}
     sources = {
         source
         for step in deployment.of_kind(StepKind.BUILD)
-        if step.build_id is not None
+        if step.build_id is not None and step.build_id not in named
         for source in builds.sources_of(tx, step.build_id)
     }
     return [

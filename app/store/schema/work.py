@@ -126,6 +126,7 @@ class BuildRow(SQLModel, table=True):
         Index("ix_build_status_project_id_available_at", "status", "project_id", "available_at"),
         Index("ix_build_key", "key"),
         Index("ix_build_digest", "digest"),
+        partial("ix_build_rebuild_of", "rebuild_of", where="rebuild_of IS NOT NULL"),
     )
     id: int = id_column()
     project_id: int = ref_column("project.id", index=True)
@@ -156,6 +157,7 @@ class BuildRow(SQLModel, table=True):
     fetching: bool = False
     unanswered_since: datetime | None = time_column()
     deaths: int = 0
+    rebuild_of: int | None = Field(default=None, sa_column=SaColumn(BigInt))
     available_at: datetime = time_column(null=False)
     cancel_requested_at: datetime | None = time_column()
     created_at: datetime = time_column(null=False)
@@ -185,6 +187,7 @@ class RunRow(SQLModel, table=True):
         Index("ix_run_project_id_id", "project_id", "id"),
         partial("ix_run_open_job_id", "job_id", where="status IN ('queued', 'running')"),
         partial("ix_run_build_id", "build_id", where="build_id IS NOT NULL"),
+        partial("ix_run_awaited_build_id", "awaited_build_id", where="awaited_build_id IS NOT NULL"),
     )
     id: int = id_column()
     name: str = Field(unique=True)
@@ -210,6 +213,9 @@ class RunRow(SQLModel, table=True):
     failed: int = 0
     interruptions: int = 0
     deaths: int = 0
+    tries: int = 0
+    unanswered_since: datetime | None = time_column()
+    awaited_build_id: int | None = Field(default=None, sa_column=SaColumn(BigInt))
     exit_code: int | None = None
     alone: bool = False
     owner: str | None = None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.domain.deployments import Deployment
-from app.domain.errors import InvalidValue
+from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.orchestration.releases.asking import (
     deploy_builds,
     deploy_commit,
     deploy_latest,
+    images_to_deploy,
     images_to_roll_back_to,
     roll_back,
 )
@@ -23,6 +24,7 @@ from app.web.api.idempotency import once
 from app.web.api.operations import Call, Empty, Operation, Page, Paging
 from app.web.api.scope import app_of, deployment_of, paged
 from app.web.principal import Role
+from app.web.yard import Yard
 
 
 def list_deployments(call: Call[Empty, Paging]) -> Any:
@@ -38,19 +40,31 @@ def list_deployments(call: Call[Empty, Paging]) -> Any:
 def create_deployment(call: Call[DeployForm, Empty]) -> Any:
     if call.body.sha is not None and call.body.builds is not None:
         raise InvalidValue("builds", "builds can't be given together with sha: give one of them.")
+    with call.yard.db.read() as tx:
+        app = app_of(call, tx, Role.OPERATOR)
+        images = images_to_deploy(tx, app, sha=call.body.sha, build_ids=call.body.builds)
+    gone = gone_of(call.yard, images)
     with call.yard.db.write() as tx:
         app = app_of(call, tx, Role.OPERATOR)
-        return once(call, tx, lambda: _shown(tx, _deploy(call, tx, app)))
+        return once(call, tx, lambda: _shown(tx, _deploy(call, tx, app, gone)))
 
 
-def _deploy(call: Call[DeployForm, Empty], tx: Tx, app: App) -> int:
+def gone_of(yard: Yard, images: Mapping[int, str]) -> frozenset[str]:
+    """Those that can't be had any more. Where nobody says, the runs that need them find out."""
+    try:
+        return yard.missing_images(images) if images else frozenset()
+    except (EngineUnavailable, Conflict):
+        return frozenset()
+
+
+def _deploy(call: Call[DeployForm, Empty], tx: Tx, app: App, gone: frozenset[str]) -> int:
     form, now = call.body, call.yard.clock.now()
-    agreed = {"confirm_paused": form.confirm_paused}
+    more: dict[str, Any] = {"confirm_paused": form.confirm_paused, "gone": gone}
     if form.sha is not None:
-        return deploy_commit(tx, call.yard.vault, app, form.sha, call.who, now, **agreed)
+        return deploy_commit(tx, call.yard.vault, app, form.sha, call.who, now, **more)
     if form.builds is not None:
-        return deploy_builds(tx, app, form.builds, call.who, now, **agreed)
-    return deploy_latest(tx, app, call.who, now, **agreed)
+        return deploy_builds(tx, app, form.builds, call.who, now, **more)
+    return deploy_latest(tx, app, call.who, now, **more)
 
 
 def show_deployment(call: Call[Empty, Empty]) -> Any:
@@ -66,10 +80,13 @@ def cancel_deployment(call: Call[Empty, Empty]) -> Any:
 
 
 def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
-    """The images are looked for (and pulled) before anything changes, and outside of any transaction."""
+    """The images are looked for (and pulled) before anything changes, and outside of any transaction.
+
+    Those that can't be had any more are made again.
+    """
     with call.yard.db.read() as tx:
         images = images_to_roll_back_to(tx, deployment_of(call, tx, Role.OPERATOR))
-    call.yard.require_images({job_id: image.image for job_id, image in images.items()})
+    gone = call.yard.missing_images({job_id: image.image for job_id, image in images.items()})
     with call.yard.db.write() as tx:
         deployment = deployment_of(call, tx, Role.OPERATOR)
 
@@ -82,6 +99,7 @@ def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
                 now,
                 with_hooks=form.with_hooks,
                 confirm_paused=form.confirm_paused,
+                gone=gone,
             )
             return _shown(tx, made)
 

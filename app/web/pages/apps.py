@@ -12,11 +12,17 @@ from app.domain.deployments import Deployment, DeploymentStatus, Phase
 from app.domain.errors import Conflict
 from app.domain.jobs import Job
 from app.orchestration.releases import following
-from app.orchestration.releases.asking import deploy_latest, images_to_roll_back_to, roll_back
+from app.orchestration.releases.asking import (
+    deploy_latest,
+    images_to_deploy,
+    images_to_roll_back_to,
+    roll_back,
+)
 from app.orchestration.releases.releasing import cancel
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
+from app.web.api.deployments import gone_of
 from app.web.pages.visit import Visit, get, post, see
 
 APPS = 20
@@ -77,9 +83,12 @@ def _named(tx: Tx, visit: Visit) -> App:
 
 
 def deploy(visit: Visit) -> Response:
+    with visit.yard.db.read() as tx:
+        images = images_to_deploy(tx, _named(tx, visit), sha=None, build_ids=None)
+    gone = gone_of(visit.yard, images)
     with visit.yard.db.write() as tx:
         app, agreed = _named(tx, visit), visit.field("confirm_paused") == "1"
-        deployment_id = deploy_latest(tx, app, visit.who, visit.now, confirm_paused=agreed)
+        deployment_id = deploy_latest(tx, app, visit.who, visit.now, confirm_paused=agreed, gone=gone)
     return _see(deployment_id)
 
 
@@ -93,15 +102,18 @@ def release_hold(visit: Visit) -> Response:
 
 
 def go_back(visit: Visit) -> Response:
-    """The images are looked for (and pulled) before anything changes, and outside of any transaction."""
+    """The images are looked for (and pulled) before anything changes, and outside of any transaction.
+
+    Those that can't be had any more are made again.
+    """
     with visit.yard.db.read() as tx:
         images = images_to_roll_back_to(tx, deployments.with_id(tx, visit.id("deployment")))
-    visit.yard.require_images({job_id: image.image for job_id, image in images.items()})
+    gone = visit.yard.missing_images({job_id: image.image for job_id, image in images.items()})
     with visit.yard.db.write() as tx:
         deployment = deployments.with_id(tx, visit.id("deployment"))
         agreed = visit.field("confirm_paused") == "1"
         deployment_id = roll_back(
-            tx, deployment, visit.who, visit.now, with_hooks=False, confirm_paused=agreed
+            tx, deployment, visit.who, visit.now, with_hooks=False, confirm_paused=agreed, gone=gone
         )
     return _see(deployment_id)
 

@@ -35,6 +35,9 @@ class BuildAnswer(Model):
     message: str = Field(description="the first line of the commit's message")
     author: str
     trigger: dict[str, Any]
+    rebuild_of: int | None = Field(
+        description="the build whose image was gone, and is made again by this one"
+    )
     plan: dict[str, Any] | None
     dockerfile: str | None
     steps: list[dict[str, Any]]
@@ -63,6 +66,7 @@ def build_answer(build: Build, made_for: Sequence[tuple[str | None, str | None]]
         message=build.message,
         author=build.author,
         trigger=dict(build.trigger),
+        rebuild_of=build.rebuild_of,
         plan=None if build.plan is None else dict(build.plan),
         dockerfile=build.dockerfile,
         steps=[dict(step) for step in build.steps],

@@ -103,7 +103,10 @@ class RunAnswer(Model):
     retry_limit: int
     time_limit_seconds: int | None
     exit_code: int | None
-    available_at: Time | None = Field(description="when a queued run may start")
+    available_at: Time | None = Field(
+        description="when a queued run may start; null while it waits for a build"
+    )
+    waits_for_build: int | None = Field(description="the build that makes its image again, which is gone")
     cancel_requested_at: Time | None
     cancel_forced_at: Time | None = Field(description="when its end was asked for once more")
     created_at: Time
@@ -161,6 +164,7 @@ def shown_effective(values: Any) -> dict[str, Any]:
 
 
 def run_answer(run: Run) -> RunAnswer:
+    awaits = run.awaited_build_id if run.status is RunStatus.QUEUED else None
     return RunAnswer(
         id=run.id,
         name=run.name,
@@ -184,7 +188,8 @@ def run_answer(run: Run) -> RunAnswer:
         retry_limit=run.retry_limit,
         time_limit_seconds=run.time_limit_seconds,
         exit_code=run.exit_code,
-        available_at=run.available_at if run.status is RunStatus.QUEUED else None,
+        available_at=None if awaits is not None or run.status is not RunStatus.QUEUED else run.available_at,
+        waits_for_build=awaits,
         cancel_requested_at=run.cancel_requested_at,
         cancel_forced_at=run.cancel_forced_at,
         created_at=run.created_at,

@@ -1,0 +1,27 @@
+"""How long work waits for what is away: an engine, a registry, a Git server. Builds and runs wait alike."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+UNANSWERED_LIMIT = 15  # tries: over some three quarters of an hour, their own time not counted
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+def pause_after(tries: int) -> timedelta | None:
+    """How long to wait after a try that met an outage, `tries` others before it; None once that is to be given up."""
+    if tries + 1 >= UNANSWERED_LIMIT:
+        return None
+    pause: timedelta = FIRST_PAUSE * 2**tries
+    return min(pause, LONGEST_PAUSE)
+
+
+PATIENCE = sum((pause_after(tries) or timedelta(0) for tries in range(UNANSWERED_LIMIT)), timedelta(0))
+
+
+def in_vain(sentence: str, tries: int, since: datetime, now: datetime, what: str) -> str:
+    """Said when it is given up. `tries` are all of them, `what` is what may be started again."""
+    minutes = (now - since).total_seconds() / 60
+    tried = f"Tried {tries} times in {minutes:.0f} min."
+    return f"{sentence.rstrip('.')}. {tried} Start the {what} again once that is over."

@@ -1,0 +1,142 @@
+"""Images that are gone: the builds that make them again, and the runs that wait for those."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, update
+from sqlmodel import col, or_, select
+
+from app.domain.builds import Build, BuildStatus
+from app.domain.events import repo_key
+from app.domain.jobs import Job
+from app.domain.runs import Again, Attempt, Run, RunStatus
+from app.store import builds, jobs
+from app.store.database import Tx, touch
+from app.store.runs import QUEUED as RUNS_QUEUED
+from app.store.schema import AttemptRow, BuildRow, BuildSourceRow, ContainerRow, JobRow, RunRow, SourceRow
+
+
+def made_by(tx: Tx, project_id: int, digest: str) -> Build | None:
+    """The newest build of a project that made an image."""
+    query = select(BuildRow.id).where(BuildRow.project_id == project_id, BuildRow.digest == digest)
+    found = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(1)).first()
+    return None if found is None else builds.with_id(tx, found)
+
+
+def made_again_by(tx: Tx, gone: Build) -> Build | None:
+    """A later build that makes the same as one whose image is gone: one with an image, else one under way.
+
+    Until the transaction ends nobody else asks for this.
+    """
+    root = _root(gone)
+    tx.exec(select(BuildRow.id).where(BuildRow.id == root).with_for_update()).all()
+    key = select(BuildRow.key).where(BuildRow.id == root, BuildRow.key != "").scalar_subquery()
+    has_image = col(BuildRow.status) == BuildStatus.SUCCEEDED
+    is_there = and_(has_image, col(BuildRow.digest) != gone.digest)
+    is_coming = and_(col(BuildRow.status).in_(builds.OPEN), col(BuildRow.cancel_requested_at).is_(None))
+    query = (
+        select(BuildRow.id)
+        .where(BuildRow.project_id == gone.project_id, BuildRow.id > gone.id)
+        .where(or_(col(BuildRow.rebuild_of) == root, col(BuildRow.key) == key), or_(is_there, is_coming))
+        .order_by(has_image.desc(), col(BuildRow.id).desc())
+        .limit(1)
+        .with_for_update()  # whoever ends it tells those who wait by then
+    )
+    found = tx.exec(query).first()
+    return None if found is None else builds.with_id(tx, found)
+
+
+def enqueue(tx: Tx, gone: Build, trigger: Mapping[str, Any], now: datetime) -> Build:
+    """A queued build of the commit and settings of one whose image is gone, for the same sources."""
+    root = tx.get_one(BuildRow, _root(gone))
+    same = ("project_id", "url", "ref", "sha", "config", "env", "position", "on_branch", "message", "author")
+    row = BuildRow(
+        **{name: getattr(root, name) for name in same},
+        key="",  # a push joins no rebuild, which CD has nothing to do with
+        credential_id=_credential(tx, root),
+        status=BuildStatus.QUEUED,
+        trigger=dict(trigger),
+        rebuild_of=root.id,
+        available_at=now,
+        created_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    for source_id in builds.sources_of(tx, root.id):
+        tx.add(BuildSourceRow(build_id=row.id, source_id=source_id))
+    touch(tx, "builds", f"build:{row.id}", builds.QUEUED)
+    return builds.with_id(tx, row.id)
+
+
+def _credential(tx: Tx, root: BuildRow) -> int | None:
+    """What its repository is fetched with now: that may have been replaced since it was built."""
+    query = (
+        select(SourceRow.credential_id)
+        .join(BuildSourceRow, col(BuildSourceRow.source_id) == col(SourceRow.id))
+        .where(BuildSourceRow.build_id == root.id, SourceRow.repo_key == repo_key(root.url))
+    )
+    return next(iter(tx.exec(query.order_by(col(SourceRow.id)))), root.credential_id)
+
+
+def digests(tx: Tx, build: Build) -> frozenset[str]:
+    """Of the images that were made of the same, before a build."""
+    root = _root(build)
+    query = select(BuildRow.digest).where(
+        or_(BuildRow.id == root, col(BuildRow.rebuild_of) == root), BuildRow.id != build.id
+    )
+    return frozenset(digest for digest in tx.exec(query) if digest is not None and digest != build.digest)
+
+
+def jobs_with(tx: Tx, project_id: int, of: Collection[str]) -> Sequence[Job]:
+    """The jobs of a project that have one of these digests deployed."""
+    has = col(JobRow.deployed)["digest"].as_string()
+    query = select(JobRow.id).where(JobRow.project_id == project_id, has.in_(of))
+    found = tx.exec(query.where(col(JobRow.deleted_at).is_(None)).order_by(col(JobRow.id))).all()
+    return [jobs.with_id(tx, job_id) for job_id in found]
+
+
+def wait_for(tx: Tx, run: Run, attempt: Attempt, build_id: int, verdict: Again, now: datetime) -> bool:
+    """running → queued, until a build is over. The attempt never began: it is taken back.
+
+    False if the claim is void.
+    """
+    statement = (
+        update(RunRow)
+        .where(
+            col(RunRow.id) == run.id,
+            col(RunRow.status) == RunStatus.RUNNING,
+            col(RunRow.token) == run.token,
+        )
+        .values(
+            status=RunStatus.QUEUED,
+            owner=None,
+            awaited_build_id=build_id,
+            sentence=verdict.sentence,
+            available_at=verdict.available_at,
+            attempts=RunRow.attempts - 1,
+            active=0,
+            updated_at=now,
+        )
+    )
+    if not tx.connection().execute(statement).rowcount:
+        return False
+    tx.connection().execute(delete(ContainerRow).where(col(ContainerRow.attempt_id) == attempt.id))
+    tx.connection().execute(delete(AttemptRow).where(col(AttemptRow.id) == attempt.id))
+    touch(tx, "runs", f"run:{run.id}", f"job:{run.job_id}", RUNS_QUEUED)
+    return True
+
+
+def release(tx: Tx, build_id: int, now: datetime) -> None:
+    """A build is over: the runs that wait for it go on."""
+    waiting = update(RunRow).where(
+        col(RunRow.awaited_build_id) == build_id, col(RunRow.status) == RunStatus.QUEUED
+    )
+    if tx.connection().execute(waiting.values(available_at=now)).rowcount:
+        touch(tx, RUNS_QUEUED)
+
+
+def _root(build: Build) -> int:
+    return build.rebuild_of or build.id
