@@ -20,6 +20,16 @@ def pause_after(tries: int) -> timedelta | None:
 PATIENCE = sum((pause_after(tries) or timedelta(0) for tries in range(UNANSWERED_LIMIT)), timedelta(0))
 
 
+def asked_again(sentence: str, seconds: float) -> str:
+    """Said while an engine is asked again and again, for so long at most."""
+    return f"{sentence.rstrip('.')}. It is asked again and again, for {seconds / 60:.0f} min at most."
+
+
+def unanswered_for(sentence: str, seconds: float) -> str:
+    """Said when that was in vain."""
+    return f"{sentence.rstrip('.')}. It was asked again and again for {seconds / 60:.0f} min."
+
+
 def in_vain(sentence: str, tries: int, since: datetime, now: datetime, what: str) -> str:
     """Said when it is given up. `tries` are all of them, `what` is what may be started again."""
     minutes = (now - since).total_seconds() / 60

@@ -145,6 +145,11 @@ def fix_image(tx: Tx, run: Run, now: datetime) -> bool:
     return _move(tx, run, **_image(run), updated_at=now)
 
 
+def say(tx: Tx, run: Run, sentence: str, now: datetime) -> bool:
+    """Why a running run does not go on yet; until a container of it has started."""
+    return _move(tx, run, sentence=sentence, updated_at=now)
+
+
 def _image(run: Run) -> dict[str, Any]:
     fields = ("image", "digest", "reference", "build_id", "sha")
     return {name: getattr(run, name) for name in fields}
@@ -152,16 +157,8 @@ def _image(run: Run) -> dict[str, Any]:
 
 def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt | None:
     """The next attempt of a running run with its image, and a container row per instance; None if the claim is void."""
-    moved = _move(
-        tx,
-        run,
-        **_image(run),
-        attempts=RunRow.attempts + 1,
-        active=1,
-        updated_at=now,
-        available_at=now,
-    )
-    if not moved:
+    began = {"attempts": RunRow.attempts + 1, "active": 1, "updated_at": now, "available_at": now}
+    if not _move(tx, run, **_image(run), **began):
         return None
     row = AttemptRow(
         run_id=run.id,
@@ -184,7 +181,7 @@ def container_started(
     """Save a handle and the start; the first start of the run starts its clock. The run as it is then, or None."""
     started_at, first_started_at = _since(RunRow.started_at, now), _since(RunRow.first_started_at, now)
     since = {"started_at": started_at, "first_started_at": first_started_at}
-    if not _move(tx, run, **since, awaited_build_id=None, updated_at=now):
+    if not _move(tx, run, **since, awaited_build_id=None, sentence="", updated_at=now):
         return None
     values = {"handle": dict(handle), "started_at": _since(ContainerRow.started_at, now)}
     _change(tx, ContainerRow, container.id, **values)

@@ -570,13 +570,36 @@ def test_a_run_is_cancelled_while_the_engine_is_down(place: Installation, server
     assert (place.runs()[0].status, place.world.starts) == (RunStatus.CANCELLED, {})
 
 
-def test_the_engine_is_waited_for(place: Installation, server: Server) -> None:
+def test_the_engine_is_waited_for(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0.01)
     pushed_run(place, server, Script())
     place.engine.fail("start", Fault.REFUSED, 5)
     place.engine.fail("logs", Fault.REFUSED, 5)
     place.engine.fail("wait", Fault.ANSWER_LOST, 5)
     server.work()
     assert (place.runs()[0].status, place.runs()[0].attempts) == (RunStatus.SUCCEEDED, 1)
+
+
+def test_a_start_that_waits_for_the_engine_says_so(place: Installation, server: Server) -> None:
+    pushed_run(place, server, Script(exit_code=None))
+    place.engine.unavailable(True)
+    run = InBackground(server.runner.step)
+    while not place.runs()[0].sentence:
+        pass
+    waits = place.runs()[0]
+    assert (waits.status, waits.sentence) == (
+        RunStatus.RUNNING,
+        "The engine does not answer. It is asked again and again, for 45 min at most.",
+    )
+    place.engine.unavailable(False)
+    until(lambda: bool(place.engine.running()), place)
+    while place.runs()[0].sentence:
+        pass
+    place.engine.finish("run-1-1-0")
+    run.join()
+    assert place.runs()[0].status is RunStatus.SUCCEEDED
 
 
 def test_an_engine_that_stays_down_fails_the_run(
@@ -590,7 +613,7 @@ def test_an_engine_that_stays_down_fails_the_run(
     assert (run.status, run.reason, run.sentence) == (
         RunStatus.FAILED,
         Reason.ENGINE_FAILED,
-        "The engine does not answer.",
+        "The engine does not answer. It was asked again and again for 0 min.",
     )
 
 

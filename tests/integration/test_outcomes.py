@@ -169,7 +169,9 @@ def test_an_engine_that_stays_down_is_said_in_the_log_of_each_attempt(
     server.work()
     run, attempts, _ = ends(place)
     assert [each.reason for each in attempts] == [Reason.ENGINE_FAILED] * 2
-    assert place.attempt_log(run, 2) == b"The engine refused to start.\n"
+    assert (
+        place.attempt_log(run, 2) == b"The engine refused to start. It was asked again and again for 0 min.\n"
+    )
 
 
 def broken(*_: object) -> object:

@@ -187,7 +187,7 @@ def test_an_image_without_access_is_not_asked_for_again(
     server.work()
     (run,) = place.runs()
     assert (run.reason, run.attempts, len(asked)) == (Reason.IMAGE_UNAVAILABLE, 0, 1)
-    assert run.sentence == "There is no image tool:1."
+    assert run.sentence == "There is no image tool:1. Push it there again, or use another image."
 
 
 class Pusher:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import DiskUnavailable, EngineUnavailable
+from app.domain.outages import unanswered_for
 from app.domain.output import Stream
 from app.domain.runs import Container, Outcome, Reason
 from app.engines.base import Chunk, Engine, Handle
@@ -57,7 +58,8 @@ class Follower:
                 now = self.clock.ticks()
                 give_up_at = give_up_at or now + self.engine_patience_seconds
                 if now >= give_up_at:
-                    return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
+                    sentence = unanswered_for(str(error), self.engine_patience_seconds)
+                    return Outcome(Reason.ENGINE_FAILED, sentence=sentence)
                 active.pause(self.asked_every_seconds)
 
     def complete(self, recording: Recording, ended: Sequence[tuple[Container, Handle | None]]) -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from app.domain.deaths import is_given_up
 from app.domain.errors import EngineUnavailable, UserError
 from app.domain.jobs import env_from_definition
+from app.domain.outages import PATIENCE
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
@@ -70,7 +71,7 @@ from app.store import runs
 from app.store.database import Database, StoreUnavailable
 
 log = logging.getLogger(__name__)
-ENGINE_PATIENCE = 600.0  # seconds
+ENGINE_PATIENCE = PATIENCE.total_seconds()
 ENGINE_ASKED_EVERY = 1.0  # seconds
 FIRST_WORDS_SECONDS = 0.05
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.errors import EngineUnavailable
+from app.domain.outages import asked_again, unanswered_for
 from app.domain.runs import Run
 from app.engines.base import (
     ContainerSpec,
@@ -22,6 +23,8 @@ from app.orchestration.ports import Clock, Vault
 from app.store import jobs, runs
 from app.store.database import Database
 
+LONGEST_PAUSE = 10.0  # seconds, between questions
+
 
 class ClaimLost(Exception):
     """Another server took the run over, as this one was silent for too long: it goes on there."""
@@ -30,7 +33,7 @@ class ClaimLost(Exception):
 @dataclass(frozen=True)
 class Starter:
     """`resolve` asks the engine for an image; it ends early when the run is to stop. `patience` is how long an engine
-    that doesn't answer is asked again, `asked_every` the pause between, both in seconds."""
+    that doesn't answer is asked again, `asked_every` the first pause between, both in seconds."""
 
     db: Database
     clock: Clock
@@ -41,19 +44,26 @@ class Starter:
     asked_every: float
 
     def start(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
-        """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours."""
-        give_up_at = self.clock.ticks() + self.patience
+        """An engine that doesn't answer is asked again, with the same key, as long as the run is still ours.
+
+        Meanwhile the run's sentence says so.
+        """
+        give_up_at, pause = self.clock.ticks() + self.patience, self.asked_every
         while True:
             try:
                 return self._once(active, run, key, spec, is_new=is_new)
-            except (EngineUnavailable, StartUncertain):
-                if active.stop_is_requested or self.clock.ticks() >= give_up_at:
+            except (EngineUnavailable, StartUncertain) as error:
+                if active.stop_is_requested:
                     raise
-                active.pause(self.asked_every)
+                if self.clock.ticks() >= give_up_at:
+                    raise EngineUnavailable(unanswered_for(str(error), self.patience)) from error
+                sentence = asked_again(str(error), self.patience)
             is_new = False
-            with self.db.read() as tx:
-                if not runs.is_claimed(tx, run):
+            with self.db.write() as tx:
+                if not runs.say(tx, run, sentence, self.clock.now()):
                     raise ClaimLost
+            active.pause(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _once(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
