@@ -52,13 +52,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installati
     place.close()
 
 
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
-
-
 def built(place: Installation, server: Server, *shas: str, **changes: Any) -> Job:
     """A job with a build of each of these commits, the last of which is deployed; nothing ran."""
     job = place.job(**{"run_on_image_change": "never", **changes})
@@ -595,7 +588,7 @@ def test_a_deployment_of_a_build_whose_image_is_gone(
     lose(place, image_of(A))
     with place.db.write() as tx:
         gone = {image_of(A)} if is_known else set()
-        deploy_builds(tx, app, [1], "ada", place.clock.now(), gone)
+        deploy_builds(tx, app, [1], "ada", place.clock.now(), gone=gone)
     server.work()
     assert place.deployments()[-1].status is DeploymentStatus.SUCCEEDED
     assert not is_known or deployed(place, report) == (image_of(A, 1), 3, A)
@@ -616,8 +609,8 @@ def test_the_latest_builds_and_a_commit_are_made_again_for_a_deployment(
     now = place.clock.now()
     with place.db.write() as tx:
         assert set(images_to_deploy(tx, app, sha=None, build_ids=None).values()) == {image_of(A)}
-        deploy_latest(tx, app, "ada", now, {image_of(A)})
-        deploy_commit(tx, place.box, app, A, "ada", now, {image_of(A)})
+        deploy_latest(tx, app, "ada", now, gone={image_of(A)})
+        deploy_commit(tx, place.box, app, A, "ada", now, gone={image_of(A)})
     server.work()
     assert deployed(place, report) == (image_of(A, 1), 2, A)
     assert len(place.builds()) == 2
