@@ -142,7 +142,7 @@ def tell_of_rebuilds(tx: Tx, deployment_id: int, awaited: Mapping[int, Build], n
         sentence = (
             f"The image that deployment {deployment_id} is for is gone; build {build.id} {_makes_it(build)}."
         )
-        event = (EventType.DEPLOYMENT, f"{deployment_id}:{build.id}")
+        event = (EventType.DEPLOYMENT, f"{deployment_id}:build-{build.id}")
         _decide(tx, event, job_id, build, Verdict.QUEUED, sentence, now)
 
 
