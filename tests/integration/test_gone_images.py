@@ -254,6 +254,10 @@ def test_a_rebuild_that_fails_is_why_the_run_fails(place: Installation, server: 
         " Step 3 failed with exit code 1."
     )
     assert of_gone(place) == [("run", "report", "queued"), ("build", "report", "skipped")]
+    assert place.decisions()[-1].sentence == (
+        f"Build 2, which was to make its image again from {A[:7]}, failed: the image that is deployed is gone, and the"
+        " next run asks for it again."
+    )
     assert deployed(place, job) == (image_of(A), 1, A)
     start(place, job)
     server.work()
@@ -453,7 +457,8 @@ def test_an_image_of_a_registry_names_the_next_step(
         with place.db.write() as tx:
             image = Deployed(found.image, found.digest, None, None, "", place.clock.now())
             jobs.deploy(tx, job.id, image)
-        lost, step = found.image, "Push it to its registry again, or deploy another one."
+        step = "If it is not in its registry any more, push it there again, or use another one."
+        lost = found.image
     lose(place, lost)
     start(place, job)
     server.work()

@@ -279,7 +279,7 @@ class Backend:
     A commit's image is always the same, unless the engine lost it: what is built then has another digest.
     """
 
-    world: World
+    world: World = field(default_factory=World)
     built: Counter[str] = field(default_factory=Counter)
     before_end: defaultdict[str, list[Callable[[StopSignal], None]]] = field(
         default_factory=lambda: defaultdict(list)

@@ -9,7 +9,6 @@ from datetime import datetime
 from app.domain.errors import JobyardError, UserError
 from app.domain.runs import Container, Outcome, Reason, Run
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
-from app.orchestration.dispatch import short
 from app.orchestration.execution.active import Judgement
 
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
@@ -42,7 +41,7 @@ def _of_code(exit_: Exit) -> Outcome:
 def outcome_of_start_error(error: JobyardError, run: Run) -> Outcome:
     match error:
         case ImageUnavailable():
-            sentence = f"{error} {_how_to_get_it_back(run)}" if error.is_missing else str(error)
+            sentence = f"{error} {_how_to_get_it_back(run)}".rstrip() if error.is_missing else str(error)
             return Outcome(Reason.IMAGE_UNAVAILABLE, sentence=sentence, image_is_gone=error.is_missing)
         case StartRefused():
             reason = Reason.ENGINE_FAILED if error.exit_code is None else Reason.EXIT_NONZERO
@@ -56,7 +55,7 @@ def _how_to_get_it_back(run: Run) -> str:
         return "If it is not in its registry any more, push it there again, or use another one."
     if run.awaited_build_id == run.build_id:
         return f"Build {run.build_id} has just made it again: find out what removes images there."
-    return f"Build {run.build_id} made it from {short(run.sha)}, and can make it again."
+    return ""  # it is made again, unless the run is to end
 
 
 def with_next_step(error: UserError) -> str:
