@@ -113,7 +113,7 @@ def _skip_for_repetition(push: Push, *, repeated: bool) -> Skip | None:
 def _skip_for_build(push: Push, built: int | None) -> Skip | None:
     if built is None or push.found_at is None:
         return None
-    sentence = f"{_pushed(push)}: build {built} is of that commit already."
+    sentence = f"{_pushed(push)}: build {built} of it was asked for already."
     return Skip("already_built", sentence, {"sha": push.after, "build": built})
 
 

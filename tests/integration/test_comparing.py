@@ -126,7 +126,7 @@ def test_what_was_built_by_hand_is_not_built_again(
     [decision] = [each for each in place.decisions() if each.rule == "already_built"]
     assert (decision.verdict, decision.build_id) == ("skipped", 2)
     assert decision.sentence.startswith(
-        f"Push of {B[:7]} to main: build 2 is of that commit already. No hook"
+        f"Push of {B[:7]} to main: build 2 of it was asked for already. Found by"
     )
     place.push(A, B)
     server.work()
