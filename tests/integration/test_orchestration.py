@@ -570,10 +570,7 @@ def test_a_run_is_cancelled_while_the_engine_is_down(place: Installation, server
     assert (place.runs()[0].status, place.world.starts) == (RunStatus.CANCELLED, {})
 
 
-def test_the_engine_is_waited_for(
-    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0.01)
+def test_the_engine_is_waited_for(place: Installation, server: Server) -> None:
     pushed_run(place, server, Script())
     place.engine.fail("start", Fault.REFUSED, 5)
     place.engine.fail("logs", Fault.REFUSED, 5)
@@ -594,9 +591,8 @@ def test_a_start_that_waits_for_the_engine_says_so(place: Installation, server: 
         "The engine does not answer. It is asked again and again, for 45 min at most.",
     )
     place.engine.unavailable(False)
-    until(lambda: bool(place.engine.running()), place)
-    while place.runs()[0].sentence:
-        pass
+    server.until_running()
+    assert place.runs()[0].sentence == ""
     place.engine.finish("run-1-1-0")
     run.join()
     assert place.runs()[0].status is RunStatus.SUCCEEDED

@@ -48,7 +48,7 @@ class Starter:
 
         Meanwhile the run's sentence says so.
         """
-        give_up_at, pause = self.clock.ticks() + self.patience, self.asked_every
+        give_up_at, pause, said = self.clock.ticks() + self.patience, self.asked_every, ""
         while True:
             try:
                 return self._once(active, run, key, spec, is_new=is_new)
@@ -59,11 +59,19 @@ class Starter:
                     raise EngineUnavailable(unanswered_for(str(error), self.patience)) from error
                 sentence = asked_again(str(error), self.patience)
             is_new = False
-            with self.db.write() as tx:
-                if not runs.say(tx, run, sentence, self.clock.now()):
-                    raise ClaimLost
+            if not self._is_ours_still(run, "" if sentence == said else sentence):
+                raise ClaimLost
+            said = sentence
             active.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _is_ours_still(self, run: Run, sentence: str) -> bool:
+        """With a sentence that is to be told of the run, if there is a new one."""
+        if not sentence:
+            with self.db.read() as tx:
+                return runs.is_claimed(tx, run)
+        with self.db.write() as tx:
+            return runs.say(tx, run, sentence, self.clock.now())
 
     def _once(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
