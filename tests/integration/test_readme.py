@@ -69,8 +69,14 @@ SHOWN = {
     "retries after the first attempt": "integration/test_readme.py::waits_between_attempts",
     "The time limit is over everything": "integration/test_orchestration.py::the_time_limit_covers_the_waits",
     "only if its process really exited 0": "e2e/test_runs.py::the_exit_code_decides",
-    "a build waits as `queued`, says why": "integration/test_outages.py::"
+    "builds and runs wait, say why": "integration/test_outages.py::"
     "after_the_last_try_it_says_for_how_long_it_was_tried",
+    "An image that the engine lost": "e2e/test_gone_images.py::an_image_that_is_gone_is_built_again",
+    "The run or rollback that needs it": "integration/test_gone_images.py::a_rollback_waits_for_what_is_gone",
+    "An image that was not built here": "integration/test_gone_images.py::"
+    "an_image_of_a_registry_names_the_next_step",
+    "The page of a deleted job": "integration/test_deleted_jobs.py::"
+    "its_page_says_when_it_was_deleted_and_has_no_forms",
     "at three ends of the server": "integration/test_readme.py::ends_of_the_server",
     "Submodules and Git LFS files are": "integration/test_checkout_contents.py::"
     "a_submodule_of_another_host_gets_no_credential",
@@ -97,7 +103,7 @@ SHOWN = {
     "call `jobyard new-epoch`": "integration/test_cli_machine.py::a_new_epoch_waits_for_the_servers_end",
     "Nobody notices if you don't": "integration/test_epochs.py::"
     "a_run_with_the_id_of_anothers_has_its_own_container_and_log",
-    "with the reason on the build's page": "integration/test_sentences_shown.py::"
+    "with the reason on the build's page, or": "integration/test_sentences_shown.py::"
     "a_build_that_waits_to_be_tried_again_waits_for_no_builder",
     "A full or unwritable data directory": "e2e/test_full_disk.py::"
     "a_server_takes_nothing_on_and_goes_on_by_itself",
