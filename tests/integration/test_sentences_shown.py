@@ -191,6 +191,35 @@ def test_pages_of_jobs_that_did_nothing_yet(made: World) -> None:
     ) in page(made, "/apps")
 
 
+def test_pages_of_a_project_with_a_job_that_nothing_happened_to(made: World) -> None:
+    job = made.job("report", repository=None)
+    with made.db.write() as tx:
+        apps.create(tx, job.project_id, "shop", NOW)
+    for path, sentences in {
+        "/": [
+            "has not run yet",
+            "Nothing is running or being built.",
+            "No build yet: a push that a job or build service builds makes one.",
+        ],
+        "/projects/acme/jobs/report": ["Deployed nothing yet", "Nothing was decided yet."],
+        "/projects/acme/jobs/report/decisions": ["No such decision was made about this job yet."],
+        "/apps": ["It has no jobs."],
+        "/projects/acme": [
+            "None. One repository for several jobs is built once, by a build service.",
+            "None. Variables that several jobs need, such as the password of a database, are kept once",
+            "None. A private repository or registry needs one.",
+        ],
+        "/deliveries": ["No call with the right secret has arrived yet: point a repository's webhook here."],
+        "/settings": ["There is none yet. Make one below and use it as Authorization: Bearer TOKEN."],
+    }.items():
+        said = page(made, path)
+        assert [each for each in sentences if each not in said] == [], said
+    assert (
+        "A server without an administrator prints a one-time link when it starts"
+        in TestClient(made.app()).get("/login").text
+    )
+
+
 # the overview
 
 
