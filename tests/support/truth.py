@@ -50,7 +50,9 @@ TRUE_IF: tuple[tuple[str, IsTrue], ...] = (
         r"[Tt]he (container )?engine( at \S+)? (does|did|has) not answer|The engine refused|engine's answer",
         lambda facts, _: facts.engine_faults + facts.restarts > 0,
     ),
-    (r"connection to the engine broke|stopped by the engine", lambda facts, _: facts.restarts > 0),
+    (r"connection to the engine broke", lambda facts, _: facts.restarts > 0),
+    # Another server may have been told to stop it, and have ended since.
+    (r"stopped by the engine .*, or by somebody", lambda facts, _: facts.restarts + facts.ends > 0),
     (r"is full|is nearly full|no room|room for", lambda facts, _: facts.full > 0),
     (r"clock was set back", lambda facts, _: facts.set_back > 0),
     (r"[Cc]ancelled by", lambda facts, _: facts.cancels > 0),
