@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import sqlite3
 from collections import Counter
@@ -80,9 +81,11 @@ def stored(name: str) -> Stored:
 
 @cache
 def _folder() -> Path:
-    """In memory where there is such storage; it is left to the system."""
+    """In memory where there is such storage, until this process ends."""
     shared = Path("/dev/shm")
-    return Path(mkdtemp(prefix="jobyard-simulation-", dir=shared if shared.is_dir() else None))
+    folder = Path(mkdtemp(prefix="jobyard-simulation-", dir=shared if shared.is_dir() else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class NoSlots(Slots):
