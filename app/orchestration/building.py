@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from app.orchestration.publishing import Made, Publisher
 from app.orchestration.recording import BuildRecording, Recording
 from app.orchestration.slots import Slots
 from app.orchestration.standing import ask_git, standing
+from app.orchestration.timeline import Timeline
 from app.orchestration.vetting import Resolve, require_reachable_hosts, require_usable_images
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
@@ -47,7 +48,6 @@ from builders.backends.base import (
     ImageBackend,
     Login,
     PushFailed,
-    Step,
     request_for,
 )
 from builders.detect import make_plan
@@ -59,7 +59,6 @@ FETCHERS = 64  # builds that wait for their Git servers, beside those that are m
 FETCHERS_PER_PROJECT = 56
 PATIENCE_SECONDS = 2.0  # of a builder for a place to build in
 DISK_RETRY = timedelta(seconds=10)
-STEPS_SAVED_EVERY = 0.5  # seconds
 
 
 P = ParamSpec("P")
@@ -74,29 +73,6 @@ class Failure:
     reason: BuildReason
     sentence: str
     is_outage: bool = False  # of something that we depend on: tried again
-
-
-class Timeline:
-    """A build's steps, stored now and then as they happen."""
-
-    def __init__(self, db: Database, clock: Clock, build: Build) -> None:
-        self._db = db
-        self._clock = clock
-        self._build = build
-        self._steps: dict[int, Mapping[str, Any]] = {}
-        self._saved_at = clock.ticks()
-
-    def add(self, step: Step) -> None:
-        self._steps[step.index] = asdict(step)
-        if self._clock.ticks() - self._saved_at >= STEPS_SAVED_EVERY:
-            with suppress(StoreUnavailable):  # the next time, or at the end
-                self.save()
-
-    def save(self) -> None:
-        self._saved_at = self._clock.ticks()
-        steps = sorted(self._steps.values(), key=lambda step: (step["started"], step["index"]))
-        with self._db.write() as tx:
-            builds.save_steps(tx, self._build, steps)
 
 
 @dataclass(frozen=True)

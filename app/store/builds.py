@@ -15,6 +15,7 @@ from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.jobs import BuildConfig, BuildsInFlight
 from app.domain.pushes import Standing
+from app.store.build_values import build_value, builds_query
 from app.store.claims import (
     ME,
     NOW,
@@ -27,7 +28,7 @@ from app.store.claims import (
     take_over,
 )
 from app.store.database import Tx, touch
-from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, SourceRow
+from app.store.schema import BuildRow, BuildSourceRow, JobRow, SourceRow
 
 OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
 QUEUED = "queued:builds"  # the topic that workers listen to
@@ -81,7 +82,7 @@ def enqueue(
 
 def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int) -> Build | None:
     """An open build of the same key in the same project, now also for this source; None if there is none."""
-    query = _builds().where(
+    query = builds_query().where(
         BuildRow.key == key,
         BuildRow.project_id == project_id,
         col(BuildRow.status).in_(OPEN),
@@ -95,7 +96,7 @@ def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int)
     if tx.get(BuildSourceRow, (row.id, source_id)) is None:
         tx.add(BuildSourceRow(build_id=row.id, source_id=source_id))
     touch(tx, f"build:{row.id}")
-    return _value(row, project)
+    return build_value(row, project)
 
 
 _Beside = aliased(BuildRow)
@@ -312,7 +313,7 @@ def made_for(tx: Tx, build_ids: Sequence[int]) -> dict[int, list[tuple[str | Non
 def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
     """The newest build of a source that succeeded for a commit, which may be abbreviated."""
     query = (
-        _builds()
+        builds_query()
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == source_id, BuildRow.status == BuildStatus.SUCCEEDED)
         .where(col(BuildRow.sha).startswith(sha, autoescape=True))
@@ -320,7 +321,7 @@ def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
         .limit(1)
     )
     found = tx.exec(query).first()
-    return None if found is None else _value(*found)
+    return None if found is None else build_value(*found)
 
 
 def since(tx: Tx, source_id: int, ref: str, sha: str, position: int) -> int | None:
@@ -343,28 +344,29 @@ def since(tx: Tx, source_id: int, ref: str, sha: str, position: int) -> int | No
 def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:
     """The build of the newest commit of a branch that has an image."""
     query = (
-        _builds()
+        builds_query()
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
         .where(BuildRow.status == BuildStatus.SUCCEEDED, col(BuildRow.on_branch).is_(True))
         .order_by(col(BuildRow.position).desc(), col(BuildRow.id).desc())
     )
     found = tx.exec(query.limit(1)).first()
-    return None if found is None else _value(*found)
+    return None if found is None else build_value(*found)
 
 
 def with_id(tx: Tx, build_id: int) -> Build:
     found = tx.exec(
-        _builds().where(BuildRow.id == build_id).execution_options(populate_existing=True)
+        builds_query().where(BuildRow.id == build_id).execution_options(populate_existing=True)
     ).first()
     if found is None:
         raise NotFound(f"There is no build {build_id}.")
-    return _value(*found)
+    return build_value(*found)
 
 
 def with_ids(tx: Tx, build_ids: Sequence[int]) -> dict[int, Build]:
     return {
-        found[0].id: _value(*found) for found in tx.exec(_builds().where(col(BuildRow.id).in_(build_ids)))
+        found[0].id: build_value(*found)
+        for found in tx.exec(builds_query().where(col(BuildRow.id).in_(build_ids)))
     }
 
 
@@ -379,7 +381,7 @@ def page(
     ref: str | None = None,
 ) -> Sequence[Build]:
     """Builds that match everything given, newest first."""
-    query, newest = _builds().limit(limit), col(BuildRow.id)
+    query, newest = builds_query().limit(limit), col(BuildRow.id)
     if source_id is not None:
         newest = col(
             BuildSourceRow.build_id
@@ -394,7 +396,7 @@ def page(
         query = query.where(BuildRow.ref == ref)
     if before is not None:
         query = query.where(newest < before)
-    return [_value(*found) for found in tx.exec(query.order_by(newest.desc()))]
+    return [build_value(*found) for found in tx.exec(query.order_by(newest.desc()))]
 
 
 def project_of(tx: Tx, build_id: int) -> int | None:
@@ -415,46 +417,3 @@ def image_made(
 def projects_of_image(tx: Tx, digest: str) -> frozenset[int]:
     """The projects that have a build of an image: several where they made the very same."""
     return frozenset(tx.exec(select(BuildRow.project_id).where(BuildRow.digest == digest)))
-
-
-def _builds() -> Any:
-    return select(BuildRow, ProjectRow.name).join(ProjectRow, col(ProjectRow.id) == col(BuildRow.project_id))
-
-
-def _value(row: BuildRow, project: str) -> Build:
-    return Build(
-        id=row.id,
-        project_id=row.project_id,
-        project=project,
-        key=row.key,
-        url=row.url,
-        ref=row.ref,
-        sha=row.sha,
-        status=BuildStatus(row.status),
-        trigger=row.trigger,
-        config=BuildConfig.from_json(row.config),
-        created_at=row.created_at,
-        reason=BuildReason(row.reason) if row.reason else None,
-        sentence=row.sentence,
-        plan=row.plan,
-        dockerfile=row.dockerfile,
-        steps=tuple(row.steps or ()),
-        image=row.image,
-        digest=row.digest,
-        position=row.position,
-        on_branch=row.on_branch,
-        contained_in=tuple(row.contained_in or ()),
-        credential_id=row.credential_id,
-        env=row.env,
-        message=row.message,
-        author=row.author,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        available_at=row.available_at,
-        cancel_requested_at=row.cancel_requested_at,
-        token=row.token,
-        tries=row.tries,
-        unanswered_since=row.unanswered_since,
-        deaths=row.deaths,
-        rebuild_of=row.rebuild_of,
-    )
