@@ -302,6 +302,7 @@ class _Parts:
             epoch=own.epoch,
             active=self.active,
             disk=self.disk,
+            engine_is_up=self._engine_is_up,
         )
 
     def builder(self) -> Builder:
@@ -318,8 +319,12 @@ class _Parts:
             ours=own.ours,
             publisher=make_publisher(own),
             disk=self.disk,
+            engine_is_up=self._engine_is_up,
             slots=Slots(own.settings.workers_builds),
         )
+
+    def _engine_is_up(self) -> bool:
+        return self.watch.health().is_up
 
     def health_checks(self) -> HealthChecks:
         own, crew = self.installation, Crew("health", PROBES_AT_ONCE, self.checks.ring)

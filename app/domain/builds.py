@@ -19,7 +19,7 @@ from typing import Any
 
 from app.domain.deaths import is_given_up, is_suspected, quiet_after
 from app.domain.jobs import BuildConfig
-from app.domain.outages import in_vain, pause_after
+from app.domain.outages import WHILE_ENGINE_IS_DOWN, in_vain, pause_after
 
 
 class BuildStatus(enum.StrEnum):
@@ -110,10 +110,11 @@ def build_key(repo_key: str, ref: str, sha: str, config: BuildConfig, env: Mappi
 
 @dataclass(frozen=True)
 class Again:
-    """The build is queued for another try."""
+    """The build is queued for another try. `counts` tells whether that is one of a bounded number."""
 
     available_at: datetime
     sentence: str
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,11 @@ class GivenUp:
     sentence: str
 
 
-def no_answer(build: Build, sentence: str, now: datetime) -> Again | GivenUp:
+def no_answer(build: Build, sentence: str, now: datetime, *, engine_is_down: bool = False) -> Again | GivenUp:
     """What it means that a try met an outage, as `sentence` says. `build.tries` doesn't count it yet."""
+    if engine_is_down:
+        again = f"Tried again in {WHILE_ENGINE_IS_DOWN.total_seconds():.0f} s."
+        return Again(now + WHILE_ENGINE_IS_DOWN, f"{sentence.rstrip('.')}. {again}", counts=False)
     pause = pause_after(build.tries)
     if pause is None:
         return GivenUp(in_vain(sentence, build.tries + 1, build.unanswered_since or now, now, "build"))

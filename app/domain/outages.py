@@ -1,4 +1,6 @@
-"""How long work waits for what is away: an engine, a registry, a Git server. Builds and runs wait alike."""
+"""How long work waits for what is away: an engine, a registry, a Git server. Builds and runs wait alike.
+
+For an engine that is known not to answer they wait without an end, as nothing else could be done meanwhile."""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from datetime import datetime, timedelta
 UNANSWERED_LIMIT = 15  # tries: over some three quarters of an hour, their own time not counted
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
+WHILE_ENGINE_IS_DOWN = timedelta(seconds=30)  # between tries, which then don't count
 
 
 def pause_after(tries: int) -> timedelta | None:
@@ -20,9 +23,10 @@ def pause_after(tries: int) -> timedelta | None:
 PATIENCE = sum((pause_after(tries) or timedelta(0) for tries in range(UNANSWERED_LIMIT)), timedelta(0))
 
 
-def asked_again(sentence: str, seconds: float) -> str:
-    """Said while an engine is asked again and again, for so long at most."""
-    return f"{sentence.rstrip('.')}. It is asked again and again, for {seconds / 60:.0f} min at most."
+def asked_again(sentence: str, seconds: float | None) -> str:
+    """Said while an engine is asked again and again, for so long at most if there is an end to it."""
+    how_long = "until it answers" if seconds is None else f"for {seconds / 60:.0f} min at most"
+    return f"{sentence.rstrip('.')}. It is asked again and again, {how_long}."
 
 
 def unanswered_for(sentence: str, seconds: float) -> str:

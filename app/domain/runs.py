@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.outages import in_vain, pause_after
+from app.domain.outages import WHILE_ENGINE_IS_DOWN, in_vain, pause_after
 from app.domain.retry import Backoff, delay_after
 
 INTERRUPTION_LIMIT = 3  # being restarted is nobody's failure, but not without end
@@ -296,8 +296,11 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
     return Again(available_at, f"{outcome.sentence.rstrip('.')} — {retry}.")
 
 
-def no_answer(run: Run, sentence: str, now: datetime) -> Final | Again:
+def no_answer(run: Run, sentence: str, now: datetime, *, engine_is_down: bool = False) -> Final | Again:
     """What it means that nobody could say what the run's image is. `run.tries` doesn't count it yet."""
+    if engine_is_down:
+        again = f"Asked again in {WHILE_ENGINE_IS_DOWN.total_seconds():.0f} s."
+        return Again(_no_later(run, now + WHILE_ENGINE_IS_DOWN), f"{sentence.rstrip('.')}. {again}")
     since, pause = run.unanswered_since or now, pause_after(run.tries)
     if pause is None:
         given_up_with = in_vain(sentence, run.tries + 1, since, now, "run")

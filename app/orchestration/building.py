@@ -96,6 +96,7 @@ class Builder:
     addresses_of: Resolve = resolve
     slots: Slots = field(default_factory=lambda: Slots(16))
     disk: Disk = field(default_factory=Disk)
+    engine_is_up: Callable[[], bool] = lambda: True
     stopping: dict[Claim, threading.Event] = field(default_factory=dict)
     in_hand: InHand = field(default_factory=InHand)
 
@@ -321,15 +322,17 @@ class Builder:
     def _wait_or_give_up(self, build: Build, failure: Failure) -> str:
         """After an outage; the sentence that tells."""
         now = self.clock.now()
-        verdict = no_answer(build, failure.sentence, now)
+        verdict = no_answer(build, failure.sentence, now, engine_is_down=not self.engine_is_up())
         if isinstance(verdict, GivenUp):
             self._end_failed(build, Failure(failure.reason, verdict.sentence))
             return verdict.sentence
         with self.db.write() as tx:
             if builds.cancel_is_requested(tx, build.id):
                 end_cancelled_build(tx, self.names, build, now)
-            else:
+            elif verdict.counts:
                 builds.ask_again(tx, build, verdict.sentence, verdict.available_at, now)
+            else:
+                builds.put_back(tx, build, verdict.sentence, verdict.available_at)
         return verdict.sentence
 
     def _wait_for_room(self, build: Build, sentence: str) -> None:

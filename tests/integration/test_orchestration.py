@@ -579,7 +579,13 @@ def test_the_engine_is_waited_for(place: Installation, server: Server) -> None:
     assert (place.runs()[0].status, place.runs()[0].attempts) == (RunStatus.SUCCEEDED, 1)
 
 
-def test_a_start_that_waits_for_the_engine_says_so(place: Installation, server: Server) -> None:
+@pytest.mark.parametrize(
+    ("is_known_to_be_down", "how_long"), [(False, "for 45 min at most"), (True, "until it answers")]
+)
+def test_a_start_that_waits_for_the_engine_says_so(
+    place: Installation, server: Server, *, is_known_to_be_down: bool, how_long: str
+) -> None:
+    server.engine_is_up = not is_known_to_be_down
     pushed_run(place, server, Script(exit_code=None))
     place.engine.unavailable(True)
     run = InBackground(server.runner.step)
@@ -588,7 +594,7 @@ def test_a_start_that_waits_for_the_engine_says_so(place: Installation, server: 
     waits = place.runs()[0]
     assert (waits.status, waits.sentence) == (
         RunStatus.RUNNING,
-        "The engine does not answer. It is asked again and again, for 45 min at most.",
+        f"The engine does not answer. It is asked again and again, {how_long}.",
     )
     place.engine.unavailable(False)
     server.until_running()

@@ -10,9 +10,13 @@ from app.domain.deaths import GIVEN_UP_AFTER, SUSPECTED_AFTER
 from app.domain.errors import EngineUnavailable, GitUnavailable, TransientError
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, Run, RunStatus
+from app.engines.fake import Fault, Script
+from app.orchestration.execution import running
+from app.orchestration.execution.patience import Patience
 from app.store import builds, deliveries, runs
 from builders.backends.base import BackendUnavailable
 from tests.support.loops import Installation, Server, commit, fail
+from tests.support.yard import StillClock
 
 A, B, C = (commit(letter) for letter in "abc")
 
@@ -56,6 +60,63 @@ def test_a_build_waits_for_an_engine_without_a_worker(
     assert build_now(place).status is BuildStatus.SUCCEEDED
     assert place.build_log(build_now(place)).count(b"The engine does not answer.") == UNANSWERED_LIMIT - 1
     assert len(place.runs()) == 1
+
+
+def test_a_build_waits_without_an_end_for_an_engine_that_is_known_to_be_down(
+    place: Installation, server: Server
+) -> None:
+    pushed(place, server)
+    server.engine_is_up = False
+    away = BackendUnavailable("The engine does not answer.")
+    place.backend.before_end[B] = fail(away) * (3 * UNANSWERED_LIMIT)
+    while place.backend.before_end[B]:
+        if not server.builder.step():
+            assert build_now(place).sentence == "The engine does not answer. Tried again in 30 s."
+            place.clock.advance(30)
+    waits = build_now(place)
+    assert (waits.status, waits.tries) == (BuildStatus.QUEUED, 0), "what comes next has all its tries"
+    server.work()
+    assert build_now(place).status is BuildStatus.SUCCEEDED
+
+
+def test_a_run_waits_without_an_end_for_an_engine_that_is_known_to_be_down(
+    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+    pushed(place, server)
+    assert server.builder.step()
+    server.engine_is_up = False
+    place.engine.script("*", Script(output=[b"whole\n"]))
+    place.engine.fail("resolve", Fault.REFUSED, 2 * UNANSWERED_LIMIT)
+    for operation in ("start", "logs", "wait"):
+        place.engine.fail(operation, Fault.REFUSED, 5)
+    server.work(rounds=400)
+    (run,) = place.runs()
+    assert (run.status, run.attempts, run.tries) == (RunStatus.SUCCEEDED, 1, 0)
+    assert place.attempt_log(run, 1) == b"whole\n"
+
+
+def test_outages_that_are_far_apart_do_not_add_up() -> None:
+    clock = StillClock()
+    patience = Patience(clock, 600.0, lambda: True)
+    for _ in range(3):
+        patience.ask()
+        clock.advance(hours=1)  # in which the engine had something to say
+        assert not patience.is_over(is_to_end=False)
+        patience.ask()
+        assert not patience.is_over(is_to_end=False)
+
+
+def test_a_run_that_is_to_end_does_not_wait_for_ever() -> None:
+    clock = StillClock()
+    patience = Patience(clock, 600.0, lambda: False)
+    for is_to_end in (False, True):
+        for _ in range(12):
+            patience.ask()
+            clock.advance(minutes=1)
+            over = patience.is_over(is_to_end=is_to_end)
+    assert over
 
 
 @pytest.mark.parametrize("of_git", [True, False])

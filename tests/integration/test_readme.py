@@ -71,6 +71,10 @@ SHOWN = {
     "only if its process really exited 0": "e2e/test_runs.py::the_exit_code_decides",
     "builds and runs wait, say why": "integration/test_outages.py::"
     "after_the_last_try_it_says_for_how_long_it_was_tried",
+    "A build's time limit counts only building": "integration/test_outages.py::"
+    "a_build_waits_for_an_engine_without_a_worker",
+    "for an engine that does not answer they wait": "integration/test_outages.py::"
+    "a_run_waits_without_an_end_for_an_engine_that_is_known_to_be_down",
     "An image that the engine lost": "e2e/test_gone_images.py::an_image_that_is_gone_is_built_again",
     "The run or rollback that needs it": "integration/test_gone_images.py::a_rollback_waits_for_what_is_gone",
     "An image that was not built here": "integration/test_gone_images.py::"

@@ -655,6 +655,7 @@ class Server:
         logbook = place._logbook(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
+        self.engine_is_up = True  # as far as is known
         self.intake = Intake(
             db, clock, place.names, name, {"github": GitHub()}, checkouts, place.box, lambda _, work: work()
         )
@@ -669,6 +670,7 @@ class Server:
             logbook=logbook,
             ours=Ours("jobyard-0123456789ab"),
             addresses_of=lambda _host, _port: ["192.0.2.1"],
+            engine_is_up=lambda: self.engine_is_up,
         )
         self.runner = Runner(
             db=db,
@@ -681,6 +683,7 @@ class Server:
             ours=Ours("jobyard-0123456789ab"),
             epoch=place.epoch,
             active=Active(),
+            engine_is_up=lambda: self.engine_is_up,
         )
         self.watcher = Watcher(db, clock, engine, self.runner.active, self.builder.stopping)  # type: ignore[arg-type]
         self.reconciler = Reconciler(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import DiskUnavailable, EngineUnavailable
@@ -16,7 +16,7 @@ from app.logs import LogWriter
 from app.orchestration.disk import Disk
 from app.orchestration.execution.active import ActiveRun
 from app.orchestration.execution.outcomes import outcome_of_exit
-from app.orchestration.ports import Clock
+from app.orchestration.execution.patience import Patience
 from app.orchestration.recording import Recording
 
 log = logging.getLogger(__name__)
@@ -26,13 +26,12 @@ log = logging.getLogger(__name__)
 class Follower:
     """What the disk has no room for waits with the engine, for as long as that takes; the container goes on.
 
-    An engine that doesn't answer is asked every few seconds, until its time is up.
+    An engine that doesn't answer is asked every few seconds, until its time is up: `new_patience` tells when.
     """
 
     engine: Engine
-    clock: Clock
     disk: Disk
-    engine_patience_seconds: float
+    new_patience: Callable[[], Patience]
     asked_every_seconds: float
 
     def follow(
@@ -44,8 +43,9 @@ class Follower:
         spoke: threading.Event,
     ) -> Outcome:
         """Read the log to its end, then learn how the process ended; survives an engine that goes away meanwhile."""
-        give_up_at: float | None = None
+        patience = self.new_patience()
         while True:
+            patience.ask()
             try:
                 for _ in self._read_on(recording, container, handle):
                     spoke.set()
@@ -55,12 +55,10 @@ class Follower:
                 spoke.set()
                 self.disk.pause()
             except EngineUnavailable as error:
-                now = self.clock.ticks()
-                give_up_at = give_up_at or now + self.engine_patience_seconds
-                if now >= give_up_at:
-                    sentence = unanswered_for(str(error), self.engine_patience_seconds)
+                if patience.is_over(is_to_end=active.stop_is_requested):
+                    sentence = unanswered_for(str(error), patience.seconds)
                     return Outcome(Reason.ENGINE_FAILED, sentence=sentence)
-                active.pause(self.asked_every_seconds)
+                threading.Event().wait(self.asked_every_seconds)
 
     def complete(self, recording: Recording, ended: Sequence[tuple[Container, Handle | None]]) -> None:
         """Have all of the log on disk: what could not be written of its end, the containers say again."""

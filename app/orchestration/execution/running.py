@@ -61,6 +61,7 @@ from app.orchestration.execution.outcomes import (
     stopped_for_another,
     with_next_step,
 )
+from app.orchestration.execution.patience import Patience
 from app.orchestration.execution.specs import Specs
 from app.orchestration.execution.starting import ClaimLost, Starter
 from app.orchestration.logbook import Logbook
@@ -91,6 +92,7 @@ class Runner:
     epoch: str = ""
     active: Active = field(default_factory=Active)
     disk: Disk = field(default_factory=Disk)
+    engine_is_up: Callable[[], bool] = lambda: True
     in_hand: InHand = field(default_factory=InHand)
 
     def step(self) -> bool:
@@ -164,7 +166,7 @@ class Runner:
 
     @property
     def _follower(self) -> Follower:
-        return Follower(self.engine, self.clock, self.disk, ENGINE_PATIENCE, ENGINE_ASKED_EVERY)
+        return Follower(self.engine, self.disk, self._patience, ENGINE_ASKED_EVERY)
 
     @property
     def _specs(self) -> Specs:
@@ -173,7 +175,10 @@ class Runner:
     @property
     def _starter(self) -> Starter:
         ask = self._resolve
-        return Starter(self.db, self.clock, self.engine, self.vault, ask, ENGINE_PATIENCE, ENGINE_ASKED_EVERY)
+        return Starter(self.db, self.clock, self.engine, self.vault, ask, self._patience, ENGINE_ASKED_EVERY)
+
+    def _patience(self) -> Patience:
+        return Patience(self.clock, ENGINE_PATIENCE, self.engine_is_up)
 
     def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:
         with self.db.read() as tx:
@@ -213,8 +218,11 @@ class Runner:
             # There is none, it can't be had, is another project's, or its credential is for another registry.
             self._settle_without_attempt(run, Reason.IMAGE_UNAVAILABLE, with_next_step(error))
         except EngineUnavailable as error:
-            self._settle(run, Outcome(Reason.ENGINE_FAILED), no_answer(run, str(error), now))
+            self._settle(run, Outcome(Reason.ENGINE_FAILED), self._no_answer(run, error, now))
         return None
+
+    def _no_answer(self, run: Run, error: EngineUnavailable, now: datetime) -> Final | Again:
+        return no_answer(run, str(error), now, engine_is_down=not self.engine_is_up())
 
     def _begin_attempt(self, run: Run, origin: Origin, now: datetime) -> None:
         try:

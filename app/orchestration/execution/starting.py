@@ -19,6 +19,7 @@ from app.engines.base import (
 )
 from app.orchestration.access import registry_access_of_job
 from app.orchestration.execution.active import ActiveRun
+from app.orchestration.execution.patience import Patience
 from app.orchestration.ports import Clock, Vault
 from app.store import jobs, runs
 from app.store.database import Database
@@ -32,15 +33,15 @@ class ClaimLost(Exception):
 
 @dataclass(frozen=True)
 class Starter:
-    """`resolve` asks the engine for an image; it ends early when the run is to stop. `patience` is how long an engine
-    that doesn't answer is asked again, `asked_every` the first pause between, both in seconds."""
+    """`resolve` asks the engine for an image; it ends early when the run is to stop. `new_patience` is with an engine
+    that doesn't answer, `asked_every` the first pause before it is asked again, in seconds."""
 
     db: Database
     clock: Clock
     engine: Engine
     vault: Vault
     resolve: Callable[[ActiveRun, str, RegistryLogin | None], ResolvedImage]
-    patience: float
+    new_patience: Callable[[], Patience]
     asked_every: float
 
     def start(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
@@ -48,16 +49,17 @@ class Starter:
 
         Meanwhile the run's sentence says so.
         """
-        give_up_at, pause, said = self.clock.ticks() + self.patience, self.asked_every, ""
+        patience, pause, said = self.new_patience(), self.asked_every, ""
         while True:
+            patience.ask()
             try:
                 return self._once(active, run, key, spec, is_new=is_new)
             except (EngineUnavailable, StartUncertain) as error:
                 if active.stop_is_requested:
                     raise
-                if self.clock.ticks() >= give_up_at:
-                    raise EngineUnavailable(unanswered_for(str(error), self.patience)) from error
-                sentence = asked_again(str(error), self.patience)
+                if patience.is_over(is_to_end=False):
+                    raise EngineUnavailable(unanswered_for(str(error), patience.seconds)) from error
+                sentence = asked_again(str(error), patience.left)
             is_new = False
             if not self._is_ours_still(run, "" if sentence == said else sentence):
                 raise ClaimLost
