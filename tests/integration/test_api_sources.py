@@ -336,14 +336,16 @@ def test_a_job_without_a_schedule_says_so(admin: Caller) -> None:
 
 
 def test_pause_and_resume_leave_a_decision_each(admin: Caller) -> None:
-    admin.made(JOBS, {"name": "nightly", "kind": "cron", "schedule": {"cron": "0 6 * * *"}})
+    source = {"type": "git", "git": GIT}
+    schedule = {"cron": "0 6 * * *"}
+    admin.made(JOBS, {"name": "nightly", "kind": "cron", "source": source, "schedule": schedule})
     admin.made(f"{JOBS}/nightly/pause")
     admin.made(f"{JOBS}/nightly/pause")
     admin.yard.clock.advance(hours=1)  # type: ignore[attr-defined]
     admin.made(f"{JOBS}/nightly/resume", {"cd_enabled": False})
     resumed, paused = admin.got(f"{JOBS}/nightly/why")["items"]
     assert (paused["verdict"], resumed["verdict"]) == ("paused", "resumed")
-    assert paused["sentence"].startswith("Paused by admin token: no new image starts a run and the schedule")
+    assert paused["sentence"].startswith("Paused by admin token: pushes build nothing, builds are not deployed")
     assert "CD is off" in resumed["sentence"]
     assert "2026-02-01 06:00 UTC, and none that passed meanwhile is caught up" in resumed["sentence"]
     assert resumed["inputs"] == {"ci_enabled": True, "cd_enabled": False, "schedule_active": True}
