@@ -345,7 +345,9 @@ def test_pause_and_resume_leave_a_decision_each(admin: Caller) -> None:
     admin.made(f"{JOBS}/nightly/resume", {"cd_enabled": False})
     resumed, paused = admin.got(f"{JOBS}/nightly/why")["items"]
     assert (paused["verdict"], resumed["verdict"]) == ("paused", "resumed")
-    assert paused["sentence"].startswith("Paused by admin token: pushes build nothing, builds are not deployed")
+    assert paused["sentence"].startswith(
+        "Paused by admin token: pushes build nothing, builds are not deployed"
+    )
     assert "CD is off" in resumed["sentence"]
     assert "2026-02-01 06:00 UTC, and none that passed meanwhile is caught up" in resumed["sentence"]
     assert resumed["inputs"] == {"ci_enabled": True, "cd_enabled": False, "schedule_active": True}

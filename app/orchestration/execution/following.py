@@ -58,7 +58,7 @@ class Follower:
                 if patience.is_over(is_to_end=active.stop_is_requested):
                     sentence = unanswered_for(str(error), patience.seconds)
                     return Outcome(Reason.ENGINE_FAILED, sentence=sentence)
-                threading.Event().wait(self.asked_every_seconds)
+                patience.pause(self.asked_every_seconds)
 
     def complete(self, recording: Recording, ended: Sequence[tuple[Container, Handle | None]]) -> None:
         """Have all of the log on disk: what could not be written of its end, the containers say again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +40,10 @@ class Patience:
         if self._over_at is None or now - self._asked_at > LONGEST_QUESTION:
             self._over_at = now + self.seconds
         return now >= self._over_at
+
+    def pause(self, seconds: float) -> None:
+        """Before the engine is asked again; also of a run that is to end, as nobody else can tell of its end."""
+        threading.Event().wait(seconds)
 
     @property
     def left(self) -> float | None:

@@ -19,6 +19,7 @@ from greenlet import getcurrent, greenlet
 from app.domain.errors import JobyardError
 from app.orchestration.disk import Disk
 from app.orchestration.execution import active, crew, running, watching
+from app.orchestration.execution.patience import Patience
 from tests.support.loops import START, Fuse, Killed, TickingClock
 
 Ready = Callable[[], bool]
@@ -185,6 +186,7 @@ def patched() -> Iterator[None]:
         patch.setattr(watching, "threading", SimpleNamespace(Thread=HubThread))
         patch.setattr(running, "FIRST_WORDS_SECONDS", 0)
         patch.setattr(Disk, "pause", lambda self: Hub.current.sleep(self.pause_seconds))
+        patch.setattr(Patience, "pause", lambda _, seconds: Hub.current.sleep(seconds))
         patch.setattr(
             active.ActiveRun,
             "pause",
