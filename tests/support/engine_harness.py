@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import json
 import os
 import threading
@@ -9,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -139,8 +140,7 @@ class DockerHarness:
         for suffix in ("", "-stranger"):
             label = f"jobyard.installation={self.installation}{suffix}"
             for found in self.client.containers(all=True, filters={"label": label}):
-                with suppress(docker.errors.NotFound):
-                    self.client.remove_container(found["Id"], force=True, v=True)
+                remove_container(self.client, found["Id"])
         self.client.close()
 
 
@@ -213,6 +213,22 @@ def together(count: int, call: Callable[[int], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
+
+
+def remove_container(client: docker.APIClient, container_id: str) -> None:
+    """Until it is gone: a server may be removing it at the same moment."""
+
+    def is_gone() -> bool:
+        try:
+            client.remove_container(container_id, force=True, v=True)
+        except docker.errors.NotFound:
+            return True
+        except docker.errors.APIError as error:
+            if error.status_code != http.HTTPStatus.CONFLICT:
+                raise
+        return False
+
+    eventually(is_gone)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:

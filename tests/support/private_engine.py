@@ -12,7 +12,7 @@ import docker
 
 from app.domain.errors import EngineUnavailable
 from app.engines.docker import DockerEngine
-from tests.support.engine_harness import BUSYBOX, eventually, utc_now
+from tests.support.engine_harness import BUSYBOX, eventually, remove_container, utc_now
 
 _CONTAINERD = """version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
@@ -124,7 +124,7 @@ class PrivateEngine:
         client = self._client()
         try:
             for container in client.containers(all=True):
-                client.remove_container(container["Id"], force=True)
+                remove_container(client, container["Id"])
         finally:
             client.close()
 

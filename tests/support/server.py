@@ -22,7 +22,7 @@ from app.engines.docker.request import INSTALLATION_LABEL
 from app.engines.process import ProcessEngine
 from app.store import access
 from app.store.database import Database
-from tests.support.engine_harness import utc_now
+from tests.support.engine_harness import remove_container, utc_now
 from tests.support.payloads import encode, push_headers, push_payload
 from tests.support.repositories import Repository
 
@@ -159,8 +159,7 @@ class JobyardServer:
             return
         with docker_client() as client:
             for container in self.containers(client):
-                with suppress(docker.errors.NotFound):
-                    client.remove_container(container["Id"], force=True, v=True)
+                remove_container(client, container["Id"])
             repository = f"jobyard-{self.installation}"
             for image in client.images(f"{repository}*"):
                 for tag in image["RepoTags"] or ():
