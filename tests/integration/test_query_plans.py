@@ -56,8 +56,8 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", LOOK_UPS)
-def test_a_look_up_reads_no_more_than_it_gives(yard: Yard, what: str) -> None:
+def plans_of(yard: Yard, look_up: Callable[[Tx], Any]) -> list[tuple[str, list[str]]]:
+    """The statements that a look-up asks, and how the database would find what they ask for."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -67,14 +67,31 @@ def test_a_look_up_reads_no_more_than_it_gives(yard: Yard, what: str) -> None:
     engine = yard.db._engine
     event.listen(engine, "before_cursor_execute", note)
     with yard.db.read() as tx, suppress(NotFound):
-        LOOK_UPS[what](tx)
+        look_up(tx)
     event.remove(engine, "before_cursor_execute", note)
     assert asked
     with engine.connect() as connection:
-        for statement, parameters in asked:
-            plan = [
-                row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            ]
-            assert not [step for step in plan if "TEMP B-TREE" in step], plan
-            scans = [step for step in plan if re.match(r"SCAN (run|build|decision|delivery)\b", step)]
-            assert not scans or " WHERE " not in statement, plan
+        return [
+            (
+                statement,
+                [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)],
+            )
+            for statement, parameters in asked
+        ]
+
+
+@pytest.mark.parametrize("what", LOOK_UPS)
+def test_a_look_up_reads_no_more_than_it_gives(yard: Yard, what: str) -> None:
+    for statement, plan in plans_of(yard, LOOK_UPS[what]):
+        assert not [step for step in plan if "TEMP B-TREE" in step], plan
+        scans = [step for step in plan if re.match(r"SCAN (run|build|decision|delivery)\b", step)]
+        assert not scans or " WHERE " not in statement, plan
+
+
+@pytest.mark.parametrize("asks_git", [True, False])
+def test_deliveries_that_wait_for_the_same_are_found_among_thousands_of_others(
+    yard: Yard, *, asks_git: bool
+) -> None:
+    ((_, plan),) = plans_of(yard, lambda tx: deliveries.next_waiting(tx, START, asks_git=asks_git))
+    assert "status=? AND asks_git=?" in plan[0]
+    assert not [step for step in plan if "TEMP B-TREE" in step], plan
