@@ -37,13 +37,6 @@ def place(tmp_path: Path) -> Iterator[Installation]:
     made.close()
 
 
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
-
-
 def sentences(place: Installation, job: str, *, event: str = "deployment") -> list[str]:
     """Of the decisions about a job, oldest first."""
     return [each.sentence for each in place.decisions() if (each.job, each.event_type) == (job, event)]

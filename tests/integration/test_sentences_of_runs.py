@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,20 +24,6 @@ from app.orchestration.requests import run_again
 from app.store import runs
 from tests.support.loops import Installation, Server, read_log
 from tests.support.sentences import built, said, sql
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(tmp_path / "place")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
 
 
 @pytest.mark.parametrize(

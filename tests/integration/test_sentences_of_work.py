@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,20 +25,6 @@ from tests.support.sentences import A, B, C, built, said, sql
 
 PUSH = f"Push of {B[:7]} to main"
 CRON: dict[str, Any] = {"kind": "cron", "schedule": {"cron": "0 3 1 1 *", "time_zone": "UTC", "active": True}}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(tmp_path / "place")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    server = place.server("one")
-    server.reconcile()
-    return server
 
 
 # pushes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,6 @@ from tests.support.yard import Caller
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 JOB = "/projects/acme/jobs"
 SUCH = "such as https://jobyard.example.com"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(tmp_path / "place")
-    yield made
-    made.close()
 
 
 def refused(call: Callable[[], object], error: type[Exception] = InvalidValue) -> str:

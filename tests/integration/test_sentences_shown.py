@@ -37,13 +37,6 @@ HELD, HOOK = Part("shop", None, 7), Part("shop", "pre-deploy", None)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(tmp_path / "place")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as each:
         each.clock.held = NOW
