@@ -261,6 +261,12 @@ class FakeEngine:
             self._world.missing_images.add(reference)
         return self
 
+    def with_image(self, reference: str) -> FakeEngine:
+        """This reference exists again."""
+        with self._world.changed:
+            self._world.missing_images.discard(reference)
+        return self
+
     def fail(self, operation: str, fault: Fault, times: int = 1) -> FakeEngine:
         """The next calls of a method, e.g. `"start"`, go wrong."""
         with self._world.changed:

@@ -82,12 +82,12 @@ def _credential(tx: Tx, root: BuildRow) -> int | None:
 
 
 def digests(tx: Tx, build: Build) -> frozenset[str]:
-    """Of the images that were made of the same, before a build."""
+    """Of the images that were made of the same before a build: its own among them if it made the same image."""
     root = _root(build)
     query = select(BuildRow.digest).where(
         or_(BuildRow.id == root, col(BuildRow.rebuild_of) == root), BuildRow.id != build.id
     )
-    return frozenset(digest for digest in tx.exec(query) if digest is not None and digest != build.digest)
+    return frozenset(digest for digest in tx.exec(query) if digest is not None)
 
 
 def jobs_with(tx: Tx, project_id: int, of: Collection[str]) -> Sequence[Job]:

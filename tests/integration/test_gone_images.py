@@ -119,6 +119,21 @@ def test_a_run_waits_for_its_image_and_then_runs(place: Installation, server: Se
     assert (run_now(place).digest, len(place.builds()), len(place.runs())) == (image_of(B, 1), 3, 2)
 
 
+def test_what_is_made_again_as_the_very_same_image_is_deployed_as_well(
+    place: Installation, server: Server
+) -> None:
+    """Engines make the same of the same, down to the digest, where nothing in it has a time of its own."""
+    job = built(place, server, A)
+    lose(place, image_of(A))
+    start(place, job)
+    server.runner.step()
+    place.engine.with_image(image_of(A))
+    server.work()
+    assert (run_now(place).status, run_now(place).digest) == (RunStatus.SUCCEEDED, image_of(A))
+    assert (run_now(place).build_id, deployed(place, job)) == (2, (image_of(A), 2, A))
+    assert of_gone(place) == [("run", "report", "queued"), ("build", "report", "deployed")]
+
+
 @ON_BOTH
 def test_all_who_need_it_wait_for_one_build_whatever_starts_them(place: Installation, server: Server) -> None:
     job = built(place, server, A)
