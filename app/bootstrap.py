@@ -15,6 +15,8 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from app.checkout import Checkouts
+from app.commands.dry_run import Rehearsal
+from app.commands.image_resolution import Resolver
 from app.config import Settings
 from app.domain.errors import UserError
 from app.engines.base import Engine, Owned
@@ -22,39 +24,37 @@ from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.installation import Installation, credentials_without_host, only_server, open_installation
-from app.orchestration.building import Builder
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.comparing import Comparer
-from app.orchestration.disk import Disk
-from app.orchestration.engine_health import EngineHealth, EngineWatch, ask
-from app.orchestration.execution.active import Active
-from app.orchestration.execution.crew import Crew
-from app.orchestration.execution.health import HealthChecks
-from app.orchestration.execution.running import Runner
-from app.orchestration.execution.sampling import Sampler
-from app.orchestration.execution.watching import Watcher
-from app.orchestration.image_names import ImageNames
-from app.orchestration.intake import Intake
-from app.orchestration.logbook import Logbook
-from app.orchestration.ports import Clock
-from app.orchestration.publishing import Publisher
-from app.orchestration.reconciling import Reconciler
-from app.orchestration.rehearsal import Rehearsal
-from app.orchestration.releases.advancing import Deployer
-from app.orchestration.releases.conducting import Conductor
-from app.orchestration.releases.telling import Messenger
-from app.orchestration.resolving import Resolver
-from app.orchestration.scheduling import Scheduler
-from app.orchestration.signals import Bell
-from app.orchestration.slots import Slots
-from app.orchestration.supervisor import Supervisor
 from app.posting import post_message
+from app.runtime.disk import Disk
+from app.runtime.engine_health import EngineHealth, EngineWatch, ask
+from app.runtime.log_storage import Logbook
+from app.runtime.ports import Clock
+from app.runtime.signals import Bell
+from app.runtime.threads import Crew
 from app.store import builds, runs
 from app.store.inbox import Inbox
 from app.system import RandomNames, SystemClock
 from app.web.app import create_app
 from app.web.principal import digest
 from app.web.yard import Yard
+from app.workers.build.builder import Builder
+from app.workers.build.publisher import Publisher
+from app.workers.build.slots import Slots
+from app.workers.clock_changes import ClockChanges
+from app.workers.deployments import Deployer
+from app.workers.flows import Conductor
+from app.workers.image_names import ImageNames
+from app.workers.intake import Intake
+from app.workers.notifications import Messenger
+from app.workers.reconciler import Reconciler
+from app.workers.remote_poller import Comparer
+from app.workers.run.active import Active
+from app.workers.run.health_checks import HealthChecks
+from app.workers.run.metrics import Sampler
+from app.workers.run.runner import Runner
+from app.workers.run.watcher import Watcher
+from app.workers.scheduler import Scheduler
+from app.workers.supervisor import Supervisor
 from builders import private
 from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli

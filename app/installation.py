@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.commands.remote_access import without_host
 from app.config import Settings
 from app.disk import fault_of
 from app.domain.errors import UserError
 from app.domain.references import Ours
-from app.orchestration.access import without_host
-from app.orchestration.ports import Clock
-from app.orchestration.signals import Signals
+from app.runtime.ports import Clock
+from app.runtime.signals import Signals
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
 from app.store import access, credentials, epochs
 from app.store.database import Database

@@ -39,7 +39,7 @@ def add_to(cli: typer.Typer) -> None:
     add_command(flow, "show", show_flow_run, "jobyard flow show 12", "jobyard flow show 12 --json")
     add_command(flow, "approve", approve, "jobyard flow approve 12", "jobyard flow approve 12 ready")
     add_command(flow, "decline", decline, "jobyard flow decline 12 ready")
-    add_command(flow, "cancel", cancel_flow, "jobyard flow cancel 12")
+    add_command(flow, "cancel", cancel_flow_run, "jobyard flow cancel 12")
     cli.add_typer(flow, name="flow", rich_help_panel=PANEL)
 
 
@@ -219,7 +219,7 @@ def _only_waiting(run: dict[str, Any]) -> str:
     return str(asks[0])
 
 
-def cancel_flow(run: FlowRunArgument, json: JsonOption = False) -> None:
+def cancel_flow_run(run: FlowRunArgument, json: JsonOption = False) -> None:
     """Cancel a flow's run, and what its nodes wait for."""
     from app.cli import output
     from app.cli.client import open_api, path

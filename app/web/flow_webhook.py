@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.orchestration.releases.flowing import start_flow
+from app.commands.flow_runs import start_flow_run
 from app.store import flows
 from app.web.api.forms.flow import flow_run_answer
 from app.web.bodies import read_at_most
@@ -38,5 +38,5 @@ def _start(yard: Yard, token: str) -> Any:
         raise Problem(404, "There is no flow with this webhook address.")
     yard.disk.require_room()
     with yard.db.write() as tx:
-        run_id = start_flow(tx, flow, {"type": "webhook"}, yard.clock.now())
+        run_id = start_flow_run(tx, flow, {"type": "webhook"}, yard.clock.now())
         return to_jsonable_python(flow_run_answer(flows.run_with_id(tx, run_id)))

@@ -21,7 +21,7 @@ from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import one_line
 from app.domain.lanes import lane_of
 from app.forges.base import Forge, single_header
-from app.orchestration.ports import WEBHOOK_PURPOSE
+from app.runtime.ports import WEBHOOK_PURPOSE
 from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
 from app.web.bodies import CutShort, read_at_most

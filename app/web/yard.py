@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from app.commands.dry_run import Rehearsal
 from app.domain.jobs import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
 from app.forges.base import Forge
-from app.orchestration.disk import Disk
-from app.orchestration.engine_health import EngineHealth
-from app.orchestration.logbook import Logbook
-from app.orchestration.ports import Clock, Names, Vault
-from app.orchestration.rehearsal import Rehearsal
-from app.orchestration.signals import Signals
+from app.runtime.disk import Disk
+from app.runtime.engine_health import EngineHealth
+from app.runtime.log_storage import Logbook
+from app.runtime.ports import Clock, Names, Vault
+from app.runtime.signals import Signals
 from app.store.database import Database
 from app.store.inbox import Inbox
 

@@ -21,11 +21,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import func, insert, select
 
-from app.orchestration.scheduling import Scheduler
 from app.store import jobs, projects
 from app.store.database import Database
 from app.store.schema import JobRow, RunRow
 from app.system import RandomNames
+from app.workers.scheduler import Scheduler
 
 JOBS = 10_000
 ROUNDS = 3

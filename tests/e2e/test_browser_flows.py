@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from app.domain.flows import FlowStatus
-from app.orchestration.releases.conducting import Conductor
 from app.store import flows
+from app.workers.flows import Conductor
 from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
 from tests.support.demo_releases import furnish_releases
 from tests.support.demo_world import furnish

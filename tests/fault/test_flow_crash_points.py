@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.flow_runs import answer_approval
 from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
-from app.orchestration.execution import running
-from app.orchestration.ports import MESSAGE_PURPOSE
-from app.orchestration.releases.conducting import Conductor
-from app.orchestration.releases.flowing import decide_approval
+from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs, pipelines
+from app.workers.flows import Conductor
+from app.workers.run import runner
 from tests.support.loops import Fuse, Installation, Killed, MortalDatabase, Server, commit, image_of
 
 HEAD = commit("head")
@@ -35,7 +35,7 @@ NODES = (
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def to_the_end(server: Server) -> None:
         run = flows.run_with_id(tx, 1)
     if run.nodes[4].status == "running":
         with server.db.write() as tx:
-            decide_approval(tx, run, "ask", approved=True, who="ada", now=server.place.clock.now())
+            answer_approval(tx, run, "ask", approved=True, who="ada", now=server.place.clock.now())
     server.work()
 
 

@@ -17,7 +17,7 @@ from app.domain.builds import BuildStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
 from app.logs import LogWriter, Stream
-from app.orchestration.disk import Disk
+from app.runtime.disk import Disk
 from tests.support.loops import START, Installation, Server, commit
 from tests.support.small_disk import SmallDisk, small_disk
 

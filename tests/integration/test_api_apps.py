@@ -10,8 +10,8 @@ import pytest
 
 from app.domain.errors import Conflict
 from app.domain.runs import Outcome, Run, RunStatus
-from app.orchestration.releases.advancing import Deployer
 from app.store import runs
+from app.workers.deployments import Deployer
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 P = "/projects/acme"

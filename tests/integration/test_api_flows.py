@@ -11,11 +11,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.runs import Outcome
-from app.orchestration.ports import MESSAGE_PURPOSE
-from app.orchestration.releases.conducting import Conductor
+from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows
 from app.web.app import create_app
 from app.web.yard import Yard
+from app.workers.flows import Conductor
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 FLOWS = "/projects/acme/flows"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.runs import Outcome
-from app.orchestration.ports import ENV_PURPOSE, WEBHOOK_PURPOSE
+from app.runtime.ports import ENV_PURPOSE, WEBHOOK_PURPOSE
 from app.store import jobs
 from app.web.yard import Yard
 from tests.support.yard import Caller, attempt_ends, build_succeeds

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.orchestration.intake import Intake
 from app.store import deliveries
 from app.store.deliveries import NewDelivery
+from app.workers.intake import Intake
 from tests.support.loops import push_payload
 from tests.support.repositories import Repository
 from tests.support.yard import Caller, build_succeeds

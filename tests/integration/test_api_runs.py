@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.runs import Outcome, Reason
-from app.orchestration.ports import ENV_PURPOSE
+from app.runtime.ports import ENV_PURPOSE
 from app.store import runs
 from app.web.yard import Yard
 from tests.support.yard import Caller, attempt_ends, build_succeeds

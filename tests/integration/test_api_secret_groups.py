@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.jobs import env_from_definition
-from app.orchestration.ports import ENV_PURPOSE
+from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, runs
 from tests.support.yard import Caller
 

@@ -9,11 +9,11 @@ import pytest
 
 from app.domain.builds import build_key
 from app.domain.runs import Outcome
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.ports import CREDENTIAL_PURPOSE
-from app.orchestration.scheduling import Scheduler
+from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import builds, credentials, jobs
 from app.web.yard import Yard
+from app.workers.clock_changes import ClockChanges
+from app.workers.scheduler import Scheduler
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 PROJECT = "/projects/acme"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from app.checkout import Checkouts
+from app.commands.dry_run import Outlook, Rehearsal
 from app.domain.events import repo_key
 from app.domain.lanes import lane_of
 from app.forges.github import GitHub
-from app.orchestration.intake import Intake
-from app.orchestration.rehearsal import Outlook, Rehearsal
 from app.store import deliveries
 from app.store.deliveries import NewDelivery
+from app.workers.intake import Intake
 from tests.support.loops import Installation
 from tests.support.payloads import push_payload
 from tests.support.repositories import Repository

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.orchestration.releases.conducting import Conductor
 from app.web.yard import Yard
+from app.workers.flows import Conductor
 from tests.integration.test_cli_runs import Meanwhile
 from tests.support.cli import Cli, point_at, serving
 from tests.support.yard import Caller

@@ -17,7 +17,7 @@ from app.bootstrap import make_engine, open_server
 from app.config import read_settings
 from app.engines.base import ContainerSpec
 from app.installation import only_server, open_installation
-from app.orchestration.ports import ENV_PURPOSE
+from app.runtime.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.cli import Cli
 from tests.support.server import free_port

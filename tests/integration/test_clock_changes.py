@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from app.domain.runs import Outcome, Reason
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.scheduling import Scheduler
 from app.store import runs
 from app.web.yard import Yard
+from app.workers.clock_changes import ClockChanges
+from app.workers.scheduler import Scheduler
 from tests.support.yard import Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"

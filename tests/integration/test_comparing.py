@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from app.checkout import Checkouts
+from app.commands.builds import request_build
+from app.commands.pausing import pause
 from app.domain.comparing import GRACE
 from app.domain.errors import GitUnavailable
 from app.domain.events import repo_key
 from app.domain.hosts import git_host
 from app.domain.jobs import Job
-from app.orchestration.pausing import pause
-from app.orchestration.ports import CREDENTIAL_PURPOSE
-from app.orchestration.requests import build_by_hand
+from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import comparisons, credentials, jobs
 from app.store.database import StoreUnavailable
 from builders.backends.base import BuildFailed
@@ -105,7 +105,7 @@ def test_the_first_push_to_a_new_branch_is_found(place: Installation) -> None:
 
 def by_hand(place: Installation, job: Job, sha: str | None) -> None:
     with place.db.write() as tx:
-        build_by_hand(tx, job, sha=sha, branch=None, who="ada", now=place.clock.now(), vault=place.box)
+        request_build(tx, job, sha=sha, branch=None, who="ada", now=place.clock.now(), vault=place.box)
 
 
 @pytest.mark.parametrize("names_commit", [True, False])

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from app.commands.deployments import begin_deployment, cancel_deployment
+from app.commands.promotions import hold_still, plan, promote
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind, StepStatus
 from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
 from app.domain.pipelines import Component, Stage, route
 from app.domain.runs import Run, RunStatus
 from app.engines.fake import Script
-from app.orchestration.releases.promoting import hold_still, plan, promote
-from app.orchestration.releases.releasing import begin, cancel
 from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Database
@@ -347,7 +347,7 @@ def explicit(place: Installation, app: App, sha: str, cause: Cause = Cause.API, 
     """A deployment of one image to all jobs of an app."""
     image = Deployed(image_of(sha), image_of(sha), None, sha, "", place.clock.now())
     with place.db.write() as tx:
-        return begin(
+        return begin_deployment(
             tx,
             apps.with_id(tx, app.id),
             cause=cause,
@@ -397,7 +397,7 @@ def test_two_explicit_deployments_the_newer_waits(place: Installation, server: S
 
 def cancelled(place: Installation, number: int) -> None:
     with place.db.write() as tx:
-        cancel(tx, deployments.with_id(tx, number), "ada", place.clock.now())
+        cancel_deployment(tx, deployments.with_id(tx, number), "ada", place.clock.now())
 
 
 def test_cancelled_while_it_builds(place: Installation, server: Server) -> None:

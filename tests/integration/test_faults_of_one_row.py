@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.builds import BuildStatus
-from app.orchestration import reconciling, scheduling
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.ports import MESSAGE_PURPOSE
-from app.orchestration.scheduling import Scheduler
+from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import builds as store_of_builds
 from app.store import deliveries
 from app.store.database import StoreUnavailable
+from app.workers import reconciler
+from app.workers import scheduler as scheduler_module
+from app.workers.clock_changes import ClockChanges
+from app.workers.scheduler import Scheduler
 from tests.support.loops import Installation, Server, commit
 
 A, B, C = (commit(letter) for letter in "abc")
@@ -101,7 +102,7 @@ def test_a_build_that_cannot_be_taken_over_holds_up_no_other(
             raise RuntimeError("a fault of ours")
         return put_back(tx, build, *rest)
 
-    monkeypatch.setattr(reconciling.builds, "put_back", fails_for_one)
+    monkeypatch.setattr(reconciler.builds, "put_back", fails_for_one)
     server.reconcile()
     assert [(build.id, build.status) for build in sorted(place.builds(), key=lambda build: build.id)] == [
         (1, BuildStatus.RUNNING),
@@ -115,14 +116,14 @@ def test_a_schedule_that_cannot_be_worked_out_holds_up_no_other(
     for name, cron in (("bad", "7 * * * *"), ("good", "* * * * *")):
         place.job(name, kind="cron", schedule={"cron": cron}, source={"type": "image", "image": "busybox"})
     place.clock.advance(3600)
-    due = scheduling.due
+    due = scheduler_module.due
 
     def fails_for_one(schedule: Any, *rest: Any) -> Any:
         if "7 *" in str(schedule):
             raise RuntimeError("a fault of ours")
         return due(schedule, *rest)
 
-    monkeypatch.setattr(scheduling, "due", fails_for_one)
+    monkeypatch.setattr(scheduler_module, "due", fails_for_one)
     scheduler = Scheduler(place.db, place.clock, place.names, ClockChanges(place.db, place.clock))
     assert scheduler.step()
     assert not scheduler.step()  # it is looked at again in an hour

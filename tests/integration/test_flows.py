@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
+from app.commands import flow_runs
 from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus, TriggerType
 from app.engines.fake import Script
-from app.orchestration.execution import running
-from app.orchestration.ports import MESSAGE_PURPOSE
-from app.orchestration.releases import flowing
 from app.posting import NotDelivered
+from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs
 from app.store.database import Database
 from app.store.flows import Flow
+from app.workers.run import runner
 from builders.backends.base import BuildFailed
 from tests.support.databases import somebody_waits
 from tests.support.loops import Installation, Server, commit, fail, image_of
@@ -54,19 +54,19 @@ def server(place: Installation) -> Server:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
 
 
 def answer(place: Installation, run_id: int, *, approved: bool = True, node: str = "ask") -> None:
     with place.db.write() as tx:
         run = flows.run_with_id(tx, run_id)
-        flowing.decide_approval(tx, run, node, approved=approved, who="ada", now=place.clock.now())
+        flow_runs.answer_approval(tx, run, node, approved=approved, who="ada", now=place.clock.now())
 
 
 def cancel(place: Installation, run_id: int) -> None:
     with place.db.write() as tx:
         run = flows.run_with_id(tx, run_id)
-        flowing.cancel_flow(tx, place.names, run, "ada", place.clock.now())
+        flow_runs.cancel_flow_run(tx, place.names, run, "ada", place.clock.now())
 
 
 def states(run: FlowRun) -> dict[str, str]:
@@ -160,7 +160,7 @@ def test_of_two_answers_at_once_the_first_counts(place: Installation, server: Se
     other = threading.Thread(target=decline)
     with place.db.write() as tx:
         run = flows.run_with_id(tx, run_id)
-        flowing.decide_approval(tx, run, "ask", approved=True, who="ada", now=place.clock.now())
+        flow_runs.answer_approval(tx, run, "ask", approved=True, who="ada", now=place.clock.now())
         other.start()
         while other.is_alive() and not somebody_waits(place.db):
             pass

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from app.commands.branch_tracking import release_hold
+from app.commands.builds import request_build
+from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
+from app.commands.pausing import pause, resume
+from app.commands.runs import start_run
 from app.domain.decisions import Decision
 from app.domain.errors import Conflict, GitUnavailable
 from app.domain.jobs import Job
 from app.domain.runs import Trigger, TriggerType
-from app.orchestration.dispatch import start_by_hand
-from app.orchestration.pausing import pause, resume
-from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
-from app.orchestration.releases.following import release_hold
-from app.orchestration.requests import build_by_hand
 from app.store import apps, jobs
 from tests.support.loops import Installation, Server, commit
 
@@ -36,7 +36,7 @@ def build(
 ) -> int:
     """A build by hand, to its end and to that of what it leads to."""
     with place.db.write() as tx:
-        build_id = build_by_hand(
+        build_id = request_build(
             tx, jobs.with_id(tx, job.id), sha=sha, branch=ref, who="ada", now=place.clock.now()
         )
     server.work()
@@ -118,7 +118,7 @@ def test_where_git_cant_say_the_build_is_only_available(place: Installation, ser
     place.push(ONE, TWO)
     server.work()
     with place.db.write() as tx:
-        build_by_hand(tx, job, sha=THREE, branch=None, who="ada", now=place.clock.now())
+        request_build(tx, job, sha=THREE, branch=None, who="ada", now=place.clock.now())
     ends: list[Any] = place.backend.before_end[THREE]
     ends.append(lambda _: place.repository.faults.append(GitUnavailable("github.com does not answer.")))
     server.work()
@@ -203,7 +203,7 @@ def test_cd_switched_on_goes_back_from_what_was_deployed_by_hand(place: Installa
     server.work()
     with place.db.write() as tx:
         older = image_of(build_to_deploy(tx, job, 1), job, place.clock.now())
-        deploy_by_hand(
+        deploy_job(
             tx, place.names, job, older, latest=False, confirm_paused=False, who="ada", now=place.clock.now()
         )
     assert deployed(place, job) == TWO
@@ -247,7 +247,7 @@ def test_a_run_without_an_image_says_what_is_there(place: Installation, server: 
 
     def refused() -> str:
         with place.db.write() as tx, pytest.raises(Conflict) as error:
-            start_by_hand(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
+            start_run(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
         return str(error.value)
 
     assert refused() == "Job report has no image to run: build it first, by a push or by hand, and deploy it."

@@ -9,29 +9,27 @@ from typing import Any
 
 import pytest
 
-from app.domain.builds import Build, BuildReason, BuildStatus
-from app.domain.deployments import Cause, DeploymentStatus
-from app.domain.errors import Conflict, GitUnavailable
-from app.domain.jobs import Deployed, Job
-from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
-from app.engines.fake import Script
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.delivering import after_build, cancel_build
-from app.orchestration.dispatch import enqueue_run, start_by_hand
-from app.orchestration.releases.asking import (
+from app.commands.continuous_delivery import after_build, cancel_build
+from app.commands.deployment_requests import (
     deploy_builds,
     deploy_commit,
     deploy_latest,
     images_to_deploy,
     roll_back,
 )
-from app.orchestration.releases.releasing import begin
-from app.orchestration.requests import run_again
-from app.orchestration.scheduling import Scheduler
+from app.commands.deployments import begin_deployment
+from app.commands.runs import cancel_run, enqueue_run, run_again, start_run
+from app.domain.builds import Build, BuildReason, BuildStatus
+from app.domain.deployments import Cause, DeploymentStatus
+from app.domain.errors import Conflict, GitUnavailable
+from app.domain.jobs import Deployed, Job
+from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
+from app.engines.fake import Script
 from app.store import builds, jobs, projects
 from app.store.apps import App
 from app.store.database import Database
+from app.workers.clock_changes import ClockChanges
+from app.workers.scheduler import Scheduler
 from builders.backends.base import BuildFailed
 from tests.support.loops import Fuse, Installation, Killed, Server, commit, fail, image_of
 
@@ -68,7 +66,7 @@ def lose(place: Installation, *images: str) -> None:
 
 def start(place: Installation, job: Job, **overrides: Any) -> int:
     with place.db.write() as tx:
-        return start_by_hand(tx, place.names, place.job_now(job), overrides, BY_ADA, place.clock.now())
+        return start_run(tx, place.names, place.job_now(job), overrides, BY_ADA, place.clock.now())
 
 
 def run_now(place: Installation, number: int = -1) -> Run:
@@ -305,7 +303,7 @@ def test_a_run_that_waits_can_be_cancelled(place: Installation, server: Server) 
     start(place, job)
     server.runner.step()
     with place.db.write() as tx:
-        cancel_by_hand(tx, run_now(place), "ada", place.clock.now())
+        cancel_run(tx, run_now(place), "ada", place.clock.now())
     assert run_now(place).status is RunStatus.CANCELLED
     server.work()
     assert (run_now(place).status, run_now(place).sentence) == (RunStatus.CANCELLED, "Cancelled by ada.")
@@ -321,7 +319,7 @@ def test_a_cancel_while_it_finds_its_image_gone_wins(place: Installation, server
 
     def start_late(*given: Any, **more: Any) -> Any:
         with place.db.write() as tx:
-            cancel_by_hand(tx, run_now(place), "ada", place.clock.now())
+            cancel_run(tx, run_now(place), "ada", place.clock.now())
         return cancelling(*given, **more)
 
     server.runner.engine.start = start_late  # type: ignore[method-assign]
@@ -592,7 +590,9 @@ def test_a_rollback_to_an_image_that_nobody_can_make_is_refused(place: Installat
     now = place.clock.now()
     with place.db.write() as tx:
         images = {report.id: Deployed(name, digest, None, None, "", now)}
-        begin(tx, app, cause=Cause.PROMOTION, by="ada", sentence="Promoted.", now=now, images=images)
+        begin_deployment(
+            tx, app, cause=Cause.PROMOTION, by="ada", sentence="Promoted.", now=now, images=images
+        )
     server.work()
     with pytest.raises(Conflict, match="push it to its registry again, or deploy another one"):
         go_back(place, 1, {name})

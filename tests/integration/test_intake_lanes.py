@@ -7,13 +7,13 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
+from app.orchestration import intake as intake_module
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.deaths import GIVEN_UP_AFTER
 from app.domain.errors import GitUnavailable
 from app.domain.lanes import lane_of, next_in_line, owner_of
-from app.orchestration import intake as intake_module
 from app.store import projects
 from tests.support.loops import Fuse, Installation, Killed, Server, commit
 

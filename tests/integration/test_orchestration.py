@@ -14,9 +14,9 @@ from app.domain.errors import GitUnavailable, UserError
 from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import ContainerSpec, StartRefused
 from app.engines.fake import Fault, Script
-from app.orchestration.execution import running
-from app.orchestration.ports import ENV_PURPOSE
+from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, jobs, projects, runs
+from app.workers.run import runner
 from builders.backends.base import BuildFailed, BuildTimedOut, StopSignal
 from tests.support.loops import Installation, Server, commit, fail, image_of
 
@@ -25,7 +25,7 @@ A, B, C, D = (commit(letter) for letter in "abcd")
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
 
 
 class InBackground:
@@ -607,7 +607,7 @@ def test_a_start_that_waits_for_the_engine_says_so(
 def test_an_engine_that_stays_down_fails_the_run(
     place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "ENGINE_PATIENCE", 1.0)
+    monkeypatch.setattr(runner, "ENGINE_PATIENCE", 1.0)
     pushed_run(place, server, Script())
     place.engine.unavailable(True)
     server.work(rounds=2)
@@ -740,7 +740,7 @@ def test_a_bug_in_intake_is_tried_again_and_then_said(
 
     place.job()
     guid = place.push(A, B)
-    monkeypatch.setattr("app.orchestration.intake.should_build", buggy)
+    monkeypatch.setattr("app.workers.intake.should_build", buggy)
     server.work()
     assert place.delivery(guid).status == "failed"
     assert place.decisions() == []
@@ -753,7 +753,7 @@ def test_a_store_that_fails_while_a_build_ends_does_not_lose_it(
     place.push(A, B)
     server.intake.step()
     with monkeypatch.context() as patched:
-        patched.setattr("app.orchestration.building.after_build", None)
+        patched.setattr("app.workers.build.builder.after_build", None)
         with pytest.raises(TypeError):
             server.builder.step()
     assert place.builds()[0].status is BuildStatus.RUNNING

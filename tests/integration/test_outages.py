@@ -11,9 +11,9 @@ from app.domain.errors import EngineUnavailable, GitUnavailable, TransientError
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, Run, RunStatus
 from app.engines.fake import Fault, Script
-from app.orchestration.execution import running
-from app.orchestration.execution.patience import Patience
 from app.store import builds, deliveries, runs
+from app.workers.run import runner
+from app.workers.run.patience import Patience
 from builders.backends.base import BackendUnavailable
 from tests.support.loops import Installation, Server, commit, fail
 from tests.support.yard import StillClock
@@ -82,8 +82,8 @@ def test_a_build_waits_without_an_end_for_an_engine_that_is_known_to_be_down(
 def test_a_run_waits_without_an_end_for_an_engine_that_is_known_to_be_down(
     place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "ENGINE_PATIENCE", 0.0)
-    monkeypatch.setattr(running, "ENGINE_ASKED_EVERY", 0)
+    monkeypatch.setattr(runner, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
     pushed(place, server)
     assert server.builder.step()
     server.engine_is_up = False

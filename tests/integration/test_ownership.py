@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.commands.runs import enqueue_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import EngineUnavailable
 from app.domain.jobs import Deployed
 from app.domain.references import Ours
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.fake import Fault
-from app.orchestration.dispatch import enqueue_run
-from app.orchestration.image_names import ImageNames
 from app.store import credentials, jobs, projects
 from app.web.app import create_app
 from app.web.yard import Yard
+from app.workers.image_names import ImageNames
 from tests.support.loops import Installation, Server, commit, definition_of, image_of
 from tests.support.yard import ADMIN_TOKEN, Caller, build_succeeds
 

@@ -271,14 +271,14 @@ def test_overview_filters_jobs(made: World, demo: Demo) -> None:
 
 
 def test_overview_says_when_the_engine_is_down(made: World) -> None:
-    from app.orchestration.engine_health import EngineHealth
+    from app.runtime.engine_health import EngineHealth
 
     made.health = EngineHealth(False, "The engine does not answer: see JOBYARD_DOCKER_HOST.")
     assert "JOBYARD_DOCKER_HOST" in read(visitor(made), "/")
 
 
 def test_overview_labels_an_engine_without_isolation(made: World) -> None:
-    from app.orchestration.engine_health import EngineHealth
+    from app.runtime.engine_health import EngineHealth
 
     sentence = "Jobs run as plain processes of this machine."
     client = visitor(made)

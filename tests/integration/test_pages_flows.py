@@ -13,9 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.flows import FlowConcurrency, FlowRun
-from app.orchestration.releases.conducting import Conductor
 from app.store import flows, runs
 from app.web.principal import Role
+from app.workers.flows import Conductor
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)

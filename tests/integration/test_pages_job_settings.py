@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from app.domain.errors import NotFound
 from app.domain.jobs import Job
-from app.orchestration.ports import ENV_PURPOSE
+from app.runtime.ports import ENV_PURPOSE
 from app.store import jobs, runs
 from app.web.principal import Role
 from tests.support.forms import form_fields

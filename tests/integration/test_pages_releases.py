@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.commands import pausing
 from app.domain.health import Answer, CheckType, Tally, checks_of
 from app.domain.jobs import Job
 from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
 from app.domain.plans import MIB
 from app.domain.runs import Reason
-from app.orchestration import pausing
-from app.orchestration.releases.advancing import Deployer
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
 from app.web.principal import Role
+from app.workers.deployments import Deployer
 from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from app.checkout import Checkouts
+from app.commands.dry_run import Rehearsal
 from app.forges.github import GitHub
-from app.orchestration.rehearsal import Rehearsal
 from app.store import builds, decisions
 from app.web.yard import Yard
 from tests.support.cli import Cli, point_at, serving

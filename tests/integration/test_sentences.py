@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.commands.runs import cancel_run, enqueue_run
 from app.domain.runs import Outcome, Reason, RunStatus, Trigger, TriggerType, no_answer
 from app.engines.fake import Script
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.dispatch import enqueue_run
-from app.orchestration.scheduling import Scheduler
 from app.store import runs
 from app.web.pages.words import starts
+from app.workers.clock_changes import ClockChanges
+from app.workers.scheduler import Scheduler
 from tests.support.cli import Cli, point_at, serving
 from tests.support.loops import Installation, Server, commit
 from tests.support.seed import ADMIN_TOKEN as SEEDED_TOKEN
@@ -211,7 +210,7 @@ def test_a_cancel_says_when_it_came(place: Place, begin: Callable[[Server], obje
     begin(server)
     (run,) = place.runs()
     with place.db.write() as tx:
-        cancel_by_hand(tx, runs.with_id(tx, run.id), "ada", place.clock.now())
+        cancel_run(tx, runs.with_id(tx, run.id), "ada", place.clock.now())
     assert place.decisions()[-1].sentence == f"Run {run.name} cancelled by ada {when}."
     assert place.runs()[0].sentence == "Cancelled by ada."
 
@@ -313,7 +312,7 @@ def test_a_run_that_never_began_promises_no_log(
     run_id = queued(shown)
     assert "The log begins with the first attempt." in page(shown, f"/runs/{run_id}")
     with shown.db.write() as tx:
-        cancel_by_hand(tx, runs.with_id(tx, run_id), "ada", shown.clock.now())
+        cancel_run(tx, runs.with_id(tx, run_id), "ada", shown.clock.now())
     assert "There was no attempt, so there is no log." in page(shown, f"/runs/{run_id}")
     with serving(shown.yard) as port:
         point_at(monkeypatch, port, SEEDED_TOKEN)
@@ -337,7 +336,11 @@ def rules_of(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_rule_is_the_subject_of_a_test() -> None:
-    modules = [*(ROOT / "app/domain").glob("*.py"), *(ROOT / "app/orchestration").rglob("*.py")]
+    modules = [
+        module
+        for package in ("domain", "commands", "workers")
+        for module in (ROOT / "app" / package).rglob("*.py")
+    ]
     rules = {rule for module in modules for rule in rules_of(ast.parse(module.read_text()))}
     assert {"push", "paused", "missed", "no_image", "concurrency:replace", "run_again"} <= rules
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))

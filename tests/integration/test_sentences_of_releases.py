@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from app.commands import deployment_requests, flow_runs, image_rollout
+from app.commands.builds import request_build
+from app.commands.deployments import begin_deployment, cancel_deployment
+from app.commands.promotions import plan, promote
+from app.commands.runs import cancel_run
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.jobs import Deployed
 from app.domain.pipelines import Component, Stage, route
 from app.engines.fake import Script
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.releases import asking, deploying, flowing
-from app.orchestration.releases.promoting import plan, promote
-from app.orchestration.releases.releasing import begin, cancel
-from app.orchestration.requests import build_by_hand
 from app.store import apps, deployments, flows, jobs, pipelines, runs
 from app.store.apps import App
 from builders.backends.base import BuildFailed
@@ -46,7 +46,7 @@ def explicit(place: Installation, app: App, sha: str) -> int:
     """A deployment that somebody asks for, of one image to all jobs of an app."""
     image = Deployed(image_of(sha), image_of(sha), None, sha, "", place.clock.now())
     with place.db.write() as tx:
-        return begin(
+        return begin_deployment(
             tx,
             apps.with_id(tx, app.id),
             cause=Cause.API,
@@ -149,7 +149,7 @@ def test_a_hook_that_somebody_cancels_did_not_fail(place: Installation, server: 
         server.builder.step()
         server.deployer.step()
     with place.db.write() as tx:
-        cancel_by_hand(tx, runs.with_id(tx, place.runs()[0].id), "ada", place.clock.now())
+        cancel_run(tx, runs.with_id(tx, place.runs()[0].id), "ada", place.clock.now())
     server.work()
     assert place.deployments()[0].warning == (
         "Deployment 1 failed: pre-deploy job migrate did not succeed; nothing moved."
@@ -172,11 +172,11 @@ def test_deployments_that_wait_for_one_another(place: Installation, server: Serv
         f"Push of {C[:7]} by ada: no push takes the place of deployment 2, which somebody asked for and which waits."
     )
     with place.db.write() as tx:
-        cancel(tx, deployments.with_id(tx, 2), "ada", place.clock.now())
+        cancel_deployment(tx, deployments.with_id(tx, 2), "ada", place.clock.now())
     assert place.deployments()[1].warning == "Cancelled by ada before it began."
     server.work()
     with place.db.write() as tx, pytest.raises(Conflict, match=r"Deployment 1 is over already: succeeded\."):
-        cancel(tx, deployments.with_id(tx, 1), "ada", place.clock.now())
+        cancel_deployment(tx, deployments.with_id(tx, 1), "ada", place.clock.now())
 
 
 def test_a_deployment_whose_images_have_moved_is_not_cancelled(place: Installation, server: Server) -> None:
@@ -188,7 +188,7 @@ def test_a_deployment_whose_images_have_moved_is_not_cancelled(place: Installati
         server.deployer.step()
     refusal = "Deployment 1 can't be cancelled any more: it is in its phase post_deploy."
     with place.db.write() as tx, pytest.raises(Conflict, match=refusal):
-        cancel(tx, deployments.with_id(tx, 1), "ada", place.clock.now())
+        cancel_deployment(tx, deployments.with_id(tx, 1), "ada", place.clock.now())
 
 
 @pytest.mark.parametrize("is_build_of_another", [True, False])
@@ -204,9 +204,9 @@ def test_builds_that_can_not_be_deployed(
         else "builds must be such as succeeded or are not over; build 1 is failed."
     )
     with place.db.write() as tx, pytest.raises(InvalidValue, match=refusal):
-        asking.deploy_builds(tx, app, [1], "ada", place.clock.now())
+        deployment_requests.deploy_builds(tx, app, [1], "ada", place.clock.now())
     with place.db.write() as tx, pytest.raises(Conflict) as none:
-        asking.deploy_latest(tx, app, "ada", place.clock.now())
+        deployment_requests.deploy_latest(tx, app, "ada", place.clock.now())
     assert str(none.value) == "No job of app shop has a build of its branch that succeeded yet."
 
 
@@ -214,7 +214,7 @@ def test_builds_that_somebody_deploys_to_an_app(place: Installation, server: Ser
     web = built(place, server)
     app = place.app("shop", web)
     with place.db.write() as tx:
-        asking.deploy_builds(tx, app, [1], "ada", place.clock.now())
+        deployment_requests.deploy_builds(tx, app, [1], "ada", place.clock.now())
     assert place.deployments()[-1].sentence == "Deploy of build 1 by ada."
 
 
@@ -223,7 +223,7 @@ def test_a_commit_of_several_repositories(place: Installation) -> None:
     app = place.app("shop", place.job("web"), place.job("other", **elsewhere))
     refusal = "sha can't be one commit: the jobs of app shop are of several repositories, so give builds."
     with place.db.write() as tx, pytest.raises(InvalidValue, match=refusal):
-        asking.deploy_commit(tx, place.box, app, B, "ada", place.clock.now())
+        deployment_requests.deploy_commit(tx, place.box, app, B, "ada", place.clock.now())
 
 
 def test_a_rollback_for_an_app_of_other_jobs(place: Installation, server: Server) -> None:
@@ -234,7 +234,7 @@ def test_a_rollback_for_an_app_of_other_jobs(place: Installation, server: Server
     with place.db.write() as tx:
         apps.set_members(tx, app.id, {new.id: None})
         with pytest.raises(Conflict) as refused:
-            asking.images_to_roll_back_to(tx, deployments.with_id(tx, 1))
+            deployment_requests.images_to_roll_back_to(tx, deployments.with_id(tx, 1))
     assert str(refused.value) == "Deployment 1 left no image for any job that app shop has now."
 
 
@@ -244,14 +244,14 @@ def test_a_rollback_for_an_app_of_other_jobs(place: Installation, server: Server
 def test_a_build_of_a_branch_that_has_none(place: Installation, server: Server) -> None:
     job = place.job()
     with place.db.write() as tx:
-        build_by_hand(tx, job, sha=None, branch="feat", who="ada", now=place.clock.now())
+        request_build(tx, job, sha=None, branch="feat", who="ada", now=place.clock.now())
     server.work()
     with place.db.read() as tx, pytest.raises(Conflict) as refused:
-        deploying.build_to_deploy(tx, place.job_now(job), None)
+        image_rollout.build_to_deploy(tx, place.job_now(job), None)
     assert str(refused.value) == "Job report has no build of main that succeeded yet."
     image = place.job("image", source={"type": "image", "image": "busybox"})
     with place.db.read() as tx, pytest.raises(Conflict) as refused:
-        deploying.build_to_deploy(tx, image, None)
+        image_rollout.build_to_deploy(tx, image, None)
     assert str(refused.value) == "Job image is not built by Jobyard, so it has no builds to deploy."
 
 
@@ -338,7 +338,7 @@ def log_of(place: Installation, run_id: int, name: str) -> list[str]:
 def answer(place: Installation, run_id: int, node: str) -> None:
     with place.db.write() as tx:
         run = flows.run_with_id(tx, run_id)
-        flowing.decide_approval(tx, run, node, approved=True, who="ada", now=place.clock.now())
+        flow_runs.answer_approval(tx, run, node, approved=True, who="ada", now=place.clock.now())
 
 
 def test_a_node_says_what_it_asked_for_and_not_that_it_began(place: Installation, server: Server) -> None:
@@ -360,7 +360,7 @@ def test_a_node_that_was_tried_was_reached(place: Installation, server: Server) 
         server.conductor.step()
         server.runner.step()
     with place.db.write() as tx:
-        flowing.cancel_flow(tx, place.names, flows.run_with_id(tx, run_id), "ada", place.clock.now())
+        flow_runs.cancel_flow_run(tx, place.names, flows.run_with_id(tx, run_id), "ada", place.clock.now())
     with pytest.raises(
         Conflict, match=f"Flow run {run_id} is being cancelled, so node ask waits for no answer."
     ):

@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 
+from app.commands.runs import cancel_run, run_again, start_run
 from app.domain.errors import DiskUnavailable
 from app.domain.redaction import Redactor
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.base import Exit, ExitKind
 from app.engines.fake import Script
 from app.logs import LogReader
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.disk import Disk
-from app.orchestration.dispatch import start_by_hand
-from app.orchestration.execution.outcomes import outcome_of_exit
-from app.orchestration.recording import BuildRecording, Recording
-from app.orchestration.requests import run_again
+from app.runtime.disk import Disk
 from app.store import runs
+from app.workers.log_recording import BuildRecording, Recording
+from app.workers.run.outcomes import outcome_of_exit
 from tests.support.loops import Installation, Server, read_log
 from tests.support.sentences import built, said, sql
 
@@ -45,8 +43,8 @@ def test_a_run_that_is_started_again(
     if not had_image:  # the run takes what is deployed when it starts, and is cancelled before that
         with place.db.write() as tx:
             trigger = Trigger(TriggerType.MANUAL, by="ada")
-            run_id = start_by_hand(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
-            cancel_by_hand(tx, runs.with_id(tx, run_id), "ada", place.clock.now())
+            run_id = start_run(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
+            cancel_run(tx, runs.with_id(tx, run_id), "ada", place.clock.now())
     server.work()
     old = place.runs()[-1]
     with place.db.write() as tx:
@@ -105,7 +103,7 @@ def test_an_image_that_is_gone_from_its_registry(place: Installation, server: Se
     job = place.job(source={"type": "image", "image": "busybox"})
     with place.db.write() as tx:
         trigger = Trigger(TriggerType.MANUAL, by="ada")
-        start_by_hand(tx, place.names, job, {}, trigger, place.clock.now())
+        start_run(tx, place.names, job, {}, trigger, place.clock.now())
     resolve: Callable[..., Any] = place.engine.resolve
 
     def once(*arguments: Any, **more: Any) -> Any:
@@ -159,9 +157,7 @@ def test_a_run_that_is_cancelled_while_its_image_is_pulled_again(place: Installa
     """The engine lost it between the run's first look and its start, and the registry does not answer."""
     job = place.job(source={"type": "image", "image": "busybox"})
     with place.db.write() as tx:
-        run_id = start_by_hand(
-            tx, place.names, job, {}, Trigger(TriggerType.MANUAL, by="ada"), place.clock.now()
-        )
+        run_id = start_run(tx, place.names, job, {}, Trigger(TriggerType.MANUAL, by="ada"), place.clock.now())
     resolve: Callable[..., Any] = place.engine.resolve
     over = threading.Event()
     asked: list[str] = []
@@ -173,7 +169,7 @@ def test_a_run_that_is_cancelled_while_its_image_is_pulled_again(place: Installa
             place.engine.without_image(found.image)
             return found
         with place.db.write() as tx:
-            cancel_by_hand(tx, runs.with_id(tx, run_id), "ada", place.clock.now())
+            cancel_run(tx, runs.with_id(tx, run_id), "ada", place.clock.now())
         server.watcher.step()
         return over.wait(10)
 

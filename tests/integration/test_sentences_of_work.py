@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
+from app.commands.builds import request_build
+from app.commands.dry_run import Rehearsal
+from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
+from app.commands.pausing import pause, resume
+from app.commands.runs import start_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import Conflict, GitUnavailable
 from app.domain.jobs import Job
 from app.domain.paths import Matching
 from app.domain.runs import Trigger, TriggerType
 from app.forges.github import GitHub
-from app.orchestration.dispatch import start_by_hand
-from app.orchestration.pausing import pause, resume
-from app.orchestration.rehearsal import Rehearsal
-from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
-from app.orchestration.requests import build_by_hand
 from app.store import apps, builds, jobs
 from app.web.api.plan import PushForm, push_of
 from builders.backends.base import BuildFailed
@@ -129,7 +129,7 @@ def test_a_delivery_under_which_servers_died_after_a_fault(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.orchestration.intake.push_of", fault)
+        patch.setattr("app.commands.pushes.push_of", fault)
         server.intake.step()
     why = "Jobyard failed while processing this delivery; the server's log has more."
     assert place.delivery(guid).sentence == why
@@ -251,7 +251,7 @@ def test_a_deploy_to_a_paused_job(place: Installation, server: Server) -> None:
         now = place.clock.now()
         paused = pause(tx, place.names, jobs.with_id(tx, job.id), who="ada", now=now)
         image = image_of(build_to_deploy(tx, paused, None), paused, now)
-        deploy_by_hand(tx, place.names, paused, image, latest=True, confirm_paused=True, who="ada", now=now)
+        deploy_job(tx, place.names, paused, image, latest=True, confirm_paused=True, who="ada", now=now)
     assert said(place) == f"Build 1 of {B[:7]} deployed by ada; the job is paused, so nothing runs."
 
 
@@ -349,7 +349,7 @@ def test_a_chosen_commit_of_which_git_can_say_nothing(place: Installation, serve
     place.push(A, B)
     server.work()
     with place.db.write() as tx:
-        build_by_hand(tx, job, sha=C, branch=None, who="ada", now=place.clock.now())
+        request_build(tx, job, sha=C, branch=None, who="ada", now=place.clock.now())
     server.work()
     assert said(place) == (
         f"Build 2 of {C[:7]} succeeded: Git could not say whether its commit is on main, the branch of job report, and"
@@ -402,7 +402,7 @@ def test_how_a_job_gets_an_image(place: Installation, job: dict[str, Any], how: 
     made = place.job(**job)
     trigger = Trigger(TriggerType.MANUAL, by="ada")
     with place.db.write() as tx, pytest.raises(Conflict) as refused:
-        start_by_hand(tx, place.names, made, {"confirm_paused": True}, trigger, place.clock.now())
+        start_run(tx, place.names, made, {"confirm_paused": True}, trigger, place.clock.now())
     assert str(refused.value) == f"Job report has no image to run: {how}."
 
 
@@ -413,4 +413,4 @@ def test_a_build_of_another_branch_is_not_waited_for(place: Installation, server
     sql(place, "UPDATE build SET ref = 'refs/heads/other'")
     trigger = Trigger(TriggerType.MANUAL, by="ada")
     with place.db.write() as tx, pytest.raises(Conflict, match=r"build it first, by a push or by hand\."):
-        start_by_hand(tx, place.names, made, {}, trigger, place.clock.now())
+        start_run(tx, place.names, made, {}, trigger, place.clock.now())

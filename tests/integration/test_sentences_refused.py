@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from app.commands.builds import request_build
+from app.commands.continuous_delivery import cancel_build
+from app.commands.image_policy import require_reachable_hosts, require_usable_images
+from app.commands.pausing import resume
+from app.commands.remote_access import git_access
 from app.domain.builds import BuildReason
 from app.domain.errors import InvalidValue, UserError
 from app.domain.jobs import Job
@@ -19,15 +24,10 @@ from app.domain.public_url import read_public_url
 from app.domain.references import Ours, meaning_of, refusal
 from app.domain.room import Room, no_room
 from app.domain.schedule import Schedule
-from app.orchestration.access import git_access
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.delivering import cancel_build
-from app.orchestration.pausing import resume
-from app.orchestration.requests import build_by_hand
-from app.orchestration.scheduling import Scheduler
-from app.orchestration.vetting import require_reachable_hosts, require_usable_images
 from app.store import access, comparisons, credentials, jobs
 from app.store.database import Database, StoreUnavailable
+from app.workers.clock_changes import ClockChanges
+from app.workers.scheduler import Scheduler
 from builders.backends.base import BuildFailed, BuildRequest
 from tests.support.loops import Installation
 from tests.support.sentences import said, sql
@@ -329,7 +329,7 @@ def test_a_schedule_that_meets_a_fault_of_ours(place: Installation, monkeypatch:
     def fault(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("app.orchestration.scheduling.due", fault)
+    monkeypatch.setattr("app.workers.scheduler.due", fault)
     Scheduler(place.db, place.clock, place.names, ClockChanges(place.db, place.clock)).step()
     assert said(place) == (
         "Scheduled for 2026-01-31 12:01 UTC, but Jobyard failed to work the schedule out; the server's log has more."
@@ -348,7 +348,7 @@ def test_a_comparison_that_meets_a_fault_of_ours(place: Installation) -> None:
 def test_a_commit_that_is_not_known_yet(place: Installation) -> None:
     job = place.job()
     with place.db.write() as tx:
-        build_by_hand(tx, job, sha=None, branch=None, who="ada", now=NOW)
+        request_build(tx, job, sha=None, branch=None, who="ada", now=NOW)
     assert said(place) == "Build 1 of the head of main asked for by ada."
     with place.db.write() as tx:
         cancel_build(tx, place.names, 1, BuildReason.CANCELLED, "Cancelled by ada.", NOW)

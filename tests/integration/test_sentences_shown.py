@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.commands.flow_runs import start_flow_run
+from app.commands.runs import cancel_run
 from app.domain.builds import BuildReason
 from app.domain.flows import FlowConcurrency
 from app.domain.runs import Trigger, TriggerType
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.engine_health import EngineHealth
-from app.orchestration.releases.conducting import Conductor
-from app.orchestration.releases.flowing import start_flow
+from app.runtime.engine_health import EngineHealth
 from app.store import apps, builds, deliveries, flows, jobs, projects, runs
 from app.store.apps import Part
 from app.web.pages.words import first_run, no_build, on_image, on_push, paused, starts
+from app.workers.flows import Conductor
 from tests.integration.test_pages_releases import two_stages
 from tests.support.cli import Cli, point_at, serving
 from tests.support.loops import Installation
@@ -273,7 +273,7 @@ def test_a_run_that_is_being_stopped_and_one_that_never_began(made: World) -> No
     queued = made.queue_run(job, NOW, trigger)
     with made.db.write() as tx:
         for run_id in (started, queued):
-            cancel_by_hand(tx, runs.with_id(tx, run_id), "ada", NOW)
+            cancel_run(tx, runs.with_id(tx, run_id), "ada", NOW)
     assert ("Stopping Cancelled by ada. The process has at most 30 s to end by itself.") in page(
         made, f"/runs/{started}"
     )
@@ -304,7 +304,7 @@ def test_a_node_that_fails_keeps_others_from_being_reached_only_if_there_are_any
             push_job_id=None,
             now=NOW,
         )
-        run_id = start_flow(tx, flows.named(tx, "acme", "release"), {"type": "manual", "by": "ada"}, NOW)
+        run_id = start_flow_run(tx, flows.named(tx, "acme", "release"), {"type": "manual", "by": "ada"}, NOW)
     conductor = Conductor(made.db, made.clock, made.names, made.box)
     while conductor.step():
         pass

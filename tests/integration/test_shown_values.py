@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.commands.runs import enqueue_run
 from app.domain.errors import InvalidValue
 from app.domain.runs import Outcome, Trigger, TriggerType
 from app.domain.schedule import Schedule
-from app.orchestration.dispatch import enqueue_run
-from app.orchestration.engine_health import EngineHealth
+from app.runtime.engine_health import EngineHealth
 from app.store import runs
 from app.web.api.forms.run import run_answer
 from app.web.app import create_app

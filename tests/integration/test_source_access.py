@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from app.checkout import Credential
+from app.commands.runs import enqueue_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.events import repo_key
@@ -16,10 +17,9 @@ from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.base import RegistryLogin, ResolvedImage
 from app.engines.fake import FakeEngine, Fault
-from app.orchestration.dispatch import enqueue_run
-from app.orchestration.ports import CREDENTIAL_PURPOSE
-from app.orchestration.publishing import Publisher
+from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import build_services, credentials, deaths, decisions, jobs, runs
+from app.workers.build.publisher import Publisher
 from builders.backends.base import BuiltImage, Login, PushFailed, StopSignal
 from tests.support.loops import URL, Installation, Server, commit, definition_of, image_of
 

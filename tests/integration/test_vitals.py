@@ -19,12 +19,12 @@ from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Cancel, Container, Reason, Run, RunStatus, Trigger, TriggerType
 from app.engines.base import ContainerSpec, Handle
 from app.engines.fake import FakeEngine, Fault, Script
-from app.orchestration.execution.active import ActiveRun
-from app.orchestration.execution.crew import Crew
-from app.orchestration.execution.health import HealthChecks
-from app.orchestration.execution.probing import probe
-from app.orchestration.execution.sampling import Sampler
+from app.runtime.threads import Crew
 from app.store import runs
+from app.workers.run.active import ActiveRun
+from app.workers.run.health_checks import HealthChecks
+from app.workers.run.metrics import Sampler
+from app.workers.run.probes import probe
 from tests.support.engine_harness import eventually
 from tests.support.loops import Installation, Killed, Server, image_of
 from tests.support.yard import START, StillClock

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from math import sin
 
+from app.commands.deployment_requests import deploy_latest
+from app.commands.flow_runs import answer_approval, start_flow_run
+from app.commands.promotions import plan, promote
 from app.domain.flows import FlowConcurrency
 from app.domain.health import Answer, CheckType, Tally, checks_of
 from app.domain.jobs import Job
@@ -12,12 +15,9 @@ from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage, route
 from app.domain.plans import MIB
 from app.domain.runs import Outcome, Reason
-from app.orchestration.releases.advancing import Deployer
-from app.orchestration.releases.asking import deploy_latest
-from app.orchestration.releases.conducting import Conductor
-from app.orchestration.releases.flowing import decide_approval, start_flow
-from app.orchestration.releases.promoting import plan, promote
 from app.store import apps, flows, jobs, pipelines, runs
+from app.workers.deployments import Deployer
+from app.workers.flows import Conductor
 from tests.support.demo_world import sha_of
 from tests.support.seed import SUCCEEDED, World, failed
 
@@ -68,12 +68,12 @@ def _flows(world: World, report: Job, now: datetime) -> None:
         with world.db.write() as tx:
             flow = flows.named(tx, "acme", "release")
             trigger = {"type": "manual", "by": "ada", "sha": sha_of(f"release-{number}")}
-            run_id = start_flow(tx, flow, trigger, world.clock.now())
+            run_id = start_flow_run(tx, flow, trigger, world.clock.now())
         _conduct(world, run_id, outcomes)
         if number == 0:
             with world.db.write() as tx:
                 flow_run = flows.run_with_id(tx, run_id)
-                decide_approval(tx, flow_run, "ready", approved=False, who="ada", now=world.clock.now())
+                answer_approval(tx, flow_run, "ready", approved=False, who="ada", now=world.clock.now())
             _conduct(world, run_id, [])
     world.clock.held = None
 

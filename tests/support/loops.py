@@ -27,6 +27,7 @@ from typing import Any
 from sqlalchemy import event
 
 from app.checkout import Credential, RefNotFound
+from app.commands.flow_runs import start_flow_run
 from app.domain.builds import Build
 from app.domain.decisions import Decision
 from app.domain.deployments import Deployment
@@ -42,19 +43,8 @@ from app.domain.runs import Run
 from app.engines.fake import FakeEngine, World
 from app.forges.github import GitHub
 from app.logs import LogReader
-from app.orchestration.building import Builder
-from app.orchestration.comparing import Comparer
-from app.orchestration.execution.active import Active
-from app.orchestration.execution.running import Runner
-from app.orchestration.execution.watching import Watcher
-from app.orchestration.intake import Intake
-from app.orchestration.logbook import Logbook
-from app.orchestration.reconciling import Reconciler
-from app.orchestration.releases.advancing import Deployer
-from app.orchestration.releases.conducting import Conductor
-from app.orchestration.releases.flowing import start_flow
-from app.orchestration.releases.telling import Messenger
-from app.orchestration.signals import Signals
+from app.runtime.log_storage import Logbook
+from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import (
     apps,
@@ -73,6 +63,16 @@ from app.store.apps import App
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery, NewDelivery
 from app.store.flows import Flow
+from app.workers.build.builder import Builder
+from app.workers.deployments import Deployer
+from app.workers.flows import Conductor
+from app.workers.intake import Intake
+from app.workers.notifications import Messenger
+from app.workers.reconciler import Reconciler
+from app.workers.remote_poller import Comparer
+from app.workers.run.active import Active
+from app.workers.run.runner import Runner
+from app.workers.run.watcher import Watcher
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
 from tests.support.engine_harness import eventually
 
@@ -486,7 +486,7 @@ class Installation:
     def start(self, flow: Flow, **trigger: Any) -> int:
         """A run of the flow; returns its id."""
         with self.db.write() as tx:
-            return start_flow(tx, flow, {"type": "api", "by": "ada", **trigger}, self.clock.now())
+            return start_flow_run(tx, flow, {"type": "api", "by": "ada", **trigger}, self.clock.now())
 
     def push(
         self,

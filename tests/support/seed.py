@@ -15,6 +15,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from app.checkout import Checkouts
+from app.commands.dry_run import Rehearsal
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
 from app.domain.effective import merge
@@ -26,10 +27,9 @@ from app.domain.references import Ours
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
-from app.orchestration.engine_health import EngineHealth
-from app.orchestration.logbook import Logbook
-from app.orchestration.rehearsal import Rehearsal
-from app.orchestration.signals import Signals
+from app.runtime.engine_health import EngineHealth
+from app.runtime.log_storage import Logbook
+from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import access, builds, decisions, deliveries, jobs, projects, runs
 from app.store.database import Database

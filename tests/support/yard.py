@@ -19,6 +19,8 @@ from starlette.testclient import TestClient
 
 from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
+from app.commands.continuous_delivery import after_build
+from app.commands.dry_run import Rehearsal
 from app.domain.jobs import Pinned
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.pushes import Standing
@@ -27,11 +29,9 @@ from app.domain.references import Ours
 from app.domain.runs import Outcome, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
-from app.orchestration.delivering import after_build
-from app.orchestration.engine_health import EngineHealth
-from app.orchestration.logbook import Logbook
-from app.orchestration.rehearsal import Rehearsal
-from app.orchestration.signals import Signals
+from app.runtime.engine_health import EngineHealth
+from app.runtime.log_storage import Logbook
+from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, runs
 from app.store.database import Database

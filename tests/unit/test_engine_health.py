@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import EngineInfo
-from app.orchestration.engine_health import SILENT_AFTER, EngineWatch
+from app.runtime.engine_health import SILENT_AFTER, EngineWatch
 
 INFO = EngineInfo("docker", "20.10.24", 2, 2**32)
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from app.commands.image_resolution import WAITING_AT_ONCE, Resolver
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.references import Ours
 from app.engines.base import ImageUnavailable
 from app.engines.fake import FakeEngine
-from app.orchestration.engine_health import EngineHealth
-from app.orchestration.resolving import WAITING_AT_ONCE, Resolver
+from app.runtime.engine_health import EngineHealth
 from tests.support.loops import Installation
 
 TAG = "registry.example.com/team/tool:v1"

@@ -11,7 +11,7 @@ from tests.support.sentences import is_quoted, quoted_in, sentences_of
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(
     path
-    for package in ("domain", "orchestration", "store")
+    for package in ("domain", "runtime", "commands", "workers", "store")
     for path in (ROOT / "app" / package).rglob("*.py")
     if not {"migrations", "schema", "redaction"}.intersection(path.parts)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from app.orchestration.slots import Slots
+from app.workers.build.slots import Slots
 
 
 def test_there_are_no_more_places_than_places() -> None:

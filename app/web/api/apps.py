@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.commands import branch_tracking
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.jobs import Job
-from app.orchestration.releases import following
 from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Tx
@@ -71,7 +71,7 @@ def release_hold(call: Call[Empty, Empty]) -> Any:
         app = app_of(call, tx, Role.OPERATOR)
         if app.held_by is None:
             raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
-        following.release_hold(tx, call.yard.names, app, who=call.who, now=call.yard.clock.now())
+        branch_tracking.release_hold(tx, call.yard.names, app, who=call.who, now=call.yard.clock.now())
         return app_answer(tx, apps.with_id(tx, app.id))
 
 

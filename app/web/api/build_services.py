@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.orchestration.requests import build_source_by_hand
+from app.commands.builds import request_build_of_source
 from app.store import build_services, builds, jobs
 from app.store.build_services import BuildService
 from app.store.database import Tx
@@ -88,7 +88,7 @@ def create_service_build(call: Call[ManualBuildForm, Empty]) -> Any:
         service = _service_of(call, tx, project_of(call, tx), Role.OPERATOR)
 
         def make() -> BuildAnswer:
-            build_id = build_source_by_hand(
+            build_id = request_build_of_source(
                 tx,
                 service.source,
                 jobs.of_source(tx, service.id),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.commands import continuous_delivery
+from app.commands.builds import request_build
 from app.domain.builds import Build, BuildReason
 from app.domain.errors import Conflict
-from app.orchestration import delivering
-from app.orchestration.requests import build_by_hand
 from app.store import builds
 from app.store.database import Tx
 from app.web.api.forms.build import BuildAnswer, ManualBuildForm, build_answer
@@ -36,7 +36,7 @@ def create_build(call: Call[ManualBuildForm, Empty]) -> Any:
         job = job_of(call, tx, Role.OPERATOR)
 
         def make() -> BuildAnswer:
-            build_id = build_by_hand(
+            build_id = request_build(
                 tx,
                 job,
                 sha=call.body.sha,
@@ -61,7 +61,9 @@ def cancel_build(call: Call[Empty, Empty]) -> Any:
         sentence = f"Cancelled by {call.who}."
         now = call.yard.clock.now()
         if (
-            delivering.cancel_build(tx, call.yard.names, build.id, BuildReason.CANCELLED, sentence, now)
+            continuous_delivery.cancel_build(
+                tx, call.yard.names, build.id, BuildReason.CANCELLED, sentence, now
+            )
             is None
         ):
             raise Conflict(f"Build {build.id} is over already: {build.status}.")

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from app.commands.remote_access import without_host
 from app.domain import limits
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.hosts import is_refused_host
 from app.domain.jobs import Job
-from app.orchestration.access import without_host
-from app.orchestration.ports import CREDENTIAL_PURPOSE
+from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import credentials, jobs
 from app.store.credentials import Credential
 from app.store.database import Tx

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from app.commands import pausing
+from app.commands.branch_tracking import follow_branch
+from app.commands.dry_run import Stage, of_following
 from app.domain.errors import Conflict
 from app.domain.jobs import Job, schedule_from_definition
 from app.domain.runs import RunStatus
 from app.domain.schedule import Schedule
-from app.orchestration import pausing
-from app.orchestration.rehearsal import Stage, of_following
-from app.orchestration.releases.following import follow_branch
 from app.store import apps, jobs, pipelines, projects, runs
 from app.store.database import Tx
 from app.store.jobs import SourceFields

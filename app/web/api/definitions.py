@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from app.commands.image_ownership import require_usable
+from app.commands.image_policy import require_usable_arguments, require_usable_names
+from app.commands.remote_access import without_host
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import repo_key
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.jobs import Job, Source
 from app.domain.redaction import MIN_LENGTH, is_masked
-from app.orchestration.access import without_host
-from app.orchestration.ownership import require_usable
-from app.orchestration.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
-from app.orchestration.vetting import require_usable_arguments, require_usable_names
+from app.runtime.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
 from app.store import credentials, jobs
 from app.store.database import Tx
 from app.store.jobs import SourceFields

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.domain.deployments import Deployment
-from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
-from app.orchestration.releases.asking import (
+from app.commands.deployment_requests import (
     deploy_builds,
     deploy_commit,
     deploy_latest,
@@ -15,7 +13,9 @@ from app.orchestration.releases.asking import (
     images_to_roll_back_to,
     roll_back,
 )
-from app.orchestration.releases.releasing import cancel
+from app.commands.deployments import cancel_deployment
+from app.domain.deployments import Deployment
+from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.store import deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
@@ -72,10 +72,10 @@ def show_deployment(call: Call[Empty, Empty]) -> Any:
         return deployment_answers(tx, [deployment_of(call, tx)])[0]
 
 
-def cancel_deployment(call: Call[Empty, Empty]) -> Any:
+def cancel(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         deployment = deployment_of(call, tx, Role.OPERATOR)
-        cancel(tx, deployment, call.who, call.yard.clock.now())
+        cancel_deployment(tx, deployment, call.who, call.yard.clock.now())
         return _shown(tx, deployment.id)
 
 
@@ -142,7 +142,7 @@ OPERATIONS = (
         "POST",
         "/deployments/{id}/cancel",
         "Cancel a deployment before its images move",
-        cancel_deployment,
+        cancel,
         Role.OPERATOR,
         answer=DeploymentAnswer,
         status=202,

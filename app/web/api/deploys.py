@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
+from app.commands.image_ownership import require_usable
+from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Deployed, Job, Pinned
 from app.domain.references import Ours
-from app.orchestration.ownership import require_usable
-from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.store import decisions, jobs
 from app.store.database import Tx
 from app.web.api import idempotency
@@ -53,7 +53,7 @@ def deploy(call: Call[JobDeployForm, Empty]) -> Any:
 
         def make() -> dict[str, Any]:
             yard, form, now = call.yard, call.body, call.yard.clock.now()
-            made = deploy_by_hand(
+            made = deploy_job(
                 tx,
                 yard.names,
                 job,

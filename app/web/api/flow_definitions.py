@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from app.commands.image_ownership import require_usable
+from app.commands.image_rollout import build_to_deploy
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.flows import NodeType, groups_of
 from app.domain.jobs import Job
 from app.domain.pipelines import route
 from app.domain.references import Ours
-from app.orchestration.ownership import require_usable
-from app.orchestration.ports import MESSAGE_PURPOSE, Vault
-from app.orchestration.releases.deploying import build_to_deploy
+from app.runtime.ports import MESSAGE_PURPOSE, Vault
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.projects import Project

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.orchestration.releases.flowing import cancel_flow, decide_approval, start_flow
+from app.commands.flow_runs import answer_approval, cancel_flow_run, start_flow_run
 from app.store import flows
 from app.web.api.forms.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
 from app.web.api.idempotency import once
@@ -30,7 +30,7 @@ def create_flow_run(call: Call[FlowStartForm, Empty]) -> Any:
         def make() -> FlowRunAnswer:
             type_ = "manual" if call.principal.is_browser else "api"
             trigger = {"type": type_, "by": call.who, "sha": call.body.sha}
-            run_id = start_flow(tx, flow, trigger, call.yard.clock.now())
+            run_id = start_flow_run(tx, flow, trigger, call.yard.clock.now())
             return flow_run_answer(flows.run_with_id(tx, run_id))
 
         return once(call, tx, make)
@@ -41,10 +41,10 @@ def show_flow_run(call: Call[Empty, Empty]) -> Any:
         return flow_run_answer(flow_run_of(call, tx))
 
 
-def cancel_flow_run(call: Call[Empty, Empty]) -> Any:
+def cancel(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         run = flow_run_of(call, tx, Role.OPERATOR)
-        cancel_flow(tx, call.yard.names, run, call.who, call.yard.clock.now())
+        cancel_flow_run(tx, call.yard.names, run, call.who, call.yard.clock.now())
         return flow_run_answer(flows.run_with_id(tx, run.id))
 
 
@@ -59,7 +59,7 @@ def decline_node(call: Call[Empty, Empty]) -> Any:
 def _decide(call: Call[Empty, Empty], *, approved: bool) -> Any:
     with call.yard.db.write() as tx:
         run = flow_run_of(call, tx, Role.OPERATOR)
-        decide_approval(
+        answer_approval(
             tx, run, call.path["node"], approved=approved, who=call.who, now=call.yard.clock.now()
         )
         return flow_run_answer(flows.run_with_id(tx, run.id))
@@ -87,7 +87,7 @@ OPERATIONS = (
         "POST",
         PATH + "/cancel",
         "Cancel a flow's run, and what its nodes wait for",
-        cancel_flow_run,
+        cancel,
         Role.OPERATOR,
         answer=FlowRunAnswer,
         status=202,

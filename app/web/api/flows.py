@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from app.orchestration.releases.warnings import warnings_of
+from app.commands.flow_warnings import warnings_of
 from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
+from app.commands import pausing
 from app.domain.builds import Build
 from app.domain.fires import listed_after
 from app.domain.jobs import Job
 from app.domain.runs import Run
 from app.domain.schedule import Schedule
-from app.orchestration import pausing
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.addresses import address_shown

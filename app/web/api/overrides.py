@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from app.commands.runs import IMAGE_FIELDS
 from app.domain.effective import merge, variables_of
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
-from app.orchestration.dispatch import IMAGE_FIELDS
-from app.orchestration.ports import Vault
+from app.runtime.ports import Vault
 from app.web.api.definitions import NOTHING_TO_WRAP, ONLY_OF_BUILDS, inheriting, sealed
 from app.web.api.forms.run import OverridesForm
 

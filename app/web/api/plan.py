@@ -7,14 +7,14 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from app.commands.dry_run import Detected, Outlook, of_deploy, of_promotion
+from app.commands.promotions import plan
 from app.domain.decisions import Verdict
 from app.domain.errors import InvalidValue
 from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
 from app.domain.pipelines import route
-from app.orchestration.rehearsal import Detected, Outlook, of_deploy, of_promotion
-from app.orchestration.releases.promoting import plan
 from app.store import jobs, pipelines
 from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit

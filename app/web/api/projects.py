@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.orchestration.ports import WEBHOOK_PURPOSE
+from app.runtime.ports import WEBHOOK_PURPOSE
 from app.store import projects
 from app.store.database import Tx
 from app.store.projects import Project

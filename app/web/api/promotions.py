@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.commands.promotions import hold_still, plan, promote
 from app.domain.pipelines import route
-from app.orchestration.releases.promoting import hold_still, plan, promote
 from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion

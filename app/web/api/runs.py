@@ -6,15 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
+from app.commands.image_ownership import require_usable
+from app.commands.runs import cancel_run, image_for_run, image_of_next_run, run_again, start_run
 from app.domain.effective import Effective, merge
 from app.domain.errors import NotFound
 from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job, env_from_definition
 from app.domain.runs import Trigger, TriggerType
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.dispatch import start_by_hand
-from app.orchestration.ownership import require_usable
-from app.orchestration.requests import image_for_run, image_of_next_run, run_again
 from app.store import runs
 from app.store.database import Tx
 from app.web.addresses import address_shown
@@ -83,7 +81,7 @@ def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
 
         def make() -> RunAnswer:
             yard = call.yard
-            run_id = start_by_hand(tx, yard.names, job, overrides, _trigger(call), yard.clock.now(), image)
+            run_id = start_run(tx, yard.names, job, overrides, _trigger(call), yard.clock.now(), image)
             return run_answer(runs.with_id(tx, run_id))
 
         return once(call, tx, make)
@@ -121,10 +119,10 @@ def show_metrics(call: Call[Empty, MetricsQuery]) -> Any:
     )
 
 
-def cancel_run(call: Call[Empty, Empty]) -> Any:
+def cancel(call: Call[Empty, Empty]) -> Any:
     with call.yard.db.write() as tx:
         run = run_of(call, tx, Role.OPERATOR)
-        cancel_by_hand(tx, run, call.who, call.yard.clock.now())
+        cancel_run(tx, run, call.who, call.yard.clock.now())
         return run_answer(runs.with_id(tx, run.id))
 
 
@@ -212,7 +210,7 @@ OPERATIONS = (
         "POST",
         "/runs/{id}/cancel",
         "Cancel a run, with its grace period; asked once more, it is killed at once",
-        cancel_run,
+        cancel,
         Role.OPERATOR,
         answer=RunAnswer,
         status=202,

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.deployments import Deployment, DeploymentStatus, Phase
-from app.domain.errors import Conflict
-from app.domain.jobs import Job
-from app.orchestration.releases import following
-from app.orchestration.releases.asking import (
+from app.commands import branch_tracking
+from app.commands.deployment_requests import (
     deploy_latest,
     images_to_deploy,
     images_to_roll_back_to,
     roll_back,
 )
-from app.orchestration.releases.releasing import cancel
+from app.commands.deployments import cancel_deployment
+from app.domain.deployments import Deployment, DeploymentStatus, Phase
+from app.domain.errors import Conflict
+from app.domain.jobs import Job
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
@@ -97,7 +97,7 @@ def release_hold(visit: Visit) -> Response:
         app = _named(tx, visit)
         if app.held_by is None:
             raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
-        following.release_hold(tx, visit.yard.names, app, who=visit.who, now=visit.now)
+        branch_tracking.release_hold(tx, visit.yard.names, app, who=visit.who, now=visit.now)
     return see(f"/apps#app-{app.id}")
 
 
@@ -118,10 +118,10 @@ def go_back(visit: Visit) -> Response:
     return _see(deployment_id)
 
 
-def cancel_deployment(visit: Visit) -> Response:
+def cancel(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
         deployment = deployments.with_id(tx, visit.id("deployment"))
-        cancel(tx, deployment, visit.who, visit.now)
+        cancel_deployment(tx, deployment, visit.who, visit.now)
     return _see(deployment.id)
 
 
@@ -136,5 +136,5 @@ def routes() -> list[Route]:
         post(f"{path}/deploy", deploy),
         post(f"{path}/release-hold", release_hold),
         post("/deployments/{deployment}/rollback", go_back),
-        post("/deployments/{deployment}/cancel", cancel_deployment),
+        post("/deployments/{deployment}/cancel", cancel),
     ]

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.dry_run import Detected
 from app.domain.errors import UserError
-from app.orchestration.rehearsal import Detected
 from app.store import build_services, builds, credentials
 from app.store.build_services import BuildService
 from app.store.database import Tx

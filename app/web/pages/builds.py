@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands import continuous_delivery
+from app.commands.dry_run import Outlook, of_deploy
+from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Job
 from app.logs import LogReader
-from app.orchestration import delivering
-from app.orchestration.rehearsal import Outlook, of_deploy
-from app.orchestration.releases.deploying import build_to_deploy, deploy_by_hand, image_of
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
 from app.web.pages import charts, logview
@@ -77,7 +77,7 @@ def deploy_build(visit: Visit) -> Response:
         build = build_to_deploy(tx, job, visit.id("build"))
         latest = _is_latest(tx, job, build)
         image = image_of(build, job, visit.now)
-        deploy_by_hand(
+        deploy_job(
             tx,
             visit.yard.names,
             job,
@@ -134,7 +134,10 @@ def cancel_build(visit: Visit) -> Response:
         build = builds.with_id(tx, visit.id("build"))
         sentence = f"Cancelled by {visit.who}."
         reason = BuildReason.CANCELLED
-        if delivering.cancel_build(tx, visit.yard.names, build.id, reason, sentence, visit.now) is None:
+        if (
+            continuous_delivery.cancel_build(tx, visit.yard.names, build.id, reason, sentence, visit.now)
+            is None
+        ):
             raise Conflict(f"Build {build.id} is over already: it {build.status}.")
     return see(f"/builds/{build.id}")
 

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.dry_run import Outlook, of_deploy
+from app.commands.image_rollout import deploy_job
 from app.domain.builds import Build, BuildStatus
 from app.domain.errors import TransientError, UserError
 from app.domain.jobs import Job
-from app.orchestration.rehearsal import Outlook, of_deploy
-from app.orchestration.releases.deploying import deploy_by_hand
 from app.store import builds
 from app.store.database import Tx
 from app.web.api.deploys import JobDeployForm, chosen, pin
@@ -50,7 +50,7 @@ def deploy(visit: Visit) -> Response:
         with visit.yard.db.write() as tx:
             job = job_of(tx, visit)
             image, now = chosen(tx, visit.yard.ours, job, form, pinned, visit.now), visit.now
-            deploy_by_hand(
+            deploy_job(
                 tx,
                 visit.yard.names,
                 job,

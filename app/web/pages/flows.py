@@ -11,9 +11,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.flow_runs import answer_approval, cancel_flow_run, start_flow_run
+from app.commands.flow_warnings import warnings_of
 from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, Node, NodeStatus, NodeType, groups_of
-from app.orchestration.releases.flowing import cancel_flow, decide_approval, start_flow
-from app.orchestration.releases.warnings import warnings_of
 from app.store import flows, projects
 from app.store.database import Tx
 from app.store.flows import Flow
@@ -183,7 +183,7 @@ def start(visit: Visit) -> Response:
     form = read_value(FlowStartForm, {"sha": visit.field("sha").strip() or None}, visit.yard)
     with visit.yard.db.write() as tx:
         trigger = {"type": "manual", "by": visit.who, "sha": form.sha}
-        run_id = start_flow(tx, _named(tx, visit), trigger, visit.now)
+        run_id = start_flow_run(tx, _named(tx, visit), trigger, visit.now)
     return _see(run_id)
 
 
@@ -205,7 +205,7 @@ def void_webhook(visit: Visit) -> Response:
 def cancel(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
         run = flows.run_with_id(tx, visit.id("run"))
-        cancel_flow(tx, visit.yard.names, run, visit.who, visit.now)
+        cancel_flow_run(tx, visit.yard.names, run, visit.who, visit.now)
     return _see(run.id)
 
 
@@ -220,7 +220,7 @@ def decline(visit: Visit) -> Response:
 def _answer(visit: Visit, *, approved: bool) -> Response:
     with visit.yard.db.write() as tx:
         run = flows.run_with_id(tx, visit.id("run"))
-        decide_approval(tx, run, visit.path("node"), approved=approved, who=visit.who, now=visit.now)
+        answer_approval(tx, run, visit.path("node"), approved=approved, who=visit.who, now=visit.now)
     return _see(run.id)
 
 

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.dry_run import Detected
 from app.domain.errors import Conflict, UserError
 from app.domain.jobs import Job
-from app.orchestration.rehearsal import Detected
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove

@@ -7,11 +7,11 @@ from datetime import timedelta
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands import pausing
+from app.commands.runs import how_to_get_an_image
 from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.jobs import Job
-from app.orchestration import pausing
-from app.orchestration.dispatch import how_to_get_an_image
 from app.store import apps, builds, conditions, decisions, jobs, overview, projects
 from app.store.database import Tx
 from app.web.pages.visit import Visit, get, post, see

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.commands.dry_run import Detected
 from app.domain.errors import JobyardError
-from app.orchestration.rehearsal import Detected
 from app.store import projects
 from app.web.api.plan import DetectForm, look_at
 from app.web.api.reading import read_value

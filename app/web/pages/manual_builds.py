@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.builds import request_build_of_source
 from app.domain.errors import Conflict, UserError
 from app.domain.jobs import Job, Source
-from app.orchestration.requests import build_source_by_hand
 from app.store import jobs
 from app.store.database import Tx
 from app.web.api.forms.build import ManualBuildForm
@@ -65,7 +65,7 @@ def build(visit: Visit) -> Response:
         form = read_value(ManualBuildForm, given, visit.yard)
         with visit.yard.db.write() as tx:
             target = _target_of(tx, visit)
-            build_id = build_source_by_hand(
+            build_id = request_build_of_source(
                 tx, target.source, target.jobs, sha=form.sha, branch=form.ref, who=visit.who, now=visit.now
             )
     except (UserError, Problem, ValidationError) as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.commands.image_rollout import admission_of, turns_cd_off
+from app.commands.promotions import Planned, plan
 from app.domain.errors import UserError
 from app.domain.jobs import Job
 from app.domain.pipelines import Component, Pipeline, route
 from app.domain.rules import ImageEvent, on_image_change
-from app.orchestration.releases.deploying import admission_of, turns_cd_off
-from app.orchestration.releases.promoting import Planned, plan
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx

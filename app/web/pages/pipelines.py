@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.promotions import hold_still, promote
 from app.domain.errors import Conflict
 from app.domain.jobs import Job
 from app.domain.pipelines import Component, Pipeline, route
-from app.orchestration.releases.promoting import hold_still, promote
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion

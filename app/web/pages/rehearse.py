@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.dry_run import Outlook
 from app.domain.errors import InvalidValue, JobyardError, NotFound
-from app.orchestration.rehearsal import Outlook
 from app.store import deliveries
 from app.web.api.plan import PushForm, push_of, summary
 from app.web.api.reading import read_value

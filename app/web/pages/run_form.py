@@ -12,13 +12,12 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.image_ownership import require_usable
+from app.commands.runs import image_for_run, image_of_next_run, start_run
 from app.domain.effective import Effective, merge, variables_of
 from app.domain.errors import InvalidValue, UserError
 from app.domain.jobs import ENV_NAME, Deployed, Job, env_from_definition
 from app.domain.runs import Run, Trigger, TriggerType
-from app.orchestration.dispatch import start_by_hand
-from app.orchestration.ownership import require_usable
-from app.orchestration.requests import image_for_run, image_of_next_run
 from app.store import runs
 from app.store.database import Tx
 from app.web.api.definitions import complete
@@ -122,7 +121,7 @@ def start(visit: Visit) -> Response:
             job = job_of(tx, visit)
             asked = _asked(visit, tx, job, given)
             names, now = visit.yard.names, visit.now
-            run_id = start_by_hand(tx, names, job, asked.overrides, trigger, now, asked.image)
+            run_id = start_run(tx, names, job, asked.overrides, trigger, now, asked.image)
             name = runs.with_id(tx, run_id).name
     except (UserError, Problem, ValidationError) as error:
         return _form(visit, job, given, problem=refused(error))

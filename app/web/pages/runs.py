@@ -11,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from app.commands.runs import cancel_run, run_again
 from app.domain.jobs import env_from_definition
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.engine_health import EngineHealth
-from app.orchestration.requests import run_again
+from app.runtime.engine_health import EngineHealth
 from app.store import jobs, overview, runs
 from app.store.database import Tx
 from app.web.numbers import whole_number
@@ -184,10 +183,10 @@ def _load(yard: Yard, name: str) -> Run:
         return find(tx, name)
 
 
-def cancel_run(visit: Visit) -> Response:
+def cancel(visit: Visit) -> Response:
     with visit.yard.db.write() as tx:
         run = find(tx, visit.path("run"))
-        cancel_by_hand(tx, run, visit.who, visit.now)
+        cancel_run(tx, run, visit.who, visit.now)
     return see(f"/runs/{run.name}")
 
 
@@ -208,6 +207,6 @@ def routes() -> list[Route]:
         get("/runs/{run}", show_run),
         get("/runs/{run}/log", more_log),
         Route("/runs/{run}/follow", follow_log),
-        post("/runs/{run}/cancel", cancel_run),
+        post("/runs/{run}/cancel", cancel),
         post("/runs/{run}/again", again),
     ]

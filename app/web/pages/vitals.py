@@ -10,7 +10,7 @@ from app.domain.health import Answer, Check, CheckStatus, Tally, checks_of
 from app.domain.metrics import Sample, polyline, thinned
 from app.domain.plans import Plan
 from app.domain.runs import Run
-from app.orchestration.execution.vitals import CheckRecord, Vitals
+from app.runtime.telemetry import CheckRecord, Vitals
 from app.web.pages import words
 
 WIDTH, HEIGHT = 600, 72

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
+from app.commands.runs import cancel_run, start_run
 from app.domain.errors import JobyardError
 from app.domain.runs import Trigger, TriggerType
 from app.engines.fake import Fault
-from app.orchestration.cancelling import cancel_by_hand
-from app.orchestration.dispatch import start_by_hand
 from app.store import jobs, runs
 from app.store.claims import heartbeat
 from tests.support.loops import Fuse, Killed, commit
@@ -206,14 +205,14 @@ class History:
         trigger = Trigger(TriggerType.MANUAL, by="ada")
         with place.db.write() as tx:
             job = self.chance.choice(jobs.page(tx))
-            place.asked.append(start_by_hand(tx, place.names, job, {}, trigger, self.clock.now()))
+            place.asked.append(start_run(tx, place.names, job, {}, trigger, self.clock.now()))
 
     def _cancel(self, place: Place) -> None:
         with place.db.write() as tx:
             found = runs.page(tx, limit=20, statuses=runs.OPEN)
             if found:
                 run = self.chance.choice(found)
-                cancel_by_hand(tx, run, "ada", self.clock.now())
+                cancel_run(tx, run, "ada", self.clock.now())
                 place.cancelled.add(run.id)
                 self.facts.cancels += 1
 

@@ -17,9 +17,10 @@ import pytest
 from greenlet import getcurrent, greenlet
 
 from app.domain.errors import JobyardError
-from app.orchestration.disk import Disk
-from app.orchestration.execution import active, crew, running, watching
-from app.orchestration.execution.patience import Patience
+from app.runtime import threads
+from app.runtime.disk import Disk
+from app.workers.run import active, runner, watcher
+from app.workers.run.patience import Patience
 from tests.support.loops import START, Fuse, Killed, TickingClock
 
 Ready = Callable[[], bool]
@@ -180,11 +181,11 @@ class HubThread:
 def patched() -> Iterator[None]:
     """While this holds, what loops start and wait for goes by the current hub."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (crew, active):
+        for module in (threads, active):
             patch.setattr(module, "begun", begun)
             patch.setattr(module, "wait", wait)
-        patch.setattr(watching, "threading", SimpleNamespace(Thread=HubThread))
-        patch.setattr(running, "FIRST_WORDS_SECONDS", 0)
+        patch.setattr(watcher, "threading", SimpleNamespace(Thread=HubThread))
+        patch.setattr(runner, "FIRST_WORDS_SECONDS", 0)
         patch.setattr(Disk, "pause", lambda self: Hub.current.sleep(self.pause_seconds))
         patch.setattr(Patience, "pause", lambda _, seconds: Hub.current.sleep(seconds))
         patch.setattr(

@@ -17,15 +17,15 @@ from typing import Any
 
 from sqlalchemy import event
 
-from app.orchestration.clock_changes import ClockChanges
-from app.orchestration.disk import Disk
-from app.orchestration.logbook import Logbook
-from app.orchestration.scheduling import Scheduler
-from app.orchestration.signals import Signals
-from app.orchestration.slots import Slots
+from app.runtime.disk import Disk
+from app.runtime.log_storage import Logbook
+from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, epochs, runs
 from app.store.database import Database
+from app.workers.build.slots import Slots
+from app.workers.clock_changes import ClockChanges
+from app.workers.scheduler import Scheduler
 from tests.support.loops import CountedNames, Fuse, Installation, Outbox, Repository, Server, _empty_database
 from tests.support.simulation.hub import SimClock
 from tests.support.simulation.world import SimBackend, SimDatabase, SimEngine, SimWorld

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import app.logs.writer
-import app.orchestration.disk
-import app.orchestration.reconciling
+import app.runtime.disk
+import app.workers.reconciler
 from app.disk import unavailable
 from app.domain.errors import EngineUnavailable, JobyardError
 from app.engines.base import ContainerSpec, Handle, StartUncertain, State
@@ -316,6 +316,6 @@ def patched() -> Iterator[None]:
     """While this holds, logs are on the disk of the current history, and servers judged by its database's clock."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app.logs.writer, "os", FullDisk())
-        patch.setattr(app.orchestration.disk, "require_room", _look)
-        patch.setattr(app.orchestration.reconciling, "time_of_servers", _time_of_servers)
+        patch.setattr(app.runtime.disk, "require_room", _look)
+        patch.setattr(app.workers.reconciler, "time_of_servers", _time_of_servers)
         yield

@@ -12,7 +12,7 @@ from app.domain import limits
 from app.domain.health import Check
 from app.domain.jobs import env_from_definition
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
-from app.orchestration.execution.vitals import Vitals
+from app.runtime.telemetry import Vitals
 from app.web.api.forms.fields import (
     Command,
     EnvName,

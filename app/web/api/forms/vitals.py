@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.domain.health import Check, CheckStatus, CheckType, Protocol, Tally
 from app.domain.plans import Plan
-from app.orchestration.execution.vitals import CheckRecord, Vitals
+from app.runtime.telemetry import CheckRecord, Vitals
 from app.web.api.forms.fields import Time
 from app.web.api.operations import Model
 

@@ -1,0 +1,136 @@
+"""What people and programs ask for by hand: builds, runs with an image of their own, runs once more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from app.commands.runs import short
+from app.domain.builds import build_key
+from app.domain.decisions import EventType, Verdict
+from app.domain.effective import variables_of
+from app.domain.errors import Conflict, JobyardError
+from app.domain.events import BRANCH_PREFIX
+from app.domain.jobs import BuildConfig, Job, Source, env_from_definition
+from app.runtime.ports import ENV_PURPOSE, Vault
+from app.store import builds, decisions, jobs, movements
+from app.store.database import Tx
+from builders.plan import BuildSettings
+
+
+def request_build(
+    tx: Tx,
+    job: Job,
+    *,
+    sha: str | None,
+    branch: str | None,
+    who: str,
+    now: datetime,
+    vault: Vault | None = None,
+) -> int:
+    """A build that ignores all rules for pushes; without `sha`, of the branch's head when it starts.
+
+    With a `vault` pushes of the commit `sha` may join it; a build of a branch's head is joined by none.
+    Raises Conflict for a job that nothing is built for.
+    """
+    if job.source is None:
+        raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
+    return request_build_of_source(
+        tx, job.source, [job], sha=sha, branch=branch, who=who, now=now, vault=vault
+    )
+
+
+def request_build_of_source(
+    tx: Tx,
+    source: Source,
+    told: Sequence[Job],
+    *,
+    sha: str | None,
+    branch: str | None,
+    who: str,
+    now: datetime,
+    vault: Vault | None = None,
+) -> int:
+    """`request_build`, with a decision for each of the jobs that are `told`, or for none."""
+    ref = BRANCH_PREFIX + (branch or source.branch)
+    env = build_env(source, jobs.of_source(tx, source.id))
+    build_id = builds.enqueue(
+        tx,
+        project_id=source.project_id,
+        source_id=source.id,
+        key=key_of_build(vault, source, ref, sha, env) if vault and sha else "",
+        url=source.url,
+        ref=ref,
+        sha=sha,
+        config=source.build,
+        trigger={"type": "manual", "by": who},
+        now=now,
+        env=env,
+        credential_id=source.credential_id,
+        position=_position(tx, source, ref, sha),
+        on_branch=True if sha is None else None,
+    )
+    what = short(sha) if sha else f"the head of {branch or source.branch}"
+    job_ids: list[int | None] = [job.id for job in told]
+    for job_id in job_ids or [None]:
+        decisions.record(
+            tx,
+            at=now,
+            event=(EventType.MANUAL, f"build:{build_id}"),
+            project_id=source.project_id,
+            job_id=job_id,
+            verdict=Verdict.BUILT,
+            rule="manual",
+            sentence=f"Build {build_id} of {what} asked for by {who}.",
+            inputs={"sha": sha, "ref": ref},
+            build_id=build_id,
+        )
+    return build_id
+
+
+def _position(tx: Tx, source: Source, ref: str, sha: str | None) -> int:
+    """Where the commit stands among the branch's pushes; one that no push told of counts as the newest."""
+    history = movements.known(tx, source.project_id, source.repo_key, ref)
+    known = next((each.position for each in history if sha is not None and each.after == sha), None)
+    return known if known is not None else max((each.position for each in history), default=0)
+
+
+def build_settings(config: BuildConfig, *, start_required: bool = True) -> BuildSettings:
+    return BuildSettings(
+        start_required=start_required,
+        mode=config.mode,
+        root_directory=config.root_directory,
+        dockerfile=config.dockerfile,
+        target=config.target,
+        install_command=config.install_command,
+        build_command=config.build_command,
+        run_command=config.run_command,
+    )
+
+
+def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
+    """The build-scope variables of a source, in the API's form with secrets sealed: those of the job it belongs to."""
+    if source.name is not None or not of_source:
+        return {}
+    given = variables_of(of_source[0])
+    wanted = {name for name, value in env_from_definition(given).items() if value.in_build}
+    return {name: value for name, value in given.items() if name in wanted}
+
+
+def key_of_build(vault: Vault, source: Source, ref: str, sha: str, env: Mapping[str, Any]) -> str:
+    """`build_key` with a keyed digest for each secret: the same value is sealed as another text every time."""
+    comparable = {
+        name: {**given, "value": _digest(vault, given["value"])}
+        if env_from_definition({name: given})[name].secret
+        else given
+        for name, given in env.items()
+    }
+    return build_key(source.repo_key, ref, sha, source.build, comparable)
+
+
+def _digest(vault: Vault, sealed: str) -> str:
+    try:
+        return vault.digest(vault.open(sealed, ENV_PURPOSE), ENV_PURPOSE)
+    except JobyardError:
+        return sealed  # equal to no other: the build itself will tell what is wrong with it

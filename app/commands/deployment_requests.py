@@ -1,0 +1,260 @@
+"""Deployments that somebody asks for: of a commit, of builds, of the latest ones, or back to an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from app.commands.builds import build_env, key_of_build, request_build
+from app.commands.deployments import begin_deployment
+from app.commands.rebuilds import builds_again, images_again, tell_of_rebuilds
+from app.commands.runs import short
+from app.domain.builds import Build, BuildStatus
+from app.domain.deployments import Cause, Deployment, DeploymentStatus
+from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import BRANCH_PREFIX
+from app.domain.jobs import Deployed, Job
+from app.runtime.ports import Vault
+from app.store import apps, builds, jobs
+from app.store.apps import App
+from app.store.database import Tx
+
+
+def images_to_deploy(
+    tx: Tx, app: App, *, sha: str | None, build_ids: Sequence[int] | None
+) -> Mapping[int, str]:
+    """The images that there are already of what is asked for, by job."""
+    images: dict[int, str] = {}
+    for job in _built_jobs(tx, app):
+        assert job.source is not None
+        if sha is not None:
+            build = builds.newest_of_commit(tx, job.source.id, sha)
+        elif build_ids is not None:
+            build = next(iter(_for_job(tx, build_ids, job)), None)
+        else:
+            build = _latest(tx, job)
+        if build is not None and build.image is not None:
+            images[job.id] = build.image
+    return images
+
+
+def deploy_commit(
+    tx: Tx,
+    vault: Vault,
+    app: App,
+    sha: str,
+    who: str,
+    now: datetime,
+    *,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
+) -> int:
+    """Every component with a repository gets this commit, built where there is no build of it yet.
+
+    Like the others, it raises Conflict where a job that gets an image is paused, and that is not confirmed; and what
+    made an image that is `gone` is built again, and waited for.
+    """
+    built = _built_jobs(tx, app)
+    _require_unpaused(built, confirmed=confirm_paused)
+    if len({job.source.repo_key for job in built if job.source is not None}) > 1:
+        raise InvalidValue(
+            "sha",
+            f"sha can't be one commit: the jobs of app {app.name} are of several repositories, so give builds.",
+        )
+    build_ids = [_build_of_commit(tx, vault, job, sha, who, now) for job in built]
+    sentence = f"Deploy of {short(sha)} by {who}."
+    return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=sha)
+
+
+def deploy_builds(
+    tx: Tx,
+    app: App,
+    build_ids: Sequence[int],
+    who: str,
+    now: datetime,
+    *,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
+) -> int:
+    """The components that these builds were made for get their images; at most one build for each."""
+    by_job: dict[int, int] = {}
+    for build_id in build_ids:
+        of_build = [job for job in _built_jobs(tx, app) if _is_for(tx, build_id, job)]
+        if not of_build:
+            message = f"builds must be made for jobs of app {app.name}, which build {build_id} is not."
+            raise InvalidValue("builds", message)
+        build = builds.with_id(tx, build_id)
+        if build.status not in (*builds.OPEN, BuildStatus.SUCCEEDED):
+            message = f"builds must be such as succeeded or are not over; build {build_id} is {build.status}."
+            raise InvalidValue("builds", message)
+        for job in of_build:
+            other = by_job.setdefault(job.id, build_id)
+            if other != build_id:
+                message = f"builds {other} and {build_id} are both for job {job.name}: give one of them."
+                raise InvalidValue("builds", message)
+    _require_unpaused([jobs.with_id(tx, job_id) for job_id in by_job], confirmed=confirm_paused)
+    listed = ", ".join(map(str, build_ids))
+    sentence = f"Deploy of build{'s' * (len(build_ids) != 1)} {listed} by {who}."
+    return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=_common_sha(tx, build_ids))
+
+
+def deploy_latest(
+    tx: Tx,
+    app: App,
+    who: str,
+    now: datetime,
+    *,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
+) -> int:
+    """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
+    latest = [(job, build.id) for job in _built_jobs(tx, app) if (build := _latest(tx, job))]
+    if not latest:
+        raise Conflict(f"No job of app {app.name} has a build of its branch that succeeded yet.")
+    _require_unpaused([job for job, _ in latest], confirmed=confirm_paused)
+    build_ids = [build_id for _, build_id in latest]
+    sha, sentence = _common_sha(tx, build_ids), f"Deploy of the latest builds by {who}."
+    return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=sha, keeps_cd=True)
+
+
+def _deploy(
+    tx: Tx,
+    app: App,
+    build_ids: Sequence[int],
+    sentence: str,
+    who: str,
+    now: datetime,
+    gone: Collection[str],
+    *,
+    sha: str | None,
+    keeps_cd: bool = False,
+) -> int:
+    again = builds_again(tx, build_ids, gone, who, now)
+    made = begin_deployment(
+        tx,
+        app,
+        cause=Cause.API,
+        by=who,
+        sentence=sentence,
+        now=now,
+        build_ids=[again[each].id if each in again else each for each in build_ids],
+        sha=sha,
+        keeps_cd=keeps_cd,
+    )
+    awaited = {
+        job.id: build
+        for build in again.values()
+        if not build.status.is_final
+        for job in _built_jobs(tx, app)
+        if _is_for(tx, build.id, job)
+    }
+    tell_of_rebuilds(tx, made, awaited, now)
+    return made
+
+
+def images_to_roll_back_to(tx: Tx, deployment: Deployment) -> Mapping[int, Deployed]:
+    """What an earlier deployment left live, for the jobs that are still in its app. Raises Conflict."""
+    if deployment.status is not DeploymentStatus.SUCCEEDED:
+        raise Conflict(
+            f"Deployment {deployment.id} is {deployment.status}: only one that succeeded can be rolled back to."
+        )
+    app = apps.with_id(tx, deployment.app_id)
+    images = {
+        member.job_id: Deployed.from_json(deployment.snapshot[str(member.job_id)])
+        for member in app.members
+        if str(member.job_id) in deployment.snapshot
+    }
+    if not images:
+        raise Conflict(f"Deployment {deployment.id} left no image for any job that app {app.name} has now.")
+    unclear = [image.image for image in images.values() if not image.digest]
+    if unclear:
+        raise Conflict(
+            f"Deployment {deployment.id} left {', '.join(unclear)}, which may mean another image by now:"
+            " deploy what is wanted."
+        )
+    return images
+
+
+def roll_back(
+    tx: Tx,
+    deployment: Deployment,
+    who: str,
+    now: datetime,
+    *,
+    with_hooks: bool,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
+) -> int:
+    """The images of an earlier deployment once more; CD is held when they have moved.
+
+    Those that are `gone` are made again first, and waited for. Raises Conflict for one that can't be.
+    """
+    kept = images_to_roll_back_to(tx, deployment)
+    _require_unpaused([jobs.with_id(tx, job_id) for job_id in kept], confirmed=confirm_paused)
+    images = images_again(tx, deployment.project_id, kept, gone, who, now)
+    made = begin_deployment(
+        tx,
+        apps.with_id(tx, deployment.app_id),
+        cause=Cause.ROLLBACK,
+        by=who,
+        sentence=f"Rollback to deployment {deployment.id} by {who}.",
+        now=now,
+        build_ids=[build.id for build in images.awaited.values()],
+        images=images.by_job,
+        sha=deployment.sha,
+        with_hooks=with_hooks,
+    )
+    tell_of_rebuilds(tx, made, images.awaited, now)
+    return made
+
+
+def _require_unpaused(getting: Sequence[Job], *, confirmed: bool) -> None:
+    paused = [job.name for job in getting if job.paused]
+    if paused and not confirmed:
+        raise Conflict(
+            f"Job {', '.join(paused)} is paused: confirm with confirm_paused to deploy to it all the same."
+        )
+
+
+def _built_jobs(tx: Tx, app: App) -> Sequence[Job]:
+    """The app's jobs that Jobyard builds. Raises Conflict where there are none."""
+    members = [jobs.with_id(tx, member.job_id) for member in app.members]
+    built = [job for job in members if job.source is not None]
+    if not built:
+        raise Conflict(f"No job of app {app.name} is built from a repository, so there is nothing to deploy.")
+    return built
+
+
+def _build_of_commit(tx: Tx, vault: Vault, job: Job, sha: str, who: str, now: datetime) -> int:
+    """A build of the commit that is there or on its way, else a new one."""
+    source = job.source
+    assert source is not None
+    known = builds.newest_of_commit(tx, source.id, sha)
+    if known is not None:
+        return known.id
+    env = build_env(source, jobs.of_source(tx, source.id))
+    ref = BRANCH_PREFIX + source.branch
+    key = key_of_build(vault, source, ref, sha, env)
+    joined = builds.join_equal(tx, key, source.project_id, source.id, 0)
+    if joined is not None:
+        return joined.id
+    return request_build(tx, job, sha=sha, branch=None, who=who, now=now, vault=vault)
+
+
+def _latest(tx: Tx, job: Job) -> Build | None:
+    if job.source is None:
+        return None
+    return builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch)
+
+
+def _for_job(tx: Tx, build_ids: Sequence[int], job: Job) -> Sequence[Build]:
+    return [each for each in builds.with_ids(tx, build_ids).values() if _is_for(tx, each.id, job)]
+
+
+def _is_for(tx: Tx, build_id: int, job: Job) -> bool:
+    return job.source is not None and job.source.id in builds.sources_of(tx, build_id)
+
+
+def _common_sha(tx: Tx, build_ids: Sequence[int]) -> str | None:
+    shas = {builds.with_id(tx, build_id).sha for build_id in build_ids}
+    return shas.pop() if len(shas) == 1 else None

@@ -1,0 +1,298 @@
+"""What a push would do, and what a repository would be built as: the rules that really decide, with nothing stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.checkout import Checkouts
+from app.commands.branch_tracking import change_by_following
+from app.commands.builds import build_settings
+from app.commands.change_sets import Inquiry, without_git
+from app.commands.image_rollout import (
+    CD_OFF,
+    Occasion,
+    admission_of,
+    change_by_build,
+    change_by_hand,
+    judged,
+    turns_cd_off,
+)
+from app.commands.promotions import Planned
+from app.commands.pushes import git_decides, place_of, push_of, verdict_on
+from app.commands.remote_access import git_access
+from app.commands.runs import short
+from app.domain.builds import Build, BuildStatus
+from app.domain.decisions import EventType, Go, Verdict
+from app.domain.errors import InvalidValue, NotFound, UserError
+from app.domain.events import Push
+from app.domain.jobs import BuildConfig, Deployed, Job, Source
+from app.domain.pushes import Changes
+from app.domain.rules import ImageEvent, on_image_change
+from app.forges.base import Forge
+from app.runtime.ports import Clock, Vault
+from app.store import apps, jobs, projects
+from app.store.database import Database, Tx
+from app.store.deliveries import Delivery
+from builders.detect import make_plan
+from builders.plan import PlanError
+from builders.render import render_dockerfile
+from builders.source import SourceTree
+
+NOBODY_HAS_IT = "No job or build service has this repository, or not for this token."
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One verdict as it would be stored."""
+
+    verdict: Verdict
+    rule: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does.
+
+    A promotion and a deploy by hand build nothing.
+    """
+
+    project: str
+    job: str | None
+    build_service: str | None
+    build: Stage | None
+    deploy: Stage | None
+    would_build: bool
+    would_deploy: bool
+    would_run: bool
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What a commit would be built as, and the recipe."""
+
+    sha: str
+    plan: Mapping[str, Any]
+    dockerfile: str
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Git may be asked, as it would be; nothing is written to the store, and nobody hears of it.
+
+    `project_id` limits what is looked at to one project.
+    """
+
+    db: Database
+    clock: Clock
+    forges: Mapping[str, Forge]
+    checkouts: Checkouts
+    vault: Vault
+
+    def of_delivery(self, delivery: Delivery, project_id: int | None) -> list[Outlook]:
+        """What replaying a delivery would do."""
+        push = push_of(delivery, self.forges)
+        return self._outlooks(push, sorted(push.repository.keys), delivery.scopes, project_id, delivery)
+
+    def of_push(self, push: Push, project_id: int | None) -> list[Outlook]:
+        """What a push would do that nobody has told of. `push.repository` may be named as people name it.
+
+        Without `after`, unless it is a deletion, it is the head that Git is asked for. Raises NotFound where nothing
+        within reach has this repository, InvalidValue where there is no such head.
+        """
+        with self.db.read() as tx:
+            known = projects.repositories_in_scope(tx)
+        named = f"/{push.repository.full_name.lower()}"
+        keys = {key for _, key in known if key in push.repository.keys or key.lower().endswith(named)}
+        scopes = [scope for scope, key in known if key in keys]
+        if push.after is None and not push.deleted:
+            push = replace(push, after=self._head(push, sorted(keys), scopes, project_id))
+        found = self._outlooks(push, sorted(keys), scopes, project_id, None)
+        if not found:
+            raise NotFound(NOBODY_HAS_IT)
+        return found
+
+    def _head(self, push: Push, keys: Sequence[str], scopes: Sequence[str], project_id: int | None) -> str:
+        """What the ref is at, by the access of a source that tracks it, or of any other of the repository."""
+        with self.db.read() as tx:
+            tracked = jobs.tracking(tx, keys, scopes)
+        sources = [source for source, _ in tracked if project_id in (None, source.project_id)]
+        if not sources:
+            raise NotFound(NOBODY_HAS_IT)
+        source = next((each for each in sources if each.branch == push.branch), sources[0])
+        with self.db.read() as tx:
+            credential = git_access(tx, self.vault, source.credential_id, source.url)
+        try:
+            return self.checkouts.head_of(source.url, push.ref, credential)
+        except UserError as error:
+            raise InvalidValue("push.after", f"after is missing, and Git names no commit: {error}") from error
+
+    def _outlooks(
+        self,
+        push: Push,
+        keys: Sequence[str],
+        scopes: Sequence[str],
+        project_id: int | None,
+        delivery: Delivery | None,
+    ) -> list[Outlook]:
+        with self.db.read() as tx:
+            tracked = [
+                (source, of_source)
+                for source, of_source in jobs.tracking(tx, keys, scopes)
+                if project_id in (None, source.project_id)
+            ]
+            asked_about = {
+                source.id
+                for source, of_source in tracked
+                if git_decides(tx, push, source, of_source, delivery)
+            }
+        git = Inquiry(self.db, self.vault, self.checkouts, push)
+        changes = {
+            source.id: git.changes(source) if source.id in asked_about else without_git(push, source)
+            for source, _ in tracked
+        }
+        with self.db.read() as tx:
+            return [
+                each
+                for source, of_source in tracked
+                for each in self._of_source(tx, push, source, of_source, changes[source.id], delivery)
+            ]
+
+    def _of_source(
+        self,
+        tx: Tx,
+        push: Push,
+        source: Source,
+        of_source: Sequence[Job],
+        changes: Changes,
+        delivery: Delivery | None,
+    ) -> list[Outlook]:
+        movement, repeated = place_of(tx, push, source, delivery)
+        verdict = verdict_on(push, source, of_source, changes, repeated=repeated)
+        builds = isinstance(verdict, Go)
+        stage = Stage(
+            Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict, verdict.rule, verdict.sentence
+        )
+        project = projects.with_id(tx, source.project_id).name
+        if not of_source:
+            return [Outlook(project, None, source.name, stage, None, builds, False, False)]
+        build = self._build_of(push, source, project, movement.position)
+        return [
+            _outlook(
+                project, job, source, stage, *(_then(tx, build, job) if builds else (None, False, False))
+            )
+            for job in of_source
+        ]
+
+    def _build_of(self, push: Push, source: Source, project: str, position: int) -> Build:
+        """The build that the push would lead to, as if it had succeeded."""
+        return Build(
+            id=0,
+            project_id=source.project_id,
+            project=project,
+            key="",
+            url=source.url,
+            ref=push.ref,
+            sha=push.after,
+            status=BuildStatus.SUCCEEDED,
+            trigger={},
+            config=source.build,
+            created_at=self.clock.now(),
+            position=position,
+        )
+
+    def detect(
+        self, url: str, branch: str, config: BuildConfig, credential_id: int | None = None
+    ) -> Detected:
+        """What the head of a branch would be built as. Raises InvalidValue with the reason where it can't be."""
+        with self.db.read() as tx:
+            credential = git_access(tx, self.vault, credential_id, url)
+        try:
+            sha = self.checkouts.fetch(url, sha=None, ref=branch, credential=credential)
+            with self.checkouts.tree(
+                url, sha, submodules=config.submodules, lfs=config.lfs, credential=credential
+            ) as tree:
+                plan = make_plan(SourceTree(tree), build_settings(config, start_required=False))
+                return Detected(sha, plan.to_json(), plan.dockerfile_text or render_dockerfile(plan) or "")
+        except PlanError as error:
+            raise InvalidValue("detect.build", str(error)) from error
+        except UserError as error:
+            raise InvalidValue("detect.git", str(error)) from error
+
+
+def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, confirm_paused: bool, who: str) -> Outlook:
+    """What pointing a job at an image would do, once it is agreed to for a paused one."""
+    change, admission = change_by_hand(job, image, latest=latest, who=who), admission_of(tx, job)
+    runs = change.runs and admission.runs
+    verdict, rule, sentence = judged(change, admission)
+    stage = Stage(verdict, rule, sentence + _to_confirm(job, confirm_paused=confirm_paused))
+    return Outlook(job.project, job.name, None, None, stage, False, change.moves, runs)
+
+
+def _to_confirm(job: Job, *, confirm_paused: bool) -> str:
+    return " It is refused without confirm_paused." if job.paused and not confirm_paused else ""
+
+
+def of_following(tx: Tx, job: Job, before: Job, who: str) -> Stage | None:
+    """What becomes of a job's image by settings with which CD goes on again; None where it doesn't by them."""
+    if before.cd_enabled and not before.paused:
+        return None
+    why = f"Resumed by {who}" if before.paused else f"CD switched on by {who}"
+    change = change_by_following(tx, job, why=why)
+    return None if change is None else Stage(change.verdict, change.rule, change.sentence)
+
+
+def of_promotion(tx: Tx, planned: Planned, *, confirm_paused: bool) -> list[Outlook]:
+    """What a promotion would do to each job that gets an image by it, and to each job that it would run as a hook.
+
+    It is planned as if it had been agreed to for paused jobs.
+    """
+    route = planned.route
+    members = apps.with_id(tx, route.target.id).members if route.target.kind == "app" else ()
+    hooks = {member.job_id: member.hook for member in members if member.hook is not None}
+    return [
+        _promoted(tx, jobs.with_id(tx, job_id), hooks.get(job_id), planned, confirm_paused=confirm_paused)
+        for job_id in dict.fromkeys([*planned.images, *hooks])
+    ]
+
+
+def _promoted(tx: Tx, job: Job, hook: str | None, planned: Planned, *, confirm_paused: bool) -> Outlook:
+    moves = job.id in planned.images
+    what = planned.sentence + (CD_OFF if moves and turns_cd_off(job, latest=False) else "")
+    change, admission = on_image_change(ImageEvent.PROMOTED, job, what=what), admission_of(tx, job)
+    verdict, rule, sentence = judged(change, admission)
+    runs = change.runs and admission.runs
+    if hook is not None:
+        runs = not job.paused and hook != "failed-deploy"
+        verdict = Verdict.STARTED if runs else Verdict.DEPLOYED if moves else Verdict.SKIPPED
+        rule, sentence = "hook", f"{what}; the job is the deployment's {hook} job."
+    stage = Stage(verdict, rule, sentence + _to_confirm(job, confirm_paused=confirm_paused))
+    return Outlook(job.project, job.name, None, None, stage, False, moves, runs)
+
+
+def _outlook(
+    project: str, job: Job, source: Source, build: Stage, deploy: Stage | None, moves: bool, runs: bool
+) -> Outlook:
+    return Outlook(project, job.name, source.name, build, deploy, build.verdict is Verdict.BUILT, moves, runs)
+
+
+def _then(tx: Tx, build: Build, job: Job) -> tuple[Stage, bool, bool]:
+    """What the build's success would mean for a job: the verdict, whether its image moves and whether it runs."""
+    what = f"If the build of {short(build.sha)} succeeds"
+    app = apps.of_job(tx, job.id)
+    occasion = Occasion(ImageEvent.BUILD_SUCCEEDED, (EventType.BUILD, 0), what)
+    change, admission = change_by_build(build, job, occasion, app), admission_of(tx, job)
+    stage, runs = Stage(*judged(change, admission)), change.runs and admission.runs
+    if app is None or not change.moves:
+        return stage, change.moves, runs
+    hooks = {member.job_id: member.hook for member in app.members}
+    after = ", after its pre-deploy jobs" if "pre-deploy" in hooks.values() else ""
+    hook = hooks[job.id]
+    if hook is not None:
+        runs = hook != "failed-deploy"
+        verdict = Verdict.STARTED if runs else Verdict.DEPLOYED
+        stage = Stage(verdict, "hook", f"{what}; the job is the deployment's {hook} job.")
+    moving = f"{stage.sentence} Its image moves as part of a deployment of app {app.name}{after}."
+    return replace(stage, sentence=moving), True, runs

@@ -1,0 +1,240 @@
+"""Images move to jobs, by a build, by hand or by promotion; runs start because of it; every verdict is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.commands.runs import enqueue_run, short
+from app.domain.builds import Build, BuildStatus
+from app.domain.concurrency import Admission, admit
+from app.domain.decisions import EventType, Verdict
+from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import BRANCH_PREFIX, repo_key
+from app.domain.jobs import Deployed, Job, JobKind
+from app.domain.rules import ImageChange, ImageEvent, on_image_change, stays_available
+from app.domain.runs import Reason, Trigger, TriggerType
+from app.runtime.ports import Names
+from app.store import builds, decisions, jobs, runs, schedules
+from app.store.apps import App
+from app.store.database import Tx
+
+TRIGGERS = {
+    ImageEvent.BUILD_SUCCEEDED: TriggerType.IMAGE_CHANGE,
+    ImageEvent.PROMOTED: TriggerType.PROMOTION,
+    ImageEvent.DEPLOYED: TriggerType.DEPLOY,
+}
+
+CD_OFF = " (CD is off now)"
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What may move an image: the event as decisions name it, as people say it, and who is behind it."""
+
+    kind: ImageEvent
+    event: tuple[EventType, str | int]
+    what: str
+    by: str | None = None
+    build_id: int | None = None
+
+
+def deploy_job(
+    tx: Tx,
+    names: Names,
+    job: Job,
+    image: Deployed,
+    *,
+    latest: bool,
+    confirm_paused: bool,
+    who: str,
+    now: datetime,
+) -> int:
+    """Point a job at an image somebody chose; returns the decision's id. CD goes off, except for the latest build.
+
+    Raises Conflict for a paused job, unless that was agreed to.
+    """
+    if job.paused and not confirm_paused:
+        raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to deploy to it all the same.")
+    if turns_cd_off(job, latest=latest):
+        jobs.set_cd(tx, job.id, enabled=False, now=now)
+    change = change_by_hand(job, image, latest=latest, who=who)
+    event = (EventType.DEPLOY, f"{job.id}-{names.suffix()}")
+    occasion = Occasion(ImageEvent.DEPLOYED, event, _described(image), who)
+    return carry_out(tx, names, job, occasion, change, image, now)
+
+
+def change_by_hand(job: Job, image: Deployed, *, latest: bool, who: str) -> ImageChange:
+    """What a deploy by hand does to a job."""
+    off = CD_OFF if turns_cd_off(job, latest=latest) else ""
+    what = f"{_described(image)} deployed by {who}{off}"
+    return on_image_change(ImageEvent.DEPLOYED, job, what=what)
+
+
+def turns_cd_off(job: Job, *, latest: bool) -> bool:
+    return not latest and job.cd_enabled and job.source is not None
+
+
+def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:
+    """The chosen build of a job, or its latest one (None). Raises Conflict or InvalidValue where there is none."""
+    if job.source is None:
+        raise Conflict(f"Job {job.name} is not built by Jobyard, so it has no builds to deploy.")
+    if build_id is None:
+        build = builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch)
+        if build is None:
+            raise Conflict(f"Job {job.name} has no build of {job.source.branch} that succeeded yet.")
+        return build
+    if job.source.id not in builds.sources_of(tx, build_id):
+        raise InvalidValue(
+            "build", f"build must be one made for job {job.name}, which build {build_id} is not."
+        )
+    build = builds.with_id(tx, build_id)
+    if build.status is not BuildStatus.SUCCEEDED:
+        raise InvalidValue("build", f"build must be one that succeeded; build {build_id} is {build.status}.")
+    return build
+
+
+def carry_out(
+    tx: Tx,
+    names: Names,
+    job: Job,
+    occasion: Occasion,
+    change: ImageChange,
+    image: Deployed | None,
+    now: datetime,
+    deployment_id: int | None = None,
+) -> int:
+    """Do what a verdict says and store it; returns the decision's id."""
+    run_id = None
+    if change.moves:
+        assert image is not None
+        image = replace(image, cause=change.sentence)
+        jobs.deploy(tx, job.id, image)
+    admission = admission_of(tx, job)
+    verdict, rule, sentence = judged(change, admission)
+    if change.runs and admission.runs and image is not None:
+        run_id = _start(tx, names, job, occasion, sentence, image, admission, now)
+    return decisions.record(
+        tx,
+        at=now,
+        event=occasion.event,
+        project_id=job.project_id,
+        job_id=job.id,
+        verdict=verdict,
+        rule=rule,
+        sentence=sentence,
+        inputs=_inputs(job),
+        build_id=occasion.build_id or (image.build_id if image else None),
+        run_id=run_id,
+        deployment_id=deployment_id,
+    )
+
+
+def _start(
+    tx: Tx,
+    names: Names,
+    job: Job,
+    occasion: Occasion,
+    sentence: str,
+    image: Deployed,
+    admission: Admission,
+    now: datetime,
+) -> int:
+    trigger = Trigger(TRIGGERS[occasion.kind], occasion.by, cause=sentence)
+    alone = bool(admission.replaces)
+    run_id = enqueue_run(tx, names, job, trigger, now, image=image, alone=alone)
+    if admission.replaces:
+        name = runs.with_id(tx, run_id).name
+        for replaced in admission.replaces:
+            runs.cancel(tx, replaced, Reason.REPLACED, f"Replaced by {name}.", now)
+    return run_id
+
+
+def judged(change: ImageChange, admission: Admission) -> tuple[Verdict, str, str]:
+    """Verdict, rule and sentence of a change, where other runs of the job may be in its way."""
+    if not change.runs:
+        return change.verdict, change.rule, change.sentence
+    if not admission.runs:
+        sentence = f"{change.sentence.removesuffix('.')}, but {admission.why}."
+        return Verdict.DEPLOYED, "concurrency:forbid", sentence
+    if admission.replaces:
+        return Verdict.REPLACED, change.rule, f"{change.sentence.removesuffix('.')}; {admission.why}."
+    return change.verdict, change.rule, change.sentence
+
+
+def admission_of(tx: Tx, job: Job) -> Admission:
+    """Only scheduled jobs have a concurrency policy."""
+    if job.kind is not JobKind.CRON or job.schedule is None:
+        return Admission(runs=True)
+    return admit(job.schedule.concurrency_policy, schedules.alive(tx, [job.id]).get(job.id, []))
+
+
+def _inputs(job: Job) -> dict[str, Any]:
+    return {
+        "cd_enabled": job.cd_enabled,
+        "run_on_image_change": job.run_on_image_change,
+        "paused": job.paused,
+        "schedule_active": not job.schedule_inactive,
+    }
+
+
+def image_of(build: Build, job: Job, now: datetime) -> Deployed:
+    """What a job gets of a build that succeeded; its cause is told when it moves.
+
+    Its place among the pushes is kept only where it is one on the branch that the job tracks.
+    """
+    assert build.image is not None
+    assert build.digest is not None
+    position = build.position if build.on_branch and is_tracked(build, job) else None
+    return Deployed(build.image, build.digest, build.id, build.sha, "", now, position)
+
+
+def _described(image: Deployed) -> str:
+    if image.build_id is not None:
+        return f"Build {image.build_id} of {short(image.sha)}"
+    return f"Image {image.reference or image.image} ({image.digest[:19]})"
+
+
+def is_tracked(build: Build, job: Job) -> bool:
+    """Whether the build is of the repository and branch that the job has now."""
+    source = job.source
+    if source is None or BRANCH_PREFIX + source.branch != build.ref:
+        return False
+    return source.repo_key == repo_key(build.url)
+
+
+def change_by_build(build: Build, job: Job, occasion: Occasion, app: App | None) -> ImageChange:
+    """The rules of continuous delivery for a build and a job, which may be in an app that is held."""
+    if occasion.kind is ImageEvent.BUILD_SUCCEEDED:
+        passed_over = why_not_followed(build, job)
+        if passed_over is None and app is not None and app.held_by is not None:
+            passed_over = "rollback_hold", f"app {app.name} is held at rollback {app.held_by} until released"
+        if passed_over is not None:
+            return stays_available(*passed_over, what=occasion.what)
+    return on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job))
+
+
+def why_not_followed(build: Build, job: Job) -> tuple[str, str] | None:
+    """The rule by which continuous delivery never takes this build to the job, and why; None where it may."""
+    source = job.source
+    if source is None or source.repo_key != repo_key(build.url):
+        return "other_source", f"job {job.name} is built from another repository by now"
+    branch = f"{source.branch}, the branch of job {job.name}"
+    if build.ref != BRANCH_PREFIX + source.branch:
+        return "other_branch", f"it is of {build.branch}, not of {branch}"
+    if build.on_branch is False:
+        return "other_branch", f"its commit is not on {branch}"
+    if build.on_branch is None:
+        unknown = f"is on {branch}, and newer than what is deployed"
+        return "unknown_commit", f"Git could not say whether its commit {unknown}"
+    return None
+
+
+def overtaken_by(build: Build, job: Job) -> str | None:
+    """The newer commit of the same branch that is deployed already, if there is one."""
+    now_has = job.deployed
+    if now_has is None:
+        return None
+    is_later = now_has.position is not None and now_has.position > build.position
+    return short(now_has.sha) if is_later or now_has.sha in build.contained_in else None

@@ -1,0 +1,155 @@
+"""Promotions: what is deployed at one component goes to its peer in a later stage, by digest, without a build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app.commands.deployments import begin_deployment
+from app.commands.image_rollout import CD_OFF, Occasion, carry_out, turns_cd_off
+from app.commands.runs import IMAGE_FIELDS, short
+from app.domain.decisions import EventType
+from app.domain.deployments import Cause
+from app.domain.errors import Conflict
+from app.domain.jobs import Deployed, Job
+from app.domain.pipelines import Pipeline, Route
+from app.domain.rules import ImageEvent, on_image_change
+from app.domain.runs import RunStatus
+from app.runtime.ports import Names
+from app.store import apps, deployments, jobs, pipelines, runs
+from app.store.apps import App
+from app.store.database import Tx
+
+RUNS_LOOKED_AT = 50  # for what an image's job ran last
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A promotion worked out but not done: the images each target job would get."""
+
+    route: Route
+    images: dict[int, Deployed]
+    sentence: str
+
+
+def hold_still(tx: Tx, route: Route) -> None:
+    """Until the transaction's end no deployment moves the source's images: what goes on is what one of them left."""
+    if route.source.kind == "app":
+        deployments.lock_app(tx, route.source.id)
+
+
+def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
+    """What the promotion would move. Raises Conflict where nothing was ever deployed, or the target is paused."""
+    if route.source.kind == "job":
+        pairs = [(jobs.still_there(tx, route.source.id), jobs.still_there(tx, route.target.id))]
+    else:
+        pairs = _pairs(tx, apps.with_id(tx, route.source.id), apps.with_id(tx, route.target.id))
+    paused = [target.name for _, target in pairs if target.paused]
+    if paused and not confirm_paused:
+        jobs_are, them = ("Job", "it") if len(paused) == 1 else ("Jobs", "them")
+        raise Conflict(
+            f"{jobs_are} {', '.join(paused)} {'is' if len(paused) == 1 else 'are'} paused:"
+            f" confirm with confirm_paused to promote to {them} all the same."
+        )
+    found = {target.id: image for source, target in pairs if (image := image_to_promote(tx, source))}
+    if not found:
+        runs_itself = any(job.definition["source"]["type"] == "image" for job, _ in pairs)
+        ran = ", and no recent run with the image that it names succeeded" if runs_itself else ""
+        raise Conflict(f"Nothing is deployed to {route.source.name}{ran}, so there is nothing to promote.")
+    what = ", ".join(dict.fromkeys(each.what for each in found.values()))
+    sentence = f"{what} promoted from {route.source.name} ({route.from_stage}) to {route.target.name} "
+    images = {job_id: each.image for job_id, each in found.items()}
+    return Planned(route, images, f"{sentence}({route.to_stage}) by {who}")
+
+
+@dataclass(frozen=True)
+class Promotable:
+    """An image by its digest, and what it is in words."""
+
+    image: Deployed
+    what: str
+
+
+def image_to_promote(tx: Tx, job: Job) -> Promotable | None:
+    """What goes on from a job: what is deployed or, where that is a reference that each run resolves, what ran last.
+
+    None where nothing is. Raises Conflict for a reference that was deployed before digests were kept, unless it ran.
+    """
+    has = job.deployed
+    if has is not None and has.digest:
+        return Promotable(has, short(has.sha) if has.sha else has.digest[:19])
+    if has is None and job.definition["source"]["type"] != "image":
+        return None
+    latest = runs.page(tx, limit=RUNS_LOOKED_AT, job_id=job.id, statuses=[RunStatus.SUCCEEDED])
+    ran = next(
+        (run for run in latest if run.digest and not set(IMAGE_FIELDS).intersection(run.overridden)), None
+    )
+    if ran is not None and (has is None or ran.created_at >= has.at):
+        assert ran.image is not None
+        assert ran.digest is not None
+        image = Deployed(
+            ran.image, ran.digest, ran.build_id, ran.sha, "", ran.created_at, reference=ran.reference
+        )
+        return Promotable(image, f"{ran.digest[:19]}, as run {ran.name} had it,")
+    if has is None:
+        return None
+    raise Conflict(
+        f"What job {job.name} has is {has.image}, which may mean another image by now: deploy it once more,"
+        " which keeps its digest, or run it."
+    )
+
+
+def promote(tx: Tx, names: Names, pipeline: Pipeline, planned: Planned, *, who: str, now: datetime) -> int:
+    """Do it; returns the promotion's id. An app's components move as one deployment with its hooks.
+
+    The caller has planned it since it has made the source hold still.
+    """
+    target = planned.route.target
+    promotion_id = pipelines.add_promotion(
+        tx,
+        pipeline_id=pipeline.id,
+        source=planned.route.source.name,
+        target=target.name,
+        images={str(job_id): image.digest for job_id, image in planned.images.items()},
+        by=who,
+        sentence=f"{planned.sentence}.",
+        now=now,
+    )
+    images = {
+        job_id: replace(image, at=now, position=None, cause=planned.sentence)
+        for job_id, image in planned.images.items()
+    }
+    if target.kind == "app":
+        app = apps.with_id(tx, target.id)
+        sha = next((image.sha for image in images.values() if image.sha), None)
+        sentence = f"{planned.sentence}."
+        deployment_id = begin_deployment(
+            tx, app, cause=Cause.PROMOTION, by=who, sentence=sentence, now=now, images=images, sha=sha
+        )
+        pipelines.promotion_deploys(tx, promotion_id, deployment_id)
+    else:
+        _promote_job(tx, names, planned, promotion_id, images[target.id], who, now)
+    return promotion_id
+
+
+def _promote_job(
+    tx: Tx, names: Names, planned: Planned, promotion_id: int, image: Deployed, who: str, now: datetime
+) -> None:
+    job = jobs.with_id(tx, planned.route.target.id)
+    what = planned.sentence
+    if turns_cd_off(job, latest=False):
+        jobs.set_cd(tx, job.id, enabled=False, now=now)
+        what += CD_OFF
+    occasion = Occasion(ImageEvent.PROMOTED, (EventType.PROMOTION, promotion_id), what, who, image.build_id)
+    carry_out(tx, names, job, occasion, on_image_change(occasion.kind, job, what=what), image, now)
+
+
+def _pairs(tx: Tx, source: App, target: App) -> list[tuple[Job, Job]]:
+    """The jobs of two apps, place by place."""
+    if len(source.members) != len(target.members):
+        raise Conflict(
+            f"App {source.name} has {len(source.members)} jobs and app {target.name} has {len(target.members)}: "
+            "their jobs are matched in order, so they must be as many."
+        )
+    pairs = zip(source.members, target.members, strict=True)
+    return [(jobs.with_id(tx, a.job_id), jobs.with_id(tx, b.job_id)) for a, b in pairs]

@@ -1,0 +1,273 @@
+"""The one door through which runs are made, whatever started them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal
+
+from app.domain.builds import Build, BuildStatus
+from app.domain.decisions import EventType, Verdict
+from app.domain.effective import Effective, merge
+from app.domain.errors import Conflict, InvalidValue
+from app.domain.events import BRANCH_PREFIX
+from app.domain.jobs import Deployed, Job
+from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
+from app.runtime.ports import Names
+from app.store import builds, decisions, jobs, runs
+from app.store.database import Tx
+
+IMAGE_FIELDS = ("image", "build", "sha")  # overrides that say what a run executes
+
+
+def enqueue_run(
+    tx: Tx,
+    names: Names,
+    job: Job,
+    trigger: Trigger,
+    now: datetime,
+    *,
+    effective: Effective | None = None,
+    image: Deployed | None = None,
+    alone: bool = False,
+) -> int:
+    """A queued run of a job. Without `image` it takes what the job has deployed when it starts.
+
+    `alone` keeps it waiting while older runs of the job are alive.
+    """
+    merged = effective or merge(job.definition, {}, job.shared_env)
+    return runs.enqueue(
+        tx,
+        name=f"{job.name}-{names.suffix()}",
+        project_id=job.project_id,
+        job_id=job.id,
+        trigger=trigger,
+        effective=merged.values,
+        overridden=merged.overridden,
+        now=now,
+        alone=alone,
+        image=image.image if image else None,
+        digest=(image.digest or None) if image else None,  # a reference has none before the run starts
+        reference=image.reference if image else None,
+        build_id=image.build_id if image else None,
+        sha=image.sha if image else None,
+    )
+
+
+def start_run(
+    tx: Tx,
+    names: Names,
+    job: Job,
+    overrides: Mapping[str, Any],
+    trigger: Trigger,
+    now: datetime,
+    image: Deployed | None = None,
+) -> int:
+    """A run that somebody asked for, with its decision. Raises Conflict where there is nothing to run.
+
+    `image` is what the overrides' image, build or sha mean.
+    """
+    if image is None:
+        require_image(tx, job)
+    if job.paused and not overrides.get("confirm_paused"):
+        raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
+    who = trigger.by or "somebody"
+    how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "by hand by")
+    effective = merge(job.definition, overrides, job.shared_env)
+    changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
+    sentence = f"Started {how} {who}{_on(image)}{changed}."
+    trigger = replace(trigger, cause=sentence)
+    own = {name: "override" for name in IMAGE_FIELDS if overrides.get(name) is not None}
+    effective = replace(effective, origins={**own, **effective.origins})
+    run_id = enqueue_run(tx, names, job, trigger, now, effective=effective, image=image)
+    decisions.record(
+        tx,
+        at=now,
+        event=(EventType.MANUAL, run_id),
+        project_id=job.project_id,
+        job_id=job.id,
+        verdict=Verdict.STARTED,
+        rule=str(trigger.type),
+        sentence=sentence,
+        inputs={"overridden": list(effective.overridden)},
+        run_id=run_id,
+    )
+    return run_id
+
+
+def _on(image: Deployed | None) -> str:
+    """What a run executes instead of what is deployed, in words."""
+    if image is None:
+        return ""
+    of_build = f"build {image.build_id} of {short(image.sha)}"
+    return f" on {of_build if image.build_id else f'image {image.image}'}"
+
+
+def require_image(tx: Tx, job: Job) -> None:
+    if job.deployed is None and job.definition["source"]["type"] != "image":
+        raise Conflict(f"Job {job.name} has no image to run: {how_to_get_an_image(tx, job)}.")
+
+
+def how_to_get_an_image(tx: Tx, job: Job) -> str:
+    """What somebody has to do for a job that nothing is deployed to."""
+    source = job.source
+    if source is None:
+        return "its source is none: give it one"
+    ref = BRANCH_PREFIX + source.branch
+    build = builds.latest_succeeded(tx, source.id, ref)
+    if build is not None:
+        return f"build {build.id} of {short(build.sha)} is available, so deploy it first"
+    and_deploy = "" if job.cd_enabled and not job.paused else ", and deploy it"
+    underway = builds.page(tx, limit=1, source_id=source.id, statuses=builds.OPEN, ref=ref)
+    if underway:
+        return f"build {underway[0].id} is not over yet: wait for it{and_deploy}"
+    return f"build it first, {'by a push or by hand' if job.builds_pushes else 'by hand'}{and_deploy}"
+
+
+def short(sha: str | None) -> str:
+    return sha[:7] if sha and re.fullmatch(r"[0-9a-f]{40,64}", sha) else (sha or "an unknown commit")
+
+
+def cancel_run(tx: Tx, run: Run, who: str, now: datetime) -> None:
+    """Ask for a run's end; asked once more, it is killed at once. Each that changes something is a decision.
+
+    Raises Conflict if it is over.
+    """
+    if run.status.is_final:
+        raise Conflict(f"Run {run.name} is over already: {run.status}.")
+    sentence = f"Cancelled by {who}."
+    if run.cancel_requested_at is not None:
+        sentence = f"{run.cancel_sentence} Forced by {who}."
+    asked = runs.cancel(tx, run.id, Reason.CANCELLED, sentence, now)
+    if asked is None:
+        return
+    rule = "cancel_forced" if asked is Cancel.FORCED else "cancel"
+    decisions.record(
+        tx,
+        at=now,
+        event=(EventType.MANUAL, f"{rule}:{run.id}"),
+        project_id=run.project_id,
+        job_id=run.job_id,
+        verdict=Verdict.CANCELLED,
+        rule=rule,
+        sentence=_of_cancel(run, asked, who),
+        inputs={"run": run.name, "by": who, "status": run.status},
+        run_id=run.id,
+    )
+
+
+def _of_cancel(run: Run, asked: Cancel, who: str) -> str:
+    match asked:
+        case Cancel.OVER:
+            when = "between its attempts" if run.attempts else "before it started"
+            return f"Run {run.name} cancelled by {who} {when}."
+        case Cancel.ASKED:
+            grace = f"it has at most {run.grace_period_seconds} s to end by itself"
+            return f"Run {run.name} cancelled by {who}: {grace}."
+        case Cancel.FORCED:
+            return f"Run {run.name} cancelled once more by {who}: it is killed at once."
+
+
+def image_for_run(
+    tx: Tx, job: Job, *, image: str | None, build_id: int | None, sha: str | None, now: datetime
+) -> Deployed | None:
+    """What a single run executes instead of what is deployed; None if nothing of its own is asked for.
+
+    An image reference has no digest yet: it is resolved when the run starts.
+    """
+    if image is not None:
+        return Deployed(image, "", None, None, "asked for with this run", now, reference=image)
+    if build_id is None and sha is None:
+        return None
+    source_id = job.source.id if job.source is not None else None
+    if sha is not None:
+        build = builds.newest_of_commit(tx, source_id, sha) if source_id is not None else None
+        if build is None:
+            raise InvalidValue("sha", f"sha must be a commit that was built for job {job.name}, not {sha}.")
+    else:
+        assert build_id is not None
+        build = _build_for(tx, build_id, source_id, job)
+    if build.image is None or build.digest is None:
+        raise InvalidValue("build", f"build must be one that succeeded; build {build.id} is {build.status}.")
+    return Deployed(build.image, build.digest, build.id, build.sha, "asked for with this run", now)
+
+
+def _build_for(tx: Tx, build_id: int, source_id: int | None, job: Job) -> Build:
+    if source_id is None or source_id not in builds.sources_of(tx, build_id):
+        raise InvalidValue(
+            "build", f"build must be one made for job {job.name}, which build {build_id} is not."
+        )
+    build = builds.with_id(tx, build_id)
+    if build.status is not BuildStatus.SUCCEEDED:
+        raise InvalidValue("build", f"build must be one that succeeded; build {build_id} is {build.status}.")
+    return build
+
+
+def run_again(
+    tx: Tx,
+    names: Names,
+    run: Run,
+    config: Literal["same", "current"],
+    trigger: Trigger,
+    now: datetime,
+    *,
+    confirm_paused: bool,
+) -> int:
+    """A run like another: with the same image and configuration, or with what its job has now."""
+    job = jobs.still_there(tx, run.job_id)
+    require_unpaused(job, confirmed=confirm_paused)
+    same = config == "same"
+    image = _image_of(run, now) if same else None
+    if image is None:
+        require_image(tx, job)
+    effective = (
+        Effective(run.effective, dict.fromkeys(run.overridden, "override"))
+        if same
+        else merge(job.definition, {}, job.shared_env)
+    )
+    how = "by the API" if trigger.type is TriggerType.API else "by hand"
+    if not same:
+        what = "what the job has now"
+    elif image is None:
+        what = "the same configuration and, as that run never had an image, what is deployed when it starts"
+    else:
+        what = "the same image and configuration"
+    sentence = f"Run {run.name} started again {how} by {trigger.by or 'somebody'}, with {what}."
+    run_id = enqueue_run(
+        tx, names, job, replace(trigger, cause=sentence), now, effective=effective, image=image
+    )
+    decisions.record(
+        tx,
+        at=now,
+        event=(EventType.MANUAL, run_id),
+        project_id=job.project_id,
+        job_id=job.id,
+        verdict=Verdict.STARTED,
+        rule="run_again",
+        sentence=sentence,
+        inputs={"run": run.name, "config": config},
+        run_id=run_id,
+    )
+    return run_id
+
+
+def _image_of(run: Run, now: datetime) -> Deployed | None:
+    if run.image is None:
+        return None
+    cause = f"as run {run.name}"
+    return Deployed(run.image, run.digest or "", run.build_id, run.sha, cause, now, reference=run.reference)
+
+
+def require_unpaused(job: Job, *, confirmed: bool) -> None:
+    if job.paused and not confirmed:
+        raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
+
+
+def image_of_next_run(job: Job) -> Mapping[str, Any]:
+    """What a run started now would execute, for a preview."""
+    if job.deployed is not None:
+        deployed = job.deployed
+        return {"image": deployed.image, "build": deployed.build_id, "sha": deployed.sha}
+    return {"image": job.definition["source"].get("image"), "build": None, "sha": None}

@@ -1,0 +1,106 @@
+"""The server's own disk: whether there is room is looked at in a loop, and waited for by what can't go on without."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from app.disk import DATA_SETTING, fault_somewhere, is_disk_fault, require_room
+from app.domain.errors import DiskUnavailable, TransientError
+from app.runtime.ports import Clock
+from app.store.database import StoreUnavailable
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS, ASKED_EVERY_SECONDS = 5.0, 1.0
+SAID_EVERY = timedelta(minutes=1)
+WAITED_FOR = (DiskUnavailable, StoreUnavailable)  # nothing is concluded from these
+
+R = TypeVar("R")
+
+
+@dataclass
+class Disk:
+    """Safe to use from any thread. `directories` are those that nothing works without."""
+
+    directories: Sequence[Path] = ()
+    pause_seconds: float = ASKED_EVERY_SECONDS
+    refusal: str = ""  # why nothing new is taken on, in a sentence; empty while there is room
+    _suspects: dict[Path, DiskUnavailable] = field(default_factory=dict)  # where something else failed
+    _said_at: datetime | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def trouble(self) -> str:
+        """What is amiss, in a sentence; empty if nothing is."""
+        return self.refusal or next((str(each) for each in list(self._suspects.values())), "")
+
+    def step(self, clock: Clock) -> float:
+        """Look again, and say now and then what is amiss; returns the seconds until the next look is due."""
+        faults = (_look(each, DATA_SETTING) for each in self.directories)
+        self.refusal = next((str(fault) for fault in faults if fault is not None), "")
+        for suspect, before in list(self._suspects.items()):
+            found = _look(suspect, before.setting)
+            with self._lock:
+                if found is not None:
+                    self._suspects[suspect] = found
+                else:
+                    del self._suspects[suspect]
+        self._say(clock.now())
+        return self.pause_seconds if self.trouble else LOOK_SECONDS
+
+    def failed(self, error: TransientError) -> None:
+        """Something could not be written: no more work is begun until a look finds that it can."""
+        if isinstance(error, DiskUnavailable):
+            with self._lock:
+                self._suspects[Path(error.directory)] = error
+
+    def seen_in(self, error: Exception) -> Exception:
+        """The same, or the fault of the disk that it comes from; that has `failed` then."""
+        if isinstance(error, OSError) and is_disk_fault(error):
+            error = fault_somewhere(error, self.directories)
+        if isinstance(error, DiskUnavailable):
+            self.failed(error)
+        return error
+
+    def require_room(self) -> None:
+        """Raises DiskUnavailable while nothing new is taken on."""
+        if self.refusal:
+            raise DiskUnavailable(self.directories[0], DATA_SETTING, self.refusal)
+
+    def pause(self) -> None:
+        threading.Event().wait(self.pause_seconds)
+
+    def patiently(self, what: str, do: Callable[[], R]) -> R:
+        """Do it, again and again until there is room and the store answers."""
+        is_told = False
+        while True:
+            try:
+                return do()
+            except WAITED_FOR as error:
+                self.failed(error)
+                if not is_told:
+                    log.warning("%s waits: %s", what, error)
+                is_told = True
+            self.pause()
+
+    def _say(self, now: datetime) -> None:
+        if not self.trouble:
+            if self._said_at is not None:
+                log.warning("there is room on the disk again: work goes on")
+            self._said_at = None
+        elif self._said_at is None or abs(now - self._said_at) >= SAID_EVERY:
+            log.warning(self.trouble)
+            self._said_at = now
+
+
+def _look(directory: Path, setting: str) -> DiskUnavailable | None:
+    try:
+        require_room(directory, setting)
+    except DiskUnavailable as error:
+        return error
+    return None

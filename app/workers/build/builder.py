@@ -1,0 +1,390 @@
+"""From a queued build to an image: claim ▶ checkout ▶ plan ▶ render ▶ build ▶ conclude."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec
+
+from app.checkout import Checkouts, Credential, GitStopped
+from app.checkout.addresses import resolve
+from app.commands.builds import build_settings
+from app.commands.continuous_delivery import after_build, end_cancelled_build
+from app.commands.image_ownership import cache_scope, image_tag
+from app.commands.image_policy import Resolve, require_reachable_hosts, require_usable_images
+from app.commands.remote_access import git_access, registry_logins
+from app.domain.builds import Build, BuildReason, GivenUp, no_answer
+from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
+from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.pushes import Containment
+from app.domain.redaction import Redactor
+from app.domain.references import Ours
+from app.engines.base import RegistryLogin
+from app.runtime.disk import WAITED_FOR, Disk
+from app.runtime.log_storage import Logbook
+from app.runtime.ports import ENV_PURPOSE, Clock, Names, Vault
+from app.secrets import SecretKeyError
+from app.store import builds, jobs
+from app.store.claims import Claim
+from app.store.database import Database, StoreUnavailable
+from app.workers.build.commit_order import ask_git, standing
+from app.workers.build.publisher import Made, Publisher
+from app.workers.build.slots import Slots
+from app.workers.build.timeline import Timeline
+from app.workers.log_recording import BuildRecording, Recording
+from app.workers.run.active import InHand, claim_of
+from builders.backends.base import (
+    BackendUnavailable,
+    BuildCancelled,
+    BuildFailed,
+    BuildTimedOut,
+    BuiltImage,
+    ImageBackend,
+    Login,
+    PushFailed,
+    request_for,
+)
+from builders.detect import make_plan
+from builders.plan import BuildSettings, PlanError
+from builders.source import SourceTree
+
+log = logging.getLogger(__name__)
+FETCHERS = 64  # builds that wait for their Git servers, beside those that are made
+FETCHERS_PER_PROJECT = 56
+PATIENCE_SECONDS = 2.0  # of a builder for a place to build in
+DISK_RETRY = timedelta(seconds=10)
+
+
+P = ParamSpec("P")
+
+
+class Stopped(Exception):
+    """The build is somebody else's by now, or was asked to end."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    reason: BuildReason
+    sentence: str
+    is_outage: bool = False  # of something that we depend on: tried again
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds one thing at a time; several builders work side by side.
+
+    `stopping` holds an event per claim that is worked on, which the watcher sets when its build is to end. Of a build
+    that was lost and came back there are two: whoever lost it does not know yet.
+    """
+
+    db: Database
+    clock: Clock
+    names: Names
+    owner: str
+    checkouts: Checkouts
+    backend: ImageBackend
+    vault: Vault
+    logbook: Logbook
+    ours: Ours
+    publisher: Publisher | None = None  # where there is a registry
+    addresses_of: Resolve = resolve
+    slots: Slots = field(default_factory=lambda: Slots(16))
+    disk: Disk = field(default_factory=Disk)
+    engine_is_up: Callable[[], bool] = lambda: True
+    stopping: dict[Claim, threading.Event] = field(default_factory=dict)
+    in_hand: InHand = field(default_factory=InHand)
+
+    def step(self) -> bool:
+        """Build what is next in line; False if nothing waits, or there is no room on the disk."""
+        if self.disk.trouble or not self.slots.take(PATIENCE_SECONDS):
+            return False
+        try:
+            return self._step()
+        finally:
+            self.slots.give_back()
+
+    def _step(self) -> bool:
+        with self.in_hand.turn:
+            if not self._is_due():
+                return False
+            with self.db.write() as tx:
+                build = builds.claim(tx, self.owner, self.clock.now(), FETCHERS_PER_PROJECT)
+            if build is None:
+                return False
+            self.in_hand.take(build)
+        self.stopping[claim_of(build)] = threading.Event()
+        try:
+            with self.in_hand.until_done(build):
+                self._work(build)
+        finally:
+            del self.stopping[claim_of(build)]
+        return True
+
+    def _is_due(self) -> bool:
+        """A builder that woke too late for a build only reads: the first one is about to write."""
+        with self.db.read() as tx:
+            due = builds.due_at(tx)
+        return due is not None and due <= self.clock.now()
+
+    def _work(self, build: Build) -> None:
+        env = env_from_definition(build.env)
+        try:
+            secrets = self._open(env)
+            login = self.publisher.login(build) if self.publisher else None
+            logins = self.disk.patiently(f"build {build.id}", partial(self._logins, build))
+        except SecretKeyError as error:
+            self._end(self._end_failed, build, Failure(BuildReason.ENGINE_FAILED, str(error)))
+            return
+        hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
+        with self._log(build, hidden) as writer:
+            try:
+                began = self.clock.ticks()
+                sha, built = self._make_image(build, env, secrets, logins, writer)
+                spent = self.clock.ticks() - began
+                image = self._publish(build, sha, built, login, writer, spent)
+                git = self._ask_git(build, sha)
+            except (Stopped, BuildCancelled, GitStopped):
+                writer.note("The build was stopped.")
+                self._end(self._end_cancelled, build)
+            except Exception as error:
+                known = self.disk.seen_in(error)
+                failure = classify(known, build)
+                if failure.reason is BuildReason.ENGINE_FAILED and not isinstance(
+                    known, JobyardError | BackendUnavailable
+                ):
+                    log.exception("build %s met a fault of Jobyard", build.id)
+                if isinstance(known, WAITED_FOR):
+                    writer.note(failure.sentence)
+                    self._end(self._wait_for_room, build, failure.sentence)
+                elif failure.is_outage:
+                    wait = partial(self._wait_or_give_up, build, failure)
+                    writer.note(self.disk.patiently("the end of a build", wait))
+                else:
+                    writer.note(failure.sentence)
+                    self._end(self._end_failed, build, failure)
+            else:
+                self._end(self._end_succeeded, build, sha, image, git)
+
+    def _logins(self, build: Build) -> Mapping[str, RegistryLogin]:
+        with self.db.read() as tx:
+            return registry_logins(tx, self.vault, build.project_id)
+
+    def _log(self, build: Build, hidden: Sequence[str]) -> BuildRecording:
+        write = partial(self.logbook.write_build, build.id, Redactor(hidden))
+        path = self.logbook.build_path(build.id)
+        return BuildRecording(Recording(path, write, self.disk, anew=build.token == 1), self.disk, self.clock)
+
+    def _end(self, end: Callable[P, None], *what: P.args, **more: P.kwargs) -> None:
+        """What a build came to is not lost because it can't be stored at once."""
+        self.disk.patiently("the end of a build", partial(end, *what, **more))
+
+    def _open(self, env: Mapping[str, EnvValue]) -> Mapping[str, str]:
+        return {
+            name: self.vault.open(value.value, ENV_PURPOSE) for name, value in env.items() if value.secret
+        }
+
+    def _make_image(
+        self,
+        build: Build,
+        env: Mapping[str, EnvValue],
+        secrets: Mapping[str, str],
+        logins: Mapping[str, RegistryLogin],
+        writer: BuildRecording,
+    ) -> tuple[str, BuiltImage]:
+        """The commit that was built, and the engine's image of it."""
+        writer.note(f"Fetching {build.sha or build.ref} of {build.url}")
+        with self.db.read() as tx:
+            credential = git_access(tx, self.vault, build.credential_id, build.url)
+            tag = image_tag(tx, self.vault, build.project_id, build.id)
+            scope = cache_scope(tx, self.vault, build.project_id)
+        with self.slots.lent(self.stopping[claim_of(build)].is_set):
+            sha = self.checkouts.fetch(
+                build.url,
+                sha=build.sha,
+                ref=build.ref,
+                credential=credential,
+                should_stop=self.stopping[claim_of(build)],
+            )
+        with self._tree(build, sha, credential) as tree:
+            plan = make_plan(SourceTree(tree), self._settings(build))
+            plain = {name: value.value for name, value in env.items() if not value.secret}
+            request = request_for(
+                plan,
+                tree,
+                build_args={**plain, "JOBYARD_GIT_SHA": sha, "JOBYARD_GIT_BRANCH": build.branch},
+                secrets={name: value.encode() for name, value in secrets.items()},
+                logins={host: Login(each.username, each.password) for host, each in logins.items()},
+                labels=image_labels(build, sha, self.clock.now()),
+                tags=(f"{self.ours.repository}:{tag}",),
+                scope=scope,
+            )
+            text = plan.dockerfile_text or request.dockerfile_text
+            with self.db.write() as tx:
+                kept = builds.save_plan(tx, build, sha=sha, plan=plan.to_json(), dockerfile=text)
+            if not kept:
+                raise Stopped
+            for sentence in (*plan.reasons, *plan.warnings):
+                writer.note(sentence)
+            with self.db.read() as tx:
+                require_usable_images(tx, self.ours, build.project_id, request)
+            require_reachable_hosts(request, self.addresses_of)
+            timeline = Timeline(self.db, self.clock, build)
+            try:
+                return sha, self.backend.build(
+                    request,
+                    on_output=writer.write,
+                    on_step=timeline.add,
+                    should_stop=self.stopping[claim_of(build)],
+                    time_limit_seconds=build.config.time_limit_seconds,
+                )
+            finally:
+                self.disk.patiently(f"build {build.id}", timeline.save)
+
+    @contextmanager
+    def _tree(self, build: Build, sha: str, credential: Credential | None) -> Iterator[Path]:
+        """The files of a commit. Where other servers have to be asked for some, the place is lent meanwhile."""
+        config, stopping = build.config, self.stopping[claim_of(build)]
+        tree = self.checkouts.tree(
+            build.url,
+            sha,
+            submodules=config.submodules,
+            lfs=config.lfs,
+            credential=credential,
+            should_stop=stopping,
+        )
+        asks = config.submodules or config.lfs
+        with ExitStack() as stack:
+            with self.slots.lent(stopping.is_set) if asks else nullcontext():
+                files = stack.enter_context(tree)
+            yield files
+
+    def _publish(
+        self,
+        build: Build,
+        sha: str,
+        built: BuiltImage,
+        login: RegistryLogin | None,
+        writer: BuildRecording,
+        spent: float,
+    ) -> Made:
+        """Push to the registry, where there is one, in what is left of the time limit after `spent` seconds."""
+        writer.note(f"Built {built.digest}.")
+        if self.publisher is None:
+            return Made(built.image, built.digest)
+        name = self.publisher.name(build)
+        writer.note(f"Pushing to {name}:{sha}")
+        made = self.publisher.push(
+            name,
+            sha,
+            built,
+            login,
+            on_output=writer.write,
+            should_stop=self.stopping[claim_of(build)],
+            time_limit_seconds=max(build.config.time_limit_seconds - spent, 1.0),
+        )
+        writer.note(f"Pushed {made.image}.")
+        return made
+
+    def _settings(self, build: Build) -> BuildSettings:
+        """A missing start command is no fault where every job brings its own, or where it was none before."""
+        if build.rebuild_of is not None:
+            return build_settings(build.config, start_required=False)
+        with self.db.read() as tx:
+            given = [
+                job.definition for id_ in builds.sources_of(tx, build.id) for job in jobs.of_source(tx, id_)
+            ]
+        has_own = [
+            bool(each.get("command") or each.get("process") or each.get("entrypoint")) for each in given
+        ]
+        return build_settings(build.config, start_required=not (has_own and all(has_own)))
+
+    def _ask_git(self, build: Build, sha: str) -> Containment | None:
+        """About a commit that somebody chose; those of pushes and heads of branches are where they have to be."""
+        if build.on_branch is not None:
+            return None
+        return ask_git(
+            self.db, self.checkouts, self.vault, build, sha, should_stop=self.stopping[claim_of(build)]
+        )
+
+    def _end_succeeded(self, build: Build, sha: str, image: Made, git: Containment | None) -> None:
+        now = self.clock.now()
+        with self.db.write() as tx:
+            found = None if git is None else standing(tx, build, sha, git)
+            if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now, standing=found):
+                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+
+    def _wait_or_give_up(self, build: Build, failure: Failure) -> str:
+        """After an outage; the sentence that tells."""
+        now = self.clock.now()
+        verdict = no_answer(build, failure.sentence, now, engine_is_down=not self.engine_is_up())
+        if isinstance(verdict, GivenUp):
+            self._end_failed(build, Failure(failure.reason, verdict.sentence))
+            return verdict.sentence
+        with self.db.write() as tx:
+            if builds.cancel_is_requested(tx, build.id):
+                end_cancelled_build(tx, self.names, build, now)
+            elif verdict.counts:
+                builds.ask_again(tx, build, verdict.sentence, verdict.available_at, now)
+            else:
+                builds.put_back(tx, build, verdict.sentence, verdict.available_at)
+        return verdict.sentence
+
+    def _wait_for_room(self, build: Build, sentence: str) -> None:
+        """On our own disk, without end: that was no try."""
+        now = self.clock.now()
+        with self.db.write() as tx:
+            if builds.cancel_is_requested(tx, build.id):
+                end_cancelled_build(tx, self.names, build, now)
+            else:
+                builds.put_back(tx, build, sentence, now + DISK_RETRY)
+
+    def _end_failed(self, build: Build, failure: Failure) -> None:
+        now = self.clock.now()
+        with self.db.write() as tx:
+            if builds.fail(tx, build, failure.reason, failure.sentence, now):
+                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+
+    def _end_cancelled(self, build: Build) -> None:
+        now = self.clock.now()
+        with self.db.write() as tx:
+            end_cancelled_build(tx, self.names, build, now)
+
+
+def classify(error: Exception, build: Build) -> Failure:
+    """Whose fault it is: the repository's, a dependency's (tried again, within bounds), or ours."""
+    match error:
+        case DiskUnavailable() | StoreUnavailable():
+            return Failure(BuildReason.ENGINE_FAILED, f"{error} It is built again then.")
+        case BuildFailed():
+            return Failure(BuildReason.BUILD_FAILED, str(error))
+        case PushFailed():
+            return Failure(BuildReason.PUSH_FAILED, str(error))
+        case BuildTimedOut():
+            limit = build.config.time_limit_seconds
+            return Failure(BuildReason.TIME_LIMIT, f"The build's time limit of {limit} s passed.")
+        case PlanError():
+            return Failure(BuildReason.NOT_RECOGNISED, str(error))
+        case GitUnavailable():
+            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error), is_outage=True)
+        case BackendUnavailable() | TransientError():
+            return Failure(BuildReason.ENGINE_FAILED, str(error), is_outage=True)
+        case UserError():
+            return Failure(BuildReason.SOURCE_UNAVAILABLE, str(error))
+        case _:
+            sentence = "Jobyard failed while building; the server's log has more. Start the build again."
+            return Failure(BuildReason.ENGINE_FAILED, sentence)
+
+
+def image_labels(build: Build, sha: str, now: datetime) -> dict[str, str]:
+    prefix = "org.opencontainers.image"
+    return {
+        f"{prefix}.revision": sha,
+        f"{prefix}.source": build.url,
+        f"{prefix}.created": now.isoformat(timespec="seconds"),
+    }

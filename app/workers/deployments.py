@@ -1,0 +1,372 @@
+"""Every unfinished deployment goes on as far as it can, one transaction at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.commands.deployments import concerned, decide, end_unmoved, members_of
+from app.commands.image_rollout import (
+    CD_OFF,
+    Occasion,
+    carry_out,
+    change_by_build,
+    image_of,
+    turns_cd_off,
+)
+from app.commands.rebuilds import image_by
+from app.commands.runs import enqueue_run, short
+from app.domain.builds import Build, BuildReason, BuildStatus
+from app.domain.decisions import EventType, Verdict
+from app.domain.deployments import (
+    Cause,
+    Deployment,
+    DeploymentStatus,
+    Enter,
+    Fail,
+    Finish,
+    Phase,
+    StartHook,
+    Step,
+    StepKind,
+    StepStatus,
+    Wait,
+    next_move,
+)
+from app.domain.jobs import Deployed, Job
+from app.domain.rules import ImageChange, ImageEvent, on_image_change
+from app.domain.runs import Run, RunStatus, Trigger, TriggerType
+from app.runtime.ports import Clock, Names
+from app.store import apps, builds, deployments, jobs, runs
+from app.store.database import Database, StoreUnavailable, Tx
+
+log = logging.getLogger(__name__)
+TRIGGERS = {
+    StepKind.PRE_DEPLOY: TriggerType.PRE_DEPLOY,
+    StepKind.POST_DEPLOY: TriggerType.POST_DEPLOY,
+    StepKind.FAILED_DEPLOY: TriggerType.FAILED_DEPLOY,
+}
+EVENTS = {
+    Cause.PUSH: ImageEvent.BUILD_SUCCEEDED,
+    Cause.API: ImageEvent.DEPLOYED,
+    Cause.PROMOTION: ImageEvent.PROMOTED,
+    Cause.ROLLBACK: ImageEvent.DEPLOYED,
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one job's image when the deployment's images move."""
+
+    job: Job
+    image: Deployed
+    occasion: Occasion
+    change: ImageChange
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """Moves every unfinished deployment on by one step."""
+
+    db: Database
+    clock: Clock
+    names: Names
+
+    def step(self) -> bool:
+        """True if anything moved. A deployment that meets a fault of ours does not hold up the others."""
+        with self.db.read() as tx:
+            unfinished = deployments.unfinished(tx)
+        return sum(self._try_to_advance(deployment_id) for deployment_id in unfinished) > 0
+
+    def _try_to_advance(self, deployment_id: int) -> bool:
+        try:
+            return self._advance(deployment_id)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("deployment %s could not go on", deployment_id)
+            return False
+
+    def _advance(self, deployment_id: int) -> bool:
+        with self.db.read() as tx:
+            seen = deployments.with_id(tx, deployment_id)
+            synced = _synced(tx, seen)
+        if synced == seen and (
+            seen.status is DeploymentStatus.PENDING or isinstance(next_move(synced), Wait)
+        ):
+            return False
+        with self.db.write() as tx:
+            deployments.lock_app(tx, seen.app_id)
+            current = deployments.with_id(tx, deployment_id)
+            if current.status is not DeploymentStatus.RUNNING:
+                return False
+            now = self.clock.now()
+            synced = _synced(tx, current)
+            _save(tx, current, synced, now)
+            self._move_on(tx, synced, now)
+        return True
+
+    def _move_on(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
+        match next_move(deployment):
+            case Wait():
+                return
+            case StartHook(step):
+                self._start_hook(tx, deployment, step, now)
+            case Enter(Phase.PRE_DEPLOY):
+                self._take_images(tx, deployment, now)
+            case Enter():
+                self._move_images(tx, deployment, now)
+            case Fail(because):
+                _fail(tx, deployment, because, now)
+            case Finish(status):
+                _finish(tx, deployment, status, now)
+
+    def _start_hook(self, tx: Tx, deployment: Deployment, step: Step, now: datetime) -> None:
+        assert step.job_id is not None
+        job = jobs.with_id(tx, step.job_id)
+        kind = str(step.kind).replace("_", "-")
+        what = f"{kind} job of deployment {deployment.id} of app {deployment.app}"
+        what = f"{what[0].upper()}{what[1:]}"
+        image = _image_for_hook(deployment, job)
+        if job.paused:
+            _skip_hook(tx, deployment, step, job, "paused", f"{what}: the job is paused.", now)
+        elif image is None and job.definition["source"]["type"] != "image":
+            sentence = f"{what}: it has no image yet, so it can't run."
+            _skip_hook(tx, deployment, step, job, "no_image", sentence, now)
+        else:
+            sentence = f"{what}."
+            trigger = Trigger(TRIGGERS[step.kind], by=deployment.by or None, cause=sentence)
+            run_id = enqueue_run(tx, self.names, job, trigger, now, image=image)
+            deployments.set_step(tx, step.id, StepStatus.RUNNING, now, run_id=run_id)
+            decide(
+                tx, deployment, job, Verdict.STARTED, str(step.kind), sentence, now,
+                step_id=step.id, run_id=run_id,
+            )  # fmt: skip
+        deployments.enter(tx, deployment, deployment.phase)
+
+    def _take_images(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
+        """The images are known; the pre-deploy jobs are next, unless nothing would move after them."""
+        deployment = replace(deployment, images=_images(tx, deployment, now))
+        changes = _changes(tx, deployment, now)
+        if any(each.change.moves for each in changes):
+            deployments.enter(tx, deployment, Phase.PRE_DEPLOY, images=dict(deployment.images))
+        else:
+            self._give_way(tx, deployment, changes, now)
+
+    def _move_images(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
+        """All images at once, each by the same rules as a single job's; hooks don't run because of it as well."""
+        changes = _changes(tx, deployment, now)
+        if not any(each.change.moves for each in changes):
+            self._give_way(tx, deployment, changes, now)
+            return
+        for each in changes:
+            if each.change.moves and _loses_cd(deployment, each.job):
+                jobs.set_cd(tx, each.job.id, enabled=False, now=now)
+            self._carry_out(tx, deployment, each, now)
+        if deployment.cause is Cause.ROLLBACK:
+            apps.hold(tx, deployment.app_id, deployment.id)
+        for step in deployment.of_kind(StepKind.MOVE):
+            deployments.set_step(tx, step.id, StepStatus.SUCCEEDED, now, started_at=now)
+        _skip(tx, deployment, [StepKind.FAILED_DEPLOY], "Not needed: the deployment did not fail.", now)
+        snapshot = {
+            str(job.id): job.deployed.to_json()
+            for job in members_of(tx, deployment)
+            if job.deployed is not None
+        }
+        deployments.enter(tx, deployment, Phase.POST_DEPLOY, snapshot=snapshot)
+
+    def _give_way(self, tx: Tx, deployment: Deployment, changes: Sequence[Change], now: datetime) -> None:
+        """No image may move any more: newer ones are deployed, or CD was switched off meanwhile."""
+        for each in changes:
+            self._carry_out(tx, deployment, each, now)
+        reasons = dict.fromkeys(each.change.sentence for each in changes)
+        why = " ".join(reasons) or "There is no image for any of its jobs."
+        deployments.end(tx, deployment, DeploymentStatus.SUPERSEDED, f"Nothing moved. {why}", now)
+        deployments.begin_next(tx, deployment.app_id, now)
+
+    def _carry_out(self, tx: Tx, deployment: Deployment, each: Change, now: datetime) -> None:
+        carry_out(
+            tx,
+            self.names,
+            each.job,
+            each.occasion,
+            each.change,
+            each.image,
+            now,
+            deployment_id=deployment.id,
+        )
+
+
+def _fail(tx: Tx, deployment: Deployment, because: str, now: datetime) -> None:
+    sentence = f"Deployment {deployment.id} failed: {because}; nothing moved."
+    never = [StepKind.PRE_DEPLOY, StepKind.MOVE, StepKind.POST_DEPLOY]
+    _skip(tx, deployment, never, "Not reached: the deployment failed before.", now)
+    images = _images(tx, deployment, now)
+    deployments.enter(tx, deployment, Phase.FAILED_DEPLOY, warning=sentence, images=images)
+    for job in concerned(tx, deployment):
+        decide(tx, deployment, job, Verdict.SKIPPED, "deployment_failed", sentence, now)
+
+
+def _finish(tx: Tx, deployment: Deployment, status: DeploymentStatus, now: datetime) -> None:
+    match status:
+        case DeploymentStatus.CANCELLED:
+            end_unmoved(tx, deployment, status, deployment.warning, now)
+        case DeploymentStatus.SUPERSEDED:
+            sentence = "Its builds were superseded by those of a newer push."
+            end_unmoved(tx, deployment, status, sentence, now)
+        case DeploymentStatus.FAILED:
+            deployments.end(tx, deployment, status, deployment.warning, now)
+        case _:
+            deployments.end(tx, deployment, status, _warning(deployment), now)
+    deployments.begin_next(tx, deployment.app_id, now)
+
+
+def _warning(deployment: Deployment) -> str:
+    steps = deployment.of_kind(StepKind.POST_DEPLOY)
+    failed = [str(step.job) for step in steps if step.status is StepStatus.FAILED]
+    if not failed:
+        return ""
+    return f"Live, but post-deploy job{'s' * (len(failed) != 1)} {', '.join(failed)} did not succeed."
+
+
+def _image_for_hook(deployment: Deployment, job: Job) -> Deployed | None:
+    """The new one where the deployment has one for the job, else what the job has."""
+    new = deployment.images.get(str(job.id))
+    return job.deployed if new is None else Deployed.from_json(new)
+
+
+def _skip_hook(
+    tx: Tx, deployment: Deployment, step: Step, job: Job, rule: str, sentence: str, now: datetime
+) -> None:
+    """A job that can't run. Without its pre-deploy jobs a deployment does not go on, unless somebody paused them."""
+    fails = step.kind is StepKind.PRE_DEPLOY and rule != "paused"
+    status = StepStatus.FAILED if fails else StepStatus.SKIPPED
+    deployments.set_step(tx, step.id, status, now, sentence=sentence)
+    decide(tx, deployment, job, Verdict.SKIPPED, rule, sentence, now, step_id=step.id)
+
+
+def _changes(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Change]:
+    """What becomes of each job that the deployment has an image for."""
+    app = apps.with_id(tx, deployment.app_id)
+    hooks = {member.job_id for member in app.members if member.hook is not None}
+    changes = []
+    for job in members_of(tx, deployment):
+        document = deployment.images.get(str(job.id))
+        if document is None:
+            continue
+        image = replace(Deployed.from_json(document), at=now)
+        occasion = Occasion(
+            EVENTS[deployment.cause],
+            (EventType.DEPLOYMENT, deployment.id),
+            _what(deployment, job, image),
+            deployment.by or None,
+            image.build_id,
+        )
+        if deployment.cause is Cause.PUSH and image.build_id is not None:
+            change = change_by_build(builds.with_id(tx, image.build_id), job, occasion, app)
+        else:
+            change = on_image_change(occasion.kind, job, what=occasion.what)
+        if job.id in hooks and change.runs:
+            change = replace(change, runs=False, rule="hook", sentence=_as_hook(change.sentence))
+        changes.append(Change(job, image, occasion, change))
+    return changes
+
+
+def _what(deployment: Deployment, job: Job, image: Deployed) -> str:
+    of = short(image.sha) if image.sha else image.image
+    off = CD_OFF if _loses_cd(deployment, job) else ""
+    match deployment.cause:
+        case Cause.ROLLBACK:
+            return f"Deployment {deployment.id} rolled back to {of} (CD is held now)"
+        case Cause.PROMOTION:
+            return f"Deployment {deployment.id} promoted {of}{off}"
+        case _:
+            return f"Deployment {deployment.id} has {of} for job {job.name}{off}"
+
+
+def _as_hook(sentence: str) -> str:
+    return f"{sentence.removesuffix('.')}, but the job runs as a hook of the deployment instead."
+
+
+def _loses_cd(deployment: Deployment, job: Job) -> bool:
+    """Whether the images that somebody chose turn the job's CD off; a rollback holds the app's instead."""
+    is_chosen = not deployment.keeps_cd and deployment.cause is not Cause.ROLLBACK
+    return is_chosen and turns_cd_off(job, latest=False)
+
+
+def _images(tx: Tx, deployment: Deployment, now: datetime) -> dict[str, Any]:
+    """What the app's jobs get: the images it began with, and those of its builds, the newest for each job.
+
+    A build that makes an image again is for what names it, and for nothing else.
+    """
+    ids = [step.build_id for step in deployment.of_kind(StepKind.BUILD) if step.build_id is not None]
+    made = builds.with_ids(tx, ids)
+    images, named = {}, set()
+    for job_id, document in deployment.images.items():
+        build = made.get(document["build_id"])
+        if build is None:
+            images[job_id] = document
+            continue
+        named.add(build.id)
+        if build.status is BuildStatus.SUCCEEDED:
+            images[job_id] = image_by(build, Deployed.from_json(document)).to_json()
+    others = [each for each in made.values() if each.status is BuildStatus.SUCCEEDED and each.id not in named]
+    for build in sorted(others, key=lambda each: (each.position, each.id)):
+        sources = builds.sources_of(tx, build.id)
+        for job in members_of(tx, deployment):
+            if job.source is not None and job.source.id in sources:
+                images[str(job.id)] = image_of(build, job, now).to_json()
+    return images
+
+
+def _synced(tx: Tx, deployment: Deployment) -> Deployment:
+    """The deployment with its steps' statuses brought up to their builds' and runs'."""
+    return replace(deployment, steps=tuple(_synced_step(tx, step) for step in deployment.steps))
+
+
+def _synced_step(tx: Tx, step: Step) -> Step:
+    if step.status.is_over:
+        return step
+    if step.build_id is not None:
+        build = builds.with_id(tx, step.build_id)
+        return replace(step, status=_status_of_build(build), sentence=build.sentence)
+    if step.run_id is not None:
+        run = runs.with_id(tx, step.run_id)
+        return replace(step, status=_status_of_run(run), sentence=run.sentence)
+    return step
+
+
+def _status_of_build(build: Build) -> StepStatus:
+    match build.status:
+        case BuildStatus.QUEUED:
+            return StepStatus.WAITING
+        case BuildStatus.RUNNING:
+            return StepStatus.RUNNING
+        case BuildStatus.SUCCEEDED:
+            return StepStatus.SUCCEEDED
+        case _ if build.reason is BuildReason.SUPERSEDED:
+            return StepStatus.SKIPPED
+        case _:
+            return StepStatus.FAILED
+
+
+def _status_of_run(run: Run) -> StepStatus:
+    if not run.status.is_final:
+        return StepStatus.RUNNING
+    return StepStatus.SUCCEEDED if run.status is RunStatus.SUCCEEDED else StepStatus.FAILED
+
+
+def _save(tx: Tx, stored: Deployment, synced: Deployment, now: datetime) -> None:
+    for before, after in zip(stored.steps, synced.steps, strict=True):
+        if before != after:
+            deployments.set_step(tx, after.id, after.status, now, sentence=after.sentence)
+
+
+def _skip(tx: Tx, deployment: Deployment, kinds: Sequence[StepKind], sentence: str, now: datetime) -> None:
+    """Close the steps of these kinds that nobody will reach any more."""
+    for step in deployment.steps:
+        if step.kind in kinds and step.status is StepStatus.WAITING:
+            deployments.set_step(tx, step.id, StepStatus.SKIPPED, now, sentence=sentence)

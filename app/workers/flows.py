@@ -1,0 +1,274 @@
+"""Release flows, moved on a transaction at a time: what a node starts is committed with the node that waits for it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.commands import promotions
+from app.commands.builds import request_build
+from app.commands.deployment_requests import deploy_latest
+from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
+from app.commands.runs import image_for_run, start_run
+from app.domain.deployments import DeploymentStatus
+from app.domain.errors import UserError
+from app.domain.events import repo_key
+from app.domain.flows import (
+    End,
+    FlowConcurrency,
+    FlowRun,
+    FlowStatus,
+    Node,
+    NodeStatus,
+    NodeType,
+    Start,
+    Wait,
+    next_move,
+)
+from app.domain.pipelines import route
+from app.domain.retry import Backoff, delay_after
+from app.domain.runs import Trigger, TriggerType
+from app.runtime.ports import Clock, Names, Vault
+from app.store import apps, builds, deployments, flows, jobs, pipelines, runs
+from app.store.database import Database, StoreUnavailable, Tx
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """Moves every unfinished flow run on as far as it goes."""
+
+    db: Database
+    clock: Clock
+    names: Names
+    vault: Vault
+
+    def step(self) -> bool:
+        """True if anything moved. A flow that meets a fault of ours does not hold up the others."""
+        with self.db.read() as tx:
+            unfinished = flows.unfinished(tx)
+        return sum(self._try_to_advance(run_id) for run_id in unfinished) > 0
+
+    def _try_to_advance(self, run_id: int) -> bool:
+        try:
+            return self._advance(run_id)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("flow run %s could not go on", run_id)
+            return False
+
+    def _advance(self, run_id: int) -> bool:
+        with self.db.read() as tx:
+            seen = flows.run_with_id(tx, run_id)
+            if not _may_move(tx, seen, self.clock.now()):
+                return False
+        with self.db.write() as tx:
+            flows.lock(tx, seen.flow_id)
+            now = self.clock.now()
+            run = flows.run_with_id(tx, run_id)
+            if run.status.is_final or not _may_begin(tx, run):
+                return False
+            if run.status is FlowStatus.QUEUED and run.cancel_requested_at is None:
+                flows.set_status(tx, run, FlowStatus.RUNNING, now)
+            run = _settled(tx, run, now)
+            match next_move(run, now):
+                case Wait():
+                    return run != seen
+                case Start(node):
+                    self._start(tx, run, node, now)
+                case End(status):
+                    _end(tx, run, status, now)
+            return True
+
+    def _start(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> None:
+        """Begin a node; what it can't do is its failure, told in its log."""
+        try:
+            with tx.begin_nested():
+                status, say, started = self._do(tx, run, node, now)
+        except UserError as error:
+            fail_node(tx, run, replace(node, tries=node.tries + 1), str(error), now)
+            return
+        started = {"available_at": None, **started}
+        flows.set_node(tx, run.id, node.id, status, now, say=say, tries=node.tries + 1, **started)
+
+    def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> tuple[NodeStatus, str, dict[str, Any]]:
+        """What the node does, what to say about it, and what it started."""
+        who = f"flow {run.flow}"
+        match node.type:
+            case NodeType.BUILD:
+                return _build(tx, self.vault, run, node, who, now)
+            case NodeType.PROMOTE:
+                return self._promote(tx, run, node, who, now)
+            case NodeType.DEPLOY:
+                return self._deploy(tx, run, node, who, now)
+            case NodeType.RUN:
+                return self._run(tx, run, node, who, now)
+            case NodeType.APPROVAL:
+                return NodeStatus.RUNNING, node.spec.get("message") or "Waits for somebody's approval.", {}
+            case NodeType.MESSAGE if node.goes_out:
+                return NodeStatus.RUNNING, node.spec["message"], {"available_at": now}
+            case NodeType.MESSAGE:
+                return NodeStatus.SUCCEEDED, node.spec["message"], {}
+
+    def _promote(
+        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
+    ) -> tuple[NodeStatus, str, dict[str, Any]]:
+        pipeline = pipelines.named(tx, run.project, node.spec["pipeline"])
+        way = route(
+            pipeline,
+            node.spec["from"],
+            to=node.spec.get("to"),
+            to_stage=node.spec.get("to_stage"),
+            may_skip_stages=False,
+        )
+        promotions.hold_still(tx, way)
+        planned = promotions.plan(tx, way, who=who, confirm_paused=False)
+        promotion = pipelines.promotion(
+            tx, promotions.promote(tx, self.names, pipeline, planned, who=who, now=now)
+        )
+        if promotion.deployment_id is None:
+            return NodeStatus.SUCCEEDED, promotion.sentence, {}
+        return NodeStatus.RUNNING, promotion.sentence, {"deployment_id": promotion.deployment_id}
+
+    def _deploy(
+        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
+    ) -> tuple[NodeStatus, str, dict[str, Any]]:
+        if "app" in node.spec:
+            deployment_id = deploy_latest(tx, apps.named(tx, run.project, node.spec["app"]), who, now)
+            return (
+                NodeStatus.RUNNING,
+                f"Deployment {deployment_id} asked for.",
+                {"deployment_id": deployment_id},
+            )
+        job = jobs.named(tx, run.project, node.spec["job"])
+        wanted = node.spec.get("build", "latest")
+        build = build_to_deploy(tx, job, None if wanted == "latest" else int(wanted))
+        deploy_job(
+            tx,
+            self.names,
+            job,
+            image_of(build, job, now),
+            latest=wanted == "latest",
+            confirm_paused=False,
+            who=who,
+            now=now,
+        )
+        return NodeStatus.SUCCEEDED, f"Build {build.id} deployed to {job.name}.", {}
+
+    def _run(
+        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
+    ) -> tuple[NodeStatus, str, dict[str, Any]]:
+        job = jobs.named(tx, run.project, node.spec["job"])
+        trigger = Trigger(TriggerType.FLOW, by=who)
+        overrides = node.spec.get("overrides", {})
+        image = image_for_run(
+            tx,
+            job,
+            image=overrides.get("image"),
+            build_id=overrides.get("build"),
+            sha=overrides.get("sha"),
+            now=now,
+        )
+        run_id = start_run(tx, self.names, job, overrides, trigger, now, image)
+        waits = node.spec.get("wait", True)
+        status = NodeStatus.RUNNING if waits else NodeStatus.SUCCEEDED
+        return status, f"Run {runs.with_id(tx, run_id).name} asked for.", {"run_id": run_id}
+
+
+def _build(
+    tx: Tx, vault: Vault, run: FlowRun, node: Node, who: str, now: datetime
+) -> tuple[NodeStatus, str, dict[str, Any]]:
+    """The build that the flow's push has been given already, where the node's job has part in it; else a new one."""
+    job = jobs.named(tx, run.project, node.spec["job"])
+    sha, branch = node.spec.get("sha"), node.spec.get("ref")
+    if sha is None and branch is None and job.source is not None:
+        pushed = run.trigger.get("build")
+        sources = builds.sources_of(tx, pushed) if pushed is not None else ()
+        if job.source.id in sources and node.tries == 0:
+            return NodeStatus.RUNNING, f"Build {pushed} is that of the push.", {"build_id": pushed}
+        of_push = builds.with_id(tx, pushed) if pushed is not None else None
+        if of_push is None or repo_key(of_push.url) == job.source.repo_key:
+            sha = run.trigger.get("sha")
+    build_id = request_build(tx, job, sha=sha, branch=branch, who=who, now=now, vault=vault)
+    return NodeStatus.RUNNING, f"Build {build_id} asked for.", {"build_id": build_id}
+
+
+def _may_move(tx: Tx, run: FlowRun, now: datetime) -> bool:
+    if run.status is FlowStatus.QUEUED:
+        return run.cancel_requested_at is not None or _may_begin(tx, run)
+    running = [node for node in run.nodes if node.status is NodeStatus.RUNNING]
+    settling = any(run.lets_go_of(node) or _outcome(tx, node) is not None for node in running)
+    return settling or not isinstance(next_move(run, now), Wait)
+
+
+def _may_begin(tx: Tx, run: FlowRun) -> bool:
+    """Whether it has begun, or no other run of the flow is in its way."""
+    if run.status is not FlowStatus.QUEUED:
+        return True
+    flow = flows.named(tx, run.project, run.flow)
+    if flow.concurrency is FlowConcurrency.ALLOW or run.cancel_requested_at is not None:
+        return True
+    return not flows.live_runs(tx, flow.id, FlowStatus.RUNNING) and flows.live_runs(tx, flow.id)[0] == run.id
+
+
+def _settled(tx: Tx, run: FlowRun, now: datetime) -> FlowRun:
+    """Nodes whose build, run or deployment is over take its outcome."""
+    for node in run.nodes:
+        if node.status is not NodeStatus.RUNNING:
+            continue
+        outcome = _outcome(tx, node)
+        if outcome is None:
+            if run.lets_go_of(node):
+                flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say="The flow was cancelled.")
+            continue
+        succeeded, say = outcome
+        if succeeded:
+            flows.set_node(tx, run.id, node.id, NodeStatus.SUCCEEDED, now, say=say)
+        else:
+            fail_node(tx, run, node, say, now)
+    return flows.run_with_id(tx, run.id)
+
+
+def _outcome(tx: Tx, node: Node) -> tuple[bool, str] | None:
+    """Whether what the node started succeeded, and a sentence; None while it is going."""
+    if node.build_id is not None:
+        build = builds.with_id(tx, node.build_id)
+        final, succeeded, say = build.status.is_final, build.status == "succeeded", build.sentence
+        what = f"Build {build.id} {build.status}"
+    elif node.run_id is not None:
+        run = runs.with_id(tx, node.run_id)
+        final, succeeded, say = run.status.is_final, run.status == "succeeded", run.sentence
+        what = f"Run {run.name} {run.status}"
+    elif node.deployment_id is not None:
+        deployment = deployments.with_id(tx, node.deployment_id)
+        final = deployment.status.is_final
+        succeeded, say = deployment.status is DeploymentStatus.SUCCEEDED, deployment.warning
+        what = f"Deployment {deployment.id} {deployment.status}"
+    else:
+        return None
+    if not final:
+        return None
+    return succeeded, f"{what}: {say}" if say else f"{what}."
+
+
+def fail_node(tx: Tx, run: FlowRun, node: Node, say: str, now: datetime) -> None:
+    """Once more after a while, if the node has retries left; else it has failed."""
+    if node.tries <= node.retries and run.cancel_requested_at is None:
+        delay = delay_after(node.tries, Backoff.EXPONENTIAL)
+        again = f"{say} Trying again in {round(delay.total_seconds())} s ({node.tries} of {node.retries})."
+        afresh = {"build_id": None, "run_id": None, "deployment_id": None, "available_at": now + delay}
+        flows.set_node(tx, run.id, node.id, NodeStatus.WAITING, now, say=again, tries=node.tries, **afresh)
+    else:
+        flows.set_node(tx, run.id, node.id, NodeStatus.FAILED, now, say=say, tries=node.tries)
+
+
+def _end(tx: Tx, run: FlowRun, status: FlowStatus, now: datetime) -> None:
+    for node in run.nodes:
+        if not node.status.is_over:
+            say = "Not tried again: the flow was cancelled." if node.tries else "Not reached."
+            flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say=say)
+    flows.set_status(tx, run, status, now)

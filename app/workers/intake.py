@@ -1,0 +1,350 @@
+"""From a stored delivery to builds and decisions.
+
+    waiting ─claim▶ plain: decided at once │ Git has to be asked: waits again, for a place ─claim▶ asked, decided
+
+Deliveries of one lane (a project's of one repository) are taken in order, those of different lanes beside one another:
+only a delivery's own lane waits for its Git server, and only for a bounded time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from app.checkout import Checkouts
+from app.commands.builds import build_env, key_of_build
+from app.commands.change_sets import Inquiry, without_git
+from app.commands.continuous_delivery import cancel_superseded
+from app.commands.deployments import deploy_push
+from app.commands.flow_runs import start_flow_runs_by_push
+from app.commands.pushes import git_decides, place_of, push_of, verdict_on
+from app.domain import comparing
+from app.domain.deaths import is_given_up
+from app.domain.decisions import EventType, Go, Skip, Verdict
+from app.domain.errors import InvalidValue, JobyardError
+from app.domain.events import Push, one_line
+from app.domain.jobs import BuildsInFlight, Job, Source
+from app.domain.lanes import next_in_line
+from app.domain.paths import Matching
+from app.domain.pushes import Changes, Movement, is_connected, is_repeated
+from app.forges.base import Forge
+from app.runtime.disk import WAITED_FOR, Disk
+from app.runtime.ports import Clock, Names, Vault
+from app.runtime.threads import Background, in_thread
+from app.store import builds, decisions, deliveries, jobs, movements
+from app.store.database import Database, StoreUnavailable, Tx
+from app.store.deliveries import Delivery
+from app.workers.run.active import InHand
+
+log = logging.getLogger(__name__)
+TRIES = 3
+DISK_RETRY = timedelta(seconds=5)
+PLACES = 64  # deliveries for which Git is asked at a time; each is a thread and mostly waits
+PLACES_PER_PROJECT = 56
+LOOKED_AT = 1000  # deliveries that wait for such a place
+Tracked = Sequence[tuple[Source, list[Job]]]
+Newer = Mapping[
+    tuple[int, str], frozenset[str]
+]  # by project and repository: commits that hold the pushed one
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Takes deliveries. A step may be repeated after a crash: it commits once, whole.
+
+    Deliveries under which the server dies are held back, and not tried for ever (`domain.deaths`).
+    """
+
+    db: Database
+    clock: Clock
+    names: Names
+    owner: str
+    forges: Mapping[str, Forge]
+    checkouts: Checkouts
+    vault: Vault
+    in_background: Background = in_thread
+    disk: Disk = field(default_factory=Disk)
+    in_hand: InHand = field(default_factory=InHand)
+
+    def step(self) -> bool:
+        """Process the oldest delivery that may be decided at once, and begin with one that needs Git; False if none."""
+        if self.disk.trouble:
+            return False
+        plain = self._take(self._next_plain)
+        if plain is not None:
+            self._work(plain)
+        asking = self._take(self._next_asking)
+        if asking is not None:
+            self.in_background(f"intake-{asking.id}", lambda: self._work(asking))
+        return plain is not None or asking is not None
+
+    def release(self) -> None:
+        """When the server stops: what is left to do is somebody else's, and was no try."""
+        with self.in_hand.turn, self.db.write() as tx:
+            deliveries.release(tx, self.owner)
+
+    def _take(self, choose: Callable[[Tx], int | None]) -> Delivery | None:
+        """Looking is a read; what was looked at is claimed only if nobody else was first."""
+        with self.in_hand.turn:
+            with self.db.read() as tx:
+                chosen = choose(tx)
+            if chosen is None:
+                return None
+            with self.db.write() as tx:
+                delivery = deliveries.claim(tx, chosen, self.owner)
+            if delivery is not None:
+                self.in_hand.take(delivery)
+            return delivery
+
+    def _next_plain(self, tx: Tx) -> int | None:
+        found = deliveries.next_waiting(tx, self.clock.now(), asks_git=False)
+        return found[0][0] if found else None
+
+    def _next_asking(self, tx: Tx) -> int | None:
+        waiting = deliveries.next_waiting(tx, self.clock.now(), asks_git=True, limit=LOOKED_AT)
+        if not waiting:
+            return None
+        busy = deliveries.lanes_of(tx, self.owner)
+        return next_in_line(waiting, busy, places=PLACES, per_owner=PLACES_PER_PROJECT)
+
+    def _work(self, delivery: Delivery) -> None:
+        """A delivery of which nothing can be stored is let go of, and released by the reconciler."""
+        with self.in_hand.until_done(delivery):
+            try:
+                self._process_or_put_off(delivery)
+            except StoreUnavailable as error:
+                self.disk.failed(error)
+                log.warning("delivery %s waits: %s", delivery.guid, error)
+
+    def _process_or_put_off(self, delivery: Delivery) -> None:
+        if is_given_up(delivery.deaths):
+            self._give_up(delivery, _of_dead_servers(delivery))
+            return
+        try:
+            self._process(delivery)
+        except WAITED_FOR as error:
+            self.disk.failed(error)
+            self._wait(delivery, str(error))
+        except InvalidValue as error:
+            self._give_up(delivery, str(error))
+        except JobyardError as error:
+            self._try_again(delivery, str(error))
+        except Exception:
+            log.exception("delivery %s could not be processed", delivery.guid)
+            sentence = "Jobyard failed while processing this delivery; the server's log has more."
+            self._try_again(delivery, sentence)
+
+    def _process(self, delivery: Delivery) -> None:
+        push = push_of(delivery, self.forges)
+        with self.db.read() as tx:
+            tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
+            asked_about = [
+                source for source, each in tracked if git_decides(tx, push, source, each, delivery)
+            ]
+            late = _maybe_late(tx, push, tracked)
+        if (asked_about or late) and not delivery.asks_git:
+            with self.db.write() as tx:
+                deliveries.hand_to_git(tx, delivery)
+            return
+        git = Inquiry(self.db, self.vault, self.checkouts, push)
+        changes = {source.id: git.changes(source) for source in asked_about}
+        newer = {
+            (source.project_id, source.repo_key): git.containing(source, newest, commits)
+            for source, newest, commits in late
+        }
+        matching = Matching()
+        for source, of_source in tracked:  # here, as others wait for the transaction
+            known = changes.get(source.id) or without_git(push, source)
+            verdict_on(push, source, of_source, known, repeated=False, matching=matching)
+        with self.db.write() as tx:
+            if deliveries.is_held(tx, delivery):
+                self._decide(tx, delivery, push, changes, newer, matching)
+
+    def _decide(
+        self,
+        tx: Tx,
+        delivery: Delivery,
+        push: Push,
+        changes: Mapping[int, Changes],
+        newer: Newer,
+        matching: Matching,
+    ) -> None:
+        now = self.clock.now()
+        tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
+        movements.lock_projects(tx, sorted({source.project_id for source, _ in tracked}))
+        built: list[tuple[int, Sequence[Job]]] = []
+        decided = 0
+        for source, of_source in tracked:
+            contained = newer.get((source.project_id, source.repo_key), frozenset())
+            built_before = _built_by_hand(tx, push, source)
+            movement, repeated = _movement(tx, delivery, push, source, contained)
+            known = changes.get(source.id) or without_git(push, source)
+            verdict = verdict_on(
+                push, source, of_source, known, repeated=repeated, built=built_before, matching=matching
+            )
+            decided += len(of_source)
+            build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
+            if build_id is not None:
+                built.append((build_id, of_source))
+        if built and push.after is not None:
+            deploy_push(tx, built, push.after, push.pusher, now)
+            start_flow_runs_by_push(tx, delivery.event_id, push.after, push.pusher, built, now)
+        sentence = (
+            f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} to be built, "
+            f"{decided} job{'s' * (decided != 1)} decided."
+            if tracked
+            else "No job or build service has this repository."
+        )
+        sentence = f"{sentence} {comparing.how_found(push)}".rstrip()
+        status = "processed" if tracked else "ignored"
+        deliveries.settle(tx, delivery.id, status, sentence, now, ref=push.ref, sha=push.after or "")
+
+    def _apply(
+        self,
+        tx: Tx,
+        delivery: Delivery,
+        push: Push,
+        source: Source,
+        of_source: Sequence[Job],
+        verdict: Go | Skip,
+        position: int,
+        now: datetime,
+    ) -> int | None:
+        """Carry out and store the verdict for each of the source's jobs; the build's id, if there is one."""
+        build_id, sentence = None, verdict.sentence
+        if isinstance(verdict, Go):
+            build_id, joined = _build(
+                tx, self.names, self.vault, delivery, push, source, of_source, position, now
+            )
+            how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
+            what, _, more = verdict.sentence.partition(". ")
+            sentence = f"{what.removesuffix('.')}: {how}." + (more and f" {more}")
+        job_ids: list[int | None] = [job.id for job in of_source]
+        for job_id in job_ids or [None]:  # a build service may have no job
+            decisions.record(
+                tx,
+                at=now,
+                event=(EventType.PUSH, delivery.event_id),
+                project_id=source.project_id,
+                job_id=job_id,
+                verdict=Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict,
+                rule=verdict.rule,
+                sentence=sentence,
+                inputs=verdict.inputs,
+                build_id=build_id or verdict.inputs.get("build"),
+            )
+        return build_id
+
+    def _give_up(self, delivery: Delivery, sentence: str) -> None:
+        with self.db.write() as tx:
+            if deliveries.is_held(tx, delivery):
+                deliveries.settle(tx, delivery.id, "failed", sentence, self.clock.now())
+
+    def _wait(self, delivery: Delivery, sentence: str) -> None:
+        """For room on our own disk: that was no try."""
+        later = self.clock.now() + DISK_RETRY
+        with self.db.write() as tx:
+            deliveries.wait(tx, delivery, sentence, later)
+
+    def _try_again(self, delivery: Delivery, sentence: str) -> None:
+        if delivery.tries >= TRIES:
+            self._give_up(delivery, sentence)
+            return
+        later = self.clock.now() + timedelta(seconds=5 * 4 ** (delivery.tries - 1))
+        with self.db.write() as tx:
+            deliveries.try_later(tx, delivery, sentence, later)
+
+
+def _of_dead_servers(delivery: Delivery) -> str:
+    before = f" An earlier try ended with: {delivery.sentence}" if delivery.sentence else ""
+    return (
+        f"Given up: {delivery.deaths} times the server was killed, or failed, while it processed this, although nothing"
+        " else was under suspicion any more."
+        f"{before} Replay the delivery to try it again."
+    )
+
+
+def _maybe_late(tx: Tx, push: Push, tracked: Tracked) -> list[tuple[Source, str | None, frozenset[str]]]:
+    """Where only Git can tell whether a push comes late: a source to ask by, the newest commit, and all known ones.
+
+    A forced push may go back to a commit that others hold, so of those nothing is asked.
+    """
+    asked: dict[tuple[int, str], tuple[Source, str | None, frozenset[str]]] = {}
+    for source, _ in tracked:
+        place = (source.project_id, source.repo_key)
+        if source.branch != push.branch or push.forced or push.after is None or place in asked:
+            continue
+        history = movements.known(tx, *place, push.ref)
+        before, after = push.before, push.after
+        if is_connected(history, before, after) or is_repeated(history, before, after):
+            continue
+        known = {each.after for each in history if each.after not in (None, after)}
+        asked[place] = (source, history[0].after, frozenset(sha for sha in known if sha))
+    return list(asked.values())
+
+
+def _built_by_hand(tx: Tx, push: Push, source: Source) -> int | None:
+    """The build that somebody asked for of a commit that no hook told of, since the last known one of its branch."""
+    if push.found_at is None or push.after is None:
+        return None
+    newest = movements.newest_taken(tx, source.id, source.repo_key, push.ref)
+    return builds.since(tx, source.id, push.ref, push.after, 0 if newest is None else newest.position)
+
+
+def _movement(
+    tx: Tx, delivery: Delivery, push: Push, source: Source, contained_in: frozenset[str]
+) -> tuple[Movement, bool]:
+    """`place_of`, and from now on the source has taken the movement."""
+    movement, repeated = place_of(tx, push, source, delivery, contained_in)
+    known = movements.of_delivery(tx, delivery.id, source)
+    if not repeated and (known is None or not known[1]):
+        taken = replace(movement, is_found=push.found_at is not None)
+        movements.take(tx, source, push.ref, taken, delivery.id)
+    return movement, repeated
+
+
+def _build(
+    tx: Tx,
+    names: Names,
+    vault: Vault,
+    delivery: Delivery,
+    push: Push,
+    source: Source,
+    of_source: Sequence[Job],
+    position: int,
+    now: datetime,
+) -> tuple[int, bool]:
+    """The build of the pushed commit: an equal one that is still open, or a new one."""
+    assert push.after is not None
+    env = build_env(source, of_source)
+    key = key_of_build(vault, source, push.ref, push.after, env)
+    joined = builds.join_equal(tx, key, source.project_id, source.id, position)
+    if joined is not None:
+        _drop_superseded(tx, names, source, joined.id, now)
+        return joined.id, True
+    build_id = builds.enqueue(
+        tx,
+        project_id=source.project_id,
+        source_id=source.id,
+        key=key,
+        url=source.url,
+        ref=push.ref,
+        sha=push.after,
+        config=source.build,
+        trigger={"type": "push", "delivery": delivery.guid, "by": push.pusher},
+        now=now,
+        env=env,
+        credential_id=source.credential_id,
+        position=position,
+        message=one_line(push.head_message),
+        author=push.pusher,
+    )
+    _drop_superseded(tx, names, source, build_id, now)
+    return build_id, False
+
+
+def _drop_superseded(tx: Tx, names: Names, source: Source, build_id: int, now: datetime) -> None:
+    if source.builds_in_flight is BuildsInFlight.LATEST:
+        cancel_superseded(tx, names, source, builds.with_id(tx, build_id), now)

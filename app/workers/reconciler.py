@@ -1,0 +1,155 @@
+"""Stored truth against the engine's: work that nobody does is taken over, left-over containers are swept."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from app.commands.continuous_delivery import after_build, end_cancelled_build
+from app.domain.builds import Again, Build, BuildReason, interrupted
+from app.domain.errors import EngineUnavailable
+from app.domain.runs import Run
+from app.engines.base import Engine, Owned, State
+from app.runtime.ports import Clock, Names
+from app.runtime.threads import Background, in_thread
+from app.store import builds, deaths, deliveries, runs
+from app.store.claims import bury_dead_servers, heartbeat, register_server, time_of_servers, up_since
+from app.store.database import Database, Tx
+from app.workers.build.builder import Builder
+from app.workers.intake import Intake
+from app.workers.run.container_specs import RUN_LABEL
+from app.workers.run.runner import Runner
+
+log = logging.getLogger(__name__)
+LONGEST_STALL = timedelta(minutes=10)
+RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+(?:-\w+)?")
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """`alone` says that no other server can be alive (it holds the lock of the data directory).
+
+    Runs are gone on with `in_background`, as each takes as long as its container.
+    """
+
+    db: Database
+    clock: Clock
+    names: Names
+    engine: Engine
+    runner: Runner
+    builder: Builder
+    intake: Intake
+    server: str
+    host: str
+    pid: int
+    alone: bool
+    in_background: Background = in_thread
+
+    def register(self) -> None:
+        """Say that this server lives. What one claims before it first has is taken for a dead server's."""
+        with self.db.write() as tx:
+            now = self.clock.now()
+            alive_at = time_of_servers(tx, now)
+            if not heartbeat(tx, self.server, alive_at):
+                register_server(tx, self.server, self.host, self.pid, alive_at)
+                deaths.hold_back(tx, now)
+
+    def step(self) -> None:
+        """Say that this server lives, take over what dead ones left, and keep the database's log short."""
+        self.register()
+        self.take_over()
+        self.db.checkpoint()
+
+    def release(self) -> None:
+        """When the server stops."""
+        with self.db.write() as tx:
+            deaths.let_go(tx, self.server)
+
+    def take_over(self) -> None:
+        """What nobody works on: deliveries and builds go back to the queue, runs are gone on with where they were.
+
+        That is what dead servers left, and what a fault of ours or of the store made this one let go of.
+        """
+        with self.intake.in_hand.turn, self.builder.in_hand.turn, self.runner.in_hand.turn:
+            with self.db.write() as tx:
+                now = self.clock.now()
+                bury_dead_servers(tx, time_of_servers(tx, now), alone=self.alone, me=self.server)
+                if deaths.count(tx, self.server):
+                    deaths.hold_back(tx, now)
+                deliveries.release(tx, self.server, self.intake.in_hand.claims)
+                for build in builds.taken_over(tx, self.server, self.builder.in_hand.claims):
+                    self._try_to_put_back(tx, build, now)
+                taken = self._runs(tx, now)
+            for run in taken:
+                self.runner.in_hand.take(run)
+        for run in taken:
+            log.info("going on with run %s", run.name)
+            self.in_background(run.name, partial(self.runner.execute, run))
+
+    def _runs(self, tx: Tx, now: datetime) -> Sequence[Run]:
+        """One under suspicion at a time: when the next one's turn comes, the server has outlived the last one's."""
+        alive_at = time_of_servers(tx, now)
+        up_for = alive_at - up_since(tx, self.server, alive_at)
+        deaths.acquit(tx, self.server, up_for)
+        suspect = deaths.next_suspect(tx, up_for)
+        return runs.taken_over(tx, self.server, self.runner.in_hand.claims, suspect)
+
+    def _try_to_put_back(self, tx: Tx, build: Build, now: datetime) -> None:
+        """One that meets a fault of ours is taken over again later, and does not hold up the others."""
+        try:
+            with tx.begin_nested():
+                self._put_back(tx, build, now)
+        except Exception:
+            log.exception("build %s could not be taken over", build.id)
+
+    def _put_back(self, tx: Tx, build: Build, now: datetime) -> None:
+        if build.cancel_requested_at is not None:
+            end_cancelled_build(tx, self.names, build, now)
+            return
+        verdict = interrupted(build, now)
+        if isinstance(verdict, Again):
+            builds.put_back(tx, build, verdict.sentence, verdict.available_at)
+        elif builds.fail(tx, build, BuildReason.INTERRUPTED, verdict.sentence, now):
+            after_build(tx, self.names, builds.with_id(tx, build.id), now)
+
+    def sweep(self) -> None:
+        """End containers whose runs are over, and remove them. Those of runs nobody has heard of are left alone, and
+        so are those that say they are of another run than their key does: a database that was put back has ids again.
+
+        While other servers may stand still with a start in their hands, what is left of a run keeps them from starting
+        it again: they find it, and take it for what it is.
+        """
+        owned = self.engine.owned()
+        with self.db.read() as tx:
+            over = runs.over(tx, [run_id for each in owned if (run_id := _run_of(each)) is not None])
+        forgotten = self.clock.now() - (timedelta(0) if self.alone else LONGEST_STALL)
+        for each in owned:
+            ended_at = over.get((_run_of(each) or 0, each.labels.get(RUN_LABEL, "")))
+            if ended_at is not None:
+                self._try_to_end(each, remove=ended_at <= forgotten)
+
+    def _try_to_end(self, left_over: Owned, *, remove: bool) -> None:
+        """One that the engine can't end does not hold up the others."""
+        try:
+            self._end(left_over, remove=remove)
+        except EngineUnavailable as error:
+            log.warning("container %s could not be swept: %s", left_over.handle.name, error)
+        except Exception:
+            log.exception("container %s could not be swept", left_over.handle.name)
+
+    def _end(self, left_over: Owned, *, remove: bool) -> None:
+        if left_over.state is State.RUNNING:
+            log.info("stopping left-over container %s", left_over.handle.name)
+            self.engine.stop(left_over.handle, 10)
+        if remove:
+            log.info("removing left-over container %s", left_over.handle.name)
+            self.engine.remove(left_over.handle)
+
+
+def _run_of(owned: Owned) -> int | None:
+    match = RUN_OF_KEY.fullmatch(owned.handle.key)
+    return int(match[1]) if match else None

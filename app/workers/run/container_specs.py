@@ -1,0 +1,77 @@
+"""What a container of a run is started with: image, command, variables, size, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain.effective import Invocation, invocation
+from app.domain.errors import UserError
+from app.domain.jobs import EnvValue
+from app.domain.plans import Plan
+from app.domain.runs import Attempt, Container, Run
+from app.engines.base import ContainerSpec
+from app.runtime.ports import ENV_PURPOSE, Vault
+from app.workers.run.images import Origin
+
+RUN_LABEL = "jobyard.run"  # its name, which no other run of any database has
+
+
+@dataclass(frozen=True)
+class Specs:
+    vault: Vault
+    plans: Mapping[str, Plan]
+
+    def open(self, value: EnvValue) -> str:
+        return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
+
+    def invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
+        """How the container is called and how big it is. Raises UserError where that can't be."""
+        call = invocation(run.effective, origin.processes)
+        name = run.effective["plan"]
+        if name not in self.plans:
+            raise UserError(f"There is no plan named {name} any more; there are: {', '.join(self.plans)}.")
+        return call, self.plans[name]
+
+    def spec(
+        self,
+        run: Run,
+        attempt: Attempt,
+        container: Container,
+        env: Mapping[str, EnvValue],
+        origin: Origin,
+    ) -> ContainerSpec:
+        call, plan = self.invocation(run, origin)
+        assert run.image is not None
+        own = {name: self.open(value) for name, value in env.items() if value.in_run}
+        return ContainerSpec(
+            image=run.image,
+            command=call.command,
+            entrypoint=call.entrypoint,
+            env={**own, **told(run, attempt, container, origin.branch)},
+            cpus=plan.cpus,
+            memory_bytes=plan.memory_bytes,
+            labels={
+                RUN_LABEL: run.name,
+                "jobyard.job": run.job,
+                "jobyard.project": run.project,
+                "jobyard.attempt": str(attempt.number),
+            },
+            stop_grace_seconds=run.grace_period_seconds,
+        )
+
+
+def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:
+    """What every container is told about itself."""
+    facts = {
+        "JOBYARD_PROJECT": run.project,
+        "JOBYARD_JOB": run.job,
+        "JOBYARD_RUN": run.name,
+        "JOBYARD_ATTEMPT": str(attempt.number),
+        "JOBYARD_INSTANCE_INDEX": str(container.instance),
+        "JOBYARD_INSTANCES": str(run.instances),
+        "JOBYARD_GIT_SHA": run.sha or "",
+        "JOBYARD_GIT_BRANCH": branch,
+        "JOBYARD_SCHEDULED_FOR": run.trigger.scheduled_for.isoformat() if run.trigger.scheduled_for else "",
+    }
+    return {name: value for name, value in facts.items() if value}

@@ -1,0 +1,114 @@
+"""Asks the health checks of all containers that this process runs, and has those stopped that fail them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from app.domain.errors import EngineUnavailable
+from app.domain.health import Health, checks_of
+from app.engines.base import Engine, Handle
+from app.runtime.log_storage import Logbook
+from app.runtime.ports import Clock
+from app.runtime.telemetry import HealthRecords
+from app.runtime.threads import Crew
+from app.store import runs
+from app.store.database import Database
+from app.workers.run.active import Active, ActiveRun, Judgement
+from app.workers.run.probes import probe
+
+log = logging.getLogger(__name__)
+LONGEST_LOOK = 60.0  # seconds; whatever changes earlier rings
+
+Key = tuple[int, int, int]  # run, attempt, instance
+
+
+@dataclass
+class Patient:
+    """A container with checks."""
+
+    active: ActiveRun
+    instance: int
+    handle: Handle
+    health: Health
+    records: HealthRecords
+
+
+@dataclass
+class HealthChecks:
+    """One loop for all of them. Have the crew ring when it is done: the next look may be due earlier than said."""
+
+    db: Database
+    clock: Clock
+    engine: Engine
+    active: Active
+    logbook: Logbook
+    crew: Crew
+    _patients: dict[Key, Patient] = field(default_factory=dict)
+
+    def step(self) -> float:
+        """Ask what is due; returns the seconds until the next look is."""
+        now = self.clock.now()
+        self._admit_and_dismiss(now)
+        waits = [LONGEST_LOOK]
+        for key, patient in self._patients.items():
+            due = patient.health.next_at
+            if due is None or self.crew.is_busy(key):
+                continue
+            if due <= now or due - now > patient.health.longest_wait:  # or the clock was set back
+                self.crew.give(key, partial(self._examine, patient))
+            else:
+                waits.append((due - now).total_seconds())
+        return min(waits)
+
+    def _admit_and_dismiss(self, now: datetime) -> None:
+        live = {
+            (each.run.id, each.attempt, instance): (each, handle)
+            for each in self.active.all()
+            if each.run.effective.get("health_checks")
+            for instance, handle in each.wanted.items()
+        }
+        for key in self._patients.keys() - live.keys():
+            del self._patients[key]
+        for key in live.keys() - self._patients.keys():
+            each, handle = live[key]
+            try:
+                self._patients[key] = self._admit(each, key[2], handle, now)
+            except Exception:  # it does not keep the others from being asked
+                log.exception("the health checks of container %s could not begin", handle.name)
+
+    def _admit(self, each: ActiveRun, instance: int, handle: Handle, now: datetime) -> Patient:
+        """With what another server found out already, if it has died since."""
+        records = self.logbook.vitals(each.run.id, each.attempt).write_health(instance)
+        health = Health(checks_of(each.run.effective["health_checks"]), now, records.tallies)
+        patient = Patient(each, instance, handle, health, records)
+        if health.unhealthy is not None:
+            self._judge(patient, health.unhealthy)
+        return patient
+
+    def _examine(self, patient: Patient) -> None:
+        check = patient.health.open_check
+        assert check is not None
+        try:
+            answer = probe(self.engine, patient.handle, check, self.clock.now)
+        except EngineUnavailable as error:
+            log.info("container %s could not be probed: %s", patient.handle.name, error)
+            answer = None
+        if answer is None:
+            patient.health = patient.health.postpone(self.clock.now())
+        else:
+            patient.health = patient.health.observe(answer)
+            if patient.health.unhealthy is not None:
+                self._judge(patient, patient.health.unhealthy)
+            patient.records.append(check.type, patient.health.tally(check.type))
+
+    def _judge(self, patient: Patient, sentence: str) -> None:
+        """Stored before it is acted on, so that it holds whoever sees the container end."""
+        now, each = self.clock.now(), patient.active
+        try:
+            with self.db.write() as tx:
+                runs.container_unhealthy(tx, each.run, each.attempt, patient.instance, sentence, now)
+        finally:
+            each.judged(patient.instance, Judgement(now, sentence))

@@ -1,0 +1,248 @@
+"""Starts the loops in threads and stops them; containers are left alone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.domain.errors import JobyardError
+from app.runtime.disk import SAID_EVERY, WAITED_FOR, Disk
+from app.runtime.engine_health import EngineWatch
+from app.runtime.ports import Clock
+from app.runtime.signals import Bell, Signals
+from app.store import builds, runs, schedules
+from app.store.database import Database, StoreUnavailable
+from app.store.inbox import Inbox
+from app.workers.build.builder import FETCHERS, Builder
+from app.workers.clock_changes import ClockChanges
+from app.workers.deployments import Deployer
+from app.workers.flows import Conductor
+from app.workers.image_names import ImageNames
+from app.workers.intake import Intake
+from app.workers.notifications import Messenger
+from app.workers.reconciler import Reconciler
+from app.workers.remote_poller import Comparer
+from app.workers.run.health_checks import HealthChecks
+from app.workers.run.metrics import Sampler
+from app.workers.run.runner import Runner
+from app.workers.run.watcher import Watcher
+from app.workers.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
+POLL_SECONDS = 2.0  # finds work of which no signal came, e.g. from another server
+RECONCILE_SECONDS = 10.0
+FAULT_PAUSE_SECONDS = 1.0
+POURING = 10  # deliveries that came while one was processed
+COURTESY_SECONDS = 0.02  # for each of them
+LONGEST_COURTESY_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0  # for loops to end when the server stops
+
+
+@dataclass
+class Supervisor:
+    """All the loops of one server."""
+
+    db: Database
+    clock: Clock
+    signals: Signals
+    inbox: Inbox
+    engine_watch: EngineWatch
+    intake: Intake
+    builder: Builder
+    runner: Runner
+    watcher: Watcher
+    watcher_bell: Bell
+    health: HealthChecks
+    health_bell: Bell
+    sampler: Sampler
+    metrics_bell: Bell
+    reconciler: Reconciler
+    image_names: ImageNames
+    clock_changes: ClockChanges
+    scheduler: Scheduler
+    deployer: Deployer
+    conductor: Conductor
+    messenger: Messenger
+    comparer: Comparer | None
+    disk: Disk
+    build_workers: int
+    run_workers: int
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _bells: list[Bell] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _listening: ExitStack = field(default_factory=ExitStack)
+    _saying: threading.Lock = field(default_factory=threading.Lock)
+    _said_at: datetime | None = None
+    _build_bell: Bell = field(default_factory=lambda: Bell(builds.QUEUED))
+    _hiring: threading.Lock = field(default_factory=threading.Lock)
+    _hired: int = 0
+
+    def start(self) -> None:
+        """Be known as alive, then begin to work. What waits for the engine has loops of its own."""
+        try:
+            self.reconciler.register()
+        except WAITED_FOR as error:
+            log.warning("the server is not known as alive yet: %s", error)
+        self._loop("engine", Bell(), self.engine_watch.step)
+        self._loop("disk", Bell(), lambda: self.disk.step(self.clock))
+        self._loop("reconciler", Bell(), self._reconcile)
+        self._loop("sweeper", Bell(), self._sweep)
+        self._loop("watcher", self.watcher_bell, self.watcher.step)
+        self._loop("health", self.health_bell, self.health.step)
+        self._loop("metrics", self.metrics_bell, self.sampler.step)
+        self._loop("scheduler", Bell("schedules"), self._schedule)
+        self._loop("intake", Bell("deliveries"), self._take_in)
+        bell = Bell("deployments", builds.ENDING, runs.ENDED)
+        self._loop("deployer", bell, self._while_moving(self.deployer.step))
+        bell = Bell("flows", "deployments", builds.ENDING, runs.ENDED)
+        self._loop("conductor", bell, self._while_moving(self.conductor.step))
+        self._loop("messenger", Bell("flows"), self._while_moving(self.messenger.step))
+        if self.comparer is not None:
+            self._loop("comparer", Bell("sources"), self._compare)
+        self.builder.slots.on_lent = self._hire
+        for number in range(self.build_workers):
+            self._loop(f"builder-{number}", self._build_bell, self._build)
+        bell = Bell(runs.QUEUED)
+        for number in range(self.run_workers):
+            self._loop(f"runner-{number}", bell, self._until_idle(self.runner.step, self._next_run))
+
+    def stop(self) -> None:
+        """Ask the loops to end and wait a little; what is still going is gone on with after the next start."""
+        self._stopping.set()
+        for bell in self._bells:
+            bell.ring()
+        with self._hiring:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS / len(threads))
+        try:
+            self.intake.release()
+            self.reconciler.release()
+        except StoreUnavailable as error:
+            log.warning("what was being processed is let go of at the next start: %s", error)
+        self._listening.close()
+
+    def _build(self) -> float:
+        return self._until_idle(self.builder.step, self._next_build)()
+
+    def _hire(self) -> None:
+        """One more builder for each that waits for its Git server, for as long as it does."""
+        with self._hiring:
+            if self._stopping.is_set() or self._hired >= min(self.builder.slots.lent_out, FETCHERS):
+                return
+            self._hired += 1
+        self._loop("builder-hired", self._build_bell, self._build, self._is_still_wanted)
+
+    def _is_still_wanted(self) -> bool:
+        with self._hiring:
+            if self._hired <= self.builder.slots.lent_out:
+                return True
+            self._hired -= 1
+        self._build_bell.ring()  # what woke this one may be for another
+        return False
+
+    def _next_build(self) -> datetime | None:
+        with self.db.read() as tx:
+            return builds.due_at(tx)
+
+    def _next_run(self) -> datetime | None:
+        with self.db.read() as tx:
+            return runs.due_at(tx)
+
+    def _reconcile(self) -> float:
+        self.reconciler.step()
+        self.inbox.flush_rejected()
+        return RECONCILE_SECONDS
+
+    def _schedule(self) -> float:
+        self.clock_changes.step()
+        return self._until_idle(self.scheduler.step, self._next_fire)()
+
+    def _sweep(self) -> float:
+        if self.engine_watch.health().is_up:
+            self.reconciler.sweep()
+            self.image_names.step()
+        return RECONCILE_SECONDS
+
+    def _compare(self) -> float:
+        assert self.comparer is not None
+        self.comparer.step()
+        return RECONCILE_SECONDS
+
+    def _take_in(self) -> float:
+        """One delivery after the other, but for those that need Git; while more pour in, receiving them goes first."""
+        arrived = self.inbox.arrived
+        while not self._stopping.is_set() and self.intake.step():
+            poured, arrived = self.inbox.arrived - arrived, self.inbox.arrived
+            if poured > POURING:
+                self._stopping.wait(min(poured * COURTESY_SECONDS, LONGEST_COURTESY_SECONDS))
+        return POLL_SECONDS
+
+    def _while_moving(self, step: Callable[[], bool]) -> Callable[[], float]:
+        def look() -> float:
+            while not self._stopping.is_set() and step():
+                pass
+            return POLL_SECONDS
+
+        return look
+
+    def _next_fire(self) -> datetime | None:
+        with self.db.read() as tx:
+            return schedules.next_due_at(tx)
+
+    def _until_idle(
+        self, step: Callable[[], bool], next_due: Callable[[], datetime | None]
+    ) -> Callable[[], float]:
+        """Works while something is due; looking is a read, so that idle workers don't queue up to write."""
+
+        def look() -> float:
+            while not self._stopping.is_set():
+                due = next_due()
+                left = POLL_SECONDS if due is None else (due - self.clock.now()).total_seconds()
+                if left > 0:
+                    return min(left, POLL_SECONDS)
+                if not step():
+                    return POLL_SECONDS  # what is due was taken by another worker, or waits for something
+            return 0.0
+
+        return look
+
+    def _loop(
+        self, name: str, bell: Bell, look: Callable[[], float], goes_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        if bell not in self._bells:
+            self._bells.append(bell)
+            self._listening.enter_context(self.signals.listening(bell.hear))
+
+        def loop() -> None:
+            while not self._stopping.is_set() and goes_on():
+                try:
+                    seconds = look()
+                except WAITED_FOR as error:
+                    self._say(name, error)
+                    seconds = FAULT_PAUSE_SECONDS
+                except JobyardError as error:
+                    log.warning("%s: %s", name, error)
+                    seconds = FAULT_PAUSE_SECONDS
+                except Exception:
+                    log.exception("%s met a fault of Jobyard", name)
+                    seconds = FAULT_PAUSE_SECONDS
+                bell.wait(seconds)
+
+        thread = threading.Thread(target=loop, name=name, daemon=True)
+        thread.start()
+        with self._hiring:
+            self._threads = [each for each in (*self._threads, thread) if each.is_alive()]
+
+    def _say(self, name: str, error: JobyardError) -> None:
+        """Once in a while for all the loops, which meet the same."""
+        now = self.clock.now()
+        with self._saying:
+            if self._said_at is not None and abs(now - self._said_at) < SAID_EVERY:
+                return
+            self._said_at = now
+        log.warning("%s: %s", name, error)
