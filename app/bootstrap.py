@@ -36,7 +36,7 @@ from app.store.inbox import Inbox
 from app.system import RandomNames, SystemClock
 from app.web.app import create_app
 from app.web.principal import digest
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from app.workers.build.builder import Builder
 from app.workers.build.publisher import Publisher
 from app.workers.build.slots import Slots
@@ -150,7 +150,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             log.warning(sentence)
         parts = _Parts.of(installation)
         try:
-            yield create_app(parts.yard(listening_url), _running(parts.supervisor(alone=alone)))
+            yield create_app(parts.server_context(listening_url), _running(parts.supervisor(alone=alone)))
         finally:
             parts.inbox.close()
             parts.engine.close()
@@ -222,11 +222,11 @@ class _Parts:
         limit = min(self.installation.settings.git_time_limit_seconds, INTAKE_GIT_SECONDS)
         return replace(self.checkouts, git_time_limit_seconds=limit, stall_seconds=INTAKE_STALL_SECONDS)
 
-    def yard(self, listening_url: str) -> Yard:
+    def server_context(self, listening_url: str) -> ServerContext:
         own, settings = self.installation, self.installation.settings
         resolver = Resolver(own.db, self.engine, own.box, own.ours, self.watch.health)
         forges = {"github": GitHub()}
-        return Yard(
+        return ServerContext(
             db=own.db,
             inbox=self.inbox,
             clock=own.clock,

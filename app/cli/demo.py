@@ -50,9 +50,9 @@ def demo(
     with (
         tempfile.TemporaryDirectory(prefix="jobyard-demo-", ignore_cleanup_errors=True) as directory,
         suppress(KeyboardInterrupt),
-        _throwaway(Path(directory), story) as (yard, sample),
+        _throwaway(Path(directory), story) as (server, sample),
     ):
-        succeeded = yard.tell(sample)
+        succeeded = server.tell(sample)
         if not leave:
             story.plain("Ctrl-C ends the server and removes what the demo made.")
             threading.Event().wait()
@@ -196,7 +196,7 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
     listener = _listen(PORT)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, _swept(settings), open_server(settings, url) as app:
-        yard = app.state.yard
+        server = app.state.server
         health = ask_engine(settings)
         if not health.is_up:
             raise UserError(health.sentence)
@@ -209,7 +209,7 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
             story.say(f"A sample Git repository: {sample.what}, commit {sample.sha[:7]}.")
             headers = {"Authorization": f"Bearer {token}"}
             with httpx2.Client(base_url=url, headers=headers, timeout=30) as http:
-                login = new_login_path(yard.db, yard.clock.now())
+                login = new_login_path(server.db, server.clock.now())
                 yield DemoYard(url, http, story, token_urlsafe(24), login), sample
             story.say("Ending the server and tidying up.")
 

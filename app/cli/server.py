@@ -58,7 +58,7 @@ def serve(
     # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listener(host, port) as listener, open_server(settings, url) as app:
-        _greet(app.state.yard, url, host)
+        _greet(app.state.server, url, host)
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
         gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up answers too
         server = uvicorn.Server(
@@ -86,20 +86,20 @@ def _listener(host: str, port: int) -> socket.socket:
         raise UserError(message) from error
 
 
-def _greet(yard: object, url: str, host: str) -> None:
+def _greet(server: object, url: str, host: str) -> None:
     from app.store import access
     from app.web.principal import new_login_path
-    from app.web.yard import Yard
+    from app.web.server_context import ServerContext
 
-    assert isinstance(yard, Yard)
+    assert isinstance(server, ServerContext)
     everywhere = is_every_address(host)
     typer.echo(f"Jobyard listens on {url}{', and at all addresses of this machine' if everywhere else ''}")
-    with yard.db.read() as tx:
+    with server.db.read() as tx:
         has_admin = access.has_admin(tx)
     if not has_admin:
-        path = new_login_path(yard.db, yard.clock.now())
-        typer.echo(f"No administrator yet. Set one up, once, at {yard.public_url}{path}")
-        if everywhere and not yard.is_public_url_set:
+        path = new_login_path(server.db, server.clock.now())
+        typer.echo(f"No administrator yet. Set one up, once, at {server.public_url}{path}")
+        if everywhere and not server.is_public_url_set:
             typer.echo(
                 "From another machine: the same, with this machine's name in it. JOBYARD_PUBLIC_URL sets that."
             )

@@ -1,4 +1,4 @@
-"""The Starlette application: webhooks, API and pages over one `Yard`."""
+"""The Starlette application: webhooks, API and pages over one `ServerContext`."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
 from app.web.pages import page_error, page_routes
 from app.web.problems import answer_with_problem
+from app.web.server_context import ServerContext, server_of
 from app.web.slashes import WithoutSlash
 from app.web.webhooks import Keyring, Receiver
-from app.web.yard import Yard, yard_of
 
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) -> Starlette:
+def create_app(server: ServerContext, running: Callable[[], AbstractContextManager[None]]) -> Starlette:
     """The application; `running` is entered while it serves, and keeps the loops going meanwhile."""
-    keyring = Keyring(yard)
-    receiver = Receiver(yard, keyring)
+    keyring = Keyring(server)
+    receiver = Receiver(server, keyring)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        with yard.signals.listening(keyring.forget), running():
+        with server.signals.listening(keyring.forget), running():
             yield
 
     app = Starlette(
@@ -60,7 +60,7 @@ def create_app(yard: Yard, running: Callable[[], AbstractContextManager[None]]) 
         exception_handlers={HTTPException: _http_error, Exception: _http_error},
     )
     app.router.redirect_slashes = False  # a redirect loses what was posted, and names the host of the request
-    app.state.yard = yard
+    app.state.server = server
     return app
 
 
@@ -86,13 +86,13 @@ async def healthz(_request: Request) -> Response:
 
 def readyz(request: Request) -> Response:
     """There is room on the disk, and the store and the container engine answer."""
-    yard = yard_of(request)
-    if yard.disk.trouble:
-        return JSONResponse({"status": "not ready", "detail": yard.disk.trouble}, 503)
+    server = server_of(request)
+    if server.disk.trouble:
+        return JSONResponse({"status": "not ready", "detail": server.disk.trouble}, 503)
     try:
-        yard.db.check()
+        server.db.check()
     except JobyardError as error:
         return JSONResponse({"status": "not ready", "detail": str(error)}, 503)
-    health = yard.engine_health()
+    health = server.engine_health()
     body = {"status": "ok" if health.is_up else "not ready", "detail": health.sentence}
     return JSONResponse(body, 200 if health.is_up else 503)

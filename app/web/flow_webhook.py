@@ -15,7 +15,7 @@ from app.web.api.forms.flow import flow_run_answer
 from app.web.bodies import read_at_most
 from app.web.principal import digest
 from app.web.problems import Problem, problem_of, problem_response
-from app.web.yard import Yard, yard_of
+from app.web.server_context import ServerContext, server_of
 
 LIMIT = 64 * 1024
 
@@ -24,19 +24,19 @@ async def start_by_webhook(request: Request) -> Response:
     """202 with the flow's run; what the body says makes no difference."""
     try:
         await read_at_most(request, LIMIT)
-        started = await run_in_threadpool(_start, yard_of(request), request.path_params["token"])
+        started = await run_in_threadpool(_start, server_of(request), request.path_params["token"])
     except Exception as error:
         return problem_response(problem_of(error))
     return JSONResponse(started, 202)
 
 
-def _start(yard: Yard, token: str) -> Any:
+def _start(server: ServerContext, token: str) -> Any:
     """Only the token's hash is looked up, so the time it takes tells nothing; a stranger costs no more than a read."""
-    with yard.db.read() as tx:
+    with server.db.read() as tx:
         flow = flows.with_webhook(tx, digest(token))
     if flow is None:
         raise Problem(404, "There is no flow with this webhook address.")
-    yard.disk.require_room()
-    with yard.db.write() as tx:
-        run_id = start_flow_run(tx, flow, {"type": "webhook"}, yard.clock.now())
+    server.disk.require_room()
+    with server.db.write() as tx:
+        run_id = start_flow_run(tx, flow, {"type": "webhook"}, server.clock.now())
         return to_jsonable_python(flow_run_answer(flows.run_with_id(tx, run_id)))

@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from app.logs import RunLog
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 POLL_SECONDS = 1.0  # how late a change is seen of which no signal came
 NEWLINE = "\n"
@@ -48,21 +48,21 @@ class Ear:
 
 
 async def changes(
-    yard: Yard, topics: Iterable[str], every: float = POLL_SECONDS
+    server: ServerContext, topics: Iterable[str], every: float = POLL_SECONDS
 ) -> AsyncIterator[frozenset[str]]:
     """Yields whenever something in `topics` changed, with which, and (empty) when nothing was heard for `every` s.
 
     The first comes at once and is empty: read the state then, and after each of the others.
     """
     ear = Ear(topics)
-    with yard.signals.listening(ear.hear):
+    with server.signals.listening(ear.hear):
         yield frozenset()
         while True:
             yield await ear.wait(every)
 
 
 async def follow_log(
-    yard: Yard, topic: str, log: Callable[[], tuple[RunLog, bool]], offset: int
+    server: ServerContext, topic: str, log: Callable[[], tuple[RunLog, bool]], offset: int
 ) -> AsyncIterator[ServerSentEvent]:
     """A log from `offset` until it is over, then `event: end`.
 
@@ -73,7 +73,7 @@ async def follow_log(
     """
     appended = f"log:{topic}"
     reader, is_over = await run_in_threadpool(log)
-    async for heard in changes(yard, (topic, appended)):
+    async for heard in changes(server, (topic, appended)):
         if heard != {appended}:
             reader, is_over = await run_in_threadpool(log)
         while True:

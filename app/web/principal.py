@@ -18,7 +18,7 @@ from app.domain import limits
 from app.store import access
 from app.store.database import Database, Tx
 from app.web.problems import Problem
-from app.web.yard import Yard, yard_of
+from app.web.server_context import ServerContext, server_of
 
 COOKIE = "jobyard_session"
 SESSION_LASTS = timedelta(days=14)
@@ -66,60 +66,60 @@ def new_token() -> str:
 
 def identify(connection: HTTPConnection) -> Principal | None:
     """The caller, or None. Blocking: it asks the store."""
-    yard = yard_of(connection)
+    server = server_of(connection)
     scheme, _, credentials = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return _by_token(yard, credentials.strip())
+        return _by_token(server, credentials.strip())
     session = connection.cookies.get(COOKIE)
-    return _by_session(yard, session) if session else None
+    return _by_session(server, session) if session else None
 
 
-def _by_token(yard: Yard, token: str) -> Principal | None:
+def _by_token(server: ServerContext, token: str) -> Principal | None:
     hash_ = digest(token)
-    if yard.admin_token_hash is not None and hmac.compare_digest(hash_, yard.admin_token_hash):
+    if server.admin_token_hash is not None and hmac.compare_digest(hash_, server.admin_token_hash):
         return Principal("admin token", Role.ADMIN)
-    now = yard.clock.now()
-    with yard.db.read() as tx:
+    now = server.clock.now()
+    with server.db.read() as tx:
         found = access.token_with_hash(tx, hash_, now)
     if found is None:
         return None
     if found.last_used_at is None or now - found.last_used_at > access.SEEN_EVERY:
-        with yard.db.write() as tx:
+        with server.db.write() as tx:
             access.token_was_used(tx, found.id, now)
     return Principal(found.name, Role(found.role), found.project_id)
 
 
-def _by_session(yard: Yard, session: str) -> Principal | None:
-    now = yard.clock.now()
-    with yard.db.read() as tx:
+def _by_session(server: ServerContext, session: str) -> Principal | None:
+    now = server.clock.now()
+    with server.db.read() as tx:
         found = access.login(tx, digest(session), now)
-        if found is None or not _still_opens(yard, tx, found.opened_with, now):
+        if found is None or not _still_opens(server, tx, found.opened_with, now):
             return None
     return Principal(found.user.name, Role(found.user.role), is_browser=True)
 
 
-def _still_opens(yard: Yard, tx: Tx, token_hash: str | None, now: datetime) -> bool:
+def _still_opens(server: ServerContext, tx: Tx, token_hash: str | None, now: datetime) -> bool:
     """Whether the token that a session was opened with, if it was one, is neither revoked nor expired."""
-    if token_hash is None or token_hash == yard.admin_token_hash:
+    if token_hash is None or token_hash == server.admin_token_hash:
         return True
     return access.token_with_hash(tx, token_hash, now) is not None
 
 
-def log_in(yard: Yard, name: str, password: str) -> str | None:
+def log_in(server: ServerContext, name: str, password: str) -> str | None:
     """A new session's secret for the right password, or for an API token of an administrator given as password.
 
     Raises a Problem (429) while too many others try.
     """
     if len(password) > limits.PASSWORD:
         return None
-    token = _by_token(yard, password)
+    token = _by_token(server, password)
     if token is not None and token.role is Role.ADMIN and token.project_id is None:
-        return open_session(yard, opened_with=digest(password))
-    with yard.db.read() as tx:
+        return open_session(server, opened_with=digest(password))
+    with server.db.read() as tx:
         user = access.user_named(tx, name)
     if not _is_right(password, user.password_hash if user else _no_such_user) or user is None:
         return None
-    return open_session(yard, user.id)
+    return open_session(server, user.id)
 
 
 def _is_right(password: str, hashed: str) -> bool:
@@ -137,12 +137,12 @@ def _is_right(password: str, hashed: str) -> bool:
         _places.release()
 
 
-def open_session(yard: Yard, user_id: int | None = None, opened_with: str | None = None) -> str:
+def open_session(server: ServerContext, user_id: int | None = None, opened_with: str | None = None) -> str:
     """A new session's secret: of a user, or of an administrator by token (`opened_with` is its hash) or by link."""
     session = secrets.token_urlsafe(32)
-    with yard.db.write() as tx:
+    with server.db.write() as tx:
         access.add_login(
-            tx, digest(session), yard.clock.now(), SESSION_LASTS, user_id=user_id, opened_with=opened_with
+            tx, digest(session), server.clock.now(), SESSION_LASTS, user_id=user_id, opened_with=opened_with
         )
     return session
 

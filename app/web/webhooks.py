@@ -26,7 +26,7 @@ from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
 from app.web.bodies import CutShort, read_at_most
 from app.web.problems import Problem, problem_of, problem_response
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 log = logging.getLogger(__name__)
 FORM_TYPE, FORM_BEGINS, FORM_FIELDS = b"application/x-www-form-urlencoded", b"payload=", 10
@@ -54,8 +54,8 @@ NOBODY = Key(b"signs nothing", ())
 class Keyring:
     """The webhook secrets, opened once and read again when projects or jobs change."""
 
-    def __init__(self, yard: Yard) -> None:
-        self._yard = yard
+    def __init__(self, server: ServerContext) -> None:
+        self._server = server
         self._keys: tuple[Key, ...] | None = None
         self._tracked: Mapping[tuple[str, str], int] = {}
         self._turns = count()
@@ -67,12 +67,12 @@ class Keyring:
     def keys(self) -> Sequence[Key]:
         known = self._keys
         if known is None:
-            with self._yard.db.read() as tx:
+            with self._server.db.read() as tx:
                 sealed = projects.webhook_secrets(tx)
                 self._tracked = projects.repositories_in_scope(tx)
             scopes: dict[bytes, list[str]] = {}
             for each in sealed:
-                secret = self._yard.vault.open(each.sealed, WEBHOOK_PURPOSE).encode()
+                secret = self._server.vault.open(each.sealed, WEBHOOK_PURPOSE).encode()
                 scopes.setdefault(secret, []).append(each.scope)
             known = self._keys = tuple(Key(secret, tuple(names)) for secret, names in scopes.items())
         return known
@@ -145,8 +145,8 @@ class Answers:
 class Receiver:
     """The endpoint. One instance serves all forges."""
 
-    def __init__(self, yard: Yard, keyring: Keyring) -> None:
-        self._yard = yard
+    def __init__(self, server: ServerContext, keyring: Keyring) -> None:
+        self._server = server
         self._keyring = keyring
         self._answers = Answers()
 
@@ -159,7 +159,7 @@ class Receiver:
         await response(scope, receive, send)
 
     async def _receive(self, request: Request) -> Response:
-        forge = self._yard.forges.get(request.path_params["forge"])
+        forge = self._server.forges.get(request.path_params["forge"])
         if forge is None:
             raise Problem(404, f"There is no webhook for {request.path_params['forge']}.")
         body = await self._body(request)
@@ -171,7 +171,7 @@ class Receiver:
             else await run_in_threadpool(verify, forge, body, headers)
         )
         if not scopes:
-            self._yard.inbox.reject()
+            self._server.inbox.reject()
             raise Problem(401, REFUSED)
         return await self._accept(forge, body, headers, scopes)
 
@@ -190,7 +190,7 @@ class Receiver:
     async def _accept(
         self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]], scopes: Sequence[str]
     ) -> Response:
-        self._yard.disk.require_room()
+        self._server.disk.require_room()
         event, guid = forge.event_kind(headers), forge.delivery_id(headers)
         body = _without_form(body, headers)
         payload = _parse(body)
@@ -210,7 +210,7 @@ class Receiver:
             repository, repo_keys = reference.full_name, reference.keys
             lane = self._keyring.lane(repo_keys, scopes)
             if not lane:
-                self._yard.inbox.reject()
+                self._server.inbox.reject()
                 await run_in_threadpool(self._note_unknown, repository, scopes)
                 raise Problem(401, REFUSED)
         delivery = NewDelivery(
@@ -221,7 +221,7 @@ class Receiver:
             scopes=tuple(scopes),
             body=body,
             repository=repository,
-            received_at=self._yard.clock.now(),
+            received_at=self._server.clock.now(),
             lane=lane,
         )
         is_new = await self._record(delivery)
@@ -238,17 +238,17 @@ class Receiver:
     async def _record(self, delivery: NewDelivery) -> bool:
         """Committed to disk when this returns."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._yard.inbox.put(delivery, lambda result: self._answers.put(done, result))
+        self._server.inbox.put(delivery, lambda result: self._answers.put(done, result))
         return await done
 
     def _note_unknown(self, repository: str, scopes: Sequence[str]) -> None:
         """For the project's people; the caller is told what anybody with a wrong secret is told."""
         name = one_line(repository)[:200]
         try:
-            with self._yard.db.write() as tx:
+            with self._server.db.write() as tx:
                 known = [projects.with_id(tx, each) for each in sorted(projects.projects_of(tx, scopes))]
                 for project in known:
-                    projects.count_unknown_repository(tx, project.id, name, self._yard.clock.now())
+                    projects.count_unknown_repository(tx, project.id, name, self._server.clock.now())
         except JobyardError as error:
             log.warning("A push of the unknown repository %s was not counted: %s", name, error)
             return
@@ -268,7 +268,7 @@ class Receiver:
         """
         guid, left = delivery.guid, set(delivery.scopes)
         while True:
-            with self._yard.db.write() as tx:
+            with self._server.db.write() as tx:
                 known = deliveries.find(tx, guid, delivery.forge)
                 left -= set(known.scopes)
                 lane = self._keyring.lane(repo_keys, sorted(left))
@@ -278,7 +278,7 @@ class Receiver:
                     return guid, known.status == "failed"
             guid = f"{guid}:{min(left)}"
             beside = replace(delivery, guid=guid, scopes=tuple(sorted(left)), lane=lane)
-            if deliveries.record(self._yard.db, [beside]):
+            if deliveries.record(self._server.db, [beside]):
                 return guid, True
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.store.database import Database
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.databases import Postgres, migrated_postgres
 from tests.support.loops import Installation, Server
 from tests.support.yard import Caller, make_yard
@@ -31,13 +31,13 @@ def other_database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
+def yard(tmp_path: Path) -> Iterator[ServerContext]:
     with make_yard(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def admin(yard: Yard) -> Caller:
+def admin(yard: ServerContext) -> Caller:
     """An administrator's view, with a project called acme."""
     caller = Caller(yard)
     caller.made("/projects", {"name": "acme"})

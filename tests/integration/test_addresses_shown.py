@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.web.app import create_app
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
 
 LISTENING, SET = "http://127.0.0.1:8080", "https://jobyard.example.com"
@@ -22,13 +22,13 @@ PAGES = ("/settings", "/deliveries", "/projects/acme", "/apps", "/pipelines")
 
 
 @pytest.fixture
-def unset(tmp_path: Path) -> Iterator[Yard]:
+def unset(tmp_path: Path) -> Iterator[ServerContext]:
     """An installation whose address nobody has set."""
     with world(tmp_path) as made:
         yield replace(made.yard, public_url=LISTENING, is_public_url_set=False)
 
 
-def links(yard: Yard, host: str) -> set[str]:
+def links(yard: ServerContext, host: str) -> set[str]:
     """What all pages and answers call the server for somebody who calls it by `host`."""
     client = TestClient(create_app(yard, nullcontext), headers={"Host": host})
     assert client.post("/login", data={"name": "admin-user", "password": PASSWORD}).status_code == 200
@@ -50,14 +50,14 @@ def links(yard: Yard, host: str) -> set[str]:
     return {url for urls in found for url in urls}
 
 
-def called(yard: Yard, host: str) -> str:
+def called(yard: ServerContext, host: str) -> str:
     """What one answer calls the server."""
     client = TestClient(create_app(yard, nullcontext), headers={"Host": host})
     answer = client.get(f"{API}/acme/jobs/report", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     return str(answer.json()["webhook_url"]).removesuffix("/webhooks/github")
 
 
-def test_without_a_setting_the_reader_is_told_what_reached_the_server(unset: Yard) -> None:
+def test_without_a_setting_the_reader_is_told_what_reached_the_server(unset: ServerContext) -> None:
     assert links(unset, "yard.lan:8080") == {"http://yard.lan:8080"}
     for host in ("10.0.0.7", "[2001:db8::1]:8080", "localhost"):
         assert called(unset, host) == f"http://{host}"
@@ -65,11 +65,11 @@ def test_without_a_setting_the_reader_is_told_what_reached_the_server(unset: Yar
         assert called(unset, no_host) == LISTENING
 
 
-def test_with_a_setting_the_reader_has_no_say(unset: Yard) -> None:
+def test_with_a_setting_the_reader_has_no_say(unset: ServerContext) -> None:
     assert links(replace(unset, public_url=SET, is_public_url_set=True), "evil.example") == {SET}
 
 
-def test_the_host_of_a_request_is_never_stored(unset: Yard, tmp_path: Path) -> None:
+def test_the_host_of_a_request_is_never_stored(unset: ServerContext, tmp_path: Path) -> None:
     assert links(unset, "evil.example") == {"http://evil.example"}
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files

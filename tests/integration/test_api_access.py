@@ -11,7 +11,7 @@ from app.store.deliveries import NewDelivery
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import API, Caller
 
 JOBS = "/projects/acme/jobs"
@@ -49,7 +49,7 @@ def full(admin: Caller) -> Caller:
     return admin
 
 
-def _delivery(yard: Yard) -> NewDelivery:
+def _delivery(yard: ServerContext) -> NewDelivery:
     return NewDelivery("github", GUID, "push", False, ("source:2",), b"{}", "acme/report", yard.clock.now())
 
 
@@ -62,7 +62,7 @@ def call(caller: Caller, operation: Operation, **names: str) -> Any:
 
 
 @EVERY
-def test_nobody_is_refused(yard: Yard, operation: Operation) -> None:
+def test_nobody_is_refused(yard: ServerContext, operation: Operation) -> None:
     for token in (None, "wrong"):
         answer = call(Caller(yard, token), operation)
         assert answer.status_code == 401

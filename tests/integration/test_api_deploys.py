@@ -13,7 +13,7 @@ from app.domain.jobs import Deployed, Pinned
 from app.domain.runs import Outcome
 from app.store import builds, jobs, runs
 from app.store.database import Tx
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import Caller, attempt_ends, build_succeeds, pinned
 
 P = "/projects/acme"
@@ -36,7 +36,7 @@ def two(admin: Caller) -> Caller:
     return admin
 
 
-def ran(caller: Caller, yard: Yard, name: str, digest: str, **overrides: Any) -> str:
+def ran(caller: Caller, yard: ServerContext, name: str, digest: str, **overrides: Any) -> str:
     """A run of a job to its success, with the image that the runner found for it; returns its name."""
     made = caller.made(f"{JOBS}/{name}/runs", overrides)
     attempt_ends(yard, Outcome(None, 0))

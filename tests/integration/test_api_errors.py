@@ -9,7 +9,7 @@ import pytest
 
 from app.store.database import Database, StoreUnavailable
 from app.web.principal import COOKIE, open_session
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import Caller
 
 
@@ -55,7 +55,7 @@ def test_a_body_over_the_limit_is_refused(admin: Caller) -> None:
     )
 
 
-def test_who_is_asked_before_the_body_is_looked_at(yard: Yard) -> None:
+def test_who_is_asked_before_the_body_is_looked_at(yard: ServerContext) -> None:
     problem(Caller(yard, None).post("/projects", content=b"{" * 2_000_000), 401)
 
 
@@ -96,7 +96,7 @@ class Away(Database):
         raise StoreUnavailable("The database did not answer: disk I/O error.")
 
 
-def test_a_store_that_does_not_answer_is_503(yard: Yard, tmp_path: Any) -> None:
+def test_a_store_that_does_not_answer_is_503(yard: ServerContext, tmp_path: Any) -> None:
     away = Away(f"sqlite:///{tmp_path / 'jobyard.db'}")
     answer = Caller(replace(yard, db=away)).post("/projects", json={"name": "acme"})
     assert problem(answer, 503) == "The database did not answer: disk I/O error."
@@ -104,7 +104,7 @@ def test_a_store_that_does_not_answer_is_503(yard: Yard, tmp_path: Any) -> None:
 
 
 def test_a_fault_of_ours_is_loud_in_the_log_and_quiet_in_the_answer(
-    yard: Yard, caplog: pytest.LogCaptureFixture
+    yard: ServerContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Away):
         def write(self) -> Any:
@@ -122,12 +122,17 @@ def test_a_fault_of_ours_is_loud_in_the_log_and_quiet_in_the_answer(
     [
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "https://evil.example.com"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
         ({"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}, 201),
+        ({"Origin": "http://testserver"}, 201),
+        # A proxy in front may send another Host than the browser asked for.
+        ({"Origin": "https://jobyard.example.com", "Host": "10.0.0.7:8080"}, 201),
+        ({"Origin": "https://jobyard.example.com", "Sec-Fetch-Site": "same-origin", "Host": "10.0.0.7"}, 201),
         ({}, 201),
     ],
 )
 def test_a_browsers_session_counts_for_our_own_pages_only(
-    yard: Yard, headers: dict[str, str], status: int
+    yard: ServerContext, headers: dict[str, str], status: int
 ) -> None:
     browser = Caller(yard, None)
     browser.cookies.set(COOKIE, open_session(yard))

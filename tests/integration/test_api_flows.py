@@ -14,7 +14,7 @@ from app.domain.runs import Outcome
 from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows
 from app.web.app import create_app
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from app.workers.flows import Conductor
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
@@ -53,7 +53,7 @@ def make(caller: Caller, *nodes: dict[str, Any], **fields: Any) -> Any:
     return caller.made(FLOWS, {"name": "release", "nodes": list(nodes), **fields})
 
 
-def conduct(yard: Yard) -> None:
+def conduct(yard: ServerContext) -> None:
     conductor = Conductor(yard.db, yard.clock, yard.names, yard.vault)
     while conductor.step():
         pass

@@ -10,7 +10,7 @@ import pytest
 from app.domain.runs import Outcome
 from app.runtime.ports import ENV_PURPOSE, WEBHOOK_PURPOSE
 from app.store import jobs
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
@@ -57,7 +57,7 @@ def test_secrets_are_in_no_answer_and_not_in_the_database(admin: Caller, tmp_pat
         )
 
 
-def test_secrets_are_sealed_for_their_purpose(admin: Caller, yard: Yard) -> None:
+def test_secrets_are_sealed_for_their_purpose(admin: Caller, yard: ServerContext) -> None:
     admin.made(JOBS, REPORT)
     with yard.db.read() as tx:
         job = jobs.named(tx, "acme", "report")
@@ -105,7 +105,7 @@ def test_a_patch_changes_what_it_names(admin: Caller) -> None:
     ],
 )
 def test_a_secret_stays_secret_and_keeps_what_is_not_given(
-    admin: Caller, yard: Yard, given: Any, value: str, scope: str
+    admin: Caller, yard: ServerContext, given: Any, value: str, scope: str
 ) -> None:
     admin.made(JOBS, REPORT)
     answer = admin.patch(f"{JOBS}/report", json={"env": {"TOKEN": given}})
@@ -124,7 +124,7 @@ def test_a_secret_is_not_shown_by_calling_it_none(admin: Caller) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"webhook_secret": None}])
 def test_the_webhook_secret_is_kept_unless_another_is_given(
-    admin: Caller, yard: Yard, given: dict[str, Any]
+    admin: Caller, yard: ServerContext, given: dict[str, Any]
 ) -> None:
     admin.made(JOBS, REPORT)
     admin.patch(f"{JOBS}/report", json={"source": {"git": {"branch": "next", **given}}})
@@ -133,7 +133,7 @@ def test_the_webhook_secret_is_kept_unless_another_is_given(
     assert _webhook_secret(yard) == "another one"
 
 
-def _webhook_secret(yard: Yard) -> str:
+def _webhook_secret(yard: ServerContext) -> str:
     with yard.db.read() as tx:
         source = jobs.named(tx, "acme", "report").source
     assert source is not None

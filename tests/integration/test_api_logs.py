@@ -16,7 +16,7 @@ from app.domain.runs import Outcome, Reason, conclude
 from app.logs import LogWriter, Stream
 from app.store import runs
 from app.web import live
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"
@@ -125,7 +125,7 @@ def test_a_growing_log_is_followed_until_the_run_is_over(once: Caller) -> None:
     assert told[-1] == ("end", "12", "")
 
 
-def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(yard: Yard) -> None:
+def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(yard: ServerContext) -> None:
     """The stream itself, byte by byte: every event comes before the next byte is written."""
     writer = yard.logbook.write_attempt(7, 1, Redactor([]))
     over = threading.Event()
@@ -147,7 +147,7 @@ def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(yard: Yard)
     writer.close()
 
 
-def _write(yard: Yard, writer: LogWriter, data: bytes) -> None:
+def _write(yard: ServerContext, writer: LogWriter, data: bytes) -> None:
     writer.write(yard.clock.now(), Stream.STDOUT, data)
 
 
@@ -155,7 +155,7 @@ def _brief(event: Any) -> tuple[str | None, str | None]:
     return event.id, event.data
 
 
-def spoken(yard: Yard) -> None:
+def spoken(yard: ServerContext) -> None:
     """Two instances and Jobyard in the first attempt, stdout alone in the second."""
     now = yard.clock.now()
     with yard.logbook.write_attempt(1, 1, Redactor([])) as writer:
@@ -221,7 +221,7 @@ def test_what_nobody_can_have_said_is_refused(once: Caller, query: str) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, query.partition("=")[0])
 
 
-def test_changes_are_heard_once_each_and_time_passes_without(yard: Yard) -> None:
+def test_changes_are_heard_once_each_and_time_passes_without(yard: ServerContext) -> None:
     async def listen() -> list[frozenset[str]]:
         heard = live.changes(yard, ["runs", "run:1"], every=0.01)
         told = [await anext(heard)]

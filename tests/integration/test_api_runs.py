@@ -9,7 +9,7 @@ import pytest
 from app.domain.runs import Outcome, Reason
 from app.runtime.ports import ENV_PURPOSE
 from app.store import runs
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
@@ -74,7 +74,7 @@ def test_a_rehearsal_says_where_each_value_is_from_and_starts_nothing(built: Cal
     assert built.got(RUNS)["items"] == []
 
 
-def test_a_secret_overridden_by_plain_text_stays_secret(built: Caller, yard: Yard) -> None:
+def test_a_secret_overridden_by_plain_text_stays_secret(built: Caller, yard: ServerContext) -> None:
     run = built.made(RUNS, {"env": {"TOKEN": "this time", "MODE": {"value": "x", "secret": True}}})
     with yard.db.read() as tx:
         env = runs.with_id(tx, run["id"]).effective["env"]

@@ -11,7 +11,7 @@ from app.domain.builds import build_key
 from app.domain.runs import Outcome
 from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import builds, credentials, jobs
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from tests.support.yard import Caller, attempt_ends, build_succeeds
@@ -264,7 +264,9 @@ def test_a_credential_is_named_only_for_its_own_host(
     assert host in message
 
 
-def test_a_credential_in_use_gets_another_secret_but_no_other_host(admin: Caller, yard: Yard) -> None:
+def test_a_credential_in_use_gets_another_secret_but_no_other_host(
+    admin: Caller, yard: ServerContext
+) -> None:
     path = f"{PROJECT}/credentials/forge"
     first = {"name": "forge", "kind": "git", "host": "github.com", "username": "ada", "secret": "the first"}
     made = admin.made(f"{PROJECT}/credentials", first)
@@ -287,7 +289,7 @@ def test_a_credential_in_use_gets_another_secret_but_no_other_host(admin: Caller
     assert admin.with_token("operator").patch(path, json={"secret": "x"}).status_code == 403
 
 
-def test_a_build_outlives_its_credential(admin: Caller, yard: Yard) -> None:
+def test_a_build_outlives_its_credential(admin: Caller, yard: ServerContext) -> None:
     admin.made(
         f"{PROJECT}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"}
     )
@@ -353,7 +355,7 @@ def test_pause_and_resume_leave_a_decision_each(admin: Caller) -> None:
     assert resumed["inputs"] == {"ci_enabled": True, "cd_enabled": False, "schedule_active": True}
 
 
-def test_a_paused_job_is_not_due(admin: Caller, yard: Yard) -> None:
+def test_a_paused_job_is_not_due(admin: Caller, yard: ServerContext) -> None:
     job = admin.made(JOBS, {"name": "nightly", "kind": "cron", "schedule": {"cron": "0 6 * * *"}})
     admin.made(f"{JOBS}/nightly/pause")
     with yard.db.read() as tx:
@@ -368,7 +370,7 @@ def test_a_deleted_image_job_keeps_its_history(admin: Caller) -> None:
     assert admin.got(f"/runs/{run['id']}")["status"] == "succeeded"
 
 
-def test_why_answers_for_any_time_whatever_happened_then(admin: Caller, yard: Yard) -> None:
+def test_why_answers_for_any_time_whatever_happened_then(admin: Caller, yard: ServerContext) -> None:
     """Skips, a gap in which the server was down, and a pause: 12:00 is when everything begins."""
     clock: Any = yard.clock
     schedule = {"cron": "0 * * * *", "concurrency_policy": "forbid"}

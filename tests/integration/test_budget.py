@@ -62,7 +62,7 @@ class Sender:
             await self._task
 
 
-class Yard:
+class ServerContext:
     """An application that reads bodies, and answers when it may."""
 
     def __init__(self) -> None:
@@ -92,15 +92,15 @@ class Yard:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Yard]:
-    yard = Yard()
+async def opened() -> AsyncIterator[ServerContext]:
+    yard = ServerContext()
     try:
         yield yard
     finally:
         await yard.close()
 
 
-def run(test: Callable[[Yard], Awaitable[None]]) -> None:
+def run(test: Callable[[ServerContext], Awaitable[None]]) -> None:
     async def within() -> None:
         async with opened() as yard:
             await test(yard)
@@ -116,7 +116,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_held_is_bounded_and_the_rest_is_told_to_come_again() -> None:
-    async def strangers(yard: Yard) -> None:
+    async def strangers(yard: ServerContext) -> None:
         senders = [await yard.sender(24 * MIB) for _ in range(16)]
         held = sum(each.taken for each in senders if not each.is_over())
         assert held <= budget.LARGE_POOL + budget.SMALL_POOL
@@ -128,7 +128,7 @@ def test_what_is_held_is_bounded_and_the_rest_is_told_to_come_again() -> None:
 
 
 def test_unfinished_bodies_keep_neither_small_nor_large_ones_out() -> None:
-    async def genuine(yard: Yard) -> None:
+    async def genuine(yard: ServerContext) -> None:
         for _ in range(8):
             await yard.sender(24 * MIB)
         for size in (10, 200 * 1024, 25 * MIB):
@@ -141,7 +141,7 @@ def test_unfinished_bodies_keep_neither_small_nor_large_ones_out() -> None:
 
 
 def test_many_unfinished_small_bodies_keep_no_other_out() -> None:
-    async def genuine(yard: Yard) -> None:
+    async def genuine(yard: ServerContext) -> None:
         for _ in range(100):
             await yard.sender(250 * 1024)
         sender = await yard.sender(0, 200 * 1024)
@@ -153,7 +153,7 @@ def test_many_unfinished_small_bodies_keep_no_other_out() -> None:
 
 
 def test_bodies_that_are_being_worked_on_are_not_let_go() -> None:
-    async def busy(yard: Yard) -> None:
+    async def busy(yard: ServerContext) -> None:
         yard.may_answer.clear()
         first = [await yard.sender(0, 20 * MIB) for _ in range(3)]
         for each in first:
@@ -169,7 +169,7 @@ def test_bodies_that_are_being_worked_on_are_not_let_go() -> None:
 
 
 def test_a_body_of_unknown_length_takes_the_most_it_may_have() -> None:
-    async def unknown(yard: Yard) -> None:
+    async def unknown(yard: ServerContext) -> None:
         senders = [await yard.sender(MIB, None) for _ in range(3)]
         assert [each.taken == MIB for each in senders] == [True, True, False]
 
@@ -179,7 +179,7 @@ def test_a_body_of_unknown_length_takes_the_most_it_may_have() -> None:
 def test_there_is_no_room_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "WAIT_SECONDS", 0.05)
 
-    async def full(yard: Yard) -> None:
+    async def full(yard: ServerContext) -> None:
         yard.may_answer.clear()
         for _ in range(3):
             await (await yard.sender(0, 20 * MIB)).send(20 * MIB, last=True)
@@ -193,7 +193,7 @@ def test_there_is_no_room_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_body_that_dribbles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BLOCK_SECONDS", 0.1)
 
-    async def slow(yard: Yard) -> None:
+    async def slow(yard: ServerContext) -> None:
         sender = await yard.sender(10)
         while not sender.is_over():
             await sender.send(1)

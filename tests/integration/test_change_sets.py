@@ -24,7 +24,7 @@ from tests.support.repositories import Repository
 Payload = dict[str, Any]
 
 
-class Yard:
+class ServerContext:
     """A repository, its job, and the real Git between them."""
 
     def __init__(self, root: Path) -> None:
@@ -77,8 +77,8 @@ class Yard:
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
-    yard = Yard(tmp_path)
+def yard(tmp_path: Path) -> Iterator[ServerContext]:
+    yard = ServerContext(tmp_path)
     yield yard
     yard.place.close()
 
@@ -93,7 +93,7 @@ def lists(payload: Payload, **files: list[str]) -> Payload:
     return {**payload, "commits": [*before, {**last, **NOTHING, **files}]}
 
 
-def test_lists_that_are_empty_or_cut_say_nothing(yard: Yard) -> None:
+def test_lists_that_are_empty_or_cut_say_nothing(yard: ServerContext) -> None:
     yard.job(**SVC)
     second = yard.repository.commit({"svc/a": "2"})
     assert yard.deliver(lists(yard.payload(yard.first, second)))[:2] == ("built", "push")
@@ -108,7 +108,7 @@ def test_lists_that_are_empty_or_cut_say_nothing(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 26])
-def test_commits_that_are_not_listed_count(yard: Yard, count: int) -> None:
+def test_commits_that_are_not_listed_count(yard: ServerContext, count: int) -> None:
     yard.job(**SVC)
     yard.repository.commit({"svc/a": "2"})
     for number in range(count - 1):
@@ -119,7 +119,7 @@ def test_commits_that_are_not_listed_count(yard: Yard, count: int) -> None:
 
 
 @pytest.mark.parametrize("build", [{}, {"paths": ["docs/**"]}])
-def test_flags_of_commits_that_are_not_listed_count(yard: Yard, build: dict[str, Any]) -> None:
+def test_flags_of_commits_that_are_not_listed_count(yard: ServerContext, build: dict[str, Any]) -> None:
     yard.job(**build)
     flagged = yard.repository.commit({"svc/a": "2"}, "[Skip CI] x")
     yard.repository.commit({"svc/a": "3"})
@@ -133,7 +133,7 @@ def test_flags_of_commits_that_are_not_listed_count(yard: Yard, build: dict[str,
     )
 
 
-def test_a_flag_is_no_pattern_and_none_before_the_push_counts(yard: Yard) -> None:
+def test_a_flag_is_no_pattern_and_none_before_the_push_counts(yard: ServerContext) -> None:
     yard.job(commit_flags=["[skip ci]", "-x (.*)"])
     old = yard.repository.commit({"svc/a": "2"}, "old [skip ci]")
     new = yard.repository.commit({"svc/a": "3"}, "s (-x k i p c)")
@@ -143,7 +143,7 @@ def test_a_flag_is_no_pattern_and_none_before_the_push_counts(yard: Yard) -> Non
 
 
 @pytest.mark.parametrize("cut", [{}, {"commits": [], "head_commit": None}])
-def test_the_case_of_letters_matters_alike_to_payloads_and_to_git(yard: Yard, cut: Payload) -> None:
+def test_the_case_of_letters_matters_alike_to_payloads_and_to_git(yard: ServerContext, cut: Payload) -> None:
     """Only that of ASCII: Git knows no other."""
     yard.job(commit_flags=["[stra\N{LATIN SMALL LETTER SHARP S}e]", "[HALT]"])
     other = yard.repository.commit({"svc/a": "2"}, "x [STRASSE]")
@@ -152,7 +152,7 @@ def test_the_case_of_letters_matters_alike_to_payloads_and_to_git(yard: Yard, cu
     assert yard.deliver(yard.payload(other, flagged, **cut), "d2")[:2] == ("skipped", "commit_flag")
 
 
-def test_what_is_undone_within_a_push_is_no_change(yard: Yard) -> None:
+def test_what_is_undone_within_a_push_is_no_change(yard: ServerContext) -> None:
     yard.job(**SVC)
     yard.repository.commit({"svc/a": "2"})
     last = yard.repository.commit({"svc/a": "1", "docs/b": "2"})
@@ -161,7 +161,7 @@ def test_what_is_undone_within_a_push_is_no_change(yard: Yard) -> None:
     assert "changed 1 file" in sentence
 
 
-def test_a_merge_counts_by_what_it_brings(yard: Yard) -> None:
+def test_a_merge_counts_by_what_it_brings(yard: ServerContext) -> None:
     yard.job(**SVC)
     git = yard.repository.git
     git("checkout", "-q", "-b", "side")
@@ -172,7 +172,7 @@ def test_a_merge_counts_by_what_it_brings(yard: Yard) -> None:
     assert yard.deliver(yard.payload(before, yard.repository.head))[1] == "paths"
 
 
-def test_a_file_that_moved_away_is_changed(yard: Yard) -> None:
+def test_a_file_that_moved_away_is_changed(yard: ServerContext) -> None:
     yard.job(**SVC)
     yard.repository.git("mv", "svc/a", "docs/a")
     last = yard.repository.commit({})
@@ -180,7 +180,7 @@ def test_a_file_that_moved_away_is_changed(yard: Yard) -> None:
     assert yard.deliver(payload)[:2] == ("built", "push")
 
 
-def test_a_forced_push_is_compared_with_what_it_leaves_behind(yard: Yard) -> None:
+def test_a_forced_push_is_compared_with_what_it_leaves_behind(yard: ServerContext) -> None:
     yard.job(**SVC)
     left = yard.repository.commit({"svc/a": "2"})
     yard.repository.git("reset", "-q", "--hard", yard.first)
@@ -193,7 +193,7 @@ def test_a_forced_push_is_compared_with_what_it_leaves_behind(yard: Yard) -> Non
     assert yard.deliver(yard.payload(other, again), "d2")[1] == "paths"
 
 
-def test_where_git_cannot_say_the_push_builds_and_says_so(yard: Yard) -> None:
+def test_where_git_cannot_say_the_push_builds_and_says_so(yard: ServerContext) -> None:
     yard.job(**SVC)
     gone = "1" * 40
     last = yard.repository.commit({"docs/b": "2"})
@@ -204,21 +204,21 @@ def test_where_git_cannot_say_the_push_builds_and_says_so(yard: Yard) -> None:
     assert gone[:12] in sentence
 
 
-def test_a_new_branch_has_nothing_to_be_compared_with(yard: Yard) -> None:
+def test_a_new_branch_has_nothing_to_be_compared_with(yard: ServerContext) -> None:
     yard.job(**SVC)
     verdict, _, sentence = yard.deliver(yard.payload(None, yard.first))
     assert verdict == "built"
     assert sentence.endswith("so it builds: the branch is new, so there is nothing to compare it with.")
 
 
-def test_a_branch_made_of_a_commit_with_a_flag_is_skipped(yard: Yard) -> None:
+def test_a_branch_made_of_a_commit_with_a_flag_is_skipped(yard: ServerContext) -> None:
     """GitHub lists no commits then, only the head."""
     yard.job()
     flagged = yard.repository.commit({"svc/a": "2"}, "Later [no ci]")
     assert yard.deliver(yard.payload(None, flagged, commits=[]))[1] == "commit_flag"
 
 
-def test_a_plain_push_of_github_is_decided_without_git(yard: Yard) -> None:
+def test_a_plain_push_of_github_is_decided_without_git(yard: ServerContext) -> None:
     """Its documentation says that all commits are listed; and whatever is skipped anyway asks nobody."""
     yard.url = "https://github.com/acme/report.git"  # not allowed here: asking would be told in the sentence
     yard.job()

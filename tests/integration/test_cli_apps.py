@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.integration.test_api_apps import APPS, JOBS, ONE, PIPELINES, TWO, A, B, empty_job, job, settle
 from tests.support.cli import Cli, point_at, serving
 from tests.support.yard import Caller, build_succeeds
@@ -31,7 +31,7 @@ def cli(
         yield Cli(capsys)
 
 
-def live(cli: Cli, yard: Yard, sha: str, digest: str) -> int:
+def live(cli: Cli, yard: ServerContext, sha: str, digest: str) -> int:
     """The id of a deployment that is live."""
     made = cli("deploy", "shop", "--sha", sha, "--json").json
     build_succeeds(yard, digest_=digest)
@@ -39,7 +39,7 @@ def live(cli: Cli, yard: Yard, sha: str, digest: str) -> int:
     return int(made["id"])
 
 
-def test_deploy_look_and_promote(cli: Cli, yard: Yard) -> None:
+def test_deploy_look_and_promote(cli: Cli, yard: ServerContext) -> None:
     number = live(cli, yard, A, ONE)
     assert "acme/shop" in cli("apps").out
     assert A[:7] in cli("app", "shop").out
@@ -59,7 +59,7 @@ def test_deploy_look_and_promote(cli: Cli, yard: Yard) -> None:
     assert cli("promote", "nothing").status == 1
 
 
-def test_roll_back_and_release(cli: Cli, yard: Yard) -> None:
+def test_roll_back_and_release(cli: Cli, yard: ServerContext) -> None:
     first = live(cli, yard, A, ONE)
     live(cli, yard, B, TWO)
     assert "Deployment 3 of shop is running" in cli("rollback", first).out

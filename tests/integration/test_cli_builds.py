@@ -11,7 +11,7 @@ from app.domain.builds import BuildReason
 from app.domain.redaction import Redactor
 from app.logs import Stream
 from app.store import builds
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.integration.test_cli_runs import Meanwhile
 from tests.support.cli import Cli, point_at, serving
 from tests.support.yard import Caller, build_succeeds
@@ -39,17 +39,17 @@ def cli(
         yield Cli(capsys)
 
 
-def write_log(yard: Yard, text: bytes) -> None:
+def write_log(yard: ServerContext, text: bytes) -> None:
     with yard.logbook.write_build(1, Redactor([])) as writer:
         writer.write(yard.clock.now(), Stream.STDOUT, text)
 
 
-def succeed(yard: Yard) -> None:
+def succeed(yard: ServerContext) -> None:
     write_log(yard, LOG + b"#3 DONE 12.3s\n")
     build_succeeds(yard)
 
 
-def fail(yard: Yard) -> None:
+def fail(yard: ServerContext) -> None:
     write_log(yard, LOG + b"#3 0.5 no such package\n#3 ERROR: exit code: 1\n")
     with yard.db.write() as tx:
         build = builds.claim(tx, "tests", yard.clock.now())
@@ -57,7 +57,7 @@ def fail(yard: Yard) -> None:
         builds.fail(tx, build, BuildReason.BUILD_FAILED, "pip install . failed.", yard.clock.now())
 
 
-def test_a_followed_build_shows_its_steps(cli: Cli, yard: Yard) -> None:
+def test_a_followed_build_shows_its_steps(cli: Cli, yard: ServerContext) -> None:
     with Meanwhile(yard, "builds", lambda: succeed(yard)):
         done = cli("build", "report", "--ref", "release", "--follow")
     assert done.status == 0
@@ -70,7 +70,7 @@ def test_a_followed_build_shows_its_steps(cli: Cli, yard: Yard) -> None:
     assert "● succeeded" in done.err
 
 
-def test_a_failed_build_shows_what_the_step_said(cli: Cli, yard: Yard) -> None:
+def test_a_failed_build_shows_what_the_step_said(cli: Cli, yard: ServerContext) -> None:
     with Meanwhile(yard, "builds", lambda: fail(yard)):
         done = cli("build", "report", "--follow")
     assert done.status == 1
@@ -79,7 +79,7 @@ def test_a_failed_build_shows_what_the_step_said(cli: Cli, yard: Yard) -> None:
     assert "pip install . failed." in done.err
 
 
-def test_builds_are_listed_and_their_logs_read(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_builds_are_listed_and_their_logs_read(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     made = cli("build", "report", "--sha", "a" * 40, "--json").json
     assert made == admin.got("/builds/1")
     succeed(yard)
@@ -107,7 +107,7 @@ def test_a_deploy_is_of_one_thing(cli: Cli, wrong: tuple[str, ...]) -> None:
     assert cli("deploy", "report", *wrong).status == 2
 
 
-def test_a_deploy_to_a_paused_job_is_agreed_to(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_a_deploy_to_a_paused_job_is_agreed_to(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     cli("build", "report", "--sha", "a" * 40)
     succeed(yard)
     admin.made(f"{JOB}/pause")

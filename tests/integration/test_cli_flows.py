@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from app.workers.flows import Conductor
 from tests.integration.test_cli_runs import Meanwhile
 from tests.support.cli import Cli, point_at, serving
@@ -30,13 +30,13 @@ def cli(
         yield Cli(capsys)
 
 
-def conduct(yard: Yard) -> None:
+def conduct(yard: ServerContext) -> None:
     conductor = Conductor(yard.db, yard.clock, yard.names, yard.vault)
     while conductor.step():
         pass
 
 
-def through(yard: Yard, admin: Caller, answer: str) -> None:
+def through(yard: ServerContext, admin: Caller, answer: str) -> None:
     """The run goes on, somebody answers, and it goes on to its end."""
     conduct(yard)
     admin.made(f"/flows/runs/1/nodes/ready/{answer}")
@@ -45,7 +45,7 @@ def through(yard: Yard, admin: Caller, answer: str) -> None:
 
 @pytest.mark.parametrize(("answer", "status"), [("approve", 0), ("decline", 1)])
 def test_a_followed_flow_says_what_its_nodes_say(
-    cli: Cli, yard: Yard, admin: Caller, answer: str, status: int
+    cli: Cli, yard: ServerContext, admin: Caller, answer: str, status: int
 ) -> None:
     with Meanwhile(yard, "flows", lambda: through(yard, admin, answer)):
         done = cli("flow", "run", "release", "--follow")
@@ -55,7 +55,7 @@ def test_a_followed_flow_says_what_its_nodes_say(
     assert f"Run 1 of release ● {'succeeded' if status == 0 else 'failed'}" in done.err
 
 
-def test_flows_and_their_runs_are_listed_and_shown(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_flows_and_their_runs_are_listed_and_shown(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     listed = cli("flows").out
     assert "acme/release" in listed
     assert "ready → done" in listed
@@ -68,7 +68,7 @@ def test_flows_and_their_runs_are_listed_and_shown(cli: Cli, yard: Yard, admin: 
     assert cli("flow", "runs", "release", "--json").json == admin.got("/projects/acme/flows/release/runs")
 
 
-def test_answers_and_cancel(cli: Cli, yard: Yard) -> None:
+def test_answers_and_cancel(cli: Cli, yard: ServerContext) -> None:
     for _ in range(3):
         assert cli("flow", "run", "release").status == 0
     assert cli("flow", "approve", 1).err == "jobyard: Run 1 has no approval that waits.\n"

@@ -21,7 +21,7 @@ from app.domain.runs import Outcome, Reason, conclude, no_answer
 from app.logs import LogWriter, Stream
 from app.store import runs
 from app.web.pages.run_form import GIVEN
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.yard import Caller, attempt_ends
 
@@ -50,7 +50,7 @@ class Meanwhile:
     If that fails, the command in the main thread, which waits for it, is interrupted.
     """
 
-    def __init__(self, yard: Yard, topic: str | None, action: Callable[[], Any]) -> None:
+    def __init__(self, yard: ServerContext, topic: str | None, action: Callable[[], Any]) -> None:
         self._heard = threading.Event()
         if topic is None:
             self._heard.set()
@@ -124,7 +124,7 @@ def test_a_dry_run_has_a_line_for_each_variable(cli: Cli, admin: Caller) -> None
 
 
 def test_a_dry_run_ends_with_the_address_of_the_form_filled_in(
-    cli: Cli, admin: Caller, yard: Yard, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, admin: Caller, yard: ServerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the form reads from it makes the same run, but for the secret."""
     admin.made("/projects/acme/jobs", {"name": "other", "env": {"TOKEN": {"value": "old", "secret": True}}})
@@ -194,7 +194,7 @@ def test_a_paused_job_wants_to_be_asked_twice(cli: Cli, admin: Caller) -> None:
     ],
 )
 def test_a_followed_run_prints_its_log_and_exits_as_it_did(
-    cli: Cli, yard: Yard, outcome: Outcome, status: int
+    cli: Cli, yard: ServerContext, outcome: Outcome, status: int
 ) -> None:
     with Meanwhile(yard, "runs", lambda: attempt_ends(yard, outcome, b"first\nsecond\n")):
         done = cli("run", "report", "--follow")
@@ -224,7 +224,7 @@ class Heard:
 
 @pytest.mark.parametrize("command", ["run", "logs"])
 def test_it_is_said_why_a_followed_run_waits(
-    cli: Cli, yard: Yard, admin: Caller, monkeypatch: pytest.MonkeyPatch, command: str
+    cli: Cli, yard: ServerContext, admin: Caller, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr("app.cli.waiting.LOOK_SECONDS", 0.02)
     waits = "Exited with 7 — retry 1 of 1 in 10 s."
@@ -254,7 +254,7 @@ def test_it_is_said_why_a_followed_run_waits(
     assert done.err.index(waits) < done.err.index("Attempt 2 began.")
 
 
-def test_attempts_of_a_run_that_has_not_begun_say_why(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_attempts_of_a_run_that_has_not_begun_say_why(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     name = admin.made(f"{JOB}/runs")["name"]
     assert "It has not begun yet." in cli("attempts", name).err
     now = yard.clock.now()
@@ -267,14 +267,14 @@ def test_attempts_of_a_run_that_has_not_begun_say_why(cli: Cli, yard: Yard, admi
     assert cli("attempts", name, "--json").json == {"items": []}
 
 
-def test_with_json_the_log_goes_aside(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_with_json_the_log_goes_aside(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     with Meanwhile(yard, "runs", lambda: attempt_ends(yard, Outcome(None, exit_code=0), b"the log\n")):
         done = cli("run", "report", "--follow", "--json")
     assert done.json == admin.got(f"/runs/{done.json['id']}")
     assert "the log\n" in done.err
 
 
-def test_a_cancelled_run_exits_130(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_a_cancelled_run_exits_130(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     def cancel() -> None:
         (run,) = admin.got(f"{JOB}/runs")["items"]
         admin.made(f"/runs/{run['id']}/cancel")
@@ -287,7 +287,7 @@ def test_a_cancelled_run_exits_130(cli: Cli, yard: Yard, admin: Caller) -> None:
 
 def test_a_log_is_followed_over_a_restart_of_the_server(
     admin: Caller,
-    yard: Yard,
+    yard: ServerContext,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -341,7 +341,7 @@ def _then(action: Callable[[], Any]) -> Callable[..., None]:
     return lambda api, where, to, *args, **kwargs: follow_log(api, where, Tee(to), *args, **kwargs)  # type: ignore[arg-type]
 
 
-def _begin(yard: Yard) -> tuple[Any, Any, LogWriter]:
+def _begin(yard: ServerContext) -> tuple[Any, Any, LogWriter]:
     with yard.db.write() as tx:
         run = runs.claim(tx, "tests", yard.clock.now())
         assert run is not None
@@ -350,7 +350,7 @@ def _begin(yard: Yard) -> tuple[Any, Any, LogWriter]:
     return run, attempt, yard.logbook.write_attempt(run.id, attempt.number, Redactor([]))
 
 
-def _settle(yard: Yard, run: Any, attempt: Any, outcome: Outcome) -> None:
+def _settle(yard: ServerContext, run: Any, attempt: Any, outcome: Outcome) -> None:
     now = yard.clock.now()
     with yard.db.write() as tx:
         current = runs.with_id(tx, run.id)
@@ -359,7 +359,7 @@ def _settle(yard: Yard, run: Any, attempt: Any, outcome: Outcome) -> None:
         runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
 
 
-def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     log = b"\x1b[31mred\x1b[0m 50%\r100%\n\xff\xfe\x00 no line break"
     admin.made(f"{JOB}/runs")
     run_id = attempt_ends(yard, FAILED, log)
@@ -371,7 +371,7 @@ def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, yard: Yard, admin: Cal
     assert (done.stdout, done.stderr) == (log, b"")
 
 
-def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     made = admin.made(f"{JOB}/runs", {"retry_limit": 1})
     attempt_ends(yard, FAILED, b"one\n")
     yard.clock.advance(minutes=10)  # type: ignore[attr-defined]
@@ -387,7 +387,7 @@ def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: Yard, admin: Caller) ->
     assert "2 of 2: 1 succeeded, 1 failed" in cli("runs", "report").out
 
 
-def test_logs_of_one_instance_or_stream(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_logs_of_one_instance_or_stream(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     run = admin.made(f"{JOB}/runs")["name"]
     _, _, writer = _begin(yard)
     with writer:
@@ -415,7 +415,7 @@ def test_runs_of_all_jobs_come_newest_first(cli: Cli, admin: Caller) -> None:
     assert lines[1].startswith(f"{third}  acme/report  ● queued")
 
 
-def test_run_again_and_cancel(cli: Cli, yard: Yard, admin: Caller) -> None:
+def test_run_again_and_cancel(cli: Cli, yard: ServerContext, admin: Caller) -> None:
     run_id = admin.made(f"{JOB}/runs", {"env": {"DAY": "2026-01-31"}})["id"]
     attempt_ends(yard, FAILED)
     again = cli("rerun", run_id, "--json").json

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.runs import Outcome, Reason
 from app.store import runs
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from tests.support.yard import Caller, attempt_ends
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 class Server:
     """Its scheduler, looking at the clock before each step as the loop does."""
 
-    def __init__(self, yard: Yard) -> None:
+    def __init__(self, yard: ServerContext) -> None:
         self.clock: Any = yard.clock
         self.changes = ClockChanges(yard.db, yard.clock)
         self.scheduler = Scheduler(yard.db, yard.clock, yard.names, self.changes)
@@ -60,7 +60,7 @@ def repeats(admin: Caller) -> list[Any]:
 
 @pytest.mark.parametrize("restarted", [True, False])
 def test_times_that_come_again_are_skipped_with_one_decision(
-    admin: Caller, yard: Yard, job: str, *, restarted: bool
+    admin: Caller, yard: ServerContext, job: str, *, restarted: bool
 ) -> None:
     server = Server(yard)
     server.pass_minutes(60)
@@ -84,7 +84,7 @@ def test_times_that_come_again_are_skipped_with_one_decision(
 
 
 def test_a_job_changed_while_times_come_again_starts_none_of_them_twice(
-    admin: Caller, yard: Yard, job: str
+    admin: Caller, yard: ServerContext, job: str
 ) -> None:
     server = Server(yard)
     server.pass_minutes(60)
@@ -99,7 +99,9 @@ def test_a_job_changed_while_times_come_again_starts_none_of_them_twice(
     assert admin.got(job)["next_fire_at"] == "2026-01-31T13:10:00Z"
 
 
-def test_a_clock_that_was_far_ahead_leaves_no_schedule_silent(admin: Caller, yard: Yard, job: str) -> None:
+def test_a_clock_that_was_far_ahead_leaves_no_schedule_silent(
+    admin: Caller, yard: ServerContext, job: str
+) -> None:
     server = Server(yard)
     server.pass_minutes(10)
     server.clock.at += timedelta(days=365)
@@ -113,7 +115,7 @@ def test_a_clock_that_was_far_ahead_leaves_no_schedule_silent(admin: Caller, yar
 
 
 def test_what_is_queued_or_waits_to_be_tried_again_waits_no_longer(
-    admin: Caller, yard: Yard, job: str
+    admin: Caller, yard: ServerContext, job: str
 ) -> None:
     server = Server(yard)
     admin.made(f"{job}/runs", {"retry_limit": 1})
@@ -138,7 +140,7 @@ def test_what_is_queued_or_waits_to_be_tried_again_waits_no_longer(
     assert claimed() == 1
 
 
-def test_small_corrections_change_nothing(admin: Caller, yard: Yard, job: str) -> None:
+def test_small_corrections_change_nothing(admin: Caller, yard: ServerContext, job: str) -> None:
     server = Server(yard)
     server.pass_minutes(10)
     server.clock.at -= timedelta(milliseconds=500)
@@ -148,7 +150,7 @@ def test_small_corrections_change_nothing(admin: Caller, yard: Yard, job: str) -
 
 
 def test_another_servers_clock_that_is_a_little_ahead_is_no_change(
-    admin: Caller, yard: Yard, job: str
+    admin: Caller, yard: ServerContext, job: str
 ) -> None:
     Server(yard).pass_minutes(10)
     clock: Any = yard.clock

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
 from tests.support.yard import Caller
@@ -101,7 +101,7 @@ def test_the_runs_of_other_projects_are_not_listed(admin: Caller, run: str) -> N
 
 
 def test_the_command_line_lists_them(
-    yard: Yard, run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    yard: ServerContext, run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli = Cli(capsys)
     with serving(yard) as port:

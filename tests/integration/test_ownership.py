@@ -19,7 +19,7 @@ from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.fake import Fault
 from app.store import credentials, jobs, projects
 from app.web.app import create_app
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from app.workers.image_names import ImageNames
 from tests.support.loops import Installation, Server, commit, definition_of, image_of
 from tests.support.yard import ADMIN_TOKEN, Caller, build_succeeds
@@ -46,7 +46,7 @@ A = commit("a")
 
 
 @pytest.fixture
-def built(admin: Caller, yard: Yard) -> Caller:
+def built(admin: Caller, yard: ServerContext) -> Caller:
     """Project acme has build 1, and project bravo a job of an image, a job that is built, and a flow."""
     admin.made("/projects/acme/jobs", {"name": "report", "source": GIT})
     admin.made("/projects/acme/jobs/report/builds", {"sha": "a" * 40})
@@ -104,7 +104,7 @@ PAGES = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.mark.parametrize("image", STOLEN)
 def test_the_forms_of_pages_take_no_other_projects_image_either(
-    built: Caller, yard: Yard, image: str
+    built: Caller, yard: ServerContext, image: str
 ) -> None:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", **PAGES}
     path = "/projects/bravo/jobs/tool"
@@ -325,7 +325,7 @@ def test_names_and_scopes_are_a_projects_own(place: Installation, server: Server
 # credentials without a host, from the time when it could be left out
 
 
-def hostless(yard: Yard, kind: str) -> None:
+def hostless(yard: ServerContext, kind: str) -> None:
     with yard.db.write() as tx:
         project = projects.named(tx, "acme")
         credentials.create(
@@ -349,7 +349,9 @@ def test_a_credential_needs_a_host(admin: Caller) -> None:
 
 
 @pytest.mark.parametrize("kind", ["git", "registry"])
-def test_one_without_a_host_is_named_nowhere_until_it_has_one(admin: Caller, yard: Yard, kind: str) -> None:
+def test_one_without_a_host_is_named_nowhere_until_it_has_one(
+    admin: Caller, yard: ServerContext, kind: str
+) -> None:
     hostless(yard, kind)
     path = "/projects/acme/credentials/old"
     sentence = (

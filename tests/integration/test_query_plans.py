@@ -17,7 +17,7 @@ from app.domain.runs import RunStatus
 from app.store import builds, conditions, decisions, deliveries, overview, runs, schedules
 from app.store.conditions import Show
 from app.store.database import Tx
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import START
 
 LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
@@ -56,7 +56,7 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
 }
 
 
-def plans_of(yard: Yard, look_up: Callable[[Tx], Any]) -> list[tuple[str, list[str]]]:
+def plans_of(yard: ServerContext, look_up: Callable[[Tx], Any]) -> list[tuple[str, list[str]]]:
     """The statements that a look-up asks, and how the database would find what they ask for."""
     asked: list[tuple[str, Any]] = []
 
@@ -81,7 +81,7 @@ def plans_of(yard: Yard, look_up: Callable[[Tx], Any]) -> list[tuple[str, list[s
 
 
 @pytest.mark.parametrize("what", LOOK_UPS)
-def test_a_look_up_reads_no_more_than_it_gives(yard: Yard, what: str) -> None:
+def test_a_look_up_reads_no_more_than_it_gives(yard: ServerContext, what: str) -> None:
     for statement, plan in plans_of(yard, LOOK_UPS[what]):
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
         scans = [step for step in plan if re.match(r"SCAN (run|build|decision|delivery)\b", step)]
@@ -90,7 +90,7 @@ def test_a_look_up_reads_no_more_than_it_gives(yard: Yard, what: str) -> None:
 
 @pytest.mark.parametrize("asks_git", [True, False])
 def test_deliveries_that_wait_for_the_same_are_found_among_thousands_of_others(
-    yard: Yard, *, asks_git: bool
+    yard: ServerContext, *, asks_git: bool
 ) -> None:
     ((_, plan),) = plans_of(yard, lambda tx: deliveries.next_waiting(tx, START, asks_git=asks_git))
     assert "status=? AND asks_git=?" in plan[0]

@@ -20,7 +20,7 @@ from app.logs.lines import PATIENCE_SECONDS
 from app.posting import TIME_LIMIT_SECONDS
 from app.web import bodies, budget, connections
 from app.web.api.reading import BODY_LIMIT
-from app.web.pages.visit import FORM_BYTES
+from app.web.pages.context import FORM_BYTES
 from app.web.webhooks import LIMIT as WEBHOOK_LIMIT
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from app.checkout import Checkouts
 from app.commands.dry_run import Rehearsal
 from app.forges.github import GitHub
 from app.store import builds, decisions
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.git_server import GitServer, git_server
 from tests.support.repositories import Repository
@@ -34,7 +34,7 @@ def repository(forge: GitServer) -> Repository:
 
 
 @pytest.fixture
-def served(yard: Yard, forge: GitServer, tmp_path: Path) -> Caller:
+def served(yard: ServerContext, forge: GitServer, tmp_path: Path) -> Caller:
     """Job report builds what only its credential may fetch, below `svc/` alone; job guest can't get in."""
     checkouts = Checkouts(tmp_path / "mirrors", frozenset({"http"}), git_time_limit_seconds=20)
     rehearsal = Rehearsal(yard.db, yard.clock, {"github": GitHub()}, checkouts, yard.vault)

@@ -14,17 +14,17 @@ from starlette.testclient import TestClient
 from app.store import access
 from app.web.app import create_app
 from app.web.principal import Role, digest, hash_password, new_login_path, new_token
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import ADMIN_TOKEN, START, StillClock, make_yard
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
+def yard(tmp_path: Path) -> Iterator[ServerContext]:
     with make_yard(tmp_path) as made:
         yield made
 
 
-def browser(yard: Yard) -> TestClient:
+def browser(yard: ServerContext) -> TestClient:
     return TestClient(
         create_app(yard, nullcontext),
         base_url="https://testserver",
@@ -33,7 +33,7 @@ def browser(yard: Yard) -> TestClient:
     )
 
 
-def logged_in(yard: Yard, password: str, name: str = "") -> TestClient:
+def logged_in(yard: ServerContext, password: str, name: str = "") -> TestClient:
     client = browser(yard)
     assert client.post("/login", data={"name": name, "password": password}).status_code == 303
     assert is_inside(client)
@@ -47,7 +47,7 @@ def is_inside(client: TestClient) -> bool:
     return page == 200
 
 
-def token(yard: Yard, expires_in: timedelta | None = None) -> tuple[int, str]:
+def token(yard: ServerContext, expires_in: timedelta | None = None) -> tuple[int, str]:
     secret = new_token()
     expires_at = None if expires_in is None else START + expires_in
     with yard.db.write() as tx:
@@ -55,7 +55,7 @@ def token(yard: Yard, expires_in: timedelta | None = None) -> tuple[int, str]:
     return made.id, secret
 
 
-def test_revoking_a_token_ends_the_sessions_opened_with_it(yard: Yard) -> None:
+def test_revoking_a_token_ends_the_sessions_opened_with_it(yard: ServerContext) -> None:
     (number, secret), (_, other) = token(yard), token(yard)
     first, second, third = logged_in(yard, secret), logged_in(yard, secret), logged_in(yard, other)
     assert third.post(f"/settings/tokens/{number}/revoke").status_code == 303
@@ -65,7 +65,7 @@ def test_revoking_a_token_ends_the_sessions_opened_with_it(yard: Yard) -> None:
     assert first.post("/settings/tokens", data={"name": "x", "role": "admin", "days": ""}).status_code == 401
 
 
-def test_a_session_does_not_outlive_its_token(yard: Yard) -> None:
+def test_a_session_does_not_outlive_its_token(yard: ServerContext) -> None:
     _, secret = token(yard, timedelta(hours=1))
     client = logged_in(yard, secret)
     assert isinstance(yard.clock, StillClock)
@@ -76,7 +76,7 @@ def test_a_session_does_not_outlive_its_token(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("changed", [None, "another"])
-def test_a_session_ends_with_the_token_of_the_settings(yard: Yard, changed: str | None) -> None:
+def test_a_session_ends_with_the_token_of_the_settings(yard: ServerContext, changed: str | None) -> None:
     client = logged_in(yard, ADMIN_TOKEN)
     later = browser(replace(yard, admin_token_hash=changed and digest(changed)))
     later.cookies = client.cookies
@@ -84,20 +84,20 @@ def test_a_session_ends_with_the_token_of_the_settings(yard: Yard, changed: str 
     assert is_inside(client)
 
 
-def test_a_session_of_a_user_is_no_token_s(yard: Yard) -> None:
+def test_a_session_of_a_user_is_no_token_s(yard: ServerContext) -> None:
     with yard.db.write() as tx:
         access.add_user(tx, "ada", hash_password("a long password"), Role.ADMIN, START)
     assert is_inside(logged_in(yard, "a long password", "ada"))
 
 
-def test_a_newer_link_voids_the_older_ones(yard: Yard) -> None:
+def test_a_newer_link_voids_the_older_ones(yard: ServerContext) -> None:
     first, second, third = (new_login_path(yard.db, START) for _ in range(3))
     assert [browser(yard).post(path).status_code for path in (first, second, third, third)] == [
         410, 410, 303, 410,
     ]  # fmt: skip
 
 
-def test_no_link_works_once_there_is_an_administrator_but_those_made_later(yard: Yard) -> None:
+def test_no_link_works_once_there_is_an_administrator_but_those_made_later(yard: ServerContext) -> None:
     before = new_login_path(yard.db, START)
     with yard.db.write() as tx:
         access.add_user(tx, "ada", "hash", Role.ADMIN, START)
@@ -105,7 +105,7 @@ def test_no_link_works_once_there_is_an_administrator_but_those_made_later(yard:
     assert browser(yard).post(new_login_path(yard.db, START)).status_code == 303
 
 
-def test_a_link_is_no_session_and_a_session_no_link(yard: Yard) -> None:
+def test_a_link_is_no_session_and_a_session_no_link(yard: ServerContext) -> None:
     path = new_login_path(yard.db, START)
     client = browser(yard)
     client.cookies.set("jobyard_session", path.rpartition("/")[2])

@@ -18,7 +18,7 @@ from app.runtime.engine_health import EngineHealth
 from app.store import runs
 from app.web.api.forms.run import run_answer
 from app.web.app import create_app
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.loops import Installation, commit
 from tests.support.yard import ADMIN_TOKEN, Caller, attempt_ends
 
@@ -28,7 +28,7 @@ IMAGE: dict[str, Any] = {"name": "tool", "source": {"type": "image", "image": TA
 
 
 @pytest.fixture
-def page(yard: Yard) -> Iterator[TestClient]:
+def page(yard: ServerContext) -> Iterator[TestClient]:
     """The pages as an administrator sees them."""
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     with TestClient(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as client:
@@ -57,7 +57,9 @@ def test_a_build_is_called_by_no_tag(place: Installation) -> None:
     assert (run.reference, run.build_id) == (None, 1)
 
 
-def test_the_tag_stays_with_what_is_deployed_run_again_and_rolled_back(admin: Caller, yard: Yard) -> None:
+def test_the_tag_stays_with_what_is_deployed_run_again_and_rolled_back(
+    admin: Caller, yard: ServerContext
+) -> None:
     admin.made(JOBS, IMAGE)
     deployed = admin.made(f"{JOBS}/tool/deploy", {"image": TAG})["job"]["deployed"]
     assert (deployed["reference"], deployed["image"]) == (
@@ -70,7 +72,7 @@ def test_the_tag_stays_with_what_is_deployed_run_again_and_rolled_back(admin: Ca
     assert admin.made(f"/runs/{asked['id']}/rerun")["reference"] == "busybox:1.36"
 
 
-def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: Yard, page: TestClient) -> None:
+def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: ServerContext, page: TestClient) -> None:
     admin.made(JOBS, IMAGE)
     admin.made(f"{JOBS}/tool/deploy", {"image": TAG})
     run = admin.made(f"{JOBS}/tool/runs", {"image": "busybox:1.36"})
@@ -83,7 +85,7 @@ def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: Yard, page: T
 
 
 def test_a_queued_run_has_not_started_on_the_page_of_its_job(
-    admin: Caller, yard: Yard, page: TestClient
+    admin: Caller, yard: ServerContext, page: TestClient
 ) -> None:
     admin.made(JOBS, IMAGE)
     admin.made(f"{JOBS}/tool/runs")
@@ -177,7 +179,7 @@ def test_letters_of_either_case_are_read(cron: str) -> None:
 # a cancel that the engine keeps waiting
 
 
-def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, yard: Yard) -> None:
+def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, yard: ServerContext) -> None:
     admin.made(JOBS, IMAGE)
     run = admin.made(f"{JOBS}/tool/runs")
     with yard.db.write() as tx:

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from app.store import deliveries
 from app.web.app import create_app
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.payloads import encode, push_headers
 from tests.support.yard import ADMIN_TOKEN, make_yard
 
@@ -25,13 +25,13 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[Yard]:
+def yard(tmp_path: Path) -> Iterator[ServerContext]:
     with make_yard(tmp_path) as yard:
         yield yard
 
 
 @pytest.fixture
-def client(yard: Yard) -> Iterator[TestClient]:
+def client(yard: ServerContext) -> Iterator[TestClient]:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     with TestClient(create_app(yard, nullcontext), headers=headers) as client:
         client.post("/api/v1/projects", json={"name": "acme", "webhook_secret": SECRET.decode()})
@@ -68,7 +68,9 @@ def listed(client: TestClient) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=utf-8", "text/plain"])
-def test_a_form_with_a_payload_is_taken_as_its_json(client: TestClient, yard: Yard, kind: str) -> None:
+def test_a_form_with_a_payload_is_taken_as_its_json(
+    client: TestClient, yard: ServerContext, kind: str
+) -> None:
     body = urlencode({"payload": json.dumps(payload(pusher={"name": "grüße +%&="}))}).encode()
     answer = send(client, body, Content_Type=kind)
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
@@ -125,7 +127,9 @@ def test_a_ping_is_recorded(client: TestClient) -> None:
 # one event, told of by several hooks
 
 
-def test_each_hook_of_a_repository_is_heard_though_all_have_one_id(client: TestClient, yard: Yard) -> None:
+def test_each_hook_of_a_repository_is_heard_though_all_have_one_id(
+    client: TestClient, yard: ServerContext
+) -> None:
     """GitHub's id is the event's: all webhooks of a repository are called with the same."""
     other, own = b"the secret of other", b"the secret of its own"
     client.post("/api/v1/projects", json={"name": "other", "webhook_secret": other.decode()})

@@ -14,7 +14,7 @@ import uvicorn
 
 from app.cli import main
 from app.web.app import create_app
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import ADMIN_TOKEN
 
 STARTS_WITHIN_SECONDS = 20
@@ -52,7 +52,7 @@ class Cli:
 
 
 @contextmanager
-def serving(yard: Yard, port: int = 0) -> Iterator[int]:
+def serving(yard: ServerContext, port: int = 0) -> Iterator[int]:
     """A server over `yard` on a real socket, without any loop; yields its port."""
     config = uvicorn.Config(
         create_app(yard, nullcontext),

@@ -38,7 +38,7 @@ from app.store.inbox import Inbox
 from app.web.api.forms.job import GitForm, JobForm, SourceForm
 from app.web.app import create_app
 from app.web.principal import Role, digest, hash_password
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 from tests.support.yard import pinned
 
 ADMIN_TOKEN = "jy_an-administrator-of-tests"
@@ -86,8 +86,8 @@ class World:
         return create_app(self.yard, nullcontext)
 
     @property
-    def yard(self) -> Yard:
-        return Yard(
+    def yard(self) -> ServerContext:
+        return ServerContext(
             db=self.db,
             inbox=self._inbox,
             clock=self.clock,

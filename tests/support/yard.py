@@ -40,7 +40,7 @@ from app.store.schema import metadata
 from app.web.api import api_routes
 from app.web.principal import digest
 from app.web.problems import answer_with_problem
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 ADMIN_TOKEN = "the token of the tests' administrator"
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -98,14 +98,14 @@ def _fresh_database() -> bytes:
 
 
 @contextmanager
-def make_yard(root: Path) -> Iterator[Yard]:
+def make_yard(root: Path) -> Iterator[ServerContext]:
     """An installation in `root`."""
     (root / "jobyard.db").write_bytes(_fresh_database())
     signals = Signals()
     db = Database(f"sqlite:///{root / 'jobyard.db'}", signals.publish)
     inbox, clock, box = Inbox(db), StillClock(), SecretBox([b"a key of the tests, random enough"])
     checkouts = Checkouts(root / "checkouts", frozenset({"file"}))
-    yield Yard(
+    yield ServerContext(
         db=db,
         inbox=inbox,
         clock=clock,
@@ -131,12 +131,12 @@ def make_yard(root: Path) -> Iterator[Yard]:
 class Caller(TestClient):
     """The API as somebody with a token sees it; paths are below `/api/v1`."""
 
-    def __init__(self, yard: Yard, token: str | None = ADMIN_TOKEN) -> None:
+    def __init__(self, yard: ServerContext, token: str | None = ADMIN_TOKEN) -> None:
         app = Starlette(
             routes=api_routes(),
             exception_handlers={HTTPException: answer_with_problem, Exception: answer_with_problem},
         )
-        app.state.yard = yard
+        app.state.server = yard
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         super().__init__(app, base_url=f"http://testserver{API}", headers=headers)
         self.yard = yard
@@ -160,7 +160,7 @@ class Caller(TestClient):
         return Caller(self.yard, self.made("/tokens", body)["token"])
 
 
-def build_succeeds(yard: Yard, *, sha: str = "a" * 40, digest_: str = "sha256:" + "1" * 64) -> int:
+def build_succeeds(yard: ServerContext, *, sha: str = "a" * 40, digest_: str = "sha256:" + "1" * 64) -> int:
     """What a builder does with the build that has waited longest; returns its id."""
     now = yard.clock.now()
     with yard.db.write() as tx:
@@ -176,7 +176,7 @@ def build_succeeds(yard: Yard, *, sha: str = "a" * 40, digest_: str = "sha256:" 
     return build.id
 
 
-def attempt_ends(yard: Yard, outcome: Outcome, log: bytes = b"") -> int:
+def attempt_ends(yard: ServerContext, outcome: Outcome, log: bytes = b"") -> int:
     """What a runner does with the run that has waited longest; returns its id."""
     now = yard.clock.now()
     with yard.db.write() as tx:

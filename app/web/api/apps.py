@@ -13,48 +13,48 @@ from app.store.apps import App
 from app.store.database import Tx
 from app.web.api.forms.app import AppAnswer, AppForm, AppPatch, MemberAnswer
 from app.web.api.forms.job import deployed_answer
-from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.scope import app_of, confirmed, paged, project_of
 from app.web.principal import Role
 
 
-def list_apps(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
+def list_apps(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: apps.page(tx, project_id=project.id, limit=limit, before=before),
             lambda found: [app_answer(tx, each) for each in found],
         )
 
 
-def create_app(call: Call[AppForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.OPERATOR)
-        app_id = apps.create(tx, project.id, call.body.name, call.yard.clock.now())
-        _set_members(tx, app_id, project.name, call.body.jobs, call.body.hooks)
+def create_app(ctx: ApiContext[AppForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.OPERATOR)
+        app_id = apps.create(tx, project.id, ctx.body.name, ctx.now)
+        _set_members(tx, app_id, project.name, ctx.body.jobs, ctx.body.hooks)
         return app_answer(tx, apps.with_id(tx, app_id))
 
 
-def show_app(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return app_answer(tx, app_of(call, tx))
+def show_app(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return app_answer(tx, app_of(ctx, tx))
 
 
-def change_app(call: Call[AppPatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        app = app_of(call, tx, Role.OPERATOR)
-        names = call.body.jobs or [member.job for member in app.members]
+def change_app(ctx: ApiContext[AppPatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        app = app_of(ctx, tx, Role.OPERATOR)
+        names = ctx.body.jobs or [member.job for member in app.members]
         kept = [member.job for member in app.members if member.hook == "post-deploy" and member.job in names]
-        hooks = kept if call.body.hooks is None else call.body.hooks
+        hooks = kept if ctx.body.hooks is None else ctx.body.hooks
         _set_members(tx, app.id, app.project, names, hooks)
         return app_answer(tx, apps.with_id(tx, app.id))
 
 
-def delete_app(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        app = app_of(call, tx, Role.OPERATOR)
-        confirmed(call, app.name)
+def delete_app(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        app = app_of(ctx, tx, Role.OPERATOR)
+        confirmed(ctx, app.name)
         going = deployments.unfinished_of(tx, app.id)
         if going:
             raise Conflict(f"Deployment {going[0]} of app {app.name} is not over: cancel it or wait.")
@@ -66,12 +66,12 @@ def delete_app(call: Call[Empty, Confirm]) -> None:
         apps.delete(tx, app.id)
 
 
-def release_hold(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        app = app_of(call, tx, Role.OPERATOR)
+def release_hold(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        app = app_of(ctx, tx, Role.OPERATOR)
         if app.held_by is None:
             raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
-        branch_tracking.release_hold(tx, call.yard.names, app, who=call.who, now=call.yard.clock.now())
+        branch_tracking.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
         return app_answer(tx, apps.with_id(tx, app.id))
 
 

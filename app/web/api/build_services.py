@@ -30,107 +30,109 @@ from app.web.api.forms.build_service import (
 )
 from app.web.api.forms.job import GitAnswer
 from app.web.api.idempotency import once
-from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 
-def list_services(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
+def list_services(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: build_services.page(tx, project.id, limit, before),
             lambda found: [_answer(project, each) for each in found],
         )
 
 
-def create_service(call: Call[BuildServiceForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.OPERATOR)
-        return _answer(project, define(tx, call.yard, project, call.body))
+def create_service(ctx: ApiContext[BuildServiceForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.OPERATOR)
+        return _answer(project, define(tx, ctx.server, project, ctx.body))
 
 
-def show_service(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
-        return _answer(project, _service_of(call, tx, project))
+def show_service(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
+        return _answer(project, _service_of(ctx, tx, project))
 
 
-def change_service(call: Call[BuildServicePatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx)
-        service = _service_of(call, tx, project, Role.OPERATOR)
-        return _answer(project, redefine(tx, call.yard, project, service, call.body.root))
+def change_service(ctx: ApiContext[BuildServicePatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx)
+        service = _service_of(ctx, tx, project, Role.OPERATOR)
+        return _answer(project, redefine(tx, ctx.server, project, service, ctx.body.root))
 
 
-def delete_service(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        service = _service_of(call, tx, project_of(call, tx), Role.OPERATOR)
-        confirmed(call, service.name)
+def delete_service(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        service = _service_of(ctx, tx, project_of(ctx, tx), Role.OPERATOR)
+        confirmed(ctx, service.name)
         build_services.delete(tx, service)
 
 
-def list_service_builds(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        service = _service_of(call, tx, project_of(call, tx))
+def list_service_builds(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        service = _service_of(ctx, tx, project_of(ctx, tx))
         return paged(
-            call,
+            ctx,
             lambda limit, before: builds.page(tx, limit=limit, before=before, source_id=service.id),
             lambda found: build_answers(tx, found),
         )
 
 
-def create_service_build(call: Call[ManualBuildForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        service = _service_of(call, tx, project_of(call, tx), Role.OPERATOR)
+def create_service_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        service = _service_of(ctx, tx, project_of(ctx, tx), Role.OPERATOR)
 
         def make() -> BuildAnswer:
             build_id = request_build_of_source(
                 tx,
                 service.source,
                 jobs.of_source(tx, service.id),
-                sha=call.body.sha,
-                branch=call.body.ref,
-                who=call.who,
-                now=call.yard.clock.now(),
-                vault=call.yard.vault,
+                sha=ctx.body.sha,
+                branch=ctx.body.ref,
+                who=ctx.who,
+                now=ctx.now,
+                vault=ctx.server.vault,
             )
             return build_answers(tx, [builds.with_id(tx, build_id)])[0]
 
-        return once(call, tx, make)
+        return once(ctx, tx, make)
 
 
-def _service_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> BuildService:
-    name = call.path["s"]
-    return within(call, role, f"build service {name}", lambda: build_services.named(tx, project.id, name))
+def _service_of(
+    ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER
+) -> BuildService:
+    name = ctx.path("s")
+    return within(ctx, role, f"build service {name}", lambda: build_services.named(tx, project.id, name))
 
 
-def define(tx: Tx, yard: Yard, project: Project, form: BuildServiceForm) -> BuildService:
+def define(tx: Tx, server: ServerContext, project: Project, form: BuildServiceForm) -> BuildService:
     """A new build service. Raises Problem, InvalidValue or Conflict, and then nothing is made."""
-    fields = _fields(tx, yard, project, form, None)
-    return build_services.create(tx, project.id, form.name, fields, yard.clock.now())
+    fields = _fields(tx, server, project, form, None)
+    return build_services.create(tx, project.id, form.name, fields, server.clock.now())
 
 
 def redefine(
-    tx: Tx, yard: Yard, project: Project, service: BuildService, patch: Mapping[str, Any]
+    tx: Tx, server: ServerContext, project: Project, service: BuildService, patch: Mapping[str, Any]
 ) -> BuildService:
     """The service with a patch merged in. Raises Problem, ValidationError or InvalidValue, and then it stays."""
     require_changeable(patch, service.name, READ_ONLY)
-    form = read_value(BuildServiceForm, merge_patch(form_of(service), patch), yard)
-    return build_services.change(tx, service, _fields(tx, yard, project, form, service))
+    form = read_value(BuildServiceForm, merge_patch(form_of(service), patch), server)
+    return build_services.change(tx, service, _fields(tx, server, project, form, service))
 
 
 def _fields(
-    tx: Tx, yard: Yard, project: Project, form: BuildServiceForm, kept: BuildService | None
+    tx: Tx, server: ServerContext, project: Project, form: BuildServiceForm, kept: BuildService | None
 ) -> SourceFields:
     complete(check_build(form.build, "build"))
-    require_usable_build(tx, yard, project, form.build, "build")
+    require_usable_build(tx, server, project, form.build, "build")
     stored = None if kept is None else kept.source.webhook_secret
     return {
-        **git_fields(tx, yard, project, form.git, stored, "git"),
+        **git_fields(tx, server, project, form.git, stored, "git"),
         "build": build_fields(form.build, submodules=form.git.submodules, lfs=form.git.lfs),
         "ci_enabled": form.ci_enabled,
         "builds_in_flight": form.builds_in_flight,

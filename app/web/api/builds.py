@@ -13,56 +13,56 @@ from app.store import builds
 from app.store.database import Tx
 from app.web.api.forms.build import BuildAnswer, ManualBuildForm, build_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import Call, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
 from app.web.api.scope import build_of, job_of, paged
 from app.web.principal import Role
 
 
-def list_builds(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        job = job_of(call, tx)
+def list_builds(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        job = job_of(ctx, tx)
         source = job.source
         if source is None:
             return {"items": [], "next": None}
         return paged(
-            call,
+            ctx,
             lambda limit, before: builds.page(tx, limit=limit, before=before, source_id=source.id),
             lambda found: build_answers(tx, found),
         )
 
 
-def create_build(call: Call[ManualBuildForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
+def create_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
 
         def make() -> BuildAnswer:
             build_id = request_build(
                 tx,
                 job,
-                sha=call.body.sha,
-                branch=call.body.ref,
-                who=call.who,
-                now=call.yard.clock.now(),
-                vault=call.yard.vault,
+                sha=ctx.body.sha,
+                branch=ctx.body.ref,
+                who=ctx.who,
+                now=ctx.now,
+                vault=ctx.server.vault,
             )
             return build_answers(tx, [builds.with_id(tx, build_id)])[0]
 
-        return once(call, tx, make)
+        return once(ctx, tx, make)
 
 
-def show_build(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return build_answers(tx, [build_of(call, tx)])[0]
+def show_build(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return build_answers(tx, [build_of(ctx, tx)])[0]
 
 
-def cancel_build(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        build = build_of(call, tx, Role.OPERATOR)
-        sentence = f"Cancelled by {call.who}."
-        now = call.yard.clock.now()
+def cancel_build(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        build = build_of(ctx, tx, Role.OPERATOR)
+        sentence = f"Cancelled by {ctx.who}."
+        now = ctx.now
         if (
             continuous_delivery.cancel_build(
-                tx, call.yard.names, build.id, BuildReason.CANCELLED, sentence, now
+                tx, ctx.server.names, build.id, BuildReason.CANCELLED, sentence, now
             )
             is None
         ):

@@ -18,10 +18,10 @@ from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.forms.fields import LINK_LOCAL, Name, Time
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 
@@ -81,46 +81,48 @@ class CredentialAnswer(Model):
     warnings: list[str] = Field(description="why it is of no use as it is")
 
 
-def list_credentials(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
+def list_credentials(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: credentials.page(tx, project.id, limit, before),
             lambda found: [_answer(each) for each in found],
         )
 
 
-def create_credential(call: Call[CredentialForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.ADMIN)
-        return _answer(define(tx, call.yard, project, call.body))
+def create_credential(ctx: ApiContext[CredentialForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.ADMIN)
+        return _answer(define(tx, ctx.server, project, ctx.body))
 
 
-def show_credential(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return _answer(_credential_of(call, tx, project_of(call, tx)))
+def show_credential(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return _answer(_credential_of(ctx, tx, project_of(ctx, tx)))
 
 
-def change_credential(call: Call[CredentialPatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        found = _credential_of(call, tx, project_of(call, tx), Role.ADMIN)
-        return _answer(redefine(tx, call.yard, found, call.body))
+def change_credential(ctx: ApiContext[CredentialPatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
+        return _answer(redefine(tx, ctx.server, found, ctx.body))
 
 
-def delete_credential(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        found = _credential_of(call, tx, project_of(call, tx), Role.ADMIN)
-        confirmed(call, found.name)
+def delete_credential(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
+        confirmed(ctx, found.name)
         remove(tx, found)
 
 
-def _credential_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> Credential:
-    name = call.path["c"]
-    return within(call, role, f"credential {name}", lambda: credentials.named(tx, project.id, name))
+def _credential_of(
+    ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER
+) -> Credential:
+    name = ctx.path("c")
+    return within(ctx, role, f"credential {name}", lambda: credentials.named(tx, project.id, name))
 
 
-def define(tx: Tx, yard: Yard, project: Project, form: CredentialForm) -> Credential:
+def define(tx: Tx, server: ServerContext, project: Project, form: CredentialForm) -> Credential:
     """A new credential. Raises Conflict if the name is taken."""
     return credentials.create(
         tx,
@@ -129,12 +131,12 @@ def define(tx: Tx, yard: Yard, project: Project, form: CredentialForm) -> Creden
         kind=form.kind,
         host=form.host,
         username=form.username,
-        secret=yard.vault.seal(form.secret, CREDENTIAL_PURPOSE),
-        now=yard.clock.now(),
+        secret=server.vault.seal(form.secret, CREDENTIAL_PURPOSE),
+        now=server.clock.now(),
     )
 
 
-def redefine(tx: Tx, yard: Yard, credential: Credential, patch: CredentialPatch) -> Credential:
+def redefine(tx: Tx, server: ServerContext, credential: Credential, patch: CredentialPatch) -> Credential:
     """The credential with another user or secret. Raises InvalidValue for another kind or host.
 
     Those stay, as they were checked against whatever names it; without a host it was sent to nobody so far.
@@ -150,7 +152,7 @@ def redefine(tx: Tx, yard: Yard, credential: Credential, patch: CredentialPatch)
         username=credential.username if patch.username is None else patch.username,
         secret=credential.secret
         if patch.secret is None
-        else yard.vault.seal(patch.secret, CREDENTIAL_PURPOSE),
+        else server.vault.seal(patch.secret, CREDENTIAL_PURPOSE),
     )
 
 

@@ -10,7 +10,7 @@ from app.domain.decisions import Decision, EventType, Verdict
 from app.store import decisions
 from app.store.database import Tx
 from app.web.api.forms.fields import Time
-from app.web.api.operations import Call, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import delivery_called, history_wanted, paged, run_called
 from app.web.numbers import LARGEST
 
@@ -67,24 +67,24 @@ def decision_answer(decision: Decision) -> DecisionAnswer:
     )
 
 
-def list_decisions(call: Call[Empty, DecisionsQuery]) -> Any:
-    with call.yard.db.read() as tx:
-        wanted = _wanted(call, tx)
+def list_decisions(ctx: ApiContext[Empty, DecisionsQuery]) -> Any:
+    with ctx.server.db.read() as tx:
+        wanted = _wanted(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: decisions.page(tx, limit=limit, before=before, **wanted),
             lambda found: [decision_answer(each) for each in found],
         )
 
 
-def _wanted(call: Call[Empty, DecisionsQuery], tx: Tx) -> dict[str, Any]:
-    query = call.query
+def _wanted(ctx: ApiContext[Empty, DecisionsQuery], tx: Tx) -> dict[str, Any]:
+    query = ctx.query
     wanted: dict[str, Any] = {"since": query.since, "build_id": query.build}
-    wanted |= history_wanted(call, tx, query.project, query.job)
+    wanted |= history_wanted(ctx, tx, query.project, query.job)
     if query.run is not None:
-        wanted["run_id"] = run_called(call, tx, query.run).id
+        wanted["run_id"] = run_called(ctx, tx, query.run).id
     if query.delivery is not None:
-        wanted["pushes"] = delivery_called(call, tx, query.delivery).event_ids
+        wanted["pushes"] = delivery_called(ctx, tx, query.delivery).event_ids
     return wanted
 
 

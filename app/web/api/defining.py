@@ -22,14 +22,14 @@ from app.web.api.definitions import check, definition_of, form_of, patched, sour
 from app.web.api.forms.job import JobForm
 from app.web.api.forms.run import shown_env
 from app.web.api.reading import read_value
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 
-def define(tx: Tx, yard: Yard, project: Project, form: JobForm, who: str) -> Job:
+def define(tx: Tx, server: ServerContext, project: Project, form: JobForm, who: str) -> Job:
     """A new job. Raises Problem, InvalidValue or Conflict, and then nothing is made."""
-    source, now = source_of(tx, yard, project, check(form), None), yard.clock.now()
-    job = jobs.create(tx, project.id, definition_of(form, yard.vault, {}), source, now)
-    pausing.tell_what_is_held(tx, yard.names, None, job, who=who, now=now)
+    source, now = source_of(tx, server, project, check(form), None), server.clock.now()
+    job = jobs.create(tx, project.id, definition_of(form, server.vault, {}), source, now)
+    pausing.tell_what_is_held(tx, server.names, None, job, who=who, now=now)
     return job
 
 
@@ -55,22 +55,24 @@ class Edit:
     deploy: Stage | None
 
 
-def rehearse_edit(tx: Tx, yard: Yard, project: Project, fields: Mapping[str, Any], who: str) -> Edit:
+def rehearse_edit(
+    tx: Tx, server: ServerContext, project: Project, fields: Mapping[str, Any], who: str
+) -> Edit:
     """What giving these fields would do to the job they name, which may be a new one. Raises as doing it would."""
     name = str(fields.get("name"))
     job = jobs.find(tx, project.name, name)
     if job is None:
-        form, before = check(read_value(JobForm, dict(fields), yard)), {}
+        form, before = check(read_value(JobForm, dict(fields), server)), {}
     else:
-        form, before = patched(job, fields, yard), form_of(job)
-    source = source_of(tx, yard, project, form, None if job is None else job.source)
-    stored = definition_of(form, yard.vault, {} if job is None else job.definition["env"])
+        form, before = patched(job, fields, server), form_of(job)
+    source = source_of(tx, server, project, form, None if job is None else job.source)
+    stored = definition_of(form, server.vault, {} if job is None else job.definition["env"])
     after = {**stored, "env": shown_env(stored["env"])}
     changes = list(_changes(before, after, frozenset(_new_values(form))))
     schedule = schedule_from_definition(stored["schedule"])
     next_fire_at = None
     if schedule is not None and schedule.active and not stored["paused"]:
-        next_fire_at = Schedule.parse(schedule.cron, schedule.time_zone).next_after(yard.clock.now())
+        next_fire_at = Schedule.parse(schedule.cron, schedule.time_zone).next_after(server.clock.now())
     deploy = None if job is None else of_following(tx, _edited(job, form, source), job, who)
     return Edit(job is None, changes, next_fire_at, deploy)
 
@@ -104,24 +106,24 @@ def _changes(before: Any, after: Any, new_values: frozenset[str], path: str = ""
         yield FieldChange("source.git.webhook_secret", None, "a secret")
 
 
-def redefine(tx: Tx, yard: Yard, job: Job, patch: Mapping[str, Any], who: str) -> Job:
+def redefine(tx: Tx, server: ServerContext, job: Job, patch: Mapping[str, Any], who: str) -> Job:
     """The job with a patch merged in. Raises Problem, ValidationError or InvalidValue, and then it stays as it was."""
-    form, now = patched(job, patch, yard), yard.clock.now()
+    form, now = patched(job, patch, server), server.clock.now()
     project = projects.with_id(tx, job.project_id)
-    source = source_of(tx, yard, project, form, job.source)
-    definition = {**definition_of(form, yard.vault, job.definition["env"]), "paused": job.paused}
+    source = source_of(tx, server, project, form, job.source)
+    definition = {**definition_of(form, server.vault, job.definition["env"]), "paused": job.paused}
     changed = jobs.redefine(tx, job.id, definition, source, now)
-    pausing.tell_what_is_held(tx, yard.names, job, changed, who=who, now=now)
+    pausing.tell_what_is_held(tx, server.names, job, changed, who=who, now=now)
     if form.paused == job.paused:
         if job.cd_enabled:
             return changed
         why = f"CD switched on by {who}"
-        return follow_branch(tx, yard.names, changed, why=why, who=who, now=now)
+        return follow_branch(tx, server.names, changed, why=why, who=who, now=now)
     change = pausing.pause if form.paused else pausing.resume  # which leave a decision
-    return change(tx, yard.names, changed, who=who, now=now)
+    return change(tx, server.names, changed, who=who, now=now)
 
 
-def remove(tx: Tx, yard: Yard, job: Job) -> None:
+def remove(tx: Tx, server: ServerContext, job: Job) -> None:
     """Delete a job. Raises Conflict while a run of it is not over, or an app or a pipeline has it."""
     going = runs.page(tx, limit=100, job_id=job.id, statuses=(RunStatus.QUEUED, RunStatus.RUNNING))
     if going:
@@ -133,4 +135,4 @@ def remove(tx: Tx, yard: Yard, job: Job) -> None:
     stage = pipelines.of_component(tx, "job", job.id)
     if stage is not None:
         raise Conflict(f"Job {job.name} is in stage {stage[1]} of pipeline {stage[0]}: take it out first.")
-    jobs.delete(tx, job.id, yard.clock.now())
+    jobs.delete(tx, job.id, server.clock.now())

@@ -22,7 +22,7 @@ from app.web.api.forms.job import READ_ONLY, BuildForm, EnvForm, GitForm, JobFor
 from app.web.api.forms.run import shown_env
 from app.web.api.reading import read_value
 from app.web.problems import Problem
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 OWN_FIELDS = {
     "git": ("git", "build"),
@@ -177,7 +177,7 @@ def _opened(value: str, vault: Vault) -> str | None:
 
 
 def source_of(
-    tx: Tx, yard: Yard, project: Project, form: JobForm, kept: Source | None
+    tx: Tx, server: ServerContext, project: Project, form: JobForm, kept: Source | None
 ) -> SourceFields | int | None:
     """What the job is built from: fields of a source of its own, a build service's id, or nothing."""
     source = form.source
@@ -199,39 +199,43 @@ def source_of(
         return service.id
     if source.type == "image":
         assert source.image is not None
-        require_usable(tx, yard.ours, project.id, source.image, "source.image")
+        require_usable(tx, server.ours, project.id, source.image, "source.image")
         host = registry_host(source.image)
         credential_of(tx, project, source.credential, "registry", host, "source.credential")
     if source.git is None or source.build is None:
         return None
-    require_usable_variables(tx, yard, project, form.env)
-    require_usable_build(tx, yard, project, source.build, "source.build")
+    require_usable_variables(tx, server, project, form.env)
+    require_usable_build(tx, server, project, source.build, "source.build")
     stored = kept.webhook_secret if kept is not None and kept.name is None else None
     return {
-        **git_fields(tx, yard, project, source.git, stored, "source.git"),
+        **git_fields(tx, server, project, source.git, stored, "source.git"),
         "build": build_fields(source.build, submodules=source.git.submodules, lfs=source.git.lfs),
         "ci_enabled": form.ci_enabled,
         "builds_in_flight": form.builds_in_flight,
     }
 
 
-def require_usable_variables(tx: Tx, yard: Yard, project: Project, env: Mapping[str, EnvForm]) -> None:
+def require_usable_variables(
+    tx: Tx, server: ServerContext, project: Project, env: Mapping[str, EnvForm]
+) -> None:
     """Raises InvalidValue for a variable that no build may have."""
     in_build = {
         name: None if entry.secret else entry.value for name, entry in env.items() if entry.scope != "run"
     }
-    require_usable_arguments(tx, yard.ours, project.id, in_build, "env")
+    require_usable_arguments(tx, server.ours, project.id, in_build, "env")
 
 
-def require_usable_build(tx: Tx, yard: Yard, project: Project, build: BuildForm, field: str) -> None:
+def require_usable_build(
+    tx: Tx, server: ServerContext, project: Project, build: BuildForm, field: str
+) -> None:
     """Raises InvalidValue for a command of the build that names an image of another project."""
     for name in ("install_command", "build_command", "run_command"):
         text = getattr(build, name) or ""
-        require_usable_names(tx, yard.ours, project.id, text, f"{field}.{name}")
+        require_usable_names(tx, server.ours, project.id, text, f"{field}.{name}")
 
 
 def git_fields(
-    tx: Tx, yard: Yard, project: Project, git: GitForm, stored_secret: str | None, field: str
+    tx: Tx, server: ServerContext, project: Project, git: GitForm, stored_secret: str | None, field: str
 ) -> dict[str, Any]:
     """What is stored of a repository and branch; a webhook secret that isn't given stays as it is."""
     secret = git.webhook_secret
@@ -242,7 +246,7 @@ def git_fields(
         "credential_id": credential_of(
             tx, project, git.credential, "git", git_host(git.url), f"{field}.credential"
         ),
-        "webhook_secret": stored_secret if secret is None else yard.vault.seal(secret, WEBHOOK_PURPOSE),
+        "webhook_secret": stored_secret if secret is None else server.vault.seal(secret, WEBHOOK_PURPOSE),
     }
 
 
@@ -269,7 +273,7 @@ def credential_of(tx: Tx, project: Project, name: str | None, kind: str, host: s
     return found.id
 
 
-def patched(job: Job, patch: Mapping[str, Any], yard: Yard) -> JobForm:
+def patched(job: Job, patch: Mapping[str, Any], server: ServerContext) -> JobForm:
     """The job's form with a patch merged in, validated as a whole."""
     require_changeable(patch, job.name, READ_ONLY)
     form = form_of(job)
@@ -284,7 +288,7 @@ def patched(job: Job, patch: Mapping[str, Any], yard: Yard) -> JobForm:
                 f"source.type can't be changed: it stays {form['source']['type']}. Make another job for another type.",
             )
         form["source"] = {}
-    return check(read_value(JobForm, merge_patch(form, patch), yard))
+    return check(read_value(JobForm, merge_patch(form, patch), server))
 
 
 def require_changeable(patch: Mapping[str, Any], name: str, read_only: frozenset[str]) -> None:

@@ -8,7 +8,7 @@ from app.store import decisions, deliveries
 from app.store.deliveries import Delivery
 from app.web.api.decisions import DecisionAnswer, decision_answer
 from app.web.api.forms.fields import Time
-from app.web.api.operations import Call, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import delivery_called, paged, scopes_of
 from app.web.principal import Role
 from app.web.problems import Problem
@@ -35,28 +35,28 @@ class DeliveryWithDecisions(DeliveryAnswer):
     decisions: list[DecisionAnswer]
 
 
-def list_deliveries(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        scopes = None if call.principal.project_id is None else scopes_of(call, tx)
+def list_deliveries(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        scopes = None if ctx.principal.project_id is None else scopes_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: deliveries.page(tx, limit, before, scopes=scopes),
             lambda found: [DeliveryAnswer(**_fields(each)) for each in found],
         )
 
 
-def show_delivery(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        delivery = delivery_called(call, tx, call.path["id"])
-        found = decisions.page(tx, limit=500, pushes=delivery.event_ids, project_id=call.principal.project_id)
+def show_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        delivery = delivery_called(ctx, tx, ctx.path("id"))
+        found = decisions.page(tx, limit=500, pushes=delivery.event_ids, project_id=ctx.principal.project_id)
     return DeliveryWithDecisions(**_fields(delivery), decisions=[decision_answer(each) for each in found])
 
 
-def replay_delivery(call: Call[Empty, Empty]) -> Any:
+def replay_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
     """Process it once more; decisions of the replay are new ones, and movements of the branch stay as they were."""
-    with call.yard.db.write() as tx:
-        delivery = delivery_called(call, tx, call.path["id"])
-        if call.principal.project_id is not None and not scopes_of(call, tx).issuperset(delivery.scopes):
+    with ctx.server.db.write() as tx:
+        delivery = delivery_called(ctx, tx, ctx.path("id"))
+        if ctx.principal.project_id is not None and not scopes_of(ctx, tx).issuperset(delivery.scopes):
             raise Problem(403, "This delivery is for other projects too: replaying it needs a token for all.")
         deliveries.reopen(tx, delivery.id)
         return DeliveryAnswer(**_fields(deliveries.find(tx, delivery.guid, delivery.forge)))

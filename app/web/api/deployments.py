@@ -21,81 +21,81 @@ from app.store.apps import App
 from app.store.database import Tx
 from app.web.api.forms.app import DeployForm, DeploymentAnswer, RollbackForm, deployment_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import Call, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
 from app.web.api.scope import app_of, deployment_of, paged
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 
-def list_deployments(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        app = app_of(call, tx)
+def list_deployments(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        app = app_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: deployments.page(tx, app_id=app.id, limit=limit, before=before),
             lambda found: deployment_answers(tx, found),
         )
 
 
-def create_deployment(call: Call[DeployForm, Empty]) -> Any:
-    if call.body.sha is not None and call.body.builds is not None:
+def create_deployment(ctx: ApiContext[DeployForm, Empty]) -> Any:
+    if ctx.body.sha is not None and ctx.body.builds is not None:
         raise InvalidValue("builds", "builds can't be given together with sha: give one of them.")
-    with call.yard.db.read() as tx:
-        app = app_of(call, tx, Role.OPERATOR)
-        images = images_to_deploy(tx, app, sha=call.body.sha, build_ids=call.body.builds)
-    gone = gone_of(call.yard, images)
-    with call.yard.db.write() as tx:
-        app = app_of(call, tx, Role.OPERATOR)
-        return once(call, tx, lambda: _shown(tx, _deploy(call, tx, app, gone)))
+    with ctx.server.db.read() as tx:
+        app = app_of(ctx, tx, Role.OPERATOR)
+        images = images_to_deploy(tx, app, sha=ctx.body.sha, build_ids=ctx.body.builds)
+    gone = gone_of(ctx.server, images)
+    with ctx.server.db.write() as tx:
+        app = app_of(ctx, tx, Role.OPERATOR)
+        return once(ctx, tx, lambda: _shown(tx, _deploy(ctx, tx, app, gone)))
 
 
-def gone_of(yard: Yard, images: Mapping[int, str]) -> frozenset[str]:
+def gone_of(server: ServerContext, images: Mapping[int, str]) -> frozenset[str]:
     """Those that can't be had any more. Where nobody says, the runs that need them find out."""
     try:
-        return yard.missing_images(images) if images else frozenset()
+        return server.missing_images(images) if images else frozenset()
     except (EngineUnavailable, Conflict):
         return frozenset()
 
 
-def _deploy(call: Call[DeployForm, Empty], tx: Tx, app: App, gone: frozenset[str]) -> int:
-    form, now = call.body, call.yard.clock.now()
+def _deploy(ctx: ApiContext[DeployForm, Empty], tx: Tx, app: App, gone: frozenset[str]) -> int:
+    form, now = ctx.body, ctx.now
     more: dict[str, Any] = {"confirm_paused": form.confirm_paused, "gone": gone}
     if form.sha is not None:
-        return deploy_commit(tx, call.yard.vault, app, form.sha, call.who, now, **more)
+        return deploy_commit(tx, ctx.server.vault, app, form.sha, ctx.who, now, **more)
     if form.builds is not None:
-        return deploy_builds(tx, app, form.builds, call.who, now, **more)
-    return deploy_latest(tx, app, call.who, now, **more)
+        return deploy_builds(tx, app, form.builds, ctx.who, now, **more)
+    return deploy_latest(tx, app, ctx.who, now, **more)
 
 
-def show_deployment(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return deployment_answers(tx, [deployment_of(call, tx)])[0]
+def show_deployment(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return deployment_answers(tx, [deployment_of(ctx, tx)])[0]
 
 
-def cancel(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        deployment = deployment_of(call, tx, Role.OPERATOR)
-        cancel_deployment(tx, deployment, call.who, call.yard.clock.now())
+def cancel(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        deployment = deployment_of(ctx, tx, Role.OPERATOR)
+        cancel_deployment(tx, deployment, ctx.who, ctx.now)
         return _shown(tx, deployment.id)
 
 
-def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
+def roll_back_deployment(ctx: ApiContext[RollbackForm, Empty]) -> Any:
     """The images are looked for (and pulled) before anything changes, and outside of any transaction.
 
     Those that can't be had any more are made again.
     """
-    with call.yard.db.read() as tx:
-        images = images_to_roll_back_to(tx, deployment_of(call, tx, Role.OPERATOR))
-    gone = call.yard.missing_images({job_id: image.image for job_id, image in images.items()})
-    with call.yard.db.write() as tx:
-        deployment = deployment_of(call, tx, Role.OPERATOR)
+    with ctx.server.db.read() as tx:
+        images = images_to_roll_back_to(tx, deployment_of(ctx, tx, Role.OPERATOR))
+    gone = ctx.server.missing_images({job_id: image.image for job_id, image in images.items()})
+    with ctx.server.db.write() as tx:
+        deployment = deployment_of(ctx, tx, Role.OPERATOR)
 
         def make() -> DeploymentAnswer:
-            form, now = call.body, call.yard.clock.now()
+            form, now = ctx.body, ctx.now
             made = roll_back(
                 tx,
                 deployment,
-                call.who,
+                ctx.who,
                 now,
                 with_hooks=form.with_hooks,
                 confirm_paused=form.confirm_paused,
@@ -103,7 +103,7 @@ def roll_back_deployment(call: Call[RollbackForm, Empty]) -> Any:
             )
             return _shown(tx, made)
 
-        return once(call, tx, make)
+        return once(ctx, tx, make)
 
 
 def _shown(tx: Tx, deployment_id: int) -> DeploymentAnswer:

@@ -19,10 +19,10 @@ from app.web.api.decisions import DecisionAnswer, decision_answer
 from app.web.api.forms.fields import BuildChoice, ImageRef
 from app.web.api.forms.job import JobAnswer
 from app.web.api.jobs import job_answer
-from app.web.api.operations import Call, Empty, Model, Operation, with_example
+from app.web.api.operations import ApiContext, Empty, Model, Operation, with_example
 from app.web.api.scope import job_of
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 
 class JobDeployForm(Model):
@@ -42,43 +42,43 @@ class JobDeployAnswer(Model):
     decision: DecisionAnswer
 
 
-def deploy(call: Call[JobDeployForm, Empty]) -> Any:
+def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:
     """A tag is resolved before anything changes, and outside of any transaction."""
-    with call.yard.db.read() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
-        is_repeated = idempotency.is_repeated(call, tx)
-    pinned = None if is_repeated else pin(call.yard, job, call.body)
-    with call.yard.db.write() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
+    with ctx.server.db.read() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
+        is_repeated = idempotency.is_repeated(ctx, tx)
+    pinned = None if is_repeated else pin(ctx.server, job, ctx.body)
+    with ctx.server.db.write() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
 
         def make() -> dict[str, Any]:
-            yard, form, now = call.yard, call.body, call.yard.clock.now()
+            server, form, now = ctx.server, ctx.body, ctx.now
             made = deploy_job(
                 tx,
-                yard.names,
+                server.names,
                 job,
-                chosen(tx, yard.ours, job, form, pinned, now),
+                chosen(tx, server.ours, job, form, pinned, now),
                 latest=form.build == "latest",
                 confirm_paused=form.confirm_paused,
-                who=call.who,
+                who=ctx.who,
                 now=now,
             )
             return {
-                "job": job_answer(call, tx, jobs.with_id(tx, job.id)),
+                "job": job_answer(ctx, tx, jobs.with_id(tx, job.id)),
                 "decision": decision_answer(decisions.with_id(tx, made)),
             }
 
-        return idempotency.once(call, tx, make)
+        return idempotency.once(ctx, tx, make)
 
 
-def pin(yard: Yard, job: Job, form: JobDeployForm) -> Pinned | None:
+def pin(server: ServerContext, job: Job, form: JobDeployForm) -> Pinned | None:
     """What a tag that is asked for means now; None where a build or a digest is. No transaction may be open.
 
     Raises InvalidValue, TransientError.
     """
     if form.image is None or form.build is not None or "@" in form.image:
         return None
-    return yard.pin_image(job.id, form.image)
+    return server.pin_image(job.id, form.image)
 
 
 def chosen(

@@ -8,60 +8,58 @@ from app.commands.flow_runs import answer_approval, cancel_flow_run, start_flow_
 from app.store import flows
 from app.web.api.forms.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import Call, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
 from app.web.api.scope import flow_of, flow_run_of, paged
 from app.web.principal import Role
 
 
-def list_flow_runs(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        flow = flow_of(call, tx)
+def list_flow_runs(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        flow = flow_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: flows.runs_page(tx, flow.id, limit, before),
             lambda found: [flow_run_answer(run) for run in found],
         )
 
 
-def create_flow_run(call: Call[FlowStartForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        flow = flow_of(call, tx, Role.OPERATOR)
+def create_flow_run(ctx: ApiContext[FlowStartForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        flow = flow_of(ctx, tx, Role.OPERATOR)
 
         def make() -> FlowRunAnswer:
-            type_ = "manual" if call.principal.is_browser else "api"
-            trigger = {"type": type_, "by": call.who, "sha": call.body.sha}
-            run_id = start_flow_run(tx, flow, trigger, call.yard.clock.now())
+            type_ = "manual" if ctx.principal.is_browser else "api"
+            trigger = {"type": type_, "by": ctx.who, "sha": ctx.body.sha}
+            run_id = start_flow_run(tx, flow, trigger, ctx.now)
             return flow_run_answer(flows.run_with_id(tx, run_id))
 
-        return once(call, tx, make)
+        return once(ctx, tx, make)
 
 
-def show_flow_run(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return flow_run_answer(flow_run_of(call, tx))
+def show_flow_run(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return flow_run_answer(flow_run_of(ctx, tx))
 
 
-def cancel(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        run = flow_run_of(call, tx, Role.OPERATOR)
-        cancel_flow_run(tx, call.yard.names, run, call.who, call.yard.clock.now())
+def cancel(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        run = flow_run_of(ctx, tx, Role.OPERATOR)
+        cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now)
         return flow_run_answer(flows.run_with_id(tx, run.id))
 
 
-def approve_node(call: Call[Empty, Empty]) -> Any:
-    return _decide(call, approved=True)
+def approve_node(ctx: ApiContext[Empty, Empty]) -> Any:
+    return _decide(ctx, approved=True)
 
 
-def decline_node(call: Call[Empty, Empty]) -> Any:
-    return _decide(call, approved=False)
+def decline_node(ctx: ApiContext[Empty, Empty]) -> Any:
+    return _decide(ctx, approved=False)
 
 
-def _decide(call: Call[Empty, Empty], *, approved: bool) -> Any:
-    with call.yard.db.write() as tx:
-        run = flow_run_of(call, tx, Role.OPERATOR)
-        answer_approval(
-            tx, run, call.path["node"], approved=approved, who=call.who, now=call.yard.clock.now()
-        )
+def _decide(ctx: ApiContext[Empty, Empty], *, approved: bool) -> Any:
+    with ctx.server.db.write() as tx:
+        run = flow_run_of(ctx, tx, Role.OPERATOR)
+        answer_approval(tx, run, ctx.path("node"), approved=approved, who=ctx.who, now=ctx.now)
         return flow_run_answer(flows.run_with_id(tx, run.id))
 
 

@@ -10,79 +10,80 @@ from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.store.projects import Project
-from app.web.addresses import address_shown
 from app.web.api.definitions import merge_patch, require_changeable
 from app.web.api.flow_definitions import check, definition_of, shown_nodes, unmasked_in
 from app.web.api.forms.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
-from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, flow_of, paged, project_of
 from app.web.principal import Role, digest
 
 
-def list_flows(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
+def list_flows(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: flows.page(tx, project_id=project.id, limit=limit, before=before),
-            lambda found: [_answer(call, tx, each) for each in found],
+            lambda found: [_answer(ctx, tx, each) for each in found],
         )
 
 
-def create_flow(call: Call[FlowForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        return _save(call, tx, project_of(call, tx, Role.OPERATOR), call.body, None)
+def create_flow(ctx: ApiContext[FlowForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        return _save(ctx, tx, project_of(ctx, tx, Role.OPERATOR), ctx.body, None)
 
 
-def show_flow(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return _answer(call, tx, flow_of(call, tx))
+def show_flow(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return _answer(ctx, tx, flow_of(ctx, tx))
 
 
-def change_flow(call: Call[FlowPatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        flow = flow_of(call, tx, Role.OPERATOR)
-        require_changeable(call.body.root, flow.name, READ_ONLY)
-        form = read_value(FlowForm, merge_patch(_form_of(flow), call.body.root), call.yard)
-        return _save(call, tx, project_of(call, tx), form, flow)
+def change_flow(ctx: ApiContext[FlowPatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        flow = flow_of(ctx, tx, Role.OPERATOR)
+        require_changeable(ctx.body.root, flow.name, READ_ONLY)
+        form = read_value(FlowForm, merge_patch(_form_of(flow), ctx.body.root), ctx.server)
+        return _save(ctx, tx, project_of(ctx, tx), form, flow)
 
 
-def delete_flow(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        flow = flow_of(call, tx, Role.OPERATOR)
-        confirmed(call, flow.name)
+def delete_flow(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        flow = flow_of(ctx, tx, Role.OPERATOR)
+        confirmed(ctx, flow.name)
         flows.delete(tx, flow.id)
 
 
-def create_flow_webhook(call: Call[Empty, Empty]) -> Any:
+def create_flow_webhook(ctx: ApiContext[Empty, Empty]) -> Any:
     token = secrets.token_urlsafe(32)
-    with call.yard.db.write() as tx:
-        flows.set_webhook(tx, flow_of(call, tx, Role.OPERATOR).id, digest(token))
-    return FlowWebhookAnswer(url=f"{address_shown(call.request)}/webhooks/flows/{token}")
+    with ctx.server.db.write() as tx:
+        flows.set_webhook(tx, flow_of(ctx, tx, Role.OPERATOR).id, digest(token))
+    return FlowWebhookAnswer(url=f"{ctx.address}/webhooks/flows/{token}")
 
 
-def delete_flow_webhook(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        flow = flow_of(call, tx, Role.OPERATOR)
-        confirmed(call, flow.name)
+def delete_flow_webhook(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        flow = flow_of(ctx, tx, Role.OPERATOR)
+        confirmed(ctx, flow.name)
         flows.set_webhook(tx, flow.id, None)
 
 
-def _save(call: Call[Any, Any], tx: Tx, project: Project, form: FlowForm, kept: Flow | None) -> FlowAnswer:
+def _save(
+    ctx: ApiContext[Any, Any], tx: Tx, project: Project, form: FlowForm, kept: Flow | None
+) -> FlowAnswer:
     push_job_id = check(tx, project, form)
     nodes = [] if kept is None else kept.definition["nodes"]
     flows.save(
         tx,
         project.id,
         form.name,
-        definition_of(tx, project, form, call.yard.vault, call.yard.ours, nodes),
+        definition_of(tx, project, form, ctx.server.vault, ctx.server.ours, nodes),
         concurrency=form.concurrency,
         push_job_id=push_job_id,
-        now=call.yard.clock.now(),
+        now=ctx.now,
         flow_id=None if kept is None else kept.id,
     )
-    return _answer(call, tx, flows.named(tx, project.name, form.name))
+    return _answer(ctx, tx, flows.named(tx, project.name, form.name))
 
 
 def _form_of(flow: Flow) -> dict[str, Any]:
@@ -95,14 +96,14 @@ def _form_of(flow: Flow) -> dict[str, Any]:
     }
 
 
-def _answer(call: Call[Any, Any], tx: Tx, flow: Flow) -> FlowAnswer:
+def _answer(ctx: ApiContext[Any, Any], tx: Tx, flow: Flow) -> FlowAnswer:
     nodes = flow.definition["nodes"]
     return FlowAnswer(
         **_form_of(flow),
         id=flow.id,
         project=flow.project,
         has_webhook=flow.has_webhook,
-        warnings=[*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, call.yard.vault)],
+        warnings=[*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, ctx.server.vault)],
         created_at=flow.created_at,
     )
 

@@ -12,34 +12,34 @@ from pydantic_core import to_jsonable_python
 from app.domain.errors import InvalidValue
 from app.store import answers
 from app.store.database import Tx
-from app.web.api.operations import Call
+from app.web.api.operations import ApiContext
 
 HEADER = "Idempotency-Key"
 PURPOSE = "idempotency"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-def is_repeated(call: Call[Any, Any], tx: Tx) -> bool:
+def is_repeated(ctx: ApiContext[Any, Any], tx: Tx) -> bool:
     """Whether the request was answered before, so that nothing has to be found out for it."""
-    key = call.request.headers.get(HEADER)
-    return key is not None and answers.is_remembered(tx, _request(call, key))
+    key = ctx.request.headers.get(HEADER)
+    return key is not None and answers.is_remembered(tx, _request(ctx, key))
 
 
-def _request(call: Call[Any, Any], key: str) -> answers.Request:
-    return answers.Request(call.who, call.request.url.path, key)
+def _request(ctx: ApiContext[Any, Any], key: str) -> answers.Request:
+    return answers.Request(ctx.who, ctx.request.url.path, key)
 
 
-def once(call: Call[Any, Any], tx: Tx, make: Callable[[], Any]) -> Any:
+def once(ctx: ApiContext[Any, Any], tx: Tx, make: Callable[[], Any]) -> Any:
     """What `make` answers, or answered to the same request before. The caller is already known to have the right."""
-    key = call.request.headers.get(HEADER)
+    key = ctx.request.headers.get(HEADER)
     if key is None:
         return to_jsonable_python(make())
     if not _KEY.fullmatch(key):
         raise InvalidValue(HEADER, f"{HEADER} must be 1 to 255 visible ASCII characters.")
-    vault = call.yard.vault
-    request = _request(call, key)
-    fingerprint = hashlib.sha256(call.body.model_dump_json().encode()).hexdigest()
-    if answers.reserve(tx, request, vault.seal(fingerprint, PURPOSE), call.yard.clock.now()):
+    vault = ctx.server.vault
+    request = _request(ctx, key)
+    fingerprint = hashlib.sha256(ctx.body.model_dump_json().encode()).hexdigest()
+    if answers.reserve(tx, request, vault.seal(fingerprint, PURPOSE), ctx.now):
         answer = to_jsonable_python(make())
         answers.remember(tx, request, answer)
         return answer

@@ -16,13 +16,12 @@ from app.domain.runs import Run
 from app.domain.schedule import Schedule
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
-from app.web.addresses import address_shown
 from app.web.api.decisions import DecisionsAnswer, decision_answer
 from app.web.api.defining import define, redefine, remove
 from app.web.api.definitions import form_of, unmasked
 from app.web.api.forms.fields import Time
 from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
 from app.web.principal import Role
 
@@ -36,61 +35,57 @@ class WhyQuery(Model):
     )
 
 
-def list_jobs(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
+def list_jobs(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: jobs.page(tx, project_id=project.id, limit=limit, before=before),
-            lambda found: job_answers(call, tx, found),
+            lambda found: job_answers(ctx, tx, found),
         )
 
 
-def create_job(call: Call[JobForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.OPERATOR)
-        return job_answer(call, tx, define(tx, call.yard, project, call.body, call.who))
+def create_job(ctx: ApiContext[JobForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.OPERATOR)
+        return job_answer(ctx, tx, define(tx, ctx.server, project, ctx.body, ctx.who))
 
 
-def show_job(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return job_answer(call, tx, job_of(call, tx))
+def show_job(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return job_answer(ctx, tx, job_of(ctx, tx))
 
 
-def change_job(call: Call[JobPatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
-        return job_answer(call, tx, redefine(tx, call.yard, job, call.body.root, call.who))
+def change_job(ctx: ApiContext[JobPatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
+        return job_answer(ctx, tx, redefine(tx, ctx.server, job, ctx.body.root, ctx.who))
 
 
-def delete_job(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
-        confirmed(call, job.name)
-        remove(tx, call.yard, job)
+def delete_job(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
+        confirmed(ctx, job.name)
+        remove(tx, ctx.server, job)
 
 
-def pause_job(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
-        return job_answer(
-            call, tx, pausing.pause(tx, call.yard.names, job, who=call.who, now=call.yard.clock.now())
-        )
+def pause_job(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
+        return job_answer(ctx, tx, pausing.pause(tx, ctx.server.names, job, who=ctx.who, now=ctx.now))
 
 
-def resume_job(call: Call[ResumeForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
-        resumed = pausing.resume(
-            tx, call.yard.names, job, who=call.who, now=call.yard.clock.now(), **call.body.model_dump()
-        )
-        return job_answer(call, tx, resumed)
+def resume_job(ctx: ApiContext[ResumeForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
+        resumed = pausing.resume(tx, ctx.server.names, job, who=ctx.who, now=ctx.now, **ctx.body.model_dump())
+        return job_answer(ctx, tx, resumed)
 
 
-def why(call: Call[Empty, WhyQuery]) -> Any:
-    at = call.query.at
-    with call.yard.db.read() as tx:
-        job = job_once_named(tx, project_of(call, tx), call.path["j"])
+def why(ctx: ApiContext[Empty, WhyQuery]) -> Any:
+    at = ctx.query.at
+    with ctx.server.db.read() as tx:
+        job = job_once_named(tx, project_of(ctx, tx), ctx.path("j"))
         until = None if at is None else at + SOON_AFTER
         found = list(decisions.page(tx, limit=WHY_ITEMS, job_id=job.id, until=until))
         missed = None if until is None else decisions.missed_over(tx, job.id, until)
@@ -99,14 +94,14 @@ def why(call: Call[Empty, WhyQuery]) -> Any:
     return DecisionsAnswer(items=[decision_answer(each) for each in found])
 
 
-def job_answers(call: Call[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict[str, Any]]:
+def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict[str, Any]]:
     ids = [job.id for job in found]
     latest, app_names = runs.latest_of(tx, ids), apps.names_of(tx, ids)
     built, failing = conditions.latest_builds_of(tx, ids), conditions.failing_of(tx, ids)
     with_secret = {job.project_id: projects.with_id(tx, job.project_id).webhook_secret for job in found}
     return [
         {
-            **_answer(call, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id])),
+            **_answer(ctx, job, latest.get(job.id), project_has_secret=bool(with_secret[job.project_id])),
             "app": app_names.get(job.id),
             "last_build": _last_build(built.get(job.id)),
             "failing": job.id in failing,
@@ -115,11 +110,13 @@ def job_answers(call: Call[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict
     ]
 
 
-def job_answer(call: Call[Any, Any], tx: Tx, job: Job) -> dict[str, Any]:
-    return job_answers(call, tx, [job])[0]
+def job_answer(ctx: ApiContext[Any, Any], tx: Tx, job: Job) -> dict[str, Any]:
+    return job_answers(ctx, tx, [job])[0]
 
 
-def _answer(call: Call[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool) -> dict[str, Any]:
+def _answer(
+    ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool
+) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": job.id, "project": job.project, **form_of(job)}
     warnings = []
     if answer["source"]["type"] == "git":
@@ -131,16 +128,16 @@ def _answer(call: Call[Any, Any], job: Job, last: Run | None, *, project_has_sec
                 "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
                 "and give the same to the repository's webhook."
             )
-    warnings += unmasked(job.definition["env"], call.yard.vault)
+    warnings += unmasked(job.definition["env"], ctx.server.vault)
     if answer["source"]["type"] == "build_service" and job.source is not None:
         answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {
         **answer,
         "deployed": _deployed(job),
-        "next_fire_at": _next_fire_at(call, job),
+        "next_fire_at": _next_fire_at(ctx, job),
         "last_run": _last_run(last),
         "created_at": job.created_at,
-        "webhook_url": f"{address_shown(call.request)}/webhooks/github",
+        "webhook_url": f"{ctx.address}/webhooks/github",
         "warnings": warnings,
     }
 
@@ -152,11 +149,11 @@ def _deployed(job: Job) -> dict[str, Any] | None:
     return deployed_answer(now_has).model_dump()
 
 
-def _next_fire_at(call: Call[Any, Any], job: Job) -> Any:
+def _next_fire_at(ctx: ApiContext[Any, Any], job: Job) -> Any:
     schedule = job.schedule
     if schedule is None or not schedule.active or job.paused:
         return None
-    after = listed_after(job.next_fire_at, call.yard.clock.now())
+    after = listed_after(job.next_fire_at, ctx.now)
     return Schedule.parse(schedule.cron, schedule.time_zone).next_after(after)
 
 

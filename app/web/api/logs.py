@@ -13,7 +13,7 @@ from app.domain.errors import InvalidValue, NotFound
 from app.logs import Line, RunLog, Selection, Stream
 from app.logs.reader import BLOCK
 from app.store import builds, runs
-from app.web.api.operations import Call, Empty, Model, Operation
+from app.web.api.operations import ApiContext, Empty, Model, Operation
 from app.web.api.scope import build_of, run_of
 from app.web.live import follow_log, stream
 from app.web.numbers import LARGEST, whole_number
@@ -47,47 +47,47 @@ class RunLogQuery(LogQuery):
         return Selection(self.instance, Stream[self.stream.upper()] if self.stream else None)
 
 
-def build_log(call: Call[Empty, LogQuery]) -> Response:
-    yard = call.yard
-    with yard.db.read() as tx:
-        build_id = build_of(call, tx).id
+def build_log(ctx: ApiContext[Empty, LogQuery]) -> Response:
+    server = ctx.server
+    with server.db.read() as tx:
+        build_id = build_of(ctx, tx).id
 
     def log() -> tuple[RunLog, bool]:
-        with yard.db.read() as tx:
+        with server.db.read() as tx:
             is_over = builds.with_id(tx, build_id).status.is_final
-        return yard.logbook.read_build(build_id), is_over
+        return server.logbook.read_build(build_id), is_over
 
-    return _send(call, f"build:{build_id}", log)
+    return _send(ctx, f"build:{build_id}", log)
 
 
-def run_log(call: Call[Empty, RunLogQuery]) -> Response:
-    yard, attempt, selection = call.yard, call.query.attempt, call.query.selection
-    with yard.db.read() as tx:
-        run = run_of(call, tx)
+def run_log(ctx: ApiContext[Empty, RunLogQuery]) -> Response:
+    server, attempt, selection = ctx.server, ctx.query.attempt, ctx.query.selection
+    with server.db.read() as tx:
+        run = run_of(ctx, tx)
     if attempt is not None and attempt > run.attempts:
         raise NotFound(f"Run {run.name} has no attempt {attempt}: it has {run.attempts}.")
 
     def log() -> tuple[RunLog, bool]:
-        with yard.db.read() as tx:
+        with server.db.read() as tx:
             now = runs.with_id(tx, run.id)
             if attempt is None:
-                return yard.logbook.read_run(run.id, now.attempts, selection), now.status.is_final
+                return server.logbook.read_run(run.id, now.attempts, selection), now.status.is_final
             is_over = runs.attempts_of(tx, run.id)[attempt - 1].status.is_final
-        return yard.logbook.read_attempt(run.id, attempt, selection), is_over
+        return server.logbook.read_attempt(run.id, attempt, selection), is_over
 
-    return _send(call, f"run:{run.id}", log)
+    return _send(ctx, f"run:{run.id}", log)
 
 
-def _send(call: Call[Empty, Any], topic: str, log: Callable[[], tuple[RunLog, bool]]) -> Response:
-    wanted = call.request.headers.get("accept", "")
+def _send(ctx: ApiContext[Empty, Any], topic: str, log: Callable[[], tuple[RunLog, bool]]) -> Response:
+    wanted = ctx.request.headers.get("accept", "")
     if "text/event-stream" in wanted:
-        if call.query.limit is not None:
+        if ctx.query.limit is not None:
             raise InvalidValue("limit", "limit is for what is there already; leave it out to follow a log.")
-        return stream(follow_log(call.yard, topic, log, _resumed(call)))
+        return stream(follow_log(ctx.server, topic, log, _resumed(ctx)))
     reader, _ = log()
-    offset, end = call.query.offset, reader.size
-    if call.query.limit is not None:
-        end = min(end, offset + call.query.limit)
+    offset, end = ctx.query.offset, reader.size
+    if ctx.query.limit is not None:
+        end = min(end, offset + ctx.query.limit)
     if LINES in wanted:
         answer, media_type = _lines(reader, offset, end), LINES
     else:
@@ -121,11 +121,11 @@ def _shown(base: int, line: Line) -> dict[str, Any]:
     }
 
 
-def _resumed(call: Call[Empty, Any]) -> int:
+def _resumed(ctx: ApiContext[Empty, Any]) -> int:
     """Where a client that lost its connection goes on."""
-    last = call.request.headers.get("last-event-id")
+    last = ctx.request.headers.get("last-event-id")
     if last is None:
-        return int(call.query.offset)
+        return int(ctx.query.offset)
     offset = whole_number(last)
     if offset is None:
         raise InvalidValue(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import Request
 
 from app.web.numbers import LARGEST
 from app.web.principal import Principal, Role
 from app.web.problems import Problem
-from app.web.yard import Yard
+from app.web.request_context import RequestContext, lacks_role
 
 PREFIX = "/api/v1"
 
@@ -54,19 +53,12 @@ class Page(Model, Generic[Item]):
 
 
 @dataclass(frozen=True)
-class Call(Generic[B, Q]):
-    """One validated request. `path` holds the path's parameters as text."""
+class ApiContext(RequestContext, Generic[B, Q]):
+    """A request to the API, with its body and its query as the operation declares them."""
 
-    yard: Yard
     principal: Principal
-    path: Mapping[str, str]
     body: B
     query: Q
-    request: Request
-
-    def reaches(self, project_id: int) -> bool:
-        """Whether this caller may know of the project at all."""
-        return self.principal.project_id in (None, project_id)
 
     def require(self, role: Role, project_id: int | None = None) -> None:
         """Raises 403 unless the caller has the role for this project, or (None) for the whole installation."""
@@ -75,14 +67,6 @@ class Call(Generic[B, Q]):
         if project_id is None and self.principal.project_id is not None:
             raise Problem(403, f"This is not for {self.who}, whose token is limited to one project.")
         raise Problem(403, lacks_role(self.principal, role))
-
-    @property
-    def who(self) -> str:
-        return self.principal.name
-
-
-def lacks_role(principal: Principal, role: Role) -> str:
-    return f"This needs the role {role}; {principal.name} has {principal.role}."
 
 
 @dataclass(frozen=True)

@@ -19,47 +19,47 @@ from app.web.api.forms.pipeline import (
     StageAnswer,
     StageForm,
 )
-from app.web.api.operations import Call, Confirm, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.scope import confirmed, paged, pipeline_of, project_of
 from app.web.principal import Role
 
 T = TypeVar("T")
 
 
-def list_pipelines(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
+def list_pipelines(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: pipelines.page(tx, project_id=project.id, limit=limit, before=before),
             lambda found: [pipeline_answer(tx, each) for each in found],
         )
 
 
-def create_pipeline(call: Call[PipelineForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.OPERATOR)
-        pipeline_id = pipelines.create(tx, project.id, call.body.name, call.yard.clock.now())
-        pipelines.set_stages(tx, pipeline_id, _stages(tx, project.name, call.body.stages, None))
-        return pipeline_answer(tx, pipelines.named(tx, project.name, call.body.name))
+def create_pipeline(ctx: ApiContext[PipelineForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.OPERATOR)
+        pipeline_id = pipelines.create(tx, project.id, ctx.body.name, ctx.now)
+        pipelines.set_stages(tx, pipeline_id, _stages(tx, project.name, ctx.body.stages, None))
+        return pipeline_answer(tx, pipelines.named(tx, project.name, ctx.body.name))
 
 
-def show_pipeline(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return pipeline_answer(tx, pipeline_of(call, tx))
+def show_pipeline(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return pipeline_answer(tx, pipeline_of(ctx, tx))
 
 
-def change_pipeline(call: Call[PipelinePatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        pipeline = pipeline_of(call, tx, Role.OPERATOR)
-        pipelines.set_stages(tx, pipeline.id, _stages(tx, pipeline.project, call.body.stages, pipeline))
+def change_pipeline(ctx: ApiContext[PipelinePatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        pipeline = pipeline_of(ctx, tx, Role.OPERATOR)
+        pipelines.set_stages(tx, pipeline.id, _stages(tx, pipeline.project, ctx.body.stages, pipeline))
         return pipeline_answer(tx, pipelines.named(tx, pipeline.project, pipeline.name))
 
 
-def delete_pipeline(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        pipeline = pipeline_of(call, tx, Role.OPERATOR)
-        confirmed(call, pipeline.name)
+def delete_pipeline(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        pipeline = pipeline_of(ctx, tx, Role.OPERATOR)
+        confirmed(ctx, pipeline.name)
         pipelines.delete(tx, pipeline.id)
 
 

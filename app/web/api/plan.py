@@ -23,10 +23,10 @@ from app.web.api.deploys import JobDeployForm, chosen, pin
 from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.api.forms.job import BuildForm
 from app.web.api.forms.pipeline import PromotionForm
-from app.web.api.operations import Call, Empty, Model, Operation, with_example
+from app.web.api.operations import ApiContext, Empty, Model, Operation, with_example
 from app.web.api.scope import delivery_called, project_named, within
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 NO_COMMIT = "0" * 40
 
@@ -166,36 +166,36 @@ class DetectAnswer(Model):
     dockerfile: str
 
 
-def rehearse(call: Call[PlanForm, Empty]) -> Any:
-    form, rehearsal = call.body, call.yard.rehearsal
+def rehearse(ctx: ApiContext[PlanForm, Empty]) -> Any:
+    form, rehearsal = ctx.body, ctx.server.rehearsal
     if form.detect is not None:
-        return _detect(call, form.detect)
+        return _detect(ctx, form.detect)
     if form.settings is not None:
-        return _settings(call, form.settings)
+        return _settings(ctx, form.settings)
     if form.deploy is not None:
-        found = [_deploy(call, form.deploy)]
+        found = [_deploy(ctx, form.deploy)]
     elif form.promotion is not None:
-        found = _promotion(call, form.promotion)
+        found = _promotion(ctx, form.promotion)
     elif form.push is not None:
-        found = rehearsal.of_push(push_of(form.push), call.principal.project_id)
+        found = rehearsal.of_push(push_of(form.push), ctx.principal.project_id)
     else:
-        with call.yard.db.read() as tx:
-            delivery = delivery_called(call, tx, form.delivery or "")
-        found = rehearsal.of_delivery(delivery, call.principal.project_id)
+        with ctx.server.db.read() as tx:
+            delivery = delivery_called(ctx, tx, form.delivery or "")
+        found = rehearsal.of_delivery(delivery, ctx.principal.project_id)
     return {"sentence": summary(found), "items": [asdict(each) for each in found]}
 
 
-def _detect(call: Call[PlanForm, Empty], form: DetectForm) -> Any:
+def _detect(ctx: ApiContext[PlanForm, Empty], form: DetectForm) -> Any:
     if form.project is not None:
-        with call.yard.db.read() as tx:
-            project = project_named(call, tx, form.project, Role.OPERATOR)
-        return asdict(look_at(call.yard, project, form, "detect."))
+        with ctx.server.db.read() as tx:
+            project = project_named(ctx, tx, form.project, Role.OPERATOR)
+        return asdict(look_at(ctx.server, project, form, "detect."))
     if form.git.credential is not None:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
-    return asdict(look_at(call.yard, None, form, "detect."))
+    return asdict(look_at(ctx.server, None, form, "detect."))
 
 
-def look_at(yard: Yard, project: Project | None, form: DetectForm, at: str) -> Detected:
+def look_at(server: ServerContext, project: Project | None, form: DetectForm, at: str) -> Detected:
     """What the head of a branch would be built as; `at` comes before the names of fields.
 
     Raises Problem, InvalidValue or TransientError where that can't be said.
@@ -204,18 +204,18 @@ def look_at(yard: Yard, project: Project | None, form: DetectForm, at: str) -> D
     credential_id = None
     if project is not None:
         name, host = form.git.credential, git_host(form.git.url)
-        with yard.db.read() as tx:
+        with server.db.read() as tx:
             credential_id = credential_of(tx, project, name, "git", host, f"{at}git.credential")
     contents = build_fields(form.build, submodules=form.git.submodules, lfs=form.git.lfs)
     config = BuildConfig.from_json(contents)
-    return yard.rehearsal.detect(form.git.url, form.git.branch, config, credential_id)
+    return server.rehearsal.detect(form.git.url, form.git.branch, config, credential_id)
 
 
-def _settings(call: Call[PlanForm, Empty], form: PlanSettingsForm) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_named(call, tx, form.project, Role.OPERATOR)
+def _settings(ctx: ApiContext[PlanForm, Empty], form: PlanSettingsForm) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_named(ctx, tx, form.project, Role.OPERATOR)
         return edit_answer(
-            rehearse_edit(tx, call.yard, project, form.fields, call.who), str(form.fields.get("name"))
+            rehearse_edit(tx, ctx.server, project, form.fields, ctx.who), str(form.fields.get("name"))
         )
 
 
@@ -228,29 +228,29 @@ def edit_answer(edit: Edit, name: str) -> dict[str, Any]:
     return {"sentence": sentence, **asdict(edit)}
 
 
-def _deploy(call: Call[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
-    with call.yard.db.read() as tx:
-        project = project_named(call, tx, form.project, Role.OPERATOR)
+def _deploy(ctx: ApiContext[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
+    with ctx.server.db.read() as tx:
+        project = project_named(ctx, tx, form.project, Role.OPERATOR)
         name = form.job
-        job = within(call, Role.OPERATOR, f"job {name}", lambda: jobs.named(tx, project.name, name))
-    pinned = pin(call.yard, job, form)
-    with call.yard.db.read() as tx:
-        image = chosen(tx, call.yard.ours, job, form, pinned, call.yard.clock.now())
+        job = within(ctx, Role.OPERATOR, f"job {name}", lambda: jobs.named(tx, project.name, name))
+    pinned = pin(ctx.server, job, form)
+    with ctx.server.db.read() as tx:
+        image = chosen(tx, ctx.server.ours, job, form, pinned, ctx.now)
         return of_deploy(
             tx,
             job,
             image,
             latest=form.build == "latest",
             confirm_paused=form.confirm_paused,
-            who=call.who,
+            who=ctx.who,
         )
 
 
-def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Outlook]:
-    with call.yard.db.read() as tx:
-        project = project_named(call, tx, form.project, Role.ADMIN if form.skip_stages else Role.OPERATOR)
+def _promotion(ctx: ApiContext[PlanForm, Empty], form: PlanPromotionForm) -> list[Outlook]:
+    with ctx.server.db.read() as tx:
+        project = project_named(ctx, tx, form.project, Role.ADMIN if form.skip_stages else Role.OPERATOR)
         pipeline = within(
-            call,
+            ctx,
             Role.OPERATOR,
             f"pipeline {form.pipeline}",
             lambda: pipelines.named(tx, project.name, form.pipeline),
@@ -258,7 +258,7 @@ def _promotion(call: Call[PlanForm, Empty], form: PlanPromotionForm) -> list[Out
         way = route(
             pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
         )
-        planned = plan(tx, way, who=call.who, confirm_paused=True)
+        planned = plan(tx, way, who=ctx.who, confirm_paused=True)
         return of_promotion(tx, planned, confirm_paused=form.confirm_paused)
 
 

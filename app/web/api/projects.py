@@ -11,10 +11,10 @@ from app.store import projects
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.forms.fields import Name, Time, WebhookSecret
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 
 class ProjectForm(Model):
@@ -42,51 +42,51 @@ class ProjectAnswer(Model):
     created_at: Time
 
 
-def list_projects(call: Call[Empty, Paging]) -> Any:
-    only = call.principal.project_id
-    with call.yard.db.read() as tx:
+def list_projects(ctx: ApiContext[Empty, Paging]) -> Any:
+    only = ctx.principal.project_id
+    with ctx.server.db.read() as tx:
         if only is not None:
             return {"items": [project_answer(projects.with_id(tx, only))], "next": None}
         return paged(
-            call,
+            ctx,
             lambda limit, before: projects.page(tx, limit, before),
             lambda found: [project_answer(each) for each in found],
         )
 
 
-def create_project(call: Call[ProjectForm, Empty]) -> Any:
-    call.require(Role.ADMIN)
-    with call.yard.db.write() as tx:
-        return project_answer(define(tx, call.yard, call.body))
+def create_project(ctx: ApiContext[ProjectForm, Empty]) -> Any:
+    ctx.require(Role.ADMIN)
+    with ctx.server.db.write() as tx:
+        return project_answer(define(tx, ctx.server, ctx.body))
 
 
-def show_project(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return project_answer(project_of(call, tx))
+def show_project(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return project_answer(project_of(ctx, tx))
 
 
-def change_project(call: Call[ProjectPatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.ADMIN)
-        return project_answer(redefine(tx, call.yard, project, call.body))
+def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.ADMIN)
+        return project_answer(redefine(tx, ctx.server, project, ctx.body))
 
 
-def delete_project(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.ADMIN)
-        call.require(Role.ADMIN)
-        confirmed(call, project.name)
+def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.ADMIN)
+        ctx.require(Role.ADMIN)
+        confirmed(ctx, project.name)
         projects.delete(tx, project.id)
 
 
-def define(tx: Tx, yard: Yard, form: ProjectForm) -> Project:
+def define(tx: Tx, server: ServerContext, form: ProjectForm) -> Project:
     """A new project. Raises Conflict if the name is taken."""
-    return projects.create(tx, form.name, _sealed(yard, form.webhook_secret), yard.clock.now())
+    return projects.create(tx, form.name, _sealed(server, form.webhook_secret), server.clock.now())
 
 
-def redefine(tx: Tx, yard: Yard, project: Project, patch: ProjectPatch) -> Project:
+def redefine(tx: Tx, server: ServerContext, project: Project, patch: ProjectPatch) -> Project:
     """The project with what is given changed."""
-    sealed = _sealed(yard, patch.webhook_secret)
+    sealed = _sealed(server, patch.webhook_secret)
     if sealed is not None:
         projects.set_webhook_secret(tx, project.id, sealed)
     return projects.with_id(tx, project.id)
@@ -101,8 +101,8 @@ def project_answer(project: Project) -> ProjectAnswer:
     )
 
 
-def _sealed(yard: Yard, secret: str | None) -> str | None:
-    return None if secret is None else yard.vault.seal(secret, WEBHOOK_PURPOSE)
+def _sealed(server: ServerContext, secret: str | None) -> str | None:
+    return None if secret is None else server.vault.seal(secret, WEBHOOK_PURPOSE)
 
 
 PATH = "/projects"

@@ -12,37 +12,37 @@ from app.store.database import Tx
 from app.store.pipelines import Promotion
 from app.web.api.forms.pipeline import PromotionAnswer, PromotionForm, promotion_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import Call, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
 from app.web.api.scope import paged, pipeline_of
 from app.web.principal import Role
 
 
-def list_promotions(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        pipeline = pipeline_of(call, tx)
+def list_promotions(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        pipeline = pipeline_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: pipelines.promotions(tx, pipeline.id, limit, before),
             lambda found: promotion_answers(tx, pipeline.name, found),
         )
 
 
-def create_promotion(call: Call[PromotionForm, Empty]) -> Any:
-    form = call.body
-    with call.yard.db.write() as tx:
-        pipeline = pipeline_of(call, tx, Role.ADMIN if form.skip_stages else Role.OPERATOR)
+def create_promotion(ctx: ApiContext[PromotionForm, Empty]) -> Any:
+    form = ctx.body
+    with ctx.server.db.write() as tx:
+        pipeline = pipeline_of(ctx, tx, Role.ADMIN if form.skip_stages else Role.OPERATOR)
 
         def make() -> PromotionAnswer:
             way = route(
                 pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
             )
             hold_still(tx, way)
-            planned = plan(tx, way, who=call.who, confirm_paused=form.confirm_paused)
-            now = call.yard.clock.now()
-            promotion_id = promote(tx, call.yard.names, pipeline, planned, who=call.who, now=now)
+            planned = plan(tx, way, who=ctx.who, confirm_paused=form.confirm_paused)
+            now = ctx.now
+            promotion_id = promote(tx, ctx.server.names, pipeline, planned, who=ctx.who, now=now)
             return promotion_answers(tx, pipeline.name, [pipelines.promotion(tx, promotion_id)])[0]
 
-        return once(call, tx, make)
+        return once(ctx, tx, make)
 
 
 def promotion_answers(tx: Tx, pipeline: str, found: Sequence[Promotion]) -> list[PromotionAnswer]:

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from app.domain.errors import InvalidValue
 from app.web.problems import Problem
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 BODY_LIMIT = 1024 * 1024
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_model(model: type[M], body: bytes, yard: Yard) -> M:
+def read_model(model: type[M], body: bytes, server: ServerContext) -> M:
     """The body as the model; no body is an empty object. Raises a Problem (400), InvalidValue or ValidationError."""
     value = _json_object(body)
     for path, text in _texts(value, ""):
@@ -25,13 +25,13 @@ def read_model(model: type[M], body: bytes, yard: Yard) -> M:
             raise InvalidValue(
                 path, f"{path} has a character that no text may have (NUL or half a surrogate)."
             )
-    return read_value(model, value, yard)
+    return read_value(model, value, server)
 
 
-def read_value(model: type[M], value: Any, yard: Yard) -> M:
-    """A JSON value as the model; validators find the yard in their context."""
+def read_value(model: type[M], value: Any, server: ServerContext) -> M:
+    """A JSON value as the model; validators find the server in their context."""
     try:
-        return model.model_validate_json(json.dumps(value), strict=True, context=yard)
+        return model.model_validate_json(json.dumps(value), strict=True, context=server)
     except ValidationError as error:
         if any(each["type"] == "json_invalid" for each in error.errors(include_input=False)):
             raise Problem(

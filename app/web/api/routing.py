@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic_core import to_jsonable_python
 from starlette.concurrency import run_in_threadpool
@@ -12,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.web.api.operations import PREFIX, Answer, Call, Operation, lacks_role
+from app.web.api.operations import PREFIX, Answer, ApiContext, Operation
 from app.web.api.reading import BODY_LIMIT, read_model, read_query
 from app.web.bodies import read_at_most
 from app.web.principal import Principal, identify
 from app.web.problems import Problem, problem_of, problem_response
-from app.web.yard import yard_of
+from app.web.request_context import lacks_role, refuse_other_sites
+from app.web.server_context import server_of
 
 WITH_BODY = ("POST", "PATCH")
 
@@ -50,33 +50,25 @@ def _admit(operation: Operation, request: Request) -> Principal:
     if principal is None:
         raise Problem(401, "This needs an API token: send Authorization: Bearer TOKEN.")
     if principal.is_browser and operation.method != "GET":
-        _refuse_other_sites(request)
+        refuse_other_sites(request)
     if not principal.may(operation.role, principal.project_id):
         raise Problem(403, lacks_role(principal, operation.role))
     return principal
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """A browser's session counts only for requests that our own pages make."""
-    origin = request.headers.get("origin")
-    from_elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-    if from_elsewhere or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem(403, "A page of another site asked for this.")
-
-
 def _answer(operation: Operation, request: Request, principal: Principal, body: bytes) -> Response:
-    yard = yard_of(request)
+    server = server_of(request)
     if operation.makes_something:
-        yard.disk.require_room()
-    call: Call[Any, Any] = Call(
-        yard=yard,
-        principal=principal,
-        path=request.path_params,
-        body=read_model(operation.body, body, yard),
-        query=read_query(operation.query, request.query_params.multi_items()),
+        server.disk.require_room()
+    ctx: ApiContext[Any, Any] = ApiContext(
         request=request,
+        server=server,
+        principal=principal,
+        now=server.clock.now(),
+        body=read_model(operation.body, body, server),
+        query=read_query(operation.query, request.query_params.multi_items()),
     )
-    result = operation.handler(call)
+    result = operation.handler(ctx)
     if isinstance(result, Response):
         return result
     status = result.status if isinstance(result, Answer) else operation.status

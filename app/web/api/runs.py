@@ -15,7 +15,6 @@ from app.domain.jobs import Deployed, Job, env_from_definition
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.addresses import address_shown
 from app.web.api.definitions import complete
 from app.web.api.forms.run import (
     AttemptsAnswer,
@@ -29,7 +28,7 @@ from app.web.api.forms.run import (
 )
 from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import Answer, Call, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import Answer, ApiContext, Empty, Model, Operation, Page, Paging
 from app.web.api.overrides import contradictions_of, form_query, overrides_of
 from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
 from app.web.numbers import LARGEST
@@ -49,113 +48,115 @@ class RunsQuery(Paging):
     job: str | None = Field(default=None, description="a job's name, also of a deleted one; needs `project`")
 
 
-def list_all_runs(call: Call[Empty, RunsQuery]) -> Any:
-    with call.yard.db.read() as tx:
-        return _listed(call, tx, **history_wanted(call, tx, call.query.project, call.query.job))
+def list_all_runs(ctx: ApiContext[Empty, RunsQuery]) -> Any:
+    with ctx.server.db.read() as tx:
+        return _listed(ctx, tx, **history_wanted(ctx, tx, ctx.query.project, ctx.query.job))
 
 
-def list_runs(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        return _listed(call, tx, job_id=job_once_named(tx, project_of(call, tx), call.path["j"]).id)
+def list_runs(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        return _listed(ctx, tx, job_id=job_once_named(tx, project_of(ctx, tx), ctx.path("j")).id)
 
 
-def _listed(call: Call[Any, Any], tx: Tx, **wanted: Any) -> Any:
+def _listed(ctx: ApiContext[Any, Any], tx: Tx, **wanted: Any) -> Any:
     return paged(
-        call,
+        ctx,
         lambda limit, before: runs.page(tx, limit=limit, before=before, **wanted),
         lambda found: [run_answer(run) for run in found],
     )
 
 
-def create_run(call: Call[OverridesForm, RunQuery]) -> Any:
-    complete(contradictions_of(call.body))
-    with call.yard.db.write() as tx:
-        job = job_of(call, tx, Role.OPERATOR)
-        image = _image(call, tx, job)
-        overrides = overrides_of(call.body, job, call.yard.vault)
-        if call.query.dry_run:
-            url = f"{address_shown(call.request)}/projects/{job.project}/jobs/{job.name}/run"
+def create_run(ctx: ApiContext[OverridesForm, RunQuery]) -> Any:
+    complete(contradictions_of(ctx.body))
+    with ctx.server.db.write() as tx:
+        job = job_of(ctx, tx, Role.OPERATOR)
+        image = _image(ctx, tx, job)
+        overrides = overrides_of(ctx.body, job, ctx.server.vault)
+        if ctx.query.dry_run:
+            url = f"{ctx.address}/projects/{job.project}/jobs/{job.name}/run"
             query = form_query(overrides)
             effective = merge(job.definition, overrides, job.shared_env)
             return Answer(_rehearsal(job, effective, image, f"{url}?{query}" if query else url), 200)
 
         def make() -> RunAnswer:
-            yard = call.yard
-            run_id = start_run(tx, yard.names, job, overrides, _trigger(call), yard.clock.now(), image)
+            server = ctx.server
+            run_id = start_run(tx, server.names, job, overrides, _trigger(ctx), server.clock.now(), image)
             return run_answer(runs.with_id(tx, run_id))
 
-        return once(call, tx, make)
+        return once(ctx, tx, make)
 
 
-def show_run(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return run_answer(run_of(call, tx))
+def show_run(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return run_answer(run_of(ctx, tx))
 
 
-def list_attempts(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        run = run_of(call, tx)
+def list_attempts(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        run = run_of(ctx, tx)
         found = [(each, runs.containers_of(tx, each.id)) for each in reversed(runs.attempts_of(tx, run.id))]
     checks = checks_of(run.effective.get("health_checks", []))
     return AttemptsAnswer(
         items=[
-            attempt_answer(attempt, containers, checks, call.yard.logbook.vitals(run.id, attempt.number))
+            attempt_answer(attempt, containers, checks, ctx.server.logbook.vitals(run.id, attempt.number))
             for attempt, containers in found
         ]
     )
 
 
-def show_metrics(call: Call[Empty, MetricsQuery]) -> Any:
-    with call.yard.db.read() as tx:
-        run = run_of(call, tx)
+def show_metrics(ctx: ApiContext[Empty, MetricsQuery]) -> Any:
+    with ctx.server.db.read() as tx:
+        run = run_of(ctx, tx)
         attempts = [each.number for each in runs.attempts_of(tx, run.id)]
-    wanted = call.query.attempt
+    wanted = ctx.query.attempt
     if wanted is not None and wanted not in attempts:
         raise NotFound(f"Run {run.name} has no attempt {wanted}.")
     return metrics_answer(
         run.instances,
-        call.yard.plans.get(run.effective["plan"]),
-        {number: call.yard.logbook.vitals(run.id, number) for number in attempts if wanted in (None, number)},
+        ctx.server.plans.get(run.effective["plan"]),
+        {
+            number: ctx.server.logbook.vitals(run.id, number)
+            for number in attempts
+            if wanted in (None, number)
+        },
     )
 
 
-def cancel(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        run = run_of(call, tx, Role.OPERATOR)
-        cancel_run(tx, run, call.who, call.yard.clock.now())
+def cancel(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        run = run_of(ctx, tx, Role.OPERATOR)
+        cancel_run(tx, run, ctx.who, ctx.now)
         return run_answer(runs.with_id(tx, run.id))
 
 
-def rerun(call: Call[RerunForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        run = run_of(call, tx, Role.OPERATOR)
+def rerun(ctx: ApiContext[RerunForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        run = run_of(ctx, tx, Role.OPERATOR)
 
         def make() -> RunAnswer:
             run_id = run_again(
                 tx,
-                call.yard.names,
+                ctx.server.names,
                 run,
-                call.body.config,
-                _trigger(call),
-                call.yard.clock.now(),
-                confirm_paused=call.body.confirm_paused,
+                ctx.body.config,
+                _trigger(ctx),
+                ctx.now,
+                confirm_paused=ctx.body.confirm_paused,
             )
             return run_answer(runs.with_id(tx, run_id))
 
-        return once(call, tx, make)
+        return once(ctx, tx, make)
 
 
-def _trigger(call: Call[Any, Any]) -> Trigger:
-    return Trigger(TriggerType.MANUAL if call.principal.is_browser else TriggerType.API, by=call.who)
+def _trigger(ctx: ApiContext[Any, Any]) -> Trigger:
+    return Trigger(TriggerType.MANUAL if ctx.principal.is_browser else TriggerType.API, by=ctx.who)
 
 
-def _image(call: Call[OverridesForm, Any], tx: Tx, job: Job) -> Deployed | None:
-    form = call.body
+def _image(ctx: ApiContext[OverridesForm, Any], tx: Tx, job: Job) -> Deployed | None:
+    form = ctx.body
     if form.image is not None:
-        require_usable(tx, call.yard.ours, job.project_id, form.image)
-    return image_for_run(
-        tx, job, image=form.image, build_id=form.build, sha=form.sha, now=call.yard.clock.now()
-    )
+        require_usable(tx, ctx.server.ours, job.project_id, form.image)
+    return image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=ctx.now)
 
 
 def _rehearsal(job: Job, effective: Effective, image: Deployed | None, url: str) -> DryRunAnswer:

@@ -10,7 +10,7 @@ from app.domain.errors import Conflict, InvalidValue
 from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
 from app.web.api.forms.fields import Time
-from app.web.api.operations import Call, Empty, Model, Operation
+from app.web.api.operations import ApiContext, Empty, Model, Operation
 from app.web.api.scope import job_of
 
 
@@ -37,16 +37,16 @@ class FiresAnswer(Model):
     fires: list[FireAnswer]
 
 
-def show_schedule(call: Call[Empty, ScheduleQuery]) -> Any:
-    with call.yard.db.read() as tx:
-        job = job_of(call, tx)
+def show_schedule(ctx: ApiContext[Empty, ScheduleQuery]) -> Any:
+    with ctx.server.db.read() as tx:
+        job = job_of(ctx, tx)
     settings = job.schedule
     if settings is None:
         raise Conflict(f"Job {job.name} is of kind {job.kind}, so it has no schedule.")
     schedule = Schedule.parse(settings.cron, settings.time_zone)
     try:
-        after = call.query.from_ or listed_after(job.next_fire_at, call.yard.clock.now())
-        fires = schedule.upcoming(after, call.query.count)
+        after = ctx.query.from_ or listed_after(job.next_fire_at, ctx.now)
+        fires = schedule.upcoming(after, ctx.query.count)
     except InvalidValue as error:
         raise InvalidValue("from", f"from: {error}") from None
     return {

@@ -18,7 +18,7 @@ from app.store.database import Tx
 from app.store.deliveries import Delivery
 from app.store.flows import Flow
 from app.store.projects import Project
-from app.web.api.operations import Call, Confirm, Paging
+from app.web.api.operations import ApiContext, Confirm, Paging
 from app.web.numbers import whole_number
 from app.web.principal import Role
 from app.web.problems import Problem
@@ -36,29 +36,29 @@ class Numbered(Protocol):
 
 Thing = TypeVar("Thing", bound=OfProject)
 Row = TypeVar("Row", bound=Numbered)
-AnyCall = Call[Any, Any]
+AnyContext = ApiContext[Any, Any]
 
 
-def project_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Project:
-    return project_named(call, tx, call.path["p"], role)
+def project_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> Project:
+    return project_named(ctx, tx, ctx.path("p"), role)
 
 
-def project_named(call: AnyCall, tx: Tx, name: str, role: Role = Role.VIEWER) -> Project:
+def project_named(ctx: AnyContext, tx: Tx, name: str, role: Role = Role.VIEWER) -> Project:
     missing = f"There is no project {name}, or not for this token."
     try:
         project = projects.named(tx, name)
     except NotFound:
         raise NotFound(missing) from None
-    if not call.reaches(project.id):
+    if not ctx.reaches(project.id):
         raise NotFound(missing)
-    call.require(role, project.id)
+    ctx.require(role, project.id)
     return project
 
 
-def job_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Job:
-    project = project_of(call, tx)
-    name = call.path["j"]
-    return within(call, role, f"job {name}", lambda: jobs.named(tx, project.name, name))
+def job_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> Job:
+    project = project_of(ctx, tx)
+    name = ctx.path("j")
+    return within(ctx, role, f"job {name}", lambda: jobs.named(tx, project.name, name))
 
 
 def job_once_named(tx: Tx, project: Project, name: str) -> Job:
@@ -69,90 +69,90 @@ def job_once_named(tx: Tx, project: Project, name: str) -> Job:
     return job
 
 
-def history_wanted(call: AnyCall, tx: Tx, project: str | None, job: str | None) -> dict[str, Any]:
+def history_wanted(ctx: AnyContext, tx: Tx, project: str | None, job: str | None) -> dict[str, Any]:
     """What lists of runs and decisions are of, by the names in a query, and no more than the caller may see."""
     if project is None:
         if job is not None:
             raise InvalidValue("project", "project is missing: the name of a job needs it.")
-        return {"project_id": call.principal.project_id}
-    found = project_named(call, tx, project)
+        return {"project_id": ctx.principal.project_id}
+    found = project_named(ctx, tx, project)
     return {"project_id": found.id, "job_id": None if job is None else job_once_named(tx, found, job).id}
 
 
-def build_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Build:
-    ref = call.path["id"]
-    return within(call, role, f"build {ref}", lambda: builds.with_id(tx, number(ref)))
+def build_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> Build:
+    ref = ctx.path("id")
+    return within(ctx, role, f"build {ref}", lambda: builds.with_id(tx, number(ref)))
 
 
-def app_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> App:
-    project = project_of(call, tx)
-    name = call.path["a"]
-    return within(call, role, f"app {name}", lambda: apps.named(tx, project.name, name))
+def app_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> App:
+    project = project_of(ctx, tx)
+    name = ctx.path("a")
+    return within(ctx, role, f"app {name}", lambda: apps.named(tx, project.name, name))
 
 
-def deployment_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Deployment:
-    ref = call.path["id"]
-    return within(call, role, f"deployment {ref}", lambda: deployments.with_id(tx, number(ref)))
+def deployment_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> Deployment:
+    ref = ctx.path("id")
+    return within(ctx, role, f"deployment {ref}", lambda: deployments.with_id(tx, number(ref)))
 
 
-def pipeline_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Pipeline:
-    project = project_of(call, tx)
-    name = call.path["pl"]
-    return within(call, role, f"pipeline {name}", lambda: pipelines.named(tx, project.name, name))
+def pipeline_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> Pipeline:
+    project = project_of(ctx, tx)
+    name = ctx.path("pl")
+    return within(ctx, role, f"pipeline {name}", lambda: pipelines.named(tx, project.name, name))
 
 
-def flow_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Flow:
-    project = project_of(call, tx)
-    name = call.path["f"]
-    return within(call, role, f"flow {name}", lambda: flows.named(tx, project.name, name))
+def flow_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> Flow:
+    project = project_of(ctx, tx)
+    name = ctx.path("f")
+    return within(ctx, role, f"flow {name}", lambda: flows.named(tx, project.name, name))
 
 
-def flow_run_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> FlowRun:
-    ref = call.path["id"]
-    return within(call, role, f"flow run {ref}", lambda: flows.run_with_id(tx, number(ref)))
+def flow_run_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> FlowRun:
+    ref = ctx.path("id")
+    return within(ctx, role, f"flow run {ref}", lambda: flows.run_with_id(tx, number(ref)))
 
 
-def run_of(call: AnyCall, tx: Tx, role: Role = Role.VIEWER) -> Run:
-    return run_called(call, tx, call.path["id"], role)
+def run_of(ctx: AnyContext, tx: Tx, role: Role = Role.VIEWER) -> Run:
+    return run_called(ctx, tx, ctx.path("id"), role)
 
 
-def run_called(call: AnyCall, tx: Tx, ref: str, role: Role = Role.VIEWER) -> Run:
+def run_called(ctx: AnyContext, tx: Tx, ref: str, role: Role = Role.VIEWER) -> Run:
     """A run by its id or its name."""
 
     def find() -> Run:
         return runs.with_id(tx, number(ref)) if ref.isdecimal() else runs.named(tx, ref)
 
-    return within(call, role, f"run {ref}", find)
+    return within(ctx, role, f"run {ref}", find)
 
 
-def delivery_called(call: AnyCall, tx: Tx, guid: str) -> Delivery:
+def delivery_called(ctx: AnyContext, tx: Tx, guid: str) -> Delivery:
     """A delivery that a secret of the caller's project verified."""
     missing = f"There is no delivery {guid}, or not for this token."
     try:
         delivery = deliveries.find(tx, guid)
     except NotFound:
         raise NotFound(missing) from None
-    if call.principal.project_id is not None and not scopes_of(call, tx).intersection(delivery.scopes):
+    if ctx.principal.project_id is not None and not scopes_of(ctx, tx).intersection(delivery.scopes):
         raise NotFound(missing)
     return delivery
 
 
-def scopes_of(call: AnyCall, tx: Tx) -> frozenset[str]:
+def scopes_of(ctx: AnyContext, tx: Tx) -> frozenset[str]:
     """The webhook secrets that speak for the one project the caller is limited to."""
-    assert call.principal.project_id is not None
-    return projects.scopes_of(tx, call.principal.project_id)
+    assert ctx.principal.project_id is not None
+    return projects.scopes_of(tx, ctx.principal.project_id)
 
 
-def within(call: AnyCall, role: Role, what: str, find: Callable[[], Thing]) -> Thing:
+def within(ctx: AnyContext, role: Role, what: str, find: Callable[[], Thing]) -> Thing:
     """What `find` finds; out of reach is the same 404 as what does not exist, so that nothing leaks."""
     missing = f"There is no {what}, or not for this token."
     try:
         thing = find()
     except NotFound:
         raise NotFound(missing) from None
-    if not call.reaches(thing.project_id):
+    if not ctx.reaches(thing.project_id):
         raise NotFound(missing)
-    call.require(role, thing.project_id)
+    ctx.require(role, thing.project_id)
     return thing
 
 
@@ -164,20 +164,20 @@ def number(text: str) -> int:
     return found
 
 
-def confirmed(call: Call[Any, Confirm], name: str) -> None:
+def confirmed(ctx: ApiContext[Any, Confirm], name: str) -> None:
     """Raises 422 unless the query names what is to be deleted."""
-    if call.query.confirm != name:
+    if ctx.query.confirm != name:
         message = f"confirm must name what is deleted: add ?confirm={name}."
         raise Problem(422, message, [{"field": "confirm", "message": message}])
 
 
 def paged(
-    call: Call[Any, Any],
+    ctx: ApiContext[Any, Any],
     fetch: Callable[[int, int | None], Sequence[Row]],
     show: Callable[[Sequence[Row]], Sequence[Any]],
 ) -> dict[str, Any]:
     """A page of what `fetch(limit, before)` gives, newest first; `show` makes answers of the rows."""
-    paging: Paging = call.query
+    paging: Paging = ctx.query
     rows = fetch(paging.limit + 1, paging.cursor)
     kept = rows[: paging.limit]
     return {"items": list(show(kept)), "next": kept[-1].id if len(rows) > len(kept) else None}

@@ -22,11 +22,11 @@ from app.web.api.definitions import (
 from app.web.api.forms.fields import Name, Time
 from app.web.api.forms.job import EnvForm, Variables
 from app.web.api.forms.run import shown_env
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.principal import Role
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 EXAMPLE = {"name": "mail", "priority": 10, "env": {"SMTP_PASSWORD": {"value": "…", "secret": True}}}
 
@@ -62,65 +62,65 @@ class SecretGroupAnswer(SecretGroupForm):
 READ_ONLY = frozenset(SecretGroupAnswer.model_fields) - frozenset(SecretGroupForm.model_fields)
 
 
-def list_groups(call: Call[Empty, Paging]) -> Any:
-    with call.yard.db.read() as tx:
-        project = project_of(call, tx)
+def list_groups(ctx: ApiContext[Empty, Paging]) -> Any:
+    with ctx.server.db.read() as tx:
+        project = project_of(ctx, tx)
         return paged(
-            call,
+            ctx,
             lambda limit, before: secret_groups.page(tx, project.id, limit, before),
-            lambda found: [_answer(call.yard, each) for each in found],
+            lambda found: [_answer(ctx.server, each) for each in found],
         )
 
 
-def create_group(call: Call[SecretGroupForm, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx, Role.OPERATOR)
-        return _answer(call.yard, define(tx, call.yard, project, call.body))
+def create_group(ctx: ApiContext[SecretGroupForm, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx, Role.OPERATOR)
+        return _answer(ctx.server, define(tx, ctx.server, project, ctx.body))
 
 
-def show_group(call: Call[Empty, Empty]) -> Any:
-    with call.yard.db.read() as tx:
-        return _answer(call.yard, _group_of(call, tx, project_of(call, tx)))
+def show_group(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return _answer(ctx.server, _group_of(ctx, tx, project_of(ctx, tx)))
 
 
-def change_group(call: Call[SecretGroupPatch, Empty]) -> Any:
-    with call.yard.db.write() as tx:
-        project = project_of(call, tx)
-        group = _group_of(call, tx, project, Role.OPERATOR)
-        return _answer(call.yard, redefine(tx, call.yard, project, group, call.body.root))
+def change_group(ctx: ApiContext[SecretGroupPatch, Empty]) -> Any:
+    with ctx.server.db.write() as tx:
+        project = project_of(ctx, tx)
+        group = _group_of(ctx, tx, project, Role.OPERATOR)
+        return _answer(ctx.server, redefine(tx, ctx.server, project, group, ctx.body.root))
 
 
-def delete_group(call: Call[Empty, Confirm]) -> None:
-    with call.yard.db.write() as tx:
-        group = _group_of(call, tx, project_of(call, tx), Role.OPERATOR)
-        confirmed(call, group.name)
+def delete_group(ctx: ApiContext[Empty, Confirm]) -> None:
+    with ctx.server.db.write() as tx:
+        group = _group_of(ctx, tx, project_of(ctx, tx), Role.OPERATOR)
+        confirmed(ctx, group.name)
         secret_groups.delete(tx, group)
 
 
-def _group_of(call: Call[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> SecretGroup:
-    name = call.path["g"]
-    return within(call, role, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
+def _group_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> SecretGroup:
+    name = ctx.path("g")
+    return within(ctx, role, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
 
 
-def define(tx: Tx, yard: Yard, project: Project, form: SecretGroupForm) -> SecretGroup:
+def define(tx: Tx, server: ServerContext, project: Project, form: SecretGroupForm) -> SecretGroup:
     """A new group. Raises InvalidValue or Conflict, and then nothing is made."""
     _require_jobs(tx, project, form)
-    require_usable_variables(tx, yard, project, form.env)
-    env = _sealed(yard, form, {})
-    made = secret_groups.create(tx, project.id, form.name, form.priority, env, yard.clock.now())
+    require_usable_variables(tx, server, project, form.env)
+    env = _sealed(server, form, {})
+    made = secret_groups.create(tx, project.id, form.name, form.priority, env, server.clock.now())
     secret_groups.attach(tx, made, form.jobs)
     return secret_groups.named(tx, project.id, form.name)
 
 
 def redefine(
-    tx: Tx, yard: Yard, project: Project, group: SecretGroup, patch: Mapping[str, Any]
+    tx: Tx, server: ServerContext, project: Project, group: SecretGroup, patch: Mapping[str, Any]
 ) -> SecretGroup:
     """The group with a patch merged in. Raises InvalidValue or ValidationError, and then it stays as it was."""
     require_changeable(patch, group.name, READ_ONLY)
-    form = read_value(SecretGroupForm, merge_patch(form_of(group), patch), yard)
+    form = read_value(SecretGroupForm, merge_patch(form_of(group), patch), server)
     _require_jobs(tx, project, form)
-    require_usable_variables(tx, yard, project, form.env)
-    secret_groups.change(tx, group, priority=form.priority, env=_sealed(yard, form, group.env))
+    require_usable_variables(tx, server, project, form.env)
+    secret_groups.change(tx, group, priority=form.priority, env=_sealed(server, form, group.env))
     secret_groups.attach(tx, group, form.jobs)
     return secret_groups.named(tx, project.id, group.name)
 
@@ -134,9 +134,9 @@ def _require_jobs(tx: Tx, project: Project, form: SecretGroupForm) -> None:
             raise InvalidValue(f"jobs.{number}", message) from None
 
 
-def _sealed(yard: Yard, form: SecretGroupForm, stored: Mapping[str, Any]) -> dict[str, Any]:
+def _sealed(server: ServerContext, form: SecretGroupForm, stored: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: sealed(f"env.{name}", entry, yard.vault, stored.get(name)) for name, entry in form.env.items()
+        name: sealed(f"env.{name}", entry, server.vault, stored.get(name)) for name, entry in form.env.items()
     }
 
 
@@ -150,8 +150,8 @@ def form_of(group: SecretGroup) -> dict[str, Any]:
     }
 
 
-def _answer(yard: Yard, group: SecretGroup) -> dict[str, Any]:
-    warnings = unmasked(group.env, yard.vault)
+def _answer(server: ServerContext, group: SecretGroup) -> dict[str, Any]:
+    warnings = unmasked(group.env, server.vault)
     return {**form_of(group), "id": group.id, "created_at": group.created_at, "warnings": warnings}
 
 

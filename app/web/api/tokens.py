@@ -11,7 +11,7 @@ from app.store import access, projects
 from app.store.access import Token
 from app.store.database import Tx
 from app.web.api.forms.fields import Name, Time
-from app.web.api.operations import Call, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, number, paged
 from app.web.principal import Role, digest, new_token
 
@@ -41,24 +41,24 @@ class NewTokenAnswer(TokenAnswer):
     token: str = Field(repr=False, description="shown this once")
 
 
-def list_tokens(call: Call[Empty, Paging]) -> Any:
-    call.require(Role.ADMIN)
-    with call.yard.db.read() as tx:
+def list_tokens(ctx: ApiContext[Empty, Paging]) -> Any:
+    ctx.require(Role.ADMIN)
+    with ctx.server.db.read() as tx:
         return paged(
-            call,
+            ctx,
             lambda limit, before: access.tokens(tx, limit, before),
             lambda found: [TokenAnswer(**_fields(tx, each)) for each in found],
         )
 
 
-def create_token(call: Call[TokenForm, Empty]) -> Any:
-    call.require(Role.ADMIN)
-    form, now, secret = call.body, call.yard.clock.now(), new_token()
+def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
+    ctx.require(Role.ADMIN)
+    form, now, secret = ctx.body, ctx.now, new_token()
     if form.expires_at is not None and form.expires_at <= now:
         raise InvalidValue(
             "expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}."
         )
-    with call.yard.db.write() as tx:
+    with ctx.server.db.write() as tx:
         made = access.add_token(
             tx,
             form.name,
@@ -71,11 +71,11 @@ def create_token(call: Call[TokenForm, Empty]) -> Any:
         return NewTokenAnswer(**_fields(tx, made), token=secret)
 
 
-def revoke_token(call: Call[Empty, Confirm]) -> None:
-    call.require(Role.ADMIN)
-    with call.yard.db.write() as tx:
-        token = access.token_with_id(tx, number(call.path["id"]))
-        confirmed(call, token.name)
+def revoke_token(ctx: ApiContext[Empty, Confirm]) -> None:
+    ctx.require(Role.ADMIN)
+    with ctx.server.db.write() as tx:
+        token = access.token_with_id(tx, number(ctx.path("id")))
+        confirmed(ctx, token.name)
         access.revoke_token(tx, token.id)
 
 

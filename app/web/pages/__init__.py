@@ -26,8 +26,8 @@ from app.web.pages import (
     secret_groups,
     settings,
 )
+from app.web.pages.context import page_error
 from app.web.pages.live import live
-from app.web.pages.visit import page_error
 
 __all__ = ["page_error", "page_routes"]
 

@@ -23,7 +23,7 @@ from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
 from app.web.api.deployments import gone_of
-from app.web.pages.visit import Visit, get, post, see
+from app.web.pages.context import PageContext, get, post, see
 
 APPS = 20
 DEPLOYMENTS = 6
@@ -55,11 +55,11 @@ class Shown:
         )
 
 
-def show_apps(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        found = apps.page(tx, project_id=None, limit=APPS + 1, before=visit.number("before"))
+def show_apps(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        found = apps.page(tx, project_id=None, limit=APPS + 1, before=ctx.number("before"))
         shown = [_shown(tx, each) for each in found[:APPS]]
-    return visit.page(
+    return ctx.page(
         "apps.html",
         apps=shown,
         can_cancel=can_cancel,
@@ -78,50 +78,50 @@ def can_cancel(deployment: Deployment) -> bool:
     return not deployment.status.is_final and before_the_move and deployment.cancel_requested_at is None
 
 
-def _named(tx: Tx, visit: Visit) -> App:
-    return apps.named(tx, visit.path("project"), visit.path("app"))
+def _named(tx: Tx, ctx: PageContext) -> App:
+    return apps.named(tx, ctx.path("project"), ctx.path("app"))
 
 
-def deploy(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        images = images_to_deploy(tx, _named(tx, visit), sha=None, build_ids=None)
-    gone = gone_of(visit.yard, images)
-    with visit.yard.db.write() as tx:
-        app, agreed = _named(tx, visit), visit.field("confirm_paused") == "1"
-        deployment_id = deploy_latest(tx, app, visit.who, visit.now, confirm_paused=agreed, gone=gone)
+def deploy(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        images = images_to_deploy(tx, _named(tx, ctx), sha=None, build_ids=None)
+    gone = gone_of(ctx.server, images)
+    with ctx.server.db.write() as tx:
+        app, agreed = _named(tx, ctx), ctx.field("confirm_paused") == "1"
+        deployment_id = deploy_latest(tx, app, ctx.who, ctx.now, confirm_paused=agreed, gone=gone)
     return _see(deployment_id)
 
 
-def release_hold(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        app = _named(tx, visit)
+def release_hold(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        app = _named(tx, ctx)
         if app.held_by is None:
             raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
-        branch_tracking.release_hold(tx, visit.yard.names, app, who=visit.who, now=visit.now)
+        branch_tracking.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
     return see(f"/apps#app-{app.id}")
 
 
-def go_back(visit: Visit) -> Response:
+def go_back(ctx: PageContext) -> Response:
     """The images are looked for (and pulled) before anything changes, and outside of any transaction.
 
     Those that can't be had any more are made again.
     """
-    with visit.yard.db.read() as tx:
-        images = images_to_roll_back_to(tx, deployments.with_id(tx, visit.id("deployment")))
-    gone = visit.yard.missing_images({job_id: image.image for job_id, image in images.items()})
-    with visit.yard.db.write() as tx:
-        deployment = deployments.with_id(tx, visit.id("deployment"))
-        agreed = visit.field("confirm_paused") == "1"
+    with ctx.server.db.read() as tx:
+        images = images_to_roll_back_to(tx, deployments.with_id(tx, ctx.id("deployment")))
+    gone = ctx.server.missing_images({job_id: image.image for job_id, image in images.items()})
+    with ctx.server.db.write() as tx:
+        deployment = deployments.with_id(tx, ctx.id("deployment"))
+        agreed = ctx.field("confirm_paused") == "1"
         deployment_id = roll_back(
-            tx, deployment, visit.who, visit.now, with_hooks=False, confirm_paused=agreed, gone=gone
+            tx, deployment, ctx.who, ctx.now, with_hooks=False, confirm_paused=agreed, gone=gone
         )
     return _see(deployment_id)
 
 
-def cancel(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        deployment = deployments.with_id(tx, visit.id("deployment"))
-        cancel_deployment(tx, deployment, visit.who, visit.now)
+def cancel(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        deployment = deployments.with_id(tx, ctx.id("deployment"))
+        cancel_deployment(tx, deployment, ctx.who, ctx.now)
     return _see(deployment.id)
 
 

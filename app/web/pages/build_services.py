@@ -20,11 +20,11 @@ from app.web.api.forms.build_service import BuildServiceForm
 from app.web.api.forms.job import BuildForm
 from app.web.api.reading import read_value
 from app.web.pages import projects
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import BUILD, GIT, SWITCH, TEXT, Fields, below, patch_of, texts
 from app.web.pages.looking import look
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -38,8 +38,8 @@ BUILDS = 8
 MANY = 200
 
 
-def service_of(tx: Tx, visit: Visit) -> BuildService:
-    return build_services.named(tx, project_of(tx, visit).id, visit.path("service"))
+def service_of(tx: Tx, ctx: PageContext) -> BuildService:
+    return build_services.named(tx, project_of(tx, ctx).id, ctx.path("service"))
 
 
 def address(project: Project, service: BuildService) -> str:
@@ -52,65 +52,65 @@ def blank() -> dict[str, Any]:
     return {"git": git, "build": build, "ci_enabled": True, "builds_in_flight": "all"}
 
 
-def show_new(visit: Visit) -> Response:
-    return _page(visit, None, texts(blank(), FIELDS))
+def show_new(ctx: PageContext) -> Response:
+    return _page(ctx, None, texts(blank(), FIELDS))
 
 
-def make_service(visit: Visit) -> Response:
-    given = _typed(visit)
+def make_service(ctx: PageContext) -> Response:
+    given = _typed(ctx)
     body = {**patch_of(blank(), FIELDS, given), "name": given.get("name", "").strip()}
     try:
-        if visit.field("look"):
-            return _page(visit, None, given, seen=look(visit, visit.path("project"), body, ""))
-        form = read_value(BuildServiceForm, body, visit.yard)
-        with visit.yard.db.write() as tx:
-            project = project_of(tx, visit)
-            service = define(tx, visit.yard, project, form)
+        if ctx.field("look"):
+            return _page(ctx, None, given, seen=look(ctx, ctx.path("project"), body, ""))
+        form = read_value(BuildServiceForm, body, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = project_of(tx, ctx)
+            service = define(tx, ctx.server, project, form)
     except (UserError, Problem, ValidationError) as error:
-        return _page(visit, None, given, problem=refused(error))
+        return _page(ctx, None, given, problem=refused(error))
     return see(f"{address(project, service)}?saved=1")
 
 
-def show_service(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        service = service_of(tx, visit)
-    return _page(visit, service, texts(form_of(service), FIELDS))
+def show_service(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        service = service_of(tx, ctx)
+    return _page(ctx, service, texts(form_of(service), FIELDS))
 
 
-def save_service(visit: Visit) -> Response:
-    given = _typed(visit)
-    with visit.yard.db.read() as tx:
-        service = service_of(tx, visit)
+def save_service(ctx: PageContext) -> Response:
+    given = _typed(ctx)
+    with ctx.server.db.read() as tx:
+        service = service_of(tx, ctx)
     try:
-        if visit.field("look"):
+        if ctx.field("look"):
             patch = patch_of(form_of(service), FIELDS, given)
-            return _page(visit, service, given, seen=look(visit, visit.path("project"), patch, ""))
-        with visit.yard.db.write() as tx:
-            project, now = project_of(tx, visit), service_of(tx, visit)
-            redefine(tx, visit.yard, project, now, patch_of(form_of(now), FIELDS, given))
+            return _page(ctx, service, given, seen=look(ctx, ctx.path("project"), patch, ""))
+        with ctx.server.db.write() as tx:
+            project, now = project_of(tx, ctx), service_of(tx, ctx)
+            redefine(tx, ctx.server, project, now, patch_of(form_of(now), FIELDS, given))
     except (UserError, Problem, ValidationError) as error:
-        return _page(visit, service, given, problem=refused(error))
+        return _page(ctx, service, given, problem=refused(error))
     return see(f"{address(project, service)}?saved=1")
 
 
-def delete_service(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        project, service = project_of(tx, visit), service_of(tx, visit)
+def delete_service(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        project, service = project_of(tx, ctx), service_of(tx, ctx)
     try:
-        require_named(visit, service.name, "build service")
-        with visit.yard.db.write() as tx:
-            build_services.delete(tx, service_of(tx, visit))
+        require_named(ctx, service.name, "build service")
+        with ctx.server.db.write() as tx:
+            build_services.delete(tx, service_of(tx, ctx))
     except UserError as error:
-        return _page(visit, service, texts(form_of(service), FIELDS), undeleted=refused(error))
+        return _page(ctx, service, texts(form_of(service), FIELDS), undeleted=refused(error))
     return see(projects.address(project))
 
 
-def _typed(visit: Visit) -> dict[str, str]:
-    return {name: visit.field(name) for name in visit.form}
+def _typed(ctx: PageContext) -> dict[str, str]:
+    return {name: ctx.field(name) for name in ctx.form}
 
 
 def _page(
-    visit: Visit,
+    ctx: PageContext,
     service: BuildService | None,
     given: Mapping[str, str],
     *,
@@ -118,13 +118,13 @@ def _page(
     undeleted: Problem | None = None,
     seen: Detected | None = None,
 ) -> Response:
-    with visit.yard.db.read() as tx:
-        project = project_of(tx, visit)
+    with ctx.server.db.read() as tx:
+        project = project_of(tx, ctx)
         known = credentials.page(tx, project.id, MANY)
         made = builds.page(tx, limit=BUILDS, source_id=service.id) if service else []
     errors, left = placed(problem, frozenset({*FIELDS, "name"}))
     said = problem or undeleted
-    return visit.page(
+    return ctx.page(
         "build_service.html",
         200 if said is None else said.status,
         project=project,
@@ -133,7 +133,7 @@ def _page(
         given=given,
         errors=errors,
         left=left,
-        saved=bool(visit.query("saved")),
+        saved=bool(ctx.query("saved")),
         retype=["git.webhook_secret"] if given.get("git.webhook_secret") else [],
         undeleted="" if undeleted is None else undeleted.detail,
         git_credentials=[(each.name, each.name) for each in known if each.kind == "git"],

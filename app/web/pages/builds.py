@@ -20,24 +20,22 @@ from app.logs import LogReader
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
 from app.web.pages import charts, logview
+from app.web.pages.context import PageContext, get, page_error, path_number, post, require, see
 from app.web.pages.logview import Place
 from app.web.pages.runs import log_rows, position, window_of
-from app.web.pages.visit import Visit, get, page_error, path_number, post, require, see
 from app.web.principal import Role, identify
-from app.web.yard import Yard, yard_of
+from app.web.server_context import ServerContext, server_of
 
 
-def show_build(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        build = builds.with_id(tx, visit.id("build"))
+def show_build(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        build = builds.with_id(tx, ctx.id("build"))
         made_for = overview.jobs_of_build(tx, build.id)
-        deploys = (
-            [_deploy(tx, visit, build, job_id) for job_id, _, _ in made_for] if may_deploy(build) else []
-        )
+        deploys = [_deploy(tx, ctx, build, job_id) for job_id, _, _ in made_for] if may_deploy(build) else []
         paused = {job_id for job_id, _, _ in made_for if jobs.with_id(tx, job_id).paused}
         caused = decisions.page(tx, limit=50, build_id=build.id)
-    elapsed = (build.finished_at or visit.now) - build.started_at if build.started_at else timedelta(0)
-    return visit.page(
+    elapsed = (build.finished_at or ctx.now) - build.started_at if build.started_at else timedelta(0)
+    return ctx.page(
         "build.html",
         build=build,
         jobs=made_for,
@@ -46,9 +44,9 @@ def show_build(visit: Visit) -> Response:
         decisions=caused,
         steps=charts.steps(build.steps, building=not build.status.is_final, elapsed=elapsed),
         elapsed=elapsed,
-        at=visit.number("at"),
+        at=ctx.number("at"),
         place=_place(build),
-        window=window_of(_reader(visit.yard, build), visit.number("at")),
+        window=window_of(_reader(ctx.server, build), ctx.number("at")),
     )
 
 
@@ -56,12 +54,12 @@ def may_deploy(build: Build) -> bool:
     return build.status is BuildStatus.SUCCEEDED and build.image is not None
 
 
-def _deploy(tx: Tx, visit: Visit, build: Build, job_id: int) -> Outlook:
+def _deploy(tx: Tx, ctx: PageContext, build: Build, job_id: int) -> Outlook:
     """What deploying this build to a job would do."""
     job = jobs.with_id(tx, job_id)
-    image = image_of(build, job, visit.now)
+    image = image_of(build, job, ctx.now)
     latest = _is_latest(tx, job, build)
-    return of_deploy(tx, job, image, latest=latest, confirm_paused=True, who=visit.who)
+    return of_deploy(tx, job, image, latest=latest, confirm_paused=True, who=ctx.who)
 
 
 def _is_latest(tx: Tx, job: Job, build: Build) -> bool:
@@ -71,71 +69,71 @@ def _is_latest(tx: Tx, job: Job, build: Build) -> bool:
     return latest is not None and latest.id == build.id
 
 
-def deploy_build(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        job = jobs.named(tx, visit.field("project"), visit.field("job"))
-        build = build_to_deploy(tx, job, visit.id("build"))
+def deploy_build(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        job = jobs.named(tx, ctx.field("project"), ctx.field("job"))
+        build = build_to_deploy(tx, job, ctx.id("build"))
         latest = _is_latest(tx, job, build)
-        image = image_of(build, job, visit.now)
+        image = image_of(build, job, ctx.now)
         deploy_job(
             tx,
-            visit.yard.names,
+            ctx.server.names,
             job,
             image,
             latest=latest,
-            confirm_paused=visit.field("confirm_paused") == "1",
-            who=visit.who,
-            now=visit.now,
+            confirm_paused=ctx.field("confirm_paused") == "1",
+            who=ctx.who,
+            now=ctx.now,
         )
     return see(f"/projects/{job.project}/jobs/{job.name}")
 
 
-def _reader(yard: Yard, build: Build) -> LogReader:
-    return LogReader(yard.logbook.build_path(build.id))
+def _reader(server: ServerContext, build: Build) -> LogReader:
+    return LogReader(server.logbook.build_path(build.id))
 
 
 def _place(build: Build) -> Place:
     return Place(page=f"/builds/{build.id}?log=1", raw=f"/api/v1/builds/{build.id}/logs")
 
 
-def more_log(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        build = builds.with_id(tx, visit.id("build"))
-    return log_rows(visit, _reader(visit.yard, build), _place(build))
+def more_log(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        build = builds.with_id(tx, ctx.id("build"))
+    return log_rows(ctx, _reader(ctx.server, build), _place(build))
 
 
 async def follow_log(request: Request) -> Response:
     """The build's log while it grows."""
     try:
         require(await run_in_threadpool(identify, request), Role.VIEWER)
-        yard = yard_of(request)
-        build = await run_in_threadpool(_load, yard, path_number(request, "build"))
+        server = server_of(request)
+        build = await run_in_threadpool(_load, server, path_number(request, "build"))
         offset, number = position(request)
     except Exception as error:
         return await page_error(request, error)
     return logview.follow(
-        yard,
-        _reader(yard, build),
+        server,
+        _reader(server, build),
         frozenset({f"log:build:{build.id}", f"build:{build.id}"}),
-        lambda: _load(yard, build.id).status.is_final,
+        lambda: _load(server, build.id).status.is_final,
         offset=offset,
         number=number,
         place=_place(build),
     )
 
 
-def _load(yard: Yard, build_id: int) -> Build:
-    with yard.db.read() as tx:
+def _load(server: ServerContext, build_id: int) -> Build:
+    with server.db.read() as tx:
         return builds.with_id(tx, build_id)
 
 
-def cancel_build(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        build = builds.with_id(tx, visit.id("build"))
-        sentence = f"Cancelled by {visit.who}."
+def cancel_build(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        build = builds.with_id(tx, ctx.id("build"))
+        sentence = f"Cancelled by {ctx.who}."
         reason = BuildReason.CANCELLED
         if (
-            continuous_delivery.cancel_build(tx, visit.yard.names, build.id, reason, sentence, visit.now)
+            continuous_delivery.cancel_build(tx, ctx.server.names, build.id, reason, sentence, ctx.now)
             is None
         ):
             raise Conflict(f"Build {build.id} is over already: it {build.status}.")

@@ -16,9 +16,9 @@ from app.store.projects import Project
 from app.web.api.credentials import CredentialForm, CredentialPatch, define, redefine, remove
 from app.web.api.reading import read_value
 from app.web.pages import projects
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -26,85 +26,83 @@ SHOWN = ("name", "kind", "host", "username")
 FIELDS = frozenset({*SHOWN, "secret"})
 
 
-def credential_of(tx: Tx, visit: Visit) -> Credential:
-    return credentials.named(tx, project_of(tx, visit).id, visit.path("credential"))
+def credential_of(tx: Tx, ctx: PageContext) -> Credential:
+    return credentials.named(tx, project_of(tx, ctx).id, ctx.path("credential"))
 
 
 def address(project: Project, credential: Credential) -> str:
     return f"{projects.address(project)}/credentials/{credential.name}"
 
 
-def show_new(visit: Visit) -> Response:
-    return _page(visit, None, {"kind": visit.query("kind") or "git"})
+def show_new(ctx: PageContext) -> Response:
+    return _page(ctx, None, {"kind": ctx.query("kind") or "git"})
 
 
-def make_credential(visit: Visit) -> Response:
-    given = {name: visit.field(name).strip() for name in SHOWN}
-    secret = (
-        {"secret": visit.field("secret")} if visit.field("secret") else {}
-    )  # else the API says it is missing
+def make_credential(ctx: PageContext) -> Response:
+    given = {name: ctx.field(name).strip() for name in SHOWN}
+    secret = {"secret": ctx.field("secret")} if ctx.field("secret") else {}  # else the API says it is missing
     try:
-        form = read_value(CredentialForm, {**given, **secret}, visit.yard)
-        with visit.yard.db.write() as tx:
-            project = project_of(tx, visit)
-            define(tx, visit.yard, project, form)
+        form = read_value(CredentialForm, {**given, **secret}, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = project_of(tx, ctx)
+            define(tx, ctx.server, project, form)
     except (UserError, Problem, ValidationError) as error:
-        return _page(visit, None, given, problem=refused(error))
+        return _page(ctx, None, given, problem=refused(error))
     return see(f"{projects.address(project)}#credentials")
 
 
-def show_credential(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        credential = credential_of(tx, visit)
-    return _page(visit, credential, _texts(credential))
+def show_credential(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        credential = credential_of(tx, ctx)
+    return _page(ctx, credential, _texts(credential))
 
 
 def _texts(credential: Credential) -> dict[str, str]:
     return {name: str(getattr(credential, name)) for name in SHOWN}
 
 
-def save_credential(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        credential = credential_of(tx, visit)
-    given = {"username": visit.field("username").strip()}
+def save_credential(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        credential = credential_of(tx, ctx)
+    given = {"username": ctx.field("username").strip()}
     if not credential.host:
-        given["host"] = visit.field("host").strip()
+        given["host"] = ctx.field("host").strip()
     try:
-        patch = read_value(CredentialPatch, {**given, "secret": visit.field("secret") or None}, visit.yard)
-        with visit.yard.db.write() as tx:
-            project = project_of(tx, visit)
-            redefine(tx, visit.yard, credential_of(tx, visit), patch)
+        patch = read_value(CredentialPatch, {**given, "secret": ctx.field("secret") or None}, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = project_of(tx, ctx)
+            redefine(tx, ctx.server, credential_of(tx, ctx), patch)
     except (UserError, Problem, ValidationError) as error:
-        return _page(visit, credential, {**_texts(credential), **given}, problem=refused(error))
+        return _page(ctx, credential, {**_texts(credential), **given}, problem=refused(error))
     return see(f"{address(project, credential)}?saved=1")
 
 
-def delete_credential(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        project, credential = project_of(tx, visit), credential_of(tx, visit)
+def delete_credential(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        project, credential = project_of(tx, ctx), credential_of(tx, ctx)
     try:
-        require_named(visit, credential.name, "credential")
-        with visit.yard.db.write() as tx:
-            remove(tx, credential_of(tx, visit))
+        require_named(ctx, credential.name, "credential")
+        with ctx.server.db.write() as tx:
+            remove(tx, credential_of(tx, ctx))
     except UserError as error:
-        return _page(visit, credential, _texts(credential), undeleted=refused(error))
+        return _page(ctx, credential, _texts(credential), undeleted=refused(error))
     return see(projects.address(project))
 
 
 def _page(
-    visit: Visit,
+    ctx: PageContext,
     credential: Credential | None,
     given: Mapping[str, str],
     *,
     problem: Problem | None = None,
     undeleted: Problem | None = None,
 ) -> Response:
-    with visit.yard.db.read() as tx:
-        project = project_of(tx, visit)
+    with ctx.server.db.read() as tx:
+        project = project_of(tx, ctx)
     errors, left = placed(problem, FIELDS)
     said = problem or undeleted
     path = f"{projects.address(project)}/credentials"
-    return visit.page(
+    return ctx.page(
         "credential.html",
         200 if said is None else said.status,
         project=project,
@@ -113,8 +111,8 @@ def _page(
         given=given,
         errors=errors,
         left=left,
-        saved=bool(visit.query("saved")),
-        retype=["secret"] if visit.field("secret") else [],
+        saved=bool(ctx.query("saved")),
+        retype=["secret"] if ctx.field("secret") else [],
         undeleted="" if undeleted is None else undeleted.detail,
     )
 

@@ -8,30 +8,30 @@ from starlette.routing import Route
 from app.domain.errors import Conflict
 from app.store import deliveries, overview
 from app.store.deliveries import Delivery
-from app.web.pages.visit import Visit, get, post, see
+from app.web.pages.context import PageContext, get, post, see
 
 DELIVERIES = 50
 
 
-def show_deliveries(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        found = deliveries.page(tx, DELIVERIES + 1, visit.number("before"))
+def show_deliveries(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        found = deliveries.page(tx, DELIVERIES + 1, ctx.number("before"))
         listed = found[:DELIVERIES]
         caused = overview.decisions_of_deliveries(tx, listed)
-        rejected = deliveries.rejected(tx) + visit.yard.inbox.rejected
-    return visit.page(
+        rejected = deliveries.rejected(tx) + ctx.server.inbox.rejected
+    return ctx.page(
         "deliveries.html",
         deliveries=listed,
         caused=caused,
         rejected=rejected,
-        webhook_url=f"{visit.address}/webhooks/github",
+        webhook_url=f"{ctx.address}/webhooks/github",
         more=found[DELIVERIES - 1].id if len(found) > DELIVERIES else None,
     )
 
 
-def replay(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        delivery = deliveries.find(tx, visit.path("guid"), visit.path("forge"))
+def replay(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        delivery = deliveries.find(tx, ctx.path("guid"), ctx.path("forge"))
         require_push(delivery)
         deliveries.reopen(tx, delivery.id)
     return see("/deliveries")

@@ -18,10 +18,10 @@ from app.store import builds
 from app.store.database import Tx
 from app.web.api.deploys import JobDeployForm, chosen, pin
 from app.web.api.reading import read_value
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import NUMBER
 from app.web.pages.jobs import address, job_of
 from app.web.pages.refusals import placed, refused
-from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -30,63 +30,63 @@ BUILDS = 50
 IMAGE = "image"  # the choice that is no build
 
 
-def show_form(visit: Visit) -> Response:
-    return _page(visit, build=visit.query("build"))
+def show_form(ctx: PageContext) -> Response:
+    return _page(ctx, build=ctx.query("build"))
 
 
-def deploy(visit: Visit) -> Response:
+def deploy(ctx: PageContext) -> Response:
     """Rehearse it, or do it."""
     try:
-        form = read_value(JobDeployForm, _typed(visit), visit.yard)
+        form = read_value(JobDeployForm, _typed(ctx), ctx.server)
         latest = form.build == "latest"
-        with visit.yard.db.read() as tx:
-            job = job_of(tx, visit)
-        pinned, agreed = pin(visit.yard, job, form), form.confirm_paused
-        if visit.field("preview"):
-            with visit.yard.db.read() as tx:
-                image = chosen(tx, visit.yard.ours, job, form, pinned, visit.now)
-                outlook = of_deploy(tx, job, image, latest=latest, confirm_paused=agreed, who=visit.who)
-            return _page(visit, outlook=outlook)
-        with visit.yard.db.write() as tx:
-            job = job_of(tx, visit)
-            image, now = chosen(tx, visit.yard.ours, job, form, pinned, visit.now), visit.now
+        with ctx.server.db.read() as tx:
+            job = job_of(tx, ctx)
+        pinned, agreed = pin(ctx.server, job, form), form.confirm_paused
+        if ctx.field("preview"):
+            with ctx.server.db.read() as tx:
+                image = chosen(tx, ctx.server.ours, job, form, pinned, ctx.now)
+                outlook = of_deploy(tx, job, image, latest=latest, confirm_paused=agreed, who=ctx.who)
+            return _page(ctx, outlook=outlook)
+        with ctx.server.db.write() as tx:
+            job = job_of(tx, ctx)
+            image, now = chosen(tx, ctx.server.ours, job, form, pinned, ctx.now), ctx.now
             deploy_job(
                 tx,
-                visit.yard.names,
+                ctx.server.names,
                 job,
                 image,
                 latest=latest,
                 confirm_paused=agreed,
-                who=visit.who,
+                who=ctx.who,
                 now=now,
             )
     except (UserError, TransientError, Problem, ValidationError) as error:
-        return _page(visit, problem=refused(error))
+        return _page(ctx, problem=refused(error))
     return see(address(job))
 
 
-def _typed(visit: Visit) -> dict[str, Any]:
-    build, image = visit.field("build"), visit.field("image").strip()
-    agreed = {"confirm_paused": visit.field("confirm_paused") == "1"}
+def _typed(ctx: PageContext) -> dict[str, Any]:
+    build, image = ctx.field("build"), ctx.field("image").strip()
+    agreed = {"confirm_paused": ctx.field("confirm_paused") == "1"}
     if build == IMAGE:
         return {"image": image, **agreed}
     return {"build": NUMBER.read(build), "image": image or None, **agreed}
 
 
 def _page(
-    visit: Visit, *, build: str = "", problem: Problem | None = None, outlook: Outlook | None = None
+    ctx: PageContext, *, build: str = "", problem: Problem | None = None, outlook: Outlook | None = None
 ) -> Response:
-    with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
+    with ctx.server.db.read() as tx:
+        job = job_of(tx, ctx)
         made = _deployable(tx, job)
     errors, left = placed(problem, frozenset(FIELDS))
-    return visit.page(
+    return ctx.page(
         "deploy.html",
         200 if problem is None else problem.status,
         job=job,
         address=address(job),
         builds=made,
-        given={"build": build or visit.field("build") or "latest", "image": visit.field("image")},
+        given={"build": build or ctx.field("build") or "latest", "image": ctx.field("image")},
         errors=errors,
         left=left,
         outlook=outlook,

@@ -20,7 +20,7 @@ from app.store.flows import Flow
 from app.web.api.flow_definitions import unmasked_in
 from app.web.api.forms.flow import FlowStartForm
 from app.web.api.reading import read_value
-from app.web.pages.visit import Visit, get, post, see
+from app.web.pages.context import PageContext, get, post, see
 from app.web.principal import digest
 
 FLOWS = 20
@@ -83,13 +83,13 @@ class ShownNode:
         return [Said(datetime.fromisoformat(at), text) for at, _, text in lines]
 
 
-def show_flows(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        project = visit.request.path_params.get("project")
+def show_flows(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        project = ctx.request.path_params.get("project")
         project_id = None if project is None else projects.named(tx, project).id
-        found = flows.page(tx, project_id=project_id, limit=FLOWS + 1, before=visit.number("before"))
+        found = flows.page(tx, project_id=project_id, limit=FLOWS + 1, before=ctx.number("before"))
         rows = [_row(tx, each) for each in found[:FLOWS]]
-    return visit.page(
+    return ctx.page(
         "flows.html",
         project=project,
         rows=rows,
@@ -111,25 +111,25 @@ def started_by(flow: Flow) -> str:
     return " and ".join(each for each in (push, webhook) if each)
 
 
-def _named(tx: Tx, visit: Visit) -> Flow:
-    return flows.named(tx, visit.path("project"), visit.path("flow"))
+def _named(tx: Tx, ctx: PageContext) -> Flow:
+    return flows.named(tx, ctx.path("project"), ctx.path("flow"))
 
 
-def show_flow(visit: Visit) -> Response:
-    return _flow_page(visit)
+def show_flow(ctx: PageContext) -> Response:
+    return _flow_page(ctx)
 
 
-def _flow_page(visit: Visit, made: str | None = None) -> Response:
-    with visit.yard.db.read() as tx:
-        flow = _named(tx, visit)
-        runs = flows.runs_page(tx, flow.id, RUNS + 1, visit.number("before"))
+def _flow_page(ctx: PageContext, made: str | None = None) -> Response:
+    with ctx.server.db.read() as tx:
+        flow = _named(tx, ctx)
+        runs = flows.runs_page(tx, flow.id, RUNS + 1, ctx.number("before"))
         nodes = flow.definition["nodes"]
-        warnings = [*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, visit.yard.vault)]
+        warnings = [*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, ctx.server.vault)]
     groups = [
         [ShownNode(spec["name"], NodeType(spec["type"]), spec) for spec in group]
         for group in groups_of(nodes)
     ]
-    return visit.page(
+    return ctx.page(
         "flow.html",
         flow=flow,
         made=made,
@@ -144,11 +144,11 @@ def _flow_page(visit: Visit, made: str | None = None) -> Response:
     )
 
 
-def show_flow_run(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        run = flows.run_with_id(tx, visit.id("run"))
+def show_flow_run(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        run = flows.run_with_id(tx, ctx.id("run"))
         live = flows.live_runs(tx, run.flow_id) if run.status is FlowStatus.QUEUED else []
-    return visit.page(
+    return ctx.page(
         "flow_run.html",
         run=run,
         groups=_groups(run),
@@ -179,48 +179,48 @@ def why(run: FlowRun) -> str:
     return f"{STARTED[run.trigger['type']]}{by}"
 
 
-def start(visit: Visit) -> Response:
-    form = read_value(FlowStartForm, {"sha": visit.field("sha").strip() or None}, visit.yard)
-    with visit.yard.db.write() as tx:
-        trigger = {"type": "manual", "by": visit.who, "sha": form.sha}
-        run_id = start_flow_run(tx, _named(tx, visit), trigger, visit.now)
+def start(ctx: PageContext) -> Response:
+    form = read_value(FlowStartForm, {"sha": ctx.field("sha").strip() or None}, ctx.server)
+    with ctx.server.db.write() as tx:
+        trigger = {"type": "manual", "by": ctx.who, "sha": form.sha}
+        run_id = start_flow_run(tx, _named(tx, ctx), trigger, ctx.now)
     return _see(run_id)
 
 
-def make_webhook(visit: Visit) -> Response:
+def make_webhook(ctx: PageContext) -> Response:
     """The one answer that shows the address; it is not a redirect, as the token must be in no other address."""
     token = secrets.token_urlsafe(32)
-    with visit.yard.db.write() as tx:
-        flows.set_webhook(tx, _named(tx, visit).id, digest(token))
-    return _flow_page(visit, made=f"{visit.address}/webhooks/flows/{token}")
+    with ctx.server.db.write() as tx:
+        flows.set_webhook(tx, _named(tx, ctx).id, digest(token))
+    return _flow_page(ctx, made=f"{ctx.address}/webhooks/flows/{token}")
 
 
-def void_webhook(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        flow = _named(tx, visit)
+def void_webhook(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        flow = _named(tx, ctx)
         flows.set_webhook(tx, flow.id, None)
     return see(f"/projects/{flow.project}/flows/{flow.name}")
 
 
-def cancel(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        run = flows.run_with_id(tx, visit.id("run"))
-        cancel_flow_run(tx, visit.yard.names, run, visit.who, visit.now)
+def cancel(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        run = flows.run_with_id(tx, ctx.id("run"))
+        cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now)
     return _see(run.id)
 
 
-def approve(visit: Visit) -> Response:
-    return _answer(visit, approved=True)
+def approve(ctx: PageContext) -> Response:
+    return _answer(ctx, approved=True)
 
 
-def decline(visit: Visit) -> Response:
-    return _answer(visit, approved=False)
+def decline(ctx: PageContext) -> Response:
+    return _answer(ctx, approved=False)
 
 
-def _answer(visit: Visit, *, approved: bool) -> Response:
-    with visit.yard.db.write() as tx:
-        run = flows.run_with_id(tx, visit.id("run"))
-        answer_approval(tx, run, visit.path("node"), approved=approved, who=visit.who, now=visit.now)
+def _answer(ctx: PageContext, *, approved: bool) -> Response:
+    with ctx.server.db.write() as tx:
+        run = flows.run_with_id(tx, ctx.id("run"))
+        answer_approval(tx, run, ctx.path("node"), approved=approved, who=ctx.who, now=ctx.now)
     return _see(run.id)
 
 

@@ -20,12 +20,12 @@ from app.web.api.definitions import form_of, unmasked
 from app.web.api.forms.job import JobForm
 from app.web.api.reading import read_value
 from app.web.pages import job_form
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address, job_of
 from app.web.pages.looking import look
 from app.web.pages.refusals import placed, refused
-from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -53,15 +53,15 @@ def _stored(form: Mapping[str, Any]) -> Typed:
     return Typed(form, *job_form.shown(form))
 
 
-def _typed(visit: Visit, form: Mapping[str, Any]) -> Typed:
-    given = {name: visit.field(name) for name in visit.form}
-    return Typed(form, given, rows_of(visit.form, form["env"]))
+def _typed(ctx: PageContext, form: Mapping[str, Any]) -> Typed:
+    given = {name: ctx.field(name) for name in ctx.form}
+    return Typed(form, given, rows_of(ctx.form, form["env"]))
 
 
-def show_settings(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
-    return _settings(visit, job, _stored(_with_source(job, visit.query("source"))))
+def show_settings(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        job = job_of(tx, ctx)
+    return _settings(ctx, job, _stored(_with_source(job, ctx.query("source"))))
 
 
 def _with_source(job: Job, wanted: str) -> Mapping[str, Any]:
@@ -72,45 +72,45 @@ def _with_source(job: Job, wanted: str) -> Mapping[str, Any]:
     return form
 
 
-def save_settings(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
-    typed = _typed(visit, _with_source(job, visit.field("source.type")))
-    if visit.field("more"):
-        return _settings(visit, job, typed, empty_rows=MORE_ROWS)
+def save_settings(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        job = job_of(tx, ctx)
+    typed = _typed(ctx, _with_source(job, ctx.field("source.type")))
+    if ctx.field("more"):
+        return _settings(ctx, job, typed, empty_rows=MORE_ROWS)
     try:
         patch = typed.definition()
-        if visit.field("look"):
-            return _settings(visit, job, typed, seen=look(visit, job.project, patch["source"], "source."))
-        if visit.field("preview"):
-            return _settings(visit, job, typed, edit=_edit(visit, job.project, {**patch, "name": job.name}))
-        with visit.yard.db.write() as tx:
-            redefine(tx, visit.yard, job_of(tx, visit), patch, visit.who)
+        if ctx.field("look"):
+            return _settings(ctx, job, typed, seen=look(ctx, job.project, patch["source"], "source."))
+        if ctx.field("preview"):
+            return _settings(ctx, job, typed, edit=_edit(ctx, job.project, {**patch, "name": job.name}))
+        with ctx.server.db.write() as tx:
+            redefine(tx, ctx.server, job_of(tx, ctx), patch, ctx.who)
     except (UserError, Problem, ValidationError) as error:
-        return _settings(visit, job, typed, problem=refused(error))
+        return _settings(ctx, job, typed, problem=refused(error))
     return see(f"{address(job)}/settings?saved=1")
 
 
-def _edit(visit: Visit, project: str, fields: Mapping[str, Any]) -> Edit:
-    with visit.yard.db.read() as tx:
-        return rehearse_edit(tx, visit.yard, projects.named(tx, project), fields, visit.who)
+def _edit(ctx: PageContext, project: str, fields: Mapping[str, Any]) -> Edit:
+    with ctx.server.db.read() as tx:
+        return rehearse_edit(tx, ctx.server, projects.named(tx, project), fields, ctx.who)
 
 
-def delete_job(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
+def delete_job(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        job = job_of(tx, ctx)
     try:
-        if visit.field("confirm").strip() != job.name:
+        if ctx.field("confirm").strip() != job.name:
             raise Conflict(f"Type {job.name} to say that this is the job to delete.")
-        with visit.yard.db.write() as tx:
-            remove(tx, visit.yard, job_of(tx, visit))
+        with ctx.server.db.write() as tx:
+            remove(tx, ctx.server, job_of(tx, ctx))
     except Conflict as error:
-        return _settings(visit, job, _stored(form_of(job)), undeleted=str(error))
+        return _settings(ctx, job, _stored(form_of(job)), undeleted=str(error))
     return see("/")
 
 
 def _settings(
-    visit: Visit,
+    ctx: PageContext,
     job: Job,
     typed: Typed,
     *,
@@ -120,10 +120,10 @@ def _settings(
     undeleted: str = "",
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
-    with visit.yard.db.read() as tx:
+    with ctx.server.db.read() as tx:
         context = _choices(tx, job.project_id)
     return _page(
-        visit,
+        ctx,
         typed,
         problem,
         empty_rows,
@@ -132,7 +132,7 @@ def _settings(
         edit=edit,
         seen=seen,
         job=job,
-        warnings=unmasked(job.definition["env"], visit.yard.vault),
+        warnings=unmasked(job.definition["env"], ctx.server.vault),
         project=job.project,
         address=address(job),
         action=f"{address(job)}/settings",
@@ -142,26 +142,26 @@ def _settings(
     )
 
 
-def show_new(visit: Visit) -> Response:
-    return _new(visit, _stored(job_form.blank(_source_of(visit.query("source")))), visit.query("project"))
+def show_new(ctx: PageContext) -> Response:
+    return _new(ctx, _stored(job_form.blank(_source_of(ctx.query("source")))), ctx.query("project"))
 
 
-def make_job(visit: Visit) -> Response:
-    typed = _typed(visit, job_form.blank(_source_of(visit.field("source.type"))))
-    project_name = visit.field("project")
-    if visit.field("more"):
-        return _new(visit, typed, project_name, empty_rows=MORE_ROWS)
+def make_job(ctx: PageContext) -> Response:
+    typed = _typed(ctx, job_form.blank(_source_of(ctx.field("source.type"))))
+    project_name = ctx.field("project")
+    if ctx.field("more"):
+        return _new(ctx, typed, project_name, empty_rows=MORE_ROWS)
     try:
-        body = {**typed.definition(), "name": visit.field("name").strip()}
-        if visit.field("look"):
-            return _new(visit, typed, project_name, seen=look(visit, project_name, body["source"], "source."))
-        if visit.field("preview"):
-            return _new(visit, typed, project_name, edit=_edit(visit, project_name, body))
-        form = read_value(JobForm, body, visit.yard)
-        with visit.yard.db.write() as tx:
-            job = define(tx, visit.yard, projects.named(tx, project_name), form, visit.who)
+        body = {**typed.definition(), "name": ctx.field("name").strip()}
+        if ctx.field("look"):
+            return _new(ctx, typed, project_name, seen=look(ctx, project_name, body["source"], "source."))
+        if ctx.field("preview"):
+            return _new(ctx, typed, project_name, edit=_edit(ctx, project_name, body))
+        form = read_value(JobForm, body, ctx.server)
+        with ctx.server.db.write() as tx:
+            job = define(tx, ctx.server, projects.named(tx, project_name), form, ctx.who)
     except (UserError, Problem, ValidationError) as error:
-        return _new(visit, typed, project_name, problem=refused(error))
+        return _new(ctx, typed, project_name, problem=refused(error))
     return see(address(job))
 
 
@@ -170,7 +170,7 @@ def _source_of(text: str) -> str:
 
 
 def _new(
-    visit: Visit,
+    ctx: PageContext,
     typed: Typed,
     project: str,
     *,
@@ -179,14 +179,14 @@ def _new(
     seen: Detected | None = None,
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
-    with visit.yard.db.read() as tx:
+    with ctx.server.db.read() as tx:
         names = [each.name for each in projects.page(tx, MANY, None)]
         chosen = project if project in names else next(iter(names), "")
         context = _choices(tx, projects.named(tx, chosen).id) if chosen else {}
     if not chosen:
-        return visit.page("job_new_nowhere.html")
+        return ctx.page("job_new_nowhere.html")
     return _page(
-        visit,
+        ctx,
         typed,
         problem,
         empty_rows,
@@ -216,11 +216,16 @@ def _choices(tx: Tx, project_id: int) -> dict[str, Any]:
 
 
 def _page(
-    visit: Visit, typed: Typed, problem: Problem | None, empty_rows: int, status: int = 200, **context: Any
+    ctx: PageContext,
+    typed: Typed,
+    problem: Problem | None,
+    empty_rows: int,
+    status: int = 200,
+    **context: Any,
 ) -> Response:
     names = job_form.names_of(typed.form, typed.rows) | {"name"}
     errors, left = placed(problem, names, lambda field: job_form.as_typed(field, typed.given))
-    return visit.page(
+    return ctx.page(
         "job_settings.html",
         status if problem is None else problem.status,
         given=typed.given,
@@ -230,8 +235,8 @@ def _page(
         sources=SOURCES,
         errors=errors,
         left=left,
-        saved=bool(visit.query("saved")),
-        plans=visit.yard.plans,
+        saved=bool(ctx.query("saved")),
+        plans=ctx.server.plans,
         **context,
     )
 

@@ -14,39 +14,39 @@ from app.domain.decisions import Verdict
 from app.domain.jobs import Job
 from app.store import apps, builds, conditions, decisions, jobs, overview, projects
 from app.store.database import Tx
-from app.web.pages.visit import Visit, get, post, see
+from app.web.pages.context import PageContext, get, post, see
 
 RUNS = 50
 DECISIONS = 50
 LATELY = timedelta(days=7)
 
 
-def job_of(tx: Tx, visit: Visit) -> Job:
-    return jobs.named(tx, visit.path("project"), visit.path("job"))
+def job_of(tx: Tx, ctx: PageContext) -> Job:
+    return jobs.named(tx, ctx.path("project"), ctx.path("job"))
 
 
-def job_or_what_is_left(tx: Tx, visit: Visit) -> Job:
+def job_or_what_is_left(tx: Tx, ctx: PageContext) -> Job:
     """The job of that name, or the deleted one that had it last."""
-    project = projects.named(tx, visit.path("project"))
-    return jobs.last_named(tx, project.id, visit.path("job")) or job_of(tx, visit)
+    project = projects.named(tx, ctx.path("project"))
+    return jobs.last_named(tx, project.id, ctx.path("job")) or job_of(tx, ctx)
 
 
 def address(job: Job) -> str:
     return f"/projects/{job.project}/jobs/{job.name}"
 
 
-def show_job(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        job = job_or_what_is_left(tx, visit)
-        bars = overview.strip(tx, job.id, RUNS + 1, visit.number("before"))
-        latest = overview.strip(tx, job.id, 1) if visit.number("before") else bars[:1]
+def show_job(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        job = job_or_what_is_left(tx, ctx)
+        bars = overview.strip(tx, job.id, RUNS + 1, ctx.number("before"))
+        latest = overview.strip(tx, job.id, 1) if ctx.number("before") else bars[:1]
         built = conditions.latest_builds_of(tx, [job.id]).get(job.id)
         why = decisions.page(tx, limit=6, job_id=job.id)
         made = builds.page(tx, limit=6, source_id=job.source.id) if job.source else []
         part = apps.parts_of(tx, [job.id]).get(job.id)
         has_image = job.deployed is not None or job.definition["source"]["type"] == "image"
         need = None if has_image else how_to_get_an_image(tx, job)
-    return visit.page(
+    return ctx.page(
         "job.html",
         job=job,
         part=part,
@@ -60,19 +60,19 @@ def show_job(visit: Visit) -> Response:
         decisions=why,
         builds=made,
         instances=job.definition.get("instances", 1),
-        plan=visit.yard.plans.get(job.definition.get("plan", "")),
+        plan=ctx.server.plans.get(job.definition.get("plan", "")),
         env=sorted(job.env.items()),
     )
 
 
-def show_decisions(visit: Visit) -> Response:
-    wanted = [verdict for verdict in Verdict if verdict == visit.query("verdict")]
-    with visit.yard.db.read() as tx:
-        job = job_or_what_is_left(tx, visit)
+def show_decisions(ctx: PageContext) -> Response:
+    wanted = [verdict for verdict in Verdict if verdict == ctx.query("verdict")]
+    with ctx.server.db.read() as tx:
+        job = job_or_what_is_left(tx, ctx)
         found = decisions.page(
-            tx, limit=DECISIONS + 1, before=visit.number("before"), job_id=job.id, verdicts=wanted
+            tx, limit=DECISIONS + 1, before=ctx.number("before"), job_id=job.id, verdicts=wanted
         )
-    return visit.page(
+    return ctx.page(
         "decisions.html",
         job=job,
         address=address(job),
@@ -83,20 +83,20 @@ def show_decisions(visit: Visit) -> Response:
     )
 
 
-def pause(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        job = job_of(tx, visit)
-        pausing.pause(tx, visit.yard.names, job, who=visit.who, now=visit.now)
+def pause(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        job = job_of(tx, ctx)
+        pausing.pause(tx, ctx.server.names, job, who=ctx.who, now=ctx.now)
     return see(address(job))
 
 
-def resume(visit: Visit) -> Response:
+def resume(ctx: PageContext) -> Response:
     """As it was before the pause, or with the switches that the form gives."""
     switches = ("ci_enabled", "cd_enabled", "schedule_active")
-    changes = {name: visit.field(name) == "on" for name in switches if visit.field(name)}
-    with visit.yard.db.write() as tx:
-        job = job_of(tx, visit)
-        pausing.resume(tx, visit.yard.names, job, who=visit.who, now=visit.now, **changes)
+    changes = {name: ctx.field(name) == "on" for name in switches if ctx.field(name)}
+    with ctx.server.db.write() as tx:
+        job = job_of(tx, ctx)
+        pausing.resume(tx, ctx.server.names, job, who=ctx.who, now=ctx.now, **changes)
     return see(address(job))
 
 

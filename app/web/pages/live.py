@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.web.live import changes, event, stream
-from app.web.pages.visit import page_error, require
+from app.web.pages.context import page_error, require
 from app.web.principal import Role, identify
-from app.web.yard import yard_of
+from app.web.server_context import server_of
 
 AT_MOST_EVERY = 0.25  # seconds between two words of change
 TOPICS = 20
@@ -29,7 +29,7 @@ async def live(request: Request) -> Response:
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         is_first = True
-        async for changed in changes(yard_of(request), topics):
+        async for changed in changes(server_of(request), topics):
             if changed or is_first:
                 yield event("", name="changed")
                 await asyncio.sleep(AT_MOST_EVERY)

@@ -9,54 +9,54 @@ from starlette.routing import Route
 
 from app.store import access
 from app.web import principal
-from app.web.pages.visit import Visit, get, post, see
+from app.web.pages.context import PageContext, get, post, see
 from app.web.principal import COOKIE, SESSION_LASTS, digest
 
 
-def show_login(visit: Visit) -> Response:
-    if visit.principal is not None:
-        return see(_inside(visit.query("next")))
-    return visit.page("login.html", next=_inside(visit.query("next")), name="", wrong=False)
+def show_login(ctx: PageContext) -> Response:
+    if ctx.principal is not None:
+        return see(_inside(ctx.query("next")))
+    return ctx.page("login.html", next=_inside(ctx.query("next")), name="", wrong=False)
 
 
-def log_in(visit: Visit) -> Response:
-    name, wanted = visit.field("name"), _inside(visit.field("next"))
-    session = principal.log_in(visit.yard, name, visit.field("password"))
+def log_in(ctx: PageContext) -> Response:
+    name, wanted = ctx.field("name"), _inside(ctx.field("next"))
+    session = principal.log_in(ctx.server, name, ctx.field("password"))
     if session is None:
-        return visit.page("login.html", 422, next=wanted, name=name, wrong=True)
-    return _with_session(visit, see(wanted), session)
+        return ctx.page("login.html", 422, next=wanted, name=name, wrong=True)
+    return _with_session(ctx, see(wanted), session)
 
 
-def show_link(visit: Visit) -> Response:
+def show_link(ctx: PageContext) -> Response:
     """Opening the link spends nothing, as programs that preview links open them too."""
-    return visit.page("login_once.html", code=visit.path("code"), spent=False)
+    return ctx.page("login_once.html", code=ctx.path("code"), spent=False)
 
 
-def spend_link(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        good = access.spend_login_link(tx, digest(visit.path("code")), visit.now)
+def spend_link(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        good = access.spend_login_link(tx, digest(ctx.path("code")), ctx.now)
     if not good:
-        return visit.page("login_once.html", 410, code="", spent=True)
-    return _with_session(visit, see("/"), principal.open_session(visit.yard))
+        return ctx.page("login_once.html", 410, code="", spent=True)
+    return _with_session(ctx, see("/"), principal.open_session(ctx.server))
 
 
-def log_out(visit: Visit) -> Response:
-    if session := visit.request.cookies.get(COOKIE):
-        with visit.yard.db.write() as tx:
+def log_out(ctx: PageContext) -> Response:
+    if session := ctx.request.cookies.get(COOKIE):
+        with ctx.server.db.write() as tx:
             access.log_out(tx, digest(session))
     answer = see("/login")
     answer.delete_cookie(COOKIE)
     return answer
 
 
-def _with_session(visit: Visit, answer: Response, session: str) -> Response:
+def _with_session(ctx: PageContext, answer: Response, session: str) -> Response:
     answer.set_cookie(
         COOKIE,
         session,
         max_age=int(SESSION_LASTS.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=visit.request.url.scheme == "https" or visit.yard.public_url.startswith("https:"),
+        secure=ctx.request.url.scheme == "https" or ctx.server.public_url.startswith("https:"),
     )
     return answer
 

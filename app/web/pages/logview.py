@@ -17,7 +17,7 @@ from starlette.responses import Response
 from app.logs import LogReader, Row, Stream, display_segments, rows, rows_before, rows_from
 from app.web.live import changes, event, stream
 from app.web.pages.render import fragment
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 WINDOW = 1000  # lines
 BEFORE_WANTED = 200  # lines shown before one that was asked for
@@ -163,7 +163,7 @@ def html(lines: Iterable[ShownLine], place: Place) -> str:
 
 
 def follow(
-    yard: Yard,
+    server: ServerContext,
     log: LogReader,
     topics: frozenset[str],
     is_over: Callable[[], bool],
@@ -179,7 +179,7 @@ def follow(
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         window, seen = Window([], None, None, offset, number, 0), -1
-        async for _ in changes(yard, topics):
+        async for _ in changes(server, topics):
             over = await run_in_threadpool(is_over)
             while log.size != seen:
                 window = await run_in_threadpool(_next, log, window)

@@ -12,23 +12,23 @@ from app.domain.errors import JobyardError
 from app.store import projects
 from app.web.api.plan import DetectForm, look_at
 from app.web.api.reading import read_value
-from app.web.pages.visit import Visit
+from app.web.pages.context import PageContext
 from app.web.problems import Problem, problem_of
 
 ASKED = ("url", "branch", "credential")
 
 
-def look(visit: Visit, project: str, typed: Mapping[str, Any], at: str) -> Detected:
+def look(ctx: PageContext, project: str, typed: Mapping[str, Any], at: str) -> Detected:
     """The repository and build settings that were typed, as the form has them below `at`.
 
     Raises a Problem at the form's fields where Git or the repository doesn't give an answer.
     """
     git = {name: typed["git"][name] for name in ASKED}
     try:
-        form = read_value(DetectForm, {"git": git, "build": typed["build"]}, visit.yard)
-        with visit.yard.db.read() as tx:
+        form = read_value(DetectForm, {"git": git, "build": typed["build"]}, ctx.server)
+        with ctx.server.db.read() as tx:
             owner = projects.named(tx, project)
-        return look_at(visit.yard, owner, form, at)
+        return look_at(ctx.server, owner, form, at)
     except (JobyardError, ValidationError, Problem) as error:
         problem = problem_of(error)
         errors = [{**each, "field": _placed(each["field"], at)} for each in problem.errors]

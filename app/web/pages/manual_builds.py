@@ -18,8 +18,8 @@ from app.web.api.forms.build import ManualBuildForm
 from app.web.api.reading import read_value
 from app.web.pages import build_services, projects
 from app.web.pages import jobs as job_pages
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.refusals import placed, refused
-from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -37,51 +37,51 @@ class Target:
     address: str
 
 
-def _of_job(tx: Tx, visit: Visit) -> Target:
-    job = job_pages.job_of(tx, visit)
+def _of_job(tx: Tx, ctx: PageContext) -> Target:
+    job = job_pages.job_of(tx, ctx)
     if job.source is None:
         raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
     return Target(job.name, job.project, job.source, [job], job_pages.address(job))
 
 
-def _of_service(tx: Tx, visit: Visit) -> Target:
-    project, service = projects.project_of(tx, visit), build_services.service_of(tx, visit)
+def _of_service(tx: Tx, ctx: PageContext) -> Target:
+    project, service = projects.project_of(tx, ctx), build_services.service_of(tx, ctx)
     address = build_services.address(project, service)
     return Target(service.name, project.name, service.source, jobs.of_source(tx, service.id), address)
 
 
-def _target_of(tx: Tx, visit: Visit) -> Target:
-    return _of_service(tx, visit) if "service" in visit.request.path_params else _of_job(tx, visit)
+def _target_of(tx: Tx, ctx: PageContext) -> Target:
+    return _of_service(tx, ctx) if "service" in ctx.request.path_params else _of_job(tx, ctx)
 
 
-def show_form(visit: Visit) -> Response:
-    return _page(visit)
+def show_form(ctx: PageContext) -> Response:
+    return _page(ctx)
 
 
-def build(visit: Visit) -> Response:
+def build(ctx: PageContext) -> Response:
     """Without a field, of the head of the tracked branch."""
-    given = {name: visit.field(name).strip() or None for name in FIELDS}
+    given = {name: ctx.field(name).strip() or None for name in FIELDS}
     try:
-        form = read_value(ManualBuildForm, given, visit.yard)
-        with visit.yard.db.write() as tx:
-            target = _target_of(tx, visit)
+        form = read_value(ManualBuildForm, given, ctx.server)
+        with ctx.server.db.write() as tx:
+            target = _target_of(tx, ctx)
             build_id = request_build_of_source(
-                tx, target.source, target.jobs, sha=form.sha, branch=form.ref, who=visit.who, now=visit.now
+                tx, target.source, target.jobs, sha=form.sha, branch=form.ref, who=ctx.who, now=ctx.now
             )
     except (UserError, Problem, ValidationError) as error:
-        return _page(visit, refused(error))
+        return _page(ctx, refused(error))
     return see(f"/builds/{build_id}")
 
 
-def _page(visit: Visit, problem: Problem | None = None) -> Response:
-    with visit.yard.db.read() as tx:
-        target = _target_of(tx, visit)
+def _page(ctx: PageContext, problem: Problem | None = None) -> Response:
+    with ctx.server.db.read() as tx:
+        target = _target_of(tx, ctx)
     errors, left = placed(problem, frozenset(FIELDS))
-    return visit.page(
+    return ctx.page(
         "manual_build.html",
         200 if problem is None else problem.status,
         target=target,
-        given={name: visit.field(name) for name in FIELDS},
+        given={name: ctx.field(name) for name in FIELDS},
         errors=errors,
         left=left,
     )

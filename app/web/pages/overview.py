@@ -20,7 +20,7 @@ from app.store.conditions import Show
 from app.store.database import Tx
 from app.store.overview import Bar
 from app.web.pages import charts
-from app.web.pages.visit import Visit, get, see
+from app.web.pages.context import PageContext, get, see
 
 JOBS = 100
 RUNNING = 8
@@ -49,10 +49,10 @@ class Underway:
     progress: tuple[float, float] | None
 
 
-def show_overview(visit: Visit) -> Response:
-    show = next((each for each in Show if each == visit.query("show")), Show.ALL)
-    with visit.yard.db.read() as tx:
-        page = conditions.page_of_jobs(tx, show, JOBS + 1, visit.number("before"))
+def show_overview(ctx: PageContext) -> Response:
+    show = next((each for each in Show if each == ctx.query("show")), Show.ALL)
+    with ctx.server.db.read() as tx:
+        page = conditions.page_of_jobs(tx, show, JOBS + 1, ctx.number("before"))
         counts = {each: conditions.count_jobs(tx, each) for each in Show}
         context: dict[str, Any] = {
             "rows": _rows(tx, sorted(page[:JOBS], key=lambda job: (job.project, job.name))),
@@ -60,15 +60,15 @@ def show_overview(visit: Visit) -> Response:
             "more": page[JOBS - 1].id if len(page) > JOBS else None,
             "has_project": bool(counts[Show.ALL]) or bool(projects.page(tx, 1, None)),
             "running": [
-                _underway(tx, visit, run) for run in overview.open_runs(tx, RunStatus.RUNNING, RUNNING)
+                _underway(tx, ctx, run) for run in overview.open_runs(tx, RunStatus.RUNNING, RUNNING)
             ],
             "building": overview.open_builds(tx, RUNNING),
             "running_count": overview.count_runs(tx, RunStatus.RUNNING),
             "queued_count": overview.count_runs(tx, RunStatus.QUEUED),
-            "nothing_ran": overview.nothing_ran(tx, since=visit.now - LATELY, limit=6),
+            "nothing_ran": overview.nothing_ran(tx, since=ctx.now - LATELY, limit=6),
             "builds": builds.page(tx, limit=6),
         }
-    return visit.page("overview.html", show=str(show), health=visit.yard.engine_health(), **context)
+    return ctx.page("overview.html", show=str(show), health=ctx.server.engine_health(), **context)
 
 
 def _rows(tx: Tx, listed: Sequence[Job]) -> list[JobRow]:
@@ -78,17 +78,17 @@ def _rows(tx: Tx, listed: Sequence[Job]) -> list[JobRow]:
     return [JobRow(job, overview.strip(tx, job.id), failed.get(job.id), parts.get(job.id)) for job in listed]
 
 
-def _underway(tx: Tx, visit: Visit, run: Run) -> Underway:
+def _underway(tx: Tx, ctx: PageContext, run: Run) -> Underway:
     typical = overview.typical_duration(overview.strip(tx, run.job_id))
-    return Underway(run, charts.progress(run.started_at, visit.now, typical))
+    return Underway(run, charts.progress(run.started_at, ctx.now, typical))
 
 
-def search(visit: Visit) -> Response:
+def search(ctx: PageContext) -> Response:
     """Jobs by any part of their name, runs by the beginning of theirs, builds by that of their commit."""
-    text = visit.query("q").strip()[:100]
+    text = ctx.query("q").strip()[:100]
     if not text:
         return see("/")
-    with visit.yard.db.read() as tx:
+    with ctx.server.db.read() as tx:
         try:
             return see(f"/runs/{runs.named(tx, text).name}")
         except NotFound:
@@ -98,7 +98,7 @@ def search(visit: Visit) -> Response:
     if len(found_jobs) == 1 and not found_runs and not found_builds:
         project, job = found_jobs[0]
         return see(f"/projects/{project}/jobs/{job}")
-    return visit.page(
+    return ctx.page(
         "search.html",
         text=text,
         jobs=found_jobs,

@@ -16,8 +16,8 @@ from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
 from app.web.pages import words
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.offers import Offer, Refusal, offer
-from app.web.pages.visit import Visit, get, post, see
 
 PIPELINES = 20
 PROMOTIONS = 5
@@ -48,11 +48,11 @@ class Board:
     promotions: Sequence[Promotion]
 
 
-def show_pipelines(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        found = pipelines.page(tx, project_id=None, limit=PIPELINES + 1, before=visit.number("before"))
-        boards = [_board(tx, each, visit.who) for each in found[:PIPELINES]]
-    return visit.page(
+def show_pipelines(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        found = pipelines.page(tx, project_id=None, limit=PIPELINES + 1, before=ctx.number("before"))
+        boards = [_board(tx, each, ctx.who) for each in found[:PIPELINES]]
+    return ctx.page(
         "pipelines.html",
         boards=boards,
         more=found[PIPELINES - 1].id if len(found) > PIPELINES else None,
@@ -80,20 +80,20 @@ def _place(tx: Tx, pipeline: Pipeline, component: Component, who: str, is_last: 
     )
 
 
-def promote_component(visit: Visit) -> Response:
+def promote_component(ctx: PageContext) -> Response:
     """Does what the page said it would, or nothing: what changed since then is read again first."""
-    with visit.yard.db.write() as tx:
-        pipeline = pipelines.named(tx, visit.path("project"), visit.path("pipeline"))
-        component = visit.field("component")
+    with ctx.server.db.write() as tx:
+        pipeline = pipelines.named(tx, ctx.path("project"), ctx.path("pipeline"))
+        component = ctx.field("component")
         hold_still(tx, route(pipeline, component, to=None, to_stage=None, may_skip_stages=False))
-        way = offer(tx, pipeline, component, visit.who)
+        way = offer(tx, pipeline, component, ctx.who)
         if isinstance(way, Refusal):
             raise Conflict(way.sentence)
-        if way.sentence != visit.field("said"):
+        if way.sentence != ctx.field("said"):
             raise Conflict(f"Things changed since that page was made; now it would be: {way.sentence}")
-        if way.paused and visit.field("confirm_paused") != "1":
+        if way.paused and ctx.field("confirm_paused") != "1":
             raise Conflict(f"{words.paused(way.paused)}: agree to that on the page to promote all the same.")
-        promote(tx, visit.yard.names, pipeline, way.planned, who=visit.who, now=visit.now)
+        promote(tx, ctx.server.names, pipeline, way.planned, who=ctx.who, now=ctx.now)
     return see(f"/pipelines#pipeline-{pipeline.id}")
 
 

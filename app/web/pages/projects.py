@@ -22,8 +22,8 @@ from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.projects import ProjectForm, ProjectPatch, define, redefine
 from app.web.api.reading import read_value
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -34,75 +34,77 @@ COMPARED = 20
 NEW = frozenset({"name", "webhook_secret"})
 
 
-def project_of(tx: Tx, visit: Visit) -> Project:
-    return projects.named(tx, visit.path("project"))
+def project_of(tx: Tx, ctx: PageContext) -> Project:
+    return projects.named(tx, ctx.path("project"))
 
 
 def address(project: Project) -> str:
     return f"/projects/{project.name}"
 
 
-def show_projects(visit: Visit) -> Response:
-    return _list(visit)
+def show_projects(ctx: PageContext) -> Response:
+    return _list(ctx)
 
 
-def make_project(visit: Visit) -> Response:
-    body = {"name": visit.field("name").strip(), "webhook_secret": visit.field("webhook_secret") or None}
+def make_project(ctx: PageContext) -> Response:
+    body = {"name": ctx.field("name").strip(), "webhook_secret": ctx.field("webhook_secret") or None}
     try:
-        form = read_value(ProjectForm, body, visit.yard)
-        with visit.yard.db.write() as tx:
-            project = define(tx, visit.yard, form)
+        form = read_value(ProjectForm, body, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = define(tx, ctx.server, form)
     except (UserError, Problem, ValidationError) as error:
-        return _list(visit, refused(error))
+        return _list(ctx, refused(error))
     return see(address(project))
 
 
-def _list(visit: Visit, problem: Problem | None = None) -> Response:
-    with visit.yard.db.read() as tx:
-        found = projects.page(tx, PROJECTS + 1, visit.number("before"))
+def _list(ctx: PageContext, problem: Problem | None = None) -> Response:
+    with ctx.server.db.read() as tx:
+        found = projects.page(tx, PROJECTS + 1, ctx.number("before"))
     errors, left = placed(problem, NEW)
-    return visit.page(
+    return ctx.page(
         "projects.html",
         200 if problem is None else problem.status,
         projects=found[:PROJECTS],
         more=found[PROJECTS - 1].id if len(found) > PROJECTS else None,
-        given={"name": visit.field("name")},
+        given={"name": ctx.field("name")},
         errors=errors,
         left=left,
-        retype=["webhook_secret"] if visit.field("webhook_secret") else [],
+        retype=["webhook_secret"] if ctx.field("webhook_secret") else [],
     )
 
 
-def show_project(visit: Visit) -> Response:
-    return _project(visit)
+def show_project(ctx: PageContext) -> Response:
+    return _project(ctx)
 
 
-def set_webhook_secret(visit: Visit) -> Response:
+def set_webhook_secret(ctx: PageContext) -> Response:
     try:
-        patch = read_value(ProjectPatch, {"webhook_secret": visit.field("webhook_secret")}, visit.yard)
-        with visit.yard.db.write() as tx:
-            project = redefine(tx, visit.yard, project_of(tx, visit), patch)
+        patch = read_value(ProjectPatch, {"webhook_secret": ctx.field("webhook_secret")}, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = redefine(tx, ctx.server, project_of(tx, ctx), patch)
     except (UserError, Problem, ValidationError) as error:
-        return _project(visit, problem=refused(error))
+        return _project(ctx, problem=refused(error))
     return see(f"{address(project)}?saved=1#webhook")
 
 
-def delete_project(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        project = project_of(tx, visit)
+def delete_project(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        project = project_of(tx, ctx)
     try:
-        require_named(visit, project.name, "project")
-        with visit.yard.db.write() as tx:
-            projects.delete(tx, project_of(tx, visit).id)
+        require_named(ctx, project.name, "project")
+        with ctx.server.db.write() as tx:
+            projects.delete(tx, project_of(tx, ctx).id)
     except UserError as error:
-        return _project(visit, undeleted=refused(error))
+        return _project(ctx, undeleted=refused(error))
     return see("/projects")
 
 
-def _project(visit: Visit, *, problem: Problem | None = None, undeleted: Problem | None = None) -> Response:
-    with visit.yard.db.read() as tx:
-        project = project_of(tx, visit)
-        found = jobs.page(tx, project_id=project.id, limit=JOBS + 1, before=visit.number("before"))
+def _project(
+    ctx: PageContext, *, problem: Problem | None = None, undeleted: Problem | None = None
+) -> Response:
+    with ctx.server.db.read() as tx:
+        project = project_of(tx, ctx)
+        found = jobs.page(tx, project_id=project.id, limit=JOBS + 1, before=ctx.number("before"))
         shared = {
             "parts": apps.parts_of(tx, [job.id for job in found]),
             "services": build_services.page(tx, project.id, MANY),
@@ -116,15 +118,15 @@ def _project(visit: Visit, *, problem: Problem | None = None, undeleted: Problem
         }
     errors, left = placed(problem, NEW)
     said = problem or undeleted
-    return visit.page(
+    return ctx.page(
         "project.html",
         200 if said is None else said.status,
         project=project,
         address=address(project),
         jobs=sorted(found[:JOBS], key=lambda job: job.name),
         more=found[JOBS - 1].id if len(found) > JOBS else None,
-        saved=bool(visit.query("saved")),
-        webhook_url=f"{visit.address}/webhooks/github",
+        saved=bool(ctx.query("saved")),
+        webhook_url=f"{ctx.address}/webhooks/github",
         given={},
         errors=errors,
         left=left,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.domain.errors import InvalidValue
-from app.web.pages.visit import Visit
+from app.web.pages.context import PageContext
 from app.web.problems import Problem, problem_of
 
 REFUSED = (409, 422, 503)
@@ -41,7 +41,7 @@ def placed(
     return at, left
 
 
-def require_named(visit: Visit, name: str, what: str) -> None:
+def require_named(ctx: PageContext, name: str, what: str) -> None:
     """Raises InvalidValue unless the form says the name of what is to be deleted."""
-    if visit.field("confirm").strip() != name:
+    if ctx.field("confirm").strip() != name:
         raise InvalidValue("confirm", f"Type {name} to say that this is the {what} to delete.")

@@ -14,10 +14,10 @@ from app.domain.errors import InvalidValue, JobyardError, NotFound
 from app.store import deliveries
 from app.web.api.plan import PushForm, push_of, summary
 from app.web.api.reading import read_value
+from app.web.pages.context import PageContext, get, post
 from app.web.pages.deliveries import require_push
 from app.web.pages.form_fields import LINES, OPTIONAL, TEXT, Fields
 from app.web.pages.refusals import placed, refused
-from app.web.pages.visit import Visit, get, post
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -31,44 +31,42 @@ FIELDS: Fields = {
 }
 
 
-def show_form(visit: Visit) -> Response:
+def show_form(ctx: PageContext) -> Response:
     """Filled in from the address, which rehearses nothing by itself."""
-    return _page(visit, {name: visit.query(name) for name in FIELDS})
+    return _page(ctx, {name: ctx.query(name) for name in FIELDS})
 
 
-def rehearse_push(visit: Visit) -> Response:
-    given = {name: visit.field(name) for name in FIELDS}
+def rehearse_push(ctx: PageContext) -> Response:
+    given = {name: ctx.field(name) for name in FIELDS}
     try:
-        form = read_value(PushForm, _push(visit, given), visit.yard)
-        found = visit.yard.rehearsal.of_push(push_of(form), None)
+        form = read_value(PushForm, _push(ctx, given), ctx.server)
+        found = ctx.server.rehearsal.of_push(push_of(form), None)
     except NotFound as error:
-        return _page(visit, given, problem=refused(InvalidValue("repository", str(error))))
+        return _page(ctx, given, problem=refused(InvalidValue("repository", str(error))))
     except InvalidValue as error:
-        return _page(
-            visit, given, problem=refused(InvalidValue(error.field.removeprefix("push."), str(error)))
-        )
+        return _page(ctx, given, problem=refused(InvalidValue(error.field.removeprefix("push."), str(error))))
     except (JobyardError, Problem, ValidationError) as error:
-        return _page(visit, given, problem=refused(error))
-    return _page(visit, given, found=found)
+        return _page(ctx, given, problem=refused(error))
+    return _page(ctx, given, found=found)
 
 
-def _push(visit: Visit, given: Mapping[str, str]) -> dict[str, Any]:
+def _push(ctx: PageContext, given: Mapping[str, str]) -> dict[str, Any]:
     """The push as the API takes it."""
     push = {name: kind.read(given[name].strip()) for name, kind in FIELDS.items()}
-    return {**push, "files": push["files"] or None, "deleted": bool(visit.field("deleted"))}
+    return {**push, "files": push["files"] or None, "deleted": bool(ctx.field("deleted"))}
 
 
-def rehearse_delivery(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        delivery = deliveries.find(tx, visit.path("guid"), visit.path("forge"))
+def rehearse_delivery(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        delivery = deliveries.find(tx, ctx.path("guid"), ctx.path("forge"))
     require_push(delivery)
-    found = visit.yard.rehearsal.of_delivery(delivery, None)
+    found = ctx.server.rehearsal.of_delivery(delivery, None)
     given = {"repository": delivery.repository, "ref": delivery.ref, "after": delivery.sha}
-    return _page(visit, given, found=found, what=f"If delivery {delivery.guid} were replayed")
+    return _page(ctx, given, found=found, what=f"If delivery {delivery.guid} were replayed")
 
 
 def _page(
-    visit: Visit,
+    ctx: PageContext,
     given: Mapping[str, str],
     *,
     problem: Problem | None = None,
@@ -76,10 +74,10 @@ def _page(
     what: str = "If this were pushed",
 ) -> Response:
     errors, left = placed(problem, frozenset(FIELDS))
-    return visit.page(
+    return ctx.page(
         "rehearse.html",
         200 if problem is None else problem.status,
-        given={**given, "deleted": visit.field("deleted")},
+        given={**given, "deleted": ctx.field("deleted")},
         errors=errors,
         left=left,
         found=found,

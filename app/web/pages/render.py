@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.store.overview import STRIP, Bar
 from app.web.pages import charts, words
-from app.web.yard import yard_of
+from app.web.server_context import server_of
 
 WEB = Path(__file__).parent.parent
 
@@ -69,6 +69,6 @@ _env.globals["strip"] = strip
 
 
 def render(request: Request, template: str, status: int, **context: object) -> Response:
-    trouble = yard_of(request).disk.trouble
+    trouble = server_of(request).disk.trouble
     text = fragment(template, request=request, path=request.url.path, disk_trouble=trouble, **context)
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})

@@ -25,11 +25,11 @@ from app.web.api.forms.run import OverridesForm
 from app.web.api.overrides import contradictions_of, overrides_of
 from app.web.api.reading import read_value
 from app.web.pages import words
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import COMMAND, NUMBER, TEXT, Kind
 from app.web.pages.jobs import address, job_of
 from app.web.pages.refusals import placed, refused
 from app.web.pages.runs import find
-from app.web.pages.visit import Visit, get, post, see
 from app.web.problems import Problem
 
 OPTIONAL_LIMIT = Kind(str, lambda text: None if text.strip() == "none" else NUMBER.read(text))
@@ -72,19 +72,19 @@ class Asked:
     image: Deployed | None
 
 
-def show_form(visit: Visit) -> Response:
+def show_form(ctx: PageContext) -> Response:
     """Filled in from the address (which starts nothing by itself), or as another run was changed."""
-    with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
-        model = find(tx, visit.query("like")) if visit.query("like") else None
-    given = {name: visit.query(name) for name in GIVEN}
+    with ctx.server.db.read() as tx:
+        job = job_of(tx, ctx)
+        model = find(tx, ctx.query("like")) if ctx.query("like") else None
+    given = {name: ctx.query(name) for name in GIVEN}
     if model is not None and model.job_id == job.id:
         given = as_given(model)
-    return _form(visit, job, given)
+    return _form(ctx, job, given)
 
 
 def _form(
-    visit: Visit,
+    ctx: PageContext,
     job: Job,
     given: Mapping[str, str],
     *,
@@ -92,7 +92,7 @@ def _form(
     preview: Preview | None = None,
 ) -> Response:
     errors, left = placed(problem, frozenset(GIVEN))
-    return visit.page(
+    return ctx.page(
         "run_form.html",
         200 if problem is None else problem.status,
         job=job,
@@ -101,47 +101,47 @@ def _form(
         errors=errors,
         left=left,
         preview=preview,
-        plans=visit.yard.plans,
+        plans=ctx.server.plans,
         env=sorted(env_from_definition(variables_of(job)).items()),
     )
 
 
-def start(visit: Visit) -> Response:
+def start(ctx: PageContext) -> Response:
     """Preview, or start and go to the run."""
-    given = {name: visit.field(name) for name in GIVEN}
-    with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
+    given = {name: ctx.field(name) for name in GIVEN}
+    with ctx.server.db.read() as tx:
+        job = job_of(tx, ctx)
     try:
-        if visit.field("preview"):
-            with visit.yard.db.read() as tx:
-                asked = _asked(visit, tx, job, given)
-            return _form(visit, job, given, preview=preview_of(job, given, asked))
-        trigger = Trigger(TriggerType.MANUAL, by=visit.who)
-        with visit.yard.db.write() as tx:
-            job = job_of(tx, visit)
-            asked = _asked(visit, tx, job, given)
-            names, now = visit.yard.names, visit.now
+        if ctx.field("preview"):
+            with ctx.server.db.read() as tx:
+                asked = _asked(ctx, tx, job, given)
+            return _form(ctx, job, given, preview=preview_of(job, given, asked))
+        trigger = Trigger(TriggerType.MANUAL, by=ctx.who)
+        with ctx.server.db.write() as tx:
+            job = job_of(tx, ctx)
+            asked = _asked(ctx, tx, job, given)
+            names, now = ctx.server.names, ctx.now
             run_id = start_run(tx, names, job, asked.overrides, trigger, now, asked.image)
             name = runs.with_id(tx, run_id).name
     except (UserError, Problem, ValidationError) as error:
-        return _form(visit, job, given, problem=refused(error))
+        return _form(ctx, job, given, problem=refused(error))
     return see(f"/runs/{name}")
 
 
-def _asked(visit: Visit, tx: Tx, job: Job, given: Mapping[str, str]) -> Asked:
+def _asked(ctx: PageContext, tx: Tx, job: Job, given: Mapping[str, str]) -> Asked:
     """The fields by the API's rules; an empty one changes nothing. Raises InvalidValue, Problem or ValidationError."""
     body: dict[str, Any] = {
         name: kind.read(given[name]) for name, kind in FIELDS.items() if given[name].strip()
     }
-    body |= {"env": read_env(given["env"]), "confirm_paused": bool(visit.field("confirm_paused"))}
+    body |= {"env": read_env(given["env"]), "confirm_paused": bool(ctx.field("confirm_paused"))}
     if given["shell"]:
         body["shell"] = True
-    form = read_value(OverridesForm, body, visit.yard)
+    form = read_value(OverridesForm, body, ctx.server)
     complete(contradictions_of(form))
-    overrides = overrides_of(form, job, visit.yard.vault)
+    overrides = overrides_of(form, job, ctx.server.vault)
     if form.image is not None:
-        require_usable(tx, visit.yard.ours, job.project_id, form.image)
-    image = image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=visit.now)
+        require_usable(tx, ctx.server.ours, job.project_id, form.image)
+    image = image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=ctx.now)
     return Asked(overrides, image)
 
 

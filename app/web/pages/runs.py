@@ -20,11 +20,11 @@ from app.store import jobs, overview, runs
 from app.store.database import Tx
 from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
+from app.web.pages.context import PageContext, get, page_error, post, require, see
 from app.web.pages.logview import Place, Window
-from app.web.pages.visit import Visit, get, page_error, post, require, see
 from app.web.principal import Role, identify
 from app.web.problems import Problem
-from app.web.yard import Yard, yard_of
+from app.web.server_context import ServerContext, server_of
 
 
 @dataclass(frozen=True)
@@ -37,35 +37,35 @@ class Variable:
     overridden: bool
 
 
-def show_run(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        run = find(tx, visit.path("run"))
+def show_run(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        run = find(tx, ctx.path("run"))
         attempts = runs.attempts_of(tx, run.id)
         decision = overview.decision_of_run(tx, run.id)
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
         job = jobs.with_id(tx, run.job_id)
-    attempt = _chosen(attempts, visit.number("attempt"))
+    attempt = _chosen(attempts, ctx.number("attempt"))
     window, place, containers = None, None, []
     if attempt is not None:
-        plan = visit.yard.plans.get(run.effective["plan"])
-        containers = vitals.containers(run, plan, visit.yard.logbook.vitals(run.id, attempt.number))
+        plan = ctx.server.plans.get(run.effective["plan"])
+        containers = vitals.containers(run, plan, ctx.server.logbook.vitals(run.id, attempt.number))
         place = place_of(run, attempt.number)
-        window = window_of(visit.yard.logbook.reader(run.id, attempt.number), visit.number("at"))
-    return visit.page(
+        window = window_of(ctx.server.logbook.reader(run.id, attempt.number), ctx.number("at"))
+    return ctx.page(
         "run.html",
         run=run,
         is_paused=job.paused,
-        stopping=stopping(run, attempts, visit.yard.engine_health()),
+        stopping=stopping(run, attempts, ctx.server.engine_health()),
         is_deleted=job.deleted_at is not None,
         attempts=attempts,
         attempt=attempt,
         window=window,
         place=place,
         containers=containers,
-        at=visit.number("at"),
+        at=ctx.number("at"),
         decision=decision,
         typical=typical,
-        lane=charts.lane(run, attempts, visit.now, typical),
+        lane=charts.lane(run, attempts, ctx.now, typical),
         variables=variables(run),
     )
 
@@ -109,18 +109,18 @@ def variables(run: Run) -> list[Variable]:
     ]
 
 
-def more_log(visit: Visit) -> Response:
+def more_log(ctx: PageContext) -> Response:
     """More lines as HTML: those before an offset, or from one on."""
-    with visit.yard.db.read() as tx:
-        run = find(tx, visit.path("run"))
-    number = visit.number("attempt") or 1
-    log = visit.yard.logbook.reader(run.id, number)
-    return log_rows(visit, log, place_of(run, number))
+    with ctx.server.db.read() as tx:
+        run = find(tx, ctx.path("run"))
+    number = ctx.number("attempt") or 1
+    log = ctx.server.logbook.reader(run.id, number)
+    return log_rows(ctx, log, place_of(run, number))
 
 
-def log_rows(visit: Visit, log: LogReader, place: Place) -> Response:
+def log_rows(ctx: PageContext, log: LogReader, place: Place) -> Response:
     """The answer's headers say where the lines before and after these are."""
-    before, after = visit.number("before"), visit.number("from")
+    before, after = ctx.number("before"), ctx.number("from")
     window = logview.lines_from(log, after or 0) if before is None else logview.lines_before(log, before)
     headers = {
         "X-Log-Before": "" if window.before is None else str(window.before),
@@ -144,8 +144,8 @@ async def follow_log(request: Request) -> Response:
     """The log of one attempt while it grows."""
     try:
         require(await run_in_threadpool(identify, request), Role.VIEWER)
-        yard = yard_of(request)
-        run = await run_in_threadpool(_load, yard, request.path_params["run"])
+        server = server_of(request)
+        run = await run_in_threadpool(_load, server, request.path_params["run"])
         offset, number = position(request)
         attempt = whole_number(request.query_params.get("attempt", ""))
         if attempt is None:
@@ -154,13 +154,13 @@ async def follow_log(request: Request) -> Response:
         return await page_error(request, error)
 
     def is_over() -> bool:
-        with yard.db.read() as tx:
+        with server.db.read() as tx:
             attempts = runs.attempts_of(tx, run.id)
         return all(each.number != attempt or each.finished_at is not None for each in attempts)
 
     return logview.follow(
-        yard,
-        yard.logbook.reader(run.id, attempt),
+        server,
+        server.logbook.reader(run.id, attempt),
         frozenset({f"log:run:{run.id}", f"run:{run.id}"}),
         is_over,
         offset=offset,
@@ -178,26 +178,26 @@ def position(request: Request) -> tuple[int, int]:
     return offset, number
 
 
-def _load(yard: Yard, name: str) -> Run:
-    with yard.db.read() as tx:
+def _load(server: ServerContext, name: str) -> Run:
+    with server.db.read() as tx:
         return find(tx, name)
 
 
-def cancel(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        run = find(tx, visit.path("run"))
-        cancel_run(tx, run, visit.who, visit.now)
+def cancel(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        run = find(tx, ctx.path("run"))
+        cancel_run(tx, run, ctx.who, ctx.now)
     return see(f"/runs/{run.name}")
 
 
-def again(visit: Visit) -> Response:
+def again(ctx: PageContext) -> Response:
     """A new run with the same image and configuration, or with what the job has now."""
-    config: Literal["same", "current"] = "current" if visit.field("config") == "current" else "same"
-    trigger = Trigger(TriggerType.MANUAL, by=visit.who)
-    confirmed = bool(visit.field("confirm_paused"))
-    with visit.yard.db.write() as tx:
-        run = find(tx, visit.path("run"))
-        run_id = run_again(tx, visit.yard.names, run, config, trigger, visit.now, confirm_paused=confirmed)
+    config: Literal["same", "current"] = "current" if ctx.field("config") == "current" else "same"
+    trigger = Trigger(TriggerType.MANUAL, by=ctx.who)
+    confirmed = bool(ctx.field("confirm_paused"))
+    with ctx.server.db.write() as tx:
+        run = find(tx, ctx.path("run"))
+        run_id = run_again(tx, ctx.server.names, run, config, trigger, ctx.now, confirm_paused=confirmed)
         name = runs.with_id(tx, run_id).name
     return see(f"/runs/{name}")
 

@@ -8,21 +8,21 @@ from starlette.routing import Route
 from app.domain.errors import Conflict
 from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
+from app.web.pages.context import PageContext, get
 from app.web.pages.jobs import address, job_of
-from app.web.pages.visit import Visit, get
 
 FIRES = 50
 
 
-def show_schedule(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        job = job_of(tx, visit)
+def show_schedule(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        job = job_of(tx, ctx)
     settings = job.schedule
     if settings is None:
         raise Conflict(f"Job {job.name} is of kind {job.kind}, so it has no schedule.")
     schedule = Schedule.parse(settings.cron, settings.time_zone)
-    fires = schedule.upcoming(listed_after(job.next_fire_at, visit.now), FIRES)
-    return visit.page(
+    fires = schedule.upcoming(listed_after(job.next_fire_at, ctx.now), FIRES)
+    return ctx.page(
         "schedule.html",
         job=job,
         address=address(job),

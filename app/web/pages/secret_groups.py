@@ -19,6 +19,7 @@ from app.web.api.definitions import unmasked
 from app.web.api.reading import read_value
 from app.web.api.secret_groups import SecretGroupForm, define, form_of, redefine
 from app.web.pages import projects
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import (
     LINES,
     NUMBER,
@@ -33,7 +34,6 @@ from app.web.pages.form_fields import (
 )
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.pages.visit import Visit, get, post, see
 from app.web.principal import Role
 from app.web.problems import Problem
 
@@ -59,75 +59,75 @@ def _stored(form: Mapping[str, Any]) -> Typed:
     return Typed(form, texts(form, FIELDS), stored_rows(form["env"]))
 
 
-def _typed(visit: Visit, form: Mapping[str, Any]) -> Typed:
-    ticked = "\n".join(visit.form.get("jobs", ()))
-    given = {"name": visit.field("name"), "priority": visit.field("priority"), "jobs": ticked}
-    return Typed(form, given, rows_of(visit.form, form["env"]))
+def _typed(ctx: PageContext, form: Mapping[str, Any]) -> Typed:
+    ticked = "\n".join(ctx.form.get("jobs", ()))
+    given = {"name": ctx.field("name"), "priority": ctx.field("priority"), "jobs": ticked}
+    return Typed(form, given, rows_of(ctx.form, form["env"]))
 
 
-def group_of(tx: Tx, visit: Visit) -> SecretGroup:
-    return secret_groups.named(tx, project_of(tx, visit).id, visit.path("group"))
+def group_of(tx: Tx, ctx: PageContext) -> SecretGroup:
+    return secret_groups.named(tx, project_of(tx, ctx).id, ctx.path("group"))
 
 
 def address(project: Project, group: SecretGroup) -> str:
     return f"{projects.address(project)}/secret-groups/{group.name}"
 
 
-def show_new(visit: Visit) -> Response:
-    return _page(visit, None, _stored(BLANK))
+def show_new(ctx: PageContext) -> Response:
+    return _page(ctx, None, _stored(BLANK))
 
 
-def make_group(visit: Visit) -> Response:
-    typed = _typed(visit, BLANK)
-    if visit.field("more"):
-        return _page(visit, None, typed, empty_rows=MORE_ROWS)
+def make_group(ctx: PageContext) -> Response:
+    typed = _typed(ctx, BLANK)
+    if ctx.field("more"):
+        return _page(ctx, None, typed, empty_rows=MORE_ROWS)
     try:
         body = {**typed.patch(), "name": typed.given["name"].strip()}
-        form = read_value(SecretGroupForm, body, visit.yard)
-        with visit.yard.db.write() as tx:
-            project = project_of(tx, visit)
-            group = define(tx, visit.yard, project, form)
+        form = read_value(SecretGroupForm, body, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = project_of(tx, ctx)
+            group = define(tx, ctx.server, project, form)
     except (UserError, Problem, ValidationError) as error:
-        return _page(visit, None, typed, problem=refused(error))
+        return _page(ctx, None, typed, problem=refused(error))
     return see(f"{address(project, group)}?saved=1")
 
 
-def show_group(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        group = group_of(tx, visit)
-    return _page(visit, group, _stored(form_of(group)))
+def show_group(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        group = group_of(tx, ctx)
+    return _page(ctx, group, _stored(form_of(group)))
 
 
-def save_group(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        group = group_of(tx, visit)
-    typed = _typed(visit, form_of(group))
-    if visit.field("more"):
-        return _page(visit, group, typed, empty_rows=MORE_ROWS)
+def save_group(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        group = group_of(tx, ctx)
+    typed = _typed(ctx, form_of(group))
+    if ctx.field("more"):
+        return _page(ctx, group, typed, empty_rows=MORE_ROWS)
     try:
         patch = typed.patch()
-        with visit.yard.db.write() as tx:
-            project = project_of(tx, visit)
-            redefine(tx, visit.yard, project, group_of(tx, visit), patch)
+        with ctx.server.db.write() as tx:
+            project = project_of(tx, ctx)
+            redefine(tx, ctx.server, project, group_of(tx, ctx), patch)
     except (UserError, Problem, ValidationError) as error:
-        return _page(visit, group, typed, problem=refused(error))
+        return _page(ctx, group, typed, problem=refused(error))
     return see(f"{address(project, group)}?saved=1")
 
 
-def delete_group(visit: Visit) -> Response:
-    with visit.yard.db.read() as tx:
-        project, group = project_of(tx, visit), group_of(tx, visit)
+def delete_group(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        project, group = project_of(tx, ctx), group_of(tx, ctx)
     try:
-        require_named(visit, group.name, "secret group")
-        with visit.yard.db.write() as tx:
-            secret_groups.delete(tx, group_of(tx, visit))
+        require_named(ctx, group.name, "secret group")
+        with ctx.server.db.write() as tx:
+            secret_groups.delete(tx, group_of(tx, ctx))
     except UserError as error:
-        return _page(visit, group, _stored(form_of(group)), undeleted=refused(error))
+        return _page(ctx, group, _stored(form_of(group)), undeleted=refused(error))
     return see(projects.address(project))
 
 
 def _page(
-    visit: Visit,
+    ctx: PageContext,
     group: SecretGroup | None,
     typed: Typed,
     *,
@@ -135,25 +135,25 @@ def _page(
     undeleted: Problem | None = None,
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
-    with visit.yard.db.read() as tx:
-        project = project_of(tx, visit)
+    with ctx.server.db.read() as tx:
+        project = project_of(tx, ctx)
         known = jobs.page(tx, project_id=project.id, limit=LISTED + 1)
     names = frozenset({*FIELDS, "name", *(f"env.{row.name}" for row in typed.rows)})
     errors, left = placed(problem, names)
     said = problem or undeleted
-    return visit.page(
+    return ctx.page(
         "secret_group.html",
         200 if said is None else said.status,
         project=project,
         group=group,
-        warnings=unmasked(group.env, visit.yard.vault) if group else [],
+        warnings=unmasked(group.env, ctx.server.vault) if group else [],
         action=address(project, group) if group else f"{projects.address(project)}/secret-groups",
         given=typed.given,
         rows=[*typed.rows, *[Row()] * empty_rows],
         retype=to_retype(typed.rows),
         errors=errors,
         left=left,
-        saved=bool(visit.query("saved")),
+        saved=bool(ctx.query("saved")),
         undeleted="" if undeleted is None else undeleted.detail,
         jobs=sorted(job.name for job in known) if len(known) <= LISTED else None,
         ticked=LINES.read(typed.given["jobs"]),

@@ -11,55 +11,55 @@ from starlette.routing import Route
 from app.domain import limits
 from app.domain.errors import InvalidValue
 from app.store import access, deliveries, projects
-from app.web.pages.visit import Visit, get, post, see
+from app.web.pages.context import PageContext, get, post, see
 from app.web.principal import Role, digest, new_token
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
 TOKENS = 200
 
 
-def show_settings(visit: Visit) -> Response:
-    return _settings(visit)
+def show_settings(ctx: PageContext) -> Response:
+    return _settings(ctx)
 
 
 def _settings(
-    visit: Visit, status: int = 200, *, made: str | None = None, wrong: str | None = None
+    ctx: PageContext, status: int = 200, *, made: str | None = None, wrong: str | None = None
 ) -> Response:
-    with visit.yard.db.read() as tx:
+    with ctx.server.db.read() as tx:
         context: dict[str, Any] = {
-            "tokens": access.tokens(tx, TOKENS) if visit.may(Role.ADMIN) else [],
+            "tokens": access.tokens(tx, TOKENS) if ctx.may(Role.ADMIN) else [],
             "projects": projects.page(tx, 100, None),
-            "rejected": deliveries.rejected(tx) + visit.yard.inbox.rejected,
+            "rejected": deliveries.rejected(tx) + ctx.server.inbox.rejected,
         }
-    return visit.page(
+    return ctx.page(
         "settings.html",
         status,
         made=made,
         wrong=wrong,
         roles=list(Role),
         lifetimes=LIFETIMES,
-        plans=visit.yard.plans,
-        health=visit.yard.engine_health(),
-        webhook_url=f"{visit.address}/webhooks/github",
+        plans=ctx.server.plans,
+        health=ctx.server.engine_health(),
+        webhook_url=f"{ctx.address}/webhooks/github",
         **context,
     )
 
 
-def make_token(visit: Visit) -> Response:
+def make_token(ctx: PageContext) -> Response:
     """The one answer that shows a token; it is not a redirect, as the token must be in no address and no store."""
     try:
-        name, role, days = _read(visit)
+        name, role, days = _read(ctx)
     except InvalidValue as error:
-        return _settings(visit, 422, wrong=str(error))
+        return _settings(ctx, 422, wrong=str(error))
     token = new_token()
-    expires_at = visit.now + timedelta(days=int(days)) if days else None
-    with visit.yard.db.write() as tx:
-        access.add_token(tx, name, digest(token), role, visit.now, expires_at=expires_at)
-    return _settings(visit, made=token)
+    expires_at = ctx.now + timedelta(days=int(days)) if days else None
+    with ctx.server.db.write() as tx:
+        access.add_token(tx, name, digest(token), role, ctx.now, expires_at=expires_at)
+    return _settings(ctx, made=token)
 
 
-def _read(visit: Visit) -> tuple[str, Role, str]:
-    name, role, days = visit.field("name").strip(), visit.field("role"), visit.field("days")
+def _read(ctx: PageContext) -> tuple[str, Role, str]:
+    name, role, days = ctx.field("name").strip(), ctx.field("role"), ctx.field("days")
     if not 0 < len(name) <= limits.TOKEN_NAME:
         raise InvalidValue(
             "name", f"Give the token a name of 1 to {limits.TOKEN_NAME} characters, such as where it is used."
@@ -69,9 +69,9 @@ def _read(visit: Visit) -> tuple[str, Role, str]:
     return name, Role(role), days
 
 
-def revoke_token(visit: Visit) -> Response:
-    with visit.yard.db.write() as tx:
-        access.revoke_token(tx, access.token_with_id(tx, visit.id("token")).id)
+def revoke_token(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        access.revoke_token(tx, access.token_with_id(tx, ctx.id("token")).id)
     return see("/settings#tokens")
 
 

@@ -1,4 +1,4 @@
-"""Values that several forms have in common. What depends on the installation is checked where a yard is given."""
+"""Values that several forms have in common. What depends on the installation is checked where a server is given."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from app.domain.paths import check_patterns
 from app.domain.schedule import Schedule
 from app.web.complaints import as_sentence
 from app.web.numbers import LARGEST
-from app.web.yard import Yard
+from app.web.server_context import ServerContext
 
 LINK_LOCAL = "a link-local address, where clouds keep their machines' credentials and no server is"
 HIDDEN = "***"  # what is shown of a secret that is no variable
@@ -83,7 +83,7 @@ def _sha_or_begin(value: str) -> str:
 
 
 def _git_url(value: str, info: ValidationInfo) -> str:
-    if isinstance(info.context, Yard):
+    if isinstance(info.context, ServerContext):
         try:
             info.context.check_git_url(value)
         except InvalidValue as error:
@@ -92,7 +92,7 @@ def _git_url(value: str, info: ValidationInfo) -> str:
 
 
 def _plan(value: str, info: ValidationInfo) -> str:
-    if isinstance(info.context, Yard) and value not in info.context.plans:
+    if isinstance(info.context, ServerContext) and value not in info.context.plans:
         raise ValueError(f"must be one of the plans {', '.join(info.context.plans)}")
     return value
 

@@ -1,11 +1,10 @@
-"""One visit of a page: who it is, what they may do, and what they sent. Handlers run in a thread."""
+"""Requests for pages: what a form sends is read, errors become pages. Handlers run in a thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,44 +12,25 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from app.domain.errors import InvalidValue
-from app.web.addresses import address_shown
 from app.web.bodies import read_at_most
 from app.web.numbers import whole_number
 from app.web.pages.render import render
 from app.web.principal import Principal, Role, identify
 from app.web.problems import Problem, problem_of
-from app.web.yard import Yard, yard_of
+from app.web.request_context import RequestContext, lacks_role, refuse_other_sites
+from app.web.server_context import server_of
 
-Handler = Callable[["Visit"], Response]
+Handler = Callable[["PageContext"], Response]
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_BYTES = 1024 * 1024
 FORM_FIELDS = 1000
 
 
 @dataclass(frozen=True)
-class Visit:
-    """A request by somebody who is logged in (`principal` is None only on public pages)."""
+class PageContext(RequestContext):
+    """A request for a page, or of a form on one."""
 
-    request: Request
-    yard: Yard
-    now: datetime
-    principal: Principal | None
     form: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
-
-    @property
-    def who(self) -> str:
-        return self.principal.name if self.principal else "nobody"
-
-    @property
-    def address(self) -> str:
-        """Of this server, for links that the visitor copies."""
-        return address_shown(self.request)
-
-    def may(self, role: str) -> bool:
-        return self.principal is not None and self.principal.may(Role(role))
-
-    def path(self, name: str) -> str:
-        return str(self.request.path_params[name])
 
     def id(self, name: str) -> int:
         """A number from the path. Raises 404 for anything else."""
@@ -68,7 +48,7 @@ class Visit:
         return values[0]
 
     def page(self, template: str, status: int = 200, **context: object) -> Response:
-        return render(self.request, template, status, visit=self, now=self.now, **context)
+        return render(self.request, template, status, ctx=self, now=self.now, **context)
 
 
 def path_number(request: Request, name: str) -> int:
@@ -114,8 +94,8 @@ def _answer(
     principal = identify(request)
     if role is not None:
         require(principal, role)
-    yard = yard_of(request)
-    return handler(Visit(request, yard, yard.clock.now(), principal, form))
+    server = server_of(request)
+    return handler(PageContext(request, server, principal, server.clock.now(), form))
 
 
 def require(principal: Principal | None, role: Role) -> None:
@@ -125,20 +105,7 @@ def require(principal: Principal | None, role: Role) -> None:
     if principal.project_id is not None:
         raise Problem(403, "This token is for one project: use it with the API, the pages show all projects.")
     if not principal.may(role):
-        raise Problem(403, f"This needs the role {role}; {principal.name} has {principal.role}.")
-
-
-def refuse_other_sites(request: Request) -> None:
-    """Forms count only from our own pages, as a browser says; what is no browser has no session to misuse."""
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    if site is not None:
-        ours = site == "same-origin"
-    else:
-        hosts = {request.headers.get("host"), urlsplit(yard_of(request).public_url).netloc}
-        ours = origin is None or urlsplit(origin).netloc in hosts
-    if not ours:
-        raise Problem(403, "A page of another site asked for this: go back to Jobyard and do it there.")
+        raise Problem(403, lacks_role(principal, role))
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
@@ -175,14 +142,14 @@ async def page_error(request: Request, error: Exception) -> Response:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)
     advice = _ADVICE.get(problem.status, "Go back and try again.")
-    visit = await run_in_threadpool(_somebody, request)
-    return render(request, "error.html", problem.status, visit=visit, problem=problem, advice=advice)
+    ctx = await run_in_threadpool(_somebody, request)
+    return render(request, "error.html", problem.status, ctx=ctx, problem=problem, advice=advice)
 
 
-def _somebody(request: Request) -> Visit | None:
+def _somebody(request: Request) -> PageContext | None:
     """The visitor of a page that failed, if that much still works."""
     try:
-        yard = yard_of(request)
-        return Visit(request, yard, yard.clock.now(), identify(request))
+        server = server_of(request)
+        return PageContext(request, server, identify(request), server.clock.now())
     except Exception:  # whatever is broken, the error itself must reach the reader
         return None

@@ -1,4 +1,4 @@
-"""What the web needs of the rest: handed over once by the composition root, found on `request.app.state.yard`."""
+"""What the web needs of the rest: handed over once by the composition root, found on `request.app.state.server`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from app.store.inbox import Inbox
 
 
 @dataclass(frozen=True)
-class Yard:
-    """The running installation as the web sees it. Handlers stay thin: they call the store and orchestration."""
+class ServerContext:
+    """The running installation as the web sees it. Handlers stay thin: they call the store and the commands."""
 
     db: Database
     inbox: Inbox
@@ -50,6 +50,6 @@ class Yard:
     admin_token_hash: str | None = field(default=None, repr=False)
 
 
-def yard_of(connection: HTTPConnection) -> Yard:
-    yard: Yard = connection.app.state.yard
-    return yard
+def server_of(connection: HTTPConnection) -> ServerContext:
+    server: ServerContext = connection.app.state.server
+    return server
