@@ -52,20 +52,20 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
 
 
 def cancel_build(
-    tx: Tx, names: Names, build_id: int, reason: BuildReason, sentence: str, now: datetime
-) -> BuildStatus | None:
+    tx: Tx, names: Names, build: Build, reason: BuildReason, sentence: str, now: datetime
+) -> Build | None:
     """Ask for a build's end, as `store.builds.cancel` does; a queued one is over, and decided about, at once."""
-    status = builds.cancel(tx, build_id, reason, sentence, now)
-    if status is BuildStatus.CANCELLED:
-        after_build(tx, names, builds.with_id(tx, build_id), now)
-    return status
+    asked = builds.cancel(tx, build, reason, sentence, now)
+    if asked is not None and asked.status is BuildStatus.CANCELLED:
+        after_build(tx, names, asked, now)
+    return asked
 
 
 def end_cancelled_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
     """The worker of a build whose end was asked for has stopped."""
-    sentence = builds.with_id(tx, build.id).sentence or "Cancelled."
-    if builds.end_cancelled(tx, build, sentence, now):
-        after_build(tx, names, builds.with_id(tx, build.id), now)
+    ended = builds.end_cancelled(tx, build, now)
+    if ended is not None:
+        after_build(tx, names, ended, now)
 
 
 def _is_for_app(tx: Tx, app: App, job: Job, build: Build, now: datetime) -> bool:
@@ -94,5 +94,6 @@ def _is_for_app(tx: Tx, app: App, job: Job, build: Build, now: datetime) -> bool
 def cancel_superseded(tx: Tx, names: Names, source: Source, newer: Build, now: datetime) -> None:
     """A newer push makes queued builds of older ones pointless, as far as no other source waits for them."""
     sentence = f"Superseded by build {newer.id} of a newer push."
-    for build_id in builds.no_longer_wanted(tx, source.id, newer.ref, newer.position):
-        cancel_build(tx, names, build_id, BuildReason.SUPERSEDED, sentence, now)
+    unwanted = builds.no_longer_wanted(tx, source.id, newer.ref, newer.position)
+    for build in builds.with_ids(tx, unwanted).values() if unwanted else ():
+        cancel_build(tx, names, build, BuildReason.SUPERSEDED, sentence, now)

@@ -16,7 +16,7 @@ from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowConcurrency, FlowRun, Node, NodeStatus, NodeType
 from app.domain.jobs import Job
 from app.runtime.ports import Names
-from app.store import decisions, deployments, flows, runs
+from app.store import builds, decisions, deployments, flows, runs
 from app.store.database import Tx
 from app.store.flows import Flow
 
@@ -100,7 +100,7 @@ def cancel_flow_run(tx: Tx, names: Names, run: FlowRun, who: str, now: datetime)
 def _cancel_started(tx: Tx, names: Names, node: Node, who: str, now: datetime) -> None:
     sentence = f"Cancelled by {who}."
     if node.build_id is not None:
-        cancel_build(tx, names, node.build_id, BuildReason.CANCELLED, sentence, now)
+        cancel_build(tx, names, builds.with_id(tx, node.build_id), BuildReason.CANCELLED, sentence, now)
     if node.run_id is not None:
         with suppress(Conflict):  # it may be over by now
             cancel_run(tx, runs.with_id(tx, node.run_id), who, now)

@@ -147,7 +147,7 @@ def _start(
     if admission.replaces:
         name = runs.with_id(tx, run_id).name
         for replaced in admission.replaces:
-            runs.cancel(tx, replaced, Reason.REPLACED, f"Replaced by {name}.", now)
+            runs.cancel(tx, runs.with_id(tx, replaced), Reason.REPLACED, f"Replaced by {name}.", now)
     return run_id
 
 

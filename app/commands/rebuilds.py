@@ -40,7 +40,7 @@ def wait_for_image(tx: Tx, run: Run, attempt: Attempt, now: datetime) -> bool:
     sentence = f"Its image is gone; build {again.id} {_makes_it(again)}."
     is_over = again.status.is_final
     verdict = Again(now, sentence) if is_over else waits_for_build(run, sentence, now)
-    if not rebuilds.wait_for(tx, run, attempt, again.id, verdict, now):
+    if rebuilds.wait_for(tx, run, attempt, again.id, verdict, now) is None:
         return False
     event = (EventType.RUN, f"{run.id}:{again.id}")
     moved = _move(tx, again, {gone.digest or ""}, event, now, run) if is_made else []

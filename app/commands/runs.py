@@ -140,10 +140,10 @@ def cancel_run(tx: Tx, run: Run, who: str, now: datetime) -> None:
     sentence = f"Cancelled by {who}."
     if run.cancel_requested_at is not None:
         sentence = f"{run.cancel_sentence} Forced by {who}."
-    asked = runs.cancel(tx, run.id, Reason.CANCELLED, sentence, now)
+    asked = runs.cancel(tx, run, Reason.CANCELLED, sentence, now)
     if asked is None:
         return
-    rule = "cancel_forced" if asked is Cancel.FORCED else "cancel"
+    rule = "cancel_forced" if asked.cancel is Cancel.FORCED else "cancel"
     decisions.record(
         tx,
         at=now,
@@ -152,22 +152,22 @@ def cancel_run(tx: Tx, run: Run, who: str, now: datetime) -> None:
         job_id=run.job_id,
         verdict=Verdict.CANCELLED,
         rule=rule,
-        sentence=_of_cancel(run, asked, who),
+        sentence=_of_cancel(run, asked.cancel, who),
         inputs={"run": run.name, "by": who, "status": run.status},
         run_id=run.id,
     )
 
 
-def _of_cancel(run: Run, asked: Cancel, who: str) -> str:
+def _of_cancel(run: Run, asked: Cancel | None, who: str) -> str:
     match asked:
-        case Cancel.OVER:
-            when = "between its attempts" if run.attempts else "before it started"
-            return f"Run {run.name} cancelled by {who} {when}."
+        case Cancel.FORCED:
+            return f"Run {run.name} cancelled once more by {who}: it is killed at once."
         case Cancel.ASKED:
             grace = f"it has at most {run.grace_period_seconds} s to end by itself"
             return f"Run {run.name} cancelled by {who}: {grace}."
-        case Cancel.FORCED:
-            return f"Run {run.name} cancelled once more by {who}: it is killed at once."
+        case _:
+            when = "between its attempts" if run.attempts else "before it started"
+            return f"Run {run.name} cancelled by {who} {when}."
 
 
 def image_for_run(

@@ -51,11 +51,10 @@ class Reason(enum.StrEnum):
 class Cancel(enum.StrEnum):
     """What came of asking for a run's end."""
 
-    OVER = "over"  # it was queued, and is cancelled now
+    OVER = "over"  # nothing of it ran, or none any more: it ended at once
     ASKED = "asked"  # it is stopped, with its grace period
-    FORCED = (
-        "forced"  # it had been asked before: it is killed without waiting for the rest of its grace period
-    )
+    # It had been asked before: it is killed without waiting for the rest of its grace period.
+    FORCED = "forced"
 
 
 class TriggerType(enum.StrEnum):
@@ -140,6 +139,15 @@ class Run:
         if self.time_limit_seconds is None or self.first_started_at is None:
             return None
         return self.first_started_at + timedelta(seconds=self.time_limit_seconds)
+
+    @property
+    def cancel(self) -> Cancel | None:
+        """What came of asking for the run's end; None if nobody has."""
+        if self.cancel_requested_at is None:
+            return None
+        if self.status.is_final:
+            return Cancel.OVER
+        return Cancel.ASKED if self.cancel_forced_at is None else Cancel.FORCED
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, update
+from sqlalchemy import and_, bindparam, func, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -23,6 +23,8 @@ from app.store.claims import (
     Claim,
     claim_next,
     claiming,
+    is_held,
+    move,
     next_due_at,
     readable,
     take_over,
@@ -156,18 +158,18 @@ def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Build]:
     return readable(tx, BuildRow, taken, with_id, status=BuildStatus.QUEUED)
 
 
-def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> bool:
+def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> Build | None:
     """running → queued: nobody works on it any more."""
     return _queue_again(tx, build, sentence, available_at)
 
 
-def ask_again(tx: Tx, build: Build, sentence: str, available_at: datetime, now: datetime) -> bool:
+def ask_again(tx: Tx, build: Build, sentence: str, available_at: datetime, now: datetime) -> Build | None:
     """running → queued: this try met an outage."""
     since = build.unanswered_since or now
     return _queue_again(tx, build, sentence, available_at, tries=build.tries + 1, unanswered_since=since)
 
 
-def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **counted: Any) -> bool:
+def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **counted: Any) -> Build | None:
     touch(tx, QUEUED)
     return _move(
         tx,
@@ -184,73 +186,60 @@ def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **
 
 def save_plan(
     tx: Tx, build: Build, *, sha: str, plan: Mapping[str, Any] | None, dockerfile: str | None
-) -> bool:
+) -> Build | None:
     """What the commit is built as. The build needs its Git server no more: the next one of the repository may begin."""
     touch(tx, QUEUED)
     return _move(tx, build, sha=sha, plan=plan, dockerfile=dockerfile, fetching=False)
 
 
-def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> bool:
+def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> Build | None:
     return _move(tx, build, steps=list(steps))
 
 
 def succeed(
     tx: Tx, build: Build, *, image: str, digest: str, now: datetime, standing: Standing | None = None
-) -> bool:
+) -> Build | None:
     """running → succeeded, with where its commit stands if that was to be found out; a cancel came too late."""
     found = {} if standing is None else {**vars(standing), "contained_in": list(standing.contained_in)}
     return _end(tx, build, BuildStatus.SUCCEEDED, now, image=image, digest=digest, sentence="", **found)
 
 
-def fail(tx: Tx, build: Build, reason: BuildReason, sentence: str, now: datetime) -> bool:
+def fail(tx: Tx, build: Build, reason: BuildReason, sentence: str, now: datetime) -> Build | None:
     """running → failed."""
     return _end(tx, build, BuildStatus.FAILED, now, reason=reason, sentence=sentence)
 
 
-def end_cancelled(tx: Tx, build: Build, sentence: str, now: datetime) -> bool:
-    """running → cancelled: its worker has stopped."""
-    return _end(tx, build, BuildStatus.CANCELLED, now, reason=BuildReason.CANCELLED, sentence=sentence)
+def end_cancelled(tx: Tx, build: Build, now: datetime) -> Build | None:
+    """running → cancelled, with the sentence of whoever asked for that: its worker has stopped."""
+    asked = func.coalesce(func.nullif(BuildRow.sentence, ""), "Cancelled.")
+    return _end(tx, build, BuildStatus.CANCELLED, now, reason=BuildReason.CANCELLED, sentence=asked)
 
 
-def _end(tx: Tx, build: Build, status: BuildStatus, now: datetime, **values: Any) -> bool:
+def _end(tx: Tx, build: Build, status: BuildStatus, now: datetime, **values: Any) -> Build | None:
     touch(tx, ENDING, QUEUED)  # it may have held back another one of its repository
     return _move(tx, build, status=status, finished_at=now, owner=None, **values)
 
 
-def _move(tx: Tx, build: Build, **values: Any) -> bool:
-    """Change a running build that is still this claim's; False if it is somebody else's by now."""
-    statement = (
-        update(BuildRow)
-        .where(
-            col(BuildRow.id) == build.id,
-            col(BuildRow.status) == BuildStatus.RUNNING,
-            col(BuildRow.token) == build.token,
-        )
-        .values(**values)
-    )
+def _move(tx: Tx, build: Build, **values: Any) -> Build | None:
+    """Change a running build that is still this claim's: as it is now, or None if it is somebody else's."""
     touch(tx, "builds", f"build:{build.id}")
-    return tx.connection().execute(statement).rowcount == 1
+    row = move(tx, BuildRow, build.id, *is_held(BuildRow, build.token), **values)
+    return None if row is None else build_value(row, build.project)
 
 
-def cancel(tx: Tx, build_id: int, reason: BuildReason, sentence: str, now: datetime) -> BuildStatus | None:
+def cancel(tx: Tx, build: Build, reason: BuildReason, sentence: str, now: datetime) -> Build | None:
     """Ask for a build's end: queued → cancelled at once; running is told, and ends as its worker stops.
 
-    Returns the status it has now, or None if it was over already.
+    Returns the build as it is now, or None if it was over already.
     """
-    touch(tx, "builds", f"build:{build_id}", ENDING)
-    queued = (
-        update(BuildRow)
-        .where(col(BuildRow.id) == build_id, col(BuildRow.status) == BuildStatus.QUEUED)
-        .values(status=BuildStatus.CANCELLED, reason=reason, sentence=sentence, finished_at=now)
-    )
-    if tx.connection().execute(queued).rowcount:
-        return BuildStatus.CANCELLED
-    running = (
-        update(BuildRow)
-        .where(col(BuildRow.id) == build_id, col(BuildRow.status) == BuildStatus.RUNNING)
-        .values(cancel_requested_at=now, sentence=sentence)
-    )
-    return BuildStatus.RUNNING if tx.connection().execute(running).rowcount else None
+    touch(tx, "builds", f"build:{build.id}", ENDING)
+    is_queued = col(BuildRow.status) == BuildStatus.QUEUED
+    cancelled = {"status": BuildStatus.CANCELLED, "reason": reason, "sentence": sentence, "finished_at": now}
+    row = move(tx, BuildRow, build.id, is_queued, **cancelled)
+    if row is None:
+        is_running = col(BuildRow.status) == BuildStatus.RUNNING
+        row = move(tx, BuildRow, build.id, is_running, cancel_requested_at=now, sentence=sentence)
+    return None if row is None else build_value(row, build.project)
 
 
 def cancel_is_requested(tx: Tx, build_id: int) -> bool:

@@ -14,7 +14,9 @@ from app.domain.events import repo_key
 from app.domain.jobs import Job
 from app.domain.runs import Again, Attempt, Run, RunStatus
 from app.store import builds, jobs
+from app.store.claims import is_held, move
 from app.store.database import Tx, touch
+from app.store.run_values import run_value
 from app.store.runs import QUEUED as RUNS_QUEUED
 from app.store.schema import AttemptRow, BuildRow, BuildSourceRow, ContainerRow, JobRow, RunRow, SourceRow
 
@@ -98,35 +100,31 @@ def jobs_with(tx: Tx, project_id: int, of: Collection[str]) -> Sequence[Job]:
     return [jobs.with_id(tx, job_id) for job_id in found]
 
 
-def wait_for(tx: Tx, run: Run, attempt: Attempt, build_id: int, verdict: Again, now: datetime) -> bool:
+def wait_for(tx: Tx, run: Run, attempt: Attempt, build_id: int, verdict: Again, now: datetime) -> Run | None:
     """running → queued, until a build is over. The attempt never began: it is taken back.
 
-    False if the claim is void.
+    Returns the run as it is now, or None if the claim is void.
     """
-    statement = (
-        update(RunRow)
-        .where(
-            col(RunRow.id) == run.id,
-            col(RunRow.status) == RunStatus.RUNNING,
-            col(RunRow.token) == run.token,
-        )
-        .values(
-            status=RunStatus.QUEUED,
-            owner=None,
-            awaited_build_id=build_id,
-            sentence=verdict.sentence,
-            available_at=verdict.available_at,
-            attempts=RunRow.attempts - 1,
-            active=0,
-            updated_at=now,
-        )
+    row = move(
+        tx,
+        RunRow,
+        run.id,
+        *is_held(RunRow, run.token),
+        status=RunStatus.QUEUED,
+        owner=None,
+        awaited_build_id=build_id,
+        sentence=verdict.sentence,
+        available_at=verdict.available_at,
+        attempts=RunRow.attempts - 1,
+        active=0,
+        updated_at=now,
     )
-    if not tx.connection().execute(statement).rowcount:
-        return False
+    if row is None:
+        return None
     tx.connection().execute(delete(ContainerRow).where(col(ContainerRow.attempt_id) == attempt.id))
     tx.connection().execute(delete(AttemptRow).where(col(AttemptRow.id) == attempt.id))
     touch(tx, "runs", f"run:{run.id}", f"job:{run.job_id}", RUNS_QUEUED)
-    return True
+    return run_value(row, run.project, run.job)
 
 
 def release(tx: Tx, build_id: int, now: datetime) -> None:

@@ -28,7 +28,18 @@ from app.domain.runs import (
     overruled,
 )
 from app.domain.runs import conclude as decide
-from app.store.claims import NOW, UNREADABLE, Claim, claim_next, claiming, next_due_at, readable, take_over
+from app.store.claims import (
+    NOW,
+    UNREADABLE,
+    Claim,
+    claim_next,
+    claiming,
+    is_held,
+    move,
+    next_due_at,
+    readable,
+    take_over,
+)
 from app.store.database import Tx, touch
 from app.store.run_names import unlike_any
 from app.store.run_values import attempt_value, container_value, run_value, runs_query
@@ -140,12 +151,12 @@ def taken_over(tx: Tx, owner: str, in_hand: Set[Claim], suspect: int | None = No
     return readable(tx, RunRow, taken, with_id, status=RunStatus.QUEUED)
 
 
-def fix_image(tx: Tx, run: Run, now: datetime) -> bool:
+def fix_image(tx: Tx, run: Run, now: datetime) -> Run | None:
     """Save what a running run is about to execute; its attempts keep it."""
     return _move(tx, run, **_image(run), updated_at=now)
 
 
-def say(tx: Tx, run: Run, sentence: str, now: datetime) -> bool:
+def say(tx: Tx, run: Run, sentence: str, now: datetime) -> Run | None:
     """Why a running run does not go on yet; until a container of it has started."""
     return _move(tx, run, sentence=sentence, updated_at=now)
 
@@ -158,7 +169,7 @@ def _image(run: Run) -> dict[str, Any]:
 def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt | None:
     """The next attempt of a running run with its image, and a container row per instance; None if the claim is void."""
     began = {"attempts": RunRow.attempts + 1, "active": 1, "updated_at": now, "available_at": now}
-    if not _move(tx, run, **_image(run), **began):
+    if _move(tx, run, **_image(run), **began) is None:
         return None
     row = AttemptRow(
         run_id=run.id,
@@ -181,12 +192,13 @@ def container_started(
     """Save a handle and the start; the first start of the run starts its clock. The run as it is then, or None."""
     started_at, first_started_at = _since(RunRow.started_at, now), _since(RunRow.first_started_at, now)
     since = {"started_at": started_at, "first_started_at": first_started_at}
-    if not _move(tx, run, **since, awaited_build_id=None, sentence="", updated_at=now):
+    started = _move(tx, run, **since, awaited_build_id=None, sentence="", updated_at=now)
+    if started is None:
         return None
     values = {"handle": dict(handle), "started_at": _since(ContainerRow.started_at, now)}
     _change(tx, ContainerRow, container.id, **values)
     _change(tx, AttemptRow, container.attempt_id, started_at=_since(AttemptRow.started_at, now))
-    return with_id(tx, run.id)
+    return started
 
 
 def _since(column: Any, now: datetime) -> ColumnElement[datetime]:
@@ -198,10 +210,10 @@ def _change(tx: Tx, table: type[AttemptRow] | type[ContainerRow], row_id: int, *
     tx.connection().execute(update(table).where(col(table.id) == row_id).values(**values))
 
 
-def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence: str, now: datetime) -> bool:
+def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence: str, now: datetime) -> None:
     """A health check says that the container has to end; how it ends changes nothing about that."""
-    if not _move(tx, run, updated_at=now):
-        return False
+    if _move(tx, run, updated_at=now) is None:
+        return
     of_attempt = select(AttemptRow.id).where(AttemptRow.run_id == run.id, AttemptRow.number == attempt)
     statement = (
         update(ContainerRow)
@@ -209,7 +221,7 @@ def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence:
         .where(col(ContainerRow.instance) == instance, col(ContainerRow.finished_at).is_(None))
         .values(reason=Reason.UNHEALTHY, sentence=sentence)
     )
-    return tx.connection().execute(statement).rowcount == 1
+    tx.connection().execute(statement)
 
 
 def is_claimed(tx: Tx, run: Run) -> bool:
@@ -247,8 +259,8 @@ def conclude(
     verdict: Final | Again,
     now: datetime,
     ended: Sequence[tuple[Container, Outcome]] = (),
-) -> bool:
-    """running → what `domain.runs.conclude` said, with the attempt settled; False if the claim is void.
+) -> Run | None:
+    """running → what `domain.runs.conclude` said, with the attempt settled: the run then, or None if the claim is void.
 
     An attempt that goes on is not over.
     `ended` are containers whose ends are not saved yet.
@@ -275,13 +287,14 @@ def conclude(
                 "finished_at": now,
                 "exit_code": outcome.exit_code,
             }
-    if not _move(tx, run, **values):
-        return False
+    concluded = _move(tx, run, **values)
+    if concluded is None:
+        return None
     for container, its_outcome in ended:
         _end(tx, container, overruled(its_outcome, verdict), now)
     if attempt is not None and not goes_on:
         _change(tx, AttemptRow, attempt.id, status=outcome.status, **_how(outcome), finished_at=now)
-    return True
+    return concluded
 
 
 def _counts(outcome: Outcome) -> dict[str, Any]:
@@ -295,34 +308,31 @@ def _counts(outcome: Outcome) -> dict[str, Any]:
             return {}
 
 
-def _move(tx: Tx, run: Run, **values: Any) -> bool:
-    """Change a running run that is still this claim's; False if it is somebody else's by now."""
-    statement = (
-        update(RunRow)
-        .where(
-            col(RunRow.id) == run.id,
-            col(RunRow.status) == RunStatus.RUNNING,
-            col(RunRow.token) == run.token,
-        )
-        .values(**values)
-    )
+def _move(tx: Tx, run: Run, **values: Any) -> Run | None:
+    """Change a running run that is still this claim's: as it is now, or None if it is somebody else's."""
     _touch(tx, run.id, run.job_id)
-    return tx.connection().execute(statement).rowcount == 1
+    row = move(tx, RunRow, run.id, *is_held(RunRow, run.token), **values)
+    return None if row is None else run_value(row, run.project, run.job)
 
 
-def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) -> Cancel | None:
+def cancel(tx: Tx, run: Run, reason: Reason, sentence: str, now: datetime) -> Run | None:
     """Ask for a run's end: queued → cancelled at once; running is told, and ends with its attempt.
 
-    A person who asks once more forces it, and `sentence` takes the place of the first one. None if nothing
-    changed: it was over, or its end was asked for already.
+    A person who asks once more forces it, and `sentence` takes the place of the first one. Returns the run as it is
+    now (`Run.cancel` says what came of it), or None if nothing changed: it was over, or its end was asked for already.
     """
-    run = with_id(tx, run_id)
-    _touch(tx, run_id, run.job_id)
+    _touch(tx, run.id, run.job_id)
     touch(tx, STOPPING)
     _tell_who_awaits(tx, run)
-    if _ask_for_end(
+    row = _end_queued(tx, run, reason, sentence, now) or _ask_for_end(tx, run, reason, sentence, now)
+    return None if row is None else run_value(row, run.project, run.job)
+
+
+def _end_queued(tx: Tx, run: Run, reason: Reason, sentence: str, now: datetime) -> RunRow | None:
+    row = move(
         tx,
-        run_id,
+        RunRow,
+        run.id,
         col(RunRow.status) == RunStatus.QUEUED,
         status=RunStatus.CANCELLED,
         active=0,
@@ -331,24 +341,22 @@ def cancel(tx: Tx, run_id: int, reason: Reason, sentence: str, now: datetime) ->
         cancel_requested_at=now,
         finished_at=now,
         updated_at=now,
-    ):
-        _end_interrupted(tx, run_id, Outcome(reason, sentence=sentence), now)
-        return Cancel.OVER
-    running = col(RunRow.status) == RunStatus.RUNNING
-    asked = {
-        "cancel_requested_at": now,
-        "cancel_reason": reason,
-        "cancel_sentence": sentence,
-        "updated_at": now,
-    }
-    if _ask_for_end(tx, run_id, running, col(RunRow.cancel_requested_at).is_(None), **asked):
-        return Cancel.ASKED
-    forced = {"cancel_forced_at": now, "cancel_sentence": sentence, "updated_at": now}
-    if reason is Reason.CANCELLED and _ask_for_end(
-        tx, run_id, running, col(RunRow.cancel_forced_at).is_(None), **forced
-    ):
-        return Cancel.FORCED
-    return None
+    )
+    if row is not None:
+        _end_interrupted(tx, run.id, Outcome(reason, sentence=sentence), now)
+    return row
+
+
+def _ask_for_end(tx: Tx, run: Run, reason: Reason, sentence: str, now: datetime) -> RunRow | None:
+    """Of a running one; asked by a person once more, it is forced."""
+    is_running = col(RunRow.status) == RunStatus.RUNNING
+    asked = {"cancel_sentence": sentence, "updated_at": now}
+    first = {"cancel_requested_at": now, "cancel_reason": reason, **asked}
+    row = move(tx, RunRow, run.id, is_running, col(RunRow.cancel_requested_at).is_(None), **first)
+    if row is None and reason is Reason.CANCELLED:
+        is_not_forced = col(RunRow.cancel_forced_at).is_(None)
+        row = move(tx, RunRow, run.id, is_running, is_not_forced, cancel_forced_at=now, **asked)
+    return row
 
 
 def _end_interrupted(tx: Tx, run_id: int, outcome: Outcome, now: datetime) -> None:
@@ -357,11 +365,6 @@ def _end_interrupted(tx: Tx, run_id: int, outcome: Outcome, now: datetime) -> No
         col(AttemptRow.run_id) == run_id, col(AttemptRow.status) == RunStatus.RUNNING
     )
     tx.connection().execute(statement.values(status=outcome.status, **_how(outcome), finished_at=now))
-
-
-def _ask_for_end(tx: Tx, run_id: int, *guards: ColumnElement[bool], **values: Any) -> bool:
-    statement = update(RunRow).where(col(RunRow.id) == run_id, *guards).values(**values)
-    return tx.connection().execute(statement).rowcount == 1
 
 
 def with_id(tx: Tx, run_id: int) -> Run:

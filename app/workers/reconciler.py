@@ -113,8 +113,10 @@ class Reconciler:
         verdict = interrupted(build, now)
         if isinstance(verdict, Again):
             builds.put_back(tx, build, verdict.sentence, verdict.available_at)
-        elif builds.fail(tx, build, BuildReason.INTERRUPTED, verdict.sentence, now):
-            after_build(tx, self.names, builds.with_id(tx, build.id), now)
+            return
+        ended = builds.fail(tx, build, BuildReason.INTERRUPTED, verdict.sentence, now)
+        if ended is not None:
+            after_build(tx, self.names, ended, now)
 
     def sweep(self) -> None:
         """End containers whose runs are over, and remove them. Those of runs nobody has heard of are left alone, and

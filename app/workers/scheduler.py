@@ -102,7 +102,7 @@ class Scheduler:
             return Fired([job], cron, fire_at, Verdict.SKIPPED, "concurrency:forbid", sentence)
         name = self._name(job)
         for run_id in admission.replaces:
-            runs.cancel(tx, run_id, Reason.REPLACED, f"Replaced by {name}.", now)
+            runs.cancel(tx, runs.with_id(tx, run_id), Reason.REPLACED, f"Replaced by {name}.", now)
         sentence = f"{_due_for(fire_at)}; {admission.why}."
         return Fired(
             [job], cron, fire_at, Verdict.REPLACED, "concurrency:replace", sentence, [name], alone=True

@@ -303,7 +303,7 @@ def test_an_old_token_changes_no_build(db: Database, job: Job) -> None:
         assert not builds.succeed(tx, old, image="i", digest="d", now=NOW)
         assert not builds.fail(tx, old, BuildReason.BUILD_FAILED, "No.", NOW)
         assert not builds.put_back(tx, old, "No.", NOW)
-        assert not builds.end_cancelled(tx, old, "No.", NOW)
+        assert not builds.end_cancelled(tx, old, NOW)
         assert not builds.save_plan(tx, old, sha="a" * 40, plan={}, dockerfile="")
         assert not builds.save_steps(tx, old, [])
         assert builds.succeed(tx, new, image="i", digest="d", now=NOW)
@@ -376,7 +376,8 @@ def test_cancelling_a_run(db: Database, job: Job) -> None:
 
     def cancel(run_id: int, reason: Reason = Reason.CANCELLED) -> Cancel | None:
         with db.write() as tx:
-            return runs.cancel(tx, run_id, reason, f"{reason} by ada.", NOW)
+            asked = runs.cancel(tx, runs.with_id(tx, run_id), reason, f"{reason} by ada.", NOW)
+        return None if asked is None else asked.cancel
 
     assert cancel(queued) is Cancel.OVER
     assert cancel(queued) is None
@@ -395,10 +396,14 @@ def test_cancelling_a_build(db: Database, job: Job) -> None:
     build_id = add_build(db, job)
     with db.write() as tx:
         assert builds.claim(tx, "a", NOW)
-        assert builds.cancel(tx, build_id, BuildReason.CANCELLED, "By ada.", NOW) is BuildStatus.RUNNING
+        asked = builds.cancel(tx, builds.with_id(tx, build_id), BuildReason.CANCELLED, "By ada.", NOW)
+        assert asked == builds.with_id(tx, build_id)
+        assert asked.status is BuildStatus.RUNNING
         assert builds.cancel_is_requested(tx, build_id)
-        assert builds.end_cancelled(tx, builds.with_id(tx, build_id), "By ada.", NOW)
-        assert builds.cancel(tx, build_id, BuildReason.CANCELLED, "By ada.", NOW) is None
+        ended = builds.end_cancelled(tx, builds.with_id(tx, build_id), NOW)
+        assert ended == builds.with_id(tx, build_id)
+        assert (ended.status, ended.sentence) == (BuildStatus.CANCELLED, "By ada.")
+        assert builds.cancel(tx, builds.with_id(tx, build_id), BuildReason.CANCELLED, "By ada.", NOW) is None
 
 
 def test_only_what_nobody_works_on_is_taken_over(db: Database, job: Job) -> None:
@@ -448,7 +453,7 @@ def test_equal_builds_are_joined_while_they_are_open(db: Database, job: Job) -> 
         build = builds.claim(tx, "a", NOW)
         assert build is not None
         assert build.position == 7
-        builds.cancel(tx, build_id, BuildReason.CANCELLED, "By ada.", NOW)
+        builds.cancel(tx, builds.with_id(tx, build_id), BuildReason.CANCELLED, "By ada.", NOW)
     assert join(other.project_id, other.source.id) is None
 
 

@@ -59,7 +59,7 @@ def test_a_run_whose_registry_hangs_is_cancelled_at_once_and_never_starts(
     run = InBackground(server.runner.step)
     assert registry.asked.wait(10)
     with place.db.write() as tx:
-        runs.cancel(tx, run_id, Reason.CANCELLED, "Cancelled by ada.", place.clock.now())
+        runs.cancel(tx, runs.with_id(tx, run_id), Reason.CANCELLED, "Cancelled by ada.", place.clock.now())
     stop_what_has_to_end(server, run)
     run.join()
     (ended,) = place.runs()
@@ -89,7 +89,9 @@ def test_a_build_that_is_fetched_for_is_told_to_stop(place: Installation, server
     build = InBackground(server.builder.step)
     assert fetching.wait(10)
     with place.db.write() as tx:
-        builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+        builds.cancel(
+            tx, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now()
+        )
     stop_what_has_to_end(server, build)
     assert stopped.is_set()
     assert place.builds()[0].status is BuildStatus.CANCELLED
@@ -117,7 +119,9 @@ def test_a_build_that_waits_for_what_comes_with_its_commit_is_told_to_stop(
     assert asking.wait(10)
     assert lent.wait(10)
     with place.db.write() as tx:
-        builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+        builds.cancel(
+            tx, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now()
+        )
     stop_what_has_to_end(server, build)
     assert place.builds()[0].status is BuildStatus.CANCELLED
     assert server.builder.slots.lent_out == 0

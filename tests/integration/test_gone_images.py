@@ -283,7 +283,14 @@ def test_a_rebuild_that_is_cancelled_is_said(place: Installation, server: Server
     start(place, job)
     server.runner.step()
     with place.db.write() as tx:
-        cancel_build(tx, place.names, 2, BuildReason.CANCELLED, "Cancelled by bob.", place.clock.now())
+        cancel_build(
+            tx,
+            place.names,
+            builds.with_id(tx, 2),
+            BuildReason.CANCELLED,
+            "Cancelled by bob.",
+            place.clock.now(),
+        )
     server.work()
     assert run_now(place).sentence.endswith("was cancelled: Cancelled by bob.")
 

@@ -253,7 +253,9 @@ def test_a_build_that_is_being_cancelled_is_not_joined(place: Installation, serv
 
     def cancel_and_push_again(_: StopSignal) -> None:
         with place.db.write() as tx:
-            builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+            builds.cancel(
+                tx, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now()
+            )
         place.push(B, A, guid="back", forced=True)
         place.push(A, B, guid="forth")
         server.intake.step()
@@ -393,7 +395,9 @@ def test_a_queued_build_is_cancelled_at_once(place: Installation, server: Server
     place.push(A, B)
     server.intake.step()
     with place.db.write() as tx:
-        builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+        builds.cancel(
+            tx, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now()
+        )
     server.work()
     assert place.builds()[0].status is BuildStatus.CANCELLED
     assert place.backend.requests == []
@@ -402,7 +406,9 @@ def test_a_queued_build_is_cancelled_at_once(place: Installation, server: Server
 def test_a_running_build_is_cancelled(place: Installation, server: Server) -> None:
     def cancel(stop: StopSignal) -> None:
         with place.db.write() as tx:
-            builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+            builds.cancel(
+                tx, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now()
+            )
         server.watcher.step()
         assert stop.is_set()
 
@@ -419,7 +425,9 @@ def test_a_running_build_is_cancelled(place: Installation, server: Server) -> No
 def test_a_cancelled_build_is_not_tried_again(place: Installation, server: Server) -> None:
     def cancel(_: StopSignal) -> None:
         with place.db.write() as tx:
-            builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+            builds.cancel(
+                tx, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now()
+            )
         raise GitUnavailable("github.com does not answer.")
 
     place.job()
@@ -525,7 +533,8 @@ def test_a_run_that_ends_after_the_clock_was_set_forward_is_in_time(
 
 def cancel_run(place: Installation) -> Cancel | None:
     with place.db.write() as tx:
-        return runs.cancel(tx, 1, Reason.CANCELLED, "Cancelled by ada.", place.clock.now())
+        asked = runs.cancel(tx, runs.with_id(tx, 1), Reason.CANCELLED, "Cancelled by ada.", place.clock.now())
+    return None if asked is None else asked.cancel
 
 
 def test_a_queued_run_is_cancelled_at_once(place: Installation, server: Server) -> None:
@@ -740,7 +749,7 @@ def test_a_bug_in_intake_is_tried_again_and_then_said(
 
     place.job()
     guid = place.push(A, B)
-    monkeypatch.setattr("app.workers.intake.should_build", buggy)
+    monkeypatch.setattr("app.commands.pushes.should_build", buggy)
     server.work()
     assert place.delivery(guid).status == "failed"
     assert place.decisions() == []

@@ -152,7 +152,9 @@ def test_while_it_waits_it_can_be_cancelled_and_holds_up_no_newer_push(
     assert [build.status for build in place.builds()] == [BuildStatus.QUEUED, BuildStatus.SUCCEEDED]
     with place.db.write() as tx:
         now = place.clock.now()
-        assert builds.cancel(tx, 1, BuildReason.CANCELLED, "Cancelled by ada.", now) is BuildStatus.CANCELLED
+        asked = builds.cancel(tx, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", now)
+    assert asked is not None
+    assert asked.status is BuildStatus.CANCELLED
     server.work()
     assert build_now(place).sentence == "Cancelled by ada."
 

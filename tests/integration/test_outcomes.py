@@ -65,7 +65,7 @@ def cancel(
     place: Installation, reason: Reason = Reason.CANCELLED, sentence: str = "Cancelled by ada."
 ) -> None:
     with place.db.write() as tx:
-        assert runs.cancel(tx, 1, reason, sentence, place.clock.now())
+        assert runs.cancel(tx, runs.with_id(tx, 1), reason, sentence, place.clock.now())
 
 
 @pytest.mark.parametrize("code", [0, 1, 143])

@@ -962,7 +962,7 @@ def test_states_are_words(made: World, demo: Demo) -> None:
     queued = made.queue_run(job, NOW, Trigger(TriggerType.MANUAL))
     assert words.outcome(run_of(made, queued)) == "Queued"
     with made.db.write() as tx:
-        runs.cancel(tx, queued, Reason.CANCELLED, "x", NOW)
+        runs.cancel(tx, runs.with_id(tx, queued), Reason.CANCELLED, "x", NOW)
     assert run_of(made, queued).status is RunStatus.CANCELLED
     assert words.outcome(run_of(made, queued)) == "Cancelled"
 

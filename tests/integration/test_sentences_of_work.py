@@ -159,7 +159,9 @@ def test_a_build_that_is_cancelled_while_it_builds_and_one_for_which_that_comes_
 ) -> None:
     def cancel(number: int) -> None:
         with place.db.write() as tx:
-            builds.cancel(tx, number, BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now())
+            builds.cancel(
+                tx, builds.with_id(tx, number), BuildReason.CANCELLED, "Cancelled by ada.", place.clock.now()
+            )
 
     def in_time(_: object) -> None:
         cancel(1)

@@ -24,7 +24,7 @@ from app.domain.public_url import read_public_url
 from app.domain.references import Ours, meaning_of, refusal
 from app.domain.room import Room, no_room
 from app.domain.schedule import Schedule
-from app.store import access, comparisons, credentials, jobs
+from app.store import access, builds, comparisons, credentials, jobs
 from app.store.database import Database, StoreUnavailable
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
@@ -351,5 +351,5 @@ def test_a_commit_that_is_not_known_yet(place: Installation) -> None:
         request_build(tx, job, sha=None, branch=None, who="ada", now=NOW)
     assert said(place) == "Build 1 of the head of main asked for by ada."
     with place.db.write() as tx:
-        cancel_build(tx, place.names, 1, BuildReason.CANCELLED, "Cancelled by ada.", NOW)
+        cancel_build(tx, place.names, builds.with_id(tx, 1), BuildReason.CANCELLED, "Cancelled by ada.", NOW)
     assert said(place) == "Build 1 of an unknown commit cancelled: nothing is deployed."

@@ -257,7 +257,7 @@ def test_a_build_that_is_being_stopped_and_one_that_never_began(made: World) -> 
     queued = made.build(job, NOW, sha="b" * 40, state="queued")
     with made.db.write() as tx:
         for build_id in (running, queued):
-            builds.cancel(tx, build_id, BuildReason.CANCELLED, "Cancelled by ada.", NOW)
+            builds.cancel(tx, builds.with_id(tx, build_id), BuildReason.CANCELLED, "Cancelled by ada.", NOW)
     assert "Stopping Cancelled by ada." in page(made, f"/builds/{running}")
     said = page(made, f"/builds/{queued}")
     assert "How it ended Cancelled by ada." in said

@@ -428,7 +428,9 @@ class TestCrew:
 class TestForcedCancel:
     def cancel(self, floor: Floor, reason: Reason = Reason.CANCELLED, sentence: str = "") -> Cancel | None:
         with floor.place.db.write() as tx:
-            return runs.cancel(tx, floor.run_id, reason, sentence or "Cancelled by ada.", floor.clock.now())
+            sentence = sentence or "Cancelled by ada."
+            asked = runs.cancel(tx, runs.with_id(tx, floor.run_id), reason, sentence, floor.clock.now())
+        return None if asked is None else asked.cancel
 
     def test_the_second_kills_at_once(self, place: Installation) -> None:
         floor = Floor(place, grace_period_seconds=600)

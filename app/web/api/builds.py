@@ -59,15 +59,11 @@ def cancel_build(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         build = build_of(ctx, tx, Role.OPERATOR)
         sentence = f"Cancelled by {ctx.who}."
-        now = ctx.now
-        if (
-            continuous_delivery.cancel_build(
-                tx, ctx.server.names, build.id, BuildReason.CANCELLED, sentence, now
-            )
-            is None
-        ):
+        names = ctx.server.names
+        asked = continuous_delivery.cancel_build(tx, names, build, BuildReason.CANCELLED, sentence, ctx.now)
+        if asked is None:
             raise Conflict(f"Build {build.id} is over already: {build.status}.")
-        return build_answers(tx, [builds.with_id(tx, build.id)])[0]
+        return build_answers(tx, [asked])[0]
 
 
 def build_answers(tx: Tx, found: Sequence[Build]) -> list[BuildAnswer]:

@@ -131,11 +131,9 @@ def cancel_build(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
         build = builds.with_id(tx, ctx.id("build"))
         sentence = f"Cancelled by {ctx.who}."
-        reason = BuildReason.CANCELLED
-        if (
-            continuous_delivery.cancel_build(tx, ctx.server.names, build.id, reason, sentence, ctx.now)
-            is None
-        ):
+        names = ctx.server.names
+        asked = continuous_delivery.cancel_build(tx, names, build, BuildReason.CANCELLED, sentence, ctx.now)
+        if asked is None:
             raise Conflict(f"Build {build.id} is over already: it {build.status}.")
     return see(f"/builds/{build.id}")
 

@@ -227,7 +227,7 @@ class Builder:
             text = plan.dockerfile_text or request.dockerfile_text
             with self.db.write() as tx:
                 kept = builds.save_plan(tx, build, sha=sha, plan=plan.to_json(), dockerfile=text)
-            if not kept:
+            if kept is None:
                 raise Stopped
             for sentence in (*plan.reasons, *plan.warnings):
                 writer.note(sentence)
@@ -316,8 +316,9 @@ class Builder:
         now = self.clock.now()
         with self.db.write() as tx:
             found = None if git is None else standing(tx, build, sha, git)
-            if builds.succeed(tx, build, image=image.image, digest=image.digest, now=now, standing=found):
-                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+            ended = builds.succeed(tx, build, image=image.image, digest=image.digest, now=now, standing=found)
+            if ended is not None:
+                after_build(tx, self.names, ended, now)
 
     def _wait_or_give_up(self, build: Build, failure: Failure) -> str:
         """After an outage; the sentence that tells."""
@@ -347,8 +348,9 @@ class Builder:
     def _end_failed(self, build: Build, failure: Failure) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
-            if builds.fail(tx, build, failure.reason, failure.sentence, now):
-                after_build(tx, self.names, builds.with_id(tx, build.id), now)
+            ended = builds.fail(tx, build, failure.reason, failure.sentence, now)
+            if ended is not None:
+                after_build(tx, self.names, ended, now)
 
     def _end_cancelled(self, build: Build) -> None:
         now = self.clock.now()

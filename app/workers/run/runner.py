@@ -381,9 +381,9 @@ class Runner:
             verdict = conclude(self._counted(current, now), outcome, now)
             settled = runs.conclude(tx, run, attempt, outcome, verdict, now, ended)
         self._forget(run, verdict)
-        if not settled:
+        if settled is None:
             log.warning("run %s was concluded elsewhere", run.name)
-        return settled
+        return settled is not None
 
     def _settle(self, run: Run, outcome: Outcome, verdict: Final | Again) -> None:
         """Without an attempt, and whatever the outcome would mean for one."""

@@ -73,7 +73,7 @@ class Starter:
             with self.db.read() as tx:
                 return runs.is_claimed(tx, run)
         with self.db.write() as tx:
-            return runs.say(tx, run, sentence, self.clock.now())
+            return runs.say(tx, run, sentence, self.clock.now()) is not None
 
     def _once(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
