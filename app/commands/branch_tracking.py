@@ -10,6 +10,7 @@ from app.domain.builds import Build
 from app.domain.decisions import EventType
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Job
+from app.domain.rollout import of_change
 from app.domain.rules import ImageChange, ImageEvent
 from app.runtime.ports import Names
 from app.store import apps, builds, jobs
@@ -30,8 +31,8 @@ def follow_branch(tx: Tx, names: Names, job: Job, *, why: str, who: str, now: da
         return job
     event = (EventType.DEPLOY, f"{RULE}:{job.id}-{names.suffix()}")
     image = None if build is None else image_of(build, job, now)
-    occasion = Occasion(ImageEvent.DEPLOYED, event, why, who, None if build is None else build.id)
-    carry_out(tx, names, job, occasion, change, image, now)
+    occasion = Occasion(ImageEvent.DEPLOYED, event, who, None if build is None else build.id)
+    carry_out(tx, names, occasion, of_change(job, change), image, now)
     return jobs.with_id(tx, job.id)
 
 

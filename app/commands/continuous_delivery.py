@@ -8,7 +8,7 @@ from app.commands.deployments import begin_deployment
 from app.commands.image_rollout import (
     Occasion,
     carry_out,
-    change_by_build,
+    forecast_build,
     image_of,
     overtaken_by,
     why_not_followed,
@@ -37,18 +37,16 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
         end_of_rebuild(tx, build, now)
         return
     succeeded = build.status is BuildStatus.SUCCEEDED
-    occasion = Occasion(
-        kind=ImageEvent.BUILD_SUCCEEDED if succeeded else ImageEvent.BUILD_FAILED,
-        event=(EventType.BUILD, build.id),
-        what=f"Build {build.id} of {short(build.sha)} {build.status}",
-        build_id=build.id,
-    )
+    event = ImageEvent.BUILD_SUCCEEDED if succeeded else ImageEvent.BUILD_FAILED
+    what = f"Build {build.id} of {short(build.sha)} {build.status}"
+    occasion = Occasion(event, (EventType.BUILD, build.id), build_id=build.id)
     for source_id in builds.sources_of(tx, build.id):
         for job in jobs.of_source(tx, source_id):
             app = apps.of_job(tx, job.id)
             if app is None or not _is_for_app(tx, app, job, build, now):
                 image = image_of(build, job, now) if succeeded else None
-                carry_out(tx, names, job, occasion, change_by_build(build, job, occasion, app), image, now)
+                ahead = forecast_build(tx, build, job, event, what, app)
+                carry_out(tx, names, occasion, ahead, image, now)
 
 
 def cancel_build(

@@ -10,26 +10,19 @@ from app.checkout import Checkouts
 from app.commands.branch_tracking import change_by_following
 from app.commands.builds import build_settings
 from app.commands.change_sets import Inquiry, without_git
-from app.commands.image_rollout import (
-    CD_OFF,
-    Occasion,
-    admission_of,
-    change_by_build,
-    change_by_hand,
-    judged,
-    turns_cd_off,
-)
-from app.commands.promotions import Planned
+from app.commands.image_rollout import forecast_build, forecast_deploy
+from app.commands.promotions import Planned, forecast_promotion
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.commands.remote_access import git_access
 from app.commands.runs import short
 from app.domain.builds import Build, BuildStatus
-from app.domain.decisions import EventType, Go, Verdict
+from app.domain.decisions import Go, Verdict
 from app.domain.errors import InvalidValue, NotFound, UserError
 from app.domain.events import Push
 from app.domain.jobs import BuildConfig, Deployed, Job, Source
 from app.domain.pushes import Changes
-from app.domain.rules import ImageEvent, on_image_change
+from app.domain.rollout import CD_OFF, Forecast, HookForecast, forecast_hook
+from app.domain.rules import ImageEvent
 from app.forges.base import Forge
 from app.runtime.ports import Clock, Vault
 from app.store import apps, jobs, projects
@@ -224,11 +217,9 @@ class Rehearsal:
 
 def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, confirm_paused: bool, who: str) -> Outlook:
     """What pointing a job at an image would do, once it is agreed to for a paused one."""
-    change, admission = change_by_hand(job, image, latest=latest, who=who), admission_of(tx, job)
-    runs = change.runs and admission.runs
-    verdict, rule, sentence = judged(change, admission)
-    stage = Stage(verdict, rule, sentence + _to_confirm(job, confirm_paused=confirm_paused))
-    return Outlook(job.project, job.name, None, None, stage, False, change.moves, runs)
+    ahead = forecast_deploy(tx, job, image, latest=latest, who=who)
+    stage = Stage(ahead.verdict, ahead.rule, ahead.sentence + _to_confirm(job, confirm_paused=confirm_paused))
+    return Outlook(job.project, job.name, None, None, stage, False, ahead.moves, ahead.starts)
 
 
 def _to_confirm(job: Job, *, confirm_paused: bool) -> str:
@@ -249,27 +240,35 @@ def of_promotion(tx: Tx, planned: Planned, *, confirm_paused: bool) -> list[Outl
 
     It is planned as if it had been agreed to for paused jobs.
     """
-    route = planned.route
-    members = apps.with_id(tx, route.target.id).members if route.target.kind == "app" else ()
-    hooks = {member.job_id: member.hook for member in members if member.hook is not None}
-    return [
-        _promoted(tx, jobs.with_id(tx, job_id), hooks.get(job_id), planned, confirm_paused=confirm_paused)
-        for job_id in dict.fromkeys([*planned.images, *hooks])
-    ]
+    ahead = forecast_promotion(tx, planned)
+    hooks, moves = {each.job.id: each for each in ahead.hooks}, {each.job.id: each for each in ahead.moves}
+    found = []
+    for job_id in dict.fromkeys([*planned.images, *hooks]):
+        move, hook = moves.get(job_id), hooks.get(job_id)
+        what = planned.sentence + (CD_OFF if move is not None and move.loses_cd else "")
+        stage = _as_hook(hook, move, what) if hook is not None else _stage(move)
+        job = (move or hooks[job_id]).job
+        said = replace(stage, sentence=stage.sentence + _to_confirm(job, confirm_paused=confirm_paused))
+        runs = _runs_as_hook(hook) if hook is not None else move is not None and move.starts
+        found.append(Outlook(job.project, job.name, None, None, said, False, move is not None, runs))
+    return found
 
 
-def _promoted(tx: Tx, job: Job, hook: str | None, planned: Planned, *, confirm_paused: bool) -> Outlook:
-    moves = job.id in planned.images
-    what = planned.sentence + (CD_OFF if moves and turns_cd_off(job, latest=False) else "")
-    change, admission = on_image_change(ImageEvent.PROMOTED, job, what=what), admission_of(tx, job)
-    verdict, rule, sentence = judged(change, admission)
-    runs = change.runs and admission.runs
-    if hook is not None:
-        runs = not job.paused and hook != "failed-deploy"
-        verdict = Verdict.STARTED if runs else Verdict.DEPLOYED if moves else Verdict.SKIPPED
-        rule, sentence = "hook", f"{what}; the job is the deployment's {hook} job."
-    stage = Stage(verdict, rule, sentence + _to_confirm(job, confirm_paused=confirm_paused))
-    return Outlook(job.project, job.name, None, None, stage, False, moves, runs)
+def _stage(ahead: Forecast | None) -> Stage:
+    assert ahead is not None
+    return Stage(ahead.verdict, ahead.rule, ahead.sentence)
+
+
+def _as_hook(hook: HookForecast, move: Forecast | None, what: str) -> Stage:
+    """What becomes of a hook that may get an image as well."""
+    moves = move is not None and move.moves
+    verdict = Verdict.STARTED if _runs_as_hook(hook) else Verdict.DEPLOYED if moves else Verdict.SKIPPED
+    return Stage(verdict, "hook", f"{what}; the job is the deployment's {hook.kind} job.")
+
+
+def _runs_as_hook(hook: HookForecast) -> bool:
+    """Whether it runs if all goes well."""
+    return hook.starts and hook.kind != "failed-deploy"
 
 
 def _outlook(
@@ -282,17 +281,15 @@ def _then(tx: Tx, build: Build, job: Job) -> tuple[Stage, bool, bool]:
     """What the build's success would mean for a job: the verdict, whether its image moves and whether it runs."""
     what = f"If the build of {short(build.sha)} succeeds"
     app = apps.of_job(tx, job.id)
-    occasion = Occasion(ImageEvent.BUILD_SUCCEEDED, (EventType.BUILD, 0), what)
-    change, admission = change_by_build(build, job, occasion, app), admission_of(tx, job)
-    stage, runs = Stage(*judged(change, admission)), change.runs and admission.runs
-    if app is None or not change.moves:
-        return stage, change.moves, runs
+    ahead = forecast_build(tx, build, job, ImageEvent.BUILD_SUCCEEDED, what, app)
+    stage, runs = _stage(ahead), ahead.starts
+    if app is None or not ahead.moves:
+        return stage, ahead.moves, runs
     hooks = {member.job_id: member.hook for member in app.members}
     after = ", after its pre-deploy jobs" if "pre-deploy" in hooks.values() else ""
-    hook = hooks[job.id]
-    if hook is not None:
-        runs = hook != "failed-deploy"
-        verdict = Verdict.STARTED if runs else Verdict.DEPLOYED
-        stage = Stage(verdict, "hook", f"{what}; the job is the deployment's {hook} job.")
+    kind = hooks[job.id]
+    if kind is not None:
+        hook = forecast_hook(job, kind, what, gets_image=True)
+        stage, runs = _as_hook(hook, ahead, what), _runs_as_hook(hook)
     moving = f"{stage.sentence} Its image moves as part of a deployment of app {app.name}{after}."
     return replace(stage, sentence=moving), True, runs

@@ -10,7 +10,8 @@ from app.domain.errors import UserError
 from app.domain.flows import NodeType, groups_of
 from app.domain.jobs import Job
 from app.domain.pipelines import route
-from app.domain.rules import ImageEvent, on_image_change
+from app.domain.rollout import forecast
+from app.domain.rules import ImageEvent
 from app.store import apps, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Tx
@@ -65,5 +66,5 @@ def _of_app(tx: Tx, app: App, event: ImageEvent) -> Iterator[tuple[str, str]]:
 
 
 def _of_job(job: Job, event: ImageEvent) -> Iterator[tuple[str, str]]:
-    if on_image_change(event, job, what="").runs:
+    if forecast(job, event, "").starts:
         yield job.name, f"its run_on_image_change is {job.run_on_image_change}"

@@ -9,11 +9,12 @@ from typing import Any
 from app.commands.runs import enqueue_run, short
 from app.domain.builds import Build, BuildStatus
 from app.domain.concurrency import Admission, admit
-from app.domain.decisions import EventType, Verdict
+from app.domain.decisions import EventType
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX, repo_key
 from app.domain.jobs import Deployed, Job, JobKind
-from app.domain.rules import ImageChange, ImageEvent, on_image_change, stays_available
+from app.domain.rollout import Forecast, forecast
+from app.domain.rules import ImageEvent
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.runtime.ports import Names
 from app.store import builds, decisions, jobs, runs, schedules
@@ -26,16 +27,13 @@ TRIGGERS = {
     ImageEvent.DEPLOYED: TriggerType.DEPLOY,
 }
 
-CD_OFF = " (CD is off now)"
-
 
 @dataclass(frozen=True)
 class Occasion:
-    """What may move an image: the event as decisions name it, as people say it, and who is behind it."""
+    """What may move an image: its kind, the event as decisions name it, and who is behind it."""
 
     kind: ImageEvent
     event: tuple[EventType, str | int]
-    what: str
     by: str | None = None
     build_id: int | None = None
 
@@ -57,23 +55,14 @@ def deploy_job(
     """
     if job.paused and not confirm_paused:
         raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to deploy to it all the same.")
-    if turns_cd_off(job, latest=latest):
-        jobs.set_cd(tx, job.id, enabled=False, now=now)
-    change = change_by_hand(job, image, latest=latest, who=who)
-    event = (EventType.DEPLOY, f"{job.id}-{names.suffix()}")
-    occasion = Occasion(ImageEvent.DEPLOYED, event, _described(image), who)
-    return carry_out(tx, names, job, occasion, change, image, now)
+    occasion = Occasion(ImageEvent.DEPLOYED, (EventType.DEPLOY, f"{job.id}-{names.suffix()}"), who)
+    return carry_out(tx, names, occasion, forecast_deploy(tx, job, image, latest=latest, who=who), image, now)
 
 
-def change_by_hand(job: Job, image: Deployed, *, latest: bool, who: str) -> ImageChange:
-    """What a deploy by hand does to a job."""
-    off = CD_OFF if turns_cd_off(job, latest=latest) else ""
-    what = f"{_described(image)} deployed by {who}{off}"
-    return on_image_change(ImageEvent.DEPLOYED, job, what=what)
-
-
-def turns_cd_off(job: Job, *, latest: bool) -> bool:
-    return not latest and job.cd_enabled and job.source is not None
+def forecast_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, who: str) -> Forecast:
+    """What pointing a job at an image does to it."""
+    what = f"{_described(image)} deployed by {who}"
+    return forecast(job, ImageEvent.DEPLOYED, what, admission=admission_of(tx, job), is_chosen=not latest)
 
 
 def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:
@@ -98,32 +87,31 @@ def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:
 def carry_out(
     tx: Tx,
     names: Names,
-    job: Job,
     occasion: Occasion,
-    change: ImageChange,
+    ahead: Forecast,
     image: Deployed | None,
     now: datetime,
     deployment_id: int | None = None,
 ) -> int:
-    """Do what a verdict says and store it; returns the decision's id."""
-    run_id = None
-    if change.moves:
+    """Do what was forecast for a job and store the verdict; returns the decision's id."""
+    run_id, job = None, ahead.job
+    if ahead.loses_cd:
+        jobs.set_cd(tx, job.id, enabled=False, now=now)
+    if ahead.moves:
         assert image is not None
-        image = replace(image, cause=change.sentence)
+        image = replace(image, cause=ahead.cause)
         jobs.deploy(tx, job.id, image)
-    admission = admission_of(tx, job)
-    verdict, rule, sentence = judged(change, admission)
-    if change.runs and admission.runs and image is not None:
-        run_id = _start(tx, names, job, occasion, sentence, image, admission, now)
+    if ahead.starts and image is not None:
+        run_id = _start(tx, names, occasion, ahead, image, now)
     return decisions.record(
         tx,
         at=now,
         event=occasion.event,
         project_id=job.project_id,
         job_id=job.id,
-        verdict=verdict,
-        rule=rule,
-        sentence=sentence,
+        verdict=ahead.verdict,
+        rule=ahead.rule,
+        sentence=ahead.sentence,
         inputs=_inputs(job),
         build_id=occasion.build_id or (image.build_id if image else None),
         run_id=run_id,
@@ -131,36 +119,15 @@ def carry_out(
     )
 
 
-def _start(
-    tx: Tx,
-    names: Names,
-    job: Job,
-    occasion: Occasion,
-    sentence: str,
-    image: Deployed,
-    admission: Admission,
-    now: datetime,
-) -> int:
-    trigger = Trigger(TRIGGERS[occasion.kind], occasion.by, cause=sentence)
-    alone = bool(admission.replaces)
-    run_id = enqueue_run(tx, names, job, trigger, now, image=image, alone=alone)
-    if admission.replaces:
+def _start(tx: Tx, names: Names, occasion: Occasion, ahead: Forecast, image: Deployed, now: datetime) -> int:
+    trigger = Trigger(TRIGGERS[occasion.kind], occasion.by, cause=ahead.sentence)
+    alone = bool(ahead.replaces)
+    run_id = enqueue_run(tx, names, ahead.job, trigger, now, image=image, alone=alone)
+    if ahead.replaces:
         name = runs.with_id(tx, run_id).name
-        for replaced in admission.replaces:
+        for replaced in ahead.replaces:
             runs.cancel(tx, runs.with_id(tx, replaced), Reason.REPLACED, f"Replaced by {name}.", now)
     return run_id
-
-
-def judged(change: ImageChange, admission: Admission) -> tuple[Verdict, str, str]:
-    """Verdict, rule and sentence of a change, where other runs of the job may be in its way."""
-    if not change.runs:
-        return change.verdict, change.rule, change.sentence
-    if not admission.runs:
-        sentence = f"{change.sentence.removesuffix('.')}, but {admission.why}."
-        return Verdict.DEPLOYED, "concurrency:forbid", sentence
-    if admission.replaces:
-        return Verdict.REPLACED, change.rule, f"{change.sentence.removesuffix('.')}; {admission.why}."
-    return change.verdict, change.rule, change.sentence
 
 
 def admission_of(tx: Tx, job: Job) -> Admission:
@@ -204,15 +171,22 @@ def is_tracked(build: Build, job: Job) -> bool:
     return source.repo_key == repo_key(build.url)
 
 
-def change_by_build(build: Build, job: Job, occasion: Occasion, app: App | None) -> ImageChange:
-    """The rules of continuous delivery for a build and a job, which may be in an app that is held."""
-    if occasion.kind is ImageEvent.BUILD_SUCCEEDED:
-        passed_over = why_not_followed(build, job)
-        if passed_over is None and app is not None and app.held_by is not None:
-            passed_over = "rollback_hold", f"app {app.name} is held at rollback {app.held_by} until released"
-        if passed_over is not None:
-            return stays_available(*passed_over, what=occasion.what)
-    return on_image_change(occasion.kind, job, what=occasion.what, overtaken_by=overtaken_by(build, job))
+def forecast_build(
+    tx: Tx, build: Build, job: Job, event: ImageEvent, what: str, app: App | None, *, is_hook: bool = False
+) -> Forecast:
+    """What continuous delivery does with a build and a job, which may be in an app that is held."""
+    passed_over = why_not_followed(build, job)
+    if passed_over is None and app is not None and app.held_by is not None:
+        passed_over = "rollback_hold", f"app {app.name} is held at rollback {app.held_by} until released"
+    return forecast(
+        job,
+        event,
+        what,
+        admission=admission_of(tx, job),
+        overtaken_by=overtaken_by(build, job),
+        passed_over=passed_over,
+        is_hook=is_hook,
+    )
 
 
 def why_not_followed(build: Build, job: Job) -> tuple[str, str] | None:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.commands.deployments import begin_deployment
-from app.commands.image_rollout import CD_OFF, Occasion, carry_out, turns_cd_off
+from app.commands.image_rollout import Occasion, admission_of, carry_out
 from app.commands.runs import IMAGE_FIELDS, short
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
 from app.domain.pipelines import Pipeline, Route
-from app.domain.rules import ImageEvent, on_image_change
+from app.domain.rollout import DeploymentForecast, Forecast, forecast, forecast_hook
+from app.domain.rules import ImageEvent
 from app.domain.runs import RunStatus
 from app.runtime.ports import Names
 from app.store import apps, deployments, jobs, pipelines, runs
@@ -25,11 +26,15 @@ RUNS_LOOKED_AT = 50  # for what an image's job ran last
 
 @dataclass(frozen=True)
 class Planned:
-    """A promotion worked out but not done: the images each target job would get."""
+    """A promotion worked out but not done: the image each target job would get, by its id.
+
+    `paused` names the target jobs that somebody has to agree to.
+    """
 
     route: Route
     images: dict[int, Deployed]
     sentence: str
+    paused: tuple[str, ...]
 
 
 def hold_still(tx: Tx, route: Route) -> None:
@@ -59,7 +64,7 @@ def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
     what = ", ".join(dict.fromkeys(each.what for each in found.values()))
     sentence = f"{what} promoted from {route.source.name} ({route.from_stage}) to {route.target.name} "
     images = {job_id: each.image for job_id, each in found.items()}
-    return Planned(route, images, f"{sentence}({route.to_stage}) by {who}")
+    return Planned(route, images, f"{sentence}({route.to_stage}) by {who}", tuple(paused))
 
 
 @dataclass(frozen=True)
@@ -136,12 +141,33 @@ def _promote_job(
     tx: Tx, names: Names, planned: Planned, promotion_id: int, image: Deployed, who: str, now: datetime
 ) -> None:
     job = jobs.with_id(tx, planned.route.target.id)
-    what = planned.sentence
-    if turns_cd_off(job, latest=False):
-        jobs.set_cd(tx, job.id, enabled=False, now=now)
-        what += CD_OFF
-    occasion = Occasion(ImageEvent.PROMOTED, (EventType.PROMOTION, promotion_id), what, who, image.build_id)
-    carry_out(tx, names, job, occasion, on_image_change(occasion.kind, job, what=what), image, now)
+    occasion = Occasion(ImageEvent.PROMOTED, (EventType.PROMOTION, promotion_id), who, image.build_id)
+    carry_out(tx, names, occasion, _forecast(tx, job, planned.sentence), image, now)
+
+
+def forecast_promotion(tx: Tx, planned: Planned) -> DeploymentForecast:
+    """What the promotion does to each job that gets an image by it, and to the hooks of its app."""
+    target = planned.route.target
+    if target.kind == "job":
+        return DeploymentForecast((_forecast(tx, jobs.with_id(tx, target.id), planned.sentence),), ())
+    members = [(jobs.with_id(tx, each.job_id), each.hook) for each in apps.with_id(tx, target.id).members]
+    return DeploymentForecast(
+        tuple(
+            _forecast(tx, job, planned.sentence, is_hook=hook is not None)
+            for job, hook in members
+            if job.id in planned.images
+        ),
+        tuple(
+            forecast_hook(job, hook, planned.sentence, gets_image=job.id in planned.images)
+            for job, hook in members
+            if hook is not None
+        ),
+    )
+
+
+def _forecast(tx: Tx, job: Job, what: str, *, is_hook: bool = False) -> Forecast:
+    admission = admission_of(tx, job)
+    return forecast(job, ImageEvent.PROMOTED, what, admission=admission, is_chosen=True, is_hook=is_hook)
 
 
 def _pairs(tx: Tx, source: App, target: App) -> list[tuple[Job, Job]]:

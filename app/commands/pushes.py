@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a push means for a source: where it stands on its branch, and whether it is built."""
 
 from __future__ import annotations
 

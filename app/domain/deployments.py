@@ -117,6 +117,11 @@ class Deployment:
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
 
+    @property
+    def is_chosen(self) -> bool:
+        """Whether somebody picked its images, which turns the jobs' CD off; a rollback holds the app's instead."""
+        return not self.keeps_cd and self.cause is not Cause.ROLLBACK
+
     def of_kind(self, kind: StepKind) -> Sequence[Step]:
         return [step for step in self.steps if step.kind is kind]
 

@@ -186,6 +186,11 @@ class Job:
         return source is not None and source.ci_enabled and not (self.paused and source.name is None)
 
     @property
+    def runs_a_reference(self) -> bool:
+        """Whether its source is an image reference, which each run resolves where nothing is deployed."""
+        return bool(self.definition["source"]["type"] == "image")
+
+    @property
     def schedule_inactive(self) -> bool:
         return self.schedule is not None and not self.schedule.active
 

@@ -9,14 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from app.commands.deployments import concerned, decide, end_unmoved, members_of
-from app.commands.image_rollout import (
-    CD_OFF,
-    Occasion,
-    carry_out,
-    change_by_build,
-    image_of,
-    turns_cd_off,
-)
+from app.commands.image_rollout import Occasion, admission_of, carry_out, forecast_build, image_of
 from app.commands.rebuilds import image_by
 from app.commands.runs import enqueue_run, short
 from app.domain.builds import Build, BuildReason, BuildStatus
@@ -37,7 +30,8 @@ from app.domain.deployments import (
     next_move,
 )
 from app.domain.jobs import Deployed, Job
-from app.domain.rules import ImageChange, ImageEvent, on_image_change
+from app.domain.rollout import Forecast, HookForecast, forecast, forecast_hook
+from app.domain.rules import ImageEvent
 from app.domain.runs import Run, RunStatus, Trigger, TriggerType
 from app.runtime.ports import Clock, Names
 from app.store import apps, builds, deployments, jobs, runs
@@ -58,13 +52,12 @@ EVENTS = {
 
 
 @dataclass(frozen=True)
-class Change:
+class Move:
     """What becomes of one job's image when the deployment's images move."""
 
-    job: Job
     image: Deployed
     occasion: Occasion
-    change: ImageChange
+    ahead: Forecast
 
 
 @dataclass(frozen=True)
@@ -131,18 +124,15 @@ class Deployer:
         what = f"{kind} job of deployment {deployment.id} of app {deployment.app}"
         what = f"{what[0].upper()}{what[1:]}"
         image = _image_for_hook(deployment, job)
-        if job.paused:
-            _skip_hook(tx, deployment, step, job, "paused", f"{what}: the job is paused.", now)
-        elif image is None and job.definition["source"]["type"] != "image":
-            sentence = f"{what}: it has no image yet, so it can't run."
-            _skip_hook(tx, deployment, step, job, "no_image", sentence, now)
+        ahead = forecast_hook(job, kind, what, gets_image=image is not None)
+        if not ahead.starts:
+            _skip_hook(tx, deployment, step, ahead, now)
         else:
-            sentence = f"{what}."
-            trigger = Trigger(TRIGGERS[step.kind], by=deployment.by or None, cause=sentence)
+            trigger = Trigger(TRIGGERS[step.kind], by=deployment.by or None, cause=ahead.sentence)
             run_id = enqueue_run(tx, self.names, job, trigger, now, image=image)
             deployments.set_step(tx, step.id, StepStatus.RUNNING, now, run_id=run_id)
             decide(
-                tx, deployment, job, Verdict.STARTED, str(step.kind), sentence, now,
+                tx, deployment, job, Verdict.STARTED, ahead.rule, ahead.sentence, now,
                 step_id=step.id, run_id=run_id,
             )  # fmt: skip
         deployments.enter(tx, deployment, deployment.phase)
@@ -150,21 +140,19 @@ class Deployer:
     def _take_images(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
         """The images are known; the pre-deploy jobs are next, unless nothing would move after them."""
         deployment = replace(deployment, images=_images(tx, deployment, now))
-        changes = _changes(tx, deployment, now)
-        if any(each.change.moves for each in changes):
+        moves = _moves(tx, deployment, now)
+        if any(each.ahead.moves for each in moves):
             deployments.enter(tx, deployment, Phase.PRE_DEPLOY, images=dict(deployment.images))
         else:
-            self._give_way(tx, deployment, changes, now)
+            self._give_way(tx, deployment, moves, now)
 
     def _move_images(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
         """All images at once, each by the same rules as a single job's; hooks don't run because of it as well."""
-        changes = _changes(tx, deployment, now)
-        if not any(each.change.moves for each in changes):
-            self._give_way(tx, deployment, changes, now)
+        moves = _moves(tx, deployment, now)
+        if not any(each.ahead.moves for each in moves):
+            self._give_way(tx, deployment, moves, now)
             return
-        for each in changes:
-            if each.change.moves and _loses_cd(deployment, each.job):
-                jobs.set_cd(tx, each.job.id, enabled=False, now=now)
+        for each in moves:
             self._carry_out(tx, deployment, each, now)
         if deployment.cause is Cause.ROLLBACK:
             apps.hold(tx, deployment.app_id, deployment.id)
@@ -178,26 +166,17 @@ class Deployer:
         }
         deployments.enter(tx, deployment, Phase.POST_DEPLOY, snapshot=snapshot)
 
-    def _give_way(self, tx: Tx, deployment: Deployment, changes: Sequence[Change], now: datetime) -> None:
+    def _give_way(self, tx: Tx, deployment: Deployment, moves: Sequence[Move], now: datetime) -> None:
         """No image may move any more: newer ones are deployed, or CD was switched off meanwhile."""
-        for each in changes:
+        for each in moves:
             self._carry_out(tx, deployment, each, now)
-        reasons = dict.fromkeys(each.change.sentence for each in changes)
+        reasons = dict.fromkeys(each.ahead.sentence for each in moves)
         why = " ".join(reasons) or "There is no image for any of its jobs."
         deployments.end(tx, deployment, DeploymentStatus.SUPERSEDED, f"Nothing moved. {why}", now)
         deployments.begin_next(tx, deployment.app_id, now)
 
-    def _carry_out(self, tx: Tx, deployment: Deployment, each: Change, now: datetime) -> None:
-        carry_out(
-            tx,
-            self.names,
-            each.job,
-            each.occasion,
-            each.change,
-            each.image,
-            now,
-            deployment_id=deployment.id,
-        )
+    def _carry_out(self, tx: Tx, deployment: Deployment, each: Move, now: datetime) -> None:
+        carry_out(tx, self.names, each.occasion, each.ahead, each.image, now, deployment_id=deployment.id)
 
 
 def _fail(tx: Tx, deployment: Deployment, because: str, now: datetime) -> None:
@@ -238,63 +217,46 @@ def _image_for_hook(deployment: Deployment, job: Job) -> Deployed | None:
     return job.deployed if new is None else Deployed.from_json(new)
 
 
-def _skip_hook(
-    tx: Tx, deployment: Deployment, step: Step, job: Job, rule: str, sentence: str, now: datetime
-) -> None:
+def _skip_hook(tx: Tx, deployment: Deployment, step: Step, ahead: HookForecast, now: datetime) -> None:
     """A job that can't run. Without its pre-deploy jobs a deployment does not go on, unless somebody paused them."""
-    fails = step.kind is StepKind.PRE_DEPLOY and rule != "paused"
+    fails = step.kind is StepKind.PRE_DEPLOY and ahead.rule != "paused"
     status = StepStatus.FAILED if fails else StepStatus.SKIPPED
-    deployments.set_step(tx, step.id, status, now, sentence=sentence)
-    decide(tx, deployment, job, Verdict.SKIPPED, rule, sentence, now, step_id=step.id)
+    deployments.set_step(tx, step.id, status, now, sentence=ahead.sentence)
+    decide(tx, deployment, ahead.job, Verdict.SKIPPED, ahead.rule, ahead.sentence, now, step_id=step.id)
 
 
-def _changes(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Change]:
+def _moves(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Move]:
     """What becomes of each job that the deployment has an image for."""
     app = apps.with_id(tx, deployment.app_id)
     hooks = {member.job_id for member in app.members if member.hook is not None}
-    changes = []
+    moves = []
     for job in members_of(tx, deployment):
         document = deployment.images.get(str(job.id))
         if document is None:
             continue
         image = replace(Deployed.from_json(document), at=now)
-        occasion = Occasion(
-            EVENTS[deployment.cause],
-            (EventType.DEPLOYMENT, deployment.id),
-            _what(deployment, job, image),
-            deployment.by or None,
-            image.build_id,
-        )
+        event, what, is_hook = EVENTS[deployment.cause], _what(deployment, job, image), job.id in hooks
         if deployment.cause is Cause.PUSH and image.build_id is not None:
-            change = change_by_build(builds.with_id(tx, image.build_id), job, occasion, app)
+            build = builds.with_id(tx, image.build_id)
+            ahead = forecast_build(tx, build, job, event, what, app, is_hook=is_hook)
         else:
-            change = on_image_change(occasion.kind, job, what=occasion.what)
-        if job.id in hooks and change.runs:
-            change = replace(change, runs=False, rule="hook", sentence=_as_hook(change.sentence))
-        changes.append(Change(job, image, occasion, change))
-    return changes
+            admission, is_chosen = admission_of(tx, job), deployment.is_chosen
+            ahead = forecast(job, event, what, admission=admission, is_chosen=is_chosen, is_hook=is_hook)
+        by = deployment.by or None
+        occasion = Occasion(event, (EventType.DEPLOYMENT, deployment.id), by, image.build_id)
+        moves.append(Move(image, occasion, ahead))
+    return moves
 
 
 def _what(deployment: Deployment, job: Job, image: Deployed) -> str:
     of = short(image.sha) if image.sha else image.image
-    off = CD_OFF if _loses_cd(deployment, job) else ""
     match deployment.cause:
         case Cause.ROLLBACK:
             return f"Deployment {deployment.id} rolled back to {of} (CD is held now)"
         case Cause.PROMOTION:
-            return f"Deployment {deployment.id} promoted {of}{off}"
+            return f"Deployment {deployment.id} promoted {of}"
         case _:
-            return f"Deployment {deployment.id} has {of} for job {job.name}{off}"
-
-
-def _as_hook(sentence: str) -> str:
-    return f"{sentence.removesuffix('.')}, but the job runs as a hook of the deployment instead."
-
-
-def _loses_cd(deployment: Deployment, job: Job) -> bool:
-    """Whether the images that somebody chose turn the job's CD off; a rollback holds the app's instead."""
-    is_chosen = not deployment.keeps_cd and deployment.cause is not Cause.ROLLBACK
-    return is_chosen and turns_cd_off(job, latest=False)
+            return f"Deployment {deployment.id} has {of} for job {job.name}"
 
 
 def _images(tx: Tx, deployment: Deployment, now: datetime) -> dict[str, Any]:

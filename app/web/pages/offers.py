@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.commands.image_rollout import admission_of, turns_cd_off
-from app.commands.promotions import Planned, plan
+from app.commands.promotions import Planned, forecast_promotion, plan
 from app.domain.errors import UserError
-from app.domain.jobs import Job
 from app.domain.pipelines import Component, Pipeline, route
-from app.domain.rules import ImageEvent, on_image_change
-from app.store import apps, deployments, jobs
-from app.store.apps import App
+from app.domain.rollout import DeploymentForecast, Forecast
+from app.store import deployments
 from app.store.database import Tx
 from app.web.pages import words
 
@@ -40,58 +36,35 @@ def offer(tx: Tx, pipeline: Pipeline, component: str, who: str) -> Offer | Refus
         planned = plan(tx, way, who=who, confirm_paused=True)
     except UserError as error:
         return Refusal(str(error))
-    targets = [jobs.with_id(tx, job_id) for job_id in _targets(tx, way.target)]
+    ahead = forecast_promotion(tx, planned)
     what = ", ".join(dict.fromkeys(words.short(each.sha or each.digest) for each in planned.images.values()))
-    if way.target.kind == "app":
-        said = _of_app(tx, apps.with_id(tx, way.target.id), targets, planned)
-    else:
-        said = _of_job(tx, targets[0])
-    return Offer(
-        planned,
-        f"Promote {what} to {way.to_stage}: {'; '.join([*said, *_cd(targets, planned)])}.",
-        tuple(job.name for job in targets if job.paused),
-    )
+    said = _of_app(tx, way.target, ahead) if way.target.kind == "app" else [_of_job(ahead.moves[0])]
+    losing = [each.job.name for each in ahead.moves if each.loses_cd]
+    if losing:
+        said.append(f"CD of {', '.join(losing)} is turned off")
+    return Offer(planned, f"Promote {what} to {way.to_stage}: {'; '.join(said)}.", planned.paused)
 
 
-def _targets(tx: Tx, target: Component) -> Sequence[int]:
-    if target.kind == "job":
-        return [target.id]
-    return [member.job_id for member in apps.with_id(tx, target.id).members]
+def _of_job(ahead: Forecast) -> str:
+    name = ahead.job.name
+    if ahead.starts and ahead.replaces:
+        return f"{name} will run and {ahead.beside}"
+    if ahead.starts:
+        return f"{name} will run"
+    if ahead.beside:
+        return f"{name} gets the image and nothing runs, since {ahead.beside}"
+    if ahead.rule == "paused":
+        return f"{name} is paused, so it gets the image and nothing runs"
+    if ahead.rule == "inactive":
+        return f"the schedule of {name} is inactive, so it gets the image and nothing runs"
+    return f"{name} gets the image and nothing runs"
 
 
-def _of_job(tx: Tx, job: Job) -> list[str]:
-    change, admission = on_image_change(ImageEvent.PROMOTED, job, what=""), admission_of(tx, job)
-    if change.runs and admission.replaces:
-        return [f"{job.name} will run and {admission.why}"]
-    if change.runs and not admission.runs:
-        return [f"{job.name} gets the image and nothing runs, since {admission.why}"]
-    if change.runs:
-        return [f"{job.name} will run"]
-    if change.rule == "paused":
-        return [f"{job.name} is paused, so it gets the image and nothing runs"]
-    if change.rule == "inactive":
-        return [f"the schedule of {job.name} is inactive, so it gets the image and nothing runs"]
-    return [f"{job.name} gets the image and nothing runs"]
-
-
-def _of_app(tx: Tx, app: App, targets: Sequence[Job], planned: Planned) -> list[str]:
+def _of_app(tx: Tx, target: Component, ahead: DeploymentForecast) -> list[str]:
     """Its hooks in their order, and the jobs that run because their image moves."""
-    going = deployments.unfinished_of(tx, app.id)
-    said = [f"{app.name} waits for deployment {going[0]}" if going else f"{app.name} deploys as one"]
-    quiet = {job.id for job in targets if job.paused}
-    for hook, when in (("pre-deploy", "before the images move"), ("post-deploy", "after it")):
-        names = [each.job for each in app.members if each.hook == hook and each.job_id not in quiet]
+    going = deployments.unfinished_of(tx, target.id)
+    said = [f"{target.name} waits for deployment {going[0]}" if going else f"{target.name} deploys as one"]
+    for kind, when in (("pre-deploy", "before the images move"), ("post-deploy", "after it")):
+        names = ahead.names_of_hooks(kind)
         said += [f"{', '.join(names)} will run {when}"] if names else []
-    hooks = {each.job_id for each in app.members if each.hook is not None}
-    moved = [job for job in targets if job.id in planned.images and job.id not in hooks]
-    starting = [job.name for job in moved if _runs(tx, job)]
-    return [*said, f"{', '.join(starting)} will run"] if starting else said
-
-
-def _runs(tx: Tx, job: Job) -> bool:
-    return on_image_change(ImageEvent.PROMOTED, job, what="").runs and admission_of(tx, job).runs
-
-
-def _cd(targets: Sequence[Job], planned: Planned) -> list[str]:
-    losing = [job.name for job in targets if job.id in planned.images and turns_cd_off(job, latest=False)]
-    return [f"CD of {', '.join(losing)} is turned off"] if losing else []
+    return [*said, f"{', '.join(ahead.starting)} will run"] if ahead.starting else said
