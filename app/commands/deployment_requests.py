@@ -14,6 +14,7 @@ from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job
+from app.domain.rules import require_unpaused
 from app.runtime.ports import Vault
 from app.store import apps, builds, jobs
 from app.store.apps import App
@@ -55,7 +56,7 @@ def deploy_commit(
     made an image that is `gone` is built again, and waited for.
     """
     built = _built_jobs(tx, app)
-    _require_unpaused(built, confirmed=confirm_paused)
+    require_unpaused(built, "deploy to", confirmed=confirm_paused)
     if len({job.source.repo_key for job in built if job.source is not None}) > 1:
         raise InvalidValue(
             "sha",
@@ -92,7 +93,7 @@ def deploy_builds(
             if other != build_id:
                 message = f"builds {other} and {build_id} are both for job {job.name}: give one of them."
                 raise InvalidValue("builds", message)
-    _require_unpaused([jobs.with_id(tx, job_id) for job_id in by_job], confirmed=confirm_paused)
+    require_unpaused([jobs.with_id(tx, job_id) for job_id in by_job], "deploy to", confirmed=confirm_paused)
     listed = ", ".join(map(str, build_ids))
     sentence = f"Deploy of build{'s' * (len(build_ids) != 1)} {listed} by {who}."
     return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=_common_sha(tx, build_ids))
@@ -111,7 +112,7 @@ def deploy_latest(
     latest = [(job, build.id) for job in _built_jobs(tx, app) if (build := _latest(tx, job))]
     if not latest:
         raise Conflict(f"No job of app {app.name} has a build of its branch that succeeded yet.")
-    _require_unpaused([job for job, _ in latest], confirmed=confirm_paused)
+    require_unpaused([job for job, _ in latest], "deploy to", confirmed=confirm_paused)
     build_ids = [build_id for _, build_id in latest]
     sha, sentence = _common_sha(tx, build_ids), f"Deploy of the latest builds by {who}."
     return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=sha, keeps_cd=True)
@@ -190,7 +191,7 @@ def roll_back(
     Those that are `gone` are made again first, and waited for. Raises Conflict for one that can't be.
     """
     kept = images_to_roll_back_to(tx, deployment)
-    _require_unpaused([jobs.with_id(tx, job_id) for job_id in kept], confirmed=confirm_paused)
+    require_unpaused([jobs.with_id(tx, job_id) for job_id in kept], "deploy to", confirmed=confirm_paused)
     images = images_again(tx, deployment.project_id, kept, gone, who, now)
     made = begin_deployment(
         tx,
@@ -206,14 +207,6 @@ def roll_back(
     )
     tell_of_rebuilds(tx, made, images.awaited, now)
     return made
-
-
-def _require_unpaused(getting: Sequence[Job], *, confirmed: bool) -> None:
-    paused = [job.name for job in getting if job.paused]
-    if paused and not confirmed:
-        raise Conflict(
-            f"Job {', '.join(paused)} is paused: confirm with confirm_paused to deploy to it all the same."
-        )
 
 
 def _built_jobs(tx: Tx, app: App) -> Sequence[Job]:

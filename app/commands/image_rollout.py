@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.commands.runs import enqueue_run, short
-from app.domain.builds import Build, BuildStatus
+from app.commands.runs import build_of_job, enqueue_run, short
+from app.domain.builds import Build
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType
-from app.domain.errors import Conflict, InvalidValue
+from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX, repo_key
 from app.domain.jobs import Deployed, Job, JobKind
 from app.domain.rollout import Forecast, forecast
-from app.domain.rules import ImageEvent
+from app.domain.rules import ImageEvent, require_unpaused
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.runtime.ports import Names
 from app.store import builds, decisions, jobs, runs, schedules
@@ -53,8 +53,7 @@ def deploy_job(
 
     Raises Conflict for a paused job, unless that was agreed to.
     """
-    if job.paused and not confirm_paused:
-        raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to deploy to it all the same.")
+    require_unpaused([job], "deploy to", confirmed=confirm_paused)
     occasion = Occasion(ImageEvent.DEPLOYED, (EventType.DEPLOY, f"{job.id}-{names.suffix()}"), who)
     return carry_out(tx, names, occasion, forecast_deploy(tx, job, image, latest=latest, who=who), image, now)
 
@@ -74,14 +73,7 @@ def build_to_deploy(tx: Tx, job: Job, build_id: int | None) -> Build:
         if build is None:
             raise Conflict(f"Job {job.name} has no build of {job.source.branch} that succeeded yet.")
         return build
-    if job.source.id not in builds.sources_of(tx, build_id):
-        raise InvalidValue(
-            "build", f"build must be one made for job {job.name}, which build {build_id} is not."
-        )
-    build = builds.with_id(tx, build_id)
-    if build.status is not BuildStatus.SUCCEEDED:
-        raise InvalidValue("build", f"build must be one that succeeded; build {build_id} is {build.status}.")
-    return build
+    return build_of_job(tx, job, build_id)
 
 
 def carry_out(

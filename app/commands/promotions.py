@@ -14,7 +14,7 @@ from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
 from app.domain.pipelines import Pipeline, Route
 from app.domain.rollout import DeploymentForecast, Forecast, forecast, forecast_hook
-from app.domain.rules import ImageEvent
+from app.domain.rules import ImageEvent, require_unpaused
 from app.domain.runs import RunStatus
 from app.runtime.ports import Names
 from app.store import apps, deployments, jobs, pipelines, runs
@@ -50,12 +50,7 @@ def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
     else:
         pairs = _pairs(tx, apps.with_id(tx, route.source.id), apps.with_id(tx, route.target.id))
     paused = [target.name for _, target in pairs if target.paused]
-    if paused and not confirm_paused:
-        jobs_are, them = ("Job", "it") if len(paused) == 1 else ("Jobs", "them")
-        raise Conflict(
-            f"{jobs_are} {', '.join(paused)} {'is' if len(paused) == 1 else 'are'} paused:"
-            f" confirm with confirm_paused to promote to {them} all the same."
-        )
+    require_unpaused([target for _, target in pairs], "promote to", confirmed=confirm_paused)
     found = {target.id: image for source, target in pairs if (image := image_to_promote(tx, source))}
     if not found:
         runs_itself = any(job.definition["source"]["type"] == "image" for job, _ in pairs)

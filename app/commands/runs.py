@@ -14,6 +14,7 @@ from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job
+from app.domain.rules import require_unpaused
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.runtime.ports import Names
 from app.store import builds, decisions, jobs, runs
@@ -71,8 +72,7 @@ def start_run(
     """
     if image is None:
         require_image(tx, job)
-    if job.paused and not overrides.get("confirm_paused"):
-        raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
+    require_unpaused([job], "run", confirmed=bool(overrides.get("confirm_paused")))
     who = trigger.by or "somebody"
     how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "by hand by")
     effective = merge(job.definition, overrides, job.shared_env)
@@ -181,21 +181,22 @@ def image_for_run(
         return Deployed(image, "", None, None, "asked for with this run", now, reference=image)
     if build_id is None and sha is None:
         return None
-    source_id = job.source.id if job.source is not None else None
-    if sha is not None:
-        build = builds.newest_of_commit(tx, source_id, sha) if source_id is not None else None
-        if build is None:
-            raise InvalidValue("sha", f"sha must be a commit that was built for job {job.name}, not {sha}.")
-    else:
+    if sha is None:
         assert build_id is not None
-        build = _build_for(tx, build_id, source_id, job)
-    if build.image is None or build.digest is None:
-        raise InvalidValue("build", f"build must be one that succeeded; build {build.id} is {build.status}.")
+        build = build_of_job(tx, job, build_id)
+    else:
+        found = builds.newest_of_commit(tx, job.source.id, sha) if job.source is not None else None
+        if found is None:
+            raise InvalidValue("sha", f"sha must be a commit that was built for job {job.name}, not {sha}.")
+        build = found
+    assert build.image is not None
+    assert build.digest is not None
     return Deployed(build.image, build.digest, build.id, build.sha, "asked for with this run", now)
 
 
-def _build_for(tx: Tx, build_id: int, source_id: int | None, job: Job) -> Build:
-    if source_id is None or source_id not in builds.sources_of(tx, build_id):
+def build_of_job(tx: Tx, job: Job, build_id: int) -> Build:
+    """A build that was made for a job and has an image. Raises InvalidValue for any other."""
+    if job.source is None or job.source.id not in builds.sources_of(tx, build_id):
         raise InvalidValue(
             "build", f"build must be one made for job {job.name}, which build {build_id} is not."
         )
@@ -217,7 +218,7 @@ def run_again(
 ) -> int:
     """A run like another: with the same image and configuration, or with what its job has now."""
     job = jobs.still_there(tx, run.job_id)
-    require_unpaused(job, confirmed=confirm_paused)
+    require_unpaused([job], "run", confirmed=confirm_paused)
     same = config == "same"
     image = _image_of(run, now) if same else None
     if image is None:
@@ -258,11 +259,6 @@ def _image_of(run: Run, now: datetime) -> Deployed | None:
         return None
     cause = f"as run {run.name}"
     return Deployed(run.image, run.digest or "", run.build_id, run.sha, cause, now, reference=run.reference)
-
-
-def require_unpaused(job: Job, *, confirmed: bool) -> None:
-    if job.paused and not confirmed:
-        raise Conflict(f"Job {job.name} is paused: confirm with confirm_paused to run it all the same.")
 
 
 def image_of_next_run(job: Job) -> Mapping[str, Any]:

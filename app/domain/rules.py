@@ -10,6 +10,7 @@ from string import ascii_lowercase, ascii_uppercase
 
 from app.domain.comparing import how_found
 from app.domain.decisions import Go, Skip, Verdict
+from app.domain.errors import Conflict
 from app.domain.events import Commit, Push
 from app.domain.jobs import Job, RunOnImageChange, Source
 from app.domain.paths import Matching
@@ -154,6 +155,17 @@ def _by_paths(
         sentence = f"{_pushed(push)} changed {count}, none allowed by the path rules ({listed})."
     inputs = {"paths": list(build.paths), "mode": build.paths_mode, "changed": nsmallest(50, changed_files)}
     return Skip("paths", sentence, inputs)
+
+
+def require_unpaused(jobs: Sequence[Job], to_do: str, *, confirmed: bool) -> None:
+    """Raises Conflict for paused jobs that somebody wants to `run`, `deploy to` or `promote to` without agreeing."""
+    paused = [job.name for job in jobs if job.paused]
+    if not paused or confirmed:
+        return
+    who, are, them = ("Job", "is", "it") if len(paused) == 1 else ("Jobs", "are", "them")
+    raise Conflict(
+        f"{who} {', '.join(paused)} {are} paused: confirm with confirm_paused to {to_do} {them} all the same."
+    )
 
 
 class ImageEvent(enum.StrEnum):
