@@ -8,11 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import JsonOption, LimitOption, add_command
+from app.cli.options import JsonOption, LimitOption, add_command, make_group
 from app.cli.targets import complete_projects
 from app.domain.errors import InvalidValue, NotFound, UserError
-
-PANEL = "Projects and access"
 
 
 class RoleName(enum.StrEnum):
@@ -22,7 +20,7 @@ class RoleName(enum.StrEnum):
 
 
 def add_to(cli: typer.Typer) -> None:
-    project = typer.Typer(help="Projects: make, list.", no_args_is_help=True)
+    project = make_group("Projects: make, list.")
     add_command(
         project,
         "create",
@@ -31,8 +29,8 @@ def add_to(cli: typer.Typer) -> None:
         "openssl rand -hex 32 | tee webhook-secret | jobyard project create acme --webhook-secret -",
     )
     add_command(project, "list", list_projects, "jobyard project list --json")
-    cli.add_typer(project, name="project", rich_help_panel=PANEL)
-    token = typer.Typer(help="API tokens: make, list, revoke.", no_args_is_help=True)
+    cli.add_typer(project, name="project")
+    token = make_group("API tokens: make, list, revoke.")
     add_command(
         token,
         "create",
@@ -42,7 +40,7 @@ def add_to(cli: typer.Typer) -> None:
     )
     add_command(token, "list", list_tokens, "jobyard token list")
     add_command(token, "revoke", revoke_token, "jobyard token revoke ci")
-    cli.add_typer(token, name="token", rich_help_panel=PANEL)
+    cli.add_typer(token, name="token")
 
 
 def create_project(

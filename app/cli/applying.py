@@ -37,7 +37,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard apply jobs.yaml",
         "jobyard apply --project acme report.json --dry-run",
         "jobyard job report --json | jq '{name, retry_limit: 2}' | jobyard apply -",
-        panel="Jobs and runs",
     )
 
 

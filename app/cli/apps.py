@@ -12,19 +12,16 @@ from app.cli.targets import AppName, all_apps, find_app
 if TYPE_CHECKING:
     from app.cli.client import Api
 
-PANEL = "Apps and pipelines"
 AppArgument = Annotated[str, typer.Argument(metavar="APP", help="NAME or PROJECT/NAME.")]
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "apps", list_apps, "jobyard apps", "jobyard apps --json", panel=PANEL)
-    add_command(cli, "app", show_app, "jobyard app shop", panel=PANEL)
-    add_command(cli, "deployments", list_deployments, "jobyard deployments shop", panel=PANEL)
-    add_command(cli, "deployment", show_deployment, "jobyard deployment 12", panel=PANEL)
-    add_command(
-        cli, "rollback", rollback, "jobyard rollback 12", "jobyard rollback 12 --with-hooks", panel=PANEL
-    )
-    add_command(cli, "release-hold", release_hold, "jobyard release-hold shop", panel=PANEL)
+    add_command(cli, "apps", list_apps, "jobyard apps", "jobyard apps --json")
+    add_command(cli, "app", show_app, "jobyard app shop")
+    add_command(cli, "deployments", list_deployments, "jobyard deployments shop")
+    add_command(cli, "deployment", show_deployment, "jobyard deployment 12")
+    add_command(cli, "rollback", rollback, "jobyard rollback 12", "jobyard rollback 12 --with-hooks")
+    add_command(cli, "release-hold", release_hold, "jobyard release-hold shop")
 
 
 def list_apps(project: ProjectOption = None, json: JsonOption = False) -> None:

@@ -18,20 +18,18 @@ import typer
 from app.cli.options import JsonOption, add_command
 from app.domain.errors import UserError
 
-PANEL = "The server's own machine"
 DATABASE, KEY, LOGS = "jobyard.db", "secret.key", "logs"
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "backup", backup, "jobyard backup /var/backups/jobyard-2026-01-31.tar", panel=PANEL)
+    add_command(cli, "backup", backup, "jobyard backup /var/backups/jobyard-2026-01-31.tar")
     add_command(
         cli,
         "restore",
         restore,
         "JOBYARD_DATA=/srv/jobyard jobyard restore /var/backups/jobyard-2026-01-31.tar",
-        panel=PANEL,
     )
-    add_command(cli, "new-epoch", new_epoch, "jobyard new-epoch", panel=PANEL)
+    add_command(cli, "new-epoch", new_epoch, "jobyard new-epoch")
 
 
 def backup(

@@ -21,12 +21,11 @@ from app.domain.errors import NotFound
 if TYPE_CHECKING:
     from app.cli.client import Api
 
-PANEL = "Builds and deploys"
 EXIT_CODES = {"succeeded": 0, "cancelled": 130}
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "builds", list_builds, "jobyard builds", "jobyard builds report --json", panel=PANEL)
+    add_command(cli, "builds", list_builds, "jobyard builds", "jobyard builds report --json")
     add_command(
         cli,
         "build",
@@ -34,7 +33,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard build report --follow",
         "jobyard build report --ref release",
         "jobyard build report --sha 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678",
-        panel=PANEL,
     )
     add_command(
         cli,
@@ -44,7 +42,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard deploy report --build 12 --dry-run",
         "jobyard deploy shop --sha 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678",
         "jobyard deploy report --image registry.example.com/team/report:1.4",
-        panel=PANEL,
     )
 
 

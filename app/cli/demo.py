@@ -25,14 +25,13 @@ from app.domain.errors import JobyardError, UserError
 if TYPE_CHECKING:
     from app.config import Settings
 
-PANEL = "The server's own machine"
 PORT = 8080
 PATIENCE_SECONDS = 900
 NOISE = ("sha256:", "transferring ", "exporting layers", "naming to", "DONE 0.")
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit", panel=PANEL)
+    add_command(cli, "demo", demo, "jobyard demo", "jobyard demo --exit")
 
 
 def demo(

@@ -41,7 +41,6 @@ def add_to(cli: typer.Typer) -> None:
         doctor,
         "jobyard doctor",
         "jobyard doctor --json | jq '.items[] | select(.state == \"fail\")'",
-        panel="The server's own machine",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.lazy import Group
 from app.cli.options import (
     JobArgument,
     JsonOption,
@@ -19,7 +20,6 @@ from app.cli.rehearsals import DryRunOption, print_outlook
 from app.cli.targets import complete_jobs, find_job, open_job
 from app.domain.errors import InvalidValue
 
-PANEL = "What happened and why"
 DeliveryArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The delivery's id, as the forge shows it.")
 ]
@@ -33,7 +33,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard why report",
         "jobyard why report --at '2026-01-31 03:00'",
         "jobyard why report --at 2026-01-31T03:00:00Z --json",
-        panel=PANEL,
     )
     add_command(
         cli,
@@ -42,9 +41,10 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard decisions",
         "jobyard decisions --job report --since 2026-01-31",
         "jobyard decisions --run report-x7k2mq",
-        panel=PANEL,
     )
-    deliveries = typer.Typer(help="What forges sent: list, show, replay.", invoke_without_command=True)
+    deliveries = typer.Typer(
+        cls=Group, help="What forges sent: list, show, replay.", invoke_without_command=True
+    )
     deliveries.callback(
         help=help_of(list_deliveries),
         epilog=show_examples("jobyard deliveries", "jobyard deliveries replay ID"),
@@ -55,7 +55,7 @@ def add_to(cli: typer.Typer) -> None:
     add_command(
         deliveries, "replay", replay, "jobyard deliveries replay 72d3162e-cc78-11e3-81ab-4c9367dc0958"
     )
-    cli.add_typer(deliveries, name="deliveries", rich_help_panel=PANEL)
+    cli.add_typer(deliveries, name="deliveries")
 
 
 def why(

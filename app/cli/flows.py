@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command
+from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command, make_group
 from app.domain.errors import NotFound, UserError
 
 if TYPE_CHECKING:
     from app.cli.client import Api
 
-PANEL = "Apps and pipelines"
 EXIT_CODES = {"succeeded": 0, "cancelled": 130}
 LOOKS_EVERY_SECONDS = 0.5
 FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="NAME or PROJECT/NAME.")]
@@ -24,10 +23,8 @@ NodeArgument = Annotated[
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "flows", list_flows, "jobyard flows", "jobyard flows --json", panel=PANEL)
-    flow = typer.Typer(
-        help="Release flows: run, list runs, show, approve, decline, cancel.", no_args_is_help=True
-    )
+    add_command(cli, "flows", list_flows, "jobyard flows", "jobyard flows --json")
+    flow = make_group("Release flows: run, list runs, show, approve, decline, cancel.")
     add_command(
         flow,
         "run",
@@ -40,7 +37,7 @@ def add_to(cli: typer.Typer) -> None:
     add_command(flow, "approve", approve, "jobyard flow approve 12", "jobyard flow approve 12 ready")
     add_command(flow, "decline", decline, "jobyard flow decline 12 ready")
     add_command(flow, "cancel", cancel_flow_run, "jobyard flow cancel 12")
-    cli.add_typer(flow, name="flow", rich_help_panel=PANEL)
+    cli.add_typer(flow, name="flow")
 
 
 def list_flows(project: ProjectOption = None, json: JsonOption = False) -> None:

@@ -6,11 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli import applying
 from app.cli.options import JobArgument, JsonOption, ProjectOption, add_command
 from app.cli.targets import jobs_of, open_job
-
-PANEL = "Jobs and runs"
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -21,15 +18,11 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard jobs",
         "jobyard jobs --project acme",
         "jobyard jobs --json | jq '.items[] | select(.paused) | .name'",
-        panel=PANEL,
     )
-    add_command(cli, "job", show_job, "jobyard job report", "jobyard job acme/report --json", panel=PANEL)
-    applying.add_to(cli)
-    add_command(
-        cli, "delete", delete, "jobyard delete report", "jobyard delete report --confirm report", panel=PANEL
-    )
-    add_command(cli, "pause", pause, "jobyard pause report", panel=PANEL)
-    add_command(cli, "resume", resume, "jobyard resume report", "jobyard resume report --no-cd", panel=PANEL)
+    add_command(cli, "job", show_job, "jobyard job report", "jobyard job acme/report --json")
+    add_command(cli, "delete", delete, "jobyard delete report", "jobyard delete report --confirm report")
+    add_command(cli, "pause", pause, "jobyard pause report")
+    add_command(cli, "resume", resume, "jobyard resume report", "jobyard resume report --no-cd")
 
 
 def list_jobs(project: ProjectOption = None, json: JsonOption = False) -> None:

@@ -33,7 +33,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard logs report-x7k2mq --attempt 2 > attempt.log",
         "jobyard logs report-x7k2mq --instance 2 --stream stderr",
         "jobyard logs --build 12 -f",
-        panel="Jobs and runs",
     )
 
 

@@ -1,4 +1,4 @@
-"""The command's root. Each command's own imports wait until it is called, so that `--help` answers at once."""
+"""The command's root. Modules are imported when one of their commands is called, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -10,53 +10,18 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from app.cli import (
-    access,
-    apps,
-    backup,
-    builds,
-    demo,
-    doctor,
-    events,
-    flows,
-    jobs,
-    logs,
-    offline,
-    pipelines,
-    rehearsals,
-    runs,
-    server,
-    shared,
-)
+from app.cli.lazy import ListedGroup, Unloaded
 from app.cli.options import help_of
 from app.domain.errors import JobyardError
 
 cli = typer.Typer(
     name="jobyard",
+    cls=ListedGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # with it, help and usage errors would import Markdown, tracebacks and the like first
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (
-    jobs,
-    runs,
-    logs,
-    builds,
-    apps,
-    pipelines,
-    flows,
-    events,
-    rehearsals,
-    offline,
-    access,
-    shared,
-    server,
-    demo,
-    doctor,
-    backup,
-):
-    module.add_to(cli)
 
 
 def _print_version(wanted: bool) -> None:
@@ -87,10 +52,11 @@ cli.callback(help=help_of(root))(root)
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command that does something, by its whole name such as `token create`."""
+    """Yield every command that does something, loaded, by its whole name such as `token create`."""
 
     def below(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-        for name, command in group.commands.items():
+        for name, listed in group.commands.items():
+            command = listed.load() if isinstance(listed, Unloaded) else listed
             if not hasattr(command, "commands") or command.invoke_without_command:
                 yield f"{prefix}{name}", command
             if hasattr(command, "commands"):

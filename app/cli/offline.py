@@ -15,19 +15,17 @@ from app.domain.errors import InvalidValue, UserError
 if TYPE_CHECKING:
     from builders.plan import BuildPlan
 
-PANEL = "Without a server"
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="A checked-out repository.")]
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "plan", plan, "jobyard plan .", "jobyard plan ~/src/report --json", panel=PANEL)
+    add_command(cli, "plan", plan, "jobyard plan .", "jobyard plan ~/src/report --json")
     add_command(
         cli,
         "dockerfile",
         dockerfile,
         "jobyard dockerfile .",
         "jobyard dockerfile . > Dockerfile",
-        panel=PANEL,
     )
     add_command(
         cli,
@@ -36,7 +34,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard schedule '*/5 * * * *'",
         "jobyard schedule '30 2 * * *' --tz Europe/Berlin --from 2026-10-24 --count 3",
         "jobyard schedule @weekly --json",
-        panel=PANEL,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from app.cli.lazy import Group
 from app.cli.targets import complete_jobs, complete_projects, complete_runs
 
 JobArgument = Annotated[
@@ -33,21 +34,28 @@ EXAMPLES = "Examples:"
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
-def add_command(
-    cli: typer.Typer, name: str, function: Function, *examples: str, panel: str | None = None
-) -> None:
-    """`function` as the command `name`; its help is the docstring and ends with the examples."""
-    cli.command(name, help=help_of(function), rich_help_panel=panel, epilog=show_examples(*examples))(
-        function
-    )
+def make_group(summary: str) -> typer.Typer:
+    """Return a group for commands of two words; it prints its help unless a command is given."""
+    return typer.Typer(cls=Group, help=summary, no_args_is_help=True)
+
+
+def add_command(cli: typer.Typer, name: str, function: Function, *examples: str) -> None:
+    """Add `function` as the command `name`; its help is the docstring and ends with the examples."""
+    text = help_of(function)
+    cli.command(name, help=text, short_help=first_sentence(text), epilog=show_examples(*examples))(function)
 
 
 def help_of(function: Callable[..., None]) -> str:
-    """The docstring with each paragraph in one line, for terminals of any width."""
+    """Return the docstring with each paragraph in one line, for terminals of any width."""
     paragraphs = (inspect.getdoc(function) or "").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).replace("[", "\\[")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def first_sentence(text: str) -> str:
+    """Return what a list of commands says of one; typer itself would cut it off after so many characters."""
+    return text.partition("\n\n")[0].partition(". ")[0].rstrip(".") + "."
 
 
 def show_examples(*examples: str) -> str:
-    lines = (f"  {example}".replace("[", "\\[") for example in examples)
-    return "\n".join([f"[bold]{EXAMPLES}[/bold]", *lines])
+    r"""Return the examples one a line; `\b` tells the help's formatter not to wrap them."""
+    return "\n".join(["\b", EXAMPLES, *(f"  {example}" for example in examples)])

@@ -13,13 +13,9 @@ from app.domain.errors import NotFound, UserError
 if TYPE_CHECKING:
     from app.cli.client import Api
 
-PANEL = "Apps and pipelines"
-
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(
-        cli, "pipelines", list_pipelines, "jobyard pipelines", "jobyard pipelines --json", panel=PANEL
-    )
+    add_command(cli, "pipelines", list_pipelines, "jobyard pipelines", "jobyard pipelines --json")
     add_command(
         cli,
         "promote",
@@ -27,7 +23,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard promote shop",
         "jobyard promote shop --to shop-live",
         "jobyard promote shop --to-stage production --skip-stages",
-        panel=PANEL,
     )
 
 

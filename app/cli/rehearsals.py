@@ -11,7 +11,6 @@ from app.cli.options import JsonOption, add_command
 if TYPE_CHECKING:
     from app.cli.client import Api
 
-PANEL = "What happened and why"
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Do nothing; show what would be built, deployed and run, and why.")
 ]
@@ -25,7 +24,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard rehearse acme/report",
         "jobyard rehearse acme/report --ref release --deleted",
         "jobyard rehearse acme/report --after 4f2a9c1d5e6b7a8091a2b3c4d5e6f70812345678 --file docs/index.md",
-        panel=PANEL,
     )
 
 

@@ -22,7 +22,6 @@ from app.cli.targets import complete_runs, find_job, open_job
 if TYPE_CHECKING:
     from app.cli.client import Api
 
-PANEL = "Jobs and runs"
 CANCELLED, INTERRUPTED = 130, 130
 FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Show the log as it comes, and exit as the run does.")
@@ -38,7 +37,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard run report --env DAY=2026-01-31 --unset DEBUG",
         "jobyard run report --command 'python backfill.py --all' --time-limit 600",
         "jobyard run report --sha 4f2a9c1 --dry-run",
-        panel=PANEL,
     )
     add_command(
         cli,
@@ -46,7 +44,6 @@ def add_to(cli: typer.Typer) -> None:
         rerun,
         "jobyard rerun report-x7k2mq --follow",
         "jobyard rerun report-x7k2mq --current",
-        panel=PANEL,
     )
     add_command(
         cli,
@@ -55,7 +52,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard runs",
         "jobyard runs report -n 50",
         "jobyard runs --json",
-        panel=PANEL,
     )
     add_command(
         cli,
@@ -63,7 +59,6 @@ def add_to(cli: typer.Typer) -> None:
         attempts,
         "jobyard attempts report-x7k2mq",
         "jobyard attempts 17 --json",
-        panel=PANEL,
     )
     add_command(
         cli,
@@ -71,7 +66,6 @@ def add_to(cli: typer.Typer) -> None:
         cancel,
         "jobyard cancel report-x7k2mq",
         "jobyard cancel --build 12",
-        panel=PANEL,
     )
 
 

@@ -12,13 +12,12 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import JsonOption, add_command
+from app.cli.options import JsonOption, add_command, make_group
 from app.domain import limits
 from app.domain.errors import UserError
 from app.domain.public_url import is_every_address, listening_url
 
 SHORTEST_PASSWORD = 12
-PANEL = "The server's own machine"
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -28,13 +27,12 @@ def add_to(cli: typer.Typer) -> None:
         serve,
         "jobyard serve",
         "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
-        panel=PANEL,
     )
-    add_command(cli, "config", config, "jobyard config", "jobyard config --json", panel=PANEL)
-    admin = typer.Typer(help="Accounts: make an administrator, or a link to log in.", no_args_is_help=True)
+    add_command(cli, "config", config, "jobyard config", "jobyard config --json")
+    admin = make_group("Accounts: make an administrator, or a link to log in.")
     add_command(admin, "create", create_admin, "jobyard admin create", "jobyard admin create --name ada")
     add_command(admin, "link", login_link, "jobyard admin link")
-    cli.add_typer(admin, name="admin", rich_help_panel=PANEL)
+    cli.add_typer(admin, name="admin")
 
 
 def serve(

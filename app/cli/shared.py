@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command
+from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command, make_group
 from app.cli.targets import find_project
 from app.domain.errors import UserError
 
 if TYPE_CHECKING:
     from app.cli.client import Api
 
-PANEL = "Projects and access"
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 ConfirmOption = Annotated[
@@ -72,12 +71,12 @@ KINDS = (
 
 def add_to(cli: typer.Typer) -> None:
     for kind in KINDS:
-        group = typer.Typer(help=kind.what, no_args_is_help=True)
+        group = make_group(kind.what)
         begin = f"jobyard {kind.name}"
         add_command(group, "list", _listing(kind), f"{begin} list --project acme")
         add_command(group, "apply", _applying(kind), f"{begin} apply {kind.name}.yaml")
         add_command(group, "delete", _deleting(kind), f"{begin} delete NAME --confirm NAME")
-        cli.add_typer(group, name=kind.name, rich_help_panel=PANEL)
+        cli.add_typer(group, name=kind.name)
 
 
 def _listing(kind: Kind) -> Callable[..., None]:

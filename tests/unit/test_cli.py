@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -16,15 +17,17 @@ from typing import Any
 
 import httpx2
 import pytest
+import typer
 import typer.main
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cli.client import Api, Piece, Unreachable, path
 from app.cli.doctor import Finding, judge_disk, judge_git
+from app.cli.listing import COMMANDS
 from app.cli.main import cli as app
 from app.cli.main import commands
-from app.cli.options import EXAMPLES
+from app.cli.options import EXAMPLES, first_sentence
 from app.cli.output import TerminalText, plain
 from app.cli.runs import exit_code_of
 from app.cli.times import read_time, rfc3339, span, when
@@ -54,10 +57,8 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     return Cli(capsys)
 
 
-@pytest.mark.parametrize(
-    "args", [["--help"], ["run", "--help"], ["plan", str(EXAMPLE_TREES / "python-pip"), "--json"]]
-)
-def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
+def _imported_by(*args: str) -> set[str]:
+    """The modules that a command has imported when it ends."""
     program = (
         "import sys; from app.cli import main\n"
         "try: main(sys.argv[1:])\n"
@@ -67,21 +68,66 @@ def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
     done = subprocess.run(
         (sys.executable, "-c", program, *args), env=environment, capture_output=True, text=True, check=True
     )
-    assert not set(HEAVY) & set(done.stderr.split())
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["run", "--help"], ["plan", str(EXAMPLE_TREES / "python-pip"), "--json"]]
+)
+def test_start_up_imports_nothing_heavy(args: list[str]) -> None:
+    assert not set(HEAVY) & _imported_by(*args)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["run", "--help"], ["flow", "run", "--help"]])
+def test_help_imports_no_other_command_and_nothing_to_print_or_check_values_with(args: list[str]) -> None:
+    imported = _imported_by(*args)
+    modules = {listed.module for section in COMMANDS.values() for listed in section.values()}
+    others = modules - {"runs", "rehearsals", "flows"}  # --dry-run is defined in rehearsals
+    assert not {f"app.cli.{module}" for module in others} & imported
+    assert not {"rich", "pydantic", "yaml"} & imported
+
+
+def test_the_listing_says_what_the_commands_say_themselves() -> None:
+    root = typer.main.get_command(app)
+    loaded = {name: command.load() for name, command in root.commands.items()}  # type: ignore[attr-defined]
+    listed = {name: each.summary for section in COMMANDS.values() for name, each in section.items()}
+    assert {name: first_sentence(command.help) for name, command in loaded.items()} == listed
+
+
+def test_every_module_with_commands_is_listed_with_all_of_them() -> None:
+    found = set()
+    for path_ in (ROOT / "app" / "cli").glob("*.py"):
+        module = importlib.import_module(f"app.cli.{path_.stem}")
+        if hasattr(module, "add_to"):
+            commands_ = typer.Typer()
+            module.add_to(commands_)
+            registered = (*commands_.registered_commands, *commands_.registered_groups)
+            found |= {(path_.stem, each.name) for each in registered}
+    assert found == {(each.module, name) for section in COMMANDS.values() for name, each in section.items()}
+
+
+def test_the_names_of_commands_are_completed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_JOBYARD_COMPLETE", "complete_bash")
+    for typed, wanted in (
+        ("jobyard ro", "rollback"),
+        ("jobyard token cr", "create"),
+        ("jobyard runs --js", "--json"),
+    ):
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+        assert cli().out.split() == [wanted]
 
 
 def test_every_command_has_help_with_examples_that_can_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBYARD_PASSWORD", "so that none is asked for")
-    root = typer.main.get_command(app)
-    for name, command in commands():
+    known = dict(commands())
+    for name, command in known.items():
         assert command.help, name
         assert EXAMPLES in (command.epilog or ""), name
-        assert command.epilog is not None
-        lines = [line.replace("\\[", "[") for line in command.epilog.splitlines()[1:]]
-        calls = [call for line in lines for call in _calls(line)]
+        calls = [call for line in command.epilog.splitlines()[2:] for call in _calls(line)]
         assert calls, name
         for call in calls:
-            _parse(root, call)
+            _parse(known, call)
 
 
 def _calls(line: str) -> Iterator[list[str]]:
@@ -94,11 +140,10 @@ def _calls(line: str) -> Iterator[list[str]]:
             yield call[1:]
 
 
-def _parse(command: Any, args: list[str]) -> None:
+def _parse(known: dict[str, Any], call: list[str]) -> None:
     """Like a call, but without it. Raises for an unknown command or option."""
-    while hasattr(command, "commands") and args:
-        command, args = command.commands[args[0]], args[1:]
-    command.make_context("jobyard", args)
+    words = 2 if " ".join(call[:2]) in known else 1
+    known[" ".join(call[:words])].make_context("jobyard", call[words:])
 
 
 def test_the_version_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
