@@ -1,8 +1,8 @@
-"""What containers used over time: samples, kept few, and drawn."""
+"""What containers used over time: samples, kept few."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -21,14 +21,6 @@ class Sample:
     network_rx_bytes: int
     network_tx_bytes: int
     processes: int
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the plan gives one container."""
-
-    cpus: float
-    memory_bytes: int
 
 
 def thinned(samples: Sequence[Sample], limit: int) -> list[Sample]:
@@ -55,38 +47,3 @@ def _merged(samples: Sequence[Sample]) -> Sample:
         network_tx_bytes=samples[-1].network_tx_bytes,
         processes=max(sample.processes for sample in samples),
     )
-
-
-def polyline(
-    samples: Sequence[Sample],
-    value: Callable[[Sample], float],
-    *,
-    width: float,
-    height: float,
-    top: float | None = None,
-) -> str:
-    """The `points` of an SVG polyline: time from left to right over the whole width, 0 at the bottom.
-
-    `top` is the value drawn at the upper edge, the greatest one unless given; greater ones are cut off there.
-    Empty without samples; a single sample is a level line.
-    """
-    if not samples:
-        return ""
-    values = [value(sample) for sample in samples]
-    most = top if top is not None else max(values)
-    start, span = samples[0].at, samples[-1].at - samples[0].at
-
-    def y(each: float) -> float:
-        share = each / most if most > 0 else 0.0
-        return height * (1 - min(max(share, 0.0), 1.0))
-
-    if not span:
-        return f"{_number(0)},{_number(y(values[-1]))} {_number(width)},{_number(y(values[-1]))}"
-    return " ".join(
-        f"{_number(width * ((sample.at - start) / span))},{_number(y(each))}"
-        for sample, each in zip(samples, values, strict=True)
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")

@@ -27,6 +27,7 @@ from app.web.principal import COOKIE, Role, new_login_path
 from tests.support.demo_world import Demo, furnish
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
+from tests.support.shown import shown
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -292,7 +293,7 @@ def test_overview_labels_an_engine_without_isolation(made: World) -> None:
 @pytest.mark.parametrize("by_name", [True, False])
 def test_run_page_begins_with_why_it_ran(made: World, demo: Demo, by_name: bool) -> None:
     run = run_of(made, demo.failed_run)
-    page = read(visitor(made), f"/runs/{run.name if by_name else run.id}")
+    page = shown(read(visitor(made), f"/runs/{run.name if by_name else run.id}"))
     main = page[page.index("<main") :]
     assert main.index(run.trigger.cause.replace("&", "&amp;")) < main.index("Facts")
     assert "The time limit of 480 s passed" in page
@@ -494,9 +495,10 @@ def test_run_with_changes_previews_then_starts(made: World, demo: Demo) -> None:
     }
     preview = client.post(path, data={**changes, "preview": "1"})
     assert preview.status_code == 200
-    shown = preview.text[preview.text.index("What it would run with") :]
-    assert re.search(r"BATCH</dt><dd><code>7</code> <span[^>]*>override", shown)
-    assert re.search(r"MODEL</dt><dd><code>unset", shown)
+    page = shown(preview.text)
+    page = page[page.index("What it would run with") :]
+    assert re.search(r"BATCH</dt><dd><code>7</code> <span[^>]*>override", page)
+    assert re.search(r"MODEL</dt><dd><code>unset", page)
     with made.db.read() as tx:
         before = runs.page(tx, limit=1)[0].id
     run = run_of(made, before + 1) if client.post(path, data=changes).status_code == 303 else None
@@ -568,7 +570,7 @@ def test_a_link_to_the_run_form_has_no_secret_and_starts_nothing(made: World, de
         "env": "BATCH=7\nAPI_TOKEN=hidden one\nGROUP_TOKEN=hidden two",
         "entrypoint": "tini",
     }
-    page = client.post(path, data={**typed, "preview": "1"}).text
+    page = shown(client.post(path, data={**typed, "preview": "1"}).text)
     assert re.search(r"SHARED</dt><dd><code>plain</code> <span[^>]*>group all", page)
     found = re.search(r'href="(/projects/[^"]+/run\?[^"]+)"', page)
     assert found is not None

@@ -16,6 +16,7 @@ from app.store import jobs, runs
 from app.web.principal import Role
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
+from tests.support.shown import shown
 
 ACME = "/api/v1/projects/acme"
 PAGE = "/projects/acme/jobs/report/settings"
@@ -312,9 +313,9 @@ def test_a_preview_says_what_would_change_and_saves_nothing(
     fields = typed(page, instances="3", kind="cron", schedule__cron="0 6 * * *", preview="1")
     answer = page.post(PAGE, data=fields | {"env.0.value": "the new one"})
     assert answer.status_code == 200
-    shown = answer.text[answer.text.index("What would change</h2>") :]
+    changes = shown(answer.text[answer.text.index("What would change</h2>") :])
     for text in ("<code>1</code> → <code>3</code>", "<code>0 6 * * *</code>", "another secret", "due next"):
-        assert text in shown
+        assert text in changes
     assert "the new one" not in answer.text
     assert form_fields(answer.text, PAGE)["instances"] == "3"
     refused = page.post(PAGE, data={**fields, "instances": "500"})

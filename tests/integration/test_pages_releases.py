@@ -25,6 +25,7 @@ from app.store.apps import App
 from app.web.principal import Role
 from app.workers.deployments import Deployer
 from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
+from tests.support.shown import shown
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 SHA = "a8810fe" + "0" * 33
@@ -172,13 +173,13 @@ def test_an_app_shows_its_jobs_and_each_step_of_a_deployment(made: World) -> Non
     assert deploy(made, client) == "/apps#deployment-1"
     page = read(client, "/apps")
     assert re.search(r">migrate</a> <span class=\"pill\">pre-deploy</span>", page)
-    shown = row(page, 1)
-    assert "Deploy of the latest builds by operator-user." in shown
-    assert '<a class="link" href="/builds/1">Build 1</a>' in shown
-    assert re.search(r'Pre deploy: .*migrate</a>\s* · <a class="link" href="/runs/1">run 1</a>', shown)
-    assert "The images move at once" in shown
-    assert 'data-status="succeeded">Succeeded' in shown
-    assert "Roll back to this" not in shown  # it is what is live
+    first = shown(row(page, 1))
+    assert "Deploy of the latest builds by operator-user." in first
+    assert '<a class="link" href="/builds/1">Build 1</a>' in first
+    assert re.search(r'Pre deploy: .*migrate</a> · <a class="link" href="/runs/1">run 1</a>', first)
+    assert "The images move at once" in first
+    assert 'data-status="succeeded">Succeeded' in first
+    assert "Roll back to this" not in first  # it is what is live
 
 
 def test_a_deploy_of_an_app_with_a_paused_job_has_to_be_agreed_to(made: World) -> None:
@@ -193,7 +194,7 @@ def test_a_deploy_of_an_app_with_a_paused_job_has_to_be_agreed_to(made: World) -
         has = jobs.with_id(tx, web.id).deployed
         assert has is not None
         jobs.deploy(tx, web.id, replace(has, digest="sha256:" + "9" * 64))
-    page = read(client, "/apps")
+    page = shown(read(client, "/apps"))
     assert page.count("Also though web is paused") == 2  # the latest, and the way back
     for path in ("/projects/acme/apps/shop/deploy", "/deployments/1/rollback"):
         refused = client.post(path)
@@ -279,7 +280,7 @@ def test_promoting_an_app_names_its_hooks_and_begins_a_deployment(made: World) -
     advance(made)
     with made.db.read() as tx:
         assert [run.job for run in runs.page(tx, limit=5)] == ["web-live", "migrate-live"]
-    assert '<a class="link" href="/apps#deployment-1">deployment 1</a>' in read(client, "/pipelines")
+    assert '<a class="link" href="/apps#deployment-1">deployment 1</a>' in shown(read(client, "/pipelines"))
 
 
 # schedules

@@ -20,7 +20,7 @@ NEEDED_BY_OTHERS = {
     "websockets",
     "psycopg",
 }  # uvicorn and SQLAlchemy import these if they are there
-TOOLS = {"pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
+TOOLS = {"djhtml", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
 OURS = {"app", "builders", "tests", "scripts"}
 
 

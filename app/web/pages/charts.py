@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
 from typing import Any
 
+from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Run, RunStatus
 from app.store.overview import STRIP, Bar
 from app.web.pages import words
@@ -158,3 +159,38 @@ def progress(
     if started_at is None or typical is None:
         return None
     return max((now - started_at).total_seconds(), 0.0), max(typical.total_seconds(), 1.0)
+
+
+def polyline(
+    samples: Sequence[Sample],
+    value: Callable[[Sample], float],
+    *,
+    width: float,
+    height: float,
+    top: float | None = None,
+) -> str:
+    """The `points` of an SVG polyline: time from left to right over the whole width, 0 at the bottom.
+
+    `top` is the value drawn at the upper edge, the greatest one unless given; greater ones are cut off there.
+    Empty without samples; a single sample is a level line.
+    """
+    if not samples:
+        return ""
+    values = [value(sample) for sample in samples]
+    most = top if top is not None else max(values)
+    start, span = samples[0].at, samples[-1].at - samples[0].at
+
+    def y(each: float) -> float:
+        share = each / most if most > 0 else 0.0
+        return height * (1 - min(max(share, 0.0), 1.0))
+
+    if not span:
+        return f"{_number(0)},{_number(y(values[-1]))} {_number(width)},{_number(y(values[-1]))}"
+    return " ".join(
+        f"{_number(width * ((sample.at - start) / span))},{_number(y(each))}"
+        for sample, each in zip(samples, values, strict=True)
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

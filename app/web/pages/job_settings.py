@@ -19,7 +19,7 @@ from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
 from app.web.api.definitions import form_of, unmasked
 from app.web.api.forms.job import JobForm
 from app.web.api.reading import read_value
-from app.web.pages import job_form
+from app.web.pages import job_form, words
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
@@ -236,7 +236,7 @@ def _page(
         errors=errors,
         left=left,
         saved=bool(ctx.query("saved")),
-        plans=ctx.server.plans,
+        plans=[(name, f"{name} · {words.capacity(plan)}") for name, plan in ctx.server.plans.items()],
         **context,
     )
 

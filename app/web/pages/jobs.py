@@ -62,7 +62,15 @@ def show_job(ctx: PageContext) -> Response:
         instances=job.definition.get("instances", 1),
         plan=ctx.server.plans.get(job.definition.get("plan", "")),
         env=sorted(job.env.items()),
+        switches=_switches(job),
     )
+
+
+def _switches(job: Job) -> list[tuple[str, str, bool]]:
+    """Return what a resume can turn on or off: the field's name, its label, and whether it is on now."""
+    by_push = [] if job.source and job.source.name else [("ci_enabled", "CI", job.ci_enabled)]
+    by_time = [("schedule_active", "its schedule", job.schedule.active)] if job.schedule else []
+    return [*by_push, ("cd_enabled", "CD", job.cd_enabled), *by_time]
 
 
 def show_decisions(ctx: PageContext) -> Response:

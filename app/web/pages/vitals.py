@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.health import Answer, Check, CheckStatus, Tally, checks_of
-from app.domain.metrics import Sample, polyline, thinned
+from app.domain.metrics import Sample, thinned
 from app.domain.plans import Plan
 from app.domain.runs import Run
 from app.runtime.telemetry import CheckRecord, Vitals
 from app.web.pages import words
+from app.web.pages.charts import polyline
 
 WIDTH, HEIGHT = 600, 72
 POINTS = 400

@@ -12,6 +12,7 @@ from app.domain.events import repo_key
 from app.domain.fires import listed_after
 from app.domain.health import checks_of
 from app.domain.jobs import Job, RunOnImageChange, Source
+from app.domain.plans import Plan
 from app.domain.schedule import Schedule
 from app.domain.schedule.words import describe
 from app.store.apps import Part
@@ -108,6 +109,11 @@ def repository(url: str) -> str:
 def size(count: int) -> str:
     mib = count / (1024 * 1024)
     return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:g} GiB"
+
+
+def capacity(plan: Plan) -> str:
+    """What a container of this size has, such as `0.5 CPU · 512 MB`."""
+    return f"{plan.cpus:g} CPU · {size(plan.memory_bytes)}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Samples: thinned without losing the shape, and drawn."""
+"""Samples: thinned without losing the shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.metrics import Sample, polyline, thinned
+from app.domain.metrics import Sample, thinned
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -55,29 +55,3 @@ class TestThinning:
     def test_merges_neighbours(self) -> None:
         samples = [sample(0, 0.0, 10, 1), sample(2, 1.0, 30, 2), sample(4, 0.5, 20, 3), sample(6, 0.5, 10, 4)]
         assert thinned(samples, 3) == [sample(0, 0.5, 30, 2), sample(4, 0.5, 20, 4)]
-
-
-class TestDrawing:
-    def test_time_to_the_right_and_values_upwards(self) -> None:
-        samples = [sample(0, 0.0), sample(10, 1.0), sample(40, 0.5)]
-        points = polyline(samples, lambda each: each.cpu_cores, width=400, height=100)
-        assert points == "0,100 100,0 400,50"
-
-    def test_against_a_limit(self) -> None:
-        samples = [sample(0, memory=250), sample(1, memory=2000)]
-        points = polyline(samples, lambda each: each.memory_bytes, width=10, height=100, top=1000)
-        assert points == "0,75 10,0"
-
-    def test_of_nothing_and_of_one(self) -> None:
-        assert polyline([], lambda each: each.cpu_cores, width=10, height=10) == ""
-        assert polyline([sample(5, 0.0)], lambda each: each.cpu_cores, width=10, height=8) == "0,8 10,8"
-        one = polyline([sample(5, 1.0)], lambda each: each.cpu_cores, width=10, height=8, top=2)
-        assert one == "0,4 10,4"
-
-    @given(stretches(), st.floats(1, 1000), st.floats(1, 1000))
-    def test_stays_within_its_box(self, samples: list[Sample], width: float, height: float) -> None:
-        points = polyline(samples, lambda each: each.cpu_cores, width=width, height=height, top=1)
-        for point in points.split():
-            x, y = map(float, point.split(","))
-            assert 0 <= x <= width + 0.1
-            assert 0 <= y <= height + 0.1
