@@ -23,8 +23,8 @@ from app.engines.base import Engine, Owned
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
+from app.http_notifier import post_message
 from app.installation import Installation, credentials_without_host, only_server, open_installation
-from app.posting import post_message
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth, EngineWatch, ask
 from app.runtime.log_storage import Logbook
@@ -63,16 +63,14 @@ from builders.backends.push import RegistryPush
 
 log = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = (
-    60.0,
-    10,
-)  # a delivery waits no longer for Git: its push builds then
+# A delivery waits no longer for Git: its push builds then.
+INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = 60.0, 10
 PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE = 8, 4, 8
 ENGINE_SECONDS, COMMAND_SECONDS = 60.0, 10.0  # for one answer of the engine; for one that a command waits for
 
 
 def of_other_epochs(settings: Settings, installation: str, epoch: str) -> Sequence[Owned]:
-    """What the engine has from before a new epoch. Raises UserError, EngineUnavailable."""
+    """Return the engine's containers from before the new epoch. Raises UserError, EngineUnavailable."""
     engine = make_engine(settings, installation, SystemClock(), epoch, COMMAND_SECONDS)
     try:
         return engine.of_other_epochs()
@@ -81,7 +79,7 @@ def of_other_epochs(settings: Settings, installation: str, epoch: str) -> Sequen
 
 
 def ask_engine(settings: Settings) -> EngineHealth:
-    """Whether the engine of these settings answers, for a command that wants to know."""
+    """Return the health of the engine that the settings name, asked now and once."""
     engine = make_engine(settings, "asking", SystemClock())
     try:
         return ask(engine)
@@ -96,7 +94,7 @@ def make_engine(
     epoch: str = "",
     answers_within: float = ENGINE_SECONDS,
 ) -> Engine:
-    """`answers_within` is how long it may take for one answer, in seconds."""
+    """Return the engine that the settings name. `answers_within` is how long one answer may take, in seconds."""
     match settings.engine:
         case "docker":
             return DockerEngine(
@@ -125,13 +123,13 @@ def make_publisher(installation: Installation) -> Publisher | None:
 
 
 def _boot_id(settings: Settings) -> str:
-    """Of this machine, where the engine runs on it and the system tells."""
+    """Return the id of this machine's boot; empty where the engine runs elsewhere or the system has none."""
     is_here = settings.docker_host is None or settings.docker_host.startswith("unix:")
     return BOOT_ID.read_text().strip() if is_here and BOOT_ID.is_file() else ""
 
 
 def make_backend(settings: Settings) -> ImageBackend:
-    """What makes images that `make_engine`'s engine can run."""
+    """Return what builds images that `make_engine`'s engine can run."""
     if settings.engine == "process":
         return LocalBackend(settings.data.resolve() / "process" / "images")
     return BuildKitCli(settings.docker_host)
@@ -139,7 +137,7 @@ def make_backend(settings: Settings) -> ImageBackend:
 
 @contextmanager
 def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
-    """The application with all its loops, which run while it serves."""
+    """Yield the application; its loops run while it serves. Raises UserError."""
     with (
         open_installation(settings) as installation,
         only_server(settings, is_sqlite=installation.db.is_sqlite) as alone,
@@ -218,7 +216,7 @@ class _Parts:
 
     @property
     def impatient(self) -> Checkouts:
-        """For what others wait for."""
+        """Return the checkouts for what others wait for: their Git commands have less time."""
         limit = min(self.installation.settings.git_time_limit_seconds, INTAKE_GIT_SECONDS)
         return replace(self.checkouts, git_time_limit_seconds=limit, stall_seconds=INTAKE_STALL_SECONDS)
 
@@ -249,7 +247,7 @@ class _Parts:
         )
 
     def supervisor(self, *, alone: bool) -> Supervisor:
-        """`alone` if it is certain that no other server works on the database."""
+        """Return the supervisor. `alone` means that certainly no other server works on the database."""
         own, settings = self.installation, self.installation.settings
         db, clock = own.db, own.clock
         changes = ClockChanges(db, clock)
@@ -367,7 +365,9 @@ class _Parts:
 
 
 def _directories(settings: Settings) -> list[Path]:
-    """Those that nothing works without: of the data, and of SQLite's database where that is elsewhere."""
+    """Return the directories that nothing works without: the data's, and that of SQLite's database where it is
+    elsewhere.
+    """
     found = [settings.data.resolve()]
     if settings.store_url.startswith("sqlite:///"):
         found.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)

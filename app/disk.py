@@ -18,12 +18,12 @@ _FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.E
 
 
 def is_disk_fault(error: OSError) -> bool:
-    """Whether more room, a sound disk or other rights would have prevented it, whoever wrote what."""
+    """Return whether more room, a sound disk or other rights would have prevented the error, whoever wrote what."""
     return error.errno in _FAULTS or any(os.strerror(each) in str(error) for each in _FAULTS_OF_COPIES)
 
 
 def room_in(directory: Path) -> Room | None:
-    """Of the nearest directory that exists; None where the system doesn't tell."""
+    """Return the room in the nearest directory that exists; None where the system doesn't tell."""
     try:
         nearest = next(each for each in (directory, *directory.parents) if each.is_dir())
         found = os.statvfs(nearest)
@@ -33,7 +33,9 @@ def room_in(directory: Path) -> Room | None:
 
 
 def unavailable(directory: Path, said: str, setting: str = DATA_SETTING) -> DiskUnavailable:
-    """For a directory in which something could not be written; `said` is the system's word for why."""
+    """Return the error for a directory in which something could not be written; `said` is the system's word for
+    why.
+    """
     return DiskUnavailable(directory, setting, no_room(directory, setting, room_in(directory), said))
 
 
@@ -43,7 +45,9 @@ def fault_of(error: OSError, directory: Path, setting: str = DATA_SETTING) -> Di
 
 
 def fault_somewhere(error: OSError, directories: Sequence[Path]) -> DiskUnavailable:
-    """Of one that happened in one of the directories, which JOBYARD_DATA names, or to temporary files."""
+    """Return the error for one that happened in one of the directories, which JOBYARD_DATA names, or to temporary
+    files.
+    """
     if isinstance(error.filename, str):
         place = Path(error.filename).parent
         is_data = any(place.is_relative_to(each) for each in directories)
@@ -56,7 +60,7 @@ def fault_somewhere(error: OSError, directories: Sequence[Path]) -> DiskUnavaila
 
 
 def require_room(directory: Path, setting: str = DATA_SETTING) -> None:
-    """Raises DiskUnavailable if nothing can be written there, or soon nothing could."""
+    """Raise DiskUnavailable if nothing can be written in the directory, or soon nothing could."""
     room = room_in(directory)
     if room is not None and room.is_scarce:
         raise unavailable(directory, "", setting)

@@ -26,7 +26,9 @@ INSTALLATION, KEY_CHECK = "installation", "key_check"
 
 @dataclass(frozen=True)
 class Installation:
-    """A data directory with its store and key, ready to be served or administered. `epoch` as in `store.epochs`."""
+    """A data directory with its store and key, ready to be served or administered. `epoch` is that of
+    `store.epochs`.
+    """
 
     settings: Settings
     db: Database
@@ -38,7 +40,7 @@ class Installation:
 
     @property
     def image_name(self) -> str:
-        """Under which the images of its builds are tagged."""
+        """The name under which the images of its builds are tagged."""
         return f"jobyard-{self.id}{self.epoch and f'-{self.epoch}'}"
 
     @property
@@ -69,7 +71,8 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
 
 
 def _refuse_remains(settings: Settings) -> None:
-    """A directory that was in use is no place for a new database, whose runs would get the logs of others.
+    """Raise UserError for a directory that was in use and has no database: the runs of a new one would get old
+    logs.
 
     A key that somebody brings along, without anything else, is fine.
     """
@@ -88,7 +91,7 @@ def _refuse_remains(settings: Settings) -> None:
 
 
 def has_content(database: Path) -> bool:
-    """Of SQLite's: what was committed may be in its log alone."""
+    """Return whether an SQLite database holds anything; what was committed may be in its log alone."""
     files = (database, database.with_name(f"{database.name}-wal"))
     return any(each.is_file() and each.stat().st_size > 0 for each in files)
 
@@ -109,8 +112,10 @@ def missing_key(file: Path) -> str:
 
 
 def _identity(db: Database, box: SecretBox) -> tuple[str, str]:
-    """The id this installation's containers are labelled with, and its epoch; the id is made, with the key's check, on
-    the first start."""
+    """Return the id that this installation's containers are labelled with, and its epoch.
+
+    The first start makes the id and the key's check. Raises SecretKeyError for another key.
+    """
     with db.write() as tx:
         known = access.setting(tx, INSTALLATION)
         check = access.setting(tx, KEY_CHECK)
@@ -125,7 +130,7 @@ def _identity(db: Database, box: SecretBox) -> tuple[str, str]:
 
 
 def begin_epoch(db: Database) -> tuple[str, str]:
-    """Make a copy of an installation's data one of its own: the installation's id, and the new epoch.
+    """Make a copy of an installation's data one of its own; return the installation's id and the new epoch.
 
     Raises UserError if a server works on it, or it is no installation's.
     """
@@ -161,6 +166,6 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
 
 
 def credentials_without_host(db: Database) -> list[str]:
-    """A sentence for each credential that is of no use until it has a host."""
+    """Return a sentence for each credential that is of no use until it has a host."""
     with db.read() as tx:
         return [f"Project {project}: {without_host(name)}" for project, name in credentials.without_host(tx)]

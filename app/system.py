@@ -1,4 +1,4 @@
-"""The machine's clock and chance, which everything else is given."""
+"""The machine's clock and its random numbers, which everything else is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ class SystemClock:
 
 
 class RandomNames:
-    """No vowels, so that no words come out; no digits that look like letters."""
+    """Makes suffixes of seven letters and digits, five random bits each.
+
+    There is no e, i, l, o, 0 or 1, which look like others or make words; c and h are twice as likely as the rest.
+    """
 
     LETTERS = b"bcdfghjkmnpqrstvwxyz23456789acuh"  # 32: five bits of chance a letter
     LENGTH = 7

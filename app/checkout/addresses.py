@@ -26,13 +26,15 @@ _AUTHORITY = re.compile(
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Raises OSError where a name has no address."""
+    """Return the addresses that the name has now. Raises OSError if it has none."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def way_to(remote: Remote, resolve: Resolve = resolve) -> tuple[tuple[str, str], ...]:
-    """Settings that hold `git` to the addresses of the remote. Raises FetchRefused, or GitUnavailable without any."""
+    """Return settings that hold `git` to the addresses of the remote. Raises FetchRefused, or GitUnavailable
+    without any.
+    """
     authority = _AUTHORITY.match(remote.url)
     if remote.transport not in _PORTS or authority is None:
         return ()
@@ -44,7 +46,9 @@ def way_to(remote: Remote, resolve: Resolve = resolve) -> tuple[tuple[str, str],
 
 
 def addresses_of(what: str, host: str, port: int, resolve: Resolve = resolve) -> list[str]:
-    """All that a host's name means now, none of them refused. Raises FetchRefused, or GitUnavailable without any."""
+    """Return all addresses of a host's name, none of them refused. Raises FetchRefused, or GitUnavailable without
+    any.
+    """
     try:
         addresses = resolve(host, port)
     except OSError as error:

@@ -81,12 +81,12 @@ class Checkouts:
         credential: Credential | None = None,
         should_stop: StopSignal | None = None,
     ) -> Iterator[Path]:
-        """A work tree at exactly the fetched commit `sha`, nobody else's until the block ends.
+        """Yield a work tree at exactly the fetched commit `sha`, which nobody else uses until the block ends.
 
-        Links may point anywhere, as in the repository: open what is in it beneath its root. Submodules are
-        empty folders and LFS files their pointers, unless they are asked for: then they are fetched first, and
-        whatever `fetch` raises is raised. Raises `GitStopped` soon after `should_stop` is set, and
-        `GitUnavailable` when the mirror turned out damaged: fetch again.
+        Links may point anywhere, as in the repository: open what is in it beneath its root. Submodules are empty
+        folders and LFS files their pointers, unless they are asked for: then they are fetched first, and whatever
+        `fetch` raises is raised. Raises `GitStopped` soon after `should_stop` is set, and `GitUnavailable` when the
+        mirror turned out damaged: fetch again.
         """
         mirror = self._mirror(url, should_stop)
         try:
@@ -104,7 +104,7 @@ class Checkouts:
 
     @contextmanager
     def _with_submodules(self, slot: Slot, whole: Place) -> Iterator[list[Place]]:
-        """The places of a work tree, all filled until the block ends."""
+        """Yield the places of a work tree, all filled until the block ends."""
         with filled(slot, whole.sha) as folders:
             places = [whole]
             bring = partial(self._bring, should_stop=whole.mirror.git.should_stop)
@@ -121,7 +121,7 @@ class Checkouts:
         return self._mirror(url, should_stop)
 
     def changed_files(self, url: str, before: str, after: str) -> frozenset[str] | None:
-        """Paths that differ between two commits, `None` unless both have been fetched."""
+        """Return the paths that differ between two commits, `None` unless both have been fetched."""
         differing = self._mirror(url).read(
             "diff-tree", "-r", "-z", "--name-only", "--no-renames", _checked(before), _checked(after), "--"
         )
@@ -132,7 +132,8 @@ class Checkouts:
     def flagged_commit(
         self, url: str, before: str, after: str, flags: Sequence[str]
     ) -> tuple[str, str] | None:
-        """The newest commit in `after` and not in `before` whose message has one of the texts, and which; None if none.
+        """Return the newest commit in `after` and not in `before` whose message has one of the texts, and which
+        text; or None.
 
         The case of ASCII letters doesn't matter. Raises `CommitNotFound` unless both have been fetched.
         """
@@ -144,12 +145,12 @@ class Checkouts:
         return None
 
     def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
-        """Whether `newer` contains `older`; `None` unless both have been fetched."""
+        """Return whether `newer` contains `older`; `None` unless both have been fetched."""
         compared = self._mirror(url).read("merge-base", "--is-ancestor", _checked(older), _checked(newer))
         return {0: True, 1: False}.get(compared.status)
 
     def head_of(self, url: str, branch: str, credential: Credential | None = None) -> str:
-        """What a branch is at now, by asking the server; raises as `fetch` does."""
+        """Ask the server which commit a branch is at now; raises what `fetch` raises."""
         remote = parse_remote(url, self.allow)
         with access(remote, credential, self._known_hosts) as way_in:
             return self._mirror(url).resolve(remote, full_ref(branch), way_in)
@@ -157,7 +158,9 @@ class Checkouts:
     def heads_of(
         self, url: str, branches: Collection[str], credential: Credential | None = None
     ) -> dict[str, str]:
-        """What each of some branches is at now, without those that are not there; raises as `fetch` does."""
+        """Ask the server which commit each branch is at now; branches that are not there are left out. Raises as
+        `fetch` does.
+        """
         remote = parse_remote(url, self.allow)
         refs = {full_ref(branch): branch for branch in branches}
         with access(remote, credential, self._known_hosts) as way_in:
@@ -165,7 +168,7 @@ class Checkouts:
         return {refs[ref]: sha for ref, sha in found.items()}
 
     def message_of(self, url: str, sha: str) -> str:
-        """The message of a commit; empty unless it has been fetched."""
+        """Return the message of a commit; empty unless it has been fetched."""
         said = self._mirror(url).read("log", "--max-count=1", "--format=%B", _checked(sha), "--")
         return said.line if said.ok else ""
 
@@ -184,7 +187,7 @@ class Checkouts:
 
 
 def _searched(mirror: Mirror, texts: Sequence[str], *which: str) -> str:
-    """The newest of some commits that has one of the texts in its message, or nothing."""
+    """Return the newest of the commits that has one of the texts in its message, or nothing."""
     patterns = (f"--grep={text}" for text in texts)
     found = mirror.read("rev-list", "--max-count=1", "-F", "-i", *patterns, *which, "--")
     if not found.ok:

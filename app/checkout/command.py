@@ -77,7 +77,7 @@ _LOOKED_EVERY_SECONDS = 0.2  # for a request to stop
 
 
 def find_git() -> str:
-    """The `git` of this machine's PATH. Raises GitUnavailable."""
+    """Return the path of the `git` on this machine's PATH. Raises GitUnavailable."""
     program = shutil.which("git")
     if program is None:
         raise GitUnavailable("There is no git on the PATH of this machine: install the package git.")
@@ -85,7 +85,7 @@ def find_git() -> str:
 
 
 class StopSignal(Protocol):
-    """Set when nobody wants the outcome any more; a `threading.Event` is one."""
+    """A signal that is set when nobody wants the outcome any more; a `threading.Event` is one."""
 
     def is_set(self) -> bool: ...
 
@@ -118,10 +118,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class GitCommand:
-    """The way every `git` of ours is started.
+    """Starts every `git` that this program runs.
 
-    `folder` is where it runs, a place no repository is found from. `max_file_bytes` bounds any one file it
-    writes (a pack, a checked-out file). `stall_seconds` is how long an HTTP server may be slower than `lowSpeedLimit`.
+    `folder` is where it runs, a place no repository is found from. `max_file_bytes` bounds any one file it writes
+    (a pack, a checked-out file). `stall_seconds` is how long an HTTP server may be slower than `lowSpeedLimit`.
     """
 
     folder: Path
@@ -180,7 +180,7 @@ class GitCommand:
         return self.should_stop is not None and self.should_stop.is_set()
 
     def _communicate(self, process: Any) -> tuple[bytes, bytes]:
-        """Its output when it has ended. Raises TimeoutExpired or GitStopped."""
+        """Return the command's output when it has ended. Raises TimeoutExpired or GitStopped."""
         if self.should_stop is None:
             return process.communicate(timeout=self.time_limit_seconds)  # type: ignore[no-any-return]
         gives_up_at = time.monotonic() + self.time_limit_seconds
@@ -195,7 +195,9 @@ class GitCommand:
 
     @property
     def orphan_limit_seconds(self) -> float:
-        """When `timeout` ends the command of a server that was killed; a living one ends its own before."""
+        """The seconds after which `timeout` ends the command of a server that was killed; a living one ends it
+        before.
+        """
         return self.time_limit_seconds + _GRACE_SECONDS
 
     def _bounds(self) -> list[str]:
@@ -204,12 +206,12 @@ class GitCommand:
 
 
 def _ends_of(said: bytes) -> bytes:
-    """A Git server may say any amount; what went wrong is searched for in it, at its beginning and its end."""
+    """Return the beginning and the end of what was said, which a Git server may make as long as it likes."""
     return said if len(said) <= 2 * _KEPT_BYTES else said[:_KEPT_BYTES] + b"\n" + said[-_KEPT_BYTES:]
 
 
 def _config(*settings: tuple[str, str]) -> dict[str, str]:
-    """Settings as environment: above every file, and invisible in the list of processes."""
+    """Return settings as environment variables, which win over every file and are not in the list of processes."""
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings):
         variables[f"GIT_CONFIG_KEY_{number}"] = key

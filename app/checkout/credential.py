@@ -21,7 +21,9 @@ _TOKEN_USER = "x-access-token"  # noqa: S105 - the user name that goes with toke
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """`secret` is a token or password (https, http) or a private key in PEM or OpenSSH form (ssh)."""
+    """What a Git server knows one by: `secret` is a token or password (https, http) or a private key in PEM or
+    OpenSSH form (ssh).
+    """
 
     secret: str = field(repr=False)
     username: str | None = None
@@ -29,8 +31,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one Git process is given to get in: settings and environment, and what must be masked in its
-    output.
+    """What one Git process is given to get in: settings, environment, and what must be masked in its output.
 
     `who` names the credential without giving it away, so that what one may see is not handed to another.
     """
@@ -43,7 +44,7 @@ class Access:
 
 @contextmanager
 def access(remote: Remote, credential: Credential | None, known_hosts: Path) -> Iterator[Access]:
-    """Access for one call. A private key exists as a file (mode 0600) only while the call runs."""
+    """Yield the access for one call. A private key exists as a file (mode 0600) only while the call runs."""
     if remote.transport == "ssh":
         with private_directory() as folder:
             key = folder / "key"
@@ -63,10 +64,10 @@ def access(remote: Remote, credential: Credential | None, known_hosts: Path) -> 
 
 
 def ssh_command(key: Path, known_hosts: Path) -> str:
-    """The ssh client with nothing of the host's configuration, agent or keys.
+    """Return an ssh command that uses nothing of the host's configuration, agent or keys.
 
-    A host key is remembered at the first connection and a different one is refused ever after; an operator
-    who wants it stricter fills `known_hosts` beforehand.
+    A host key is remembered at the first connection and a different one is refused ever after; an operator who
+    wants it stricter fills `known_hosts` beforehand.
     """
     options = {
         "IdentitiesOnly": "yes",
@@ -86,7 +87,7 @@ def ssh_command(key: Path, known_hosts: Path) -> str:
 
 
 def basic(credential: Credential) -> str:
-    """What goes behind `Authorization: Basic`."""
+    """Return what follows `Authorization: Basic`."""
     user = credential.username or _TOKEN_USER
     if any(not text.isprintable() for text in (user, credential.secret)) or ":" in user:
         raise InvalidValue("credential", "The Git credential must be one line, and its user without a colon.")

@@ -94,7 +94,7 @@ def is_too_long(stderr: str) -> bool:
 
 
 def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int, folder: Path) -> JobyardError:
-    """The error for a conversation with `url` that ended in `stderr`; the unknown is unavailable.
+    """Return the error for a conversation with `url` that ended in `stderr`; an unknown one is GitUnavailable.
 
     `folder` is where what it brings is written.
     """
@@ -120,7 +120,7 @@ def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int, 
 
 
 def cause(stderr: str, secrets: Iterable[str]) -> str:
-    """The one line of `stderr` that says most, printable, masked, at most 300 characters."""
+    """Return the one line of `stderr` that says most, printable, masked, at most 300 characters."""
     masked = stderr
     for secret in sorted({text for text in secrets if text.strip()}, key=len, reverse=True):
         masked = masked.replace(secret, "***")

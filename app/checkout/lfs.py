@@ -68,14 +68,18 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True)
 class LargeFiles:
-    """`max_bytes` bounds all files of one commit together. What is brought for nobody any more leaves no trace."""
+    """Fetches the LFS files of a commit. `max_bytes` bounds all of them together; a fetch that was stopped leaves
+    nothing behind.
+    """
 
     allow: frozenset[str]
     max_bytes: int
     should_stop: StopSignal | None = None
 
     def fetch(self, place: Place) -> int:
-        """How many files were put in their place. Raises FetchRefused, AuthRefused or GitUnavailable."""
+        """Put the files in their places and return how many there are. Raises FetchRefused, AuthRefused or
+        GitUnavailable.
+        """
         found = list(pointers(place))
         if not found:
             return 0
@@ -156,7 +160,7 @@ class LargeFiles:
 
 
 def pointers(place: Place) -> Iterator[Pointer]:
-    """Of the regular files of the commit that are small enough."""
+    """Return the pointers among the commit's regular files that are small enough to be one."""
     listed = place.mirror.read("ls-tree", "-r", "-l", "-z", "--full-tree", place.sha)
     for entry in listed.stdout.split(b"\0"):
         blob = _BLOB.fullmatch(entry)

@@ -13,7 +13,7 @@ _POLL_SECONDS = 0.02
 
 
 def try_lock(path: Path) -> int | None:
-    """The descriptor of a lock that is now ours, to be closed by the caller; `None` if somebody has it."""
+    """Return the descriptor of a lock that is ours now, for the caller to close; `None` if somebody has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,7 +50,7 @@ def unfinished(marker: Path) -> Iterator[bool]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed `git` leaves in a repository. Only under its lock."""
+    """Remove what a killed `git` leaves in a repository; the caller holds its lock."""
     for pattern in ("**/*.lock", "objects/pack/tmp_*", "objects/*/tmp_obj_*"):
         for path in folder.glob(pattern):
             with suppress(OSError):

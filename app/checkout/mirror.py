@@ -63,7 +63,7 @@ class Mirror:
                 ) from None
 
     def resolve(self, remote: Remote, ref: str, access: Access) -> str:
-        """The object a ref (full name) of the remote points to, by asking the remote."""
+        """Ask the remote which object a ref (full name) points to."""
         found = self.listed(remote, [ref], access)
         if ref in found:
             return found[ref]
@@ -72,7 +72,7 @@ class Mirror:
         raise RefNotFound(f"The {word} {name} does not exist in {remote.url}.")
 
     def listed(self, remote: Remote, refs: Sequence[str], access: Access) -> dict[str, str]:
-        """The objects that refs (full names) point to, by asking the remote; without those that are not there."""
+        """Ask the remote which objects refs (full names) point to; those that are not there are left out."""
         said = self._talk(remote, access, (), "ls-remote", "--quiet", "--", remote.url, *refs)
         if not said.ok:
             raise explain(remote.url, said.stderr, access.secrets, self.git.max_file_bytes, self.folder)
@@ -110,7 +110,7 @@ class Mirror:
             raise disk_trouble(error, self.folder) from error
 
     def _make(self, lock: int) -> None:
-        """Made aside and renamed, so that half a mirror never has the mirror's name."""
+        """Make the mirror aside and rename it, so that half a mirror never has the mirror's name."""
         if self.git_dir.exists():
             return
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="new-") as aside:
@@ -142,7 +142,7 @@ class Mirror:
         return peeled.line
 
     def _fetch_around(self, remote: Remote, sha: str, ref: str | None, access: Access, lock: int) -> None:
-        """Servers may refuse to give an object by its name: then by way of the ref that should lead to it."""
+        """Fetch by way of the ref that should lead to the object, as servers may refuse to give one by its name."""
         seen = f"refs/seen/{access.who}"
         refspec = f"+{ref}:{seen}/one" if ref else f"+refs/heads/*:{seen}/all/*"
         fetched = self._get(remote, access, lock, refspec, "--prune")
@@ -190,7 +190,7 @@ class Mirror:
             raise GitUnavailable(f"{remote.url} did not answer in full within {limit} seconds.") from None
 
     def _came_by_another(self, who: str, sha: str) -> bool:
-        """Git doesn't ask a server for what is here already, whoever fetched it."""
+        """Return whether another credential brought the object: Git doesn't ask a server for what is here already."""
         fetched = self.git_dir / "refs" / "fetched"
         others = fetched.exists() and any(entry.name != who for entry in fetched.iterdir())
         return others and self.read("cat-file", "-e", sha).ok
@@ -201,7 +201,7 @@ class Mirror:
             raise explain(remote.url, listed.stderr, access.secrets, self.git.max_file_bytes, self.folder)
 
     def _forget_oldest(self, who: str) -> None:
-        """Every ref is read at every fetch, so they must not become too many."""
+        """Delete the oldest refs beyond a bound, as every fetch reads them all."""
         proofs = list((self.git_dir / "refs" / "fetched" / who).glob("?" * 40))
         if len(proofs) > 2 * REMEMBERED:
             proofs.sort(key=lambda proof: proof.stat().st_mtime_ns)

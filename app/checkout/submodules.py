@@ -33,7 +33,7 @@ Fetch = Callable[[str, str, Credential | None], Mirror]
 
 @dataclass(frozen=True, slots=True)
 class Submodule:
-    """`path` is below the work tree of the repository at `depth` 0."""
+    """A submodule. `path` is below the work tree of the repository at `depth` 0."""
 
     path: str
     url: str
@@ -42,7 +42,7 @@ class Submodule:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A commit in a work tree; `credential` is what may be sent to where it is from."""
+    """A commit in a work tree. `credential` is what may be sent to the server it is from."""
 
     mirror: Mirror
     url: str
@@ -53,14 +53,16 @@ class Place:
 
 @dataclass
 class Filling:
-    """Fills the empty folders of one work tree. `fetch` brings a commit of a URL and gives the mirror that has it."""
+    """Fills the empty folders of one work tree. `fetch` brings a commit of a URL and returns the mirror that has
+    it.
+    """
 
     fetch: Fetch
     allow: frozenset[str]
     done: int = 0
 
     def places(self, outer: Place, depth: int = 1) -> Iterator[Place]:
-        """All that were filled, the inner ones after the outer ones."""
+        """Return all places that were filled, the inner ones after the outer ones."""
         for submodule in submodules_of(outer.mirror, outer.url, outer.sha):
             self._count(depth, submodule)
             try:
@@ -96,7 +98,7 @@ class Filling:
 
 
 def submodules_of(mirror: Mirror, url: str, sha: str) -> Iterator[Submodule]:
-    """Those that the commit's tree has. Raises FetchRefused for one without an address."""
+    """Return the submodules in the commit's tree. Raises FetchRefused for one without an address."""
     listed = mirror.read("ls-tree", "-r", "-z", "--full-tree", sha)
     entries = [found for each in listed.stdout.split(b"\0") if (found := _ENTRY.fullmatch(each))]
     urls = _addresses(mirror, sha) if entries else {}
@@ -108,7 +110,7 @@ def submodules_of(mirror: Mirror, url: str, sha: str) -> Iterator[Submodule]:
 
 
 def resolved(parent: str, url: str) -> str:
-    """An address that begins with `./` or `../` starts at the parent's own, as Git has it."""
+    """Return the address with a beginning `./` or `../` resolved from the parent's own, as Git does it."""
     if not url.startswith(("./", "../")):
         return url
     scp = None if "://" in parent or parent.startswith("/") else _SCP.fullmatch(parent)
@@ -122,7 +124,7 @@ def resolved(parent: str, url: str) -> str:
 
 
 def _addresses(mirror: Mirror, sha: str) -> dict[str, str]:
-    """By path. Other files that `.gitmodules` may include are not read."""
+    """Return the addresses by path. Other files that `.gitmodules` may include are not read."""
     said = mirror.read("config", "--null", "--no-includes", "--blob", f"{sha}:.gitmodules", "--list")
     named: dict[str, dict[str, str]] = {}
     for each in said.stdout.decode(errors="replace").split("\0"):

@@ -40,7 +40,7 @@ _UNWRITTEN = re.compile(r"unable to write file '?([^'\n]+)")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place for a work tree."""
+    """A place for one work tree."""
 
     folder: Path
     number: int
@@ -70,7 +70,7 @@ class Slot:
 
 @contextmanager
 def work_tree(mirror: Mirror, sha: str) -> Iterator[Slot]:
-    """A tree at exactly `sha`, ours alone until the block ends. Raises `MirrorDamaged`, `FetchRefused`."""
+    """Yield a tree at exactly `sha`, ours alone until the block ends. Raises `MirrorDamaged`, `FetchRefused`."""
     try:
         slot, lock = _take(mirror.folder / "trees", sha)
     except OSError as error:
@@ -87,7 +87,7 @@ def work_tree(mirror: Mirror, sha: str) -> Iterator[Slot]:
 
 @contextmanager
 def filled(slot: Slot, sha: str) -> Iterator[list[Path]]:
-    """While folders that the commit has empty hold something: the block says which, and they are emptied after it.
+    """Empty the folders that the block has filled when it is over; the commit has them empty.
 
     Git leaves what is in them alone, so a tree whose server dies meanwhile must be made anew.
     """
@@ -102,7 +102,7 @@ def filled(slot: Slot, sha: str) -> Iterator[list[Path]]:
 
 
 def _take(folder: Path, sha: str) -> tuple[Slot, int]:
-    """A free tree that is at `sha` already, else the first free one; a new one if none is."""
+    """Return a free tree that is at `sha` already, else the first free one; a new one if none is free."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     slots = (Slot(folder, int(path.stem)) for path in folder.glob("*.sha"))
     at_sha = [slot for slot in slots if slot.sha() == sha]
@@ -129,7 +129,9 @@ def _bring_to(mirror: Mirror, slot: Slot, sha: str, lock: int) -> None:
 
 
 def _failure(mirror: Mirror, slot: Slot, sha: str, stderr: str) -> Exception:
-    """Git says `unable to write file` of a full disk and of a file over the limit alike."""
+    """Return the error for a failed checkout: Git says `unable to write file` of a full disk and of a file over the
+    limit alike.
+    """
     if is_damage(stderr):
         return MirrorDamaged(stderr)
     if is_for_want_of_room(mirror, sha, stderr):
@@ -143,7 +145,7 @@ def _failure(mirror: Mirror, slot: Slot, sha: str, stderr: str) -> Exception:
 
 
 def is_for_want_of_room(mirror: Mirror, sha: str, stderr: str) -> bool:
-    """Only the disk keeps a file from being written that is within the limit; there may be room again by now."""
+    """Return whether the disk is why a file within the limit was not written; there may be room again by now."""
     if is_full_disk(stderr):
         return True
     unwritten = _UNWRITTEN.search(stderr)

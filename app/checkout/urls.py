@@ -30,20 +30,20 @@ _REF_NEVER = re.compile(r"\.\.|@\{|//|(?:^|/)\.|\.(?:/|$)|\.lock(?:/|$)|^/|/$|^@
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A URL that passed; `transport` is the one Git protocol it may be fetched with."""
+    """A URL that may be fetched; `transport` is the one Git protocol it may be fetched with."""
 
     url: str
     transport: str
 
     @property
     def origin(self) -> str:
-        """Scheme and host, to tie a credential to."""
+        """The scheme and host, to which a credential is tied."""
         scheme, _, rest = self.url.partition("://")
         return f"{scheme}://{rest.partition('/')[0]}/"
 
 
 def parse_remote(url: str, allow: frozenset[str]) -> Remote:
-    """The remote behind a URL, or `InvalidValue` in one sentence that repeats no secret."""
+    """Return the remote behind a URL. Raises `InvalidValue` in one sentence that repeats no secret."""
     if match := _SCHEME.fullmatch(url):
         scheme, rest = match["scheme"], match["rest"]
         if match["mark"] == "::" or scheme not in TRANSPORTS:
@@ -63,7 +63,9 @@ def parse_remote(url: str, allow: frozenset[str]) -> Remote:
 
 
 def full_ref(ref: str) -> str:
-    """`main` → `refs/heads/main`; full names stay. `InvalidValue` for what is no ref name to Git."""
+    """Return the full name: `main` → `refs/heads/main`; full names stay. Raises `InvalidValue` for what is no ref
+    name to Git.
+    """
     if not _REF.fullmatch(ref) or _REF_NEVER.search(ref):
         raise InvalidValue(
             "source.git.branch", "The branch is not a valid Git ref name; use one such as main."

@@ -26,7 +26,8 @@ _PORTS = {"https": 443, "http": 80}
 def asked(
     method: str, url: str, what: str, allow: frozenset[str], headers: Mapping[str, str], body: Any = None
 ) -> Iterator[httpx2.Response]:
-    """The answer, still coming; `what` says in errors whose it is. The caller looks at its status.
+    """Yield the answer, whose body is still coming, for the caller to look at its status; `what` says in errors
+    whose it is.
 
     Raises FetchRefused for an address that is not allowed, and GitUnavailable where nobody answers.
     """
@@ -61,7 +62,7 @@ def asked(
 
 
 def unless_stopped(call: Callable[[], T], should_stop: StopSignal | None) -> T:
-    """What the call gives. Raises GitStopped soon after the signal; the call then goes on, for nobody."""
+    """Return what the call returns. Raises GitStopped soon after the signal; the call then goes on, for nobody."""
     if should_stop is None:
         return call()
     called: Future[T] = Future()

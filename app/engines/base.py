@@ -65,7 +65,7 @@ class StartUncertain(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes as the process wrote them; boundaries mean nothing."""
+    """A piece of output as the process wrote it; the boundaries between pieces have no meaning."""
 
     at: datetime
     stream: Stream
@@ -74,7 +74,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What to run. A value: engines turn it into a request by a pure function.
+    """What an engine is asked to run, as a value that a pure function turns into the engine's request.
 
     `command` replaces the image's command and `entrypoint` its entrypoint (which also drops the image's command);
     `None` keeps the image's own.
@@ -93,7 +93,7 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """How to find a container again, from any process."""
+    """What any process needs to find a container again; it is stored with the attempt."""
 
     engine: str
     key: str
@@ -116,7 +116,9 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """One container of this installation, as the engine sees it now. `created_at` where the engine tells."""
+    """A container of this installation as the engine sees it now. `created_at` is None where the engine doesn't
+    tell.
+    """
 
     handle: Handle
     state: State
@@ -125,7 +127,7 @@ class Owned:
 
 
 def is_same(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether no label says something else. One that is missing says nothing: older versions set fewer."""
+    """Return whether no label differs between the two. A missing label is no difference: older versions set fewer."""
     return all(found.get(name, value) == value for name, value in wanted.items())
 
 
@@ -162,7 +164,9 @@ class RegistryLogin:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedImage:
-    """`image` is what a `ContainerSpec` takes; `digest` identifies the content (`sha256:…`)."""
+    """What a reference means: `image` is what a `ContainerSpec` takes, `digest` identifies the content
+    (`sha256:…`).
+    """
 
     image: str
     digest: str
@@ -170,7 +174,9 @@ class ResolvedImage:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """`isolation` is a sentence for people where something is amiss with it; without any, `is_isolated` is False."""
+    """What answers as the engine. `isolation` is a sentence for people where something is amiss with it; without
+    any isolation, `is_isolated` is False.
+    """
 
     name: str
     version: str
@@ -181,27 +187,30 @@ class EngineInfo:
 
 
 class Engine(Protocol):
-    """See the module's text for what each call promises."""
+    """What the server asks of an engine; the module's text says what each call promises."""
 
     name: str
 
     def info(self) -> EngineInfo:
-        """What answers there, found out soon. Raises EngineUnavailable with a sentence naming the setting to change."""
+        """Return soon what answers there. Raises EngineUnavailable with a sentence naming the setting to change."""
 
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True
     ) -> ResolvedImage:
-        """A tag or digest to what it means now: at its registry, or, where none answers, to the engine's own image.
+        """Resolve a tag or digest to what it means now: at its registry, or, where none answers, to the engine's
+        own image.
 
-        Unless told not to `pull`, the engine has the image afterwards, however long that takes.
-        Raises ImageUnavailable (no such image, no access) or EngineUnavailable.
+        Unless told not to `pull`, the engine has the image afterwards, however long that takes. Raises
+        ImageUnavailable (no such image, no access) or EngineUnavailable.
         """
 
     def held(self, reference: str) -> ResolvedImage:
-        """The engine's own image of that name, whatever a registry has. Raises ImageUnavailable, EngineUnavailable."""
+        """Return the engine's own image of that name, whatever a registry has. Raises ImageUnavailable,
+        EngineUnavailable.
+        """
 
     def image_config(self, image: str) -> Mapping[str, Any]:
-        """The image's own `{"entrypoint": […], "command": […], "env": {…}}`. Raises ImageUnavailable."""
+        """Return the image's own `{"entrypoint": […], "command": […], "env": {…}}`. Raises ImageUnavailable."""
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         """Start once per key (rule 1). `token` grows with each claim of the attempt.
@@ -214,34 +223,37 @@ class Engine(Protocol):
         """
 
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
-        """Output until the end (rule 2). Raises EngineUnavailable if it breaks: call again with what was seen."""
+        """Yield output until the container's end (rule 2). Raises EngineUnavailable if it breaks: call again with
+        what was seen.
+        """
 
     def wait(self, handle: Handle) -> Exit:
-        """Block until it has ended (rule 3). Raises EngineUnavailable if the engine goes away meanwhile."""
+        """Block until the container has ended (rule 3). Raises EngineUnavailable if the engine goes away meanwhile."""
 
     def stats(self, handle: Handle) -> Sample | None:
-        """A reading now, or None if it is not running."""
+        """Return a reading of what the container uses now, or None if it is not running."""
 
     def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:
-        """Run a command beside the process in its container; its exit code (124 when the time is over)."""
+        """Run a command beside the process in its container and return its exit code (124 when its time was over)."""
 
     def address(self, handle: Handle) -> str | None:
-        """The address at which this machine reaches the container's ports, or None if it is not running."""
+        """Return the address at which this machine reaches the container's ports, or None if it is not running."""
 
     def stop(self, handle: Handle, grace_seconds: float) -> None:
-        """End it (rule 4)."""
+        """End the container (rule 4)."""
 
     def remove(self, handle: Handle) -> None:
-        """Forget it (rule 4)."""
+        """Remove the container (rule 4)."""
 
     def owned(self) -> Sequence[Owned]:
-        """All of this installation's epoch (rule 5)."""
+        """Return all containers of this installation's epoch (rule 5)."""
 
     def of_other_epochs(self) -> Sequence[Owned]:
-        """The others of this installation (rule 5)."""
+        """Return this installation's containers of all other epochs (rule 5)."""
 
     def rename_images(self, new_name: Callable[[str], str | None]) -> int:
-        """Give images other names, as said of each of theirs; None leaves one as it is. How many names were given.
+        """Give images the names that `new_name` returns for theirs (None keeps one) and return how many names were
+        given.
 
         An image has the new name before it loses the old one. Raises EngineUnavailable: called again, it goes on.
         """

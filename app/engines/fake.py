@@ -52,8 +52,8 @@ SIGTERMED = 143
 class Script:
     """What a container does. Plain bytes of `output` go to stdout, all of it before anything else happens.
 
-    `exit_code=None` runs until `finish`, `stop` or `vanish`. `on_sigterm` is the exit code after SIGTERM;
-    `None` ignores it (and the grace period passes at once). `start_error` is raised instead of starting.
+    `exit_code=None` runs until `finish`, `stop` or `vanish`. `on_sigterm` is the exit code after SIGTERM; `None`
+    ignores it (and the grace period passes at once). `start_error` is raised instead of starting.
     """
 
     output: Sequence[bytes | tuple[Stream, bytes]] = ()
@@ -320,17 +320,17 @@ class FakeEngine:
             self._world.changed.notify_all()
 
     def starts(self, key: str) -> int:
-        """How many processes were ever started for this key: never more than one, if the world is right."""
+        """Return how many processes were ever started for this key: never more than one, if the server is right."""
         with self._world.changed:
             return self._world.starts[key]
 
     def spec(self, key: str) -> ContainerSpec:
-        """What the container was started with."""
+        """Return what the container was started with."""
         with self._world.changed:
             return self._world.containers[key].spec
 
     def running(self) -> list[str]:
-        """Keys of the containers that run now, oldest first."""
+        """Return the keys of the containers that run now, oldest first."""
         with self._world.changed:
             return [key for key, c in self._world.containers.items() if c.state is State.RUNNING]
 
@@ -368,7 +368,9 @@ class FakeEngine:
         return Script()
 
     def _place(self, spec: ContainerSpec, key: str) -> str:
-        """Where the container of this key is or will be: at its key, unless somebody else's of that key is there."""
+        """Return where the container of this key is or will be: at its key, unless another request's container has
+        it.
+        """
         for place, there in self._world.containers.items():
             is_ours = there.handle.key == key and there.epoch == self._epoch
             if is_ours and is_same(there.spec.labels, spec.labels):

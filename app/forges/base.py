@@ -13,11 +13,11 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class BadPayload(InvalidValue):
-    """A verified payload that isn't what the forge documents; `field` is the dotted path in it."""
+    """A payload was verified but isn't what the forge documents; `field` is the dotted path of what is wrong in it."""
 
 
 class Forge(Protocol):
-    """One kind of Git host. Stateless: everything comes in as an argument."""
+    """A kind of Git host. It has no state: everything comes in as an argument."""
 
     @property
     def name(self) -> str:
@@ -25,32 +25,34 @@ class Forge(Protocol):
         ...
 
     def verify(self, secret: bytes, body: bytes, headers: Headers) -> bool:
-        """Whether the raw body was signed with `secret`, in constant time; an empty secret signs nothing."""
+        """Return whether the raw body was signed with `secret`, in constant time; an empty secret signs nothing."""
         ...
 
     def event_kind(self, headers: Headers) -> str | None:
-        """The kind of event in the forge's words (`push`, `ping`, …), `None` if absent or unreadable."""
+        """Return the kind of event in the forge's words (`push`, `ping`, …), `None` if absent or unreadable."""
         ...
 
     def delivery_id(self, headers: Headers) -> str | None:
-        """The id that stays when the forge sends a delivery again, `None` if absent or unreadable."""
+        """Return the id that stays when the forge sends a delivery again, `None` if absent or unreadable."""
         ...
 
     def repository_of(self, payload: object) -> RepositoryRef:
-        """The repository any event's payload (parsed JSON of any shape) is about, or `BadPayload`."""
+        """Return the repository that any event's payload (parsed JSON of any shape) is about. Raises `BadPayload`."""
         ...
 
     def repositories_in(self, body: bytes) -> Iterator[RepositoryRef]:
-        """What a raw body seems to be about, cheaply: it is not verified yet, so this only chooses what to try."""
+        """Return what a raw body seems to be about, cheaply: it is not verified yet, so this only chooses what to
+        try.
+        """
         ...
 
     def parse_push(self, payload: object) -> Push:
-        """The push that a payload (parsed JSON of any shape) tells of, or `BadPayload`, nothing else."""
+        """Return the push that a payload (parsed JSON of any shape) tells of. Raises `BadPayload` and nothing else."""
         ...
 
 
 def single_header(headers: Headers, name: bytes) -> bytes | None:
-    """The value of a header (lower-case name) that was sent exactly once."""
+    """Return the value of a header (lower-case name) that was sent exactly once."""
     found = None
     for key, value in headers:
         if len(key) == len(name) and key.lower() == name:

@@ -52,7 +52,7 @@ class GitHub:
                 yield self.repository_of({"repository": found})
 
     def parse_push(self, payload: object) -> Push:
-        """What decides has to be there; who pushed, and what only people read, may be missing."""
+        """Parse a push: what decides has to be there; who pushed, and what only people read, may be missing."""
         body = members(payload, "payload")
         before, after = sha_or_none(body.get("before"), "before"), sha_or_none(body.get("after"), "after")
         created = flag(body.get("created", before is None), "created")

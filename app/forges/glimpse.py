@@ -22,7 +22,7 @@ _DECODER = json.JSONDecoder()
 
 
 def objects_named(name: str, body: bytes) -> Iterator[dict[str, Any]]:
-    """The objects that are members called `name` anywhere in a JSON body, or in one that a form encodes.
+    """Return the objects that are members called `name` anywhere in a JSON body, or in one that a form encodes.
 
     In JSON, a quote inside of a text is escaped: so what is found is a member, or a text of just that word.
     """
@@ -34,7 +34,7 @@ def objects_named(name: str, body: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _places(word: bytes, body: bytes) -> Iterator[int]:
-    """Where the word ends, each time. `find` is ten times as fast as a regular expression."""
+    """Yield the end of each place with the word. `find` is ten times as fast as a regular expression."""
     for begin in range(0, len(body), STRIDE):
         at, end = begin, begin + STRIDE + len(word) - 1
         while (at := body.find(word, at, end)) >= 0:
@@ -43,7 +43,7 @@ def _places(word: bytes, body: bytes) -> Iterator[int]:
 
 
 def _object(text: str) -> Iterator[dict[str, Any]]:
-    """The object that a member's value is, if it is one."""
+    """Return the object that a member's value is, if it is one."""
     value = text.lstrip().removeprefix(":").lstrip()
     if not value.startswith("{"):
         return

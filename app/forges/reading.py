@@ -25,7 +25,7 @@ def items(value: object, field: str) -> list[object]:
 
 
 def text(value: object, field: str) -> str:
-    """A string that any database and any encoding can hold: NUL and lone surrogates become U+FFFD."""
+    """Return the string as any database and encoding can hold it: NUL and lone surrogates become U+FFFD."""
     if not isinstance(value, str):
         raise BadPayload(field, f"The payload's {field} must be a string.")
     return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -44,6 +44,6 @@ def sha(value: object, field: str) -> str:
 
 
 def sha_or_none(value: object, field: str) -> str | None:
-    """All zeros is how Git says that there is no object."""
+    """Return the SHA, or None for all zeros, by which Git says that there is no object."""
     found = sha(value, field)
     return None if found == _NO_SHA else found

@@ -45,7 +45,7 @@ def display_segments(line: bytes) -> list[tuple[str, str | None]]:
 
 
 def display_text(line: bytes) -> str:
-    """`display_segments` without the colours."""
+    """Return what `display_segments` returns, without the classes, as one text."""
     return "".join(text for text, _ in display_segments(line))
 
 
@@ -96,7 +96,7 @@ def _colour(style: dict[str, str], code: int) -> None:
 
 
 def _extended(style: dict[str, str], slot: str, rest: list[int]) -> int:
-    """Apply `5;N` or `2;R;G;B`; how many codes that took."""
+    """Apply `5;N` or `2;R;G;B` and return how many codes that took."""
     style.pop(slot, None)
     if rest[:1] == [5] and len(rest) > 1 and 0 <= rest[1] < 16:
         bright = "-bright" if rest[1] >= 8 else ""

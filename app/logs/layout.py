@@ -25,7 +25,9 @@ POSITION = struct.Struct("<QQ")  # the end of the log, and how many bytes a sour
 
 
 class Record(NamedTuple):
-    """From `offset` on, bytes came at `micros` (since the epoch, UTC) from `stream` of `instance`."""
+    """An entry of the index: from `offset` on, bytes came at `micros` (since the epoch, UTC) from `stream` of
+    `instance`.
+    """
 
     offset: int
     micros: int
@@ -39,7 +41,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One contiguous stretch of a log: its first offset and its two files."""
+    """A contiguous stretch of a log: its first offset and its two files."""
 
     start: int
     data: Path
@@ -51,7 +53,7 @@ def head_part(path: Path) -> Part:
 
 
 def positions_path(path: Path) -> Path:
-    """How far each source has been written, so that a writer after a crash goes on to the byte."""
+    """Return the file that says how far each source has been written, from which a writer goes on after a crash."""
     return path.with_suffix(".pos")
 
 
@@ -69,7 +71,7 @@ def tail_part(path: Path, start: int) -> Part:
 
 
 def parts(path: Path) -> list[Part]:
-    """All parts that exist, in order of offset. The head is listed even before its first byte."""
+    """Return all parts that exist, in order of offset. The head is listed even before its first byte."""
     directory = tail_directory(path)
     starts: list[int] = []
     if directory.is_dir():
@@ -88,6 +90,6 @@ def remove_log(path: Path) -> None:
 
 
 def decode_records(raw: bytes) -> Iterator[Record]:
-    """The whole records in `raw`; a torn one at the end (still being written) is left out."""
+    """Return the whole records in `raw`; a torn one at the end (still being written) is left out."""
     whole = len(raw) - len(raw) % RECORD.size
     return map(Record._make, RECORD.iter_unpack(raw[:whole]))

@@ -25,21 +25,21 @@ class Words(NamedTuple):
 
 
 class Page(Protocol):
-    """Where lines go. `open_source` is whose line the last one is, None if it is over."""
+    """The file that lines are appended to. `open_source` is whose line the last one is, None if that is over."""
 
     @property
     def open_source(self) -> Source | None: ...
 
     def put(self, source: Source, words: Words) -> None:
-        """Append. The line may still be over after words without a line break: not all may be said yet."""
+        """Append the words. The line may be over even if they end without a line break: some may be held back."""
 
     def break_line(self, micros: int) -> None:
-        """End the line of whoever has it."""
+        """End the line of the source that has it."""
 
 
 @dataclass
 class _Waiting:
-    """What a source said that isn't written yet; `since` is when it began to wait, in seconds."""
+    """Output of a source that isn't written yet; it has waited since `since`, in seconds of the clock."""
 
     since: float
     words: list[Words] = field(default_factory=list)
@@ -51,7 +51,10 @@ class _Waiting:
 
 
 class LineOrder:
-    """`now` is in seconds of any clock that never goes back; not safe to use from several threads."""
+    """Puts the output of several sources into whole lines, one after the other.
+
+    `now` returns seconds of any clock that never goes back. Not safe to use from several threads.
+    """
 
     def __init__(self, page: Page, patience_seconds: float, now: float) -> None:
         self._page = page
@@ -72,18 +75,18 @@ class LineOrder:
             self._let_in(now)
 
     def let_in(self, now: float) -> None:
-        """Who has waited long enough is waited for no longer."""
+        """Let those write who have waited long enough for the line to end."""
         if self._waiting:
             self._let_in(now)
 
     def finish(self) -> None:
-        """Write everything: nobody will say more."""
+        """Write everything that waits: nothing more will come."""
         for source in list(self._waiting):
             self._put(source, self._waiting.pop(source).words)
         self.due_at = None
 
     def _go_on(self, source: Source, words: Words, now: float) -> None:
-        """The owner of the line says more while others wait: they come when its line ends."""
+        """Write what the owner of the line says while others wait, up to its line break; then they come."""
         end = words.data.rfind(b"\n") + 1
         self._touched = now
         if not end:
@@ -118,7 +121,7 @@ class LineOrder:
             self.due_at = now + self._patience
 
     def _put_lines(self, source: Source, now: float) -> None:
-        """Up to the last line break; the rest begins to wait now."""
+        """Write up to the last line break; the rest begins to wait now."""
         words = self._waiting[source].words
         last = next((n for n in reversed(range(len(words))) if b"\n" in words[n].data), None)
         if last is None:

@@ -58,9 +58,9 @@ class _Extent:
 
 
 class LogReader:
-    """The log whose first part is at `path`; one that does not exist yet reads as empty.
+    """Reads the log whose first part is at `path`; one that does not exist yet reads as empty.
 
-    Holds no file open, so it may be kept, and used beside the writer and by several threads.
+    It holds no file open, so it may be kept, and used beside the writer and by several threads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class LogReader:
         return self._extents()[-1].end
 
     def read(self, offset: int, limit: int = BLOCK) -> Piece:
-        """Up to `limit` bytes from `offset`, fewer at the end of a part; from beyond the end, none."""
+        """Return up to `limit` bytes from `offset`, fewer at the end of a part; none from beyond the end."""
         while True:
             try:
                 return self._read(offset, limit)
@@ -82,20 +82,20 @@ class LogReader:
                 continue
 
     def pieces(self, offset: int = 0) -> Iterator[Piece]:
-        """All pieces from `offset` to the end as it is when reached."""
+        """Yield all pieces from `offset` to the end as it is when reached."""
         while (piece := self.read(offset)).data:
             yield piece
             offset = piece.next_offset
 
     def lines(self, offset: int = 0, limit: int | None = None, *, number: int = 1) -> Iterator[Line]:
-        """Lines from `offset` on, at most `limit`; the first is given `number`.
+        """Yield at most `limit` lines from `offset` on; the first is given `number`.
 
         `offset` should be where a line begins (0, or a line's `end`). The last line may not be complete yet.
         """
         return islice(self._lines(offset, number), limit)
 
     def start_before(self, offset: int, count: int) -> int:
-        """Where the line begins that is the `count`-th before `offset`; 0 where there are fewer."""
+        """Return where the line begins that is the `count`-th before `offset`; 0 where there are fewer."""
         while True:
             try:
                 return self._start_before(offset, count)
@@ -103,7 +103,7 @@ class LogReader:
                 continue
 
     def search(self, text: str, offset: int = 0, limit: int = 100) -> list[Line]:
-        """The first `limit` lines from `offset` on that contain `text`, whatever the case of ASCII."""
+        """Return the first `limit` lines from `offset` on that contain `text`, whatever the case of ASCII letters."""
         needle = text.encode("utf-8", "surrogatepass").lower()
         number = self.number_at(offset)
         found: list[Line] = []
@@ -120,7 +120,7 @@ class LogReader:
         return found[:limit]
 
     def number_at(self, offset: int) -> int:
-        """The number of the line that `offset` is in."""
+        """Return the number of the line that `offset` is in."""
         number, start = 1, 0
         for piece in self.pieces():
             if piece.next_offset > offset:
@@ -212,7 +212,7 @@ class LogReader:
         yield from self._cut(block, start, number)
 
     def _cut(self, block: bytes, start: int, number: int) -> Iterator[Line]:
-        """The lines of `block`, which begins at offset `start`; the last may be incomplete."""
+        """Cut `block`, which begins at offset `start`, into lines; the last may be incomplete."""
         if not block:
             return
         records = self.records(start, start + len(block))
@@ -239,7 +239,7 @@ class LogReader:
             yield _line(number, start, at, len(block), first, block, complete=False)
 
     def records(self, start: int, end: int) -> list[Record]:
-        """The records in force from `start` to `end`; the first holds at `start`."""
+        """Yield the records in force from `start` to `end`; the first holds at `start`."""
         found = [Record(0, -1, Stream.SYSTEM, 0)]
         for extent in self._extents():
             if extent.start < end and start < extent.end:
@@ -249,7 +249,7 @@ class LogReader:
 
 
 def _nth_from_end(block: bytes, count: int) -> int:
-    """Where the line break is that is the `count`-th from the end."""
+    """Return where the `count`-th line break from the end is."""
     at = len(block)
     for _ in range(count):
         at = block.rfind(b"\n", 0, at)
@@ -271,7 +271,7 @@ def _line(
 
 
 def _records_between(index: Path, start: int, end: int) -> list[Record]:
-    """Of one part's index, the record in force at `start` and those up to `end`."""
+    """Return, of one part's index, the record in force at `start` and those up to `end`."""
     try:
         raw = index.read_bytes()
     except FileNotFoundError:

@@ -50,7 +50,7 @@ class Records:
         self._is_whole = True
 
     def _write_whole(self) -> None:
-        """Replaced at once, so that readers never see half of it."""
+        """Replace the file at once, so that readers never see half of it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
         fresh.write_text("".join(map(_line, self._kept)))
@@ -58,7 +58,7 @@ class Records:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Every whole line; none if there is no such file. A torn one at the end is left out."""
+    """Return every whole line; none if there is no such file. A torn one at the end is left out."""
     try:
         text = path.read_text()
     except FileNotFoundError:

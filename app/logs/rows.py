@@ -52,11 +52,11 @@ class Row:
 
     @property
     def rest(self) -> int:
-        """How many bytes of the line follow `text`."""
+        """The number of bytes of the line that follow `text`."""
         return max(self.end - self.complete - self.rest_at, 0)
 
     def goes_on_with(self, piece: Line) -> bool:
-        """Whether `piece` belongs to the same line."""
+        """Return whether `piece` belongs to the same line."""
         if self.complete or piece.number != self.number or piece.offset != self.end:
             return False
         is_same_source = (piece.stream, piece.instance) == (self.stream, self.instance)
@@ -81,7 +81,7 @@ class Row:
 
 
 def rows(pieces: Iterable[Line], begun: Row | None = None) -> Iterator[Row]:
-    """Each line once, from its pieces; `begun` is a row that ends where the pieces begin."""
+    """Yield each line once, made of its pieces; `begun` is a row that ends where the pieces begin."""
     row = begun
     for piece in pieces:
         if row is not None and row.goes_on_with(piece):
@@ -102,24 +102,27 @@ def rows_from(log: LogReader, offset: int) -> Iterator[Row]:
 
 
 def rows_before(log: LogReader, offset: int, count: int) -> list[Row]:
-    """The last `count` of those that begin before `offset`."""
+    """Return the last `count` of the rows that begin before `offset`."""
     found = rows_from(log, log.start_before(offset, count))
     return list(deque(takewhile(lambda row: row.offset < offset, found), count))
 
 
 def _only_ends_a_line(piece: Line) -> bool:
-    """The line break with which we end a line for another source's sake."""
+    """Return whether the piece is no more than the line break that ends a line for another source's sake."""
     return piece.stream is Stream.SYSTEM and piece.complete and not piece.text
 
 
 def _last_state(text: bytes) -> int:
-    """Where what a terminal would show of `text` begins: after the last carriage return that something follows; -1
-    where there is none."""
+    """Return where in `text` begins what a terminal would show: after the last carriage return that something
+    follows.
+
+    It is -1 where there is none.
+    """
     return text.rstrip(b"\r").rfind(b"\r") + 1 or -1
 
 
 def _shown(text: bytes, at: int) -> tuple[bytes, int]:
-    """What a row shows of `text`, which begins at offset `at`, and the offset after that."""
+    """Return what a row shows of `text`, which begins at offset `at`, and the offset after that."""
     start = max(_last_state(text), 0) if len(text) > LONGEST else 0
     part = text[start : start + LONGEST]
     return part, at + start + len(part)

@@ -14,7 +14,7 @@ from app.logs.reader import BLOCK, Line, LogReader, Piece
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is wanted; None means any. Jobyard's own words belong to no instance and no stream."""
+    """Which output is wanted; None means any. Jobyard's own lines belong to no instance and no stream."""
 
     instance: int | None = None
     stream: Stream | None = None
@@ -31,7 +31,7 @@ class Selection:
 
 
 class SelectedLog:
-    """A log without what is not wanted: the same offsets, fewer bytes."""
+    """A log without the output that is not wanted: it has the same offsets and fewer bytes."""
 
     def __init__(self, log: LogReader, selection: Selection) -> None:
         self._log = log
@@ -42,7 +42,9 @@ class SelectedLog:
         return self._log.size
 
     def read(self, offset: int, limit: int = BLOCK) -> Piece:
-        """As `LogReader.read`, but a piece may be empty, and more come after it, as long as it leads on."""
+        """Read as `LogReader.read` does; but a piece may be empty, and more come after it, as long as `next_offset`
+        moves on.
+        """
         piece = self._log.read(offset, limit)
         if self._selection.is_all or piece.dropped or not piece.data:
             return piece
@@ -55,7 +57,7 @@ class SelectedLog:
         return Piece(b"".join(wanted), after)
 
     def lines(self, offset: int, end: int) -> Iterator[Line]:
-        """Those that begin before `end`, which is known to be written."""
+        """Yield the lines that begin before `end`, up to which the log is known to be written."""
         for line in self._log.lines(offset, number=self._log.number_at(offset)):
             if line.offset >= end:
                 return
@@ -64,7 +66,7 @@ class SelectedLog:
 
 
 class RunLog:
-    """The logs of a run's attempts, in order, as one: same offsets as their concatenation, same rules as
+    """The logs of a run's attempts, in order, as one: with the offsets of their concatenation, and the rules of
     `SelectedLog`.
     """
 
@@ -76,7 +78,7 @@ class RunLog:
         return sum(log.size for log in self._logs)
 
     def read(self, offset: int, limit: int = BLOCK) -> Piece:
-        """As `SelectedLog.read`. `next_offset` is what `X-Log-Next-Offset` says."""
+        """Read as `SelectedLog.read` does. `next_offset` is what `X-Log-Next-Offset` says."""
         base = 0
         for log in self._logs:
             size = log.size
@@ -87,13 +89,13 @@ class RunLog:
         return Piece(b"", base)
 
     def pieces(self, offset: int = 0) -> Iterator[Piece]:
-        """All pieces from `offset` to the end as it is when reached."""
+        """Yield all pieces from `offset` to the end as it is when reached."""
         while (piece := self.read(offset)).next_offset > offset:
             yield piece
             offset = piece.next_offset
 
     def lines(self, offset: int, end: int) -> Iterator[tuple[int, Line]]:
-        """Each with the offset at which its own log begins."""
+        """Yield each line with the offset at which its own log begins."""
         base = 0
         for log in self._logs:
             size = log.size

@@ -88,7 +88,7 @@ class LogWriter:
         return self._offset
 
     def seen(self, instance: int) -> Seen | None:
-        """What is held of that container's output, also from a writer before this one; None if nothing."""
+        """Return how much of that container's output is held, also from a writer before this one; None if nothing."""
         sources = [(stream, instance) for stream in (Stream.STDOUT, Stream.STDERR)]
         with self._lock:
             stdout, stderr = (self._said.get(source, 0) for source in sources)
@@ -100,7 +100,7 @@ class LogWriter:
         return Seen(max(of_each.values()), stdout, stderr, lines, of_each)
 
     def _stored_times(self) -> dict[Source, int]:
-        """When each source last spoke, as far as the last two parts know."""
+        """Return when each source last wrote, as far as the last two parts know."""
         raw = b"".join(part.index.read_bytes() for part in parts(self._path)[-2:])
         return {record.source: record.micros for record in decode_records(raw)}
 
@@ -121,7 +121,7 @@ class LogWriter:
         self._wake(has_grown)
 
     def put(self, source: Source, words: Words) -> None:
-        """For `LineOrder`, with the lock held: what redaction lets through."""
+        """Append what redaction lets through; `LineOrder` calls it with the lock held."""
         data = words.data
         fed = self._fed[source] = self._fed.get(source, 0) + len(data)
         if self._redactor is not None:
@@ -134,11 +134,11 @@ class LogWriter:
         self._save_position(source, fed)
 
     def break_line(self, micros: int) -> None:
-        """For `LineOrder`, with the lock held."""
+        """End the line; `LineOrder` calls it with the lock held."""
         self._append_ours(micros, b"\n")
 
     def note(self, at: datetime, text: str) -> None:
-        """Append a line of our own, on a line of its own."""
+        """Append a line of Jobyard's own, on a line of its own."""
         line = text.encode() + b"\n"
         if self._redactor is not None:
             line = self._redactor.mask(line)
@@ -151,7 +151,7 @@ class LogWriter:
         self._wake(has_grown=True)
 
     def end_streams(self) -> None:
-        """The containers have said all they will: write what waits, and release what redaction still holds back."""
+        """Write what waits, and release what redaction still holds back: the containers have said all they will."""
         with self._lock, self._failing():
             self._check()
             before = self._offset
@@ -182,7 +182,7 @@ class LogWriter:
             self.abandon()
 
     def abandon(self) -> None:
-        """Let go of the files as they are: whoever opens the log goes on where all that is stored is accounted for."""
+        """Let go of the files as they are; whoever opens the log goes on from the last stored positions."""
         with self._lock:
             self._failure = self._failure or OSError(errno.EBADF, os.strerror(errno.EBADF))
             self._close_part()
@@ -202,7 +202,7 @@ class LogWriter:
             self._on_append()
 
     def _let_in(self) -> None:
-        """In a thread of its own, as long as anybody waits for a line to be over."""
+        """Let waiting sources in, in a thread of its own, as long as any waits for a line to be over."""
         while not self._closing.is_set():
             with self._lock:
                 due_at, now = self._lines.due_at, time.monotonic()
@@ -248,7 +248,9 @@ class LogWriter:
         )
 
     def _drop_unaccounted(self) -> dict[Source, int]:
-        """Cut off what was written without its position: its bytes will be said again. The positions by source."""
+        """Cut off what was written without its position, as its bytes will be sent again; return the positions by
+        source.
+        """
         raw = os.pread(self._positions, os.fstat(self._positions).st_size, 0)
         slots = list(POSITION.iter_unpack(raw[: len(raw) - len(raw) % POSITION.size]))
         end = max((offset for offset, _ in slots), default=0)
@@ -304,7 +306,7 @@ class LogWriter:
         self._last_source, self._last_micros = (-1, -1), 0
 
     def _repair_index(self) -> int:
-        """Cut off a torn record and those whose bytes never reached the disk; the size that is left."""
+        """Cut off a torn record and those whose bytes never reached the disk; return the size that is left."""
         raw = self._part.index.read_bytes()
         sound = sum(1 for record in decode_records(raw) if record.offset < self._offset) * RECORD.size
         if sound != len(raw):
@@ -312,7 +314,7 @@ class LogWriter:
         return sound
 
     def _source_at_end(self) -> Source | None:
-        """Whose line the last one of the open part is, None if it is over."""
+        """Return whose line the last one of the open part is, None if that is over."""
         end = self._offset - self._part.start
         if end == 0 or os.pread(self._data, 1, end - 1) == b"\n":
             return None

@@ -15,7 +15,7 @@ from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus, TriggerType
 from app.engines.fake import Script
-from app.posting import NotDelivered
+from app.http_notifier import NotDelivered
 from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs
 from app.store.database import Database

@@ -16,8 +16,8 @@ from app.domain.jobs import Deployed, Job, RunOnImageChange, ScheduleSettings
 from app.domain.retry import Backoff, delay_after
 from app.domain.rules import ImageEvent, on_image_change
 from app.domain.runs import Reason, RunStatus
+from app.http_notifier import TIME_LIMIT_SECONDS
 from app.logs.lines import PATIENCE_SECONDS
-from app.posting import TIME_LIMIT_SECONDS
 from app.web import bodies, budget, connections
 from app.web.api.reading import BODY_LIMIT
 from app.web.pages.context import FORM_BYTES
@@ -93,8 +93,8 @@ SHOWN = {
     "moves its images at once or not at all": "integration/test_deployments.py::a_failed_pre_deploy_job_moves_nothing",
     "takes the images of a stage": "integration/test_api_apps.py::an_app_is_promoted_by_digest_with_its_hooks",
     "A release flow puts these in order": "e2e/test_flows.py::from_a_build_to_a_message",
-    "A message with a `url` is posted": "integration/test_posting.py::a_message_arrives_as_chats_take_it",
-    "answered with a status that may pass": "integration/test_posting.py::what_is_not_taken",
+    "A message with a `url` is posted": "integration/test_http_notifier.py::a_message_arrives_as_chats_take_it",
+    "answered with a status that may pass": "integration/test_http_notifier.py::what_is_not_taken",
     "It may arrive twice": "fault/test_flow_crash_points.py::"
     "a_message_that_is_posted_when_the_server_dies_is_lost_by_none",
     "Builds and runs are `queued`": "integration/test_readme.py::states_and_reasons",

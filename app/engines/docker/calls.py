@@ -74,7 +74,7 @@ def typed(url: str) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """What the system said at the bottom of it, as the layers above wrap one another's names."""
+    """Return the innermost message of the system, as the layers above wrap one another's class names."""
     layers, seen = [error], {id(error)}
     while layers:
         each = layers.pop()
@@ -87,8 +87,9 @@ def _cause(error: BaseException) -> str:
 
 
 class Calls:
-    """The SDK's low-level client, made at the first call: an engine that is down stops no server from
-    starting."""
+    """Gives out the SDK's low-level client, which is made at the first call: an engine that is down stops no server
+    from starting.
+    """
 
     def __init__(self, url: str | None, timeout_seconds: float) -> None:
         self.url = url or DEFAULT_URL
@@ -98,7 +99,7 @@ class Calls:
 
     @contextmanager
     def api(self) -> Iterator[Any]:
-        """The client; faults inside are typed."""
+        """Yield the client; what goes wrong inside is raised as Refusal or EngineUnavailable."""
         with typed(self.url):
             yield self._client or self._connect()
 
@@ -109,7 +110,7 @@ class Calls:
             return self._client
 
     def stream(self, method: str, path: str, body: Any = None, **params: Any) -> Connection:
-        """A call whose answer goes on for as long as it likes: an attached, exec'ed or followed output."""
+        """Begin a call whose answer goes on as long as it likes: an attached, exec'ed or followed output."""
         with self.api() as client:
             upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"} if method == "POST" else {}
             response = client.request(
@@ -133,7 +134,7 @@ class Calls:
 
 
 def _connected(url: str, timeout_seconds: float) -> Any:
-    """A client that speaks the engine's own version of the API."""
+    """Return a client that speaks the engine's own version of the API."""
     connect: Any = APIClient
     adapter: Any = UnixAdapter
     client = connect(
@@ -161,12 +162,14 @@ class Connection:
         self._socket.settimeout(None)
 
     def receive(self, size: int = 1 << 18, timeout_seconds: float | None = None) -> bytes:
-        """What a hijacked connection brings next; empty at its end. Raises TimeoutError."""
+        """Return the next bytes of a hijacked connection, none at its end. Raises TimeoutError after
+        `timeout_seconds`.
+        """
         self._socket.settimeout(timeout_seconds)
         return bytes(self._socket.recv(size))
 
     def chunks(self, timeout_seconds: float | None = None) -> Iterator[bytes]:
-        """The body of an ordinary answer, as it comes; OSError if nothing does for so long."""
+        """Yield the body of an ordinary answer as it comes. Raises OSError if nothing comes for `timeout_seconds`."""
         self._socket.settimeout(timeout_seconds)
         try:
             yield from self._response.raw.stream(1 << 16, decode_content=False)
@@ -174,14 +177,16 @@ class Connection:
             raise ConnectionResetError(str(error)) from error
 
     def interrupt(self) -> None:
-        """From another thread: whoever reads sees the end."""
+        """Make whoever reads in another thread see the end."""
         try:
             self._socket.shutdown(2)
         except OSError:
             return
 
     def close(self) -> None:
-        """What was read to the end of its answer is the pool's again, and may be at work for somebody else."""
+        """Close the connection, unless the answer was read to its end: then it is the pool's again, and may be in
+        use.
+        """
         if self._response.raw.connection is not None:
             self._response.close()
             self._socket.close()

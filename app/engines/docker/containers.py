@@ -22,14 +22,17 @@ _SETTLE_SECONDS = 1.0  # from the end of the output to the end of the container,
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What the engine says of a container that is over, as an inspection gives it."""
+    """A container that is over, as an inspection by the engine shows it."""
 
     state: Mapping[str, Any]
     labels: Mapping[str, str]
 
 
 class Containers:
-    """Raises Gone, Refusal or EngineUnavailable throughout."""
+    """Makes single calls about containers, and remembers how those that are over ended.
+
+    Every method raises Gone, Refusal or EngineUnavailable.
+    """
 
     def __init__(self, calls: Calls, *, isolate: bool) -> None:
         self._calls = calls
@@ -39,15 +42,15 @@ class Containers:
         self._ended: dict[str, Ended] = {}
 
     def listed(self, *labels: str) -> list[dict[str, Any]]:
-        """In any state."""
+        """Return the engine's entry for each container with all these labels (`name=value`), whatever its state."""
         with self._calls.api() as client:
             found: list[dict[str, Any]] = client.containers(all=True, filters={"label": list(labels)})
             return found
 
     def seen(self, wanted: Mapping[str, str]) -> list[Seen]:
-        """Those that a request with these labels is for, perhaps sent by an earlier server.
+        """Return the containers that a request with these labels is for, perhaps sent by an earlier server.
 
-        Without those that never ran and are being removed: the engine starts them no more.
+        Those that never ran and are being removed are left out: the engine starts them no more.
         """
         filters = [f"{label}={wanted[label]}" for label in (KEY_LABEL, INSTALLATION_LABEL)]
         return [
@@ -85,7 +88,9 @@ class Containers:
             client.stop(container_id, timeout=grace_seconds)
 
     def delete(self, container_id: str, *, force: bool) -> None:
-        """With its anonymous volumes. What is gone, or going, is fine; what runs stays, unless forced."""
+        """Remove the container with its anonymous volumes. One that is gone or going is fine; a running one stays,
+        unless forced.
+        """
         try:
             with self._calls.api() as client:
                 client.remove_container(container_id, v=True, force=force)
@@ -94,7 +99,9 @@ class Containers:
         self._ended.pop(container_id, None)
 
     def end_of(self, container_id: str, timeout_seconds: float) -> Ended | None:
-        """How it ended, or None if it goes on after this time. An end stays as it is, and is asked for once."""
+        """Return how it ended, or None if it goes on after `timeout_seconds`. An end never changes, and is asked
+        for once.
+        """
         ended = self._ended.get(container_id)
         if ended is None and self._await_end(container_id, timeout_seconds):
             found = self.inspect(container_id)
@@ -104,7 +111,7 @@ class Containers:
         return ended
 
     def _await_end(self, container_id: str, timeout_seconds: float) -> bool:
-        """Whether it is not running, within the time."""
+        """Return whether it stopped running within the time."""
         with self._calls.api() as client:
             try:
                 client.wait(container_id, timeout=timeout_seconds, condition="not-running")
@@ -115,7 +122,7 @@ class Containers:
         return True
 
     def ended_at(self, container_id: str) -> tuple[bool, datetime | None]:
-        """Whether it has ended or is about to, and when; `(True, None)` if it is gone."""
+        """Return whether it has ended or is about to, and when; `(True, None)` if it is gone."""
         try:
             ended = self.end_of(container_id, _SETTLE_SECONDS)
         except Gone:
@@ -128,7 +135,9 @@ class Containers:
         return labels
 
     def network(self) -> str:
-        """The network of jobs, made if need be; the engine's default one where it can't be had."""
+        """Return the name of the jobs' network, which is made if need be; the engine's default one where it can't
+        be made.
+        """
         with self._lock:
             if self._network is None:
                 self._network = self._ensure_network() if self._isolate else DEFAULT_NETWORK
@@ -157,12 +166,13 @@ class Containers:
 
 
 def name_of(found: Mapping[str, Any]) -> str:
-    """Of a listed container."""
+    """Return the name of a listed container; its id if it has none."""
     return str(found["Names"][0]).lstrip("/") if found["Names"] else str(found["Id"])
 
 
 def is_timeout(error: requests.RequestException) -> bool:
-    """The engine answers `wait` with headers at once, so that the SDK reports a timeout as a broken
-    connection."""
+    """Return whether the time for `wait` was over. The SDK reports that as a broken connection, as the engine sends
+    headers at once.
+    """
     broken = isinstance(error, requests.ConnectionError) and error.args
     return isinstance(error, requests.Timeout) or bool(broken and isinstance(error.args[0], ReadTimeoutError))

@@ -27,7 +27,7 @@ from app.engines.base import (
     RegistryLogin,
     ResolvedImage,
 )
-from app.engines.docker import images, witness
+from app.engines.docker import exit_verification, images
 from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid, typed
 from app.engines.docker.containers import Containers, Ended, name_of
 from app.engines.docker.logs import CLOSING, Logs
@@ -133,10 +133,12 @@ class DockerEngine:
         if end.kind is not ExitKind.EXITED and not was_set_back:
             return end
         same_boot = ended.labels.get(BOOT_LABEL, self._boot_id) == self._boot_id
-        recollection = witness.ask(self._calls, container_id, end, self._clock(), same_boot=same_boot)
-        if was_set_back and recollection.saw_end:
+        history = exit_verification.read_history(
+            self._calls, container_id, end, self._clock(), same_boot=same_boot
+        )
+        if was_set_back and history.saw_end:
             end = read_exit(ended.state, was_seen=True)
-        return witness.corroborated(end, recollection)
+        return exit_verification.verify_exit(end, history)
 
     def stats(self, handle: Handle) -> Sample | None:
         try:
@@ -151,8 +153,10 @@ class DockerEngine:
         return sample
 
     def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:
-        """125 if the container is not running, 126 or 127 if the command can't be run. The engine has no way
-        to end a command it started: what is over time runs on in the container."""
+        """Run a command in the container: 125 if it is not running, 126 or 127 if the command can't be run.
+
+        The engine has no way to end a command it started: one that is over its time runs on in the container.
+        """
         try:
             with self._calls.api() as client:
                 exec_id = client.exec_create(handle.id, list(argv))["Id"]
@@ -222,8 +226,10 @@ class DockerEngine:
 
 
 def _measure(client: Any, container_id: str) -> Mapping[str, Any]:
-    """A reading; an empty one of a container whose process has just ended: 200 without a body is the engine's answer
-    until it has taken note of that."""
+    """Return the engine's reading; an empty one for a container whose process has just ended.
+
+    Until the engine has taken note of an end, it answers 200 without a body.
+    """
     try:
         answer: Mapping[str, Any] = client.stats(container_id, stream=False, one_shot=True)
     except requests.JSONDecodeError as error:
@@ -234,7 +240,7 @@ def _measure(client: Any, container_id: str) -> Mapping[str, Any]:
 
 
 def _is_read_within(connection: Connection, seconds: float) -> bool:
-    """To its end, which closes it. Raises OSError if it breaks."""
+    """Return whether the answer came to its end in time; it is closed in any case. Raises OSError if it breaks."""
     deadline = time.monotonic() + seconds
     try:
         while connection.receive(timeout_seconds=max(deadline - time.monotonic(), 0.001)):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A container of the key as listed. `fresh` if it has never left `created`."""
+    """A listed container of the key. `fresh` means that it has never left the state `created`."""
 
     id: str
     name: str
@@ -24,7 +24,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """There is none: create one under a new name."""
+    """There is no container: create one under a new name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The only one, under our name: start it by that name."""
+    """It is the only container and has our name: start it by that name."""
 
     chosen: Seen
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """This one ran or runs: never start anything for this key again. `others` never ran and can go."""
+    """`chosen` ran or runs: never start anything for this key again. `others` never ran and can be removed."""
 
     chosen: Seen
     others: tuple[Seen, ...]
@@ -54,9 +54,10 @@ Step = Create | Fence | Start | Adopt
 
 
 def next_step(seen: Sequence[Seen], our_name: str | None) -> Step:
-    """`our_name` is what this call named a container last, or None if any answer has been lost since.
+    """Return what to do next about the containers of a key.
 
-    Everybody chooses the same one, so that servers that race converge instead of removing each other's.
+    `our_name` is what this call named a container last, or None if any answer has been lost since. Every server
+    chooses the same container, so that those that race converge instead of removing each other's.
     """
     ordered = sorted(seen, key=lambda container: (container.fresh, container.id))
     if not ordered:

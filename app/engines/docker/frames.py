@@ -18,11 +18,11 @@ _OUTPUTS = {1: Stream.STDOUT, 2: Stream.STDERR}
 
 
 class BrokenFrame(ValueError):
-    """What came is no frame: the stream is of no use any more."""
+    """What was received is no frame: the stream is of no use any more."""
 
 
 class Demultiplexer:
-    """Feed it what was received; whole frames come out, the rest waits for the next call."""
+    """Turns received bytes into whole frames; the beginning of a frame waits for the next call."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -32,7 +32,7 @@ class Demultiplexer:
         return not self._rest
 
     def feed(self, data: bytes) -> Iterator[tuple[Stream, bytes]]:
-        """Raises BrokenFrame."""
+        """Return the frames that are whole now. Raises BrokenFrame."""
         buffer = self._rest + data if self._rest else data
         size, at = len(buffer), 0
         while size - at >= HEADER.size:
@@ -48,7 +48,7 @@ class Demultiplexer:
 
 
 def merged(pieces: Iterator[tuple[Stream, bytes]]) -> Iterator[tuple[Stream, bytes]]:
-    """Neighbours of the same stream as one piece: a flood of short writes becomes few large chunks."""
+    """Join neighbours of the same stream to one piece: a flood of short writes becomes few large chunks."""
     current: Stream | None = None
     parts: list[bytes] = []
     for stream, data in pieces:
@@ -63,8 +63,10 @@ def merged(pieces: Iterator[tuple[Stream, bytes]]) -> Iterator[tuple[Stream, byt
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the engine's own log: at most 16 KiB of a line. `stamp` is RFC 3339 in UTC with
-    nanoseconds, always of the same width, so that stamps sort as text."""
+    """An entry of the engine's own log: at most 16 KiB of a line.
+
+    `stamp` is RFC 3339 in UTC with nanoseconds, always of the same width, so that stamps sort as text.
+    """
 
     stamp: str
     stream: Stream
@@ -76,7 +78,7 @@ class Entry:
 
 
 def parse_entry(stream: Stream, payload: bytes) -> Entry:
-    """A frame's payload of a log read with timestamps. Raises BrokenFrame."""
+    """Parse a frame's payload of a log that was read with timestamps. Raises BrokenFrame."""
     stamp, space, data = payload.partition(b" ")
     if not space:
         raise BrokenFrame("The engine sent a log entry without a time.")
@@ -84,6 +86,6 @@ def parse_entry(stream: Stream, payload: bytes) -> Entry:
 
 
 def parse_time(text: str) -> datetime:
-    """The engine's RFC 3339 in UTC, cut to microseconds. Raises ValueError."""
+    """Parse the engine's RFC 3339 in UTC, cut to microseconds. Raises ValueError."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")

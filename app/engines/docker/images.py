@@ -20,8 +20,9 @@ _NO_LOGIN = (
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """`(repository, tag or digest)`: `host:5000/a/b:1` is `("host:5000/a/b", "1")`; without a tag it is
-    `latest`."""
+    """Return `(repository, tag or digest)`: `host:5000/a/b:1` is `("host:5000/a/b", "1")`; without a tag it is
+    `latest`.
+    """
     name, at, digest = reference.partition("@")
     head, slash, last = name.rpartition("/")
     bare, colon, tag = last.partition(":")
@@ -33,7 +34,7 @@ def split_environment(pairs: Iterable[str] | None) -> dict[str, str]:
 
 
 def resolve(calls: Calls, reference: str, login: RegistryLogin | None, *, pull: bool) -> ResolvedImage:
-    """See `Engine.resolve`. A registry that says no has the last word; one that doesn't answer has none."""
+    """Resolve as `Engine.resolve` says. A registry's refusal is final; one that doesn't answer decides nothing."""
     if reference.startswith("sha256:"):
         return held(calls, reference)
     require_reachable(reference)
@@ -70,7 +71,7 @@ def image_config(calls: Calls, image: str) -> Mapping[str, Any]:
 
 
 def rename(calls: Calls, new_name: Callable[[str], str | None]) -> int:
-    """See `Engine.rename_images`. An image with another name keeps its layers, whatever uses it."""
+    """Rename as `Engine.rename_images` says. An image with another name keeps its layers, whatever uses it."""
     with calls.api() as client:
         names = [name for image in client.images() for name in image["RepoTags"] or ()]
     renamed = 0
@@ -100,7 +101,9 @@ def _own_image_instead(calls: Calls, reference: str, error: Refusal) -> Resolved
 
 
 def held(calls: Calls, reference: str) -> ResolvedImage:
-    """By its whole id or one of its names: the engine itself would complete the first digits of an id, too."""
+    """Find the image by its whole id or one of its names; the engine itself would complete the first digits of an
+    id, too.
+    """
     found = _inspect(calls, reference)
     image_id: str = found["Id"]
     is_id = image_id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:"))

@@ -26,8 +26,10 @@ _GATHERING_SECONDS = 0.002
 
 
 class Logs:
-    """`ended_at(id)` says when a container ended: None if it goes on, or is gone. It may look for a
-    second."""
+    """Reads the output of containers.
+
+    `ended_at(id)` returns whether a container has ended and when (`Containers.ended_at`); it may take a second.
+    """
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Logs:
             yield from self._beyond(handle, received)
 
     def _beyond(self, handle: Handle, received: Received) -> Iterator[Chunk]:
-        """What the engine has beyond what we received."""
+        """Yield what the engine's copy has beyond what was received."""
         if received.may_have_rotated and received.last_at:
             yield from self._copied(handle, AfterTime(received.last_at, received.last_at_of), received)
         else:
@@ -172,7 +174,7 @@ class Logs:
 
 
 def _gathered(connection: Connection) -> Iterator[bytes]:
-    """What comes, as soon as it does, up to the end. Raises OSError."""
+    """Yield what is received as soon as it comes, to the end. Raises OSError."""
     while data := connection.receive():
         yield data
         if len(data) < _LITTLE:

@@ -20,7 +20,7 @@ _ENTRY_OVERHEAD_BYTES = 160  # of the engine's log files: lengths, time, stream,
 
 @dataclass
 class Received:
-    """How much of each stream we hold, from the first byte on. `lines` are counted as long as they matter."""
+    """How much of each stream was received, from the first byte on. `lines` are counted while the count matters."""
 
     sizes: Counter[Stream] = field(default_factory=Counter)
     lines: int = 0
@@ -29,7 +29,7 @@ class Received:
 
     @classmethod
     def before(cls, seen: Seen) -> Received:
-        """What another process received and stored."""
+        """Return what another process received and stored."""
         sizes = Counter({Stream.STDOUT: seen.stdout_bytes, Stream.STDERR: seen.stderr_bytes})
         return cls(sizes, seen.lines, seen.at, dict(seen.at_of))
 
@@ -42,8 +42,9 @@ class Received:
 
     @property
     def may_have_rotated(self) -> bool:
-        """Whether the engine may have dropped the beginning of its copy, so that counting bytes from there
-        misleads."""
+        """Return whether the engine may have dropped the beginning of its copy, so that counting bytes from there
+        misleads.
+        """
         written = self.sizes.total()
         entries = self.lines + written // (16 * 1024) + 1
         return written + entries * _ENTRY_OVERHEAD_BYTES >= LOG_WINDOW_BYTES
@@ -51,7 +52,7 @@ class Received:
 
 @dataclass
 class Attached:
-    """The output of a container we started, attached before it started."""
+    """The output of a container that this process started and had attached before."""
 
     connection: Connection
     received: Received = field(default_factory=Received)
@@ -66,13 +67,13 @@ class Broken:
 
 
 class Sieve(Protocol):
-    """Lets through what is new of the engine's copy, read from its beginning."""
+    """Lets through what is new in the engine's copy, which is read from its beginning."""
 
     def fresh(self, entry: Entry) -> bytes: ...
 
 
 class BeyondCount:
-    """Exact: the first so many bytes of each stream are ours already. Only while nothing has rotated away."""
+    """Drops as many bytes of each stream as were received already. It is exact while nothing has rotated away."""
 
     def __init__(self, received: Received) -> None:
         self._known = Counter(received.sizes)
@@ -84,7 +85,9 @@ class BeyondCount:
 
 
 class AfterTime:
-    """By the engine's own times. `gap` tells whether the first entry of its copy is later already."""
+    """Drops what is not later, by the engine's own times. `gap` is whether even the first entry of its copy is
+    later.
+    """
 
     def __init__(self, last_at: datetime, last_at_of: Mapping[Stream, datetime] | None = None) -> None:
         self._last = _stamp(last_at)

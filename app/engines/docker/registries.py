@@ -27,17 +27,17 @@ _KINDS = (
 
 
 def what_is_wrong(explanation: str) -> str:
-    """What a registry does, by its kind: the engine's words may hold what any server answered to it."""
+    """Return what a registry does wrong, by kind: the engine's words may hold what any server answered to it."""
     return next((kind for sign, kind in _KINDS if sign in explanation), "does not answer")
 
 
 def addresses_of(host: str, port: int) -> list[str]:
-    """Raises OSError where a name has no address."""
+    """Return the addresses that the name has now. Raises OSError if it has none."""
     return [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def require_reachable(reference: str, addresses_of: AddressesOf = addresses_of) -> None:
-    """Raises ImageUnavailable for a registry at an address where none is (see `app.domain.addresses`)."""
+    """Raise ImageUnavailable for a registry at an address where none can be (see `app.domain.addresses`)."""
     host = registry_host(reference)
     if host == PUBLIC_REGISTRY:
         return

@@ -32,7 +32,7 @@ NETWORK: dict[str, Any] = {
 
 
 def container_name(key: str, token: int, nonce: str) -> str:
-    """A name never used before, if `nonce` never was."""
+    """Return a name that was never used before, if `nonce` never was."""
     return f"jy-{re.sub(r'[^A-Za-z0-9_.-]', '-', key)}-t{token}-{nonce}"
 
 
@@ -41,7 +41,9 @@ def epoch_of(labels: Mapping[str, str]) -> str:
 
 
 def is_meant(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether a container with the labels `found` is what a request with `wanted` asks for, also after a reboot."""
+    """Return whether a container with the labels `found` is what a request with `wanted` asks for, also after a
+    reboot.
+    """
     lasting = {name: value for name, value in wanted.items() if name != BOOT_LABEL}
     return epoch_of(found) == epoch_of(wanted) and is_same(found, lasting)
 
@@ -49,9 +51,9 @@ def is_meant(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 def container_body(
     spec: ContainerSpec, key: str, installation: str, network: str, boot_id: str = "", epoch: str = ""
 ) -> dict[str, Any]:
-    """The body of `POST /containers/create`.
+    """Return the body of `POST /containers/create`.
 
-    Closed by construction: nothing of a specification can reach binds, ports, devices, privileges or host
+    It is closed by construction: nothing of a specification can reach binds, ports, devices, privileges or host
     namespaces.
     """
     return {

@@ -24,7 +24,7 @@ _MEANS_THE_USER = r"unable to find (user|group)|no matching entries in|[Cc]annot
 
 
 class Starting:
-    """One call of `start`. Raises what `Engine.start` raises."""
+    """Carries out one call of `start`, and raises what `Engine.start` raises."""
 
     def __init__(
         self, containers: Containers, logs: Logs, body: Mapping[str, Any], token: int, patience_seconds: float
@@ -107,7 +107,9 @@ class Starting:
         return self._handle(chosen)
 
     def _refused(self, error: Refusal, chosen: Seen | None = None) -> None:
-        """Raises StartRefused if the engine means the specification."""
+        """Raise StartRefused if the refusal is about the specification, after removing the container if there is
+        one.
+        """
         if not is_lasting(error):
             return
         if chosen is not None:
@@ -133,20 +135,21 @@ class Starting:
 
 
 def _rest(contentions: int) -> None:
-    """Somebody else may be at work on the same key: for a random while, more each time, so that one gets
-    through."""
+    """Sleep for a random time, longer with each contention, so that one of several servers on the same key gets
+    through.
+    """
     bound = min(0.02 * 2**contentions, _MAX_REST_SECONDS)
     time.sleep(bound * secrets.randbelow(1000) / 1000)
 
 
 def is_lasting(error: Refusal) -> bool:
-    """Whether the engine means the specification. It blames some of them on itself, by its answer's status."""
+    """Return whether the refusal is about the specification. The engine answers some of these as faults of its own."""
     said = error.explanation
     return isinstance(error, Invalid) or bool(shell_code(said) or re.search(_MEANS_THE_USER, said))
 
 
 def refusal_of(explanation: str) -> tuple[str, int | None]:
-    """One sentence, and the exit code where a shell would give one."""
+    """Return the refusal as one sentence, and the exit code where a shell would give one."""
     if "No command specified" in explanation:
         return "There is no command to run: neither the image nor the job names one.", None
     code = shell_code(explanation)
@@ -156,7 +159,7 @@ def refusal_of(explanation: str) -> tuple[str, int | None]:
 
 
 def shell_code(explanation: str) -> int | None:
-    """126 or 127 if the engine says that a command can't be run, or isn't there."""
+    """Return 126 or 127 if the engine says that a command can't be run or isn't there, else None."""
     if not re.search(r"\bexec(utable)?\b", explanation):
         return None
     if re.search(r"executable file not found|no such file or directory", explanation):

@@ -20,7 +20,7 @@ _LATE_START = timedelta(seconds=10)
 
 
 def read_state(status: str) -> State:
-    """`paused` and `restarting` hold a process; `dead` and `removing` are at their end."""
+    """Map the engine's state: `paused` and `restarting` hold a process; `dead` and `removing` are at their end."""
     if status == "created":
         return State.CREATED
     return State.RUNNING if status in _ALIVE else State.EXITED
@@ -61,14 +61,14 @@ def is_in_order(started_at: datetime | None, finished_at: datetime | None) -> bo
 
 @dataclass(frozen=True, slots=True)
 class CpuReading:
-    """CPU time used since the start, in seconds, at a moment."""
+    """The CPU time used since the start, in seconds, at a moment."""
 
     at: datetime
     seconds: float
 
 
 def read_sample(stats: Mapping[str, Any], since: CpuReading | None) -> tuple[Sample, CpuReading] | None:
-    """A one-shot reading, or None if the container is not running.
+    """Read a one-shot reading; None if the container is not running.
 
     Memory leaves out the page cache that can be given back, as `docker stats` does.
     """

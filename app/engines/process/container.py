@@ -29,15 +29,16 @@ MAX_DEPTH = 200
 
 @dataclass(frozen=True)
 class Container:
-    """What is gone reads as such: no method minds if somebody removes the directory meanwhile."""
+    """A container's directory. One that was removed reads as such: no method fails if that happens meanwhile."""
 
     directory: Path
     spec: Mapping[str, Any]
 
     @classmethod
     def make(cls, root: Path, key: str, spec: Mapping[str, Any], tree: Path) -> None:
-        """Unless there is one of this key, epoch and labels already: whole, or not at all. It works in a copy of
-        `tree`."""
+        """Make the container whole or not at all, in a copy of `tree`; one of this key, epoch and labels is left as
+        it is.
+        """
         directory = directory_of(root, key, spec)
         draft = root / f".new-{uuid.uuid4().hex}"
         home, work = (str(directory / name) for name in ("home", "work"))
@@ -69,7 +70,7 @@ class Container:
 
     @classmethod
     def all(cls, root: Path, key: str = "") -> Iterator[Container]:
-        """Those of this key; of any if it is empty."""
+        """Yield the containers of this key; all of them if it is empty."""
         for directory in sorted(root.glob(f"{quoted(key)}*")):
             found = None if directory.name.startswith(".") else cls.find(directory)
             if found is not None and key in ("", found.spec["key"]):
@@ -100,7 +101,7 @@ class Container:
         return State.EXITED if (self.directory / "started").exists() else State.CREATED
 
     def is_alive(self) -> bool:
-        """Whether its supervisor lives: it holds the lock until everything is written."""
+        """Return whether its supervisor lives, which holds the lock until everything is written."""
         try:
             lock = os.open(self.directory / "lock", os.O_RDONLY)
         except FileNotFoundError:
@@ -114,19 +115,19 @@ class Container:
         return False
 
     def pid(self) -> int | None:
-        """Of the process, which leads a session of its own; None if it does not run."""
+        """Return the id of the process, which leads a session of its own; None if it does not run."""
         try:
             return int((self.directory / "pid").read_text()) if self.is_alive() else None
         except FileNotFoundError:
             return None
 
     def refusal(self) -> tuple[str, int] | None:
-        """Why the process could not be started, and the exit code a shell would give."""
+        """Return why the process could not be started, and the exit code a shell would give; None if it could."""
         how = self._exit()
         return (how["refused"], how["code"]) if how and "refused" in how else None
 
     def exit(self) -> Exit | None:
-        """None while it runs."""
+        """Return how it ended; None while it runs."""
         if self.is_alive():
             return None
         how = self._exit()
@@ -142,7 +143,9 @@ class Container:
         return Exit(ExitKind.EXITED, how["code"], False, started_at, finished_at)
 
     def tell(self, request: bytes) -> None:
-        """To the supervisor: `T` for SIGTERM, `K` for SIGKILL to all. Nobody listens if it has ended."""
+        """Send the supervisor `T` (SIGTERM) or `K` (SIGKILL to all). One that has ended gets nothing, which is no
+        error.
+        """
         try:
             control = os.open(self.directory / "control", os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
@@ -171,14 +174,14 @@ class Container:
 
 
 class OutputReader:
-    """Reads the output file on from where it stopped."""
+    """Reads on in the output file from where it stopped."""
 
     def __init__(self, directory: Path) -> None:
         self._file = (directory / "output").open("rb", buffering=0)
         self._rest = b""
 
     def more(self) -> Iterator[Chunk]:
-        """Whole frames up to what is there now."""
+        """Yield the whole frames that are in the file by now."""
         while data := self._file.read(_READ_BYTES):
             buffer, at = self._rest + data, 0
             while len(buffer) - at >= FRAME.size:
@@ -195,7 +198,7 @@ class OutputReader:
 
 
 def _refuse_depth(tree: Path) -> Callable[[str, list[str]], list[str]]:
-    """Of a copy, which goes down by recursion; given to it as what chooses files to leave out."""
+    """Return an `ignore` for `copytree`, which copies by recursion; it raises StartRefused below MAX_DEPTH."""
     deepest = str(tree).count("/") + MAX_DEPTH
 
     def choose(directory: str, _: list[str]) -> list[str]:
@@ -209,7 +212,7 @@ def _refuse_depth(tree: Path) -> Callable[[str, list[str]], list[str]]:
 
 
 def directory_of(root: Path, key: str, spec: Mapping[str, Any]) -> Path:
-    """Of the key and of what tells containers of the same key apart: epoch and labels."""
+    """Return the directory for the key and for what tells its containers apart: epoch and labels."""
     told = json.dumps([spec["labels"], spec.get("epoch", "")], sort_keys=True)
     return root / f"{quoted(key)}.{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 

@@ -153,7 +153,7 @@ class ProcessEngine:
         return usage.sample(before)
 
     def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:
-        """125 if the process is not running, 126 or 127 if the command can't be run."""
+        """Run a command beside the process: 125 if that is not running, 126 or 127 if the command can't be run."""
         container = self._find(handle)
         if container is None or not container.is_alive():
             return _CANNOT_PROBE
@@ -219,8 +219,7 @@ class ProcessEngine:
         return container if container and container.handle.id == handle.id else None
 
     def _supervise(self, container: Container) -> None:
-        """Returns when the process runs, has run, or can't; however many call this, one supervisor starts
-        it."""
+        """Return when the process runs, has run, or can't; however many call this, one supervisor starts it."""
         if (container.directory / "started").exists() and not self._is_starting(container):
             return
         command = [sys.executable, "-I", "-S", supervisor.__file__, str(container.directory)]

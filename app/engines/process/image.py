@@ -52,7 +52,9 @@ def load(image: str) -> Manifest:
 
 
 def argv(spec: ContainerSpec, manifest: Manifest) -> list[str]:
-    """As `ContainerSpec` says. Raises StartRefused if nothing is left to run."""
+    """Return the arguments that the specification and the image make. Raises StartRefused if nothing is left to
+    run.
+    """
     if spec.entrypoint is None:
         command = manifest.command if spec.command is None else spec.command
         words = [*manifest.entrypoint, *command]
@@ -64,7 +66,7 @@ def argv(spec: ContainerSpec, manifest: Manifest) -> list[str]:
 
 
 def environment(spec: ContainerSpec, manifest: Manifest) -> dict[str, str]:
-    """Nothing of the server's own."""
+    """Return the variables of the image and the specification; none of the server's own are among them."""
     return {"PATH": _DEFAULT_PATH, **manifest.env, **spec.env}
 
 

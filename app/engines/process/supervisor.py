@@ -31,7 +31,7 @@ _WAITED_FOR = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def main(directory: Path) -> None:
-    """Returns when the process runs (or never will); a forked copy of this one goes on until it has ended."""
+    """Return when the process runs (or never will); a forked copy of this one goes on until it has ended."""
     report, running = os.pipe()
     if os.fork():
         os.close(running)
@@ -49,7 +49,9 @@ def main(directory: Path) -> None:
 
 
 def _lock(directory: Path) -> int | None:
-    """Whoever looks whether we live shares the lock for a moment: try again, unless we came second."""
+    """Take the lock; None if another supervisor came first. Whoever looks whether we live holds it for a moment
+    only.
+    """
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     while True:
         try:
@@ -125,7 +127,7 @@ def _follow(process: subprocess.Popen[bytes], control: int, wakeup: int, output:
 
 
 def _write_all(output: int, data: bytes, process: subprocess.Popen[bytes], control: int) -> None:
-    """On a full disk the process waits, once the pipe is full too. It can be stopped meanwhile."""
+    """Write it all. On a full disk the process waits, once the pipe is full too; it can be stopped meanwhile."""
     while data:
         try:
             data = data[os.write(output, data) :]
@@ -155,7 +157,7 @@ def _finish(directory: Path, how: dict[str, Any]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all; on a full disk, when there is room."""
+    """Write the file whole or not at all; on a full disk, when there is room."""
     draft = path.with_name(f".{path.name}")
     while True:
         try:

@@ -15,7 +15,7 @@ _SESSION, _UTIME, _CHILDREN_STIME, _RSS = 3, 11, 14, 21
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU in seconds since the start, of those that live and those they have waited for."""
+    """The CPU seconds since the start, of the processes that live and those they have waited for."""
 
     at: datetime
     cpu_seconds: float
@@ -30,7 +30,7 @@ class Usage:
 
 
 def read_usage(session: int, at: datetime) -> Usage | None:
-    """None where there is no /proc, or nothing of the session runs."""
+    """Return what the session's processes use; None where there is no /proc, or nothing of the session runs."""
     ticks = pages = processes = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app import posting
+from app import http_notifier
 from app.domain.errors import Conflict
-from app.posting import NotDelivered, post_message
+from app.http_notifier import NotDelivered, post_message
 from tests.support.receiver import SECRET, receiver
 
 
@@ -53,7 +53,7 @@ def test_what_is_not_taken(status: int, kind: type[Exception]) -> None:
 
 
 def test_an_address_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "TIME_LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(http_notifier, "TIME_LIMIT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/{SECRET}"
         with pytest.raises(NotDelivered, match="The address did not answer") as caught:

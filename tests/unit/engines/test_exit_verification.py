@@ -14,7 +14,7 @@ import pytest
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Exit, ExitKind
-from app.engines.docker.witness import MEMORY_EVENTS, Recollection, ask, corroborated
+from app.engines.docker.exit_verification import MEMORY_EVENTS, EventHistory, read_history, verify_exit
 
 TERM, OTHER = frozenset({"15"}), frozenset({"1", "10"})
 OK = Exit(ExitKind.EXITED, 0)
@@ -22,20 +22,20 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("recollection", "believed"),
+    ("history", "believed"),
     [
-        (Recollection(saw_end=True), True),
-        (Recollection(saw_end=True, signals=OTHER), True),
-        (Recollection(saw_end=True, signals=TERM), False),
-        (Recollection(saw_end=True, signals=frozenset({"9"})), False),
-        (Recollection(saw_end=False), True),  # long ago: it may have forgotten
-        (Recollection(saw_end=False, was_restarted=True), False),
-        (Recollection(saw_end=False, was_restarted=True, keeps_running=True), True),
-        (Recollection(saw_end=False, was_restarted=True, keeps_running=True, same_boot=False), False),
+        (EventHistory(saw_end=True), True),
+        (EventHistory(saw_end=True, signals=OTHER), True),
+        (EventHistory(saw_end=True, signals=TERM), False),
+        (EventHistory(saw_end=True, signals=frozenset({"9"})), False),
+        (EventHistory(saw_end=False), True),  # long ago: it may have forgotten
+        (EventHistory(saw_end=False, was_restarted=True), False),
+        (EventHistory(saw_end=False, was_restarted=True, keeps_running=True), True),
+        (EventHistory(saw_end=False, was_restarted=True, keeps_running=True, same_boot=False), False),
     ],
 )
-def test_what_is_believed(recollection: Recollection, believed: bool) -> None:
-    end = corroborated(OK, recollection)
+def test_what_is_believed(history: EventHistory, believed: bool) -> None:
+    end = verify_exit(OK, history)
     assert end.kind is (ExitKind.EXITED if believed else ExitKind.ENGINE_FAILED)
     assert end.exit_code == 0
     assert bool(end.detail) is not believed
@@ -43,7 +43,7 @@ def test_what_is_believed(recollection: Recollection, believed: bool) -> None:
 
 @pytest.mark.parametrize("kind", [ExitKind.LOST, ExitKind.ENGINE_FAILED])
 def test_only_an_exit_can_be_doubted(kind: ExitKind) -> None:
-    assert corroborated(Exit(kind), Recollection(saw_end=True, signals=TERM)) == Exit(kind)
+    assert verify_exit(Exit(kind), EventHistory(saw_end=True, signals=TERM)) == Exit(kind)
 
 
 class Engine:
@@ -94,11 +94,11 @@ def test_an_engine_that_remembers_a_start_was_not_restarted_since(
 ) -> None:
     engine: Any = Engine(*events)
     end = replace(OK, finished_at=NOW)
-    recollection = ask(engine, "x", end, NOW, same_boot=True)
-    assert corroborated(end, recollection).kind is (ExitKind.EXITED if believed else ExitKind.ENGINE_FAILED)
+    history = read_history(engine, "x", end, NOW, same_boot=True)
+    assert verify_exit(end, history).kind is (ExitKind.EXITED if believed else ExitKind.ENGINE_FAILED)
 
 
 def test_an_engine_that_goes_away_while_it_is_asked_does_not_answer() -> None:
     engine: Any = Engine(("start", "x"), breaks=True)
     with pytest.raises(EngineUnavailable):
-        ask(engine, "x", replace(OK, finished_at=NOW), NOW, same_boot=True)
+        read_history(engine, "x", replace(OK, finished_at=NOW), NOW, same_boot=True)

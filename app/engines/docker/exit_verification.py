@@ -1,7 +1,7 @@
-"""Whether the engine itself saw a container end, and without a hand in it.
+"""Tells whether the engine itself saw a container end, and whether anybody ended it.
 
-An engine without live-restore stops the containers when it shuts down, and kills what it finds at its next start.
-A job that handles SIGTERM exits 0 then, so that its exit code says nothing. What gives it away is the engine's memory
+An engine without live-restore stops the containers when it shuts down, and kills what it finds at its next start. A
+job that handles SIGTERM exits 0 then, so that its exit code says nothing. What gives it away is the engine's memory
 of its last 256 events, which goes with its process: a signal sent to the container is in it, and an end that is not
 in it was seen by an engine that is no more.
 """
@@ -25,13 +25,13 @@ _LATE_NOTE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Recollection:
-    """What the engine remembers of an end.
+class EventHistory:
+    """What the engine's events say about an end.
 
-    `signals`: what was sent to the container before. `saw_end`: it was there; else `was_restarted` tells whether
-    it must have been started since (or may only have forgotten, or not noted yet: it is no other than the one that
-    remembers the container's start), `keeps_running` whether it leaves containers
-    alone at its own end (live-restore), and `same_boot` whether the machine went on.
+    `signals` were sent to the container before its end. `saw_end` is whether the end is among the events. If it is
+    not: `was_restarted` is whether the engine must have been started since (an engine that has the container's
+    start among its events was not; it may have forgotten the end, or not noted it yet), `keeps_running` whether it
+    leaves containers alone at its own end (live-restore), and `same_boot` whether the machine went on.
     """
 
     saw_end: bool
@@ -41,17 +41,17 @@ class Recollection:
     same_boot: bool = True
 
 
-def corroborated(end: Exit, recollection: Recollection) -> Exit:
-    """The end as it can be believed. The exit code stays, for people."""
+def verify_exit(end: Exit, history: EventHistory) -> Exit:
+    """Return the end, as ENGINE_FAILED where the engine's events don't confirm it. The exit code stays, for people."""
     if end.kind is not ExitKind.EXITED:
         return end
-    if recollection.signals & _FATAL:
+    if history.signals & _FATAL:
         why = "The container was stopped by the engine as it shut down or started, or by somebody beside this server"
-    elif recollection.saw_end or not recollection.was_restarted:
+    elif history.saw_end or not history.was_restarted:
         return end
-    elif not recollection.same_boot:
+    elif not history.same_boot:
         why = f"The machine was restarted, and {_UNSEEN}"
-    elif recollection.keeps_running:
+    elif history.keeps_running:
         return end
     else:
         why = f"The container engine was restarted, which stops its containers, and {_UNSEEN}"
@@ -59,8 +59,13 @@ def corroborated(end: Exit, recollection: Recollection) -> Exit:
     return replace(end, kind=ExitKind.ENGINE_FAILED, detail=detail)
 
 
-def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot: bool) -> Recollection:
-    """Raises EngineUnavailable. An engine that tells no events is taken at its word."""
+def read_history(
+    calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot: bool
+) -> EventHistory:
+    """Read the engine's events about a container's end. Raises EngineUnavailable.
+
+    An engine that refuses to tell its events is believed: the end counts as seen.
+    """
     until = max(now, end.finished_at or now) + _LATE_NOTE
     signals: set[str] = set()
     saw_start, oldest, count = False, None, 0
@@ -72,24 +77,24 @@ def ask(calls: Calls, container_id: str, end: Exit, now: datetime, *, same_boot:
                 continue
             match event["Action"]:
                 case "die":
-                    return Recollection(True, frozenset(signals))
+                    return EventHistory(True, frozenset(signals))
                 case "start":
                     saw_start = True
                 case "kill":
                     signals.add(event["Actor"]["Attributes"].get("signal", ""))
         if saw_start:
-            return Recollection(False, frozenset(signals))
+            return EventHistory(False, frozenset(signals))
         with calls.api() as client:
             keeps_running = bool(client.info().get("LiveRestoreEnabled"))
     except Refusal:
-        return Recollection(True)
+        return EventHistory(True)
     reaches_back = oldest is not None and end.finished_at is not None and oldest <= end.finished_at
     was_restarted = count < MEMORY_EVENTS or reaches_back
-    return Recollection(False, frozenset(signals), was_restarted, keeps_running, same_boot)
+    return EventHistory(False, frozenset(signals), was_restarted, keeps_running, same_boot)
 
 
 def _events(calls: Calls, until: datetime) -> Iterator[Mapping[str, Any]]:
-    """What the engine remembers, the oldest first; from then on what happens until `until`."""
+    """Yield what the engine remembers, the oldest first; from then on what happens until `until`."""
     connection = calls.stream("GET", "/events", since=1, until=f"{until.timestamp():.6f}")
     rest = b""
     try:

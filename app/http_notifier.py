@@ -1,9 +1,9 @@
-"""One message to an address on the web, in the form that Slack and its like take.
+"""Posts one message to an address on the web, in the form that Slack and its like take.
 
-The address is a secret: no error carries it, no redirect is followed, and nothing of the answer but its status is read.
-It may be anywhere but at a link-local address (see `app.domain.addresses`): its name is resolved here, all it means is
-looked at, and the connection goes to just that. Through a proxy, which resolves names itself, only what the name means
-here is looked at.
+The address is a secret: no error carries it, no redirect is followed, and nothing of the answer but its status is
+read. It may be anywhere but at a link-local address (see `app.domain.addresses`): its name is resolved here, every
+address it has is checked, and the connection goes to one of those. Through a proxy, which resolves names itself,
+only the addresses that the name has here are checked.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def _post(url: str, text: str, key: str) -> int:
 
 
 async def _addresses(target: httpx2.URL) -> list[str]:
-    """What the host means now. Raises Conflict if any of it is refused, `gaierror` if it means nothing."""
+    """Return the addresses of the host. Raises Conflict if one of them is refused, `gaierror` if there is none."""
     found = await asyncio.get_running_loop().getaddrinfo(
         target.host, target.port or _PORTS[target.scheme], type=socket.SOCK_STREAM
     )
@@ -89,7 +89,7 @@ async def _addresses(target: httpx2.URL) -> list[str]:
 
 
 async def _send_to_first(send: Callable[[str], Awaitable[int]], addresses: Sequence[str]) -> int:
-    """To the first address that a connection can be made to."""
+    """Send to the first address that a connection can be made to, and return the status of the answer."""
     *others, last = addresses
     for address in others:
         with suppress(httpx2.ConnectError, httpx2.ConnectTimeout):
@@ -100,7 +100,7 @@ async def _send_to_first(send: Callable[[str], Awaitable[int]], addresses: Seque
 async def _send(
     client: httpx2.AsyncClient, target: httpx2.URL, body: Mapping[str, str], key: str, address: str = ""
 ) -> int:
-    """The status of the answer; with an `address` from there, though under the target's own name."""
+    """Return the status of the answer; with an `address` it is asked there, though under the target's own name."""
     where = target.copy_with(host=address) if address else target
     headers = {"Idempotency-Key": key, "Host": target.netloc.decode()}
     name = {"sni_hostname": target.raw_host.decode()} if address else {}
@@ -109,7 +109,7 @@ async def _send(
 
 
 def _proxy_for(target: httpx2.URL) -> str | None:
-    """By the environment, as curl and its like decide it."""
+    """Return the proxy that the environment names for the target, by the rules of curl and its like."""
     proxies = getproxies()
     proxy = proxies.get(target.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(target.host):
@@ -118,7 +118,7 @@ def _proxy_for(target: httpx2.URL) -> str | None:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong, without the error's own words, which may name the address."""
+    """Say what went wrong without the error's own words, which may name the address."""
     match error:
         case httpx2.ConnectError() | socket.gaierror():
             return "no connection"
