@@ -64,7 +64,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
 def exec_form(command: str) -> tuple[str, ...]:
-    """The argv of a command line; one that needs a shell gets `/bin/sh -c`, replaced by its last command.
+    """Return the argv of a command line; one that needs a shell gets `/bin/sh -c`, replaced by its last command.
 
     Raises ValueError, with a sentence, for an empty or very long command or an open quotation.
     """
@@ -83,7 +83,7 @@ def exec_form(command: str) -> tuple[str, ...]:
 
 
 def join(argv: tuple[str, ...]) -> str:
-    """An argv as people write it; `exec_form` gives it back."""
+    """Join an argv as people write it; `exec_form` splits it again."""
     return shlex.join(argv)
 
 
@@ -94,7 +94,7 @@ def _is_plain(command: str, first: str) -> bool:
 
 
 def _scan(command: str) -> list[tuple[str, bool]]:
-    """Each character, and whether a shell would see more in it than itself."""
+    """Yield each character, and whether a shell would see more in it than itself."""
     seen: list[tuple[str, bool]] = []
     quote, escaped, word_start = "", False, True
     for character in command:
@@ -119,7 +119,7 @@ def _scan(command: str) -> list[tuple[str, bool]]:
 
 
 def _exec_last(command: str) -> str:
-    """`cd a && node b` → `cd a && exec node b`, where that changes nothing but who gets the signals."""
+    """Turn `cd a && node b` into `cd a && exec node b`, where that changes nothing but who gets the signals."""
     scanned = _scan(command)
     operators = "".join(character if special else " " for character, special in scanned)
     end = max((match.end() for match in re.finditer(r"&&|\|\||;|\n", operators)), default=0)

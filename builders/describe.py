@@ -4,7 +4,7 @@ from builders.plan import BuildPlan
 
 
 def describe(plan: BuildPlan) -> str:
-    """A few aligned lines, ending in a newline: what was decided, then why, then what to look at."""
+    """Return a few aligned lines, ending in a newline: what was decided, then why, then what to look at."""
     rows = {
         "runtime": " ".join(part for part in (plan.runtime, plan.version) if part),
         "root directory": plan.root_directory if plan.root_directory != "." else None,

@@ -30,10 +30,10 @@ class Candidate:
 
 
 def make_plan(tree: SourceTree, settings: BuildSettings = BuildSettings()) -> BuildPlan:  # noqa: B008 - frozen
-    """How to build this tree, which is the whole repository; `settings.root_directory` says where to look.
+    """Plan how to build this tree, which is the whole repository; `settings.root_directory` says where to look.
 
-    Raises NotRecognised when nothing says what it is, NoStartCommand when nothing says what to run, and
-    PlanError when settings and tree don't fit or the tree contradicts itself.
+    Raises NotRecognised when nothing says what it is, NoStartCommand when nothing says what to run, and PlanError
+    when settings and tree don't fit or the tree contradicts itself.
     """
     plan = _plan(tree, settings)
     context = tree.subtree(plan.root_directory)
@@ -62,7 +62,7 @@ def _plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
 
 
 def find_candidates(tree: SourceTree) -> tuple[Candidate, ...]:
-    """Every runtime with evidence at the tree's root, the one to use first."""
+    """Return every runtime with evidence at the tree's root, the one to use first."""
     found = [Candidate(runtime, evidence) for runtime in RUNTIMES if (evidence := runtime.evidence(tree))]
     return tuple(sorted(found, key=lambda candidate: -candidate.evidence.strength))
 
@@ -80,7 +80,7 @@ def _plan_below(tree: SourceTree, settings: BuildSettings, directory: str, level
 
 
 def _descend(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
-    """Into the only directory with source; with several that could be built, the user has to say which."""
+    """Go into the only directory with source; with several that could be built, the user has to say which."""
     components = _components(tree)
     if len(components) > 1:
         raise PlanError(
@@ -99,7 +99,7 @@ def _descend(tree: SourceTree, settings: BuildSettings, directory: str, levels: 
 
 
 def _settle(tree: SourceTree, candidates: Sequence[Candidate], settings: BuildSettings) -> Candidate:
-    """Among equally strong candidates: the language of the command to run, else the first of the list."""
+    """Choose among equally strong candidates: the language of the command to run, else the first of the list."""
     strongest = [c for c in candidates if c.evidence.strength == candidates[0].evidence.strength]
     commands = [settings.run_command or "", *parse_procfile(tree.read_text("Procfile") or "").values()]
     for command in commands:
@@ -117,7 +117,7 @@ def _because(chosen: Candidate, candidates: Sequence[Candidate]) -> str:
 
 
 def _refuse_foreign(tree: SourceTree, chosen: Candidate | None) -> None:
-    """A manifest of a language without a runtime outweighs loose files and a page's package.json."""
+    """Refuse a manifest of a language without a runtime: it outweighs loose files and a page's package.json."""
     manifest = chosen is not None and chosen.evidence.strength == Strength.MANIFEST
     table = FOREIGN if not manifest else BACK_ENDS if chosen and chosen.runtime is NODE else {}
     for name in tree.root_files:
@@ -133,7 +133,7 @@ def _source_directories(tree: SourceTree) -> list[str]:
 
 
 def _components(tree: SourceTree) -> list[tuple[str, Candidate]]:
-    """Directories below the root, at most three levels deep, that have a manifest of their own."""
+    """Return the directories below the root, at most three levels deep, that have a manifest of their own."""
     found: list[tuple[str, Candidate]] = []
     level = _source_directories(tree)
     for _ in range(LEVELS):

@@ -18,7 +18,7 @@ _APT_INSTALL = "apt-get install -y --no-install-recommends"
 
 
 def apt_packages(tree: SourceTree) -> tuple[str, tuple[str, ...]] | None:
-    """The file that lists Debian packages, one a line, and what it lists; None if there is none."""
+    """Return the file that lists Debian packages, one a line, and what it lists; None if there is none."""
     file = next((name for name in APT_FILES if name in tree.root_files), None)
     if file is None:
         return None

@@ -11,7 +11,7 @@ Unreadable = (ValueError, RecursionError)  # the latter where somebody nested te
 
 
 def read_json(tree: SourceTree, path: str) -> object:
-    """The file's value, an empty object without the file. Raises PlanError if it isn't JSON."""
+    """Return the file's value, an empty object without the file. Raises PlanError if it isn't JSON."""
     try:
         return json.loads(tree.read_text(path) or "{}")
     except Unreadable as error:
@@ -19,7 +19,7 @@ def read_json(tree: SourceTree, path: str) -> object:
 
 
 def read_toml(tree: SourceTree, path: str) -> dict[str, Any]:
-    """The file's table, empty without the file. Raises PlanError if it isn't TOML."""
+    """Return the file's table, empty without the file. Raises PlanError if it isn't TOML."""
     try:
         return tomllib.loads(tree.read_text(path) or "")
     except Unreadable as error:
@@ -27,7 +27,7 @@ def read_toml(tree: SourceTree, path: str) -> dict[str, Any]:
 
 
 def first_line(tree: SourceTree, path: str) -> str:
-    """The first line that says something, without its comment; empty where there is none."""
+    """Return the first line that says something, without its comment; empty where there is none."""
     lines = (line.partition("#")[0].strip() for line in (tree.read_head(path) or "").splitlines())
     return next((line for line in lines if line), "")
 

@@ -16,7 +16,7 @@ NAMED = 3  # of the files that a sentence is about
 
 
 def refuse_left_out(tree: SourceTree, plan: BuildPlan) -> None:
-    """Raises PlanError for a file that the plan needs and the context's ignore file leaves out.
+    """Raise PlanError for a file that the plan needs and the context's ignore file leaves out.
 
     An ignore file that is too much work to match is left to the build, which says so or manages it.
     """
@@ -35,7 +35,7 @@ def _left_out(tree: SourceTree, plan: BuildPlan) -> Iterator[tuple[str, str]]:
 
 
 def _needed(tree: SourceTree, plan: BuildPlan) -> Iterator[tuple[str, str]]:
-    """The files that commands and copies name, each with what names it."""
+    """Return the files that commands and copies name, each with what names it."""
     for command in (plan.install_command, plan.build_command, plan.run_command, shlex.join(plan.command)):
         for path in _files_of(tree, command or ""):
             yield path, f"`{command}`"
@@ -60,7 +60,7 @@ def _files_of(tree: SourceTree, command: str) -> Iterator[str]:
 
 
 def unfetched(tree: SourceTree) -> Iterator[str]:
-    """A sentence for submodules that are empty, and one for LFS files that are their pointers."""
+    """Return a sentence for submodules that are empty, and one for LFS files that are their pointers."""
     submodules = [path for path in _submodules(tree) if _is_empty(tree, path)]
     if submodules:
         are = "Submodules {} are" if len(submodules) > 1 else "Submodule {} is"
@@ -93,7 +93,7 @@ def _is_empty(tree: SourceTree, path: str) -> bool:
 
 
 def _pointers(tree: SourceTree) -> list[str]:
-    """Where no attribute says that there are any, nothing is opened."""
+    """Return the LFS pointers; where no attribute says that there are any, nothing is opened."""
     attributes = (tree.read_head(path) or "" for path in tree.glob("**/.gitattributes"))
     if not any("filter=lfs" in text for text in attributes):
         return []

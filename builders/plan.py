@@ -68,7 +68,7 @@ class BuildPlan:
     target: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as shown to people and scripts: every decision, not the recipe."""
+        """Return the plan as shown to people and scripts: every decision, not the recipe."""
         return {
             "runtime": self.runtime,
             "version": self.version,

@@ -25,7 +25,7 @@ _MOUNTS = Path("/proc/self/mounts")
 
 @contextmanager
 def private_directory() -> Iterator[Path]:
-    """A new directory with mode 0700, for this block."""
+    """Yield a new directory with mode 0700, which is removed after the block."""
     draft = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=place()))
     lock = os.open(draft, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -40,7 +40,7 @@ def private_directory() -> Iterator[Path]:
 
 
 def place() -> Path:
-    """In memory, if there is room; else where temporary files go."""
+    """Return the directory in memory, if there is room; else the one where temporary files go."""
     temporary = Path(tempfile.gettempdir())
     return next(
         (each for each in (SHARED_MEMORY, temporary) if is_memory(each) and _has_room(each)), temporary
@@ -48,7 +48,7 @@ def place() -> Path:
 
 
 def is_memory(directory: Path) -> bool:
-    """Whether the files in it are kept in memory; False where the system doesn't tell."""
+    """Return whether the files in it are kept in memory; False where the system doesn't tell."""
     try:
         real = directory.resolve(strict=True)
         mounts = [line.split()[1:3] for line in _MOUNTS.read_text().splitlines()]
@@ -68,7 +68,9 @@ def _has_room(directory: Path) -> bool:
 
 
 def sweep(now: float) -> Sequence[Path]:
-    """Remove the directories of this user's processes that are dead; says which. `now` in seconds since 1970."""
+    """Remove the directories of this user's processes that are dead, and return them. `now` is in seconds since
+    1970.
+    """
     return [
         directory
         for parent in dict.fromkeys((SHARED_MEMORY, Path(tempfile.gettempdir())))
@@ -79,7 +81,7 @@ def sweep(now: float) -> Sequence[Path]:
 
 
 def _is_ours(directory: Path) -> bool:
-    """Anybody may make something of this name there."""
+    """Return whether this user made the directory: anybody may make something of this name there."""
     try:
         found = directory.lstat()
     except FileNotFoundError:
@@ -102,7 +104,7 @@ def _removed(directory: Path, now: float, *, is_locked: bool) -> bool:
 
 
 def _try_lock(directory: int) -> bool:
-    """False if somebody has it, and where there are no such locks."""
+    """Return whether we have the lock; False if somebody has it, and where there are no such locks."""
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

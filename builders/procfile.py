@@ -6,7 +6,7 @@ _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)[ \t]*:[ \t]*(\S.*)")
 
 
 def parse_procfile(text: str) -> dict[str, str]:
-    """Commands by process name, in the order of the file; comments and other lines are passed over.
+    """Return commands by process name, in the order of the file; comments and other lines are passed over.
 
     A name that is given twice has its last command.
     """

@@ -29,13 +29,13 @@ class Unclear(Exception):
 
 
 def foreign_frontend(text: str, build_args: Mapping[str, str]) -> str | None:
-    """The frontend that would read the Dockerfile, where it is none of docker's own."""
+    """Return the frontend that would read the Dockerfile, where it is none of docker's own."""
     named = [*_syntaxes(text.removeprefix("\ufeff")), build_args.get("BUILDKIT_SYNTAX") or ""]
     return next((each for each in named if each and not _OFFICIAL.fullmatch(each)), None)
 
 
 def _syntaxes(text: str) -> Iterator[str]:
-    """Of the lines before the first instruction. A text in JSON is for another frontend in any case."""
+    """Return the syntaxes named before the first instruction. A text in JSON is for another frontend in any case."""
     if text.lstrip().startswith("{"):
         yield "one that reads JSON"
     for line in text.split("\n"):
@@ -46,7 +46,9 @@ def _syntaxes(text: str) -> Iterator[str]:
 
 
 def references(text: str, build_args: Mapping[str, str]) -> frozenset[str]:
-    """The images (or stages) of `FROM` and of every option `from`. Raises Unclear for an expansion that isn't known."""
+    """Return the images (or stages) of `FROM` and of every option `from`. Raises Unclear for an expansion that
+    isn't known.
+    """
     found: set[str] = set()
     text = text.removeprefix("\ufeff")
     for escape in _escapes(text):
@@ -61,12 +63,12 @@ def references(text: str, build_args: Mapping[str, str]) -> frozenset[str]:
 
 
 def plain(text: str) -> str:
-    """A Dockerfile without the marks that could hide a name in it: quotes, and lines that go on."""
+    """Return a Dockerfile without the marks that could hide a name in it: quotes, and lines that go on."""
     return "\n".join(_joined(text, escape).translate(_QUOTES) for escape in _escapes(text))
 
 
 def web_hosts(text: str) -> frozenset[str]:
-    """The hosts of addresses on lines of `ADD`, which the engine itself fetches."""
+    """Return the hosts of addresses on lines of `ADD`, which the engine itself fetches."""
     lines = plain(text).split("\n")
     adding = [line for line in lines if re.match(r"\s*(?:ONBUILD\s+)*ADD\s", line, re.IGNORECASE)]
     return frozenset(host for line in adding for host in _WEB.findall(line))
@@ -78,13 +80,13 @@ def _escapes(text: str) -> tuple[str, ...]:
 
 
 def _joined(text: str, escape: str) -> str:
-    """With the lines that go on as one, and without comments."""
+    """Return the text with the lines that go on as one, and without comments."""
     kept = "\n".join(line for line in text.replace("\r", "").split("\n") if not line.lstrip().startswith("#"))
     return re.sub(rf"{re.escape(escape)}[^\S\n]*\n(?:[^\S\n]*\n)*", "", kept)
 
 
 def _arguments(joined: str, build_args: Mapping[str, str], escape: str) -> dict[str, str]:
-    """What FROM knows: the ARG lines before the first one, as the build sets them."""
+    """Return what FROM knows: the ARG lines before the first one, as the build sets them."""
     known: dict[str, str] = {}
     for line in joined.split("\n"):
         if _FROM.fullmatch(line):
@@ -100,7 +102,7 @@ def _arguments(joined: str, build_args: Mapping[str, str], escape: str) -> dict[
 
 
 def _words(text: str, escape: str) -> list[str]:
-    """Split where a quote doesn't hold together; the quotes stay."""
+    """Split the line where a quote doesn't hold it together; the quotes stay."""
     words, quote, skip = [""], "", False
     for sign in text:
         if skip:
@@ -119,7 +121,7 @@ def _words(text: str, escape: str) -> list[str]:
 
 
 def _expanded(word: str, variables: Mapping[str, str], escape: str) -> str:
-    """A word without its quotes and with its variables filled in, as a shell would."""
+    """Return a word without its quotes and with its variables filled in, as a shell would."""
     if len(word) > LONGEST_WORD:
         raise Unclear(f"{word[:20]}…")
     made, at, quote = "", 0, ""
@@ -142,7 +144,7 @@ def _expanded(word: str, variables: Mapping[str, str], escape: str) -> str:
 
 
 def _variable(rest: str, variables: Mapping[str, str], escape: str) -> tuple[str, int]:
-    """The value of what follows a `$`, and how many characters that is."""
+    """Return the value of what follows a `$`, and how many characters that is."""
     if not rest.startswith("{"):
         name = re.match(r"[A-Za-z_]\w*|.?", rest, re.ASCII | re.DOTALL)
         assert name is not None
@@ -161,7 +163,7 @@ def _variable(rest: str, variables: Mapping[str, str], escape: str) -> tuple[str
 
 
 def _closing(rest: str) -> int:
-    """Where the brace that opens a text is closed; 0 if nowhere."""
+    """Return where the brace that opens a text is closed; 0 if nowhere."""
     depth = 0
     for at, sign in enumerate(rest):
         depth += {"{": 1, "}": -1}.get(sign, 0)

@@ -121,5 +121,5 @@ def _quoted(value: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A line break in a command would begin a new instruction; the shell takes `;` for it just as well."""
+    """Return the command in one line: a line break would begin a new instruction, and the shell takes `;` for it."""
     return "; ".join(filter(None, map(str.strip, text.split("\n"))))

@@ -52,19 +52,19 @@ class SourceTree:
         self.root = Path(os.path.realpath(root))
 
     def has(self, path: str) -> bool:
-        """Whether `path` is a regular file."""
+        """Return whether `path` is a regular file."""
         return self._status(path, stat.S_ISREG)
 
     def has_directory(self, path: str) -> bool:
         return self._status(path, stat.S_ISDIR)
 
     def subtree(self, path: str) -> "SourceTree | None":
-        """The tree below the directory `path`, or None if there is no such directory inside this one."""
+        """Return the tree below the directory `path`, or None if there is no such directory inside this one."""
         real = self._real(path)
         return SourceTree(real) if real is not None and self.has_directory(path) else None
 
     def read_text(self, path: str) -> str | None:
-        """The whole file as UTF-8 (undecodable bytes replaced, no byte order mark), None if it isn't there.
+        """Return the whole file as UTF-8 (undecodable bytes replaced, no byte order mark), None if it isn't there.
 
         Raises PlanError for a file over 2 MiB: no manifest is that big.
         """
@@ -76,7 +76,7 @@ class SourceTree:
         return None if data is None else _decode(data)
 
     def read_head(self, path: str) -> str | None:
-        """The first 4 KiB of a file that may be of any size, such as a lock file."""
+        """Return the first 4 KiB of a file that may be of any size, such as a lock file."""
         data = self._read(path, HEAD_BYTES)
         return None if data is None else _decode(data)
 
@@ -86,21 +86,21 @@ class SourceTree:
 
     @cached_property
     def root_files(self) -> tuple[str, ...]:
-        """Names of the regular files directly at the root, sorted."""
+        """Return the names of the regular files directly at the root, sorted."""
         _, files, links = self._root_listing
         return tuple(sorted([*files, *(name for name in links if self.has(name))]))
 
     @cached_property
     def directories(self) -> tuple[str, ...]:
-        """Names of the directories directly at the root that may hold source, sorted."""
+        """Return the names of the directories directly at the root that may hold source, sorted."""
         return tuple(sorted(self._root_listing[0]))
 
     def files(self) -> tuple[str, ...]:
-        """Regular files at most six levels deep, shallow ones first, 20,000 of them at most; no links."""
+        """Return the regular files at most six levels deep, shallow ones first, 20,000 of them at most; no links."""
         return self._files
 
     def glob(self, pattern: str) -> tuple[str, ...]:
-        """Files whose path matches; `*` stays within one level, `**/` spans any number of them."""
+        """Return the files whose path matches; `*` stays within one level, `**/` spans any number of them."""
         if "/" not in pattern:
             return tuple(name for name in self.root_files if fnmatch.fnmatchcase(name, pattern))
         matches = re.compile(_glob_to_regex(pattern)).fullmatch
@@ -131,7 +131,7 @@ class SourceTree:
         return self._listing("")
 
     def _listing(self, directory: str) -> tuple[list[str], list[str], list[str]]:
-        """Names of the directories, regular files and symbolic links in a directory."""
+        """Return the names of the directories, regular files and symbolic links in a directory."""
         directories: list[str] = []
         files: list[str] = []
         links: list[str] = []
@@ -152,7 +152,7 @@ class SourceTree:
         return directories, files, links
 
     def _real(self, path: str) -> Path | None:
-        """Where `path` really is, or None if that is outside of the root."""
+        """Return where `path` really is, or None if that is outside of the root."""
         if "\0" in path:
             return None
         inside = PurePosixPath(path.lstrip("/"))
@@ -185,7 +185,7 @@ class SourceTree:
 
 
 def _decode(data: bytes) -> str:
-    """As the byte order mark says, which some editors and shells leave; UTF-8 without one."""
+    """Decode as the byte order mark says, which some editors and shells leave; as UTF-8 without one."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8-sig")
     return data.decode(encoding, errors="replace").replace("\r\n", "\n")
 

@@ -45,7 +45,7 @@ class Start:
 
 
 def choose_start(tree: SourceTree, settings: BuildSettings, offers: Offers) -> Start:
-    """The first of: the user's command, Procfile, declared entry points, conventional files, a start script.
+    """Return the first of: the user's command, Procfile, declared entry points, conventional files, a start script.
 
     Raises NoStartCommand with the candidates, PlanError for a command that can't be read.
     """
@@ -71,7 +71,7 @@ def choose_start(tree: SourceTree, settings: BuildSettings, offers: Offers) -> S
 
 
 def script_command(tree: SourceTree, path: str) -> str:
-    """How to run a script that may lack its executable bit: by the interpreter its first line names."""
+    """Return how to run a script that may lack its executable bit: by the interpreter its first line names."""
     first = (tree.read_head(path) or "").partition("\n")[0]
     words = first.removeprefix("#!").split() if first.startswith("#!") else []
     if words and words[0].endswith("/env"):
@@ -97,7 +97,9 @@ def _script(tree: SourceTree) -> Option | None:
 
 
 def _serves(command: str, procfile: Mapping[str, str]) -> bool:
-    """Whether a guess would run what Procfile names as a web process: by the same words, or the same program."""
+    """Return whether a guess would run what Procfile names as a web process: by the same words, or the same
+    program.
+    """
     web = procfile.get("web")
     return web is not None and (
         command.split() == web.split() or not _programs(command).isdisjoint(_programs(web))
@@ -105,7 +107,7 @@ def _serves(command: str, procfile: Mapping[str, str]) -> bool:
 
 
 def _programs(command: str) -> set[str]:
-    """Files that a command runs, and those of Python's modules that it serves (`app:app`)."""
+    """Return the files that a command runs, and those of Python's modules that it serves (`app:app`)."""
     files = re.findall(r"(?<![\w=])[\w./-]+\.(?:py|[mc]?[jt]s|sh|rb)\b", command)
     modules = re.findall(r"(?<!\S)([A-Za-z_][\w.]*):[A-Za-z_]\w*", command)
     return {

@@ -7,10 +7,11 @@ from pathlib import Path
 
 
 def remove_tree(path: Path) -> None:
-    """The directory `path` with all below it, however deep; links are removed and not followed.
+    """Remove the directory `path` with all below it, however deep; links are removed and not followed.
 
-    `shutil.rmtree` goes down by recursion, with a file descriptor for each level. Here every directory that is found is
-    moved beside `path` first, so that none is ever deep. Raises OSError; a second call goes on where one was cut off.
+    `shutil.rmtree` goes down by recursion, with a file descriptor for each level. Here every directory that is
+    found is moved beside `path` first, so that none is ever deep. Raises OSError; a second call goes on where one
+    was cut off.
     """
     aside = path.with_name(f".{path.name}.removing")
     with suppress(FileExistsError):

@@ -21,12 +21,12 @@ _CLAUSE = re.compile(
 
 
 class UnreadableVersion(ValueError):
-    """Not a version, nor a constraint on one."""
+    """The text is neither a version nor a constraint on one."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Versions `low <= v < high`, without those in `holes`."""
+    """The versions `low <= v < high`, without those in `holes`."""
 
     low: Triple = _START
     high: Triple = _END
@@ -39,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Constraint:
-    """Any of several intervals."""
+    """A version has to be in any of several intervals."""
 
     alternatives: tuple[Interval, ...]
 
@@ -47,12 +47,12 @@ class Constraint:
         return any(part.meets(version, _after(version)) for part in self.alternatives)
 
     def allows_some_of(self, line: Line) -> bool:
-        """Whether any release of the line satisfies it."""
+        """Return whether any release of the line satisfies it."""
         low, high = _span(line)
         return any(part.meets(low, high) for part in self.alternatives)
 
     def allows_newest_of(self, line: Line) -> bool:
-        """Whether the line's newest release does, whatever its number."""
+        """Return whether the line's newest release satisfies it, whatever its number."""
         high = _span(line)[1]
         return any(
             part.low < high <= part.high and not any(low < high <= end for low, end in part.holes)
@@ -61,7 +61,7 @@ class Constraint:
 
 
 def parse_constraint(text: str) -> Constraint:
-    """`>=3.11,<3.13`, `^20.1`, `18 || 20.x`, `~=3.11`, `16 - 20`; a partial version stands for all it begins.
+    """Parse `>=3.11,<3.13`, `^20.1`, `18 || 20.x`, `~=3.11`, `16 - 20`; a partial version stands for all it begins.
 
     Raises UnreadableVersion.
     """
@@ -69,14 +69,14 @@ def parse_constraint(text: str) -> Constraint:
 
 
 def parse_line(text: str, length: int) -> Line | None:
-    """The release line of a plain version (`3.11.4` with length 2: `(3, 11)`), or None if it isn't one."""
+    """Return the release line of a plain version (`3.11.4` with length 2: `(3, 11)`), or None if it isn't one."""
     match = re.fullmatch(rf"v?({_NUMBER}(?:\.{_NUMBER})*)(?:[-+.]?[a-z].*)?", text.strip())
     numbers = tuple(int(part) for part in match[1].split(".")) if match else ()
     return numbers[:length] if len(numbers) >= length else None
 
 
 def pick(constraint: Constraint, lines: Sequence[Line], preferred: Line) -> Line | None:
-    """The preferred line if it satisfies the constraint, else the newest of `lines` that does."""
+    """Return the preferred line if it satisfies the constraint, else the newest of `lines` that does."""
     for suits in (constraint.allows_newest_of, constraint.allows_some_of):
         for line in (preferred, *sorted(lines, reverse=True)):
             if suits(line):
@@ -144,7 +144,7 @@ def _bounds(operator: str, numbers: Line) -> tuple[Triple, Triple]:
 
 
 def _span(line: Line) -> tuple[Triple, Triple]:
-    """All versions that begin with `line`."""
+    """Return the interval of all versions that begin with `line`."""
     if not line:
         return _START, _END
     padded = (*line, 0, 0)[:3]

@@ -33,7 +33,7 @@ class TooMuchWork(Exception):
 
 @dataclass
 class Work:
-    """What may still be spent: pieces of patterns times characters of names."""
+    """What may still be spent, in pieces of patterns times characters of names."""
 
     left: int
 
@@ -94,7 +94,7 @@ class Names:
         self._level = self._inside ^ self.slashes
 
     def after(self, pattern: Pattern, starts: int) -> int:
-        """The places that matches of `pattern` beginning at `starts` lead to."""
+        """Return the places that matches of `pattern` beginning at `starts` lead to."""
         at = starts
         for piece in pattern:
             if not at:
@@ -111,11 +111,11 @@ class Names:
         return at
 
     def ends_after(self, places: int) -> int:
-        """The ends of the names that have one of `places`."""
+        """Return the ends of the names that have one of `places`."""
         return _spread(places, self._inside) & self.ends
 
     def _places(self, wanted: OneOf) -> int:
-        """Where such a character is."""
+        """Return the places of such a character."""
         if wanted is NOT_SLASH:
             return self._level
         found = 0
@@ -133,7 +133,7 @@ class Names:
         return found
 
     def _holding(self, byte: int, plane: bytes, value: int) -> int:
-        """Where characters have this value in this byte of their code point."""
+        """Return the places of characters that have this value in this byte of their code point."""
         found = self._found.get((byte, value))
         if found is None:
             self._work.spend(_LOOK_COST * self._length)
@@ -142,7 +142,7 @@ class Names:
 
 
 def blocks(names: Iterable[str], work: Work) -> Iterator[tuple[list[str], Names]]:
-    """The names in blocks of about `BLOCK` characters, in their order. Raises TooMuchWork."""
+    """Yield the names in blocks of about `BLOCK` characters, in their order. Raises TooMuchWork."""
     block: list[str] = []
     length = 0
     for name in names:
@@ -158,7 +158,7 @@ def blocks(names: Iterable[str], work: Work) -> Iterator[tuple[list[str], Names]
 
 
 def _spread(places: int, over: int) -> int:
-    """`places`, and all that can be reached from them by characters in `over`.
+    """Return `places`, and all that can be reached from them by characters in `over`.
 
     A run of `over` is a row of ones: adding the lowest place of it carries to the place behind the run.
     """

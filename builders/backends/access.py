@@ -48,7 +48,7 @@ class Access:
     logins: Mapping[str, Login] = field(default_factory=dict)
 
     def may_overlap(self, other: Access) -> bool:
-        """Whether each registry that both may ask knows both by the same login; none at all is one, too."""
+        """Return whether each registry that both may ask knows both by the same login; no login is one, too."""
         if self.hosts is None:
             shared = {*self.logins, *other.logins} if other.hosts is None else other.hosts
         else:
@@ -71,7 +71,9 @@ def access_of(request: BuildRequest) -> Access:
 
 
 def _hosts(text: str) -> Iterator[str]:
-    """Raises _Unclear where any host may be meant, as with a build argument or another frontend."""
+    """Return the hosts of all images named. Raises _Unclear where any host may be meant, as with a build argument
+    or another frontend.
+    """
     text = text.removeprefix("\ufeff")
     if _ESCAPE.search(text) or text.lstrip().startswith("{"):
         raise _Unclear
@@ -84,13 +86,13 @@ def _hosts(text: str) -> Iterator[str]:
 
 
 def _require_known_syntax(reference: str) -> None:
-    """A frontend of somebody else's may ask for any image."""
+    """Raise _Unclear for a frontend of somebody else's, which may ask for any image."""
     if not _KNOWN_SYNTAX.fullmatch(reference):
         raise _Unclear
 
 
 def _references(text: str) -> Iterator[str]:
-    """What follows `FROM`, and the `from` of the options right behind an instruction."""
+    """Return what follows `FROM`, and the `from` of the options right behind an instruction."""
     instruction = ""
     for word in _SPACE.split(_CONTINUATION.sub("", _COMMENT.sub("", text + "\n"))):
         if instruction and word.startswith("--"):
@@ -107,7 +109,7 @@ def _references(text: str) -> Iterator[str]:
 
 
 def _sources(flag: str) -> Iterator[str]:
-    """The images or stages of `--from=…` and `--mount=type=bind,from=…`."""
+    """Return the images or stages of `--from=…` and `--mount=type=bind,from=…`."""
     name, _, value = flag.partition("=")
     if name.lower() == "--from":
         yield value
@@ -117,7 +119,7 @@ def _sources(flag: str) -> Iterator[str]:
 
 
 def _host(reference: str) -> str | None:
-    """None for an earlier stage and for an official image: neither has a host that matters."""
+    """Return the host of an image; None for an earlier stage and for an official image, whose host doesn't matter."""
     first, slash, rest = reference.partition("/")
     if not _PLAIN.fullmatch(first):
         raise _Unclear

@@ -29,12 +29,12 @@ class PushFailed(Exception):
 
 
 class BackendUnavailable(Exception):
-    """Nobody's fault here: engine down or gone meanwhile, no usable CLI, registry out of reach. `str()` says what."""
+    """Something is away that is nobody's fault here: the engine, a usable CLI, or a registry. `str()` says what."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """For one registry."""
+    """What one registry knows the builder by."""
 
     username: str
     password: str = field(repr=False)
@@ -85,7 +85,7 @@ def request_for(
     no_cache: bool = False,
     scope: str = "",
 ) -> BuildRequest:
-    """The request that builds `plan`, made from the checkout at `checkout`."""
+    """Return the request that builds `plan` from the checkout at `checkout`."""
     build_args, secrets = dict(build_args or {}), dict(secrets or {})
     context = checkout / plan.root_directory
     generated = plan.dockerfile_text is None
@@ -140,7 +140,7 @@ class Step:
 
 
 class StopSignal(Protocol):
-    """As `threading.Event`: set once, from any thread."""
+    """A signal like `threading.Event`: set once, from any thread."""
 
     def is_set(self) -> bool: ...
 

@@ -93,7 +93,7 @@ class BuildKitCli(ImageBackend):
 
 
 def build_argv(cli: Cli, request: BuildRequest, private: Path, dockerfile: Path) -> tuple[str, ...]:
-    """The command line; `private` is where `_write_inputs` put what it names."""
+    """Return the command line; `private` is where `_write_inputs` put what it names."""
     argv = [*cli.argv, "--progress=plain", f"--iidfile={private / 'iid'}", f"--file={dockerfile}"]
     argv += [f"--target={request.target}"] if request.target else []
     argv += _of_scope(request.scope)
@@ -118,7 +118,7 @@ def _of_scope(scope: str) -> list[str]:
 
 
 def _write_inputs(request: BuildRequest, private: Path) -> Path:
-    """Puts the secrets and a Dockerfile given as text into the private directory; returns the Dockerfile."""
+    """Put the secrets and a Dockerfile given as text into the private directory; return the Dockerfile."""
     if not request.context.is_dir():
         raise BuildFailed(f"The root directory {request.context.name!r} is not in the repository.")
     for name in (*request.secrets, *request.build_args):

@@ -16,7 +16,7 @@ ANSWER_SECONDS = 20
 
 @dataclass(frozen=True)
 class Cli:
-    """`argv` begins a build; `is_buildx` tells the two dialects apart."""
+    """A client that can build: `argv` begins a build, `is_buildx` tells the two dialects apart."""
 
     argv: tuple[str, ...]
     is_buildx: bool
@@ -24,10 +24,10 @@ class Cli:
 
 @lru_cache
 def find_cli(search_path: str = SEARCH_PATH) -> Cli:
-    """The first `docker` of `search_path` with a working buildx, else the first up to release 22.
+    """Return the first `docker` of `search_path` with a working buildx, else the first up to release 22.
 
-    Later releases lost BuildKit to the buildx plugin, so the first `docker` found may well be of no use.
-    Raises BackendUnavailable. Asks no engine.
+    Later releases lost BuildKit to the buildx plugin, so the first `docker` found may well be of no use. Raises
+    BackendUnavailable. Asks no engine.
     """
     docker = [
         str(path) for directory in search_path.split(":") if (path := Path(directory, "docker")).is_file()

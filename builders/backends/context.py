@@ -33,14 +33,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Context:
-    """`left_out`: links to the outside and what is no file (a FIFO, a device); builds do without them."""
+    """What a build may see. `left_out` are links to the outside and what is no file (a FIFO, a device); builds do
+    without them.
+    """
 
     root: Path
     entries: tuple[Entry, ...]
     left_out: tuple[str, ...]
 
     def digest(self, check: Callable[[], None]) -> str:
-        """Of names, modes and contents, in hex. `check` is called for each file, and may raise."""
+        """Return a digest of names, modes and contents, in hex. `check` is called for each file, and may raise."""
         total = hashlib.sha256()
         for entry in self.entries:
             check()
@@ -50,7 +52,7 @@ class Context:
         return total.hexdigest()
 
     def below(self, source: str) -> Iterator[tuple[Entry, str]]:
-        """The entries that `source` (`.`, a directory or a file) means, each with its path relative to it.
+        """Return the entries that `source` (`.`, a directory or a file) means, each with its path relative to it.
 
         A file's own path is empty: it goes where it is told to.
         """
@@ -85,7 +87,7 @@ class Context:
 
 
 def read_context(root: Path, ignore: Ignore, check: Callable[[], None] = lambda: None) -> Context:
-    """What of the directory `root` a build may see, in a fixed order.
+    """Return what of the directory `root` a build may see, in a fixed order.
 
     `check` is called for each directory, and may raise. Raises BuildFailed for a tree that is too deep, and
     TooMuchWork as `ignore` does.
@@ -104,7 +106,7 @@ def read_context(root: Path, ignore: Ignore, check: Callable[[], None] = lambda:
 
 
 def _walk(root: Path, ignore: Ignore, check: Callable[[], None]) -> Iterator[tuple[str, os.stat_result]]:
-    """Level by level, so that depth costs no stack and many names are matched at once."""
+    """Walk level by level, so that depth costs no stack and many names are matched at once."""
     level = [""]
     while level:
         found = [entry for directory in level for entry in _entries(root, directory, check)]

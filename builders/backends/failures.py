@@ -40,7 +40,7 @@ _KILLED = {"137", "143"}  # by SIGKILL or SIGTERM, as whoever ends the engine ma
 def explain_failure(
     progress: ProgressReader, status: int, *, engine_went_away: bool = False
 ) -> BuildFailed | BackendUnavailable:
-    """Of a build. `engine_went_away` as the engine itself was asked."""
+    """Return the error for a build that failed. `engine_went_away` is what the engine itself was found to be."""
     last = progress.tail[-1] if progress.tail else ""
     exited = _EXIT_CODE.search(progress.error) or _LAST_EXIT_CODE.search(last)
     if engine_went_away and (exited is None or exited[1] in _KILLED):
@@ -65,7 +65,7 @@ def explain_failure(
 
 
 def not_pushed(reference: str, last_line: str, *, engine_went_away: bool) -> BackendUnavailable | None:
-    """Why an image is not at its registry, where nobody refused it; `last_line` is the CLI's."""
+    """Say why an image is not at its registry, where nobody refused it; `last_line` is the CLI's."""
     if engine_went_away:
         return BackendUnavailable(WENT_AWAY)
     if _ENGINE_DOWN.match(last_line):

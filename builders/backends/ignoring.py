@@ -17,7 +17,7 @@ _SPELLED: dict[str, OneOf | Gap] = {"**/": Gap.LEVELS, "**": Gap.PATH, "*": Gap.
 
 @dataclass(frozen=True)
 class Rule:
-    """`brings_back`: the line begins with `!`."""
+    """A line of an ignore file. `brings_back` means that it begins with `!`."""
 
     pattern: Pattern
     brings_back: bool
@@ -35,23 +35,23 @@ class Ignore:
 
     @classmethod
     def parse(cls, text: str) -> "Ignore":
-        """Raises TooMuchWork for more than `MAX_RULES`."""
+        """Parse an ignore file. Raises TooMuchWork for more than `MAX_RULES`."""
         return cls(tuple(_rules(text)))
 
     @property
     def brings_back(self) -> bool:
-        """Whether files can be in that are below a directory that is out."""
+        """Return whether files may be in that are below a directory that is out."""
         return any(rule.brings_back for rule in self.rules)
 
     def left_out(self, paths: Iterable[str]) -> set[str]:
-        """Those of `paths` that are out; they are relative to the context, such as `src/main.py`."""
+        """Return which of `paths` are out; they are relative to the context, such as `src/main.py`."""
         return {path for path, is_out in self._told(paths) if is_out}
 
     def leaves_out(self, path: str) -> bool:
         return bool(self.left_out([path]))
 
     def prunes(self, directory: str) -> bool:
-        """Whether nothing below `directory` can be in."""
+        """Return whether nothing below `directory` can be in."""
         return self.leaves_out(directory) and not self.brings_back
 
     def _told(self, paths: Iterable[str]) -> Iterator[tuple[str, bool]]:

@@ -47,7 +47,10 @@ LOCK_POLL_SECONDS = 0.05
 
 
 class LocalBackend(ImageBackend):
-    """Images go below `root`, whose path has no spaces; `BuiltImage.image` is `process:` and the manifest's path."""
+    """Builds images on this machine, below `root`, whose path has no spaces.
+
+    `BuiltImage.image` is `process:` and the manifest's path.
+    """
 
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._root = root.absolute()
@@ -88,7 +91,10 @@ class LocalBackend(ImageBackend):
 
 
 def image_key(request: BuildRequest, plan: BuildPlan, tree: str, toolchain: Found | None) -> str:
-    """Equal for builds that would make the same image. As in any build cache, the values of secrets don't count."""
+    """Return a key that is equal for builds that would make the same image.
+
+    As in any build cache, the values of secrets don't count.
+    """
     phases = {step.phase for stage in plan.stages for step in stage.steps if isinstance(step, Run)}
     facts = {
         "tree": tree,
@@ -142,7 +148,9 @@ def _only_builder(directory: Path, session: Session) -> Iterator[None]:
 
 
 def _make(recipe: Recipe, session: Session) -> BuiltImage:
-    """In its final place, as virtual environments and scripts hold absolute paths; nothing stays of a failure."""
+    """Build the image in its final place, as virtual environments and scripts hold absolute paths. A failure leaves
+    nothing.
+    """
     directory = recipe.places.directory
     _discard(directory)
     try:
@@ -172,7 +180,7 @@ def _built(directory: Path) -> BuiltImage:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, also after a power cut."""
+    """Write the file whole or not at all, also if the power fails."""
     draft = path.with_name(f".{path.name}")
     with draft.open("wb") as file:
         file.write(data)

@@ -19,7 +19,7 @@ def registry_of(reference: str) -> str:
 
 
 def write_logins(directory: Path, logins: Mapping[str, Login]) -> None:
-    """Make `config.json` with mode 0600 in what is to be the CLI's `DOCKER_CONFIG`."""
+    """Write `config.json`, with mode 0600, into the directory that will be the CLI's `DOCKER_CONFIG`."""
     auths = {
         _PUBLIC_KEY if host == PUBLIC else host: {"auth": _pair(login)} for host, login in logins.items()
     }

@@ -20,7 +20,7 @@ _NAMED = re.compile(rf"(?<![\w./~$}}@%-])({'|'.join(map(re.escape, _PLACES))})(?
 
 @dataclass(frozen=True)
 class Places:
-    """`directory` is the image. `src` and `home` are there only while it is built."""
+    """The directories of one build. `directory` is the image; `src` and `home` are there only while it is built."""
 
     directory: Path
 
@@ -38,7 +38,7 @@ class Places:
 
     @property
     def usr(self) -> Path:
-        """Where npm installs programs for all."""
+        """The directory where npm installs programs for all."""
         return self.directory / "usr"
 
     @cached_property
@@ -46,9 +46,9 @@ class Places:
         return self.home, self.directory / "src"
 
     def here(self, text: str) -> str:
-        """A command, a variable's value or a path of the plan, with its places as they are here."""
+        """Return a command, a variable's value or a path of the plan with its places as they are on this machine."""
         return _NAMED.sub(lambda found: str(self.directory / _PLACES[found[1]]), text)
 
     def path(self, of_plan: str, workdir: str) -> Path:
-        """A path of the plan, relative to `workdir` of the plan unless absolute."""
+        """Return where a path of the plan is; it is relative to `workdir` of the plan unless absolute."""
         return Path(self.here(str(Path(workdir, of_plan))))

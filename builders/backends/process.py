@@ -25,7 +25,7 @@ def run_watched(
     should_stop: StopSignal,
     time_limit_seconds: float | None,
 ) -> int:
-    """The exit status of `argv`, whose two output streams go to `on_output` as one.
+    """Run `argv`, pass its two output streams to `on_output` as one, and return its exit status.
 
     Raises BuildCancelled or BuildTimedOut; whatever happens, its whole process group is gone on return.
     """
@@ -63,7 +63,7 @@ def run_watched(
 def _pass_on(
     selector: selectors.BaseSelector, reading: int, on_output: Callable[[bytes], None], wait_seconds: float
 ) -> bool:
-    """Waits for output and passes it on; False if none came."""
+    """Wait for output and pass it on; return False if none came."""
     if not selector.get_map() or not selector.select(wait_seconds):
         return False
     chunk = os.read(reading, CHUNK_BYTES)
@@ -75,7 +75,7 @@ def _pass_on(
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, a moment, SIGKILL to the group; nothing to do where it has ended by itself."""
+    """Send the group SIGTERM and, a moment later, SIGKILL; do nothing where it has ended by itself."""
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(child.pid, signal.SIGTERM)
         child.wait(GRACE_SECONDS)

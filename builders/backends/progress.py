@@ -17,9 +17,9 @@ MAX_SAID = 2000  # characters of a line in which the reason of a failure is sear
 
 
 class ProgressReader:
-    """Feed it output as it comes, in any chunks; it calls `on_step` with each step's start and end.
+    """Reads the build's output, given in any chunks, and calls `on_step` with each step's start and end.
 
-    `now` gives seconds since the build began.
+    `now` returns the seconds since the build began.
     """
 
     def __init__(self, on_step: Callable[[Step], None], now: Callable[[], float]) -> None:
@@ -38,7 +38,7 @@ class ProgressReader:
             self._read(line.decode(errors="replace").rstrip("\r"))
 
     def close(self) -> None:
-        """The output has ended; a last line without its line break counts."""
+        """Take note of the output's end; a last line without its line break counts."""
         self.feed(b"\n")
 
     def _read(self, line: str) -> None:
@@ -70,7 +70,7 @@ class ProgressReader:
 
 
 def _plain_name(text: str) -> str:
-    """A step's instruction without its mounts and the exports of secrets, which say nothing to a reader."""
+    """Return a step's instruction without its mounts and the exports of secrets, which say nothing to a reader."""
     text = re.sub(r"--mount=\S+\s*", "", text)
     text = re.sub(r'export \w+="\$\(cat /run/secrets/\w+\)"\s*&&\s*', "", text)
     return re.sub(r"\s+", " ", text).strip()

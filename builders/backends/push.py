@@ -17,7 +17,10 @@ _TAIL_BYTES = 4096
 
 
 class RegistryPush(ImagePusher):
-    """`docker_host`: the engine's address; None is the CLI's default. Logins are in a file only while a push runs."""
+    """Pushes images by the CLI. `docker_host` is the engine's address; None is the CLI's default.
+
+    Logins are in a file only while a push runs.
+    """
 
     def __init__(self, docker_host: str | None = None) -> None:
         self._docker_host = docker_host

@@ -26,7 +26,7 @@ class Recipe:
     places: Places
 
     def carry_out(self, session: Session) -> dict[str, str]:
-        """Leaves the files of the image, and returns its variables. Raises BuildFailed."""
+        """Make the files of the image, and return its variables. Raises BuildFailed."""
         self._lay_out()
         steps = [step for stage in self.plan.stages for step in stage.steps if _does_something(step)]
         numbers = iter(range(1, len(steps) + 1))
@@ -40,7 +40,7 @@ class Recipe:
 
     @staticmethod
     def visible(build_args: Mapping[str, str], phase: str) -> dict[str, str]:
-        """The build's variables that a phase sees: those of the commit are for the build command alone."""
+        """Return the build's variables that a phase sees: those of the commit are for the build command alone."""
         return {
             name: value
             for name, value in build_args.items()
@@ -76,7 +76,7 @@ class Recipe:
         return env
 
     def _variables(self, step: Env, path: str) -> dict[str, str]:
-        """HOME is the run's own directory, which the engine gives it."""
+        """Return the image's variables without HOME: a run has a directory of its own, which the engine names."""
         values = {name: self.places.here(value) for name, value in step.values.items() if name != "HOME"}
         return {name: value.replace("$PATH", path) for name, value in values.items()}
 
@@ -117,7 +117,7 @@ def _does_something(step: Instruction) -> TypeGuard[Copy | Run]:
 
 
 def _is_for_the_system(step: Run) -> bool:
-    """Whether it installs Debian packages: nobody asked for that on the machine itself."""
+    """Return whether the phase installs Debian packages: nobody asked for that on the machine itself."""
     return step.commands[0].startswith("apt-get ")
 
 
@@ -126,5 +126,5 @@ def _words(step: Run) -> str:
 
 
 def _code(status: int) -> int:
-    """As a shell would say it."""
+    """Return the exit code as a shell would say it."""
     return 128 - status if status < 0 else status

@@ -30,11 +30,11 @@ class Session:
         self._on_output(f"{sentence}\n".encode(errors="replace"))
 
     def elapsed(self) -> float:
-        """Seconds since the build began."""
+        """Return the seconds since the build began."""
         return self._clock() - self._began
 
     def check(self) -> None:
-        """Raises BuildCancelled or BuildTimedOut when the build has to end."""
+        """Raise BuildCancelled or BuildTimedOut when the build has to end."""
         if self._should_stop.is_set():
             raise BuildCancelled("The build was cancelled.")
         left = self._left()
@@ -48,7 +48,9 @@ class Session:
         directory: Path,
         on_output: Callable[[bytes], None] | None = None,
     ) -> int:
-        """The exit status of a program; its process group is gone on return. Raises as `check` does."""
+        """Run a program and return its exit status; its process group is gone on return. Raises what `check`
+        raises.
+        """
         self.check()
         try:
             return run_watched(

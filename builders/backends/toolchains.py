@@ -18,7 +18,9 @@ TRUSTED_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 
 @dataclass(frozen=True)
 class Toolchain:
-    """`names`: what the program is called for commands, whatever it is on this machine; `env` is for building."""
+    """A language's programs. `names` is what they are called in commands, whatever they are here; `env` is for
+    building.
+    """
 
     title: str
     programs: tuple[str, ...]
@@ -49,7 +51,7 @@ class Found:
 
 
 def find_toolchain(plan: BuildPlan, search_path: str = SEARCH_PATH) -> Found | None:
-    """What the plan's language needs; None if it needs nothing of its own. Raises BuildFailed."""
+    """Return what the plan's language needs; None if it needs nothing of its own. Raises BuildFailed."""
     wanted = TOOLCHAINS.get(plan.runtime)
     if wanted is None:
         return None
@@ -67,7 +69,7 @@ def find_toolchain(plan: BuildPlan, search_path: str = SEARCH_PATH) -> Found | N
 
 
 def machine_trust() -> dict[str, str]:
-    """Variables by which tools that bring certificates of their own trust what the machine trusts."""
+    """Return variables by which tools that bring certificates of their own trust what the machine trusts."""
     if not TRUSTED_ROOTS.is_file():
         return {}
     return {"SSL_CERT_FILE": str(TRUSTED_ROOTS), "NODE_EXTRA_CA_CERTS": str(TRUSTED_ROOTS)}
@@ -79,7 +81,7 @@ def _which(name: str, plan: BuildPlan, search_path: str) -> Path | None:
 
 
 def _own_python() -> Path | None:
-    """The one this process runs on, which may lie where no search path leads."""
+    """Return the Python this process runs on, which may lie where no search path leads."""
     program = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
     return program if program.is_file() else None
 

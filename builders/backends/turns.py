@@ -37,7 +37,9 @@ class Turns:
 
     @contextmanager
     def turn(self, access: Access, say: Callable[[str], None], check: Callable[[], None]) -> Iterator[None]:
-        """Held while building. Says so, once, if it has to wait; `check` is called now and then, and may raise."""
+        """Hold the turn while building. If the build has to wait, this says so once; `check` is called meanwhile,
+        and may raise.
+        """
         mine = _Turn(access)
         with self._changed:
             self._line.append(mine)

@@ -31,15 +31,18 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Watch:
-    """Of one engine. `listening` is the socket of an answer that ends only when the engine does; None where the engine
-    can't be watched, as its address is of another kind or it refuses such a call."""
+    """Notices when an engine ends.
+
+    `listening` is the socket of an answer that ends only when the engine does; None where the engine can't be
+    watched, as its address is of another kind or it refuses such a call.
+    """
 
     def __init__(self, docker_host: str, listening: socket.socket | None) -> None:
         self._docker_host = docker_host
         self._listening = listening
 
     def went_away(self) -> bool:
-        """Whether the engine ended since the watch began, or does not answer now."""
+        """Return whether the engine ended since the watch began, or does not answer now."""
         return self._listening is not None and (_has_ended(self._listening) or not self._answers())
 
     def _answers(self) -> bool:
@@ -52,7 +55,7 @@ class Watch:
 
 @contextmanager
 def watching(docker_host: str | None) -> Iterator[Watch]:
-    """Raises BackendUnavailable if the engine does not answer now."""
+    """Yield a watch of the engine. Raises BackendUnavailable if it does not answer now."""
     address = docker_host or DEFAULT_HOST
     if urlsplit(address).scheme not in ("unix", "tcp"):
         yield Watch(address, None)
@@ -84,7 +87,7 @@ def _asked(
 
 
 def _has_ended(listening: socket.socket) -> bool:
-    """What comes without an end is dropped."""
+    """Return whether the endless answer has ended; what it brings is dropped."""
     poll = select.poll()
     poll.register(listening, select.POLLIN)
     while poll.poll(0):

@@ -27,10 +27,10 @@ class DockerStage:
 
 
 def find_dockerfile(tree: SourceTree, settings: BuildSettings) -> str | None:
-    """Its path from the repository's root, or None if there is none and none was asked for.
+    """Return its path from the repository's root, or None if there is none and none was asked for.
 
-    The default is looked for below the root directory, any other path from the repository's root first.
-    Raises PlanError for one that was named and isn't there.
+    The default is looked for below the root directory, any other path from the repository's root first. Raises
+    PlanError for one that was named and isn't there.
     """
     root = settings.root_directory.strip("/")
     below = f"{root}/" if root not in ("", ".") else ""
@@ -47,7 +47,9 @@ def find_dockerfile(tree: SourceTree, settings: BuildSettings) -> str | None:
 
 
 def plan_dockerfile(tree: SourceTree, settings: BuildSettings, path: str) -> BuildPlan:
-    """Raises PlanError if the file has no FROM, or not the target that was asked for."""
+    """Plan a build by the repository's Dockerfile. Raises PlanError if it has no FROM, or not the target that was
+    asked for.
+    """
     text = tree.read_text(path) or ""
     stages = read_stages(text)
     if not stages:
@@ -80,7 +82,7 @@ def plan_dockerfile(tree: SourceTree, settings: BuildSettings, path: str) -> Bui
 
 
 def read_stages(text: str) -> tuple[DockerStage, ...]:
-    """The stages with their names, bases, and the command of each, as far as it is written there."""
+    """Return the stages with their names, bases, and the command of each, as far as it is written there."""
     stages: list[DockerStage] = []
     for instruction, rest in _instructions(text):
         if instruction == "FROM":

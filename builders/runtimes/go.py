@@ -75,7 +75,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
 
 
 def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str, ...]]:
-    """The toolchain's minor release: the one asked for, or the newest if that one is older than all known."""
+    """Return the toolchain's minor release: the one asked for, or the newest if that one is older than all known."""
     found = (
         re.search(r"^toolchain\s+go(\S+)", module, re.MULTILINE),
         re.search(r"^go\s+(\S+)", module, re.MULTILINE),
@@ -97,7 +97,7 @@ def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str,
 
 
 def find_mains(tree: SourceTree, module: str) -> tuple[Main, ...]:
-    """Directories with a buildable `package main` and `func main`, the root first."""
+    """Return the directories with a buildable `package main` and `func main`, the root first."""
     files: dict[str, list[str]] = {}
     for path in tree.glob("**/*.go"):
         directory = path.rpartition("/")[0]
@@ -121,7 +121,7 @@ def _has_main(tree: SourceTree, paths: list[str]) -> bool:
 
 
 def _binary_name(directory: str, module: str) -> str:
-    """As `go build` names it: the last element of the import path that isn't a major version."""
+    """Return the binary's name as `go build` does: the last element of the import path that isn't a major version."""
     match = re.search(r"^module\s+[\"`]?([^\s\"`]+)", module, re.MULTILINE)
     path = f"{match[1] if match else 'main'}/{directory}".rstrip("/").split("/")
     return path[-2] if len(path) > 1 and re.fullmatch(r"v[2-9]\d*", path[-1]) else path[-1]

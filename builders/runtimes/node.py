@@ -108,7 +108,7 @@ def _recipe(
     *,
     keeps_development: bool,
 ) -> Recipe:
-    """What only development needs is there while scripts of the installation or the build run."""
+    """Return the commands; what only development needs is there while scripts of the installation or the build run."""
     build = settings.build_command or (manager.run("build") if "build" in package.scripts else None)
     if settings.install_command is not None:
         return Recipe(manager, settings.install_command, (), build, None)
@@ -185,7 +185,7 @@ def _offers(tree: SourceTree, package: Package, line: Line) -> Offers:
 
 
 def _members(tree: SourceTree, package: Package) -> list[str]:
-    """Packages below a workspace's root, as what the root directory may be set to."""
+    """Return the packages below a workspace's root, as what the root directory may be set to."""
     if "workspaces" not in package.data and "pnpm-workspace.yaml" not in tree.root_files:
         return []
     directories = (path.rpartition("/")[0] for path in tree.glob("**/package.json"))
@@ -198,7 +198,7 @@ def _may_run(scripts: Mapping[str, str], name: str) -> bool:
 
 
 def _script_command(scripts: Mapping[str, str], name: str) -> str:
-    """The script's own command, so that signals reach it, unless npm has to run others around it."""
+    """Return the script's own command, so that signals reach it, unless npm has to run others around it."""
     around = any(f"{when}{name}" in scripts for when in ("pre", "post"))
     return f"npm run --silent {name}" if around or "$npm_" in scripts[name] else scripts[name]
 
@@ -222,7 +222,7 @@ def _main_file(tree: SourceTree, main: str) -> bool:
 
 
 def _is_program(name: str) -> bool:
-    """Not what configures a tool, tests something, or only declares types."""
+    """Return whether the file is a program: not what configures a tool, tests something, or only declares types."""
     return bool(re.search(r"\.[mc]?[jt]s$", name)) and not _TOOLING.search(name)
 
 

@@ -104,7 +104,7 @@ def _yarn_berry(version: str) -> Manager:
 
 
 def choose_manager(tree: SourceTree, package: Mapping[str, Any]) -> tuple[Manager, str, tuple[str, ...]]:
-    """The manager, why, and warnings: the packageManager field, else the lock file, else npm."""
+    """Return the manager, why, and warnings: the packageManager field counts, else the lock file, else it is npm."""
     name, version = _package_manager_field(package)
     if name:
         return _named(tree, name, version), "package.json packageManager", _other_locks(tree, name)
@@ -133,7 +133,7 @@ def is_locked(tree: SourceTree, manager: Manager) -> bool:
 
 
 def lock_first_files(tree: SourceTree, package: Mapping[str, Any], manager: Manager) -> tuple[str, ...]:
-    """What installing reads, so that it can go before the source; empty if it may read anything.
+    """Return what installing reads, so that it can go before the source; empty if it may read anything.
 
     Directories end in `/`.
     """
@@ -189,7 +189,7 @@ def _yarn(tree: SourceTree, version: str) -> Manager:
 
 
 def _pnpm_version(tree: SourceTree, package: Mapping[str, Any]) -> str:
-    """By engines.pnpm if it is a plain version, else by the format of the lock file."""
+    """Return the version of engines.pnpm if it is a plain one, else that of the lock file's format."""
     engines = package.get("engines")
     asked = str(engines.get("pnpm", "")) if isinstance(engines, dict) else ""
     if re.fullmatch(r"\d+(\.\d+){0,2}", asked):

@@ -29,7 +29,7 @@ _SCRIPT = re.compile(r"\b(?:npm|pnpm|yarn)\s+(?:(?:run|run-script)\s+)?(?:--?[\w
 
 
 def development_programs(package: Package, commands: Iterable[str]) -> list[str]:
-    """Names of the packages, in their order; those of scripts that a command runs count as well."""
+    """Return the names of the packages, in their order; those of scripts that a command runs count as well."""
     kept = {name for kind in ("d", "optionalD", "peerD") for name in package.table(f"{kind}ependencies")}
     only_development = set(package.table("devDependencies")) - kept
     words = {word for command in _with_scripts(package.scripts, commands) for word in _WORD.findall(command)}
@@ -38,7 +38,7 @@ def development_programs(package: Package, commands: Iterable[str]) -> list[str]
 
 
 def refuse_other_runtimes(package: Package, command: str) -> None:
-    """Raises NotRecognised for a command of a runtime that no image of ours has."""
+    """Raise NotRecognised for a command of a runtime that no image of ours has."""
     program = next((word for word in command.split() if "=" not in word), "")
     brought = any(program in package.table(f"{kind}ependencies") for kind in ("d", "devD"))
     if program in _OTHER_RUNTIMES and not brought:
@@ -49,7 +49,7 @@ def refuse_other_runtimes(package: Package, command: str) -> None:
 
 
 def _package_of(word: str) -> str:
-    """`tsx` for `tsx/esm`, `@scope/name` for `@scope/name/register`, as modules are named."""
+    """Return the package of a module: `tsx` for `tsx/esm`, `@scope/name` for `@scope/name/register`."""
     return "/".join(word.split("/")[: 2 if word.startswith("@") else 1])
 
 

@@ -27,7 +27,7 @@ SCRIPTS = ("job", "cron", "worker", "start")
 
 @dataclass(frozen=True)
 class Package:
-    """package.json; empty if there is none."""
+    """What package.json says; it is empty if there is none."""
 
     data: Mapping[str, Any]
 
@@ -45,7 +45,7 @@ class Package:
 
     @property
     def is_only_tooling(self) -> bool:
-        """Whether it only carries development tools for another language's project."""
+        """Return whether it only carries development tools for another language's project."""
         runs = any(name in self.scripts for name in (*SCRIPTS, "build", "serve"))
         return not (
             self.table("dependencies") or self.bins or runs or {"main", "workspaces"} & self.data.keys()
@@ -59,13 +59,13 @@ class Package:
 
 
 def read_package(tree: SourceTree) -> Package:
-    """Raises PlanError if it isn't JSON."""
+    """Read package.json. Raises PlanError if it isn't JSON."""
     data = read_json(tree, "package.json")
     return Package(data if isinstance(data, dict) else {})
 
 
 def choose_version(tree: SourceTree, package: Package) -> tuple[Line, str, tuple[str, ...]]:
-    """The release line, where it comes from, and warnings. Raises PlanError if there is no such image."""
+    """Return the release line, where it comes from, and warnings. Raises PlanError if there is no such image."""
     asked = [(source, text) for source, text in _version_sources(tree, package) if text]
     if not asked:
         return DEFAULT, "the default, as nothing asks for another", ()

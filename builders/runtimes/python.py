@@ -112,7 +112,7 @@ def _stages(tree: SourceTree, image: str, installation: Installation, build: str
 
 
 def _empty_environment(manager: Manager) -> tuple[Instruction, ...]:
-    """The virtual environment, and beside it the tool that fills it."""
+    """Return the steps that make the virtual environment, and beside it the tool that fills it."""
     venv = Run((f"python -m venv {VENV}",), phase="system")
     if not manager.tool:
         path = f"{VENV}/bin:$PATH"
@@ -124,7 +124,9 @@ def _empty_environment(manager: Manager) -> tuple[Instruction, ...]:
 
 
 def _filled(installation: Installation, build: str | None) -> tuple[Instruction, ...]:
-    """Dependencies before the source where they can be, the project itself and the build after it."""
+    """Return the steps that install dependencies before the source where they can, the project and the build after
+    it.
+    """
     caches = (installation.manager.cache,)
     before: list[Instruction] = []
     if installation.files:

@@ -30,7 +30,7 @@ class Inline:
 
 
 def inline_of(tree: SourceTree, argv: Sequence[str]) -> Inline:
-    """That of the script which a command runs. Raises PlanError for a block that can't be read."""
+    """Return the block of the script which a command runs. Raises PlanError for one that can't be read."""
     path = next((word.removeprefix("./") for word in argv if word.endswith(".py")), "")
     block = _block(tree.read_text(path) or "") if path else ""
     if not block:
@@ -49,7 +49,7 @@ def inline_of(tree: SourceTree, argv: Sequence[str]) -> Inline:
 
 
 def _block(text: str) -> str:
-    """The TOML in the comment; empty where none begins, or it doesn't end."""
+    """Return the TOML in the comment; empty where none begins, or it doesn't end."""
     lines = (line.rstrip() for line in text.split("\n"))
     if _BEGIN not in lines:  # which goes on behind it
         return ""
@@ -64,7 +64,7 @@ def _block(text: str) -> str:
 
 
 def lists_left_aside(tree: SourceTree, project: Project) -> tuple[str, ...]:
-    """A warning for each file that seems to list dependencies, where nothing is installed."""
+    """Return a warning for each file that seems to list dependencies, where nothing is installed."""
     named = [name for name in tree.root_files if _LISTS.fullmatch(name) or _is_misspelt(name)]
     if re.search(r"^install_requires\s*=", tree.read_text("setup.cfg") or "", re.MULTILINE):
         named.append("setup.cfg")

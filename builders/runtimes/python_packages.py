@@ -98,7 +98,7 @@ class Installation:
 def choose_installation(
     tree: SourceTree, project: Project, settings: BuildSettings
 ) -> tuple[Installation, tuple[str, ...]]:
-    """How the dependencies get in, and warnings."""
+    """Choose how the dependencies get in; return that and warnings."""
     manager, source, warnings = _manager(tree, project)
     found = _with_pip(tree, project) if manager is None else _with(manager, source, tree, project)
     if settings.install_command is None:
@@ -186,7 +186,7 @@ def _with_requirements(path: str, tree: SourceTree, project: Project) -> Install
 
 
 def _referenced(tree: SourceTree, path: str) -> tuple[tuple[str, ...], bool]:
-    """The requirement files reached from `path`, and whether any of them names a directory of the source."""
+    """Return the requirement files reached from `path`, and whether any of them names a directory of the source."""
     found: dict[str, None] = {}
     waiting, is_local = deque([path]), False
     while waiting:

@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?:c?python[-@]?|v)(?=[0-9<>=!~^])", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Project:
-    """pyproject.toml as far as it matters here; empty if there is none."""
+    """What pyproject.toml says, as far as it matters here; it is empty if there is none."""
 
     data: dict[str, Any]
 
@@ -47,13 +47,13 @@ class Project:
 
     @property
     def has_dynamic_dependencies(self) -> bool:
-        """Whether only the build backend can say what they are."""
+        """Return whether only the build backend can say what they are."""
         dynamic = self.metadata.get("dynamic")
         return isinstance(dynamic, list) and "dependencies" in dynamic
 
     @property
     def is_package(self) -> bool:
-        """Whether the project itself is installed, beside what it depends on."""
+        """Return whether the project itself is installed, beside what it depends on."""
         if self.tool("poetry"):
             return self.tool("poetry").get("package-mode") is not False
         return "build-system" in self.data and self.tool("uv").get("package") is not False
@@ -76,7 +76,7 @@ def table(data: object, key: str) -> dict[str, Any]:
 def choose_version(
     tree: SourceTree, project: Project, inline: tuple[str, str] = ("", "")
 ) -> tuple[Line, str, tuple[str, ...]]:
-    """The release line, where it comes from, and warnings. Raises PlanError for a pin nothing can satisfy.
+    """Return the release line, where it comes from, and warnings. Raises PlanError for a pin nothing can satisfy.
 
     `inline` is the constraint of the script that runs, and where it is; the project's own comes before it.
     """
@@ -108,7 +108,7 @@ def choose_version(
 
 
 def _pinned(source: str, text: str) -> Line | None:
-    """The release line that a pin names, or picks where it allows several; None if it allows none of ours."""
+    """Return the release line that a pin names, or picks where it allows several; None if it allows none of ours."""
     line = parse_line(text, 2)
     if line is not None:
         return line
@@ -121,7 +121,7 @@ def _pinned(source: str, text: str) -> Line | None:
 
 
 def _pins(tree: SourceTree) -> list[tuple[str, str]]:
-    """Files that name one version, the strongest first."""
+    """Return the files that name one version, the strongest first."""
     pins = [
         (".python-version", first_line(tree, ".python-version")),
         ("runtime.txt", first_line(tree, "runtime.txt")),

@@ -29,7 +29,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
 
 
 def _single_script(tree: SourceTree) -> str | None:
-    """The only *.sh at the root, or the only executable there without an extension that begins with #!."""
+    """Return the only *.sh at the root, or the only executable there without an extension that begins with #!."""
     scripts = tree.glob("*.sh")
     if not scripts:
         scripts = tuple(name for name in tree.root_files if "." not in name and _is_script(tree, name))
