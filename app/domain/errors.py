@@ -3,6 +3,7 @@
     JobyardError
     ├── UserError           the user's: deterministic, shown where they look, never retried
     │   ├── InvalidValue    a value that can't be accepted; names the field
+    │   ├── Contradictions  fields that can't be as they are together; names each of them
     │   ├── NotFound        no such thing
     │   └── Conflict        a valid request in the wrong state
     └── TransientError      a dependency's: tried again within a bound of its own
@@ -17,6 +18,7 @@ carries no secret.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 
 
@@ -34,6 +36,21 @@ class InvalidValue(UserError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class Contradictions(UserError):
+    """Fields that can't be as they are together. `errors` pairs each, as a dotted path, with a whole sentence."""
+
+    def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
+        self.errors = tuple(errors)
+        super().__init__(" ".join(sentence for _, sentence in self.errors))
+
+
+def require_consistent(rules: Iterable[tuple[str, str]]) -> None:
+    """Raises Contradictions for all pairs of a field and the rule it breaks, such as `("job", "is missing")`."""
+    errors = [(field, f"{field} {rule}.") for field, rule in rules]
+    if errors:
+        raise Contradictions(errors)
 
 
 class NotFound(UserError):

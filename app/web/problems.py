@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.domain.errors import Conflict, InvalidValue, JobyardError, NotFound, TransientError
+from app.domain.errors import Conflict, Contradictions, InvalidValue, JobyardError, NotFound, TransientError
 from app.web.complaints import field_errors, join_errors
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(422, join_errors(errors), errors)
         case InvalidValue():
             return Problem(422, str(error), [{"field": error.field, "message": str(error)}])
+        case Contradictions():
+            return Problem(
+                422, str(error), [{"field": field, "message": said} for field, said in error.errors]
+            )
         case NotFound():
             return Problem(404, str(error))
         case Conflict():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.commands.builds import request_build_of_source
+from app.domain.errors import require_consistent
 from app.store import build_services, builds, jobs
 from app.store.build_services import BuildService
 from app.store.database import Tx
@@ -15,7 +16,6 @@ from app.web.api.builds import build_answers
 from app.web.api.definitions import (
     build_fields,
     check_build,
-    complete,
     git_fields,
     merge_patch,
     require_changeable,
@@ -111,7 +111,7 @@ def _service_of(
 
 
 def define(tx: Tx, server: ServerContext, project: Project, form: BuildServiceForm) -> BuildService:
-    """A new build service. Raises Problem, InvalidValue or Conflict, and then nothing is made."""
+    """A new build service. Raises Contradictions, InvalidValue or Conflict, and then nothing is made."""
     fields = _fields(tx, server, project, form, None)
     return build_services.create(tx, project.id, form.name, fields, server.clock.now())
 
@@ -119,7 +119,7 @@ def define(tx: Tx, server: ServerContext, project: Project, form: BuildServiceFo
 def redefine(
     tx: Tx, server: ServerContext, project: Project, service: BuildService, patch: Mapping[str, Any]
 ) -> BuildService:
-    """The service with a patch merged in. Raises Problem, ValidationError or InvalidValue, and then it stays."""
+    """The service with a patch merged in. Raises Contradictions, ValidationError or InvalidValue, and then it stays."""
     require_changeable(patch, service.name, READ_ONLY)
     form = read_value(BuildServiceForm, merge_patch(form_of(service), patch), server)
     return build_services.change(tx, service, _fields(tx, server, project, form, service))
@@ -128,7 +128,7 @@ def redefine(
 def _fields(
     tx: Tx, server: ServerContext, project: Project, form: BuildServiceForm, kept: BuildService | None
 ) -> SourceFields:
-    complete(check_build(form.build, "build"))
+    require_consistent(check_build(form.build, "build"))
     require_usable_build(tx, server, project, form.build, "build")
     stored = None if kept is None else kept.source.webhook_secret
     return {

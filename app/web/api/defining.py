@@ -26,7 +26,7 @@ from app.web.server_context import ServerContext
 
 
 def define(tx: Tx, server: ServerContext, project: Project, form: JobForm, who: str) -> Job:
-    """A new job. Raises Problem, InvalidValue or Conflict, and then nothing is made."""
+    """A new job. Raises Contradictions, InvalidValue or Conflict, and then nothing is made."""
     source, now = source_of(tx, server, project, check(form), None), server.clock.now()
     job = jobs.create(tx, project.id, definition_of(form, server.vault, {}), source, now)
     pausing.tell_what_is_held(tx, server.names, None, job, who=who, now=now)
@@ -107,7 +107,7 @@ def _changes(before: Any, after: Any, new_values: frozenset[str], path: str = ""
 
 
 def redefine(tx: Tx, server: ServerContext, job: Job, patch: Mapping[str, Any], who: str) -> Job:
-    """The job with a patch merged in. Raises Problem, ValidationError or InvalidValue, and then it stays as it was."""
+    """The job with a patch merged in. Raises UserError or ValidationError, and then it stays as it was."""
     form, now = patched(job, patch, server), server.clock.now()
     project = projects.with_id(tx, job.project_id)
     source = source_of(tx, server, project, form, job.source)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.commands.image_ownership import require_usable
 from app.commands.image_policy import require_usable_arguments, require_usable_names
 from app.commands.remote_access import without_host
-from app.domain.errors import InvalidValue, JobyardError
+from app.domain.errors import InvalidValue, JobyardError, require_consistent
 from app.domain.events import repo_key
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.jobs import Job, Source
@@ -21,7 +21,6 @@ from app.store.projects import Project
 from app.web.api.forms.job import READ_ONLY, BuildForm, EnvForm, GitForm, JobForm
 from app.web.api.forms.run import shown_env
 from app.web.api.reading import read_value
-from app.web.problems import Problem
 from app.web.server_context import ServerContext
 
 OWN_FIELDS = {
@@ -38,16 +37,9 @@ NEEDED = {"git": "git", "build_service": "build_service", "image": "image"}
 
 
 def check(form: JobForm) -> JobForm:
-    """The form again. Raises a Problem (422) that names every field which contradicts another."""
-    complete(_contradictions(form))
+    """The form again. Raises Contradictions, which name every field that contradicts another."""
+    require_consistent(_contradictions(form))
     return form
-
-
-def complete(contradictions: Iterable[tuple[str, str]]) -> None:
-    """Raises a Problem (422) for all of the pairs of a field and what is wrong with it, if there are any."""
-    errors = [{"field": field, "message": f"{field} {rule}."} for field, rule in contradictions]
-    if errors:
-        raise Problem(422, " ".join(error["message"] for error in errors), errors)
 
 
 def _contradictions(form: JobForm) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.commands.image_ownership import require_usable
 from app.commands.image_rollout import build_to_deploy
-from app.domain.errors import Conflict, InvalidValue, NotFound
+from app.domain.errors import Conflict, InvalidValue, NotFound, require_consistent
 from app.domain.flows import NodeType, groups_of
 from app.domain.jobs import Job
 from app.domain.pipelines import route
@@ -16,7 +16,7 @@ from app.runtime.ports import MESSAGE_PURPOSE, Vault
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.definitions import complete, unmasked
+from app.web.api.definitions import unmasked
 from app.web.api.forms.fields import HIDDEN
 from app.web.api.forms.flow import FlowForm, NodeFields, NodeForm, StepForm
 from app.web.api.forms.run import shown_env
@@ -42,10 +42,10 @@ OPTIONAL = {
 
 
 def check(tx: Tx, project: Project, form: FlowForm) -> int | None:
-    """The id of the job whose pushes start the flow. Raises a Problem (422) that names every field which is wrong."""
-    complete(_contradictions(form))
+    """The id of the job whose pushes start the flow. Raises Contradictions, which name every field that is wrong."""
+    require_consistent(_contradictions(form))
     places = list(_places(form))
-    complete(rule for place, node in places for rule in _references(tx, project, place, node))
+    require_consistent(rule for place, node in places for rule in _references(tx, project, place, node))
     if form.on_push is None:
         return None
     job: Job | None = _found(lambda name: jobs.named(tx, project.name, name), form.on_push)

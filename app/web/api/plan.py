@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from app.commands.dry_run import Detected, Outlook, of_deploy, of_promotion
 from app.commands.promotions import plan
 from app.domain.decisions import Verdict
-from app.domain.errors import InvalidValue
+from app.domain.errors import InvalidValue, require_consistent
 from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
@@ -18,7 +18,7 @@ from app.domain.pipelines import route
 from app.store import jobs, pipelines
 from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit
-from app.web.api.definitions import build_fields, check_build, complete, credential_of
+from app.web.api.definitions import build_fields, check_build, credential_of
 from app.web.api.deploys import JobDeployForm, chosen, pin
 from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.api.forms.job import BuildForm
@@ -198,9 +198,9 @@ def _detect(ctx: ApiContext[PlanForm, Empty], form: DetectForm) -> Any:
 def look_at(server: ServerContext, project: Project | None, form: DetectForm, at: str) -> Detected:
     """What the head of a branch would be built as; `at` comes before the names of fields.
 
-    Raises Problem, InvalidValue or TransientError where that can't be said.
+    Raises Contradictions, InvalidValue or TransientError where that can't be said.
     """
-    complete(check_build(form.build, f"{at}build"))
+    require_consistent(check_build(form.build, f"{at}build"))
     credential_id = None
     if project is not None:
         name, host = form.git.credential, git_host(form.git.url)

@@ -9,13 +9,12 @@ from pydantic import Field
 from app.commands.image_ownership import require_usable
 from app.commands.runs import cancel_run, image_for_run, image_of_next_run, run_again, start_run
 from app.domain.effective import Effective, merge
-from app.domain.errors import NotFound
+from app.domain.errors import NotFound, require_consistent
 from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job, env_from_definition
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.definitions import complete
 from app.web.api.forms.run import (
     AttemptsAnswer,
     DryRunAnswer,
@@ -67,7 +66,7 @@ def _listed(ctx: ApiContext[Any, Any], tx: Tx, **wanted: Any) -> Any:
 
 
 def create_run(ctx: ApiContext[OverridesForm, RunQuery]) -> Any:
-    complete(contradictions_of(ctx.body))
+    require_consistent(contradictions_of(ctx.body))
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx, Role.OPERATOR)
         image = _image(ctx, tx, job)

@@ -15,12 +15,11 @@ from starlette.routing import Route
 from app.commands.image_ownership import require_usable
 from app.commands.runs import image_for_run, image_of_next_run, start_run
 from app.domain.effective import Effective, merge, variables_of
-from app.domain.errors import InvalidValue, UserError
+from app.domain.errors import InvalidValue, UserError, require_consistent
 from app.domain.jobs import ENV_NAME, Deployed, Job, env_from_definition
 from app.domain.runs import Run, Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.definitions import complete
 from app.web.api.forms.run import OverridesForm
 from app.web.api.overrides import contradictions_of, overrides_of
 from app.web.api.reading import read_value
@@ -137,7 +136,7 @@ def _asked(ctx: PageContext, tx: Tx, job: Job, given: Mapping[str, str]) -> Aske
     if given["shell"]:
         body["shell"] = True
     form = read_value(OverridesForm, body, ctx.server)
-    complete(contradictions_of(form))
+    require_consistent(contradictions_of(form))
     overrides = overrides_of(form, job, ctx.server.vault)
     if form.image is not None:
         require_usable(tx, ctx.server.ours, job.project_id, form.image)
