@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.commands import deployments as commands
 from app.commands.deployment_requests import (
     deploy_builds,
     deploy_commit,
@@ -13,7 +14,6 @@ from app.commands.deployment_requests import (
     images_to_roll_back_to,
     roll_back,
 )
-from app.commands.deployments import cancel_deployment
 from app.domain.deployments import Deployment
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.store import deployments, jobs
@@ -72,10 +72,10 @@ def show_deployment(ctx: ApiContext[Empty, Empty]) -> Any:
         return deployment_answers(tx, [deployment_of(ctx, tx)])[0]
 
 
-def cancel(ctx: ApiContext[Empty, Empty]) -> Any:
+def cancel_deployment(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         deployment = deployment_of(ctx, tx, Role.OPERATOR)
-        cancel_deployment(tx, deployment, ctx.who, ctx.now)
+        commands.cancel_deployment(tx, deployment, ctx.who, ctx.now)
         return _shown(tx, deployment.id)
 
 
@@ -142,7 +142,7 @@ OPERATIONS = (
         "POST",
         "/deployments/{id}/cancel",
         "Cancel a deployment before its images move",
-        cancel,
+        cancel_deployment,
         Role.OPERATOR,
         answer=DeploymentAnswer,
         status=202,

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
+from app.commands import runs as commands
 from app.commands.image_ownership import require_usable
-from app.commands.runs import cancel_run, image_for_run, image_of_next_run, run_again, start_run
+from app.commands.runs import image_for_run, image_of_next_run, run_again, start_run
 from app.domain.effective import Effective, merge
 from app.domain.errors import NotFound, require_consistent
 from app.domain.health import checks_of
@@ -121,10 +122,10 @@ def show_metrics(ctx: ApiContext[Empty, MetricsQuery]) -> Any:
     )
 
 
-def cancel(ctx: ApiContext[Empty, Empty]) -> Any:
+def cancel_run(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         run = run_of(ctx, tx, Role.OPERATOR)
-        cancel_run(tx, run, ctx.who, ctx.now)
+        commands.cancel_run(tx, run, ctx.who, ctx.now)
         return run_answer(runs.with_id(tx, run.id))
 
 
@@ -210,7 +211,7 @@ OPERATIONS = (
         "POST",
         "/runs/{id}/cancel",
         "Cancel a run, with its grace period; asked once more, it is killed at once",
-        cancel,
+        cancel_run,
         Role.OPERATOR,
         answer=RunAnswer,
         status=202,
