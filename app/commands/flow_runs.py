@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 from app.commands.continuous_delivery import cancel_build
 from app.commands.deployments import cancel_deployment
@@ -13,7 +12,8 @@ from app.commands.runs import cancel_run, short
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound
-from app.domain.flows import FlowConcurrency, FlowRun, Node, NodeStatus, NodeType
+from app.domain.flow_nodes import NodeType
+from app.domain.flows import FlowConcurrency, FlowRun, FlowTrigger, FlowTriggerType, Node, NodeStatus
 from app.domain.jobs import Job
 from app.runtime.ports import Names
 from app.store import builds, decisions, deployments, flows, runs
@@ -21,11 +21,10 @@ from app.store.database import Tx
 from app.store.flows import Flow
 
 
-def start_flow_run(tx: Tx, flow: Flow, trigger: Mapping[str, Any], now: datetime) -> int:
-    """A run of the flow; it waits or is refused (Conflict) while another one is going, as the flow says.
+def start_flow_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> int:
+    """Start a run of the flow; returns its id.
 
-    `trigger` is `{type: manual|api|push|webhook, by?, sha?, build?}`: the commit is what build nodes make, and the
-    build is the one that the push has been given already.
+    The run waits or is refused (Conflict) while another one is going, as the flow's concurrency says.
     """
     flows.lock(tx, flow.id)
     live = flows.live_runs(tx, flow.id)
@@ -41,7 +40,7 @@ def start_flow_runs_by_push(
     for build_id, of_build in built:
         for flow in flows.started_by_pushes(tx, [job.id for job in of_build]):
             what = f"Push of {short(sha)}"
-            trigger = {"type": "push", "by": by or None, "sha": sha, "build": build_id}
+            trigger = FlowTrigger(FlowTriggerType.PUSH, by or None, sha, build_id)
             try:
                 run_id = start_flow_run(tx, flow, trigger, now)
                 verdict, rule = Verdict.STARTED, "flow"

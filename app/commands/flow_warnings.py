@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from app.domain.errors import UserError
-from app.domain.flows import NodeType, groups_of
+from app.domain.flow_nodes import BuildNode, DeployNode, NodeSpec, PromoteNode, RunNode, Step, nodes_of
 from app.domain.jobs import Job
 from app.domain.pipelines import route
 from app.domain.rollout import forecast
@@ -17,40 +16,39 @@ from app.store.apps import App
 from app.store.database import Tx
 
 
-def warnings_of(tx: Tx, project: str, nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+def warnings_of(tx: Tx, project: str, steps: Sequence[Step]) -> list[str]:
     """A sentence for each job that would run twice: a node runs it, and another moves an image, which runs it too."""
-    flat = [node for group in groups_of(nodes) for node in group]
-    asked = {node["job"]: node["name"] for node in flat if node["type"] == NodeType.RUN}
+    nodes = nodes_of(steps)
+    asked = {node.job: node.name for node in nodes if isinstance(node, RunNode)}
     return [
-        f"Job {job} would run twice: node {asked[job]} runs it, and so does node {node['name']}, because {why}."
-        for node in flat
+        f"Job {job} would run twice: node {asked[job]} runs it, and so does node {node.name}, because {why}."
+        for node in nodes
         for job, why in _runs_by(tx, project, node)
         if job in asked
     ]
 
 
-def _runs_by(tx: Tx, project: str, node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _runs_by(tx: Tx, project: str, node: NodeSpec) -> Iterator[tuple[str, str]]:
     """The jobs that run because the node moves images, and why; none where the node names what is gone by now."""
     with suppress(UserError):
-        match node["type"]:
-            case NodeType.BUILD:
-                job = jobs.named(tx, project, node["job"])
+        match node:
+            case BuildNode():
+                job = jobs.named(tx, project, node.job)
                 told = jobs.of_source(tx, job.source.id) if job.source is not None else []
                 for each in told:
                     yield from _of_job(each, ImageEvent.BUILD_SUCCEEDED)
-            case NodeType.PROMOTE:
+            case PromoteNode():
                 yield from _by_promotion(tx, project, node)
-            case NodeType.DEPLOY if "app" in node:
-                yield from _of_app(tx, apps.named(tx, project, node["app"]), ImageEvent.DEPLOYED)
-            case NodeType.DEPLOY:
-                yield from _of_job(jobs.named(tx, project, node["job"]), ImageEvent.DEPLOYED)
+            case DeployNode(app=str(app)):
+                yield from _of_app(tx, apps.named(tx, project, app), ImageEvent.DEPLOYED)
+            case DeployNode(job=str(name)):
+                yield from _of_job(jobs.named(tx, project, name), ImageEvent.DEPLOYED)
 
 
-def _by_promotion(tx: Tx, project: str, node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    pipeline = pipelines.named(tx, project, node["pipeline"])
-    target = route(
-        pipeline, node["from"], to=node.get("to"), to_stage=node.get("to_stage"), may_skip_stages=False
-    ).target
+def _by_promotion(tx: Tx, project: str, node: PromoteNode) -> Iterator[tuple[str, str]]:
+    pipeline = pipelines.named(tx, project, node.pipeline)
+    way = route(pipeline, node.source, to=node.to, to_stage=node.to_stage, may_skip_stages=False)
+    target = way.target
     if target.kind == "app":
         yield from _of_app(tx, apps.with_id(tx, target.id), ImageEvent.PROMOTED)
     else:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-MESSAGE_RETRIES = 3  # of a message to an address, unless its node says otherwise
+from app.domain.flow_nodes import ApprovalNode, MessageNode, NodeSpec, NodeType, retries_of
 
 
 class FlowConcurrency(enum.StrEnum):
@@ -25,15 +25,6 @@ class FlowConcurrency(enum.StrEnum):
     ALLOW = "allow"
     QUEUE = "queue"
     FORBID = "forbid"
-
-
-class NodeType(enum.StrEnum):
-    BUILD = "build"
-    PROMOTE = "promote"
-    DEPLOY = "deploy"
-    RUN = "run"
-    APPROVAL = "approval"
-    MESSAGE = "message"
 
 
 class NodeStatus(enum.StrEnum):
@@ -62,16 +53,14 @@ class FlowStatus(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Node:
-    """One step of a flow's run. `spec` is the node as the flow has it; the ids are what it started last.
+    """One step of a flow's run. `spec` is the node as the flow had it then; the ids are what it started last.
 
     Before `available_at` a waiting node is not tried again, and a message on its way is nobody else's to send.
     """
 
     id: int
     group: int
-    name: str
-    type: NodeType
-    spec: Mapping[str, Any]
+    spec: NodeSpec
     status: NodeStatus
     tries: int
     log: tuple[str, ...] = ()
@@ -83,16 +72,49 @@ class Node:
     finished_at: datetime | None = None
 
     @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def type(self) -> NodeType:
+        return self.spec.type
+
+    @property
     def retries(self) -> int:
-        return int(self.spec.get("retries", MESSAGE_RETRIES if self.goes_out else 0))
+        return retries_of(self.spec)
 
     @property
     def goes_out(self) -> bool:
         """Whether it is a message that is posted to an address."""
-        return self.type is NodeType.MESSAGE and "url" in self.spec
+        return isinstance(self.spec, MessageNode) and self.spec.url is not None
 
     def is_due(self, now: datetime) -> bool:
         return self.available_at is None or self.available_at <= now
+
+
+class FlowTriggerType(enum.StrEnum):
+    MANUAL = "manual"
+    API = "api"
+    PUSH = "push"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True)
+class FlowTrigger:
+    """Why a flow's run was started. Build nodes make the commit `sha`; `build_id` is of the push that started it."""
+
+    type: FlowTriggerType
+    by: str | None = None
+    sha: str | None = None
+    build_id: int | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> FlowTrigger:
+        type_ = FlowTriggerType(document["type"])
+        return cls(type_, document.get("by"), document.get("sha"), document.get("build"))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": str(self.type), "by": self.by, "sha": self.sha, "build": self.build_id}
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,7 @@ class FlowRun:
     project_id: int
     project: str
     status: FlowStatus
-    trigger: Mapping[str, Any]
+    trigger: FlowTrigger
     nodes: tuple[Node, ...]
     created_at: datetime
     started_at: datetime | None = None
@@ -114,8 +136,8 @@ class FlowRun:
 
     def lets_go_of(self, node: Node) -> bool:
         """Whether a cancelled run needs not wait for the node: for nobody's answer, nor for what the push began."""
-        of_push = node.build_id is not None and node.build_id == self.trigger.get("build")
-        return self.cancel_requested_at is not None and (node.type is NodeType.APPROVAL or of_push)
+        of_push = node.build_id is not None and node.build_id == self.trigger.build_id
+        return self.cancel_requested_at is not None and (isinstance(node.spec, ApprovalNode) or of_push)
 
 
 @dataclass(frozen=True)
@@ -162,8 +184,3 @@ def _startable(run: FlowRun) -> Sequence[Node]:
     if current is None or failed:
         return []
     return [node for node in run.nodes if node.group == current and node.status is NodeStatus.WAITING]
-
-
-def groups_of(nodes: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The nodes of a flow's definition by group: `{"parallel": […]}` is a group, any other node one by itself."""
-    return [list(node["parallel"]) if "parallel" in node else [node] for node in nodes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,16 @@ from sqlalchemy import ColumnElement, update
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
-from app.domain.flows import (
-    FlowConcurrency,
-    FlowRun,
-    FlowStatus,
-    Node,
-    NodeStatus,
+from app.domain.flow_nodes import (
     NodeType,
+    Steps,
     groups_of,
+    node_from_json,
+    node_to_json,
+    steps_from_json,
+    steps_to_json,
 )
+from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, FlowTrigger, Node, NodeStatus
 from app.store.database import Tx, touch
 from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, JobRow, ProjectRow
 
@@ -28,13 +29,13 @@ TOPIC = "flows"
 
 @dataclass(frozen=True)
 class Flow:
-    """`definition` has the API's form; pushes that are built for the job `push_job` start it."""
+    """`steps` are its nodes, with secrets sealed; pushes that are built for the job `push_job` start it."""
 
     id: int
     project_id: int
     project: str
     name: str
-    definition: Mapping[str, Any]
+    steps: Steps
     concurrency: FlowConcurrency
     push_job: str | None
     has_webhook: bool
@@ -45,14 +46,14 @@ def save(
     tx: Tx,
     project_id: int,
     name: str,
-    definition: Mapping[str, Any],
+    steps: Steps,
     *,
     concurrency: FlowConcurrency,
     push_job_id: int | None,
     now: datetime,
     flow_id: int | None = None,
 ) -> int:
-    """A new flow, or another definition of one. Raises Conflict if the name is taken."""
+    """A new flow, or other nodes for one. Raises Conflict if the name is taken."""
     taken = select(FlowRow.id).where(FlowRow.project_id == project_id, FlowRow.name == name)
     if tx.exec(taken.where(FlowRow.id != (flow_id or 0))).first() is not None:
         raise Conflict(f"There is a flow named {name} in this project already.")
@@ -60,7 +61,7 @@ def save(
         tx.get_one(FlowRow, flow_id) if flow_id else FlowRow(project_id=project_id, name=name, created_at=now)
     )
     row.name = name
-    row.definition = dict(definition)
+    row.definition = {"nodes": steps_to_json(steps)}
     row.concurrency = concurrency
     row.push_job_id = push_job_id
     tx.add(row)
@@ -115,26 +116,26 @@ def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = Non
     return [_flow(tx, row) for row in tx.exec(query)]
 
 
-def add_run(tx: Tx, flow: Flow, trigger: Mapping[str, Any], now: datetime) -> int:
+def add_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> int:
     """A queued run with the nodes that the flow has now."""
     row = FlowRunRow(
         flow_id=flow.id,
         project_id=flow.project_id,
         status=FlowStatus.QUEUED,
-        trigger=dict(trigger),
+        trigger=trigger.to_json(),
         created_at=now,
     )
     tx.add(row)
     tx.flush()
-    for number, group in enumerate(groups_of(flow.definition["nodes"])):
+    for number, group in enumerate(groups_of(flow.steps)):
         for spec in group:
             tx.add(
                 FlowNodeRow(
                     flow_run_id=row.id,
                     group=number,
-                    name=spec["name"],
-                    type=spec["type"],
-                    spec=dict(spec),
+                    name=spec.name,
+                    type=spec.type,
+                    spec=node_to_json(spec),
                     status=NodeStatus.WAITING,
                     log=[],
                 )
@@ -236,7 +237,7 @@ def _flow(tx: Tx, row: FlowRow) -> Flow:
         project_id=row.project_id,
         project=tx.get_one(ProjectRow, row.project_id).name,
         name=row.name,
-        definition=row.definition,
+        steps=steps_from_json(row.definition["nodes"]),
         concurrency=FlowConcurrency(row.concurrency),
         push_job=job.name if job is not None and job.deleted_at is None else None,
         has_webhook=row.trigger_hash is not None,
@@ -254,7 +255,7 @@ def _run(tx: Tx, row: FlowRunRow) -> FlowRun:
         project_id=row.project_id,
         project=tx.get_one(ProjectRow, row.project_id).name,
         status=FlowStatus(row.status),
-        trigger=row.trigger,
+        trigger=FlowTrigger.from_json(row.trigger),
         nodes=tuple(_node(node) for node in nodes),
         created_at=row.created_at,
         started_at=row.started_at,
@@ -267,9 +268,7 @@ def _node(row: FlowNodeRow) -> Node:
     return Node(
         id=row.id,
         group=row.group,
-        name=row.name,
-        type=NodeType(row.type),
-        spec=row.spec,
+        spec=node_from_json(row.spec),
         status=NodeStatus(row.status),
         tries=row.tries,
         log=tuple(row.log),

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from app.domain.errors import InvalidValue
 
 SENTENCE = "sentence"  # the type of an error whose message is whole already
+RULE = "rule"  # the type of an error whose message goes on after the field's name
 SECRETIVE = frozenset({"env", "webhook_secret", "secret", "value", "password", "token"})
 _LONGEST_ECHO = 60
 _NAMED = 5  # fields in one sentence
@@ -69,6 +70,8 @@ def _field_error(error: ErrorDetails) -> dict[str, str]:
     kind = error["type"]
     if kind == SENTENCE:
         return {"field": field, "message": f"{field}: {error['msg']}"}
+    if kind == RULE:
+        return {"field": field, "message": f"{field} {error['msg']}."}
     if kind == "extra_forbidden":
         return {"field": field, "message": f"There is no field {field}."}
     if kind == "value_error":

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.commands.flow_runs import start_flow_run
+from app.domain.flows import FlowTrigger, FlowTriggerType
 from app.store import flows
 from app.web.api.forms.flow import flow_run_answer
 from app.web.bodies import read_at_most
@@ -38,5 +39,5 @@ def _start(server: ServerContext, token: str) -> Any:
         raise Problem(404, "There is no flow with this webhook address.")
     server.disk.require_room()
     with server.db.write() as tx:
-        run_id = start_flow_run(tx, flow, {"type": "webhook"}, server.clock.now())
+        run_id = start_flow_run(tx, flow, FlowTrigger(FlowTriggerType.WEBHOOK), server.clock.now())
         return to_jsonable_python(flow_run_answer(flows.run_with_id(tx, run_id)))

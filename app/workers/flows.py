@@ -15,6 +15,7 @@ from app.commands.runs import image_for_run, start_run
 from app.domain.deployments import DeploymentStatus
 from app.domain.errors import UserError
 from app.domain.events import repo_key
+from app.domain.flow_nodes import ApprovalNode, BuildNode, DeployNode, MessageNode, PromoteNode, RunNode
 from app.domain.flows import (
     End,
     FlowConcurrency,
@@ -22,7 +23,6 @@ from app.domain.flows import (
     FlowStatus,
     Node,
     NodeStatus,
-    NodeType,
     Start,
     Wait,
     next_move,
@@ -98,33 +98,27 @@ class Conductor:
     def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> tuple[NodeStatus, str, dict[str, Any]]:
         """What the node does, what to say about it, and what it started."""
         who = f"flow {run.flow}"
-        match node.type:
-            case NodeType.BUILD:
-                return _build(tx, self.vault, run, node, who, now)
-            case NodeType.PROMOTE:
-                return self._promote(tx, run, node, who, now)
-            case NodeType.DEPLOY:
-                return self._deploy(tx, run, node, who, now)
-            case NodeType.RUN:
-                return self._run(tx, run, node, who, now)
-            case NodeType.APPROVAL:
-                return NodeStatus.RUNNING, node.spec.get("message") or "Waits for somebody's approval.", {}
-            case NodeType.MESSAGE if node.goes_out:
-                return NodeStatus.RUNNING, node.spec["message"], {"available_at": now}
-            case NodeType.MESSAGE:
-                return NodeStatus.SUCCEEDED, node.spec["message"], {}
+        match node.spec:
+            case BuildNode() as spec:
+                return _build(tx, self.vault, run, spec, node.tries, who, now)
+            case PromoteNode() as spec:
+                return self._promote(tx, run, spec, who, now)
+            case DeployNode() as spec:
+                return self._deploy(tx, run, spec, who, now)
+            case RunNode() as spec:
+                return self._run(tx, run, spec, who, now)
+            case ApprovalNode(message=message):
+                return NodeStatus.RUNNING, message or "Waits for somebody's approval.", {}
+            case MessageNode(message=message, url=str()):
+                return NodeStatus.RUNNING, message, {"available_at": now}
+            case MessageNode(message=message):
+                return NodeStatus.SUCCEEDED, message, {}
 
     def _promote(
-        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
+        self, tx: Tx, run: FlowRun, node: PromoteNode, who: str, now: datetime
     ) -> tuple[NodeStatus, str, dict[str, Any]]:
-        pipeline = pipelines.named(tx, run.project, node.spec["pipeline"])
-        way = route(
-            pipeline,
-            node.spec["from"],
-            to=node.spec.get("to"),
-            to_stage=node.spec.get("to_stage"),
-            may_skip_stages=False,
-        )
+        pipeline = pipelines.named(tx, run.project, node.pipeline)
+        way = route(pipeline, node.source, to=node.to, to_stage=node.to_stage, may_skip_stages=False)
         promotions.hold_still(tx, way)
         planned = promotions.plan(tx, way, who=who, confirm_paused=False)
         promotion = pipelines.promotion(
@@ -135,24 +129,25 @@ class Conductor:
         return NodeStatus.RUNNING, promotion.sentence, {"deployment_id": promotion.deployment_id}
 
     def _deploy(
-        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
+        self, tx: Tx, run: FlowRun, node: DeployNode, who: str, now: datetime
     ) -> tuple[NodeStatus, str, dict[str, Any]]:
-        if "app" in node.spec:
-            deployment_id = deploy_latest(tx, apps.named(tx, run.project, node.spec["app"]), who, now)
+        if node.app is not None:
+            deployment_id = deploy_latest(tx, apps.named(tx, run.project, node.app), who, now)
             return (
                 NodeStatus.RUNNING,
                 f"Deployment {deployment_id} asked for.",
                 {"deployment_id": deployment_id},
             )
-        job = jobs.named(tx, run.project, node.spec["job"])
-        wanted = node.spec.get("build", "latest")
-        build = build_to_deploy(tx, job, None if wanted == "latest" else int(wanted))
+        assert node.job is not None
+        job = jobs.named(tx, run.project, node.job)
+        chosen = node.build if isinstance(node.build, int) else None
+        build = build_to_deploy(tx, job, chosen)
         deploy_job(
             tx,
             self.names,
             job,
             image_of(build, job, now),
-            latest=wanted == "latest",
+            latest=chosen is None,
             confirm_paused=False,
             who=who,
             now=now,
@@ -160,11 +155,11 @@ class Conductor:
         return NodeStatus.SUCCEEDED, f"Build {build.id} deployed to {job.name}.", {}
 
     def _run(
-        self, tx: Tx, run: FlowRun, node: Node, who: str, now: datetime
+        self, tx: Tx, run: FlowRun, node: RunNode, who: str, now: datetime
     ) -> tuple[NodeStatus, str, dict[str, Any]]:
-        job = jobs.named(tx, run.project, node.spec["job"])
+        job = jobs.named(tx, run.project, node.job)
         trigger = Trigger(TriggerType.FLOW, by=who)
-        overrides = node.spec.get("overrides", {})
+        overrides = node.overrides or {}
         image = image_for_run(
             tx,
             job,
@@ -174,25 +169,24 @@ class Conductor:
             now=now,
         )
         run_id = start_run(tx, self.names, job, overrides, trigger, now, image)
-        waits = node.spec.get("wait", True)
-        status = NodeStatus.RUNNING if waits else NodeStatus.SUCCEEDED
+        status = NodeStatus.RUNNING if node.waits else NodeStatus.SUCCEEDED
         return status, f"Run {runs.with_id(tx, run_id).name} asked for.", {"run_id": run_id}
 
 
 def _build(
-    tx: Tx, vault: Vault, run: FlowRun, node: Node, who: str, now: datetime
+    tx: Tx, vault: Vault, run: FlowRun, node: BuildNode, tries: int, who: str, now: datetime
 ) -> tuple[NodeStatus, str, dict[str, Any]]:
     """The build that the flow's push has been given already, where the node's job has part in it; else a new one."""
-    job = jobs.named(tx, run.project, node.spec["job"])
-    sha, branch = node.spec.get("sha"), node.spec.get("ref")
+    job = jobs.named(tx, run.project, node.job)
+    sha, branch = node.sha, node.ref
     if sha is None and branch is None and job.source is not None:
-        pushed = run.trigger.get("build")
+        pushed = run.trigger.build_id
         sources = builds.sources_of(tx, pushed) if pushed is not None else ()
-        if job.source.id in sources and node.tries == 0:
+        if job.source.id in sources and tries == 0:
             return NodeStatus.RUNNING, f"Build {pushed} is that of the push.", {"build_id": pushed}
         of_push = builds.with_id(tx, pushed) if pushed is not None else None
         if of_push is None or repo_key(of_push.url) == job.source.repo_key:
-            sha = run.trigger.get("sha")
+            sha = run.trigger.sha
     build_id = request_build(tx, job, sha=sha, branch=branch, who=who, now=now, vault=vault)
     return NodeStatus.RUNNING, f"Build {build_id} asked for.", {"build_id": build_id}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.domain.errors import JobyardError, TransientError
+from app.domain.flow_nodes import MessageNode
 from app.domain.flows import FlowRun, Node, NodeStatus
 from app.runtime.ports import MESSAGE_PURPOSE, Clock, Vault
 from app.store import flows
@@ -57,9 +58,12 @@ class Messenger:
                 return False
             run = flows.run_with_id(tx, run_id)
         node = _node(run, node_id)
+        message = node.spec
+        assert isinstance(message, MessageNode)
+        assert message.url is not None
         try:
-            url = self.vault.open(node.spec["url"], MESSAGE_PURPOSE)
-            said = self.post(url, node.spec["message"], _key(run, node))
+            url = self.vault.open(message.url, MESSAGE_PURPOSE)
+            said = self.post(url, message.message, _key(run, node))
             status = NodeStatus.SUCCEEDED
         except TransientError as error:
             said, status = str(error), NodeStatus.WAITING

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.domain.flow_nodes import MessageNode, RunNode
 from app.domain.runs import Outcome
 from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows
@@ -139,6 +140,11 @@ def test_runs_keep_the_nodes_they_began_with(acme: Caller) -> None:
     ("node", "field", "message"),
     [
         ({"name": "a"}, "type", "is missing: it is one of build, promote, deploy, run, approval, message."),
+        (
+            {"name": "a", "type": "sleep"},
+            "type",
+            "must be 'build', 'promote', 'deploy', 'run', 'approval' or 'message', not 'sleep'.",
+        ),
         ({"type": "approval"}, "name", "is missing."),
         ({"name": "a", "type": "build"}, "job", "is missing: a node of type build needs it."),
         ({"name": "a", "type": "message"}, "message", "is missing: a node of type message needs it."),
@@ -231,6 +237,36 @@ def test_what_a_flow_may_not_be(acme: Caller) -> None:
     assert list(refused(acme, APPROVAL, concurrency="replace")) == ["concurrency"]
 
 
+def test_every_wrong_field_of_every_node_is_named_at_once(acme: Caller) -> None:
+    wrong = refused(
+        acme, {**BUILD, "sha": "main", "app": "shop"}, {"parallel": [{"name": "a", "type": "promote"}]}, "ask"
+    )
+    assert wrong == {
+        "nodes.0.sha": "nodes.0.sha must be a whole commit id, 40 hexadecimal digits in lower case, not 'main'.",
+        "nodes.0.app": "nodes.0.app is not for a node of type build: leave it out.",
+        "nodes.1.parallel.0.pipeline": "nodes.1.parallel.0.pipeline is missing: a node of type promote needs it.",
+        "nodes.1.parallel.0.from": "nodes.1.parallel.0.from is missing: a node of type promote needs it.",
+        "nodes.2": "nodes.2 must be an object, not 'ask'.",
+    }
+    together = refused(acme, {"name": "a", "type": "deploy"}, {**MESSAGE, "name": "a", "retries": 1})
+    assert list(together) == ["nodes.0.job", "nodes.1.name", "nodes.1.retries"]
+
+
+def test_null_is_as_good_as_left_out(acme: Caller) -> None:
+    nothing = {"job": None, "retries": None, "parallel": None, "url": None}
+    made = make(acme, {**APPROVAL, **nothing}, {"parallel": [RUN], "name": None, "type": None})
+    assert made["nodes"] == [APPROVAL, {"parallel": [RUN]}]
+
+
+def test_the_description_says_which_fields_each_type_of_node_takes(acme: Caller) -> None:
+    schemas = acme.got("/openapi.json")["components"]["schemas"]
+    one, side_by_side = schemas["FlowForm"]["properties"]["nodes"]["items"]["oneOf"]
+    assert side_by_side == {"$ref": "#/components/schemas/ParallelForm"}
+    assert one["discriminator"]["mapping"]["promote"] == "#/components/schemas/PromoteNodeForm"
+    assert len(one["oneOf"]) == len(one["discriminator"]["mapping"]) == 6
+    assert schemas["PromoteNodeForm"]["required"] == ["name", "type", "pipeline", "from"]
+
+
 # secrets, warnings
 
 
@@ -245,7 +281,10 @@ def test_secrets_of_overrides_are_kept_and_never_shown(acme: Caller) -> None:
     acme.made(f"{FLOWS}/release/runs")
     conduct(acme.yard)
     with acme.yard.db.read() as tx:
-        sealed = flows.run_with_id(tx, 1).nodes[0].spec["overrides"]["env"]["TOKEN"]["value"]
+        node = flows.run_with_id(tx, 1).nodes[0].spec
+    assert isinstance(node, RunNode)
+    assert node.overrides is not None
+    sealed = node.overrides["env"]["TOKEN"]["value"]
     assert "quite secret" not in sealed
     assert acme.yard.vault.open(sealed, "env") == "quite secret"
     assert acme.got("/runs/1")["effective"]["env"]["MODE"] == "fast"
@@ -259,7 +298,10 @@ def test_the_address_of_a_message_is_kept_and_never_shown(acme: Caller) -> None:
 
     def stored() -> str:
         with acme.yard.db.read() as tx:
-            sealed = flows.named(tx, "acme", "release").definition["nodes"][0]["url"]
+            (node,) = flows.named(tx, "acme", "release").steps
+        assert isinstance(node, MessageNode)
+        sealed = node.url
+        assert sealed is not None
         assert "T0-secret" not in sealed
         return acme.yard.vault.open(sealed, MESSAGE_PURPOSE)
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.commands import flow_runs
 from app.domain.errors import Conflict, NotFound
-from app.domain.flows import FlowRun, FlowStatus
+from app.domain.flows import FlowRun, FlowStatus, FlowTrigger, FlowTriggerType
 from app.domain.runs import RunStatus, TriggerType
 from app.engines.fake import Script
 from app.http_notifier import NotDelivered
@@ -420,7 +420,7 @@ def test_a_push_starts_a_flow_that_takes_its_build(place: Installation, server: 
     (run,) = place.flow_runs(flow)
     (build,) = place.builds()
     assert run.status is FlowStatus.SUCCEEDED
-    assert run.trigger == {"type": "push", "by": "ada", "sha": B, "build": build.id}
+    assert run.trigger == FlowTrigger(FlowTriggerType.PUSH, "ada", B, build.id)
     assert log_of(run, "make")[0] == f"Build {build.id} is that of the push."
     assert place.runs()[0].sha == B
     assert push_verdicts(place)[1] == (None, "started", f"Push of {B[:7]}: run {run.id} of flow release.")
@@ -434,7 +434,7 @@ def test_a_push_that_can_start_no_flow_says_so(place: Installation, server: Serv
     place.push(B, C)
     server.work()
     (run,) = place.flow_runs(flow)
-    assert run.trigger["sha"] == B
+    assert run.trigger.sha == B
     why = f"Run {run.id} of flow release is not over and the flow's concurrency is forbid."
     sentence = f"Push of {C[:7]}: flow release did not start. {why}"
     assert push_verdicts(place)[-1] == (None, "skipped", sentence)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.domain.flow_nodes import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun
 from app.store import flows, runs
 from app.web.principal import Role
@@ -57,7 +58,7 @@ def flow(
 ) -> None:
     with made.db.write() as tx:
         flows.save(
-            tx, 1, "release", {"nodes": list(nodes)}, concurrency=concurrency,
+            tx, 1, "release", steps_from_json(nodes), concurrency=concurrency,
             push_job_id=1 if push else None, now=NOW,
         )  # fmt: skip
 

@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from app.commands.flow_runs import start_flow_run
 from app.commands.runs import cancel_run
 from app.domain.builds import BuildReason
-from app.domain.flows import FlowConcurrency
+from app.domain.flow_nodes import steps_from_json
+from app.domain.flows import FlowConcurrency, FlowTrigger, FlowTriggerType
 from app.domain.runs import Trigger, TriggerType
 from app.runtime.engine_health import EngineHealth
 from app.store import apps, builds, deliveries, flows, jobs, projects, runs
@@ -299,12 +300,13 @@ def test_a_node_that_fails_keeps_others_from_being_reached_only_if_there_are_any
             tx,
             job.project_id,
             "release",
-            {"nodes": nodes[: 1 if is_last else 2]},
+            steps_from_json(nodes[: 1 if is_last else 2]),
             concurrency=FlowConcurrency.ALLOW,
             push_job_id=None,
             now=NOW,
         )
-        run_id = start_flow_run(tx, flows.named(tx, "acme", "release"), {"type": "manual", "by": "ada"}, NOW)
+        trigger = FlowTrigger(FlowTriggerType.MANUAL, "ada")
+        run_id = start_flow_run(tx, flows.named(tx, "acme", "release"), trigger, NOW)
     conductor = Conductor(made.db, made.clock, made.names, made.box)
     while conductor.step():
         pass

@@ -33,7 +33,8 @@ from app.domain.decisions import Decision
 from app.domain.deployments import Deployment
 from app.domain.errors import EngineUnavailable
 from app.domain.events import repo_key
-from app.domain.flows import FlowConcurrency, FlowRun
+from app.domain.flow_nodes import steps_from_json
+from app.domain.flows import FlowConcurrency, FlowRun, FlowTrigger
 from app.domain.jobs import BuildConfig, Job
 from app.domain.lanes import lane_of
 from app.domain.pipelines import Component, Pipeline, Stage
@@ -476,7 +477,7 @@ class Installation:
                 tx,
                 self.project.id,
                 name,
-                {"nodes": list(nodes)},
+                steps_from_json(nodes),
                 concurrency=FlowConcurrency(concurrency),
                 push_job_id=on_push.id if on_push else None,
                 now=self.clock.now(),
@@ -486,7 +487,8 @@ class Installation:
     def start(self, flow: Flow, **trigger: Any) -> int:
         """A run of the flow; returns its id."""
         with self.db.write() as tx:
-            return start_flow_run(tx, flow, {"type": "api", "by": "ada", **trigger}, self.clock.now())
+            why = FlowTrigger.from_json({"type": "api", "by": "ada", **trigger})
+            return start_flow_run(tx, flow, why, self.clock.now())
 
     def push(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.commands.flow_runs import answer_approval, cancel_flow_run, start_flow_run
+from app.commands import flow_runs as commands
+from app.commands.flow_runs import answer_approval, start_flow_run
+from app.domain.flows import FlowTrigger, FlowTriggerType
 from app.store import flows
 from app.web.api.forms.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
 from app.web.api.idempotency import once
@@ -28,8 +30,8 @@ def create_flow_run(ctx: ApiContext[FlowStartForm, Empty]) -> Any:
         flow = flow_of(ctx, tx, Role.OPERATOR)
 
         def make() -> FlowRunAnswer:
-            type_ = "manual" if ctx.principal.is_browser else "api"
-            trigger = {"type": type_, "by": ctx.who, "sha": ctx.body.sha}
+            type_ = FlowTriggerType.MANUAL if ctx.principal.is_browser else FlowTriggerType.API
+            trigger = FlowTrigger(type_, ctx.who, ctx.body.sha)
             run_id = start_flow_run(tx, flow, trigger, ctx.now)
             return flow_run_answer(flows.run_with_id(tx, run_id))
 
@@ -41,10 +43,10 @@ def show_flow_run(ctx: ApiContext[Empty, Empty]) -> Any:
         return flow_run_answer(flow_run_of(ctx, tx))
 
 
-def cancel(ctx: ApiContext[Empty, Empty]) -> Any:
+def cancel_flow_run(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         run = flow_run_of(ctx, tx, Role.OPERATOR)
-        cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now)
+        commands.cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now)
         return flow_run_answer(flows.run_with_id(tx, run.id))
 
 
@@ -85,7 +87,7 @@ OPERATIONS = (
         "POST",
         PATH + "/cancel",
         "Cancel a flow's run, and what its nodes wait for",
-        cancel,
+        cancel_flow_run,
         Role.OPERATOR,
         answer=FlowRunAnswer,
         status=202,

@@ -6,12 +6,14 @@ import secrets
 from typing import Any
 
 from app.commands.flow_warnings import warnings_of
+from app.commands.flows import save_flow
+from app.domain.errors import require_consistent
 from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.api.definitions import merge_patch, require_changeable
-from app.web.api.flow_definitions import check, definition_of, shown_nodes, unmasked_in
+from app.web.api.flow_definitions import GivenOverrides, draft_of, shown_nodes, unmasked_in
 from app.web.api.forms.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
 from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.reading import read_value
@@ -71,39 +73,38 @@ def delete_flow_webhook(ctx: ApiContext[Empty, Confirm]) -> None:
 def _save(
     ctx: ApiContext[Any, Any], tx: Tx, project: Project, form: FlowForm, kept: Flow | None
 ) -> FlowAnswer:
-    push_job_id = check(tx, project, form)
-    nodes = [] if kept is None else kept.definition["nodes"]
-    flows.save(
+    server, overrides = ctx.server, GivenOverrides(form, ctx.server.vault)
+    require_consistent(overrides.contradictions())
+    saved = save_flow(
         tx,
-        project.id,
-        form.name,
-        definition_of(tx, project, form, ctx.server.vault, ctx.server.ours, nodes),
-        concurrency=form.concurrency,
-        push_job_id=push_job_id,
+        project,
+        draft_of(form),
+        kept,
+        vault=server.vault,
+        ours=server.ours,
+        seal_overrides=overrides.sealed,
         now=ctx.now,
-        flow_id=None if kept is None else kept.id,
     )
-    return _answer(ctx, tx, flows.named(tx, project.name, form.name))
+    return _answer(ctx, tx, saved)
 
 
 def _form_of(flow: Flow) -> dict[str, Any]:
     """What is stored as it could be given again."""
     return {
         "name": flow.name,
-        "nodes": shown_nodes(flow.definition["nodes"]),
+        "nodes": shown_nodes(flow.steps),
         "concurrency": flow.concurrency,
         "on_push": flow.push_job,
     }
 
 
 def _answer(ctx: ApiContext[Any, Any], tx: Tx, flow: Flow) -> FlowAnswer:
-    nodes = flow.definition["nodes"]
     return FlowAnswer(
         **_form_of(flow),
         id=flow.id,
         project=flow.project,
         has_webhook=flow.has_webhook,
-        warnings=[*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, ctx.server.vault)],
+        warnings=[*warnings_of(tx, flow.project, flow.steps), *unmasked_in(flow.steps, ctx.server.vault)],
         created_at=flow.created_at,
     )
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands.flow_runs import answer_approval, cancel_flow_run, start_flow_run
 from app.commands.flow_warnings import warnings_of
-from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, Node, NodeStatus, NodeType, groups_of
+from app.domain.flow_nodes import NodeSpec, NodeType, RunNode, groups_of
+from app.domain.flows import (
+    FlowConcurrency,
+    FlowRun,
+    FlowStatus,
+    FlowTrigger,
+    FlowTriggerType,
+    Node,
+    NodeStatus,
+)
 from app.store import flows, projects
 from app.store.database import Tx
 from app.store.flows import Flow
@@ -26,10 +34,10 @@ from app.web.principal import digest
 FLOWS = 20
 RUNS = 20
 STARTED = {
-    "manual": "Started by hand",
-    "api": "Started through the API",
-    "push": "Started by a push",
-    "webhook": "Started through its webhook address",
+    FlowTriggerType.MANUAL: "Started by hand",
+    FlowTriggerType.API: "Started through the API",
+    FlowTriggerType.PUSH: "Started by a push",
+    FlowTriggerType.WEBHOOK: "Started through its webhook address",
 }
 MEANWHILE = {
     FlowConcurrency.ALLOW: "another run goes beside it",
@@ -58,10 +66,16 @@ class Said:
 class ShownNode:
     """One step as it is drawn; `node` is None in a flow's definition, where nothing has happened yet."""
 
-    name: str
-    type: NodeType
-    spec: Mapping[str, Any]
+    spec: NodeSpec
     node: Node | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def type(self) -> NodeType:
+        return self.spec.type
 
     @property
     def asks(self) -> bool:
@@ -74,7 +88,7 @@ class ShownNode:
     @property
     def changes(self) -> Sequence[str]:
         """What its run has otherwise than the job."""
-        overrides = self.spec.get("overrides", {})
+        overrides = (self.spec.overrides if isinstance(self.spec, RunNode) else None) or {}
         return [*overrides.get("env", {}), *(name for name in overrides if name != "env")]
 
     @property
@@ -123,12 +137,9 @@ def _flow_page(ctx: PageContext, made: str | None = None) -> Response:
     with ctx.server.db.read() as tx:
         flow = _named(tx, ctx)
         runs = flows.runs_page(tx, flow.id, RUNS + 1, ctx.number("before"))
-        nodes = flow.definition["nodes"]
-        warnings = [*warnings_of(tx, flow.project, nodes), *unmasked_in(nodes, ctx.server.vault)]
-    groups = [
-        [ShownNode(spec["name"], NodeType(spec["type"]), spec) for spec in group]
-        for group in groups_of(nodes)
-    ]
+        steps = flow.steps
+        warnings = [*warnings_of(tx, flow.project, steps), *unmasked_in(steps, ctx.server.vault)]
+    groups = [[ShownNode(spec) for spec in group] for group in groups_of(steps)]
     return ctx.page(
         "flow.html",
         flow=flow,
@@ -161,7 +172,7 @@ def show_flow_run(ctx: PageContext) -> Response:
 def _groups(run: FlowRun) -> list[list[ShownNode]]:
     groups: dict[int, list[ShownNode]] = {}
     for node in run.nodes:
-        groups.setdefault(node.group, []).append(ShownNode(node.name, node.type, node.spec, node))
+        groups.setdefault(node.group, []).append(ShownNode(node.spec, node))
     return list(groups.values())
 
 
@@ -175,14 +186,14 @@ def status_of(group: Sequence[ShownNode]) -> str:
 
 
 def why(run: FlowRun) -> str:
-    by = f" by {run.trigger['by']}" if run.trigger.get("by") else ""
-    return f"{STARTED[run.trigger['type']]}{by}"
+    by = f" by {run.trigger.by}" if run.trigger.by else ""
+    return f"{STARTED[run.trigger.type]}{by}"
 
 
 def start(ctx: PageContext) -> Response:
     form = read_value(FlowStartForm, {"sha": ctx.field("sha").strip() or None}, ctx.server)
     with ctx.server.db.write() as tx:
-        trigger = {"type": "manual", "by": ctx.who, "sha": form.sha}
+        trigger = FlowTrigger(FlowTriggerType.MANUAL, ctx.who, form.sha)
         run_id = start_flow_run(tx, _named(tx, ctx), trigger, ctx.now)
     return _see(run_id)
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.flow_nodes import ApprovalNode, MessageNode, Parallel, RunNode, groups_of, retries_of
 from app.domain.flows import (
     End,
     FlowRun,
     FlowStatus,
+    FlowTrigger,
+    FlowTriggerType,
     Node,
     NodeStatus,
-    NodeType,
     Start,
     Wait,
-    groups_of,
     next_move,
 )
 
@@ -26,15 +26,16 @@ AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 S = NodeStatus
 
 
-def run_of(*groups: list[NodeStatus], cancelled: bool = False, trigger: Any = None) -> FlowRun:
+def run_of(*groups: list[NodeStatus], cancelled: bool = False, build_id: int | None = None) -> FlowRun:
     """A run whose nodes have these statuses, named a, b, c, … in order."""
     flat = [(number, status) for number, group in enumerate(groups) for status in group]
     nodes = [
-        Node(number, group, chr(ord("a") + number), NodeType.RUN, {}, status, tries=0)
+        Node(number, group, RunNode(chr(ord("a") + number), "report"), status, tries=0)
         for number, (group, status) in enumerate(flat)
     ]
+    trigger = FlowTrigger(FlowTriggerType.PUSH, build_id=build_id)
     return FlowRun(
-        1, 1, "release", 1, "reports", FlowStatus.RUNNING, trigger or {}, tuple(nodes), AT,
+        1, 1, "release", 1, "reports", FlowStatus.RUNNING, trigger, tuple(nodes), AT,
         cancel_requested_at=AT if cancelled else None,
     )  # fmt: skip
 
@@ -82,25 +83,25 @@ def test_a_node_that_failed_waits_for_its_next_try_and_holds_up_nobody_beside_it
 
 
 def test_a_message_to_an_address_is_tried_three_times_more() -> None:
-    message = replace(run_of([S.WAITING]).nodes[0], type=NodeType.MESSAGE)
-    assert message.retries == 0
-    assert replace(message, spec={"url": "sealed"}).retries == 3
-    assert replace(message, spec={"url": "sealed", "retries": 0}).retries == 0
+    message = MessageNode("tell", "Released.")
+    assert retries_of(message) == 0
+    assert retries_of(replace(message, url="sealed")) == 3
+    assert retries_of(replace(message, url="sealed", retries=0)) == 0
 
 
 def test_a_cancelled_run_waits_neither_for_answers_nor_for_the_build_of_its_push() -> None:
-    run = run_of([S.RUNNING], cancelled=True, trigger={"build": 7})
+    run = run_of([S.RUNNING], cancelled=True, build_id=7)
     node = run.nodes[0]
     assert not run.lets_go_of(node)
-    assert run.lets_go_of(replace(node, type=NodeType.APPROVAL))
+    assert run.lets_go_of(replace(node, spec=ApprovalNode("ask")))
     assert run.lets_go_of(replace(node, build_id=7))
     assert not run.lets_go_of(replace(node, build_id=8))
     assert not replace(run, cancel_requested_at=None).lets_go_of(replace(node, build_id=7))
 
 
 def test_a_definition_is_groups_of_nodes() -> None:
-    a, b, c = {"name": "a"}, {"name": "b"}, {"name": "c"}
-    assert groups_of([a, {"parallel": [b, c]}]) == [[a], [b, c]]
+    a, b, c = ApprovalNode("a"), ApprovalNode("b"), ApprovalNode("c")
+    assert groups_of([a, Parallel((b, c))]) == [(a,), (b, c)]
 
 
 shapes = st.lists(st.integers(1, 3), min_size=1, max_size=4)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Discriminator, Field, RootModel, Tag, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import ErrorDetails, InitErrorDetails
 
-from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, Node, NodeStatus, NodeType
+from app.domain.flow_nodes import NodeType
+from app.domain.flows import (
+    FlowConcurrency,
+    FlowRun,
+    FlowStatus,
+    FlowTrigger,
+    FlowTriggerType,
+    Node,
+    NodeStatus,
+)
 from app.web.api.forms.fields import Address, BranchName, Name, Sha, Text, Time
 from app.web.api.forms.run import OverridesForm
+from app.web.api.forms.tagged import names_of, rule, same, told_by, translated, without_nulls
 from app.web.api.operations import Model, with_example
 from app.web.numbers import LARGEST
 
@@ -30,57 +41,129 @@ EXAMPLE = {
 }
 
 
-class NodeFields(Model):
-    """What nodes are told; each type takes the fields that name it."""
-
-    job: Name | None = Field(default=None, description="for build, run and deploy")
-    sha: Sha | None = Field(
-        default=None, description="for build: the commit that started the flow if left out"
-    )
-    ref: BranchName | None = Field(
-        default=None, description="for build: a branch; the tracked one if left out"
-    )
-    pipeline: Name | None = Field(default=None, description="for promote")
-    from_: Name | None = Field(default=None, alias="from", description="for promote: whose image goes on")
-    to: Name | None = Field(default=None, description="for promote: the component that gets it")
-    to_stage: Name | None = Field(default=None, description="for promote: the next stage if left out")
-    app: Name | None = Field(
-        default=None, description="for deploy, instead of job: the latest builds of its jobs"
-    )
-    build: BuildId | Literal["latest"] | None = Field(
-        default=None, description="for deploy of a job: latest if left out"
-    )
-    overrides: OverridesForm | None = Field(
-        default=None, description="for run: what is different in this run"
-    )
-    wait: bool | None = Field(default=None, description="for run: until it is over; true if left out")
-    message: Text | None = Field(default=None, description="for message, and for approval: what is asked")
-    url: Address | None = Field(
-        default=None,
-        description='for message: where it is posted as {"text": …}, as chats such as Slack take it; shown as ***, '
-        "which leaves it as it was",
-    )
-    retries: int | None = Field(
-        default=None,
-        ge=0,
-        le=10,
-        description="none if left out; three for a message that has a url; not for approval",
-    )
+Retries = Annotated[int, Field(ge=0, le=10)]
 
 
-class NodeForm(NodeFields):
-    """One step of a flow."""
+class NodeForm(Model):
+    """What every node has."""
 
     name: Name
-    type: NodeType
 
 
-class StepForm(NodeFields):
-    """A node, or nodes that go side by side."""
+class BuildNodeForm(NodeForm):
+    """Build a job's image, and wait for it."""
 
-    name: Name | None = None
-    type: NodeType | None = None
-    parallel: list[NodeForm] | None = Field(default=None, min_length=1, max_length=20)
+    type: Literal[NodeType.BUILD]
+    job: Name
+    sha: Sha | None = Field(default=None, description="the commit that started the flow if left out")
+    ref: BranchName | None = Field(default=None, description="a branch; the tracked one if left out")
+    retries: Retries | None = Field(default=None, description="none if left out")
+
+
+class PromoteNodeForm(NodeForm):
+    """Promote what a component of a pipeline has."""
+
+    type: Literal[NodeType.PROMOTE]
+    pipeline: Name
+    from_: Name = Field(alias="from", description="whose image goes on")
+    to: Name | None = Field(default=None, description="the component that gets it")
+    to_stage: Name | None = Field(default=None, description="the next stage if left out")
+    retries: Retries | None = Field(default=None, description="none if left out")
+
+
+class DeployNodeForm(NodeForm):
+    """Deploy a build to a job, or the latest builds to an app."""
+
+    type: Literal[NodeType.DEPLOY]
+    job: Name | None = None
+    app: Name | None = Field(default=None, description="instead of job: the latest builds of its jobs")
+    build: BuildId | Literal["latest"] | None = Field(
+        default=None, description="for a job: latest if left out"
+    )
+    retries: Retries | None = Field(default=None, description="none if left out")
+
+
+class RunNodeForm(NodeForm):
+    """Run a job."""
+
+    type: Literal[NodeType.RUN]
+    job: Name
+    overrides: OverridesForm | None = Field(default=None, description="what is different in this run")
+    wait: bool | None = Field(default=None, description="until it is over; true if left out")
+    retries: Retries | None = Field(default=None, description="none if left out")
+
+
+class ApprovalNodeForm(NodeForm):
+    """Wait until somebody approves."""
+
+    type: Literal[NodeType.APPROVAL]
+    message: Text | None = Field(default=None, description="what is asked")
+
+
+class MessageNodeForm(NodeForm):
+    """Leave a message in the node's log, and at an address."""
+
+    type: Literal[NodeType.MESSAGE]
+    message: Text
+    url: Address | None = Field(
+        default=None,
+        description='where it is posted as {"text": …}, as chats such as Slack take it; shown as ***, '
+        "which leaves it as it was",
+    )
+    retries: Retries | None = Field(
+        default=None, description="three if left out; only for a message that has a url"
+    )
+
+
+NODES: tuple[type[NodeForm], ...] = (
+    BuildNodeForm,
+    PromoteNodeForm,
+    DeployNodeForm,
+    RunNodeForm,
+    ApprovalNodeForm,
+    MessageNodeForm,
+)
+NODE_FIELDS = frozenset[str]().union(*map(names_of, NODES))
+AnyNodeForm = Annotated[
+    BuildNodeForm | PromoteNodeForm | DeployNodeForm | RunNodeForm | ApprovalNodeForm | MessageNodeForm,
+    Field(discriminator="type"),
+    told_by("type", "a node of type", *NODES),
+]
+
+
+class ParallelForm(Model):
+    """Nodes that go side by side."""
+
+    parallel: list[AnyNodeForm] = Field(min_length=1, max_length=20)
+
+
+def _step(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    if isinstance(value, dict):
+        value = without_nulls(value, NODE_FIELDS if _kind_of_step(value) == "parallel" else PARALLEL)
+
+    def line_of(error: ErrorDetails) -> InitErrorDetails:
+        match error["type"], error["loc"]:
+            case "extra_forbidden", ("parallel", str(name)) if name in NODE_FIELDS:
+                return rule(error, (name,), "can't be set beside parallel: put it into a node of it")
+            case _, loc:
+                return same(error, loc[1:])
+
+    return translated(handler, value, line_of)
+
+
+PARALLEL = names_of(ParallelForm)
+
+
+def _kind_of_step(value: Any) -> str:
+    is_group = isinstance(value, dict) and value.get("parallel") is not None
+    return "parallel" if is_group else "node"
+
+
+StepForm = Annotated[
+    Annotated[AnyNodeForm, Tag("node")] | Annotated[ParallelForm, Tag("parallel")],
+    Discriminator(_kind_of_step),
+    WrapValidator(_step),
+]
 
 
 class FlowForm(Model):
@@ -132,7 +215,7 @@ class FlowStartForm(Model):
 
 
 class FlowTriggerAnswer(Model):
-    type: Literal["manual", "api", "push", "webhook"]
+    type: FlowTriggerType
     by: str | None = None
     sha: str | None = None
     build: int | None = Field(default=None, description="that the push began")
@@ -175,13 +258,17 @@ def flow_run_answer(run: FlowRun) -> FlowRunAnswer:
         project=run.project,
         flow=run.flow,
         status=run.status,
-        trigger=FlowTriggerAnswer.model_validate(run.trigger),
+        trigger=_trigger_answer(run.trigger),
         nodes=[_node_answer(node) for node in run.nodes],
         cancel_requested_at=run.cancel_requested_at,
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
     )
+
+
+def _trigger_answer(trigger: FlowTrigger) -> FlowTriggerAnswer:
+    return FlowTriggerAnswer(type=trigger.type, by=trigger.by, sha=trigger.sha, build=trigger.build_id)
 
 
 def _node_answer(node: Node) -> FlowNodeAnswer:
