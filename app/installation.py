@@ -17,7 +17,7 @@ from app.domain.references import Ours
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
-from app.store import access, credentials, epochs
+from app.store import credentials, epochs, facts
 from app.store.database import Database
 from app.system import SystemClock
 
@@ -62,7 +62,7 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
     try:
         db.migrate()
         with db.read() as tx:
-            is_sealed = access.setting(tx, KEY_CHECK) is not None
+            is_sealed = facts.read(tx, KEY_CHECK) is not None
         box = SecretBox([_secret_key(settings, is_sealed=is_sealed)])
         id_, epoch = _identity(db, box)
         yield Installation(settings, db, box, signals, SystemClock(), id_, epoch)
@@ -117,15 +117,15 @@ def _identity(db: Database, box: SecretBox) -> tuple[str, str]:
     The first start makes the id and the key's check. Raises SecretKeyError for another key.
     """
     with db.write() as tx:
-        known = access.setting(tx, INSTALLATION)
-        check = access.setting(tx, KEY_CHECK)
+        known = facts.read(tx, INSTALLATION)
+        check = facts.read(tx, KEY_CHECK)
         if check is None:
-            access.set_setting(tx, KEY_CHECK, box.key_check())
+            facts.write(tx, KEY_CHECK, box.key_check())
         else:
             box.verify(check)
         if known is None:
             known = secrets.token_hex(6)
-            access.set_setting(tx, INSTALLATION, known)
+            facts.write(tx, INSTALLATION, known)
         return known, epochs.current(tx)
 
 
@@ -136,7 +136,7 @@ def begin_epoch(db: Database) -> tuple[str, str]:
     """
     now, epoch = SystemClock().now(), secrets.token_hex(4)
     with db.write() as tx:
-        known = access.setting(tx, INSTALLATION)
+        known = facts.read(tx, INSTALLATION)
         if known is None:
             raise UserError("The database is not one that a server of Jobyard has worked on.")
         epochs.begin(tx, epoch, now)

@@ -85,7 +85,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _greet(server: object, url: str, host: str) -> None:
-    from app.store import access
+    from app.store import users
     from app.web.principal import new_login_path
     from app.web.server_context import ServerContext
 
@@ -93,7 +93,7 @@ def _greet(server: object, url: str, host: str) -> None:
     everywhere = is_every_address(host)
     typer.echo(f"Jobyard listens on {url}{', and at all addresses of this machine' if everywhere else ''}")
     with server.db.read() as tx:
-        has_admin = access.has_admin(tx)
+        has_admin = users.has_admin(tx)
     if not has_admin:
         path = new_login_path(server.db, server.clock.now())
         typer.echo(f"No administrator yet. Set one up, once, at {server.public_url}{path}")
@@ -141,7 +141,7 @@ def create_admin(
     """Make an administrator: with a name and password, or else by a set-up address that works once."""
     from app.config import read_settings
     from app.installation import open_installation
-    from app.store import access
+    from app.store import users
     from app.web.principal import Role, hash_password
 
     if name is None and password is None:
@@ -157,7 +157,7 @@ def create_admin(
     if len(name) > limits.USER_NAME or not name.isprintable():
         raise UserError(f"The name must have at most {limits.USER_NAME} characters, all of them printable.")
     with open_installation(read_settings()) as installation, installation.db.write() as tx:
-        access.add_user(tx, name, hash_password(password), Role.ADMIN, installation.clock.now())
+        users.add(tx, name, hash_password(password), Role.ADMIN, installation.clock.now())
     typer.echo(f"Administrator {name} can log in now.")
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from app.domain.builds import BuildStatus
-from app.store.access import set_setting, setting
+from app.store import facts
 from app.store.claims import DEAD_AFTER, time_of_servers
 from app.store.database import Tx
 from app.store.schema import BuildRow, ServerRow
@@ -24,12 +24,12 @@ _REBUILT = "The data was restored from a copy that was made during this build; b
 
 def current(tx: Tx) -> str:
     """Empty in the first one."""
-    return setting(tx, EPOCH) or ""
+    return facts.read(tx, EPOCH) or ""
 
 
 def begin(tx: Tx, epoch: str, now: datetime) -> None:
     """No server works on this copy yet: those it names are another's. Running runs are settled by the first start."""
-    set_setting(tx, EPOCH, epoch)
+    facts.write(tx, EPOCH, epoch)
     tx.connection().execute(delete(ServerRow))
     interrupted = (
         update(BuildRow)

@@ -15,7 +15,7 @@ from argon2.exceptions import Argon2Error
 from starlette.requests import HTTPConnection
 
 from app.domain import limits
-from app.store import access
+from app.store import tokens, users
 from app.store.database import Database, Tx
 from app.web.problems import Problem
 from app.web.server_context import ServerContext, server_of
@@ -80,19 +80,19 @@ def _by_token(server: ServerContext, token: str) -> Principal | None:
         return Principal("admin token", Role.ADMIN)
     now = server.clock.now()
     with server.db.read() as tx:
-        found = access.token_with_hash(tx, hash_, now)
+        found = tokens.with_hash(tx, hash_, now)
     if found is None:
         return None
-    if found.last_used_at is None or now - found.last_used_at > access.SEEN_EVERY:
+    if found.last_used_at is None or now - found.last_used_at > tokens.SEEN_EVERY:
         with server.db.write() as tx:
-            access.token_was_used(tx, found.id, now)
+            tokens.mark_used(tx, found.id, now)
     return Principal(found.name, Role(found.role), found.project_id)
 
 
 def _by_session(server: ServerContext, session: str) -> Principal | None:
     now = server.clock.now()
     with server.db.read() as tx:
-        found = access.login(tx, digest(session), now)
+        found = users.login(tx, digest(session), now)
         if found is None or not _still_opens(server, tx, found.opened_with, now):
             return None
     return Principal(found.user.name, Role(found.user.role), is_browser=True)
@@ -102,7 +102,7 @@ def _still_opens(server: ServerContext, tx: Tx, token_hash: str | None, now: dat
     """Whether the token that a session was opened with, if it was one, is neither revoked nor expired."""
     if token_hash is None or token_hash == server.admin_token_hash:
         return True
-    return access.token_with_hash(tx, token_hash, now) is not None
+    return tokens.with_hash(tx, token_hash, now) is not None
 
 
 def log_in(server: ServerContext, name: str, password: str) -> str | None:
@@ -116,7 +116,7 @@ def log_in(server: ServerContext, name: str, password: str) -> str | None:
     if token is not None and token.role is Role.ADMIN and token.project_id is None:
         return open_session(server, opened_with=digest(password))
     with server.db.read() as tx:
-        user = access.user_named(tx, name)
+        user = users.named(tx, name)
     if not _is_right(password, user.password_hash if user else _no_such_user) or user is None:
         return None
     return open_session(server, user.id)
@@ -141,7 +141,7 @@ def open_session(server: ServerContext, user_id: int | None = None, opened_with:
     """A new session's secret: of a user, or of an administrator by token (`opened_with` is its hash) or by link."""
     session = secrets.token_urlsafe(32)
     with server.db.write() as tx:
-        access.add_login(
+        users.add_login(
             tx, digest(session), server.clock.now(), SESSION_LASTS, user_id=user_id, opened_with=opened_with
         )
     return session
@@ -151,7 +151,7 @@ def new_login_path(db: Database, now: datetime) -> str:
     """The path of a link that logs an administrator in, once; links made before are void."""
     code = secrets.token_urlsafe(24)
     with db.write() as tx:
-        access.add_login_link(tx, digest(code), now, LINK_LASTS)
+        users.add_login_link(tx, digest(code), now, LINK_LASTS)
     return f"/login/once/{code}"
 
 

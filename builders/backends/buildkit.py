@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from builders.backends.access import access_of
 from builders.backends.base import (
     CACHE_SCOPE,
     SCOPING,
@@ -22,6 +21,7 @@ from builders.backends.cli import SEARCH_PATH, Cli, find_cli
 from builders.backends.failures import WENT_AWAY, explain_failure
 from builders.backends.logins import write_logins
 from builders.backends.progress import ProgressReader
+from builders.backends.registry_access import access_of
 from builders.backends.session import Session
 from builders.backends.turns import Turns
 from builders.backends.watch import watching

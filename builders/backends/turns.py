@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from builders.backends.access import Access
+from builders.backends.registry_access import Access
 
 POLL_SECONDS = 0.05
 WAITING = (

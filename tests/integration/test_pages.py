@@ -228,11 +228,11 @@ def test_a_viewer_sees_no_actions_and_can_do_none(made: World, demo: Demo) -> No
 
 
 def test_a_token_of_one_project_is_for_the_api_only(made: World, demo: Demo) -> None:
-    from app.store import access
+    from app.store import tokens
     from app.web.principal import digest
 
     with made.db.write() as tx:
-        access.add_token(tx, "one", digest("jy_one"), Role.ADMIN, NOW, project_id=demo.job.project_id)
+        tokens.add(tx, "one", digest("jy_one"), Role.ADMIN, NOW, project_id=demo.job.project_id)
     client = TestClient(made.app(), headers={"Authorization": "Bearer jy_one"})
     assert client.get("/").status_code == 403
 

@@ -24,7 +24,7 @@ from app.domain.public_url import read_public_url
 from app.domain.references import Ours, meaning_of, refusal
 from app.domain.room import Room, no_room
 from app.domain.schedule import Schedule
-from app.store import access, builds, comparisons, credentials, jobs
+from app.store import builds, comparisons, credentials, jobs, users
 from app.store.database import Database, StoreUnavailable
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
@@ -188,8 +188,8 @@ def test_names_that_are_taken(admin: Caller) -> None:
         again = admin.post(f"/projects/acme/{path}", json=body)
         assert again.json()["detail"] == f"{what} x {here}"
     with admin.yard.db.write() as tx:
-        access.add_user(tx, "ada", "hash", "admin", NOW)
-        assert refused(lambda: access.add_user(tx, "ada", "hash", "admin", NOW), Exception) == (
+        users.add(tx, "ada", "hash", "admin", NOW)
+        assert refused(lambda: users.add(tx, "ada", "hash", "admin", NOW), Exception) == (
             "There is a user named ada already."
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from app.store import access
+from app.store import tokens, users
 from app.web.app import create_app
 from app.web.principal import Role, digest, hash_password, new_login_path, new_token
 from app.web.server_context import ServerContext
@@ -51,7 +51,7 @@ def token(yard: ServerContext, expires_in: timedelta | None = None) -> tuple[int
     secret = new_token()
     expires_at = None if expires_in is None else START + expires_in
     with yard.db.write() as tx:
-        made = access.add_token(tx, "laptop", digest(secret), Role.ADMIN, START, expires_at=expires_at)
+        made = tokens.add(tx, "laptop", digest(secret), Role.ADMIN, START, expires_at=expires_at)
     return made.id, secret
 
 
@@ -86,7 +86,7 @@ def test_a_session_ends_with_the_token_of_the_settings(yard: ServerContext, chan
 
 def test_a_session_of_a_user_is_no_token_s(yard: ServerContext) -> None:
     with yard.db.write() as tx:
-        access.add_user(tx, "ada", hash_password("a long password"), Role.ADMIN, START)
+        users.add(tx, "ada", hash_password("a long password"), Role.ADMIN, START)
     assert is_inside(logged_in(yard, "a long password", "ada"))
 
 
@@ -100,7 +100,7 @@ def test_a_newer_link_voids_the_older_ones(yard: ServerContext) -> None:
 def test_no_link_works_once_there_is_an_administrator_but_those_made_later(yard: ServerContext) -> None:
     before = new_login_path(yard.db, START)
     with yard.db.write() as tx:
-        access.add_user(tx, "ada", "hash", Role.ADMIN, START)
+        users.add(tx, "ada", "hash", Role.ADMIN, START)
     assert browser(yard).post(before).status_code == 410
     assert browser(yard).post(new_login_path(yard.db, START)).status_code == 303
 

@@ -31,7 +31,7 @@ from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import Logbook
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
-from app.store import access, builds, decisions, deliveries, jobs, projects, runs
+from app.store import builds, decisions, deliveries, jobs, projects, runs, users
 from app.store.database import Database
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
@@ -340,10 +340,10 @@ def world(root: Path) -> Iterator[World]:
     db.migrate()
     made = World(root, db, signals, Logbook(root / "logs", signals, 64 * 1024 * 1024), SecretBox([b"k" * 32]))
     with db.write() as tx:
-        if not access.has_admin(tx):
+        if not users.has_admin(tx):
             hashed = hash_password(PASSWORD)
             for role in Role:
-                access.add_user(tx, f"{role}-user", hashed, role, made.clock.now())
+                users.add(tx, f"{role}-user", hashed, role, made.clock.now())
     try:
         yield made
     finally:

@@ -20,7 +20,7 @@ import httpx2 as httpx
 
 from app.engines.docker.request import INSTALLATION_LABEL
 from app.engines.process import ProcessEngine
-from app.store import access
+from app.store import facts
 from app.store.database import Database
 from tests.support.engine_harness import remove_container, utc_now
 from tests.support.payloads import encode, push_headers, push_payload
@@ -184,7 +184,7 @@ class JobyardServer:
         db = Database(self.database_url)
         try:
             with db.read() as tx:
-                return access.setting(tx, "installation") or "none"
+                return facts.read(tx, "installation") or "none"
         finally:
             db.close()
 

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from app.domain.errors import InvalidValue, NotFound
-from app.store import access, projects
-from app.store.access import Token
+from app.store import projects, tokens
 from app.store.database import Tx
+from app.store.tokens import Token
 from app.web.api.forms.fields import Name, Time
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, number, paged
@@ -46,7 +46,7 @@ def list_tokens(ctx: ApiContext[Empty, Paging]) -> Any:
     with ctx.server.db.read() as tx:
         return paged(
             ctx,
-            lambda limit, before: access.tokens(tx, limit, before),
+            lambda limit, before: tokens.page(tx, limit, before),
             lambda found: [TokenAnswer(**_fields(tx, each)) for each in found],
         )
 
@@ -59,7 +59,7 @@ def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
             "expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}."
         )
     with ctx.server.db.write() as tx:
-        made = access.add_token(
+        made = tokens.add(
             tx,
             form.name,
             digest(secret),
@@ -74,9 +74,9 @@ def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
 def revoke_token(ctx: ApiContext[Empty, Confirm]) -> None:
     ctx.require(Role.ADMIN)
     with ctx.server.db.write() as tx:
-        token = access.token_with_id(tx, number(ctx.path("id")))
+        token = tokens.with_id(tx, number(ctx.path("id")))
         confirmed(ctx, token.name)
-        access.revoke_token(tx, token.id)
+        tokens.revoke(tx, token.id)
 
 
 def _project_id(tx: Tx, name: str | None) -> int | None:

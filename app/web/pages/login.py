@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.store import access
+from app.store import users
 from app.web import principal
 from app.web.pages.context import PageContext, get, post, see
 from app.web.principal import COOKIE, SESSION_LASTS, digest
@@ -34,7 +34,7 @@ def show_link(ctx: PageContext) -> Response:
 
 def spend_link(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        good = access.spend_login_link(tx, digest(ctx.path("code")), ctx.now)
+        good = users.spend_login_link(tx, digest(ctx.path("code")), ctx.now)
     if not good:
         return ctx.page("login_once.html", 410, code="", spent=True)
     return _with_session(ctx, see("/"), principal.open_session(ctx.server))
@@ -43,7 +43,7 @@ def spend_link(ctx: PageContext) -> Response:
 def log_out(ctx: PageContext) -> Response:
     if session := ctx.request.cookies.get(COOKIE):
         with ctx.server.db.write() as tx:
-            access.log_out(tx, digest(session))
+            users.log_out(tx, digest(session))
     answer = see("/login")
     answer.delete_cookie(COOKIE)
     return answer

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.domain import limits
 from app.domain.errors import InvalidValue
-from app.store import access, deliveries, projects
+from app.store import deliveries, projects, tokens
 from app.web.pages.context import PageContext, get, post, see
 from app.web.principal import Role, digest, new_token
 
@@ -27,7 +27,7 @@ def _settings(
 ) -> Response:
     with ctx.server.db.read() as tx:
         context: dict[str, Any] = {
-            "tokens": access.tokens(tx, TOKENS) if ctx.may(Role.ADMIN) else [],
+            "tokens": tokens.page(tx, TOKENS) if ctx.may(Role.ADMIN) else [],
             "projects": projects.page(tx, 100, None),
             "rejected": deliveries.rejected(tx) + ctx.server.inbox.rejected,
         }
@@ -54,7 +54,7 @@ def make_token(ctx: PageContext) -> Response:
     token = new_token()
     expires_at = ctx.now + timedelta(days=int(days)) if days else None
     with ctx.server.db.write() as tx:
-        access.add_token(tx, name, digest(token), role, ctx.now, expires_at=expires_at)
+        tokens.add(tx, name, digest(token), role, ctx.now, expires_at=expires_at)
     return _settings(ctx, made=token)
 
 
@@ -71,7 +71,7 @@ def _read(ctx: PageContext) -> tuple[str, Role, str]:
 
 def revoke_token(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        access.revoke_token(tx, access.token_with_id(tx, ctx.id("token")).id)
+        tokens.revoke(tx, tokens.with_id(tx, ctx.id("token")).id)
     return see("/settings#tokens")
 
 

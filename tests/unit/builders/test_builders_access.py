@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.backends.access import Access, access_of
 from builders.backends.base import BuildRequest, Login, request_for
+from builders.backends.registry_access import Access, access_of
 from builders.detect import make_plan
 from builders.plan import BuildSettings
 from builders.source import SourceTree

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders.backends.access import Access
 from builders.backends.base import BuildCancelled, BuildRequest, BuildTimedOut, Login
 from builders.backends.buildkit import BuildKitCli
 from builders.backends.cli import Cli
+from builders.backends.registry_access import Access
 from builders.backends.turns import WAITING, Turns
 from tests.support.processes import wait_until
 
