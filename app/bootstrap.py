@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from app.checkout import Checkouts
 from app.commands.dry_run import Rehearsal
 from app.commands.image_resolution import Resolver
+from app.commands.tokens import digest
 from app.config import Settings
 from app.domain.errors import UserError
 from app.engines.base import Engine, Owned
@@ -35,7 +36,6 @@ from app.store import builds, runs
 from app.store.inbox import Inbox
 from app.system import RandomNames, SystemClock
 from app.web.app import create_app
-from app.web.principal import digest
 from app.web.server_context import ServerContext
 from app.workers.build.builder import Builder
 from app.workers.build.publisher import Publisher

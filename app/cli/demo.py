@@ -180,8 +180,8 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
     from pydantic import SecretStr
 
     from app.bootstrap import ask_engine, open_server
+    from app.commands.sessions import new_login_path
     from app.config import Settings
-    from app.web.principal import new_login_path
 
     token = token_urlsafe(24)
     settings = Settings(

@@ -85,8 +85,8 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _greet(server: object, url: str, host: str) -> None:
+    from app.commands.sessions import new_login_path
     from app.store import users
-    from app.web.principal import new_login_path
     from app.web.server_context import ServerContext
 
     assert isinstance(server, ServerContext)
@@ -139,10 +139,11 @@ def create_admin(
     password: Annotated[str | None, typer.Option(envvar="JOBYARD_PASSWORD", hidden=True)] = None,
 ) -> None:
     """Make an administrator: with a name and password, or else by a set-up address that works once."""
+    from app.commands.sessions import hash_password
     from app.config import read_settings
+    from app.domain.principals import Role
     from app.installation import open_installation
     from app.store import users
-    from app.web.principal import Role, hash_password
 
     if name is None and password is None:
         login_link()
@@ -163,9 +164,9 @@ def create_admin(
 
 def login_link() -> None:
     """Print a link that logs an administrator in, once, within an hour."""
+    from app.commands.sessions import new_login_path
     from app.config import read_client_settings, read_settings
     from app.installation import open_installation
-    from app.web.principal import new_login_path
 
     settings = read_settings()
     with open_installation(settings) as installation:

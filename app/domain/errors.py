@@ -6,6 +6,7 @@
     │   ├── Contradictions  fields that can't be as they are together; names each of them
     │   ├── NotFound        no such thing
     │   └── Conflict        a valid request in the wrong state
+    ├── Busy                too many ask for the same thing at once; trying again in a moment helps
     └── TransientError      a dependency's: tried again within a bound of its own
         ├── DiskUnavailable waited for without end: no try is counted, nothing is concluded
         ├── EngineUnavailable
@@ -59,6 +60,10 @@ class NotFound(UserError):
 
 class Conflict(UserError):
     """The thing exists but is not in a state that allows this."""
+
+
+class Busy(JobyardError):
+    """Too many ask for the same thing at once; the same request may be good in a moment."""
 
 
 class TransientError(JobyardError):

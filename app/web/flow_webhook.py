@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.commands.flow_runs import start_flow_run
+from app.commands.tokens import digest
 from app.domain.flows import FlowTrigger, FlowTriggerType
 from app.store import flows
 from app.web.api.forms.flow import flow_run_answer
 from app.web.bodies import read_at_most
-from app.web.principal import digest
 from app.web.problems import Problem, problem_of, problem_response
 from app.web.server_context import ServerContext, server_of
 

@@ -12,12 +12,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.domain.errors import Conflict, Contradictions, InvalidValue, JobyardError, NotFound, TransientError
+from app.domain.errors import (
+    Busy,
+    Conflict,
+    Contradictions,
+    InvalidValue,
+    JobyardError,
+    NotFound,
+    TransientError,
+)
 from app.web.complaints import field_errors, join_errors
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "30"
+RETRY_BUSY_AFTER_SECONDS = "5"
 Errors = Sequence[dict[str, str]]
 
 
@@ -54,6 +63,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(404, str(error))
         case Conflict():
             return Problem(409, str(error))
+        case Busy():
+            return Problem(429, str(error), headers={"Retry-After": RETRY_BUSY_AFTER_SECONDS})
         case TransientError():
             return Problem(503, str(error), headers={"Retry-After": RETRY_AFTER_SECONDS})
         case JobyardError():

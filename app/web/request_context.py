@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from app.domain.principals import Principal, Role
 from app.web.addresses import address_shown
-from app.web.principal import Principal, Role
 from app.web.problems import Problem
 from app.web.server_context import ServerContext, server_of
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.domain.principals import Role
 from app.store import deliveries
 from app.store.deliveries import NewDelivery
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 from tests.support.yard import API, Caller
 

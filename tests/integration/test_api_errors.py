@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.commands.sessions import open_session
 from app.store.database import Database, StoreUnavailable
-from app.web.principal import COOKIE, open_session
+from app.web.principal import COOKIE
 from app.web.server_context import ServerContext
 from tests.support.yard import Caller
 
@@ -135,7 +136,7 @@ def test_a_browsers_session_counts_for_our_own_pages_only(
     yard: ServerContext, headers: dict[str, str], status: int
 ) -> None:
     browser = Caller(yard, None)
-    browser.cookies.set(COOKIE, open_session(yard))
+    browser.cookies.set(COOKIE, open_session(yard.db, yard.clock.now()))
     answer = browser.post("/projects", json={"name": "acme"}, headers=headers)
     assert answer.status_code == status, answer.text
     assert browser.get("/projects", headers=headers).status_code == 200

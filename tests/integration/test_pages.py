@@ -17,13 +17,15 @@ import pytest
 from sqlalchemy import event
 from starlette.testclient import TestClient
 
+from app.commands import sessions
+from app.commands.sessions import new_login_path
 from app.domain.decisions import EventType, Verdict
+from app.domain.principals import Role
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.logs import LogReader
 from app.store import builds, decisions, deliveries, jobs, overview, runs, secret_groups
-from app.web import principal
 from app.web.pages import charts, logview, words
-from app.web.principal import COOKIE, Role, new_login_path
+from app.web.principal import COOKIE
 from tests.support.demo_world import Demo, furnish
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
@@ -155,7 +157,7 @@ def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.M
             assert may_go_on.wait(30)
             return True
 
-    monkeypatch.setattr(principal, "_passwords", Slow())
+    monkeypatch.setattr(sessions, "_passwords", Slow())
     data = {"name": "admin-user", "password": "x"}
 
     def log_in() -> int:
@@ -228,8 +230,8 @@ def test_a_viewer_sees_no_actions_and_can_do_none(made: World, demo: Demo) -> No
 
 
 def test_a_token_of_one_project_is_for_the_api_only(made: World, demo: Demo) -> None:
+    from app.commands.tokens import digest
     from app.store import tokens
-    from app.web.principal import digest
 
     with made.db.write() as tx:
         tokens.add(tx, "one", digest("jy_one"), Role.ADMIN, NOW, project_id=demo.job.project_id)

@@ -14,9 +14,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.domain.runs import Outcome, Reason
 from app.store import builds, decisions, jobs, runs
-from app.web.principal import Role
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
 from tests.support.shown import shown

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 from app.domain.flow_nodes import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun
+from app.domain.principals import Role
 from app.store import flows, runs
-from app.web.principal import Role
 from app.workers.flows import Conductor
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world
 

@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 
 from app.domain.errors import NotFound
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.runtime.ports import ENV_PURPOSE
 from app.store import jobs, runs
-from app.web.principal import Role
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
 from tests.support.shown import shown

@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.checkout import Checkouts
+from app.domain.principals import Role
 from app.store import build_services, builds, jobs, projects
 from app.web.app import create_app
-from app.web.principal import Role
 from tests.support.forms import form_fields
 from tests.support.repositories import Repository
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world

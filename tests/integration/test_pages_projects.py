@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.comparing import Seen
+from app.domain.principals import Role
 from app.runtime.ports import CREDENTIAL_PURPOSE, ENV_PURPOSE, WEBHOOK_PURPOSE
 from app.store import build_services, comparisons, credentials, projects, secret_groups
-from app.web.principal import Role
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
 

@@ -19,10 +19,10 @@ from app.domain.jobs import Job
 from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
 from app.domain.plans import MIB
+from app.domain.principals import Role
 from app.domain.runs import Reason
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
-from app.web.principal import Role
 from app.workers.deployments import Deployer
 from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 from tests.support.shown import shown

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from app.commands.sessions import hash_password, new_login_path
+from app.commands.tokens import digest, new_token
+from app.domain.principals import Role
 from app.store import tokens, users
 from app.web.app import create_app
-from app.web.principal import Role, digest, hash_password, new_login_path, new_token
 from app.web.server_context import ServerContext
 from tests.support.yard import ADMIN_TOKEN, START, StillClock, make_yard
 

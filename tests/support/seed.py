@@ -16,12 +16,15 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.commands.dry_run import Rehearsal
+from app.commands.sessions import hash_password
+from app.commands.tokens import digest
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
 from app.domain.effective import merge
 from app.domain.events import repo_key
 from app.domain.jobs import BuildConfig, Deployed, Job
 from app.domain.plans import DEFAULT_PLANS
+from app.domain.principals import Role
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
@@ -37,7 +40,6 @@ from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
 from app.web.api.forms.job import GitForm, JobForm, SourceForm
 from app.web.app import create_app
-from app.web.principal import Role, digest, hash_password
 from app.web.server_context import ServerContext
 from tests.support.yard import pinned
 

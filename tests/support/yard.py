@@ -21,6 +21,7 @@ from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.continuous_delivery import after_build
 from app.commands.dry_run import Rehearsal
+from app.commands.tokens import digest
 from app.domain.jobs import Pinned
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.pushes import Standing
@@ -38,7 +39,6 @@ from app.store.database import Database
 from app.store.inbox import Inbox
 from app.store.schema import metadata
 from app.web.api import api_routes
-from app.web.principal import digest
 from app.web.problems import answer_with_problem
 from app.web.server_context import ServerContext
 

@@ -8,6 +8,7 @@ from typing import Any
 from app.commands import branch_tracking
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Tx
@@ -15,7 +16,6 @@ from app.web.api.forms.app import AppAnswer, AppForm, AppPatch, MemberAnswer
 from app.web.api.forms.job import deployed_answer
 from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.scope import app_of, confirmed, paged, project_of
-from app.web.principal import Role
 
 
 def list_apps(ctx: ApiContext[Empty, Paging]) -> Any:

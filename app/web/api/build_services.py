@@ -7,6 +7,7 @@ from typing import Any
 
 from app.commands.builds import request_build_of_source
 from app.domain.errors import require_consistent
+from app.domain.principals import Role
 from app.store import build_services, builds, jobs
 from app.store.build_services import BuildService
 from app.store.database import Tx
@@ -33,7 +34,6 @@ from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, paged, project_of, within
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 
 

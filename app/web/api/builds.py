@@ -9,13 +9,13 @@ from app.commands import continuous_delivery
 from app.commands.builds import request_build
 from app.domain.builds import Build, BuildReason
 from app.domain.errors import Conflict
+from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx
 from app.web.api.forms.build import BuildAnswer, ManualBuildForm, build_answer
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
 from app.web.api.scope import build_of, job_of, paged
-from app.web.principal import Role
 
 
 def list_builds(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -12,6 +12,7 @@ from app.domain import limits
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.hosts import is_refused_host
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import credentials, jobs
 from app.store.credentials import Credential
@@ -20,7 +21,6 @@ from app.store.projects import Project
 from app.web.api.forms.fields import LINK_LOCAL, Name, Time
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of, within
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from app.domain.principals import Role
 from app.store import decisions, deliveries
 from app.store.deliveries import Delivery
 from app.web.api.decisions import DecisionAnswer, decision_answer
 from app.web.api.forms.fields import Time
 from app.web.api.operations import ApiContext, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import delivery_called, paged, scopes_of
-from app.web.principal import Role
 from app.web.problems import Problem
 
 Status = Literal["received", "processed", "ignored", "failed"]

@@ -16,6 +16,7 @@ from app.commands.deployment_requests import (
 )
 from app.domain.deployments import Deployment
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
+from app.domain.principals import Role
 from app.store import deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
@@ -23,7 +24,6 @@ from app.web.api.forms.app import DeployForm, DeploymentAnswer, RollbackForm, de
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
 from app.web.api.scope import app_of, deployment_of, paged
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 
 

@@ -11,6 +11,7 @@ from app.commands.image_ownership import require_usable
 from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.domain.errors import InvalidValue
 from app.domain.jobs import Deployed, Job, Pinned
+from app.domain.principals import Role
 from app.domain.references import Ours
 from app.store import decisions, jobs
 from app.store.database import Tx
@@ -21,7 +22,6 @@ from app.web.api.forms.job import JobAnswer
 from app.web.api.jobs import job_answer
 from app.web.api.operations import ApiContext, Empty, Model, Operation, with_example
 from app.web.api.scope import job_of
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 
 

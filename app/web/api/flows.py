@@ -7,7 +7,9 @@ from typing import Any
 
 from app.commands.flow_warnings import warnings_of
 from app.commands.flows import save_flow
+from app.commands.tokens import digest
 from app.domain.errors import require_consistent
+from app.domain.principals import Role
 from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
@@ -18,7 +20,6 @@ from app.web.api.forms.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, F
 from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, flow_of, paged, project_of
-from app.web.principal import Role, digest
 
 
 def list_flows(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -12,6 +12,7 @@ from app.commands import pausing
 from app.domain.builds import Build
 from app.domain.fires import listed_after
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.domain.runs import Run
 from app.domain.schedule import Schedule
 from app.store import apps, conditions, decisions, jobs, projects, runs
@@ -23,7 +24,6 @@ from app.web.api.forms.fields import Time
 from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging
 from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
-from app.web.principal import Role
 
 WHY_ITEMS = 50
 SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is about

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.principals import Principal, Role
 from app.web.numbers import LARGEST
-from app.web.principal import Principal, Role
 from app.web.problems import Problem
 from app.web.request_context import RequestContext, lacks_role
 

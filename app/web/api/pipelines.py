@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.pipelines import Component, Pipeline, Stage
+from app.domain.principals import Role
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.web.api.forms.job import deployed_answer
@@ -21,7 +22,6 @@ from app.web.api.forms.pipeline import (
 )
 from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
 from app.web.api.scope import confirmed, paged, pipeline_of, project_of
-from app.web.principal import Role
 
 T = TypeVar("T")
 

@@ -15,6 +15,7 @@ from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
 from app.domain.pipelines import route
+from app.domain.principals import Role
 from app.store import jobs, pipelines
 from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit
@@ -25,7 +26,6 @@ from app.web.api.forms.job import BuildForm
 from app.web.api.forms.pipeline import PromotionForm
 from app.web.api.operations import ApiContext, Empty, Model, Operation, with_example
 from app.web.api.scope import delivery_called, project_named, within
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 
 NO_COMMIT = "0" * 40

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app.domain.principals import Role
 from app.runtime.ports import WEBHOOK_PURPOSE
 from app.store import projects
 from app.store.database import Tx
@@ -13,7 +14,6 @@ from app.store.projects import Project
 from app.web.api.forms.fields import Name, Time, WebhookSecret
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 
 

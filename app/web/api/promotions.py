@@ -7,6 +7,7 @@ from typing import Any
 
 from app.commands.promotions import hold_still, plan, promote
 from app.domain.pipelines import route
+from app.domain.principals import Role
 from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
@@ -14,7 +15,6 @@ from app.web.api.forms.pipeline import PromotionAnswer, PromotionForm, promotion
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
 from app.web.api.scope import paged, pipeline_of
-from app.web.principal import Role
 
 
 def list_promotions(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -13,6 +13,7 @@ from app.domain.effective import Effective, merge
 from app.domain.errors import NotFound, require_consistent
 from app.domain.health import checks_of
 from app.domain.jobs import Deployed, Job, env_from_definition
+from app.domain.principals import Role
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
@@ -32,7 +33,6 @@ from app.web.api.operations import Answer, ApiContext, Empty, Model, Operation, 
 from app.web.api.overrides import contradictions_of, form_query, overrides_of
 from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
 from app.web.numbers import LARGEST
-from app.web.principal import Role
 
 
 class MetricsQuery(Model):

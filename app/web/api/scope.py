@@ -11,6 +11,7 @@ from app.domain.errors import InvalidValue, NotFound
 from app.domain.flows import FlowRun
 from app.domain.jobs import Job
 from app.domain.pipelines import Pipeline
+from app.domain.principals import Role
 from app.domain.runs import Run
 from app.store import apps, builds, deliveries, deployments, flows, jobs, pipelines, projects, runs
 from app.store.apps import App
@@ -20,7 +21,6 @@ from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.api.operations import ApiContext, Confirm, Paging
 from app.web.numbers import whole_number
-from app.web.principal import Role
 from app.web.problems import Problem
 
 

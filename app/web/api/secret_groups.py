@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, RootModel
 
 from app.domain.errors import InvalidValue, NotFound
+from app.domain.principals import Role
 from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
@@ -25,7 +26,6 @@ from app.web.api.forms.run import shown_env
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.reading import read_value
 from app.web.api.scope import confirmed, paged, project_of, within
-from app.web.principal import Role
 from app.web.server_context import ServerContext
 
 EXAMPLE = {"name": "mail", "priority": 10, "env": {"SMTP_PASSWORD": {"value": "…", "secret": True}}}

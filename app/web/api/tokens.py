@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import Field
 
-from app.domain.errors import InvalidValue, NotFound
+from app.commands.tokens import issue_token
+from app.domain.principals import Role
 from app.store import projects, tokens
 from app.store.database import Tx
 from app.store.tokens import Token
 from app.web.api.forms.fields import Name, Time
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, number, paged
-from app.web.principal import Role, digest, new_token
 
 
 class TokenForm(Model):
@@ -53,22 +53,17 @@ def list_tokens(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
     ctx.require(Role.ADMIN)
-    form, now, secret = ctx.body, ctx.now, new_token()
-    if form.expires_at is not None and form.expires_at <= now:
-        raise InvalidValue(
-            "expires_at", f"expires_at must be in the future, not {form.expires_at.isoformat()}."
-        )
+    form = ctx.body
     with ctx.server.db.write() as tx:
-        made = tokens.add(
+        made = issue_token(
             tx,
-            form.name,
-            digest(secret),
-            form.role,
-            now,
-            project_id=_project_id(tx, form.project),
+            name=form.name,
+            role=form.role,
+            project=form.project,
             expires_at=form.expires_at,
+            now=ctx.now,
         )
-        return NewTokenAnswer(**_fields(tx, made), token=secret)
+        return NewTokenAnswer(**_fields(tx, made.token), token=made.secret)
 
 
 def revoke_token(ctx: ApiContext[Empty, Confirm]) -> None:
@@ -77,15 +72,6 @@ def revoke_token(ctx: ApiContext[Empty, Confirm]) -> None:
         token = tokens.with_id(tx, number(ctx.path("id")))
         confirmed(ctx, token.name)
         tokens.revoke(tx, token.id)
-
-
-def _project_id(tx: Tx, name: str | None) -> int | None:
-    if name is None:
-        return None
-    try:
-        return projects.named(tx, name).id
-    except NotFound:
-        raise InvalidValue("project", f"project must name a project, not {name!r}.") from None
 
 
 def _fields(tx: Tx, token: Token) -> dict[str, Any]:

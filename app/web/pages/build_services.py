@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from app.commands.dry_run import Detected
 from app.domain.errors import UserError
+from app.domain.principals import Role
 from app.store import build_services, builds, credentials
 from app.store.build_services import BuildService
 from app.store.database import Tx
@@ -25,7 +26,6 @@ from app.web.pages.form_fields import BUILD, GIT, SWITCH, TEXT, Fields, below, p
 from app.web.pages.looking import look
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.principal import Role
 from app.web.problems import Problem
 
 FIELDS: Fields = {

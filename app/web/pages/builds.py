@@ -16,6 +16,7 @@ from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.logs import LogReader
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
@@ -23,7 +24,7 @@ from app.web.pages import charts, logview
 from app.web.pages.context import PageContext, get, page_error, path_number, post, require, see
 from app.web.pages.logview import Place
 from app.web.pages.runs import log_rows, position, window_of
-from app.web.principal import Role, identify
+from app.web.principal import identify
 from app.web.server_context import ServerContext, server_of
 
 

@@ -12,10 +12,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from app.domain.errors import InvalidValue
+from app.domain.principals import Principal, Role
 from app.web.bodies import read_at_most
 from app.web.numbers import whole_number
 from app.web.pages.render import render
-from app.web.principal import Principal, Role, identify
+from app.web.principal import identify
 from app.web.problems import Problem, problem_of
 from app.web.request_context import RequestContext, lacks_role, refuse_other_sites
 from app.web.server_context import server_of

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.errors import UserError
+from app.domain.principals import Role
 from app.store import credentials
 from app.store.credentials import Credential
 from app.store.database import Tx
@@ -19,7 +20,6 @@ from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.principal import Role
 from app.web.problems import Problem
 
 SHOWN = ("name", "kind", "host", "username")

@@ -14,6 +14,7 @@ from app.commands.image_rollout import deploy_job
 from app.domain.builds import Build, BuildStatus
 from app.domain.errors import TransientError, UserError
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx
 from app.web.api.deploys import JobDeployForm, chosen, pin
@@ -22,7 +23,6 @@ from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import NUMBER
 from app.web.pages.jobs import address, job_of
 from app.web.pages.refusals import placed, refused
-from app.web.principal import Role
 from app.web.problems import Problem
 
 FIELDS = ("build", "image")

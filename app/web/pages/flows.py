@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from app.commands.flow_runs import answer_approval, cancel_flow_run, start_flow_run
 from app.commands.flow_warnings import warnings_of
+from app.commands.tokens import digest
 from app.domain.flow_nodes import NodeSpec, NodeType, RunNode, groups_of
 from app.domain.flows import (
     FlowConcurrency,
@@ -29,7 +30,6 @@ from app.web.api.flow_definitions import unmasked_in
 from app.web.api.forms.flow import FlowStartForm
 from app.web.api.reading import read_value
 from app.web.pages.context import PageContext, get, post, see
-from app.web.principal import digest
 
 FLOWS = 20
 RUNS = 20

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from app.commands.dry_run import Detected
 from app.domain.errors import Conflict, UserError
 from app.domain.jobs import Job
+from app.domain.principals import Role
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
@@ -26,7 +27,6 @@ from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address, job_of
 from app.web.pages.looking import look
 from app.web.pages.refusals import placed, refused
-from app.web.principal import Role
 from app.web.problems import Problem
 
 EMPTY_ROWS, MORE_ROWS = 2, 8

@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.domain.principals import Role
 from app.web.live import changes, event, stream
 from app.web.pages.context import page_error, require
-from app.web.principal import Role, identify
+from app.web.principal import identify
 from app.web.server_context import server_of
 
 AT_MOST_EVERY = 0.25  # seconds between two words of change

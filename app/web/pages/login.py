@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.store import users
-from app.web import principal
+from app.commands import sessions
+from app.commands.sessions import SESSION_LASTS
 from app.web.pages.context import PageContext, get, post, see
-from app.web.principal import COOKIE, SESSION_LASTS, digest
+from app.web.principal import COOKIE
 
 
 def show_login(ctx: PageContext) -> Response:
@@ -21,7 +21,8 @@ def show_login(ctx: PageContext) -> Response:
 
 def log_in(ctx: PageContext) -> Response:
     name, wanted = ctx.field("name"), _inside(ctx.field("next"))
-    session = principal.log_in(ctx.server, name, ctx.field("password"))
+    server = ctx.server
+    session = sessions.log_in(server.db, name, ctx.field("password"), ctx.now, server.admin_token_hash)
     if session is None:
         return ctx.page("login.html", 422, next=wanted, name=name, wrong=True)
     return _with_session(ctx, see(wanted), session)
@@ -33,17 +34,15 @@ def show_link(ctx: PageContext) -> Response:
 
 
 def spend_link(ctx: PageContext) -> Response:
-    with ctx.server.db.write() as tx:
-        good = users.spend_login_link(tx, digest(ctx.path("code")), ctx.now)
-    if not good:
+    session = sessions.spend_login_link(ctx.server.db, ctx.path("code"), ctx.now)
+    if session is None:
         return ctx.page("login_once.html", 410, code="", spent=True)
-    return _with_session(ctx, see("/"), principal.open_session(ctx.server))
+    return _with_session(ctx, see("/"), session)
 
 
 def log_out(ctx: PageContext) -> Response:
     if session := ctx.request.cookies.get(COOKIE):
-        with ctx.server.db.write() as tx:
-            users.log_out(tx, digest(session))
+        sessions.log_out(ctx.server.db, session)
     answer = see("/login")
     answer.delete_cookie(COOKIE)
     return answer

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from app.commands.builds import request_build_of_source
 from app.domain.errors import Conflict, UserError
 from app.domain.jobs import Job, Source
+from app.domain.principals import Role
 from app.store import jobs
 from app.store.database import Tx
 from app.web.api.forms.build import ManualBuildForm
@@ -20,7 +21,6 @@ from app.web.pages import build_services, projects
 from app.web.pages import jobs as job_pages
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.refusals import placed, refused
-from app.web.principal import Role
 from app.web.problems import Problem
 
 FIELDS = ("ref", "sha")

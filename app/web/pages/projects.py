@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.errors import UserError
+from app.domain.principals import Role
 from app.store import (
     apps,
     build_services,
@@ -24,7 +25,6 @@ from app.web.api.projects import ProjectForm, ProjectPatch, define, redefine
 from app.web.api.reading import read_value
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.principal import Role
 from app.web.problems import Problem
 
 PROJECTS = 50

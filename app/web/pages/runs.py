@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from app.commands.runs import cancel_run, run_again
 from app.domain.jobs import env_from_definition
+from app.domain.principals import Role
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
 from app.runtime.engine_health import EngineHealth
@@ -22,7 +23,7 @@ from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
 from app.web.pages.context import PageContext, get, page_error, post, require, see
 from app.web.pages.logview import Place, Window
-from app.web.principal import Role, identify
+from app.web.principal import identify
 from app.web.problems import Problem
 from app.web.server_context import ServerContext, server_of
 

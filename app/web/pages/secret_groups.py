@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.errors import UserError
+from app.domain.principals import Role
 from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
@@ -34,7 +35,6 @@ from app.web.pages.form_fields import (
 )
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
-from app.web.principal import Role
 from app.web.problems import Problem
 
 FIELDS: Fields = {"priority": NUMBER, "jobs": LINES}

@@ -8,11 +8,12 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.tokens import issue_token
 from app.domain import limits
 from app.domain.errors import InvalidValue
+from app.domain.principals import Role
 from app.store import deliveries, projects, tokens
 from app.web.pages.context import PageContext, get, post, see
-from app.web.principal import Role, digest, new_token
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
 TOKENS = 200
@@ -51,11 +52,10 @@ def make_token(ctx: PageContext) -> Response:
         name, role, days = _read(ctx)
     except InvalidValue as error:
         return _settings(ctx, 422, wrong=str(error))
-    token = new_token()
     expires_at = ctx.now + timedelta(days=int(days)) if days else None
     with ctx.server.db.write() as tx:
-        tokens.add(tx, name, digest(token), role, ctx.now, expires_at=expires_at)
-    return _settings(ctx, made=token)
+        made = issue_token(tx, name=name, role=role, project=None, expires_at=expires_at, now=ctx.now)
+    return _settings(ctx, made=made.secret)
 
 
 def _read(ctx: PageContext) -> tuple[str, Role, str]:
