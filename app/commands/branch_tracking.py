@@ -14,7 +14,6 @@ from app.domain.rollout import of_change
 from app.domain.rules import ImageChange, ImageEvent
 from app.runtime.ports import Names
 from app.store import apps, builds, jobs
-from app.store.apps import App
 from app.store.database import Tx
 
 RULE = "cd_on"
@@ -57,14 +56,6 @@ def change_by_following(tx: Tx, job: Job, *, why: str) -> ImageChange | None:
         return _stays(passed_over[0], f"{what} is not deployed, since {passed_over[1]}.")
     sentence = f"{what} is deployed, and nothing runs because of it."
     return ImageChange(moves=True, runs=False, rule=RULE, sentence=sentence)
-
-
-def release_hold(tx: Tx, names: Names, app: App, *, who: str, now: datetime) -> None:
-    """Builds deploy the app again after a rollback, beginning with the latest ones."""
-    apps.hold(tx, app.id, None)
-    for member in app.members:
-        why = f"Hold of app {app.name} released by {who}"
-        follow_branch(tx, names, jobs.with_id(tx, member.job_id), why=why, who=who, now=now)
 
 
 def _latest(tx: Tx, job: Job) -> Build | None:

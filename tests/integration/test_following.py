@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.commands.branch_tracking import release_hold
+from app.commands.apps import release_hold
 from app.commands.builds import request_build
 from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.commands.pausing import pause, resume

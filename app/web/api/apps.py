@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from app.commands import branch_tracking
-from app.domain.errors import Conflict, InvalidValue, NotFound
-from app.domain.jobs import Job
+from app.commands import apps as commands
+from app.commands.apps import add_app, remove_app, update_app
 from app.domain.principals import Role
-from app.store import apps, deployments, jobs, pipelines
+from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
 from app.web.api.forms.app import AppAnswer, AppForm, AppPatch, MemberAnswer
@@ -31,9 +29,8 @@ def list_apps(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_app(ctx: ApiContext[AppForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.OPERATOR)
-        app_id = apps.create(tx, project.id, ctx.body.name, ctx.now)
-        _set_members(tx, app_id, project.name, ctx.body.jobs, ctx.body.hooks)
-        return app_answer(tx, apps.with_id(tx, app_id))
+        form = ctx.body
+        return app_answer(tx, add_app(tx, project, form.name, form.jobs, form.hooks, ctx.now))
 
 
 def show_app(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -44,63 +41,21 @@ def show_app(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_app(ctx: ApiContext[AppPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         app = app_of(ctx, tx, Role.OPERATOR)
-        names = ctx.body.jobs or [member.job for member in app.members]
-        kept = [member.job for member in app.members if member.hook == "post-deploy" and member.job in names]
-        hooks = kept if ctx.body.hooks is None else ctx.body.hooks
-        _set_members(tx, app.id, app.project, names, hooks)
-        return app_answer(tx, apps.with_id(tx, app.id))
+        return app_answer(tx, update_app(tx, app, ctx.body.jobs, ctx.body.hooks))
 
 
 def delete_app(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
         app = app_of(ctx, tx, Role.OPERATOR)
         confirmed(ctx, app.name)
-        going = deployments.unfinished_of(tx, app.id)
-        if going:
-            raise Conflict(f"Deployment {going[0]} of app {app.name} is not over: cancel it or wait.")
-        stage = pipelines.of_component(tx, "app", app.id)
-        if stage is not None:
-            raise Conflict(
-                f"App {app.name} is in stage {stage[1]} of pipeline {stage[0]}: take it out first."
-            )
-        apps.delete(tx, app.id)
+        remove_app(tx, app)
 
 
 def release_hold(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         app = app_of(ctx, tx, Role.OPERATOR)
-        if app.held_by is None:
-            raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
-        branch_tracking.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
-        return app_answer(tx, apps.with_id(tx, app.id))
-
-
-def _set_members(tx: Tx, app_id: int, project: str, names: Sequence[str], hooks: Sequence[str]) -> None:
-    for field, listed in (("jobs", names), ("hooks", hooks)):
-        twice = next((name for name in listed if listed.count(name) > 1), None)
-        if twice is not None:
-            raise InvalidValue(field, f"{field} names {twice} twice.")
-    stranger = next((name for name in hooks if name not in names), None)
-    if stranger is not None:
-        raise InvalidValue("hooks", f"hooks must be among the app's jobs, which {stranger} is not.")
-    found = [_job(tx, project, name) for name in names]
-    apps.set_members(tx, app_id, {job.id: "post-deploy" if job.name in hooks else None for job in found})
-
-
-def _job(tx: Tx, project: str, name: str) -> Job:
-    try:
-        job = jobs.named(tx, project, name)
-    except NotFound:
-        raise InvalidValue(
-            "jobs", f"jobs must name jobs of project {project}, which {name} is not."
-        ) from None
-    stage = pipelines.of_component(tx, "job", job.id)
-    if stage is not None:
-        message = (
-            f"Job {name} is in stage {stage[1]} of pipeline {stage[0]} by itself: take it out there first."
-        )
-        raise Conflict(message)
-    return job
+        released = commands.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
+        return app_answer(tx, released)
 
 
 def app_answer(tx: Tx, app: App) -> AppAnswer:

@@ -7,21 +7,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from app.commands.credentials import (
+    CredentialChange,
+    CredentialDraft,
+    add_credential,
+    remove_credential,
+    update_credential,
+)
 from app.commands.remote_access import without_host
 from app.domain import limits
-from app.domain.errors import Conflict, InvalidValue
 from app.domain.hosts import is_refused_host
-from app.domain.jobs import Job
 from app.domain.principals import Role
-from app.runtime.ports import CREDENTIAL_PURPOSE
-from app.store import credentials, jobs
+from app.store import credentials
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.forms.fields import LINK_LOCAL, Name, Time
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of, within
-from app.web.server_context import ServerContext
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 
@@ -48,6 +51,9 @@ class CredentialForm(Model):
     username: str = Field(default="", max_length=limits.USERNAME)
     secret: str = Field(min_length=1, max_length=limits.CREDENTIAL, repr=False, description="write-only")
 
+    def draft(self) -> CredentialDraft:
+        return CredentialDraft(self.name, self.kind, self.host, self.username, self.secret)
+
 
 class CredentialPatch(Model):
     """Another user or secret, for all that use it from then on, or the host of one that has none.
@@ -68,6 +74,9 @@ class CredentialPatch(Model):
         repr=False,
         description="write-only; left out, it stays",
     )
+
+    def change(self) -> CredentialChange:
+        return CredentialChange(self.name, self.kind, self.host, self.username, self.secret)
 
 
 class CredentialAnswer(Model):
@@ -94,7 +103,7 @@ def list_credentials(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_credential(ctx: ApiContext[CredentialForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.ADMIN)
-        return _answer(define(tx, ctx.server, project, ctx.body))
+        return _answer(add_credential(tx, ctx.server.vault, project, ctx.body.draft(), ctx.now))
 
 
 def show_credential(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -105,14 +114,14 @@ def show_credential(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_credential(ctx: ApiContext[CredentialPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
-        return _answer(redefine(tx, ctx.server, found, ctx.body))
+        return _answer(update_credential(tx, ctx.server.vault, found, ctx.body.change()))
 
 
 def delete_credential(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
         found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
         confirmed(ctx, found.name)
-        remove(tx, found)
+        remove_credential(tx, found)
 
 
 def _credential_of(
@@ -120,61 +129,6 @@ def _credential_of(
 ) -> Credential:
     name = ctx.path("c")
     return within(ctx, role, f"credential {name}", lambda: credentials.named(tx, project.id, name))
-
-
-def define(tx: Tx, server: ServerContext, project: Project, form: CredentialForm) -> Credential:
-    """A new credential. Raises Conflict if the name is taken."""
-    return credentials.create(
-        tx,
-        project.id,
-        name=form.name,
-        kind=form.kind,
-        host=form.host,
-        username=form.username,
-        secret=server.vault.seal(form.secret, CREDENTIAL_PURPOSE),
-        now=server.clock.now(),
-    )
-
-
-def redefine(tx: Tx, server: ServerContext, credential: Credential, patch: CredentialPatch) -> Credential:
-    """The credential with another user or secret. Raises InvalidValue for another kind or host.
-
-    Those stay, as they were checked against whatever names it; without a host it was sent to nobody so far.
-    """
-    for field in ("name", "kind", "host"):
-        given, stored = getattr(patch, field), getattr(credential, field)
-        if stored and given not in (None, stored):
-            raise InvalidValue(field, f"{field} can't be changed: it stays {stored}.")
-    return credentials.change(
-        tx,
-        credential,
-        host=credential.host or patch.host or "",
-        username=credential.username if patch.username is None else patch.username,
-        secret=credential.secret
-        if patch.secret is None
-        else server.vault.seal(patch.secret, CREDENTIAL_PURPOSE),
-    )
-
-
-def remove(tx: Tx, credential: Credential) -> None:
-    """Forget a credential. Raises Conflict while something names it."""
-    _refuse_in_use(tx, credential)
-    credentials.delete(tx, credential)
-
-
-def _refuse_in_use(tx: Tx, credential: Credential) -> None:
-    """Jobs of an image name their credential in the definition; those of a repository are kept by the store."""
-    before: int | None = None
-    while page := jobs.page(tx, project_id=credential.project_id, before=before):
-        user = next((job.name for job in page if _names(job, credential.name)), None)
-        if user is not None:
-            raise Conflict(f"Credential {credential.name} is in use by job {user}: name another there first.")
-        before = page[-1].id
-
-
-def _names(job: Job, credential: str) -> bool:
-    source = job.definition["source"]
-    return credential in (source.get("credential"), (source.get("git") or {}).get("credential"))
 
 
 def _answer(credential: Credential) -> CredentialAnswer:

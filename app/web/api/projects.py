@@ -6,15 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
+from app.commands.projects import add_project, update_project
 from app.domain.principals import Role
-from app.runtime.ports import WEBHOOK_PURPOSE
 from app.store import projects
-from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.forms.fields import Name, Time, WebhookSecret
 from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
 from app.web.api.scope import confirmed, paged, project_of
-from app.web.server_context import ServerContext
 
 
 class ProjectForm(Model):
@@ -57,7 +55,9 @@ def list_projects(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_project(ctx: ApiContext[ProjectForm, Empty]) -> Any:
     ctx.require(Role.ADMIN)
     with ctx.server.db.write() as tx:
-        return project_answer(define(tx, ctx.server, ctx.body))
+        return project_answer(
+            add_project(tx, ctx.server.vault, ctx.body.name, ctx.body.webhook_secret, ctx.now)
+        )
 
 
 def show_project(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -68,7 +68,7 @@ def show_project(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.ADMIN)
-        return project_answer(redefine(tx, ctx.server, project, ctx.body))
+        return project_answer(update_project(tx, ctx.server.vault, project, ctx.body.webhook_secret))
 
 
 def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:
@@ -79,19 +79,6 @@ def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:
         projects.delete(tx, project.id)
 
 
-def define(tx: Tx, server: ServerContext, form: ProjectForm) -> Project:
-    """A new project. Raises Conflict if the name is taken."""
-    return projects.create(tx, form.name, _sealed(server, form.webhook_secret), server.clock.now())
-
-
-def redefine(tx: Tx, server: ServerContext, project: Project, patch: ProjectPatch) -> Project:
-    """The project with what is given changed."""
-    sealed = _sealed(server, patch.webhook_secret)
-    if sealed is not None:
-        projects.set_webhook_secret(tx, project.id, sealed)
-    return projects.with_id(tx, project.id)
-
-
 def project_answer(project: Project) -> ProjectAnswer:
     return ProjectAnswer(
         id=project.id,
@@ -99,10 +86,6 @@ def project_answer(project: Project) -> ProjectAnswer:
         has_webhook_secret=project.webhook_secret is not None,
         created_at=project.created_at,
     )
-
-
-def _sealed(server: ServerContext, secret: str | None) -> str | None:
-    return None if secret is None else server.vault.seal(secret, WEBHOOK_PURPOSE)
 
 
 PATH = "/projects"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands import branch_tracking
+from app.commands import apps as commands
 from app.commands.deployment_requests import (
     deploy_latest,
     images_to_deploy,
@@ -17,7 +17,6 @@ from app.commands.deployment_requests import (
 )
 from app.commands.deployments import cancel_deployment
 from app.domain.deployments import Deployment, DeploymentStatus, Phase
-from app.domain.errors import Conflict
 from app.domain.jobs import Job
 from app.store import apps, deployments, jobs
 from app.store.apps import App
@@ -95,9 +94,7 @@ def deploy(ctx: PageContext) -> Response:
 def release_hold(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
         app = _named(tx, ctx)
-        if app.held_by is None:
-            raise Conflict(f"App {app.name} is not held: pushes deploy it as its jobs say.")
-        branch_tracking.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
+        commands.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
     return see(f"/apps#app-{app.id}")
 
 

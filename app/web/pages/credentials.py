@@ -8,13 +8,14 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.credentials import add_credential, remove_credential, update_credential
 from app.domain.errors import UserError
 from app.domain.principals import Role
 from app.store import credentials
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.credentials import CredentialForm, CredentialPatch, define, redefine, remove
+from app.web.api.credentials import CredentialForm, CredentialPatch
 from app.web.api.reading import read_value
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
@@ -45,7 +46,7 @@ def make_credential(ctx: PageContext) -> Response:
         form = read_value(CredentialForm, {**given, **secret}, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(tx, ctx)
-            define(tx, ctx.server, project, form)
+            add_credential(tx, ctx.server.vault, project, form.draft(), ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, None, given, problem=refused(error))
     return see(f"{projects.address(project)}#credentials")
@@ -71,7 +72,7 @@ def save_credential(ctx: PageContext) -> Response:
         patch = read_value(CredentialPatch, {**given, "secret": ctx.field("secret") or None}, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(tx, ctx)
-            redefine(tx, ctx.server, credential_of(tx, ctx), patch)
+            update_credential(tx, ctx.server.vault, credential_of(tx, ctx), patch.change())
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, credential, {**_texts(credential), **given}, problem=refused(error))
     return see(f"{address(project, credential)}?saved=1")
@@ -83,7 +84,7 @@ def delete_credential(ctx: PageContext) -> Response:
     try:
         require_named(ctx, credential.name, "credential")
         with ctx.server.db.write() as tx:
-            remove(tx, credential_of(tx, ctx))
+            remove_credential(tx, credential_of(tx, ctx))
     except UserError as error:
         return _page(ctx, credential, _texts(credential), undeleted=refused(error))
     return see(projects.address(project))

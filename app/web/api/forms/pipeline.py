@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from app.commands.pipelines import StageDraft
 from app.domain.pipelines import DEFAULT_STAGES
 from app.store.pipelines import Promotion
 from app.web.api.forms.fields import Name, Time
@@ -16,6 +18,10 @@ from app.web.api.operations import Model, with_example
 class StageForm(Model):
     name: Name
     components: list[Name] = Field(default=[], max_length=100, description="names of jobs and apps")
+
+
+def drafts_of(stages: Sequence[StageForm]) -> list[StageDraft]:
+    return [StageDraft(stage.name, stage.components) for stage in stages]
 
 
 def _default_stages() -> list[StageForm]:
