@@ -13,9 +13,9 @@ from app.commands.flow_runs import start_flow_run
 from app.commands.tokens import digest
 from app.domain.flows import FlowTrigger, FlowTriggerType
 from app.store import flows
-from app.web.api.forms.flow import flow_run_answer
 from app.web.bodies import read_at_most
 from app.web.problems import Problem, problem_of, problem_response
+from app.web.schemas.flow import flow_run_answer
 from app.web.server_context import ServerContext, server_of
 
 LIMIT = 64 * 1024

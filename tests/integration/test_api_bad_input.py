@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app.web.api.forms.job import (
+from app.web.schemas.job import (
     BuildForm,
     EnvForm,
     GitForm,

@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator
 from app.domain.runs import Outcome
 from app.web.api import OPERATIONS, api_routes
 from app.web.api.openapi import describe
-from app.web.api.operations import PREFIX, Empty, Operation
-from app.web.api.reading import read_value
+from app.web.api.operations import PREFIX, Operation
+from app.web.reading import read_value
+from app.web.schemas.base import Empty
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 DOCUMENT = describe(OPERATIONS)

@@ -19,8 +19,8 @@ from app.domain.runs import Reason, RunStatus
 from app.http_notifier import TIME_LIMIT_SECONDS
 from app.logs.lines import PATIENCE_SECONDS
 from app.web import bodies, budget, connections
-from app.web.api.reading import BODY_LIMIT
 from app.web.pages.context import FORM_BYTES
+from app.web.reading import BODY_LIMIT
 from app.web.webhooks import LIMIT as WEBHOOK_LIMIT
 
 ROOT = Path(__file__).parents[2]

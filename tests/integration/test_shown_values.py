@@ -16,8 +16,8 @@ from app.domain.runs import Outcome, Trigger, TriggerType
 from app.domain.schedule import Schedule
 from app.runtime.engine_health import EngineHealth
 from app.store import runs
-from app.web.api.forms.run import run_answer
 from app.web.app import create_app
+from app.web.schemas.run import run_answer
 from app.web.server_context import ServerContext
 from tests.support.loops import Installation, commit
 from tests.support.yard import ADMIN_TOKEN, Caller, attempt_ends

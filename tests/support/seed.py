@@ -38,8 +38,8 @@ from app.store import builds, decisions, deliveries, jobs, projects, runs, users
 from app.store.database import Database
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
-from app.web.api.forms.job import GitForm, JobForm, SourceForm
 from app.web.app import create_app
+from app.web.schemas.job import GitForm, JobForm, SourceForm
 from app.web.server_context import ServerContext
 from tests.support.yard import pinned
 

@@ -10,10 +10,11 @@ from app.domain.principals import Role
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
-from app.web.api.forms.app import AppAnswer, AppForm, AppPatch, MemberAnswer
-from app.web.api.forms.job import deployed_answer
-from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import app_of, confirmed, paged, project_of
+from app.web.schemas.app import AppAnswer, AppForm, AppPatch, MemberAnswer
+from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.job import deployed_answer
 
 
 def list_apps(ctx: ApiContext[Empty, Paging]) -> Any:

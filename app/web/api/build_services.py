@@ -22,18 +22,19 @@ from app.web.api.definitions import (
     require_changeable,
     require_usable_build,
 )
-from app.web.api.forms.build import BuildAnswer, ManualBuildForm
-from app.web.api.forms.build_service import (
+from app.web.api.idempotency import once
+from app.web.api.operations import ApiContext, Operation
+from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.reading import read_value
+from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.build import BuildAnswer, ManualBuildForm
+from app.web.schemas.build_service import (
     READ_ONLY,
     BuildServiceAnswer,
     BuildServiceForm,
     BuildServicePatch,
 )
-from app.web.api.forms.job import GitAnswer
-from app.web.api.idempotency import once
-from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
-from app.web.api.reading import read_value
-from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.schemas.job import GitAnswer
 from app.web.server_context import ServerContext
 
 

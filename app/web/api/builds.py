@@ -12,10 +12,11 @@ from app.domain.errors import Conflict
 from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx
-from app.web.api.forms.build import BuildAnswer, ManualBuildForm, build_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import build_of, job_of, paged
+from app.web.schemas.base import Empty, Page, Paging
+from app.web.schemas.build import BuildAnswer, ManualBuildForm, build_answer
 
 
 def list_builds(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -22,9 +22,10 @@ from app.store import credentials
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.forms.fields import LINK_LOCAL, Name, Time
-from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
+from app.web.schemas.fields import LINK_LOCAL, Name, Time
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 

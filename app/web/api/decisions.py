@@ -9,10 +9,11 @@ from pydantic import Field
 from app.domain.decisions import Decision, EventType, Verdict
 from app.store import decisions
 from app.store.database import Tx
-from app.web.api.forms.fields import Time
-from app.web.api.operations import ApiContext, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import delivery_called, history_wanted, paged, run_called
 from app.web.numbers import LARGEST
+from app.web.schemas.base import Empty, Model, Page, Paging
+from app.web.schemas.fields import Time
 
 
 class EventAnswer(Model):

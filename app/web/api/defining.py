@@ -19,9 +19,9 @@ from app.store.database import Tx
 from app.store.jobs import SourceFields
 from app.store.projects import Project
 from app.web.api.definitions import check, definition_of, form_of, patched, source_of
-from app.web.api.forms.job import JobForm
-from app.web.api.forms.run import shown_env
-from app.web.api.reading import read_value
+from app.web.reading import read_value
+from app.web.schemas.job import JobForm
+from app.web.schemas.run import shown_env
 from app.web.server_context import ServerContext
 
 

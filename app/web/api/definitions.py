@@ -18,9 +18,9 @@ from app.store import credentials, jobs
 from app.store.database import Tx
 from app.store.jobs import SourceFields
 from app.store.projects import Project
-from app.web.api.forms.job import READ_ONLY, BuildForm, EnvForm, GitForm, JobForm
-from app.web.api.forms.run import shown_env
-from app.web.api.reading import read_value
+from app.web.reading import read_value
+from app.web.schemas.job import READ_ONLY, BuildForm, EnvForm, GitForm, JobForm
+from app.web.schemas.run import shown_env
 from app.web.server_context import ServerContext
 
 OWN_FIELDS = {

@@ -20,10 +20,11 @@ from app.domain.principals import Role
 from app.store import deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
-from app.web.api.forms.app import DeployForm, DeploymentAnswer, RollbackForm, deployment_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import app_of, deployment_of, paged
+from app.web.schemas.app import DeployForm, DeploymentAnswer, RollbackForm, deployment_answer
+from app.web.schemas.base import Empty, Page, Paging
 from app.web.server_context import ServerContext
 
 

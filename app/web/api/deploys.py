@@ -17,11 +17,12 @@ from app.store import decisions, jobs
 from app.store.database import Tx
 from app.web.api import idempotency
 from app.web.api.decisions import DecisionAnswer, decision_answer
-from app.web.api.forms.fields import BuildChoice, ImageRef
-from app.web.api.forms.job import JobAnswer
 from app.web.api.jobs import job_answer
-from app.web.api.operations import ApiContext, Empty, Model, Operation, with_example
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import job_of
+from app.web.schemas.base import Empty, Model, with_example
+from app.web.schemas.fields import BuildChoice, ImageRef
+from app.web.schemas.job import JobAnswer
 from app.web.server_context import ServerContext
 
 

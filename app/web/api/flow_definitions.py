@@ -23,7 +23,8 @@ from app.domain.flow_nodes import (
 from app.domain.jobs import Job
 from app.runtime.ports import Vault
 from app.web.api.definitions import unmasked
-from app.web.api.forms.flow import (
+from app.web.api.overrides import contradictions_of, overrides_of
+from app.web.schemas.flow import (
     AnyNodeForm,
     ApprovalNodeForm,
     BuildNodeForm,
@@ -34,8 +35,7 @@ from app.web.api.forms.flow import (
     PromoteNodeForm,
     RunNodeForm,
 )
-from app.web.api.forms.run import OverridesForm, shown_env
-from app.web.api.overrides import contradictions_of, overrides_of
+from app.web.schemas.run import OverridesForm, shown_env
 
 
 def draft_of(form: FlowForm) -> FlowDraft:

@@ -9,10 +9,11 @@ from app.commands.flow_runs import answer_approval, start_flow_run
 from app.domain.flows import FlowTrigger, FlowTriggerType
 from app.domain.principals import Role
 from app.store import flows
-from app.web.api.forms.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
 from app.web.api.idempotency import once
-from app.web.api.operations import ApiContext, Empty, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import flow_of, flow_run_of, paged
+from app.web.schemas.base import Empty, Page, Paging
+from app.web.schemas.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
 
 
 def list_flow_runs(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -16,10 +16,11 @@ from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.api.definitions import merge_patch, require_changeable
 from app.web.api.flow_definitions import GivenOverrides, draft_of, shown_nodes, unmasked_in
-from app.web.api.forms.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
-from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
-from app.web.api.reading import read_value
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, flow_of, paged, project_of
+from app.web.reading import read_value
+from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
 
 
 def list_flows(ctx: ApiContext[Empty, Paging]) -> Any:

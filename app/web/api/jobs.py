@@ -20,10 +20,11 @@ from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer, decision_answer
 from app.web.api.defining import define, redefine, remove
 from app.web.api.definitions import form_of, unmasked
-from app.web.api.forms.fields import Time
-from app.web.api.forms.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
-from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
+from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
+from app.web.schemas.fields import Time
+from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 
 WHY_ITEMS = 50
 SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is about

@@ -13,10 +13,11 @@ from app.domain.errors import InvalidValue, NotFound
 from app.logs import Line, RunLog, Selection, Stream
 from app.logs.reader import BLOCK
 from app.store import builds, runs
-from app.web.api.operations import ApiContext, Empty, Model, Operation
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import build_of, run_of
 from app.web.live import follow_log, stream
 from app.web.numbers import LARGEST, whole_number
+from app.web.schemas.base import Empty, Model
 
 NEXT_OFFSET = "X-Log-Next-Offset"
 LINES = "application/x-ndjson"

@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.web.api.idempotency import HEADER
-from app.web.api.operations import PREFIX, Empty, Model, Operation
+from app.web.api.operations import PREFIX, Operation
 from app.web.problems import MEDIA_TYPE
+from app.web.schemas.base import Empty, Model
 
 REF = "#/components/schemas/{model}"
 Mode = Literal["validation", "serialization"]

@@ -6,50 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from app.domain.principals import Principal, Role
-from app.web.numbers import LARGEST
 from app.web.problems import Problem
 from app.web.request_context import RequestContext, lacks_role
+from app.web.schemas.base import Empty
 
 PREFIX = "/api/v1"
-
-
-class Model(BaseModel):
-    """A request or answer: unknown fields are refused by name, and no error repeats what was given."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-def with_example(example: dict[str, Any]) -> ConfigDict:
-    """The `model_config` of a form: its example is shown in the description, and tests send it."""
-    return ConfigDict(json_schema_extra={"examples": [example]})
-
-
-class Empty(Model):
-    """No fields."""
-
-
-class Paging(Model):
-    limit: int = Field(default=50, ge=1, le=100, description="items a page")
-    cursor: int | None = Field(default=None, ge=1, le=LARGEST, description="`next` of the page before")
-
-
-class Confirm(Model):
-    confirm: str | None = Field(default=None, description="the name of what is deleted, once more")
-
-
 B = TypeVar("B", bound=BaseModel)
 Q = TypeVar("Q", bound=BaseModel)
-Item = TypeVar("Item")
-
-
-class Page(Model, Generic[Item]):
-    """A list, newest first; `next` is the cursor of the following page, or null on the last."""
-
-    items: list[Item]
-    next: int | None
 
 
 @dataclass(frozen=True)

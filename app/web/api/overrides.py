@@ -13,7 +13,7 @@ from app.domain.errors import InvalidValue
 from app.domain.jobs import Job
 from app.runtime.ports import Vault
 from app.web.api.definitions import NOTHING_TO_WRAP, ONLY_OF_BUILDS, inheriting, sealed
-from app.web.api.forms.run import OverridesForm
+from app.web.schemas.run import OverridesForm
 
 
 def contradictions_of(form: OverridesForm, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -9,8 +9,11 @@ from app.domain.pipelines import Component, Pipeline
 from app.domain.principals import Role
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
-from app.web.api.forms.job import deployed_answer
-from app.web.api.forms.pipeline import (
+from app.web.api.operations import ApiContext, Operation
+from app.web.api.scope import confirmed, paged, pipeline_of, project_of
+from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.job import deployed_answer
+from app.web.schemas.pipeline import (
     ComponentAnswer,
     PipelineAnswer,
     PipelineForm,
@@ -19,8 +22,6 @@ from app.web.api.forms.pipeline import (
     StageAnswer,
     drafts_of,
 )
-from app.web.api.operations import ApiContext, Confirm, Empty, Operation, Page, Paging
-from app.web.api.scope import confirmed, paged, pipeline_of, project_of
 
 T = TypeVar("T")
 

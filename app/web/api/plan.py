@@ -21,11 +21,12 @@ from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit
 from app.web.api.definitions import build_fields, check_build, credential_of
 from app.web.api.deploys import JobDeployForm, chosen, pin
-from app.web.api.forms.fields import BranchName, GitUrl, Name, Sha, Time
-from app.web.api.forms.job import BuildForm
-from app.web.api.forms.pipeline import PromotionForm
-from app.web.api.operations import ApiContext, Empty, Model, Operation, with_example
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import delivery_called, project_named, within
+from app.web.schemas.base import Empty, Model, with_example
+from app.web.schemas.fields import BranchName, GitUrl, Name, Sha, Time
+from app.web.schemas.job import BuildForm
+from app.web.schemas.pipeline import PromotionForm
 from app.web.server_context import ServerContext
 
 NO_COMMIT = "0" * 40

@@ -10,9 +10,10 @@ from app.commands.projects import add_project, update_project
 from app.domain.principals import Role
 from app.store import projects
 from app.store.projects import Project
-from app.web.api.forms.fields import Name, Time, WebhookSecret
-from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of
+from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
+from app.web.schemas.fields import Name, Time, WebhookSecret
 
 
 class ProjectForm(Model):

@@ -13,10 +13,10 @@ from starlette.routing import Route
 
 from app.domain.principals import Principal
 from app.web.api.operations import PREFIX, Answer, ApiContext, Operation
-from app.web.api.reading import BODY_LIMIT, read_model, read_query
 from app.web.bodies import read_at_most
 from app.web.principal import identify
 from app.web.problems import Problem, problem_of, problem_response
+from app.web.reading import BODY_LIMIT, read_model, read_query
 from app.web.request_context import lacks_role, refuse_other_sites
 from app.web.server_context import server_of
 

@@ -17,7 +17,13 @@ from app.domain.principals import Role
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.forms.run import (
+from app.web.api.idempotency import once
+from app.web.api.operations import Answer, ApiContext, Operation
+from app.web.api.overrides import contradictions_of, form_query, overrides_of
+from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
+from app.web.numbers import LARGEST
+from app.web.schemas.base import Empty, Model, Page, Paging
+from app.web.schemas.run import (
     AttemptsAnswer,
     DryRunAnswer,
     OverridesForm,
@@ -27,12 +33,7 @@ from app.web.api.forms.run import (
     run_answer,
     shown_effective,
 )
-from app.web.api.forms.vitals import MetricsAnswer, metrics_answer
-from app.web.api.idempotency import once
-from app.web.api.operations import Answer, ApiContext, Empty, Model, Operation, Page, Paging
-from app.web.api.overrides import contradictions_of, form_query, overrides_of
-from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
-from app.web.numbers import LARGEST
+from app.web.schemas.vitals import MetricsAnswer, metrics_answer
 
 
 class MetricsQuery(Model):

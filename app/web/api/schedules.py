@@ -9,9 +9,10 @@ from pydantic import Field
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
-from app.web.api.forms.fields import Time
-from app.web.api.operations import ApiContext, Empty, Model, Operation
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import job_of
+from app.web.schemas.base import Empty, Model
+from app.web.schemas.fields import Time
 
 
 class ScheduleQuery(Model):

@@ -19,9 +19,10 @@ from app.store.database import Tx
 from app.store.deliveries import Delivery
 from app.store.flows import Flow
 from app.store.projects import Project
-from app.web.api.operations import ApiContext, Confirm, Paging
+from app.web.api.operations import ApiContext
 from app.web.numbers import whole_number
 from app.web.problems import Problem
+from app.web.schemas.base import Confirm, Paging
 
 
 class OfProject(Protocol):

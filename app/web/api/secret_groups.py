@@ -20,12 +20,13 @@ from app.web.api.definitions import (
     sealed,
     unmasked,
 )
-from app.web.api.forms.fields import Name, Time
-from app.web.api.forms.job import EnvForm, Variables
-from app.web.api.forms.run import shown_env
-from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
-from app.web.api.reading import read_value
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.reading import read_value
+from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
+from app.web.schemas.fields import Name, Time
+from app.web.schemas.job import EnvForm, Variables
+from app.web.schemas.run import shown_env
 from app.web.server_context import ServerContext
 
 EXAMPLE = {"name": "mail", "priority": 10, "env": {"SMTP_PASSWORD": {"value": "…", "secret": True}}}

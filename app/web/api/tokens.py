@@ -11,9 +11,10 @@ from app.domain.principals import Role
 from app.store import projects, tokens
 from app.store.database import Tx
 from app.store.tokens import Token
-from app.web.api.forms.fields import Name, Time
-from app.web.api.operations import ApiContext, Confirm, Empty, Model, Operation, Page, Paging, with_example
+from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, number, paged
+from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
+from app.web.schemas.fields import Name, Time
 
 
 class TokenForm(Model):

@@ -17,9 +17,6 @@ from app.store.build_services import BuildService
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.build_services import define, form_of, redefine
-from app.web.api.forms.build_service import BuildServiceForm
-from app.web.api.forms.job import BuildForm
-from app.web.api.reading import read_value
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import BUILD, GIT, SWITCH, TEXT, Fields, below, patch_of, texts
@@ -27,6 +24,9 @@ from app.web.pages.looking import look
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
 from app.web.problems import Problem
+from app.web.reading import read_value
+from app.web.schemas.build_service import BuildServiceForm
+from app.web.schemas.job import BuildForm
 
 FIELDS: Fields = {
     "ci_enabled": SWITCH,

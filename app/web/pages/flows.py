@@ -27,9 +27,9 @@ from app.store import flows, projects
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.web.api.flow_definitions import unmasked_in
-from app.web.api.forms.flow import FlowStartForm
-from app.web.api.reading import read_value
 from app.web.pages.context import PageContext, get, post, see
+from app.web.reading import read_value
+from app.web.schemas.flow import FlowStartForm
 
 FLOWS = 20
 RUNS = 20

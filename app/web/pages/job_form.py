@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app.web.api.forms.job import BuildForm, HealthCheckForm, JobForm, ScheduleForm
 from app.web.pages.form_fields import (
     ABSENT,
     BUILD,
@@ -28,6 +27,7 @@ from app.web.pages.form_fields import (
     value_at,
     value_of,
 )
+from app.web.schemas.job import BuildForm, HealthCheckForm, JobForm, ScheduleForm
 
 SOURCES = {
     "git": "a repository",

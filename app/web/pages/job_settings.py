@@ -18,8 +18,6 @@ from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
 from app.web.api.definitions import form_of, unmasked
-from app.web.api.forms.job import JobForm
-from app.web.api.reading import read_value
 from app.web.pages import job_form, words
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import Row, rows_of, to_retype
@@ -28,6 +26,8 @@ from app.web.pages.jobs import address, job_of
 from app.web.pages.looking import look
 from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
+from app.web.reading import read_value
+from app.web.schemas.job import JobForm
 
 EMPTY_ROWS, MORE_ROWS = 2, 8
 MANY = 200

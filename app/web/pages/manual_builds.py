@@ -15,13 +15,13 @@ from app.domain.jobs import Job, Source
 from app.domain.principals import Role
 from app.store import jobs
 from app.store.database import Tx
-from app.web.api.forms.build import ManualBuildForm
-from app.web.api.reading import read_value
 from app.web.pages import build_services, projects
 from app.web.pages import jobs as job_pages
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
+from app.web.reading import read_value
+from app.web.schemas.build import ManualBuildForm
 
 FIELDS = ("ref", "sha")
 

@@ -20,9 +20,7 @@ from app.domain.jobs import ENV_NAME, Deployed, Job, env_from_definition
 from app.domain.runs import Run, Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.forms.run import OverridesForm
 from app.web.api.overrides import contradictions_of, overrides_of
-from app.web.api.reading import read_value
 from app.web.pages import words
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import COMMAND, NUMBER, TEXT, Kind
@@ -30,6 +28,8 @@ from app.web.pages.jobs import address, job_of
 from app.web.pages.refusals import placed, refused
 from app.web.pages.runs import find
 from app.web.problems import Problem
+from app.web.reading import read_value
+from app.web.schemas.run import OverridesForm
 
 OPTIONAL_LIMIT = Kind(str, lambda text: None if text.strip() == "none" else NUMBER.read(text))
 FIELDS: Mapping[str, Kind] = {

@@ -9,8 +9,8 @@ from pydantic import Field
 from app.domain.health import Check, CheckStatus, CheckType, Protocol, Tally
 from app.domain.plans import Plan
 from app.runtime.telemetry import CheckRecord, Vitals
-from app.web.api.forms.fields import Time
-from app.web.api.operations import Model
+from app.web.schemas.base import Model
+from app.web.schemas.fields import Time
 
 
 class ProbeAnswer(Model):

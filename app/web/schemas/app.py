@@ -9,10 +9,10 @@ from pydantic import Field
 
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind, StepStatus
 from app.domain.jobs import Deployed
-from app.web.api.forms.fields import Name, Sha, Time
-from app.web.api.forms.job import DeployedAnswer, Trigger, deployed_answer
-from app.web.api.operations import Model, with_example
 from app.web.numbers import LARGEST
+from app.web.schemas.base import Model, with_example
+from app.web.schemas.fields import Name, Sha, Time
+from app.web.schemas.job import DeployedAnswer, Trigger, deployed_answer
 
 Jobs = Annotated[list[Name], Field(min_length=1, max_length=100)]
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import Field
 
 from app.domain.builds import Build, BuildReason, BuildStatus
-from app.web.api.forms.fields import BranchName, Sha, Time
-from app.web.api.operations import Model, with_example
+from app.web.schemas.base import Model, with_example
+from app.web.schemas.fields import BranchName, Sha, Time
 
 
 class ManualBuildForm(Model):

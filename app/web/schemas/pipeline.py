@@ -10,9 +10,9 @@ from pydantic import ConfigDict, Field, model_validator
 from app.commands.pipelines import StageDraft
 from app.domain.pipelines import DEFAULT_STAGES
 from app.store.pipelines import Promotion
-from app.web.api.forms.fields import Name, Time
-from app.web.api.forms.job import DeployedAnswer
-from app.web.api.operations import Model, with_example
+from app.web.schemas.base import Model, with_example
+from app.web.schemas.fields import Name, Time
+from app.web.schemas.job import DeployedAnswer
 
 
 class StageForm(Model):

@@ -17,11 +17,11 @@ from app.domain.flows import (
     Node,
     NodeStatus,
 )
-from app.web.api.forms.fields import Address, BranchName, Name, Sha, Text, Time
-from app.web.api.forms.run import OverridesForm
-from app.web.api.forms.tagged import names_of, rule, same, told_by, translated, without_nulls
-from app.web.api.operations import Model, with_example
 from app.web.numbers import LARGEST
+from app.web.schemas.base import Model, with_example
+from app.web.schemas.fields import Address, BranchName, Name, Sha, Text, Time
+from app.web.schemas.run import OverridesForm
+from app.web.schemas.tagged import names_of, rule, same, told_by, translated, without_nulls
 
 BuildId = Annotated[int, Field(ge=1, le=LARGEST)]
 EXAMPLE = {

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
-from app.web.api.forms.fields import Name, Time
-from app.web.api.forms.job import BuildForm, GitAnswer, GitForm
-from app.web.api.operations import Model, with_example
+from app.web.schemas.base import Model, with_example
+from app.web.schemas.fields import Name, Time
+from app.web.schemas.job import BuildForm, GitAnswer, GitForm
 
 EXAMPLE = {
     "name": "reports",

@@ -13,7 +13,9 @@ from app.domain.health import Check
 from app.domain.jobs import env_from_definition
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
 from app.runtime.telemetry import Vitals
-from app.web.api.forms.fields import (
+from app.web.numbers import LARGEST
+from app.web.schemas.base import Model, with_example
+from app.web.schemas.fields import (
     Command,
     EnvName,
     EnvSize,
@@ -25,10 +27,8 @@ from app.web.api.forms.fields import (
     ShaOrBegin,
     Time,
 )
-from app.web.api.forms.job import EnvEntry
-from app.web.api.forms.vitals import CheckAnswer, check_answers
-from app.web.api.operations import Model, with_example
-from app.web.numbers import LARGEST
+from app.web.schemas.job import EnvEntry
+from app.web.schemas.vitals import CheckAnswer, check_answers
 
 
 class OverridesForm(Model):

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field, RootModel, model_validator
 from app.domain import limits
 from app.domain.jobs import DEFAULT_COMMIT_FLAGS, Deployed
 from app.domain.plans import DEFAULT_PLAN
-from app.web.api.forms.fields import (
+from app.web.schemas.base import Model, with_example
+from app.web.schemas.fields import (
     BelowRoot,
     BranchName,
     BuildCommand,
@@ -34,7 +35,6 @@ from app.web.api.forms.fields import (
     WebhookSecret,
     WebPath,
 )
-from app.web.api.operations import Model, with_example
 
 Trigger = Literal["pre-deploy", "post-deploy", "failed-deploy"]
 EXAMPLE = {

@@ -1,0 +1,42 @@
+"""What all requests and answers have in common."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.web.numbers import LARGEST
+
+Item = TypeVar("Item")
+
+
+class Model(BaseModel):
+    """A request or answer: unknown fields are refused by name, and no error repeats what was given."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def with_example(example: dict[str, Any]) -> ConfigDict:
+    """The `model_config` of a form: its example is shown in the description, and tests send it."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+class Empty(Model):
+    """No fields."""
+
+
+class Paging(Model):
+    limit: int = Field(default=50, ge=1, le=100, description="items a page")
+    cursor: int | None = Field(default=None, ge=1, le=LARGEST, description="`next` of the page before")
+
+
+class Confirm(Model):
+    confirm: str | None = Field(default=None, description="the name of what is deleted, once more")
+
+
+class Page(Model, Generic[Item]):
+    """A list, newest first; `next` is the cursor of the following page, or null on the last."""
+
+    items: list[Item]
+    next: int | None
