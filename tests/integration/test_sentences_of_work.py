@@ -18,7 +18,8 @@ from app.domain.paths import Matching
 from app.domain.runs import Trigger, TriggerType
 from app.forges.github import GitHub
 from app.store import apps, builds, jobs
-from app.web.api.plan import PushForm, push_of
+from app.web.api.plan import push_of
+from app.web.schemas.plan import PushForm
 from builders.backends.base import BuildFailed
 from tests.support.loops import Installation, Server, commit, fail
 from tests.support.sentences import A, B, C, built, said, sql

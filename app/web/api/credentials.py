@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, Field
+from typing import Any
 
 from app.commands.credentials import (
-    CredentialChange,
-    CredentialDraft,
     add_credential,
     remove_credential,
     update_credential,
 )
 from app.commands.remote_access import without_host
-from app.domain import limits
-from app.domain.hosts import is_refused_host
 from app.domain.principals import Role
 from app.store import credentials
 from app.store.credentials import Credential
@@ -24,71 +17,8 @@ from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of, within
-from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
-from app.web.schemas.fields import LINK_LOCAL, Name, Time
-
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
-
-
-def _host(value: str) -> str:
-    if not _HOST.fullmatch(value):
-        raise ValueError("must be a host such as github.com or registry.example.com:5000")
-    if is_refused_host(value):
-        raise ValueError(f"must not be {value}, {LINK_LOCAL}")
-    return value
-
-
-Host = Annotated[str, AfterValidator(_host)]
-
-
-class CredentialForm(Model):
-    """A user and password or token. It is sent to `host` alone."""
-
-    model_config = with_example({"name": "github", "kind": "git", "host": "github.com", "secret": "a token"})
-
-    name: Name
-    kind: Literal["git", "registry"]
-    host: Host = Field(description="with its port, if that is not the usual one; without, for all its ports")
-    username: str = Field(default="", max_length=limits.USERNAME)
-    secret: str = Field(min_length=1, max_length=limits.CREDENTIAL, repr=False, description="write-only")
-
-    def draft(self) -> CredentialDraft:
-        return CredentialDraft(self.name, self.kind, self.host, self.username, self.secret)
-
-
-class CredentialPatch(Model):
-    """Another user or secret, for all that use it from then on, or the host of one that has none.
-
-    Anything else has to be as it is, or left out.
-    """
-
-    model_config = with_example({"secret": "another token"})
-
-    name: Name | None = None
-    kind: Literal["git", "registry"] | None = None
-    host: Host | None = None
-    username: str | None = Field(default=None, max_length=limits.USERNAME)
-    secret: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=limits.CREDENTIAL,
-        repr=False,
-        description="write-only; left out, it stays",
-    )
-
-    def change(self) -> CredentialChange:
-        return CredentialChange(self.name, self.kind, self.host, self.username, self.secret)
-
-
-class CredentialAnswer(Model):
-    id: int
-    name: str
-    kind: Literal["git", "registry"]
-    host: str
-    username: str
-    secret: None = None
-    created_at: Time
-    warnings: list[str] = Field(description="why it is of no use as it is")
+from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.credential import CredentialAnswer, CredentialForm, CredentialPatch
 
 
 def list_credentials(ctx: ApiContext[Empty, Paging]) -> Any:

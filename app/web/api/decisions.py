@@ -6,34 +6,14 @@ from typing import Any
 
 from pydantic import Field
 
-from app.domain.decisions import Decision, EventType, Verdict
 from app.store import decisions
 from app.store.database import Tx
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import delivery_called, history_wanted, paged, run_called
 from app.web.numbers import LARGEST
 from app.web.schemas.base import Empty, Model, Page, Paging
+from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.fields import Time
-
-
-class EventAnswer(Model):
-    type: EventType
-    id: str
-
-
-class DecisionAnswer(Model):
-    id: int
-    at: Time
-    event: EventAnswer
-    project: str
-    job: str | None
-    verdict: Verdict
-    rule: str
-    sentence: str
-    inputs: dict[str, Any] = Field(description="what it was judged on")
-    build: int | None
-    run: int | None
-    deployment: int | None
 
 
 class DecisionsAnswer(Model):
@@ -49,23 +29,6 @@ class DecisionsQuery(Paging):
     build: int | None = Field(default=None, ge=1, le=LARGEST)
     run: str | None = Field(default=None, description="a run's id or name")
     since: Time | None = None
-
-
-def decision_answer(decision: Decision) -> DecisionAnswer:
-    return DecisionAnswer(
-        id=decision.id,
-        at=decision.at,
-        event=EventAnswer(type=decision.event_type, id=decision.event_id),
-        project=decision.project,
-        job=decision.job,
-        verdict=decision.verdict,
-        rule=decision.rule,
-        sentence=decision.sentence,
-        inputs=dict(decision.inputs),
-        build=decision.build_id,
-        run=decision.run_id,
-        deployment=decision.deployment_id,
-    )
 
 
 def list_decisions(ctx: ApiContext[Empty, DecisionsQuery]) -> Any:

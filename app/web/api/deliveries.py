@@ -7,11 +7,11 @@ from typing import Any, Literal
 from app.domain.principals import Role
 from app.store import decisions, deliveries
 from app.store.deliveries import Delivery
-from app.web.api.decisions import DecisionAnswer, decision_answer
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import delivery_called, paged, scopes_of
 from app.web.problems import Problem
 from app.web.schemas.base import Empty, Model, Page, Paging
+from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.fields import Time
 
 Status = Literal["received", "processed", "ignored", "failed"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
 from app.commands.image_ownership import require_usable
 from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.domain.errors import InvalidValue
@@ -16,31 +14,13 @@ from app.domain.references import Ours
 from app.store import decisions, jobs
 from app.store.database import Tx
 from app.web.api import idempotency
-from app.web.api.decisions import DecisionAnswer, decision_answer
 from app.web.api.jobs import job_answer
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import job_of
-from app.web.schemas.base import Empty, Model, with_example
-from app.web.schemas.fields import BuildChoice, ImageRef
-from app.web.schemas.job import JobAnswer
+from app.web.schemas.base import Empty
+from app.web.schemas.decision import decision_answer
+from app.web.schemas.job_deploy import JobDeployAnswer, JobDeployForm
 from app.web.server_context import ServerContext
-
-
-class JobDeployForm(Model):
-    """A build made for the job (`latest` keeps CD on), or an image from a registry."""
-
-    model_config = with_example({"image": "registry.example.com/team/report:1.2"})
-
-    build: BuildChoice | None = None
-    image: ImageRef | None = Field(default=None, description="a tag is resolved to its digest now")
-    confirm_paused: bool = Field(default=False, description="also to a paused job")
-
-
-class JobDeployAnswer(Model):
-    """The job as it is now, and the decision that says what moved and whether a run started."""
-
-    job: JobAnswer
-    decision: DecisionAnswer
 
 
 def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:

@@ -17,12 +17,13 @@ from app.domain.runs import Run
 from app.domain.schedule import Schedule
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
-from app.web.api.decisions import DecisionsAnswer, decision_answer
+from app.web.api.decisions import DecisionsAnswer
 from app.web.api.defining import define, redefine, remove
 from app.web.api.definitions import form_of, unmasked
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
 from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
+from app.web.schemas.decision import decision_answer
 from app.web.schemas.fields import Time
 from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 

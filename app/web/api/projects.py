@@ -4,41 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
-
 from app.commands.projects import add_project, update_project
 from app.domain.principals import Role
 from app.store import projects
-from app.store.projects import Project
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of
-from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
-from app.web.schemas.fields import Name, Time, WebhookSecret
-
-
-class ProjectForm(Model):
-    """A namespace; its webhook secret speaks for all its repositories."""
-
-    model_config = with_example({"name": "acme", "webhook_secret": "a long random text"})
-
-    name: Name
-    webhook_secret: WebhookSecret | None = Field(default=None, repr=False, description="write-only")
-
-
-class ProjectPatch(Model):
-    model_config = with_example({"webhook_secret": "another random text"})
-
-    webhook_secret: WebhookSecret | None = Field(
-        default=None, repr=False, description="write-only; left out or null keeps the stored one"
-    )
-
-
-class ProjectAnswer(Model):
-    id: int
-    name: str
-    webhook_secret: None = None
-    has_webhook_secret: bool
-    created_at: Time
+from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.project import ProjectAnswer, ProjectForm, ProjectPatch, project_answer
 
 
 def list_projects(ctx: ApiContext[Empty, Paging]) -> Any:
@@ -78,15 +50,6 @@ def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:
         ctx.require(Role.ADMIN)
         confirmed(ctx, project.name)
         projects.delete(tx, project.id)
-
-
-def project_answer(project: Project) -> ProjectAnswer:
-    return ProjectAnswer(
-        id=project.id,
-        name=project.name,
-        has_webhook_secret=project.webhook_secret is not None,
-        created_at=project.created_at,
-    )
 
 
 PATH = "/projects"

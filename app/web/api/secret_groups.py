@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, Field, RootModel
-
 from app.domain.errors import InvalidValue, NotFound
 from app.domain.principals import Role
 from app.store import jobs, secret_groups
@@ -23,44 +21,15 @@ from app.web.api.definitions import (
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.reading import read_value
-from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
-from app.web.schemas.fields import Name, Time
-from app.web.schemas.job import EnvForm, Variables
+from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.run import shown_env
+from app.web.schemas.secret_group import (
+    READ_ONLY,
+    SecretGroupAnswer,
+    SecretGroupForm,
+    SecretGroupPatch,
+)
 from app.web.server_context import ServerContext
-
-EXAMPLE = {"name": "mail", "priority": 10, "env": {"SMTP_PASSWORD": {"value": "…", "secret": True}}}
-
-
-class SecretGroupForm(Model):
-    """Variables for all of `jobs`; a job's own win over them, and a greater `priority` over a smaller."""
-
-    model_config = with_example(EXAMPLE)
-
-    name: Name
-    priority: int = Field(default=0, ge=-1000, le=1000)
-    env: Variables = Field(default={})
-    jobs: list[Name] = Field(default=[], max_length=1000)
-
-
-class SecretGroupPatch(RootModel[dict[str, Any]]):
-    """Any fields of a group but its name. In `env`, null deletes a variable; `jobs` is replaced as a whole."""
-
-    model_config = with_example({"priority": 20, "env": {"SMTP_HOST": "mail.example.com"}})
-
-
-class SecretGroupAnswer(SecretGroupForm):
-    """A group as stored. Secret values are null."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": []})
-
-    env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
-    id: int
-    created_at: Time
-    warnings: list[str] = Field(description="what will not work as it is")
-
-
-READ_ONLY = frozenset(SecretGroupAnswer.model_fields) - frozenset(SecretGroupForm.model_fields)
 
 
 def list_groups(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
-
 from app.commands.tokens import issue_token
 from app.domain.principals import Role
 from app.store import projects, tokens
@@ -13,33 +11,8 @@ from app.store.database import Tx
 from app.store.tokens import Token
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, number, paged
-from app.web.schemas.base import Confirm, Empty, Model, Page, Paging, with_example
-from app.web.schemas.fields import Name, Time
-
-
-class TokenForm(Model):
-    """A token for all projects, or for one."""
-
-    model_config = with_example({"name": "ci", "role": "operator", "project": "acme"})
-
-    name: Name
-    role: Role = Role.VIEWER
-    project: Name | None = None
-    expires_at: Time | None = None
-
-
-class TokenAnswer(Model):
-    id: int
-    name: str
-    role: Role
-    project: str | None
-    created_at: Time
-    expires_at: Time | None
-    last_used_at: Time | None
-
-
-class NewTokenAnswer(TokenAnswer):
-    token: str = Field(repr=False, description="shown this once")
+from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.token import NewTokenAnswer, TokenAnswer, TokenForm
 
 
 def list_tokens(ctx: ApiContext[Empty, Paging]) -> Any:

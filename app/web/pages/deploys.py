@@ -17,13 +17,14 @@ from app.domain.jobs import Job
 from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx
-from app.web.api.deploys import JobDeployForm, chosen, pin
+from app.web.api.deploys import chosen, pin
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import NUMBER
 from app.web.pages.jobs import address, job_of
 from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
 from app.web.reading import read_value
+from app.web.schemas.job_deploy import JobDeployForm
 
 FIELDS = ("build", "image")
 BUILDS = 50

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from app.commands.dry_run import Detected
 from app.domain.errors import JobyardError
 from app.store import projects
-from app.web.api.plan import DetectForm, look_at
+from app.web.api.plan import look_at
 from app.web.pages.context import PageContext
 from app.web.problems import Problem, problem_of
 from app.web.reading import read_value
+from app.web.schemas.plan import DetectForm
 
 ASKED = ("url", "branch", "credential")
 

@@ -13,13 +13,14 @@ from app.commands.dry_run import Outlook
 from app.domain.errors import InvalidValue, JobyardError, NotFound
 from app.domain.principals import Role
 from app.store import deliveries
-from app.web.api.plan import PushForm, push_of, summary
+from app.web.api.plan import push_of, summary
 from app.web.pages.context import PageContext, get, post
 from app.web.pages.deliveries import require_push
 from app.web.pages.form_fields import LINES, OPTIONAL, TEXT, Fields
 from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
 from app.web.reading import read_value
+from app.web.schemas.plan import PushForm
 
 FIELDS: Fields = {
     "repository": TEXT,

@@ -17,7 +17,7 @@ from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 from app.web.api.definitions import unmasked
-from app.web.api.secret_groups import SecretGroupForm, define, form_of, redefine
+from app.web.api.secret_groups import define, form_of, redefine
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import (
@@ -36,6 +36,7 @@ from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
 from app.web.problems import Problem
 from app.web.reading import read_value
+from app.web.schemas.secret_group import SecretGroupForm
 
 FIELDS: Fields = {"priority": NUMBER, "jobs": LINES}
 BLANK: Mapping[str, Any] = {"priority": 0, "jobs": [], "env": {}}
