@@ -15,7 +15,7 @@ from app.store.database import Tx
 from app.store.projects import Project
 
 
-def add_app(
+def define_app(
     tx: Tx, project: Project, name: str, job_names: Sequence[str], hooks: Sequence[str], now: datetime
 ) -> App:
     """Make an app of these jobs, in this order; `hooks` are post-deploy if they have no deploy trigger.
@@ -27,7 +27,7 @@ def add_app(
     return apps.with_id(tx, app_id)
 
 
-def update_app(tx: Tx, app: App, job_names: Sequence[str] | None, hooks: Sequence[str] | None) -> App:
+def change_app(tx: Tx, app: App, job_names: Sequence[str] | None, hooks: Sequence[str] | None) -> App:
     """Take other jobs or hooks for the app; None leaves them. Raises InvalidValue or Conflict."""
     names = job_names or [member.job for member in app.members]
     kept = [member.job for member in app.members if member.hook == "post-deploy" and member.job in names]

@@ -39,7 +39,7 @@ class CredentialChange:
     secret: str | None = field(default=None, repr=False)
 
 
-def add_credential(
+def define_credential(
     tx: Tx, vault: Vault, project: Project, draft: CredentialDraft, now: datetime
 ) -> Credential:
     """Keep a new credential. Raises Conflict if the name is taken."""
@@ -55,7 +55,7 @@ def add_credential(
     )
 
 
-def update_credential(tx: Tx, vault: Vault, credential: Credential, change: CredentialChange) -> Credential:
+def change_credential(tx: Tx, vault: Vault, credential: Credential, change: CredentialChange) -> Credential:
     """Take another user or secret for the credential. Raises InvalidValue for another name, kind or host.
 
     Those stay, as they were checked against whatever names it; without a host it was sent to nobody so far.

@@ -24,7 +24,7 @@ class StageDraft:
     components: Sequence[str] = ()
 
 
-def add_pipeline(
+def define_pipeline(
     tx: Tx, project: Project, name: str, stages: Sequence[StageDraft], now: datetime
 ) -> Pipeline:
     """Make a pipeline. Raises InvalidValue, or Conflict for a name or a component that is taken."""
@@ -33,7 +33,7 @@ def add_pipeline(
     return pipelines.named(tx, project.name, name)
 
 
-def update_pipeline(tx: Tx, pipeline: Pipeline, stages: Sequence[StageDraft]) -> Pipeline:
+def change_pipeline(tx: Tx, pipeline: Pipeline, stages: Sequence[StageDraft]) -> Pipeline:
     """Take these stages in place of the pipeline's. Raises InvalidValue, or Conflict for a component that is taken."""
     pipelines.set_stages(tx, pipeline.id, _stages(tx, pipeline.project, stages, pipeline))
     return pipelines.named(tx, pipeline.project, pipeline.name)

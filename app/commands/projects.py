@@ -10,12 +10,12 @@ from app.store.database import Tx
 from app.store.projects import Project
 
 
-def add_project(tx: Tx, vault: Vault, name: str, webhook_secret: str | None, now: datetime) -> Project:
+def define_project(tx: Tx, vault: Vault, name: str, webhook_secret: str | None, now: datetime) -> Project:
     """Make a project. Raises Conflict if the name is taken."""
     return projects.create(tx, name, _sealed(vault, webhook_secret), now)
 
 
-def update_project(tx: Tx, vault: Vault, project: Project, webhook_secret: str | None) -> Project:
+def change_project(tx: Tx, vault: Vault, project: Project, webhook_secret: str | None) -> Project:
     """Change what is given; None leaves the secret as it is."""
     sealed = _sealed(vault, webhook_secret)
     if sealed is not None:

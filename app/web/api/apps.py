@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from app.commands import apps as commands
-from app.commands.apps import add_app, remove_app, update_app
 from app.domain.principals import Role
 from app.store import apps, deployments, jobs
 from app.store.apps import App
@@ -31,7 +30,7 @@ def create_app(ctx: ApiContext[AppForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.OPERATOR)
         form = ctx.body
-        return app_answer(tx, add_app(tx, project, form.name, form.jobs, form.hooks, ctx.now))
+        return app_answer(tx, commands.define_app(tx, project, form.name, form.jobs, form.hooks, ctx.now))
 
 
 def show_app(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -42,14 +41,14 @@ def show_app(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_app(ctx: ApiContext[AppPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         app = app_of(ctx, tx, Role.OPERATOR)
-        return app_answer(tx, update_app(tx, app, ctx.body.jobs, ctx.body.hooks))
+        return app_answer(tx, commands.change_app(tx, app, ctx.body.jobs, ctx.body.hooks))
 
 
 def delete_app(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
         app = app_of(ctx, tx, Role.OPERATOR)
         confirmed(ctx, app.name)
-        remove_app(tx, app)
+        commands.remove_app(tx, app)
 
 
 def release_hold(ctx: ApiContext[Empty, Empty]) -> Any:

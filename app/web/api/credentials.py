@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.commands.credentials import (
-    add_credential,
-    remove_credential,
-    update_credential,
-)
+from app.commands import credentials as commands
 from app.commands.remote_access import without_host
 from app.domain.principals import Role
 from app.store import credentials
@@ -34,7 +30,7 @@ def list_credentials(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_credential(ctx: ApiContext[CredentialForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.ADMIN)
-        return _answer(add_credential(tx, ctx.server.vault, project, ctx.body.draft(), ctx.now))
+        return _answer(commands.define_credential(tx, ctx.server.vault, project, ctx.body.draft(), ctx.now))
 
 
 def show_credential(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -45,14 +41,14 @@ def show_credential(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_credential(ctx: ApiContext[CredentialPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
-        return _answer(update_credential(tx, ctx.server.vault, found, ctx.body.change()))
+        return _answer(commands.change_credential(tx, ctx.server.vault, found, ctx.body.change()))
 
 
 def delete_credential(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
         found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
         confirmed(ctx, found.name)
-        remove_credential(tx, found)
+        commands.remove_credential(tx, found)
 
 
 def _credential_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from app.commands.pipelines import add_pipeline, update_pipeline
+from app.commands import pipelines as commands
 from app.domain.pipelines import Component, Pipeline
 from app.domain.principals import Role
 from app.store import apps, jobs, pipelines
@@ -40,7 +40,7 @@ def create_pipeline(ctx: ApiContext[PipelineForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.OPERATOR)
         stages = drafts_of(ctx.body.stages)
-        return pipeline_answer(tx, add_pipeline(tx, project, ctx.body.name, stages, ctx.now))
+        return pipeline_answer(tx, commands.define_pipeline(tx, project, ctx.body.name, stages, ctx.now))
 
 
 def show_pipeline(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -51,7 +51,7 @@ def show_pipeline(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_pipeline(ctx: ApiContext[PipelinePatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         pipeline = pipeline_of(ctx, tx, Role.OPERATOR)
-        return pipeline_answer(tx, update_pipeline(tx, pipeline, drafts_of(ctx.body.stages)))
+        return pipeline_answer(tx, commands.change_pipeline(tx, pipeline, drafts_of(ctx.body.stages)))
 
 
 def delete_pipeline(ctx: ApiContext[Empty, Confirm]) -> None:

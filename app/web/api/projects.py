@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.commands.projects import add_project, update_project
+from app.commands import projects as commands
 from app.domain.principals import Role
 from app.store import projects
 from app.web.api.operations import ApiContext, Operation
@@ -29,7 +29,7 @@ def create_project(ctx: ApiContext[ProjectForm, Empty]) -> Any:
     ctx.require(Role.ADMIN)
     with ctx.server.db.write() as tx:
         return project_answer(
-            add_project(tx, ctx.server.vault, ctx.body.name, ctx.body.webhook_secret, ctx.now)
+            commands.define_project(tx, ctx.server.vault, ctx.body.name, ctx.body.webhook_secret, ctx.now)
         )
 
 
@@ -41,7 +41,7 @@ def show_project(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.ADMIN)
-        return project_answer(update_project(tx, ctx.server.vault, project, ctx.body.webhook_secret))
+        return project_answer(commands.change_project(tx, ctx.server.vault, project, ctx.body.webhook_secret))
 
 
 def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.credentials import add_credential, remove_credential, update_credential
+from app.commands.credentials import change_credential, define_credential, remove_credential
 from app.domain.errors import UserError
 from app.domain.principals import Role
 from app.store import credentials
@@ -46,7 +46,7 @@ def make_credential(ctx: PageContext) -> Response:
         form = read_value(CredentialForm, {**given, **secret}, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(tx, ctx)
-            add_credential(tx, ctx.server.vault, project, form.draft(), ctx.now)
+            define_credential(tx, ctx.server.vault, project, form.draft(), ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, None, given, problem=refused(error))
     return see(f"{projects.address(project)}#credentials")
@@ -72,7 +72,7 @@ def save_credential(ctx: PageContext) -> Response:
         patch = read_value(CredentialPatch, {**given, "secret": ctx.field("secret") or None}, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(tx, ctx)
-            update_credential(tx, ctx.server.vault, credential_of(tx, ctx), patch.change())
+            change_credential(tx, ctx.server.vault, credential_of(tx, ctx), patch.change())
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, credential, {**_texts(credential), **given}, problem=refused(error))
     return see(f"{address(project, credential)}?saved=1")

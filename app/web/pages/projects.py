@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.projects import add_project, update_project
+from app.commands.projects import change_project, define_project
 from app.domain.errors import UserError
 from app.domain.principals import Role
 from app.store import (
@@ -52,7 +52,7 @@ def make_project(ctx: PageContext) -> Response:
     try:
         form = read_value(ProjectForm, body, ctx.server)
         with ctx.server.db.write() as tx:
-            project = add_project(tx, ctx.server.vault, form.name, form.webhook_secret, ctx.now)
+            project = define_project(tx, ctx.server.vault, form.name, form.webhook_secret, ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _list(ctx, refused(error))
     return see(address(project))
@@ -82,7 +82,7 @@ def set_webhook_secret(ctx: PageContext) -> Response:
     try:
         patch = read_value(ProjectPatch, {"webhook_secret": ctx.field("webhook_secret")}, ctx.server)
         with ctx.server.db.write() as tx:
-            project = update_project(tx, ctx.server.vault, project_of(tx, ctx), patch.webhook_secret)
+            project = change_project(tx, ctx.server.vault, project_of(tx, ctx), patch.webhook_secret)
     except (UserError, Problem, ValidationError) as error:
         return _project(ctx, problem=refused(error))
     return see(f"{address(project)}?saved=1#webhook")
