@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from app.commands.builds import build_env, key_of_build, request_build
@@ -11,7 +11,7 @@ from app.commands.rebuilds import builds_again, images_again, tell_of_rebuilds
 from app.commands.runs import short
 from app.domain.builds import Build, BuildStatus
 from app.domain.deployments import Cause, Deployment, DeploymentStatus
-from app.domain.errors import Conflict, InvalidValue
+from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.events import BRANCH_PREFIX
 from app.domain.jobs import Deployed, Job
 from app.domain.rules import require_unpaused
@@ -20,11 +20,18 @@ from app.store import apps, builds, jobs
 from app.store.apps import App
 from app.store.database import Tx
 
+MissingImages = Callable[[Mapping[int, str]], frozenset[str]]  # of those that jobs are to get, by job
+
 
 def images_to_deploy(
     tx: Tx, app: App, *, sha: str | None, build_ids: Sequence[int] | None
 ) -> Mapping[int, str]:
-    """The images that there are already of what is asked for, by job."""
+    """The images that there are already of what is asked for, by job: of a commit, of builds, or else the latest.
+
+    Raises InvalidValue where both a commit and builds are given.
+    """
+    if sha is not None and build_ids is not None:
+        raise InvalidValue("builds", "builds can't be given together with sha: give one of them.")
     images: dict[int, str] = {}
     for job in _built_jobs(tx, app):
         assert job.source is not None
@@ -37,6 +44,34 @@ def images_to_deploy(
         if build is not None and build.image is not None:
             images[job.id] = build.image
     return images
+
+
+def gone_of(missing_images: MissingImages, images: Mapping[int, str]) -> frozenset[str]:
+    """Those that can't be had any more. Where nobody says, the runs that need them find out."""
+    try:
+        return missing_images(images) if images else frozenset()
+    except (EngineUnavailable, Conflict):
+        return frozenset()
+
+
+def deploy_app(
+    tx: Tx,
+    vault: Vault,
+    app: App,
+    who: str,
+    now: datetime,
+    *,
+    sha: str | None,
+    build_ids: Sequence[int] | None,
+    confirm_paused: bool = False,
+    gone: Collection[str] = (),
+) -> int:
+    """Deploy a commit, builds, or else the latest builds to the jobs of an app; returns the deployment's id."""
+    if sha is not None:
+        return deploy_commit(tx, vault, app, sha, who, now, confirm_paused=confirm_paused, gone=gone)
+    if build_ids is not None:
+        return deploy_builds(tx, app, build_ids, who, now, confirm_paused=confirm_paused, gone=gone)
+    return deploy_latest(tx, app, who, now, confirm_paused=confirm_paused, gone=gone)
 
 
 def deploy_commit(

@@ -215,6 +215,18 @@ class Rehearsal:
             raise InvalidValue("detect.git", str(error)) from error
 
 
+def summary(found: Sequence[Outlook]) -> str:
+    """How many would be built, deployed and run, in a sentence."""
+    counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
+    built, deployed, run = (count or "none" for count in counts)
+    jobs_ = sum(each.job is not None for each in found)
+    services = len(found) - jobs_
+    counted = [f"{jobs_} job{'s' * (jobs_ != 1)}"] if jobs_ or not services else []
+    counted += [f"{services} build service{'s' * (services != 1)} without jobs"] if services else []
+    what = " and ".join(counted)
+    return f"Of {what}, {built} would be built, {deployed} deployed and {run} run; nothing was done."
+
+
 def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, confirm_paused: bool, who: str) -> Outlook:
     """What pointing a job at an image would do, once it is agreed to for a paused one."""
     ahead = forecast_deploy(tx, job, image, latest=latest, who=who)

@@ -12,7 +12,7 @@ from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict
 from app.domain.jobs import Deployed, Job
-from app.domain.pipelines import Pipeline, Route
+from app.domain.pipelines import Pipeline, Route, route
 from app.domain.rollout import DeploymentForecast, Forecast, forecast, forecast_hook
 from app.domain.rules import ImageEvent, require_unpaused
 from app.domain.runs import RunStatus
@@ -20,6 +20,7 @@ from app.runtime.ports import Names
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
 from app.store.database import Tx
+from app.store.pipelines import Promotion
 
 RUNS_LOOKED_AT = 50  # for what an image's job ran last
 
@@ -97,6 +98,29 @@ def image_to_promote(tx: Tx, job: Job) -> Promotable | None:
         f"What job {job.name} has is {has.image}, which may mean another image by now: deploy it once more,"
         " which keeps its digest, or run it."
     )
+
+
+def promote_component(
+    tx: Tx,
+    names: Names,
+    pipeline: Pipeline,
+    source: str,
+    *,
+    to: str | None,
+    to_stage: str | None,
+    may_skip_stages: bool,
+    confirm_paused: bool,
+    who: str,
+    now: datetime,
+) -> Promotion:
+    """Promote what a component has to `to`, or to its peer in `to_stage`, or else in the next stage.
+
+    Raises InvalidValue for what is no way in the pipeline, Conflict as `plan` does.
+    """
+    way = route(pipeline, source, to=to, to_stage=to_stage, may_skip_stages=may_skip_stages)
+    hold_still(tx, way)
+    planned = plan(tx, way, who=who, confirm_paused=confirm_paused)
+    return pipelines.promotion(tx, promote(tx, names, pipeline, planned, who=who, now=now))
 
 
 def promote(tx: Tx, names: Names, pipeline: Pipeline, planned: Planned, *, who: str, now: datetime) -> int:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.commands import promotions
 from app.commands.builds import request_build
 from app.commands.deployment_requests import deploy_latest
 from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
+from app.commands.promotions import promote_component
 from app.commands.runs import image_for_run, start_run
 from app.domain.deployments import DeploymentStatus
 from app.domain.errors import UserError
@@ -27,7 +27,6 @@ from app.domain.flows import (
     Wait,
     next_move,
 )
-from app.domain.pipelines import route
 from app.domain.retry import Backoff, delay_after
 from app.domain.runs import Trigger, TriggerType
 from app.runtime.ports import Clock, Names, Vault
@@ -118,11 +117,17 @@ class Conductor:
         self, tx: Tx, run: FlowRun, node: PromoteNode, who: str, now: datetime
     ) -> tuple[NodeStatus, str, dict[str, Any]]:
         pipeline = pipelines.named(tx, run.project, node.pipeline)
-        way = route(pipeline, node.source, to=node.to, to_stage=node.to_stage, may_skip_stages=False)
-        promotions.hold_still(tx, way)
-        planned = promotions.plan(tx, way, who=who, confirm_paused=False)
-        promotion = pipelines.promotion(
-            tx, promotions.promote(tx, self.names, pipeline, planned, who=who, now=now)
+        promotion = promote_component(
+            tx,
+            self.names,
+            pipeline,
+            node.source,
+            to=node.to,
+            to_stage=node.to_stage,
+            may_skip_stages=False,
+            confirm_paused=False,
+            who=who,
+            now=now,
         )
         if promotion.deployment_id is None:
             return NodeStatus.SUCCEEDED, promotion.sentence, {}

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.commands import deployments as commands
 from app.commands.deployment_requests import (
-    deploy_builds,
-    deploy_commit,
-    deploy_latest,
+    deploy_app,
+    gone_of,
     images_to_deploy,
     images_to_roll_back_to,
     roll_back,
 )
 from app.domain.deployments import Deployment
-from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.principals import Role
 from app.store import deployments, jobs
-from app.store.apps import App
 from app.store.database import Tx
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import app_of, deployment_of, paged
 from app.web.schemas.app import DeployForm, DeploymentAnswer, RollbackForm, deployment_answer
 from app.web.schemas.base import Empty, Page, Paging
-from app.web.server_context import ServerContext
 
 
 def list_deployments(ctx: ApiContext[Empty, Paging]) -> Any:
@@ -39,33 +35,29 @@ def list_deployments(ctx: ApiContext[Empty, Paging]) -> Any:
 
 
 def create_deployment(ctx: ApiContext[DeployForm, Empty]) -> Any:
-    if ctx.body.sha is not None and ctx.body.builds is not None:
-        raise InvalidValue("builds", "builds can't be given together with sha: give one of them.")
     with ctx.server.db.read() as tx:
         app = app_of(ctx, tx, Role.OPERATOR)
         images = images_to_deploy(tx, app, sha=ctx.body.sha, build_ids=ctx.body.builds)
-    gone = gone_of(ctx.server, images)
+    gone = gone_of(ctx.server.missing_images, images)
     with ctx.server.db.write() as tx:
         app = app_of(ctx, tx, Role.OPERATOR)
-        return once(ctx, tx, lambda: _shown(tx, _deploy(ctx, tx, app, gone)))
 
+        def make() -> DeploymentAnswer:
+            form = ctx.body
+            made = deploy_app(
+                tx,
+                ctx.server.vault,
+                app,
+                ctx.who,
+                ctx.now,
+                sha=form.sha,
+                build_ids=form.builds,
+                confirm_paused=form.confirm_paused,
+                gone=gone,
+            )
+            return _shown(tx, made)
 
-def gone_of(server: ServerContext, images: Mapping[int, str]) -> frozenset[str]:
-    """Those that can't be had any more. Where nobody says, the runs that need them find out."""
-    try:
-        return server.missing_images(images) if images else frozenset()
-    except (EngineUnavailable, Conflict):
-        return frozenset()
-
-
-def _deploy(ctx: ApiContext[DeployForm, Empty], tx: Tx, app: App, gone: frozenset[str]) -> int:
-    form, now = ctx.body, ctx.now
-    more: dict[str, Any] = {"confirm_paused": form.confirm_paused, "gone": gone}
-    if form.sha is not None:
-        return deploy_commit(tx, ctx.server.vault, app, form.sha, ctx.who, now, **more)
-    if form.builds is not None:
-        return deploy_builds(tx, app, form.builds, ctx.who, now, **more)
-    return deploy_latest(tx, app, ctx.who, now, **more)
+        return once(ctx, tx, make)
 
 
 def show_deployment(ctx: ApiContext[Empty, Empty]) -> Any:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from app.commands.image_ownership import require_usable
-from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
-from app.domain.errors import InvalidValue
-from app.domain.jobs import Deployed, Job, Pinned
+from app.commands.image_rollout import deploy_job
+from app.commands.job_deploys import image_chosen, pin_choice
 from app.domain.principals import Role
-from app.domain.references import Ours
 from app.store import decisions, jobs
-from app.store.database import Tx
 from app.web.api import idempotency
 from app.web.api.jobs import job_answer
 from app.web.api.operations import ApiContext, Operation
@@ -20,7 +15,6 @@ from app.web.api.scope import job_of
 from app.web.schemas.base import Empty
 from app.web.schemas.decision import decision_answer
 from app.web.schemas.job_deploy import JobDeployAnswer, JobDeployForm
-from app.web.server_context import ServerContext
 
 
 def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:
@@ -28,7 +22,8 @@ def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:
     with ctx.server.db.read() as tx:
         job = job_of(ctx, tx, Role.OPERATOR)
         is_repeated = idempotency.is_repeated(ctx, tx)
-    pinned = None if is_repeated else pin(ctx.server, job, ctx.body)
+    choice = ctx.body.choice()
+    pinned = None if is_repeated else pin_choice(choice, job, ctx.server.pin_image)
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx, Role.OPERATOR)
 
@@ -38,8 +33,8 @@ def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:
                 tx,
                 server.names,
                 job,
-                chosen(tx, server.ours, job, form, pinned, now),
-                latest=form.build == "latest",
+                image_chosen(tx, server.ours, job, choice, pinned, now),
+                latest=choice.is_latest,
                 confirm_paused=form.confirm_paused,
                 who=ctx.who,
                 now=now,
@@ -50,32 +45,6 @@ def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:
             }
 
         return idempotency.once(ctx, tx, make)
-
-
-def pin(server: ServerContext, job: Job, form: JobDeployForm) -> Pinned | None:
-    """What a tag that is asked for means now; None where a build or a digest is. No transaction may be open.
-
-    Raises InvalidValue, TransientError.
-    """
-    if form.image is None or form.build is not None or "@" in form.image:
-        return None
-    return server.pin_image(job.id, form.image)
-
-
-def chosen(
-    tx: Tx, ours: Ours, job: Job, form: JobDeployForm, pinned: Pinned | None, now: datetime
-) -> Deployed:
-    """The image that is asked for, by its digest. Raises InvalidValue or Conflict where there is none."""
-    build, image = form.build, form.image
-    if image is not None:
-        if build is not None:
-            raise InvalidValue("image", "image can't be set together with build: give one of them.")
-        require_usable(tx, ours, job.project_id, image)
-        held = pinned or Pinned(image, image.partition("@")[2])
-        return Deployed(held.image, held.digest, None, None, "", now, reference=image)
-    if build is None:
-        raise InvalidValue("build", 'build is missing: give the id of a build, "latest", or an image.')
-    return image_of(build_to_deploy(tx, job, None if build == "latest" else build), job, now)
 
 
 OPERATIONS = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from app.commands.dry_run import Detected, Outlook, of_deploy, of_promotion
+from app.commands.dry_run import Detected, Outlook, of_deploy, of_promotion, summary
+from app.commands.job_deploys import image_chosen, pin_choice
 from app.commands.promotions import plan
 from app.domain.errors import InvalidValue, require_consistent
-from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
 from app.domain.hosts import git_host
 from app.domain.jobs import BuildConfig
 from app.domain.pipelines import route
@@ -17,12 +17,10 @@ from app.store import jobs, pipelines
 from app.store.projects import Project
 from app.web.api.defining import Edit, rehearse_edit
 from app.web.api.definitions import build_fields, check_build, credential_of
-from app.web.api.deploys import chosen, pin
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import delivery_called, project_named, within
 from app.web.schemas.base import Empty
 from app.web.schemas.plan import (
-    NO_COMMIT,
     DetectAnswer,
     DetectForm,
     EditAnswer,
@@ -31,7 +29,6 @@ from app.web.schemas.plan import (
     PlanForm,
     PlanPromotionForm,
     PlanSettingsForm,
-    PushForm,
 )
 from app.web.server_context import ServerContext
 
@@ -47,7 +44,7 @@ def rehearse(ctx: ApiContext[PlanForm, Empty]) -> Any:
     elif form.promotion is not None:
         found = _promotion(ctx, form.promotion)
     elif form.push is not None:
-        found = rehearsal.of_push(push_of(form.push), ctx.principal.project_id)
+        found = rehearsal.of_push(form.push.as_push(), ctx.principal.project_id)
     else:
         with ctx.server.db.read() as tx:
             delivery = delivery_called(ctx, tx, form.delivery or "")
@@ -103,14 +100,15 @@ def _deploy(ctx: ApiContext[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
         project = project_named(ctx, tx, form.project, Role.OPERATOR)
         name = form.job
         job = within(ctx, Role.OPERATOR, f"job {name}", lambda: jobs.named(tx, project.name, name))
-    pinned = pin(ctx.server, job, form)
+    choice = form.choice()
+    pinned = pin_choice(choice, job, ctx.server.pin_image)
     with ctx.server.db.read() as tx:
-        image = chosen(tx, ctx.server.ours, job, form, pinned, ctx.now)
+        image = image_chosen(tx, ctx.server.ours, job, choice, pinned, ctx.now)
         return of_deploy(
             tx,
             job,
             image,
-            latest=form.build == "latest",
+            latest=choice.is_latest,
             confirm_paused=form.confirm_paused,
             who=ctx.who,
         )
@@ -130,39 +128,6 @@ def _promotion(ctx: ApiContext[PlanForm, Empty], form: PlanPromotionForm) -> lis
         )
         planned = plan(tx, way, who=ctx.who, confirm_paused=True)
         return of_promotion(tx, planned, confirm_paused=form.confirm_paused)
-
-
-def push_of(form: PushForm) -> Push:
-    """The push that is described, as a forge would have told of it; without `after` and not `deleted`, of the head."""
-    ref = form.ref if form.ref.startswith("refs/") else BRANCH_PREFIX + form.ref
-    before, after = (None if sha == NO_COMMIT else sha for sha in (form.before, form.after))
-    return Push(
-        forge="",
-        repository=RepositoryRef(form.repository.strip("/"), (form.repository,)),
-        ref=ref,
-        before=before,
-        after=after,
-        deleted=form.deleted or form.after == NO_COMMIT,
-        created=before is None,
-        forced=False,
-        commits=(),
-        head_message=form.message,
-        changed_files=None if form.files is None else frozenset(form.files),
-        pusher="",
-        compare_url="",
-    )
-
-
-def summary(found: list[Outlook]) -> str:
-    """How many would be built, deployed and run, in a sentence."""
-    counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
-    built, deployed, run = (count or "none" for count in counts)
-    jobs_ = sum(each.job is not None for each in found)
-    services = len(found) - jobs_
-    counted = [f"{jobs_} job{'s' * (jobs_ != 1)}"] if jobs_ or not services else []
-    counted += [f"{services} build service{'s' * (services != 1)} without jobs"] if services else []
-    what = " and ".join(counted)
-    return f"Of {what}, {built} would be built, {deployed} deployed and {run} run; nothing was done."
 
 
 OPERATIONS = (

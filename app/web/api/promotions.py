@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.commands.promotions import hold_still, plan, promote
-from app.domain.pipelines import route
+from app.commands.promotions import promote_component
 from app.domain.principals import Role
 from app.store import jobs, pipelines
 from app.store.database import Tx
@@ -34,14 +33,19 @@ def create_promotion(ctx: ApiContext[PromotionForm, Empty]) -> Any:
         pipeline = pipeline_of(ctx, tx, Role.ADMIN if form.skip_stages else Role.OPERATOR)
 
         def make() -> PromotionAnswer:
-            way = route(
-                pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
+            made = promote_component(
+                tx,
+                ctx.server.names,
+                pipeline,
+                form.source,
+                to=form.to,
+                to_stage=form.to_stage,
+                may_skip_stages=form.skip_stages,
+                confirm_paused=form.confirm_paused,
+                who=ctx.who,
+                now=ctx.now,
             )
-            hold_still(tx, way)
-            planned = plan(tx, way, who=ctx.who, confirm_paused=form.confirm_paused)
-            now = ctx.now
-            promotion_id = promote(tx, ctx.server.names, pipeline, planned, who=ctx.who, now=now)
-            return promotion_answers(tx, pipeline.name, [pipelines.promotion(tx, promotion_id)])[0]
+            return promotion_answers(tx, pipeline.name, [made])[0]
 
         return once(ctx, tx, make)
 

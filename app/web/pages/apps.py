@@ -11,6 +11,7 @@ from starlette.routing import Route
 from app.commands import apps as commands
 from app.commands.deployment_requests import (
     deploy_latest,
+    gone_of,
     images_to_deploy,
     images_to_roll_back_to,
     roll_back,
@@ -21,7 +22,6 @@ from app.domain.jobs import Job
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
-from app.web.api.deployments import gone_of
 from app.web.pages.context import PageContext, get, post, see
 
 APPS = 20
@@ -84,7 +84,7 @@ def _named(tx: Tx, ctx: PageContext) -> App:
 def deploy(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         images = images_to_deploy(tx, _named(tx, ctx), sha=None, build_ids=None)
-    gone = gone_of(ctx.server, images)
+    gone = gone_of(ctx.server.missing_images, images)
     with ctx.server.db.write() as tx:
         app, agreed = _named(tx, ctx), ctx.field("confirm_paused") == "1"
         deployment_id = deploy_latest(tx, app, ctx.who, ctx.now, confirm_paused=agreed, gone=gone)

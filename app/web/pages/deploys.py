@@ -11,13 +11,13 @@ from starlette.routing import Route
 
 from app.commands.dry_run import Outlook, of_deploy
 from app.commands.image_rollout import deploy_job
+from app.commands.job_deploys import image_chosen, pin_choice
 from app.domain.builds import Build, BuildStatus
 from app.domain.errors import TransientError, UserError
 from app.domain.jobs import Job
 from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx
-from app.web.api.deploys import chosen, pin
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import NUMBER
 from app.web.pages.jobs import address, job_of
@@ -39,24 +39,26 @@ def deploy(ctx: PageContext) -> Response:
     """Rehearse it, or do it."""
     try:
         form = read_value(JobDeployForm, _typed(ctx), ctx.server)
-        latest = form.build == "latest"
+        choice = form.choice()
         with ctx.server.db.read() as tx:
             job = job_of(tx, ctx)
-        pinned, agreed = pin(ctx.server, job, form), form.confirm_paused
+        pinned, agreed = pin_choice(choice, job, ctx.server.pin_image), form.confirm_paused
         if ctx.field("preview"):
             with ctx.server.db.read() as tx:
-                image = chosen(tx, ctx.server.ours, job, form, pinned, ctx.now)
-                outlook = of_deploy(tx, job, image, latest=latest, confirm_paused=agreed, who=ctx.who)
+                image = image_chosen(tx, ctx.server.ours, job, choice, pinned, ctx.now)
+                outlook = of_deploy(
+                    tx, job, image, latest=choice.is_latest, confirm_paused=agreed, who=ctx.who
+                )
             return _page(ctx, outlook=outlook)
         with ctx.server.db.write() as tx:
             job = job_of(tx, ctx)
-            image, now = chosen(tx, ctx.server.ours, job, form, pinned, ctx.now), ctx.now
+            image, now = image_chosen(tx, ctx.server.ours, job, choice, pinned, ctx.now), ctx.now
             deploy_job(
                 tx,
                 ctx.server.names,
                 job,
                 image,
-                latest=latest,
+                latest=choice.is_latest,
                 confirm_paused=agreed,
                 who=ctx.who,
                 now=now,

@@ -9,11 +9,10 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.dry_run import Outlook
+from app.commands.dry_run import Outlook, summary
 from app.domain.errors import InvalidValue, JobyardError, NotFound
 from app.domain.principals import Role
 from app.store import deliveries
-from app.web.api.plan import push_of, summary
 from app.web.pages.context import PageContext, get, post
 from app.web.pages.deliveries import require_push
 from app.web.pages.form_fields import LINES, OPTIONAL, TEXT, Fields
@@ -41,7 +40,7 @@ def rehearse_push(ctx: PageContext) -> Response:
     given = {name: ctx.field(name) for name in FIELDS}
     try:
         form = read_value(PushForm, _push(ctx, given), ctx.server)
-        found = ctx.server.rehearsal.of_push(push_of(form), None)
+        found = ctx.server.rehearsal.of_push(form.as_push(), None)
     except NotFound as error:
         return _page(ctx, given, problem=refused(InvalidValue("repository", str(error))))
     except InvalidValue as error:
@@ -82,7 +81,7 @@ def _page(
         errors=errors,
         left=left,
         found=found,
-        sentence="" if found is None else summary(list(found)),
+        sentence="" if found is None else summary(found),
         what=what,
     )
 

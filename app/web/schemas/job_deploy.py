@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from app.commands.job_deploys import DeployChoice
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.decision import DecisionAnswer
 from app.web.schemas.fields import BuildChoice, ImageRef
@@ -18,6 +19,9 @@ class JobDeployForm(Model):
     build: BuildChoice | None = None
     image: ImageRef | None = Field(default=None, description="a tag is resolved to its digest now")
     confirm_paused: bool = Field(default=False, description="also to a paused job")
+
+    def choice(self) -> DeployChoice:
+        return DeployChoice(self.build, self.image)
 
 
 class JobDeployAnswer(Model):

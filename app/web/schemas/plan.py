@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from app.domain.decisions import Verdict
+from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.schemas.job import BuildForm
@@ -39,6 +40,26 @@ class PushForm(Model):
         if self.deleted and self.after not in (None, NO_COMMIT):
             raise ValueError("must have no after where deleted is true")
         return self
+
+    def as_push(self) -> Push:
+        """As a forge would have told of it; without `after` and not `deleted`, it is the head."""
+        ref = self.ref if self.ref.startswith("refs/") else BRANCH_PREFIX + self.ref
+        before, after = (None if sha == NO_COMMIT else sha for sha in (self.before, self.after))
+        return Push(
+            forge="",
+            repository=RepositoryRef(self.repository.strip("/"), (self.repository,)),
+            ref=ref,
+            before=before,
+            after=after,
+            deleted=self.deleted or self.after == NO_COMMIT,
+            created=before is None,
+            forced=False,
+            commits=(),
+            head_message=self.message,
+            changed_files=None if self.files is None else frozenset(self.files),
+            pusher="",
+            compare_url="",
+        )
 
 
 class DetectGitForm(Model):
