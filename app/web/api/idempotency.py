@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from app.domain.errors import InvalidValue
-from app.store import answers
+from app.store import idempotency_keys
 from app.store.database import Tx
 from app.web.api.operations import ApiContext
 
@@ -22,11 +22,11 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 def is_repeated(ctx: ApiContext[Any, Any], tx: Tx) -> bool:
     """Whether the request was answered before, so that nothing has to be found out for it."""
     key = ctx.request.headers.get(HEADER)
-    return key is not None and answers.is_remembered(tx, _request(ctx, key))
+    return key is not None and idempotency_keys.is_remembered(tx, _request(ctx, key))
 
 
-def _request(ctx: ApiContext[Any, Any], key: str) -> answers.Request:
-    return answers.Request(ctx.who, ctx.request.url.path, key)
+def _request(ctx: ApiContext[Any, Any], key: str) -> idempotency_keys.KeyedRequest:
+    return idempotency_keys.KeyedRequest(ctx.who, ctx.request.url.path, key)
 
 
 def once(ctx: ApiContext[Any, Any], tx: Tx, make: Callable[[], Any]) -> Any:
@@ -39,11 +39,11 @@ def once(ctx: ApiContext[Any, Any], tx: Tx, make: Callable[[], Any]) -> Any:
     vault = ctx.server.vault
     request = _request(ctx, key)
     fingerprint = hashlib.sha256(ctx.body.model_dump_json().encode()).hexdigest()
-    if answers.reserve(tx, request, vault.seal(fingerprint, PURPOSE), ctx.now):
+    if idempotency_keys.reserve(tx, request, vault.seal(fingerprint, PURPOSE), ctx.now):
         answer = to_jsonable_python(make())
-        answers.remember(tx, request, answer)
+        idempotency_keys.remember(tx, request, answer)
         return answer
-    first = answers.remembered(tx, request)
+    first = idempotency_keys.remembered(tx, request)
     if vault.open(first.fingerprint, PURPOSE) != fingerprint:
         raise InvalidValue(HEADER, f"{HEADER} {key} was used for another request: take a new key.")
     return first.answer

@@ -17,8 +17,8 @@ KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Request:
-    """Who asked what under which key."""
+class KeyedRequest:
+    """A request by who sent it, to which path, under which key."""
 
     principal: str
     path: str
@@ -33,7 +33,7 @@ class Remembered:
     answer: dict[str, Any]
 
 
-def reserve(tx: Tx, request: Request, fingerprint: str, now: datetime) -> bool:
+def reserve(tx: Tx, request: KeyedRequest, fingerprint: str, now: datetime) -> bool:
     """True for the first request of its key; another one at the same time waits here until this is committed."""
     tx.connection().execute(delete(AnswerRow).where(col(AnswerRow.created_at) <= now - KEPT))
     insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
@@ -42,18 +42,18 @@ def reserve(tx: Tx, request: Request, fingerprint: str, now: datetime) -> bool:
     return tx.connection().execute(statement).rowcount == 1
 
 
-def remember(tx: Tx, request: Request, answer: dict[str, Any]) -> None:
+def remember(tx: Tx, request: KeyedRequest, answer: dict[str, Any]) -> None:
     _row(tx, request).answer = answer
 
 
-def is_remembered(tx: Tx, request: Request) -> bool:
+def is_remembered(tx: Tx, request: KeyedRequest) -> bool:
     return tx.get(AnswerRow, (request.principal, request.path, request.key)) is not None
 
 
-def remembered(tx: Tx, request: Request) -> Remembered:
+def remembered(tx: Tx, request: KeyedRequest) -> Remembered:
     row = _row(tx, request)
     return Remembered(row.fingerprint, row.answer)
 
 
-def _row(tx: Tx, request: Request) -> AnswerRow:
+def _row(tx: Tx, request: KeyedRequest) -> AnswerRow:
     return tx.get_one(AnswerRow, (request.principal, request.path, request.key))
