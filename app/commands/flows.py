@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 from app.commands.image_ownership import require_usable
 from app.commands.image_rollout import build_to_deploy
+from app.commands.tokens import digest
 from app.domain.errors import Conflict, InvalidValue, NotFound, require_consistent
 from app.domain.flow_nodes import (
     BuildNode,
@@ -97,6 +99,24 @@ def save_flow(
         flow_id=None if kept is None else kept.id,
     )
     return flows.named(tx, project.name, draft.name)
+
+
+def issue_webhook(tx: Tx, flow: Flow) -> str:
+    """The token of a new address that starts the flow; it is shown once, and takes the place of the one before."""
+    token = secrets.token_urlsafe(32)
+    flows.set_webhook(tx, flow.id, digest(token))
+    return token
+
+
+def flow_of_webhook(tx: Tx, token: str) -> Flow:
+    """The flow that the token's address starts. Raises NotFound.
+
+    Only the token's hash is looked up, so the time it takes tells nothing.
+    """
+    flow = flows.with_webhook(tx, digest(token))
+    if flow is None:
+        raise NotFound("There is no flow with this webhook address.")
+    return flow
 
 
 def _with_sealed_url(place: str, node: MessageNode, before: NodeSpec | None, vault: Vault) -> MessageNode:

@@ -92,6 +92,16 @@ class Node:
         return self.available_at is None or self.available_at <= now
 
 
+@dataclass(frozen=True)
+class Started:
+    """What a node has begun and waits for, by its id, and from when on it is tried (again) or its message is sent."""
+
+    build_id: int | None = None
+    run_id: int | None = None
+    deployment_id: int | None = None
+    available_at: datetime | None = None
+
+
 class FlowTriggerType(enum.StrEnum):
     MANUAL = "manual"
     API = "api"

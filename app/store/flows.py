@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, update
 from sqlmodel import col, select
@@ -20,7 +19,7 @@ from app.domain.flow_nodes import (
     steps_from_json,
     steps_to_json,
 )
-from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, FlowTrigger, Node, NodeStatus
+from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, FlowTrigger, Node, NodeStatus, Started
 from app.store.database import Tx, touch
 from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, JobRow, ProjectRow
 
@@ -175,9 +174,17 @@ def request_cancel(tx: Tx, run: FlowRun, now: datetime) -> None:
 
 
 def set_node(
-    tx: Tx, flow_run_id: int, node_id: int, status: NodeStatus, now: datetime, *, say: str = "", **values: Any
+    tx: Tx,
+    flow_run_id: int,
+    node_id: int,
+    status: NodeStatus,
+    now: datetime,
+    *,
+    say: str = "",
+    tries: int | None = None,
+    started: Started | None = None,
 ) -> None:
-    """Change a node; `say` is added to its log."""
+    """Change a node; `say` is added to its log. Its tries and what it started stay as they are if left out."""
     row = tx.get_one(FlowNodeRow, node_id)
     row.status = status
     if status not in (NodeStatus.WAITING, NodeStatus.SKIPPED):
@@ -186,8 +193,11 @@ def set_node(
         row.finished_at = now
     if say:
         row.log = [*row.log, f"{now:%Y-%m-%dT%H:%M:%SZ} {say}"]
-    for name, value in values.items():
-        setattr(row, name, value)
+    if tries is not None:
+        row.tries = tries
+    if started is not None:
+        row.build_id, row.run_id = started.build_id, started.run_id
+        row.deployment_id, row.available_at = started.deployment_id, started.available_at
     tx.flush()
     touch(tx, TOPIC, f"flow-run:{flow_run_id}")
 

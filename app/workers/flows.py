@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from app.commands.builds import request_build
 from app.commands.deployment_requests import deploy_latest
@@ -24,6 +23,7 @@ from app.domain.flows import (
     Node,
     NodeStatus,
     Start,
+    Started,
     Wait,
     next_move,
 )
@@ -34,6 +34,7 @@ from app.store import apps, builds, deployments, flows, jobs, pipelines, runs
 from app.store.database import Database, StoreUnavailable, Tx
 
 log = logging.getLogger(__name__)
+Step = tuple[NodeStatus, str, Started]  # what became of a node, what to say about it, and what it waits for
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,9 @@ class Conductor:
         except UserError as error:
             fail_node(tx, run, replace(node, tries=node.tries + 1), str(error), now)
             return
-        started = {"available_at": None, **started}
-        flows.set_node(tx, run.id, node.id, status, now, say=say, tries=node.tries + 1, **started)
+        flows.set_node(tx, run.id, node.id, status, now, say=say, tries=node.tries + 1, started=started)
 
-    def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> tuple[NodeStatus, str, dict[str, Any]]:
+    def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> Step:
         """What the node does, what to say about it, and what it started."""
         who = f"flow {run.flow}"
         match node.spec:
@@ -107,15 +107,13 @@ class Conductor:
             case RunNode() as spec:
                 return self._run(tx, run, spec, who, now)
             case ApprovalNode(message=message):
-                return NodeStatus.RUNNING, message or "Waits for somebody's approval.", {}
+                return NodeStatus.RUNNING, message or "Waits for somebody's approval.", Started()
             case MessageNode(message=message, url=str()):
-                return NodeStatus.RUNNING, message, {"available_at": now}
+                return NodeStatus.RUNNING, message, Started(available_at=now)
             case MessageNode(message=message):
-                return NodeStatus.SUCCEEDED, message, {}
+                return NodeStatus.SUCCEEDED, message, Started()
 
-    def _promote(
-        self, tx: Tx, run: FlowRun, node: PromoteNode, who: str, now: datetime
-    ) -> tuple[NodeStatus, str, dict[str, Any]]:
+    def _promote(self, tx: Tx, run: FlowRun, node: PromoteNode, who: str, now: datetime) -> Step:
         pipeline = pipelines.named(tx, run.project, node.pipeline)
         promotion = promote_component(
             tx,
@@ -130,19 +128,14 @@ class Conductor:
             now=now,
         )
         if promotion.deployment_id is None:
-            return NodeStatus.SUCCEEDED, promotion.sentence, {}
-        return NodeStatus.RUNNING, promotion.sentence, {"deployment_id": promotion.deployment_id}
+            return NodeStatus.SUCCEEDED, promotion.sentence, Started()
+        return NodeStatus.RUNNING, promotion.sentence, Started(deployment_id=promotion.deployment_id)
 
-    def _deploy(
-        self, tx: Tx, run: FlowRun, node: DeployNode, who: str, now: datetime
-    ) -> tuple[NodeStatus, str, dict[str, Any]]:
+    def _deploy(self, tx: Tx, run: FlowRun, node: DeployNode, who: str, now: datetime) -> Step:
         if node.app is not None:
             deployment_id = deploy_latest(tx, apps.named(tx, run.project, node.app), who, now)
-            return (
-                NodeStatus.RUNNING,
-                f"Deployment {deployment_id} asked for.",
-                {"deployment_id": deployment_id},
-            )
+            said = f"Deployment {deployment_id} asked for."
+            return NodeStatus.RUNNING, said, Started(deployment_id=deployment_id)
         assert node.job is not None
         job = jobs.named(tx, run.project, node.job)
         chosen = node.build if isinstance(node.build, int) else None
@@ -157,11 +150,9 @@ class Conductor:
             who=who,
             now=now,
         )
-        return NodeStatus.SUCCEEDED, f"Build {build.id} deployed to {job.name}.", {}
+        return NodeStatus.SUCCEEDED, f"Build {build.id} deployed to {job.name}.", Started()
 
-    def _run(
-        self, tx: Tx, run: FlowRun, node: RunNode, who: str, now: datetime
-    ) -> tuple[NodeStatus, str, dict[str, Any]]:
+    def _run(self, tx: Tx, run: FlowRun, node: RunNode, who: str, now: datetime) -> Step:
         job = jobs.named(tx, run.project, node.job)
         trigger = Trigger(TriggerType.FLOW, by=who)
         overrides = node.overrides or {}
@@ -175,12 +166,10 @@ class Conductor:
         )
         run_id = start_run(tx, self.names, job, overrides, trigger, now, image)
         status = NodeStatus.RUNNING if node.waits else NodeStatus.SUCCEEDED
-        return status, f"Run {runs.with_id(tx, run_id).name} asked for.", {"run_id": run_id}
+        return status, f"Run {runs.with_id(tx, run_id).name} asked for.", Started(run_id=run_id)
 
 
-def _build(
-    tx: Tx, vault: Vault, run: FlowRun, node: BuildNode, tries: int, who: str, now: datetime
-) -> tuple[NodeStatus, str, dict[str, Any]]:
+def _build(tx: Tx, vault: Vault, run: FlowRun, node: BuildNode, tries: int, who: str, now: datetime) -> Step:
     """The build that the flow's push has been given already, where the node's job has part in it; else a new one."""
     job = jobs.named(tx, run.project, node.job)
     sha, branch = node.sha, node.ref
@@ -188,12 +177,12 @@ def _build(
         pushed = run.trigger.build_id
         sources = builds.sources_of(tx, pushed) if pushed is not None else ()
         if job.source.id in sources and tries == 0:
-            return NodeStatus.RUNNING, f"Build {pushed} is that of the push.", {"build_id": pushed}
+            return NodeStatus.RUNNING, f"Build {pushed} is that of the push.", Started(build_id=pushed)
         of_push = builds.with_id(tx, pushed) if pushed is not None else None
         if of_push is None or repo_key(of_push.url) == job.source.repo_key:
             sha = run.trigger.sha
     build_id = request_build(tx, job, sha=sha, branch=branch, who=who, now=now, vault=vault)
-    return NodeStatus.RUNNING, f"Build {build_id} asked for.", {"build_id": build_id}
+    return NodeStatus.RUNNING, f"Build {build_id} asked for.", Started(build_id=build_id)
 
 
 def _may_move(tx: Tx, run: FlowRun, now: datetime) -> bool:
@@ -259,8 +248,10 @@ def fail_node(tx: Tx, run: FlowRun, node: Node, say: str, now: datetime) -> None
     if node.tries <= node.retries and run.cancel_requested_at is None:
         delay = delay_after(node.tries, Backoff.EXPONENTIAL)
         again = f"{say} Trying again in {round(delay.total_seconds())} s ({node.tries} of {node.retries})."
-        afresh = {"build_id": None, "run_id": None, "deployment_id": None, "available_at": now + delay}
-        flows.set_node(tx, run.id, node.id, NodeStatus.WAITING, now, say=again, tries=node.tries, **afresh)
+        afresh = Started(available_at=now + delay)
+        flows.set_node(
+            tx, run.id, node.id, NodeStatus.WAITING, now, say=again, tries=node.tries, started=afresh
+        )
     else:
         flows.set_node(tx, run.id, node.id, NodeStatus.FAILED, now, say=say, tries=node.tries)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from app.commands.flow_warnings import warnings_of
-from app.commands.flows import save_flow
-from app.commands.tokens import digest
+from app.commands.flows import issue_webhook, save_flow
 from app.domain.errors import require_consistent
 from app.domain.principals import Role
 from app.store import flows
@@ -59,9 +57,8 @@ def delete_flow(ctx: ApiContext[Empty, Confirm]) -> None:
 
 
 def create_flow_webhook(ctx: ApiContext[Empty, Empty]) -> Any:
-    token = secrets.token_urlsafe(32)
     with ctx.server.db.write() as tx:
-        flows.set_webhook(tx, flow_of(ctx, tx, Role.OPERATOR).id, digest(token))
+        token = issue_webhook(tx, flow_of(ctx, tx, Role.OPERATOR))
     return FlowWebhookAnswer(url=f"{ctx.address}/webhooks/flows/{token}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from starlette.routing import Route
 
 from app.commands.flow_runs import answer_approval, cancel_flow_run, start_flow_run
 from app.commands.flow_warnings import warnings_of
-from app.commands.tokens import digest
+from app.commands.flows import issue_webhook
 from app.domain.flow_nodes import NodeSpec, NodeType, RunNode, groups_of
 from app.domain.flows import (
     FlowConcurrency,
@@ -200,9 +199,8 @@ def start(ctx: PageContext) -> Response:
 
 def make_webhook(ctx: PageContext) -> Response:
     """The one answer that shows the address; it is not a redirect, as the token must be in no other address."""
-    token = secrets.token_urlsafe(32)
     with ctx.server.db.write() as tx:
-        flows.set_webhook(tx, _named(tx, ctx).id, digest(token))
+        token = issue_webhook(tx, _named(tx, ctx))
     return _flow_page(ctx, made=f"{ctx.address}/webhooks/flows/{token}")
 
 
