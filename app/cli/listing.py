@@ -109,8 +109,8 @@ COMMANDS = {
         "admin": Listed("server", "Accounts: make an administrator, or a link to log in."),
     },
     "Projects and access": {
-        "project": Listed("access", "Projects: make, list."),
-        "token": Listed("access", "API tokens: make, list, revoke."),
+        "project": Listed("projects", "Projects: make, list."),
+        "token": Listed("tokens", "API tokens: make, list, revoke."),
         "credential": Listed("shared", "Credentials for Git servers and registries: list, apply, delete."),
         "secret-group": Listed("shared", "Variables that several jobs get: list, apply, delete."),
         "build-service": Listed(
