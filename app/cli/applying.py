@@ -78,7 +78,9 @@ def apply(
 
 
 def _checked(api: Api, wanted: Sequence[dict[str, Any]], project: str | None) -> list[Checked]:
-    """All of them, each rehearsed. Raises UserError with everything that is wrong in any of them."""
+    """Return all jobs, each compared with what there is. Raises UserError with everything that is wrong in any of
+    them.
+    """
     from app.cli.client import ApiError
 
     found: list[Checked] = []
@@ -106,7 +108,7 @@ def _checked(api: Api, wanted: Sequence[dict[str, Any]], project: str | None) ->
 
 
 def _sentences(error: ApiError) -> Iterator[str]:
-    """One for each wrong field, which it names; or else the whole of what the server said."""
+    """Return one sentence for each wrong field, which it names; or else the whole of what the server said."""
     if not error.errors:
         yield str(error)
     for each in error.errors:
@@ -115,7 +117,7 @@ def _sentences(error: ApiError) -> Iterator[str]:
 
 
 def _apply(api: Api, name: JobName, job: dict[str, Any]) -> tuple[Any, str]:
-    """The job as it is now, and what became of it."""
+    """Apply one job; return it as it is now, and the word for what was done."""
     from app.cli.client import ApiError, path
 
     try:

@@ -79,7 +79,7 @@ def _parent(file: Path) -> Path:
 
 
 def _pack(tar: Path, database: Path, data: Path) -> None:
-    """The database first: logs only grow, so the copy of them has all that the database knows of."""
+    """Pack the database first: logs only grow, so the copy of them has all that the database knows of."""
     with tarfile.open(tar, "w") as archive:
         archive.add(database, DATABASE)
         for path in [data / KEY, *sorted((data / LOGS).rglob("*"))]:
@@ -166,7 +166,7 @@ def new_epoch(json: JsonOption = False) -> None:
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
-    """The files in it, each with its place below the data directory. Raises UserError for anything else."""
+    """Return the archive's files, each with its place below the data directory. Raises UserError for anything else."""
     for member in archive:
         name = PurePosixPath(member.name)
         if member.isdir() and name.parts[:1] in ((), (LOGS,)) and ".." not in name.parts:
@@ -183,7 +183,9 @@ def _is_below_logs(name: PurePosixPath) -> bool:
 
 
 def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Only the bytes: modes, owners and times of the archive are not taken over, and nothing is written twice."""
+    """Write the bytes alone: modes, owners and times of the archive are not taken over, and no file is written
+    twice.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     packed = archive.extractfile(member)
     assert packed is not None, "a regular file"

@@ -81,7 +81,7 @@ def list_builds(
 
 
 def _newest(api: Api, job: str | None, project: str | None, limit: int) -> dict[str, Any]:
-    """The newest builds, of one job or of all; a build of several jobs once."""
+    """Return the newest builds, of one job or of all; a build of several jobs once."""
     if job is not None:
         return api.items(find_job(api, job, project).path("builds"), limit)
     jobs = [JobName(each["project"], each["name"]) for each in jobs_of(api, project or api.settings.project)]
@@ -99,7 +99,7 @@ def build(
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Build by hand, whatever the rules for pushes say: a commit, or the head of a branch."""
+    """Start a manual build, whatever the rules for pushes say: a commit, or the head of a branch."""
     from app.cli import output
 
     body = {name: value for name, value in {"sha": sha, "ref": ref}.items() if value is not None}
@@ -118,7 +118,7 @@ def build(
 
 
 def _follow(api: Api, made: dict[str, Any], *, quietly: bool) -> Any:
-    """The build when it is over; meanwhile its steps."""
+    """Print the build's steps until it is over, and return it."""
     from rich.text import Text
 
     from app.cli import output

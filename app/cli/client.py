@@ -38,7 +38,7 @@ class ApiError(JobyardError):
 
 
 class Unreachable(TransientError):
-    """No answer."""
+    """The server gave no answer."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Piece:
 
 
 def path(*parts: str | int) -> str:
-    """`/projects/acme/jobs`, whatever characters the names have."""
+    """Return the path of an address such as `/projects/acme/jobs`, whatever characters the names have."""
     return "".join(f"/{quote(str(part), safe='')}" for part in parts)
 
 
 @contextmanager
 def open_api(answer_seconds: float = ANSWER_SECONDS) -> Iterator[Api]:
-    """The API at JOBYARD_URL. Raises UserError for settings that can't be used."""
+    """Yield the API at JOBYARD_URL. Raises UserError for settings that can't be used."""
     settings = read_client_settings()
     headers = {"Accept": "application/json"}
     if settings.token is not None:
@@ -67,7 +67,7 @@ def open_api(answer_seconds: float = ANSWER_SECONDS) -> Iterator[Api]:
 
 @dataclass(frozen=True)
 class Api:
-    """Paths are below `/api/v1`; answers are what the JSON says."""
+    """The server's API. Paths are below `/api/v1`; answers are what the JSON says."""
 
     settings: ClientSettings
     http: httpx2.Client
@@ -76,7 +76,7 @@ class Api:
         return self._call("GET", path, query)
 
     def post(self, path: str, body: Any = None, **query: Any) -> Any:
-        """Sent with a key of its own, so that a repeated request makes nothing twice."""
+        """Send the body with a key of its own, so that a repeated request makes nothing twice; return the answer."""
         key = {"Idempotency-Key": uuid.uuid4().hex}
         return self._call("POST", path, query, {} if body is None else body, key)
 
@@ -87,7 +87,7 @@ class Api:
         return self._call("DELETE", path, query)
 
     def items(self, path: str, limit: int, **query: Any) -> dict[str, Any]:
-        """The newest `limit` of a list, page by page, in the shape of one page."""
+        """Return the newest `limit` of a list, read page by page, in the shape of one page."""
         found: list[Any] = []
         cursor: Any = None
         while True:
@@ -98,12 +98,12 @@ class Api:
                 return {"items": found, "next": cursor}
 
     def each(self, path: str) -> list[Any]:
-        """A whole list."""
+        """Return a whole list."""
         found: list[Any] = self.items(path, 1_000_000)["items"]
         return found
 
     def read_bytes(self, path: str, **query: Any) -> Iterator[bytes]:
-        """A log as it is now, byte for byte."""
+        """Yield a log as it is now, byte for byte."""
         with (
             self._explained(),
             self.http.stream(
@@ -114,7 +114,7 @@ class Api:
             yield from answer.iter_bytes()
 
     def follow(self, path: str, on_lost: Callable[[], None], **query: Any) -> Iterator[Piece]:
-        """A log from its beginning until it is over; goes on where it was when the connection was lost.
+        """Yield a log from its beginning until it is over; it goes on where it was when the connection was lost.
 
         `on_lost` is called each time. Raises Unreachable when the server stays away for about a minute.
         """
@@ -212,7 +212,9 @@ class Api:
 
 
 def persist(call: Callable[[], Result]) -> Result:
-    """The result of `call`, tried again for a while when the server is away; for what a followed log ends with."""
+    """Return what `call` returns, tried again for a while when the server is away; for what a followed log ends
+    with.
+    """
     for pause in PAUSES:
         try:
             return call()

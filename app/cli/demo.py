@@ -60,7 +60,7 @@ def demo(
 
 @dataclass
 class Story:
-    """Short lines, each with the seconds since the beginning."""
+    """Prints short lines, each with the seconds since the beginning."""
 
     began: float = field(default_factory=time.monotonic)
 
@@ -77,7 +77,7 @@ class Story:
 
 @dataclass(frozen=True)
 class DemoYard:
-    """The server, as its user and as the forge see it."""
+    """The demo's server, as its user and as the forge see it."""
 
     url: str
     http: Any
@@ -86,7 +86,7 @@ class DemoYard:
     login_path: str
 
     def tell(self, sample: Sample) -> bool:
-        """Push, build, run; whether the run succeeded."""
+        """Push, build and run; return whether the run succeeded."""
         story = self.story
         self._api("POST", "/projects", json={"name": "demo", "webhook_secret": self.secret})
         git = {"url": sample.url, "branch": "main"}
@@ -122,7 +122,7 @@ class DemoYard:
         return bool(run["status"] == "succeeded")
 
     def _decision(self, delivery: str) -> int | None:
-        """Wait for the verdict on the delivery; the number of the build it led to."""
+        """Wait for the verdict on the delivery; return the number of the build it led to."""
 
         def probe() -> Any:
             found = self._api("GET", f"/deliveries/{delivery}")
@@ -137,7 +137,7 @@ class DemoYard:
         return None
 
     def _follow(self, path: str, *, is_build: bool = False) -> Any:
-        """Print the log as it comes, to its end; then the build or run that it is of."""
+        """Print the log as it comes, to its end; return the build or run that it is of."""
         offset, pending = 0, ""
         while True:
             thing = self._api("GET", path)
@@ -169,13 +169,13 @@ class DemoYard:
 
 
 def _is_worth_reading(line: str) -> bool:
-    """BuildKit's plain output without its digests and sub-second bookkeeping."""
+    """Return whether a line of BuildKit's plain output is more than digests and sub-second bookkeeping."""
     return bool(line.strip()) and not (line.startswith("#") and any(noise in line for noise in NOISE))
 
 
 @contextmanager
 def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample]]:
-    """A served installation below `directory` with a sample repository; nothing is left of it in the engine."""
+    """Yield a served installation below `directory` with a sample repository; nothing of it stays in the engine."""
     import httpx2
     from pydantic import SecretStr
 
@@ -214,7 +214,7 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
 
 
 def _listen(port: int) -> socket.socket:
-    """A socket on this port, or on any free one if it is taken."""
+    """Return a socket on this port, or on any free one if it is taken."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -226,7 +226,7 @@ def _listen(port: int) -> socket.socket:
 
 @contextmanager
 def _serving(app: Any, listener: socket.socket) -> Iterator[None]:
-    """Serve in a thread of its own."""
+    """Serve in a thread of its own until the block ends."""
     import uvicorn
 
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
@@ -246,7 +246,7 @@ def _serving(app: Any, listener: socket.socket) -> Iterator[None]:
 
 @contextmanager
 def _swept(settings: Settings) -> Iterator[None]:
-    """Whatever happens, remove this installation's containers and images from the engine."""
+    """Remove this installation's containers and images from the engine after the block, whatever happens in it."""
     from app.bootstrap import make_engine
     from app.installation import open_installation
 
@@ -269,7 +269,7 @@ def _swept(settings: Settings) -> Iterator[None]:
 
 
 def _remove_images(repository: str, docker_host: str | None) -> None:
-    """By name, so that an image somebody else has under another name stays."""
+    """Remove images by name, so that an image somebody else has under another name stays."""
     from builders.backends.cli import find_cli
 
     docker = [find_cli().argv[0], *(["--host", docker_host] if docker_host else [])]

@@ -27,7 +27,7 @@ ANSWER_SECONDS = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, how it is, and (unless ok) what to do."""
+    """One line of the report: what was looked at, how it is, and (unless ok) what to do."""
 
     state: Literal["ok", "warn", "fail"]
     what: str
@@ -111,7 +111,7 @@ def check_git(_settings: Settings) -> Iterator[Finding]:
 
 
 def judge_git(answer: str) -> Finding:
-    """From what `git --version` says."""
+    """Judge the Git by what `git --version` says."""
     numbers = [int(part) for part in answer.removeprefix("git version ").split(".")[:2] if part.isdecimal()]
     if len(numbers) < 2:
         return Finding("warn", "git", f"git does not say its version, but {answer!r}: is that the real one?")
@@ -139,7 +139,7 @@ def check_data(settings: Settings) -> Iterator[Finding]:
 
 
 def judge_disk(free: int) -> Finding:
-    """From the free bytes where the data is."""
+    """Judge the disk by the free bytes where the data is."""
     gib = free / GIB
     if gib < SCARCE_GIB:
         sentence = f"Only {gib:.1f} GiB are free: make room, or move JOBYARD_DATA to a larger disk."
@@ -176,7 +176,7 @@ def check_key(settings: Settings) -> Iterator[Finding]:
 
 
 def check_credentials(settings: Settings) -> Iterator[Finding]:
-    """In the store as it is: one that isn't there yet, or is of another release, has nothing to tell."""
+    """Check the credentials in the store as it is; one that isn't there yet, or is of another release, gives none."""
     from app.installation import credentials_without_host
     from app.store.database import Database
 

@@ -22,7 +22,7 @@ class Epoch(NamedTuple):
 
 
 def begin(store_url: str) -> Epoch:
-    """Raises UserError if a server works on it, or a newer Jobyard has."""
+    """Begin a new epoch. Raises UserError if a server works on the data, or a newer Jobyard has."""
     from app.installation import begin_epoch
     from app.store.database import Database
 
@@ -35,7 +35,7 @@ def begin(store_url: str) -> Epoch:
 
 
 def report(settings: Settings, epoch: Epoch, facts: Mapping[str, Any], sentence: str, *, json: bool) -> None:
-    """What was done, and what the engine has from before: names, whose they are, since when, how to end them."""
+    """Say what was done, and what the engine has from before: names, whose they are, since when, how to end them."""
     from app.bootstrap import of_other_epochs
 
     try:

@@ -64,7 +64,7 @@ def why(
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Why a job did or did not run: the latest decisions about it."""
+    """Show why a job did or did not run: the latest decisions about it."""
     until = _instant(at, "--at")
     with open_job(job, project) as (api, name):
         found = api.get(name.path("why"), at=until)

@@ -13,7 +13,7 @@ from app.domain.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as JSON understands it: `on` and `no` are text, so are `2026-01-31` and `12:30`."""
+    """Reads YAML as JSON understands it: `on` and `no` are text, so are `2026-01-31` and `12:30`."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -32,7 +32,7 @@ for _tag, _pattern, _first in _SCALARS:
 
 
 def read_objects(file: Path, what: str) -> list[dict[str, Any]]:
-    """Each job, or `what` it is, as the API takes it. Raises UserError naming the file and line."""
+    """Return each job, or `what` it is, as the API takes it. Raises UserError naming the file and line."""
     name = "standard input" if str(file) == "-" else str(file)
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")

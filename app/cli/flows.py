@@ -103,7 +103,7 @@ def run_flow(
 
 
 def _follow(api: Api, run: dict[str, Any]) -> dict[str, Any]:
-    """The run when it is over; meanwhile what its nodes say."""
+    """Print what the run's nodes say until it is over, and return it."""
     from rich.text import Text
 
     from app.cli import output
@@ -230,7 +230,7 @@ def cancel_flow_run(run: FlowRunArgument, json: JsonOption = False) -> None:
 
 
 def _find_flow(api: Api, text: str, project: str | None) -> str:
-    """The path of the flow that is meant. Raises NotFound, or UserError if several projects have it."""
+    """Return the path of the flow that is meant. Raises NotFound, or UserError if several projects have it."""
     from app.cli.client import path
 
     if "/" in text:

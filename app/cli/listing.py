@@ -47,7 +47,8 @@ COMMANDS = {
     "Builds and deploys": {
         "builds": Listed("builds", "List builds, newest first: of one job, or of all."),
         "build": Listed(
-            "builds", "Build by hand, whatever the rules for pushes say: a commit, or the head of a branch."
+            "builds",
+            "Start a manual build, whatever the rules for pushes say: a commit, or the head of a branch.",
         ),
         "deploy": Listed("builds", "Point a job at an image, or all jobs of an app."),
     },
@@ -71,7 +72,7 @@ COMMANDS = {
         "flow": Listed("flows", "Release flows: run, list runs, show, approve, decline, cancel."),
     },
     "What happened and why": {
-        "why": Listed("events", "Why a job did or did not run: the latest decisions about it."),
+        "why": Listed("events", "Show why a job did or did not run: the latest decisions about it."),
         "decisions": Listed("events", "List decisions: every verdict about every event, with its reason."),
         "rehearse": Listed(
             "rehearsals",

@@ -70,7 +70,7 @@ def command_names() -> list[str]:
 
 
 def setting_names() -> list[str]:
-    """Every variable of the environment that the server or a command reads."""
+    """Return every variable of the environment that the server or a command reads."""
     from app.config import ClientSettings, Settings
 
     fields = [*Settings.model_fields, *ClientSettings.model_fields]

@@ -68,12 +68,12 @@ def print_json(value: Any) -> None:
 
 
 def say(sentence: str | Text) -> None:
-    """To people, beside the output: standard error."""
+    """Print a line for people on standard error, beside the output."""
     console(on_error=True).print(_cell(sentence), soft_wrap=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], if_none: str) -> None:
-    """Aligned columns; the sentence `if_none` (on standard error) if there are no rows."""
+    """Print aligned columns; the sentence `if_none` (on standard error) if there are no rows."""
     found = list(rows)
     if not found:
         say(if_none)
@@ -89,7 +89,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], if_none:
 
 
 def print_fields(fields: Mapping[str, Cell]) -> None:
-    """One thing: a line a field, without the empty ones."""
+    """Print one thing: a line a field, without the empty ones."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
@@ -102,14 +102,14 @@ def print_fields(fields: Mapping[str, Cell]) -> None:
 
 
 def status(word: str) -> Text:
-    """A dot and the word."""
+    """Return a dot and the word, in the status's colour."""
     from rich.text import Text
 
     return Text.assemble(("●", DOTS.get(word, "")), f" {word}")
 
 
 def plain(text: str) -> str:
-    """Text from elsewhere, made harmless for a terminal."""
+    """Return text from elsewhere without what a terminal would obey."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
@@ -141,7 +141,7 @@ def _cell(value: Cell) -> Text:
 
 
 class TerminalText:
-    """A log for a terminal: colours stay, everything else a terminal would obey goes.
+    """Makes a log fit for a terminal: colours stay, everything else a terminal would obey goes.
 
     It comes in any pieces; what they are makes no difference to the result.
     """
@@ -160,7 +160,7 @@ class TerminalText:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """What can be printed by now."""
+        """Return what can be printed by now."""
         text, self._held = self._held + text, ""
         return self._TOKEN.sub(self._replace, text)
 

@@ -110,7 +110,7 @@ def _pipelines(api: Api, project: str | None) -> list[dict[str, Any]]:
 
 
 def _of(pipelines: list[dict[str, Any]], component: str) -> dict[str, Any]:
-    """The one pipeline with a component of that name. Raises NotFound, UserError."""
+    """Return the one pipeline with a component of that name. Raises NotFound, UserError."""
     found = [
         pipeline
         for pipeline in pipelines

@@ -84,7 +84,7 @@ def print_outlook(api: Api, what: dict[str, Any], json: bool) -> None:
 
 
 def print_edit(edit: dict[str, Any], name: str) -> None:
-    """What an edit of settings would change."""
+    """Print what an edit of settings would change."""
     from app.cli import output
 
     print(f"{name}: {edit['sentence']}")
@@ -99,7 +99,9 @@ def print_edit(edit: dict[str, Any], name: str) -> None:
 
 
 def print_rehearsal(rehearsal: dict[str, Any]) -> None:
-    """What a run would be made with, a variable a line, and the address of the form that is filled in like it."""
+    """Print what a run would be made with, a variable a line, and the address of the form that is filled in like
+    it.
+    """
     from app.cli import output
 
     effective, origins = rehearsal["effective"], rehearsal["origins"]

@@ -158,7 +158,7 @@ def _variables(env: list[str], unset: list[str]) -> dict[str, str | None] | None
 
 
 def _started(api: Api, run: dict[str, Any], follow: bool, json: bool) -> None:
-    """Say so; with `follow` stay until the run is over, and exit as it did."""
+    """Say that the run has been queued; with `follow` stay until it is over, and exit as it did."""
     from app.cli import output
     from app.cli.client import path, persist
     from app.cli.logs import follow_log
@@ -186,7 +186,7 @@ def _started(api: Api, run: dict[str, Any], follow: bool, json: bool) -> None:
 
 
 def exit_code_of(run: dict[str, Any]) -> int:
-    """As the run ended: a failed run's own exit code if it has one that a process can exit with."""
+    """Return the exit code for how the run ended: a failed run's own if it has one that a process can exit with."""
     match run["status"]:
         case "succeeded":
             return 0

@@ -32,7 +32,7 @@ class Sample:
 
 
 def sample_repository(path: Path) -> Sample:
-    """A Git repository with one commit on main."""
+    """Make a Git repository with one commit on main."""
     path.mkdir()
     (path / "main.py").write_text(MAIN)
     _git(path, "init", "--quiet", "--initial-branch=main")
@@ -44,7 +44,7 @@ def sample_repository(path: Path) -> Sample:
 
 
 def signed(sample: Sample, secret: str) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of GitHub's push event for this commit."""
+    """Return the body and headers of GitHub's push event for this commit."""
     commit = {
         "id": sample.sha,
         "message": "Say hello",

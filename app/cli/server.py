@@ -75,7 +75,7 @@ def serve(
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """The address is taken before anything is opened: who can't have it must not leave a half-started server."""
+    """Take the address before anything is opened: who can't have it must not leave a half-started server."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:

@@ -25,7 +25,9 @@ ConfirmOption = Annotated[
 
 @dataclass(frozen=True)
 class Kind:
-    """`name` is the command's, `path` the API's; `columns` are what a list shows of each."""
+    """A kind of thing that jobs share: `name` is the command's, `path` the API's; `columns` are what a list shows
+    of each.
+    """
 
     name: str
     path: str

@@ -21,7 +21,9 @@ KEPT_LINES = 40
 
 
 class StepPrinter:
-    """Feed it the log in any pieces. Lines that belong to no step are printed as they are."""
+    """Prints a build's steps as its log comes in, in any pieces. Lines that belong to no step are printed as they
+    are.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console

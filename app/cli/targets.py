@@ -45,7 +45,7 @@ class AppName:
 
 
 def find_app(api: Api, text: str, project: str | None = None) -> AppName:
-    """As `find_job`, for an app."""
+    """Find an app as `find_job` finds a job."""
     if "/" in text:
         project, _, text = text.partition("/")
     found = [app for app in all_apps(api, project or api.settings.project) if app["name"] == text]
@@ -58,7 +58,7 @@ def find_app(api: Api, text: str, project: str | None = None) -> AppName:
 
 
 def all_apps(api: Api, project: str | None) -> list[Any]:
-    """The apps of one project or of all."""
+    """Return the apps of one project or of all."""
     from app.cli.client import path
 
     names = [project] if project else [each["name"] for each in api.each("/projects")]
@@ -67,7 +67,7 @@ def all_apps(api: Api, project: str | None) -> list[Any]:
 
 @contextmanager
 def open_job(job: str, project: str | None) -> Iterator[tuple[Api, JobName]]:
-    """The API and the job that is meant."""
+    """Yield the API and the job that is meant."""
     from app.cli.client import open_api
 
     with open_api() as api:
@@ -75,7 +75,8 @@ def open_job(job: str, project: str | None) -> Iterator[tuple[Api, JobName]]:
 
 
 def find_job(api: Api, text: str, project: str | None = None) -> JobName:
-    """PROJECT/NAME, or NAME in `project`, in JOBYARD_PROJECT, or else in whichever project has it.
+    """Return the job meant by PROJECT/NAME, or by NAME in `project`, in JOBYARD_PROJECT, or in whichever project
+    has it.
 
     Raises UserError listing the candidates if several have it, NotFound if none has.
     """
@@ -105,7 +106,7 @@ def all_jobs(api: Api) -> list[JobName]:
 
 
 def jobs_of(api: Api, project: str | None) -> list[Any]:
-    """The jobs of one project or of all."""
+    """Return the jobs of one project or of all."""
     from app.cli.client import path
 
     names = [project] if project else [each["name"] for each in api.each("/projects")]
@@ -113,7 +114,7 @@ def jobs_of(api: Api, project: str | None) -> list[Any]:
 
 
 def find_project(api: Api, project: str | None) -> str:
-    """The project that is meant; the only one needs no naming. Raises UserError."""
+    """Return the project that is meant; the only one needs no naming. Raises UserError."""
     named = project or api.settings.project
     if named:
         return named
@@ -126,7 +127,7 @@ def find_project(api: Api, project: str | None) -> str:
 
 
 def complete_jobs(incomplete: str) -> list[str]:
-    """Names of jobs; those that several projects have with their project."""
+    """Return names of jobs; those that several projects have with their project."""
 
     def candidates(api: Api) -> list[str]:
         jobs = [JobName(job["project"], job["name"]) for job in jobs_of(api, api.settings.project)]
@@ -137,7 +138,7 @@ def complete_jobs(incomplete: str) -> list[str]:
 
 
 def complete_runs(incomplete: str) -> list[str]:
-    """Names of each job's latest run."""
+    """Return the name of each job's latest run."""
     return _complete(
         incomplete,
         lambda api: [

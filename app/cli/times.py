@@ -14,7 +14,7 @@ def now() -> datetime:
 
 
 def read_time(text: str, option: str, zone: tzinfo | None = None) -> datetime:
-    """An instant from RFC 3339, or from a date or time without offset in `zone` (None is this machine's).
+    """Read an instant from RFC 3339, or from a date or time without offset in `zone` (None is this machine's).
 
     Raises InvalidValue naming the option.
     """
@@ -29,12 +29,12 @@ def read_time(text: str, option: str, zone: tzinfo | None = None) -> datetime:
 
 
 def rfc3339(at: datetime) -> str:
-    """In UTC."""
+    """Return the time in UTC, as the API takes it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def when(text: str | None, at: datetime) -> str:
-    """`3 min ago · 2026-01-31 12:00:00`, in this machine's zone, as seen at `at`; empty for None."""
+    """Return `3 min ago · 2026-01-31 12:00:00`, in this machine's zone, as seen at `at`; empty for None."""
     if text is None:
         return ""
     that = datetime.fromisoformat(text)
@@ -49,7 +49,7 @@ def relative(that: datetime, at: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    """The largest unit, rounded down; under ten seconds with a decimal."""
+    """Return the largest unit, rounded down; under ten seconds with a decimal."""
     if 0 < seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     for size, name in _UNITS:

@@ -17,13 +17,13 @@ LOOK_SECONDS = 2.0
 
 
 def why_it_waits(run: dict[str, Any]) -> str | None:
-    """The run's sentence while it is queued; None if it says nothing, or the run has begun or is over."""
+    """Return the run's sentence while it is queued; None if it says nothing, or the run has begun or is over."""
     return run["sentence"] or None if run["status"] == "queued" else None
 
 
 @contextmanager
 def saying_why_it_waits(api: Api, run: str) -> Iterator[None]:
-    """Meanwhile, on standard error: each new sentence of the waiting run at the path `run`, and each new attempt."""
+    """Print each new sentence of the waiting run at the path `run`, and each new attempt, while the block runs."""
     over = threading.Event()
     first = api.get(run)
     watch = threading.Thread(target=_watch, args=(api, run, first, over), daemon=True)
