@@ -49,7 +49,7 @@ class Stage:
 class Outlook:
     """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does.
 
-    A promotion and a deploy by hand build nothing.
+    A promotion and a manual deploy build nothing.
     """
 
     project: str

@@ -74,7 +74,7 @@ def start_run(
         require_image(tx, job)
     require_unpaused([job], "run", confirmed=bool(overrides.get("confirm_paused")))
     who = trigger.by or "somebody"
-    how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "by hand by")
+    how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "manually by")
     effective = merge(job.definition, overrides, job.shared_env)
     changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
     sentence = f"Started {how} {who}{_on(image)}{changed}."
@@ -123,7 +123,7 @@ def how_to_get_an_image(tx: Tx, job: Job) -> str:
     underway = builds.page(tx, limit=1, source_id=source.id, statuses=builds.OPEN, ref=ref)
     if underway:
         return f"build {underway[0].id} is not over yet: wait for it{and_deploy}"
-    return f"build it first, {'by a push or by hand' if job.builds_pushes else 'by hand'}{and_deploy}"
+    return f"build it first, {'by a push or manually' if job.builds_pushes else 'manually'}{and_deploy}"
 
 
 def short(sha: str | None) -> str:
@@ -228,7 +228,7 @@ def run_again(
         if same
         else merge(job.definition, {}, job.shared_env)
     )
-    how = "by the API" if trigger.type is TriggerType.API else "by hand"
+    how = "by the API" if trigger.type is TriggerType.API else "manually"
     if not same:
         what = "what the job has now"
     elif image is None:

@@ -236,7 +236,7 @@ def on_image_change(
 
 def stays_available(rule: str, why: str, *, what: str) -> ImageChange:
     """The verdict on a build that continuous delivery leaves alone, for somebody to deploy."""
-    sentence = f"{what}: {why}, so the build is only available; deploy it by hand to use it."
+    sentence = f"{what}: {why}, so the build is only available; deploy it manually to use it."
     return ImageChange(moves=False, runs=False, rule=rule, sentence=sentence, is_available=True)
 
 

@@ -20,7 +20,7 @@ from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import Demo, furnish
 from tests.support.seed import SUCCEEDED, World, failed, world
 
-MANUAL = Trigger(TriggerType.MANUAL, by="ada", cause="Started by hand by ada.")
+MANUAL = Trigger(TriggerType.MANUAL, by="ada", cause="Started manually by ada.")
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def test_run_with_changes_from_form_to_run(page: Page, made: World, demo: Demo) 
         "python embed.py --dry"
     )
     page.get_by_role("button", name="Run embeddings now").click()
-    expect(page.locator(".why")).to_contain_text("Started by hand by admin")
+    expect(page.locator(".why")).to_contain_text("Started manually by admin")
     page.get_by_role("button", name="Cancel this run").click()
     expect(page.locator("h1")).to_contain_text("Cancelled")
 

@@ -74,7 +74,7 @@ def test_an_older_commit_that_is_chosen_is_only_available(
     assert (last(place).verdict, last(place).rule) == ("available", "older_build")
     assert f"the newer commit {THREE[:7]} is deployed already" in last(place).sentence
     assert last(place).build_id == build_id
-    assert "deploy it by hand" in last(place).sentence
+    assert "deploy it manually" in last(place).sentence
     assert place.job_now(job).cd_enabled
 
 
@@ -250,7 +250,9 @@ def test_a_run_without_an_image_says_what_is_there(place: Installation, server: 
             start_run(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
         return str(error.value)
 
-    assert refused() == "Job report has no image to run: build it first, by a push or by hand, and deploy it."
+    assert (
+        refused() == "Job report has no image to run: build it first, by a push or manually, and deploy it."
+    )
     place.push(ONE, TWO)
     server.intake.step()
     assert refused() == "Job report has no image to run: build 1 is not over yet: wait for it, and deploy it."

@@ -258,7 +258,7 @@ def test_overview_shows_each_job_with_its_last_runs_and_why_nothing_ran(made: Wo
     assert run_of(made, demo.failed_run).name in row[0]
     assert "all ignored by the path rules" in page
     words = " ".join(re.sub(r"<[^>]*>", "", page).split())
-    assert "6 jobs · 1 failing · 1 running · 0 waiting · all systems well" in words
+    assert "6 jobs · 1 failing · 1 running · 0 waiting · server healthy" in words
     assert re.search(r'<progress max="3[0-9.]+" value="18.0"', page)
 
 
@@ -482,7 +482,7 @@ def test_run_now_starts_a_run_by_that_person(made: World, demo: Demo) -> None:
     client = visitor(made, Role.OPERATOR)
     answer = client.post(f"/projects/acme/jobs/{demo.job.name}/run")
     page = read(client, answer.headers["location"])
-    assert "Started by hand by operator-user." in page
+    assert "Started manually by operator-user." in page
     assert "Waits to start" in page
 
 

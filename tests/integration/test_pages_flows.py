@@ -133,7 +133,7 @@ def test_started_answered_and_over(made: World) -> None:
     client = visitor(made)
     where = started(made, client, sha=SHA)
     page = read(client, where)
-    assert "Started by hand by operator-user, of a8810fe" in page
+    assert "Started manually by operator-user, of a8810fe" in page
     assert "0 of 3 nodes" in page
     (node, *_) = run_now(made).nodes
     assert f"Run {node.run_id}" in page

@@ -64,7 +64,7 @@ SHOWN = {
     "a_commit_that_is_not_on_the_branch_is_only_available",
     "A tag is resolved to its digest": "e2e/test_registry.py::"
     "a_promotion_carries_what_was_deployed_whatever_its_tag_means_by_then",
-    "A deploy by hand to a paused job": "integration/test_api_deploys.py::"
+    "A manual deploy to a paused job": "integration/test_api_deploys.py::"
     "a_paused_job_asks_before_it_is_deployed_or_promoted_to",
     "retries after the first attempt": "integration/test_readme.py::waits_between_attempts",
     "The time limit is over everything": "integration/test_orchestration.py::the_time_limit_covers_the_waits",
@@ -166,7 +166,7 @@ EVENTS = {
     "build succeeded, CD off": (ImageEvent.BUILD_SUCCEEDED, False),
     "build failed or cancelled": (ImageEvent.BUILD_FAILED, True),
     "promoted through a pipeline": (ImageEvent.PROMOTED, True),
-    "deployed by hand or by API": (ImageEvent.DEPLOYED, True),
+    "deployed manually or by API": (ImageEvent.DEPLOYED, True),
 }
 
 

@@ -258,13 +258,13 @@ def test_a_run_that_waits_has_not_started(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"run_on_image_change": "never"}, "by hand"),
+        ({"run_on_image_change": "never"}, "manually"),
         ({"run_on_image_change": "cd-promote"}, "with each new build or promotion"),
         ({"run_on_image_change": "cd-promote", "cd_enabled": False}, "with each promotion"),
         ({"run_on_image_change": "always"}, "with each new image"),
         ({"run_on_image_change": "always", "cd_enabled": False}, "with each deploy or promotion"),
         ({"run_on_image_change": "cd-promote", "source": {"type": "none"}}, "with each promotion"),
-        ({"run_on_image_change": "always", "paused": True}, "only by hand while paused"),
+        ({"run_on_image_change": "always", "paused": True}, "only manually while paused"),
     ],
 )
 def test_what_starts_a_job_depends_on_its_switches(place: Place, changes: dict[str, Any], said: str) -> None:
@@ -310,7 +310,7 @@ def test_a_run_that_never_began_promises_no_log(
     shown: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id = queued(shown)
-    assert "The log begins with the first attempt." in page(shown, f"/runs/{run_id}")
+    assert "There is no log before the first attempt." in page(shown, f"/runs/{run_id}")
     with shown.db.write() as tx:
         cancel_run(tx, runs.with_id(tx, run_id), "ada", shown.clock.now())
     assert "There was no attempt, so there is no log." in page(shown, f"/runs/{run_id}")

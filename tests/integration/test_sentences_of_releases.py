@@ -93,7 +93,7 @@ def test_a_job_that_keeps_its_image_when_its_app_is_deployed(place: Installation
     server.work()
     (said_,) = sentences(place, "worker")
     assert said_ == (
-        f"Deployment 1 has {B[:7]} for job worker: CD is off, so the build is only available; deploy it by hand to use"
+        f"Deployment 1 has {B[:7]} for job worker: CD is off, so the build is only available; deploy it manually to use"
         " it."
     )
 
@@ -109,7 +109,7 @@ def test_a_deployment_that_may_move_nothing_any_more_says_why_of_each_job(
         jobs.set_cd(tx, web.id, enabled=False, now=place.clock.now())
         jobs.set_switches(tx, worker.id, place.clock.now(), paused=True)
     server.work()
-    available = "so the build is only available; deploy it by hand to use it."
+    available = "so the build is only available; deploy it manually to use it."
     assert place.deployments()[0].warning == (
         f"Nothing moved. Deployment 1 has {B[:7]} for job web: CD is off, {available}"
         f" Deployment 1 has {B[:7]} for job worker: the job is paused, {available}"
@@ -265,7 +265,7 @@ def test_a_job_that_is_built_from_another_repository_by_the_builds_end(
     server.builder.step()
     assert said(place) == (
         f"Build 1 of {B[:7]} succeeded: job report is built from another repository by now, so the build is only"
-        " available; deploy it by hand to use it."
+        " available; deploy it manually to use it."
     )
 
 

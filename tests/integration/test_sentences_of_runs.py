@@ -50,7 +50,7 @@ def test_a_run_that_is_started_again(
     with place.db.write() as tx:
         trigger = Trigger(TriggerType.MANUAL, by="ada")
         run_again(tx, place.names, old, config, trigger, place.clock.now(), confirm_paused=False)
-    assert said(place) == f"Run {old.name} started again by hand by ada, with {what}."
+    assert said(place) == f"Run {old.name} started again manually by ada, with {what}."
 
 
 @pytest.mark.parametrize(

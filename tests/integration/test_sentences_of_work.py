@@ -343,7 +343,7 @@ def test_a_job_of_an_app_that_is_held(place: Installation, server: Server) -> No
     place.push(B, C)
     server.work()
     assert said(place) == (
-        f"Build 2 of {C[:7]} succeeded: {held}, so the build is only available; deploy it by hand to use it."
+        f"Build 2 of {C[:7]} succeeded: {held}, so the build is only available; deploy it manually to use it."
     )
 
 
@@ -356,7 +356,7 @@ def test_a_chosen_commit_of_which_git_can_say_nothing(place: Installation, serve
     server.work()
     assert said(place) == (
         f"Build 2 of {C[:7]} succeeded: Git could not say whether its commit is on main, the branch of job report, and"
-        " newer than what is deployed, so the build is only available; deploy it by hand to use it."
+        " newer than what is deployed, so the build is only available; deploy it manually to use it."
     )
 
 
@@ -394,10 +394,10 @@ def test_what_a_push_would_do_to_hooks_of_an_app(place: Installation) -> None:
 @pytest.mark.parametrize(
     ("job", "how"),
     [
-        ({}, "build it first, by a push or by hand"),
-        ({"ci_enabled": False}, "build it first, by hand"),
-        ({"cd_enabled": False}, "build it first, by a push or by hand, and deploy it"),
-        ({"paused": True}, "build it first, by hand, and deploy it"),
+        ({}, "build it first, by a push or manually"),
+        ({"ci_enabled": False}, "build it first, manually"),
+        ({"cd_enabled": False}, "build it first, by a push or manually, and deploy it"),
+        ({"paused": True}, "build it first, manually, and deploy it"),
         ({"source": {"type": "none"}}, "its source is none: give it one"),
     ],
 )
@@ -415,5 +415,5 @@ def test_a_build_of_another_branch_is_not_waited_for(place: Installation, server
     server.intake.step()
     sql(place, "UPDATE build SET ref = 'refs/heads/other'")
     trigger = Trigger(TriggerType.MANUAL, by="ada")
-    with place.db.write() as tx, pytest.raises(Conflict, match=r"build it first, by a push or by hand\."):
+    with place.db.write() as tx, pytest.raises(Conflict, match=r"build it first, by a push or manually\."):
         start_run(tx, place.names, made, {}, trigger, place.clock.now())

@@ -62,7 +62,7 @@ def page(made: World, path: str) -> str:
 @pytest.mark.parametrize(
     ("changes", "part", "image", "start"),
     [
-        ({"run_on_image_change": "never"}, None, "deploys it", "by hand"),
+        ({"run_on_image_change": "never"}, None, "deploys it", "manually"),
         (
             {"run_on_image_change": "cd-promote"},
             None,
@@ -82,7 +82,7 @@ def page(made: World, path: str) -> str:
             "keeps the old one (CD off), runs after a promotion or deploy",
             "with each deploy or promotion",
         ),
-        ({"paused": True}, None, "keeps the old one (paused), runs nothing", "only by hand while paused"),
+        ({"paused": True}, None, "keeps the old one (paused), runs nothing", "only manually while paused"),
         (
             {},
             HELD,
@@ -105,7 +105,7 @@ def page(made: World, path: str) -> str:
             "nothing by itself, runs after a promotion",
             "with each promotion",
         ),
-        ({**NONE, "paused": True}, None, "nothing by itself, runs nothing", "only by hand while paused"),
+        ({**NONE, "paused": True}, None, "nothing by itself, runs nothing", "only manually while paused"),
     ],
 )
 def test_what_a_new_image_does_and_what_starts_a_job(
@@ -143,8 +143,8 @@ def test_what_a_push_does(place: Installation, changes: dict[str, Any], push: st
         ({}, HOOK, None, ": run it now."),
         (INACTIVE, None, None, ": run it now."),
         (NONE, None, None, ": run it now."),
-        ({"paused": True}, None, None, ": resume it, or run it by hand though it is paused."),
-        ({}, None, "build it first, by hand", ", and has no image to run: build it first, by hand."),
+        ({"paused": True}, None, None, ": resume it, or run it manually though it is paused."),
+        ({}, None, "build it first, manually", ", and has no image to run: build it first, manually."),
     ],
 )
 def test_how_a_job_that_never_ran_comes_to_run(
@@ -157,7 +157,7 @@ def test_how_a_first_build_comes_about_and_who_is_paused(place: Installation) ->
     source = place.job().source
     assert source is not None
     assert no_build(source, by_push=True) == "No build yet: a push to main makes one."
-    assert no_build(source, by_push=False) == "No build yet: a build by hand makes one."
+    assert no_build(source, by_push=False) == "No build yet: a manual build makes one."
     assert paused(["a"]) == "a is paused"
     assert paused(["a", "b"]) == "a, b are paused"
 
@@ -170,9 +170,9 @@ def test_pages_of_jobs_that_did_nothing_yet(made: World) -> None:
         apps.set_members(tx, app_id, {hook.id: None})
     said = page(made, "/projects/acme/jobs/report")
     assert (
-        "This job has not run yet, and has no image to run: build it first, by hand, and deploy it." in said
+        "This job has not run yet, and has no image to run: build it first, manually, and deploy it." in said
     )
-    assert "No build yet: a build by hand makes one." in said
+    assert "No build yet: a manual build makes one." in said
     assert "Pushes, new images and its schedule start nothing." in said
     assert "Starts as pre-deploy job of app shop" in page(made, "/projects/acme/jobs/migrate")
     for path in ("/", "/projects/acme"):
@@ -268,7 +268,7 @@ def test_a_build_that_is_being_stopped_and_one_that_never_began(made: World) -> 
 
 def test_a_run_that_is_being_stopped_and_one_that_never_began(made: World) -> None:
     job = made.job("report")
-    trigger = Trigger(TriggerType.MANUAL, "ada", cause="Started by hand by ada.")
+    trigger = Trigger(TriggerType.MANUAL, "ada", cause="Started manually by ada.")
     started = made.queue_run(job, NOW, trigger)
     made.attempt(started, NOW)
     queued = made.queue_run(job, NOW, trigger)

@@ -59,7 +59,7 @@ def add_run(db: Database, job: Job, name: str = "report-1", **fields: Any) -> in
             name=name,
             project_id=job.project_id,
             job_id=job.id,
-            trigger=Trigger(TriggerType.MANUAL, cause="Started by hand."),
+            trigger=Trigger(TriggerType.MANUAL, cause="Started manually."),
             effective={**EFFECTIVE, **fields},
             now=NOW,
             image="sha256:abc",

@@ -215,7 +215,7 @@ OPERATIONS = (
     Operation(
         "POST",
         PATH + "/{s}/builds",
-        "Build by hand for all jobs of a build service, whatever the rules for pushes say",
+        "Start a manual build for all jobs of a build service, whatever the rules for pushes say",
         create_service_build,
         Role.OPERATOR,
         body=ManualBuildForm,

@@ -84,7 +84,7 @@ OPERATIONS = (
     Operation(
         "POST",
         "/projects/{p}/jobs/{j}/builds",
-        "Build by hand, whatever the rules for pushes say",
+        "Start a manual build, whatever the rules for pushes say",
         create_build,
         Role.OPERATOR,
         body=ManualBuildForm,

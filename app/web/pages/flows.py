@@ -33,7 +33,7 @@ from app.web.schemas.flow import FlowStartForm
 FLOWS = 20
 RUNS = 20
 STARTED = {
-    FlowTriggerType.MANUAL: "Started by hand",
+    FlowTriggerType.MANUAL: "Started manually",
     FlowTriggerType.API: "Started through the API",
     FlowTriggerType.PUSH: "Started by a push",
     FlowTriggerType.WEBHOOK: "Started through its webhook address",

@@ -1,4 +1,4 @@
-"""`…/build` of a job or a build service: a build by hand, of the branch's head, another branch's or a commit."""
+"""`…/build` of a job or a build service: a manual build, of the branch's head, another branch's or a commit."""
 
 from __future__ import annotations
 

@@ -141,9 +141,9 @@ def command(value: Any) -> str:
 def starts(job: Job, part: Part | None = None) -> str:
     """What starts a job by itself; `part` is its part in an app."""
     if job.paused:
-        return "only by hand while paused"
+        return "only manually while paused"
     if job.schedule is None:
-        return _with_an_image(job, part) or "by hand"
+        return _with_an_image(job, part) or "manually"
     schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
     said = describe(schedule.fields, job.schedule.time_zone)
     if not job.schedule.active:
@@ -229,7 +229,7 @@ def first_run(job: Job, part: Part | None, need: str | None) -> str:
     if need is not None:
         return f"This job has not run yet, and has no image to run: {need}."
     if job.paused:
-        return "This job has not run yet: resume it, or run it by hand though it is paused."
+        return "This job has not run yet: resume it, or run it manually though it is paused."
     by_build = (
         _why_kept(job, part) is None and not job.schedule_inactive and (part is None or part.hook is None)
     )
@@ -240,4 +240,4 @@ def first_run(job: Job, part: Part | None, need: str | None) -> str:
 
 def no_build(source: Source, *, by_push: bool) -> str:
     """How a first build comes about."""
-    return f"No build yet: {f'a push to {source.branch}' if by_push else 'a build by hand'} makes one."
+    return f"No build yet: {f'a push to {source.branch}' if by_push else 'a manual build'} makes one."
