@@ -18,7 +18,6 @@ from app.domain.paths import Matching
 from app.domain.runs import Trigger, TriggerType
 from app.forges.github import GitHub
 from app.store import apps, builds, jobs
-from app.web.api.plan import push_of
 from app.web.schemas.plan import PushForm
 from builders.backends.base import BuildFailed
 from tests.support.loops import Installation, Server, commit, fail
@@ -371,7 +370,7 @@ def test_what_a_push_would_do_to_hooks_of_an_app(place: Installation) -> None:
         place.job("notice", deploy_trigger="failed-deploy"),
     )
     rehearsal = Rehearsal(place.db, place.clock, {"github": GitHub()}, place.repository, place.box)  # type: ignore[arg-type]
-    push = push_of(PushForm(repository="acme/report", ref="main", before=A, after=B))
+    push = PushForm(repository="acme/report", ref="main", before=A, after=B).as_push()
     found = {each.job: each for each in rehearsal.of_push(push, None)}
     what = f"If the build of {B[:7]} succeeds"
     moves = "Its image moves as part of a deployment of app shop, after its pre-deploy jobs."
