@@ -129,7 +129,7 @@ def test_a_delivery_under_which_servers_died_after_a_fault(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.commands.pushes.push_of", fault)
+        patch.setattr("app.workers.intake.push_of", fault)
         server.intake.step()
     why = "Jobyard failed while processing this delivery; the server's log has more."
     assert place.delivery(guid).sentence == why
