@@ -12,7 +12,7 @@ import requests
 from urllib3.exceptions import ReadTimeoutError
 
 from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
-from app.engines.docker.fencing import Seen
+from app.engines.docker.fencing import Candidate
 from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, KEY_LABEL, NETWORK, is_meant
 from app.engines.docker.state import read_time
 
@@ -47,14 +47,14 @@ class Containers:
             found: list[dict[str, Any]] = client.containers(all=True, filters={"label": list(labels)})
             return found
 
-    def seen(self, wanted: Mapping[str, str]) -> list[Seen]:
+    def candidates(self, wanted: Mapping[str, str]) -> list[Candidate]:
         """Return the containers that a request with these labels is for, perhaps sent by an earlier server.
 
         Those that never ran and are being removed are left out: the engine starts them no more.
         """
         filters = [f"{label}={wanted[label]}" for label in (KEY_LABEL, INSTALLATION_LABEL)]
         return [
-            Seen(found["Id"], name_of(found), fresh=found["State"] == "created")
+            Candidate(found["Id"], name_of(found), fresh=found["State"] == "created")
             for found in self.listed(*filters)
             if is_meant(found["Labels"], wanted)
             and (found["State"] not in _GOING or self._ever_ran(found["Id"]))

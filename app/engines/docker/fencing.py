@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Candidate:
     """A listed container of the key. `fresh` means that it has never left the state `created`."""
 
     id: str
@@ -31,29 +31,29 @@ class Create:
 class Fence:
     """Rename `chosen` to a new name and remove the others, which never ran either."""
 
-    chosen: Seen
-    others: tuple[Seen, ...]
+    chosen: Candidate
+    others: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """It is the only container and has our name: start it by that name."""
 
-    chosen: Seen
+    chosen: Candidate
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
     """`chosen` ran or runs: never start anything for this key again. `others` never ran and can be removed."""
 
-    chosen: Seen
-    others: tuple[Seen, ...]
+    chosen: Candidate
+    others: tuple[Candidate, ...]
 
 
 Step = Create | Fence | Start | Adopt
 
 
-def next_step(seen: Sequence[Seen], our_name: str | None) -> Step:
+def next_step(seen: Sequence[Candidate], our_name: str | None) -> Step:
     """Return what to do next about the containers of a key.
 
     `our_name` is what this call named a container last, or None if any answer has been lost since. Every server

@@ -12,7 +12,7 @@ from app.domain.errors import EngineUnavailable
 from app.engines.base import Handle, ImageUnavailable, StartRefused, StartUncertain
 from app.engines.docker.calls import Conflicting, Gone, Invalid, Refusal
 from app.engines.docker.containers import Containers
-from app.engines.docker.fencing import Adopt, Create, Fence, Seen, Start, Step, next_step
+from app.engines.docker.fencing import Adopt, Candidate, Create, Fence, Start, Step, next_step
 from app.engines.docker.logs import Logs
 from app.engines.docker.request import KEY_LABEL, container_name
 
@@ -43,7 +43,9 @@ class Starting:
         look, rested = look_first, False
         while time.monotonic() < self._gives_up_at:
             try:
-                step = next_step(self._containers.seen(self._body["Labels"]) if look else [], self._our_name)
+                step = next_step(
+                    self._containers.candidates(self._body["Labels"]) if look else [], self._our_name
+                )
                 if isinstance(step, Fence) and not rested:
                     contentions += 1
                     _rest(contentions)
@@ -92,7 +94,7 @@ class Starting:
             raise
         self._our_name = name
 
-    def _start(self, chosen: Seen) -> Handle | None:
+    def _start(self, chosen: Candidate) -> Handle | None:
         self._logs.attach(chosen.id)
         self._start_sent = True
         try:
@@ -106,7 +108,7 @@ class Starting:
             raise
         return self._handle(chosen)
 
-    def _refused(self, error: Refusal, chosen: Seen | None = None) -> None:
+    def _refused(self, error: Refusal, chosen: Candidate | None = None) -> None:
         """Raise StartRefused if the refusal is about the specification, after removing the container if there is
         one.
         """
@@ -117,7 +119,7 @@ class Starting:
             self._containers.delete(chosen.id, force=False)
         raise StartRefused(*refusal_of(error.explanation)) from error
 
-    def _remove(self, others: tuple[Seen, ...]) -> None:
+    def _remove(self, others: tuple[Candidate, ...]) -> None:
         for other in others:
             self._logs.forget(other.id)
             self._containers.delete(other.id, force=False)
@@ -125,7 +127,7 @@ class Starting:
     def _new_name(self) -> str:
         return container_name(self._key, self._token, secrets.token_hex(4))
 
-    def _handle(self, chosen: Seen) -> Handle:
+    def _handle(self, chosen: Candidate) -> Handle:
         return Handle("docker", self._key, chosen.id, chosen.name)
 
     def _undecided(self, error: EngineUnavailable) -> EngineUnavailable | StartUncertain:

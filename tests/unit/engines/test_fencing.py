@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engines.docker.fencing import Adopt, Create, Fence, Seen, Start, next_step
+from app.engines.docker.fencing import Adopt, Candidate, Create, Fence, Start, next_step
 
 
 @dataclass
@@ -29,8 +29,8 @@ class Model:
     boxes: dict[str, Box] = field(default_factory=dict)
     made: int = 0
 
-    def seen(self) -> list[Seen]:
-        return [Seen(box.id, box.name, fresh=not box.starts) for box in self.boxes.values()]
+    def seen(self) -> list[Candidate]:
+        return [Candidate(box.id, box.name, fresh=not box.starts) for box in self.boxes.values()]
 
     def create(self, name: str) -> bool:
         self.made += 1
