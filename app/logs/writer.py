@@ -24,7 +24,7 @@ from app.logs.layout import (
     tail_directory,
     tail_part,
 )
-from app.logs.lines import PATIENCE_SECONDS, LineOrder, Source, Words
+from app.logs.lines import PATIENCE_SECONDS, LineOrder, Output, Source
 
 DEFAULT_CAP: Final = 100 * 1024 * 1024
 _TAIL_PARTS: Final = 8
@@ -113,16 +113,16 @@ class LogWriter:
             self._said[source] = self._said.get(source, 0) + len(data)
             self._said_at[source] = micros
             with self._failing():
-                self._lines.say(source, Words(micros, data), time.monotonic())
+                self._lines.say(source, Output(micros, data), time.monotonic())
             if self._lines.due_at is not None and not self._is_awaited:
                 self._is_awaited = True
                 threading.Thread(target=self._let_in, name="log-lines", daemon=True).start()
             has_grown = self._offset != before
         self._wake(has_grown)
 
-    def put(self, source: Source, words: Words) -> None:
+    def put(self, source: Source, output: Output) -> None:
         """Append what redaction lets through; `LineOrder` calls it with the lock held."""
-        data = words.data
+        data = output.data
         fed = self._fed[source] = self._fed.get(source, 0) + len(data)
         if self._redactor is not None:
             mask = self._masks.get(source)
@@ -130,7 +130,7 @@ class LogWriter:
                 mask = self._masks[source] = self._redactor.start()
             data = mask.feed(data)
             fed -= mask.undecided
-        self._append(words.micros, source, data)
+        self._append(output.micros, source, data)
         self._save_position(source, fed)
 
     def break_line(self, micros: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.logs.lines import LineOrder, Source, Words
+from app.logs.lines import LineOrder, Output, Source
 
 OURS = (0, 0)
 A, B, C = (1, 0), (2, 0), (1, 1)
@@ -29,8 +29,8 @@ class Paper:
     def open_source(self) -> Source | None:
         return None if not self.text or self.text.endswith(b"\n") else self.said[-1][0]
 
-    def put(self, source: Source, words: Words) -> None:
-        self.said.append((source, words.data))
+    def put(self, source: Source, output: Output) -> None:
+        self.said.append((source, output.data))
 
     def break_line(self, micros: int) -> None:
         assert micros >= 0
@@ -53,7 +53,7 @@ class Paper:
 
 
 def say(order: LineOrder, now: float, source: Source, data: bytes) -> None:
-    order.say(source, Words(int(now * 1e6), data), now)
+    order.say(source, Output(int(now * 1e6), data), now)
 
 
 def test_one_source_is_written_at_once() -> None:
