@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.dry_run import print_edit
 from app.cli.options import JsonOption, ProjectOption, add_command
-from app.cli.rehearsals import print_edit
 from app.cli.targets import JobName, find_project
 from app.domain.errors import UserError
 

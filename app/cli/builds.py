@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.dry_run import DryRunOption, print_forecast
 from app.cli.options import (
     JobArgument,
     JsonOption,
@@ -14,7 +15,6 @@ from app.cli.options import (
     ProjectOption,
     add_command,
 )
-from app.cli.rehearsals import DryRunOption, print_outlook
 from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, jobs_of, open_job
 from app.domain.errors import NotFound
 
@@ -179,7 +179,7 @@ def deploy(
         if dry_run:
             found = find_job(api, job, project)
             what = {"project": found.project, "job": found.name, **_what(build, image, confirm_paused)}
-            print_outlook(api, {"deploy": what}, json)
+            print_forecast(api, {"deploy": what}, json)
             return
         if build is None and image is None:
             name = _app(api, job, project)

@@ -44,22 +44,22 @@ def demo(
 
     find_git()  # before anything is made
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    story = Story()
+    progress = Progress()
     succeeded = False
     with (
         tempfile.TemporaryDirectory(prefix="jobyard-demo-", ignore_cleanup_errors=True) as directory,
         suppress(KeyboardInterrupt),
-        _throwaway(Path(directory), story) as (server, sample),
+        _throwaway(Path(directory), progress) as (server, sample),
     ):
-        succeeded = server.tell(sample)
+        succeeded = server.run_through(sample)
         if not leave:
-            story.plain("Ctrl-C ends the server and removes what the demo made.")
+            progress.plain("Ctrl-C ends the server and removes what the demo made.")
             threading.Event().wait()
     sys.exit(0 if succeeded else 1)
 
 
 @dataclass
-class Story:
+class Progress:
     """Prints short lines, each with the seconds since the beginning."""
 
     began: float = field(default_factory=time.monotonic)
@@ -76,49 +76,49 @@ class Story:
 
 
 @dataclass(frozen=True)
-class DemoYard:
+class DemoServer:
     """The demo's server, as its user and as the forge see it."""
 
     url: str
     http: Any
-    story: Story
+    progress: Progress
     secret: str
     login_path: str
 
-    def tell(self, sample: Sample) -> bool:
+    def run_through(self, sample: Sample) -> bool:
         """Push, build and run; return whether the run succeeded."""
-        story = self.story
+        progress = self.progress
         self._api("POST", "/projects", json={"name": "demo", "webhook_secret": self.secret})
         git = {"url": sample.url, "branch": "main"}
         job = {"name": "hello", "source": {"type": "git", "git": git}, "run_on_image_change": "cd-promote"}
         self._api("POST", "/projects/demo/jobs", json=job)
-        story.say("Project demo with the job hello: build every push to main, and run what was built.")
+        progress.say("Project demo with the job hello: build every push to main, and run what was built.")
 
         body, headers = signed(sample, self.secret)
         answer = self.http.post("/webhooks/github", content=body, headers=headers)
-        story.say(
+        progress.say(
             f"A push of {sample.sha[:7]}: POST /webhooks/github, signed with the project's secret → "
             f"{answer.status_code} {answer.json().get('status', answer.text)}."
         )
         build_id = self._decision(headers["X-GitHub-Delivery"])
         if build_id is None:
             return False
-        story.plain()
+        progress.plain()
         build = self._follow(f"/builds/{build_id}", is_build=True)
-        story.say(f"Build {build['id']} {build['status']}: {build['digest'] or build['sentence']}")
+        progress.say(f"Build {build['id']} {build['status']}: {build['digest'] or build['sentence']}")
         if build["status"] != "succeeded":
             return False
         run = self._poll(
             lambda: next(iter(self._api("GET", "/projects/demo/jobs/hello/runs")["items"]), None)
         )
-        story.say(f"Run {run['name']}: {run['trigger']['cause']}")
-        story.plain()
+        progress.say(f"Run {run['name']}: {run['trigger']['cause']}")
+        progress.plain()
         run = self._follow(f"/runs/{run['id']}")
-        story.say(f"Run {run['name']} {run['status']}: {run['sentence']}")
-        story.plain()
-        story.plain(f"Status page   {self.url}/runs/{run['id']}")
-        story.plain(f"Log in, once  {self.url}{self.login_path}")
-        story.plain()
+        progress.say(f"Run {run['name']} {run['status']}: {run['sentence']}")
+        progress.plain()
+        progress.plain(f"Status page   {self.url}/runs/{run['id']}")
+        progress.plain(f"Log in, once  {self.url}{self.login_path}")
+        progress.plain()
         return bool(run["status"] == "succeeded")
 
     def _decision(self, delivery: str) -> int | None:
@@ -130,10 +130,10 @@ class DemoYard:
 
         processed = self._poll(probe)
         for decision in processed["decisions"]:
-            self.story.say(f"Decision: {decision['verdict']}. {decision['sentence']}")
+            self.progress.say(f"Decision: {decision['verdict']}. {decision['sentence']}")
             if decision["build"]:
                 return int(decision["build"])
-        self.story.say(f"Delivery {processed['status']}: {processed['sentence']}")
+        self.progress.say(f"Delivery {processed['status']}: {processed['sentence']}")
         return None
 
     def _follow(self, path: str, *, is_build: bool = False) -> Any:
@@ -146,10 +146,10 @@ class DemoYard:
             offset = int(answer.headers["X-Log-Next-Offset"])
             whole, _, pending = (pending + answer.text).rpartition("\n")
             lines = [line for line in whole.splitlines() if not is_build or _is_worth_reading(line)]
-            self.story.quote("\n".join(lines))
+            self.progress.quote("\n".join(lines))
             if thing["status"] in ("succeeded", "failed", "cancelled"):
-                self.story.quote(pending)
-                self.story.plain()
+                self.progress.quote(pending)
+                self.progress.plain()
                 return thing
             time.sleep(0.05)
 
@@ -174,7 +174,7 @@ def _is_worth_reading(line: str) -> bool:
 
 
 @contextmanager
-def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample]]:
+def _throwaway(directory: Path, progress: Progress) -> Iterator[tuple[DemoServer, Sample]]:
     """Yield a served installation below `directory` with a sample repository; nothing of it stays in the engine."""
     import httpx2
     from pydantic import SecretStr
@@ -200,17 +200,17 @@ def _throwaway(directory: Path, story: Story) -> Iterator[tuple[DemoYard, Sample
         if not health.is_up:
             raise UserError(health.sentence)
         with _serving(app, listener):
-            story.say(f"The server listens on {url}, its data is in {directory}.")
-            story.say(health.sentence)
+            progress.say(f"The server listens on {url}, its data is in {directory}.")
+            progress.say(health.sentence)
             if health.isolation:
-                story.say(health.isolation)
+                progress.say(health.isolation)
             sample = sample_repository(directory / "hello")
-            story.say(f"A sample Git repository: {sample.what}, commit {sample.sha[:7]}.")
+            progress.say(f"A sample Git repository: {sample.what}, commit {sample.sha[:7]}.")
             headers = {"Authorization": f"Bearer {token}"}
             with httpx2.Client(base_url=url, headers=headers, timeout=30) as http:
                 login = new_login_path(server.db, server.clock.now())
-                yield DemoYard(url, http, story, token_urlsafe(24), login), sample
-            story.say("Ending the server and tidying up.")
+                yield DemoServer(url, http, progress, token_urlsafe(24), login), sample
+            progress.say("Ending the server and tidying up.")
 
 
 def _listen(port: int) -> socket.socket:

@@ -55,11 +55,11 @@ def rehearse(
     given: dict[str, Any] = {"repository": repository, "ref": ref, "after": after, "before": before}
     given |= {"message": message, "deleted": deleted, "files": file or None}
     with open_api() as api:
-        print_outlook(api, {"push": given}, json)
+        print_forecast(api, {"push": given}, json)
 
 
-def print_outlook(api: Api, what: dict[str, Any], json: bool) -> None:
-    """Ask the server for the rehearsal of one thing, and print it."""
+def print_forecast(api: Api, what: dict[str, Any], json: bool) -> None:
+    """Ask the server what one thing would do, and print that."""
     from app.cli import output
 
     found = api.post("/plan", what)
@@ -98,7 +98,7 @@ def print_edit(edit: dict[str, Any], name: str) -> None:
         print(edit["deploy"]["sentence"])
 
 
-def print_rehearsal(rehearsal: dict[str, Any]) -> None:
+def print_run_forecast(rehearsal: dict[str, Any]) -> None:
     """Print what a run would be made with, a variable a line, and the address of the form that is filled in like
     it.
     """

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.dry_run import DryRunOption, print_forecast
 from app.cli.lazy import Group
 from app.cli.options import (
     JobArgument,
@@ -16,7 +17,6 @@ from app.cli.options import (
     help_of,
     show_examples,
 )
-from app.cli.rehearsals import DryRunOption, print_outlook
 from app.cli.targets import complete_jobs, find_job, open_job
 from app.domain.errors import InvalidValue
 
@@ -201,7 +201,7 @@ def replay(delivery: DeliveryArgument, dry_run: DryRunOption = False, json: Json
 
     with open_api() as api:
         if dry_run:
-            print_outlook(api, {"delivery": delivery}, json)
+            print_forecast(api, {"delivery": delivery}, json)
             return
         answer = api.post(path("deliveries", delivery, "replay"))
     if json:

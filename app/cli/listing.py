@@ -75,7 +75,7 @@ COMMANDS = {
         "why": Listed("events", "Show why a job did or did not run: the latest decisions about it."),
         "decisions": Listed("events", "List decisions: every verdict about every event, with its reason."),
         "rehearse": Listed(
-            "rehearsals",
+            "dry_run",
             "Say what a push would build, deploy and run, and why not the rest; nothing is done.",
         ),
         "deliveries": Listed(

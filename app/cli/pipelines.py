@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.dry_run import DryRunOption, print_forecast
 from app.cli.options import JsonOption, ProjectOption, add_command
-from app.cli.rehearsals import DryRunOption, print_outlook
 from app.domain.errors import NotFound, UserError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def promote(
         pipeline = _of(_pipelines(api, project), component)
         if dry_run:
             where = {"project": pipeline["project"], "pipeline": pipeline["name"]}
-            print_outlook(api, {"promotion": body | where}, json)
+            print_forecast(api, {"promotion": body | where}, json)
             return
         made = api.post(
             path("projects", pipeline["project"], "pipelines", pipeline["name"], "promotions"), body

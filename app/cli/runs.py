@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.dry_run import print_run_forecast
 from app.cli.options import (
     JobArgument,
     JsonOption,
@@ -16,7 +17,6 @@ from app.cli.options import (
     RunArgument,
     add_command,
 )
-from app.cli.rehearsals import print_rehearsal
 from app.cli.targets import complete_runs, find_job, open_job
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def run(
             if json:
                 output.print_json(rehearsal)
             else:
-                print_rehearsal(rehearsal)
+                print_run_forecast(rehearsal)
             return
         _started(api, api.post(name.path("runs"), overrides), follow, json)
 
