@@ -14,7 +14,7 @@ from typing import Any
 from scripts.benchmarks.pairs import Pairs, result
 
 ROUNDS = 20
-GOAL = "<= 6"
+GOAL = "<= 5"
 JOBYARD = Path(sys.executable).with_name("jobyard")
 COMMANDS = ("--help", "jobs --help", "run --help", "flow run --help", "serve --help", "deploy --help")
 
