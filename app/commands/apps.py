@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.commands.branch_tracking import follow_branch
 from app.domain.errors import Conflict, InvalidValue, NotFound
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.runtime.ports import Names
 from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App

@@ -9,7 +9,7 @@ from app.commands.runs import short
 from app.domain.builds import Build
 from app.domain.decisions import EventType
 from app.domain.events import BRANCH_PREFIX
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.rollout import of_change
 from app.domain.rules import ImageChange, ImageEvent
 from app.runtime.ports import Names

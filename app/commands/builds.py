@@ -9,10 +9,12 @@ from typing import Any
 from app.commands.runs import short
 from app.domain.builds import build_key
 from app.domain.decisions import EventType, Verdict
-from app.domain.effective import variables_of
 from app.domain.errors import Conflict, JobyardError
 from app.domain.events import BRANCH_PREFIX
-from app.domain.jobs import BuildConfig, Job, Source, env_from_definition
+from app.domain.job.effective import variables_of
+from app.domain.job.records import Job, Source
+from app.domain.job.spec import BuildConfig
+from app.domain.job.variables import env_from_definition
 from app.runtime.ports import ENV_PURPOSE, Vault
 from app.store import builds, decisions, jobs, movements
 from app.store.database import Tx

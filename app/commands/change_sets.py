@@ -10,7 +10,7 @@ from app.checkout import Checkouts, Credential
 from app.commands.remote_access import git_access
 from app.domain.errors import GitUnavailable, JobyardError
 from app.domain.events import Commit, Push
-from app.domain.jobs import Source
+from app.domain.job.records import Source
 from app.domain.pushes import Changes, lists_all_commits
 from app.runtime.disk import WAITED_FOR
 from app.runtime.ports import Vault

@@ -18,7 +18,7 @@ from app.commands.runs import short
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
-from app.domain.jobs import Job, Source
+from app.domain.job.records import Job, Source
 from app.domain.rules import ImageEvent
 from app.runtime.ports import Names
 from app.store import apps, builds, deployments, jobs, rebuilds

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from app.domain.errors import Conflict, InvalidValue
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.runtime.ports import CREDENTIAL_PURPOSE, Vault
 from app.store import credentials, jobs
 from app.store.credentials import Credential

@@ -13,7 +13,7 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.events import BRANCH_PREFIX
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.domain.rules import require_unpaused
 from app.runtime.ports import Vault
 from app.store import apps, builds, jobs

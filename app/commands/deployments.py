@@ -9,7 +9,7 @@ from app.commands.runs import cancel_run, short
 from app.domain.decisions import EventType, Verdict
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind
 from app.domain.errors import Conflict
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.store import apps, builds, decisions, deployments, jobs, runs
 from app.store.apps import App
 from app.store.database import Tx

@@ -19,7 +19,8 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import Go, Verdict
 from app.domain.errors import InvalidValue, NotFound, UserError
 from app.domain.events import Push
-from app.domain.jobs import BuildConfig, Deployed, Job, Source
+from app.domain.job.records import Deployed, Job, Source
+from app.domain.job.spec import BuildConfig
 from app.domain.pushes import Changes
 from app.domain.rollout import CD_OFF, Forecast, HookForecast, forecast_hook
 from app.domain.rules import ImageEvent

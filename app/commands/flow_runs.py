@@ -14,7 +14,7 @@ from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound
 from app.domain.flow_nodes import NodeType
 from app.domain.flows import FlowConcurrency, FlowRun, FlowTrigger, FlowTriggerType, Node, NodeStatus
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.runtime.ports import Names
 from app.store import builds, decisions, deployments, flows, runs
 from app.store.database import Tx

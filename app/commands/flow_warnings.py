@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from app.domain.errors import UserError
 from app.domain.flow_nodes import BuildNode, DeployNode, NodeSpec, PromoteNode, RunNode, Step, nodes_of
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.pipelines import route
 from app.domain.rollout import forecast
 from app.domain.rules import ImageEvent

@@ -27,7 +27,7 @@ from app.domain.flow_nodes import (
     with_each,
 )
 from app.domain.flows import FlowConcurrency
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.pipelines import route
 from app.domain.references import Ours
 from app.runtime.ports import MESSAGE_PURPOSE, Vault

@@ -15,7 +15,7 @@ from typing import TypeVar
 from app.commands.image_ownership import own_image, require_own, require_usable
 from app.commands.remote_access import registry_access_of_job
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue, JobyardError, UserError
-from app.domain.jobs import Pinned
+from app.domain.job.records import Pinned
 from app.domain.references import Ours
 from app.engines.base import Engine, ImageUnavailable, RegistryLogin, ResolvedImage
 from app.runtime.engine_health import EngineHealth

@@ -12,7 +12,8 @@ from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType
 from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX, repo_key
-from app.domain.jobs import Deployed, Job, JobKind
+from app.domain.job.records import Deployed, Job
+from app.domain.job.spec import JobKind
 from app.domain.rollout import Forecast, forecast
 from app.domain.rules import ImageEvent, require_unpaused
 from app.domain.runs import Reason, Trigger, TriggerType

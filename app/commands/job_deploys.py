@@ -10,7 +10,7 @@ from typing import Literal
 from app.commands.image_ownership import require_usable
 from app.commands.image_rollout import build_to_deploy, image_of
 from app.domain.errors import InvalidValue
-from app.domain.jobs import Deployed, Job, Pinned
+from app.domain.job.records import Deployed, Job, Pinned
 from app.domain.references import Ours
 from app.store.database import Tx
 

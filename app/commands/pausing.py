@@ -7,7 +7,7 @@ from datetime import datetime
 from app.commands.branch_tracking import follow_branch
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import InvalidValue
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.runtime.ports import Names
 from app.store import decisions, jobs
 from app.store.database import Tx

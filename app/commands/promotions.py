@@ -11,7 +11,7 @@ from app.commands.runs import IMAGE_FIELDS, short
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.domain.pipelines import Pipeline, Route, route
 from app.domain.rollout import DeploymentForecast, Forecast, forecast, forecast_hook
 from app.domain.rules import ImageEvent, require_unpaused

@@ -9,7 +9,7 @@ from app.commands.change_sets import needs_git
 from app.domain import comparing
 from app.domain.decisions import Go, Skip
 from app.domain.events import Push
-from app.domain.jobs import Job, Source
+from app.domain.job.records import Job, Source
 from app.domain.paths import Matching
 from app.domain.pushes import Changes, Movement, is_repeated, position_of, told_before
 from app.domain.rules import should_build

@@ -16,7 +16,7 @@ from app.commands.runs import short
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict
-from app.domain.jobs import Deployed
+from app.domain.job.records import Deployed
 from app.domain.runs import Again, Attempt, Final, Reason, Run, RunStatus, is_past_deadline, waits_for_build
 from app.store import builds, decisions, jobs, rebuilds, runs
 from app.store.database import Tx

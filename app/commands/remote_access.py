@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.checkout import Credential
 from app.domain.errors import InvalidValue
 from app.domain.hosts import git_host, may_be_sent, registry_host
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.engines.base import RegistryLogin
 from app.runtime.ports import CREDENTIAL_PURPOSE, Vault
 from app.store import credentials

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import EventType, Verdict
-from app.domain.effective import Effective, merge
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
-from app.domain.jobs import Deployed, Job
+from app.domain.job.effective import Effective, merge
+from app.domain.job.records import Deployed, Job
 from app.domain.rules import require_unpaused
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.runtime.ports import Names

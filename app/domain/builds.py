@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.deaths import is_given_up, is_suspected, quiet_after
-from app.domain.jobs import BuildConfig
+from app.domain.job.spec import BuildConfig
 from app.domain.outages import WHILE_ENGINE_IS_DOWN, in_vain, pause_after
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.domain.jobs import ConcurrencyPolicy
+from app.domain.job.spec import ConcurrencyPolicy
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.effective import argv
+from app.domain.job.effective import argv
 
 
 class CheckType(enum.StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.events import Commit, Push
-from app.domain.jobs import Deployed
+from app.domain.job.records import Deployed
 
 COMMITS_LISTED = (
     2048  # at most, in a push of github.com; other hosts that speak its language list 20, or fewer

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from app.domain.concurrency import Admission
 from app.domain.decisions import Verdict
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.rules import ImageChange, ImageEvent, on_image_change, stays_available
 
 CD_OFF = " (CD is off now)"

@@ -12,7 +12,8 @@ from app.domain.comparing import how_found
 from app.domain.decisions import Go, Skip, Verdict
 from app.domain.errors import Conflict
 from app.domain.events import Commit, Push
-from app.domain.jobs import Job, RunOnImageChange, Source
+from app.domain.job.records import Job, Source
+from app.domain.job.spec import RunOnImageChange
 from app.domain.paths import Matching
 from app.domain.pushes import Changes
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
-from app.domain.jobs import Source
+from app.domain.job.records import Source
 from app.store.database import Tx, touch
 from app.store.jobs import SourceFields, source_value
 from app.store.schema import CredentialRow, JobRow, SourceRow

@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.domain.builds import Build, BuildReason, BuildStatus
-from app.domain.jobs import BuildConfig
+from app.domain.job.spec import BuildConfig
 from app.store.schema import BuildRow, ProjectRow
 
 

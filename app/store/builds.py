@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
-from app.domain.jobs import BuildConfig, BuildsInFlight
+from app.domain.job.spec import BuildConfig, BuildsInFlight
 from app.domain.pushes import Standing
 from app.store.build_values import build_value, builds_query
 from app.store.claims import (

@@ -11,7 +11,8 @@ from sqlmodel import col, func, select
 
 from app.domain.builds import Build, BuildStatus
 from app.domain.events import BRANCH_PREFIX
-from app.domain.jobs import Job, JobKind
+from app.domain.job.records import Job
+from app.domain.job.spec import JobKind
 from app.domain.runs import RunStatus
 from app.store import builds, jobs
 from app.store.database import Tx

@@ -9,16 +9,14 @@ from typing import Any
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
-from app.domain.effective import merge
 from app.domain.errors import Conflict, NotFound
-from app.domain.jobs import (
+from app.domain.job.effective import merge
+from app.domain.job.records import Deployed, Job, Source
+from app.domain.job.spec import (
     BuildConfig,
     BuildsInFlight,
-    Deployed,
-    Job,
     JobKind,
     RunOnImageChange,
-    Source,
     schedule_from_definition,
 )
 from app.domain.schedule import Schedule

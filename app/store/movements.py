@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from app.domain.jobs import Source
+from app.domain.job.records import Source
 from app.domain.pushes import Movement
 from app.store.database import Tx
 from app.store.schema import MovementRow, ProjectRow

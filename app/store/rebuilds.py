@@ -11,7 +11,7 @@ from sqlmodel import col, or_, select
 
 from app.domain.builds import Build, BuildStatus
 from app.domain.events import repo_key
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.runs import Again, Attempt, Run, RunStatus
 from app.store import builds, jobs
 from app.store.claims import is_held, move

@@ -22,7 +22,7 @@ from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 
 from app.domain.decisions import EventType, Verdict
-from app.domain.jobs import ScheduleSettings, schedule_from_definition
+from app.domain.job.spec import ScheduleSettings, schedule_from_definition
 from app.domain.runs import RunStatus, TriggerType
 from app.store.bulk import Copied, of_raw, raw, table_of
 from app.store.database import Tx, bulk, touch

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
-from app.domain.effective import merge
 from app.domain.errors import Conflict, NotFound
+from app.domain.job.effective import merge
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, SecretGroupJobRow, SecretGroupRow
 

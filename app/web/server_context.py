@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from starlette.requests import HTTPConnection
 
 from app.commands.dry_run import Rehearsal
-from app.domain.jobs import Pinned
+from app.domain.job.records import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
 from app.forges.base import Forge

@@ -29,7 +29,7 @@ from app.domain.deployments import (
     Wait,
     next_move,
 )
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.domain.rollout import Forecast, HookForecast, forecast, forecast_hook
 from app.domain.rules import ImageEvent
 from app.domain.runs import Run, RunStatus, Trigger, TriggerType

@@ -25,7 +25,8 @@ from app.domain.deaths import is_given_up
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push, one_line
-from app.domain.jobs import BuildsInFlight, Job, Source
+from app.domain.job.records import Job, Source
+from app.domain.job.spec import BuildsInFlight
 from app.domain.lanes import next_in_line
 from app.domain.paths import Matching
 from app.domain.pushes import Changes, Movement, is_connected, is_repeated

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import Verdict
 from app.domain.fires import Due, due
-from app.domain.jobs import ConcurrencyPolicy
+from app.domain.job.spec import ConcurrencyPolicy
 from app.domain.runs import Reason
 from app.domain.schedule import Schedule
 from app.runtime.ports import Clock, Names

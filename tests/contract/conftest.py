@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.store.database import Database
 from tests.support.databases import Postgres, migrated, migrated_postgres
 from tests.support.stored import add_job

@@ -21,7 +21,7 @@ from alembic import command
 from alembic.config import Config
 
 from app.domain.builds import BuildStatus
-from app.domain.jobs import Source
+from app.domain.job.records import Source
 from app.domain.runs import RunStatus
 from app.store import builds, decisions, deliveries, jobs, movements, overview, runs
 from app.store.database import Database

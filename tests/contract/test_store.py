@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound, UserError
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus
 from app.store import builds, deaths, decisions, deliveries, jobs, projects, runs
 from app.store.claims import bury_dead_servers, heartbeat, register_server

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.decisions import Verdict
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.store import builds, decisions, jobs, runs, schedules, waiting
 from app.store.claims import time_of_servers
 from app.store.database import Database

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.decisions import Verdict
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.store import decisions, jobs, runs, schedules
 from app.store.database import Database
 from app.store.schedules import DueJobs, Fired

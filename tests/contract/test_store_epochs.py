@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.domain.builds import BuildStatus
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.runs import RunStatus
 from app.store import builds, epochs, runs
 from app.store.claims import DEAD_AFTER, heartbeat, register_server, time_of_servers

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.builds import BuildReason
 from app.domain.errors import EngineUnavailable, InvalidValue
-from app.domain.jobs import Deployed, Pinned
+from app.domain.job.records import Deployed, Pinned
 from app.domain.runs import Outcome
 from app.store import builds, jobs, runs
 from app.store.database import Tx

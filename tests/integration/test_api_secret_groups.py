@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.jobs import env_from_definition
+from app.domain.job.variables import env_from_definition
 from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, runs
 from tests.support.yard import Caller

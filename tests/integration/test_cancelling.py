@@ -13,7 +13,7 @@ import pytest
 from app.checkout import GitStopped
 from app.commands.runs import start_run
 from app.domain.builds import BuildReason, BuildStatus
-from app.domain.jobs import Deployed
+from app.domain.job.records import Deployed
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.store import builds, jobs, runs
 from tests.integration.test_orchestration import InBackground, stop_what_has_to_end

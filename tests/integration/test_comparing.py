@@ -15,7 +15,7 @@ from app.domain.comparing import GRACE
 from app.domain.errors import GitUnavailable
 from app.domain.events import repo_key
 from app.domain.hosts import git_host
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import comparisons, credentials, jobs
 from app.store.database import StoreUnavailable

@@ -15,7 +15,7 @@ from app.commands.deployments import begin_deployment, cancel_deployment
 from app.commands.promotions import hold_still, plan, promote
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind, StepStatus
 from app.domain.errors import Conflict
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.domain.pipelines import Component, Stage, route
 from app.domain.runs import Run, RunStatus
 from app.engines.fake import Script

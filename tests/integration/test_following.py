@@ -15,7 +15,7 @@ from app.commands.pausing import pause, resume
 from app.commands.runs import start_run
 from app.domain.decisions import Decision
 from app.domain.errors import Conflict, GitUnavailable
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.runs import Trigger, TriggerType
 from app.store import apps, jobs
 from tests.support.loops import Installation, Server, commit

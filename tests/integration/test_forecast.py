@@ -15,7 +15,7 @@ from app.commands.dry_run import Outlook, Rehearsal, of_deploy, of_promotion
 from app.commands.image_rollout import deploy_job
 from app.commands.promotions import plan, promote
 from app.commands.runs import start_run
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.domain.pipelines import Component, Pipeline, Stage, route
 from app.domain.runs import Run, Trigger, TriggerType
 from app.forges.github import GitHub

@@ -22,7 +22,7 @@ from app.commands.runs import cancel_run, enqueue_run, run_again, start_run
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.deployments import Cause, DeploymentStatus
 from app.domain.errors import Conflict, GitUnavailable
-from app.domain.jobs import Deployed, Job
+from app.domain.job.records import Deployed, Job
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.engines.fake import Script
 from app.store import builds, jobs, projects

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from app.commands.runs import enqueue_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import EngineUnavailable
-from app.domain.jobs import Deployed
+from app.domain.job.records import Deployed
 from app.domain.references import Ours
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.fake import Fault

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from starlette.testclient import TestClient
 
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.domain.runs import Outcome, Reason
 from app.store import builds, decisions, jobs, runs

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.domain.errors import NotFound
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.runtime.ports import ENV_PURPOSE
 from app.store import jobs, runs

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from app.commands import pausing
 from app.domain.health import Answer, CheckType, Tally, checks_of
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
 from app.domain.plans import MIB

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.deaths import is_given_up, quiet_after
-from app.domain.jobs import Deployed, Job, RunOnImageChange, ScheduleSettings
+from app.domain.job.records import Deployed, Job
+from app.domain.job.spec import RunOnImageChange, ScheduleSettings
 from app.domain.retry import Backoff, delay_after
 from app.domain.rules import ImageEvent, on_image_change
 from app.domain.runs import Reason, RunStatus

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from app.web.yard import Yard
+
 from tests.support.recorded import READ, REQUESTS, answers, make_older, put, reads, recorded
 from tests.support.yard import Caller
 

@@ -14,7 +14,7 @@ from app.commands.promotions import plan, promote
 from app.commands.runs import cancel_run
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict, InvalidValue, NotFound
-from app.domain.jobs import Deployed
+from app.domain.job.records import Deployed
 from app.domain.pipelines import Component, Stage, route
 from app.engines.fake import Script
 from app.store import apps, deployments, flows, jobs, pipelines, runs

@@ -13,7 +13,7 @@ from app.commands.pausing import pause, resume
 from app.commands.runs import start_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import Conflict, GitUnavailable
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.paths import Matching
 from app.domain.runs import Trigger, TriggerType
 from app.forges.github import GitHub

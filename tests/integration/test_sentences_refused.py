@@ -16,7 +16,7 @@ from app.commands.pausing import resume
 from app.commands.remote_access import git_access
 from app.domain.builds import BuildReason
 from app.domain.errors import InvalidValue, UserError
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.limits import COMMAND, split
 from app.domain.paths import check_patterns
 from app.domain.pipelines import Component, Pipeline, Stage, route

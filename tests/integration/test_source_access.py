@@ -12,7 +12,8 @@ from app.commands.runs import enqueue_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.events import repo_key
-from app.domain.jobs import BuildConfig, Job
+from app.domain.job.records import Job
+from app.domain.job.spec import BuildConfig
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.base import RegistryLogin, ResolvedImage

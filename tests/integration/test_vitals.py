@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from app.domain.effective import merge
 from app.domain.errors import EngineUnavailable
 from app.domain.health import Check, CheckStatus, CheckType, Protocol
+from app.domain.job.effective import merge
 from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Cancel, Container, Reason, Run, RunStatus, Trigger, TriggerType
 from app.engines.base import ContainerSpec, Handle

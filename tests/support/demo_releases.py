@@ -10,7 +10,7 @@ from app.commands.flow_runs import answer_approval, start_flow_run
 from app.commands.promotions import plan, promote
 from app.domain.flows import FlowConcurrency
 from app.domain.health import Answer, CheckType, Tally, checks_of
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage, route
 from app.domain.plans import MIB

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.domain.decisions import EventType, Verdict
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType
 from app.store import jobs
 from tests.support.seed import SUCCEEDED, World, failed

@@ -35,7 +35,8 @@ from app.domain.errors import EngineUnavailable
 from app.domain.events import repo_key
 from app.domain.flow_nodes import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun, FlowTrigger
-from app.domain.jobs import BuildConfig, Job
+from app.domain.job.records import Job
+from app.domain.job.spec import BuildConfig
 from app.domain.lanes import lane_of
 from app.domain.pipelines import Component, Pipeline, Stage
 from app.domain.plans import DEFAULT_PLANS

@@ -20,9 +20,10 @@ from app.commands.sessions import hash_password
 from app.commands.tokens import digest
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
-from app.domain.effective import merge
 from app.domain.events import repo_key
-from app.domain.jobs import BuildConfig, Deployed, Job
+from app.domain.job.effective import merge
+from app.domain.job.records import Deployed, Job
+from app.domain.job.spec import BuildConfig
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.principals import Role
 from app.domain.redaction import Redactor

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import text as plain_sql
 
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from tests.support.loops import Installation, Server, commit
 
 A, B, C = (commit(letter) for letter in "abc")

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.domain.errors import NotFound
-from app.domain.jobs import BuildConfig, Job
+from app.domain.job.records import Job
+from app.domain.job.spec import BuildConfig
 from app.domain.runs import Trigger, TriggerType
 from app.store import builds, jobs, projects, runs
 from app.store.database import Database

@@ -22,7 +22,7 @@ from app.checkout.urls import parse_remote
 from app.commands.continuous_delivery import after_build
 from app.commands.dry_run import Rehearsal
 from app.commands.tokens import digest
-from app.domain.jobs import Pinned
+from app.domain.job.records import Pinned
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.pushes import Standing
 from app.domain.redaction import Redactor

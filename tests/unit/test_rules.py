@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 
 from app.domain.decisions import Go, Skip, Verdict
 from app.domain.events import Commit, Push, RepositoryRef
-from app.domain.jobs import (
-    DEFAULT_COMMIT_FLAGS,
-    BuildConfig,
-    Job,
-    JobKind,
-    RunOnImageChange,
-    ScheduleSettings,
-    Source,
-)
+from app.domain.job.records import Job, Source
+from app.domain.job.spec import DEFAULT_COMMIT_FLAGS, BuildConfig, JobKind, RunOnImageChange, ScheduleSettings
 from app.domain.pushes import Changes
 from app.domain.rules import ImageEvent, on_image_change, should_build
 

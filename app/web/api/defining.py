@@ -11,7 +11,8 @@ from app.commands import pausing
 from app.commands.branch_tracking import follow_branch
 from app.commands.dry_run import Stage, of_following
 from app.domain.errors import Conflict
-from app.domain.jobs import Job, schedule_from_definition
+from app.domain.job.records import Job
+from app.domain.job.spec import schedule_from_definition
 from app.domain.runs import RunStatus
 from app.domain.schedule import Schedule
 from app.store import apps, jobs, pipelines, projects, runs

@@ -11,7 +11,7 @@ from app.commands.remote_access import without_host
 from app.domain.errors import InvalidValue, JobyardError, require_consistent
 from app.domain.events import repo_key
 from app.domain.hosts import git_host, may_be_sent, registry_host
-from app.domain.jobs import Job, Source
+from app.domain.job.records import Job, Source
 from app.domain.redaction import MIN_LENGTH, is_masked
 from app.runtime.ports import ENV_PURPOSE, WEBHOOK_PURPOSE, Vault
 from app.store import credentials, jobs

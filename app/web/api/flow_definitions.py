@@ -20,7 +20,7 @@ from app.domain.flow_nodes import (
     nodes_of,
     steps_to_json,
 )
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.runtime.ports import Vault
 from app.web.api.definitions import unmasked
 from app.web.api.overrides import contradictions_of, overrides_of

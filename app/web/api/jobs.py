@@ -11,7 +11,7 @@ from pydantic import Field
 from app.commands import pausing
 from app.domain.builds import Build
 from app.domain.fires import listed_after
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.domain.runs import Run
 from app.domain.schedule import Schedule

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.commands.runs import IMAGE_FIELDS
-from app.domain.effective import merge, variables_of
 from app.domain.errors import InvalidValue
-from app.domain.jobs import Job
+from app.domain.job.effective import merge, variables_of
+from app.domain.job.records import Job
 from app.runtime.ports import Vault
 from app.web.api.definitions import NOTHING_TO_WRAP, ONLY_OF_BUILDS, inheriting, sealed
 from app.web.schemas.run import OverridesForm

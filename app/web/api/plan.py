@@ -10,7 +10,7 @@ from app.commands.job_deploys import image_chosen, pin_choice
 from app.commands.promotions import plan
 from app.domain.errors import InvalidValue, require_consistent
 from app.domain.hosts import git_host
-from app.domain.jobs import BuildConfig
+from app.domain.job.spec import BuildConfig
 from app.domain.pipelines import route
 from app.domain.principals import Role
 from app.store import jobs, pipelines

@@ -9,10 +9,11 @@ from pydantic import Field
 from app.commands import runs as commands
 from app.commands.image_ownership import require_usable
 from app.commands.runs import image_for_run, image_of_next_run, run_again, start_run
-from app.domain.effective import Effective, merge
 from app.domain.errors import NotFound, require_consistent
 from app.domain.health import checks_of
-from app.domain.jobs import Deployed, Job, env_from_definition
+from app.domain.job.effective import Effective, merge
+from app.domain.job.records import Deployed, Job
+from app.domain.job.variables import env_from_definition
 from app.domain.principals import Role
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs

@@ -9,7 +9,7 @@ from app.domain.builds import Build
 from app.domain.deployments import Deployment
 from app.domain.errors import InvalidValue, NotFound
 from app.domain.flows import FlowRun
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.pipelines import Pipeline
 from app.domain.principals import Role
 from app.domain.runs import Run

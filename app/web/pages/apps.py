@@ -18,7 +18,7 @@ from app.commands.deployment_requests import (
 )
 from app.commands.deployments import cancel_deployment
 from app.domain.deployments import Deployment, DeploymentStatus, Phase
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx

@@ -15,7 +15,7 @@ from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.logs import LogReader
 from app.store import builds, decisions, jobs, overview

@@ -14,7 +14,7 @@ from app.commands.image_rollout import deploy_job
 from app.commands.job_deploys import image_chosen, pin_choice
 from app.domain.builds import Build, BuildStatus
 from app.domain.errors import TransientError, UserError
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from app.commands.dry_run import Detected
 from app.domain.errors import Conflict, UserError
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.store import build_services, credentials, projects
 from app.store.database import Tx

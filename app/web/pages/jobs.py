@@ -11,7 +11,7 @@ from app.commands import pausing
 from app.commands.runs import how_to_get_an_image
 from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.store import apps, builds, conditions, decisions, jobs, overview, projects
 from app.store.database import Tx
 from app.web.pages.context import PageContext, get, post, see

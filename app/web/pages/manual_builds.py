@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from app.commands.builds import request_build_of_source
 from app.domain.errors import Conflict, UserError
-from app.domain.jobs import Job, Source
+from app.domain.job.records import Job, Source
 from app.domain.principals import Role
 from app.store import jobs
 from app.store.database import Tx

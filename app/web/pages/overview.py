@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from app.domain.builds import Build, BuildStatus
 from app.domain.errors import NotFound
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.runs import Run, RunStatus
 from app.store import apps, builds, conditions, overview, projects, runs
 from app.store.apps import Part

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.commands.promotions import hold_still, promote
 from app.domain.errors import Conflict
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.pipelines import Component, Pipeline, route
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx

@@ -14,9 +14,10 @@ from starlette.routing import Route
 
 from app.commands.image_ownership import require_usable
 from app.commands.runs import image_for_run, image_of_next_run, start_run
-from app.domain.effective import Effective, merge, variables_of
 from app.domain.errors import InvalidValue, UserError, require_consistent
-from app.domain.jobs import ENV_NAME, Deployed, Job, env_from_definition
+from app.domain.job.effective import Effective, merge, variables_of
+from app.domain.job.records import Deployed, Job
+from app.domain.job.variables import ENV_NAME, env_from_definition
 from app.domain.runs import Run, Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx

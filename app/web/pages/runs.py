@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from app.commands.runs import cancel_run, run_again
-from app.domain.jobs import env_from_definition
+from app.domain.job.variables import env_from_definition
 from app.domain.principals import Role
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader

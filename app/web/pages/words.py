@@ -11,7 +11,8 @@ from typing import Any
 from app.domain.events import repo_key
 from app.domain.fires import listed_after
 from app.domain.health import checks_of
-from app.domain.jobs import Job, RunOnImageChange, Source
+from app.domain.job.records import Job, Source
+from app.domain.job.spec import RunOnImageChange
 from app.domain.plans import Plan
 from app.domain.schedule import Schedule
 from app.domain.schedule.words import describe

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind, StepStatus
-from app.domain.jobs import Deployed
+from app.domain.job.records import Deployed
 from app.web.numbers import LARGEST
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import Name, Sha, Time

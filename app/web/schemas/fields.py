@@ -20,7 +20,8 @@ from pydantic import (
 from app.domain import limits
 from app.domain.errors import InvalidValue
 from app.domain.hosts import is_refused_host, registry_host
-from app.domain.jobs import ENV_NAME, NAME, NAME_RULE
+from app.domain.job.spec import NAME, NAME_RULE
+from app.domain.job.variables import ENV_NAME
 from app.domain.paths import check_patterns
 from app.domain.schedule import Schedule
 from app.web.complaints import as_sentence

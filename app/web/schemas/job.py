@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
 from app.domain import limits
-from app.domain.jobs import DEFAULT_COMMIT_FLAGS, Deployed
+from app.domain.job.records import Deployed
+from app.domain.job.spec import DEFAULT_COMMIT_FLAGS
 from app.domain.plans import DEFAULT_PLAN
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import (

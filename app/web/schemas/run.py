@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.domain import limits
 from app.domain.health import Check
-from app.domain.jobs import env_from_definition
+from app.domain.job.variables import env_from_definition
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
 from app.runtime.telemetry import Vitals
 from app.web.numbers import LARGEST

@@ -21,7 +21,7 @@ from app.commands.image_policy import Resolve, require_reachable_hosts, require_
 from app.commands.remote_access import git_access, registry_logins
 from app.domain.builds import Build, BuildReason, GivenUp, no_answer
 from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
-from app.domain.jobs import EnvValue, env_from_definition
+from app.domain.job.variables import EnvValue, env_from_definition
 from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours

@@ -10,7 +10,7 @@ from app.commands.remote_access import git_access
 from app.domain.builds import Build
 from app.domain.errors import JobyardError
 from app.domain.events import repo_key
-from app.domain.jobs import Deployed
+from app.domain.job.records import Deployed
 from app.domain.pushes import Containment, Movement, Standing, standing_of, to_ask_about
 from app.runtime.disk import WAITED_FOR
 from app.runtime.ports import Vault

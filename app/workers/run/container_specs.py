@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.domain.effective import Invocation, invocation
 from app.domain.errors import UserError
-from app.domain.jobs import EnvValue
+from app.domain.job.effective import Invocation, invocation
+from app.domain.job.variables import EnvValue
 from app.domain.plans import Plan
 from app.domain.runs import Attempt, Container, Run
 from app.engines.base import ContainerSpec

@@ -9,7 +9,7 @@ from app.commands.image_ownership import own_image, require_own, require_usable
 from app.commands.remote_access import registry_access_of_job
 from app.commands.runs import how_to_get_an_image
 from app.domain.errors import UserError
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.references import Ours
 from app.domain.runs import Run
 from app.engines.base import RegistryLogin, ResolvedImage

@@ -17,7 +17,7 @@ from functools import partial
 from app.commands.rebuilds import after_waiting, wait_for_image
 from app.domain.deaths import is_given_up
 from app.domain.errors import EngineUnavailable, UserError
-from app.domain.jobs import env_from_definition
+from app.domain.job.variables import env_from_definition
 from app.domain.outages import PATIENCE
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor

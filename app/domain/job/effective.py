@@ -9,7 +9,7 @@ from typing import Any
 
 from app.domain import limits
 from app.domain.errors import InvalidValue
-from app.domain.jobs import Job
+from app.domain.job.records import Job
 from app.domain.plans import DEFAULT_PLAN
 
 FIELDS: Mapping[str, Any] = {
