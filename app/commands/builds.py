@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from app.commands.runs import short
 from app.domain.builds import build_key
@@ -14,7 +14,7 @@ from app.domain.events import BRANCH_PREFIX
 from app.domain.job.effective import variables_of
 from app.domain.job.records import Job, Source
 from app.domain.job.spec import BuildConfig
-from app.domain.job.variables import env_from_definition
+from app.domain.job.variables import Env, EnvValue
 from app.runtime.ports import ENV_PURPOSE, Vault
 from app.store import builds, decisions, jobs, movements
 from app.store.database import Tx
@@ -111,21 +111,17 @@ def build_settings(config: BuildConfig, *, start_required: bool = True) -> Build
     )
 
 
-def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, Any]:
-    """The build-scope variables of a source, in the API's form with secrets sealed: those of the job it belongs to."""
+def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, EnvValue]:
+    """The build-scope variables of a source: those of the job it belongs to."""
     if source.name is not None or not of_source:
         return {}
-    given = variables_of(of_source[0])
-    wanted = {name for name, value in env_from_definition(given).items() if value.in_build}
-    return {name: value for name, value in given.items() if name in wanted}
+    return {name: value for name, value in variables_of(of_source[0]).items() if value.in_build}
 
 
-def key_of_build(vault: Vault, source: Source, ref: str, sha: str, env: Mapping[str, Any]) -> str:
+def key_of_build(vault: Vault, source: Source, ref: str, sha: str, env: Env) -> str:
     """`build_key` with a keyed digest for each secret: the same value is sealed as another text every time."""
     comparable = {
-        name: {**given, "value": _digest(vault, given["value"])}
-        if env_from_definition({name: given})[name].secret
-        else given
+        name: replace(given, value=_digest(vault, given.value)) if given.secret else given
         for name, given in env.items()
     }
     return build_key(source.repo_key, ref, sha, source.build, comparable)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.job.records import Job
+from app.domain.job.spec import GitSource, ImageSource
 from app.runtime.ports import CREDENTIAL_PURPOSE, Vault
 from app.store import credentials, jobs
 from app.store.credentials import Credential
@@ -89,5 +90,5 @@ def remove_credential(tx: Tx, credential: Credential) -> None:
 
 
 def _names(job: Job, credential: str) -> bool:
-    source = job.definition["source"]
-    return credential in (source.get("credential"), (source.get("git") or {}).get("credential"))
+    source = job.spec.source
+    return isinstance(source, GitSource | ImageSource) and source.credential == credential

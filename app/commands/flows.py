@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from app.commands.image_ownership import require_usable
 from app.commands.image_rollout import build_to_deploy
@@ -27,7 +27,9 @@ from app.domain.flow_nodes import (
     with_each,
 )
 from app.domain.flows import FlowConcurrency
+from app.domain.job.effective import Overrides
 from app.domain.job.records import Job
+from app.domain.job.variables import EnvValue
 from app.domain.pipelines import route
 from app.domain.references import Ours
 from app.runtime.ports import MESSAGE_PURPOSE, Vault
@@ -37,7 +39,7 @@ from app.store.flows import Flow
 from app.store.projects import Project
 
 KEPT = "***"  # an address of a message that is to stay as it is
-SealOverrides = Callable[[str, Job, Mapping[str, Any]], Mapping[str, Any]]
+SealOverrides = Callable[[str, Job, Mapping[str, EnvValue | None]], Overrides]
 T = TypeVar("T")
 
 
@@ -80,7 +82,7 @@ def save_flow(
             case MessageNode(url=str()):
                 return _with_sealed_url(place, node, before.get(node.name), vault)
             case RunNode(overrides=overrides) if overrides is not None:
-                if (image := overrides.get("image")) is not None:
+                if (image := overrides.image) is not None:
                     require_usable(tx, ours, project.id, image, f"{place}.overrides.image")
                 job = jobs.named(tx, project.name, node.job)
                 env = _variables_of(before.get(node.name))
@@ -128,10 +130,9 @@ def _with_sealed_url(place: str, node: MessageNode, before: NodeSpec | None, vau
     return replace(node, url=before.url)
 
 
-def _variables_of(node: NodeSpec | None) -> Mapping[str, Any]:
+def _variables_of(node: NodeSpec | None) -> Mapping[str, EnvValue | None]:
     overrides = node.overrides if isinstance(node, RunNode) else None
-    env: Mapping[str, Any] = (overrides or {}).get("env", {})
-    return env
+    return {} if overrides is None else overrides.env
 
 
 def _built_job(tx: Tx, project: Project, name: str) -> Job:

@@ -55,7 +55,7 @@ def resume(
         cd_enabled=cd_enabled,
         schedule_active=schedule_active,
     )
-    if resumed.definition != job.definition:
+    if resumed.spec != job.spec:
         done, switches = "Resumed" if job.paused else "Switched", _switches(resumed)
         sentence = f"{done} by {who}{switches and f': {switches}'}."
         if resumed.next_fire_at is not None:

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from app.commands.deployments import begin_deployment
 from app.commands.image_rollout import Occasion, admission_of, carry_out
-from app.commands.runs import IMAGE_FIELDS, short
+from app.commands.runs import short
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict
+from app.domain.job.effective import IMAGE_FIELDS
 from app.domain.job.records import Deployed, Job
 from app.domain.pipelines import Pipeline, Route, route
 from app.domain.rollout import DeploymentForecast, Forecast, forecast, forecast_hook
@@ -54,7 +55,7 @@ def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
     require_unpaused([target for _, target in pairs], "promote to", confirmed=confirm_paused)
     found = {target.id: image for source, target in pairs if (image := image_to_promote(tx, source))}
     if not found:
-        runs_itself = any(job.definition["source"]["type"] == "image" for job, _ in pairs)
+        runs_itself = any(job.spec.image is not None for job, _ in pairs)
         ran = ", and no recent run with the image that it names succeeded" if runs_itself else ""
         raise Conflict(f"Nothing is deployed to {route.source.name}{ran}, so there is nothing to promote.")
     what = ", ".join(dict.fromkeys(each.what for each in found.values()))
@@ -79,7 +80,7 @@ def image_to_promote(tx: Tx, job: Job) -> Promotable | None:
     has = job.deployed
     if has is not None and has.digest:
         return Promotable(has, short(has.sha) if has.sha else has.digest[:19])
-    if has is None and job.definition["source"]["type"] != "image":
+    if has is None and job.spec.image is None:
         return None
     latest = runs.page(tx, limit=RUNS_LOOKED_AT, job_id=job.id, statuses=[RunStatus.SUCCEEDED])
     ran = next(

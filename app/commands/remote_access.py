@@ -6,6 +6,7 @@ from app.checkout import Credential
 from app.domain.errors import InvalidValue
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.job.records import Job
+from app.domain.job.spec import ImageSource
 from app.engines.base import RegistryLogin
 from app.runtime.ports import CREDENTIAL_PURPOSE, Vault
 from app.store import credentials
@@ -40,9 +41,9 @@ def registry_access(
 
 def registry_access_of_job(tx: Tx, vault: Vault, job: Job, reference: str) -> RegistryLogin | None:
     """What pulls an image for a job: the credential that its source names, if for this registry, else the project's."""
-    source = job.definition["source"]
-    is_its_own = registry_host(source.get("image") or "") == registry_host(reference)
-    named = source.get("credential") if is_its_own else None
+    source, named = job.spec.source, None
+    if isinstance(source, ImageSource) and registry_host(source.image) == registry_host(reference):
+        named = source.credential
     return registry_access(tx, vault, job.project_id, reference, named)
 
 

@@ -12,15 +12,13 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX
-from app.domain.job.effective import Effective, merge
+from app.domain.job.effective import Effective, Overrides, effective_of
 from app.domain.job.records import Deployed, Job
 from app.domain.rules import require_unpaused
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.runtime.ports import Names
 from app.store import builds, decisions, jobs, runs
 from app.store.database import Tx
-
-IMAGE_FIELDS = ("image", "build", "sha")  # overrides that say what a run executes
 
 
 def enqueue_run(
@@ -38,15 +36,15 @@ def enqueue_run(
 
     `alone` keeps it waiting while older runs of the job are alive.
     """
-    merged = effective or merge(job.definition, {}, job.shared_env)
+    made_with = effective or effective_of(job)
     return runs.enqueue(
         tx,
         name=f"{job.name}-{names.suffix()}",
         project_id=job.project_id,
         job_id=job.id,
         trigger=trigger,
-        effective=merged.values,
-        overridden=merged.overridden,
+        spec=made_with.spec,
+        overridden=made_with.overridden,
         now=now,
         alone=alone,
         image=image.image if image else None,
@@ -61,7 +59,7 @@ def start_run(
     tx: Tx,
     names: Names,
     job: Job,
-    overrides: Mapping[str, Any],
+    overrides: Overrides,
     trigger: Trigger,
     now: datetime,
     image: Deployed | None = None,
@@ -72,14 +70,14 @@ def start_run(
     """
     if image is None:
         require_image(tx, job)
-    require_unpaused([job], "run", confirmed=bool(overrides.get("confirm_paused")))
+    require_unpaused([job], "run", confirmed=bool(overrides.confirm_paused))
     who = trigger.by or "somebody"
     how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "manually by")
-    effective = merge(job.definition, overrides, job.shared_env)
+    effective = effective_of(job, overrides)
     changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
     sentence = f"Started {how} {who}{_on(image)}{changed}."
     trigger = replace(trigger, cause=sentence)
-    own = {name: "override" for name in IMAGE_FIELDS if overrides.get(name) is not None}
+    own = dict.fromkeys(overrides.image_fields, "override")
     effective = replace(effective, origins={**own, **effective.origins})
     run_id = enqueue_run(tx, names, job, trigger, now, effective=effective, image=image)
     decisions.record(
@@ -106,7 +104,7 @@ def _on(image: Deployed | None) -> str:
 
 
 def require_image(tx: Tx, job: Job) -> None:
-    if job.deployed is None and job.definition["source"]["type"] != "image":
+    if not job.has_image:
         raise Conflict(f"Job {job.name} has no image to run: {how_to_get_an_image(tx, job)}.")
 
 
@@ -163,7 +161,7 @@ def _of_cancel(run: Run, asked: Cancel | None, who: str) -> str:
         case Cancel.FORCED:
             return f"Run {run.name} cancelled once more by {who}: it is killed at once."
         case Cancel.ASKED:
-            grace = f"it has at most {run.grace_period_seconds} s to end by itself"
+            grace = f"it has at most {run.spec.grace_period_seconds} s to end by itself"
             return f"Run {run.name} cancelled by {who}: {grace}."
         case _:
             when = "between its attempts" if run.attempts else "before it started"
@@ -223,11 +221,7 @@ def run_again(
     image = _image_of(run, now) if same else None
     if image is None:
         require_image(tx, job)
-    effective = (
-        Effective(run.effective, dict.fromkeys(run.overridden, "override"))
-        if same
-        else merge(job.definition, {}, job.shared_env)
-    )
+    effective = Effective(run.spec, dict.fromkeys(run.overridden, "override")) if same else effective_of(job)
     how = "by the API" if trigger.type is TriggerType.API else "manually"
     if not same:
         what = "what the job has now"
@@ -266,4 +260,4 @@ def image_of_next_run(job: Job) -> Mapping[str, Any]:
     if job.deployed is not None:
         deployed = job.deployed
         return {"image": deployed.image, "build": deployed.build_id, "sha": deployed.sha}
-    return {"image": job.definition["source"].get("image"), "build": None, "sha": None}
+    return {"image": job.spec.image, "build": None, "sha": None}

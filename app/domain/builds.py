@@ -18,7 +18,9 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.deaths import is_given_up, is_suspected, quiet_after
+from app.domain.job.codec import build_to_json, env_to_json
 from app.domain.job.spec import BuildConfig
+from app.domain.job.variables import Env
 from app.domain.outages import WHILE_ENGINE_IS_DOWN, in_vain, pause_after
 
 
@@ -72,7 +74,7 @@ class Build:
     digest: str | None = None
     position: int = 0
     credential_id: int | None = None
-    env: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    env: Env = field(default_factory=dict, repr=False)
     message: str = ""
     author: str = ""
     started_at: datetime | None = None
@@ -92,19 +94,19 @@ class Build:
         return self.ref.removeprefix("refs/heads/")
 
 
-def build_key(repo_key: str, ref: str, sha: str, config: BuildConfig, env: Mapping[str, Any]) -> str:
+def build_key(repo_key: str, ref: str, sha: str, config: BuildConfig, env: Env) -> str:
     """Equal for builds that would make the same image: same repository, branch, commit, settings and build variables.
 
     What only decides *whether* to build (path rules, flags) or for how long is left out. In `env`, something that is
     the same for the same value stands for each secret.
     """
-    settings = config.to_json()
+    settings = build_to_json(config)
     for name in ("paths", "paths_mode", "commit_flags", "time_limit_seconds"):
         settings.pop(name)
     for name in ("submodules", "lfs"):  # keys from before there were such settings stay as they are
         if not settings[name]:
             del settings[name]
-    text = json.dumps([repo_key, ref, sha, settings, env], sort_keys=True)
+    text = json.dumps([repo_key, ref, sha, settings, env_to_json(env)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

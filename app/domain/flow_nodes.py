@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
+from app.domain.job.codec import overrides_from_json, overrides_to_json
+from app.domain.job.effective import Overrides
+
 MESSAGE_RETRIES = 3  # of a message to an address, unless its node says otherwise
 Rules = Iterator[tuple[str, str]]
 
@@ -68,7 +71,7 @@ class RunNode:
     type: ClassVar[NodeType] = NodeType.RUN
     name: str
     job: str
-    overrides: Mapping[str, Any] | None = None
+    overrides: Overrides | None = None
     wait: bool | None = None
     retries: int | None = None
 
@@ -195,13 +198,19 @@ _STORED = {
 def node_to_json(node: NodeSpec) -> dict[str, Any]:
     """The node as it is stored: its name, its type and what else was given."""
     values = ((stored, getattr(node, name)) for name, stored in _STORED[node.type])
-    given = {stored: value for stored, value in values if value is not None}
+    given = {
+        stored: overrides_to_json(value) if isinstance(value, Overrides) else value
+        for stored, value in values
+        if value is not None
+    }
     return {"name": node.name, "type": str(node.type), **given}
 
 
 def node_from_json(document: Mapping[str, Any]) -> NodeSpec:
     type_ = NodeType(document["type"])
     given = {name: document[stored] for name, stored in _STORED[type_] if stored in document}
+    if "overrides" in given:
+        given["overrides"] = overrides_from_json(given["overrides"])
     return _BY_TYPE[type_](name=document["name"], **given)
 
 

@@ -4,77 +4,23 @@
         └────────── `failure_threshold` failures in a row ──┴──▶ unhealthy
 
 One check is open at a time: as long as a startup check has not passed, liveness waits. Delays count from the
-container's start; `observe` is the only transition. Names and limits are those of a job's `health_checks`.
+container's start; `observe` is the only transition. What a check asks is in `job.checks`.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from app.domain.job.effective import argv
-
-
-class CheckType(enum.StrEnum):
-    STARTUP = "startup"  # until it has passed, the container is starting and liveness is not asked
-    LIVENESS = "liveness"  # for as long as the container runs
-
-
-class Protocol(enum.StrEnum):
-    HTTP = "http"  # a GET answered by 200 to 399; redirects are answers, not followed
-    TCP = "tcp"  # a connection that is accepted
-    CMD = "cmd"  # a command in the container that exits 0
+from app.domain.job.checks import Check, CheckType
 
 
 class CheckStatus(enum.StrEnum):
     WAITING = "waiting"  # too few answers yet
     PASSING = "passing"  # `success_threshold` passes in a row, and no failure since
     FAILING = "failing"  # the last answer was a failure
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check as a job defines it."""
-
-    type: CheckType
-    protocol: Protocol
-    path: str | None = None
-    port: int | None = None
-    cmd: tuple[str, ...] | None = None
-    initial_delay_seconds: int = 10
-    period_seconds: int = 10
-    timeout_seconds: int = 5
-    failure_threshold: int = 3
-    success_threshold: int = 1
-
-    @property
-    def words(self) -> str:
-        """What is asked, for people."""
-        match self.protocol:
-            case Protocol.HTTP:
-                return f"GET {self.path} at port {self.port}"
-            case Protocol.TCP:
-                return f"a connection to port {self.port}"
-            case Protocol.CMD:
-                return f"the command {' '.join(self.cmd or ())!r}"
-
-
-def checks_of(definitions: Sequence[Mapping[str, Any]]) -> tuple[Check, ...]:
-    """The checks of a job's or a run's `health_checks`."""
-    return tuple(
-        Check(
-            **{
-                **given,
-                "type": CheckType(given["type"]),
-                "protocol": Protocol(given["protocol"]),
-                "cmd": argv(given.get("cmd")),
-            }
-        )
-        for given in definitions
-    )
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
+from app.domain.job.spec import RunSpec
 from app.domain.outages import WHILE_ENGINE_IS_DOWN, in_vain, pause_after
-from app.domain.retry import Backoff, delay_after
+from app.domain.retry import delay_after
 
 INTERRUPTION_LIMIT = 3  # being restarted is nobody's failure, but not without end
 
@@ -87,7 +87,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Run:
-    """One run as stored. `effective` is the merged configuration it was made with, secrets sealed."""
+    """One run as stored. `spec` is the effective configuration it was made with."""
 
     id: int
     name: str
@@ -97,7 +97,7 @@ class Run:
     job: str
     status: RunStatus
     trigger: Trigger
-    effective: Mapping[str, Any] = field(repr=False)
+    spec: RunSpec = field(repr=False)
     created_at: datetime
     updated_at: datetime
     reason: Reason | None = None
@@ -108,11 +108,6 @@ class Run:
     reference: str | None = None  # what the image was called before it was resolved, such as by a tag
     build_id: int | None = None
     sha: str | None = None
-    retry_limit: int = 0
-    retry_backoff: Backoff = Backoff.EXPONENTIAL
-    time_limit_seconds: int | None = None
-    grace_period_seconds: int = 30
-    instances: int = 1
     attempts: int = 0
     active: int = 0
     succeeded: int = 0
@@ -136,9 +131,10 @@ class Run:
     @property
     def deadline_at(self) -> datetime | None:
         """When the time limit passes: from the first container's start, waits and retries included."""
-        if self.time_limit_seconds is None or self.first_started_at is None:
+        limit = self.spec.time_limit_seconds
+        if limit is None or self.first_started_at is None:
             return None
-        return self.first_started_at + timedelta(seconds=self.time_limit_seconds)
+        return self.first_started_at + timedelta(seconds=limit)
 
     @property
     def cancel(self) -> Cancel | None:
@@ -268,7 +264,7 @@ def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
         if run.interruptions + 1 < INTERRUPTION_LIMIT:
             return Again(now, f"{outcome.sentence} Trying again.".lstrip())
         return Final(RunStatus.FAILED, Reason.INTERRUPTED, outcome.sentence)
-    if outcome.reason in NOT_RETRIED or outcome.is_refusal or run.failed >= run.retry_limit:
+    if outcome.reason in NOT_RETRIED or outcome.is_refusal or run.failed >= run.spec.retry_limit:
         return Final(RunStatus.FAILED, outcome.reason, outcome.sentence)
     return _retry(run, outcome, now)
 
@@ -293,10 +289,10 @@ def overruled(outcome: Outcome, verdict: Final | Again) -> Outcome:
 
 
 def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
-    delay = delay_after(run.failed + 1, run.retry_backoff)
+    delay = delay_after(run.failed + 1, run.spec.retry_backoff)
     available_at = now + delay
     deadline = run.deadline_at
-    which, wait = f"retry {run.failed + 1} of {run.retry_limit}", f"{delay.total_seconds():.0f} s"
+    which, wait = f"retry {run.failed + 1} of {run.spec.retry_limit}", f"{delay.total_seconds():.0f} s"
     retry = f"{which} in {wait}"
     if deadline is not None and deadline < available_at:
         available_at = deadline  # woken then, only to end by the time limit
@@ -335,10 +331,12 @@ def is_past_deadline(run: Run, now: datetime) -> bool:
 
 
 def out_of_time(run: Run) -> Final:
-    unused = run.retry_limit - run.failed
-    left = f"; {unused} of {run.retry_limit} retries left unused" if unused > 0 else ""
+    unused = run.spec.retry_limit - run.failed
+    left = f"; {unused} of {run.spec.retry_limit} retries left unused" if unused > 0 else ""
     return Final(
-        RunStatus.FAILED, Reason.TIME_LIMIT, f"The time limit of {run.time_limit_seconds} s passed{left}."
+        RunStatus.FAILED,
+        Reason.TIME_LIMIT,
+        f"The time limit of {run.spec.time_limit_seconds} s passed{left}.",
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from app.domain.health import Answer, CheckType, Tally
+from app.domain.health import Answer, Tally
+from app.domain.job.checks import CheckType
 from app.domain.metrics import Sample, thinned
 from app.logs.records import Record, Records, read_records
 

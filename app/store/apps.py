@@ -107,14 +107,14 @@ class Part:
 def parts_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Part]:
     """For each job that is in an app, its part there."""
     query = (
-        select(JobRow.id, JobRow.definition, AppJobRow.hook, AppRow)
+        select(JobRow.id, col(JobRow.definition), AppJobRow.hook, AppRow)
         .join(AppJobRow, col(AppJobRow.job_id) == col(JobRow.id))
         .join(AppRow, col(AppRow.id) == col(AppJobRow.app_id))
         .where(col(JobRow.id).in_(job_ids))
     )
     return {
-        job_id: Part(app.name, definition.get("deploy_trigger") or hook, app.held_by)
-        for job_id, definition, hook, app in tx.exec(query)
+        job_id: Part(app.name, spec.deploy_trigger or hook, app.held_by)
+        for job_id, spec, hook, app in tx.exec(query)
     }
 
 
@@ -135,14 +135,13 @@ def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = Non
 
 def _value(tx: Tx, row: AppRow) -> App:
     query = (
-        select(JobRow.id, JobRow.name, JobRow.definition, AppJobRow.hook)
+        select(JobRow.id, JobRow.name, col(JobRow.definition), AppJobRow.hook)
         .join(JobRow, col(JobRow.id) == col(AppJobRow.job_id))
         .where(AppJobRow.app_id == row.id, col(JobRow.deleted_at).is_(None))
         .order_by(col(AppJobRow.position))
     )
     members = tuple(
-        Member(job_id, name, definition.get("deploy_trigger") or hook)
-        for job_id, name, definition, hook in tx.exec(query)
+        Member(job_id, name, spec.deploy_trigger or hook) for job_id, name, spec, hook in tx.exec(query)
     )
     project = tx.get_one(ProjectRow, row.project_id).name
     return App(row.id, row.project_id, project, row.name, members, row.held_by, row.created_at)

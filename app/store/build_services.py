@@ -10,9 +10,9 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
-from app.domain.job.records import Source
+from app.domain.job.records import Source, SourceSettings
 from app.store.database import Tx, touch
-from app.store.jobs import SourceFields, source_value
+from app.store.jobs import add_source, set_source, source_value
 from app.store.schema import CredentialRow, JobRow, SourceRow
 
 
@@ -35,22 +35,19 @@ class BuildService:
         return self.source.project_id
 
 
-def create(tx: Tx, project_id: int, name: str, fields: SourceFields, now: datetime) -> BuildService:
+def create(tx: Tx, project_id: int, name: str, settings: SourceSettings, now: datetime) -> BuildService:
     """Raises Conflict if the name is taken."""
     if tx.exec(_services(project_id).where(SourceRow.name == name)).first() is not None:
         raise Conflict(f"There is a build service named {name} in this project already.")
-    row = SourceRow(project_id=project_id, name=name, created_at=now, **fields)
-    tx.add(row)
-    tx.flush()
+    row = add_source(tx, project_id, name, settings, now)
     touch(tx, "sources")
     return _value(tx, row)
 
 
-def change(tx: Tx, service: BuildService, fields: SourceFields) -> BuildService:
+def change(tx: Tx, service: BuildService, settings: SourceSettings) -> BuildService:
     """Replace its settings; what is built and deployed stays as it is."""
     row = tx.get_one(SourceRow, service.id)
-    for field, value in fields.items():
-        setattr(row, field, value)
+    set_source(row, settings)
     tx.flush()
     touch(tx, "sources", "jobs")
     return _value(tx, row)

@@ -7,7 +7,6 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.domain.builds import Build, BuildReason, BuildStatus
-from app.domain.job.spec import BuildConfig
 from app.store.schema import BuildRow, ProjectRow
 
 
@@ -26,7 +25,7 @@ def build_value(row: BuildRow, project: str) -> Build:
         sha=row.sha,
         status=BuildStatus(row.status),
         trigger=row.trigger,
-        config=BuildConfig.from_json(row.config),
+        config=row.config,
         created_at=row.created_at,
         reason=BuildReason(row.reason) if row.reason else None,
         sentence=row.sentence,

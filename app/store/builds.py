@@ -14,6 +14,7 @@ from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.job.spec import BuildConfig, BuildsInFlight
+from app.domain.job.variables import Env
 from app.domain.pushes import Standing
 from app.store.build_values import build_value, builds_query
 from app.store.claims import (
@@ -49,7 +50,7 @@ def enqueue(
     config: BuildConfig,
     trigger: Mapping[str, Any],
     now: datetime,
-    env: Mapping[str, Any] | None = None,
+    env: Env | None = None,
     credential_id: int | None = None,
     position: int = 0,
     on_branch: bool | None = True,
@@ -64,7 +65,7 @@ def enqueue(
         ref=ref,
         sha=sha,
         credential_id=credential_id,
-        config=config.to_json(),
+        config=config,
         env=dict(env or {}),
         status=BuildStatus.QUEUED,
         trigger=dict(trigger),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,73 +11,56 @@ from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
+from app.domain.job.codec import schedule_to_json
 from app.domain.job.effective import merge
-from app.domain.job.records import Deployed, Job, Source
-from app.domain.job.spec import (
-    BuildConfig,
-    BuildsInFlight,
-    JobKind,
-    RunOnImageChange,
-    schedule_from_definition,
-)
+from app.domain.job.records import Deployed, Job, Source, SourceSettings
+from app.domain.job.spec import BuildsInFlight, JobSpec, ScheduleSettings
 from app.domain.schedule import Schedule
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, ProjectRow, SecretGroupJobRow, SourceRow
 
-SourceFields = Mapping[
-    str, Any
-]  # url, repo_key, branch, build, ci_enabled, credential_id?, webhook_secret?, …
 
-
-def create(
-    tx: Tx, project_id: int, definition: Mapping[str, Any], source: SourceFields | int | None, now: datetime
-) -> Job:
+def create(tx: Tx, project_id: int, spec: JobSpec, source: SourceSettings | int | None, now: datetime) -> Job:
     """A new job with a source of its own, that of a build service (its id), or none.
 
     Raises Conflict if the name is taken.
     """
-    name = definition["name"]
     taken = select(JobRow.id).where(
-        JobRow.project_id == project_id, JobRow.name == name, col(JobRow.deleted_at).is_(None)
+        JobRow.project_id == project_id, JobRow.name == spec.name, col(JobRow.deleted_at).is_(None)
     )
     if tx.exec(taken).first() is not None:
-        raise Conflict(f"There is a job named {name} in this project already.")
+        raise Conflict(f"There is a job named {spec.name} in this project already.")
     row = JobRow(
         project_id=project_id,
-        name=name,
+        name=spec.name,
         created_at=now,
         updated_at=now,
-        definition={},
-        effective={},
+        definition=spec,
+        effective=spec.run,
         shared_env={},
     )
-    row.source_id = _add_source(tx, project_id, source, now) if isinstance(source, Mapping) else source
-    _define(row, definition, now)
+    row.source_id = _source_id(tx, project_id, source, now)
+    _define(row, spec, now)
     tx.add(row)
     tx.flush()
     touch(tx, "jobs", "sources", "schedules", f"job:{row.id}")
     return with_id(tx, row.id)
 
 
-def redefine(
-    tx: Tx, job_id: int, definition: Mapping[str, Any], source: SourceFields | int | None, now: datetime
-) -> Job:
-    """Replace a job's definition. What is deployed stays as it is, unless the source is another image now."""
+def redefine(tx: Tx, job_id: int, spec: JobSpec, source: SourceSettings | int | None, now: datetime) -> Job:
+    """Replace a job's specification. What is deployed stays as it is, unless the source is another image now."""
     row = tx.get_one(JobRow, job_id)
-    if definition["source"].get("image") != row.definition["source"].get("image"):
+    if spec.image != row.definition.image:
         row.deployed = None
-    _define(row, definition, now)
+    _define(row, spec, now)
     row.updated_at = now
     former = None if row.source_id is None else tx.get(SourceRow, row.source_id)
     own = former if former is not None and former.name is None else None
-    if isinstance(source, Mapping) and own is not None:
-        for field, value in source.items():
-            setattr(own, field, value)
+    if isinstance(source, SourceSettings) and own is not None:
+        set_source(own, source)
         tx.flush()
     else:
-        row.source_id = (
-            _add_source(tx, row.project_id, source, now) if isinstance(source, Mapping) else source
-        )
+        row.source_id = _source_id(tx, row.project_id, source, now)
         tx.flush()
         if own is not None:
             tx.delete(own)  # with its webhook secret, which speaks for nothing any more
@@ -84,29 +68,40 @@ def redefine(
     return with_id(tx, job_id)
 
 
-def _add_source(tx: Tx, project_id: int, fields: SourceFields, now: datetime) -> int:
-    row = SourceRow(project_id=project_id, created_at=now, **fields)
+def _source_id(tx: Tx, project_id: int, source: SourceSettings | int | None, now: datetime) -> int | None:
+    return add_source(tx, project_id, None, source, now).id if isinstance(source, SourceSettings) else source
+
+
+def add_source(
+    tx: Tx, project_id: int, name: str | None, settings: SourceSettings, now: datetime
+) -> SourceRow:
+    row = SourceRow(project_id=project_id, name=name, created_at=now, **vars(settings))
     tx.add(row)
     tx.flush()
-    return row.id
+    return row
 
 
-def _define(row: JobRow, definition: Mapping[str, Any], now: datetime) -> None:
-    row.definition = dict(definition)
-    row.ci_enabled = definition["ci_enabled"]
-    row.cd_enabled = definition["cd_enabled"]
-    row.run_on_image_change = definition["run_on_image_change"]
-    row.kind = definition["kind"]
-    row.schedule = definition.get("schedule")
-    row.paused = definition["paused"]
-    row.effective = dict(merge(definition, {}, row.shared_env).values)
-    row.has_image = row.deployed is not None or definition["source"]["type"] == "image"
-    row.next_fire_at = _next_fire_at(row, now)
+def set_source(row: SourceRow, settings: SourceSettings) -> None:
+    for name, value in vars(settings).items():
+        setattr(row, name, value)
 
 
-def _next_fire_at(row: JobRow, now: datetime) -> datetime | None:
+def _define(row: JobRow, spec: JobSpec, now: datetime) -> None:
+    """The specification, and the columns that queries and the scheduler read instead of it."""
+    row.definition = spec
+    row.ci_enabled = spec.ci_enabled
+    row.cd_enabled = spec.cd_enabled
+    row.run_on_image_change = spec.run_on_image_change
+    row.kind = spec.kind
+    row.schedule = None if spec.schedule is None else schedule_to_json(spec.schedule)
+    row.paused = spec.paused
+    row.effective = merge(spec.run, shared_env=row.shared_env).spec
+    row.has_image = row.deployed is not None or spec.image is not None
+    row.next_fire_at = _next_fire_at(row, spec.schedule, now)
+
+
+def _next_fire_at(row: JobRow, schedule: ScheduleSettings | None, now: datetime) -> datetime | None:
     """When the schedule is due next; None while nothing is to start by it."""
-    schedule = schedule_from_definition(row.schedule)
     if schedule is None or not schedule.active or row.paused or row.deleted_at is not None:
         return None
     return Schedule.parse(schedule.cron, schedule.time_zone).next_after(now)
@@ -124,18 +119,22 @@ def set_switches(
 ) -> Job:
     """Hold CI, CD and schedule back (`paused`) or let them go on; None leaves a switch as it was set."""
     row = tx.get_one(JobRow, job_id)
-    definition = {**row.definition, "paused": paused}
-    if ci_enabled is not None:
-        definition["ci_enabled"] = ci_enabled
-    if cd_enabled is not None:
-        definition["cd_enabled"] = cd_enabled
-    if schedule_active is not None:
-        definition["schedule"] = {**definition["schedule"], "active": schedule_active}
-    _define(row, definition, now)
+    spec = row.definition
+    schedule = spec.schedule
+    if schedule is not None and schedule_active is not None:
+        schedule = replace(schedule, active=schedule_active)
+    spec = replace(
+        spec,
+        paused=paused,
+        ci_enabled=spec.ci_enabled if ci_enabled is None else ci_enabled,
+        cd_enabled=spec.cd_enabled if cd_enabled is None else cd_enabled,
+        schedule=schedule,
+    )
+    _define(row, spec, now)
     row.updated_at = now
     source = None if row.source_id is None else tx.get_one(SourceRow, row.source_id)
     if source is not None and source.name is None:
-        source.ci_enabled = definition["ci_enabled"]
+        source.ci_enabled = spec.ci_enabled
     tx.flush()
     touch(tx, "jobs", "schedules", f"job:{job_id}")
     return with_id(tx, job_id)
@@ -237,7 +236,7 @@ def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequenc
 def set_cd(tx: Tx, job_id: int, *, enabled: bool, now: datetime) -> None:
     row = tx.get_one(JobRow, job_id)
     row.cd_enabled = enabled
-    row.definition = {**row.definition, "cd_enabled": enabled}
+    row.definition = replace(row.definition, cd_enabled=enabled)
     row.updated_at = now
     touch(tx, "jobs", f"job:{job_id}")
 
@@ -267,7 +266,7 @@ def source_value(row: SourceRow) -> Source:
         url=row.url,
         repo_key=row.repo_key,
         branch=row.branch,
-        build=BuildConfig.from_json(row.build),
+        build=row.build,
         ci_enabled=row.ci_enabled,
         builds_in_flight=BuildsInFlight(row.builds_in_flight),
         credential_id=row.credential_id,
@@ -281,16 +280,10 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         project_id=row.project_id,
         project=project,
         name=row.name,
-        definition=row.definition,
+        spec=row.definition,
         shared_env=row.shared_env,
         source=source_value(source) if source is not None else None,
         deployed=None if row.deployed is None else Deployed.from_json(row.deployed),
-        ci_enabled=row.ci_enabled,
-        cd_enabled=row.cd_enabled,
-        run_on_image_change=RunOnImageChange(row.run_on_image_change),
-        kind=JobKind(row.kind),
-        schedule=schedule_from_definition(row.schedule),
-        paused=row.paused,
         created_at=row.created_at,
         next_fire_at=row.next_fire_at,
         deleted_at=row.deleted_at,

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from app.domain.retry import Backoff
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, Trigger, TriggerType
 from app.store.schema import AttemptRow, ContainerRow, JobRow, ProjectRow, RunRow
 
@@ -30,7 +29,7 @@ def run_value(row: RunRow, project: str, job: str) -> Run:
         job=job,
         status=RunStatus(row.status),
         trigger=trigger,
-        effective=row.effective,
+        spec=row.effective,
         created_at=row.created_at,
         updated_at=row.updated_at,
         reason=Reason(row.reason) if row.reason else None,
@@ -41,11 +40,6 @@ def run_value(row: RunRow, project: str, job: str) -> Run:
         reference=row.reference,
         build_id=row.build_id,
         sha=row.sha,
-        retry_limit=row.effective["retry_limit"],
-        retry_backoff=Backoff(row.effective["retry_backoff"]),
-        time_limit_seconds=row.effective["time_limit_seconds"],
-        grace_period_seconds=row.effective["grace_period_seconds"],
-        instances=row.effective["instances"],
         attempts=row.attempts,
         active=row.active,
         succeeded=row.succeeded,

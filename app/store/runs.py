@@ -13,6 +13,7 @@ from sqlmodel import col, select
 
 from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
+from app.domain.job.spec import RunSpec
 from app.domain.runs import (
     Again,
     Attempt,
@@ -58,7 +59,7 @@ def enqueue(
     project_id: int,
     job_id: int,
     trigger: Trigger,
-    effective: Mapping[str, Any],
+    spec: RunSpec,
     now: datetime,
     overridden: Sequence[str] = (),
     image: str | None = None,
@@ -81,7 +82,7 @@ def enqueue(
         trigger_by=trigger.by,
         scheduled_for=trigger.scheduled_for,
         cause=trigger.cause,
-        effective=dict(effective),
+        effective=spec,
         alone=alone,
         overridden=list(overridden),
         image=image,
@@ -180,7 +181,7 @@ def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt |
     )
     tx.add(row)
     tx.flush()
-    for instance in range(run.instances):
+    for instance in range(run.spec.instances):
         key = container_key(run.id, row.number, instance, epoch)
         tx.add(ContainerRow(attempt_id=row.id, instance=instance, key=key))
     return attempt_value(row)

@@ -22,7 +22,8 @@ from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 
 from app.domain.decisions import EventType, Verdict
-from app.domain.job.spec import ScheduleSettings, schedule_from_definition
+from app.domain.job.codec import schedule_from_json
+from app.domain.job.spec import ScheduleSettings
 from app.domain.runs import RunStatus, TriggerType
 from app.store.bulk import Copied, of_raw, raw, table_of
 from app.store.database import Tx, bulk, touch
@@ -106,9 +107,7 @@ def _alike(tx: Tx, query: Select[Any]) -> Sequence[DueJobs]:
 
 @lru_cache(maxsize=1000)
 def _schedule(stored: str) -> ScheduleSettings:
-    settings = schedule_from_definition(json.loads(stored))
-    assert settings is not None
-    return settings
+    return schedule_from_json(json.loads(stored))
 
 
 def next_due_at(tx: Tx) -> datetime | None:

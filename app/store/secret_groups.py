@@ -5,36 +5,34 @@ Each job's row keeps the merged variables of its groups, so that making a run as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
 from app.domain.job.effective import merge
+from app.domain.job.variables import Env, SharedValue
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, SecretGroupJobRow, SecretGroupRow
 
 
 @dataclass(frozen=True)
 class SecretGroup:
-    """`env` has the API's form with secrets sealed; `jobs` are names. A greater priority wins over a smaller."""
+    """Secrets in `env` are sealed; `jobs` are names. A greater priority wins over a smaller."""
 
     id: int
     project_id: int
     name: str
     priority: int
-    env: Mapping[str, Any]
+    env: Env
     jobs: tuple[str, ...]
     created_at: datetime
 
 
-def create(
-    tx: Tx, project_id: int, name: str, priority: int, env: Mapping[str, Any], now: datetime
-) -> SecretGroup:
+def create(tx: Tx, project_id: int, name: str, priority: int, env: Env, now: datetime) -> SecretGroup:
     query = select(SecretGroupRow.id).where(
         SecretGroupRow.project_id == project_id, SecretGroupRow.name == name
     )
@@ -47,7 +45,7 @@ def create(
     return named(tx, project_id, name)
 
 
-def change(tx: Tx, group: SecretGroup, *, priority: int, env: Mapping[str, Any]) -> None:
+def change(tx: Tx, group: SecretGroup, *, priority: int, env: Env) -> None:
     row = tx.get_one(SecretGroupRow, group.id)
     row.priority, row.env = priority, dict(env)
     tx.flush()
@@ -93,15 +91,14 @@ def _share(tx: Tx, job_ids: Sequence[int] | set[int]) -> None:
             .where(SecretGroupJobRow.job_id == job_id)
             .order_by(col(SecretGroupRow.priority), col(SecretGroupRow.id))
         )
-        shared: dict[str, Any] = {}
-        for group in tx.exec(query):
-            for name, given in group.env.items():
-                bare = {"value": given, "secret": False, "scope": "run"}
-                form = bare if isinstance(given, str) else given
-                shared[name] = {**form, "group": group.name}
+        shared = {
+            name: SharedValue(given, group.name)
+            for group in tx.exec(query)
+            for name, given in group.env.items()
+        }
         job = tx.get_one(JobRow, job_id)
         job.shared_env = shared
-        job.effective = dict(merge(job.definition, {}, shared).values)
+        job.effective = merge(job.definition.run, shared_env=shared).spec
         touch(tx, "jobs", f"job:{job_id}")
 
 

@@ -27,6 +27,7 @@ from app.domain.flows import (
     Wait,
     next_move,
 )
+from app.domain.job.effective import NOTHING
 from app.domain.retry import Backoff, delay_after
 from app.domain.runs import Trigger, TriggerType
 from app.runtime.ports import Clock, Names, Vault
@@ -155,13 +156,13 @@ class Conductor:
     def _run(self, tx: Tx, run: FlowRun, node: RunNode, who: str, now: datetime) -> Step:
         job = jobs.named(tx, run.project, node.job)
         trigger = Trigger(TriggerType.FLOW, by=who)
-        overrides = node.overrides or {}
+        overrides = node.overrides or NOTHING
         image = image_for_run(
             tx,
             job,
-            image=overrides.get("image"),
-            build_id=overrides.get("build"),
-            sha=overrides.get("sha"),
+            image=overrides.image,
+            build_id=overrides.build,
+            sha=overrides.sha,
             now=now,
         )
         run_id = start_run(tx, self.names, job, overrides, trigger, now, image)

@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import func, insert, select
 
+from app.domain.job.codec import job_from_json
 from app.store import jobs, projects
 from app.store.database import Database
 from app.store.schema import JobRow, RunRow
@@ -31,17 +32,17 @@ JOBS = 10_000
 ROUNDS = 3
 GOAL = 0.25
 BEGAN = datetime(2026, 6, 1, 12, 0, 30, tzinfo=UTC)
-DEFINITION = {
-    "name": "job-0",
-    "source": {"type": "image", "image": "busybox"},
-    "ci_enabled": True,
-    "cd_enabled": True,
-    "run_on_image_change": "never",
-    "kind": "cron",
-    "schedule": {"cron": "* * * * *", "concurrency_policy": "allow"},
-    "paused": False,
-    "env": {},
-}
+SPEC = job_from_json(
+    {
+        "name": "job-0",
+        "source": {"type": "image", "image": "busybox"},
+        "ci_enabled": True,
+        "cd_enabled": True,
+        "run_on_image_change": "never",
+        "kind": "cron",
+        "schedule": {"cron": "* * * * *", "concurrency_policy": "allow"},
+    }
+)
 
 
 class Minutes:
@@ -86,8 +87,9 @@ class _Ours:
         self._minutes = 0
         with self._db.write() as tx:
             project = projects.create(tx, "bench", None, BEGAN)
-            first = jobs.create(tx, project.id, DEFINITION, None, BEGAN)
-            like = tx.get_one(JobRow, first.id).model_dump(exclude={"id", "name"})
+            first = jobs.create(tx, project.id, SPEC, None, BEGAN)
+            row = tx.get_one(JobRow, first.id)
+            like = {name: getattr(row, name) for name in JobRow.model_fields if name not in ("id", "name")}
             others = [{**like, "name": f"job-{number}"} for number in range(1, JOBS)]
             tx.connection().execute(insert(JobRow), others)
         self._scheduler = Scheduler(self._db, self._clock, RandomNames())

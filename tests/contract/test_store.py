@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from app.store.deliveries import Delivery, NewDelivery
 from app.store.inbox import Inbox
 from app.store.schema import SourceRow, metadata
 from tests.support.databases import migrated
-from tests.support.loops import definition_of
+from tests.support.loops import spec_of
 from tests.support.stored import NOW, SOURCE, add_build, add_job, add_run
 
 FULL_DISK_BYTES = 2 * 1024 * 1024
@@ -544,8 +545,8 @@ def test_redefining_keeps_what_is_deployed(db: Database, job: Job) -> None:
     deployed = Deployed("sha256:abc", "sha256:abc", None, "a" * 40, "By hand.", NOW, 7)
     with db.write() as tx:
         jobs.deploy(tx, job.id, deployed)
-        source = {**SOURCE, "branch": "release"}
-        changed = jobs.redefine(tx, job.id, definition_of("report", cd_enabled=False), source, NOW)
+        source = replace(SOURCE, branch="release")
+        changed = jobs.redefine(tx, job.id, spec_of("report", cd_enabled=False), source, NOW)
     assert (changed.deployed, changed.cd_enabled) == (deployed, False)
     assert changed.source is not None
     assert job.source is not None
@@ -555,7 +556,7 @@ def test_redefining_keeps_what_is_deployed(db: Database, job: Job) -> None:
 def test_a_source_of_its_own_goes_with_the_jobs_last_use_of_it(db: Database, job: Job) -> None:
     """A webhook secret that nothing uses any more must not open the door."""
     with db.write() as tx:
-        jobs.redefine(tx, job.id, definition_of("report", source={"type": "none"}), None, NOW)
+        jobs.redefine(tx, job.id, spec_of("report", source={"type": "none"}), None, NOW)
     with db.read() as tx:
         assert projects.repositories_in_scope(tx) == {}
 
@@ -565,7 +566,7 @@ def test_tracking_is_bounded_by_what_the_secret_speaks_for(db: Database, job: Jo
     add_job(db, "unrelated", repo_key="github.com/acme/other")
     assert job.source is not None
     assert other.source is not None
-    keys = [str(SOURCE["repo_key"])]
+    keys = [SOURCE.repo_key]
 
     def tracked(*scopes: str) -> list[int]:
         with db.read() as tx:

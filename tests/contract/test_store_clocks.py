@@ -12,7 +12,7 @@ from app.store import builds, decisions, jobs, runs, schedules, waiting
 from app.store.claims import time_of_servers
 from app.store.database import Database
 from app.store.schedules import DueJob, Fired
-from tests.support.loops import definition_of
+from tests.support.loops import spec_of
 from tests.support.stored import NOW, add_build, add_job, add_run
 
 HOUR = timedelta(hours=1)
@@ -34,7 +34,7 @@ def decided(job: Job, at: datetime, repeated_from: datetime | None = None) -> Fi
 def hourly(db: Database) -> Job:
     job = add_job(db)
     with db.write() as tx:
-        return jobs.redefine(tx, job.id, definition_of("report", schedule=HOURLY), None, NOW)
+        return jobs.redefine(tx, job.id, spec_of("report", schedule=HOURLY), None, NOW)
 
 
 def test_what_was_decided_at_a_time_to_come_is_found(db: Database, hourly: Job) -> None:

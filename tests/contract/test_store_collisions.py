@@ -16,7 +16,7 @@ from app.domain.job.records import Job
 from app.store import decisions, jobs, runs, schedules
 from app.store.database import Database
 from app.store.schedules import DueJobs, Fired
-from tests.support.loops import definition_of
+from tests.support.loops import spec_of
 from tests.support.stored import NOW, add_job, add_run
 
 SERVERS = 4
@@ -72,7 +72,7 @@ def test_scheduled_runs_whose_names_are_taken_start_all_the_same(db: Database) -
 def scheduled_job(db: Database, project: str) -> Job:
     job = add_job(db, "report", project)
     with db.write() as tx:
-        return jobs.redefine(tx, job.id, definition_of("report", schedule=HOURLY), None, NOW)
+        return jobs.redefine(tx, job.id, spec_of("report", schedule=HOURLY), None, NOW)
 
 
 def fired(due: DueJobs) -> Fired:

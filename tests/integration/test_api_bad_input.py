@@ -9,12 +9,17 @@ from pydantic import BaseModel
 
 from app.web.schemas.job import (
     BuildForm,
+    BuildServiceSourceForm,
+    CommandCheckForm,
     EnvForm,
     GitForm,
-    HealthCheckForm,
+    GitSourceForm,
+    HttpCheckForm,
+    ImageSourceForm,
     JobForm,
+    NoSourceForm,
     ScheduleForm,
-    SourceForm,
+    TcpCheckForm,
 )
 from tests.support.yard import Caller
 
@@ -235,7 +240,8 @@ def test_a_bad_field_is_named_and_nothing_is_saved(admin: Caller, field: str, gi
 def test_the_table_has_every_field() -> None:
     tried = {part for field, _ in BAD for part in [field.split(".")[-1], field.split(".")[0]]}
     forms: list[type[BaseModel]] = [
-        JobForm, SourceForm, GitForm, BuildForm, ScheduleForm, HealthCheckForm, EnvForm
+        JobForm, GitSourceForm, BuildServiceSourceForm, ImageSourceForm, NoSourceForm, GitForm, BuildForm,
+        ScheduleForm, HttpCheckForm, TcpCheckForm, CommandCheckForm, EnvForm,
     ]  # fmt: skip
     assert {name for form in forms for name in form.model_fields} - tried == set()
 

@@ -77,10 +77,10 @@ def test_a_rehearsal_says_where_each_value_is_from_and_starts_nothing(built: Cal
 def test_a_secret_overridden_by_plain_text_stays_secret(built: Caller, yard: ServerContext) -> None:
     run = built.made(RUNS, {"env": {"TOKEN": "this time", "MODE": {"value": "x", "secret": True}}})
     with yard.db.read() as tx:
-        env = runs.with_id(tx, run["id"]).effective["env"]
-    assert env["TOKEN"]["scope"] == "both"
-    assert yard.vault.open(env["TOKEN"]["value"], ENV_PURPOSE) == "this time"
-    assert yard.vault.open(env["MODE"]["value"], ENV_PURPOSE) == "x"
+        env = runs.with_id(tx, run["id"]).spec.env
+    assert env["TOKEN"].scope == "both"
+    assert yard.vault.open(env["TOKEN"].value, ENV_PURPOSE) == "this time"
+    assert yard.vault.open(env["MODE"].value, ENV_PURPOSE) == "x"
 
 
 def test_a_run_takes_a_build_or_a_commit_or_an_image_of_its_own(built: Caller) -> None:

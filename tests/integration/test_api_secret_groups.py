@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.domain.job.variables import env_from_definition
 from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, runs
 from tests.support.yard import Caller
@@ -31,7 +30,7 @@ def env_of_run(admin: Caller, body: dict[str, Any] | None = None) -> dict[str, s
         run = runs.with_id(tx, made["id"])
     return {
         name: admin.yard.vault.open(each.value, ENV_PURPOSE) if each.secret else each.value
-        for name, each in env_from_definition(run.effective["env"]).items()
+        for name, each in run.spec.env.items()
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 from app.checkout import GitStopped
 from app.commands.runs import start_run
 from app.domain.builds import BuildReason, BuildStatus
+from app.domain.job.effective import NOTHING
 from app.domain.job.records import Deployed
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.store import builds, jobs, runs
@@ -53,7 +54,7 @@ def test_a_run_whose_registry_hangs_is_cancelled_at_once_and_never_starts(
             jobs.deploy(tx, job.id, Deployed(image.image, image.digest, None, None, "", place.clock.now()))
     with place.db.write() as tx:
         trigger = Trigger(TriggerType.API, by="ada")
-        run_id = start_run(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
+        run_id = start_run(tx, place.names, place.job_now(job), NOTHING, trigger, place.clock.now())
     registry = HangingRegistry(place.engine)
     object.__setattr__(server.runner, "engine", registry)
     run = InBackground(server.runner.step)

@@ -20,7 +20,7 @@ from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, conclude, no_answer
 from app.logs import LogWriter, Stream
 from app.store import runs
-from app.web.pages.run_form import GIVEN
+from app.web.run_texts import GIVEN
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.yard import Caller, attempt_ends

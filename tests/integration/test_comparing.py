@@ -21,7 +21,7 @@ from app.store import comparisons, credentials, jobs
 from app.store.database import StoreUnavailable
 from builders.backends.base import BuildFailed
 from tests.support.git_server import git_server
-from tests.support.loops import INTERVAL, Fuse, Installation, Killed, Server, commit, fail
+from tests.support.loops import INTERVAL, Fuse, Installation, Killed, Server, commit, fail, settings_of
 from tests.support.repositories import Repository
 
 A, B, C, D = (commit(letter) for letter in "abcd")
@@ -350,9 +350,8 @@ def test_another_branch_builds_nothing_by_itself(place: Installation) -> None:
     server = place.server("one")
     told(place, server, A)
     compare(place, server)
-    source = {"url": job.source.url, "repo_key": job.source.repo_key, "branch": "next"}  # type: ignore[union-attr]
     with place.db.write() as tx:
-        jobs.redefine(tx, job.id, job.definition, source, place.clock.now())
+        jobs.redefine(tx, job.id, job.spec, settings_of(job, branch="next"), place.clock.now())
     compare(place, server)
     assert shas(place) == [A]
 

@@ -51,7 +51,7 @@ class Followed:
         self.place, self.run = server.place, run
         self._thread = threading.Thread(target=server.runner.step)
         self._thread.start()
-        eventually(lambda: [len(each.running) for each in server.runner.active.all()] == [run.instances])
+        eventually(lambda: [len(each.running) for each in server.runner.active.all()] == [run.spec.instances])
 
     def finish(self, key: str, exit_code: int = 0) -> Run:
         self.place.engine.finish(key, exit_code)

@@ -180,7 +180,7 @@ def test_nodes_of_a_group_run_side_by_side(place: Installation, server: Server) 
     assert [run.status for run in place.runs()] == [RunStatus.QUEUED, RunStatus.QUEUED]
     server.work()
     assert place.flow_run(run_id).status is FlowStatus.SUCCEEDED
-    assert [run.effective["env"] for run in place.runs()] == [{"WHO": "left"}, {"WHO": "right"}]
+    assert [run.spec.env["WHO"].value for run in place.runs()] == ["left", "right"]
 
 
 def test_a_failed_node_lets_its_group_end_and_skips_the_rest(place: Installation, server: Server) -> None:

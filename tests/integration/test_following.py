@@ -15,6 +15,7 @@ from app.commands.pausing import pause, resume
 from app.commands.runs import start_run
 from app.domain.decisions import Decision
 from app.domain.errors import Conflict, GitUnavailable
+from app.domain.job.effective import NOTHING
 from app.domain.job.records import Job
 from app.domain.runs import Trigger, TriggerType
 from app.store import apps, jobs
@@ -247,7 +248,7 @@ def test_a_run_without_an_image_says_what_is_there(place: Installation, server: 
 
     def refused() -> str:
         with place.db.write() as tx, pytest.raises(Conflict) as error:
-            start_run(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
+            start_run(tx, place.names, place.job_now(job), NOTHING, trigger, place.clock.now())
         return str(error.value)
 
     assert (

@@ -15,6 +15,7 @@ from app.commands.dry_run import Outlook, Rehearsal, of_deploy, of_promotion
 from app.commands.image_rollout import deploy_job
 from app.commands.promotions import plan, promote
 from app.commands.runs import start_run
+from app.domain.job.effective import Overrides
 from app.domain.job.records import Deployed, Job
 from app.domain.pipelines import Component, Pipeline, Stage, route
 from app.domain.runs import Run, Trigger, TriggerType
@@ -60,7 +61,7 @@ def start_runs(place: Installation, job: Job, count: int) -> set[int]:
     """Queued runs of another image, for the concurrency policy to think of; returns their ids."""
     with place.db.write() as tx:
         now, image, by = place.clock.now(), an_image(place, A), Trigger(TriggerType.MANUAL, by="ada")
-        agreed = {"confirm_paused": True}
+        agreed = Overrides(confirm_paused=True)
         return {start_run(tx, place.names, job, agreed, by, now, image) for _ in range(count)}
 
 

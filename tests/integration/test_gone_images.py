@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from app.commands.runs import cancel_run, enqueue_run, run_again, start_run
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.deployments import Cause, DeploymentStatus
 from app.domain.errors import Conflict, GitUnavailable
+from app.domain.job.codec import overrides_from_json
 from app.domain.job.records import Deployed, Job
+from app.domain.job.spec import RunOnImageChange
+from app.domain.job.variables import EnvScope, EnvValue
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.engines.fake import Script
 from app.store import builds, jobs, projects
@@ -31,7 +35,7 @@ from app.store.database import Database
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from builders.backends.base import BuildFailed
-from tests.support.loops import Fuse, Installation, Killed, Server, commit, fail, image_of
+from tests.support.loops import Fuse, Installation, Killed, Server, commit, fail, image_of, settings_of
 
 A, B, C = (commit(letter) for letter in "abc")
 BY_ADA = Trigger(TriggerType.API, by="ada")
@@ -66,7 +70,8 @@ def lose(place: Installation, *images: str) -> None:
 
 def start(place: Installation, job: Job, **overrides: Any) -> int:
     with place.db.write() as tx:
-        return start_run(tx, place.names, place.job_now(job), overrides, BY_ADA, place.clock.now())
+        now, changed = place.clock.now(), overrides_from_json(overrides)
+        return start_run(tx, place.names, place.job_now(job), changed, BY_ADA, now)
 
 
 def run_now(place: Installation, number: int = -1) -> Run:
@@ -172,8 +177,8 @@ def test_what_is_deployed_moves_without_the_rules_for_images(
     """It is of the same commit: nothing runs because of it, and no switch holds it back."""
     job = built(place, server, A)
     with place.db.write() as tx:
-        definition = {**place.job_now(job).definition, "run_on_image_change": "always", **changes}
-        jobs.redefine(tx, job.id, definition, {"branch": "main"}, place.clock.now())
+        spec = replace(place.job_now(job).spec, run_on_image_change=RunOnImageChange.ALWAYS, **changes)
+        jobs.redefine(tx, job.id, spec, settings_of(job), place.clock.now())
     lose(place, image_of(A))
     start(place, job, confirm_paused=True)
     server.work()
@@ -413,9 +418,9 @@ def test_it_is_built_as_it_was(place: Installation, server: Server) -> None:
     """With the settings and variables of the build whose image is gone, whatever the job says by now."""
     job = built(place, server, A, env={"MODE": {"value": "one", "scope": "build"}})
     with place.db.write() as tx:
-        env = {"MODE": {"value": "two", "scope": "build"}}
-        definition = {**place.job_now(job).definition, "env": env}
-        jobs.redefine(tx, job.id, definition, {"branch": "other"}, place.clock.now())
+        spec = place.job_now(job).spec
+        spec = replace(spec, run=replace(spec.run, env={"MODE": EnvValue("two", scope=EnvScope.BUILD)}))
+        jobs.redefine(tx, job.id, spec, settings_of(job, branch="other"), place.clock.now())
     lose(place, image_of(A))
     start(place, job)
     server.work()

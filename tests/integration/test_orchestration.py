@@ -18,7 +18,7 @@ from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, jobs, projects, runs
 from app.workers.run import runner
 from builders.backends.base import BuildFailed, BuildTimedOut, StopSignal
-from tests.support.loops import Installation, Server, commit, fail, image_of
+from tests.support.loops import Installation, Server, commit, fail, image_of, settings_of
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 
@@ -443,8 +443,8 @@ def test_a_changed_branch_is_said_and_not_deployed(place: Installation, server: 
     place.push(A, B)
     server.intake.step()
     with place.db.write() as tx:
-        source = {"url": "https://github.com/acme/report.git", "branch": "release"}
-        jobs.redefine(tx, job.id, dict(job.definition), source, place.clock.now())
+        source = settings_of(job, url="https://github.com/acme/report.git", branch="release")
+        jobs.redefine(tx, job.id, job.spec, source, place.clock.now())
     server.work()
     assert place.job_now(job).deployed is None
     decision = place.decisions()[-1]

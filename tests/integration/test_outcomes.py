@@ -39,7 +39,7 @@ def stopped(place: Installation, server: Server, what_happens: Callable[[], obje
     (run,) = place.runs()
     thread = threading.Thread(target=server.runner.step)
     thread.start()
-    server.until_running(run.instances)
+    server.until_running(run.spec.instances)
     what_happens()
     while thread.is_alive():
         server.watcher.step()

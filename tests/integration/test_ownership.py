@@ -21,7 +21,7 @@ from app.store import credentials, jobs, projects
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.image_names import ImageNames
-from tests.support.loops import Installation, Server, commit, definition_of, image_of
+from tests.support.loops import Installation, Server, commit, image_of, spec_of
 from tests.support.yard import ADMIN_TOKEN, Caller, build_succeeds
 
 OURS = "jobyard-0123456789ab"
@@ -208,7 +208,7 @@ def run_of(place: Installation, project_id: int, image: str, digest: str | None)
     source = {"type": "image", "image": image, "credential": None}
     with place.db.write() as tx:
         now = place.clock.now()
-        job = jobs.create(tx, project_id, {**definition_of("tool"), "source": source}, None, now)
+        job = jobs.create(tx, project_id, spec_of("tool", source=source), None, now)
         fixed = None if digest is None else Deployed(image, digest, None, None, "", now)
         enqueue_run(tx, place.names, job, Trigger(TriggerType.API, "ada"), now, image=fixed)
 

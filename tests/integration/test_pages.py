@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,8 @@ from starlette.testclient import TestClient
 from app.commands import sessions
 from app.commands.sessions import new_login_path
 from app.domain.decisions import EventType, Verdict
+from app.domain.job.checks import CheckType, CommandCheck, HttpCheck
+from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
 from app.domain.runs import Reason, Run, RunStatus, Trigger, TriggerType
 from app.logs import LogReader
@@ -506,12 +509,12 @@ def test_run_with_changes_previews_then_starts(made: World, demo: Demo) -> None:
     run = run_of(made, before + 1) if client.post(path, data=changes).status_code == 303 else None
     assert run is not None
     assert run.trigger.type is TriggerType.MANUAL
-    assert run.effective["env"]["BATCH"] == "7"
-    assert "MODEL" not in run.effective["env"]
-    token = run.effective["env"]["API_TOKEN"]
-    assert token["secret"]
-    assert made.box.open(token["value"], "env") == "new secret"
-    assert (run.effective["plan"], run.retry_limit, run.time_limit_seconds) == ("large", 1, None)
+    assert run.spec.env["BATCH"] == EnvValue("7")
+    assert "MODEL" not in run.spec.env
+    token = run.spec.env["API_TOKEN"]
+    assert token.secret
+    assert made.box.open(token.value, "env") == "new secret"
+    assert (run.spec.plan, run.spec.retry_limit, run.spec.time_limit_seconds) == ("large", 1, None)
     again = read(client, f"{path}?like={run.name}")
     assert "BATCH=7\nMODEL</textarea>" in again  # and no secret
     assert "&#39;one file&#39;" in again
@@ -548,8 +551,8 @@ def test_run_form_says_which_field_is_wrong_and_keeps_what_was_typed(
 
 def test_run_form_says_that_a_shell_has_nothing_to_wrap(made: World, demo: Demo) -> None:
     with made.db.write() as tx:
-        definition = {**demo.job.definition, "command": None, "process": None}
-        jobs.redefine(tx, demo.job.id, definition, None, made.clock.now())
+        spec = replace(demo.job.spec, run=replace(demo.job.spec.run, command=None, process=None))
+        jobs.redefine(tx, demo.job.id, spec, None, made.clock.now())
     client = visitor(made, Role.OPERATOR)
     answer = client.post(f"/projects/acme/jobs/{demo.job.name}/run", data={"shell": "1"})
     assert answer.status_code == 422
@@ -561,9 +564,9 @@ def test_a_link_to_the_run_form_has_no_secret_and_starts_nothing(made: World, de
     """Whether the secret is the job's own or a group's, which the preview shows too."""
     client, path = visitor(made, Role.OPERATOR), f"/projects/acme/jobs/{demo.job.name}/run"
     now = made.clock.now()
-    sealed = {"value": made.box.seal("of the group", "env"), "secret": True, "scope": "run"}
+    sealed = EnvValue(made.box.seal("of the group", "env"), secret=True)
     with made.db.write() as tx:
-        env = {"SHARED": "plain", "GROUP_TOKEN": sealed}
+        env = {"SHARED": EnvValue("plain"), "GROUP_TOKEN": sealed}
         group = secret_groups.create(tx, demo.job.project_id, name="all", priority=1, env=env, now=now)
         secret_groups.attach(tx, group, [demo.job.name])
         before = runs.page(tx, limit=1)[0].id
@@ -583,8 +586,8 @@ def test_a_link_to_the_run_form_has_no_secret_and_starts_nothing(made: World, de
     with made.db.read() as tx:
         assert runs.page(tx, limit=1)[0].id == before
     client.post(path, data=typed)
-    env = run_of(made, before + 1).effective["env"]
-    assert made.box.open(env["GROUP_TOKEN"]["value"], "env") == "hidden two"
+    env = run_of(made, before + 1).spec.env
+    assert made.box.open(env["GROUP_TOKEN"].value, "env") == "hidden two"
 
 
 def test_a_paused_job_runs_only_when_that_is_confirmed(made: World, demo: Demo) -> None:
@@ -941,15 +944,12 @@ def test_durations_read_well(seconds: float | None, said: str) -> None:
         ("shell", True, "yes"),
         ("instances", 3, "3"),
         ("time_limit_seconds", None, words.NONE),
-        ("health_checks", [], words.NONE),
-        ("command", ["python", "a b.py"], "python 'a b.py'"),
+        ("health_checks", (), words.NONE),
+        ("command", ("python", "a b.py"), "python 'a b.py'"),
         ("command", "python x.py", "python x.py"),
         (
             "health_checks",
-            [
-                {"type": "liveness", "protocol": "http", "path": "/up", "port": 80, "cmd": None},
-                {"type": "startup", "protocol": "cmd", "path": None, "port": None, "cmd": "test -e /ready"},
-            ],
+            (HttpCheck(CheckType.LIVENESS, "/up", 80), CommandCheck(CheckType.STARTUP, "test -e /ready")),
             "liveness: GET /up at port 80; startup: the command 'test -e /ready'",
         ),
     ],

@@ -398,7 +398,7 @@ def test_a_run_is_run_again_as_it_was_or_as_the_job_is_now(made: World, page: Te
     for data, plan in (({}, "small"), ({"config": "same"}, "small"), ({"config": "current"}, "micro")):
         name = page.post(action, data=data).headers["location"].rpartition("/")[2]
         with made.db.read() as tx:
-            assert runs.named(tx, name).effective["plan"] == plan
+            assert runs.named(tx, name).spec.plan == plan
 
 
 def test_a_run_of_a_paused_job_is_run_again_only_when_that_is_agreed_to(

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from app.domain.flow_nodes import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun
+from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
 from app.store import flows, runs
 from app.workers.flows import Conductor
@@ -138,7 +139,7 @@ def test_started_answered_and_over(made: World) -> None:
     (node, *_) = run_now(made).nodes
     assert f"Run {node.run_id}" in page
     with made.db.read() as tx:
-        assert runs.with_id(tx, node.run_id or 0).effective["env"] == {"DRY_RUN": "yes"}
+        assert runs.with_id(tx, node.run_id or 0).spec.env == {"DRY_RUN": EnvValue("yes")}
     made.attempt(node.run_id or 0, NOW)
     made.end_attempt(node.run_id or 0, SUCCEEDED, NOW)
     work(made)

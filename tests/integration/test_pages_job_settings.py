@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 
 from app.domain.errors import NotFound
 from app.domain.job.records import Job
+from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
 from app.runtime.ports import ENV_PURPOSE
 from app.store import jobs, runs
@@ -124,11 +126,10 @@ def test_saving_what_is_shown_changes_nothing(
     answer = page.post(PAGE, data=typed(page))
     assert answer.status_code == 303, answer.text
     after = stored(made)
-    checks = [
-        sorted(job.definition["health_checks"], key=lambda each: each["type"]) for job in (before, after)
-    ]
+    checks = [sorted(job.spec.run.health_checks, key=lambda each: each.type) for job in (before, after)]
     assert checks[0] == checks[1]
-    assert {**after.definition, "health_checks": []} == {**before.definition, "health_checks": []}
+    specs = [replace(job.spec, run=replace(job.spec.run, health_checks=())) for job in (before, after)]
+    assert specs[0] == specs[1]
     assert after.source == before.source
     assert after.next_fire_at == before.next_fire_at
     assert "Saved" in page.get(answer.headers["location"]).text
@@ -279,11 +280,11 @@ def test_a_secret_is_kept_replaced_and_removed_but_never_shown(
     assert "env.OPEN.value is missing" in refused.text
     fields[f"{open_row}.value"] = "for all to see"
     assert page.post(PAGE, data=fields).status_code == 303
-    env = stored(made).definition["env"]
+    env = stored(made).env
     assert sorted(env) == ["KEPT", "NEW", "OPEN"]
-    assert made.box.open(env["KEPT"]["value"], ENV_PURPOSE) == "stored-KEPT"
-    assert made.box.open(env["NEW"]["value"], ENV_PURPOSE) == "typed-anew"
-    assert env["OPEN"] == "for all to see"
+    assert made.box.open(env["KEPT"].value, ENV_PURPOSE) == "stored-KEPT"
+    assert made.box.open(env["NEW"].value, ENV_PURPOSE) == "typed-anew"
+    assert env["OPEN"] == EnvValue("for all to see")
 
 
 def test_two_rows_of_one_name_and_a_value_without_one_are_refused(api: TestClient, page: TestClient) -> None:

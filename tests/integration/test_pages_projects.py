@@ -299,7 +299,7 @@ def test_a_secret_group_is_made_as_the_api_makes_it(api: TestClient, page: TestC
 def opened(made: World, variable: str) -> str:
     with made.db.read() as tx:
         group = secret_groups.named(tx, projects.named(tx, "acme").id, "mail")
-    return made.box.open(group.env[variable]["value"], ENV_PURPOSE)
+    return made.box.open(group.env[variable].value, ENV_PURPOSE)
 
 
 def test_secrets_of_a_group_are_kept_replaced_and_removed_but_never_shown(

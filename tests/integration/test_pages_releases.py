@@ -14,7 +14,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.commands import pausing
-from app.domain.health import Answer, CheckType, Tally, checks_of
+from app.domain.health import Answer, Tally
+from app.domain.job.checks import CheckType
+from app.domain.job.codec import check_from_json
 from app.domain.job.records import Job
 from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
@@ -333,7 +335,7 @@ def measured(made: World, **changes: Any) -> int:
         at = NOW + timedelta(seconds=second)
         metrics.append(Sample(at, 0.1 + second / 200, (second + 4) * 4 * MIB, 0, 0, 3))
         words = "status 503" if second == 60 else "status 200"
-        tally = tally.add(checks_of([LIVENESS])[0], Answer(at, second != 60, words, 0.02))
+        tally = tally.add(check_from_json(LIVENESS), Answer(at, second != 60, words, 0.02))
         health.append(CheckType.LIVENESS, tally)
     return run_id
 

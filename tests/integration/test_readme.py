@@ -13,7 +13,7 @@ import pytest
 
 from app.domain.deaths import is_given_up, quiet_after
 from app.domain.job.records import Deployed, Job
-from app.domain.job.spec import RunOnImageChange, ScheduleSettings
+from app.domain.job.spec import JobSpec, RunOnImageChange, ScheduleSettings
 from app.domain.retry import Backoff, delay_after
 from app.domain.rules import ImageEvent, on_image_change
 from app.domain.runs import Reason, RunStatus
@@ -177,14 +177,14 @@ def job(rule: str, *, cd: bool = True, paused: bool = False, inactive: bool = Fa
         project_id=1,
         project="acme",
         name="report",
-        definition={},
-        shared_env={},
-        source=None,
+        spec=JobSpec(
+            "report",
+            cd_enabled=cd,
+            run_on_image_change=RunOnImageChange(rule),
+            schedule=ScheduleSettings("0 0 * * *", active=False) if inactive else None,
+            paused=paused,
+        ),
         deployed=Deployed("image", "digest", None, None, "", datetime(2026, 1, 31, tzinfo=UTC)),
-        cd_enabled=cd,
-        run_on_image_change=RunOnImageChange(rule),
-        schedule=ScheduleSettings("0 0 * * *", active=False) if inactive else None,
-        paused=paused,
     )
 
 

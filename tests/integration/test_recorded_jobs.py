@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from app.web.yard import Yard
 
+from app.web.server_context import ServerContext
 from tests.support.recorded import READ, REQUESTS, answers, make_older, put, reads, recorded
 from tests.support.yard import Caller
 
@@ -17,7 +17,7 @@ def test_every_answer_is_what_it_was_byte_for_byte(admin: Caller) -> None:
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_rows_of_an_earlier_release_read_as_what_they_were(yard: Yard, *, older: bool) -> None:
+def test_rows_of_an_earlier_release_read_as_what_they_were(yard: ServerContext, *, older: bool) -> None:
     known, caller = recorded(), Caller(yard)
     put(yard.db, known["rows"])
     if older:

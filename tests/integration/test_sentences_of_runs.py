@@ -11,6 +11,7 @@ import pytest
 
 from app.commands.runs import cancel_run, run_again, start_run
 from app.domain.errors import DiskUnavailable
+from app.domain.job.effective import NOTHING
 from app.domain.redaction import Redactor
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.base import Exit, ExitKind
@@ -43,7 +44,7 @@ def test_a_run_that_is_started_again(
     if not had_image:  # the run takes what is deployed when it starts, and is cancelled before that
         with place.db.write() as tx:
             trigger = Trigger(TriggerType.MANUAL, by="ada")
-            run_id = start_run(tx, place.names, place.job_now(job), {}, trigger, place.clock.now())
+            run_id = start_run(tx, place.names, place.job_now(job), NOTHING, trigger, place.clock.now())
             cancel_run(tx, runs.with_id(tx, run_id), "ada", place.clock.now())
     server.work()
     old = place.runs()[-1]
@@ -103,7 +104,7 @@ def test_an_image_that_is_gone_from_its_registry(place: Installation, server: Se
     job = place.job(source={"type": "image", "image": "busybox"})
     with place.db.write() as tx:
         trigger = Trigger(TriggerType.MANUAL, by="ada")
-        start_run(tx, place.names, job, {}, trigger, place.clock.now())
+        start_run(tx, place.names, job, NOTHING, trigger, place.clock.now())
     resolve: Callable[..., Any] = place.engine.resolve
 
     def once(*arguments: Any, **more: Any) -> Any:
@@ -157,7 +158,9 @@ def test_a_run_that_is_cancelled_while_its_image_is_pulled_again(place: Installa
     """The engine lost it between the run's first look and its start, and the registry does not answer."""
     job = place.job(source={"type": "image", "image": "busybox"})
     with place.db.write() as tx:
-        run_id = start_run(tx, place.names, job, {}, Trigger(TriggerType.MANUAL, by="ada"), place.clock.now())
+        run_id = start_run(
+            tx, place.names, job, NOTHING, Trigger(TriggerType.MANUAL, by="ada"), place.clock.now()
+        )
     resolve: Callable[..., Any] = place.engine.resolve
     over = threading.Event()
     asked: list[str] = []

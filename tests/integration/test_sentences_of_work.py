@@ -13,6 +13,7 @@ from app.commands.pausing import pause, resume
 from app.commands.runs import start_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.errors import Conflict, GitUnavailable
+from app.domain.job.effective import NOTHING, Overrides
 from app.domain.job.records import Job
 from app.domain.paths import Matching
 from app.domain.runs import Trigger, TriggerType
@@ -404,7 +405,7 @@ def test_how_a_job_gets_an_image(place: Installation, job: dict[str, Any], how: 
     made = place.job(**job)
     trigger = Trigger(TriggerType.MANUAL, by="ada")
     with place.db.write() as tx, pytest.raises(Conflict) as refused:
-        start_run(tx, place.names, made, {"confirm_paused": True}, trigger, place.clock.now())
+        start_run(tx, place.names, made, Overrides(confirm_paused=True), trigger, place.clock.now())
     assert str(refused.value) == f"Job report has no image to run: {how}."
 
 
@@ -415,4 +416,4 @@ def test_a_build_of_another_branch_is_not_waited_for(place: Installation, server
     sql(place, "UPDATE build SET ref = 'refs/heads/other'")
     trigger = Trigger(TriggerType.MANUAL, by="ada")
     with place.db.write() as tx, pytest.raises(Conflict, match=r"build it first, by a push or manually\."):
-        start_run(tx, place.names, made, {}, trigger, place.clock.now())
+        start_run(tx, place.names, made, NOTHING, trigger, place.clock.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from app.commands.runs import cancel_run
 from app.domain.builds import BuildReason
 from app.domain.flow_nodes import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowTrigger, FlowTriggerType
+from app.domain.job.spec import ConcurrencyPolicy
 from app.domain.runs import Trigger, TriggerType
 from app.runtime.engine_health import EngineHealth
 from app.store import apps, builds, deliveries, flows, jobs, projects, runs
@@ -376,8 +378,9 @@ def test_a_promotion_to_a_job_with_a_run_that_is_in_its_way(made: World) -> None
         f"report-live gets the image and nothing runs, since {name} is not over yet and the policy is forbid"
     ) in said
     with made.db.write() as tx:
-        row = {**live.definition, "schedule": {**schedule, "concurrency_policy": "replace"}}
-        jobs.redefine(tx, live.id, row, None, NOW)
+        assert live.schedule is not None
+        replacing = replace(live.schedule, concurrency_policy=ConcurrencyPolicy.REPLACE)
+        jobs.redefine(tx, live.id, replace(live.spec, schedule=replacing), None, NOW)
     assert f"report-live will run and replaces {name}" in page(made, "/pipelines")
 
 

@@ -12,8 +12,7 @@ from app.commands.runs import enqueue_run
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.events import repo_key
-from app.domain.job.records import Job
-from app.domain.job.spec import BuildConfig
+from app.domain.job.records import Job, SourceSettings
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.base import RegistryLogin, ResolvedImage
@@ -22,7 +21,7 @@ from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import build_services, credentials, deaths, decisions, jobs, runs
 from app.workers.build.publisher import Publisher
 from builders.backends.base import BuiltImage, Login, PushFailed, StopSignal
-from tests.support.loops import URL, Installation, Server, commit, definition_of, image_of
+from tests.support.loops import URL, Installation, Server, commit, image_of, spec_of
 
 A, B, C = (commit(letter) for letter in "abc")
 DIGEST = "sha256:" + "d" * 64
@@ -45,9 +44,9 @@ def keep(place: Installation, kind: str, host: str, secret: str = "the secret") 
 
 def image_job(place: Installation, image: str, credential: str | None = None, **changes: object) -> Job:
     source = {"type": "image", "image": image, "credential": credential}
-    definition = {**definition_of("tool", **changes), "source": source}
+    spec = spec_of("tool", source=source, **changes)
     with place.db.write() as tx:
-        return jobs.create(tx, place.project.id, definition, None, place.clock.now())
+        return jobs.create(tx, place.project.id, spec, None, place.clock.now())
 
 
 def start(place: Installation, job: Job) -> None:
@@ -271,16 +270,16 @@ def test_a_push_that_fails_fails_the_build(place: Installation, server: Server) 
 
 
 def service(place: Installation, **fields: object) -> int:
-    source = {"url": URL, "repo_key": repo_key(URL), "branch": "main", "build": BuildConfig().to_json()}
+    settings = SourceSettings(URL, repo_key(URL), "main", **fields)  # type: ignore[arg-type]
     with place.db.write() as tx:
-        made = build_services.create(tx, place.project.id, "images", {**source, **fields}, place.clock.now())
+        made = build_services.create(tx, place.project.id, "images", settings, place.clock.now())
         return made.id
 
 
 def shared_job(place: Installation, name: str, source_id: int) -> Job:
-    definition = {**definition_of(name), "source": {"type": "build_service", "build_service": "images"}}
+    spec = spec_of(name, source={"type": "build_service", "build_service": "images"})
     with place.db.write() as tx:
-        return jobs.create(tx, place.project.id, definition, source_id, place.clock.now())
+        return jobs.create(tx, place.project.id, spec, source_id, place.clock.now())
 
 
 def test_a_service_builds_once_for_all_its_jobs(place: Installation, server: Server) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import EngineUnavailable
-from app.domain.health import Check, CheckStatus, CheckType, Protocol
+from app.domain.health import CheckStatus
+from app.domain.job.checks import CheckType, Protocol
+from app.domain.job.codec import check_from_json
 from app.domain.job.effective import merge
 from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Cancel, Container, Reason, Run, RunStatus, Trigger, TriggerType
@@ -72,7 +74,7 @@ class Floor:
                 project_id=place.project.id,
                 job_id=job.id,
                 trigger=Trigger(TriggerType.API, by="ada"),
-                effective=merge(job.definition, {}).values,
+                spec=merge(job.spec.run).spec,
                 now=self.clock.now(),
                 image=image_of("1"),
                 digest=image_of("1"),
@@ -301,7 +303,7 @@ class TestProbing:
 
     def ask(self, container: tuple[FakeEngine, Handle], **fields: Any) -> tuple[bool, str]:
         engine, handle = container
-        check = Check(CheckType.LIVENESS, **{"timeout_seconds": 1, "path": "/", **fields})
+        check = check_from_json({"type": "liveness", "timeout_seconds": 1, "path": "/", **fields})
         answer = probe(engine, handle, check, StillClock().now)
         assert answer is not None
         return answer.passed, answer.words
@@ -350,7 +352,9 @@ class TestProbing:
     def test_a_container_that_has_ended_gives_no_answer(self, container: Any, protocol: Protocol) -> None:
         engine, handle = container
         engine.finish("run-1-1-0")
-        check = Check(CheckType.LIVENESS, protocol, path="/", port=1, cmd=("true",))
+        check = check_from_json(
+            {"type": "liveness", "protocol": protocol, "path": "/", "port": 1, "cmd": ["true"]}
+        )
         assert probe(engine, handle, check, StillClock().now) is None
 
     def test_an_engine_that_is_away(self, container: Any) -> None:

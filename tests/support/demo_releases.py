@@ -9,7 +9,9 @@ from app.commands.deployment_requests import deploy_latest
 from app.commands.flow_runs import answer_approval, start_flow_run
 from app.commands.promotions import plan, promote
 from app.domain.flows import FlowConcurrency
-from app.domain.health import Answer, CheckType, Tally, checks_of
+from app.domain.health import Answer, Tally
+from app.domain.job.checks import CheckType
+from app.domain.job.codec import check_from_json
 from app.domain.job.records import Job
 from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage, route
@@ -149,7 +151,7 @@ def _measured(world: World, now: datetime) -> int:
     )
     vitals = world.logbook.vitals(run_id, 1)
     metrics, health = vitals.write_metrics(0), vitals.write_health(0)
-    startup, liveness = checks_of([STARTUP, LIVENESS])
+    startup, liveness = check_from_json(STARTUP), check_from_json(LIVENESS)
     health.append(CheckType.STARTUP, Tally().add(startup, Answer(start, True, "connected", 0.003)))
     tally = Tally()
     for second in range(0, 200, 5):

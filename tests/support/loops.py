@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -35,8 +35,9 @@ from app.domain.errors import EngineUnavailable
 from app.domain.events import repo_key
 from app.domain.flow_nodes import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun, FlowTrigger
-from app.domain.job.records import Job
-from app.domain.job.spec import BuildConfig
+from app.domain.job.codec import build_from_json, job_from_json
+from app.domain.job.records import Job, SourceSettings
+from app.domain.job.spec import GitSource, JobSpec
 from app.domain.lanes import lane_of
 from app.domain.pipelines import Component, Pipeline, Stage
 from app.domain.plans import DEFAULT_PLANS
@@ -65,6 +66,7 @@ from app.store.apps import App
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery, NewDelivery
 from app.store.flows import Flow
+from app.store.jobs import add_source
 from app.workers.build.builder import Builder
 from app.workers.deployments import Deployer
 from app.workers.flows import Conductor
@@ -426,26 +428,26 @@ class Installation:
         """A job built from the repository, unless its source is another; `changes` are of the API's form, and those of
         its source `source__branch` and so on.
         """
-        source = {
-            "url": URL,
-            "repo_key": repo_key(URL),
-            "branch": "main",
-            "build": BuildConfig().to_json(),
-        }
         build = {
             key.removeprefix("build__"): changes.pop(key)
             for key in list(changes)
             if key.startswith("build__")
         }
-        source["build"] = {**BuildConfig().to_json(), **build}
-        for key in [key for key in changes if key.startswith("source__")]:
-            source[key.removeprefix("source__")] = changes.pop(key)
-        definition = definition_of(name, **changes)
-        source["ci_enabled"] = definition["ci_enabled"]
+        given = {
+            key.removeprefix("source__"): changes.pop(key)
+            for key in list(changes)
+            if key.startswith("source__")
+        }
+        spec = spec_of(name, **changes)
+        settings = SourceSettings(URL, repo_key(URL), "main", build_from_json(build), spec.ci_enabled)
         with self.db.write() as tx:
-            is_built = definition["source"]["type"] == "git"
-            fields = source if is_built else None
-            return jobs.create(tx, project_id or self.project.id, definition, fields, self.clock.now())
+            owner, now = project_id or self.project.id, self.clock.now()
+            source: SourceSettings | int | None = None
+            if isinstance(spec.source, GitSource):
+                service = given.pop("name", None)
+                source = replace(settings, **given)
+                source = add_source(tx, owner, service, source, now).id if service else source
+            return jobs.create(tx, owner, spec, source, now)
 
     def app(self, name: str, *members: Job, hooks: Sequence[Job] = ()) -> App:
         """An app of these jobs, in this order; `hooks` are post-deploy where their definition says nothing."""
@@ -586,18 +588,17 @@ class Installation:
             ]
 
 
-def definition_of(name: str, **changes: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "source": {"type": "git"},
-        "ci_enabled": True,
-        "cd_enabled": True,
-        "run_on_image_change": "always",
-        "kind": "manual",
-        "paused": False,
-        "env": {},
-        **changes,
-    }
+def spec_of(name: str, **changes: Any) -> JobSpec:
+    """A job as it is defined; `changes` are of the API's form."""
+    source = {"type": "git", "git": {"url": URL, "branch": "main"}}
+    return job_from_json({"name": name, "source": source, "run_on_image_change": "always", **changes})
+
+
+def settings_of(job: Job, **changes: Any) -> SourceSettings:
+    """What is stored of the job's source, with changes."""
+    assert job.source is not None
+    same = {each.name: getattr(job.source, each.name) for each in fields(SourceSettings)}
+    return SourceSettings(**{**same, **changes})
 
 
 def push_payload(

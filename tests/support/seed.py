@@ -21,9 +21,10 @@ from app.commands.tokens import digest
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
 from app.domain.events import repo_key
-from app.domain.job.effective import merge
-from app.domain.job.records import Deployed, Job
-from app.domain.job.spec import BuildConfig
+from app.domain.job.codec import job_from_json, overrides_from_json
+from app.domain.job.effective import effective_of
+from app.domain.job.records import Deployed, Job, SourceSettings
+from app.domain.job.spec import JobSpec
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.principals import Role
 from app.domain.redaction import Redactor
@@ -40,7 +41,6 @@ from app.store.database import Database
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
 from app.web.app import create_app
-from app.web.schemas.job import GitForm, JobForm, SourceForm
 from app.web.server_context import ServerContext
 from tests.support.yard import pinned
 
@@ -133,15 +133,8 @@ class World:
             source = None
             if repository is not None:
                 url = f"https://github.com/{repository}"
-                source = {
-                    "url": url,
-                    "repo_key": repo_key(url),
-                    "branch": "main",
-                    "build": BuildConfig().to_json(),
-                }
-            return jobs.create(
-                tx, owner.id, definition(name, repository, **changes), source, self.clock.now()
-            )
+                source = SourceSettings(url, repo_key(url), "main")
+            return jobs.create(tx, owner.id, spec_of(name, repository, **changes), source, self.clock.now())
 
     def delivery(
         self,
@@ -241,7 +234,7 @@ class World:
     def queue_run(
         self, job: Job, at: datetime, trigger: Trigger, overrides: dict[str, Any] | None = None, **more: Any
     ) -> int:
-        effective = merge(job.definition, overrides or {})
+        effective = effective_of(job, overrides_from_json(overrides or {}))
         with self.db.write() as tx:
             return runs.enqueue(
                 tx,
@@ -249,7 +242,7 @@ class World:
                 project_id=job.project_id,
                 job_id=job.id,
                 trigger=trigger,
-                effective=effective.values,
+                spec=effective.spec,
                 overridden=effective.overridden,
                 now=at,
                 **more,
@@ -324,15 +317,12 @@ def write_lines(writer: Any, at: datetime, seconds: float, log: bytes) -> None:
     writer.end_streams()
 
 
-def definition(name: str, repository: str | None, **changes: Any) -> dict[str, Any]:
-    """A job as the API stores it; what runs do to it is `cd-promote` unless `changes` say otherwise."""
-    source = SourceForm(type="none")
+def spec_of(name: str, repository: str | None, **changes: Any) -> JobSpec:
+    """A job as it is defined; what runs do to it is `cd-promote` unless `changes`, of the API's form, say otherwise."""
+    source: dict[str, Any] = {"type": "none"}
     if repository is not None:
-        source = SourceForm(type="git", git=GitForm(url=f"https://github.com/{repository}"))
-    given = JobForm(name=name, source=source, run_on_image_change="cd-promote").model_dump(mode="json")
-    own = ("type", "git", "build") if repository is not None else ("type",)
-    given["source"] = {part: given["source"][part] for part in own}
-    return {**given, **changes}
+        source = {"type": "git", "git": {"url": f"https://github.com/{repository}", "branch": "main"}}
+    return job_from_json({"name": name, "source": source, "run_on_image_change": "cd-promote", **changes})
 
 
 @contextmanager

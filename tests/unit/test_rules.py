@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from app.domain.decisions import Go, Skip, Verdict
 from app.domain.events import Commit, Push, RepositoryRef
 from app.domain.job.records import Job, Source
-from app.domain.job.spec import DEFAULT_COMMIT_FLAGS, BuildConfig, JobKind, RunOnImageChange, ScheduleSettings
+from app.domain.job.spec import (
+    DEFAULT_COMMIT_FLAGS,
+    BuildConfig,
+    JobKind,
+    JobSpec,
+    RunOnImageChange,
+    RunSpec,
+    ScheduleSettings,
+)
+from app.domain.job.variables import EnvValue
 from app.domain.pushes import Changes
 from app.domain.rules import ImageEvent, on_image_change, should_build
 
@@ -43,15 +52,16 @@ def job(rule: str = "always", *, cd: bool = True, paused: bool = False, inactive
         project_id=1,
         project="reports",
         name="report",
-        definition={"env": {"TOKEN": {"value": SECRET, "secret": True}}},
-        shared_env={},
+        spec=JobSpec(
+            "report",
+            cd_enabled=cd,
+            run_on_image_change=RunOnImageChange(rule),
+            kind=JobKind.CRON,
+            schedule=ScheduleSettings("0 0 * * *", active=not inactive),
+            run=RunSpec(env={"TOKEN": EnvValue(SECRET, secret=True)}),
+            paused=paused,
+        ),
         source=SOURCE,
-        deployed=None,
-        cd_enabled=cd,
-        run_on_image_change=RunOnImageChange(rule),
-        kind=JobKind.CRON,
-        schedule=ScheduleSettings("0 0 * * *", active=not inactive),
-        paused=paused,
     )
 
 

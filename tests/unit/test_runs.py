@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from app.domain.job.spec import RunSpec
 from app.domain.retry import Backoff, delay_after
 from app.domain.runs import (
     INTERRUPTION_LIMIT,
@@ -35,7 +37,7 @@ RUN = Run(
     job="report",
     status=RunStatus.RUNNING,
     trigger=Trigger(TriggerType.MANUAL),
-    effective={},
+    spec=RunSpec(),
     created_at=START,
     updated_at=START,
     first_started_at=START,
@@ -44,6 +46,15 @@ OK = Outcome(None, 0, "Exited with code 0.")
 RETRIED = {Reason.EXIT_NONZERO, Reason.OUT_OF_MEMORY, Reason.UNHEALTHY, Reason.ENGINE_FAILED}
 # Cancel and replace are requests on the run, never an outcome by themselves, but must not be retried either.
 NOT_RETRIED = {Reason.IMAGE_UNAVAILABLE, Reason.TIME_LIMIT, Reason.CANCELLED, Reason.REPLACED}
+
+
+OF_SPEC = ("retry_limit", "retry_backoff", "time_limit_seconds")
+
+
+def changed(run: Run, **changes: Any) -> Run:
+    """The run with other values of its own or of its specification."""
+    of_spec = {name: changes.pop(name) for name in OF_SPEC if name in changes}
+    return replace(run, spec=replace(run.spec, **of_spec), **changes)
 
 
 def ended(reason: Reason | None, at: datetime | None = None) -> Outcome:
@@ -60,17 +71,17 @@ def test_exit_0_succeeds() -> None:
 
 @pytest.mark.parametrize("reason", sorted(RETRIED))
 def test_failures_are_retried_as_often_as_allowed(reason: Reason) -> None:
-    again = conclude(replace(RUN, retry_limit=2, failed=1), ended(reason), START)
+    again = conclude(changed(RUN, retry_limit=2, failed=1), ended(reason), START)
     assert isinstance(again, Again)
     assert again.available_at == START + timedelta(seconds=20)
     assert "retry 2 of 2 in 20 s" in again.sentence
-    last = conclude(replace(RUN, retry_limit=2, failed=2), ended(reason), START)
+    last = conclude(changed(RUN, retry_limit=2, failed=2), ended(reason), START)
     assert last == Final(RunStatus.FAILED, reason, "It ended.")
 
 
 @pytest.mark.parametrize("reason", sorted(NOT_RETRIED - {Reason.TIME_LIMIT}))
 def test_what_no_retry_can_mend_is_final(reason: Reason) -> None:
-    assert conclude(replace(RUN, retry_limit=5), ended(reason), START) == Final(
+    assert conclude(changed(RUN, retry_limit=5), ended(reason), START) == Final(
         RunStatus.FAILED, reason, "It ended."
     )
 
@@ -78,7 +89,7 @@ def test_what_no_retry_can_mend_is_final(reason: Reason) -> None:
 @pytest.mark.parametrize("reason", [None, *Reason])
 @pytest.mark.parametrize("retries", [0, 3])
 def test_a_passed_time_limit_wins_over_every_end(reason: Reason | None, retries: int) -> None:
-    run = replace(RUN, time_limit_seconds=60, retry_limit=retries)
+    run = changed(RUN, time_limit_seconds=60, retry_limit=retries)
     late = START + timedelta(seconds=60)
     for verdict in (conclude(run, ended(reason, late), late), conclude(run, ended(reason), late)):
         assert isinstance(verdict, Final)
@@ -88,7 +99,7 @@ def test_a_passed_time_limit_wins_over_every_end(reason: Reason | None, retries:
 
 def test_what_ended_in_time_is_judged_by_its_own_end() -> None:
     """However late the server that finds it."""
-    run = replace(RUN, time_limit_seconds=60)
+    run = changed(RUN, time_limit_seconds=60)
     verdict = conclude(run, ended(None, START + timedelta(seconds=59)), START + timedelta(hours=1))
     assert isinstance(verdict, Final)
     assert verdict.status is RunStatus.SUCCEEDED
@@ -97,7 +108,7 @@ def test_what_ended_in_time_is_judged_by_its_own_end() -> None:
 @pytest.mark.parametrize("reason", [None, *Reason])
 @pytest.mark.parametrize("asked", [Reason.CANCELLED, Reason.REPLACED])
 def test_a_cancel_wins_over_everything(reason: Reason | None, asked: Reason) -> None:
-    run = replace(
+    run = changed(
         RUN,
         time_limit_seconds=60,
         retry_limit=5,
@@ -120,7 +131,7 @@ def test_interruptions_are_nobodys_failure_but_not_without_end() -> None:
 
 
 def test_a_wait_ends_with_the_time_limit() -> None:
-    run = replace(RUN, time_limit_seconds=15, retry_limit=5, failed=3)
+    run = changed(RUN, time_limit_seconds=15, retry_limit=5, failed=3)
     again = conclude(run, ended(Reason.EXIT_NONZERO), START + timedelta(seconds=5))
     assert isinstance(again, Again)
     assert again.available_at == START + timedelta(seconds=15)
@@ -144,7 +155,7 @@ class RunLife(RuleBasedStateMachine):
     )
     def begin(self, retries: int, limit: int | None, backoff: Backoff) -> None:
         self.now = START
-        self.run = replace(
+        self.run = changed(
             RUN,
             status=RunStatus.QUEUED,
             retry_limit=retries,
@@ -215,7 +226,7 @@ class RunLife(RuleBasedStateMachine):
             return
         run = self.run
         assert run.interruptions <= INTERRUPTION_LIMIT
-        assert run.attempts <= run.retry_limit + 1 + run.interruptions
+        assert run.attempts <= run.spec.retry_limit + 1 + run.interruptions
 
     @invariant()
     def success_is_exit_0(self) -> None:

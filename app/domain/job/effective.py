@@ -4,37 +4,48 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
 
-from app.domain import limits
 from app.domain.errors import InvalidValue
+from app.domain.job.commands import Command, argv
 from app.domain.job.records import Job
-from app.domain.plans import DEFAULT_PLAN
+from app.domain.job.spec import OVERRIDABLE, RunSpec
+from app.domain.job.variables import EnvValue, SharedValue
 
-FIELDS: Mapping[str, Any] = {
-    "command": None,
-    "entrypoint": None,
-    "shell": False,
-    "process": None,
-    "plan": DEFAULT_PLAN,
-    "instances": 1,
-    "retry_limit": 0,
-    "retry_backoff": "exponential",
-    "time_limit_seconds": None,
-    "grace_period_seconds": 30,
-    "health_checks": [],
-}
-OVERRIDABLE = ("command", "entrypoint", "shell", "process", "plan", "retry_limit", "time_limit_seconds")
-_ECHO = 200  # characters of a command in a sentence
-Env = Mapping[str, Any]  # name → the API's form with sealed secrets
+IMAGE_FIELDS = ("image", "build", "sha")  # overrides that say what a run executes
+FIELDS = tuple(each.name for each in fields(RunSpec) if each.name != "env")
+DEFAULTS = RunSpec()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What is different in one run. `given` names the fields of `spec` that count; in `env`, None unsets a variable.
+
+    At most one of `image`, `build` (an id) and `sha` says what is run instead of what the job has.
+    """
+
+    spec: RunSpec = field(default_factory=RunSpec)
+    given: frozenset[str] = frozenset()
+    env: Mapping[str, EnvValue | None] = field(default_factory=dict, repr=False)
+    image: str | None = None
+    build: int | None = None
+    sha: str | None = None
+    confirm_paused: bool | None = None  # None where nothing was said about it
+
+    @property
+    def image_fields(self) -> tuple[str, ...]:
+        """The names of those of the three that are given."""
+        return tuple(name for name in IMAGE_FIELDS if getattr(self, name) is not None)
+
+
+NOTHING = Overrides()
+
+
+@dataclass(frozen=True, slots=True)
 class Effective:
-    """`values` is what a run stores; `origins` tells for each field and `env.NAME` whether it is `default`, `job`, …"""
+    """`spec` is what a run stores; `origins` tells for each field and `env.NAME` whether it is `default`, `job`, …"""
 
-    values: Mapping[str, Any]
+    spec: RunSpec
     origins: Mapping[str, str]
 
     @property
@@ -42,61 +53,44 @@ class Effective:
         return tuple(name for name, origin in self.origins.items() if origin == "override")
 
 
-def variables_of(job: Job) -> dict[str, Any]:
-    """A job's variables and those of its secret groups, of which its own win; in the API's form, secrets sealed."""
-    return {
-        **{name: _without_group(given) for name, given in job.shared_env.items()},
-        **job.definition.get("env", {}),
-    }
+def variables_of(job: Job) -> dict[str, EnvValue]:
+    """A job's variables and those of its secret groups, of which its own win."""
+    return {**{name: shared.given for name, shared in job.shared_env.items()}, **job.env}
 
 
-def _without_group(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if key != "group"}
+def effective_of(job: Job, overrides: Overrides = NOTHING) -> Effective:
+    """What a run of the job is made with."""
+    return merge(job.spec.run, overrides, job.shared_env)
 
 
 def merge(
-    definition: Mapping[str, Any], overrides: Mapping[str, Any], shared_env: Mapping[str, Any] | None = None
+    spec: RunSpec, overrides: Overrides = NOTHING, shared_env: Mapping[str, SharedValue] | None = None
 ) -> Effective:
-    """The effective configuration of a run. In `overrides["env"]`, a null unsets a variable.
+    """The effective configuration of a run.
 
     `shared_env` are the variables of the job's secret groups; the job's own win over them, the run's over both.
     """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for name, default in FIELDS.items():
-        values[name] = definition.get(name, default)
-        origins[name] = "default" if values[name] == default else "job"
-        if name in OVERRIDABLE and name in overrides:
-            values[name], origins[name] = overrides[name], "override"
-    if "command" in overrides and "process" not in overrides:
-        values["process"] = None  # a command given for this run is meant instead of the job's process
-    if "process" in overrides and "command" not in overrides:
-        values["command"] = None
-    env: dict[str, Any] = {}
-    for name, given in (shared_env or {}).items():
-        env[name] = _without_group(given)
-        origins[f"env.{name}"] = f"group {given['group']}"
-    for name, given in definition.get("env", {}).items():
-        env[name], origins[f"env.{name}"] = given, "job"
-    for name, given in (overrides.get("env") or {}).items():
+    origins = {
+        name: "default" if getattr(spec, name) == getattr(DEFAULTS, name) else "job" for name in FIELDS
+    }
+    env: dict[str, EnvValue] = {}
+    for name, shared in (shared_env or {}).items():
+        env[name], origins[f"env.{name}"] = shared.given, f"group {shared.group}"
+    for name, own in spec.env.items():
+        env[name], origins[f"env.{name}"] = own, "job"
+    changes = {name: getattr(overrides.spec, name) for name in OVERRIDABLE if name in overrides.given}
+    if "command" in changes:
+        changes.setdefault("process", None)  # a command given for this run is meant instead of the job's
+    elif "process" in changes:
+        changes["command"] = None
+    origins |= dict.fromkeys(overrides.given, "override")
+    for name, value in overrides.env.items():
         origins[f"env.{name}"] = "override"
-        if given is None:
+        if value is None:
             env.pop(name, None)
         else:
-            env[name] = given
-    return Effective({**values, "env": env}, origins)
-
-
-def argv(text: str | list[str] | None) -> tuple[str, ...] | None:
-    """A command as the process gets it: a list as it is, a string split as a shell would. Raises InvalidValue."""
-    if text is None:
-        return None
-    try:
-        return tuple(limits.split(text)) if isinstance(text, str) else tuple(text)
-    except ValueError as error:
-        raise InvalidValue(
-            "command", f"The command {str(text)[:_ECHO]!r} can't be split as a shell would: {error}."
-        ) from None
+            env[name] = value
+    return Effective(replace(spec, **changes, env=env), origins)
 
 
 @dataclass(frozen=True)
@@ -107,24 +101,26 @@ class Invocation:
     command: tuple[str, ...] | None
 
 
-def invocation(values: Mapping[str, Any], processes: Mapping[str, str]) -> Invocation:
+def invocation(spec: RunSpec, processes: Mapping[str, str]) -> Invocation:
     """How the container is called. `shell` hands the command to `/bin/sh -c` as it was written.
 
     A custom command keeps the image's entrypoint; a custom entrypoint clears the image's command. Raises InvalidValue
     for a process that the image doesn't have.
     """
-    command = values.get("command")
-    shell = bool(values.get("shell"))
-    if command is None and values.get("process") is not None:
-        command = _command_of(values["process"], processes)
+    command, shell = spec.command, spec.shell
+    if command is None and spec.process is not None:
+        command = _command_of(spec.process, processes)
         shell = shell or _needs_shell(command)
-    entrypoint = argv(values.get("entrypoint"))
+    entrypoint = None if spec.entrypoint is None else argv(spec.entrypoint)
     if command is None:
         return Invocation(entrypoint, None)
     if not shell:
         return Invocation(entrypoint, argv(command))
-    text = command if isinstance(command, str) else shlex.join(command)
-    return Invocation((*(entrypoint or ()), "/bin/sh", "-c"), (text,))
+    return Invocation((*(entrypoint or ()), "/bin/sh", "-c"), (_as_line(command),))
+
+
+def _as_line(command: Command) -> str:
+    return command if isinstance(command, str) else shlex.join(command)
 
 
 def _command_of(process: str, processes: Mapping[str, str]) -> str:

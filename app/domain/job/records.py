@@ -10,8 +10,29 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.domain.job.spec import BuildConfig, BuildsInFlight, JobKind, RunOnImageChange, ScheduleSettings
-from app.domain.job.variables import EnvValue, env_from_definition
+from app.domain.job.spec import (
+    BuildConfig,
+    BuildsInFlight,
+    JobKind,
+    JobSpec,
+    RunOnImageChange,
+    ScheduleSettings,
+)
+from app.domain.job.variables import EnvValue, SharedValue
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """What is stored of a repository and branch that builds are made of. The webhook secret is sealed."""
+
+    url: str
+    repo_key: str
+    branch: str
+    build: BuildConfig = field(default_factory=BuildConfig)
+    ci_enabled: bool = True
+    builds_in_flight: BuildsInFlight = BuildsInFlight.ALL
+    credential_id: int | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,27 +86,48 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Job:
-    """A job's definition, as everything but the store and the API sees it."""
+    """A job as everything but the store sees it: its specification, and what the store knows of it."""
 
     id: int
     project_id: int
     project: str
     name: str
-    definition: Mapping[str, Any] = field(repr=False)
-    shared_env: Mapping[str, Any] = field(
-        repr=False
-    )  # of its secret groups, each entry with its group's name
-    source: Source | None
-    deployed: Deployed | None
-    ci_enabled: bool = True
-    cd_enabled: bool = True
-    run_on_image_change: RunOnImageChange = RunOnImageChange.NEVER
-    kind: JobKind = JobKind.MANUAL
-    schedule: ScheduleSettings | None = None
-    paused: bool = False
+    spec: JobSpec
+    source: Source | None = None
+    deployed: Deployed | None = None
+    shared_env: Mapping[str, SharedValue] = field(default_factory=dict, repr=False)  # of its secret groups
     created_at: datetime | None = None
     next_fire_at: datetime | None = None  # None while nothing starts by schedule
     deleted_at: datetime | None = None  # its runs, logs and decisions stay
+
+    @property
+    def ci_enabled(self) -> bool:
+        return self.spec.ci_enabled
+
+    @property
+    def cd_enabled(self) -> bool:
+        return self.spec.cd_enabled
+
+    @property
+    def run_on_image_change(self) -> RunOnImageChange:
+        return self.spec.run_on_image_change
+
+    @property
+    def kind(self) -> JobKind:
+        return self.spec.kind
+
+    @property
+    def schedule(self) -> ScheduleSettings | None:
+        return self.spec.schedule
+
+    @property
+    def paused(self) -> bool:
+        return self.spec.paused
+
+    @property
+    def has_image(self) -> bool:
+        """Whether there is something to run: an image is deployed, or it runs one that is built elsewhere."""
+        return self.deployed is not None or self.runs_a_reference
 
     @property
     def builds_pushes(self) -> bool:
@@ -96,12 +138,13 @@ class Job:
     @property
     def runs_a_reference(self) -> bool:
         """Whether its source is an image reference, which each run resolves where nothing is deployed."""
-        return bool(self.definition["source"]["type"] == "image")
+        return self.spec.image is not None
 
     @property
     def schedule_inactive(self) -> bool:
         return self.schedule is not None and not self.schedule.active
 
     @property
-    def env(self) -> dict[str, EnvValue]:
-        return env_from_definition(self.definition.get("env", {}))
+    def env(self) -> Mapping[str, EnvValue]:
+        """Its own variables, without those of its secret groups."""
+        return self.spec.run.env

@@ -1,16 +1,26 @@
-"""What a job is: where its image comes from, when it runs, and with what."""
+"""What a job is: where its image comes from, when it runs, and with what. Every default is written here, once.
+
+Its form in JSON is `codec`'s; what may not be set together is said by `rules`.
+"""
 
 from __future__ import annotations
 
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal
+
+from app.domain.job.checks import Check
+from app.domain.job.commands import Command
+from app.domain.job.variables import EnvValue
+from app.domain.plans import DEFAULT_PLAN
+from app.domain.retry import Backoff
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?")
 NAME_RULE = "1 to 52 lower-case letters, digits and hyphens, with no hyphen at either end"
 DEFAULT_COMMIT_FLAGS = ("[skip ci]", "[ci skip]", "[no ci]", "[skip jobyard]")
+DeployTrigger = Literal["pre-deploy", "post-deploy", "failed-deploy"]
 
 
 class JobKind(enum.StrEnum):
@@ -39,7 +49,7 @@ class BuildsInFlight(enum.StrEnum):
     LATEST = "latest"  # a newer push cancels queued builds of the same branch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BuildConfig:
     """How an image is made from a commit, and which pushes are worth one."""
 
@@ -57,18 +67,49 @@ class BuildConfig:
     submodules: bool = False  # fetched with the commit, which is where both are said to users
     lfs: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()
-        }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BuildConfig:
-        tuples = {name: tuple(data[name]) for name in ("paths", "commit_flags") if name in data}
-        return cls(**{**data, **tuples})
+@dataclass(frozen=True, slots=True)
+class GitSource:
+    """A branch of a repository, built by the job's own settings; `credential` names one of the project's."""
+
+    type: ClassVar = "git"
+
+    url: str
+    branch: str = "main"
+    credential: str | None = None
+    build: BuildConfig = field(default_factory=BuildConfig)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class BuildServiceSource:
+    """What a build service of the project makes."""
+
+    type: ClassVar = "build_service"
+
+    build_service: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """An image that is built elsewhere; a tag is resolved when a run starts."""
+
+    type: ClassVar = "image"
+
+    image: str
+    credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoSource:
+    """What is deployed or promoted to the job, and nothing before that."""
+
+    type: ClassVar = "none"
+
+
+JobSource = GitSource | BuildServiceSource | ImageSource | NoSource
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleSettings:
     cron: str
     time_zone: str = "UTC"
@@ -77,8 +118,57 @@ class ScheduleSettings:
     starting_deadline_seconds: int = 100
 
 
-def schedule_from_definition(schedule: Mapping[str, Any] | None) -> ScheduleSettings | None:
-    if schedule is None:
-        return None
-    policy = ConcurrencyPolicy(schedule.get("concurrency_policy", ConcurrencyPolicy.ALLOW))
-    return ScheduleSettings(**{**schedule, "concurrency_policy": policy})
+PER_RUN = {"overridable": True}  # of a field that a single run may have another value of
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What the containers of a run are started with, how many of them, how often and for how long.
+
+    A job has one for the runs that it starts; each run has its own, which is the job's with the variables of its secret
+    groups and with what was changed for this run. Times are in seconds. Secrets in `env` are sealed.
+    """
+
+    command: Command | None = field(default=None, metadata=PER_RUN)
+    entrypoint: Command | None = field(default=None, metadata=PER_RUN)
+    shell: bool = field(default=False, metadata=PER_RUN)
+    process: str | None = field(default=None, metadata=PER_RUN)
+    env: Mapping[str, EnvValue] = field(default_factory=dict, repr=False)
+    plan: str = field(default=DEFAULT_PLAN, metadata=PER_RUN)
+    instances: int = 1
+    retry_limit: int = field(default=0, metadata=PER_RUN)
+    retry_backoff: Backoff = Backoff.EXPONENTIAL
+    time_limit_seconds: int | None = field(default=None, metadata=PER_RUN)
+    grace_period_seconds: int = 30
+    health_checks: tuple[Check, ...] = ()
+
+    @property
+    def starts_something(self) -> bool:
+        """Whether it says what to run; otherwise the image does."""
+        return bool(self.command or self.process or self.entrypoint)
+
+
+OVERRIDABLE = tuple(each.name for each in fields(RunSpec) if each.metadata.get("overridable"))
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as it is defined."""
+
+    name: str
+    display_name: str = ""
+    source: JobSource = field(default_factory=NoSource)
+    ci_enabled: bool = True
+    cd_enabled: bool = True
+    builds_in_flight: BuildsInFlight = BuildsInFlight.ALL
+    run_on_image_change: RunOnImageChange = RunOnImageChange.NEVER
+    kind: JobKind = JobKind.MANUAL
+    schedule: ScheduleSettings | None = None
+    deploy_trigger: DeployTrigger | None = None
+    run: RunSpec = field(default_factory=RunSpec)
+    paused: bool = False
+
+    @property
+    def image(self) -> str | None:
+        """The reference of the image that it runs as it is; None where its image is built or deployed."""
+        return self.source.image if isinstance(self.source, ImageSource) else None

@@ -1,4 +1,4 @@
-"""Variables of jobs, secret groups and runs."""
+"""Variables of jobs, secret groups and runs: as they are given, and as they are kept with secrets sealed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -17,7 +16,7 @@ class EnvScope(enum.StrEnum):
     BOTH = "both"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EnvValue:
     """One variable. A secret's `value` is sealed wherever it is stored, and opened only on the way to a container."""
 
@@ -34,11 +33,30 @@ class EnvValue:
         return self.scope is not EnvScope.BUILD
 
 
-def env_from_definition(env: Mapping[str, Any]) -> dict[str, EnvValue]:
-    """Variables of the API's form: a bare string, or `{"value", "secret"?, "scope"?}`."""
-    return {
-        name: EnvValue(given)
-        if isinstance(given, str)
-        else EnvValue(given["value"], bool(given.get("secret")), EnvScope(given.get("scope") or EnvScope.RUN))
-        for name, given in env.items()
-    }
+@dataclass(frozen=True, slots=True)
+class SharedValue:
+    """A variable that a job has from one of its secret groups, which `group` names."""
+
+    given: EnvValue
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvDraft:
+    """A variable as somebody gives it, its value in plain text. None leaves a part as it is stored."""
+
+    value: str | None = field(repr=False)
+    secret: bool | None = None
+    scope: EnvScope | None = None
+
+    def inherit(self, stored: EnvValue | None) -> EnvDraft:
+        """The draft with the secrecy and scope of the stored variable where it says nothing of its own."""
+        secret, scope = (False, EnvScope.RUN) if stored is None else (stored.secret, stored.scope)
+        return EnvDraft(
+            self.value,
+            secret if self.secret is None else self.secret,
+            scope if self.scope is None else self.scope,
+        )
+
+
+Env = Mapping[str, EnvValue]

@@ -10,6 +10,8 @@ from sqlalchemy import ForeignKey as SaForeignKey
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
+from app.domain.job.spec import BuildConfig, JobSpec, RunSpec
+from app.domain.job.variables import EnvValue, SharedValue
 from app.store.schema.columns import (
     BigInt,
     id_column,
@@ -19,6 +21,7 @@ from app.store.schema.columns import (
     text_column,
     time_column,
 )
+from app.store.schema.specs import build_column, env_column, job_column, run_column, shared_env_column
 
 
 class ProjectRow(SQLModel, table=True):
@@ -54,7 +57,7 @@ class SourceRow(SQLModel, table=True):
     branch: str
     credential_id: int | None = ref_column("credential.id", null=True)
     webhook_secret: str | None = text_column(null=True)
-    build: dict[str, Any] = json_column()
+    build: BuildConfig = build_column()
     ci_enabled: bool = True
     builds_in_flight: str = "all"
     created_at: datetime = time_column(null=False)
@@ -76,7 +79,7 @@ class JobRow(SQLModel, table=True):
     project_id: int = ref_column("project.id")
     name: str
     source_id: int | None = ref_column("source.id", null=True, index=True)
-    definition: dict[str, Any] = json_column()
+    definition: JobSpec = job_column()
     ci_enabled: bool = True
     cd_enabled: bool = True
     run_on_image_change: str = "never"
@@ -85,8 +88,8 @@ class JobRow(SQLModel, table=True):
     paused: bool = False
     deployed: dict[str, Any] | None = json_column(null=True)
     has_image: bool = False
-    shared_env: dict[str, Any] = json_column()
-    effective: dict[str, Any] = json_column()
+    shared_env: dict[str, SharedValue] = shared_env_column()
+    effective: RunSpec = run_column()
     next_fire_at: datetime | None = time_column(index=True)
     created_at: datetime = time_column(null=False)
     updated_at: datetime = time_column(null=False)
@@ -102,7 +105,7 @@ class SecretGroupRow(SQLModel, table=True):
     project_id: int = ref_column("project.id")
     name: str
     priority: int = 0
-    env: dict[str, Any] = json_column()
+    env: dict[str, EnvValue] = env_column()
     created_at: datetime = time_column(null=False)
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import ForeignKey as SaForeignKey
 from sqlalchemy import Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
+from app.domain.job.spec import BuildConfig, RunSpec
+from app.domain.job.variables import EnvValue
 from app.store.schema.columns import (
     BigInt,
     id_column,
@@ -20,6 +22,7 @@ from app.store.schema.columns import (
     text_column,
     time_column,
 )
+from app.store.schema.specs import build_column, env_column, run_column
 
 
 class DeliveryRow(SQLModel, table=True):
@@ -136,8 +139,8 @@ class BuildRow(SQLModel, table=True):
     ref: str = ""
     sha: str | None = None
     credential_id: int | None = ref_column("credential.id", null=True)
-    config: dict[str, Any] = json_column()
-    env: dict[str, Any] = json_column()
+    config: BuildConfig = build_column()
+    env: dict[str, EnvValue] = env_column()
     status: str
     reason: str | None = None
     sentence: str = text_column()
@@ -201,7 +204,7 @@ class RunRow(SQLModel, table=True):
     trigger_by: str | None = None
     scheduled_for: datetime | None = time_column()
     cause: str = text_column()
-    effective: dict[str, Any] = json_column()
+    effective: RunSpec = run_column()
     overridden: list[str] = json_column()
     image: str | None = text_column(null=True)
     digest: str | None = None

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from app.commands import build_services as commands
 from app.commands.builds import request_build_of_source
-from app.domain.errors import require_consistent
 from app.domain.principals import Role
 from app.store import build_services, builds, jobs
 from app.store.build_services import BuildService
 from app.store.database import Tx
-from app.store.jobs import SourceFields
 from app.store.projects import Project
 from app.web.api.builds import build_answers
-from app.web.api.definitions import (
-    build_fields,
-    check_build,
-    git_fields,
-    merge_patch,
-    require_changeable,
-    require_usable_build,
-)
+from app.web.api.drafts import service_draft
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Operation
+from app.web.api.patching import patched_service, shown_service
 from app.web.api.scope import confirmed, paged, project_of, within
-from app.web.reading import read_value
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.build import BuildAnswer, ManualBuildForm
 from app.web.schemas.build_service import (
-    READ_ONLY,
     BuildServiceAnswer,
     BuildServiceForm,
     BuildServicePatch,
 )
 from app.web.schemas.job import GitAnswer
-from app.web.server_context import ServerContext
 
 
 def list_services(ctx: ApiContext[Empty, Paging]) -> Any:
@@ -51,7 +40,10 @@ def list_services(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_service(ctx: ApiContext[BuildServiceForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.OPERATOR)
-        return _answer(project, define(tx, ctx.server, project, ctx.body))
+        service = commands.define_service(
+            tx, project, service_draft(ctx.body), vault=ctx.server.vault, ours=ctx.server.ours, now=ctx.now
+        )
+        return _answer(project, service)
 
 
 def show_service(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -64,7 +56,11 @@ def change_service(ctx: ApiContext[BuildServicePatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx)
         service = _service_of(ctx, tx, project, Role.OPERATOR)
-        return _answer(project, redefine(tx, ctx.server, project, service, ctx.body.root))
+        draft = patched_service(service, ctx.body.root, ctx.server)
+        changed = commands.change_service(
+            tx, project, service, draft, vault=ctx.server.vault, ours=ctx.server.ours
+        )
+        return _answer(project, changed)
 
 
 def delete_service(ctx: ApiContext[Empty, Confirm]) -> None:
@@ -111,50 +107,8 @@ def _service_of(
     return within(ctx, role, f"build service {name}", lambda: build_services.named(tx, project.id, name))
 
 
-def define(tx: Tx, server: ServerContext, project: Project, form: BuildServiceForm) -> BuildService:
-    """A new build service. Raises Contradictions, InvalidValue or Conflict, and then nothing is made."""
-    fields = _fields(tx, server, project, form, None)
-    return build_services.create(tx, project.id, form.name, fields, server.clock.now())
-
-
-def redefine(
-    tx: Tx, server: ServerContext, project: Project, service: BuildService, patch: Mapping[str, Any]
-) -> BuildService:
-    """The service with a patch merged in. Raises Contradictions, ValidationError or InvalidValue, and then it stays."""
-    require_changeable(patch, service.name, READ_ONLY)
-    form = read_value(BuildServiceForm, merge_patch(form_of(service), patch), server)
-    return build_services.change(tx, service, _fields(tx, server, project, form, service))
-
-
-def _fields(
-    tx: Tx, server: ServerContext, project: Project, form: BuildServiceForm, kept: BuildService | None
-) -> SourceFields:
-    require_consistent(check_build(form.build, "build"))
-    require_usable_build(tx, server, project, form.build, "build")
-    stored = None if kept is None else kept.source.webhook_secret
-    return {
-        **git_fields(tx, server, project, form.git, stored, "git"),
-        "build": build_fields(form.build, submodules=form.git.submodules, lfs=form.git.lfs),
-        "ci_enabled": form.ci_enabled,
-        "builds_in_flight": form.builds_in_flight,
-    }
-
-
-def form_of(service: BuildService) -> dict[str, Any]:
-    """What is stored as it could be given again; the webhook secret is left out, which keeps it."""
-    source, build = service.source, service.source.build.to_json()
-    contents = {name: build.pop(name) for name in ("submodules", "lfs")}
-    return {
-        "name": service.name,
-        "git": {"url": source.url, "branch": source.branch, "credential": service.credential, **contents},
-        "build": build,
-        "ci_enabled": source.ci_enabled,
-        "builds_in_flight": source.builds_in_flight,
-    }
-
-
 def _answer(project: Project, service: BuildService) -> BuildServiceAnswer:
-    form = form_of(service)
+    form = shown_service(service)
     has_secret = service.source.webhook_secret is not None
     return BuildServiceAnswer(
         **{**form, "git": GitAnswer(**form["git"], has_webhook_secret=has_secret)},

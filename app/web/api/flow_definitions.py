@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from app.commands.flows import KEPT, FlowDraft
+from app.commands.overrides import seal_overrides
+from app.commands.variables import unmasked
 from app.domain.flow_nodes import (
     ApprovalNode,
     BuildNode,
@@ -20,10 +22,13 @@ from app.domain.flow_nodes import (
     nodes_of,
     steps_to_json,
 )
+from app.domain.job.codec import overrides_from_json, shown_overrides
+from app.domain.job.effective import Overrides
 from app.domain.job.records import Job
+from app.domain.job.rules import of_overrides
+from app.domain.job.variables import EnvValue
 from app.runtime.ports import Vault
-from app.web.api.definitions import unmasked
-from app.web.api.overrides import contradictions_of, overrides_of
+from app.web.api.drafts import overrides_draft
 from app.web.schemas.flow import (
     AnyNodeForm,
     ApprovalNodeForm,
@@ -35,7 +40,7 @@ from app.web.schemas.flow import (
     PromoteNodeForm,
     RunNodeForm,
 )
-from app.web.schemas.run import OverridesForm, shown_env
+from app.web.schemas.run import OverridesForm
 
 
 def draft_of(form: FlowForm) -> FlowDraft:
@@ -58,7 +63,7 @@ def _node_of(form: AnyNodeForm) -> NodeSpec:
         case DeployNodeForm():
             return DeployNode(form.name, form.job, form.app, form.build, form.retries)
         case RunNodeForm():
-            overrides = None if form.overrides is None else {"image": form.overrides.image}
+            overrides = None if form.overrides is None else overrides_draft(form.overrides).overrides
             return RunNode(form.name, form.job, overrides, form.wait, form.retries)
         case ApprovalNodeForm():
             return ApprovalNode(form.name, form.message)
@@ -70,15 +75,15 @@ class GivenOverrides:
     """The overrides that a form gives to the runs of its nodes, by the nodes' places."""
 
     def __init__(self, form: FlowForm, vault: Vault) -> None:
-        self._forms = dict(_overrides_in(form))
+        self._drafts = {place: overrides_draft(given) for place, given in _overrides_in(form)}
         self._vault = vault
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        for place, form in self._forms.items():
-            yield from contradictions_of(form, f"{place}.overrides.")
+        for place, draft in self._drafts.items():
+            yield from of_overrides(draft.overrides, f"{place}.overrides.")
 
-    def sealed(self, place: str, job: Job, kept_env: Mapping[str, Any]) -> Mapping[str, Any]:
-        return overrides_of(self._forms[place], job, self._vault, kept_env, f"{place}.overrides.")
+    def sealed(self, place: str, job: Job, kept_env: Mapping[str, EnvValue | None]) -> Overrides:
+        return seal_overrides(job, self._drafts[place], self._vault, kept_env, f"{place}.overrides.")
 
 
 def _overrides_in(form: FlowForm) -> Iterator[tuple[str, OverridesForm]]:
@@ -92,8 +97,10 @@ def _overrides_in(form: FlowForm) -> Iterator[tuple[str, OverridesForm]]:
 
 def unmasked_in(steps: Sequence[Step], vault: Vault) -> list[str]:
     """Warnings about secrets of the nodes' runs that are too short to be masked."""
-    runs = (node for node in nodes_of(steps) if isinstance(node, RunNode) and node.overrides)
-    return [said for node in runs for said in unmasked((node.overrides or {}).get("env", {}), vault)]
+    overrides = (node.overrides for node in nodes_of(steps) if isinstance(node, RunNode))
+    envs = ({} if each is None else each.env for each in overrides)
+    given = ({name: value for name, value in env.items() if value is not None} for env in envs)
+    return [said for env in given for said in unmasked(env, vault)]
 
 
 def shown_nodes(steps: Sequence[Step]) -> list[dict[str, Any]]:
@@ -111,5 +118,5 @@ def _shown(node: Mapping[str, Any]) -> dict[str, Any]:
     if "url" in node:
         shown["url"] = KEPT
     if "overrides" in node:
-        shown["overrides"] = {**node["overrides"], "env": shown_env(node["overrides"]["env"])}
+        shown["overrides"] = shown_overrides(overrides_from_json(node["overrides"]))
     return shown

@@ -8,9 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
+from app.commands import jobs as commands
 from app.commands import pausing
+from app.commands.variables import unmasked
 from app.domain.builds import Build
 from app.domain.fires import listed_after
+from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.domain.runs import Run
@@ -18,9 +21,9 @@ from app.domain.schedule import Schedule
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer
-from app.web.api.defining import define, redefine, remove
-from app.web.api.definitions import form_of, unmasked
+from app.web.api.drafts import job_draft
 from app.web.api.operations import ApiContext, Operation
+from app.web.api.patching import patched_job
 from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
 from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
 from app.web.schemas.decision import decision_answer
@@ -50,7 +53,18 @@ def list_jobs(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_job(ctx: ApiContext[JobForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.OPERATOR)
-        return job_answer(ctx, tx, define(tx, ctx.server, project, ctx.body, ctx.who))
+        server = ctx.server
+        job = commands.define_job(
+            tx,
+            project,
+            job_draft(ctx.body),
+            names=server.names,
+            vault=server.vault,
+            ours=server.ours,
+            who=ctx.who,
+            now=ctx.now,
+        )
+        return job_answer(ctx, tx, job)
 
 
 def show_job(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -61,14 +75,25 @@ def show_job(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_job(ctx: ApiContext[JobPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx, Role.OPERATOR)
-        return job_answer(ctx, tx, redefine(tx, ctx.server, job, ctx.body.root, ctx.who))
+        server = ctx.server
+        changed = commands.change_job(
+            tx,
+            job,
+            patched_job(job, ctx.body.root, server),
+            names=server.names,
+            vault=server.vault,
+            ours=server.ours,
+            who=ctx.who,
+            now=ctx.now,
+        )
+        return job_answer(ctx, tx, changed)
 
 
 def delete_job(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx, Role.OPERATOR)
         confirmed(ctx, job.name)
-        remove(tx, ctx.server, job)
+        commands.remove_job(tx, job, ctx.now)
 
 
 def pause_job(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -119,7 +144,7 @@ def job_answer(ctx: ApiContext[Any, Any], tx: Tx, job: Job) -> dict[str, Any]:
 def _answer(
     ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool
 ) -> dict[str, Any]:
-    answer: dict[str, Any] = {"id": job.id, "project": job.project, **form_of(job)}
+    answer: dict[str, Any] = {"id": job.id, "project": job.project, **shown_job(job.spec)}
     warnings = []
     if answer["source"]["type"] == "git":
         has_secret = job.source is not None and job.source.webhook_secret is not None
@@ -130,7 +155,7 @@ def _answer(
                 "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
                 "and give the same to the repository's webhook."
             )
-    warnings += unmasked(job.definition["env"], ctx.server.vault)
+    warnings += unmasked(job.env, ctx.server.vault)
     if answer["source"]["type"] == "build_service" and job.source is not None:
         answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from app.commands.dry_run import Detected, Outlook, of_deploy, of_promotion, summary
 from app.commands.job_deploys import image_chosen, pin_choice
+from app.commands.job_edits import Edit, preview_edit
 from app.commands.promotions import plan
+from app.commands.sources import credential_for
 from app.domain.errors import InvalidValue, require_consistent
 from app.domain.hosts import git_host
-from app.domain.job.spec import BuildConfig
+from app.domain.job.rules import of_build
 from app.domain.pipelines import route
 from app.domain.principals import Role
 from app.store import jobs, pipelines
+from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.defining import Edit, rehearse_edit
-from app.web.api.definitions import build_fields, check_build, credential_of
+from app.web.api.drafts import git_source, job_draft
 from app.web.api.operations import ApiContext, Operation
+from app.web.api.patching import patched_job
 from app.web.api.scope import delivery_called, project_named, within
+from app.web.reading import read_value
 from app.web.schemas.base import Empty
+from app.web.schemas.job import JobForm
 from app.web.schemas.plan import (
     DetectAnswer,
     DetectForm,
@@ -67,23 +73,33 @@ def look_at(server: ServerContext, project: Project | None, form: DetectForm, at
 
     Raises Contradictions, InvalidValue or TransientError where that can't be said.
     """
-    require_consistent(check_build(form.build, f"{at}build"))
+    git = git_source(form.git, form.build)
+    require_consistent(of_build(git.build, f"{at}build"))
     credential_id = None
     if project is not None:
-        name, host = form.git.credential, git_host(form.git.url)
+        name, host = git.credential, git_host(git.url)
         with server.db.read() as tx:
-            credential_id = credential_of(tx, project, name, "git", host, f"{at}git.credential")
-    contents = build_fields(form.build, submodules=form.git.submodules, lfs=form.git.lfs)
-    config = BuildConfig.from_json(contents)
-    return server.rehearsal.detect(form.git.url, form.git.branch, config, credential_id)
+            credential_id = credential_for(tx, project, name, "git", host, f"{at}git.credential")
+    return server.rehearsal.detect(git.url, git.branch, git.build, credential_id)
 
 
 def _settings(ctx: ApiContext[PlanForm, Empty], form: PlanSettingsForm) -> Any:
     with ctx.server.db.read() as tx:
         project = project_named(ctx, tx, form.project, Role.OPERATOR)
-        return edit_answer(
-            rehearse_edit(tx, ctx.server, project, form.fields, ctx.who), str(form.fields.get("name"))
-        )
+        edit = preview(tx, ctx.server, project, form.fields, ctx.who)
+        return edit_answer(edit, str(form.fields.get("name")))
+
+
+def preview(tx: Tx, server: ServerContext, project: Project, fields: Mapping[str, Any], who: str) -> Edit:
+    """What giving these fields would do to the job they name, which may be a new one. Raises as doing it would."""
+    job = jobs.find(tx, project.name, str(fields.get("name")))
+    draft = (
+        job_draft(read_value(JobForm, dict(fields), server))
+        if job is None
+        else patched_job(job, fields, server)
+    )
+    now = server.clock.now()
+    return preview_edit(tx, project, job, draft, vault=server.vault, ours=server.ours, who=who, now=now)
 
 
 def edit_answer(edit: Edit, name: str) -> dict[str, Any]:

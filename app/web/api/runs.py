@@ -7,22 +7,21 @@ from typing import Any
 from pydantic import Field
 
 from app.commands import runs as commands
-from app.commands.image_ownership import require_usable
-from app.commands.runs import image_for_run, image_of_next_run, run_again, start_run
-from app.domain.errors import NotFound, require_consistent
-from app.domain.health import checks_of
-from app.domain.job.effective import Effective, merge
+from app.commands.overrides import request_run
+from app.commands.runs import image_of_next_run, run_again, start_run
+from app.domain.errors import NotFound
+from app.domain.job.effective import Effective, effective_of
 from app.domain.job.records import Deployed, Job
-from app.domain.job.variables import env_from_definition
 from app.domain.principals import Role
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
+from app.web.api.drafts import overrides_draft
 from app.web.api.idempotency import once
 from app.web.api.operations import Answer, ApiContext, Operation
-from app.web.api.overrides import contradictions_of, form_query, overrides_of
 from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
 from app.web.numbers import LARGEST
+from app.web.run_texts import form_query
 from app.web.schemas.base import Empty, Model, Page, Paging
 from app.web.schemas.run import (
     AttemptsAnswer,
@@ -69,20 +68,19 @@ def _listed(ctx: ApiContext[Any, Any], tx: Tx, **wanted: Any) -> Any:
 
 
 def create_run(ctx: ApiContext[OverridesForm, RunQuery]) -> Any:
-    require_consistent(contradictions_of(ctx.body))
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx, Role.OPERATOR)
-        image = _image(ctx, tx, job)
-        overrides = overrides_of(ctx.body, job, ctx.server.vault)
+        server = ctx.server
+        draft = overrides_draft(ctx.body)
+        asked = request_run(tx, job, draft, vault=server.vault, ours=server.ours, now=ctx.now)
         if ctx.query.dry_run:
             url = f"{ctx.address}/projects/{job.project}/jobs/{job.name}/run"
-            query = form_query(overrides)
-            effective = merge(job.definition, overrides, job.shared_env)
-            return Answer(_rehearsal(job, effective, image, f"{url}?{query}" if query else url), 200)
+            query = form_query(asked.overrides)
+            effective = effective_of(job, asked.overrides)
+            return Answer(_rehearsal(job, effective, asked.image, f"{url}?{query}" if query else url), 200)
 
         def make() -> RunAnswer:
-            server = ctx.server
-            run_id = start_run(tx, server.names, job, overrides, _trigger(ctx), server.clock.now(), image)
+            run_id = start_run(tx, server.names, job, asked.overrides, _trigger(ctx), ctx.now, asked.image)
             return run_answer(runs.with_id(tx, run_id))
 
         return once(ctx, tx, make)
@@ -97,7 +95,7 @@ def list_attempts(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
         run = run_of(ctx, tx)
         found = [(each, runs.containers_of(tx, each.id)) for each in reversed(runs.attempts_of(tx, run.id))]
-    checks = checks_of(run.effective.get("health_checks", []))
+    checks = run.spec.health_checks
     return AttemptsAnswer(
         items=[
             attempt_answer(attempt, containers, checks, ctx.server.logbook.vitals(run.id, attempt.number))
@@ -114,8 +112,8 @@ def show_metrics(ctx: ApiContext[Empty, MetricsQuery]) -> Any:
     if wanted is not None and wanted not in attempts:
         raise NotFound(f"Run {run.name} has no attempt {wanted}.")
     return metrics_answer(
-        run.instances,
-        ctx.server.plans.get(run.effective["plan"]),
+        run.spec.instances,
+        ctx.server.plans.get(run.spec.plan),
         {
             number: ctx.server.logbook.vitals(run.id, number)
             for number in attempts
@@ -154,24 +152,17 @@ def _trigger(ctx: ApiContext[Any, Any]) -> Trigger:
     return Trigger(TriggerType.MANUAL if ctx.principal.is_browser else TriggerType.API, by=ctx.who)
 
 
-def _image(ctx: ApiContext[OverridesForm, Any], tx: Tx, job: Job) -> Deployed | None:
-    form = ctx.body
-    if form.image is not None:
-        require_usable(tx, ctx.server.ours, job.project_id, form.image)
-    return image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=ctx.now)
-
-
 def _rehearsal(job: Job, effective: Effective, image: Deployed | None, url: str) -> DryRunAnswer:
     if image is None:
         shown = image_of_next_run(job)
         origin = "deployed" if job.deployed else "job"
     else:
         shown, origin = {"image": image.image, "build": image.build_id, "sha": image.sha}, "override"
-    env = env_from_definition(effective.values["env"])
+    env = effective.spec.env
     only_built_with = {f"env.{name}" for name, each in env.items() if not each.in_run}
     origins = {name: each for name, each in effective.origins.items() if name not in only_built_with}
     return DryRunAnswer(
-        effective={**shown, **shown_effective(effective.values)},
+        effective={**shown, **shown_effective(effective.spec)},
         origins={"image": origin, **origins},
         url=url,
     )

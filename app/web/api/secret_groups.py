@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.commands.variables import require_usable_variables, seal_all, unmasked
 from app.domain.errors import InvalidValue, NotFound
+from app.domain.job.codec import shown_env
 from app.domain.principals import Role
 from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
-from app.web.api.definitions import (
-    merge_patch,
-    require_changeable,
-    require_usable_variables,
-    sealed,
-    unmasked,
-)
+from app.web.api.drafts import env_drafts
 from app.web.api.operations import ApiContext, Operation
+from app.web.api.patching import merge_patch, require_changeable
 from app.web.api.scope import confirmed, paged, project_of, within
 from app.web.reading import read_value
 from app.web.schemas.base import Confirm, Empty, Page, Paging
-from app.web.schemas.run import shown_env
 from app.web.schemas.secret_group import (
     READ_ONLY,
     SecretGroupAnswer,
@@ -75,8 +71,8 @@ def _group_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = 
 def define(tx: Tx, server: ServerContext, project: Project, form: SecretGroupForm) -> SecretGroup:
     """A new group. Raises InvalidValue or Conflict, and then nothing is made."""
     _require_jobs(tx, project, form)
-    require_usable_variables(tx, server, project, form.env)
-    env = _sealed(server, form, {})
+    require_usable_variables(tx, server.ours, project.id, env_drafts(form.env))
+    env = seal_all(env_drafts(form.env), server.vault, {})
     made = secret_groups.create(tx, project.id, form.name, form.priority, env, server.clock.now())
     secret_groups.attach(tx, made, form.jobs)
     return secret_groups.named(tx, project.id, form.name)
@@ -89,8 +85,10 @@ def redefine(
     require_changeable(patch, group.name, READ_ONLY)
     form = read_value(SecretGroupForm, merge_patch(form_of(group), patch), server)
     _require_jobs(tx, project, form)
-    require_usable_variables(tx, server, project, form.env)
-    secret_groups.change(tx, group, priority=form.priority, env=_sealed(server, form, group.env))
+    require_usable_variables(tx, server.ours, project.id, env_drafts(form.env))
+    secret_groups.change(
+        tx, group, priority=form.priority, env=seal_all(env_drafts(form.env), server.vault, group.env)
+    )
     secret_groups.attach(tx, group, form.jobs)
     return secret_groups.named(tx, project.id, group.name)
 
@@ -104,18 +102,12 @@ def _require_jobs(tx: Tx, project: Project, form: SecretGroupForm) -> None:
             raise InvalidValue(f"jobs.{number}", message) from None
 
 
-def _sealed(server: ServerContext, form: SecretGroupForm, stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: sealed(f"env.{name}", entry, server.vault, stored.get(name)) for name, entry in form.env.items()
-    }
-
-
 def form_of(group: SecretGroup) -> dict[str, Any]:
     """What is stored as it could be given again: secrets are there, without their values."""
     return {
         "name": group.name,
         "priority": group.priority,
-        "env": shown_env(dict(group.env)),
+        "env": shown_env(group.env),
         "jobs": list(group.jobs),
     }
 

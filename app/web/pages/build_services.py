@@ -9,24 +9,29 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands import build_services as commands
 from app.commands.dry_run import Detected
 from app.domain.errors import UserError
+from app.domain.job.codec import source_to_json
+from app.domain.job.drafts import BuildServiceDraft
+from app.domain.job.spec import GitSource
 from app.domain.principals import Role
 from app.store import build_services, builds, credentials
 from app.store.build_services import BuildService
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.build_services import define, form_of, redefine
+from app.web.api.drafts import service_draft
+from app.web.api.patching import patched_service, shown_service
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.form_fields import BUILD, GIT, SWITCH, TEXT, Fields, below, patch_of, texts
+from app.web.pages.form_fields import BUILD, GIT, Fields, below, patch_of, texts
 from app.web.pages.looking import look
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.build_service import BuildServiceForm
-from app.web.schemas.job import BuildForm
+from app.web.texts import SWITCH, TEXT
 
 FIELDS: Fields = {
     "ci_enabled": SWITCH,
@@ -48,8 +53,10 @@ def address(project: Project, service: BuildService) -> str:
 
 def blank() -> dict[str, Any]:
     """A build service that nothing is said of yet, with the API's defaults."""
-    git, build = {"url": "", "branch": "main"}, BuildForm().model_dump(mode="json")
-    return {"git": git, "build": build, "ci_enabled": True, "builds_in_flight": "all"}
+    draft = BuildServiceDraft("", GitSource(url=""))
+    parts = source_to_json(draft.git)
+    switches = {"ci_enabled": draft.ci_enabled, "builds_in_flight": draft.builds_in_flight.value}
+    return {"git": parts["git"], "build": parts["build"], **switches}
 
 
 def show_new(ctx: PageContext) -> Response:
@@ -65,7 +72,9 @@ def make_service(ctx: PageContext) -> Response:
         form = read_value(BuildServiceForm, body, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(tx, ctx)
-            service = define(tx, ctx.server, project, form)
+            service = commands.define_service(
+                tx, project, service_draft(form), vault=ctx.server.vault, ours=ctx.server.ours, now=ctx.now
+            )
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, None, given, problem=refused(error))
     return see(f"{address(project, service)}?saved=1")
@@ -74,7 +83,7 @@ def make_service(ctx: PageContext) -> Response:
 def show_service(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         service = service_of(tx, ctx)
-    return _page(ctx, service, texts(form_of(service), FIELDS))
+    return _page(ctx, service, texts(shown_service(service), FIELDS))
 
 
 def save_service(ctx: PageContext) -> Response:
@@ -83,11 +92,19 @@ def save_service(ctx: PageContext) -> Response:
         service = service_of(tx, ctx)
     try:
         if ctx.field("look"):
-            patch = patch_of(form_of(service), FIELDS, given)
+            patch = patch_of(shown_service(service), FIELDS, given)
             return _page(ctx, service, given, seen=look(ctx, ctx.path("project"), patch, ""))
         with ctx.server.db.write() as tx:
             project, now = project_of(tx, ctx), service_of(tx, ctx)
-            redefine(tx, ctx.server, project, now, patch_of(form_of(now), FIELDS, given))
+            patch = patch_of(shown_service(now), FIELDS, given)
+            commands.change_service(
+                tx,
+                project,
+                now,
+                patched_service(now, patch, ctx.server),
+                vault=ctx.server.vault,
+                ours=ctx.server.ours,
+            )
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, service, given, problem=refused(error))
     return see(f"{address(project, service)}?saved=1")
@@ -101,7 +118,7 @@ def delete_service(ctx: PageContext) -> Response:
         with ctx.server.db.write() as tx:
             build_services.delete(tx, service_of(tx, ctx))
     except UserError as error:
-        return _page(ctx, service, texts(form_of(service), FIELDS), undeleted=refused(error))
+        return _page(ctx, service, texts(shown_service(service), FIELDS), undeleted=refused(error))
     return see(projects.address(project))
 
 

@@ -19,12 +19,12 @@ from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.form_fields import NUMBER
 from app.web.pages.jobs import address, job_of
 from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.job_deploy import JobDeployForm
+from app.web.texts import NUMBER
 
 FIELDS = ("build", "image")
 BUILDS = 50

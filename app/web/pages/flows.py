@@ -22,6 +22,7 @@ from app.domain.flows import (
     Node,
     NodeStatus,
 )
+from app.domain.job.codec import overrides_to_json
 from app.store import flows, projects
 from app.store.database import Tx
 from app.store.flows import Flow
@@ -87,8 +88,10 @@ class ShownNode:
     @property
     def changes(self) -> Sequence[str]:
         """What its run has otherwise than the job."""
-        overrides = (self.spec.overrides if isinstance(self.spec, RunNode) else None) or {}
-        return [*overrides.get("env", {}), *(name for name in overrides if name != "env")]
+        if not isinstance(self.spec, RunNode) or self.spec.overrides is None:
+            return []
+        changed = overrides_to_json(self.spec.overrides)
+        return [*changed.pop("env"), *changed]
 
     @property
     def said(self) -> Sequence[Said]:

@@ -5,20 +5,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from app.domain.job.checks import CheckTimes
+from app.domain.job.codec import schedule_to_json, shown_job
+from app.domain.job.spec import (
+    BuildServiceSource,
+    GitSource,
+    ImageSource,
+    JobSource,
+    JobSpec,
+    NoSource,
+    ScheduleSettings,
+)
 from app.web.pages.form_fields import (
     ABSENT,
     BUILD,
-    COMMAND,
     GIT,
-    NUMBER,
-    OPTIONAL,
-    OPTIONAL_NUMBER,
-    SWITCH,
-    TEXT,
     Fields,
-    Kind,
     Row,
     below,
     env_of,
@@ -27,7 +32,8 @@ from app.web.pages.form_fields import (
     value_at,
     value_of,
 )
-from app.web.schemas.job import BuildForm, HealthCheckForm, JobForm, ScheduleForm
+from app.web.run_texts import OF_SPEC
+from app.web.texts import COMMAND, NUMBER, OPTIONAL, OPTIONAL_NUMBER, SWITCH, TEXT, Kind
 
 SOURCES = {
     "git": "a repository",
@@ -43,16 +49,7 @@ FIELDS: Fields = {
     "run_on_image_change": TEXT,
     "kind": TEXT,
     "deploy_trigger": OPTIONAL,
-    "command": COMMAND,
-    "entrypoint": COMMAND,
-    "shell": SWITCH,
-    "process": OPTIONAL,
-    "plan": TEXT,
-    "instances": NUMBER,
-    "retry_limit": NUMBER,
-    "retry_backoff": TEXT,
-    "time_limit_seconds": OPTIONAL_NUMBER,
-    "grace_period_seconds": NUMBER,
+    **OF_SPEC,
 }
 OF_SOURCE: Mapping[str, Fields] = {
     "git": {"builds_in_flight": TEXT, **below("source.git", GIT), **below("source.build", BUILD)},
@@ -78,16 +75,18 @@ OF_CHECK: Fields = {
     "failure_threshold": NUMBER,
     "success_threshold": NUMBER,
 }
-_NO_CHECK = HealthCheckForm.model_construct(type="liveness", protocol=None).model_dump(exclude={"type"})
+_NO_CHECK = {"protocol": None, "port": None, "path": None, "cmd": None, **asdict(CheckTimes())}
+_BLANK: Mapping[str, JobSource] = {
+    "git": GitSource(url=""),
+    "build_service": BuildServiceSource(""),
+    "image": ImageSource(""),
+    "none": NoSource(),
+}
 
 
 def blank(source: str) -> dict[str, Any]:
-    """A job that nothing is said of yet, with the API's defaults."""
-    form = JobForm.model_construct(name="").model_dump(mode="json", warnings=False)
-    form["source"] = {"type": source}
-    if source == "git":
-        form["source"] |= {"git": {"url": "", "branch": "main"}, "build": BuildForm().model_dump(mode="json")}
-    return {**form, "env": {}}
+    """A job that nothing is said of yet, in the API's form."""
+    return shown_job(JobSpec("", source=_BLANK[source]))
 
 
 def shown(form: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
@@ -133,7 +132,7 @@ def _parts(form: Mapping[str, Any]) -> Iterator[tuple[str, Kind, Any]]:
     """Every field of the page with its kind and its value in `form`."""
     for name, kind in {**FIELDS, **OF_SOURCE[form["source"]["type"]]}.items():
         yield name, kind, value_at(form, name)
-    schedule = form["schedule"] or {"cron": "", **ScheduleForm.model_construct().model_dump()}
+    schedule = form["schedule"] or schedule_to_json(ScheduleSettings(cron=""))
     for name, kind in OF_SCHEDULE.items():
         yield f"schedule.{name}", kind, schedule[name]
     checks = {each["type"]: each for each in form["health_checks"]}

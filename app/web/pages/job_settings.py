@@ -11,13 +11,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands.dry_run import Detected
+from app.commands.job_edits import Edit
+from app.commands.jobs import change_job, define_job, remove_job
+from app.commands.variables import unmasked
 from app.domain.errors import Conflict, UserError
+from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
+from app.domain.job.spec import NoSource
 from app.domain.principals import Role
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
-from app.web.api.defining import Edit, define, redefine, rehearse_edit, remove
-from app.web.api.definitions import form_of, unmasked
+from app.web.api.drafts import job_draft
+from app.web.api.patching import patched_job
+from app.web.api.plan import preview
 from app.web.pages import job_form, words
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import Row, rows_of, to_retype
@@ -66,7 +72,7 @@ def show_settings(ctx: PageContext) -> Response:
 
 def _with_source(job: Job, wanted: str) -> Mapping[str, Any]:
     """The job's form; one that has no source yet may be given one."""
-    form = form_of(job)
+    form = shown_job(job.spec)
     if form["source"]["type"] == "none" and wanted in SOURCES:
         return {**form, "source": job_form.blank(wanted)["source"]}
     return form
@@ -85,7 +91,17 @@ def save_settings(ctx: PageContext) -> Response:
         if ctx.field("preview"):
             return _settings(ctx, job, typed, edit=_edit(ctx, job.project, {**patch, "name": job.name}))
         with ctx.server.db.write() as tx:
-            redefine(tx, ctx.server, job_of(tx, ctx), patch, ctx.who)
+            job, server = job_of(tx, ctx), ctx.server
+            change_job(
+                tx,
+                job,
+                patched_job(job, patch, server),
+                names=server.names,
+                vault=server.vault,
+                ours=server.ours,
+                who=ctx.who,
+                now=ctx.now,
+            )
     except (UserError, Problem, ValidationError) as error:
         return _settings(ctx, job, typed, problem=refused(error))
     return see(f"{address(job)}/settings?saved=1")
@@ -93,7 +109,7 @@ def save_settings(ctx: PageContext) -> Response:
 
 def _edit(ctx: PageContext, project: str, fields: Mapping[str, Any]) -> Edit:
     with ctx.server.db.read() as tx:
-        return rehearse_edit(tx, ctx.server, projects.named(tx, project), fields, ctx.who)
+        return preview(tx, ctx.server, projects.named(tx, project), fields, ctx.who)
 
 
 def delete_job(ctx: PageContext) -> Response:
@@ -103,9 +119,9 @@ def delete_job(ctx: PageContext) -> Response:
         if ctx.field("confirm").strip() != job.name:
             raise Conflict(f"Type {job.name} to say that this is the job to delete.")
         with ctx.server.db.write() as tx:
-            remove(tx, ctx.server, job_of(tx, ctx))
+            remove_job(tx, job_of(tx, ctx), ctx.now)
     except Conflict as error:
-        return _settings(ctx, job, _stored(form_of(job)), undeleted=str(error))
+        return _settings(ctx, job, _stored(shown_job(job.spec)), undeleted=str(error))
     return see("/")
 
 
@@ -132,13 +148,13 @@ def _settings(
         edit=edit,
         seen=seen,
         job=job,
-        warnings=unmasked(job.definition["env"], ctx.server.vault),
+        warnings=unmasked(job.env, ctx.server.vault),
         project=job.project,
         address=address(job),
         action=f"{address(job)}/settings",
-        may_choose_source=form_of(job)["source"]["type"] == "none",
+        may_choose_source=isinstance(job.spec.source, NoSource),
         undeleted=undeleted,
-        groups=sorted({str(entry["group"]) for entry in job.shared_env.values()}),
+        groups=sorted({shared.group for shared in job.shared_env.values()}),
     )
 
 
@@ -159,7 +175,17 @@ def make_job(ctx: PageContext) -> Response:
             return _new(ctx, typed, project_name, edit=_edit(ctx, project_name, body))
         form = read_value(JobForm, body, ctx.server)
         with ctx.server.db.write() as tx:
-            job = define(tx, ctx.server, projects.named(tx, project_name), form, ctx.who)
+            server = ctx.server
+            job = define_job(
+                tx,
+                projects.named(tx, project_name),
+                job_draft(form),
+                names=server.names,
+                vault=server.vault,
+                ours=server.ours,
+                who=ctx.who,
+                now=ctx.now,
+            )
     except (UserError, Problem, ValidationError) as error:
         return _new(ctx, typed, project_name, problem=refused(error))
     return see(address(job))

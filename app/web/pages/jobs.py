@@ -44,8 +44,7 @@ def show_job(ctx: PageContext) -> Response:
         why = decisions.page(tx, limit=6, job_id=job.id)
         made = builds.page(tx, limit=6, source_id=job.source.id) if job.source else []
         part = apps.parts_of(tx, [job.id]).get(job.id)
-        has_image = job.deployed is not None or job.definition["source"]["type"] == "image"
-        need = None if has_image else how_to_get_an_image(tx, job)
+        need = None if job.has_image else how_to_get_an_image(tx, job)
     return ctx.page(
         "job.html",
         job=job,
@@ -59,8 +58,7 @@ def show_job(ctx: PageContext) -> Response:
         typical=overview.typical_duration(bars),
         decisions=why,
         builds=made,
-        instances=job.definition.get("instances", 1),
-        plan=ctx.server.plans.get(job.definition.get("plan", "")),
+        plan=ctx.server.plans.get(job.spec.run.plan),
         env=sorted(job.env.items()),
         switches=_switches(job),
     )

@@ -15,11 +15,12 @@ from app.domain.principals import Role
 from app.store import deliveries
 from app.web.pages.context import PageContext, get, post
 from app.web.pages.deliveries import require_push
-from app.web.pages.form_fields import LINES, OPTIONAL, TEXT, Fields
+from app.web.pages.form_fields import Fields
 from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.plan import PushForm
+from app.web.texts import LINES, OPTIONAL, TEXT
 
 FIELDS: Fields = {
     "repository": TEXT,

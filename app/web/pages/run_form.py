@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,39 +11,25 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.image_ownership import require_usable
-from app.commands.runs import image_for_run, image_of_next_run, start_run
-from app.domain.errors import InvalidValue, UserError, require_consistent
-from app.domain.job.effective import Effective, merge, variables_of
-from app.domain.job.records import Deployed, Job
-from app.domain.job.variables import ENV_NAME, env_from_definition
-from app.domain.runs import Run, Trigger, TriggerType
+from app.commands.overrides import RunRequest, request_run
+from app.commands.runs import image_of_next_run, start_run
+from app.domain.errors import InvalidValue, UserError
+from app.domain.job.effective import Effective, effective_of, variables_of
+from app.domain.job.records import Job
+from app.domain.job.variables import ENV_NAME
+from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.overrides import contradictions_of, overrides_of
+from app.web.api.drafts import overrides_draft
 from app.web.pages import words
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.form_fields import COMMAND, NUMBER, TEXT, Kind
 from app.web.pages.jobs import address, job_of
 from app.web.pages.refusals import placed, refused
 from app.web.pages.runs import find
 from app.web.problems import Problem
 from app.web.reading import read_value
+from app.web.run_texts import FIELDS, GIVEN, changes_of, texts_of
 from app.web.schemas.run import OverridesForm
-
-OPTIONAL_LIMIT = Kind(str, lambda text: None if text.strip() == "none" else NUMBER.read(text))
-FIELDS: Mapping[str, Kind] = {
-    "command": COMMAND,
-    "entrypoint": COMMAND,
-    "process": TEXT,
-    "plan": TEXT,
-    "retry_limit": NUMBER,
-    "time_limit_seconds": OPTIONAL_LIMIT,
-    "image": TEXT,
-    "build": NUMBER,
-    "sha": TEXT,
-}
-GIVEN = (*FIELDS, "env", "shell")
 
 
 @dataclass(frozen=True)
@@ -64,14 +49,6 @@ class Preview:
     link: str
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a run is asked to be, as the API would have read it; secrets are sealed."""
-
-    overrides: Mapping[str, Any] = field(repr=False)
-    image: Deployed | None
-
-
 def show_form(ctx: PageContext) -> Response:
     """Filled in from the address (which starts nothing by itself), or as another run was changed."""
     with ctx.server.db.read() as tx:
@@ -79,7 +56,7 @@ def show_form(ctx: PageContext) -> Response:
         model = find(tx, ctx.query("like")) if ctx.query("like") else None
     given = {name: ctx.query(name) for name in GIVEN}
     if model is not None and model.job_id == job.id:
-        given = as_given(model)
+        given = {**dict.fromkeys(GIVEN, ""), **texts_of(changes_of(model))}
     return _form(ctx, job, given)
 
 
@@ -102,7 +79,7 @@ def _form(
         left=left,
         preview=preview,
         plans=ctx.server.plans,
-        env=sorted(env_from_definition(variables_of(job)).items()),
+        env=sorted(variables_of(job).items()),
     )
 
 
@@ -128,35 +105,30 @@ def start(ctx: PageContext) -> Response:
     return see(f"/runs/{name}")
 
 
-def _asked(ctx: PageContext, tx: Tx, job: Job, given: Mapping[str, str]) -> Asked:
-    """The fields by the API's rules; an empty one changes nothing. Raises InvalidValue, Problem or ValidationError."""
+def _asked(ctx: PageContext, tx: Tx, job: Job, given: Mapping[str, str]) -> RunRequest:
+    """The fields by the API's rules; an empty one changes nothing. Raises UserError or ValidationError."""
     body: dict[str, Any] = {
         name: kind.read(given[name]) for name, kind in FIELDS.items() if given[name].strip()
     }
     body |= {"env": read_env(given["env"]), "confirm_paused": bool(ctx.field("confirm_paused"))}
     if given["shell"]:
         body["shell"] = True
-    form = read_value(OverridesForm, body, ctx.server)
-    require_consistent(contradictions_of(form))
-    overrides = overrides_of(form, job, ctx.server.vault)
-    if form.image is not None:
-        require_usable(tx, ctx.server.ours, job.project_id, form.image)
-    image = image_for_run(tx, job, image=form.image, build_id=form.build, sha=form.sha, now=ctx.now)
-    return Asked(overrides, image)
+    draft = overrides_draft(read_value(OverridesForm, body, ctx.server))
+    return request_run(tx, job, draft, vault=ctx.server.vault, ours=ctx.server.ours, now=ctx.now)
 
 
-def preview_of(job: Job, given: Mapping[str, str], asked: Asked) -> Preview:
+def preview_of(job: Job, given: Mapping[str, str], asked: RunRequest) -> Preview:
     if asked.image is None:
         image, origin = image_of_next_run(job)["image"], "deployed" if job.deployed else "job"
     else:
         image, origin = asked.image.image, "override"
     lines = [Shown("image", image or "none yet", origin)]
-    lines += shown(merge(job.definition, asked.overrides, job.shared_env))
+    lines += shown(effective_of(job, asked.overrides))
     return Preview(lines, f"{address(job)}/run?{urlencode(_without_secrets(job, given))}")
 
 
 def _without_secrets(job: Job, given: Mapping[str, str]) -> dict[str, str]:
-    secret = {name for name, value in env_from_definition(variables_of(job)).items() if value.secret}
+    secret = {name for name, value in variables_of(job).items() if value.secret}
     lines = [line for line in given["env"].split("\n") if _name_of(line) not in secret]
     return {name: text for name, text in {**given, "env": "\n".join(lines)}.items() if text.strip()}
 
@@ -176,37 +148,13 @@ def _name_of(line: str) -> str:
     return line.partition("=")[0].strip().removeprefix("export ")
 
 
-def as_given(run: Run) -> dict[str, str]:
-    """The changes of a run as the form's fields; secrets stay where they are."""
-    values = {**run.effective, "image": run.image, "build": run.build_id, "sha": run.sha}
-    changed = {name: values.get(name) for name in FIELDS if name in run.overridden}
-    given = {
-        name: shlex.join(value) if isinstance(value, list) else str(value)
-        for name, value in changed.items()
-        if value is not None
-    }
-    if changed.get("time_limit_seconds", ...) is None:
-        given["time_limit_seconds"] = "none"
-    lines = []
-    for name in (each.removeprefix("env.") for each in run.overridden if each.startswith("env.")):
-        value = values.get("env", {}).get(name)
-        if value is None:
-            lines.append(name)
-        elif isinstance(value, str):
-            lines.append(f"{name}={value}")
-        elif not value.get("secret"):
-            lines.append(f"{name}={value['value']}")
-    shell = "1" if "shell" in run.overridden and values.get("shell") else ""
-    return {**dict.fromkeys(GIVEN, ""), **given, "env": "\n".join(lines), "shell": shell}
-
-
 def shown(effective: Effective) -> list[Shown]:
     """The merged result, as far as a reader may see it."""
-    lines, env = [], env_from_definition(effective.values["env"])
+    lines, env = [], effective.spec.env
     for name, origin in effective.origins.items():
         kind, _, variable = name.partition("env.")
         if kind:
-            lines.append(Shown(name, words.setting(name, effective.values[name]), origin))
+            lines.append(Shown(name, words.setting(name, getattr(effective.spec, name)), origin))
         elif variable not in env:
             lines.append(Shown(variable, "unset", origin))
         elif env[variable].in_run:

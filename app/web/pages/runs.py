@@ -12,7 +12,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from app.commands.runs import cancel_run, run_again
-from app.domain.job.variables import env_from_definition
 from app.domain.principals import Role
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
@@ -48,7 +47,7 @@ def show_run(ctx: PageContext) -> Response:
     attempt = _chosen(attempts, ctx.number("attempt"))
     window, place, containers = None, None, []
     if attempt is not None:
-        plan = ctx.server.plans.get(run.effective["plan"])
+        plan = ctx.server.plans.get(run.spec.plan)
         containers = vitals.containers(run, plan, ctx.server.logbook.vitals(run.id, attempt.number))
         place = place_of(run, attempt.number)
         window = window_of(ctx.server.logbook.reader(run.id, attempt.number), ctx.number("at"))
@@ -79,7 +78,7 @@ def stopping(run: Run, attempts: Sequence[Attempt], engine: EngineHealth) -> str
         return "Nothing of it has started as far as is known: it ends as soon as the container engine has answered."
     if run.cancel_forced_at is not None:
         return "It is killed now."
-    return f"The process has at most {run.grace_period_seconds} s to end by itself."
+    return f"The process has at most {run.spec.grace_period_seconds} s to end by itself."
 
 
 def window_of(log: LogReader, at: int | None) -> Window:
@@ -102,7 +101,7 @@ def find(tx: Tx, text: str) -> Run:
 
 
 def variables(run: Run) -> list[Variable]:
-    given = env_from_definition(run.effective.get("env", {}))
+    given = run.spec.env
     return [
         Variable(name, "***" if each.secret else each.value, each.secret, f"env.{name}" in run.overridden)
         for name, each in sorted(given.items())
@@ -137,7 +136,7 @@ def place_of(run: Run, attempt: int) -> Place:
     return Place(
         page=f"/runs/{run.name}?{query}",
         raw=f"/api/v1/runs/{run.id}/logs?{query}",
-        several=run.instances > 1,
+        several=run.spec.instances > 1,
     )
 
 

@@ -10,19 +10,17 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.variables import unmasked
 from app.domain.errors import UserError
 from app.domain.principals import Role
 from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
-from app.web.api.definitions import unmasked
 from app.web.api.secret_groups import define, form_of, redefine
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import (
-    LINES,
-    NUMBER,
     Fields,
     Row,
     env_of,
@@ -37,6 +35,7 @@ from app.web.pages.refusals import placed, refused, require_named
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.secret_group import SecretGroupForm
+from app.web.texts import LINES, NUMBER
 
 FIELDS: Fields = {"priority": NUMBER, "jobs": LINES}
 BLANK: Mapping[str, Any] = {"priority": 0, "jobs": [], "env": {}}

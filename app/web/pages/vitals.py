@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.domain.health import Answer, Check, CheckStatus, Tally, checks_of
+from app.domain.health import Answer, CheckStatus, Tally
+from app.domain.job.checks import Check
 from app.domain.metrics import Sample, thinned
 from app.domain.plans import Plan
 from app.domain.runs import Run
@@ -60,10 +61,10 @@ class Container:
 
 def containers(run: Run, plan: Plan | None, vitals: Vitals) -> list[Container]:
     """Those of which anything is known."""
-    checks = checks_of(run.effective.get("health_checks", []))
+    checks = run.spec.health_checks
     found = [
         Container(index, _charts(vitals.samples(index), plan), _results(checks, vitals, index))
-        for index in range(run.instances)
+        for index in range(run.spec.instances)
     ]
     return [each for each in found if each.charts or each.results]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from app.domain.events import repo_key
 from app.domain.fires import listed_after
-from app.domain.health import checks_of
 from app.domain.job.records import Job, Source
 from app.domain.job.spec import RunOnImageChange
 from app.domain.plans import Plan
@@ -66,13 +65,13 @@ def label(name: object) -> str:
 def setting(name: str, value: Any) -> str:
     """What a setting of a job or run is, such as its command, its health checks or its number of instances."""
     match value:
-        case None | [] | "":
+        case None | () | "":
             return NONE
         case bool():
             return "yes" if value else "no"
-        case list() if name == "health_checks":
-            return "; ".join(f"{check.type}: {check.words}" for check in checks_of(value))
-        case list():
+        case tuple() if name == "health_checks":
+            return "; ".join(f"{check.type}: {check.words}" for check in value)
+        case tuple():
             return shlex.join(value)
         case _:
             return str(value)

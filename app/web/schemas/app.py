@@ -9,10 +9,11 @@ from pydantic import Field
 
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind, StepStatus
 from app.domain.job.records import Deployed
+from app.domain.job.spec import DeployTrigger
 from app.web.numbers import LARGEST
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import Name, Sha, Time
-from app.web.schemas.job import DeployedAnswer, Trigger, deployed_answer
+from app.web.schemas.job import DeployedAnswer, deployed_answer
 
 Jobs = Annotated[list[Name], Field(min_length=1, max_length=100)]
 
@@ -38,7 +39,7 @@ class AppPatch(Model):
 
 class MemberAnswer(Model):
     job: str
-    deploy_trigger: Trigger | None = Field(description="when it runs in a deployment, if it is a hook")
+    deploy_trigger: DeployTrigger | None = Field(description="when it runs in a deployment, if it is a hook")
     deployed: DeployedAnswer | None
 
 

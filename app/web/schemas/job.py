@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, RootModel, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, RootModel
 
 from app.domain import limits
+from app.domain.job.checks import CheckTimes
 from app.domain.job.records import Deployed
-from app.domain.job.spec import DEFAULT_COMMIT_FLAGS
-from app.domain.plans import DEFAULT_PLAN
+from app.domain.job.spec import BuildConfig, DeployTrigger, JobSpec, RunSpec, ScheduleSettings
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import (
     BelowRoot,
@@ -36,8 +36,12 @@ from app.web.schemas.fields import (
     WebhookSecret,
     WebPath,
 )
+from app.web.schemas.tagged import told_by
 
-Trigger = Literal["pre-deploy", "post-deploy", "failed-deploy"]
+_JOB, _RUN, _BUILD = JobSpec(name=""), RunSpec(), BuildConfig()  # which have the defaults
+_SCHEDULE, _TIMES = ScheduleSettings(cron=""), CheckTimes()
+Port = Annotated[int, Field(ge=1, le=65535)]
+NullIsDefault = BeforeValidator(lambda value: {} if value is None else value)
 EXAMPLE = {
     "name": "report",
     "source": {
@@ -66,58 +70,102 @@ class GitForm(Model):
 class BuildForm(Model):
     """How an image is made from a commit, and which pushes are worth one."""
 
-    mode: Literal["auto", "dockerfile"] = "auto"
-    root_directory: BelowRoot = "/"
-    dockerfile: BelowRoot = "/Dockerfile"
+    mode: Literal["auto", "dockerfile"] = _BUILD.mode
+    root_directory: BelowRoot = _BUILD.root_directory
+    dockerfile: BelowRoot = _BUILD.dockerfile
     target: Text | None = None
     install_command: BuildCommand | None = None
     build_command: BuildCommand | None = None
     run_command: BuildCommand | None = None
-    time_limit_seconds: Seconds = 3600
+    time_limit_seconds: Seconds = _BUILD.time_limit_seconds
     paths: list[PathPattern] = Field(default=[], max_length=500, description="in .gitignore syntax")
-    paths_mode: Literal["ignore", "allow"] = "ignore"
-    commit_flags: list[CommitFlag] = Field(default=list(DEFAULT_COMMIT_FLAGS), max_length=limits.COMMIT_FLAGS)
+    paths_mode: Literal["ignore", "allow"] = _BUILD.paths_mode
+    commit_flags: list[CommitFlag] = Field(default=list(_BUILD.commit_flags), max_length=limits.COMMIT_FLAGS)
 
 
-class SourceForm(Model):
-    """Where the image comes from; each type takes the fields named after it."""
+class GitSourceForm(Model):
+    """A branch of a repository, built by the job's own settings."""
 
-    type: Literal["git", "build_service", "image", "none"]
-    git: GitForm | None = Field(default=None, description="for git")
-    build: BuildForm | None = Field(default=None, description="for git")
-    build_service: Name | None = Field(default=None, description="for build_service")
-    branch: BranchName | None = Field(default=None, description="for build_service")
-    image: ImageRef | None = Field(default=None, description="for image")
-    credential: Name | None = Field(default=None, description="for image: a credential of kind registry")
+    type: Literal["git"]
+    git: GitForm
+    build: Annotated[BuildForm, NullIsDefault] = Field(default_factory=BuildForm)
 
-    @model_validator(mode="after")
-    def _fill_in(self) -> Self:
-        if self.type == "git" and self.build is None:
-            self.build = BuildForm()
-        return self
+
+class BuildServiceSourceForm(Model):
+    """What a build service of the project makes; `branch` is the service's."""
+
+    type: Literal["build_service"]
+    build_service: Name
+    branch: BranchName | None = None
+
+
+class ImageSourceForm(Model):
+    """An image that is built elsewhere; a tag is resolved when a run starts."""
+
+    type: Literal["image"]
+    image: ImageRef
+    credential: Name | None = Field(default=None, description="a credential of kind registry")
+
+
+class NoSourceForm(Model):
+    """What is deployed or promoted to the job."""
+
+    type: Literal["none"]
+
+
+SourceForm = Annotated[
+    GitSourceForm | BuildServiceSourceForm | ImageSourceForm | NoSourceForm,
+    Field(discriminator="type"),
+    told_by("type", "a source of type", GitSourceForm, BuildServiceSourceForm, ImageSourceForm, NoSourceForm),
+]
 
 
 class ScheduleForm(Model):
     cron: Cron
-    time_zone: TimeZone = "UTC"
-    active: bool = True
-    concurrency_policy: Literal["allow", "forbid", "replace"] = "allow"
-    starting_deadline_seconds: Seconds = 100
+    time_zone: TimeZone = _SCHEDULE.time_zone
+    active: bool = _SCHEDULE.active
+    concurrency_policy: Literal["allow", "forbid", "replace"] = _SCHEDULE.concurrency_policy.value
+    starting_deadline_seconds: Seconds = _SCHEDULE.starting_deadline_seconds
 
 
-class HealthCheckForm(Model):
-    """`http` asks for `path` at `port`, `tcp` connects to `port`, `cmd` runs in the container."""
+class CheckForm(Model):
+    """What all health checks have."""
 
     type: Literal["liveness", "startup"]
-    protocol: Literal["http", "tcp", "cmd"]
-    path: WebPath | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
-    cmd: Command | None = None
-    initial_delay_seconds: int = Field(default=10, ge=1, le=180)
-    period_seconds: int = Field(default=10, ge=10, le=600)
-    timeout_seconds: int = Field(default=5, ge=1, le=60)
-    failure_threshold: int = Field(default=3, ge=1, le=255)
-    success_threshold: int = Field(default=1, ge=1, le=255)
+    initial_delay_seconds: int = Field(default=_TIMES.initial_delay_seconds, ge=1, le=180)
+    period_seconds: int = Field(default=_TIMES.period_seconds, ge=10, le=600)
+    timeout_seconds: int = Field(default=_TIMES.timeout_seconds, ge=1, le=60)
+    failure_threshold: int = Field(default=_TIMES.failure_threshold, ge=1, le=255)
+    success_threshold: int = Field(default=_TIMES.success_threshold, ge=1, le=255)
+
+
+class HttpCheckForm(CheckForm):
+    """Asks for `path` at `port`; 200 to 399 is well."""
+
+    protocol: Literal["http"]
+    path: WebPath
+    port: Port
+
+
+class TcpCheckForm(CheckForm):
+    """Connects to `port`."""
+
+    protocol: Literal["tcp"]
+    port: Port
+
+
+class CommandCheckForm(CheckForm):
+    """Runs a command in the container; 0 is well."""
+
+    protocol: Literal["cmd"]
+    cmd: Command
+
+
+HealthCheckForm = Annotated[
+    HttpCheckForm | TcpCheckForm | CommandCheckForm,
+    Field(discriminator="protocol"),
+    told_by("protocol", "a check by", HttpCheckForm, TcpCheckForm, CommandCheckForm),
+]
 
 
 class EnvForm(Model):
@@ -138,30 +186,31 @@ class JobForm(Model):
     model_config = with_example(EXAMPLE)
 
     name: Name
-    display_name: str = Field(default="", max_length=limits.DISPLAY_NAME)
-    source: SourceForm = SourceForm(type="none")
-    ci_enabled: bool = True
-    cd_enabled: bool = True
+    display_name: str = Field(default=_JOB.display_name, max_length=limits.DISPLAY_NAME)
+    source: SourceForm = NoSourceForm(type="none")
+    ci_enabled: bool = _JOB.ci_enabled
+    cd_enabled: bool = _JOB.cd_enabled
     builds_in_flight: Literal["all", "latest"] = Field(
-        default="all", description="for a source of type git; latest drops queued builds of older pushes"
+        default=_JOB.builds_in_flight.value,
+        description="for a source of type git; latest drops queued builds of older pushes",
     )
-    run_on_image_change: Literal["never", "cd-promote", "always"] = "never"
-    kind: Literal["manual", "cron"] = "manual"
+    run_on_image_change: Literal["never", "cd-promote", "always"] = _JOB.run_on_image_change.value
+    kind: Literal["manual", "cron"] = _JOB.kind.value
     schedule: ScheduleForm | None = None
-    deploy_trigger: Trigger | None = None
+    deploy_trigger: DeployTrigger | None = None
     command: Command | None = None
     entrypoint: Command | None = None
-    shell: bool = Field(default=False, description="hands the command, or the process, to /bin/sh -c")
+    shell: bool = Field(default=_RUN.shell, description="hands the command, or the process, to /bin/sh -c")
     process: ProcessName | None = None
     env: Variables = Field(default={})
-    plan: PlanName = DEFAULT_PLAN
-    instances: int = Field(default=1, ge=1, le=100)
-    retry_limit: Retries = 0
-    retry_backoff: Literal["none", "fixed", "exponential"] = "exponential"
-    time_limit_seconds: Seconds | None = None
-    grace_period_seconds: int = Field(default=30, ge=1, le=600)
+    plan: PlanName = _RUN.plan
+    instances: int = Field(default=_RUN.instances, ge=1, le=100)
+    retry_limit: Retries = _RUN.retry_limit
+    retry_backoff: Literal["none", "fixed", "exponential"] = _RUN.retry_backoff.value
+    time_limit_seconds: Seconds | None = _RUN.time_limit_seconds
+    grace_period_seconds: int = Field(default=_RUN.grace_period_seconds, ge=1, le=600)
     health_checks: list[HealthCheckForm] = Field(default=[], max_length=2)
-    paused: bool = False
+    paused: bool = _JOB.paused
 
 
 class JobPatch(RootModel[dict[str, Any]]):
@@ -185,8 +234,32 @@ class GitAnswer(GitForm):
     has_webhook_secret: bool
 
 
-class SourceAnswer(SourceForm):
-    git: GitAnswer | None = None
+class GitSourceAnswer(GitSourceForm):
+    git: GitAnswer
+
+
+SourceAnswer = Annotated[
+    GitSourceAnswer | BuildServiceSourceForm | ImageSourceForm | NoSourceForm, Field(discriminator="type")
+]
+
+
+class HttpCheckAnswer(HttpCheckForm):
+    cmd: None
+
+
+class TcpCheckAnswer(TcpCheckForm):
+    path: None
+    cmd: None
+
+
+class CommandCheckAnswer(CommandCheckForm):
+    path: None
+    port: None
+
+
+HealthCheckAnswer = Annotated[
+    HttpCheckAnswer | TcpCheckAnswer | CommandCheckAnswer, Field(discriminator="protocol")
+]
 
 
 class DeployedAnswer(Model):
@@ -236,8 +309,9 @@ class JobAnswer(JobForm):
 
     id: int
     project: str
-    source: SourceAnswer
-    env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
+    source: SourceAnswer  # read as one form, shown as it is stored
+    env: dict[str, str | EnvForm]  # type: ignore[assignment]
+    health_checks: list[HealthCheckAnswer]  # type: ignore[assignment]
     app: str | None = Field(description="the app that it deploys with")
     deployed: DeployedAnswer | None
     next_fire_at: Time | None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from app.domain import limits
-from app.domain.health import Check
-from app.domain.job.variables import env_from_definition
+from app.domain.job.checks import Check
+from app.domain.job.codec import run_to_json, shown_env
+from app.domain.job.spec import RunSpec
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, TriggerType
 from app.runtime.telemetry import Vitals
 from app.web.numbers import LARGEST
@@ -144,23 +146,14 @@ class AttemptsAnswer(Model):
     items: list[AttemptAnswer]
 
 
-def shown_env(env: dict[str, Any]) -> dict[str, Any]:
-    """Variables in the API's form, without the value of any secret."""
-    return {
-        name: {**given, "value": None} if isinstance(given, dict) and given.get("secret") else given
-        for name, given in env.items()
-    }
-
-
-def shown_effective(values: Any) -> dict[str, Any]:
+def shown_effective(spec: RunSpec) -> dict[str, Any]:
     """With the variables that a run gets: a plain one is its text, a secret one the API's form without its value."""
-    env = values.get("env", {})
-    shown = {
-        name: {**env[name], "value": None} if each.secret else each.value
-        for name, each in env_from_definition(env).items()
-        if each.in_run
-    }
-    return {**values, "env": shown}
+    in_run = {name: value for name, value in spec.env.items() if value.in_run}
+    shown = {**shown_env(in_run), **{name: each.value for name, each in in_run.items() if not each.secret}}
+    return {**run_to_json(spec), "env": shown}
+
+
+OF_SPEC = tuple(each.name for each in fields(RunSpec) if each.name in RunAnswer.model_fields)
 
 
 def run_answer(run: Run) -> RunAnswer:
@@ -179,14 +172,13 @@ def run_answer(run: Run) -> RunAnswer:
         reference=run.reference,
         build=run.build_id,
         sha=run.sha,
-        effective=shown_effective(run.effective),
+        effective=shown_effective(run.spec),
         overridden=list(run.overridden),
         attempts=run.attempts,
         active=run.active,
         succeeded=run.succeeded,
         failed=run.failed,
-        retry_limit=run.retry_limit,
-        time_limit_seconds=run.time_limit_seconds,
+        **{name: getattr(run.spec, name) for name in OF_SPEC},
         exit_code=run.exit_code,
         available_at=None if awaits is not None or run.status is not RunStatus.QUEUED else run.available_at,
         waits_for_build=awaits,

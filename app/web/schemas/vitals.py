@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from app.domain.health import Check, CheckStatus, CheckType, Protocol, Tally
+from app.domain.health import CheckStatus, Tally
+from app.domain.job.checks import Check, CheckType, Protocol
 from app.domain.plans import Plan
 from app.runtime.telemetry import CheckRecord, Vitals
 from app.web.schemas.base import Model

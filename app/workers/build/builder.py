@@ -21,7 +21,7 @@ from app.commands.image_policy import Resolve, require_reachable_hosts, require_
 from app.commands.remote_access import git_access, registry_logins
 from app.domain.builds import Build, BuildReason, GivenUp, no_answer
 from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
-from app.domain.job.variables import EnvValue, env_from_definition
+from app.domain.job.variables import EnvValue
 from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
@@ -133,7 +133,7 @@ class Builder:
         return due is not None and due <= self.clock.now()
 
     def _work(self, build: Build) -> None:
-        env = env_from_definition(build.env)
+        env = build.env
         try:
             secrets = self._open(env)
             login = self.publisher.login(build) if self.publisher else None
@@ -296,12 +296,8 @@ class Builder:
         if build.rebuild_of is not None:
             return build_settings(build.config, start_required=False)
         with self.db.read() as tx:
-            given = [
-                job.definition for id_ in builds.sources_of(tx, build.id) for job in jobs.of_source(tx, id_)
-            ]
-        has_own = [
-            bool(each.get("command") or each.get("process") or each.get("entrypoint")) for each in given
-        ]
+            made_for = [job for id_ in builds.sources_of(tx, build.id) for job in jobs.of_source(tx, id_)]
+        has_own = [job.spec.run.starts_something for job in made_for]
         return build_settings(build.config, start_required=not (has_own and all(has_own)))
 
     def _ask_git(self, build: Build, sha: str) -> Containment | None:

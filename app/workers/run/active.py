@@ -92,8 +92,8 @@ class ActiveRun:
     def ended(self, instance: int, *, failed: bool) -> None:
         """Where one instance failed, the attempt can't succeed any more."""
         self.over.add(instance)
-        if failed and self.run.instances > 1:
-            self.pointless |= set(range(self.run.instances)) - {instance}
+        if failed and self.run.spec.instances > 1:
+            self.pointless |= set(range(self.run.spec.instances)) - {instance}
             self.on_change()
 
     @property

@@ -27,8 +27,8 @@ class Specs:
 
     def invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
         """How the container is called and how big it is. Raises UserError where that can't be."""
-        call = invocation(run.effective, origin.processes)
-        name = run.effective["plan"]
+        call = invocation(run.spec, origin.processes)
+        name = run.spec.plan
         if name not in self.plans:
             raise UserError(f"There is no plan named {name} any more; there are: {', '.join(self.plans)}.")
         return call, self.plans[name]
@@ -57,7 +57,7 @@ class Specs:
                 "jobyard.project": run.project,
                 "jobyard.attempt": str(attempt.number),
             },
-            stop_grace_seconds=run.grace_period_seconds,
+            stop_grace_seconds=run.spec.grace_period_seconds,
         )
 
 
@@ -69,7 +69,7 @@ def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[
         "JOBYARD_RUN": run.name,
         "JOBYARD_ATTEMPT": str(attempt.number),
         "JOBYARD_INSTANCE_INDEX": str(container.instance),
-        "JOBYARD_INSTANCES": str(run.instances),
+        "JOBYARD_INSTANCES": str(run.spec.instances),
         "JOBYARD_GIT_SHA": run.sha or "",
         "JOBYARD_GIT_BRANCH": branch,
         "JOBYARD_SCHEDULED_FOR": run.trigger.scheduled_for.isoformat() if run.trigger.scheduled_for else "",

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from app.domain.errors import EngineUnavailable
-from app.domain.health import Health, checks_of
+from app.domain.health import Health
 from app.engines.base import Engine, Handle
 from app.runtime.log_storage import Logbook
 from app.runtime.ports import Clock
@@ -67,7 +67,7 @@ class HealthChecks:
         live = {
             (each.run.id, each.attempt, instance): (each, handle)
             for each in self.active.all()
-            if each.run.effective.get("health_checks")
+            if each.run.spec.health_checks
             for instance, handle in each.wanted.items()
         }
         for key in self._patients.keys() - live.keys():
@@ -82,7 +82,7 @@ class HealthChecks:
     def _admit(self, each: ActiveRun, instance: int, handle: Handle, now: datetime) -> Patient:
         """With what another server found out already, if it has died since."""
         records = self.logbook.vitals(each.run.id, each.attempt).write_health(instance)
-        health = Health(checks_of(each.run.effective["health_checks"]), now, records.tallies)
+        health = Health(each.run.spec.health_checks, now, records.tallies)
         patient = Patient(each, instance, handle, health, records)
         if health.unhealthy is not None:
             self._judge(patient, health.unhealthy)

@@ -78,5 +78,4 @@ def _reference_of(job: Job) -> str | None:
     """The image reference that is resolved when a run starts; None where the job's image is held by digest."""
     if job.deployed is not None:
         return None if job.deployed.digest else job.deployed.image
-    source = job.definition["source"]
-    return source["image"] if source["type"] == "image" else None
+    return job.spec.image

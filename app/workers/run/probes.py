@@ -11,7 +11,8 @@ from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import quote
 
-from app.domain.health import Answer, Check, Protocol
+from app.domain.health import Answer
+from app.domain.job.checks import Check, CommandCheck, TcpCheck
 from app.engines.base import Engine, Handle
 
 TIMED_OUT = 124  # of `Engine.probe`
@@ -28,18 +29,17 @@ def probe(engine: Engine, handle: Handle, check: Check, now: Callable[[], dateti
 
 
 def _ask(engine: Engine, handle: Handle, check: Check) -> tuple[bool, str]:
-    if check.protocol is Protocol.CMD:
-        code = engine.probe(handle, check.cmd or (), check.timeout_seconds)
+    if isinstance(check, CommandCheck):
+        code = engine.probe(handle, check.argv, check.timeout_seconds)
         return code == 0, _too_late(check) if code == TIMED_OUT else f"exit code {code}"
     address = engine.address(handle)
     if address is None:
         return False, "no address"
-    assert check.port is not None
     try:
-        if check.protocol is Protocol.TCP:
+        if isinstance(check, TcpCheck):
             socket.create_connection((address, check.port), check.timeout_seconds).close()
             return True, "accepted"
-        status = _status(address, check.port, check.path or "/", check.timeout_seconds)
+        status = _status(address, check.port, check.path, check.timeout_seconds)
         return 200 <= status < 400, f"status {status}"
     except TimeoutError:
         return False, _too_late(check)

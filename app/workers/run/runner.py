@@ -17,7 +17,6 @@ from functools import partial
 from app.commands.rebuilds import after_waiting, wait_for_image
 from app.domain.deaths import is_given_up
 from app.domain.errors import EngineUnavailable, UserError
-from app.domain.job.variables import env_from_definition
 from app.domain.outages import PATIENCE
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
@@ -250,7 +249,7 @@ class Runner:
         self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin, *, is_new: bool
     ) -> None:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
-        env = env_from_definition(run.effective["env"])
+        env = run.spec.env
         secrets = [self._specs.open(value) for value in env.values() if value.secret]
         write = partial(self.logbook.write_attempt, run.id, attempt.number, Redactor(secrets))
         path = self.logbook.attempt_path(run.id, attempt.number)
@@ -270,7 +269,7 @@ class Runner:
             self._follower.complete(recording, [(each, ended[n][1]) for n, each in enumerate(containers)])
         if self._waits_for_image(run, attempt, ended):
             return
-        unsaved = list(zip(containers, outcomes, strict=True)) if run.instances == 1 else []
+        unsaved = list(zip(containers, outcomes, strict=True)) if run.spec.instances == 1 else []
         # What was taken over stays for the sweep: the former owner may still be about to start its container.
         if self._conclude(run, attempt, combined(outcomes), unsaved) and is_new:
             self._remove([handle for _, handle in ended if handle is not None])
@@ -322,7 +321,7 @@ class Runner:
         outcome = judged(outcome, active.unhealthy.get(container.instance), now)
         if container.instance in active.pointless & active.told_to_stop and not active.stop_is_requested:
             outcome = stopped_for_another(outcome)
-        if run.instances > 1:  # the end of an only one is saved with the attempt's
+        if run.spec.instances > 1:  # the end of an only one is saved with the attempt's
             saved = self.disk.patiently(
                 f"the end of {container.key}", partial(self._container_ended, run, container, outcome, now)
             )

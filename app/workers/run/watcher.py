@@ -68,7 +68,7 @@ class Watcher:
     def _stop(self, each: ActiveRun, instances: set[int]) -> None:
         for instance in instances - each.told_to_stop:
             each.told_to_stop.add(instance)
-            self._in_thread(each, instance, each.run.grace_period_seconds, each.told_to_stop)
+            self._in_thread(each, instance, each.run.spec.grace_period_seconds, each.told_to_stop)
 
     def _kill(self, each: ActiveRun) -> None:
         """At once, also what is being stopped with a grace period."""

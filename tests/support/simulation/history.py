@@ -8,6 +8,7 @@ from random import Random
 
 from app.commands.runs import cancel_run, start_run
 from app.domain.errors import JobyardError
+from app.domain.job.effective import NOTHING
 from app.domain.runs import Trigger, TriggerType
 from app.engines.fake import Fault
 from app.store import jobs, runs
@@ -205,7 +206,7 @@ class History:
         trigger = Trigger(TriggerType.MANUAL, by="ada")
         with place.db.write() as tx:
             job = self.chance.choice(jobs.page(tx))
-            place.asked.append(start_run(tx, place.names, job, {}, trigger, self.clock.now()))
+            place.asked.append(start_run(tx, place.names, job, NOTHING, trigger, self.clock.now()))
 
     def _cancel(self, place: Place) -> None:
         with place.db.write() as tx:

@@ -27,6 +27,7 @@ from app.domain.flow_nodes import (
     steps_to_json,
     with_each,
 )
+from app.domain.job.effective import NOTHING
 
 STORED = json.loads((Path(__file__).parents[2] / "fixtures/flows/nodes.json").read_text())
 """Nodes of every type as the API stored them before they had specifications; secrets are replaced."""
@@ -46,7 +47,7 @@ def test_stored_nodes_say_what_they_said() -> None:
     assert nodes["to"] == PromoteNode("to", "main", "report", to="live", retries=0)
     assert nodes["put-latest"] == DeployNode("put-latest", "report", build="latest", retries=1)
     assert nodes["shop"] == DeployNode("shop", app="shop")
-    assert nodes["empty"] == RunNode("empty", "report", {"env": {}}, wait=True)
+    assert nodes["empty"] == RunNode("empty", "report", NOTHING, wait=True)
     assert (nodes["with"].waits, nodes["try"].waits) == (False, True)
     assert nodes["asked"] == ApprovalNode("asked", "Well?")
     assert nodes["posted"] == MessageNode("posted", "Released.", "sealed", 0)

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.health import Answer, Check, CheckStatus, CheckType, Health, Protocol, checks_of
+from app.domain.health import Answer, CheckStatus, Health
+from app.domain.job.checks import CheckType, CommandCheck, HttpCheck, Protocol, TcpCheck
+from app.domain.job.codec import check_from_json
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-LIVENESS = Check(CheckType.LIVENESS, Protocol.HTTP, path="/up", port=8080)
-STARTUP = Check(CheckType.STARTUP, Protocol.TCP, port=8080)
+LIVENESS = HttpCheck(CheckType.LIVENESS, path="/up", port=8080)
+STARTUP = TcpCheck(CheckType.STARTUP, port=8080)
 
 thresholds = st.integers(1, 4)
 answers = st.lists(st.booleans(), max_size=40)
@@ -151,6 +153,7 @@ def test_reads_the_definition_of_a_job() -> None:
         "failure_threshold": 3,
         "success_threshold": 1,
     }
-    (check,) = checks_of([given_])
-    assert check.cmd == ("test", "-f", "/tmp/all well")
+    check = check_from_json(given_)
+    assert isinstance(check, CommandCheck)
+    assert check.argv == ("test", "-f", "/tmp/all well")
     assert (check.type, check.protocol, check.initial_delay_seconds) == (CheckType.LIVENESS, Protocol.CMD, 1)

@@ -1,0 +1,78 @@
+"""What jobs are built from, as it is stored: every name is looked up, and the webhook secret is sealed."""
+
+from __future__ import annotations
+
+from app.commands.image_policy import require_usable_names
+from app.commands.remote_access import without_host
+from app.domain.errors import InvalidValue
+from app.domain.events import repo_key
+from app.domain.hosts import git_host, may_be_sent
+from app.domain.job.records import SourceSettings
+from app.domain.job.spec import BuildConfig, BuildsInFlight, GitSource
+from app.domain.references import Ours
+from app.runtime.ports import WEBHOOK_PURPOSE, Vault
+from app.store import credentials
+from app.store.database import Tx
+from app.store.projects import Project
+
+
+def source_settings(
+    tx: Tx,
+    project: Project,
+    git: GitSource,
+    *,
+    ci_enabled: bool,
+    builds_in_flight: BuildsInFlight,
+    webhook_secret: str | None,
+    kept_secret: str | None,
+    vault: Vault,
+    field: str,
+) -> SourceSettings:
+    """The repository, which is at `field`, and how it is built. Raises InvalidValue.
+
+    Without a `webhook_secret`, in plain text, it has the `kept_secret`, which is sealed.
+    """
+    credential_id = credential_for(
+        tx, project, git.credential, "git", git_host(git.url), f"{field}.credential"
+    )
+    return SourceSettings(
+        url=git.url,
+        repo_key=repo_key(git.url),
+        branch=git.branch,
+        build=git.build,
+        ci_enabled=ci_enabled,
+        builds_in_flight=builds_in_flight,
+        credential_id=credential_id,
+        webhook_secret=kept_secret if webhook_secret is None else vault.seal(webhook_secret, WEBHOOK_PURPOSE),
+    )
+
+
+def require_usable_build(tx: Tx, ours: Ours, project: Project, build: BuildConfig, field: str) -> None:
+    """Raises InvalidValue for a command of the build, which is at `field`, that names an image of another project."""
+    commands = {
+        "install_command": build.install_command,
+        "build_command": build.build_command,
+        "run_command": build.run_command,
+    }
+    for name, text in commands.items():
+        require_usable_names(tx, ours, project.id, text or "", f"{field}.{name}")
+
+
+def credential_for(
+    tx: Tx, project: Project, name: str | None, kind: str, host: str, field: str
+) -> int | None:
+    """The id of a credential that may be sent to `host`; None for none. Raises InvalidValue at `field`."""
+    if name is None:
+        return None
+    found = credentials.find(tx, project.id, name)
+    if found is None or found.kind != kind:
+        raise InvalidValue(
+            field, f"{field} must name a {kind} credential of project {project.name}, not {name!r}."
+        )
+    if not found.host:
+        raise InvalidValue(field, without_host(found.name))
+    if not may_be_sent(found.host, host):
+        raise InvalidValue(
+            field, f"{field} must be a credential for {host or 'a local path'}; {name} is for {found.host}."
+        )
+    return found.id

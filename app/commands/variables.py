@@ -1,0 +1,61 @@
+"""Variables on their way into the store: secrets are sealed, and those without a value stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.commands.image_policy import require_usable_arguments
+from app.domain.errors import InvalidValue, JobyardError
+from app.domain.job.drafts import EnvDrafts
+from app.domain.job.variables import Env, EnvDraft, EnvScope, EnvValue
+from app.domain.redaction import MIN_LENGTH, is_masked
+from app.domain.references import Ours
+from app.runtime.ports import ENV_PURPOSE, Vault
+from app.store.database import Tx
+
+
+def seal_all(drafts: EnvDrafts, vault: Vault, stored: Env) -> dict[str, EnvValue]:
+    """The variables of a job or a secret group as they are stored. Raises InvalidValue."""
+    return {name: seal(f"env.{name}", draft, vault, stored.get(name)) for name, draft in drafts.items()}
+
+
+def seal(field: str, draft: EnvDraft, vault: Vault, stored: EnvValue | None) -> EnvValue:
+    """A variable as it is stored. A secret without a value keeps the stored one. Raises InvalidValue below `field`."""
+    secret, scope = bool(draft.secret), draft.scope or EnvScope.RUN
+    if draft.value is not None:
+        return EnvValue(vault.seal(draft.value, ENV_PURPOSE) if secret else draft.value, secret, scope)
+    if secret and stored is not None and stored.secret:
+        return EnvValue(stored.value, secret, scope)
+    raise InvalidValue(f"{field}.value", f"{field}.value is missing: give the variable's text.")
+
+
+def require_usable_variables(tx: Tx, ours: Ours, project_id: int, drafts: EnvDrafts) -> None:
+    """Raises InvalidValue for a variable that no build may have."""
+    in_build: Mapping[str, str | None] = {
+        name: None if draft.secret else draft.value
+        for name, draft in drafts.items()
+        if draft.scope not in (None, EnvScope.RUN)
+    }
+    require_usable_arguments(tx, ours, project_id, in_build, "env")
+
+
+def unmasked(env: Env, vault: Vault) -> list[str]:
+    """Warnings about the secrets of stored variables that are too short to be masked in logs."""
+    secrets = {name: _opened(value, vault) for name, value in env.items() if value.secret}
+    return [
+        f"{name} is a secret of {_length(secret)}: too short to be masked in logs."
+        for name, secret in secrets.items()
+        if secret is not None and not is_masked(secret)
+    ]
+
+
+def _length(secret: str) -> str:
+    short = f"fewer than {MIN_LENGTH} characters"
+    return short if len(secret) < MIN_LENGTH else f"lines of {short}"
+
+
+def _opened(value: EnvValue, vault: Vault) -> str | None:
+    try:
+        return vault.open(value.value, ENV_PURPOSE)
+    except JobyardError:
+        return None  # damaged, or of another key: whoever uses it is told

@@ -1,0 +1,86 @@
+"""Patches of what is stored: merged into its form, which is then validated as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.commands.jobs import require_same_type
+from app.domain.errors import InvalidValue
+from app.domain.job.codec import shown_job, source_to_json
+from app.domain.job.drafts import BuildServiceDraft, JobDraft
+from app.domain.job.records import Job
+from app.domain.job.spec import GitSource
+from app.store.build_services import BuildService
+from app.web.api.drafts import job_draft, service_draft
+from app.web.reading import read_value
+from app.web.schemas import build_service
+from app.web.schemas.job import READ_ONLY, JobForm
+from app.web.server_context import ServerContext
+
+
+def patched_job(job: Job, patch: Mapping[str, Any], server: ServerContext) -> JobDraft:
+    """The job with a patch merged in. Raises InvalidValue or ValidationError."""
+    require_changeable(patch, job.name, READ_ONLY)
+    source = patch.get("source")
+    if isinstance(source, dict):
+        require_same_type(job, source.get("type", job.spec.source.type))
+    return job_draft(read_value(JobForm, merge_patch(shown_job(job.spec), patch), server))
+
+
+def patched_service(
+    service: BuildService, patch: Mapping[str, Any], server: ServerContext
+) -> BuildServiceDraft:
+    """The build service with a patch merged in. Raises InvalidValue or ValidationError."""
+    require_changeable(patch, service.name, build_service.READ_ONLY)
+    merged = merge_patch(shown_service(service), patch)
+    return service_draft(read_value(build_service.BuildServiceForm, merged, server))
+
+
+def shown_service(service: BuildService) -> dict[str, Any]:
+    """What is stored as it could be given again; the webhook secret is left out, which keeps it."""
+    source = service.source
+    shown = source_to_json(GitSource(source.url, source.branch, service.credential, source.build))
+    return {
+        "name": service.name,
+        "git": shown["git"],
+        "build": shown["build"],
+        "ci_enabled": source.ci_enabled,
+        "builds_in_flight": source.builds_in_flight.value,
+    }
+
+
+def require_changeable(patch: Mapping[str, Any], name: str, read_only: frozenset[str]) -> None:
+    """Raises InvalidValue for a patch of what can't be changed: the name, and what is only ever shown."""
+    for field in patch:
+        if field in read_only:
+            raise InvalidValue(field, f"{field} is read-only: leave it out.")
+    if patch.get("name", name) != name:
+        raise InvalidValue("name", f"name can't be changed: it stays {name}.")
+
+
+def merge_patch(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `patch` on top: objects are merged, anything else is replaced; null deletes from `env`."""
+    merged = {**base}
+    for name, given in patch.items():
+        known = merged.get(name)
+        if name == "env" and isinstance(given, dict) and isinstance(known, dict):
+            merged[name] = _merge_env(known, given)
+        elif isinstance(given, dict) and isinstance(known, dict):
+            merged[name] = merge_patch(known, given)
+        else:
+            merged[name] = given
+    return merged
+
+
+def _merge_env(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**base}
+    for name, given in patch.items():
+        known = merged.pop(name, None)
+        if given is None:
+            continue
+        merged[name] = given
+        if isinstance(known, dict):  # what is secret stays so, unless it is said otherwise
+            change = {"value": given} if isinstance(given, str) else given
+            merged[name] = {**known, **change} if isinstance(change, dict) else change
+    return merged
