@@ -26,6 +26,7 @@ from app.store import jobs, projects
 from app.store.database import Database
 from app.store.schema import JobRow, RunRow
 from app.system import RandomNames
+from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 
 JOBS = 10_000
@@ -92,7 +93,8 @@ class _Ours:
             like = {name: getattr(row, name) for name in JobRow.model_fields if name not in ("id", "name")}
             others = [{**like, "name": f"job-{number}"} for number in range(1, JOBS)]
             tx.connection().execute(insert(JobRow), others)
-        self._scheduler = Scheduler(self._db, self._clock, RandomNames())
+        changes = ClockChanges(self._db, self._clock)
+        self._scheduler = Scheduler(self._db, self._clock, RandomNames(), changes)
         gc.freeze()  # as the server does when it has started
 
     def p99(self) -> float:
