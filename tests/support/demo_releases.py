@@ -8,7 +8,8 @@ from math import sin
 from app.commands.deployment_requests import deploy_latest
 from app.commands.flow_runs import answer_approval, start_flow_run
 from app.commands.promotions import plan, promote
-from app.domain.flows import FlowConcurrency
+from app.domain.flow_nodes import steps_from_json
+from app.domain.flows import FlowConcurrency, FlowTrigger, FlowTriggerType
 from app.domain.health import Answer, Tally
 from app.domain.job.checks import CheckType
 from app.domain.job.codec import check_from_json
@@ -60,7 +61,7 @@ def _flows(world: World, report: Job, now: datetime) -> None:
         world.build(world.job(name, run_on_image_change="never"), now - timedelta(hours=1), sha=sha_of(name))
     with world.db.write() as tx:
         flows.save(
-            tx, report.project_id, "release", {"nodes": nodes}, concurrency=FlowConcurrency.QUEUE,
+            tx, report.project_id, "release", steps_from_json(nodes), concurrency=FlowConcurrency.QUEUE,
             push_job_id=report.id, now=now,
         )  # fmt: skip
     for number, outcomes in enumerate(
@@ -69,7 +70,7 @@ def _flows(world: World, report: Job, now: datetime) -> None:
         world.clock.held = now - timedelta(minutes=50 - 20 * number)
         with world.db.write() as tx:
             flow = flows.named(tx, "acme", "release")
-            trigger = {"type": "manual", "by": "ada", "sha": sha_of(f"release-{number}")}
+            trigger = FlowTrigger(FlowTriggerType.MANUAL, by="ada", sha=sha_of(f"release-{number}"))
             run_id = start_flow_run(tx, flow, trigger, world.clock.now())
         _conduct(world, run_id, outcomes)
         if number == 0:
