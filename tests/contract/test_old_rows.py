@@ -12,7 +12,6 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +26,9 @@ from app.store import builds, decisions, deliveries, jobs, movements, overview, 
 from app.store.database import Database
 from app.store.migrate import SCRIPTS
 from tests.support.loops import commit
+from tests.support.project import TESTS
 
-ROWS = Path(__file__).parents[1] / "fixtures/stores/0004.json"
+ROWS = TESTS / "fixtures/stores/0004.json"
 KEY, MAIN = "github.com/acme/report", "refs/heads/main"
 A, B, C, D = (commit(letter) for letter in "abcd")
 

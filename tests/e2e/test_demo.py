@@ -5,7 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.project import ROOT
 
 
 def test_the_demo_runs_a_push_to_the_end_of_its_run() -> None:

@@ -14,9 +14,9 @@ import pytest
 from app.engines.process.engine import NO_ISOLATION
 from tests.support.hosted import HostedJob
 from tests.support.processes import proc, wait_until
+from tests.support.project import ROOT
 from tests.support.server import JobyardServer, jobyard_server
 
-ROOT = Path(__file__).parents[2]
 NOWHERE = "unix:///nowhere/docker.sock"  # whoever asks the container engine after all, fails
 VALUE = "correct horse/battery+staple=7391"
 OF_ANY_SHELL = {"PATH", "HOME", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"}

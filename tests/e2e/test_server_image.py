@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.project import ROOT
+
 DOCKER = ROOT / "scripts/docker"
 IMAGE = "jobyard-server:test"
 

@@ -20,9 +20,8 @@ from app.installation import only_server, open_installation
 from app.runtime.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.cli import Cli
+from tests.support.project import ROOT
 from tests.support.server import free_port
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from app.store import runs
 from app.web.run_texts import GIVEN
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
+from tests.support.project import ROOT
 from tests.support.yard import Caller, attempt_ends
 
 JOB = "/projects/acme/jobs/report"
@@ -364,7 +365,7 @@ def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, yard: ServerContext, a
     admin.made(f"{JOB}/runs")
     run_id = attempt_ends(yard, FAILED, log)
     entry = (sys.executable, "-c", "from app.cli import main; main()")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         (*entry, "logs", str(run_id)), env=environment, capture_output=True, timeout=60, check=True
     )

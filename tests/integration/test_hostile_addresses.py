@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -15,10 +14,10 @@ from starlette.testclient import TestClient
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
 from tests.support.demo_world import furnish
+from tests.support.project import ROOT
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
 from tests.support.yard import START
 
-ROOT = Path(__file__).parents[2]
 HOSTILE = (
     str(2**63),
     "9" * 30,

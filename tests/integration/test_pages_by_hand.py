@@ -18,13 +18,14 @@ from app.domain.principals import Role
 from app.domain.runs import Outcome, Reason
 from app.store import builds, decisions, jobs, runs
 from tests.support.forms import form_fields
+from tests.support.project import TESTS
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
 from tests.support.shown import shown
 from tests.support.yard import pinned
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 JOB = "/projects/acme/jobs/report"
-PAYLOAD = Path(__file__).parents[1] / "fixtures/github/update.json"
+PAYLOAD = TESTS / "fixtures/github/update.json"
 OLD, NEW = "a" * 40, "b" * 40
 SCHEDULE = {
     "cron": "0 6 * * *",

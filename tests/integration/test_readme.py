@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -23,8 +22,8 @@ from app.web import bodies, budget, connections
 from app.web.pages.context import FORM_BYTES
 from app.web.reading import BODY_LIMIT
 from app.web.webhooks import LIMIT as WEBHOOK_LIMIT
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SECTIONS = (
     "",
@@ -43,7 +42,7 @@ ADVICE = (  # what Jobyard does not do, but its reader
 SHOWN = {
     "Jobyard is a self-hosted runner": "e2e/test_push.py::a_push_builds_the_commit_and_runs_the_job",
     "it verifies the webhook, finds out what": "e2e/test_push.py::a_push_that_builds_nothing_says_why",
-    "From a repository to an image": "e2e/test_builders_examples.py::container_prints_what_is_expected",
+    "From a repository to an image": "e2e/test_build_examples.py::container_prints_what_is_expected",
     "Jobs in full.": "e2e/test_runs.py::overrides_are_for_one_run_only",
     "Apps and pipelines.": "e2e/test_pipeline.py::from_push_to_production",
     "Kill it at any moment": "fault/test_kill.py::killed_again_and_again_in_one_push",
@@ -85,7 +84,7 @@ SHOWN = {
     "at three ends of the server": "integration/test_readme.py::ends_of_the_server",
     "Submodules and Git LFS files are": "integration/test_checkout_contents.py::"
     "a_submodule_of_another_host_gets_no_credential",
-    "say what is not there": "unit/builders/test_builders_omitted.py::",
+    "say what is not there": "unit/builders/test_omitted.py::",
     "Lines of several instances": "e2e/test_runs.py::lines_of_instances_and_streams_come_whole",
     "gives what one of them said": "integration/test_api_logs.py::what_one_instance_or_stream_said",
     "Pages show up to 4 KiB of a line": "integration/test_pages.py::the_rest_of_a_long_line_is_a_link_away",

@@ -20,11 +20,11 @@ from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from tests.support.cli import Cli, point_at, serving
 from tests.support.loops import Installation, Server, commit
+from tests.support.project import ROOT
 from tests.support.seed import ADMIN_TOKEN as SEEDED_TOKEN
 from tests.support.seed import PASSWORD, World, world
 from tests.support.yard import Caller
 
-ROOT = Path(__file__).parents[2]
 A, B, C = (commit(letter) for letter in "abc")
 JOBS = "/projects/acme/jobs"
 

@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.server import ROOT, JobyardServer
+from tests.support.project import ROOT
+from tests.support.server import JobyardServer
 
 POLL = 0.01
 

@@ -24,9 +24,9 @@ from app.store import facts
 from app.store.database import Database
 from tests.support.engine_harness import remove_container, utc_now
 from tests.support.payloads import encode, push_headers, push_payload
+from tests.support.project import ROOT
 from tests.support.repositories import Repository
 
-ROOT = Path(__file__).parents[2]
 TOKEN = "an-admin-token-for-tests"
 SECRET = "the webhook secret of acme"
 UP_SECONDS, DOWN_SECONDS, WAIT_SECONDS = 60.0, 15.0, 90.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from builders import private
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parents[3]
 LATER = 1e12  # when nothing is fresh any more
 OTHER = """
 import sys, time

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.project import ROOT
+
 PINNED = re.compile(r"^([A-Za-z0-9._-]+(?:\[[a-z]+\])?)==(\S+) \\$", re.MULTILINE)
 
 commands = sorted(

@@ -34,8 +34,8 @@ from app.cli.times import read_time, rfc3339, span, when
 from app.config import ClientSettings
 from app.domain.errors import InvalidValue
 from tests.support.cli import Cli
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE_TREES = ROOT / "tests" / "examples"
 HEAVY = (
     "starlette",

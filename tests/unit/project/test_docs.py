@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from app.cli.main import command_names, setting_names
+from tests.support.project import ROOT
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 def test_every_command_is_in_the_readme() -> None:

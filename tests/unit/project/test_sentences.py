@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from tests.support.project import ROOT
 from tests.support.sentences import is_quoted, quoted_in, sentences_of
 
-ROOT = Path(__file__).parents[2]
 MODULES = sorted(
     path
     for package in ("domain", "runtime", "commands", "workers", "store")
