@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from app.commands.flow_runs import answer_approval
 from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus
@@ -15,7 +13,6 @@ from app.engines.fake import Script
 from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs, pipelines
 from app.workers.flows import Conductor
-from app.workers.run import runner
 from tests.support.loops import Fuse, Installation, Killed, MortalDatabase, Server, commit, image_of
 
 HEAD = commit("head")
@@ -31,11 +28,6 @@ NODES = (
     {"name": "ask", "type": "approval"},
     {"name": "tell", "type": "message", "message": "Released."},
 )
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
 
 
 @contextmanager

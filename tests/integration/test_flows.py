@@ -20,7 +20,6 @@ from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs
 from app.store.database import Database
 from app.store.flows import Flow
-from app.workers.run import runner
 from builders.backends.base import BuildFailed
 from tests.support.databases import somebody_waits
 from tests.support.loops import Installation, Server, commit, fail, image_of
@@ -50,11 +49,6 @@ def place(tmp_path: Path, other_database: Database | None) -> Iterator[Installat
 @pytest.fixture
 def server(place: Installation) -> Server:
     return place.server("one")
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
 
 
 def answer(place: Installation, run_id: int, *, approved: bool = True, node: str = "ask") -> None:

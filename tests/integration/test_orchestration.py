@@ -16,16 +16,10 @@ from app.engines.base import ContainerSpec, StartRefused
 from app.engines.fake import Fault, Script
 from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, jobs, projects, runs
-from app.workers.run import runner
 from builders.backends.base import BuildFailed, BuildTimedOut, StopSignal
 from tests.support.loops import Installation, Server, commit, fail, image_of, settings_of
 
 A, B, C, D = (commit(letter) for letter in "abcd")
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
 
 
 class InBackground:
@@ -614,9 +608,9 @@ def test_a_start_that_waits_for_the_engine_says_so(
 
 
 def test_an_engine_that_stays_down_fails_the_run(
-    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+    place: Installation,
 ) -> None:
-    monkeypatch.setattr(runner, "ENGINE_PATIENCE", 1.0)
+    server = place.server("impatient", patience=1.0)
     pushed_run(place, server, Script())
     place.engine.unavailable(True)
     server.work(rounds=2)

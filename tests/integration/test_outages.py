@@ -12,7 +12,6 @@ from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, Run, RunStatus
 from app.engines.fake import Fault, Script
 from app.store import builds, deliveries, runs
-from app.workers.run import runner
 from app.workers.run.patience import Patience
 from builders.backends.base import BackendUnavailable
 from tests.support.loops import Installation, Server, commit, fail
@@ -80,10 +79,9 @@ def test_a_build_waits_without_an_end_for_an_engine_that_is_known_to_be_down(
 
 
 def test_a_run_waits_without_an_end_for_an_engine_that_is_known_to_be_down(
-    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+    place: Installation,
 ) -> None:
-    monkeypatch.setattr(runner, "ENGINE_PATIENCE", 0.0)
-    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
+    server = place.server("impatient", patience=0.0)
     pushed(place, server)
     assert server.builder.step()
     server.engine_is_up = False

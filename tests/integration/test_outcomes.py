@@ -14,16 +14,10 @@ from app.domain.runs import Attempt, Container, Outcome, Reason, Run, RunStatus
 from app.engines.base import StartRefused
 from app.engines.fake import Fault, Script
 from app.store import runs
-from app.workers.run import runner
 from tests.support.loops import Installation, Server, commit
 
 A, B = commit("a"), commit("b")
 NO_COMMAND = "There is no command to run: neither the image nor the job names one."
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "ENGINE_ASKED_EVERY", 0)
 
 
 def queued_run(place: Installation, server: Server, script: Script, **job: object) -> None:
@@ -161,9 +155,9 @@ def test_a_definition_that_nothing_can_be_started_with_is_no_exit_code(
 
 
 def test_an_engine_that_stays_down_is_said_in_the_log_of_each_attempt(
-    place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch
+    place: Installation,
 ) -> None:
-    monkeypatch.setattr(runner, "ENGINE_PATIENCE", 0.0)
+    server = place.server("impatient", patience=0.0)
     queued_run(place, server, Script(), retry_limit=1)
     place.engine.fail("start", Fault.REFUSED, 2)
     server.work()

@@ -418,9 +418,10 @@ class Installation:
     def _logbook(self, signals: Signals) -> Logbook:
         return Logbook(self.root / "logs", signals, cap_bytes=1_000_000)
 
-    def server(self, name: str, fuse: Fuse | None = None, *, alone: bool = True) -> Server:
+    def server(self, name: str, fuse: Fuse | None = None, *, alone: bool = True, **runner: Any) -> Server:
+        """A server that is started on it; further fields are those of its `Runner`."""
         fuse = fuse or Fuse()
-        return Server(self, name, MortalDatabase(self.db, fuse), fuse, alone=alone)
+        return Server(self, name, MortalDatabase(self.db, fuse), fuse, alone=alone, **runner)
 
     # -- what users do --
 
@@ -649,7 +650,7 @@ class Server:
     """One server's loops, stepped by hand; what it adopts it goes on with at once, in the caller's thread."""
 
     def __init__(
-        self, place: Installation, name: str, db: MortalDatabase, fuse: Fuse, *, alone: bool
+        self, place: Installation, name: str, db: MortalDatabase, fuse: Fuse, *, alone: bool, **runner: Any
     ) -> None:
         self.place = place
         self.name = name
@@ -688,6 +689,7 @@ class Server:
             epoch=place.epoch,
             active=Active(),
             engine_is_up=lambda: self.engine_is_up,
+            **{"asked_every": 0.0, **runner},
         )
         self.watcher = Watcher(db, clock, engine, self.runner.active, self.builder.stopping)  # type: ignore[arg-type]
         self.reconciler = Reconciler(

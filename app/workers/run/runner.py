@@ -71,14 +71,15 @@ from app.workers.run.patience import Patience
 from app.workers.run.starter import ClaimLost, Starter
 
 log = logging.getLogger(__name__)
-ENGINE_PATIENCE = PATIENCE.total_seconds()
-ENGINE_ASKED_EVERY = 1.0  # seconds
 FIRST_WORDS_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Executes one run at a time; several runners work side by side. `epoch` as the engine has it."""
+    """Executes one run at a time; several runners work side by side. `epoch` as the engine has it.
+
+    An engine that gives no answer is asked again every `asked_every` seconds, for `patience` seconds at most.
+    """
 
     db: Database
     clock: Clock
@@ -93,6 +94,8 @@ class Runner:
     disk: Disk = field(default_factory=Disk)
     engine_is_up: Callable[[], bool] = lambda: True
     in_hand: InHand = field(default_factory=InHand)
+    patience: float = PATIENCE.total_seconds()
+    asked_every: float = 1.0
 
     def step(self) -> bool:
         """Execute what has waited longest; False if nothing is due, or there is no room for its log."""
@@ -165,7 +168,7 @@ class Runner:
 
     @property
     def _follower(self) -> Follower:
-        return Follower(self.engine, self.disk, self._patience, ENGINE_ASKED_EVERY)
+        return Follower(self.engine, self.disk, self._patience, self.asked_every)
 
     @property
     def _specs(self) -> Specs:
@@ -174,10 +177,10 @@ class Runner:
     @property
     def _starter(self) -> Starter:
         ask = self._resolve
-        return Starter(self.db, self.clock, self.engine, self.vault, ask, self._patience, ENGINE_ASKED_EVERY)
+        return Starter(self.db, self.clock, self.engine, self.vault, ask, self._patience, self.asked_every)
 
     def _patience(self) -> Patience:
-        return Patience(self.clock, ENGINE_PATIENCE, self.engine_is_up)
+        return Patience(self.clock, self.patience, self.engine_is_up)
 
     def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:
         with self.db.read() as tx:
