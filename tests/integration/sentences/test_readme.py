@@ -47,86 +47,106 @@ SHOWN = {
     "Apps and pipelines.": "e2e/test_pipeline.py::from_push_to_production",
     "Kill it at any moment": "fault/test_kill.py::killed_again_and_again_in_one_push",
     "leaves one stored decision per job": "contract/test_store.py::one_decision_for_an_event_and_a_job",
-    "Does a push build?": "integration/test_orchestration.py::a_push_that_is_not_built_says_why_and_does_nothing_else",
-    "Git is asked for the files": "integration/test_change_sets.py::where_git_cannot_say_the_push_builds_and_says_so",
+    "Does a push build?": "integration/workers/test_orchestration.py::"
+    "a_push_that_is_not_built_says_why_and_does_nothing_else",
+    "Git is asked for the files": "integration/workers/test_change_sets.py::"
+    "where_git_cannot_say_the_push_builds_and_says_so",
     "Tags and deleted branches": "e2e/test_push.py::a_tag_and_a_deleted_branch_build_nothing",
-    "A manual build ignores": "integration/test_api_builds.py::a_manual_build_ignores_the_rules_and_is_decided",
+    "A manual build ignores": "integration/api/test_builds.py::"
+    "a_manual_build_ignores_the_rules_and_is_decided",
     "A push that no hook told of": "e2e/test_missed_pushes.py::"
     "a_push_that_was_made_while_the_server_was_down_is_built_and_run_at_its_start",
-    "It counts as any other, once": "integration/test_comparing.py::hooks_that_come_late_build_the_head_no_second_time",
-    "A branch that is newly tracked": "integration/test_comparing.py::what_came_while_ci_was_off_is_not_caught_up_with",
-    "Of a scheduled job the concurrency": "integration/test_api_plan.py::a_run_that_is_alive_is_reckoned_with",
-    "An old slow build never wins": "integration/test_orchestration.py::an_old_slow_build_never_overtakes",
-    "turn CD off": "integration/test_pages_by_hand.py::"
+    "It counts as any other, once": "integration/workers/test_comparing.py::"
+    "hooks_that_come_late_build_the_head_no_second_time",
+    "A branch that is newly tracked": "integration/workers/test_comparing.py::"
+    "what_came_while_ci_was_off_is_not_caught_up_with",
+    "Of a scheduled job the concurrency": "integration/api/test_plan.py::"
+    "a_run_that_is_alive_is_reckoned_with",
+    "An old slow build never wins": "integration/workers/test_orchestration.py::"
+    "an_old_slow_build_never_overtakes",
+    "turn CD off": "integration/pages/test_by_hand.py::"
     "deploying_the_latest_build_keeps_cd_on_and_an_image_turns_it_off",
-    "CD switched on again": "integration/test_following.py::cd_switched_on_deploys_the_latest_build_and_starts_nothing",
-    "A manual build of a commit that": "integration/test_following.py::"
+    "CD switched on again": "integration/workers/test_following.py::"
+    "cd_switched_on_deploys_the_latest_build_and_starts_nothing",
+    "A manual build of a commit that": "integration/workers/test_following.py::"
     "a_commit_that_is_not_on_the_branch_is_only_available",
     "A tag is resolved to its digest": "e2e/test_registry.py::"
     "a_promotion_carries_what_was_deployed_whatever_its_tag_means_by_then",
-    "A manual deploy to a paused job": "integration/test_api_deploys.py::"
+    "A manual deploy to a paused job": "integration/api/test_deploys.py::"
     "a_paused_job_asks_before_it_is_deployed_or_promoted_to",
-    "retries after the first attempt": "integration/test_readme.py::waits_between_attempts",
-    "The time limit is over everything": "integration/test_orchestration.py::the_time_limit_covers_the_waits",
+    "retries after the first attempt": "integration/sentences/test_readme.py::waits_between_attempts",
+    "The time limit is over everything": "integration/workers/test_orchestration.py::"
+    "the_time_limit_covers_the_waits",
     "only if its process really exited 0": "e2e/test_runs.py::the_exit_code_decides",
-    "builds and runs wait, say why": "integration/test_outages.py::"
+    "builds and runs wait, say why": "integration/workers/test_outages.py::"
     "after_the_last_try_it_says_for_how_long_it_was_tried",
-    "A build's time limit counts only building": "integration/test_outages.py::"
+    "A build's time limit counts only building": "integration/workers/test_outages.py::"
     "a_build_waits_for_an_engine_without_a_worker",
-    "for an engine that does not answer they wait": "integration/test_outages.py::"
+    "for an engine that does not answer they wait": "integration/workers/test_outages.py::"
     "a_run_waits_without_an_end_for_an_engine_that_is_known_to_be_down",
     "An image that the engine lost": "e2e/test_gone_images.py::an_image_that_is_gone_is_built_again",
-    "The run or rollback that needs it": "integration/test_gone_images.py::a_rollback_waits_for_what_is_gone",
-    "An image that was not built here": "integration/test_gone_images.py::"
+    "The run or rollback that needs it": "integration/workers/test_gone_images.py::"
+    "a_rollback_waits_for_what_is_gone",
+    "An image that was not built here": "integration/workers/test_gone_images.py::"
     "an_image_of_a_registry_names_the_next_step",
-    "The page of a deleted job": "integration/test_deleted_jobs.py::"
+    "The page of a deleted job": "integration/workers/test_deleted_jobs.py::"
     "its_page_says_when_it_was_deleted_and_has_no_forms",
-    "at three ends of the server": "integration/test_readme.py::ends_of_the_server",
-    "Submodules and Git LFS files are": "integration/test_checkout_contents.py::"
+    "at three ends of the server": "integration/sentences/test_readme.py::ends_of_the_server",
+    "Submodules and Git LFS files are": "integration/checkout/test_contents.py::"
     "a_submodule_of_another_host_gets_no_credential",
     "say what is not there": "unit/builders/test_omitted.py::",
     "Lines of several instances": "e2e/test_runs.py::lines_of_instances_and_streams_come_whole",
-    "gives what one of them said": "integration/test_api_logs.py::what_one_instance_or_stream_said",
-    "Pages show up to 4 KiB of a line": "integration/test_pages.py::the_rest_of_a_long_line_is_a_link_away",
-    "give any stretch of the bytes": "integration/test_api_logs.py::"
+    "gives what one of them said": "integration/api/test_logs.py::what_one_instance_or_stream_said",
+    "Pages show up to 4 KiB of a line": "integration/pages/test_pages.py::"
+    "the_rest_of_a_long_line_is_a_link_away",
+    "give any stretch of the bytes": "integration/api/test_logs.py::"
     "a_stretch_of_bytes_is_read_by_offset_and_limit",
-    "moves its images at once or not at all": "integration/test_deployments.py::a_failed_pre_deploy_job_moves_nothing",
-    "takes the images of a stage": "integration/test_api_apps.py::an_app_is_promoted_by_digest_with_its_hooks",
+    "moves its images at once or not at all": "integration/workers/test_deployments.py::"
+    "a_failed_pre_deploy_job_moves_nothing",
+    "takes the images of a stage": "integration/api/test_apps.py::"
+    "an_app_is_promoted_by_digest_with_its_hooks",
     "A release flow puts these in order": "e2e/test_flows.py::from_a_build_to_a_message",
-    "A message with a `url` is posted": "integration/test_http_notifier.py::a_message_arrives_as_chats_take_it",
-    "answered with a status that may pass": "integration/test_http_notifier.py::what_is_not_taken",
+    "A message with a `url` is posted": "integration/workers/test_http_notifier.py::"
+    "a_message_arrives_as_chats_take_it",
+    "answered with a status that may pass": "integration/workers/test_http_notifier.py::what_is_not_taken",
     "It may arrive twice": "fault/test_flow_crash_points.py::"
     "a_message_that_is_posted_when_the_server_dies_is_lost_by_none",
-    "Builds and runs are `queued`": "integration/test_readme.py::states_and_reasons",
-    "Why a run failed": "integration/test_readme.py::states_and_reasons",
-    "why it was cancelled": "integration/test_readme.py::states_and_reasons",
-    "`jobyard backup` may run at any time": "fault/test_restore.py::no_timeline_takes_a_container_of_the_others",
-    "`jobyard restore` lists the containers": "integration/test_cli_machine.py::"
+    "Builds and runs are `queued`": "integration/sentences/test_readme.py::states_and_reasons",
+    "Why a run failed": "integration/sentences/test_readme.py::states_and_reasons",
+    "why it was cancelled": "integration/sentences/test_readme.py::states_and_reasons",
+    "`jobyard backup` may run at any time": "fault/test_restore.py::"
+    "no_timeline_takes_a_container_of_the_others",
+    "`jobyard restore` lists the containers": "integration/cli/test_machine.py::"
     "a_new_epoch_lists_what_the_engine_has_from_before",
-    "When the restored server starts": "integration/test_epochs.py::a_build_that_was_being_made_is_made_again",
-    "call `jobyard new-epoch`": "integration/test_cli_machine.py::a_new_epoch_waits_for_the_servers_end",
-    "Nobody notices if you don't": "integration/test_epochs.py::"
+    "When the restored server starts": "integration/workers/test_epochs.py::"
+    "a_build_that_was_being_made_is_made_again",
+    "call `jobyard new-epoch`": "integration/cli/test_machine.py::a_new_epoch_waits_for_the_servers_end",
+    "Nobody notices if you don't": "integration/workers/test_epochs.py::"
     "a_run_with_the_id_of_anothers_has_its_own_container_and_log",
-    "with the reason on the build's page, or": "integration/test_sentences_shown.py::"
+    "with the reason on the build's page, or": "integration/sentences/test_shown.py::"
     "a_build_that_waits_to_be_tried_again_waits_for_no_builder",
     "A full or unwritable data directory": "e2e/test_full_disk.py::"
     "a_server_takes_nothing_on_and_goes_on_by_itself",
-    "After the clock was set back": "integration/test_clock_changes.py::"
+    "After the clock was set back": "integration/workers/test_clock_changes.py::"
     "times_that_come_again_are_skipped_with_one_decision",
     "Webhooks are verified over the raw": "contract/test_forges.py::only_the_raw_bytes_verify",
-    "Secrets are sealed in the database": "e2e/test_secrets.py::a_secret_is_seen_nowhere_but_in_build_and_job",
+    "Secrets are sealed in the database": "e2e/test_secrets.py::"
+    "a_secret_is_seen_nowhere_but_in_build_and_job",
     "Job containers have no capabilities": "contract/test_docker_engine.py::hardening_seen_from_inside",
-    "but at a link-local address": "integration/test_checkout_attacks.py::no_git_server_is_at_a_link_local_address",
+    "but at a link-local address": "integration/checkout/test_attacks.py::"
+    "no_git_server_is_at_a_link_local_address",
     "Images and build caches are": "e2e/test_neighbours.py::an_image_is_its_projects_alone",
-    "An image is named in a job": "integration/test_ownership.py::no_door_takes_another_projects_image",
-    "Images that earlier releases made": "integration/test_ownership.py::"
+    "An image is named in a job": "integration/workers/test_ownership.py::"
+    "no_door_takes_another_projects_image",
+    "Images that earlier releases made": "integration/workers/test_ownership.py::"
     "names_that_earlier_releases_gave_are_replaced_once",
-    "Cache mounts and the results": "e2e/test_neighbours.py::caches_and_results_of_steps_are_a_projects_alone",
-    "a request's head has 64 KiB": "integration/test_readme.py::what_a_stranger_may_send",
-    "A body has 10 s for each": "integration/test_readme.py::what_a_stranger_may_send",
-    "one that stopped for a second": "integration/test_readme.py::what_a_stranger_may_send",
-    "Bodies under way take 64 MiB": "integration/test_readme.py::what_a_stranger_may_send",
-    "A webhook's body has 25 MiB": "integration/test_readme.py::what_a_stranger_may_send",
+    "Cache mounts and the results": "e2e/test_neighbours.py::"
+    "caches_and_results_of_steps_are_a_projects_alone",
+    "a request's head has 64 KiB": "integration/sentences/test_readme.py::what_a_stranger_may_send",
+    "A body has 10 s for each": "integration/sentences/test_readme.py::what_a_stranger_may_send",
+    "one that stopped for a second": "integration/sentences/test_readme.py::what_a_stranger_may_send",
+    "Bodies under way take 64 MiB": "integration/sentences/test_readme.py::what_a_stranger_may_send",
+    "A webhook's body has 25 MiB": "integration/sentences/test_readme.py::what_a_stranger_may_send",
 }
 
 

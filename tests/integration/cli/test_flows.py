@@ -9,7 +9,7 @@ import pytest
 
 from app.web.server_context import ServerContext
 from app.workers.flows import Conductor
-from tests.integration.test_cli_runs import Meanwhile
+from tests.integration.cli.test_runs import Meanwhile
 from tests.support.cli import Cli, point_at, serving
 from tests.support.yard import Caller
 

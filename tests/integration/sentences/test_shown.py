@@ -25,7 +25,7 @@ from app.store import apps, builds, deliveries, flows, jobs, projects, runs
 from app.store.apps import Part
 from app.web.pages.words import first_run, no_build, on_image, on_push, paused, starts
 from app.workers.flows import Conductor
-from tests.integration.test_pages_releases import two_stages
+from tests.integration.pages.test_releases import two_stages
 from tests.support.cli import Cli, point_at, serving
 from tests.support.loops import Installation
 from tests.support.seed import PASSWORD, World, world
