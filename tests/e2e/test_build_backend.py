@@ -21,7 +21,7 @@ from builders.backends.buildkit import BuildKitCli
 from builders.detect import make_plan
 from builders.plan import BuildSettings
 from builders.source import SourceTree
-from tests.e2e.building import Recorder, docker, remove_images, run_image
+from tests.support.building import Recorder, docker, remove_images, run_image
 from tests.support.processes import wait_until
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from builders.backends.base import BuildRequest
 from builders.plan import BuildSettings
-from tests.e2e.building import Recorder, build_tree, docker, remove_images, run_image
 from tests.examples.snapshots import EXAMPLES
+from tests.support.building import Recorder, build_tree, docker, remove_images, run_image
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.web.server_context import ServerContext
-from tests.integration.api.test_apps import APPS, JOBS, ONE, PIPELINES, TWO, A, B, empty_job, job, settle
 from tests.support.cli import Cli, point_at, serving
+from tests.support.shop import APPS, JOBS, ONE, PIPELINES, TWO, A, B, empty_job, job, settle
 from tests.support.yard import Caller, build_succeeds
 
 

@@ -12,8 +12,8 @@ from app.domain.redaction import Redactor
 from app.logs import Stream
 from app.store import builds
 from app.web.server_context import ServerContext
-from tests.integration.cli.test_runs import Meanwhile
 from tests.support.cli import Cli, point_at, serving
+from tests.support.meanwhile import Meanwhile
 from tests.support.yard import Caller, build_succeeds
 
 JOB = "/projects/acme/jobs/report"

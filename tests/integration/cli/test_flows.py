@@ -9,8 +9,8 @@ import pytest
 
 from app.web.server_context import ServerContext
 from app.workers.flows import Conductor
-from tests.integration.cli.test_runs import Meanwhile
 from tests.support.cli import Cli, point_at, serving
+from tests.support.meanwhile import Meanwhile
 from tests.support.yard import Caller
 
 NODES = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from app.store import runs
 from app.web.run_texts import GIVEN
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
+from tests.support.meanwhile import Meanwhile
 from tests.support.project import ROOT
 from tests.support.yard import Caller, attempt_ends
 
@@ -43,39 +43,6 @@ def cli(
     with serving(admin.yard) as port:
         point_at(monkeypatch, port)
         yield Cli(capsys)
-
-
-class Meanwhile:
-    """Does something as soon as a change of `topic` is committed, or at once if there is none, in a thread of its own.
-
-    If that fails, the command in the main thread, which waits for it, is interrupted.
-    """
-
-    def __init__(self, yard: ServerContext, topic: str | None, action: Callable[[], Any]) -> None:
-        self._heard = threading.Event()
-        if topic is None:
-            self._heard.set()
-        self._listening = yard.signals.listening(lambda topics: topic in topics and self._heard.set())
-        self._thread = threading.Thread(target=self._act, args=(action,))
-        self._error: Exception | None = None
-
-    def _act(self, action: Callable[[], Any]) -> None:
-        try:
-            assert self._heard.wait(WITHIN_SECONDS)
-            action()
-        except Exception as error:
-            self._error = error
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    def __enter__(self) -> None:
-        self._listening.__enter__()
-        self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._thread.join(WITHIN_SECONDS)
-        self._listening.__exit__(None, None, None)
-        if self._error is not None:
-            raise self._error
 
 
 def test_a_run_takes_what_is_different_this_time(cli: Cli, admin: Caller) -> None:

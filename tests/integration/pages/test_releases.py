@@ -17,7 +17,6 @@ from app.commands import pausing
 from app.domain.health import Answer, Tally
 from app.domain.job.checks import CheckType
 from app.domain.job.codec import check_from_json
-from app.domain.job.records import Job
 from app.domain.metrics import Sample
 from app.domain.pipelines import Component, Stage
 from app.domain.plans import MIB
@@ -28,6 +27,7 @@ from app.store.apps import App
 from app.workers.deployments import Deployer
 from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 from tests.support.shown import shown
+from tests.support.stages import job_of, two_stages
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 SHA = "a8810fe" + "0" * 33
@@ -53,27 +53,7 @@ def read(client: TestClient, path: str) -> str:
     return html.unescape(answer.text)
 
 
-def job_of(made: World, job: Job) -> Job:
-    with made.db.read() as tx:
-        return jobs.with_id(tx, job.id)
-
-
 # pipelines
-
-
-def two_stages(made: World, **live: Any) -> tuple[Job, Job]:
-    """`report` of staging has a build, `report-live` of production has nothing."""
-    report = made.job("report")
-    target = made.job("report-live", repository=None, **live)
-    made.build(report, NOW, sha=SHA)
-    with made.db.write() as tx:
-        pipeline_id = pipelines.create(tx, report.project_id, "main", NOW)
-        stages = [
-            Stage("staging", (Component("job", report.id, report.name),)),
-            Stage("production", (Component("job", target.id, target.name),)),
-        ]
-        pipelines.set_stages(tx, pipeline_id, stages)
-    return report, target
 
 
 def test_without_pipelines_the_page_shows_how_to_make_one(made: World) -> None:

@@ -46,8 +46,8 @@ SHOWN = {
     "Jobs in full.": "e2e/test_runs.py::overrides_are_for_one_run_only",
     "Apps and pipelines.": "e2e/test_pipeline.py::from_push_to_production",
     "Kill it at any moment": "fault/test_kill.py::killed_again_and_again_in_one_push",
-    "leaves one stored decision per job": "contract/test_store.py::one_decision_for_an_event_and_a_job",
-    "Does a push build?": "integration/workers/test_orchestration.py::"
+    "leaves one stored decision per job": "contract/store/test_rows.py::one_decision_for_an_event_and_a_job",
+    "Does a push build?": "integration/workers/test_pushes.py::"
     "a_push_that_is_not_built_says_why_and_does_nothing_else",
     "Git is asked for the files": "integration/workers/test_change_sets.py::"
     "where_git_cannot_say_the_push_builds_and_says_so",
@@ -62,8 +62,7 @@ SHOWN = {
     "what_came_while_ci_was_off_is_not_caught_up_with",
     "Of a scheduled job the concurrency": "integration/api/test_plan.py::"
     "a_run_that_is_alive_is_reckoned_with",
-    "An old slow build never wins": "integration/workers/test_orchestration.py::"
-    "an_old_slow_build_never_overtakes",
+    "An old slow build never wins": "integration/workers/test_builds.py::an_old_slow_build_never_overtakes",
     "turn CD off": "integration/pages/test_by_hand.py::"
     "deploying_the_latest_build_keeps_cd_on_and_an_image_turns_it_off",
     "CD switched on again": "integration/workers/test_following.py::"
@@ -75,8 +74,7 @@ SHOWN = {
     "A manual deploy to a paused job": "integration/api/test_deploys.py::"
     "a_paused_job_asks_before_it_is_deployed_or_promoted_to",
     "retries after the first attempt": "integration/sentences/test_readme.py::waits_between_attempts",
-    "The time limit is over everything": "integration/workers/test_orchestration.py::"
-    "the_time_limit_covers_the_waits",
+    "The time limit is over everything": "integration/workers/test_runs.py::the_time_limit_covers_the_waits",
     "only if its process really exited 0": "e2e/test_runs.py::the_exit_code_decides",
     "builds and runs wait, say why": "integration/workers/test_outages.py::"
     "after_the_last_try_it_says_for_how_long_it_was_tried",
@@ -85,9 +83,9 @@ SHOWN = {
     "for an engine that does not answer they wait": "integration/workers/test_outages.py::"
     "a_run_waits_without_an_end_for_an_engine_that_is_known_to_be_down",
     "An image that the engine lost": "e2e/test_gone_images.py::an_image_that_is_gone_is_built_again",
-    "The run or rollback that needs it": "integration/workers/test_gone_images.py::"
+    "The run or rollback that needs it": "integration/workers/gone_images/test_deployments.py::"
     "a_rollback_waits_for_what_is_gone",
-    "An image that was not built here": "integration/workers/test_gone_images.py::"
+    "An image that was not built here": "integration/workers/gone_images/test_bounds.py::"
     "an_image_of_a_registry_names_the_next_step",
     "The page of a deleted job": "integration/workers/test_deleted_jobs.py::"
     "its_page_says_when_it_was_deleted_and_has_no_forms",
@@ -97,13 +95,13 @@ SHOWN = {
     "say what is not there": "unit/builders/test_omitted.py::",
     "Lines of several instances": "e2e/test_runs.py::lines_of_instances_and_streams_come_whole",
     "gives what one of them said": "integration/api/test_logs.py::what_one_instance_or_stream_said",
-    "Pages show up to 4 KiB of a line": "integration/pages/test_pages.py::"
+    "Pages show up to 4 KiB of a line": "integration/pages/test_logs.py::"
     "the_rest_of_a_long_line_is_a_link_away",
     "give any stretch of the bytes": "integration/api/test_logs.py::"
     "a_stretch_of_bytes_is_read_by_offset_and_limit",
-    "moves its images at once or not at all": "integration/workers/test_deployments.py::"
+    "moves its images at once or not at all": "integration/workers/deployments/test_steps.py::"
     "a_failed_pre_deploy_job_moves_nothing",
-    "takes the images of a stage": "integration/api/test_apps.py::"
+    "takes the images of a stage": "integration/api/apps/test_pipelines.py::"
     "an_app_is_promoted_by_digest_with_its_hooks",
     "A release flow puts these in order": "e2e/test_flows.py::from_a_build_to_a_message",
     "A message with a `url` is posted": "integration/workers/test_http_notifier.py::"
@@ -116,11 +114,12 @@ SHOWN = {
     "why it was cancelled": "integration/sentences/test_readme.py::states_and_reasons",
     "`jobyard backup` may run at any time": "fault/test_restore.py::"
     "no_timeline_takes_a_container_of_the_others",
-    "`jobyard restore` lists the containers": "integration/cli/test_machine.py::"
+    "`jobyard restore` lists the containers": "integration/cli/machine/test_backup.py::"
     "a_new_epoch_lists_what_the_engine_has_from_before",
     "When the restored server starts": "integration/workers/test_epochs.py::"
     "a_build_that_was_being_made_is_made_again",
-    "call `jobyard new-epoch`": "integration/cli/test_machine.py::a_new_epoch_waits_for_the_servers_end",
+    "call `jobyard new-epoch`": "integration/cli/machine/test_backup.py::"
+    "a_new_epoch_waits_for_the_servers_end",
     "Nobody notices if you don't": "integration/workers/test_epochs.py::"
     "a_run_with_the_id_of_anothers_has_its_own_container_and_log",
     "with the reason on the build's page, or": "integration/sentences/test_shown.py::"
@@ -133,7 +132,7 @@ SHOWN = {
     "Secrets are sealed in the database": "e2e/test_secrets.py::"
     "a_secret_is_seen_nowhere_but_in_build_and_job",
     "Job containers have no capabilities": "contract/test_docker_engine.py::hardening_seen_from_inside",
-    "but at a link-local address": "integration/checkout/test_attacks.py::"
+    "but at a link-local address": "integration/checkout/attacks/test_reach.py::"
     "no_git_server_is_at_a_link_local_address",
     "Images and build caches are": "e2e/test_neighbours.py::an_image_is_its_projects_alone",
     "An image is named in a job": "integration/workers/test_ownership.py::"

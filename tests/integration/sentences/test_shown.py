@@ -25,10 +25,10 @@ from app.store import apps, builds, deliveries, flows, jobs, projects, runs
 from app.store.apps import Part
 from app.web.pages.words import first_run, no_build, on_image, on_push, paused, starts
 from app.workers.flows import Conductor
-from tests.integration.pages.test_releases import two_stages
 from tests.support.cli import Cli, point_at, serving
 from tests.support.loops import Installation
 from tests.support.seed import PASSWORD, World, world
+from tests.support.stages import two_stages
 from tests.support.yard import Caller
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)

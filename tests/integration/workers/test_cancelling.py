@@ -17,7 +17,7 @@ from app.domain.job.effective import NOTHING
 from app.domain.job.records import Deployed
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.store import builds, jobs, runs
-from tests.integration.workers.test_orchestration import InBackground, stop_what_has_to_end
+from tests.support.background import InBackground, stop_what_has_to_end
 from tests.support.loops import Installation, Server, commit
 
 A, B, C = (commit(letter) for letter in "abc")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
-from app.orchestration import intake as intake_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from app.domain.deaths import GIVEN_UP_AFTER
 from app.domain.errors import GitUnavailable
 from app.domain.lanes import lane_of, next_in_line, owner_of
 from app.store import projects
+from app.workers import intake as intake_module
 from tests.support.loops import Fuse, Installation, Killed, Server, commit
 
 A, B, C, D = (commit(letter) for letter in "abcd")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.schedule import Schedule
 from app.domain.schedule.zones import periods
-from tests.unit.domain.schedules import expressions, fires_by_definition, fixed_times
+from tests.support.schedules import expressions, fires_by_definition, fixed_times
 
 ZONES = sorted(available_timezones() - {"localtime", "posixrules", "Factory"})
 YEARS = (2026,)

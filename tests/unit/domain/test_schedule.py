@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.domain.errors import InvalidValue
 from app.domain.schedule import ALIASES, Schedule
-from tests.unit.domain.schedules import expressions
+from tests.support.schedules import expressions
 
 instants = st.integers(1, 150 * 366 * 86_400).map(
     lambda seconds: utc("1971-01-01") + timedelta(seconds=seconds)

@@ -1,4 +1,4 @@
-"""Mirrors and work trees against real repositories, by file:// and by HTTP."""
+"""Commits are fetched from Git servers, also with credentials, and whatever the servers do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,44 +23,9 @@ from app.checkout import (
     RepositoryNotFound,
 )
 from app.domain.errors import GitUnavailable, InvalidValue
+from tests.support.checkouts import files_of
 from tests.support.git_server import GitServer, git_server
 from tests.support.repositories import Repository
-
-ALLOW = frozenset({"file", "http"})
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    made = Repository(tmp_path / "served" / "report")
-    made.commit({"main.py": "print(1)\n", "data/a.txt": "a\n", "data/b.txt": "b\n"}, "Begin")
-    return made
-
-
-@pytest.fixture
-def server(repository: Repository) -> Iterator[GitServer]:
-    with git_server(repository.path.parent) as running:
-        yield running
-
-
-@pytest.fixture(params=["file", "http"])
-def url(request: pytest.FixtureRequest, repository: Repository, server: GitServer) -> str:
-    return repository.url if request.param == "file" else server.url("report/.git")
-
-
-@pytest.fixture
-def checkouts(tmp_path: Path) -> Checkouts:
-    return Checkouts(tmp_path / "checkouts", ALLOW, git_time_limit_seconds=20)
-
-
-def files_of(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): path.read_text()
-        for path in root.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    }
-
-
-# the ordinary way
 
 
 def test_exactly_the_commit_is_checked_out(checkouts: Checkouts, repository: Repository, url: str) -> None:
@@ -164,9 +128,6 @@ def test_a_server_that_gives_only_refs_is_asked_for_the_branch(
         checkouts.fetch(url, sha="1" * 40, ref=ref)
 
 
-# questions to the history
-
-
 def test_changed_files_between_two_commits(checkouts: Checkouts, repository: Repository, url: str) -> None:
     before = repository.head
     repository.commit({"data/a.txt": None, "grüße.txt": "1"})
@@ -185,88 +146,6 @@ def test_ancestry(checkouts: Checkouts, repository: Repository, url: str) -> Non
     assert checkouts.is_ancestor(url, older, newer) is True
     assert checkouts.is_ancestor(url, newer, older) is False
     assert checkouts.is_ancestor(url, "1" * 40, newer) is None
-
-
-# work trees
-
-
-def test_a_one_line_change_rewrites_one_file(checkouts: Checkouts, repository: Repository) -> None:
-    many = {f"many/{number}.txt": f"{number}\n" for number in range(300)}
-    first = repository.commit(many)
-    second = repository.commit({"many/7.txt": "seven\n"})
-    checkouts.fetch(repository.url, sha=second, ref="main")
-    with checkouts.tree(repository.url, first) as tree:
-        before = {path: path.stat().st_mtime_ns for path in tree.rglob("*.txt")}
-    with checkouts.tree(repository.url, second) as again:
-        assert again == tree
-        changed = {path for path in before if path.stat().st_mtime_ns != before[path]}
-        assert changed == {tree / "many" / "7.txt"}
-        assert (tree / "many" / "7.txt").read_text() == "seven\n"
-
-
-def test_trees_of_one_repository_do_not_share_a_place(checkouts: Checkouts, repository: Repository) -> None:
-    url, first = repository.url, repository.head
-    second = repository.commit({"main.py": "print(2)\n"})
-    checkouts.fetch(url, sha=second, ref="main")
-    with checkouts.tree(url, first) as one, checkouts.tree(url, second) as two:
-        assert one != two
-        assert (one / "main.py").read_text() == "print(1)\n"
-        assert (two / "main.py").read_text() == "print(2)\n"
-    with checkouts.tree(url, second) as again:
-        assert again == two, "the tree that is there already is taken"
-
-
-def test_whatever_was_done_to_a_tree_is_undone(checkouts: Checkouts, repository: Repository) -> None:
-    url, sha = repository.url, repository.head
-    checkouts.fetch(url, sha=sha, ref="main")
-    with checkouts.tree(url, sha) as tree:
-        clean = files_of(tree)
-        stat = (tree / "main.py").stat()
-        (tree / "main.py").write_text("print(X)\n"[: stat.st_size])
-        os.utime(tree / "main.py", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        (tree / "data" / "a.txt").unlink()
-        (tree / "data" / "b.txt").unlink()
-        (tree / "data" / "b.txt").symlink_to("/etc/passwd")
-        (tree / ".gitignore").write_text("*\n")
-        (tree / "left.log").write_text("x")
-        (tree / "nested" / ".git").mkdir(parents=True)
-        (tree / "nested" / "deep.txt").write_text("x")
-    with checkouts.tree(url, sha) as tree:
-        assert files_of(tree) == clean
-        assert not (tree / "data" / "b.txt").is_symlink()
-        assert {path.name for path in tree.iterdir()} == {"main.py", "data"}
-
-
-def test_a_tree_whose_change_was_cut_short_is_made_anew(checkouts: Checkouts, repository: Repository) -> None:
-    url, sha = repository.url, repository.head
-    checkouts.fetch(url, sha=sha, ref="main")
-    with checkouts.tree(url, sha) as tree:
-        clean = files_of(tree)
-    (tree.parent / "0.sha").unlink()
-    (tree.parent / "0.index").write_bytes(b"DIRC garbage")
-    (tree.parent / "0.index.lock").touch()
-    (tree / "main.py").write_text("half")
-    with checkouts.tree(url, sha) as tree:
-        assert files_of(tree) == clean
-
-
-def test_modes_do_not_depend_on_the_servers_umask(checkouts: Checkouts, repository: Repository) -> None:
-    (repository.path / "run.sh").write_text("#!/bin/sh\n")
-    (repository.path / "run.sh").chmod(0o755)
-    sha = repository.commit({})
-    held = os.umask(0o077)
-    try:
-        checkouts.fetch(repository.url, sha=sha, ref="main")
-        with checkouts.tree(repository.url, sha) as tree:
-            assert (tree / "run.sh").stat().st_mode & 0o777 == 0o755
-            assert (tree / "main.py").stat().st_mode & 0o777 == 0o644
-            assert (tree / "data").stat().st_mode & 0o777 == 0o755
-    finally:
-        os.umask(held)
-    assert checkouts.root.stat().st_mode & 0o777 == 0o700
-
-
-# credentials
 
 
 def test_a_private_repository_wants_its_credential(
@@ -301,9 +180,6 @@ def test_what_one_credential_fetched_is_not_given_to_another(
 def test_a_credential_must_fit_a_header(checkouts: Checkouts, server: GitServer) -> None:
     with pytest.raises(InvalidValue, match="one line"):
         checkouts.head_of(server.url("report/.git"), "main", Credential("a\nX-Injected: b"))
-
-
-# servers that fail
 
 
 def test_no_repository_there(checkouts: Checkouts, repository: Repository, server: GitServer) -> None:
@@ -345,86 +221,6 @@ def test_a_broken_server_is_worth_another_try(
     assert checkouts.fetch(url, sha=repository.head, ref="main") == repository.head
 
 
-# our own copy
-
-
-def _corrupt_objects(mirror: Path) -> None:
-    for path in (mirror / "objects").rglob("*"):
-        if path.is_file():
-            path.chmod(0o600)
-            path.write_bytes(b"")
-
-
-def _truncate_refs(mirror: Path) -> None:
-    for path in (mirror / "refs").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"")
-
-
-def _remove_head(mirror: Path) -> None:
-    (mirror / "HEAD").unlink()
-
-
-def _spoil_config(mirror: Path) -> None:
-    (mirror / "config").write_text("[core\n")
-
-
-@pytest.mark.parametrize("damage", [_corrupt_objects, _truncate_refs, _remove_head, _spoil_config])
-def test_a_damaged_mirror_is_made_again(
-    checkouts: Checkouts, repository: Repository, url: str, damage: object
-) -> None:
-    assert callable(damage)
-    checkouts.fetch(url, sha=repository.head, ref="main")
-    damage(_mirror(checkouts))
-    second = repository.commit({"main.py": "print(2)\n"})
-    assert checkouts.fetch(url, sha=second, ref="main") == second
-    with checkouts.tree(url, second) as tree:
-        assert (tree / "main.py").read_text() == "print(2)\n"
-
-
-def test_damage_found_by_a_tree_heals_at_the_next_fetch(checkouts: Checkouts, repository: Repository) -> None:
-    url, sha = repository.url, repository.head
-    checkouts.fetch(url, sha=sha, ref="main")
-    _corrupt_objects(_mirror(checkouts))
-    with pytest.raises(GitUnavailable, match="damaged"), checkouts.tree(url, sha):
-        pass
-    checkouts.fetch(url, sha=sha, ref="main")
-    with checkouts.tree(url, sha) as tree:
-        assert (tree / "main.py").exists()
-
-
-def test_locks_left_by_a_killed_git_are_removed(
-    checkouts: Checkouts, repository: Repository, url: str
-) -> None:
-    checkouts.fetch(url, sha=repository.head, ref="main")
-    mirror = _mirror(checkouts)
-    second = repository.commit({"main.py": "print(2)\n"})
-    proof = mirror / "refs" / "fetched" / "anybody" / f"{second}.lock"
-    left = [proof, mirror / "config.lock", mirror / "HEAD.lock", mirror / "objects" / "pack" / "tmp_pack_x"]
-    for path in left:
-        path.touch()
-    (mirror.parent / "mirror.unfinished").touch()
-    assert checkouts.fetch(url, sha=second, ref="main") == second
-    assert not [path for path in left if path.exists()]
-    assert not (mirror.parent / "mirror.unfinished").exists()
-
-
-def test_the_newest_fetches_are_remembered(
-    checkouts: Checkouts, repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.checkout.mirror.REMEMBERED", 2)
-    shas = [repository.commit({"main.py": f"print({number})\n"}) for number in range(6)]
-    for sha in shas:
-        checkouts.fetch(repository.url, sha=sha, ref="main")
-    proofs = {path.name for path in (_mirror(checkouts) / "refs" / "fetched" / "anybody").iterdir()}
-    assert len(proofs) <= 4
-    assert shas[-1] in proofs
-    assert checkouts.fetch(repository.url, sha=shas[0], ref="main") == shas[0]
-
-
-# several at once
-
-
 def test_many_threads_on_the_same_and_on_different_repositories(
     checkouts: Checkouts, repository: Repository, server: GitServer, tmp_path: Path
 ) -> None:
@@ -447,11 +243,6 @@ def test_many_threads_on_the_same_and_on_different_repositories(
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(build, jobs))
     assert len(list(checkouts.root.glob("*/mirror.git"))) == 2
-
-
-def _mirror(checkouts: Checkouts) -> Path:
-    (found,) = checkouts.root.glob("*/mirror.git")
-    return found
 
 
 def _size(folder: Path) -> int:

@@ -1,24 +1,16 @@
-"""The pages of projects and of what their jobs share: they do what the API would, and no secret comes out."""
+"""What a project's jobs share, on pages: build services, secret groups, credentials."""
 
 from __future__ import annotations
-
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from app.domain.comparing import Seen
-from app.domain.principals import Role
 from app.runtime.ports import CREDENTIAL_PURPOSE, ENV_PURPOSE, WEBHOOK_PURPOSE
-from app.store import build_services, comparisons, credentials, projects, secret_groups
+from app.store import build_services, credentials, projects, secret_groups
 from tests.support.forms import form_fields
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
+from tests.support.project_pages import ACME, API, fields_of, make, shown
+from tests.support.seed import World
 
-API = "/api/v1/projects"
-ACME = "/projects/acme"
 SERVICES, GROUPS, CREDENTIALS = (
     f"{ACME}/{kind}" for kind in ("build-services", "secret-groups", "credentials")
 )
@@ -37,152 +29,6 @@ GROUP = {
     "jobs": ["report", "sync"],
 }
 CREDENTIAL = {"name": "forge", "kind": "git", "host": "github.com", "username": "ada", "secret": HIDDEN}
-ITS_OWN = ("id", "name", "created_at")
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as each:
-        yield each
-
-
-@pytest.fixture
-def api(made: World) -> TestClient:
-    """With a project `acme` that has two jobs without a source."""
-    client = TestClient(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-    for path, body in (
-        ("", {"name": "acme"}),
-        ("/acme/jobs", {"name": "report"}),
-        ("/acme/jobs", {"name": "sync"}),
-    ):
-        assert client.post(f"{API}{path}", json=body).status_code == 201
-    return client
-
-
-@pytest.fixture
-def page(made: World, api: TestClient) -> TestClient:
-    return visitor(made)
-
-
-def visitor(made: World, role: Role = Role.ADMIN) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
-    assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
-    return client
-
-
-def make(api: TestClient, kind: str, body: dict[str, Any]) -> None:
-    answer = api.post(f"{API}/acme/{kind}", json=body)
-    assert answer.status_code == 201, answer.text
-
-
-def shown(api: TestClient, path: str) -> dict[str, Any]:
-    """What the API shows, but for what no two things have in common."""
-    answer = api.get(f"/api/v1{path}")
-    assert answer.status_code == 200, answer.text
-    return {name: value for name, value in answer.json().items() if name not in ITS_OWN}
-
-
-def fields_of(page: TestClient, path: str) -> dict[str, str]:
-    answer = page.get(path)
-    assert answer.status_code == 200, answer.text
-    return form_fields(answer.text, path)
-
-
-# the way of a newcomer
-
-
-def test_from_nothing_to_a_job_by_pages_alone(made: World) -> None:
-    page = visitor(made)
-    assert 'href="/projects">Make a project' in page.get("/").text
-    assert 'href="/projects">Make a project' in page.get("/jobs/new").text
-    assert 'href="/projects">Make a project' in page.get("/settings").text
-    fields = fields_of(page, "/projects")
-    answer = page.post("/projects", data={**fields, "name": "acme", "webhook_secret": HIDDEN})
-    assert (answer.status_code, answer.headers["location"]) == (303, ACME)
-    begin = page.get(ACME).text
-    assert "First steps" in begin
-    assert f"{made.public_url}/webhooks/github" in begin
-    assert 'href="/jobs/new?project=acme">Make the first job' in begin
-    assert 'href="/jobs/new">Make the first job' in page.get("/").text
-    job = form_fields(page.get("/jobs/new?project=acme").text, "/jobs/new")
-    page.post("/jobs/new", data={**job, "name": "report", "source.git.url": "https://github.com/acme/report"})
-    full = page.get(ACME).text
-    assert "First steps" not in full
-    assert 'href="/projects/acme/jobs/report"' in full
-    with made.db.read() as tx:
-        sealed = projects.named(tx, "acme").webhook_secret
-    assert made.box.open(sealed or "", WEBHOOK_PURPOSE) == HIDDEN
-    assert HIDDEN not in begin + full + page.get("/projects").text
-
-
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
-def test_who_may_not_make_a_project_is_told_who_may(made: World, role: Role) -> None:
-    page = visitor(made, role)
-    for path in ("/projects", "/jobs/new") if role is Role.OPERATOR else ("/projects",):
-        assert "an administrator has to make one first" in page.get(path).text
-    assert 'action="/projects"' not in page.get("/projects").text
-
-
-@pytest.mark.parametrize(
-    ("fields", "status", "said"),
-    [
-        ({"name": "Bad Name"}, 422, 'id="e-name">name must be'),
-        ({"name": ""}, 422, 'id="e-name">name must be'),
-        ({"name": "fine", "webhook_secret": "short"}, 422, 'id="e-webhook_secret">webhook_secret must have'),
-        ({"name": "acme"}, 409, "There is a project named acme already."),
-    ],
-)
-def test_a_project_that_is_refused_keeps_what_was_typed(
-    page: TestClient, fields: dict[str, str], status: int, said: str
-) -> None:
-    answer = page.post("/projects", data=fields)
-    assert (answer.status_code, said in answer.text) == (status, True)
-    assert form_fields(answer.text, "/projects") == {"name": fields["name"], "webhook_secret": ""}
-
-
-def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: TestClient) -> None:
-    action = f"{ACME}/webhook-secret"
-    for secret in (HIDDEN, "another that is never shown"):
-        assert page.post(action, data={"webhook_secret": secret}).status_code == 303
-        with made.db.read() as tx:
-            sealed = projects.named(tx, "acme").webhook_secret or ""
-        assert made.box.open(sealed, WEBHOOK_PURPOSE) == secret
-        assert "never shown" not in page.get(ACME).text.replace("It is never shown.", "")
-    for refused in ("", "short"):
-        answer = page.post(action, data={"webhook_secret": refused})
-        assert (answer.status_code, 'id="e-webhook_secret">webhook_secret must have' in answer.text) == (
-            422,
-            True,
-        )
-    with made.db.read() as tx:
-        assert projects.named(tx, "acme").webhook_secret == sealed
-
-
-def test_a_project_is_deleted_by_its_name_once_it_has_no_jobs(api: TestClient, page: TestClient) -> None:
-    wrong = page.post(f"{ACME}/delete", data={"confirm": "acm"})
-    assert (wrong.status_code, "Type acme" in wrong.text) == (422, True)
-    full = page.post(f"{ACME}/delete", data={"confirm": "acme"})
-    assert (full.status_code, "still has jobs" in full.text) == (409, True)
-    for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
-        make(api, kind, body)
-    for job in ("report", "sync"):
-        assert api.delete(f"{API}/acme/jobs/{job}?confirm={job}").status_code == 204
-    assert page.post(f"{ACME}/delete", data={"confirm": "acme"}).headers["location"] == "/projects"
-    assert page.get(ACME).status_code == 404
-
-
-def test_a_project_shows_what_is_in_it_by_name_alone(api: TestClient, made: World) -> None:
-    for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
-        make(api, kind, body)
-    seen = visitor(made, Role.VIEWER).get(ACME).text
-    for text in ("shared", "acme/shared · release", "CI off", "mail", "HOST", "KEY", "forge", "github.com"):
-        assert text in seen
-    assert HIDDEN not in seen
-    assert "/projects/acme/" not in re.sub('href="/projects/acme/jobs/[a-z]+"', "", seen)
-    assert visitor(made, Role.VIEWER).get("/projects/nobody").status_code == 404
-
-
-# build services
 
 
 def test_a_build_service_is_made_as_the_api_makes_it(api: TestClient, page: TestClient) -> None:
@@ -273,9 +119,6 @@ def test_a_build_service_in_use_is_not_deleted(api: TestClient, page: TestClient
     api.delete(f"{API}/acme/jobs/user?confirm=user")
     assert page.post(f"{path}/delete", data={"confirm": "shared"}).headers["location"] == ACME
     assert page.get(path).status_code == 404
-
-
-# secret groups
 
 
 def test_a_secret_group_is_made_as_the_api_makes_it(api: TestClient, page: TestClient, made: World) -> None:
@@ -369,9 +212,6 @@ def test_a_secret_group_is_deleted_by_its_name(api: TestClient, page: TestClient
     assert api.get(f"/api/v1{path}").status_code == 404
 
 
-# credentials
-
-
 def secret_of(made: World) -> str:
     with made.db.read() as tx:
         found = credentials.named(tx, projects.named(tx, "acme").id, "forge")
@@ -431,46 +271,3 @@ def test_a_credential_in_use_is_not_forgotten(api: TestClient, page: TestClient)
     api.delete(f"{API}/acme/jobs/private?confirm=private")
     assert page.post(path, data={"confirm": "forge"}).headers["location"] == ACME
     assert page.get(f"{CREDENTIALS}/forge").status_code == 404
-
-
-# who may
-
-
-def test_each_role_does_what_the_api_lets_it_do(made: World, api: TestClient) -> None:
-    for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
-        make(api, kind, body)
-    of_operators = [f"{SERVICES}/shared", f"{GROUPS}/mail", SERVICES, GROUPS]
-    of_administrators = [f"{CREDENTIALS}/forge", CREDENTIALS]
-    viewer, operator = visitor(made, Role.VIEWER), visitor(made, Role.OPERATOR)
-    for path in [*of_operators, *of_administrators]:
-        assert viewer.get(path).status_code == 403
-        assert viewer.post(path).status_code == 403
-    for path in of_administrators:
-        assert operator.get(path).status_code == 403
-    for path in (*of_administrators, "/projects", f"{ACME}/webhook-secret", f"{ACME}/delete"):
-        assert operator.post(path, data={"confirm": "acme"}).status_code == 403
-    for path in of_operators:
-        assert operator.get(path).status_code == 200
-    for path in (*of_operators, f"{SERVICES}/shared/delete", f"{GROUPS}/mail/delete"):
-        foreign = operator.post(path, data={"confirm": "mail"}, headers={"Sec-Fetch-Site": "cross-site"})
-        assert foreign.status_code == 403
-        assert viewer.post(path, data={"confirm": "mail"}).status_code == 403
-    assert shown(api, f"{GROUPS}/mail")["priority"] == 7
-
-
-def test_the_project_says_when_its_branches_were_compared_and_what_failed(
-    made: World, api: TestClient, page: TestClient
-) -> None:
-    git = {"type": "git", "git": {"url": "https://github.com/acme/compared", "branch": "main"}}
-    assert api.post(f"{API}/acme/jobs", json={"name": "compared", "source": git}).status_code == 201
-    for sentence in ("The Git server did not answer.", ""):
-        with made.db.write() as tx:
-            now = made.clock.now()
-            [each] = [each for each in comparisons.watched(tx) if each.url.endswith("/compared")]
-            if sentence:
-                comparisons.save_failure(tx, each, sentence, now, now)
-            else:
-                comparisons.save(tx, each, Seen("a" * 40), now, now)
-        text = page.get(ACME).text
-        assert ("could not be compared: The Git server did not answer." in text) == bool(sentence)
-        assert ("never compared" in text) == bool(sentence)

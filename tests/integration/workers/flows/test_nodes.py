@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.commands import flow_runs
 from app.domain.errors import Conflict, NotFound
-from app.domain.flows import FlowRun, FlowStatus, FlowTrigger, FlowTriggerType
+from app.domain.flows import FlowStatus
 from app.domain.runs import RunStatus, TriggerType
 from app.engines.fake import Script
 from app.http_notifier import NotDelivered
 from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs
-from app.store.database import Database
-from app.store.flows import Flow
 from builders.backends.base import BuildFailed
 from tests.support.databases import somebody_waits
+from tests.support.flow_runs import answer, cancel, ended, log_of, states
 from tests.support.loops import Installation, Server, commit, fail, image_of
 
 A, B, C = (commit(letter) for letter in "abc")
@@ -31,53 +28,6 @@ PROMOTE = {"name": "up", "type": "promote", "pipeline": "main", "from": "report"
 APPROVAL = {"name": "ask", "type": "approval"}
 MESSAGE = {"name": "tell", "type": "message", "message": "Released."}
 CHANNEL = "https://chat.example.com/hooks/T0/secret"
-
-
-@pytest.fixture
-def place(tmp_path: Path, other_database: Database | None) -> Iterator[Installation]:
-    """A job that is built, and its peer in the next stage, which run only when asked."""
-    place = Installation(tmp_path / "place", other_database)
-    place.repository.history += [B, A]
-    place.engine.script("*", Script(output=[b"done\n"]))
-    report = place.job(run_on_image_change="never")
-    live = place.job("live", source={"type": "none"}, run_on_image_change="never")
-    place.pipeline("main", [report], [live])
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def server(place: Installation) -> Server:
-    return place.server("one")
-
-
-def answer(place: Installation, run_id: int, *, approved: bool = True, node: str = "ask") -> None:
-    with place.db.write() as tx:
-        run = flows.run_with_id(tx, run_id)
-        flow_runs.answer_approval(tx, run, node, approved=approved, who="ada", now=place.clock.now())
-
-
-def cancel(place: Installation, run_id: int) -> None:
-    with place.db.write() as tx:
-        run = flows.run_with_id(tx, run_id)
-        flow_runs.cancel_flow_run(tx, place.names, run, "ada", place.clock.now())
-
-
-def states(run: FlowRun) -> dict[str, str]:
-    return {node.name: str(node.status) for node in run.nodes}
-
-
-def log_of(run: FlowRun, name: str) -> list[str]:
-    """What the node said, without the times."""
-    node = next(node for node in run.nodes if node.name == name)
-    return [line.split(" ", 1)[1] for line in node.log]
-
-
-def ended(place: Installation, server: Server, flow: Flow) -> FlowRun:
-    """A run of the flow after everything has been done that can be."""
-    run_id = place.start(flow)
-    server.work()
-    return place.flow_run(run_id)
 
 
 def test_from_a_build_to_production(place: Installation, server: Server) -> None:
@@ -320,172 +270,3 @@ def test_a_deploy_of_a_job_and_of_an_app(place: Installation, server: Server) ->
 def test_a_promotion_makes_sense_when_it_is_reached(place: Installation, server: Server) -> None:
     run = ended(place, server, place.flow(PROMOTE))
     assert log_of(run, "up") == ["Nothing is deployed to report, so there is nothing to promote."]
-
-
-# cancel
-
-
-def test_a_cancelled_flow_cancels_what_it_waits_for(place: Installation, server: Server) -> None:
-    run_id = place.start(place.flow(BUILD, MESSAGE))
-    server.conductor.step()
-    cancel(place, run_id)
-    server.work()
-    run = place.flow_run(run_id)
-    assert (run.status, states(run)) == (FlowStatus.CANCELLED, {"make": "failed", "tell": "skipped"})
-    assert place.builds()[0].sentence == f"Cancelled by ada with flow run {run_id}."
-    with pytest.raises(Conflict, match="over already"):
-        cancel(place, run_id)
-
-
-def test_a_cancelled_run_of_a_flow_is_not_tried_again(place: Installation, server: Server) -> None:
-    place.push(A, B)
-    server.work()
-    run_id = place.start(place.flow({**RUN, "retries": 5}))
-    server.conductor.step()
-    cancel(place, run_id)
-    server.work()
-    assert place.flow_run(run_id).status is FlowStatus.CANCELLED
-    assert [run.status for run in place.runs()] == [RunStatus.CANCELLED]
-
-
-@pytest.mark.parametrize("begun", [True, False])
-def test_a_flow_that_waits_is_cancelled_at_once(place: Installation, server: Server, begun: bool) -> None:
-    run_id = place.start(place.flow(APPROVAL, MESSAGE))
-    if begun:
-        server.work()
-    cancel(place, run_id)
-    server.work()
-    run = place.flow_run(run_id)
-    assert (run.status, states(run)) == (FlowStatus.CANCELLED, {"ask": "skipped", "tell": "skipped"})
-
-
-# concurrency
-
-
-def test_queue(place: Installation, server: Server) -> None:
-    flow = place.flow(APPROVAL)
-    first, second, third = (place.start(flow) for _ in range(3))
-    server.work()
-    assert [run.status for run in place.flow_runs(flow)] == ["running", "queued", "queued"]
-    cancel(place, second)
-    answer(place, first)
-    server.work()
-    assert [run.status for run in place.flow_runs(flow)] == ["succeeded", "cancelled", "running"]
-    answer(place, third)
-
-
-def test_allow(place: Installation, server: Server) -> None:
-    flow = place.flow(APPROVAL, concurrency="allow")
-    for _ in range(2):
-        place.start(flow)
-    server.work()
-    assert [run.status for run in place.flow_runs(flow)] == ["running", "running"]
-
-
-def test_forbid(place: Installation, server: Server) -> None:
-    flow = place.flow(APPROVAL, concurrency="forbid")
-    first = place.start(flow)
-    with pytest.raises(Conflict, match=f"Run {first} of flow release is not over"):
-        place.start(flow)
-    server.work()
-    answer(place, first)
-    server.work()
-    assert place.start(flow) == first + 1
-
-
-# pushes
-
-
-def push_verdicts(place: Installation) -> list[tuple[str | None, str, str]]:
-    return [
-        (each.job, str(each.verdict), each.sentence)
-        for each in place.decisions()
-        if each.event_type == "push"
-    ]
-
-
-def test_a_push_starts_a_flow_that_takes_its_build(place: Installation, server: Server) -> None:
-    with place.db.read() as tx:
-        report = jobs.named(tx, "reports", "report")
-    flow = place.flow(BUILD, RUN, on_push=report)
-    place.push(A, B)
-    place.push(A, C, ref="refs/heads/other")
-    server.work()
-    (run,) = place.flow_runs(flow)
-    (build,) = place.builds()
-    assert run.status is FlowStatus.SUCCEEDED
-    assert run.trigger == FlowTrigger(FlowTriggerType.PUSH, "ada", B, build.id)
-    assert log_of(run, "make")[0] == f"Build {build.id} is that of the push."
-    assert place.runs()[0].sha == B
-    assert push_verdicts(place)[1] == (None, "started", f"Push of {B[:7]}: run {run.id} of flow release.")
-
-
-def test_a_push_that_can_start_no_flow_says_so(place: Installation, server: Server) -> None:
-    with place.db.read() as tx:
-        report = jobs.named(tx, "reports", "report")
-    flow = place.flow(APPROVAL, on_push=report, concurrency="forbid")
-    place.push(A, B)
-    place.push(B, C)
-    server.work()
-    (run,) = place.flow_runs(flow)
-    assert run.trigger.sha == B
-    why = f"Run {run.id} of flow release is not over and the flow's concurrency is forbid."
-    sentence = f"Push of {C[:7]}: flow release did not start. {why}"
-    assert push_verdicts(place)[-1] == (None, "skipped", sentence)
-
-
-def test_a_build_that_a_push_began_is_not_cancelled_with_the_flow(
-    place: Installation, server: Server
-) -> None:
-    with place.db.read() as tx:
-        report = jobs.named(tx, "reports", "report")
-    flow = place.flow(BUILD, MESSAGE, on_push=report)
-    place.push(A, B)
-    server.intake.step()
-    server.conductor.step()
-    run_id = place.flow_runs(flow)[0].id
-    cancel(place, run_id)
-    server.conductor.step()
-    assert place.flow_run(run_id).status is FlowStatus.CANCELLED
-    server.work()
-    assert [build.status for build in place.builds()] == ["succeeded"]
-
-
-def test_a_build_after_the_push_of_another_repository_is_of_its_own_branch(
-    place: Installation, server: Server
-) -> None:
-    with place.db.read() as tx:
-        report = jobs.named(tx, "reports", "report")
-    elsewhere = "https://github.com/acme/elsewhere.git"
-    place.job("other", source__url=elsewhere, source__repo_key="github.com/acme/elsewhere")
-    beside = place.job("beside", source__branch="release")
-    nodes = [{"name": name, "type": "build", "job": name} for name in ("other", beside.name)]
-    flow = place.flow({"parallel": nodes}, on_push=report)
-    place.push(A, B)
-    server.work()
-    assert place.flow_runs(flow)[0].status is FlowStatus.SUCCEEDED
-    assert [build.sha for build in place.builds()] == [B, A, B]
-
-
-def test_what_a_flow_started_may_be_forgotten_but_not_the_node(place: Installation, server: Server) -> None:
-    place.push(A, B)
-    server.work()
-    run = ended(place, server, place.flow(RUN))
-    with place.db.write() as tx:
-        tx.connection().exec_driver_sql("DELETE FROM run")
-    (node,) = place.flow_run(run.id).nodes
-    assert (node.status, node.run_id) == ("succeeded", None)
-
-
-def test_a_flow_is_not_deleted_while_it_runs(place: Installation, server: Server) -> None:
-    flow = place.flow(APPROVAL)
-    run_id = place.start(flow)
-    server.work()
-    with pytest.raises(Conflict, match=f"Run {run_id} of this flow is not over"), place.db.write() as tx:
-        flows.delete(tx, flow.id)
-    answer(place, run_id)
-    server.work()
-    with place.db.write() as tx:
-        flows.delete(tx, flow.id)
-    with pytest.raises(NotFound):
-        place.flow_run(run_id)

@@ -1,0 +1,230 @@
+"""The server's own machine from the command line: doctor, and what a start refuses."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.bootstrap import open_server
+from app.config import read_settings
+from app.installation import open_installation
+from tests.support.cli import Cli
+from tests.support.project import ROOT
+from tests.support.server import free_port
+
+
+def test_the_doctor_looks_at_everything_and_says_what_to_do(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "secret.key").write_text("k" * 64)
+    (data / "secret.key").chmod(0o644)
+    monkeypatch.setenv("JOBYARD_DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    done = cli("doctor")
+    assert done.status == 1
+    lines = {line.split()[2]: line for line in done.out.splitlines()[1:]}
+    assert list(lines) == ["engine", "BuildKit", "git", "data", "disk", "secret", "server"]
+    assert lines["engine"].startswith("● fail")
+    assert lines["secret"].startswith("● fail")
+    assert f"chmod 600 {data}/secret.key" in lines["secret"]
+    assert lines["data"].startswith("● ok")
+    assert lines["server"].startswith("● warn")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+NO_GIT = "There is no git on the PATH of this machine: install the package git."
+
+
+def command_without_git(tmp_path: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`jobyard` where the PATH leads nowhere."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path / "nowhere"), "JOBYARD_DATA": str(tmp_path / "data"), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "1"), ("demo", "--exit")], ids=lambda it: it[0])
+def test_what_needs_git_says_in_a_sentence_that_there_is_none(tmp_path: Path, command: tuple[str]) -> None:
+    done = command_without_git(tmp_path, *command)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"jobyard: {NO_GIT}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_says_that_there_is_no_git(tmp_path: Path) -> None:
+    done = command_without_git(tmp_path, "doctor", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    found = [item for item in json.loads(done.stdout)["items"] if item["what"] == "git"]
+    assert found == [{"state": "fail", "what": "git", "sentence": NO_GIT}]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("--help",),
+        ("serve", "--help"),
+        ("config",),
+        ("schedule", "@daily"),
+        ("plan", ROOT / "tests/examples/python-pip"),
+        ("dockerfile", ROOT / "tests/examples/python-pip"),
+        ("admin", "link"),
+    ],
+    ids=lambda it: str(it[0]),
+)
+def test_what_needs_no_git_does_without(tmp_path: Path, command: tuple[str]) -> None:
+    done = command_without_git(tmp_path, *command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def refusal(tmp_path: Path, *arguments: str, **settings: str) -> str:
+    """What `jobyard serve` says that does not start."""
+    ours = {f"JOBYARD_{name.upper()}": value for name, value in settings.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "serve", *arguments],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "JOBYARD_DATA": str(tmp_path / "data"), **ours},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "setting", "called"),
+    [
+        ("0.0.0.0", "", "http://127.0.0.1:{port}"),
+        ("::", "", "http://[::1]:{port}"),
+        ("0.0.0.0", "https://jobyard.example.com/", "https://jobyard.example.com"),
+    ],
+)
+def test_the_first_address_to_log_in_at_is_one_to_call(
+    tmp_path: Path, host: str, setting: str, called: str
+) -> None:
+    port = free_port()
+    settings = {"DATA": str(tmp_path / "data"), "ENGINE": "process", "PUBLIC_URL": setting}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "serve", "--host", host, "--port", str(port)],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **{f"JOBYARD_{name}": value for name, value in settings.items()}},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        said = next((line for line in server.stdout if "Set one up" in line), "")
+        server.terminate()
+    assert said.partition("/login/once/")[0] == (
+        f"No administrator yet. Set one up, once, at {called.format(port=port)}"
+    )
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        said = refusal(tmp_path, "--port", port)
+    assert said == (
+        f"jobyard: 127.0.0.1:{port} can't be listened on (Address already in use):"
+        " choose another with --host and --port.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/jobyard.db").write_text("no database at all")
+    said = refusal(tmp_path, "--port", str(free_port()))
+    assert said.startswith("jobyard: The database can't be read: file is not a database. Restore a backup")
+
+
+def used(data: Path, **files: bytes) -> None:
+    """A data directory that was in use, of which these files are left."""
+    (data / "logs/runs").mkdir(parents=True)
+    for name, content in files.items():
+        (data / name.replace("_", ".")).write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["empty", "missing"])
+def test_no_new_database_beside_logs_and_a_key(tmp_path: Path, how: str) -> None:
+    data = tmp_path / "data"
+    used(data, secret_key=b"k" * 44, **({"jobyard_db": b""} if how == "empty" else {}))
+    before = sorted(data.rglob("*"))
+    assert refusal(tmp_path, "--port", str(free_port())) == (
+        f"jobyard: The database {data}/jobyard.db is {how}, though an earlier one has left logs and secret.key "
+        "beside it: restore a backup into a new directory, or begin anew in an empty one; JOBYARD_DATA names it.\n"
+    )
+    assert sorted(data.rglob("*")) == before
+
+
+def test_a_key_may_be_brought_along(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/secret.key").write_text("k" * 44)
+    with open_installation(read_settings()):
+        pass
+    assert (tmp_path / "data/secret.key").read_text() == "k" * 44
+
+
+def test_a_missing_key_is_not_made_anew(cli: Cli, sealed: str, tmp_path: Path) -> None:
+    (tmp_path / "data/secret.key").unlink()
+    said = refusal(tmp_path, "--port", str(free_port()))
+    assert said == (
+        f"jobyard: The key file {tmp_path}/data/secret.key is missing, and the database was sealed with the key it "
+        "held: restore it from a backup, or set JOBYARD_SECRET_KEY to that key.\n"
+    )
+    assert not (tmp_path / "data/secret.key").exists()
+    (line,) = [each for each in cli("doctor").out.splitlines() if "secret key" in each]
+    assert line.startswith("● fail")
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "--port", str(free_port()), database_url="postgresql://nobody@127.0.0.1:9/none")
+    assert said.startswith("jobyard: The database did not answer: ")
+    assert said.endswith(" See JOBYARD_DATABASE_URL.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database_url", "mysql://x/y"),
+        ("public_url", "http://0.0.0.0:80"),
+        ("git_allow", "ftp"),
+        ("engine", "fake"),
+    ],
+)
+def test_a_setting_that_is_not_usable_is_named(tmp_path: Path, name: str, value: str) -> None:
+    said = refusal(tmp_path, "--port", str(free_port()), **{name: value})
+    assert said.startswith(f"jobyard: JOBYARD_{name.upper()} is not usable: ")
+
+
+@pytest.mark.parametrize(
+    ("token", "is_warned_of"), [("", False), ("x", True), ("a" * 15, True), ("a" * 16, False)]
+)
+def test_an_admin_token_that_can_be_guessed_is_warned_of(
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    token: str,
+    is_warned_of: bool,
+) -> None:
+    monkeypatch.setenv("JOBYARD_ADMIN_TOKEN", token)
+    with caplog.at_level("WARNING"), open_server(read_settings(), "http://127.0.0.1:1"):
+        assert ("JOBYARD_ADMIN_TOKEN has fewer than 16 characters" in caplog.text) == is_warned_of
+    assert len(token) < 15 or token not in caplog.text
+    assert "JOBYARD_ADMIN_TOKEN" in cli("config").out
+
+
+def test_an_unknown_engine_is_told_which_there_are(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBYARD_ENGINE", "fake")
+    assert cli("serve").err == (
+        "jobyard: JOBYARD_ENGINE is not usable: Input should be 'docker' or 'process' (given: 'fake').\n"
+    )

@@ -1,0 +1,36 @@
+""""""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.support.project_pages import API, visitor
+from tests.support.seed import ADMIN_TOKEN, World, world
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as each:
+        yield each
+
+
+@pytest.fixture
+def api(made: World) -> TestClient:
+    """With a project `acme` that has two jobs without a source."""
+    client = TestClient(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    for path, body in (
+        ("", {"name": "acme"}),
+        ("/acme/jobs", {"name": "report"}),
+        ("/acme/jobs", {"name": "sync"}),
+    ):
+        assert client.post(f"{API}{path}", json=body).status_code == 201
+    return client
+
+
+@pytest.fixture
+def page(made: World, api: TestClient) -> TestClient:
+    return visitor(made)

@@ -1,0 +1,166 @@
+"""Projects on pages: made, shown, deleted, and who may do that."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.domain.comparing import Seen
+from app.domain.principals import Role
+from app.runtime.ports import WEBHOOK_PURPOSE
+from app.store import comparisons, projects
+from tests.support.forms import form_fields
+from tests.support.project_pages import ACME, API, fields_of, make, shown, visitor
+from tests.support.seed import World
+
+SERVICES, GROUPS, CREDENTIALS = (
+    f"{ACME}/{kind}" for kind in ("build-services", "secret-groups", "credentials")
+)
+HIDDEN = "a text that is never shown"
+SERVICE = {
+    "name": "shared",
+    "git": {"url": "https://github.com/acme/shared", "branch": "release", "webhook_secret": HIDDEN},
+    "build": {"paths": ["docs/", "*.md"], "paths_mode": "allow", "build_command": "make all"},
+    "ci_enabled": False,
+    "builds_in_flight": "latest",
+}
+GROUP = {
+    "name": "mail",
+    "priority": 7,
+    "env": {"HOST": "a\nb", "KEY": {"value": HIDDEN, "secret": True, "scope": "both"}},
+    "jobs": ["report", "sync"],
+}
+CREDENTIAL = {"name": "forge", "kind": "git", "host": "github.com", "username": "ada", "secret": HIDDEN}
+
+
+def test_from_nothing_to_a_job_by_pages_alone(made: World) -> None:
+    page = visitor(made)
+    assert 'href="/projects">Make a project' in page.get("/").text
+    assert 'href="/projects">Make a project' in page.get("/jobs/new").text
+    assert 'href="/projects">Make a project' in page.get("/settings").text
+    fields = fields_of(page, "/projects")
+    answer = page.post("/projects", data={**fields, "name": "acme", "webhook_secret": HIDDEN})
+    assert (answer.status_code, answer.headers["location"]) == (303, ACME)
+    begin = page.get(ACME).text
+    assert "First steps" in begin
+    assert f"{made.public_url}/webhooks/github" in begin
+    assert 'href="/jobs/new?project=acme">Make the first job' in begin
+    assert 'href="/jobs/new">Make the first job' in page.get("/").text
+    job = form_fields(page.get("/jobs/new?project=acme").text, "/jobs/new")
+    page.post("/jobs/new", data={**job, "name": "report", "source.git.url": "https://github.com/acme/report"})
+    full = page.get(ACME).text
+    assert "First steps" not in full
+    assert 'href="/projects/acme/jobs/report"' in full
+    with made.db.read() as tx:
+        sealed = projects.named(tx, "acme").webhook_secret
+    assert made.box.open(sealed or "", WEBHOOK_PURPOSE) == HIDDEN
+    assert HIDDEN not in begin + full + page.get("/projects").text
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_who_may_not_make_a_project_is_told_who_may(made: World, role: Role) -> None:
+    page = visitor(made, role)
+    for path in ("/projects", "/jobs/new") if role is Role.OPERATOR else ("/projects",):
+        assert "an administrator has to make one first" in page.get(path).text
+    assert 'action="/projects"' not in page.get("/projects").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "said"),
+    [
+        ({"name": "Bad Name"}, 422, 'id="e-name">name must be'),
+        ({"name": ""}, 422, 'id="e-name">name must be'),
+        ({"name": "fine", "webhook_secret": "short"}, 422, 'id="e-webhook_secret">webhook_secret must have'),
+        ({"name": "acme"}, 409, "There is a project named acme already."),
+    ],
+)
+def test_a_project_that_is_refused_keeps_what_was_typed(
+    page: TestClient, fields: dict[str, str], status: int, said: str
+) -> None:
+    answer = page.post("/projects", data=fields)
+    assert (answer.status_code, said in answer.text) == (status, True)
+    assert form_fields(answer.text, "/projects") == {"name": fields["name"], "webhook_secret": ""}
+
+
+def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: TestClient) -> None:
+    action = f"{ACME}/webhook-secret"
+    for secret in (HIDDEN, "another that is never shown"):
+        assert page.post(action, data={"webhook_secret": secret}).status_code == 303
+        with made.db.read() as tx:
+            sealed = projects.named(tx, "acme").webhook_secret or ""
+        assert made.box.open(sealed, WEBHOOK_PURPOSE) == secret
+        assert "never shown" not in page.get(ACME).text.replace("It is never shown.", "")
+    for refused in ("", "short"):
+        answer = page.post(action, data={"webhook_secret": refused})
+        assert (answer.status_code, 'id="e-webhook_secret">webhook_secret must have' in answer.text) == (
+            422,
+            True,
+        )
+    with made.db.read() as tx:
+        assert projects.named(tx, "acme").webhook_secret == sealed
+
+
+def test_a_project_is_deleted_by_its_name_once_it_has_no_jobs(api: TestClient, page: TestClient) -> None:
+    wrong = page.post(f"{ACME}/delete", data={"confirm": "acm"})
+    assert (wrong.status_code, "Type acme" in wrong.text) == (422, True)
+    full = page.post(f"{ACME}/delete", data={"confirm": "acme"})
+    assert (full.status_code, "still has jobs" in full.text) == (409, True)
+    for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
+        make(api, kind, body)
+    for job in ("report", "sync"):
+        assert api.delete(f"{API}/acme/jobs/{job}?confirm={job}").status_code == 204
+    assert page.post(f"{ACME}/delete", data={"confirm": "acme"}).headers["location"] == "/projects"
+    assert page.get(ACME).status_code == 404
+
+
+def test_a_project_shows_what_is_in_it_by_name_alone(api: TestClient, made: World) -> None:
+    for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
+        make(api, kind, body)
+    seen = visitor(made, Role.VIEWER).get(ACME).text
+    for text in ("shared", "acme/shared · release", "CI off", "mail", "HOST", "KEY", "forge", "github.com"):
+        assert text in seen
+    assert HIDDEN not in seen
+    assert "/projects/acme/" not in re.sub('href="/projects/acme/jobs/[a-z]+"', "", seen)
+    assert visitor(made, Role.VIEWER).get("/projects/nobody").status_code == 404
+
+
+def test_each_role_does_what_the_api_lets_it_do(made: World, api: TestClient) -> None:
+    for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
+        make(api, kind, body)
+    of_operators = [f"{SERVICES}/shared", f"{GROUPS}/mail", SERVICES, GROUPS]
+    of_administrators = [f"{CREDENTIALS}/forge", CREDENTIALS]
+    viewer, operator = visitor(made, Role.VIEWER), visitor(made, Role.OPERATOR)
+    for path in [*of_operators, *of_administrators]:
+        assert viewer.get(path).status_code == 403
+        assert viewer.post(path).status_code == 403
+    for path in of_administrators:
+        assert operator.get(path).status_code == 403
+    for path in (*of_administrators, "/projects", f"{ACME}/webhook-secret", f"{ACME}/delete"):
+        assert operator.post(path, data={"confirm": "acme"}).status_code == 403
+    for path in of_operators:
+        assert operator.get(path).status_code == 200
+    for path in (*of_operators, f"{SERVICES}/shared/delete", f"{GROUPS}/mail/delete"):
+        foreign = operator.post(path, data={"confirm": "mail"}, headers={"Sec-Fetch-Site": "cross-site"})
+        assert foreign.status_code == 403
+        assert viewer.post(path, data={"confirm": "mail"}).status_code == 403
+    assert shown(api, f"{GROUPS}/mail")["priority"] == 7
+
+
+def test_the_project_says_when_its_branches_were_compared_and_what_failed(
+    made: World, api: TestClient, page: TestClient
+) -> None:
+    git = {"type": "git", "git": {"url": "https://github.com/acme/compared", "branch": "main"}}
+    assert api.post(f"{API}/acme/jobs", json={"name": "compared", "source": git}).status_code == 201
+    for sentence in ("The Git server did not answer.", ""):
+        with made.db.write() as tx:
+            now = made.clock.now()
+            [each] = [each for each in comparisons.watched(tx) if each.url.endswith("/compared")]
+            if sentence:
+                comparisons.save_failure(tx, each, sentence, now, now)
+            else:
+                comparisons.save(tx, each, Seen("a" * 40), now, now)
+        text = page.get(ACME).text
+        assert ("could not be compared: The Git server did not answer." in text) == bool(sentence)
+        assert ("never compared" in text) == bool(sentence)
