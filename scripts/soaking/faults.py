@@ -12,11 +12,11 @@ from statistics import median
 
 from scripts.soaking.lane import Lane, lane
 from scripts.soaking.tally import Tally
-from tests.support.engine_harness import eventually
 from tests.support.private_engine import PrivateEngine, private_engine
 from tests.support.server import TOKEN, JobyardServer
 from tests.support.shifted import ShiftedServer
 from tests.support.small_disk import small_disk
+from tests.support.waiting import eventually
 
 PAGES = ("/", "/projects", "/api/v1/projects", "/api/v1/deliveries", "/api/v1/runs", "/healthz")
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}

@@ -24,7 +24,8 @@ from app.engines.base import (
 )
 from app.engines.fake import Script
 from tests.support import engine_harness
-from tests.support.engine_harness import Harness, together, utc_now
+from tests.support.engine_harness import Harness, utc_now
+from tests.support.waiting import together
 
 FOREVER = ("echo ready; exec sleep 1000", Script(output=[b"ready\n"], exit_code=None))
 STUBBORN = (

@@ -25,7 +25,7 @@ from app.domain.runs import RunStatus
 from app.store import builds, decisions, deliveries, jobs, movements, overview, runs
 from app.store.database import Database
 from app.store.migrate import SCRIPTS
-from tests.support.loops import commit
+from tests.support.fakes import commit
 from tests.support.project import TESTS
 
 ROWS = TESTS / "fixtures/stores/0004.json"

@@ -22,7 +22,7 @@ from builders.detect import make_plan
 from builders.plan import BuildSettings
 from builders.source import SourceTree
 from tests.support.building import Recorder, docker, remove_images, run_image
-from tests.support.processes import wait_until
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,14 +46,14 @@ def test_a_cancel_ends_this_build_and_no_other(tmp_path: Path) -> None:
         try:
             cancelled.wait_for(f"began-{mark}".encode())
             other.wait_for(f"began-{mark}".encode())
-            wait_until(lambda: _running(mark))
+            eventually(lambda: _running(mark))
         finally:
             cancelled.stop.set()
         with pytest.raises(BuildCancelled):
             first.result(30)
         image = second.result(60)
     assert run_image(image, "cat", "/done") == "done\n"
-    wait_until(lambda: not _running(mark))
+    eventually(lambda: not _running(mark))
 
 
 def test_the_time_limit_ends_the_build(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_the_time_limit_ends_the_build(tmp_path: Path) -> None:
     with pytest.raises(BuildTimedOut, match=r"time limit of 3 s"):
         Recorder().build(BuildRequest(context=tmp_path, dockerfile_text=recipe), time_limit_seconds=3)
     assert time.monotonic() - began < 20
-    wait_until(lambda: not _running(mark))
+    eventually(lambda: not _running(mark))
 
 
 def test_two_builds_go_on_side_by_side(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import pytest
 
 from app.engines.process.engine import NO_ISOLATION
 from tests.support.hosted import HostedJob
-from tests.support.processes import proc, wait_until
+from tests.support.processes import proc
 from tests.support.project import ROOT
 from tests.support.server import JobyardServer, jobyard_server
+from tests.support.waiting import eventually
 
 NOWHERE = "unix:///nowhere/docker.sock"  # whoever asks the container engine after all, fails
 VALUE = "correct horse/battery+staple=7391"
@@ -126,7 +127,7 @@ def test_a_cancelled_build_leaves_nothing(job: HostedJob) -> None:
     job.server.api("POST", f"{path}/cancel")
     assert job.server.over(path)["status"] == "cancelled"
     assert not file.parents[1].exists()
-    wait_until(lambda: not proc(shell, "cmdline"))
+    eventually(lambda: not proc(shell, "cmdline"))
     assert [pid for pid in Path("/proc").glob("[0-9]*") if "600" in proc(int(pid.name), "cmdline")[1:2]] == []
 
 

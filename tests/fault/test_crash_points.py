@@ -14,7 +14,9 @@ from app.domain.builds import BuildStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
 from app.store import runs
-from tests.support.loops import Fuse, Installation, Killed, commit, image_of
+from tests.support.fakes import commit, image_of
+from tests.support.installation import Installation
+from tests.support.mortal import Fuse, Killed
 
 OLD, NEW = commit("old"), commit("new")
 OUTPUT = b"".join(b"line %d\n" % number for number in range(5))

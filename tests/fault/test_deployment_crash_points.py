@@ -13,7 +13,9 @@ from app.domain.deployments import DeploymentStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
 from app.store import jobs
-from tests.support.loops import Fuse, Installation, Killed, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.mortal import Fuse, Killed
 
 OLD, NEW = commit("old"), commit("new")
 MEMBERS = ("migrate", "nightly", "smoke", "notice")

@@ -15,8 +15,9 @@ from app.domain.output import Seen
 from app.engines.base import Chunk, ExitKind, Handle, State, Stream
 from app.engines.docker import DockerEngine
 from app.engines.fake import Script
-from tests.support.engine_harness import DockerHarness, docker_harness, eventually, utc_now
+from tests.support.engine_harness import DockerHarness, docker_harness, utc_now
 from tests.support.engine_proxy import Call, EngineProxy, Fault, Truncate
+from tests.support.waiting import eventually
 
 ONCE = ("echo started", Script())
 

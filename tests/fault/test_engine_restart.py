@@ -17,8 +17,9 @@ from app.engines.base import ContainerSpec, Engine, Exit, ExitKind, Handle
 from app.engines.docker import DockerEngine
 from builders.backends.base import BackendUnavailable, BuildFailed, BuildRequest, BuiltImage
 from builders.backends.buildkit import BuildKitCli
-from tests.support.engine_harness import eventually, utc_now
+from tests.support.engine_harness import utc_now
 from tests.support.private_engine import PrivateEngine, private_engine
+from tests.support.waiting import eventually
 
 # Counts until its 400th line, or until it is told to stop, which it takes for a success.
 COUNTS = "trap 'echo told; exit 0' TERM; n=0; while [ $n -lt 400 ]; do n=$((n+1)); echo $n; sleep 0.03; done; exit 5"

@@ -13,7 +13,10 @@ from app.engines.fake import Script
 from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs, pipelines
 from app.workers.flows import Conductor
-from tests.support.loops import Fuse, Installation, Killed, MortalDatabase, Server, commit, image_of
+from tests.support.fakes import commit, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.mortal import Fuse, Killed, MortalDatabase
 
 HEAD = commit("head")
 NODES = (

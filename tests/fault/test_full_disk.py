@@ -18,7 +18,9 @@ from app.domain.runs import RunStatus
 from app.engines.fake import Script
 from app.logs import LogWriter, Stream
 from app.runtime.disk import Disk
-from tests.support.loops import START, Installation, Server, commit
+from tests.support.fakes import START, commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 from tests.support.small_disk import SmallDisk, small_disk
 
 A = commit("a")

@@ -14,7 +14,8 @@ import pytest
 from app.engines.base import ContainerSpec, ExitKind, Handle, State
 from app.engines.process import ProcessEngine
 from app.engines.process.container import Container
-from tests.support.engine_harness import eventually, utc_now
+from tests.support.engine_harness import utc_now
+from tests.support.waiting import eventually
 
 SERVER = """
 import json, os, signal, sys

@@ -8,7 +8,8 @@ import pytest
 from app.store.database import Database
 from app.web.server_context import ServerContext
 from tests.support.databases import Postgres, migrated_postgres
-from tests.support.loops import Installation, Server
+from tests.support.installation import Installation
+from tests.support.loops import Server
 from tests.support.yard import Caller, make_yard
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from app.domain.job.records import Job
 from app.store import jobs
 from app.store.apps import App
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 
 CRON: dict[str, Any] = {"kind": "cron", "schedule": {"cron": "0 3 * * *", "time_zone": "UTC"}}
 

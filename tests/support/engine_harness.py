@@ -5,11 +5,8 @@ from __future__ import annotations
 import http
 import json
 import os
-import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +20,7 @@ from app.engines.docker.request import container_body, container_name
 from app.engines.fake import FakeEngine, Script, World
 from app.engines.process import ProcessEngine
 from app.engines.process.container import Container
+from tests.support.waiting import eventually
 
 BUSYBOX = "busybox:latest"
 
@@ -203,18 +201,6 @@ def docker_harness() -> Iterator[DockerHarness]:
         harness.close()
 
 
-def together(count: int, call: Callable[[int], Any]) -> list[Any]:
-    """The call from many threads at the same moment."""
-    barrier = threading.Barrier(count)
-
-    def run(number: int) -> Any:
-        barrier.wait(30)
-        return call(number)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
-
-
 def remove_container(client: docker.APIClient, container_id: str) -> None:
     """Until it is gone: a server may be removing it at the same moment."""
 
@@ -229,14 +215,6 @@ def remove_container(client: docker.APIClient, container_id: str) -> None:
         return False
 
     eventually(is_gone)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Poll until it holds; fail when the time is over."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        threading.Event().wait(0.01)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from app.commands import flow_runs
 from app.domain.flows import FlowRun
 from app.store import flows
 from app.store.flows import Flow
-from tests.support.loops import Installation, Server
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 
 def answer(place: Installation, run_id: int, *, approved: bool = True, node: str = "ask") -> None:

@@ -8,7 +8,8 @@ from app.commands.runs import start_run
 from app.domain.job.codec import overrides_from_json
 from app.domain.job.records import Job
 from app.domain.runs import Run, Trigger, TriggerType
-from tests.support.loops import Installation, Server
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 BY_ADA = Trigger(TriggerType.API, by="ada")
 

@@ -16,8 +16,11 @@ from app.store import runs
 from app.workers.run.active import ActiveRun
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
-from tests.support.engine_harness import eventually
-from tests.support.loops import Installation, Killed, Server, image_of
+from tests.support.fakes import image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.mortal import Killed
+from tests.support.waiting import eventually
 from tests.support.yard import StillClock
 
 FOREVER = Script(output=[b"up\n"], exit_code=None)

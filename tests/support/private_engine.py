@@ -12,7 +12,8 @@ import docker
 
 from app.domain.errors import EngineUnavailable
 from app.engines.docker import DockerEngine
-from tests.support.engine_harness import BUSYBOX, eventually, remove_container, utc_now
+from tests.support.engine_harness import BUSYBOX, remove_container, utc_now
+from tests.support.waiting import eventually
 
 _CONTAINERD = """version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]

@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import text as plain_sql
 
 from app.domain.job.records import Job
-from tests.support.loops import Installation, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C = (commit(letter) for letter in "abc")
 LOGGING = {"debug", "info", "warning", "error", "exception"}

@@ -13,7 +13,7 @@ from app.domain.retry import Backoff
 from app.domain.runs import Trigger, TriggerType
 from app.store import builds, jobs, projects, runs
 from app.store.database import Database
-from tests.support.loops import spec_of
+from tests.support.samples import spec_of
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 SPEC = RunSpec(retry_limit=1, retry_backoff=Backoff.FIXED)

@@ -12,7 +12,7 @@ from app.store import builds, decisions, jobs, runs, schedules, waiting
 from app.store.claims import time_of_servers
 from app.store.database import Database
 from app.store.schedules import DueJob, Fired
-from tests.support.loops import spec_of
+from tests.support.samples import spec_of
 from tests.support.stored import NOW, add_build, add_job, add_run
 
 HOUR = timedelta(hours=1)

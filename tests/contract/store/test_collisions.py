@@ -16,7 +16,7 @@ from app.domain.job.records import Job
 from app.store import decisions, jobs, runs, schedules
 from app.store.database import Database
 from app.store.schedules import DueJobs, Fired
-from tests.support.loops import spec_of
+from tests.support.samples import spec_of
 from tests.support.stored import NOW, add_job, add_run
 
 SERVERS = 4

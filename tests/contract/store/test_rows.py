@@ -14,7 +14,7 @@ from app.domain.job.records import Deployed, Job
 from app.store import builds, decisions, jobs, projects, runs
 from app.store.database import Database
 from app.store.schema import SourceRow
-from tests.support.loops import spec_of
+from tests.support.samples import spec_of
 from tests.support.stored import NOW, SOURCE, add_build, add_job, add_run
 
 

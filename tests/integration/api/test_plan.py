@@ -11,8 +11,8 @@ import pytest
 from app.store import deliveries
 from app.store.deliveries import NewDelivery
 from app.workers.intake import Intake
-from tests.support.loops import push_payload
 from tests.support.repositories import Repository
+from tests.support.samples import push_payload
 from tests.support.yard import Caller, build_succeeds
 
 JOBS = "/projects/acme/jobs"

@@ -20,7 +20,9 @@ from app.engines.fake import Script
 from app.store import apps, deployments, flows, jobs, pipelines, runs
 from app.store.apps import App
 from builders.backends.base import BuildFailed
-from tests.support.loops import Installation, Server, commit, fail, image_of
+from tests.support.fakes import commit, fail, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
 from tests.support.sentences import A, B, C, built, said, sql
 
 D = commit("d")

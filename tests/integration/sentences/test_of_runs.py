@@ -21,7 +21,8 @@ from app.runtime.disk import Disk
 from app.store import runs
 from app.workers.log_recording import BuildRecording, Recording
 from app.workers.run.outcomes import outcome_of_exit
-from tests.support.loops import Installation, Server, read_log
+from tests.support.installation import Installation, read_log
+from tests.support.loops import Server
 from tests.support.sentences import built, said, sql
 
 

@@ -21,7 +21,9 @@ from app.forges.github import GitHub
 from app.store import apps, builds, jobs
 from app.web.schemas.plan import PushForm
 from builders.backends.base import BuildFailed
-from tests.support.loops import Installation, Server, commit, fail
+from tests.support.fakes import commit, fail
+from tests.support.installation import Installation
+from tests.support.loops import Server
 from tests.support.sentences import A, B, C, built, said, sql
 
 PUSH = f"Push of {B[:7]} to main"

@@ -29,7 +29,7 @@ from app.store.database import Database, StoreUnavailable
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from builders.backends.base import BuildFailed, BuildRequest
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 from tests.support.sentences import said, sql
 from tests.support.yard import Caller
 

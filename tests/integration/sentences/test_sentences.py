@@ -19,7 +19,9 @@ from app.web.pages.words import starts
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from tests.support.cli import Cli, point_at, serving
-from tests.support.loops import Installation, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 from tests.support.project import ROOT
 from tests.support.seed import ADMIN_TOKEN as SEEDED_TOKEN
 from tests.support.seed import PASSWORD, World, world

@@ -26,7 +26,7 @@ from app.store.apps import Part
 from app.web.pages.words import first_run, no_build, on_image, on_push, paused, starts
 from app.workers.flows import Conductor
 from tests.support.cli import Cli, point_at, serving
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 from tests.support.seed import PASSWORD, World, world
 from tests.support.stages import two_stages
 from tests.support.yard import Caller

@@ -19,7 +19,8 @@ from app.store import runs
 from app.web.app import create_app
 from app.web.schemas.run import run_answer
 from app.web.server_context import ServerContext
-from tests.support.loops import Installation, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
 from tests.support.yard import ADMIN_TOKEN, Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"

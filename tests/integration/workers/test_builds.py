@@ -9,7 +9,10 @@ from app.domain.errors import GitUnavailable, UserError
 from app.domain.runs import RunStatus
 from app.store import builds, jobs
 from builders.backends.base import BuildFailed, BuildTimedOut, StopSignal
-from tests.support.loops import Installation, Server, commit, fail, settings_of
+from tests.support.fakes import commit, fail
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.samples import settings_of
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 

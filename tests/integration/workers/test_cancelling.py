@@ -18,7 +18,9 @@ from app.domain.job.records import Deployed
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.store import builds, jobs, runs
 from tests.support.background import InBackground, stop_what_has_to_end
-from tests.support.loops import Installation, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C = (commit(letter) for letter in "abc")
 

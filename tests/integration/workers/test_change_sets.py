@@ -17,7 +17,7 @@ from app.forges.github import GitHub
 from app.store import deliveries
 from app.store.deliveries import NewDelivery
 from app.workers.intake import Intake
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 from tests.support.payloads import push_payload
 from tests.support.repositories import Repository
 

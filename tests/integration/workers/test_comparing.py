@@ -20,9 +20,13 @@ from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import comparisons, credentials, jobs
 from app.store.database import StoreUnavailable
 from builders.backends.base import BuildFailed
+from tests.support.fakes import commit, fail
 from tests.support.git_server import git_server
-from tests.support.loops import INTERVAL, Fuse, Installation, Killed, Server, commit, fail, settings_of
+from tests.support.installation import Installation
+from tests.support.loops import INTERVAL, Server
+from tests.support.mortal import Fuse, Killed
 from tests.support.repositories import Repository
+from tests.support.samples import settings_of
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 AWHILE = GRACE.total_seconds() + 1

@@ -14,8 +14,11 @@ from app.engines.base import State
 from app.engines.fake import Script
 from app.store import runs
 from builders.backends.base import StopSignal
-from tests.support.engine_harness import eventually
-from tests.support.loops import Fuse, Installation, Killed, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.mortal import Fuse, Killed
+from tests.support.waiting import eventually
 
 A, B = (commit(letter) for letter in "ab")
 FOREVER = Script(output=[b"OLD\n"], exit_code=None)

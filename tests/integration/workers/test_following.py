@@ -19,7 +19,9 @@ from app.domain.job.effective import NOTHING
 from app.domain.job.records import Job
 from app.domain.runs import Trigger, TriggerType
 from app.store import apps, jobs
-from tests.support.loops import Installation, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 ONE, TWO, THREE, FOUR, FEATURE = (commit(name) for name in (1, 2, 3, 4, "feature"))
 

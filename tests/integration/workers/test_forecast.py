@@ -21,7 +21,8 @@ from app.domain.pipelines import Component, Pipeline, Stage, route
 from app.domain.runs import Run, Trigger, TriggerType
 from app.forges.github import GitHub
 from app.store import deliveries, jobs, pipelines
-from tests.support.loops import Installation, commit, image_of
+from tests.support.fakes import commit, image_of
+from tests.support.installation import Installation
 
 A, B = commit("a"), commit("b")
 CRON = {"cron": "0 3 * * *", "time_zone": "UTC"}

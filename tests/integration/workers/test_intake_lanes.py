@@ -15,7 +15,10 @@ from app.domain.errors import GitUnavailable
 from app.domain.lanes import lane_of, next_in_line, owner_of
 from app.store import projects
 from app.workers import intake as intake_module
-from tests.support.loops import Fuse, Installation, Killed, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.mortal import Fuse, Killed
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 DEAD = "https://dead.example.com/acme/report.git"

@@ -14,7 +14,9 @@ from app.engines.fake import Fault, Script
 from app.store import builds, deliveries, runs
 from app.workers.run.patience import Patience
 from builders.backends.base import BackendUnavailable
-from tests.support.loops import Installation, Server, commit, fail
+from tests.support.fakes import commit, fail
+from tests.support.installation import Installation
+from tests.support.loops import Server
 from tests.support.yard import StillClock
 
 A, B, C = (commit(letter) for letter in "abc")

@@ -14,7 +14,9 @@ from app.domain.runs import Attempt, Container, Outcome, Reason, Run, RunStatus
 from app.engines.base import StartRefused
 from app.engines.fake import Fault, Script
 from app.store import runs
-from tests.support.loops import Installation, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B = commit("a"), commit("b")
 NO_COMMAND = "There is no command to run: neither the image nor the job names one."

@@ -21,7 +21,10 @@ from app.store import credentials, jobs, projects
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.image_names import ImageNames
-from tests.support.loops import Installation, Server, commit, image_of, spec_of
+from tests.support.fakes import commit, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.samples import spec_of
 from tests.support.yard import ADMIN_TOKEN, Caller, build_succeeds
 
 OURS = "jobyard-0123456789ab"

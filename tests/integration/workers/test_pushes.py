@@ -11,7 +11,9 @@ from app.engines.fake import Script
 from app.runtime.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.background import InBackground
-from tests.support.loops import Installation, Server, commit, image_of
+from tests.support.fakes import commit, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 

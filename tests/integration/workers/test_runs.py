@@ -11,7 +11,9 @@ from app.engines.base import ContainerSpec, StartRefused
 from app.engines.fake import Fault, Script
 from app.store import runs
 from tests.support.background import InBackground, stop_what_has_to_end
-from tests.support.loops import Installation, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 

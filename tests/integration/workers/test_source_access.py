@@ -21,7 +21,10 @@ from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import build_services, credentials, deaths, decisions, jobs, runs
 from app.workers.build.publisher import Publisher
 from builders.backends.base import BuiltImage, Login, PushFailed, StopSignal
-from tests.support.loops import URL, Installation, Server, commit, image_of, spec_of
+from tests.support.fakes import commit, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.samples import URL, spec_of
 
 A, B, C = (commit(letter) for letter in "abc")
 DIGEST = "sha256:" + "d" * 64

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlite3 import Row
 
 from app.domain.deaths import GIVEN_UP_AFTER
-from tests.support.loops import commit, image_of
+from tests.support.fakes import commit, image_of
 from tests.support.simulation.history import History
 from tests.support.simulation.place import Place
 from tests.support.simulation.world import WHOLE_LOG, Life

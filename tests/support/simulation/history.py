@@ -13,7 +13,8 @@ from app.domain.runs import Trigger, TriggerType
 from app.engines.fake import Fault
 from app.store import jobs, runs
 from app.store.claims import heartbeat
-from tests.support.loops import Fuse, Killed, commit
+from tests.support.fakes import commit
+from tests.support.mortal import Fuse, Killed
 from tests.support.simulation.hub import SimClock, Task
 from tests.support.simulation.place import LOOPS, REGISTERS, Place, SimServer
 from tests.support.simulation.shapes import SHAPES

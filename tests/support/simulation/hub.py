@@ -21,7 +21,8 @@ from app.runtime import threads
 from app.runtime.disk import Disk
 from app.workers.run import active, runner, watcher
 from app.workers.run.patience import Patience
-from tests.support.loops import START, Fuse, Killed, TickingClock
+from tests.support.fakes import START, TickingClock
+from tests.support.mortal import Fuse, Killed
 
 Ready = Callable[[], bool]
 

@@ -26,7 +26,10 @@ from app.store.database import Database
 from app.workers.build.slots import Slots
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
-from tests.support.loops import CountedNames, Fuse, Installation, Outbox, Repository, Server, _empty_database
+from tests.support.fakes import CountedNames, Outbox, Repository
+from tests.support.installation import Installation, _empty_database
+from tests.support.loops import Server
+from tests.support.mortal import Fuse
 from tests.support.simulation.hub import SimClock
 from tests.support.simulation.world import SimBackend, SimDatabase, SimEngine, SimWorld
 

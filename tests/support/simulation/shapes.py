@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 from tests.support.simulation.place import Shape
 
 IMAGE = {"source": {"type": "image", "image": "busybox:latest"}}

@@ -29,7 +29,8 @@ from builders.backends.base import (
     Step,
     StopSignal,
 )
-from tests.support.loops import Backend, Fuse, MortalDatabase, image_of
+from tests.support.fakes import Backend, image_of
+from tests.support.mortal import Fuse, MortalDatabase
 from tests.support.simulation.hub import Hub, SimClock
 from tests.support.truth import Facts
 

@@ -17,7 +17,7 @@ from builders.backends.buildkit import BuildKitCli
 from builders.backends.cli import Cli
 from builders.backends.registry_access import Access
 from builders.backends.turns import WAITING, Turns
-from tests.support.processes import wait_until
+from tests.support.waiting import eventually
 
 HOST = "r.example.com"
 ADA, BEN = Login("ada", "one"), Login("ada", "another")
@@ -200,9 +200,9 @@ def test_a_build_with_another_login_waits_and_says_so(tmp_path: Path) -> None:
     backend = Backend(tmp_path)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(backend.build, "hold", {HOST: ADA})
-        wait_until(lambda: backend.has_said("hold", "ready"))
+        eventually(lambda: backend.has_said("hold", "ready"))
         second = pool.submit(backend.build, "second", {})
-        wait_until(lambda: backend.has_said("second", WAITING))
+        eventually(lambda: backend.has_said("second", WAITING))
         assert not backend.has_said("second", "ready")
         backend.let_go()
         assert {first.result(BOUND_SECONDS), second.result(BOUND_SECONDS)} == {"sha256:abc"}
@@ -213,11 +213,11 @@ def test_waiting_ends_on_cancel_and_on_the_time_limit(tmp_path: Path) -> None:
     backend, stop = Backend(tmp_path), threading.Event()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(backend.build, "hold", {HOST: ADA})
-        wait_until(lambda: backend.has_said("hold", "ready"))
+        eventually(lambda: backend.has_said("hold", "ready"))
         with pytest.raises(BuildTimedOut, match=r"time limit of 0\.2 s"):
             backend.build("late", {HOST: BEN}, limit=0.2)
         cancelled = pool.submit(backend.build, "cancelled", {}, stop=stop)
-        wait_until(lambda: backend.has_said("cancelled", WAITING))
+        eventually(lambda: backend.has_said("cancelled", WAITING))
         stop.set()
         with pytest.raises(BuildCancelled):
             cancelled.result(BOUND_SECONDS)
@@ -233,9 +233,9 @@ def test_the_time_that_was_waited_counts_towards_the_limit(tmp_path: Path) -> No
     backend = Backend(tmp_path, clock=lambda: now[0])
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(backend.build, "hold", {HOST: ADA}, stop=stop)
-        wait_until(lambda: backend.has_said("hold", "ready"))
+        eventually(lambda: backend.has_said("hold", "ready"))
         second = pool.submit(backend.build, "second, hold", {}, 100.0)
-        wait_until(lambda: backend.has_said("second, hold", WAITING))
+        eventually(lambda: backend.has_said("second, hold", WAITING))
         now[0] = 99.8
         stop.set()
         with pytest.raises(BuildCancelled):

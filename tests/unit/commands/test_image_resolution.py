@@ -17,7 +17,7 @@ from app.domain.references import Ours
 from app.engines.base import ImageUnavailable
 from app.engines.fake import FakeEngine
 from app.runtime.engine_health import EngineHealth
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 
 TAG = "registry.example.com/team/tool:v1"
 

@@ -18,8 +18,9 @@ from app.checkout import Checkouts
 from app.checkout.command import GitCommand
 from app.domain.errors import GitUnavailable
 from tests.support.git_server import GitServer
-from tests.support.processes import kill, processes_of, wait_until
+from tests.support.processes import kill, processes_of
 from tests.support.repositories import Repository
+from tests.support.waiting import eventually
 
 ALLOW = frozenset({"file", "http"})
 
@@ -62,7 +63,7 @@ def test_a_server_killed_in_the_middle_of_a_fetch(
             again.result(0.3)  # the orphan still writes: its lock holds
         server.release.set()
         assert again.result(30) == sha
-    wait_until(lambda: processes_of(checkouts.root) == [])
+    eventually(lambda: processes_of(checkouts.root) == [])
     with checkouts.tree(url, sha) as tree:
         assert len(list(tree.iterdir())) == 151
     assert list(checkouts.root.glob("*/mirror.git/objects/pack/tmp_*")) == []
@@ -101,7 +102,7 @@ while True:
                     (tree / name).read_text() == repository.git("show", f"{sha}:{name}") + "\n"
                     for name in dice.sample(sorted(found), 10)
                 )
-    wait_until(lambda: processes_of(checkouts.root) == [])
+    eventually(lambda: processes_of(checkouts.root) == [])
 
 
 def test_a_change_of_a_tree_that_was_cut_short_is_done_again(

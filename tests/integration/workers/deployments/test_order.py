@@ -21,7 +21,9 @@ from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
 from tests.support.databases import somebody_waits
 from tests.support.deployments import all_have, job_with_id, live, of_deployments, shop
-from tests.support.loops import Installation, Server, commit, image_of
+from tests.support.fakes import commit, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 

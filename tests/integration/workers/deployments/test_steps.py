@@ -10,7 +10,9 @@ from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.engines.fake import Script
 from builders.backends.base import BuildFailed
 from tests.support.deployments import all_have, job_with_id, live, of_deployments, shop
-from tests.support.loops import Installation, Server, commit, fail
+from tests.support.fakes import commit, fail
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C, D = (commit(letter) for letter in "abcd")
 FAILS = Script(exit_code=1)

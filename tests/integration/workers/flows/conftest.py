@@ -9,7 +9,9 @@ import pytest
 
 from app.engines.fake import Script
 from app.store.database import Database
-from tests.support.loops import Installation, Server, commit
+from tests.support.fakes import commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C = (commit(letter) for letter in "abc")
 

@@ -18,8 +18,10 @@ from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs
 from builders.backends.base import BuildFailed
 from tests.support.databases import somebody_waits
+from tests.support.fakes import commit, fail, image_of
 from tests.support.flow_runs import answer, cancel, ended, log_of, states
-from tests.support.loops import Installation, Server, commit, fail, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C = (commit(letter) for letter in "abc")
 BUILD = {"name": "make", "type": "build", "job": "report"}

@@ -8,8 +8,10 @@ from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowStatus, FlowTrigger, FlowTriggerType
 from app.domain.runs import RunStatus
 from app.store import flows, jobs
+from tests.support.fakes import commit
 from tests.support.flow_runs import answer, cancel, ended, log_of, states
-from tests.support.loops import Installation, Server, commit
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C = (commit(letter) for letter in "abc")
 BUILD = {"name": "make", "type": "build", "job": "report"}

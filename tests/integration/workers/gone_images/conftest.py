@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.store.database import Database
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 
 
 @pytest.fixture

@@ -17,8 +17,12 @@ from app.domain.job.variables import EnvScope, EnvValue
 from app.domain.runs import Reason, RunStatus
 from app.engines.fake import Script
 from app.store import builds, jobs, projects
+from tests.support.fakes import commit, image_of
 from tests.support.gone_images import BY_ADA, built, deployed, lose, run_now, start
-from tests.support.loops import Fuse, Installation, Killed, Server, commit, image_of, settings_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.mortal import Fuse, Killed
+from tests.support.samples import settings_of
 
 A, B, C = (commit(letter) for letter in "abc")
 

@@ -22,8 +22,10 @@ from app.domain.runs import RunStatus
 from app.store import builds
 from app.store.apps import App
 from builders.backends.base import BuildFailed
+from tests.support.fakes import commit, fail, image_of
 from tests.support.gone_images import deployed, lose, of_gone, run_now, start
-from tests.support.loops import Installation, Server, commit, fail, image_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
 
 A, B, C = (commit(letter) for letter in "abc")
 ON_BOTH = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)

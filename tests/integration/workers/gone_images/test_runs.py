@@ -17,8 +17,11 @@ from app.store import builds, jobs
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from builders.backends.base import BuildFailed
+from tests.support.fakes import commit, fail, image_of
 from tests.support.gone_images import BY_ADA, built, deployed, lose, of_gone, run_now, start
-from tests.support.loops import Installation, Server, commit, fail, image_of, settings_of
+from tests.support.installation import Installation
+from tests.support.loops import Server
+from tests.support.samples import settings_of
 
 A, B, C = (commit(letter) for letter in "abc")
 ON_BOTH = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)

@@ -8,7 +8,7 @@ from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import Handle
 from app.engines.fake import FakeEngine
 from app.store import runs
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 from tests.support.monitored_run import MonitoredRun
 
 

@@ -21,9 +21,10 @@ from app.engines.fake import FakeEngine, Fault, Script
 from app.store import runs
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.probes import probe
-from tests.support.engine_harness import eventually
-from tests.support.loops import Installation, image_of
+from tests.support.fakes import image_of
+from tests.support.installation import Installation
 from tests.support.monitored_run import FOREVER, AtOnce, MonitoredRun
+from tests.support.waiting import eventually
 from tests.support.yard import START, StillClock
 
 CHECK = {

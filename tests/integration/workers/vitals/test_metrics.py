@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from app.domain.metrics import Sample
 from app.engines.fake import Fault, Script
-from tests.support.loops import Installation
+from tests.support.installation import Installation
 from tests.support.monitored_run import MonitoredRun
 from tests.support.yard import START
 
