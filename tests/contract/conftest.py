@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from app.domain.job.records import Job
 from app.store.database import Database
-from tests.support.databases import Postgres, migrated, migrated_postgres
+from tests.support.databases import Postgres, empty_sqlite, migrated_postgres
 from tests.support.stored import add_job
 
 
@@ -20,13 +19,6 @@ def postgres() -> Iterator[Postgres]:
         yield cluster
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "migrated.db"
-    migrated(f"sqlite:///{path}").close()
-    return path
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
     """Makes a database, migrated or empty, and gives its URL."""
@@ -34,7 +26,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
     def sqlite(*, empty: bool = False) -> str:
         path = tmp_path / "jobyard.db"
         if not empty:
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
+            path.write_bytes(empty_sqlite())
         return f"sqlite:///{path}"
 
     def postgresql(*, empty: bool = False) -> str:

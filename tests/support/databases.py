@@ -1,4 +1,7 @@
-"""A private PostgreSQL for the tests, and an empty database of either kind for each of them."""
+"""A private PostgreSQL for the tests, and an empty database of either kind for each of them.
+
+Migrating takes longer than most tests, so each process does it once a kind, and every test gets a copy.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
-from app.store.database import Database
+from app.store.database import Changes, Database
 
 _PORT = 5432  # only names the socket's file: nothing listens on the network
 _SETTINGS = "fsync=off synchronous_commit=off full_page_writes=off listen_addresses='' max_connections=50"
@@ -89,6 +93,22 @@ def migrated_postgres() -> Iterator[Postgres]:
 def migrated(url: str) -> Database:
     db = Database(url)
     db.migrate()
+    return db
+
+
+@cache
+def empty_sqlite() -> bytes:
+    """The file of a database that is migrated and empty."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "jobyard.db"
+        migrated(f"sqlite:///{file}").close()
+        return file.read_bytes()
+
+
+def quick_sqlite(file: Path, on_commit: Changes | None = None) -> Database:
+    """Nothing in it outlives the machine, so nothing waits for the disk."""
+    db = Database(f"sqlite:///{file}", on_commit)
+    event.listen(db._engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
     return db
 
 

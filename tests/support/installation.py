@@ -16,10 +16,7 @@ from copy import copy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
-
-from sqlalchemy import event
 
 from app.commands.flow_runs import start_flow_run
 from app.domain.builds import Build
@@ -57,6 +54,7 @@ from app.store.database import Database
 from app.store.deliveries import Delivery, NewDelivery
 from app.store.flows import Flow
 from app.store.jobs import add_source
+from tests.support.databases import empty_sqlite, quick_sqlite
 from tests.support.fakes import Backend, CountedNames, Outbox, Repository, TickingClock
 from tests.support.loops import Server
 from tests.support.mortal import Fuse, MortalDatabase
@@ -64,23 +62,9 @@ from tests.support.samples import URL, push_payload, spec_of
 
 
 @cache
-def _empty_database() -> bytes:
-    folder = Path(mkdtemp())
-    try:
-        db = Database(f"sqlite:///{folder / 'empty.db'}")
-        db.migrate()
-        db.close()
-        return (folder / "empty.db").read_bytes()
-    finally:
-        shutil.rmtree(folder)
-
-
-@cache
-def _database(url: str) -> Database:
-    """One per path for all tests, with its compiled statements; what is never cut off needs no syncing."""
-    db = Database(url)
-    event.listen(db._engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
-    return db
+def _database(file: Path) -> Database:
+    """One per path for all tests, with its compiled statements."""
+    return quick_sqlite(file)
 
 
 class Installation:
@@ -97,14 +81,14 @@ class Installation:
         self.box = SecretBox([b"a key of the tests, random enough"])
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
-        (root / "jobyard.db").write_bytes(_empty_database())
+        (root / "jobyard.db").write_bytes(empty_sqlite())
         (root / "checkouts").mkdir()
         self.repository = Repository(root / "checkouts")
         self.backend = Backend(self.world)
         self.outbox = Outbox()
         self.epoch = ""
         self.engine = FakeEngine(self.clock.now, self.world)
-        self.db = db or _database(f"sqlite:///{root / 'jobyard.db'}")
+        self.db = db or _database(root / "jobyard.db")
         self.logbook = self._logbook(Signals())
         with self.db.write() as tx:
             self.project = projects.create(tx, "reports", None, self.clock.now())

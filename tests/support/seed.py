@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.commands.dry_run import Rehearsal
-from app.commands.sessions import hash_password
 from app.commands.tokens import digest
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
@@ -42,6 +44,7 @@ from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from tests.support.databases import empty_sqlite, quick_sqlite
 from tests.support.yard import pinned
 
 ADMIN_TOKEN = "jy_an-administrator-of-tests"
@@ -328,19 +331,30 @@ def spec_of(name: str, repository: str | None, **changes: Any) -> JobSpec:
 @contextmanager
 def world(root: Path) -> Iterator[World]:
     """The installation in a directory, with one user of each role whose password is `PASSWORD`."""
+    if not (root / "jobyard.db").exists():
+        (root / "jobyard.db").write_bytes(_with_users())
     signals = Signals()
-    db = Database(f"sqlite:///{root / 'jobyard.db'}", on_commit=signals.publish)
-    db.migrate()
+    db = quick_sqlite(root / "jobyard.db", signals.publish)
     made = World(root, db, signals, Logbook(root / "logs", signals, 64 * 1024 * 1024), SecretBox([b"k" * 32]))
-    with db.write() as tx:
-        if not users.has_admin(tx):
-            hashed = hash_password(PASSWORD)
-            for role in Role:
-                users.add(tx, f"{role}-user", hashed, role, made.clock.now())
     try:
         yield made
     finally:
         made.close()
+
+
+@cache
+def _with_users() -> bytes:
+    """The file of a database with a user of each role, whose password takes no time to verify."""
+    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "jobyard.db"
+        file.write_bytes(empty_sqlite())
+        db = Database(f"sqlite:///{file}")
+        with db.write() as tx:
+            for role in Role:
+                users.add(tx, f"{role}-user", hashed, role, datetime.now(UTC))
+        db.close()
+        return file.read_bytes()
 
 
 def failed(reason: Reason, sentence: str, code: int | None = 1) -> Outcome:

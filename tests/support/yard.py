@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from starlette.applications import Starlette
@@ -35,12 +34,11 @@ from app.runtime.log_storage import Logbook
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, runs
-from app.store.database import Database
 from app.store.inbox import Inbox
-from app.store.schema import metadata
 from app.web.api import api_routes
 from app.web.problems import answer_with_problem
 from app.web.server_context import ServerContext
+from tests.support.databases import empty_sqlite, quick_sqlite
 
 ADMIN_TOKEN = "the token of the tests' administrator"
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -85,24 +83,12 @@ def check_git_url(url: str) -> None:
     parse_remote(url, TRANSPORTS)
 
 
-@cache
-def _fresh_database() -> bytes:
-    """A migrated database, made once: migrating takes longer than most tests."""
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "jobyard.db"
-        db = Database(f"sqlite:///{file}")
-        db.migrate()
-        metadata.create_all(db._engine)  # tables that have no migration yet
-        db.close()
-        return file.read_bytes()
-
-
 @contextmanager
 def make_yard(root: Path) -> Iterator[ServerContext]:
     """An installation in `root`."""
-    (root / "jobyard.db").write_bytes(_fresh_database())
+    (root / "jobyard.db").write_bytes(empty_sqlite())
     signals = Signals()
-    db = Database(f"sqlite:///{root / 'jobyard.db'}", signals.publish)
+    db = quick_sqlite(root / "jobyard.db", signals.publish)
     inbox, clock, box = Inbox(db), StillClock(), SecretBox([b"a key of the tests, random enough"])
     checkouts = Checkouts(root / "checkouts", frozenset({"file"}))
     yield ServerContext(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,7 +19,7 @@ from app.store import deliveries, projects, runs
 from app.store.database import Database, StoreUnavailable
 from app.store.inbox import Inbox
 from app.store.schema import metadata
-from tests.support.databases import migrated
+from tests.support.databases import empty_sqlite, migrated
 from tests.support.stored import NOW, add_job, add_run
 from tests.support.stored_deliveries import delivery
 
@@ -85,8 +84,8 @@ def test_a_database_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 # SQLite alone
 @pytest.fixture
-def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
-    shutil.copy(sqlite_template, tmp_path / "jobyard.db")
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    (tmp_path / "jobyard.db").write_bytes(empty_sqlite())
     db = Database(f"sqlite:///{tmp_path / 'jobyard.db'}")
     yield db
     db.close()
@@ -136,14 +135,14 @@ def fill(ballast: Path) -> None:
             file.write(bytes(4096))
 
 
-def test_a_full_disk_is_said_and_recovered_from(tmp_path: Path, sqlite_template: Path) -> None:
+def test_a_full_disk_is_said_and_recovered_from(tmp_path: Path) -> None:
     assert os.geteuid() == 0, "mounting a small file system needs root"
     disk = tmp_path / "disk"
     disk.mkdir()
     size = f"size={FULL_DISK_BYTES}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)], check=True)
     try:
-        shutil.copy(sqlite_template, disk / "jobyard.db")
+        (disk / "jobyard.db").write_bytes(empty_sqlite())
         db = Database(f"sqlite:///{disk / 'jobyard.db'}")
         deliveries.record(db, [delivery("first")])
         ballast = disk / "ballast"

@@ -26,8 +26,9 @@ from app.store.database import Database
 from app.workers.build.slots import Slots
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
+from tests.support.databases import empty_sqlite
 from tests.support.fakes import CountedNames, Outbox, Repository
-from tests.support.installation import Installation, _empty_database
+from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.mortal import Fuse
 from tests.support.simulation.hub import SimClock
@@ -41,7 +42,7 @@ class Stored:
     """One database for all histories, that can be looked at, copied and set from outside."""
 
     def __init__(self, path: Path) -> None:
-        path.write_bytes(_empty_database())
+        path.write_bytes(empty_sqlite())
         self.db = Database(f"sqlite:///{path}")
         event.listen(self.db._engine, "connect", _hurry)
         self._connection = sqlite3.connect(path, isolation_level=None)
