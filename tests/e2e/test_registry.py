@@ -175,6 +175,11 @@ def test_with_a_credential_the_image_is_had(jobyard: JobyardServer, private: Reg
     path = image_job(jobyard, "with-access", f"{private.host}/team/tool:1", credential="theirs")
     run = run_of(jobyard, path)
     assert (run["status"], run["digest"]) == ("succeeded", private.digest("team/tool", "1")), run
+    jobyard.api(
+        "DELETE", path, confirm="with-access"
+    )  # to others of the project the registry is closed again
+    jobyard.api("DELETE", "/projects/acme/credentials/theirs", confirm="theirs")
+    forget(private.host)
 
 
 def test_an_image_that_does_not_exist_says_so(jobyard: JobyardServer, shelf: Registry) -> None:

@@ -27,10 +27,32 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProxy]:
 
 
 @pytest.fixture(scope="module")
-def server(proxy: EngineProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobyardServer]:
-    """Started while the engine hangs."""
+def started(proxy: EngineProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobyardServer]:
+    """While the engine hangs."""
     with jobyard_server(tmp_path_factory.mktemp("hangs") / "data", docker_host=proxy.url) as server:
+        server.api("POST", "/projects", {"name": "hangs"})
         yield server
+
+
+@pytest.fixture
+def server(started: JobyardServer, proxy: EngineProxy) -> JobyardServer:
+    """One that knows that the engine hangs."""
+    proxy.rule = lambda _call: Fault.STALL
+    proxy.cut()
+
+    def silence() -> bool:
+        answer = started.http.get("/readyz")
+        return answer.status_code == 503 and "has not answered for" in answer.json()["detail"]
+
+    assert started.wait_for("the silence is known", silence, 30)
+    return started
+
+
+def echoing(server: JobyardServer, name: str) -> str:
+    """A job that says `after all`; its path."""
+    job = {"name": name, "source": {"type": "image", "image": BUSYBOX}, "command": ["echo", "after all"]}
+    server.api("POST", "/projects/hangs/jobs", job)
+    return f"/projects/hangs/jobs/{name}"
 
 
 def seconds_of(server: JobyardServer, paths: list[str]) -> float:
@@ -42,29 +64,22 @@ def seconds_of(server: JobyardServer, paths: list[str]) -> float:
 
 
 def test_pages_and_api_answer_while_the_engine_hangs(server: JobyardServer) -> None:
-    def silence() -> str:
-        answer = server.http.get("/readyz")
-        return answer.json()["detail"] if "has not answered for" in answer.text else ""
-
-    assert server.wait_for("the silence is known", silence, 30)
     assert server.http.get("/readyz").status_code == 503
     assert "has not answered for" in server.http.get("/", headers=HEADERS).text
     assert seconds_of(server, [*PAGES, *["/"] * OPEN_PAGES]) < SOON
 
 
 def test_a_rollback_or_deploy_is_refused_at_once_while_the_engine_hangs(server: JobyardServer) -> None:
-    server.api("POST", "/projects", {"name": "hangs"})
-    job = {"name": "waits", "source": {"type": "image", "image": BUSYBOX}, "command": ["echo", "after all"]}
-    server.api("POST", "/projects/hangs/jobs", job)
+    job = echoing(server, "refused")
     began = time.monotonic()
-    answer = server.request("POST", "/projects/hangs/jobs/waits/deploy", json={"image": BUSYBOX})
+    answer = server.request("POST", f"{job}/deploy", json={"image": BUSYBOX})
     assert answer.status_code == 503, answer.text
     assert "Nothing was changed" in answer.json()["detail"]
     assert time.monotonic() - began < SOON
 
 
 def test_work_goes_on_when_the_engine_answers_again(server: JobyardServer, proxy: EngineProxy) -> None:
-    run = server.api("POST", "/projects/hangs/jobs/waits/runs", {})
+    run = server.api("POST", f"{echoing(server, 'waits')}/runs", {})
     proxy.rule = nothing_wrong
     proxy.cut()
     assert server.wait_for("the engine is up", lambda: server.http.get("/readyz").status_code == 200, 30)
@@ -73,9 +88,10 @@ def test_work_goes_on_when_the_engine_answers_again(server: JobyardServer, proxy
     assert "after all" in server.log_of(ended)
 
 
-def test_a_server_is_stopped_while_the_engine_hangs(server: JobyardServer, proxy: EngineProxy) -> None:
-    proxy.rule = lambda _call: Fault.STALL
-    assert server.stop() < SOON
+def test_a_server_is_stopped_while_the_engine_hangs(server: JobyardServer) -> None:
+    took = server.stop()
+    server.start()
+    assert took < SOON
 
 
 def test_a_stopped_daemon_is_known_and_what_runs_goes_on(tmp_path: Path) -> None:

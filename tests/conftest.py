@@ -1,0 +1,42 @@
+"""For all tests: an order of chance, files dealt to workers as wholes, and nobody beyond this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import guard, order
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "apart: its file's tests share nothing, so each may go to another worker"
+    )
+    guard.stay_here()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["order"] = order.seed_of(node.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:] = order.shuffled(items, order.seed_of(config))
+    for item in items:
+        if item.get_closest_marker("apart") is None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line(f"The order was that of JOBYARD_ORDER={order.seed_of(config)}.")
+
+
+@pytest.fixture(autouse=True)
+def nobody_else() -> Iterator[None]:
+    """Whoever was to be spoken with, and whatever became of that, the test fails."""
+    guard.ATTEMPTS.clear()
+    yield
+    assert guard.ATTEMPTS == []
