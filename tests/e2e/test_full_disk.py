@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from tests.support.hosted import HostedJob
 from tests.support.server import JobyardServer, jobyard_server
 from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.waiting import stays
 
 NOWHERE = "unix:///nowhere/docker.sock"
 
@@ -43,8 +43,7 @@ def test_a_server_takes_nothing_on_and_goes_on_by_itself(
         assert (refused.status, refused.body["detail"]) == (503, ready)
         assert server.request("POST", "/projects", json={"name": "more"}).status_code == 503
         go.touch()
-        threading.Event().wait(3)
-        assert server.api("GET", f"/runs/{run['id']}")["status"] == "running"
+        stays(lambda: server.api("GET", f"/runs/{run['id']}")["status"] == "running", 3)
         disk.make_room()
         ended = server.over(f"/runs/{run['id']}")
         assert (ended["status"], ended["attempts"]) == ("succeeded", 1)

@@ -19,6 +19,7 @@ from builders.backends.base import BackendUnavailable, BuildFailed, BuildRequest
 from builders.backends.buildkit import BuildKitCli
 from tests.support.engine_harness import utc_now
 from tests.support.private_engine import PrivateEngine, private_engine
+from tests.support.processes import ends
 from tests.support.waiting import eventually
 
 # Counts until its 400th line, or until it is told to stop, which it takes for a success.
@@ -137,8 +138,9 @@ def test_an_end_while_the_engine_was_away(
     """Only an engine that leaves its containers alone can be believed then."""
     handle = engine.start(spec(engine_of_our_own, ENDS_SOON), f"away-{how}", 1)
     follower = follow(engine, handle)
+    process = engine_of_our_own.process_of(handle.id)
     engine_of_our_own.end(how)
-    threading.Event().wait(2)  # the job's own time; nothing can be asked meanwhile
+    assert ends(process, 30), "nobody is asked meanwhile"
     engine_of_our_own.start()
     end = ended(follower)
     if engine_of_our_own.keeps_running:

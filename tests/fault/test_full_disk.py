@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,6 +21,7 @@ from tests.support.fakes import START, commit
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.waiting import eventually
 
 A = commit("a")
 LINES = b"".join(b"line %05d of what the job says\n" % number for number in range(2000))
@@ -49,15 +49,6 @@ def server(place: Installation, disk: SmallDisk) -> Server:
     return server
 
 
-def until(holds: Callable[[], Any]) -> None:
-    """Wait for another thread, a moment at a time."""
-    for _ in range(3000):
-        if holds():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("not within 30 seconds")
-
-
 @contextmanager
 def beside(step: Callable[[], object]) -> Iterator[None]:
     """The step waits for what the block does."""
@@ -79,11 +70,11 @@ def test_a_run_waits_with_its_output_and_ends_as_it_ended(
     server.builder.step()
     keys = [f"run-1-1-{number}" for number in range(instances)]
     with beside(server.runner.step):
-        until(lambda: all(place.engine.starts(key) for key in keys))
+        eventually(lambda: all(place.engine.starts(key) for key in keys))
         disk.fill()
         for key in keys:
             place.engine.emit(key, LINES)
-        until(lambda: server.runner.disk.trouble)
+        eventually(lambda: server.runner.disk.trouble)
         for key in keys:
             place.engine.finish(key, 0)
         assert place.runs()[0].status is RunStatus.RUNNING
@@ -103,7 +94,7 @@ def test_a_build_goes_on_and_its_log_has_a_gap(place: Installation, server: Serv
     server.intake.step()
     place.backend.before_end[A] = [lambda _: disk.fill()]
     with beside(server.builder.step):
-        until(lambda: disk.ballast.exists() and place.backend.built[A])
+        eventually(lambda: disk.ballast.exists() and place.backend.built[A])
         disk.make_room()
     (build,) = place.builds()
     assert (build.status, build.tries) == (BuildStatus.SUCCEEDED, 0)

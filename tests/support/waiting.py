@@ -17,6 +17,14 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+def stays(condition: Callable[[], bool], seconds: float) -> None:
+    """It holds for so long, as often as it is asked; for what must not happen, and would in that time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert condition(), "it did not stay so"
+        time.sleep(0.05)
+
+
 def together(count: int, call: Callable[[int], Any]) -> list[Any]:
     """The call from many threads at the same moment."""
     barrier = threading.Barrier(count)

@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -88,7 +87,8 @@ while True:
         working = _in_another_process(loop, checkouts)
         assert working.stdout is not None
         assert working.stdout.readline() == b"ready\n"
-        threading.Event().wait(dice.uniform(0, 0.15))
+        with pytest.raises(subprocess.TimeoutExpired):
+            working.wait(dice.uniform(0, 0.15))
         working.kill()
         if dice.random() < 0.7:  # else git, an orphan now, comes to its end
             for pid in processes_of(checkouts.root):
