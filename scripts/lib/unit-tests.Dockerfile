@@ -8,4 +8,4 @@ RUN pip install --no-cache-dir --no-deps --require-hashes --requirement /src/req
 COPY . /src
 WORKDIR /src
 RUN pip install --no-deps --no-build-isolation .
-CMD ["pytest", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider", "tests/unit"]
+CMD ["pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "tests/unit"]

@@ -6,6 +6,7 @@ What is not Python, engines and the builds in them above all, is not concerned: 
 from __future__ import annotations
 
 import ipaddress
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -21,7 +22,9 @@ class LeavesTheMachine(OSError):
 @cache
 def _own_networks() -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Of loopback and of the bridges that containers are at; the machine's way to others is none of them."""
-    lines = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=False).stdout
+    if shutil.which("ip") is None:  # in a container, which has none of its own
+        return []
+    lines = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout
     fields = [line.split() for line in lines.splitlines()]
     bridges = [each[3] for each in fields if each[1] == "lo" or each[1].startswith(("docker", "br-"))]
     return [ipaddress.ip_network(each, strict=False) for each in bridges]

@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.project import ROOT
 
 
 def test_the_wheel_has_types_templates_static_files_and_migrations(tmp_path: Path) -> None:
