@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -30,19 +31,27 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("world")) as each:
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Demo]:
+    """The demonstration world, to be copied: tests change what they look at."""
+    root = tmp_path_factory.mktemp("furnished")
+    with world(root) as each:
+        demo = furnish(each, datetime.now(UTC))
+        furnish_shared(each)
+        return root, demo
+
+
+@pytest.fixture
+def made(furnished: tuple[Path, Demo], tmp_path: Path) -> Iterator[World]:
+    with world(shutil.copytree(furnished[0], tmp_path / "world")) as each:
         yield each
 
 
-@pytest.fixture(scope="module")
-def demo(made: World) -> Demo:
-    furnished = furnish(made, datetime.now(UTC))
-    furnish_shared(made)
-    return furnished
+@pytest.fixture
+def demo(furnished: tuple[Path, Demo]) -> Demo:
+    return furnished[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def address(made: World) -> Iterator[str]:
     with serving(made) as each:
         yield each
