@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
@@ -32,7 +31,7 @@ class Promotion:
     pipeline_id: int
     source: str
     target: str
-    images: Mapping[str, Any]
+    images: Mapping[str, str]
     deployment_id: int | None
     by: str
     sentence: str
@@ -119,7 +118,7 @@ def add_promotion(
     pipeline_id: int,
     source: str,
     target: str,
-    images: Mapping[str, Any],
+    images: Mapping[str, str],
     by: str,
     sentence: str,
     now: datetime,
