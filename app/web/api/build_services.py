@@ -12,11 +12,10 @@ from app.store.build_services import BuildService
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.builds import build_answers
-from app.web.api.drafts import service_draft
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.patching import patched_service, shown_service
 from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.patching import patched_service, shown_service
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.build import BuildAnswer, ManualBuildForm
 from app.web.schemas.build_service import (
@@ -24,6 +23,7 @@ from app.web.schemas.build_service import (
     BuildServiceForm,
     BuildServicePatch,
 )
+from app.web.schemas.drafts import service_draft
 from app.web.schemas.job import GitAnswer
 
 

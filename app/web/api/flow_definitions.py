@@ -28,7 +28,7 @@ from app.domain.job.records import Job
 from app.domain.job.rules import of_overrides
 from app.domain.job.variables import EnvValue
 from app.runtime.ports import Vault
-from app.web.api.drafts import overrides_draft
+from app.web.schemas.drafts import overrides_draft
 from app.web.schemas.flow import (
     AnyNodeForm,
     ApprovalNodeForm,

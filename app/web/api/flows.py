@@ -14,8 +14,8 @@ from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.api.flow_definitions import GivenOverrides, draft_of, shown_nodes, unmasked_in
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.patching import merge_patch, require_changeable
 from app.web.api.scope import confirmed, flow_of, paged, project_of
+from app.web.patching import merge_patch, require_changeable
 from app.web.reading import read_value
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer

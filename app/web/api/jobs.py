@@ -21,12 +21,12 @@ from app.domain.schedule import Schedule
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer
-from app.web.api.drafts import job_draft
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.patching import patched_job
 from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
+from app.web.patching import patched_job
 from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
 from app.web.schemas.decision import decision_answer
+from app.web.schemas.drafts import job_draft
 from app.web.schemas.fields import Time
 from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 

@@ -19,12 +19,12 @@ from app.domain.principals import Role
 from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.api.drafts import git_source, job_draft
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.patching import patched_job
 from app.web.api.scope import delivery_called, project_named, within
+from app.web.patching import patched_job
 from app.web.reading import read_value
 from app.web.schemas.base import Empty
+from app.web.schemas.drafts import git_source, job_draft
 from app.web.schemas.job import JobForm
 from app.web.schemas.plan import (
     DetectAnswer,

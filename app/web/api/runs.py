@@ -16,13 +16,13 @@ from app.domain.principals import Role
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.drafts import overrides_draft
 from app.web.api.idempotency import once
 from app.web.api.operations import Answer, ApiContext, Operation
 from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
 from app.web.numbers import LARGEST
 from app.web.run_texts import form_query
 from app.web.schemas.base import Empty, Model, Page, Paging
+from app.web.schemas.drafts import overrides_draft
 from app.web.schemas.run import (
     AttemptsAnswer,
     DryRunAnswer,

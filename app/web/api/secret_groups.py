@@ -13,12 +13,12 @@ from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
-from app.web.api.drafts import env_drafts
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.patching import merge_patch, require_changeable
 from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.patching import merge_patch, require_changeable
 from app.web.reading import read_value
 from app.web.schemas.base import Confirm, Empty, Page, Paging
+from app.web.schemas.drafts import env_drafts
 from app.web.schemas.secret_group import (
     READ_ONLY,
     SecretGroupAnswer,

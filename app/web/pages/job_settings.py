@@ -21,8 +21,6 @@ from app.domain.job.spec import NoSource
 from app.domain.principals import Role
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
-from app.web.api.drafts import job_draft
-from app.web.api.patching import patched_job
 from app.web.api.plan import preview
 from app.web.pages import job_form, words
 from app.web.pages.context import PageContext, get, post, see
@@ -31,8 +29,10 @@ from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address, job_of
 from app.web.pages.looking import look
 from app.web.pages.refusals import placed, refused
+from app.web.patching import patched_job
 from app.web.problems import Problem
 from app.web.reading import read_value
+from app.web.schemas.drafts import job_draft
 from app.web.schemas.job import JobForm
 
 EMPTY_ROWS, MORE_ROWS = 2, 8

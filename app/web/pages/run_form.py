@@ -20,7 +20,6 @@ from app.domain.job.variables import ENV_NAME
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.api.drafts import overrides_draft
 from app.web.pages import words
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.jobs import address, job_of
@@ -29,6 +28,7 @@ from app.web.pages.runs import find
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.run_texts import FIELDS, GIVEN, changes_of, texts_of
+from app.web.schemas.drafts import overrides_draft
 from app.web.schemas.run import OverridesForm
 
 

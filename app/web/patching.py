@@ -12,9 +12,9 @@ from app.domain.job.drafts import BuildServiceDraft, JobDraft
 from app.domain.job.records import Job
 from app.domain.job.spec import GitSource
 from app.store.build_services import BuildService
-from app.web.api.drafts import job_draft, service_draft
 from app.web.reading import read_value
 from app.web.schemas import build_service
+from app.web.schemas.drafts import job_draft, service_draft
 from app.web.schemas.job import READ_ONLY, JobForm
 from app.web.server_context import ServerContext
 
