@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from app.commands.variables import unmasked
 from app.domain.errors import UserError
 from app.domain.flow_nodes import BuildNode, DeployNode, NodeSpec, PromoteNode, RunNode, Step, nodes_of
 from app.domain.job.records import Job
 from app.domain.pipelines import route
 from app.domain.rollout import forecast
 from app.domain.rules import ImageEvent
+from app.runtime.ports import Vault
 from app.store import apps, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Tx
+from app.store.flows import Flow
 
 
-def warnings_of(tx: Tx, project: str, steps: Sequence[Step]) -> list[str]:
-    """A sentence for each job that would run twice: a node runs it, and another moves an image, which runs it too."""
+def warnings_of(tx: Tx, flow: Flow, vault: Vault) -> list[str]:
+    """A sentence for each job that would run twice, and for each secret that is too short to be masked in logs."""
+    return [*_running_twice(tx, flow.project, flow.steps), *_unmasked(flow.steps, vault)]
+
+
+def _unmasked(steps: Sequence[Step], vault: Vault) -> list[str]:
+    given = (node.overrides for node in nodes_of(steps) if isinstance(node, RunNode))
+    known = [each.env for each in given if each is not None]
+    set_here = [{name: value for name, value in env.items() if value is not None} for env in known]
+    return [said for env in set_here for said in unmasked(env, vault)]
+
+
+def _running_twice(tx: Tx, project: str, steps: Sequence[Step]) -> list[str]:
+    """Those that a node runs, and for which another moves an image, which runs them too."""
     nodes = nodes_of(steps)
     asked = {node.job: node.name for node in nodes if isinstance(node, RunNode)}
     return [

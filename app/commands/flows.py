@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from app.commands.image_ownership import require_usable
 from app.commands.image_rollout import build_to_deploy
+from app.commands.overrides import seal_overrides
 from app.commands.tokens import digest
 from app.domain.errors import Conflict, InvalidValue, NotFound, require_consistent
+from app.domain.flow_codec import KEPT_URL
 from app.domain.flow_nodes import (
     BuildNode,
     DeployNode,
@@ -27,9 +29,10 @@ from app.domain.flow_nodes import (
     with_each,
 )
 from app.domain.flows import FlowConcurrency
+from app.domain.job.drafts import OverridesDraft
 from app.domain.job.effective import Overrides
 from app.domain.job.records import Job
-from app.domain.job.variables import EnvValue
+from app.domain.job.variables import EnvDraft, EnvValue
 from app.domain.pipelines import route
 from app.domain.references import Ours
 from app.runtime.ports import MESSAGE_PURPOSE, Vault
@@ -38,17 +41,19 @@ from app.store.database import Tx
 from app.store.flows import Flow
 from app.store.projects import Project
 
-KEPT = "***"  # an address of a message that is to stay as it is
-SealOverrides = Callable[[str, Job, Mapping[str, EnvValue | None]], Overrides]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class FlowDraft:
-    """A flow as somebody gives it: addresses of messages are in plain text, or KEPT. `on_push` is a job's name."""
+    """A flow as somebody gives it: addresses of messages are in plain text, or KEPT_URL. `on_push` is a job's name.
+
+    `env` has the variables that runs are to have otherwise, by the places of their nodes; those of `steps` don't count.
+    """
 
     name: str
-    steps: Steps
+    steps: Steps = field(repr=False)
+    env: Mapping[str, Mapping[str, EnvDraft | None]] = field(repr=False)
     concurrency: FlowConcurrency
     on_push: str | None
 
@@ -61,7 +66,6 @@ def save_flow(
     *,
     vault: Vault,
     ours: Ours,
-    seal_overrides: SealOverrides,
     now: datetime,
 ) -> Flow:
     """Make a flow or, where there is a `kept` one, change it; secrets without a value stay as they are in it.
@@ -81,12 +85,14 @@ def save_flow(
         match node:
             case MessageNode(url=str()):
                 return _with_sealed_url(place, node, before.get(node.name), vault)
-            case RunNode(overrides=overrides) if overrides is not None:
-                if (image := overrides.image) is not None:
-                    require_usable(tx, ours, project.id, image, f"{place}.overrides.image")
+            case RunNode(overrides=Overrides() as overrides):
+                if overrides.image is not None:
+                    require_usable(tx, ours, project.id, overrides.image, f"{place}.overrides.image")
                 job = jobs.named(tx, project.name, node.job)
-                env = _variables_of(before.get(node.name))
-                return replace(node, overrides=seal_overrides(place, job, env))
+                given = OverridesDraft(overrides, draft.env.get(place, {}))
+                kept_env = _variables_of(before.get(node.name))
+                stored = seal_overrides(job, given, vault, kept_env, f"{place}.overrides.")
+                return replace(node, overrides=stored)
             case _:
                 return node
 
@@ -122,7 +128,7 @@ def flow_of_webhook(tx: Tx, token: str) -> Flow:
 
 
 def _with_sealed_url(place: str, node: MessageNode, before: NodeSpec | None, vault: Vault) -> MessageNode:
-    if node.url is not None and node.url != KEPT:
+    if node.url is not None and node.url != KEPT_URL:
         return replace(node, url=vault.seal(node.url, MESSAGE_PURPOSE))
     if not isinstance(before, MessageNode) or before.url is None:
         field = f"{place}.url"

@@ -1,4 +1,4 @@
-"""What the nodes of a release flow are told to do: a specification for each type, their rules, their stored JSON.
+"""What the nodes of a release flow are told to do: a specification for each type, and their rules.
 
 A field that is None was left out, and is stored and shown as left out: what that means is said where it is used.
 Rules between fields are pairs of a field, as a dotted path, and what is wrong with it, such as `("job", "is missing")`.
@@ -7,12 +7,12 @@ Rules between fields are pairs of a field, as a dotted path, and what is wrong w
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from app.domain.job.codec import overrides_from_json, overrides_to_json
 from app.domain.job.effective import Overrides
+from app.domain.job.rules import of_overrides
 
 MESSAGE_RETRIES = 3  # of a message to an address, unless its node says otherwise
 Rules = Iterator[tuple[str, str]]
@@ -180,53 +180,5 @@ def _of_node(node: NodeSpec) -> Rules:
             yield "retries", "is only for a message that goes to a url: leave it out, or give one"
         case PromoteNode() if node.to is not None and node.to_stage is not None:
             yield "to_stage", "can't be set together with to: give one of them"
-
-
-_CLASSES = (BuildNode, PromoteNode, DeployNode, RunNode, ApprovalNode, MessageNode)
-_BY_TYPE = {each.type: each for each in _CLASSES}
-_STORED_AS = {"source": "from"}  # where a field has another name in JSON
-
-
-_STORED = {
-    each.type: [
-        (field.name, _STORED_AS.get(field.name, field.name)) for field in fields(each) if field.name != "name"
-    ]
-    for each in _CLASSES
-}  # of each type: its fields besides the name, and what each is called in JSON
-
-
-def node_to_json(node: NodeSpec) -> dict[str, Any]:
-    """The node as it is stored: its name, its type and what else was given."""
-    values = ((stored, getattr(node, name)) for name, stored in _STORED[node.type])
-    given = {
-        stored: overrides_to_json(value) if isinstance(value, Overrides) else value
-        for stored, value in values
-        if value is not None
-    }
-    return {"name": node.name, "type": str(node.type), **given}
-
-
-def node_from_json(document: Mapping[str, Any]) -> NodeSpec:
-    type_ = NodeType(document["type"])
-    given = {name: document[stored] for name, stored in _STORED[type_] if stored in document}
-    if "overrides" in given:
-        given["overrides"] = overrides_from_json(given["overrides"])
-    return _BY_TYPE[type_](name=document["name"], **given)
-
-
-def steps_to_json(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    return [
-        {"parallel": [node_to_json(node) for node in step.nodes]}
-        if isinstance(step, Parallel)
-        else node_to_json(step)
-        for step in steps
-    ]
-
-
-def steps_from_json(documents: Sequence[Mapping[str, Any]]) -> Steps:
-    return tuple(
-        Parallel(tuple(node_from_json(node) for node in document["parallel"]))
-        if "parallel" in document
-        else node_from_json(document)
-        for document in documents
-    )
+        case RunNode(overrides=Overrides() as overrides):
+            yield from of_overrides(overrides, "overrides.")

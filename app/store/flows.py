@@ -10,15 +10,8 @@ from sqlalchemy import ColumnElement, update
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
-from app.domain.flow_nodes import (
-    NodeType,
-    Steps,
-    groups_of,
-    node_from_json,
-    node_to_json,
-    steps_from_json,
-    steps_to_json,
-)
+from app.domain.flow_codec import node_from_json, node_to_json, steps_from_json, steps_to_json
+from app.domain.flow_nodes import NodeType, Steps, groups_of
 from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, FlowTrigger, Node, NodeStatus, Started
 from app.store.database import Tx, touch
 from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, JobRow, ProjectRow

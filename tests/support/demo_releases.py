@@ -8,7 +8,7 @@ from math import sin
 from app.commands.deployment_requests import deploy_latest
 from app.commands.flow_runs import answer_approval, start_flow_run
 from app.commands.promotions import plan, promote
-from app.domain.flow_nodes import steps_from_json
+from app.domain.flow_codec import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowTrigger, FlowTriggerType
 from app.domain.health import Answer, Tally
 from app.domain.job.checks import CheckType

@@ -23,7 +23,7 @@ from app.domain.builds import Build
 from app.domain.decisions import Decision
 from app.domain.deployments import Deployment
 from app.domain.events import repo_key
-from app.domain.flow_nodes import steps_from_json
+from app.domain.flow_codec import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun, FlowTrigger
 from app.domain.job.codec import build_from_json
 from app.domain.job.records import Job, SourceSettings

@@ -6,13 +6,12 @@ from typing import Any
 
 from app.commands.flow_warnings import warnings_of
 from app.commands.flows import issue_webhook, save_flow
-from app.domain.errors import require_consistent
+from app.domain.flow_codec import shown_steps
 from app.domain.principals import Role
 from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.store.projects import Project
-from app.web.api.flow_definitions import GivenOverrides, draft_of, shown_nodes, unmasked_in
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, flow_of, paged, project_of
 from app.web.patching import merge_patch, require_changeable
@@ -72,18 +71,8 @@ def delete_flow_webhook(ctx: ApiContext[Empty, Confirm]) -> None:
 def _save(
     ctx: ApiContext[Any, Any], tx: Tx, project: Project, form: FlowForm, kept: Flow | None
 ) -> FlowAnswer:
-    server, overrides = ctx.server, GivenOverrides(form, ctx.server.vault)
-    require_consistent(overrides.contradictions())
-    saved = save_flow(
-        tx,
-        project,
-        draft_of(form),
-        kept,
-        vault=server.vault,
-        ours=server.ours,
-        seal_overrides=overrides.sealed,
-        now=ctx.now,
-    )
+    server = ctx.server
+    saved = save_flow(tx, project, form.draft(), kept, vault=server.vault, ours=server.ours, now=ctx.now)
     return _answer(ctx, tx, saved)
 
 
@@ -91,7 +80,7 @@ def _form_of(flow: Flow) -> dict[str, Any]:
     """What is stored as it could be given again."""
     return {
         "name": flow.name,
-        "nodes": shown_nodes(flow.steps),
+        "nodes": shown_steps(flow.steps),
         "concurrency": flow.concurrency,
         "on_push": flow.push_job,
     }
@@ -103,7 +92,7 @@ def _answer(ctx: ApiContext[Any, Any], tx: Tx, flow: Flow) -> FlowAnswer:
         id=flow.id,
         project=flow.project,
         has_webhook=flow.has_webhook,
-        warnings=[*warnings_of(tx, flow.project, flow.steps), *unmasked_in(flow.steps, ctx.server.vault)],
+        warnings=warnings_of(tx, flow, ctx.server.vault),
         created_at=flow.created_at,
     )
 

@@ -26,7 +26,6 @@ from app.domain.job.codec import overrides_to_json
 from app.store import flows, projects
 from app.store.database import Tx
 from app.store.flows import Flow
-from app.web.api.flow_definitions import unmasked_in
 from app.web.pages.context import PageContext, get, post, see
 from app.web.reading import read_value
 from app.web.schemas.flow import FlowStartForm
@@ -88,10 +87,9 @@ class ShownNode:
     @property
     def changes(self) -> Sequence[str]:
         """What its run has otherwise than the job."""
-        if not isinstance(self.spec, RunNode) or self.spec.overrides is None:
-            return []
-        changed = overrides_to_json(self.spec.overrides)
-        return [*changed.pop("env"), *changed]
+        overrides = self.spec.overrides if isinstance(self.spec, RunNode) else None
+        given = {} if overrides is None else overrides_to_json(overrides)
+        return [*given.get("env", {}), *(name for name in given if name != "env")]
 
     @property
     def said(self) -> Sequence[Said]:
@@ -139,9 +137,8 @@ def _flow_page(ctx: PageContext, made: str | None = None) -> Response:
     with ctx.server.db.read() as tx:
         flow = _named(tx, ctx)
         runs = flows.runs_page(tx, flow.id, RUNS + 1, ctx.number("before"))
-        steps = flow.steps
-        warnings = [*warnings_of(tx, flow.project, steps), *unmasked_in(steps, ctx.server.vault)]
-    groups = [[ShownNode(spec) for spec in group] for group in groups_of(steps)]
+        warnings = warnings_of(tx, flow, ctx.server.vault)
+    groups = [[ShownNode(spec) for spec in group] for group in groups_of(flow.steps)]
     return ctx.page(
         "flow.html",
         flow=flow,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Discriminator, Field, RootModel, Tag, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic_core import ErrorDetails, InitErrorDetails
+from pydantic import Field, RootModel
 
+from app.commands.flows import FlowDraft
 from app.domain.flow_nodes import NodeType
 from app.domain.flows import (
     FlowConcurrency,
@@ -17,13 +17,10 @@ from app.domain.flows import (
     Node,
     NodeStatus,
 )
-from app.web.numbers import LARGEST
 from app.web.schemas.base import Model, with_example
-from app.web.schemas.fields import Address, BranchName, Name, Sha, Text, Time
-from app.web.schemas.run import OverridesForm
-from app.web.schemas.tagged import names_of, rule, same, told_by, translated, without_nulls
+from app.web.schemas.fields import Name, Sha, Time
+from app.web.schemas.flow_node import StepForm, steps_of, variables_of
 
-BuildId = Annotated[int, Field(ge=1, le=LARGEST)]
 EXAMPLE = {
     "name": "release",
     "nodes": [
@@ -41,131 +38,6 @@ EXAMPLE = {
 }
 
 
-Retries = Annotated[int, Field(ge=0, le=10)]
-
-
-class NodeForm(Model):
-    """What every node has."""
-
-    name: Name
-
-
-class BuildNodeForm(NodeForm):
-    """Build a job's image, and wait for it."""
-
-    type: Literal[NodeType.BUILD]
-    job: Name
-    sha: Sha | None = Field(default=None, description="the commit that started the flow if left out")
-    ref: BranchName | None = Field(default=None, description="a branch; the tracked one if left out")
-    retries: Retries | None = Field(default=None, description="none if left out")
-
-
-class PromoteNodeForm(NodeForm):
-    """Promote what a component of a pipeline has."""
-
-    type: Literal[NodeType.PROMOTE]
-    pipeline: Name
-    from_: Name = Field(alias="from", description="whose image goes on")
-    to: Name | None = Field(default=None, description="the component that gets it")
-    to_stage: Name | None = Field(default=None, description="the next stage if left out")
-    retries: Retries | None = Field(default=None, description="none if left out")
-
-
-class DeployNodeForm(NodeForm):
-    """Deploy a build to a job, or the latest builds to an app."""
-
-    type: Literal[NodeType.DEPLOY]
-    job: Name | None = None
-    app: Name | None = Field(default=None, description="instead of job: the latest builds of its jobs")
-    build: BuildId | Literal["latest"] | None = Field(
-        default=None, description="for a job: latest if left out"
-    )
-    retries: Retries | None = Field(default=None, description="none if left out")
-
-
-class RunNodeForm(NodeForm):
-    """Run a job."""
-
-    type: Literal[NodeType.RUN]
-    job: Name
-    overrides: OverridesForm | None = Field(default=None, description="what is different in this run")
-    wait: bool | None = Field(default=None, description="until it is over; true if left out")
-    retries: Retries | None = Field(default=None, description="none if left out")
-
-
-class ApprovalNodeForm(NodeForm):
-    """Wait until somebody approves."""
-
-    type: Literal[NodeType.APPROVAL]
-    message: Text | None = Field(default=None, description="what is asked")
-
-
-class MessageNodeForm(NodeForm):
-    """Leave a message in the node's log, and at an address."""
-
-    type: Literal[NodeType.MESSAGE]
-    message: Text
-    url: Address | None = Field(
-        default=None,
-        description='where it is posted as {"text": …}, as chats such as Slack take it; shown as ***, '
-        "which leaves it as it was",
-    )
-    retries: Retries | None = Field(
-        default=None, description="three if left out; only for a message that has a url"
-    )
-
-
-NODES: tuple[type[NodeForm], ...] = (
-    BuildNodeForm,
-    PromoteNodeForm,
-    DeployNodeForm,
-    RunNodeForm,
-    ApprovalNodeForm,
-    MessageNodeForm,
-)
-NODE_FIELDS = frozenset[str]().union(*map(names_of, NODES))
-AnyNodeForm = Annotated[
-    BuildNodeForm | PromoteNodeForm | DeployNodeForm | RunNodeForm | ApprovalNodeForm | MessageNodeForm,
-    Field(discriminator="type"),
-    told_by("type", "a node of type", *NODES),
-]
-
-
-class ParallelForm(Model):
-    """Nodes that go side by side."""
-
-    parallel: list[AnyNodeForm] = Field(min_length=1, max_length=20)
-
-
-def _step(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    if isinstance(value, dict):
-        value = without_nulls(value, NODE_FIELDS if _kind_of_step(value) == "parallel" else PARALLEL)
-
-    def line_of(error: ErrorDetails) -> InitErrorDetails:
-        match error["type"], error["loc"]:
-            case "extra_forbidden", ("parallel", str(name)) if name in NODE_FIELDS:
-                return rule(error, (name,), "can't be set beside parallel: put it into a node of it")
-            case _, loc:
-                return same(error, loc[1:])
-
-    return translated(handler, value, line_of)
-
-
-PARALLEL = names_of(ParallelForm)
-
-
-def _kind_of_step(value: Any) -> str:
-    is_group = isinstance(value, dict) and value.get("parallel") is not None
-    return "parallel" if is_group else "node"
-
-
-StepForm = Annotated[
-    Annotated[AnyNodeForm, Tag("node")] | Annotated[ParallelForm, Tag("parallel")],
-    Discriminator(_kind_of_step),
-    WrapValidator(_step),
-]
-
-
 class FlowForm(Model):
     """What happens in order when the flow is started; `on_push` names the job whose pushes start it."""
 
@@ -175,6 +47,11 @@ class FlowForm(Model):
     nodes: list[StepForm] = Field(min_length=1, max_length=50)
     concurrency: FlowConcurrency = FlowConcurrency.QUEUE
     on_push: Name | None = Field(default=None, description="a job: every push that is built for it")
+
+    def draft(self) -> FlowDraft:
+        return FlowDraft(
+            self.name, steps_of(self.nodes), variables_of(self.nodes), self.concurrency, self.on_push
+        )
 
 
 class FlowPatch(RootModel[dict[str, Any]]):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.domain.flow_nodes import steps_from_json
+from app.domain.flow_codec import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun
 from app.domain.job.variables import EnvValue
 from app.domain.principals import Role

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from app.commands.flow_runs import start_flow_run
 from app.commands.runs import cancel_run
 from app.domain.builds import BuildReason
-from app.domain.flow_nodes import steps_from_json
+from app.domain.flow_codec import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowTrigger, FlowTriggerType
 from app.domain.job.spec import ConcurrencyPolicy
 from app.domain.runs import Trigger, TriggerType

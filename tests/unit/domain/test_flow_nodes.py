@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.flow_codec import shown_steps, steps_from_json, steps_to_json
 from app.domain.flow_nodes import (
     ApprovalNode,
     BuildNode,
@@ -23,11 +24,10 @@ from app.domain.flow_nodes import (
     nodes_of,
     placed,
     retries_of,
-    steps_from_json,
-    steps_to_json,
     with_each,
 )
-from app.domain.job.effective import NOTHING
+from app.domain.job.effective import Overrides
+from app.domain.job.spec import RunSpec
 
 STORED = json.loads((Path(__file__).parents[2] / "fixtures/flows/nodes.json").read_text())
 """Nodes of every type as the API stored them before they had specifications; secrets are replaced."""
@@ -47,10 +47,22 @@ def test_stored_nodes_say_what_they_said() -> None:
     assert nodes["to"] == PromoteNode("to", "main", "report", to="live", retries=0)
     assert nodes["put-latest"] == DeployNode("put-latest", "report", build="latest", retries=1)
     assert nodes["shop"] == DeployNode("shop", app="shop")
-    assert nodes["empty"] == RunNode("empty", "report", NOTHING, wait=True)
+    assert nodes["empty"] == RunNode("empty", "report", Overrides(), wait=True)
     assert (nodes["with"].waits, nodes["try"].waits) == (False, True)
     assert nodes["asked"] == ApprovalNode("asked", "Well?")
     assert nodes["posted"] == MessageNode("posted", "Released.", "sealed", 0)
+
+
+def test_nodes_are_shown_without_what_is_secret() -> None:
+    shown = {node["name"]: node for node in shown_steps(steps_from_json(STORED["nodes"])) if "name" in node}
+    assert "sealed" not in json.dumps(shown)
+    assert shown["posted"]["url"] == "***"
+    assert shown["with"]["overrides"]["env"] == {
+        "TOKEN": {"value": None, "secret": True, "scope": "run"},
+        "MODE": "fast",
+        "OLD": None,
+        "BOTH": {"value": "x", "secret": False, "scope": "both"},
+    }
 
 
 def test_each_node_has_its_place() -> None:
@@ -77,6 +89,8 @@ def test_each_node_has_its_place() -> None:
         (PromoteNode("a", "main", "report", to="live", to_stage="production"), ["to_stage"]),
         (PromoteNode("a", "main", "report", to="live"), []),
         (RunNode("a", "report", retries=1), []),
+        (RunNode("a", "report", Overrides(image="busybox", build=1)), ["overrides.build"]),
+        (RunNode("a", "report", Overrides(RunSpec(command="x", process="web"))), ["overrides.process"]),
     ],
 )
 def test_what_a_node_may_not_say_together(node: NodeSpec, fields: list[str]) -> None:
