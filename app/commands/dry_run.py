@@ -15,12 +15,15 @@ from app.commands.promotions import Planned, forecast_promotion
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.commands.remote_access import git_access
 from app.commands.runs import short
+from app.commands.sources import credential_for
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import Go, Verdict
-from app.domain.errors import InvalidValue, NotFound, UserError
+from app.domain.errors import InvalidValue, NotFound, UserError, require_consistent
 from app.domain.events import Push
+from app.domain.hosts import git_host
 from app.domain.job.records import Deployed, Job, Source
-from app.domain.job.spec import BuildConfig
+from app.domain.job.rules import of_build
+from app.domain.job.spec import BuildConfig, GitSource
 from app.domain.pushes import Changes
 from app.domain.rollout import CD_OFF, Forecast, HookForecast, forecast_hook
 from app.domain.rules import ImageEvent
@@ -29,6 +32,7 @@ from app.runtime.ports import Clock, Vault
 from app.store import apps, jobs, projects
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
+from app.store.projects import Project
 from builders.detect import make_plan
 from builders.plan import PlanError
 from builders.render import render_dockerfile
@@ -196,6 +200,19 @@ class Rehearsal:
             created_at=self.clock.now(),
             position=position,
         )
+
+    def look_at(self, project: Project | None, git: GitSource, at: str) -> Detected:
+        """What the head of a branch would be built as; `at` comes before the names of the source's fields.
+
+        Raises Contradictions, InvalidValue or TransientError where that can't be said.
+        """
+        require_consistent(of_build(git.build, f"{at}build"))
+        credential_id = None
+        if project is not None:
+            name, host = git.credential, git_host(git.url)
+            with self.db.read() as tx:
+                credential_id = credential_for(tx, project, name, "git", host, f"{at}git.credential")
+        return self.detect(git.url, git.branch, git.build, credential_id)
 
     def detect(
         self, url: str, branch: str, config: BuildConfig, credential_id: int | None = None

@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.commands.jobs import require_same_type
+from app.commands.secret_groups import SecretGroupDraft
 from app.domain.errors import InvalidValue
 from app.domain.job.codec import shown_job, source_to_json
 from app.domain.job.drafts import BuildServiceDraft, JobDraft
 from app.domain.job.records import Job
 from app.domain.job.spec import GitSource
+from app.store import jobs
 from app.store.build_services import BuildService
+from app.store.database import Tx
+from app.store.projects import Project
+from app.store.secret_groups import SecretGroup
 from app.web.reading import read_value
-from app.web.schemas import build_service
+from app.web.schemas import build_service, secret_group
 from app.web.schemas.drafts import job_draft, service_draft
 from app.web.schemas.job import READ_ONLY, JobForm
 from app.web.server_context import ServerContext
@@ -48,6 +53,26 @@ def shown_service(service: BuildService) -> dict[str, Any]:
         "ci_enabled": source.ci_enabled,
         "builds_in_flight": source.builds_in_flight.value,
     }
+
+
+def job_and_draft(
+    tx: Tx, project: Project, fields: Mapping[str, Any], server: ServerContext
+) -> tuple[Job | None, JobDraft]:
+    """The job that fields name, which may be a new one (None), and what giving them makes of it.
+
+    Raises InvalidValue or ValidationError.
+    """
+    job = jobs.find(tx, project.name, str(fields.get("name")))
+    if job is None:
+        return None, job_draft(read_value(JobForm, dict(fields), server))
+    return job, patched_job(job, fields, server)
+
+
+def patched_group(group: SecretGroup, patch: Mapping[str, Any], server: ServerContext) -> SecretGroupDraft:
+    """The secret group with a patch merged in. Raises InvalidValue or ValidationError."""
+    require_changeable(patch, group.name, secret_group.READ_ONLY)
+    merged = merge_patch(secret_group.shown_group(group), patch)
+    return read_value(secret_group.SecretGroupForm, merged, server).draft()
 
 
 def require_changeable(patch: Mapping[str, Any], name: str, read_only: frozenset[str]) -> None:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from app.commands.dry_run import Detected, Outlook, of_deploy, of_promotion, summary
+from app.commands.dry_run import Outlook, of_deploy, of_promotion, summary
 from app.commands.job_deploys import image_chosen, pin_choice
 from app.commands.job_edits import Edit, preview_edit
 from app.commands.promotions import plan
-from app.commands.sources import credential_for
-from app.domain.errors import InvalidValue, require_consistent
-from app.domain.hosts import git_host
-from app.domain.job.rules import of_build
+from app.domain.errors import InvalidValue
 from app.domain.pipelines import route
 from app.domain.principals import Role
 from app.store import jobs, pipelines
-from app.store.database import Tx
-from app.store.projects import Project
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import delivery_called, project_named, within
-from app.web.patching import patched_job
-from app.web.reading import read_value
+from app.web.patching import job_and_draft
 from app.web.schemas.base import Empty
-from app.web.schemas.drafts import git_source, job_draft
-from app.web.schemas.job import JobForm
 from app.web.schemas.plan import (
     DetectAnswer,
     DetectForm,
@@ -36,7 +27,6 @@ from app.web.schemas.plan import (
     PlanPromotionForm,
     PlanSettingsForm,
 )
-from app.web.server_context import ServerContext
 
 
 def rehearse(ctx: ApiContext[PlanForm, Empty]) -> Any:
@@ -62,44 +52,21 @@ def _detect(ctx: ApiContext[PlanForm, Empty], form: DetectForm) -> Any:
     if form.project is not None:
         with ctx.server.db.read() as tx:
             project = project_named(ctx, tx, form.project, Role.OPERATOR)
-        return asdict(look_at(ctx.server, project, form, "detect."))
+        return asdict(ctx.server.rehearsal.look_at(project, form.source(), "detect."))
     if form.git.credential is not None:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
-    return asdict(look_at(ctx.server, None, form, "detect."))
-
-
-def look_at(server: ServerContext, project: Project | None, form: DetectForm, at: str) -> Detected:
-    """What the head of a branch would be built as; `at` comes before the names of fields.
-
-    Raises Contradictions, InvalidValue or TransientError where that can't be said.
-    """
-    git = git_source(form.git, form.build)
-    require_consistent(of_build(git.build, f"{at}build"))
-    credential_id = None
-    if project is not None:
-        name, host = git.credential, git_host(git.url)
-        with server.db.read() as tx:
-            credential_id = credential_for(tx, project, name, "git", host, f"{at}git.credential")
-    return server.rehearsal.detect(git.url, git.branch, git.build, credential_id)
+    return asdict(ctx.server.rehearsal.look_at(None, form.source(), "detect."))
 
 
 def _settings(ctx: ApiContext[PlanForm, Empty], form: PlanSettingsForm) -> Any:
     with ctx.server.db.read() as tx:
         project = project_named(ctx, tx, form.project, Role.OPERATOR)
-        edit = preview(tx, ctx.server, project, form.fields, ctx.who)
+        server = ctx.server
+        job, draft = job_and_draft(tx, project, form.fields, server)
+        edit = preview_edit(
+            tx, project, job, draft, vault=server.vault, ours=server.ours, who=ctx.who, now=ctx.now
+        )
         return edit_answer(edit, str(form.fields.get("name")))
-
-
-def preview(tx: Tx, server: ServerContext, project: Project, fields: Mapping[str, Any], who: str) -> Edit:
-    """What giving these fields would do to the job they name, which may be a new one. Raises as doing it would."""
-    job = jobs.find(tx, project.name, str(fields.get("name")))
-    draft = (
-        job_draft(read_value(JobForm, dict(fields), server))
-        if job is None
-        else patched_job(job, fields, server)
-    )
-    now = server.clock.now()
-    return preview_edit(tx, project, job, draft, vault=server.vault, ours=server.ours, who=who, now=now)
 
 
 def edit_answer(edit: Edit, name: str) -> dict[str, Any]:

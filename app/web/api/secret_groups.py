@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from app.commands.variables import require_usable_variables, seal_all, unmasked
-from app.domain.errors import InvalidValue, NotFound
-from app.domain.job.codec import shown_env
+from app.commands import secret_groups as commands
+from app.commands.variables import unmasked
 from app.domain.principals import Role
-from app.store import jobs, secret_groups
+from app.store import secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of, within
-from app.web.patching import merge_patch, require_changeable
-from app.web.reading import read_value
+from app.web.patching import patched_group
 from app.web.schemas.base import Confirm, Empty, Page, Paging
-from app.web.schemas.drafts import env_drafts
-from app.web.schemas.secret_group import (
-    READ_ONLY,
-    SecretGroupAnswer,
-    SecretGroupForm,
-    SecretGroupPatch,
-)
+from app.web.schemas.secret_group import SecretGroupAnswer, SecretGroupForm, SecretGroupPatch, shown_group
 from app.web.server_context import ServerContext
 
 
@@ -41,7 +32,7 @@ def list_groups(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_group(ctx: ApiContext[SecretGroupForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx, Role.OPERATOR)
-        return _answer(ctx.server, define(tx, ctx.server, project, ctx.body))
+        return _answer(ctx.server, _defined(ctx, tx, project))
 
 
 def show_group(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -53,7 +44,7 @@ def change_group(ctx: ApiContext[SecretGroupPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx)
         group = _group_of(ctx, tx, project, Role.OPERATOR)
-        return _answer(ctx.server, redefine(tx, ctx.server, project, group, ctx.body.root))
+        return _answer(ctx.server, _changed(ctx, tx, project, group))
 
 
 def delete_group(ctx: ApiContext[Empty, Confirm]) -> None:
@@ -68,53 +59,23 @@ def _group_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = 
     return within(ctx, role, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
 
 
-def define(tx: Tx, server: ServerContext, project: Project, form: SecretGroupForm) -> SecretGroup:
-    """A new group. Raises InvalidValue or Conflict, and then nothing is made."""
-    _require_jobs(tx, project, form)
-    require_usable_variables(tx, server.ours, project.id, env_drafts(form.env))
-    env = seal_all(env_drafts(form.env), server.vault, {})
-    made = secret_groups.create(tx, project.id, form.name, form.priority, env, server.clock.now())
-    secret_groups.attach(tx, made, form.jobs)
-    return secret_groups.named(tx, project.id, form.name)
-
-
-def redefine(
-    tx: Tx, server: ServerContext, project: Project, group: SecretGroup, patch: Mapping[str, Any]
-) -> SecretGroup:
-    """The group with a patch merged in. Raises InvalidValue or ValidationError, and then it stays as it was."""
-    require_changeable(patch, group.name, READ_ONLY)
-    form = read_value(SecretGroupForm, merge_patch(form_of(group), patch), server)
-    _require_jobs(tx, project, form)
-    require_usable_variables(tx, server.ours, project.id, env_drafts(form.env))
-    secret_groups.change(
-        tx, group, priority=form.priority, env=seal_all(env_drafts(form.env), server.vault, group.env)
+def _defined(ctx: ApiContext[SecretGroupForm, Empty], tx: Tx, project: Project) -> SecretGroup:
+    server = ctx.server
+    return commands.define_group(
+        tx, project, ctx.body.draft(), vault=server.vault, ours=server.ours, now=ctx.now
     )
-    secret_groups.attach(tx, group, form.jobs)
-    return secret_groups.named(tx, project.id, group.name)
 
 
-def _require_jobs(tx: Tx, project: Project, form: SecretGroupForm) -> None:
-    for number, name in enumerate(form.jobs):
-        try:
-            jobs.named(tx, project.name, name)
-        except NotFound:
-            message = f"jobs.{number} must name a job of project {project.name}, not {name!r}."
-            raise InvalidValue(f"jobs.{number}", message) from None
-
-
-def form_of(group: SecretGroup) -> dict[str, Any]:
-    """What is stored as it could be given again: secrets are there, without their values."""
-    return {
-        "name": group.name,
-        "priority": group.priority,
-        "env": shown_env(group.env),
-        "jobs": list(group.jobs),
-    }
+def _changed(
+    ctx: ApiContext[SecretGroupPatch, Empty], tx: Tx, project: Project, group: SecretGroup
+) -> SecretGroup:
+    server, draft = ctx.server, patched_group(group, ctx.body.root, ctx.server)
+    return commands.change_group(tx, project, group, draft, vault=server.vault, ours=server.ours)
 
 
 def _answer(server: ServerContext, group: SecretGroup) -> dict[str, Any]:
     warnings = unmasked(group.env, server.vault)
-    return {**form_of(group), "id": group.id, "created_at": group.created_at, "warnings": warnings}
+    return {**shown_group(group), "id": group.id, "created_at": group.created_at, "warnings": warnings}
 
 
 PATH = "/projects/{p}/secret-groups"

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands.dry_run import Detected
-from app.commands.job_edits import Edit
+from app.commands.job_edits import Edit, preview_edit
 from app.commands.jobs import change_job, define_job, remove_job
 from app.commands.variables import unmasked
 from app.domain.errors import Conflict, UserError
@@ -21,7 +21,6 @@ from app.domain.job.spec import NoSource
 from app.domain.principals import Role
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
-from app.web.api.plan import preview
 from app.web.pages import job_form, words
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import Row, rows_of, to_retype
@@ -29,7 +28,7 @@ from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address, job_of
 from app.web.pages.looking import look
 from app.web.pages.refusals import placed, refused
-from app.web.patching import patched_job
+from app.web.patching import job_and_draft, patched_job
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.drafts import job_draft
@@ -109,7 +108,11 @@ def save_settings(ctx: PageContext) -> Response:
 
 def _edit(ctx: PageContext, project: str, fields: Mapping[str, Any]) -> Edit:
     with ctx.server.db.read() as tx:
-        return preview(tx, ctx.server, projects.named(tx, project), fields, ctx.who)
+        server, owner = ctx.server, projects.named(tx, project)
+        job, draft = job_and_draft(tx, owner, fields, server)
+        return preview_edit(
+            tx, owner, job, draft, vault=server.vault, ours=server.ours, who=ctx.who, now=ctx.now
+        )
 
 
 def delete_job(ctx: PageContext) -> Response:

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from app.commands.dry_run import Detected
 from app.domain.errors import JobyardError
 from app.store import projects
-from app.web.api.plan import look_at
 from app.web.pages.context import PageContext
 from app.web.problems import Problem, problem_of
 from app.web.reading import read_value
@@ -29,7 +28,7 @@ def look(ctx: PageContext, project: str, typed: Mapping[str, Any], at: str) -> D
         form = read_value(DetectForm, {"git": git, "build": typed["build"]}, ctx.server)
         with ctx.server.db.read() as tx:
             owner = projects.named(tx, project)
-        return look_at(ctx.server, owner, form, at)
+        return ctx.server.rehearsal.look_at(owner, form.source(), at)
     except (JobyardError, ValidationError, Problem) as error:
         problem = problem_of(error)
         errors = [{**each, "field": _placed(each["field"], at)} for each in problem.errors]

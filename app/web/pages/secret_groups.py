@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.secret_groups import change_group, define_group
 from app.commands.variables import unmasked
 from app.domain.errors import UserError
 from app.domain.principals import Role
@@ -17,7 +18,6 @@ from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
-from app.web.api.secret_groups import define, form_of, redefine
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_fields import (
@@ -32,9 +32,10 @@ from app.web.pages.form_fields import (
 )
 from app.web.pages.projects import project_of
 from app.web.pages.refusals import placed, refused, require_named
+from app.web.patching import patched_group
 from app.web.problems import Problem
 from app.web.reading import read_value
-from app.web.schemas.secret_group import SecretGroupForm
+from app.web.schemas.secret_group import SecretGroupForm, shown_group
 from app.web.texts import LINES, NUMBER
 
 FIELDS: Fields = {"priority": NUMBER, "jobs": LINES}
@@ -83,10 +84,11 @@ def make_group(ctx: PageContext) -> Response:
         return _page(ctx, None, typed, empty_rows=MORE_ROWS)
     try:
         body = {**typed.patch(), "name": typed.given["name"].strip()}
-        form = read_value(SecretGroupForm, body, ctx.server)
+        server = ctx.server
+        form = read_value(SecretGroupForm, body, server)
         with ctx.server.db.write() as tx:
             project = project_of(tx, ctx)
-            group = define(tx, ctx.server, project, form)
+            group = define_group(tx, project, form.draft(), vault=server.vault, ours=server.ours, now=ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, None, typed, problem=refused(error))
     return see(f"{address(project, group)}?saved=1")
@@ -95,20 +97,22 @@ def make_group(ctx: PageContext) -> Response:
 def show_group(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         group = group_of(tx, ctx)
-    return _page(ctx, group, _stored(form_of(group)))
+    return _page(ctx, group, _stored(shown_group(group)))
 
 
 def save_group(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         group = group_of(tx, ctx)
-    typed = _typed(ctx, form_of(group))
+    typed = _typed(ctx, shown_group(group))
     if ctx.field("more"):
         return _page(ctx, group, typed, empty_rows=MORE_ROWS)
     try:
-        patch = typed.patch()
+        patch, server = typed.patch(), ctx.server
         with ctx.server.db.write() as tx:
             project = project_of(tx, ctx)
-            redefine(tx, ctx.server, project, group_of(tx, ctx), patch)
+            known = group_of(tx, ctx)
+            draft = patched_group(known, patch, server)
+            change_group(tx, project, known, draft, vault=server.vault, ours=server.ours)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, group, typed, problem=refused(error))
     return see(f"{address(project, group)}?saved=1")
@@ -122,7 +126,7 @@ def delete_group(ctx: PageContext) -> Response:
         with ctx.server.db.write() as tx:
             secret_groups.delete(tx, group_of(tx, ctx))
     except UserError as error:
-        return _page(ctx, group, _stored(form_of(group)), undeleted=refused(error))
+        return _page(ctx, group, _stored(shown_group(group)), undeleted=refused(error))
     return see(projects.address(project))
 
 

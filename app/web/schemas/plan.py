@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 
 from app.domain.decisions import Verdict
 from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
+from app.domain.job.spec import GitSource
 from app.web.schemas.base import Model, with_example
+from app.web.schemas.drafts import git_source
 from app.web.schemas.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.schemas.job import BuildForm
 from app.web.schemas.job_deploy import JobDeployForm
@@ -76,6 +78,9 @@ class DetectForm(Model):
     git: DetectGitForm
     build: BuildForm = Field(default_factory=BuildForm)
     project: Name | None = Field(default=None, description="where the credential is")
+
+    def source(self) -> GitSource:
+        return git_source(self.git, self.build)
 
 
 class PlanPromotionForm(PromotionForm):

@@ -6,7 +6,11 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, RootModel
 
+from app.commands.secret_groups import SecretGroupDraft
+from app.domain.job.codec import shown_env
+from app.store.secret_groups import SecretGroup
 from app.web.schemas.base import Model, with_example
+from app.web.schemas.drafts import env_drafts
 from app.web.schemas.fields import Name, Time
 from app.web.schemas.job import EnvForm, Variables
 
@@ -22,6 +26,9 @@ class SecretGroupForm(Model):
     priority: int = Field(default=0, ge=-1000, le=1000)
     env: Variables = Field(default={})
     jobs: list[Name] = Field(default=[], max_length=1000)
+
+    def draft(self) -> SecretGroupDraft:
+        return SecretGroupDraft(self.name, self.priority, env_drafts(self.env), tuple(self.jobs))
 
 
 class SecretGroupPatch(RootModel[dict[str, Any]]):
@@ -42,3 +49,13 @@ class SecretGroupAnswer(SecretGroupForm):
 
 
 READ_ONLY = frozenset(SecretGroupAnswer.model_fields) - frozenset(SecretGroupForm.model_fields)
+
+
+def shown_group(group: SecretGroup) -> dict[str, Any]:
+    """What is stored as it could be given again: secrets are there, without their values."""
+    return {
+        "name": group.name,
+        "priority": group.priority,
+        "env": shown_env(group.env),
+        "jobs": list(group.jobs),
+    }
