@@ -10,10 +10,7 @@ import pytest
 from tests.support import guard, order
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "apart: its file's tests share nothing, so each may go to another worker"
-    )
+def pytest_configure() -> None:
     guard.stay_here()
 
 
