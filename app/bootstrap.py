@@ -15,7 +15,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from app.checkout import Checkouts
-from app.commands.dry_run import Rehearsal
+from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
 from app.commands.tokens import digest
 from app.config import Settings
@@ -28,10 +28,10 @@ from app.http_notifier import post_message
 from app.installation import Installation, credentials_without_host, only_server, open_installation
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth, EngineWatch, ask
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock
-from app.runtime.signals import Bell
-from app.runtime.threads import Crew
+from app.runtime.signals import Waker
+from app.runtime.threads import KeyedThreadPool
 from app.store import builds, runs
 from app.store.inbox import Inbox
 from app.system import RandomNames, SystemClock
@@ -41,13 +41,13 @@ from app.workers.build.builder import Builder
 from app.workers.build.publisher import Publisher
 from app.workers.build.slots import Slots
 from app.workers.clock_changes import ClockChanges
-from app.workers.deployments import Deployer
-from app.workers.flows import Conductor
+from app.workers.deployments import DeploymentWorker
+from app.workers.flows import FlowWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
-from app.workers.notifications import Messenger
+from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
-from app.workers.remote_poller import Comparer
+from app.workers.remote_poller import RemotePoller
 from app.workers.run.active import Active
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
@@ -177,22 +177,22 @@ class _Parts:
     engine: Engine
     watch: EngineWatch
     checkouts: Checkouts
-    logbook: Logbook
+    log_storage: LogStorage
     disk: Disk
     active: Active
-    stops: Bell
-    checks: Bell
-    readings: Bell
+    stops: Waker
+    checks: Waker
+    readings: Waker
 
     @classmethod
     def of(cls, installation: Installation) -> _Parts:
         settings, data = installation.settings, installation.settings.data.resolve()
         engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
-        stops, checks, readings = Bell(runs.STOPPING, builds.ENDING), Bell(), Bell()
+        stops, checks, readings = Waker(runs.STOPPING, builds.ENDING), Waker(), Waker()
 
         def on_change() -> None:
-            for bell in (stops, checks, readings):
-                bell.ring()
+            for waker in (stops, checks, readings):
+                waker.ring()
 
         return cls(
             installation=installation,
@@ -206,7 +206,7 @@ class _Parts:
                 allow=settings.transports,
                 git_time_limit_seconds=settings.git_time_limit_seconds,
             ),
-            logbook=Logbook(data / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024),
+            log_storage=LogStorage(data / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024),
             disk=Disk(_directories(settings)),
             active=Active(on_change),
             stops=stops,
@@ -231,7 +231,7 @@ class _Parts:
             names=self.names,
             vault=own.box,
             signals=own.signals,
-            logbook=self.logbook,
+            log_storage=self.log_storage,
             forges=forges,
             plans=settings.sizes,
             ours=own.ours,
@@ -241,7 +241,7 @@ class _Parts:
             pin_image=resolver.pin,
             missing_images=resolver.missing,
             engine_health=self.watch.health,
-            rehearsal=Rehearsal(own.db, own.clock, forges, self.checkouts, own.box),
+            dry_run=DryRun(own.db, own.clock, forges, self.checkouts, own.box),
             disk=self.disk,
             admin_token_hash=_admin_token_hash(settings),
         )
@@ -271,10 +271,10 @@ class _Parts:
             image_names=ImageNames(self.engine, own.box, own.ours),
             clock_changes=changes,
             scheduler=Scheduler(db, clock, self.names, changes),
-            deployer=Deployer(db, clock, self.names),
-            conductor=Conductor(db, clock, self.names, own.box),
-            messenger=Messenger(db, clock, own.box, post_message),
-            comparer=self.comparer(),
+            deployment_worker=DeploymentWorker(db, clock, self.names),
+            flow_worker=FlowWorker(db, clock, self.names, own.box),
+            notification_worker=NotificationWorker(db, clock, own.box, post_message),
+            remote_poller=self.remote_poller(),
             disk=self.disk,
             build_workers=settings.workers_builds,
             run_workers=settings.workers_runs,
@@ -294,7 +294,7 @@ class _Parts:
             owner=self.server,
             engine=self.engine,
             vault=own.box,
-            logbook=self.logbook,
+            log_storage=self.log_storage,
             plans=own.settings.sizes,
             ours=own.ours,
             epoch=own.epoch,
@@ -313,7 +313,7 @@ class _Parts:
             checkouts=self.checkouts,
             backend=make_backend(own.settings),
             vault=own.box,
-            logbook=self.logbook,
+            log_storage=self.log_storage,
             ours=own.ours,
             publisher=make_publisher(own),
             disk=self.disk,
@@ -325,13 +325,16 @@ class _Parts:
         return self.watch.health().is_up
 
     def health_checks(self) -> HealthChecks:
-        own, crew = self.installation, Crew("health", PROBES_AT_ONCE, self.checks.ring)
-        return HealthChecks(own.db, own.clock, self.engine, self.active, self.logbook, crew)
+        own, pool = self.installation, KeyedThreadPool("health", PROBES_AT_ONCE, self.checks.ring)
+        return HealthChecks(own.db, own.clock, self.engine, self.active, self.log_storage, pool)
 
     def sampler(self) -> Sampler:
         own = self.installation
-        every, crew = timedelta(seconds=own.settings.metrics_seconds), Crew("metrics", READINGS_AT_ONCE)
-        return Sampler(own.clock, self.engine, self.active, self.logbook, every, crew)
+        every, pool = (
+            timedelta(seconds=own.settings.metrics_seconds),
+            KeyedThreadPool("metrics", READINGS_AT_ONCE),
+        )
+        return Sampler(own.clock, self.engine, self.active, self.log_storage, every, pool)
 
     def reconciler(self, runner: Runner, builder: Builder, intake: Intake, *, alone: bool) -> Reconciler:
         own = self.installation
@@ -349,18 +352,18 @@ class _Parts:
             alone=alone,
         )
 
-    def comparer(self) -> Comparer | None:
+    def remote_poller(self) -> RemotePoller | None:
         own = self.installation
         if own.settings.reconcile_minutes == 0:
             return None
-        return Comparer(
+        return RemotePoller(
             db=own.db,
             clock=own.clock,
             names=self.names,
             checkouts=self.impatient,
             vault=own.box,
             interval=timedelta(minutes=own.settings.reconcile_minutes),
-            give=Crew("comparer", LOOKS_AT_ONCE).give,
+            give=KeyedThreadPool("comparer", LOOKS_AT_ONCE).give,
         )
 
 

@@ -30,7 +30,7 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
     """Decide for every job of the build's sources, in the transaction that ends the build.
 
     A job of an app is left to the app's deployment; where none waits for this build, one begins. Of a build that only
-    made an image again, see `rebuilding`.
+    made an image again, see `rebuilds`.
     """
     rebuilds.release(tx, build.id, now)
     if build.rebuild_of is not None:

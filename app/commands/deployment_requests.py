@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.commands.builds import build_env, key_of_build, request_build
 from app.commands.deployments import begin_deployment
-from app.commands.rebuilds import builds_again, images_again, tell_of_rebuilds
+from app.commands.rebuilds import builds_again, images_again, record_rebuilds
 from app.commands.runs import short
 from app.domain.builds import Build, BuildStatus
 from app.domain.deployments import Cause, Deployment, DeploymentStatus
@@ -184,7 +184,7 @@ def _deploy(
         for job in _built_jobs(tx, app)
         if _is_for(tx, build.id, job)
     }
-    tell_of_rebuilds(tx, made, awaited, now)
+    record_rebuilds(tx, made, awaited, now)
     return made
 
 
@@ -240,7 +240,7 @@ def roll_back(
         sha=deployment.sha,
         with_hooks=with_hooks,
     )
-    tell_of_rebuilds(tx, made, images.awaited, now)
+    record_rebuilds(tx, made, images.awaited, now)
     return made
 
 

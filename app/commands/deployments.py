@@ -1,4 +1,4 @@
-"""Deployments of apps begin, take each other's place, and are called off; `advancing` moves them on."""
+"""Deployments of apps begin, take each other's place, and are called off; `workers.deployments` moves them on."""
 
 from __future__ import annotations
 
@@ -126,11 +126,11 @@ def end_unmoved(
     """It is over and nothing moved, which is decided for every job that would have got an image."""
     deployments.end(tx, deployment, status, sentence, now)
     what = f"{deployment.sentence.removesuffix('.')}: {sentence[0].lower()}{sentence[1:]}"
-    for job in concerned(tx, deployment):
+    for job in affected_jobs(tx, deployment):
         decide(tx, deployment, job, Verdict.SKIPPED, str(status), what, now)
 
 
-def concerned(tx: Tx, deployment: Deployment) -> Sequence[Job]:
+def affected_jobs(tx: Tx, deployment: Deployment) -> Sequence[Job]:
     """The app's jobs that get an image by the deployment."""
     named = {document["build_id"] for document in deployment.images.values()}
     sources = {

@@ -11,7 +11,7 @@ from app.commands.branch_tracking import change_by_following
 from app.commands.builds import build_settings
 from app.commands.change_sets import Inquiry, without_git
 from app.commands.image_rollout import forecast_build, forecast_deploy
-from app.commands.promotions import Planned, forecast_promotion
+from app.commands.promotions import PromotionPlan, forecast_promotion
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.commands.remote_access import git_access
 from app.commands.runs import short
@@ -51,7 +51,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Effect:
     """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does.
 
     A promotion and a manual deploy build nothing.
@@ -77,7 +77,7 @@ class Detected:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DryRun:
     """Git may be asked, as it would be; nothing is written to the store, and nobody hears of it.
 
     `project_id` limits what is looked at to one project.
@@ -89,12 +89,12 @@ class Rehearsal:
     checkouts: Checkouts
     vault: Vault
 
-    def of_delivery(self, delivery: Delivery, project_id: int | None) -> list[Outlook]:
+    def of_delivery(self, delivery: Delivery, project_id: int | None) -> list[Effect]:
         """What replaying a delivery would do."""
         push = push_of(delivery, self.forges)
-        return self._outlooks(push, sorted(push.repository.keys), delivery.scopes, project_id, delivery)
+        return self._effects(push, sorted(push.repository.keys), delivery.scopes, project_id, delivery)
 
-    def of_push(self, push: Push, project_id: int | None) -> list[Outlook]:
+    def of_push(self, push: Push, project_id: int | None) -> list[Effect]:
         """What a push would do that nobody has told of. `push.repository` may be named as people name it.
 
         Without `after`, unless it is a deletion, it is the head that Git is asked for. Raises NotFound where nothing
@@ -107,7 +107,7 @@ class Rehearsal:
         scopes = [scope for scope, key in known if key in keys]
         if push.after is None and not push.deleted:
             push = replace(push, after=self._head(push, sorted(keys), scopes, project_id))
-        found = self._outlooks(push, sorted(keys), scopes, project_id, None)
+        found = self._effects(push, sorted(keys), scopes, project_id, None)
         if not found:
             raise NotFound(NOBODY_HAS_IT)
         return found
@@ -127,14 +127,14 @@ class Rehearsal:
         except UserError as error:
             raise InvalidValue("push.after", f"after is missing, and Git names no commit: {error}") from error
 
-    def _outlooks(
+    def _effects(
         self,
         push: Push,
         keys: Sequence[str],
         scopes: Sequence[str],
         project_id: int | None,
         delivery: Delivery | None,
-    ) -> list[Outlook]:
+    ) -> list[Effect]:
         with self.db.read() as tx:
             tracked = [
                 (source, of_source)
@@ -166,7 +166,7 @@ class Rehearsal:
         of_source: Sequence[Job],
         changes: Changes,
         delivery: Delivery | None,
-    ) -> list[Outlook]:
+    ) -> list[Effect]:
         movement, repeated = place_of(tx, push, source, delivery)
         verdict = verdict_on(push, source, of_source, changes, repeated=repeated)
         builds = isinstance(verdict, Go)
@@ -175,12 +175,10 @@ class Rehearsal:
         )
         project = projects.with_id(tx, source.project_id).name
         if not of_source:
-            return [Outlook(project, None, source.name, stage, None, builds, False, False)]
+            return [Effect(project, None, source.name, stage, None, builds, False, False)]
         build = self._build_of(push, source, project, movement.position)
         return [
-            _outlook(
-                project, job, source, stage, *(_then(tx, build, job) if builds else (None, False, False))
-            )
+            _effect(project, job, source, stage, *(_then(tx, build, job) if builds else (None, False, False)))
             for job in of_source
         ]
 
@@ -233,7 +231,7 @@ class Rehearsal:
             raise InvalidValue("detect.git", str(error)) from error
 
 
-def summary(found: Sequence[Outlook]) -> str:
+def summary(found: Sequence[Effect]) -> str:
     """How many would be built, deployed and run, in a sentence."""
     counts = [sum(getattr(each, f"would_{what}") for each in found) for what in ("build", "deploy", "run")]
     built, deployed, run = (count or "none" for count in counts)
@@ -245,11 +243,11 @@ def summary(found: Sequence[Outlook]) -> str:
     return f"Of {what}, {built} would be built, {deployed} deployed and {run} run; nothing was done."
 
 
-def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, confirm_paused: bool, who: str) -> Outlook:
+def of_deploy(tx: Tx, job: Job, image: Deployed, *, latest: bool, confirm_paused: bool, who: str) -> Effect:
     """What pointing a job at an image would do, once it is agreed to for a paused one."""
     ahead = forecast_deploy(tx, job, image, latest=latest, who=who)
     stage = Stage(ahead.verdict, ahead.rule, ahead.sentence + _to_confirm(job, confirm_paused=confirm_paused))
-    return Outlook(job.project, job.name, None, None, stage, False, ahead.moves, ahead.starts)
+    return Effect(job.project, job.name, None, None, stage, False, ahead.moves, ahead.starts)
 
 
 def _to_confirm(job: Job, *, confirm_paused: bool) -> str:
@@ -265,7 +263,7 @@ def of_following(tx: Tx, job: Job, before: Job, who: str) -> Stage | None:
     return None if change is None else Stage(change.verdict, change.rule, change.sentence)
 
 
-def of_promotion(tx: Tx, planned: Planned, *, confirm_paused: bool) -> list[Outlook]:
+def of_promotion(tx: Tx, planned: PromotionPlan, *, confirm_paused: bool) -> list[Effect]:
     """What a promotion would do to each job that gets an image by it, and to each job that it would run as a hook.
 
     It is planned as if it had been agreed to for paused jobs.
@@ -280,7 +278,7 @@ def of_promotion(tx: Tx, planned: Planned, *, confirm_paused: bool) -> list[Outl
         job = (move or hooks[job_id]).job
         said = replace(stage, sentence=stage.sentence + _to_confirm(job, confirm_paused=confirm_paused))
         runs = _runs_as_hook(hook) if hook is not None else move is not None and move.starts
-        found.append(Outlook(job.project, job.name, None, None, said, False, move is not None, runs))
+        found.append(Effect(job.project, job.name, None, None, said, False, move is not None, runs))
     return found
 
 
@@ -301,10 +299,10 @@ def _runs_as_hook(hook: HookForecast) -> bool:
     return hook.starts and hook.kind != "failed-deploy"
 
 
-def _outlook(
+def _effect(
     project: str, job: Job, source: Source, build: Stage, deploy: Stage | None, moves: bool, runs: bool
-) -> Outlook:
-    return Outlook(project, job.name, source.name, build, deploy, build.verdict is Verdict.BUILT, moves, runs)
+) -> Effect:
+    return Effect(project, job.name, source.name, build, deploy, build.verdict is Verdict.BUILT, moves, runs)
 
 
 def _then(tx: Tx, build: Build, job: Job) -> tuple[Stage, bool, bool]:

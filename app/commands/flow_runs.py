@@ -1,4 +1,4 @@
-"""Release flows as people, pushes and other programs start, answer and cancel them; `conducting` moves them on."""
+"""Release flows as people, pushes and other programs start, answer and cancel them; `workers.flows` moves them on."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from app.domain.references import Ours
 from app.engines.base import Engine, ImageUnavailable, RegistryLogin, ResolvedImage
 from app.runtime.engine_health import EngineHealth
 from app.runtime.ports import Vault
-from app.runtime.threads import side_by_side, within
+from app.runtime.threads import map_in_threads, within
 from app.store import jobs
 from app.store.database import Database
 
@@ -76,7 +76,7 @@ class Resolver:
         job_of = {image: job_id for job_id, image in images.items()}
         with self._admitted():
             each = list(job_of)
-            are_there = side_by_side("images", lambda image: self._is_there(job_of[image], image), each)
+            are_there = map_in_threads("images", lambda image: self._is_there(job_of[image], image), each)
         return frozenset(image for image, is_there in zip(each, are_there, strict=True) if not is_there)
 
     @contextmanager

@@ -39,7 +39,7 @@ def define_job(
     """A new job. Raises Contradictions, InvalidValue or Conflict, and then nothing is made."""
     source = source_of(tx, project, draft, None, vault, ours)
     job = jobs.create(tx, project.id, sealed_spec(draft, vault, {}), source, now)
-    pausing.tell_what_is_held(tx, names, None, job, who=who, now=now)
+    pausing.record_held_work(tx, names, None, job, who=who, now=now)
     return job
 
 
@@ -51,7 +51,7 @@ def change_job(
     source = source_of(tx, projects.with_id(tx, job.project_id), draft, job.source, vault, ours)
     spec = replace(sealed_spec(draft, vault, job.env), paused=job.paused)
     changed = jobs.redefine(tx, job.id, spec, source, now)
-    pausing.tell_what_is_held(tx, names, job, changed, who=who, now=now)
+    pausing.record_held_work(tx, names, job, changed, who=who, now=now)
     if draft.spec.paused == job.paused:
         if job.cd_enabled:
             return changed

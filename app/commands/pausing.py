@@ -68,7 +68,7 @@ def resume(
     return resumed
 
 
-def tell_what_is_held(tx: Tx, names: Names, before: Job | None, job: Job, *, who: str, now: datetime) -> None:
+def record_held_work(tx: Tx, names: Names, before: Job | None, job: Job, *, who: str, now: datetime) -> None:
     """A decision where a job was made paused, or its schedule set inactive or active: why nothing starts."""
     if before is None and job.paused:
         sentence = f"Made paused by {who}: nothing starts by itself until it is resumed."

@@ -27,7 +27,7 @@ RUNS_LOOKED_AT = 50  # for what an image's job ran last
 
 
 @dataclass(frozen=True)
-class Planned:
+class PromotionPlan:
     """A promotion worked out but not done: the image each target job would get, by its id.
 
     `paused` names the target jobs that somebody has to agree to.
@@ -39,13 +39,13 @@ class Planned:
     paused: tuple[str, ...]
 
 
-def hold_still(tx: Tx, route: Route) -> None:
+def lock_source(tx: Tx, route: Route) -> None:
     """Until the transaction's end no deployment moves the source's images: what goes on is what one of them left."""
     if route.source.kind == "app":
         deployments.lock_app(tx, route.source.id)
 
 
-def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
+def plan_promotion(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> PromotionPlan:
     """What the promotion would move. Raises Conflict where nothing was ever deployed, or the target is paused."""
     if route.source.kind == "job":
         pairs = [(jobs.still_there(tx, route.source.id), jobs.still_there(tx, route.target.id))]
@@ -61,7 +61,7 @@ def plan(tx: Tx, route: Route, *, who: str, confirm_paused: bool) -> Planned:
     what = ", ".join(dict.fromkeys(each.what for each in found.values()))
     sentence = f"{what} promoted from {route.source.name} ({route.from_stage}) to {route.target.name} "
     images = {job_id: each.image for job_id, each in found.items()}
-    return Planned(route, images, f"{sentence}({route.to_stage}) by {who}", tuple(paused))
+    return PromotionPlan(route, images, f"{sentence}({route.to_stage}) by {who}", tuple(paused))
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,14 @@ def promote_component(
     Raises InvalidValue for what is no way in the pipeline, Conflict as `plan` does.
     """
     way = route(pipeline, source, to=to, to_stage=to_stage, may_skip_stages=may_skip_stages)
-    hold_still(tx, way)
-    planned = plan(tx, way, who=who, confirm_paused=confirm_paused)
+    lock_source(tx, way)
+    planned = plan_promotion(tx, way, who=who, confirm_paused=confirm_paused)
     return pipelines.promotion(tx, promote(tx, names, pipeline, planned, who=who, now=now))
 
 
-def promote(tx: Tx, names: Names, pipeline: Pipeline, planned: Planned, *, who: str, now: datetime) -> int:
+def promote(
+    tx: Tx, names: Names, pipeline: Pipeline, planned: PromotionPlan, *, who: str, now: datetime
+) -> int:
     """Do it; returns the promotion's id. An app's components move as one deployment with its hooks.
 
     The caller has planned it since it has made the source hold still.
@@ -158,14 +160,14 @@ def promote(tx: Tx, names: Names, pipeline: Pipeline, planned: Planned, *, who: 
 
 
 def _promote_job(
-    tx: Tx, names: Names, planned: Planned, promotion_id: int, image: Deployed, who: str, now: datetime
+    tx: Tx, names: Names, planned: PromotionPlan, promotion_id: int, image: Deployed, who: str, now: datetime
 ) -> None:
     job = jobs.with_id(tx, planned.route.target.id)
     occasion = Occasion(ImageEvent.PROMOTED, (EventType.PROMOTION, promotion_id), who, image.build_id)
     carry_out(tx, names, occasion, _forecast(tx, job, planned.sentence), image, now)
 
 
-def forecast_promotion(tx: Tx, planned: Planned) -> DeploymentForecast:
+def forecast_promotion(tx: Tx, planned: PromotionPlan) -> DeploymentForecast:
     """What the promotion does to each job that gets an image by it, and to the hooks of its app."""
     target = planned.route.target
     if target.kind == "job":

@@ -136,7 +136,7 @@ def image_by(build: Build, image: Deployed) -> Deployed:
     )
 
 
-def tell_of_rebuilds(tx: Tx, deployment_id: int, awaited: Mapping[int, Build], now: datetime) -> None:
+def record_rebuilds(tx: Tx, deployment_id: int, awaited: Mapping[int, Build], now: datetime) -> None:
     """The decision that a deployment waits, by the ids of the jobs whose images are made again."""
     for job_id, build in awaited.items():
         sentence = (

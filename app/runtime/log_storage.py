@@ -13,7 +13,7 @@ from app.runtime.telemetry import Vitals
 
 
 @dataclass(frozen=True)
-class Logbook:
+class LogStorage:
     """One append-only file per build and per attempt, below `root`."""
 
     root: Path

@@ -31,7 +31,7 @@ class Signals:
                 self._listeners = tuple(each for each in self._listeners if each is not listener)
 
 
-class Bell:
+class Waker:
     """Lets threads sleep until one of its topics rings, or a time has passed.
 
     Several workers may share one: a topic wakes one of them, and whoever then takes work makes it ring for the next.

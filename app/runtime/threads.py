@@ -20,21 +20,21 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def side_by_side(name: str, call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def map_in_threads(name: str, call: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """What the call gives for each item, one thread an item. Raises, once all are over, what the first one raised."""
     if len(items) == 1:
         return [call(items[0])]
-    results = [begun(f"{name}-{number}", partial(call, item)) for number, item in enumerate(items)]
+    results = [start_in_thread(f"{name}-{number}", partial(call, item)) for number, item in enumerate(items)]
     wait(results)
     return [result.result() for result in results]
 
 
 def within(seconds: float, name: str, call: Callable[[], R]) -> R:
     """What the call gives. Raises TimeoutError once the time is over; the call then goes on, for nobody."""
-    return begun(name, call).result(seconds)
+    return start_in_thread(name, call).result(seconds)
 
 
-def begun(name: str, call: Callable[[], R]) -> Future[R]:
+def start_in_thread(name: str, call: Callable[[], R]) -> Future[R]:
     """The call, going on in a thread of its own."""
     called: Future[R] = Future()
 
@@ -49,16 +49,16 @@ def begun(name: str, call: Callable[[], R]) -> Future[R]:
 
 
 @contextmanager
-def beside(name: str, call: Callable[[], object]) -> Iterator[None]:
+def running_beside(name: str, call: Callable[[], object]) -> Iterator[None]:
     """Have something called while the block runs. Ends when both are over, and raises what the call raised."""
-    called = begun(name, call)
+    called = start_in_thread(name, call)
     try:
         yield
     finally:
         called.result()
 
 
-class Crew:
+class KeyedThreadPool:
     """A few threads that ask containers something, started when there is first something to ask.
 
     What takes long holds up its own key, and others only when all threads are taken: a key that is still
@@ -81,7 +81,7 @@ class Crew:
                 return False
             self._busy.add(key)
             if len(self._threads) < min(self._size, len(self._busy)):
-                self._hire()
+                self._add_thread()
         self._calls.put((key, call))
         return True
 
@@ -89,7 +89,7 @@ class Crew:
         with self._lock:
             return key in self._busy
 
-    def _hire(self) -> None:
+    def _add_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()

@@ -187,7 +187,7 @@ def up_since(tx: Tx, server_id: str, now: datetime) -> datetime:
     return now if row is None else row.started_at
 
 
-def bury_dead_servers(tx: Tx, now: datetime, *, alone: bool, me: str) -> list[str]:
+def expire_servers(tx: Tx, now: datetime, *, alone: bool, me: str) -> list[str]:
     """Servers known dead, now unregistered: silent too long, or, when this one is `alone`, every other."""
     query = select(ServerRow.id).where(ServerRow.id != me)
     if not alone:

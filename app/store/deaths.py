@@ -56,7 +56,7 @@ def hold_back(tx: Tx, now: datetime) -> None:
                 _change(tx, table, table.c.id == row_id, available_at=earliest)
 
 
-def acquit(tx: Tx, owner: str, up_for: timedelta) -> None:
+def clear_suspicion(tx: Tx, owner: str, up_for: timedelta) -> None:
     """Of runs, which may live for ever: what a server holds and goes on nonetheless."""
     held = (RUN.c.status == "running", RUN.c.owner == owner)
     if up_for >= ACQUITTED_AFTER:

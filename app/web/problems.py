@@ -21,7 +21,7 @@ from app.domain.errors import (
     NotFound,
     TransientError,
 )
-from app.web.complaints import field_errors, join_errors
+from app.web.validation_messages import field_errors, join_errors
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
-from app.commands.dry_run import Rehearsal
+from app.commands.dry_run import DryRun
 from app.domain.job.records import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
 from app.forges.base import Forge
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, Names, Vault
 from app.runtime.signals import Signals
 from app.store.database import Database
@@ -31,7 +31,7 @@ class ServerContext:
     names: Names
     vault: Vault
     signals: Signals
-    logbook: Logbook
+    log_storage: LogStorage
     forges: Mapping[str, Forge]
     plans: Mapping[str, Plan]
     ours: Ours
@@ -44,7 +44,7 @@ class ServerContext:
         [Mapping[int, str]], frozenset[str]
     ]  # of those that jobs are to get, the ones that can't be had any more
     engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
-    rehearsal: Rehearsal
+    dry_run: DryRun
     disk: Disk = field(default_factory=Disk)
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from app.commands.deployments import concerned, decide, end_unmoved, members_of
+from app.commands.deployments import affected_jobs, decide, end_unmoved, members_of
 from app.commands.image_rollout import Occasion, admission_of, carry_out, forecast_build, image_of
 from app.commands.rebuilds import image_by
 from app.commands.runs import enqueue_run, short
@@ -61,7 +61,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Deployer:
+class DeploymentWorker:
     """Moves every unfinished deployment on by one step."""
 
     db: Database
@@ -185,7 +185,7 @@ def _fail(tx: Tx, deployment: Deployment, because: str, now: datetime) -> None:
     _skip(tx, deployment, never, "Not reached: the deployment failed before.", now)
     images = _images(tx, deployment, now)
     deployments.enter(tx, deployment, Phase.FAILED_DEPLOY, warning=sentence, images=images)
-    for job in concerned(tx, deployment):
+    for job in affected_jobs(tx, deployment):
         decide(tx, deployment, job, Verdict.SKIPPED, "deployment_failed", sentence, now)
 
 

@@ -39,7 +39,7 @@ Step = tuple[NodeStatus, str, Started]  # what became of a node, what to say abo
 
 
 @dataclass(frozen=True)
-class Conductor:
+class FlowWorker:
     """Moves every unfinished flow run on as far as it goes."""
 
     db: Database

@@ -37,7 +37,7 @@ from app.runtime.threads import Background, in_thread
 from app.store import builds, decisions, deliveries, jobs, movements
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.deliveries import Delivery
-from app.workers.run.active import InHand
+from app.workers.claims import ClaimRegistry
 
 log = logging.getLogger(__name__)
 TRIES = 3
@@ -67,7 +67,7 @@ class Intake:
     vault: Vault
     in_background: Background = in_thread
     disk: Disk = field(default_factory=Disk)
-    in_hand: InHand = field(default_factory=InHand)
+    claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
 
     def step(self) -> bool:
         """Process the oldest delivery that may be decided at once, and begin with one that needs Git; False if none."""
@@ -83,12 +83,12 @@ class Intake:
 
     def release(self) -> None:
         """When the server stops: what is left to do is somebody else's, and was no try."""
-        with self.in_hand.turn, self.db.write() as tx:
+        with self.claim_registry.turn, self.db.write() as tx:
             deliveries.release(tx, self.owner)
 
     def _take(self, choose: Callable[[Tx], int | None]) -> Delivery | None:
         """Looking is a read; what was looked at is claimed only if nobody else was first."""
-        with self.in_hand.turn:
+        with self.claim_registry.turn:
             with self.db.read() as tx:
                 chosen = choose(tx)
             if chosen is None:
@@ -96,7 +96,7 @@ class Intake:
             with self.db.write() as tx:
                 delivery = deliveries.claim(tx, chosen, self.owner)
             if delivery is not None:
-                self.in_hand.take(delivery)
+                self.claim_registry.take(delivery)
             return delivery
 
     def _next_plain(self, tx: Tx) -> int | None:
@@ -112,7 +112,7 @@ class Intake:
 
     def _work(self, delivery: Delivery) -> None:
         """A delivery of which nothing can be stored is let go of, and released by the reconciler."""
-        with self.in_hand.until_done(delivery):
+        with self.claim_registry.until_done(delivery):
             try:
                 self._process_or_put_off(delivery)
             except StoreUnavailable as error:

@@ -27,7 +27,7 @@ Post = Callable[
 
 
 @dataclass(frozen=True)
-class Messenger:
+class NotificationWorker:
     """Posts what is due, one message after the other."""
 
     db: Database

@@ -17,7 +17,7 @@ from app.engines.base import Engine, Owned, State
 from app.runtime.ports import Clock, Names
 from app.runtime.threads import Background, in_thread
 from app.store import builds, deaths, deliveries, runs
-from app.store.claims import bury_dead_servers, heartbeat, register_server, time_of_servers, up_since
+from app.store.claims import expire_servers, heartbeat, register_server, time_of_servers, up_since
 from app.store.database import Database, Tx
 from app.workers.build.builder import Builder
 from app.workers.intake import Intake
@@ -74,18 +74,22 @@ class Reconciler:
 
         That is what dead servers left, and what a fault of ours or of the store made this one let go of.
         """
-        with self.intake.in_hand.turn, self.builder.in_hand.turn, self.runner.in_hand.turn:
+        with (
+            self.intake.claim_registry.turn,
+            self.builder.claim_registry.turn,
+            self.runner.claim_registry.turn,
+        ):
             with self.db.write() as tx:
                 now = self.clock.now()
-                bury_dead_servers(tx, time_of_servers(tx, now), alone=self.alone, me=self.server)
+                expire_servers(tx, time_of_servers(tx, now), alone=self.alone, me=self.server)
                 if deaths.count(tx, self.server):
                     deaths.hold_back(tx, now)
-                deliveries.release(tx, self.server, self.intake.in_hand.claims)
-                for build in builds.taken_over(tx, self.server, self.builder.in_hand.claims):
+                deliveries.release(tx, self.server, self.intake.claim_registry.claims)
+                for build in builds.taken_over(tx, self.server, self.builder.claim_registry.claims):
                     self._try_to_put_back(tx, build, now)
                 taken = self._runs(tx, now)
             for run in taken:
-                self.runner.in_hand.take(run)
+                self.runner.claim_registry.take(run)
         for run in taken:
             log.info("going on with run %s", run.name)
             self.in_background(run.name, partial(self.runner.execute, run))
@@ -94,9 +98,9 @@ class Reconciler:
         """One under suspicion at a time: when the next one's turn comes, the server has outlived the last one's."""
         alive_at = time_of_servers(tx, now)
         up_for = alive_at - up_since(tx, self.server, alive_at)
-        deaths.acquit(tx, self.server, up_for)
+        deaths.clear_suspicion(tx, self.server, up_for)
         suspect = deaths.next_suspect(tx, up_for)
-        return runs.taken_over(tx, self.server, self.runner.in_hand.claims, suspect)
+        return runs.taken_over(tx, self.server, self.runner.claim_registry.claims, suspect)
 
     def _try_to_put_back(self, tx: Tx, build: Build, now: datetime) -> None:
         """One that meets a fault of ours is taken over again later, and does not hold up the others."""

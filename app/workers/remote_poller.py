@@ -47,7 +47,7 @@ Found = Mapping[tuple[str, Step], Push]  # by ref and step: the push with what G
 
 
 @dataclass
-class Comparer:
+class RemotePoller:
     """`give` has a look taken beside the loop, one at a time for a key; False if one for it is not over.
 
     All remotes are due at the start, and again when the store could not be reached meanwhile: then calls of hooks were

@@ -13,19 +13,19 @@ from app.domain.errors import JobyardError
 from app.runtime.disk import SAID_EVERY, WAITED_FOR, Disk
 from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
-from app.runtime.signals import Bell, Signals
+from app.runtime.signals import Signals, Waker
 from app.store import builds, runs, schedules
 from app.store.database import Database, StoreUnavailable
 from app.store.inbox import Inbox
 from app.workers.build.builder import FETCHERS, Builder
 from app.workers.clock_changes import ClockChanges
-from app.workers.deployments import Deployer
-from app.workers.flows import Conductor
+from app.workers.deployments import DeploymentWorker
+from app.workers.flows import FlowWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
-from app.workers.notifications import Messenger
+from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
-from app.workers.remote_poller import Comparer
+from app.workers.remote_poller import RemotePoller
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
 from app.workers.run.runner import Runner
@@ -55,29 +55,29 @@ class Supervisor:
     builder: Builder
     runner: Runner
     watcher: Watcher
-    watcher_bell: Bell
+    watcher_bell: Waker
     health: HealthChecks
-    health_bell: Bell
+    health_bell: Waker
     sampler: Sampler
-    metrics_bell: Bell
+    metrics_bell: Waker
     reconciler: Reconciler
     image_names: ImageNames
     clock_changes: ClockChanges
     scheduler: Scheduler
-    deployer: Deployer
-    conductor: Conductor
-    messenger: Messenger
-    comparer: Comparer | None
+    deployment_worker: DeploymentWorker
+    flow_worker: FlowWorker
+    notification_worker: NotificationWorker
+    remote_poller: RemotePoller | None
     disk: Disk
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _bells: list[Bell] = field(default_factory=list)
+    _bells: list[Waker] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
     _listening: ExitStack = field(default_factory=ExitStack)
     _saying: threading.Lock = field(default_factory=threading.Lock)
     _said_at: datetime | None = None
-    _build_bell: Bell = field(default_factory=lambda: Bell(builds.QUEUED))
+    _build_bell: Waker = field(default_factory=lambda: Waker(builds.QUEUED))
     _hiring: threading.Lock = field(default_factory=threading.Lock)
     _hired: int = 0
 
@@ -87,34 +87,34 @@ class Supervisor:
             self.reconciler.register()
         except WAITED_FOR as error:
             log.warning("the server is not known as alive yet: %s", error)
-        self._loop("engine", Bell(), self.engine_watch.step)
-        self._loop("disk", Bell(), lambda: self.disk.step(self.clock))
-        self._loop("reconciler", Bell(), self._reconcile)
-        self._loop("sweeper", Bell(), self._sweep)
+        self._loop("engine", Waker(), self.engine_watch.step)
+        self._loop("disk", Waker(), lambda: self.disk.step(self.clock))
+        self._loop("reconciler", Waker(), self._reconcile)
+        self._loop("sweeper", Waker(), self._sweep)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
         self._loop("health", self.health_bell, self.health.step)
         self._loop("metrics", self.metrics_bell, self.sampler.step)
-        self._loop("scheduler", Bell("schedules"), self._schedule)
-        self._loop("intake", Bell("deliveries"), self._take_in)
-        bell = Bell("deployments", builds.ENDING, runs.ENDED)
-        self._loop("deployer", bell, self._while_moving(self.deployer.step))
-        bell = Bell("flows", "deployments", builds.ENDING, runs.ENDED)
-        self._loop("conductor", bell, self._while_moving(self.conductor.step))
-        self._loop("messenger", Bell("flows"), self._while_moving(self.messenger.step))
-        if self.comparer is not None:
-            self._loop("comparer", Bell("sources"), self._compare)
-        self.builder.slots.on_lent = self._hire
+        self._loop("scheduler", Waker("schedules"), self._schedule)
+        self._loop("intake", Waker("deliveries"), self._take_in)
+        waker = Waker("deployments", builds.ENDING, runs.ENDED)
+        self._loop("deployer", waker, self._while_moving(self.deployment_worker.step))
+        waker = Waker("flows", "deployments", builds.ENDING, runs.ENDED)
+        self._loop("conductor", waker, self._while_moving(self.flow_worker.step))
+        self._loop("messenger", Waker("flows"), self._while_moving(self.notification_worker.step))
+        if self.remote_poller is not None:
+            self._loop("comparer", Waker("sources"), self._compare)
+        self.builder.slots.on_lent = self._add_thread
         for number in range(self.build_workers):
             self._loop(f"builder-{number}", self._build_bell, self._build)
-        bell = Bell(runs.QUEUED)
+        waker = Waker(runs.QUEUED)
         for number in range(self.run_workers):
-            self._loop(f"runner-{number}", bell, self._until_idle(self.runner.step, self._next_run))
+            self._loop(f"runner-{number}", waker, self._until_idle(self.runner.step, self._next_run))
 
     def stop(self) -> None:
         """Ask the loops to end and wait a little; what is still going is gone on with after the next start."""
         self._stopping.set()
-        for bell in self._bells:
-            bell.ring()
+        for waker in self._bells:
+            waker.ring()
         with self._hiring:
             threads = list(self._threads)
         for thread in threads:
@@ -129,7 +129,7 @@ class Supervisor:
     def _build(self) -> float:
         return self._until_idle(self.builder.step, self._next_build)()
 
-    def _hire(self) -> None:
+    def _add_thread(self) -> None:
         """One more builder for each that waits for its Git server, for as long as it does."""
         with self._hiring:
             if self._stopping.is_set() or self._hired >= min(self.builder.slots.lent_out, FETCHERS):
@@ -169,8 +169,8 @@ class Supervisor:
         return RECONCILE_SECONDS
 
     def _compare(self) -> float:
-        assert self.comparer is not None
-        self.comparer.step()
+        assert self.remote_poller is not None
+        self.remote_poller.step()
         return RECONCILE_SECONDS
 
     def _take_in(self) -> float:
@@ -212,11 +212,11 @@ class Supervisor:
         return look
 
     def _loop(
-        self, name: str, bell: Bell, look: Callable[[], float], goes_on: Callable[[], bool] = lambda: True
+        self, name: str, waker: Waker, look: Callable[[], float], goes_on: Callable[[], bool] = lambda: True
     ) -> None:
-        if bell not in self._bells:
-            self._bells.append(bell)
-            self._listening.enter_context(self.signals.listening(bell.hear))
+        if waker not in self._bells:
+            self._bells.append(waker)
+            self._listening.enter_context(self.signals.listening(waker.hear))
 
         def loop() -> None:
             while not self._stopping.is_set() and goes_on():
@@ -231,7 +231,7 @@ class Supervisor:
                 except Exception:
                     log.exception("%s met a fault of Jobyard", name)
                     seconds = FAULT_PAUSE_SECONDS
-                bell.wait(seconds)
+                waker.wait(seconds)
 
         thread = threading.Thread(target=loop, name=name, daemon=True)
         thread.start()

@@ -147,7 +147,7 @@ def test_the_log_follows_until_the_reader_scrolls_then_counts(page: Page, made: 
     rows = log.locator(".row")
     expect(rows).to_have_count(1000)
     expect(rows.last).to_be_in_viewport()
-    with made.logbook.write_attempt(run, 1, Redactor([])) as writer:
+    with made.log_storage.write_attempt(run, 1, Redactor([])) as writer:
         writer.write(datetime.now(UTC), Stream.STDOUT, b"half a ")
         expect(rows.last.locator(".x")).to_have_text("half a ")
         writer.write(datetime.now(UTC), Stream.STDOUT, b"line\n")
@@ -202,7 +202,7 @@ def test_a_link_to_a_line_shows_and_marks_it(page: Page, made: World) -> None:
     job = made.job("linked")
     log = b"\n".join(b"line %d" % number for number in range(1, 3001))
     run = made.run(job, datetime.now(UTC), log=log, outcome=SUCCEEDED)
-    offset = next(line.offset for line in made.logbook.reader(run, 1).lines() if line.number == 700)
+    offset = next(line.offset for line in made.log_storage.reader(run, 1).lines() if line.number == 700)
     look(page, f"/runs/{run}?attempt=1&at={offset}")
     marked = page.locator("[data-log] .row.here")
     expect(marked.locator(".x")).to_have_text("line 700")
@@ -326,7 +326,7 @@ def test_hostile_text_does_nothing(page: Page, made: World) -> None:
         assert page.evaluate("window.hurt") is None
         assert page.locator("img").count() == 0
     look(page, f"/runs/{run}")
-    with made.logbook.write_attempt(run, 1, Redactor([])) as writer:
+    with made.log_storage.write_attempt(run, 1, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, raw + b"the end\n")
         expect(page.locator("[data-log] .row").last.locator(".x")).to_have_text("the end")
     assert page.evaluate("window.hurt") is None

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from app.domain.flows import FlowStatus
 from app.store import flows
-from app.workers.flows import Conductor
+from app.workers.flows import FlowWorker
 from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
 from tests.support.demo_releases import furnish_releases
 from tests.support.demo_world import furnish
@@ -78,8 +78,8 @@ def test_an_answer_moves_the_flow_on_before_ones_eyes(browser: Browser, address:
     expect(other.locator("#node-ready .st")).to_have_text("Succeeded")
     expect(other.locator("#node-ready")).to_contain_text("Approved by")
     expect(page.locator("#node-ready .st")).to_have_text("Succeeded")
-    conductor = Conductor(made.db, made.clock, made.names, made.box)
-    while conductor.step():
+    flow_worker = FlowWorker(made.db, made.clock, made.names, made.box)
+    while flow_worker.step():
         pass
     expect(page.locator("#node-live .st")).to_have_text("Succeeded")
     with made.db.read() as tx:

@@ -12,7 +12,7 @@ from app.domain.runs import RunStatus
 from app.engines.fake import Script
 from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs, pipelines
-from app.workers.flows import Conductor
+from app.workers.flows import FlowWorker
 from tests.support.fakes import commit, image_of
 from tests.support.installation import Installation
 from tests.support.loops import Server
@@ -54,7 +54,7 @@ def mortal(place: Installation, fuse: Fuse) -> Server:
     """A server that dies when it moves the flow on, or answers for it."""
     server = place.server("first")
     server.db = MortalDatabase(place.db, fuse)
-    server.conductor = Conductor(server.db, place.clock, place.names, place.box)
+    server.flow_worker = FlowWorker(server.db, place.clock, place.names, place.box)
     return server
 
 

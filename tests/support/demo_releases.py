@@ -7,7 +7,7 @@ from math import sin
 
 from app.commands.deployment_requests import deploy_latest
 from app.commands.flow_runs import answer_approval, start_flow_run
-from app.commands.promotions import plan, promote
+from app.commands.promotions import plan_promotion, promote
 from app.domain.flow_codec import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowTrigger, FlowTriggerType
 from app.domain.health import Answer, Tally
@@ -19,8 +19,8 @@ from app.domain.pipelines import Component, Stage, route
 from app.domain.plans import MIB
 from app.domain.runs import Outcome, Reason
 from app.store import apps, flows, jobs, pipelines, runs
-from app.workers.deployments import Deployer
-from app.workers.flows import Conductor
+from app.workers.deployments import DeploymentWorker
+from app.workers.flows import FlowWorker
 from tests.support.demo_world import sha_of
 from tests.support.seed import SUCCEEDED, World, failed
 
@@ -83,9 +83,9 @@ def _flows(world: World, report: Job, now: datetime) -> None:
 
 def _conduct(world: World, run_id: int, outcomes: list[Outcome]) -> None:
     """The flow's run as far as it goes, with the runs that it starts ending so."""
-    conductor = Conductor(world.db, world.clock, world.names, world.box)
+    flow_worker = FlowWorker(world.db, world.clock, world.names, world.box)
     for _ in range(40):
-        while conductor.step():
+        while flow_worker.step():
             world.clock.held = world.clock.now() + timedelta(seconds=3)
         with world.db.read() as tx:
             nodes = flows.run_with_id(tx, run_id).nodes
@@ -110,7 +110,7 @@ def _stages(world: World, report: Job, live: Job) -> None:
     with world.db.write() as tx:
         pipeline = pipelines.named(tx, "acme", "reports")
         way = route(pipeline, report.name, to=None, to_stage=None, may_skip_stages=False)
-        planned = plan(tx, way, who="ada", confirm_paused=False)
+        planned = plan_promotion(tx, way, who="ada", confirm_paused=False)
         promote(tx, world.names, pipeline, planned, who="ada", now=world.clock.now())
 
 
@@ -127,8 +127,8 @@ def _deployments(world: World, web: Job, upgrade: Job, now: datetime) -> None:
             world.build(job, at - timedelta(minutes=2), sha=sha_of(f"shop-{number}"))
         with world.db.write() as tx:
             deploy_latest(tx, apps.with_id(tx, app_id), "ada", at)
-        deployer = Deployer(world.db, world.clock, world.names)
-        while deployer.step():
+        deployment_worker = DeploymentWorker(world.db, world.clock, world.names)
+        while deployment_worker.step():
             world.clock.held += timedelta(seconds=7)
             _end_hooks(world, outcome)
     world.clock.held = None
@@ -150,7 +150,7 @@ def _measured(world: World, now: datetime) -> int:
     run_id = world.run(
         job, start, outcome=SUCCEEDED, seconds=200, log=b"listening on 8080\nserved 412 requests"
     )
-    vitals = world.logbook.vitals(run_id, 1)
+    vitals = world.log_storage.vitals(run_id, 1)
     metrics, health = vitals.write_metrics(0), vitals.write_health(0)
     startup, liveness = check_from_json(STARTUP), check_from_json(LIVENESS)
     health.append(CheckType.STARTUP, Tally().add(startup, Answer(start, True, "connected", 0.003)))

@@ -33,7 +33,7 @@ from app.domain.pipelines import Component, Pipeline, Stage
 from app.domain.runs import Run
 from app.engines.fake import FakeEngine, World
 from app.logs import LogReader
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import (
@@ -89,7 +89,7 @@ class Installation:
         self.epoch = ""
         self.engine = FakeEngine(self.clock.now, self.world)
         self.db = db or _database(root / "jobyard.db")
-        self.logbook = self._logbook(Signals())
+        self.log_storage = self._log_storage(Signals())
         with self.db.write() as tx:
             self.project = projects.create(tx, "reports", None, self.clock.now())
 
@@ -104,7 +104,7 @@ class Installation:
                 source.backup(target)
         other.engine = FakeEngine(self.clock.now, self.world, epoch=epoch)
         other.db = Database(f"sqlite:///{root / 'jobyard.db'}")
-        other.logbook = other._logbook(Signals())
+        other.log_storage = other._log_storage(Signals())
         if epoch != self.epoch:
             with other.db.write() as tx:
                 epochs.begin(tx, epoch, self.clock.now())
@@ -113,8 +113,8 @@ class Installation:
     def close(self) -> None:
         self.db.close()
 
-    def _logbook(self, signals: Signals) -> Logbook:
-        return Logbook(self.root / "logs", signals, cap_bytes=1_000_000)
+    def _log_storage(self, signals: Signals) -> LogStorage:
+        return LogStorage(self.root / "logs", signals, cap_bytes=1_000_000)
 
     def server(self, name: str, fuse: Fuse | None = None, *, alone: bool = True, **runner: Any) -> Server:
         """A server that is started on it; further fields are those of its `Runner`."""
@@ -260,10 +260,10 @@ class Installation:
         return [(str(each.event_type), each.job, str(each.verdict), each.rule) for each in self.decisions()]
 
     def attempt_log(self, run: Run, number: int) -> bytes:
-        return read_log(self.logbook.reader(run.id, number))
+        return read_log(self.log_storage.reader(run.id, number))
 
     def build_log(self, build: Build) -> bytes:
-        return read_log(LogReader(self.logbook.build_path(build.id)))
+        return read_log(LogReader(self.log_storage.build_path(build.id)))
 
     def open_work(self) -> list[str]:
         with self.db.read() as tx:

@@ -13,12 +13,12 @@ from app.domain.references import Ours
 from app.forges.github import GitHub
 from app.runtime.signals import Signals
 from app.workers.build.builder import Builder
-from app.workers.deployments import Deployer
-from app.workers.flows import Conductor
+from app.workers.deployments import DeploymentWorker
+from app.workers.flows import FlowWorker
 from app.workers.intake import Intake
-from app.workers.notifications import Messenger
+from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
-from app.workers.remote_poller import Comparer
+from app.workers.remote_poller import RemotePoller
 from app.workers.run.active import Active
 from app.workers.run.runner import Runner
 from app.workers.run.watcher import Watcher
@@ -42,7 +42,7 @@ class Server:
         self.fuse = fuse
         self.db = db
         clock, engine = place.clock, Mortal(place.engine, fuse)
-        logbook = place._logbook(Signals())
+        log_storage = place._log_storage(Signals())
         checkouts: Any = Mortal(place.repository, fuse)
         self.adopted: list[Callable[[], None]] = []
         self.engine_is_up = True  # as far as is known
@@ -57,7 +57,7 @@ class Server:
             checkouts=checkouts,
             backend=Mortal(place.backend, fuse),
             vault=place.box,
-            logbook=logbook,
+            log_storage=log_storage,
             ours=Ours("jobyard-0123456789ab"),
             addresses_of=lambda _host, _port: ["192.0.2.1"],
             engine_is_up=lambda: self.engine_is_up,
@@ -68,7 +68,7 @@ class Server:
             owner=name,
             engine=engine,  # type: ignore[arg-type]
             vault=place.box,
-            logbook=logbook,
+            log_storage=log_storage,
             plans={plan.name: plan for plan in DEFAULT_PLANS},
             ours=Ours("jobyard-0123456789ab"),
             epoch=place.epoch,
@@ -91,13 +91,13 @@ class Server:
             alone=alone,
             in_background=lambda _, work: self.adopted.append(work),
         )
-        self.deployer = Deployer(db, clock, place.names)
-        self.comparer = Comparer(
+        self.deployment_worker = DeploymentWorker(db, clock, place.names)
+        self.remote_poller = RemotePoller(
             db, clock, place.names, checkouts, place.box, INTERVAL, lambda _, look: look() is None
         )
-        self.conductor = Conductor(db, clock, place.names, place.box)
+        self.flow_worker = FlowWorker(db, clock, place.names, place.box)
         outbox: Any = Mortal(place.outbox, fuse)
-        self.messenger = Messenger(db, clock, place.box, outbox.post)
+        self.notification_worker = NotificationWorker(db, clock, place.box, outbox.post)
 
     def reconcile(self) -> None:
         self.reconciler.step()
@@ -112,9 +112,9 @@ class Server:
             self.intake,
             self.builder,
             self.runner,
-            self.deployer,
-            self.conductor,
-            self.messenger,
+            self.deployment_worker,
+            self.flow_worker,
+            self.notification_worker,
         )
         return sum(loop.step() for loop in loops) > 0
 

@@ -11,7 +11,7 @@ from typing import Any
 from app.domain.job.effective import merge
 from app.domain.runs import Attempt, Container, Run, Trigger, TriggerType
 from app.engines.fake import FakeEngine, Script
-from app.runtime.threads import Crew
+from app.runtime.threads import KeyedThreadPool
 from app.store import runs
 from app.workers.run.active import ActiveRun
 from app.workers.run.health_checks import HealthChecks
@@ -26,7 +26,7 @@ from tests.support.yard import StillClock
 FOREVER = Script(output=[b"up\n"], exit_code=None)
 
 
-class AtOnce(Crew):
+class AtOnce(KeyedThreadPool):
     """Works in the caller's thread."""
 
     def __init__(self) -> None:
@@ -63,8 +63,12 @@ class MonitoredRun:
     def serve(self, name: str) -> Server:
         self.server = self.place.server(name)
         active, engine = self.server.runner.active, self.place.engine
-        self.health = HealthChecks(self.place.db, self.clock, engine, active, self.place.logbook, AtOnce())
-        self.sampler = Sampler(self.clock, engine, active, self.place.logbook, timedelta(seconds=2), AtOnce())
+        self.health = HealthChecks(
+            self.place.db, self.clock, engine, active, self.place.log_storage, AtOnce()
+        )
+        self.sampler = Sampler(
+            self.clock, engine, active, self.place.log_storage, timedelta(seconds=2), AtOnce()
+        )
         return self.server
 
     @property

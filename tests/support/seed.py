@@ -18,7 +18,7 @@ from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
 from app.checkout import Checkouts
-from app.commands.dry_run import Rehearsal
+from app.commands.dry_run import DryRun
 from app.commands.tokens import digest
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
@@ -35,7 +35,7 @@ from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, decisions, deliveries, jobs, projects, runs, users
@@ -81,7 +81,7 @@ class World:
     root: Path
     db: Database
     signals: Signals
-    logbook: Logbook
+    log_storage: LogStorage
     box: SecretBox
     clock: Clock = field(default_factory=Clock)
     names: Names = field(default_factory=Names)
@@ -100,7 +100,7 @@ class World:
             names=self.names,
             vault=self.box,
             signals=self.signals,
-            logbook=self.logbook,
+            log_storage=self.log_storage,
             forges={"github": GitHub()},
             plans={plan.name: plan for plan in DEFAULT_PLANS},
             ours=Ours("jobyard-0123456789ab"),
@@ -109,7 +109,7 @@ class World:
             pin_image=lambda _job, image: pinned(image),
             missing_images=lambda _images: frozenset(),
             engine_health=lambda: self.health,
-            rehearsal=Rehearsal(
+            dry_run=DryRun(
                 self.db,
                 self.clock,
                 {"github": GitHub()},
@@ -230,7 +230,7 @@ class World:
                     tx, build, BuildReason.BUILD_FAILED, "Step “RUN npm ci” failed: exit code 1.", end
                 )
         if log:
-            with self.logbook.write_build(build_id, Redactor([])) as writer:
+            with self.log_storage.write_build(build_id, Redactor([])) as writer:
                 write_lines(writer, at, seconds, log)
         return build_id
 
@@ -290,7 +290,7 @@ class World:
             for container in runs.containers_of(tx, attempt.id):
                 runs.container_started(tx, run, container, {"id": "c"}, at)
         if log:
-            with self.logbook.write_attempt(run_id, attempt.number, Redactor([])) as writer:
+            with self.log_storage.write_attempt(run_id, attempt.number, Redactor([])) as writer:
                 write_lines(writer, at, seconds, log)
 
     def end_attempt(self, run_id: int, outcome: Outcome, at: datetime) -> datetime | None:
@@ -335,7 +335,9 @@ def world(root: Path) -> Iterator[World]:
         (root / "jobyard.db").write_bytes(_with_users())
     signals = Signals()
     db = quick_sqlite(root / "jobyard.db", signals.publish)
-    made = World(root, db, signals, Logbook(root / "logs", signals, 64 * 1024 * 1024), SecretBox([b"k" * 32]))
+    made = World(
+        root, db, signals, LogStorage(root / "logs", signals, 64 * 1024 * 1024), SecretBox([b"k" * 32])
+    )
     try:
         yield made
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain.runs import Outcome, Run, RunStatus
 from app.store import runs
-from app.workers.deployments import Deployer
+from app.workers.deployments import DeploymentWorker
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 P = "/projects/acme"
@@ -29,9 +29,9 @@ def empty_job(caller: Caller, name: str, **fields: Any) -> Any:
 def settle(caller: Caller) -> None:
     """Every deployment to its end; all runs succeed."""
     yard = caller.yard
-    deployer = Deployer(yard.db, yard.clock, yard.names)
+    deployment_worker = DeploymentWorker(yard.db, yard.clock, yard.names)
     while True:
-        while deployer.step():
+        while deployment_worker.step():
             pass
         queued = [run for run in all_runs(caller) if run.status is RunStatus.QUEUED]
         if not queued:

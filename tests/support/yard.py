@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.continuous_delivery import after_build
-from app.commands.dry_run import Rehearsal
+from app.commands.dry_run import DryRun
 from app.commands.tokens import digest
 from app.domain.job.records import Pinned
 from app.domain.plans import DEFAULT_PLANS
@@ -30,7 +30,7 @@ from app.domain.runs import Outcome, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, runs
@@ -97,9 +97,9 @@ def make_yard(root: Path) -> Iterator[ServerContext]:
         clock=clock,
         names=CountedNames(),
         vault=box,
-        rehearsal=Rehearsal(db, clock, {"github": GitHub()}, checkouts, box),
+        dry_run=DryRun(db, clock, {"github": GitHub()}, checkouts, box),
         signals=signals,
-        logbook=Logbook(root / "logs", signals, cap_bytes=1_000_000),
+        log_storage=LogStorage(root / "logs", signals, cap_bytes=1_000_000),
         forges={"github": GitHub()},
         plans={plan.name: plan for plan in DEFAULT_PLANS},
         ours=Ours("jobyard-0123456789ab", "registry.jobyard.example/team"),
@@ -170,7 +170,7 @@ def attempt_ends(yard: ServerContext, outcome: Outcome, log: bytes = b"") -> int
         assert run is not None
         attempt = runs.begin_attempt(tx, run, now)
         assert attempt is not None
-    with yard.logbook.write_attempt(run.id, attempt.number, Redactor([])) as writer:
+    with yard.log_storage.write_attempt(run.id, attempt.number, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, log)
     with yard.db.write() as tx:
         current = runs.with_id(tx, run.id)

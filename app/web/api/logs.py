@@ -56,7 +56,7 @@ def build_log(ctx: ApiContext[Empty, LogQuery]) -> Response:
     def log() -> tuple[RunLog, bool]:
         with server.db.read() as tx:
             is_over = builds.with_id(tx, build_id).status.is_final
-        return server.logbook.read_build(build_id), is_over
+        return server.log_storage.read_build(build_id), is_over
 
     return _send(ctx, f"build:{build_id}", log)
 
@@ -72,9 +72,9 @@ def run_log(ctx: ApiContext[Empty, RunLogQuery]) -> Response:
         with server.db.read() as tx:
             now = runs.with_id(tx, run.id)
             if attempt is None:
-                return server.logbook.read_run(run.id, now.attempts, selection), now.status.is_final
+                return server.log_storage.read_run(run.id, now.attempts, selection), now.status.is_final
             is_over = runs.attempts_of(tx, run.id)[attempt - 1].status.is_final
-        return server.logbook.read_attempt(run.id, attempt, selection), is_over
+        return server.log_storage.read_attempt(run.id, attempt, selection), is_over
 
     return _send(ctx, f"run:{run.id}", log)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from app.commands.dry_run import Outlook, of_deploy, of_promotion, summary
+from app.commands.dry_run import Effect, of_deploy, of_promotion, summary
 from app.commands.job_deploys import image_chosen, pin_choice
 from app.commands.job_edits import Edit, preview_edit
-from app.commands.promotions import plan
+from app.commands.promotions import plan_promotion
 from app.domain.errors import InvalidValue
 from app.domain.pipelines import route
 from app.domain.principals import Role
@@ -30,7 +30,7 @@ from app.web.schemas.plan import (
 
 
 def rehearse(ctx: ApiContext[PlanForm, Empty]) -> Any:
-    form, rehearsal = ctx.body, ctx.server.rehearsal
+    form, dry_run = ctx.body, ctx.server.dry_run
     if form.detect is not None:
         return _detect(ctx, form.detect)
     if form.settings is not None:
@@ -40,11 +40,11 @@ def rehearse(ctx: ApiContext[PlanForm, Empty]) -> Any:
     elif form.promotion is not None:
         found = _promotion(ctx, form.promotion)
     elif form.push is not None:
-        found = rehearsal.of_push(form.push.as_push(), ctx.principal.project_id)
+        found = dry_run.of_push(form.push.as_push(), ctx.principal.project_id)
     else:
         with ctx.server.db.read() as tx:
             delivery = delivery_called(ctx, tx, form.delivery or "")
-        found = rehearsal.of_delivery(delivery, ctx.principal.project_id)
+        found = dry_run.of_delivery(delivery, ctx.principal.project_id)
     return {"sentence": summary(found), "items": [asdict(each) for each in found]}
 
 
@@ -52,10 +52,10 @@ def _detect(ctx: ApiContext[PlanForm, Empty], form: DetectForm) -> Any:
     if form.project is not None:
         with ctx.server.db.read() as tx:
             project = project_named(ctx, tx, form.project, Role.OPERATOR)
-        return asdict(ctx.server.rehearsal.look_at(project, form.source(), "detect."))
+        return asdict(ctx.server.dry_run.look_at(project, form.source(), "detect."))
     if form.git.credential is not None:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
-    return asdict(ctx.server.rehearsal.look_at(None, form.source(), "detect."))
+    return asdict(ctx.server.dry_run.look_at(None, form.source(), "detect."))
 
 
 def _settings(ctx: ApiContext[PlanForm, Empty], form: PlanSettingsForm) -> Any:
@@ -78,7 +78,7 @@ def edit_answer(edit: Edit, name: str) -> dict[str, Any]:
     return {"sentence": sentence, **asdict(edit)}
 
 
-def _deploy(ctx: ApiContext[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
+def _deploy(ctx: ApiContext[PlanForm, Empty], form: PlanDeployForm) -> Effect:
     with ctx.server.db.read() as tx:
         project = project_named(ctx, tx, form.project, Role.OPERATOR)
         name = form.job
@@ -97,7 +97,7 @@ def _deploy(ctx: ApiContext[PlanForm, Empty], form: PlanDeployForm) -> Outlook:
         )
 
 
-def _promotion(ctx: ApiContext[PlanForm, Empty], form: PlanPromotionForm) -> list[Outlook]:
+def _promotion(ctx: ApiContext[PlanForm, Empty], form: PlanPromotionForm) -> list[Effect]:
     with ctx.server.db.read() as tx:
         project = project_named(ctx, tx, form.project, Role.ADMIN if form.skip_stages else Role.OPERATOR)
         pipeline = within(
@@ -109,7 +109,7 @@ def _promotion(ctx: ApiContext[PlanForm, Empty], form: PlanPromotionForm) -> lis
         way = route(
             pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
         )
-        planned = plan(tx, way, who=ctx.who, confirm_paused=True)
+        planned = plan_promotion(tx, way, who=ctx.who, confirm_paused=True)
         return of_promotion(tx, planned, confirm_paused=form.confirm_paused)
 
 

@@ -98,7 +98,7 @@ def list_attempts(ctx: ApiContext[Empty, Empty]) -> Any:
     checks = run.spec.health_checks
     return AttemptsAnswer(
         items=[
-            attempt_answer(attempt, containers, checks, ctx.server.logbook.vitals(run.id, attempt.number))
+            attempt_answer(attempt, containers, checks, ctx.server.log_storage.vitals(run.id, attempt.number))
             for attempt, containers in found
         ]
     )
@@ -115,7 +115,7 @@ def show_metrics(ctx: ApiContext[Empty, MetricsQuery]) -> Any:
         run.spec.instances,
         ctx.server.plans.get(run.spec.plan),
         {
-            number: ctx.server.logbook.vitals(run.id, number)
+            number: ctx.server.log_storage.vitals(run.id, number)
             for number in attempts
             if wanted in (None, number)
         },

@@ -22,10 +22,10 @@ from app.store.database import Tx
 from app.store.projects import Project
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.detection_preview import look
+from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.form_fields import BUILD, GIT, Fields, below, patch_of, texts
-from app.web.pages.looking import look
 from app.web.pages.projects import project_of
-from app.web.pages.refusals import placed, refused, require_named
 from app.web.patching import patched_service, shown_service
 from app.web.problems import Problem
 from app.web.reading import read_value

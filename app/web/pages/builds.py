@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands import continuous_delivery
-from app.commands.dry_run import Outlook, of_deploy
+from app.commands.dry_run import Effect, of_deploy
 from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import Conflict
@@ -55,7 +55,7 @@ def may_deploy(build: Build) -> bool:
     return build.status is BuildStatus.SUCCEEDED and build.image is not None
 
 
-def _deploy(tx: Tx, ctx: PageContext, build: Build, job_id: int) -> Outlook:
+def _deploy(tx: Tx, ctx: PageContext, build: Build, job_id: int) -> Effect:
     """What deploying this build to a job would do."""
     job = jobs.with_id(tx, job_id)
     image = image_of(build, job, ctx.now)
@@ -90,7 +90,7 @@ def deploy_build(ctx: PageContext) -> Response:
 
 
 def _reader(server: ServerContext, build: Build) -> LogReader:
-    return LogReader(server.logbook.build_path(build.id))
+    return LogReader(server.log_storage.build_path(build.id))
 
 
 def _place(build: Build) -> Place:

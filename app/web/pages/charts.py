@@ -11,7 +11,7 @@ from typing import Any
 from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Run, RunStatus
 from app.store.overview import STRIP, Bar
-from app.web.pages import words
+from app.web.pages import formatting
 
 STRIP_HEIGHT = 28
 SHORTEST = 4  # of a bar, in pixels
@@ -35,7 +35,7 @@ def strip(bars: Sequence[Bar], now: datetime) -> list[StripBar]:
     for index, (bar, seconds) in enumerate(zip(bars, lasted, strict=True)):
         share = sqrt(seconds / longest)
         height = SHORTEST + (STRIP_HEIGHT - SHORTEST) * share
-        drawn.append(StripBar(bar, (STRIP - 1 - index) * 7, round(height), words.duration(seconds)))
+        drawn.append(StripBar(bar, (STRIP - 1 - index) * 7, round(height), formatting.duration(seconds)))
     return drawn[::-1]
 
 
@@ -88,10 +88,10 @@ def lane(
         begun = attempt.started_at or attempt.created_at
         ended = attempt.finished_at or (over if run.status is not RunStatus.QUEUED else begun)
         if before is not None and begun > before:
-            waits.append(words.duration(begun - before))
+            waits.append(formatting.duration(begun - before))
             spans.append(Span(x(before), x(begun) - x(before), "waiting", "", f"waited {waits[-1]}"))
         text = f"attempt {attempt.number} · {_ending(attempt)}"
-        took = words.duration(ended - begun)
+        took = formatting.duration(ended - begun)
         width = max(x(ended) - x(begun), 0.4)
         spans.append(Span(min(x(begun), 99.6), width, attempt.status, text, f"{text} · {took}"))
         before = ended
@@ -108,7 +108,7 @@ def _ending(attempt: Attempt) -> str:
     return (
         f"exit {code}"
         if attempt.reason == "exit_nonzero" and code is not None
-        else words.label(attempt.reason)
+        else formatting.label(attempt.reason)
     )
 
 
@@ -148,7 +148,7 @@ def steps(stored: Sequence[Mapping[str, Any]], *, building: bool, elapsed: timed
         x = round(step["started"] / whole * 100, 2)
         width = round(max(seconds / whole * 100, 0.6), 2)
         status = "cached" if word == "cached" else status
-        bars.append(StepBar(step["name"], status, word, words.duration(seconds), min(x, 99.4), width))
+        bars.append(StepBar(step["name"], status, word, formatting.duration(seconds), min(x, 99.4), width))
     return bars
 
 

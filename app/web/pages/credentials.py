@@ -17,8 +17,8 @@ from app.store.database import Tx
 from app.store.projects import Project
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.projects import project_of
-from app.web.pages.refusals import placed, refused, require_named
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.credential import CredentialForm, CredentialPatch

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.dry_run import Outlook, of_deploy
+from app.commands.dry_run import Effect, of_deploy
 from app.commands.image_rollout import deploy_job
 from app.commands.job_deploys import image_chosen, pin_choice
 from app.domain.builds import Build, BuildStatus
@@ -19,8 +19,8 @@ from app.domain.principals import Role
 from app.store import builds
 from app.store.database import Tx
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.form_errors import placed, refused
 from app.web.pages.jobs import address, job_of
-from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.job_deploy import JobDeployForm
@@ -46,10 +46,10 @@ def deploy(ctx: PageContext) -> Response:
         if ctx.field("preview"):
             with ctx.server.db.read() as tx:
                 image = image_chosen(tx, ctx.server.ours, job, choice, pinned, ctx.now)
-                outlook = of_deploy(
+                effect = of_deploy(
                     tx, job, image, latest=choice.is_latest, confirm_paused=agreed, who=ctx.who
                 )
-            return _page(ctx, outlook=outlook)
+            return _page(ctx, effect=effect)
         with ctx.server.db.write() as tx:
             job = job_of(tx, ctx)
             image, now = image_chosen(tx, ctx.server.ours, job, choice, pinned, ctx.now), ctx.now
@@ -77,7 +77,7 @@ def _typed(ctx: PageContext) -> dict[str, Any]:
 
 
 def _page(
-    ctx: PageContext, *, build: str = "", problem: Problem | None = None, outlook: Outlook | None = None
+    ctx: PageContext, *, build: str = "", problem: Problem | None = None, effect: Effect | None = None
 ) -> Response:
     with ctx.server.db.read() as tx:
         job = job_of(tx, ctx)
@@ -92,7 +92,7 @@ def _page(
         given={"build": build or ctx.field("build") or "latest", "image": ctx.field("image")},
         errors=errors,
         left=left,
-        outlook=outlook,
+        effect=effect,
     )
 
 

@@ -21,13 +21,13 @@ from app.domain.job.spec import NoSource
 from app.domain.principals import Role
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
-from app.web.pages import job_form, words
+from app.web.pages import formatting, job_form
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.detection_preview import look
+from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address, job_of
-from app.web.pages.looking import look
-from app.web.pages.refusals import placed, refused
 from app.web.patching import job_and_draft, patched_job
 from app.web.problems import Problem
 from app.web.reading import read_value
@@ -265,7 +265,7 @@ def _page(
         errors=errors,
         left=left,
         saved=bool(ctx.query("saved")),
-        plans=[(name, f"{name} · {words.capacity(plan)}") for name, plan in ctx.server.plans.items()],
+        plans=[(name, f"{name} · {formatting.capacity(plan)}") for name, plan in ctx.server.plans.items()],
         **context,
     )
 

@@ -18,7 +18,7 @@ from app.store.database import Tx
 from app.web.pages import build_services, projects
 from app.web.pages import jobs as job_pages
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.refusals import placed, refused
+from app.web.pages.form_errors import placed, refused
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.build import ManualBuildForm

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.promotions import hold_still, promote
+from app.commands.promotions import lock_source, promote
 from app.domain.errors import Conflict
 from app.domain.job.records import Job
 from app.domain.pipelines import Component, Pipeline, route
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
-from app.web.pages import words
+from app.web.pages import formatting
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.offers import Offer, Refusal, offer
+from app.web.pages.promotion_preview import Offer, Refusal, offer
 
 PIPELINES = 20
 PROMOTIONS = 5
@@ -85,14 +85,16 @@ def promote_component(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
         pipeline = pipelines.named(tx, ctx.path("project"), ctx.path("pipeline"))
         component = ctx.field("component")
-        hold_still(tx, route(pipeline, component, to=None, to_stage=None, may_skip_stages=False))
+        lock_source(tx, route(pipeline, component, to=None, to_stage=None, may_skip_stages=False))
         way = offer(tx, pipeline, component, ctx.who)
         if isinstance(way, Refusal):
             raise Conflict(way.sentence)
         if way.sentence != ctx.field("said"):
             raise Conflict(f"Things changed since that page was made; now it would be: {way.sentence}")
         if way.paused and ctx.field("confirm_paused") != "1":
-            raise Conflict(f"{words.paused(way.paused)}: agree to that on the page to promote all the same.")
+            raise Conflict(
+                f"{formatting.paused(way.paused)}: agree to that on the page to promote all the same."
+            )
         promote(tx, ctx.server.names, pipeline, way.planned, who=ctx.who, now=ctx.now)
     return see(f"/pipelines#pipeline-{pipeline.id}")
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.store.overview import STRIP, Bar
-from app.web.pages import charts, words
+from app.web.pages import charts, formatting
 from app.web.server_context import server_of
 
 WEB = Path(__file__).parent.parent
@@ -49,16 +49,16 @@ _env = Environment(
     trim_blocks=True,
     extensions=[Unindented],
 )
-_env.globals.update(version=_version(), words=words, charts=charts)
+_env.globals.update(version=_version(), fmt=formatting, charts=charts)
 _env.filters.update(
-    utc=words.utc,
-    iso=words.iso,
-    duration=words.duration,
-    short=words.short,
-    outcome=words.outcome,
-    label=words.label,
-    bytes=words.size,
-    repository=words.repository,
+    utc=formatting.utc,
+    iso=formatting.iso,
+    duration=formatting.duration,
+    short=formatting.short,
+    outcome=formatting.outcome,
+    label=formatting.label,
+    bytes=formatting.size,
+    repository=formatting.repository,
 )
 
 

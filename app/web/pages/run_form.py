@@ -20,10 +20,10 @@ from app.domain.job.variables import ENV_NAME
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
-from app.web.pages import words
+from app.web.pages import formatting
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.form_errors import placed, refused
 from app.web.pages.jobs import address, job_of
-from app.web.pages.refusals import placed, refused
 from app.web.pages.runs import find
 from app.web.problems import Problem
 from app.web.reading import read_value
@@ -154,7 +154,7 @@ def shown(effective: Effective) -> list[Shown]:
     for name, origin in effective.origins.items():
         kind, _, variable = name.partition("env.")
         if kind:
-            lines.append(Shown(name, words.setting(name, getattr(effective.spec, name)), origin))
+            lines.append(Shown(name, formatting.setting(name, getattr(effective.spec, name)), origin))
         elif variable not in env:
             lines.append(Shown(variable, "unset", origin))
         elif env[variable].in_run:

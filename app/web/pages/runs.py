@@ -48,9 +48,9 @@ def show_run(ctx: PageContext) -> Response:
     window, place, containers = None, None, []
     if attempt is not None:
         plan = ctx.server.plans.get(run.spec.plan)
-        containers = vitals.containers(run, plan, ctx.server.logbook.vitals(run.id, attempt.number))
+        containers = vitals.containers(run, plan, ctx.server.log_storage.vitals(run.id, attempt.number))
         place = place_of(run, attempt.number)
-        window = window_of(ctx.server.logbook.reader(run.id, attempt.number), ctx.number("at"))
+        window = window_of(ctx.server.log_storage.reader(run.id, attempt.number), ctx.number("at"))
     return ctx.page(
         "run.html",
         run=run,
@@ -114,7 +114,7 @@ def more_log(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         run = find(tx, ctx.path("run"))
     number = ctx.number("attempt") or 1
-    log = ctx.server.logbook.reader(run.id, number)
+    log = ctx.server.log_storage.reader(run.id, number)
     return log_rows(ctx, log, place_of(run, number))
 
 
@@ -160,7 +160,7 @@ async def follow_log(request: Request) -> Response:
 
     return logview.follow(
         server,
-        server.logbook.reader(run.id, attempt),
+        server.log_storage.reader(run.id, attempt),
         frozenset({f"log:run:{run.id}", f"run:{run.id}"}),
         is_over,
         offset=offset,

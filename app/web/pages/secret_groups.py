@@ -20,6 +20,7 @@ from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.form_fields import (
     Fields,
     Row,
@@ -31,7 +32,6 @@ from app.web.pages.form_fields import (
     to_retype,
 )
 from app.web.pages.projects import project_of
-from app.web.pages.refusals import placed, refused, require_named
 from app.web.patching import patched_group
 from app.web.problems import Problem
 from app.web.reading import read_value

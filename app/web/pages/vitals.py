@@ -12,7 +12,7 @@ from app.domain.metrics import Sample, thinned
 from app.domain.plans import Plan
 from app.domain.runs import Run
 from app.runtime.telemetry import CheckRecord, Vitals
-from app.web.pages import words
+from app.web.pages import formatting
 from app.web.pages.charts import polyline
 
 WIDTH, HEIGHT = 600, 72
@@ -115,4 +115,4 @@ def _cores(value: float) -> str:
 
 
 def _bytes(value: float) -> str:
-    return words.size(round(value))
+    return formatting.size(round(value))

@@ -24,9 +24,9 @@ from app.domain.job.spec import NAME, NAME_RULE
 from app.domain.job.variables import ENV_NAME
 from app.domain.paths import check_patterns
 from app.domain.schedule import Schedule
-from app.web.complaints import as_sentence
 from app.web.numbers import LARGEST
 from app.web.server_context import ServerContext
+from app.web.validation_messages import as_sentence
 
 LINK_LOCAL = "a link-local address, where clouds keep their machines' credentials and no server is"
 HIDDEN = "***"  # what is shown of a secret that is no variable

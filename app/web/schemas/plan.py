@@ -139,7 +139,7 @@ class StageAnswer(Model):
     sentence: str
 
 
-class OutlookAnswer(Model):
+class EffectAnswer(Model):
     project: str
     job: str | None = Field(description="null for a build service without jobs")
     build_service: str | None
@@ -152,7 +152,7 @@ class OutlookAnswer(Model):
 
 class PlanAnswer(Model):
     sentence: str
-    items: list[OutlookAnswer]
+    items: list[EffectAnswer]
 
 
 class FieldChangeAnswer(Model):

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
-from app.web.complaints import RULE
+from app.web.validation_messages import RULE
 
 _KNOWN_TYPES = frozenset(get_args(core_schema.ErrorType))
 Line = InitErrorDetails

@@ -27,7 +27,7 @@ from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.engines.base import RegistryLogin
 from app.runtime.disk import WAITED_FOR, Disk
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.ports import ENV_PURPOSE, Clock, Names, Vault
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
@@ -36,9 +36,9 @@ from app.store.database import Database, StoreUnavailable
 from app.workers.build.commit_order import ask_git, standing
 from app.workers.build.publisher import Made, Publisher
 from app.workers.build.slots import Slots
-from app.workers.build.timeline import Timeline
+from app.workers.build.step_recorder import StepRecorder
+from app.workers.claims import ClaimRegistry, claim_of
 from app.workers.log_recording import BuildRecording, Recording
-from app.workers.run.active import InHand, claim_of
 from builders.backends.base import (
     BackendUnavailable,
     BuildCancelled,
@@ -90,7 +90,7 @@ class Builder:
     checkouts: Checkouts
     backend: ImageBackend
     vault: Vault
-    logbook: Logbook
+    log_storage: LogStorage
     ours: Ours
     publisher: Publisher | None = None  # where there is a registry
     addresses_of: Resolve = resolve
@@ -98,7 +98,7 @@ class Builder:
     disk: Disk = field(default_factory=Disk)
     engine_is_up: Callable[[], bool] = lambda: True
     stopping: dict[Claim, threading.Event] = field(default_factory=dict)
-    in_hand: InHand = field(default_factory=InHand)
+    claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
 
     def step(self) -> bool:
         """Build what is next in line; False if nothing waits, or there is no room on the disk."""
@@ -110,17 +110,17 @@ class Builder:
             self.slots.give_back()
 
     def _step(self) -> bool:
-        with self.in_hand.turn:
+        with self.claim_registry.turn:
             if not self._is_due():
                 return False
             with self.db.write() as tx:
                 build = builds.claim(tx, self.owner, self.clock.now(), FETCHERS_PER_PROJECT)
             if build is None:
                 return False
-            self.in_hand.take(build)
+            self.claim_registry.take(build)
         self.stopping[claim_of(build)] = threading.Event()
         try:
-            with self.in_hand.until_done(build):
+            with self.claim_registry.until_done(build):
                 self._work(build)
         finally:
             del self.stopping[claim_of(build)]
@@ -176,8 +176,8 @@ class Builder:
             return registry_logins(tx, self.vault, build.project_id)
 
     def _log(self, build: Build, hidden: Sequence[str]) -> BuildRecording:
-        write = partial(self.logbook.write_build, build.id, Redactor(hidden))
-        path = self.logbook.build_path(build.id)
+        write = partial(self.log_storage.write_build, build.id, Redactor(hidden))
+        path = self.log_storage.build_path(build.id)
         return BuildRecording(Recording(path, write, self.disk, anew=build.token == 1), self.disk, self.clock)
 
     def _end(self, end: Callable[P, None], *what: P.args, **more: P.kwargs) -> None:
@@ -234,7 +234,7 @@ class Builder:
             with self.db.read() as tx:
                 require_usable_images(tx, self.ours, build.project_id, request)
             require_reachable_hosts(request, self.addresses_of)
-            timeline = Timeline(self.db, self.clock, build)
+            timeline = StepRecorder(self.db, self.clock, build)
             try:
                 return sha, self.backend.build(
                     request,

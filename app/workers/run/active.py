@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from app.domain.builds import Build
 from app.domain.errors import TransientError
 from app.domain.runs import Run
 from app.engines.base import Handle
-from app.runtime.threads import begun
+from app.runtime.threads import start_in_thread
 from app.store.claims import Claim
-from app.store.deliveries import Delivery
+from app.workers.claims import claim_of
 from app.workers.run.timers import Timers
 
 R = TypeVar("R")
@@ -29,34 +28,8 @@ class StopRequested(TransientError):
         super().__init__("It was told to end before it had started.")
 
 
-def claim_of(claimed: Build | Run | Delivery) -> Claim:
-    return claimed.id, claimed.token
-
-
-class InHand:
-    """The claims that this process works on.
-
-    Whoever claims, and whoever looks for rows that nobody works on, takes its `turn`: a claim is never seen without
-    its entry here.
-    """
-
-    def __init__(self) -> None:
-        self.turn = threading.Lock()
-        self.claims: set[Claim] = set()
-
-    @contextmanager
-    def until_done(self, claimed: Build | Run | Delivery) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.claims.discard(claim_of(claimed))
-
-    def take(self, claimed: Build | Run | Delivery) -> None:
-        self.claims.add(claim_of(claimed))
-
-
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class HealthVerdict:
     """A health check's: the container has to end, whatever its process does meanwhile."""
 
     at: datetime
@@ -71,7 +44,7 @@ class ActiveRun:
     attempt: int
     on_change: Callable[[], None]
     handles: dict[int, Handle] = field(default_factory=dict)
-    unhealthy: dict[int, Judgement] = field(default_factory=dict)
+    unhealthy: dict[int, HealthVerdict] = field(default_factory=dict)
     pointless: set[int] = field(default_factory=set)  # instances that go on for nothing: another one failed
     over: set[int] = field(default_factory=set)
     told_to_stop: set[int] = field(default_factory=set)
@@ -84,9 +57,9 @@ class ActiveRun:
         self.handles[instance] = handle
         self.on_change()
 
-    def judged(self, instance: int, judgement: Judgement) -> None:
+    def set_unhealthy(self, instance: int, verdict: HealthVerdict) -> None:
         """A health check failed: the instance is stopped."""
-        self.unhealthy[instance] = judgement
+        self.unhealthy[instance] = verdict
         self.on_change()
 
     def ended(self, instance: int, *, failed: bool) -> None:
@@ -120,7 +93,7 @@ class ActiveRun:
 
     def unless_stopped(self, name: str, call: Callable[[], R]) -> R:
         """What the call gives. Raises StopRequested as soon as the run has to end; the call goes on, for nobody."""
-        called = begun(name, call)
+        called = start_in_thread(name, call)
         either: list[Future[Any]] = [called, self._stopped]
         wait(either, return_when=FIRST_COMPLETED)
         if not called.done():

@@ -10,13 +10,13 @@ from functools import partial
 from app.domain.errors import EngineUnavailable
 from app.domain.health import Health
 from app.engines.base import Engine, Handle
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock
 from app.runtime.telemetry import HealthRecords
-from app.runtime.threads import Crew
+from app.runtime.threads import KeyedThreadPool
 from app.store import runs
 from app.store.database import Database
-from app.workers.run.active import Active, ActiveRun, Judgement
+from app.workers.run.active import Active, ActiveRun, HealthVerdict
 from app.workers.run.probes import probe
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ Key = tuple[int, int, int]  # run, attempt, instance
 
 
 @dataclass
-class Patient:
+class MonitoredContainer:
     """A container with checks."""
 
     active: ActiveRun
@@ -44,9 +44,9 @@ class HealthChecks:
     clock: Clock
     engine: Engine
     active: Active
-    logbook: Logbook
-    crew: Crew
-    _patients: dict[Key, Patient] = field(default_factory=dict)
+    log_storage: LogStorage
+    pool: KeyedThreadPool
+    _patients: dict[Key, MonitoredContainer] = field(default_factory=dict)
 
     def step(self) -> float:
         """Ask what is due; returns the seconds until the next look is."""
@@ -55,10 +55,10 @@ class HealthChecks:
         waits = [LONGEST_LOOK]
         for key, patient in self._patients.items():
             due = patient.health.next_at
-            if due is None or self.crew.is_busy(key):
+            if due is None or self.pool.is_busy(key):
                 continue
             if due <= now or due - now > patient.health.longest_wait:  # or the clock was set back
-                self.crew.give(key, partial(self._examine, patient))
+                self.pool.give(key, partial(self._examine, patient))
             else:
                 waits.append((due - now).total_seconds())
         return min(waits)
@@ -79,16 +79,16 @@ class HealthChecks:
             except Exception:  # it does not keep the others from being asked
                 log.exception("the health checks of container %s could not begin", handle.name)
 
-    def _admit(self, each: ActiveRun, instance: int, handle: Handle, now: datetime) -> Patient:
+    def _admit(self, each: ActiveRun, instance: int, handle: Handle, now: datetime) -> MonitoredContainer:
         """With what another server found out already, if it has died since."""
-        records = self.logbook.vitals(each.run.id, each.attempt).write_health(instance)
+        records = self.log_storage.vitals(each.run.id, each.attempt).write_health(instance)
         health = Health(each.run.spec.health_checks, now, records.tallies)
-        patient = Patient(each, instance, handle, health, records)
+        patient = MonitoredContainer(each, instance, handle, health, records)
         if health.unhealthy is not None:
             self._judge(patient, health.unhealthy)
         return patient
 
-    def _examine(self, patient: Patient) -> None:
+    def _examine(self, patient: MonitoredContainer) -> None:
         check = patient.health.open_check
         assert check is not None
         try:
@@ -104,11 +104,11 @@ class HealthChecks:
                 self._judge(patient, patient.health.unhealthy)
             patient.records.append(check.type, patient.health.tally(check.type))
 
-    def _judge(self, patient: Patient, sentence: str) -> None:
+    def _judge(self, patient: MonitoredContainer, sentence: str) -> None:
         """Stored before it is acted on, so that it holds whoever sees the container end."""
         now, each = self.clock.now(), patient.active
         try:
             with self.db.write() as tx:
                 runs.container_unhealthy(tx, each.run, each.attempt, patient.instance, sentence, now)
         finally:
-            each.judged(patient.instance, Judgement(now, sentence))
+            each.set_unhealthy(patient.instance, HealthVerdict(now, sentence))

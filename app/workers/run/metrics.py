@@ -9,10 +9,10 @@ from functools import cached_property, partial
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Engine, Handle
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock
 from app.runtime.telemetry import MetricsRecords, Vitals
-from app.runtime.threads import Crew
+from app.runtime.threads import KeyedThreadPool
 from app.workers.run.active import Active
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,9 @@ class Sampler:
     clock: Clock
     engine: Engine
     active: Active
-    logbook: Logbook
+    log_storage: LogStorage
     period: timedelta
-    crew: Crew
+    pool: KeyedThreadPool
     _meters: dict[Key, Meter] = field(default_factory=dict)
 
     def step(self) -> float:
@@ -55,7 +55,7 @@ class Sampler:
             if (
                 meter.due_at <= now or meter.due_at - now > self.period + FIRST_READING
             ):  # or the clock was set back
-                self.crew.give(key, partial(self._read, meter))
+                self.pool.give(key, partial(self._read, meter))
                 meter.due_at = now + self.period
         waits = [(meter.due_at - now).total_seconds() for meter in self._meters.values()]
         return min([self.period.total_seconds(), *waits])
@@ -70,7 +70,7 @@ class Sampler:
             del self._meters[key]
         for key in live.keys() - self._meters.keys():
             run, attempt, instance = key
-            vitals = self.logbook.vitals(run, attempt)
+            vitals = self.log_storage.vitals(run, attempt)
             self._meters[key] = Meter(live[key], vitals, instance, now + FIRST_READING)
 
     def _read(self, meter: Meter) -> None:

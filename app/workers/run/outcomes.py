@@ -9,7 +9,7 @@ from datetime import datetime
 from app.domain.errors import JobyardError, UserError
 from app.domain.runs import Container, Outcome, Reason, Run
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
-from app.workers.run.active import Judgement
+from app.workers.run.active import HealthVerdict
 
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
@@ -75,12 +75,12 @@ def outcome_left_behind(container: Container, now: datetime) -> Outcome:
     return Outcome(Reason.INTERRUPTED, sentence=sentence, ended_at=now, left_behind=True)
 
 
-def judged(outcome: Outcome, judgement: Judgement | None, now: datetime) -> Outcome:
+def with_health_verdict(outcome: Outcome, verdict: HealthVerdict | None, now: datetime) -> Outcome:
     """With the time of its end, and as a health check saw it, unless the process had ended before that."""
     ended_at = outcome.ended_at or now
-    if judgement is None or ended_at < judgement.at:
+    if verdict is None or ended_at < verdict.at:
         return replace(outcome, ended_at=ended_at)
-    return Outcome(Reason.UNHEALTHY, outcome.exit_code, judgement.sentence, ended_at)
+    return Outcome(Reason.UNHEALTHY, outcome.exit_code, verdict.sentence, ended_at)
 
 
 def stopped_for_another(outcome: Outcome) -> Outcome:

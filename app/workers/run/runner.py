@@ -49,22 +49,23 @@ from app.engines.base import (
     StartUncertain,
 )
 from app.runtime.disk import WAITED_FOR, Disk
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, Vault
-from app.runtime.threads import beside, side_by_side
+from app.runtime.threads import map_in_threads, running_beside
 from app.store import runs
 from app.store.database import Database, StoreUnavailable
+from app.workers.claims import ClaimRegistry
 from app.workers.log_recording import Recording
-from app.workers.run.active import Active, ActiveRun, InHand, Judgement, StopRequested
+from app.workers.run.active import Active, ActiveRun, HealthVerdict, StopRequested
 from app.workers.run.container_specs import Specs
 from app.workers.run.images import Origin, image_of, origin_of
 from app.workers.run.log_follower import Follower
 from app.workers.run.outcomes import (
     combined,
-    judged,
     outcome_left_behind,
     outcome_of_start_error,
     stopped_for_another,
+    with_health_verdict,
     with_next_step,
 )
 from app.workers.run.patience import Patience
@@ -86,14 +87,14 @@ class Runner:
     owner: str
     engine: Engine
     vault: Vault
-    logbook: Logbook
+    log_storage: LogStorage
     plans: Mapping[str, Plan]
     ours: Ours
     epoch: str = ""
     active: Active = field(default_factory=Active)
     disk: Disk = field(default_factory=Disk)
     engine_is_up: Callable[[], bool] = lambda: True
-    in_hand: InHand = field(default_factory=InHand)
+    claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
     patience: float = PATIENCE.total_seconds()
     asked_every: float = 1.0
 
@@ -101,18 +102,18 @@ class Runner:
         """Execute what has waited longest; False if nothing is due, or there is no room for its log."""
         if self.disk.trouble:
             return False
-        with self.in_hand.turn:
+        with self.claim_registry.turn:
             with self.db.write() as tx:
                 run = runs.claim(tx, self.owner, self.clock.now())
             if run is None:
                 return False
-            self.in_hand.take(run)
+            self.claim_registry.take(run)
         self.execute(run)
         return True
 
     def execute(self, run: Run) -> None:
         """Bring a claimed run to its end or back into the queue. Also goes on with one that was taken over."""
-        with self.in_hand.until_done(run):
+        with self.claim_registry.until_done(run):
             goes_on = False
             while not self._execute(run, goes_on=goes_on):
                 self.disk.pause()
@@ -254,8 +255,8 @@ class Runner:
         """One try: all its containers side by side, then the conclusion, then the clean-up."""
         env = run.spec.env
         secrets = [self._specs.open(value) for value in env.values() if value.secret]
-        write = partial(self.logbook.write_attempt, run.id, attempt.number, Redactor(secrets))
-        path = self.logbook.attempt_path(run.id, attempt.number)
+        write = partial(self.log_storage.write_attempt, run.id, attempt.number, Redactor(secrets))
+        path = self.log_storage.attempt_path(run.id, attempt.number)
         with (
             self.active.watching(run, attempt.number) as active,
             Recording(path, write, self.disk, anew=is_new) as recording,
@@ -265,7 +266,7 @@ class Runner:
                 spec = partial(self._specs.spec, run, attempt, container, env, origin)
                 return self._container(active, run, container, spec, recording, is_new=is_new)
 
-            ended = side_by_side(f"run-{run.id}", one, containers)
+            ended = map_in_threads(f"run-{run.id}", one, containers)
             outcomes = [outcome for outcome, _ in ended]
             for sentence in dict.fromkeys(outcome.sentence for outcome, handle in ended if handle is None):
                 recording.note(self.clock.now(), sentence)  # nothing else says why it wrote nothing
@@ -304,7 +305,7 @@ class Runner:
         if container.finished_at is not None:
             return _stored(container), handle
         if container.reason is Reason.UNHEALTHY:
-            active.judged(container.instance, Judgement(run.created_at, container.sentence))
+            active.set_unhealthy(container.instance, HealthVerdict(run.created_at, container.sentence))
         try:
             if epoch_of_key(container.key) != self.epoch:
                 outcome = outcome_left_behind(container, self.clock.now())
@@ -316,12 +317,12 @@ class Runner:
                 handle = self._starter.start(active, run, container.key, spec(), is_new=is_new)
                 spoke = threading.Event()
                 save = partial(self._started, active, run, container, handle, spoke)
-                with beside(f"start-{container.key}", save):
+                with running_beside(f"start-{container.key}", save):
                     outcome = self._follower.follow(active, container, handle, recording, spoke)
         except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain, StopRequested) as error:
             outcome = outcome_of_start_error(error, run)
         now = self.clock.now()
-        outcome = judged(outcome, active.unhealthy.get(container.instance), now)
+        outcome = with_health_verdict(outcome, active.unhealthy.get(container.instance), now)
         if container.instance in active.pointless & active.told_to_stop and not active.stop_is_requested:
             outcome = stopped_for_another(outcome)
         if run.spec.instances > 1:  # the end of an only one is saved with the attempt's

@@ -12,7 +12,7 @@ from app.domain.builds import BuildReason, BuildStatus
 from app.domain.job.records import Job
 from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus
 from app.store import builds, runs
-from app.store.claims import bury_dead_servers, heartbeat, register_server
+from app.store.claims import expire_servers, heartbeat, register_server
 from app.store.database import Database
 from tests.support.stored import NOW, add_build, add_job, add_run
 
@@ -234,11 +234,11 @@ def test_only_what_nobody_works_on_is_taken_over(db: Database, job: Job) -> None
             assert run is not None
             claims[run.name] = run
     with db.write() as tx:
-        assert bury_dead_servers(tx, NOW, alone=False, me="me") == ["silent"]
+        assert expire_servers(tx, NOW, alone=False, me="me") == ["silent"]
         taken = runs.taken_over(tx, "me", {(claims["me"].id, claims["me"].token)})
     assert [run.name for run in taken] == ["silent", "me-lost", "unheard-of"]
     with db.write() as tx:
-        assert sorted(bury_dead_servers(tx, NOW, alone=True, me="me")) == ["alive", "dead"]
+        assert sorted(expire_servers(tx, NOW, alone=True, me="me")) == ["alive", "dead"]
         assert not heartbeat(tx, "dead", NOW)
         assert heartbeat(tx, "me", NOW)
         mine = {(run.id, run.token) for run in (claims["me"], *taken)}

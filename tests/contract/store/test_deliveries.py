@@ -12,7 +12,7 @@ import pytest
 from app.domain.errors import NotFound
 from app.domain.job.records import Job
 from app.store import builds, deaths, deliveries, runs
-from app.store.claims import bury_dead_servers, register_server
+from app.store.claims import expire_servers, register_server
 from app.store.database import Database
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
@@ -139,7 +139,7 @@ def test_what_a_dead_server_had_in_hand_is_counted_once_and_waits_again(db: Data
             assert count > 1 or runs.claim(tx, "alive", NOW) is not None
             assert not deaths.count(tx, "other")
             assert deliveries.is_held(tx, first)
-            bury_dead_servers(tx, NOW + timedelta(hours=1), alone=True, me="other")
+            expire_servers(tx, NOW + timedelta(hours=1), alone=True, me="other")
             assert deaths.count(tx, "other")
             assert not deaths.count(tx, "other")
             assert not deliveries.is_held(tx, first)

@@ -16,7 +16,7 @@ from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows
 from app.web.app import create_app
 from app.web.server_context import ServerContext
-from app.workers.flows import Conductor
+from app.workers.flows import FlowWorker
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 FLOWS = "/projects/acme/flows"
@@ -55,8 +55,8 @@ def make(caller: Caller, *nodes: dict[str, Any], **fields: Any) -> Any:
 
 
 def conduct(yard: ServerContext) -> None:
-    conductor = Conductor(yard.db, yard.clock, yard.names, yard.vault)
-    while conductor.step():
+    flow_worker = FlowWorker(yard.db, yard.clock, yard.names, yard.vault)
+    while flow_worker.step():
         pass
 
 

@@ -72,7 +72,7 @@ def test_a_run_that_waits_has_an_empty_log(once: Caller) -> None:
 def test_a_builds_log_is_read_like_a_runs(admin: Caller) -> None:
     admin.made(JOBS, {"name": "report", "source": {"type": "git", "git": {"url": "https://example.com/a/b"}}})
     admin.made(f"{JOBS}/report/builds")
-    with admin.yard.logbook.write_build(1, Redactor([])) as writer:
+    with admin.yard.log_storage.write_build(1, Redactor([])) as writer:
         writer.write(admin.yard.clock.now(), Stream.STDOUT, b"Step 1\n")
     assert admin.get("/builds/1/logs").text == "Step 1\n"
     admin.made("/builds/1/cancel")
@@ -112,7 +112,7 @@ def test_a_growing_log_is_followed_until_the_run_is_over(once: Caller) -> None:
         attempt = runs.begin_attempt(tx, run, yard.clock.now())
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(once.get, "/runs/1/logs", headers=FOLLOW)
-        with yard.logbook.write_attempt(1, 1, Redactor([])) as writer:
+        with yard.log_storage.write_attempt(1, 1, Redactor([])) as writer:
             for byte in "1 €\n2 €\n".encode():
                 writer.write(yard.clock.now(), Stream.STDOUT, bytes([byte]))
         outcome = Outcome(None, 0)
@@ -127,9 +127,9 @@ def test_a_growing_log_is_followed_until_the_run_is_over(once: Caller) -> None:
 
 def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(yard: ServerContext) -> None:
     """The stream itself, byte by byte: every event comes before the next byte is written."""
-    writer = yard.logbook.write_attempt(7, 1, Redactor([]))
+    writer = yard.log_storage.write_attempt(7, 1, Redactor([]))
     over = threading.Event()
-    log = lambda: (yard.logbook.read_run(7, 1), over.is_set())  # noqa: E731
+    log = lambda: (yard.log_storage.read_run(7, 1), over.is_set())  # noqa: E731
 
     async def follow() -> list[tuple[str | None, str | None]]:
         stream = live.follow_log(yard, "run:7", log, 0)
@@ -158,14 +158,14 @@ def _brief(event: Any) -> tuple[str | None, str | None]:
 def spoken(yard: ServerContext) -> None:
     """Two instances and Jobyard in the first attempt, stdout alone in the second."""
     now = yard.clock.now()
-    with yard.logbook.write_attempt(1, 1, Redactor([])) as writer:
+    with yard.log_storage.write_attempt(1, 1, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, b"one\n")
         writer.write(now, Stream.STDERR, b"oops \xe2\x82\xac\n", 1)
         writer.note(now, "Output may be missing.")
         writer.write(now, Stream.STDOUT, b"ha", 1)
         writer.write(now, Stream.STDERR, b"again\n")
         writer.write(now, Stream.STDOUT, b"lf\n", 1)
-    with yard.logbook.write_attempt(1, 2, Redactor([])) as writer:
+    with yard.log_storage.write_attempt(1, 2, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, b"two\n")
 
 

@@ -163,8 +163,8 @@ def test_answers_are_as_described(admin: Caller) -> None:
         answer = admin.get(operation.path.format(**names))
         schema = answer_schema(operation.path, "get", answer.status_code)
         assert errors_of(schema, answer.json()) == [], operation.path
-    rehearsal = admin.post("/projects/acme/jobs/report/runs?dry_run=1", json={})
-    assert errors_of({"$ref": "#/components/schemas/DryRunAnswer"}, rehearsal.json()) == []
+    dry_run = admin.post("/projects/acme/jobs/report/runs?dry_run=1", json={})
+    assert errors_of({"$ref": "#/components/schemas/DryRunAnswer"}, dry_run.json()) == []
     refused = admin.post("/projects", json={})
     assert errors_of(answer_schema("/projects", "post", 422), refused.json()) == []
 

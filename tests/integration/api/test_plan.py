@@ -60,14 +60,14 @@ def deliver(admin: Caller, guid: str, payload: dict[str, Any]) -> None:
 
 
 def process(admin: Caller) -> None:
-    yard, rehearsal = admin.yard, admin.yard.rehearsal
+    yard, dry_run = admin.yard, admin.yard.dry_run
     intake = Intake(
         yard.db,
         yard.clock,
         yard.names,
         "tests",
         yard.forges,
-        rehearsal.checkouts,
+        dry_run.checkouts,
         yard.vault,
         lambda _, work: work(),
     )

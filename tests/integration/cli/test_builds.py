@@ -40,7 +40,7 @@ def cli(
 
 
 def write_log(yard: ServerContext, text: bytes) -> None:
-    with yard.logbook.write_build(1, Redactor([])) as writer:
+    with yard.log_storage.write_build(1, Redactor([])) as writer:
         writer.write(yard.clock.now(), Stream.STDOUT, text)
 
 

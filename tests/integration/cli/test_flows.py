@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.web.server_context import ServerContext
-from app.workers.flows import Conductor
+from app.workers.flows import FlowWorker
 from tests.support.cli import Cli, point_at, serving
 from tests.support.meanwhile import Meanwhile
 from tests.support.yard import Caller
@@ -31,8 +31,8 @@ def cli(
 
 
 def conduct(yard: ServerContext) -> None:
-    conductor = Conductor(yard.db, yard.clock, yard.names, yard.vault)
-    while conductor.step():
+    flow_worker = FlowWorker(yard.db, yard.clock, yard.names, yard.vault)
+    while flow_worker.step():
         pass
 
 

@@ -70,8 +70,8 @@ def test_a_run_takes_what_is_different_this_time(cli: Cli, admin: Caller) -> Non
 
 
 def test_a_dry_run_starts_nothing_and_says_from_where(cli: Cli, admin: Caller) -> None:
-    rehearsal = cli("run", "report", "--retry-limit", 3, "--dry-run", "--json").json
-    assert rehearsal["origins"]["retry_limit"] == "override"
+    dry_run = cli("run", "report", "--retry-limit", 3, "--dry-run", "--json").json
+    assert dry_run["origins"]["retry_limit"] == "override"
     assert "override" in cli("run", "report", "--retry-limit", 3, "--dry-run").out
     assert admin.got(f"{JOB}/runs")["items"] == []
 
@@ -315,7 +315,7 @@ def _begin(yard: ServerContext) -> tuple[Any, Any, LogWriter]:
         assert run is not None
         attempt = runs.begin_attempt(tx, run, yard.clock.now())
         assert attempt is not None
-    return run, attempt, yard.logbook.write_attempt(run.id, attempt.number, Redactor([]))
+    return run, attempt, yard.log_storage.write_attempt(run.id, attempt.number, Redactor([]))
 
 
 def _settle(yard: ServerContext, run: Any, attempt: Any, outcome: Outcome) -> None:

@@ -112,15 +112,13 @@ def test_a_push_is_rehearsed_as_the_api_does_and_nothing_is_done(
     before = counts(made)
     answer = page.post("/rehearse", data={**PUSH, "message": message})
     assert answer.status_code == 200
-    outlook = html.unescape(answer.text).split('id="outlook"')[1]
-    assert said in outlook
-    assert {
-        each for each in ("built", "deployed", "runs", "nothing") if f">{each}</span>" in outlook
-    } == pills
+    effect = html.unescape(answer.text).split('id="outlook"')[1]
+    assert said in effect
+    assert {each for each in ("built", "deployed", "runs", "nothing") if f">{each}</span>" in effect} == pills
     body = {"push": {**PUSH, "before": None, "message": message, "files": ["a.py"]}}
     plan = api_of(made).post("/api/v1/plan", json=body).json()
-    assert plan["sentence"] in outlook
-    assert plan["items"][0]["build"]["sentence"] in outlook
+    assert plan["sentence"] in effect
+    assert plan["items"][0]["build"]["sentence"] in effect
     assert form_fields(answer.text, "/rehearse") == {**PUSH, "message": message}
     assert counts(made) == before
 
@@ -244,9 +242,9 @@ def test_a_deploy_is_rehearsed_and_then_does_what_was_said(made: World, page: Te
     assert fields["build"] == "latest"
     before = counts(made)
     rehearsed = page.post(path, data={**fields, "build": str(first), "preview": "1"})
-    outlook = html.unescape(rehearsed.text).split('id="outlook"')[1]
+    effect = html.unescape(rehearsed.text).split('id="outlook"')[1]
     said = f"Build {first} of aaaaaaa deployed by operator-user (CD is off now)"
-    assert (said in outlook, ">runs</span>" in outlook) == (True, True)
+    assert (said in effect, ">runs</span>" in effect) == (True, True)
     assert counts(made) == before
     again = form_fields(rehearsed.text, path)
     assert again["build"] == str(first)
@@ -254,7 +252,7 @@ def test_a_deploy_is_rehearsed_and_then_does_what_was_said(made: World, page: Te
     job = job_of(made)
     assert (job.deployed and job.deployed.sha, job.cd_enabled) == (OLD, False)
     with made.db.read() as tx:
-        assert decisions.page(tx, limit=1)[0].sentence in outlook
+        assert decisions.page(tx, limit=1)[0].sentence in effect
         assert len(runs.page(tx, limit=5)) == 1
 
 

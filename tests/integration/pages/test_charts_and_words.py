@@ -10,7 +10,7 @@ import pytest
 from app.domain.job.checks import CheckType, CommandCheck, HttpCheck
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.store import overview, runs
-from app.web.pages import charts, words
+from app.web.pages import charts, formatting
 from tests.support.demo_world import Demo
 from tests.support.seed import SUCCEEDED, World, failed
 from tests.support.visiting import NOW, run_of
@@ -63,11 +63,11 @@ def test_a_step_that_was_never_reported_over_ended_with_its_build() -> None:
         (7500, "2 h 05 m"),
         (277_000, "3 d 4 h"),
         (-3, "0.0 s"),
-        (None, words.NONE),
+        (None, formatting.NONE),
     ],
 )
 def test_durations_read_well(seconds: float | None, said: str) -> None:
-    assert words.duration(seconds) == said
+    assert formatting.duration(seconds) == said
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_durations_read_well(seconds: float | None, said: str) -> None:
         ("shell", False, "no"),
         ("shell", True, "yes"),
         ("instances", 3, "3"),
-        ("time_limit_seconds", None, words.NONE),
-        ("health_checks", (), words.NONE),
+        ("time_limit_seconds", None, formatting.NONE),
+        ("health_checks", (), formatting.NONE),
         ("command", ("python", "a b.py"), "python 'a b.py'"),
         ("command", "python x.py", "python x.py"),
         (
@@ -88,17 +88,17 @@ def test_durations_read_well(seconds: float | None, said: str) -> None:
     ],
 )
 def test_settings_are_words(name: str, value: Any, said: str) -> None:
-    assert words.setting(name, value) == said
+    assert formatting.setting(name, value) == said
 
 
 def test_states_are_words(made: World, demo: Demo) -> None:
-    assert words.outcome(run_of(made, demo.failed_run)) == "Failed · time limit"
+    assert formatting.outcome(run_of(made, demo.failed_run)) == "Failed · time limit"
     job = made.job("words")
     run = made.run(job, NOW, outcome=failed(Reason.EXIT_NONZERO, "Exited with code 3", 3))
-    assert words.outcome(run_of(made, run)) == "Failed · exit 3"
+    assert formatting.outcome(run_of(made, run)) == "Failed · exit 3"
     queued = made.queue_run(job, NOW, Trigger(TriggerType.MANUAL))
-    assert words.outcome(run_of(made, queued)) == "Queued"
+    assert formatting.outcome(run_of(made, queued)) == "Queued"
     with made.db.write() as tx:
         runs.cancel(tx, runs.with_id(tx, queued), Reason.CANCELLED, "x", NOW)
     assert run_of(made, queued).status is RunStatus.CANCELLED
-    assert words.outcome(run_of(made, queued)) == "Cancelled"
+    assert formatting.outcome(run_of(made, queued)) == "Cancelled"

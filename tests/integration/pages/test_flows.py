@@ -17,7 +17,7 @@ from app.domain.flows import FlowConcurrency, FlowRun
 from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
 from app.store import flows, runs
-from app.workers.flows import Conductor
+from app.workers.flows import FlowWorker
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -65,8 +65,8 @@ def flow(
 
 
 def work(made: World) -> None:
-    conductor = Conductor(made.db, made.clock, made.names, made.box)
-    while conductor.step():
+    flow_worker = FlowWorker(made.db, made.clock, made.names, made.box)
+    while flow_worker.step():
         pass
 
 

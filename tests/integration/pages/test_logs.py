@@ -16,7 +16,7 @@ from tests.support.visiting import NOW, read, visitor
 def long_log(made: World, lines: int) -> tuple[int, LogReader]:
     job = made.job("long")
     run = made.run(job, NOW, log=b"\n".join(b"line %d" % number for number in range(1, lines + 1)))
-    return run, made.logbook.reader(run, 1)
+    return run, made.log_storage.reader(run, 1)
 
 
 def numbers(html: str) -> list[int]:

@@ -42,7 +42,7 @@ def repository(tmp_path: Path) -> Repository:
 def page(made: World) -> TestClient:
     """An operator's, of an installation that may read local repositories, with a project `acme`."""
     checkouts = Checkouts(made.root / "allowed", frozenset({"file", "http"}))
-    yard = replace(made.yard, rehearsal=replace(made.yard.rehearsal, checkouts=checkouts))
+    yard = replace(made.yard, dry_run=replace(made.yard.dry_run, checkouts=checkouts))
     app = create_app(yard, nullcontext)
     api = TestClient(app, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201

@@ -9,7 +9,7 @@ import pytest
 from app.domain.decisions import EventType, Verdict
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.store import builds, deliveries
-from app.web.pages import words
+from app.web.pages import formatting
 from tests.support.demo_world import Demo
 from tests.support.seed import World, failed
 from tests.support.shown import shown
@@ -83,8 +83,8 @@ def test_run_page_begins_with_why_it_ran(made: World, demo: Demo, by_name: bool)
 def test_lists_of_runs_say_how_the_attempts_stand(made: World, demo: Demo) -> None:
     run, page = run_of(made, demo.failed_run), read(visitor(made), "/projects/acme/jobs/embeddings")
     row = page[page.index(f'id="run-{run.id}"') :]
-    assert f">{words.attempts(run)}<" in row[: row.index("</tr>")]
-    assert words.attempts(run) == f"{run.failed} failed"
+    assert f">{formatting.attempts(run)}<" in row[: row.index("</tr>")]
+    assert formatting.attempts(run) == f"{run.failed} failed"
 
 
 def test_run_page_shows_the_attempt_that_is_asked_for(made: World, demo: Demo) -> None:

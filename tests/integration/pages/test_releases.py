@@ -24,7 +24,7 @@ from app.domain.principals import Role
 from app.domain.runs import Reason
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
-from app.workers.deployments import Deployer
+from app.workers.deployments import DeploymentWorker
 from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 from tests.support.shown import shown
 from tests.support.stages import job_of, two_stages
@@ -117,9 +117,9 @@ def shop(made: World) -> App:
 
 def advance(made: World, *, succeeds: bool = True) -> None:
     """Deployments as far as they come, with every hook's run ending at once."""
-    deployer = Deployer(made.db, made.clock, made.names)
+    deployment_worker = DeploymentWorker(made.db, made.clock, made.names)
     outcome = SUCCEEDED if succeeds else failed(Reason.EXIT_NONZERO, "Exited with code 1.")
-    while deployer.step():
+    while deployment_worker.step():
         with made.db.read() as tx:
             waiting = [run for run in runs.page(tx, limit=10) if not run.status.is_final]
         for run in waiting:
@@ -309,7 +309,7 @@ def measured(made: World, **changes: Any) -> int:
     """A run over one minute: CPU up to 0.4 cores, memory to 256 MiB, and one failed answer."""
     job = made.job("api", health_checks=[LIVENESS], **changes)
     run_id = made.run(job, NOW, outcome=SUCCEEDED)
-    vitals = made.logbook.vitals(run_id, 1)
+    vitals = made.log_storage.vitals(run_id, 1)
     metrics, health, tally = vitals.write_metrics(0), vitals.write_health(0), Tally()
     for second in range(0, 61, 10):
         at = NOW + timedelta(seconds=second)

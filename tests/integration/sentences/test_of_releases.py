@@ -10,7 +10,7 @@ import pytest
 from app.commands import deployment_requests, flow_runs, image_rollout
 from app.commands.builds import request_build
 from app.commands.deployments import begin_deployment, cancel_deployment
-from app.commands.promotions import plan, promote
+from app.commands.promotions import plan_promotion, promote
 from app.commands.runs import cancel_run
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict, InvalidValue, NotFound
@@ -149,7 +149,7 @@ def test_a_hook_that_somebody_cancels_did_not_fail(place: Installation, server: 
     while not place.runs():
         server.intake.step()
         server.builder.step()
-        server.deployer.step()
+        server.deployment_worker.step()
     with place.db.write() as tx:
         cancel_run(tx, runs.with_id(tx, place.runs()[0].id), "ada", place.clock.now())
     server.work()
@@ -187,7 +187,7 @@ def test_a_deployment_whose_images_have_moved_is_not_cancelled(place: Installati
     for _ in range(9):
         server.intake.step()
         server.builder.step()
-        server.deployer.step()
+        server.deployment_worker.step()
     refusal = "Deployment 1 can't be cancelled any more: it is in its phase post_deploy."
     with place.db.write() as tx, pytest.raises(Conflict, match=refusal):
         cancel_deployment(tx, deployments.with_id(tx, 1), "ada", place.clock.now())
@@ -278,7 +278,7 @@ def promoted(place: Installation, *, confirm_paused: bool = False) -> str:
     with place.db.write() as tx:
         pipeline = pipelines.named(tx, "reports", "main")
         way = route(pipeline, "report", to=None, to_stage=None, may_skip_stages=False)
-        planned = plan(tx, way, who="ada", confirm_paused=confirm_paused)
+        planned = plan_promotion(tx, way, who="ada", confirm_paused=confirm_paused)
         promote(tx, place.names, pipeline, planned, who="ada", now=place.clock.now())
     return said(place)
 
@@ -315,14 +315,14 @@ def test_apps_whose_jobs_do_not_match(place: Installation) -> None:
             pipelines.named(tx, "reports", "apps"), "source", to=None, to_stage=None, may_skip_stages=False
         )
         with pytest.raises(Conflict) as refused:
-            plan(tx, way, who="ada", confirm_paused=True)
+            plan_promotion(tx, way, who="ada", confirm_paused=True)
     assert str(refused.value) == (
         "App source has 2 jobs and app target has 1: their jobs are matched in order, so they must be as many."
     )
     with place.db.write() as tx:
         apps.set_members(tx, target.id, {each.id: None for each in members})
         with pytest.raises(Conflict) as refused:
-            plan(tx, way, who="ada", confirm_paused=False)
+            plan_promotion(tx, way, who="ada", confirm_paused=False)
     assert str(refused.value) == (
         "Jobs c, d are paused: confirm with confirm_paused to promote to them all the same."
     )
@@ -348,7 +348,7 @@ def test_a_node_says_what_it_asked_for_and_not_that_it_began(place: Installation
     deploy = {"name": "put", "type": "deploy", "app": "shop"}
     run_id = place.start(place.flow({"parallel": [BUILD, RUN, deploy]}))
     for _ in range(4):
-        server.conductor.step()
+        server.flow_worker.step()
     assert log_of(place, run_id, "make") == ["Build 2 asked for."]
     assert log_of(place, run_id, "try") == [f"Run {place.runs()[-1].name} asked for."]
     assert log_of(place, run_id, "put") == ["Deployment 1 asked for."]
@@ -359,7 +359,7 @@ def test_a_node_that_was_tried_was_reached(place: Installation, server: Server) 
     place.engine.script("*", Script(exit_code=1))
     run_id = place.start(place.flow({"parallel": [{**RUN, "retries": 5}, APPROVAL]}, BUILD))
     for _ in range(4):
-        server.conductor.step()
+        server.flow_worker.step()
         server.runner.step()
     with place.db.write() as tx:
         flow_runs.cancel_flow_run(tx, place.names, flows.run_with_id(tx, run_id), "ada", place.clock.now())
@@ -367,7 +367,7 @@ def test_a_node_that_was_tried_was_reached(place: Installation, server: Server) 
         Conflict, match=f"Flow run {run_id} is being cancelled, so node ask waits for no answer."
     ):
         answer(place, run_id, "ask")
-    server.conductor.step()
+    server.flow_worker.step()
     assert log_of(place, run_id, "try")[-1] == "Not tried again: the flow was cancelled."
     assert log_of(place, run_id, "ask")[-1] == "The flow was cancelled."
     assert log_of(place, run_id, "make") == ["Not reached."]
@@ -376,7 +376,7 @@ def test_a_node_that_was_tried_was_reached(place: Installation, server: Server) 
 def test_answers_that_nobody_waits_for(place: Installation, server: Server) -> None:
     built(place, server)
     run_id = place.start(place.flow(APPROVAL, RUN))
-    server.conductor.step()
+    server.flow_worker.step()
     with pytest.raises(NotFound, match=f"Flow run {run_id} has no node named gone."):
         answer(place, run_id, "gone")
     with pytest.raises(
@@ -397,8 +397,8 @@ def test_a_message_that_meets_a_fault_of_ours(
     monkeypatch.setattr(type(place.box), "open", fault)
     message = {"name": "tell", "type": "message", "message": "Done.", "url": "sealed", "retries": 0}
     run_id = place.start(place.flow(message))
-    server.conductor.step()
-    server.messenger.step()
+    server.flow_worker.step()
+    server.notification_worker.step()
     assert log_of(place, run_id, "tell")[-1] == (
         "Jobyard failed while sending the message; the server's log has more."
     )

@@ -189,8 +189,8 @@ def test_what_the_log_of_a_build_lacks(place: Installation, monkeypatch: pytest.
     def no_room() -> None:
         raise DiskUnavailable(place.root, "JOBYARD_DATA", "The disk is full.")
 
-    disk, path = Disk(), place.logbook.build_path(1)
-    recording = Recording(path, partial(place.logbook.write_build, 1, Redactor([])), disk, anew=True)
+    disk, path = Disk(), place.log_storage.build_path(1)
+    recording = Recording(path, partial(place.log_storage.write_build, 1, Redactor([])), disk, anew=True)
     with BuildRecording(recording, disk, place.clock) as log:
         with monkeypatch.context() as full:
             full.setattr(recording, "writer", no_room)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.commands.builds import request_build
-from app.commands.dry_run import Rehearsal
+from app.commands.dry_run import DryRun
 from app.commands.image_rollout import build_to_deploy, deploy_job, image_of
 from app.commands.pausing import pause, resume
 from app.commands.runs import start_run
@@ -372,9 +372,9 @@ def test_what_a_push_would_do_to_hooks_of_an_app(place: Installation) -> None:
         place.job("web"),
         place.job("notice", deploy_trigger="failed-deploy"),
     )
-    rehearsal = Rehearsal(place.db, place.clock, {"github": GitHub()}, place.repository, place.box)  # type: ignore[arg-type]
+    dry_run = DryRun(place.db, place.clock, {"github": GitHub()}, place.repository, place.box)  # type: ignore[arg-type]
     push = PushForm(repository="acme/report", ref="main", before=A, after=B).as_push()
-    found = {each.job: each for each in rehearsal.of_push(push, None)}
+    found = {each.job: each for each in dry_run.of_push(push, None)}
     what = f"If the build of {B[:7]} succeeds"
     moves = "Its image moves as part of a deployment of app shop, after its pre-deploy jobs."
     says = {job: each.deploy and each.deploy.sentence for job, each in found.items()}

@@ -339,7 +339,7 @@ def test_a_schedule_that_meets_a_fault_of_ours(place: Installation, monkeypatch:
 def test_a_comparison_that_meets_a_fault_of_ours(place: Installation) -> None:
     place.job()
     place.repository.faults = [ZeroDivisionError()]
-    place.server("one").comparer.step()
+    place.server("one").remote_poller.step()
     with place.db.read() as tx:
         (watched,) = comparisons.of_project(tx, place.project.id, 9)
     assert watched.sentence == "Jobyard failed while comparing with the remote; the server's log has more."

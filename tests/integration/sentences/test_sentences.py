@@ -15,7 +15,7 @@ from app.commands.runs import cancel_run, enqueue_run
 from app.domain.runs import Outcome, Reason, RunStatus, Trigger, TriggerType, no_answer
 from app.engines.fake import Script
 from app.store import runs
-from app.web.pages.words import starts
+from app.web.pages.formatting import starts
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from tests.support.cli import Cli, point_at, serving

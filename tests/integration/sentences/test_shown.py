@@ -23,8 +23,8 @@ from app.domain.runs import Trigger, TriggerType
 from app.runtime.engine_health import EngineHealth
 from app.store import apps, builds, deliveries, flows, jobs, projects, runs
 from app.store.apps import Part
-from app.web.pages.words import first_run, no_build, on_image, on_push, paused, starts
-from app.workers.flows import Conductor
+from app.web.pages.formatting import first_run, no_build, on_image, on_push, paused, starts
+from app.workers.flows import FlowWorker
 from tests.support.cli import Cli, point_at, serving
 from tests.support.installation import Installation
 from tests.support.seed import PASSWORD, World, world
@@ -309,8 +309,8 @@ def test_a_node_that_fails_keeps_others_from_being_reached_only_if_there_are_any
         )
         trigger = FlowTrigger(FlowTriggerType.MANUAL, "ada")
         run_id = start_flow_run(tx, flows.named(tx, "acme", "release"), trigger, NOW)
-    conductor = Conductor(made.db, made.clock, made.names, made.box)
-    while conductor.step():
+    flow_worker = FlowWorker(made.db, made.clock, made.names, made.box)
+    while flow_worker.step():
         pass
     said = page(made, f"/flows/runs/{run_id}")
     assert ("How it ended try failed." in said) is is_last

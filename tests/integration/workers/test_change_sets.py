@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.checkout import Checkouts
-from app.commands.dry_run import Outlook, Rehearsal
+from app.commands.dry_run import DryRun, Effect
 from app.domain.events import repo_key
 from app.domain.lanes import lane_of
 from app.forges.github import GitHub
@@ -69,11 +69,11 @@ class ServerContext:
         assert (decision.verdict, decision.rule) == (planned.build.verdict, planned.build.rule)  # type: ignore[union-attr]
         return decision.verdict, decision.rule, decision.sentence
 
-    def plan(self, guid: str) -> Outlook:
+    def plan(self, guid: str) -> Effect:
         place = self.place
-        rehearsal = Rehearsal(place.db, place.clock, {"github": GitHub()}, self.checkouts, place.box)
-        (outlook,) = rehearsal.of_delivery(place.delivery(guid), None)
-        return outlook
+        dry_run = DryRun(place.db, place.clock, {"github": GitHub()}, self.checkouts, place.box)
+        (effect,) = dry_run.of_delivery(place.delivery(guid), None)
+        return effect
 
 
 @pytest.fixture

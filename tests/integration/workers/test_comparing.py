@@ -37,7 +37,7 @@ def compare(place: Installation, server: Server) -> None:
     """As the loop does when the timer is due, and once more after the time that a hook is given; then all is done."""
     for seconds in (INTERVAL.total_seconds() + 1, AWHILE, AWHILE):
         place.clock.advance(seconds)
-        server.comparer.step()
+        server.remote_poller.step()
     server.work()
 
 
@@ -76,10 +76,10 @@ def test_a_head_that_has_just_changed_waits_for_its_hook(place: Installation) ->
     place.job()
     server = place.server("one")
     told(place, server, A)
-    server.comparer.step()
+    server.remote_poller.step()
     place.repository.heads["main"] = B
     place.clock.advance(INTERVAL.total_seconds() + 1)
-    server.comparer.step()
+    server.remote_poller.step()
     place.push(A, B)
     server.work()
     compare(place, server)
@@ -206,7 +206,7 @@ def test_a_hook_at_the_same_moment_is_taken_once(place: Installation, is_hook_fi
             place.push(A, B)
             place.push(B, C)
         place.clock.advance(seconds)
-        server.comparer.step()
+        server.remote_poller.step()
     if not is_hook_first:
         place.push(A, B)
         place.push(B, C)
@@ -224,8 +224,10 @@ def test_two_servers_find_it_once(place: Installation) -> None:
         place.clock.advance(seconds)
         looks: list[Any] = []
         for server in (one, two):
-            object.__setattr__(server.comparer, "give", lambda _, look, to=looks: to.append(look) or True)
-            server.comparer.step()
+            object.__setattr__(
+                server.remote_poller, "give", lambda _, look, to=looks: to.append(look) or True
+            )
+            server.remote_poller.step()
         for look in looks:
             look()
     one.work()
@@ -237,11 +239,11 @@ def test_all_remotes_are_due_at_the_start_and_after_an_outage_of_the_store(
 ) -> None:
     place.job()
     server = place.server("one")
-    server.comparer.step()
-    server.comparer.step()
+    server.remote_poller.step()
+    server.remote_poller.step()
     assert len(place.repository.asked) == 1
     server = place.server("two")
-    server.comparer.step()
+    server.remote_poller.step()
     assert len(place.repository.asked) == 2
 
     def unreachable(*_: object) -> None:
@@ -250,8 +252,8 @@ def test_all_remotes_are_due_at_the_start_and_after_an_outage_of_the_store(
     with monkeypatch.context() as patch:
         patch.setattr(comparisons, "watched", unreachable)
         with pytest.raises(StoreUnavailable):
-            server.comparer.step()
-    server.comparer.step()
+            server.remote_poller.step()
+    server.remote_poller.step()
     assert len(place.repository.asked) == 3
 
 
@@ -267,7 +269,7 @@ def test_a_server_that_is_killed_at_any_point_of_a_look_loses_and_doubles_nothin
     with suppress(Killed):
         for seconds in (0, AWHILE):
             place.clock.advance(seconds)
-            mortal.comparer.step()
+            mortal.remote_poller.step()
     compare(place, server)
     assert shas(place) == [A, B]
 
@@ -275,7 +277,7 @@ def test_a_server_that_is_killed_at_any_point_of_a_look_loses_and_doubles_nothin
 def test_branches_of_a_repository_are_asked_for_in_one_call(place: Installation) -> None:
     for name, branch in [("a", "main"), ("b", "next"), ("c", "main")]:
         place.job(name, source__branch=branch)
-    place.server("one").comparer.step()
+    place.server("one").remote_poller.step()
     [(_, branches)] = place.repository.asked
     assert branches == ("main", "next")
 
@@ -368,7 +370,7 @@ def test_a_remote_that_fails_is_left_alone_longer_and_longer_and_its_sentence_is
     place.repository.faults = [GitUnavailable("git.example.com did not answer.")] * 100
     asked = []
     for _ in range(40):
-        server.comparer.step()
+        server.remote_poller.step()
         asked.append(len(place.repository.asked))
         place.clock.advance(30)
     assert asked[:8] == [1, 2, 2, 3, 3, 3, 3, 4]  # 30, 60, 120 s, …
@@ -378,7 +380,7 @@ def test_a_remote_that_fails_is_left_alone_longer_and_longer_and_its_sentence_is
     assert (seen.sentence, seen.compared_at) == ("git.example.com did not answer.", None)
     place.repository.faults = []
     place.clock.advance(INTERVAL.total_seconds())
-    server.comparer.step()
+    server.remote_poller.step()
     with place.db.read() as tx:
         [seen] = comparisons.of_project(tx, place.project.id, 10)
     assert seen.sentence == ""
@@ -389,8 +391,8 @@ def test_a_dead_git_server_holds_up_its_own_place_alone(place: Installation) -> 
     place.job("a")
     place.job("b", source__url=OTHER, source__repo_key="git.example.com/acme/other")
     server, looks = place.server("one"), {}
-    object.__setattr__(server.comparer, "give", lambda key, look: looks.setdefault(key, look) is look)
-    server.comparer.step()
+    object.__setattr__(server.remote_poller, "give", lambda key, look: looks.setdefault(key, look) is look)
+    server.remote_poller.step()
     assert sorted(host for _, host in looks) == ["git.example.com", "github.com"]
 
 
@@ -425,7 +427,7 @@ def test_a_real_git_server_is_compared_with(place: Installation, tmp_path: Path)
         place.job("next", **fields, source__branch="next")
         server = place.server("one")
         checkouts: Any = Checkouts(tmp_path / "checkouts", frozenset({"http"}), 20)
-        server.comparer.checkouts = checkouts
+        server.remote_poller.checkouts = checkouts
         object.__setattr__(server.intake, "checkouts", checkouts)
         compare(place, server)
         assert place.builds() == []

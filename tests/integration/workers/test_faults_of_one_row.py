@@ -186,7 +186,7 @@ def test_a_store_that_is_away_is_no_fault_of_a_row(
     server.intake.step()
     server.builder.step()
     if loop == "messenger":
-        server.conductor.step()
+        server.flow_worker.step()
 
     def away() -> NoReturn:
         raise StoreUnavailable("The database does not answer.")

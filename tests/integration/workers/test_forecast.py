@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.commands.dry_run import Outlook, Rehearsal, of_deploy, of_promotion
+from app.commands.dry_run import DryRun, Effect, of_deploy, of_promotion
 from app.commands.image_rollout import deploy_job
-from app.commands.promotions import plan, promote
+from app.commands.promotions import plan_promotion, promote
 from app.commands.runs import start_run
 from app.domain.job.effective import Overrides
 from app.domain.job.records import Deployed, Job
@@ -75,7 +75,7 @@ def new_runs(place: Installation, job: Job, before: set[int]) -> list[Run]:
     return [run for run in place.runs() if run.job == job.name and run.id not in before]
 
 
-def happened(place: Installation, said: Outlook, job: Job, before: set[int]) -> None:
+def happened(place: Installation, said: Effect, job: Job, before: set[int]) -> None:
     """The job has the image and a new run, or not, as was said; and so does its last decision."""
     assert said.deploy is not None
     decision = place.decisions()[-1]
@@ -116,11 +116,11 @@ def a_pipeline(place: Installation, kind: str, ends: Sequence[tuple[int, str]]) 
         return pipelines.named(tx, place.project.name, "main")
 
 
-def said_and_done(place: Installation, pipeline: Pipeline, source: str) -> dict[str, Outlook]:
+def said_and_done(place: Installation, pipeline: Pipeline, source: str) -> dict[str, Effect]:
     """Plan, ask what that would do, and promote; what was said, by job."""
     way = route(pipeline, source, to=None, to_stage=None, may_skip_stages=False)
     with place.db.write() as tx:
-        planned = plan(tx, way, who="ada", confirm_paused=True)
+        planned = plan_promotion(tx, way, who="ada", confirm_paused=True)
         said = of_promotion(tx, planned, confirm_paused=True)
         promote(tx, place.names, pipeline, planned, who="ada", now=place.clock.now())
     return {str(each.job): each for each in said}
@@ -176,7 +176,7 @@ def test_a_push(fields: dict[str, Any], alive: int, *, ci: bool) -> None:
         server = place.server("one")
         job = place.job(**fields, ci_enabled=ci)
         before, guid = start_runs(place, job, alive), place.push(None, B)
-        dry_run = Rehearsal(place.db, place.clock, {"github": GitHub()}, place.repository, place.box)  # type: ignore[arg-type]
+        dry_run = DryRun(place.db, place.clock, {"github": GitHub()}, place.repository, place.box)  # type: ignore[arg-type]
         with place.db.read() as tx:
             delivery = deliveries.find(tx, guid)
         (said,) = dry_run.of_delivery(delivery, None)

@@ -219,7 +219,7 @@ def test_what_a_fault_of_the_store_let_go_of_is_taken_up_again(place: Installati
     server, beside = waiting_server(place)
     crank(server)
     beside.begun.clear()
-    server.intake.in_hand.claims.clear()  # as after an exception that nobody caught
+    server.intake.claim_registry.claims.clear()  # as after an exception that nobody caught
     server.reconcile()
     crank(server)
     beside.finish()

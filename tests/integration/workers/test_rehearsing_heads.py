@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.checkout import Checkouts
-from app.commands.dry_run import Rehearsal
+from app.commands.dry_run import DryRun
 from app.forges.github import GitHub
 from app.store import builds, decisions
 from app.web.server_context import ServerContext
@@ -37,8 +37,8 @@ def repository(forge: GitServer) -> Repository:
 def served(yard: ServerContext, forge: GitServer, tmp_path: Path) -> Caller:
     """Job report builds what only its credential may fetch, below `svc/` alone; job guest can't get in."""
     checkouts = Checkouts(tmp_path / "mirrors", frozenset({"http"}), git_time_limit_seconds=20)
-    rehearsal = Rehearsal(yard.db, yard.clock, {"github": GitHub()}, checkouts, yard.vault)
-    caller = Caller(replace(yard, rehearsal=rehearsal, check_git_url=checkouts.validate_url))
+    dry_run = DryRun(yard.db, yard.clock, {"github": GitHub()}, checkouts, yard.vault)
+    caller = Caller(replace(yard, dry_run=dry_run, check_git_url=checkouts.validate_url))
     host = f"127.0.0.1:{forge.server_port}"
     for project, name, credential in (("acme", "report", "mine"), ("other", "guest", None)):
         caller.made("/projects", {"name": project})

@@ -148,7 +148,7 @@ class HubFuture(Future[Any]):
         return super().result(0)
 
 
-def begun(_name: str, call: Callable[[], Any]) -> Future[Any]:
+def start_in_thread(_name: str, call: Callable[[], Any]) -> Future[Any]:
     hub, called = Hub.current, HubFuture()
 
     def work() -> None:
@@ -183,7 +183,7 @@ def patched() -> Iterator[None]:
     """While this holds, what loops start and wait for goes by the current hub."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (threads, active):
-            patch.setattr(module, "begun", begun)
+            patch.setattr(module, "begun", start_in_thread)
             patch.setattr(module, "wait", wait)
         patch.setattr(watcher, "threading", SimpleNamespace(Thread=HubThread))
         patch.setattr(runner, "FIRST_WORDS_SECONDS", 0)

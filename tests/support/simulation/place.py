@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import event
 
 from app.runtime.disk import Disk
-from app.runtime.log_storage import Logbook
+from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, epochs, runs
@@ -148,10 +148,10 @@ class SimServer(Server):
         self.number = min({0, 1} - {each.number for each in place.servers})
         db = SimDatabase(place.db, fuse, place.world, place.hear, is_alone=place.is_alone)
         super().__init__(place, name, db, fuse, alone=place.is_alone)
-        disk, logbook = Disk([place.root]), place.logbook_of(self.number)
+        disk, log_storage = Disk([place.root]), place.logbook_of(self.number)
         self.intake = replace(self.intake, disk=disk)
-        self.runner = replace(self.runner, disk=disk, logbook=logbook)
-        self.builder = replace(self.builder, disk=disk, logbook=logbook, slots=NoSlots())
+        self.runner = replace(self.runner, disk=disk, log_storage=log_storage)
+        self.builder = replace(self.builder, disk=disk, log_storage=log_storage, slots=NoSlots())
         self.reconciler = replace(
             self.reconciler, intake=self.intake, runner=self.runner, builder=self.builder
         )
@@ -173,9 +173,11 @@ class SimServer(Server):
                 ]
                 owners = Counter(row[0] for row in stored.rows_of(OWNERS))
                 mine = owners.pop(self.name, 0)
-                in_hand = sum(len(each.in_hand.claims) for each in (self.intake, self.builder, self.runner))
+                claim_registry = sum(
+                    len(each.claim_registry.claims) for each in (self.intake, self.builder, self.runner)
+                )
                 is_known = stored.one("SELECT count(*) FROM server WHERE id = ?", self.name)
-                return not is_known or mine != in_hand or not owners.keys() <= set(alive)
+                return not is_known or mine != claim_registry or not owners.keys() <= set(alive)
             case "sweeper":
                 return bool(world.containers)
             case "watcher":
@@ -261,9 +263,9 @@ class Place(Installation):
         self.stored = stored(name)
         self.db = self.stored.db
 
-    def logbook_of(self, number: int) -> Logbook:
+    def logbook_of(self, number: int) -> LogStorage:
         """Each of two servers has a data directory of its own."""
-        return Logbook(self.root / str(number), Signals(), cap_bytes=1_000_000)
+        return LogStorage(self.root / str(number), Signals(), cap_bytes=1_000_000)
 
     def logs_of(self, run_id: int, attempt: int) -> list[bytes]:
         paths = [self.logbook_of(number).attempt_path(run_id, attempt) for number in (0, 1)]

@@ -6,29 +6,29 @@ import threading
 
 import pytest
 
-from app.runtime.threads import Crew
+from app.runtime.threads import KeyedThreadPool
 
 
 class TestCrew:
     def test_a_slow_one_does_not_pile_up_and_holds_up_nobody_else(self) -> None:
         done, slow = threading.Semaphore(0), threading.Event()
-        crew = Crew("test", 2, done.release)
+        pool = KeyedThreadPool("test", 2, done.release)
         calls: list[str] = []
-        assert crew.give("slow", lambda: calls.append(f"slow {slow.wait(20)}"))
-        assert not crew.give("slow", lambda: calls.append("again"))
+        assert pool.give("slow", lambda: calls.append(f"slow {slow.wait(20)}"))
+        assert not pool.give("slow", lambda: calls.append("again"))
         for number in range(3):
-            assert crew.give("quick", lambda number=number: calls.append(f"quick {number}"))
+            assert pool.give("quick", lambda number=number: calls.append(f"quick {number}"))
             assert done.acquire(timeout=20)
         slow.set()
         assert done.acquire(timeout=20)
         assert calls == ["quick 0", "quick 1", "quick 2", "slow True"]
-        assert crew.give("slow", lambda: calls.append("later"))
+        assert pool.give("slow", lambda: calls.append("later"))
         assert done.acquire(timeout=20)
 
     def test_a_fault_ends_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         done = threading.Semaphore(0)
-        crew = Crew("test", 1, done.release)
+        pool = KeyedThreadPool("test", 1, done.release)
         for _ in range(2):
-            assert crew.give("one", lambda: 1 // 0)
+            assert pool.give("one", lambda: 1 // 0)
             assert done.acquire(timeout=20)
         assert "met a fault of Jobyard" in caplog.text

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.commands.deployments import begin_deployment, cancel_deployment
-from app.commands.promotions import hold_still, plan, promote
+from app.commands.promotions import lock_source, plan_promotion, promote
 from app.domain.deployments import Cause, DeploymentStatus, Phase, StepKind, StepStatus
 from app.domain.errors import Conflict
 from app.domain.job.records import Deployed
@@ -162,7 +162,7 @@ def test_cancelled_with_its_hook_that_waits_to_start(place: Installation, server
     server.intake.step()
     server.builder.step()
     while not place.runs():
-        server.deployer.step()
+        server.deployment_worker.step()
     cancelled(place, 1)
     server.work()
     run, (deployment,) = run_of(place, "migrate"), place.deployments()
@@ -184,7 +184,7 @@ def test_cancelled_with_its_hook_that_runs(place: Installation, server: Server) 
     server.intake.step()
     server.builder.step()
     while not place.runs():
-        server.deployer.step()
+        server.deployment_worker.step()
     hook = threading.Thread(target=server.runner.step)
     hook.start()
     server.until_running()
@@ -285,8 +285,8 @@ def test_a_promotion_waits_for_images_that_move_and_takes_them_all(
 
     def go_on() -> None:
         with place.db.write() as tx:
-            hold_still(tx, way)
-            planned = plan(tx, way, who="ada", confirm_paused=False)
+            lock_source(tx, way)
+            planned = plan_promotion(tx, way, who="ada", confirm_paused=False)
             promote(tx, place.names, pipeline, planned, who="ada", now=place.clock.now())
 
     promotion = threading.Thread(target=go_on)

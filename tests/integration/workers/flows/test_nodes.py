@@ -120,7 +120,7 @@ def test_nodes_of_a_group_run_side_by_side(place: Installation, server: Server) 
     server.work()
     twins = [{**RUN, "name": name, "overrides": {"env": {"WHO": name}}} for name in ("left", "right")]
     run_id = place.start(place.flow({"parallel": twins}, MESSAGE))
-    while server.conductor.step():
+    while server.flow_worker.step():
         pass
     assert states(place.flow_run(run_id)) == {"left": "running", "right": "running", "tell": "waiting"}
     assert [run.status for run in place.runs()] == [RunStatus.QUEUED, RunStatus.QUEUED]
@@ -233,16 +233,16 @@ def test_a_message_whose_address_can_not_be_opened_fails_its_node(
 
 def test_a_message_is_sent_by_one_server_at_a_time(place: Installation, server: Server) -> None:
     run_id = place.start(place.flow(outgoing(place)))
-    while server.conductor.step():
+    while server.flow_worker.step():
         pass
     (node,) = place.flow_run(run_id).nodes
     now = place.clock.now()
     with place.db.write() as tx:
         assert flows.claim_message(tx, node.id, now, now + timedelta(seconds=30))
         assert not flows.claim_message(tx, node.id, now, now + timedelta(seconds=30))
-    assert not server.messenger.step()
+    assert not server.notification_worker.step()
     place.clock.advance(31)
-    assert server.messenger.step()
+    assert server.notification_worker.step()
 
 
 def test_a_job_that_is_gone_fails_the_node(place: Installation, server: Server) -> None:

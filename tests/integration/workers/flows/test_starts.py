@@ -22,7 +22,7 @@ MESSAGE = {"name": "tell", "type": "message", "message": "Released."}
 
 def test_a_cancelled_flow_cancels_what_it_waits_for(place: Installation, server: Server) -> None:
     run_id = place.start(place.flow(BUILD, MESSAGE))
-    server.conductor.step()
+    server.flow_worker.step()
     cancel(place, run_id)
     server.work()
     run = place.flow_run(run_id)
@@ -36,7 +36,7 @@ def test_a_cancelled_run_of_a_flow_is_not_tried_again(place: Installation, serve
     place.push(A, B)
     server.work()
     run_id = place.start(place.flow({**RUN, "retries": 5}))
-    server.conductor.step()
+    server.flow_worker.step()
     cancel(place, run_id)
     server.work()
     assert place.flow_run(run_id).status is FlowStatus.CANCELLED
@@ -131,10 +131,10 @@ def test_a_build_that_a_push_began_is_not_cancelled_with_the_flow(
     flow = place.flow(BUILD, MESSAGE, on_push=report)
     place.push(A, B)
     server.intake.step()
-    server.conductor.step()
+    server.flow_worker.step()
     run_id = place.flow_runs(flow)[0].id
     cancel(place, run_id)
-    server.conductor.step()
+    server.flow_worker.step()
     assert place.flow_run(run_id).status is FlowStatus.CANCELLED
     server.work()
     assert [build.status for build in place.builds()] == ["succeeded"]

@@ -54,7 +54,7 @@ def test_a_rollback_waits_for_what_is_gone(place: Installation, server: Server, 
     _, migrate, report = shop(place, server, A, B)
     lose(place, image_of(A))
     go_back(place, 0, {image_of(A)}, with_hooks=with_hooks)
-    server.deployer.step()
+    server.deployment_worker.step()
     waits = place.deployments()[-1]
     assert (waits.status, waits.phase) == (DeploymentStatus.RUNNING, "building")
     assert deployed(place, report)[2] == B

@@ -74,7 +74,7 @@ class TestHealth:
             place.engine.answer_probes(monitored.key(), 0)
             monitored.pass_time(400)
             place.engine.finish(monitored.key())
-        found = place.logbook.vitals(monitored.run_id, 1).health(0)
+        found = place.log_storage.vitals(monitored.run_id, 1).health(0)
         startup, liveness = found[CheckType.STARTUP], found[CheckType.LIVENESS]
         assert [(each.at, each.passed, each.words) for each in startup.answers] == [
             (START + timedelta(seconds=5), False, "exit code 1"),
@@ -101,7 +101,7 @@ class TestHealth:
             monitored.pass_time(100)
             assert monitored.active.unhealthy == {}
             place.engine.finish(monitored.key())
-        assert len(place.logbook.vitals(monitored.run_id, 1).health(0)[CheckType.LIVENESS].answers) == 5
+        assert len(place.log_storage.vitals(monitored.run_id, 1).health(0)[CheckType.LIVENESS].answers) == 5
 
     def test_one_unhealthy_instance_ends_the_attempt_and_stops_the_others(self, place: Installation) -> None:
         monitored = MonitoredRun(place, health_checks=[LIVENESS], instances=3)
@@ -158,7 +158,7 @@ class TestHealth:
                 monitored.clock,
                 place.engine,
                 monitored.server.runner.active,
-                place.logbook,
+                place.log_storage,
                 AtOnce(),
             )
             monitored.clock.advance(seconds=10)

@@ -20,7 +20,7 @@ class TestMetrics:
             monitored.pass_time(7)
             for instance in (0, 1):
                 place.engine.finish(monitored.key(instance=instance))
-        vitals = place.logbook.vitals(monitored.run_id, 1)
+        vitals = place.log_storage.vitals(monitored.run_id, 1)
         assert [(each.at - START).total_seconds() for each in vitals.samples(0)] == [0.3, 2.3, 4.3, 6.3]
         assert vitals.samples(1) == [sample] * 4
         assert vitals.samples(2) == []
@@ -30,7 +30,7 @@ class TestMetrics:
         with monitored.running():
             monitored.pass_time(2 * 1001)
             place.engine.finish(monitored.key())
-        samples = place.logbook.vitals(monitored.run_id, 1).samples(0)
+        samples = place.log_storage.vitals(monitored.run_id, 1).samples(0)
         assert 500 <= len(samples) <= 502
         assert samples[1].at - samples[0].at == timedelta(seconds=4)
 
@@ -41,7 +41,7 @@ class TestMetrics:
             place.engine.fail("stats", Fault.REFUSED)
             monitored.pass_time(5)
             place.engine.finish(monitored.key())
-        samples = place.logbook.vitals(monitored.run_id, 1).samples(0)
+        samples = place.log_storage.vitals(monitored.run_id, 1).samples(0)
         assert [(each.at - START).total_seconds() for each in samples] == [0.3, 4.3]
 
     def test_what_is_over_at_once_is_not_asked(self, place: Installation) -> None:
@@ -49,4 +49,4 @@ class TestMetrics:
         with monitored.running():
             monitored.pass_time(0)
             place.engine.finish(monitored.key())
-        assert place.logbook.vitals(monitored.run_id, 1).samples(0) == []
+        assert place.log_storage.vitals(monitored.run_id, 1).samples(0) == []

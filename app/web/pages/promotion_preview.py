@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.commands.promotions import Planned, forecast_promotion, plan
+from app.commands.promotions import PromotionPlan, forecast_promotion, plan_promotion
 from app.domain.errors import UserError
 from app.domain.pipelines import Component, Pipeline, route
 from app.domain.rollout import DeploymentForecast, Forecast
 from app.store import deployments
 from app.store.database import Tx
-from app.web.pages import words
+from app.web.pages import formatting
 
 
 @dataclass(frozen=True)
 class Offer:
     """`sentence` says what happens; `paused` names the jobs that the reader has to agree to."""
 
-    planned: Planned
+    planned: PromotionPlan
     sentence: str
     paused: tuple[str, ...]
 
@@ -33,11 +33,13 @@ def offer(tx: Tx, pipeline: Pipeline, component: str, who: str) -> Offer | Refus
     """A component's promotion to its peer in the next stage."""
     try:
         way = route(pipeline, component, to=None, to_stage=None, may_skip_stages=False)
-        planned = plan(tx, way, who=who, confirm_paused=True)
+        planned = plan_promotion(tx, way, who=who, confirm_paused=True)
     except UserError as error:
         return Refusal(str(error))
     ahead = forecast_promotion(tx, planned)
-    what = ", ".join(dict.fromkeys(words.short(each.sha or each.digest) for each in planned.images.values()))
+    what = ", ".join(
+        dict.fromkeys(formatting.short(each.sha or each.digest) for each in planned.images.values())
+    )
     said = _of_app(tx, way.target, ahead) if way.target.kind == "app" else [_of_job(ahead.moves[0])]
     losing = [each.job.name for each in ahead.moves if each.loses_cd]
     if losing:

@@ -16,7 +16,7 @@ from builders.backends.base import Step
 STEPS_SAVED_EVERY = 0.5  # seconds
 
 
-class Timeline:
+class StepRecorder:
     """A build's steps, stored now and then as they happen."""
 
     def __init__(self, db: Database, clock: Clock, build: Build) -> None:

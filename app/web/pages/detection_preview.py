@@ -28,7 +28,7 @@ def look(ctx: PageContext, project: str, typed: Mapping[str, Any], at: str) -> D
         form = read_value(DetectForm, {"git": git, "build": typed["build"]}, ctx.server)
         with ctx.server.db.read() as tx:
             owner = projects.named(tx, project)
-        return ctx.server.rehearsal.look_at(owner, form.source(), at)
+        return ctx.server.dry_run.look_at(owner, form.source(), at)
     except (JobyardError, ValidationError, Problem) as error:
         problem = problem_of(error)
         errors = [{**each, "field": _placed(each["field"], at)} for each in problem.errors]

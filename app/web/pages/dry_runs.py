@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.dry_run import Outlook, summary
+from app.commands.dry_run import Effect, summary
 from app.domain.errors import InvalidValue, JobyardError, NotFound
 from app.domain.principals import Role
 from app.store import deliveries
 from app.web.pages.context import PageContext, get, post
 from app.web.pages.deliveries import require_push
+from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Fields
-from app.web.pages.refusals import placed, refused
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.plan import PushForm
@@ -41,7 +41,7 @@ def rehearse_push(ctx: PageContext) -> Response:
     given = {name: ctx.field(name) for name in FIELDS}
     try:
         form = read_value(PushForm, _push(ctx, given), ctx.server)
-        found = ctx.server.rehearsal.of_push(form.as_push(), None)
+        found = ctx.server.dry_run.of_push(form.as_push(), None)
     except NotFound as error:
         return _page(ctx, given, problem=refused(InvalidValue("repository", str(error))))
     except InvalidValue as error:
@@ -61,7 +61,7 @@ def rehearse_delivery(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         delivery = deliveries.find(tx, ctx.path("guid"), ctx.path("forge"))
     require_push(delivery)
-    found = ctx.server.rehearsal.of_delivery(delivery, None)
+    found = ctx.server.dry_run.of_delivery(delivery, None)
     given = {"repository": delivery.repository, "ref": delivery.ref, "after": delivery.sha}
     return _page(ctx, given, found=found, what=f"If delivery {delivery.guid} were replayed")
 
@@ -71,7 +71,7 @@ def _page(
     given: Mapping[str, str],
     *,
     problem: Problem | None = None,
-    found: Sequence[Outlook] | None = None,
+    found: Sequence[Effect] | None = None,
     what: str = "If this were pushed",
 ) -> Response:
     errors, left = placed(problem, frozenset(FIELDS))
