@@ -21,6 +21,7 @@ NOT_FOR_PEOPLE = {  # what a part of the server is called in its own log, purpos
     "scope of builds",
     "name of an image",
     "asked for with this run",
+    "spends the time that a wrong password would",
     "database or disk is full",
     "attempt to write a readonly database",
     "unable to open database file",
