@@ -9,11 +9,11 @@ from typing import Any
 
 from app.commands.dry_run import Stage, of_following
 from app.commands.jobs import sealed_spec, source_of
+from app.domain.fires import next_fire
 from app.domain.job.codec import job_to_json, shown_env, shown_job
 from app.domain.job.drafts import JobDraft
 from app.domain.job.records import Job, SourceSettings
 from app.domain.references import Ours
-from app.domain.schedule import Schedule
 from app.runtime.ports import Vault
 from app.store.database import Tx
 from app.store.projects import Project
@@ -58,9 +58,7 @@ def preview_edit(
     after = {**job_to_json(spec), "env": shown_env(spec.run.env)}
     before = {} if job is None else shown_job(job.spec)
     changes = list(_changes(before, after, frozenset(_new_secrets(draft))))
-    schedule, next_fire_at = spec.schedule, None
-    if schedule is not None and schedule.active and not spec.paused:
-        next_fire_at = Schedule.parse(schedule.cron, schedule.time_zone).next_after(now)
+    next_fire_at = next_fire(spec.schedule, now, paused=spec.paused)
     deploy = None if job is None else of_following(tx, _edited(job, draft, source), job, who)
     return Edit(job is None, changes, next_fire_at, deploy)
 

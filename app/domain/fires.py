@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from app.domain.job.records import Job
+from app.domain.job.spec import ScheduleSettings
 from app.domain.schedule import Schedule
 
 COUNTED = 10_000  # missed times are counted so far
@@ -91,6 +93,18 @@ def repeated(schedule: Schedule, now: datetime, decided: Set[datetime]) -> tuple
         last, count = fire, count + 1
         fire = schedule.next_after(fire)
     return Repeated(first, last, count, fire) if count else None, fire
+
+
+def next_fire(settings: ScheduleSettings | None, after: datetime, *, paused: bool) -> datetime | None:
+    """When a schedule starts a run next, after a time; None where nothing starts by it."""
+    if settings is None or not settings.active or paused:
+        return None
+    return Schedule.parse(settings.cron, settings.time_zone).next_after(after)
+
+
+def next_fire_of(job: Job, now: datetime) -> datetime | None:
+    """When a job starts by its schedule next, as is shown; None where nothing starts by it."""
+    return next_fire(job.schedule, listed_after(job.next_fire_at, now), paused=job.paused)
 
 
 def listed_after(next_fire_at: datetime | None, now: datetime) -> datetime:

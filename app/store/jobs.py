@@ -11,11 +11,11 @@ from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
+from app.domain.fires import next_fire
 from app.domain.job.codec import schedule_to_json
 from app.domain.job.effective import merge
 from app.domain.job.records import Deployed, Job, Source, SourceSettings
-from app.domain.job.spec import BuildsInFlight, JobSpec, ScheduleSettings
-from app.domain.schedule import Schedule
+from app.domain.job.spec import BuildsInFlight, JobSpec
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, ProjectRow, SecretGroupJobRow, SourceRow
 
@@ -97,14 +97,7 @@ def _define(row: JobRow, spec: JobSpec, now: datetime) -> None:
     row.paused = spec.paused
     row.effective = merge(spec.run, shared_env=row.shared_env).spec
     row.has_image = row.deployed is not None or spec.image is not None
-    row.next_fire_at = _next_fire_at(row, spec.schedule, now)
-
-
-def _next_fire_at(row: JobRow, schedule: ScheduleSettings | None, now: datetime) -> datetime | None:
-    """When the schedule is due next; None while nothing is to start by it."""
-    if schedule is None or not schedule.active or row.paused or row.deleted_at is not None:
-        return None
-    return Schedule.parse(schedule.cron, schedule.time_zone).next_after(now)
+    row.next_fire_at = next_fire(spec.schedule, now, paused=row.paused or row.deleted_at is not None)
 
 
 def set_switches(

@@ -12,12 +12,11 @@ from app.commands import jobs as commands
 from app.commands import pausing
 from app.commands.variables import unmasked
 from app.domain.builds import Build
-from app.domain.fires import listed_after
+from app.domain.fires import next_fire_of
 from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.domain.runs import Run
-from app.domain.schedule import Schedule
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer
@@ -161,7 +160,7 @@ def _answer(
     return {
         **answer,
         "deployed": _deployed(job),
-        "next_fire_at": _next_fire_at(ctx, job),
+        "next_fire_at": next_fire_of(job, ctx.now),
         "last_run": _last_run(last),
         "created_at": job.created_at,
         "webhook_url": f"{ctx.address}/webhooks/github",
@@ -174,14 +173,6 @@ def _deployed(job: Job) -> dict[str, Any] | None:
     if now_has is None:
         return None
     return deployed_answer(now_has).model_dump()
-
-
-def _next_fire_at(ctx: ApiContext[Any, Any], job: Job) -> Any:
-    schedule = job.schedule
-    if schedule is None or not schedule.active or job.paused:
-        return None
-    after = listed_after(job.next_fire_at, ctx.now)
-    return Schedule.parse(schedule.cron, schedule.time_zone).next_after(after)
 
 
 def _last_run(run: Run | None) -> dict[str, Any] | None:

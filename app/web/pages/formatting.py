@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.events import repo_key
-from app.domain.fires import listed_after
 from app.domain.job.records import Job, Source
 from app.domain.job.spec import RunOnImageChange
 from app.domain.plans import Plan
@@ -175,14 +174,6 @@ def _why_kept(job: Job, part: Part | None) -> str | None:
     if not job.cd_enabled:
         return "CD off"
     return f"app {part.app} is held" if part is not None and part.held_by is not None else None
-
-
-def next_fire(job: Job, now: datetime) -> datetime | None:
-    """When its schedule is due next; None for a job that no schedule starts."""
-    if job.paused or job.schedule is None or not job.schedule.active:
-        return None
-    schedule = Schedule.parse(job.schedule.cron, job.schedule.time_zone)
-    return schedule.next_after(listed_after(job.next_fire_at, now))
 
 
 def on_push(job: Job) -> str:

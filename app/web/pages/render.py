@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app.domain.fires import next_fire_of
 from app.store.overview import STRIP, Bar
 from app.web.pages import charts, formatting
 from app.web.server_context import server_of
@@ -49,7 +50,7 @@ _env = Environment(
     trim_blocks=True,
     extensions=[Unindented],
 )
-_env.globals.update(version=_version(), fmt=formatting, charts=charts)
+_env.globals.update(version=_version(), fmt=formatting, next_fire_of=next_fire_of, charts=charts)
 _env.filters.update(
     utc=formatting.utc,
     iso=formatting.iso,
