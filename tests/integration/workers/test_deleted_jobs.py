@@ -58,7 +58,8 @@ def test_a_new_job_of_its_name_does_not_get_its_history(admin: Caller, run: str)
 
 
 def main_of(page: str) -> str:
-    return page.partition("<main")[2].partition("</main>")[0]
+    """What a page is about, with single spaces."""
+    return " ".join(page.partition("<main")[2].partition("</main>")[0].split())
 
 
 def test_its_page_says_when_it_was_deleted_and_has_no_forms(tmp_path: Path) -> None:
