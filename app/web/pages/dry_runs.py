@@ -76,7 +76,7 @@ def _page(
 ) -> Response:
     errors, left = placed(problem, frozenset(FIELDS))
     return ctx.page(
-        "rehearse.html",
+        "dry_runs.html",
         200 if problem is None else problem.status,
         given={**given, "deleted": ctx.field("deleted")},
         errors=errors,
