@@ -57,7 +57,8 @@ class Pool:
         """Returns when something was given back, or it is time to look again."""
         self._freed.clear()
         try:
-            await asyncio.wait_for(self._freed.wait(), LOOK_AGAIN_SECONDS)
+            async with asyncio.timeout(LOOK_AGAIN_SECONDS):  # `wait_for` of 3.11 may swallow a cancel
+                await self._freed.wait()
         except TimeoutError:
             return
 
@@ -101,8 +102,9 @@ class Hold:
         return taken > STALLED_SECONDS and taken * self._size > SLOWEST_SECONDS * self._received
 
     def let_go(self) -> None:
+        """Make room for others; whoever reads the body is told by its patience, unless that is over anyway."""
         self.is_out_of_room = True
-        if self._patience is not None:
+        if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(0)
         self.release()
 
@@ -124,14 +126,17 @@ class Hold:
         return True
 
     async def wait(self) -> None:
-        """Wait for room. Whoever reads the body is told by its patience if there is none."""
+        """Wait for room. Raises TimeoutError if there is none for long, or others need what this one has."""
         loop = asyncio.get_running_loop()
         wanted = self._pool if self._received <= SMALL_BYTES else self._pools.large
         ends_at = loop.time() + WAIT_SECONDS
         while not self.grow(self._received, loop.time()):
             if loop.time() > ends_at:
-                self.let_go()
-            if self.is_out_of_room or not wanted.make_room(loop.time()):
+                self.is_out_of_room = True
+                self.release()
+            if self.is_out_of_room:
+                raise TimeoutError
+            if not wanted.make_room(loop.time()):
                 await wanted.changes()
         self.progressed_at = loop.time()
 

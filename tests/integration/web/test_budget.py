@@ -127,6 +127,32 @@ def test_what_is_held_is_bounded_and_the_rest_is_told_to_come_again() -> None:
     run(strangers)
 
 
+def test_a_body_whose_time_is_just_over_makes_room_like_any_other() -> None:
+    """Between the end of its patience and its reader's hearing of that, another body may need its room."""
+
+    async def both_at_once() -> None:
+        hold, begun = budget.Hold(budget.Pools()), asyncio.Event()
+        patience = asyncio.timeout(60)
+
+        async def read() -> None:
+            async with patience:
+                hold.begin(10, patience)
+                begun.set()
+                await asyncio.Event().wait()
+
+        reader = asyncio.create_task(read())
+        await begun.wait()
+        patience.reschedule(0)
+        await asyncio.sleep(0)
+        assert (patience.expired(), reader.done()) == (True, False)
+        hold.let_go()
+        with pytest.raises(TimeoutError):
+            await reader
+        assert hold.is_out_of_room
+
+    asyncio.run(both_at_once())
+
+
 def test_unfinished_bodies_keep_neither_small_nor_large_ones_out() -> None:
     async def genuine(yard: ServerContext) -> None:
         for _ in range(8):
