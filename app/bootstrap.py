@@ -363,7 +363,7 @@ class _Parts:
             checkouts=self.impatient,
             vault=own.box,
             interval=timedelta(minutes=own.settings.reconcile_minutes),
-            give=KeyedThreadPool("comparer", LOOKS_AT_ONCE).give,
+            give=KeyedThreadPool("remote-poller", LOOKS_AT_ONCE).give,
         )
 
 

@@ -97,12 +97,12 @@ class Supervisor:
         self._loop("scheduler", Waker("schedules"), self._schedule)
         self._loop("intake", Waker("deliveries"), self._take_in)
         waker = Waker("deployments", builds.ENDING, runs.ENDED)
-        self._loop("deployer", waker, self._while_moving(self.deployment_worker.step))
+        self._loop("deployments", waker, self._while_moving(self.deployment_worker.step))
         waker = Waker("flows", "deployments", builds.ENDING, runs.ENDED)
-        self._loop("conductor", waker, self._while_moving(self.flow_worker.step))
-        self._loop("messenger", Waker("flows"), self._while_moving(self.notification_worker.step))
+        self._loop("flows", waker, self._while_moving(self.flow_worker.step))
+        self._loop("notifications", Waker("flows"), self._while_moving(self.notification_worker.step))
         if self.remote_poller is not None:
-            self._loop("comparer", Waker("sources"), self._compare)
+            self._loop("remote-poller", Waker("sources"), self._compare)
         self.builder.slots.on_lent = self._add_thread
         for number in range(self.build_workers):
             self._loop(f"builder-{number}", self._build_bell, self._build)

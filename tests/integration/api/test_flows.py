@@ -1,4 +1,4 @@
-"""Release flows by the API and by their own webhook addresses; a conductor stepped by hand moves them on."""
+"""Release flows by the API and by their own webhook addresses; the flow worker, stepped by the test, moves them on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Release flows from the command line; a conductor stepped by hand moves them on."""
+"""Release flows from the command line; the flow worker, stepped by the test, moves them on."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_a_run_that_was_lost_and_came_back_is_watched_until_its_end(
     assert active.all() == []
 
 
-@pytest.mark.parametrize("loop", ["deployer", "conductor", "messenger"])
+@pytest.mark.parametrize("loop", ["deployment_worker", "flow_worker", "notification_worker"])
 def test_a_store_that_is_away_is_no_fault_of_a_row(
     place: Installation, server: Server, monkeypatch: pytest.MonkeyPatch, loop: str
 ) -> None:
@@ -185,7 +185,7 @@ def test_a_store_that_is_away_is_no_fault_of_a_row(
     place.push(A, B)
     server.intake.step()
     server.builder.step()
-    if loop == "messenger":
+    if loop == "notification_worker":
         server.flow_worker.step()
 
     def away() -> NoReturn:

@@ -183,7 +183,7 @@ def patched() -> Iterator[None]:
     """While this holds, what loops start and wait for goes by the current hub."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (threads, active):
-            patch.setattr(module, "begun", start_in_thread)
+            patch.setattr(module, "start_in_thread", start_in_thread)
             patch.setattr(module, "wait", wait)
         patch.setattr(watcher, "threading", SimpleNamespace(Thread=HubThread))
         patch.setattr(runner, "FIRST_WORDS_SECONDS", 0)

@@ -119,7 +119,7 @@ LOOPS: Mapping[str, frozenset[str]] = {
     "intake": frozenset({"deliveries"}),
     "builder": frozenset({builds.QUEUED}),
     "runner": frozenset({runs.QUEUED}),
-    "deployer": frozenset({"deployments", builds.ENDING, runs.ENDED}),
+    "deployment_worker": frozenset({"deployments", builds.ENDING, runs.ENDED}),
 }
 
 
@@ -129,7 +129,7 @@ LOOKS = {
     " AND (available_at IS NULL OR available_at <= ?)",
     "builder": "SELECT max(id) FROM build WHERE status = 'queued' AND available_at <= ?",
     "runner": "SELECT max(id) FROM run WHERE status = 'queued' AND available_at <= ?",
-    "deployer": "SELECT max(id) FROM deployment WHERE status IN ('pending', 'running') AND ? > ''",
+    "deployment_worker": "SELECT max(id) FROM deployment WHERE status IN ('pending', 'running') AND ? > ''",
     "scheduler": "SELECT max(id) FROM job WHERE next_fire_at <= ?",
 }
 OWNERS = """SELECT owner FROM run WHERE status = 'running' UNION ALL SELECT owner FROM build WHERE status = 'running'
@@ -173,11 +173,11 @@ class SimServer(Server):
                 ]
                 owners = Counter(row[0] for row in stored.rows_of(OWNERS))
                 mine = owners.pop(self.name, 0)
-                claim_registry = sum(
+                in_hand = sum(
                     len(each.claim_registry.claims) for each in (self.intake, self.builder, self.runner)
                 )
                 is_known = stored.one("SELECT count(*) FROM server WHERE id = ?", self.name)
-                return not is_known or mine != claim_registry or not owners.keys() <= set(alive)
+                return not is_known or mine != in_hand or not owners.keys() <= set(alive)
             case "sweeper":
                 return bool(world.containers)
             case "watcher":
