@@ -38,7 +38,7 @@ class MonitoredContainer:
 
 @dataclass
 class HealthChecks:
-    """One loop for all of them. Have the crew ring when it is done: the next look may be due earlier than said."""
+    """One loop for all of them. Have the pool ring when it is done: the next look may be due earlier than said."""
 
     db: Database
     clock: Clock
