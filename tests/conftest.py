@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support import guard, order
+
+# How long an example takes depends on what else the machine does: no test fails by that.
+settings.register_profile("untimed")
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

@@ -101,7 +101,7 @@ def _with(example: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[s
 
 
 @pytest.mark.parametrize("operation", TAKING_BODIES, ids=IDS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_body_makes_the_server_fail(caller: Caller, operation: Operation, data: st.DataObject) -> None:
     body = data.draw(bodies(operation))
@@ -113,13 +113,13 @@ def test_no_body_makes_the_server_fail(caller: Caller, operation: Operation, dat
         assert answer.json()["detail"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=200))
 def test_no_bytes_make_the_server_fail(caller: Caller, raw: bytes) -> None:
     assert caller.post(JOBS, content=raw).status_code in (400, 422)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/runs/{}", "/builds/{}", "/deliveries/{}", "/projects/{}", f"{JOBS}/{{}}"]),
     name=st.text(min_size=1, max_size=30).filter(lambda text: text not in (".", "..")),

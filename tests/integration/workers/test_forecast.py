@@ -88,7 +88,7 @@ def happened(place: Installation, said: Effect, job: Job, before: set[int]) -> N
     assert decision.run_id == (runs[0].id if runs else None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(fields=switches(), alive=st.integers(0, 2), latest=st.booleans(), is_built=st.booleans())
 def test_a_deploy(fields: dict[str, Any], alive: int, *, latest: bool, is_built: bool) -> None:
     with an_installation() as place:
@@ -134,7 +134,7 @@ def a_source(place: Installation, name: str) -> Job:
     return job
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(fields=switches(), alive=st.integers(0, 2), is_built=st.booleans())
 def test_a_promotion_to_a_job(fields: dict[str, Any], alive: int, *, is_built: bool) -> None:
     with an_installation() as place:
@@ -145,7 +145,7 @@ def test_a_promotion_to_a_job(fields: dict[str, Any], alive: int, *, is_built: b
         happened(place, said_and_done(place, pipeline, source.name)[job.name], job, before)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(members=st.lists(st.tuples(switches(), HOOKS), min_size=1, max_size=4))
 def test_a_promotion_to_an_app(members: list[tuple[dict[str, Any], str | None]]) -> None:
     with an_installation() as place:
@@ -169,7 +169,7 @@ def test_a_promotion_to_an_app(members: list[tuple[dict[str, Any], str | None]])
         assert said == {}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(fields=switches(), alive=st.integers(0, 2), ci=st.booleans())
 def test_a_push(fields: dict[str, Any], alive: int, *, ci: bool) -> None:
     with an_installation() as place:

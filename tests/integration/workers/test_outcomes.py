@@ -203,7 +203,7 @@ def test_an_interrupted_attempt_is_cancelled_with_its_run(
 
 
 @given(reason=st.none() | st.sampled_from(sorted(Reason)), code=st.none() | st.integers(0, 255))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_outcome_has_a_status_of_its_own(reason: Reason | None, code: int | None) -> None:
     status = Outcome(reason, code).status
     assert (status is RunStatus.SUCCEEDED) is (reason is None)

@@ -129,7 +129,7 @@ def accesses() -> st.SearchStrategy[Access]:
     return st.builds(Access, hosts, st.dictionaries(st.sampled_from("ab"), st.sampled_from((ADA, BEN))))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(accesses(), min_size=2, max_size=6))
 def test_no_two_builds_ever_overlap_that_must_not_and_all_get_their_turn(given_: list[Access]) -> None:
     turns, going, lock = Turns(), list[Access](), threading.Lock()

@@ -76,7 +76,7 @@ def test_days_on_which_clocks_change(time_zone: str, expression: str, after: str
     assert all(fire.local.astimezone(UTC) == fire.at for fire in fires)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     expression=expressions.filter(lambda text: text.split()[2:] == ["*", "*", "*"]) | fixed_times,
     change=st.sampled_from(CHANGES),

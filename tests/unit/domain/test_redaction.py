@@ -12,7 +12,7 @@ from unittest import mock
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.redaction import MASK, MIN_LENGTH, Redactor, forms_of
@@ -47,7 +47,6 @@ few_letters = st.text(alphabet="ab'/\n é", max_size=9)
 texts_of = st.lists(few_letters, min_size=1, max_size=3)
 
 
-@settings(deadline=None)
 @given(secrets=texts_of, pieces=st.lists(few_letters | st.integers(0, 200), max_size=12), data=st.data())
 def test_output_is_the_definition_for_every_chunking(
     secrets: list[str], pieces: list[str | int], data: st.DataObject
@@ -74,7 +73,6 @@ alike = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     secrets=st.lists(alike, min_size=1, max_size=4),
     pieces=st.lists(alike | st.sampled_from(["\n", "\r", "-"]), max_size=8),
@@ -145,7 +143,6 @@ def test_no_secret_makes_masking_slow(secrets: list[str], line: bytes) -> None:
     assert 4 * len(chunk) / (time.thread_time() - began) > 5e6
 
 
-@settings(deadline=None)
 @given(
     secret=st.text(
         min_size=MIN_LENGTH, alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="*\r\n")

@@ -236,4 +236,4 @@ class RunLife(RuleBasedStateMachine):
 
 
 TestRunLife = RunLife.TestCase
-TestRunLife.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestRunLife.settings = settings(max_examples=60, stateful_step_count=30)

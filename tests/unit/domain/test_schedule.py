@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from croniter import croniter
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidValue
@@ -36,7 +36,6 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-@settings(deadline=None)
 @given(expression=expressions, at=instants)
 @example(expression="0 0 29 2 *", at=utc("2096-03-01"))
 def test_in_utc_it_agrees_with_croniter(expression: str, at: datetime) -> None:
@@ -52,7 +51,6 @@ def test_in_utc_it_agrees_with_croniter(expression: str, at: datetime) -> None:
     assert list(islice(schedule.fires_between(at, utc("2200-01-01")), 4)) == expected
 
 
-@settings(deadline=None)
 @given(expression=expressions, time_zone=zones, at=instants)
 def test_next_is_later_and_previous_finds_it_again(expression: str, time_zone: str, at: datetime) -> None:
     schedule = schedule_or_skip(expression, time_zone)
@@ -64,7 +62,6 @@ def test_next_is_later_and_previous_finds_it_again(expression: str, time_zone: s
     assert schedule.next_after(first - timedelta(microseconds=1)) == first
 
 
-@settings(deadline=None)
 @given(expression=expressions, time_zone=zones, start=instants, first=spans, second=spans)
 def test_windows_can_be_cut_anywhere(
     expression: str, time_zone: str, start: datetime, first: timedelta, second: timedelta
@@ -220,13 +217,11 @@ def test_a_schedule_in_words(expression: str, time_zone: str, words: str) -> Non
     assert Schedule.parse(expression, time_zone).describe() == words
 
 
-@settings(deadline=None)
 @given(expressions)
 def test_every_schedule_has_words(expression: str) -> None:
     assert schedule_or_skip(expression).describe()
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30) | st.text(alphabet="0123456789*/-, @LWRH#?jansu", max_size=30))
 def test_any_other_text_is_refused_politely(text: str) -> None:
     try:

@@ -102,7 +102,7 @@ def server(model: Model, name: str, data: st.DataObject, late: list[Request]) ->
             ours = None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_at_most_one_start_and_in_the_end_one(data: st.DataObject) -> None:
     model = Model(pick=lambda: data.draw(st.integers(0, 9), label="id"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.logs import display_segments, display_text
@@ -47,7 +47,6 @@ def test_what_a_terminal_would_obey_is_made_harmless(line: bytes, text: str) -> 
     assert display_text(line) == text
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=200)
     | st.lists(st.sampled_from([b"\x1b", b"[", b"]", b"\r", b"3", b";", b"m", b"8", b"\\", b"\x07"])).map(

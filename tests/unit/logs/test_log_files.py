@@ -159,7 +159,7 @@ def test_what_waits_is_held_but_not_stored(path: Path) -> None:
     ),
     crashes=st.sets(st.integers(0, 29), max_size=3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_is_said_and_whenever_it_dies_each_source_is_exact(
     steps: list[tuple[Stream, int, str]], crashes: set[int]
 ) -> None:
@@ -255,7 +255,6 @@ def test_above_the_cap_first_and_last_part_are_kept_with_a_marker_between(path: 
     assert shown.text == marker.data.strip()
 
 
-@settings(deadline=None)
 @given(
     chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=60),
     cap=st.integers(8, 400),

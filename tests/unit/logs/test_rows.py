@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.logs import LogReader, LogWriter, Row, Stream, rows, rows_before, rows_from
@@ -64,7 +64,6 @@ def test_a_long_line_is_followed_from_where_it_was_read_to(path: Path) -> None:
     assert brief(following) == (2, 200_001, 200_005, b"next", 0)
 
 
-@settings(deadline=None)
 @given(
     pieces=st.lists(
         st.tuples(

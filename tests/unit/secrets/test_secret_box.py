@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
@@ -15,7 +15,6 @@ OTHER = b"fedcba9876543210fedcba9876543210"
 BOX = SecretBox([KEY])
 
 
-@settings(deadline=None)
 @given(value=st.text(), purpose=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_what_is_sealed_opens_for_the_same_purpose_only(value: str, purpose: str) -> None:
     sealed = BOX.seal(value, purpose)
@@ -40,7 +39,6 @@ def text() -> st.SearchStrategy[str]:
     return st.text(max_size=3)
 
 
-@settings(deadline=None)
 @given(text(), text(), text(), text())
 def test_a_digest_is_the_same_for_the_same_value_and_purpose_only(a: str, b: str, c: str, d: str) -> None:
     assert (BOX.digest(a, b) == BOX.digest(c, d)) == ((a, b) == (c, d))
@@ -52,7 +50,6 @@ def test_a_digest_cannot_be_made_without_the_key() -> None:
     assert "hunter2" not in BOX.digest("hunter2", "env")
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_any_changed_character_is_noticed(data: st.DataObject) -> None:
     sealed = BOX.seal("value", "purpose")

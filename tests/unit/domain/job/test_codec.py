@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.job import codec
@@ -84,7 +84,6 @@ def as_stored(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-@settings(deadline=None)  # a busy machine is none of its business
 @given(specs)
 def test_a_job_reads_as_what_was_stored(spec: JobSpec) -> None:
     stored = as_stored(codec.stored_job(spec))
@@ -92,7 +91,6 @@ def test_a_job_reads_as_what_was_stored(spec: JobSpec) -> None:
     assert codec.job_from_json(stored) == spec
 
 
-@settings(deadline=None)  # a busy machine is none of its business
 @given(runs)
 def test_a_run_reads_as_what_was_stored(spec: RunSpec) -> None:
     stored = as_stored(codec.stored_run(spec))
@@ -100,7 +98,6 @@ def test_a_run_reads_as_what_was_stored(spec: RunSpec) -> None:
     assert codec.run_from_json(stored) == spec
 
 
-@settings(deadline=None)  # a busy machine is none of its business
 @given(runs, st.sets(st.sampled_from(OVERRIDABLE)), st.dictionaries(texts, st.none() | values, max_size=3))
 def test_overrides_store_what_was_given_and_no_more(
     spec: RunSpec, named: set[str], env: dict[str, EnvValue | None]
