@@ -11,7 +11,7 @@ from hypothesis import settings
 from tests.support import guard, order
 
 # How long an example takes depends on what else the machine does: no test fails by that.
-settings.register_profile("untimed")
+settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
