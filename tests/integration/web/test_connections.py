@@ -145,7 +145,7 @@ def test_live_streams_leave_room_and_those_who_wait_give_way() -> None:
         assert answer(idle) == b""
         viewers.append(stack.enter_context(closing(connect(port))))
         viewers[-1].sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-        for _ in range(5000):  # until the server has read the sixth stream's request, however busy the machine is
+        for _ in range(5000):  # until the server has read the sixth stream's request
             with closing(connect(port)) as one:
                 with suppress(OSError):
                     one.sendall(HEALTHZ)
