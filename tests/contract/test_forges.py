@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -286,6 +285,7 @@ def test_thousands_of_spoilt_payloads_stay_total() -> None:
         _is_total(payload)
 
 
+@pytest.mark.timeout(60)  # it takes one or two
 def test_a_payload_of_25_mebibytes_is_quick() -> None:
     payload = load("update")
     payload["commits"] = [
@@ -294,10 +294,8 @@ def test_a_payload_of_25_mebibytes_is_quick() -> None:
     ]
     body = encode(payload)
     assert len(body) > 20_000_000
-    started = time.perf_counter()
     assert len(GITHUB.parse_push(payload).commits) == 2000
     assert GITHUB.verify(SECRET, body, [(HEADER, sign(SECRET, body).encode())])
-    assert time.perf_counter() - started < 5
 
 
 def test_any_event_names_its_repository() -> None:
@@ -386,8 +384,7 @@ def test_any_bytes_may_be_looked_at(body: bytes) -> None:
     list(GITHUB.repositories_in(body))
 
 
+@pytest.mark.timeout(60)  # it takes no second, and hours where each begins another search to the end
 def test_deep_and_repeated_objects_cost_little() -> None:
     for body in (b'{"repository":' * 100_000, b'{"repository":{"a":' + b"[" * 1_000_000):
-        began = time.perf_counter()
         assert not list(GITHUB.repositories_in(body))
-        assert time.perf_counter() - began < 1

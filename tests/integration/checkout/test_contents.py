@@ -147,7 +147,7 @@ def test_what_is_fetched_with_a_commit_is_stopped_soon(
         with pytest.raises(GitStopped), checkouts.tree(url, sha, submodules=True, lfs=True, should_stop=stop):
             pytest.fail("nothing answered")
         thread.join()
-        assert time.monotonic() - began < 5  # and not once the server has been silent for too long
+        assert time.monotonic() - began < 20  # and not once the server has been silent for too long
     with checkouts.tree(url, sha) as tree:
         assert not list(tree.glob("libs/x/*"))
         assert hanging == "submodule" or (tree / "a.bin").read_text() == pointer(b"large")

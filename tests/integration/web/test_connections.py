@@ -222,12 +222,12 @@ def test_what_counts_as_one_address() -> None:
 def test_a_body_that_stops_coming_holds_up_no_stop(caplog: pytest.LogCaptureFixture) -> None:
     head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
     with ExitStack() as stack:
-        with serving(graceful=8) as port:
+        with serving(graceful=60) as port:
             client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
             client.sendall(head + b"half of it")
             with socket.create_connection(("127.0.0.1", port), 10) as other:
                 other.sendall(HEALTHZ)  # whose answer comes after the upload has begun
                 assert other.recv(100)
             began = time.monotonic()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 30
     assert not caplog.records

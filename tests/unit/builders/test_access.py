@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -117,10 +116,9 @@ def test_any_text_can_be_read(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["\n", " ", "RUN --", "RUN --x ", "FROM \\\n", "# syntax\n", "# ", "\\", "from"]
 )
+@pytest.mark.timeout(60)  # it takes a second or two, and hours where time grows with the square
 def test_a_big_file_is_read_in_no_time(piece: str) -> None:
-    began = time.process_time()
     read(piece * (1_000_000 // len(piece)))
-    assert time.process_time() - began < 5
 
 
 def test_a_dockerfile_of_the_tree_is_read(tmp_path: Path) -> None:

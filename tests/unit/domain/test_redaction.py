@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 import textwrap
-import time
 from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
 from unittest import mock
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.redaction import MASK, MIN_LENGTH, Redactor, forms_of
+from tests.support.counting import counted_calls
 
 SECRET = "pa$$ wörd/+'\"<&>?=7"
 PRIVATE_KEY = (
@@ -133,14 +133,14 @@ def first_undecided(forms: Iterable[bytes], data: bytes) -> int:
     ],
 )
 def test_no_secret_makes_masking_slow(secrets: list[str], line: bytes) -> None:
-    """Over 20 MB/s; a quarter of it is asked for here, since the machine may be busy with other things as well."""
+    """Python's part of the search takes fewer steps than a quarter of the bytes, however alike secrets and text are."""
     chunk = line * (250_000 // len(line))
     stream = Redactor(secrets).start()
-    began = time.thread_time()
-    for _ in range(4):
-        stream.feed(chunk)
-    stream.finish()
-    assert 4 * len(chunk) / (time.thread_time() - began) > 5e6
+    with counted_calls() as calls:
+        for _ in range(4):
+            stream.feed(chunk)
+        stream.finish()
+    assert calls.total() < len(chunk)
 
 
 @given(

@@ -35,7 +35,7 @@ def test_the_time_limit_ends_the_whole_process_group(
     started = time.monotonic()
     with pytest.raises(GitUnavailable, match=f"{url} did not answer in full within 1 seconds"):
         hasty.fetch(url, sha=sha, ref="main")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
     assert server.reached.is_set()
     assert processes_of(hasty.root) == []
     server.mode = "serve"
