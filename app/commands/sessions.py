@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from datetime import datetime, timedelta
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
@@ -21,7 +22,12 @@ LINK_LASTS = timedelta(hours=1)
 _passwords = PasswordHasher()
 _hashing = threading.BoundedSemaphore(2)  # each takes 64 MiB
 _places = threading.BoundedSemaphore(8)
-_no_such_user = _passwords.hash("spends the time that a wrong password would")
+
+
+@cache
+def _of_nobody() -> str:
+    """A hash to compare with where there is no such user: that takes the time that a wrong password would."""
+    return _passwords.hash("nobody's password")
 
 
 def log_in(db: Database, name: str, password: str, now: datetime, admin_token_hash: str | None) -> str | None:
@@ -36,7 +42,7 @@ def log_in(db: Database, name: str, password: str, now: datetime, admin_token_ha
         return open_session(db, now, opened_with=digest(password))
     with db.read() as tx:
         user = users.named(tx, name)
-    if not _is_right(password, user.password_hash if user else _no_such_user) or user is None:
+    if not _is_right(password, user.password_hash if user else _of_nobody()) or user is None:
         return None
     return open_session(db, now, user.id)
 
