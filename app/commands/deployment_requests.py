@@ -65,8 +65,8 @@ def deploy_app(
     build_ids: Sequence[int] | None,
     confirm_paused: bool = False,
     gone: Collection[str] = (),
-) -> int:
-    """Deploy a commit, builds, or else the latest builds to the jobs of an app; returns the deployment's id."""
+) -> Deployment:
+    """Deploy a commit, builds, or else the latest builds to the jobs of an app."""
     if sha is not None:
         return deploy_commit(tx, vault, app, sha, who, now, confirm_paused=confirm_paused, gone=gone)
     if build_ids is not None:
@@ -84,7 +84,7 @@ def deploy_commit(
     *,
     confirm_paused: bool = False,
     gone: Collection[str] = (),
-) -> int:
+) -> Deployment:
     """Every component with a repository gets this commit, built where there is no build of it yet.
 
     Like the others, it raises Conflict where a job that gets an image is paused, and that is not confirmed; and what
@@ -111,7 +111,7 @@ def deploy_builds(
     *,
     confirm_paused: bool = False,
     gone: Collection[str] = (),
-) -> int:
+) -> Deployment:
     """The components that these builds were made for get their images; at most one build for each."""
     by_job: dict[int, int] = {}
     for build_id in build_ids:
@@ -142,7 +142,7 @@ def deploy_latest(
     *,
     confirm_paused: bool = False,
     gone: Collection[str] = (),
-) -> int:
+) -> Deployment:
     """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
     latest = [(job, build.id) for job in _built_jobs(tx, app) if (build := _latest(tx, job))]
     if not latest:
@@ -164,7 +164,7 @@ def _deploy(
     *,
     sha: str | None,
     keeps_cd: bool = False,
-) -> int:
+) -> Deployment:
     again = builds_again(tx, build_ids, gone, who, now)
     made = begin_deployment(
         tx,
@@ -184,7 +184,7 @@ def _deploy(
         for job in _built_jobs(tx, app)
         if _is_for(tx, build.id, job)
     }
-    record_rebuilds(tx, made, awaited, now)
+    record_rebuilds(tx, made.id, awaited, now)
     return made
 
 
@@ -220,7 +220,7 @@ def roll_back(
     with_hooks: bool,
     confirm_paused: bool = False,
     gone: Collection[str] = (),
-) -> int:
+) -> Deployment:
     """The images of an earlier deployment once more; CD is held when they have moved.
 
     Those that are `gone` are made again first, and waited for. Raises Conflict for one that can't be.
@@ -240,7 +240,7 @@ def roll_back(
         sha=deployment.sha,
         with_hooks=with_hooks,
     )
-    record_rebuilds(tx, made, images.awaited, now)
+    record_rebuilds(tx, made.id, images.awaited, now)
     return made
 
 

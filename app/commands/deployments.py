@@ -35,7 +35,7 @@ def begin_deployment(
     sha: str | None = None,
     keeps_cd: bool = False,
     with_hooks: bool = True,
-) -> int:
+) -> Deployment:
     """A new deployment of an app, from builds that may still be going, or from images by job id.
 
     It waits if one is in progress, in the place of one that waited before; but a push never takes the place of what
@@ -46,7 +46,7 @@ def begin_deployment(
     wanted = list(dict.fromkeys(build_ids))
     if waiting is not None and not (waiting.cause.is_explicit or cause.is_explicit):
         wanted = [*_still_wanted(tx, app, waiting, wanted), *wanted]
-    deployment_id = deployments.create(
+    made = deployments.create(
         tx,
         project_id=app.project_id,
         app_id=app.id,
@@ -61,15 +61,14 @@ def begin_deployment(
         now=now,
     )
     if waiting is not None:
-        made = deployments.with_id(tx, deployment_id)
         if waiting.cause.is_explicit and not cause.is_explicit:
             sentence = f"No push takes the place of deployment {waiting.id}, which somebody asked for and which waits."
-            end_unmoved(tx, made, DeploymentStatus.SUPERSEDED, sentence, now)
+            made = end_unmoved(tx, made, DeploymentStatus.SUPERSEDED, sentence, now) or made
         else:
-            sentence = f"Superseded by deployment {deployment_id}."
+            sentence = f"Superseded by deployment {made.id}."
             end_unmoved(tx, waiting, DeploymentStatus.SUPERSEDED, sentence, now)
-    deployments.begin_next(tx, app.id, now)
-    return deployment_id
+    begun = deployments.begin_next(tx, app.id, now)
+    return begun if begun is not None and begun.id == made.id else made
 
 
 def deploy_push(tx: Tx, built: Sequence[tuple[int, Sequence[Job]]], sha: str, by: str, now: datetime) -> None:
@@ -96,7 +95,7 @@ def deploy_push(tx: Tx, built: Sequence[tuple[int, Sequence[Job]]], sha: str, by
         )
 
 
-def cancel_deployment(tx: Tx, deployment: Deployment, who: str, now: datetime) -> None:
+def cancel_deployment(tx: Tx, deployment: Deployment, who: str, now: datetime) -> Deployment:
     """Call a deployment off, with the job that runs before the move, which has its grace period to end by itself.
 
     Asked once more, that job is killed. Raises Conflict once images moved.
@@ -110,24 +109,30 @@ def cancel_deployment(tx: Tx, deployment: Deployment, who: str, now: datetime) -
             f"Deployment {current.id} can't be cancelled any more: it is in its phase {current.phase}."
         )
     if current.status is DeploymentStatus.PENDING:
-        end_unmoved(tx, current, DeploymentStatus.CANCELLED, f"Cancelled by {who} before it began.", now)
-    else:
-        sentence = f"Cancelled by {who} before anything moved."
-        deployments.request_cancel(tx, current, sentence, now)
-        for step in current.of_kind(StepKind.PRE_DEPLOY):
-            run = None if step.run_id is None else runs.with_id(tx, step.run_id)
-            if run is not None and not run.status.is_final:
-                cancel_run(tx, run, f"{who} with deployment {current.id}", now)
+        sentence = f"Cancelled by {who} before it began."
+        return end_unmoved(tx, current, DeploymentStatus.CANCELLED, sentence, now) or current
+    asked = deployments.request_cancel(tx, current, f"Cancelled by {who} before anything moved.", now)
+    for step in current.of_kind(StepKind.PRE_DEPLOY):
+        run = None if step.run_id is None else runs.with_id(tx, step.run_id)
+        if run is not None and not run.status.is_final:
+            cancel_run(tx, run, f"{who} with deployment {current.id}", now)
+    return asked or current
 
 
 def end_unmoved(
     tx: Tx, deployment: Deployment, status: DeploymentStatus, sentence: str, now: datetime
-) -> None:
-    """It is over and nothing moved, which is decided for every job that would have got an image."""
-    deployments.end(tx, deployment, status, sentence, now)
+) -> Deployment | None:
+    """It is over and nothing moved, which is decided for every job that would have got an image.
+
+    Returns the deployment as it is then, or None if somebody else was first.
+    """
+    ended = deployments.end(tx, deployment, status, sentence, now)
+    if ended is None:
+        return None
     what = f"{deployment.sentence.removesuffix('.')}: {sentence[0].lower()}{sentence[1:]}"
     for job in affected_jobs(tx, deployment):
         decide(tx, deployment, job, Verdict.SKIPPED, str(status), what, now)
+    return ended
 
 
 def affected_jobs(tx: Tx, deployment: Deployment) -> Sequence[Job]:

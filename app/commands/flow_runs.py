@@ -21,8 +21,8 @@ from app.store.database import Tx
 from app.store.flows import Flow
 
 
-def start_flow_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> int:
-    """Start a run of the flow; returns its id.
+def start_flow_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> FlowRun:
+    """Start a run of the flow.
 
     The run waits or is refused (Conflict) while another one is going, as the flow's concurrency says.
     """
@@ -42,9 +42,9 @@ def start_flow_runs_by_push(
             what = f"Push of {short(sha)}"
             trigger = FlowTrigger(FlowTriggerType.PUSH, by or None, sha, build_id)
             try:
-                run_id = start_flow_run(tx, flow, trigger, now)
+                run = start_flow_run(tx, flow, trigger, now)
                 verdict, rule = Verdict.STARTED, "flow"
-                sentence = f"{what}: run {run_id} of flow {flow.name}."
+                sentence = f"{what}: run {run.id} of flow {flow.name}."
             except Conflict as conflict:
                 verdict, rule = Verdict.SKIPPED, "flow:forbid"
                 sentence = f"{what}: flow {flow.name} did not start. {conflict}"
@@ -62,8 +62,11 @@ def start_flow_runs_by_push(
             )
 
 
-def answer_approval(tx: Tx, run: FlowRun, name: str, *, approved: bool, who: str, now: datetime) -> None:
-    """Answer an approval node that waits. Raises NotFound for no such node and Conflict for one that doesn't wait."""
+def answer_approval(tx: Tx, run: FlowRun, name: str, *, approved: bool, who: str, now: datetime) -> FlowRun:
+    """Answer an approval node that waits: the run as it is then.
+
+    Raises NotFound for no such node and Conflict for one that doesn't wait.
+    """
     flows.lock(tx, run.flow_id)
     run = flows.run_with_id(tx, run.id)
     node = next((node for node in run.nodes if node.name == name), None)
@@ -77,10 +80,10 @@ def answer_approval(tx: Tx, run: FlowRun, name: str, *, approved: bool, who: str
         raise Conflict(f"Node {name} does not wait for an approval: its status is {node.status}.")
     status = NodeStatus.SUCCEEDED if approved else NodeStatus.FAILED
     say = f"{'Approved' if approved else 'Declined'} by {who}."
-    flows.set_node(tx, run.id, node.id, status, now, say=say)
+    return run.with_node(flows.set_node(tx, run.id, node, status, now, say=say) or node)
 
 
-def cancel_flow_run(tx: Tx, names: Names, run: FlowRun, who: str, now: datetime) -> None:
+def cancel_flow_run(tx: Tx, names: Names, run: FlowRun, who: str, now: datetime) -> FlowRun:
     """Ask for a flow run's end: what its nodes wait for is cancelled, and nothing more is started.
 
     Raises Conflict if it is over.
@@ -89,11 +92,11 @@ def cancel_flow_run(tx: Tx, names: Names, run: FlowRun, who: str, now: datetime)
     run = flows.run_with_id(tx, run.id)
     if run.status.is_final:
         raise Conflict(f"Flow run {run.id} is over already: its status is {run.status}.")
-    flows.request_cancel(tx, run, now)
-    run = flows.run_with_id(tx, run.id)
+    run = flows.request_cancel(tx, run, now) or run
     for node in run.nodes:
         if node.status is NodeStatus.RUNNING and not run.lets_go_of(node):
             _cancel_started(tx, names, node, f"{who} with flow run {run.id}", now)
+    return run
 
 
 def _cancel_started(tx: Tx, names: Names, node: Node, who: str, now: datetime) -> None:

@@ -150,10 +150,10 @@ def promote(
         app = apps.with_id(tx, target.id)
         sha = next((image.sha for image in images.values() if image.sha), None)
         sentence = f"{planned.sentence}."
-        deployment_id = begin_deployment(
+        made = begin_deployment(
             tx, app, cause=Cause.PROMOTION, by=who, sentence=sentence, now=now, images=images, sha=sha
         )
-        pipelines.promotion_deploys(tx, promotion_id, deployment_id)
+        pipelines.promotion_deploys(tx, promotion_id, made.id)
     else:
         _promote_job(tx, names, planned, promotion_id, images[target.id], who, now)
     return promotion_id

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -143,6 +143,10 @@ class FlowRun:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
+
+    def with_node(self, changed: Node) -> FlowRun:
+        """The run with one of its nodes as it is now."""
+        return replace(self, nodes=tuple(changed if node.id == changed.id else node for node in self.nodes))
 
     def lets_go_of(self, node: Node) -> bool:
         """Whether a cancelled run needs not wait for the node: for nobody's answer, nor for what the push began."""

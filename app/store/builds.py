@@ -25,13 +25,13 @@ from app.store.claims import (
     claim_next,
     claiming,
     is_held,
-    move,
     next_due_at,
     readable,
     take_over,
 )
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, SourceRow
+from app.store.transitions import move
 
 OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
 QUEUED = "queued:builds"  # the topic that workers listen to

@@ -22,7 +22,6 @@ from app.store.schema import BuildRow, RunRow, ServerRow
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
-Row = TypeVar("Row", BuildRow, RunRow)
 Claimable = type[BuildRow] | type[RunRow]
 Claim = tuple[int, int]  # a row's id and its token
 DEAD_AFTER = timedelta(seconds=30)
@@ -131,14 +130,6 @@ def readable(
             change = update(table).where(col(table.id) == row_id).values(owner=None, **instead)
             tx.connection().execute(change)
     return values
-
-
-def move(tx: Tx, table: type[Row], row_id: int, *guards: ColumnElement[bool], **values: Any) -> Row | None:
-    """Change a row, if the guards still hold: the row as it is now, or None where somebody else was first."""
-    statement = update(table).where(col(table.id) == row_id, *guards).values(**values).returning(table)
-    options = {"synchronize_session": False, "populate_existing": True}
-    found: Row | None = tx.execute(statement, execution_options=options).scalar_one_or_none()
-    return found
 
 
 def is_held(table: Claimable, token: int) -> tuple[ColumnElement[bool], ...]:

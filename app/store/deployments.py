@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
 from sqlmodel import col, select
 
 from app.domain.deployments import (
@@ -22,6 +21,7 @@ from app.domain.deployments import (
 from app.domain.errors import NotFound
 from app.store.database import Tx, touch
 from app.store.schema import AppRow, DeploymentRow, DeploymentStepRow, JobRow, ProjectRow
+from app.store.transitions import move, since
 
 TOPIC = "deployments"
 OPEN = (DeploymentStatus.PENDING, DeploymentStatus.RUNNING)
@@ -49,7 +49,7 @@ def create(
     with_hooks: bool,
     steps: Sequence[NewStep],
     now: datetime,
-) -> int:
+) -> Deployment:
     """A pending deployment; whoever makes it sees to it that no other of the app stays pending."""
     row = DeploymentRow(
         project_id=project_id,
@@ -80,8 +80,7 @@ def create(
             )
         )
     tx.flush()
-    _touch(tx, row.id, app_id)
-    return row.id
+    return _changed(tx, row)
 
 
 def pending(tx: Tx, app_id: int) -> Deployment | None:
@@ -91,19 +90,18 @@ def pending(tx: Tx, app_id: int) -> Deployment | None:
     return None if row is None else _value(tx, row)
 
 
-def begin_next(tx: Tx, app_id: int, now: datetime) -> int | None:
+def begin_next(tx: Tx, app_id: int, now: datetime) -> Deployment | None:
     """pending → running, for the app's pending deployment, unless one is running."""
     lock_app(tx, app_id)
     of_app = select(DeploymentRow.id).where(DeploymentRow.app_id == app_id)
     if tx.exec(of_app.where(DeploymentRow.status == DeploymentStatus.RUNNING)).first() is not None:
         return None
-    deployment_id = tx.exec(of_app.where(DeploymentRow.status == DeploymentStatus.PENDING)).first()
-    if deployment_id is not None:
-        row = tx.get_one(DeploymentRow, deployment_id)
-        row.status, row.started_at = DeploymentStatus.RUNNING, now
-        tx.flush()
-        _touch(tx, deployment_id, app_id)
-    return deployment_id
+    next_id = tx.exec(of_app.where(DeploymentRow.status == DeploymentStatus.PENDING)).first()
+    if next_id is None:
+        return None
+    is_pending = col(DeploymentRow.status) == DeploymentStatus.PENDING
+    row = move(tx, DeploymentRow, next_id, is_pending, status=DeploymentStatus.RUNNING, started_at=now)
+    return None if row is None else _changed(tx, row)
 
 
 def lock_app(tx: Tx, app_id: int) -> None:
@@ -111,40 +109,86 @@ def lock_app(tx: Tx, app_id: int) -> None:
     tx.exec(select(AppRow.id).where(AppRow.id == app_id).with_for_update()).one()
 
 
-def enter(tx: Tx, deployment: Deployment, phase: Phase, **values: Any) -> None:
-    """To another phase. The caller has locked the app and looked at the deployment since."""
-    statement = update(DeploymentRow).where(col(DeploymentRow.id) == deployment.id)
-    statement = statement.values(phase=phase, **values)
-    tx.connection().execute(statement)
-    _touch(tx, deployment.id, deployment.app_id)
+def enter(
+    tx: Tx,
+    deployment: Deployment,
+    phase: Phase,
+    *,
+    images: Mapping[str, Any] | None = None,
+    warning: str = "",
+) -> Deployment | None:
+    """To another phase, with the images and the warning that are known by then."""
+    values: dict[str, Any] = {} if images is None else {"images": dict(images)}
+    if warning:
+        values["warning"] = warning
+    return _move(tx, deployment, phase=phase, **values)
 
 
-def end(tx: Tx, deployment: Deployment, status: DeploymentStatus, warning: str, now: datetime) -> None:
+def keep_snapshot(tx: Tx, deployment: Deployment, snapshot: Mapping[str, Any]) -> Deployment | None:
+    """Save what the app's jobs have deployed now that all images have moved."""
+    return _move(tx, deployment, snapshot=dict(snapshot))
+
+
+def end(
+    tx: Tx, deployment: Deployment, status: DeploymentStatus, warning: str, now: datetime
+) -> Deployment | None:
     """It is over; steps that nobody reached are skipped."""
-    for step in deployment.steps:
-        if not step.status.is_over:
-            sentence = f"Not reached: the deployment ended as {status} before."
-            set_step(tx, step.id, StepStatus.SKIPPED, now, sentence=sentence)
-    enter(tx, deployment, Phase.DONE, status=status, warning=warning, finished_at=now)
+    ended = _move(tx, deployment, phase=Phase.DONE, status=status, warning=warning, finished_at=now)
+    if ended is None:
+        return None
+    sentence = f"Not reached: the deployment ended as {status} before."
+    steps = (
+        step
+        if step.status.is_over
+        else set_step(tx, ended, step, StepStatus.SKIPPED, now, sentence=sentence) or step
+        for step in ended.steps
+    )
+    return replace(ended, steps=tuple(steps))
 
 
-def set_step(tx: Tx, step_id: int, status: StepStatus, now: datetime, **values: Any) -> None:
-    row = tx.get_one(DeploymentStepRow, step_id)
-    row.status = status
-    if status is StepStatus.RUNNING:
-        row.started_at = row.started_at or now
-    elif status.is_over:
-        row.finished_at = now
-    for name, value in values.items():
-        setattr(row, name, value)
-    tx.flush()
+def request_cancel(tx: Tx, deployment: Deployment, sentence: str, now: datetime) -> Deployment | None:
+    """Ask for the end of a running deployment. The time is that of the first request, the sentence of the last."""
+    requested_at = since(DeploymentRow.cancel_requested_at, now)
+    return _move(tx, deployment, cancel_requested_at=requested_at, warning=sentence)
 
 
-def request_cancel(tx: Tx, deployment: Deployment, sentence: str, now: datetime) -> None:
-    row = tx.get_one(DeploymentRow, deployment.id)
-    row.cancel_requested_at = row.cancel_requested_at or now
-    row.warning = sentence
+def _move(tx: Tx, deployment: Deployment, **values: Any) -> Deployment | None:
+    """Change a deployment that is still as the caller has seen it: as it is now, or None if somebody else was first."""
+    guards = (
+        col(DeploymentRow.status) == deployment.status,
+        col(DeploymentRow.phase) == deployment.phase,
+    )
+    row = move(tx, DeploymentRow, deployment.id, *guards, **values)
+    return None if row is None else _changed(tx, row)
+
+
+def set_step(
+    tx: Tx,
+    deployment: Deployment,
+    step: Step,
+    status: StepStatus,
+    now: datetime,
+    *,
+    sentence: str | None = None,
+    run_id: int | None = None,
+) -> Step | None:
+    """Change a step that still has the status the caller has seen: as it is now, or None if somebody else was first.
+
+    Its sentence and its run stay as they are if left out.
+    """
+    values: dict[str, Any] = {"status": status}
+    moves_at_once = step.kind is StepKind.MOVE and status is StepStatus.SUCCEEDED
+    if status is StepStatus.RUNNING or moves_at_once:
+        values["started_at"] = since(DeploymentStepRow.started_at, now)
+    if status.is_over:
+        values["finished_at"] = now
+    if sentence is not None:
+        values["sentence"] = sentence
+    if run_id is not None:
+        values["run_id"] = run_id
+    row = move(tx, DeploymentStepRow, step.id, col(DeploymentStepRow.status) == step.status, **values)
     _touch(tx, deployment.id, deployment.app_id)
+    return None if row is None else _step(row, step.job)
 
 
 def unfinished(tx: Tx) -> Sequence[int]:
@@ -186,6 +230,11 @@ def page(tx: Tx, *, app_id: int | None = None, limit: int, before: int | None = 
     return [_value(tx, row) for row in tx.exec(query)]
 
 
+def _changed(tx: Tx, row: DeploymentRow) -> Deployment:
+    _touch(tx, row.id, row.app_id)
+    return _value(tx, row)
+
+
 def _touch(tx: Tx, deployment_id: int, app_id: int) -> None:
     touch(tx, TOPIC, f"deployment:{deployment_id}", f"app:{app_id}")
 
@@ -196,6 +245,7 @@ def _value(tx: Tx, row: DeploymentRow) -> Deployment:
         .outerjoin(JobRow, col(JobRow.id) == col(DeploymentStepRow.job_id))
         .where(DeploymentStepRow.deployment_id == row.id)
         .order_by(col(DeploymentStepRow.position))
+        .execution_options(populate_existing=True)
     )
     return Deployment(
         id=row.id,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
@@ -15,6 +16,7 @@ from app.domain.flow_nodes import NodeType, Steps, groups_of
 from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, FlowTrigger, Node, NodeStatus, Started
 from app.store.database import Tx, touch
 from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, JobRow, ProjectRow
+from app.store.transitions import move, since
 
 TOPIC = "flows"
 
@@ -108,7 +110,7 @@ def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = Non
     return [_flow(tx, row) for row in tx.exec(query)]
 
 
-def add_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> int:
+def add_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> FlowRun:
     """A queued run with the nodes that the flow has now."""
     row = FlowRunRow(
         flow_id=flow.id,
@@ -134,7 +136,7 @@ def add_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> int:
             )
     tx.flush()
     touch(tx, TOPIC, f"flow-run:{row.id}")
-    return row.id
+    return _run(tx, row)
 
 
 def live_runs(tx: Tx, flow_id: int, *statuses: FlowStatus) -> Sequence[int]:
@@ -149,50 +151,57 @@ def unfinished(tx: Tx) -> Sequence[int]:
     return tx.exec(query.order_by(col(FlowRunRow.id))).all()
 
 
-def set_status(tx: Tx, run: FlowRun, status: FlowStatus, now: datetime) -> None:
-    row = tx.get_one(FlowRunRow, run.id)
-    row.status = status
-    if status is FlowStatus.RUNNING:
-        row.started_at = now
-    elif status.is_final:
-        row.finished_at = now
-    tx.flush()
-    touch(tx, TOPIC, f"flow-run:{run.id}")
+def set_status(tx: Tx, run: FlowRun, status: FlowStatus, now: datetime) -> FlowRun | None:
+    """Begin or end a run that still has the status the caller has seen.
+
+    Returns the run as it is now, or None if somebody else was first.
+    """
+    time = {"started_at": now} if status is FlowStatus.RUNNING else {"finished_at": now}
+    return _move(tx, run, status=status, **time)
 
 
-def request_cancel(tx: Tx, run: FlowRun, now: datetime) -> None:
-    row = tx.get_one(FlowRunRow, run.id)
-    row.cancel_requested_at = row.cancel_requested_at or now
+def request_cancel(tx: Tx, run: FlowRun, now: datetime) -> FlowRun | None:
+    """Ask for the end of a run that is not over; the time is that of the first request."""
+    return _move(tx, run, cancel_requested_at=since(FlowRunRow.cancel_requested_at, now))
+
+
+def _move(tx: Tx, run: FlowRun, **values: Any) -> FlowRun | None:
     touch(tx, TOPIC, f"flow-run:{run.id}")
+    row = move(tx, FlowRunRow, run.id, col(FlowRunRow.status) == run.status, **values)
+    return None if row is None else _run(tx, row)
 
 
 def set_node(
     tx: Tx,
     flow_run_id: int,
-    node_id: int,
+    node: Node,
     status: NodeStatus,
     now: datetime,
     *,
     say: str = "",
     tries: int | None = None,
     started: Started | None = None,
-) -> None:
-    """Change a node; `say` is added to its log. Its tries and what it started stay as they are if left out."""
-    row = tx.get_one(FlowNodeRow, node_id)
-    row.status = status
+) -> Node | None:
+    """Change a node that is still in the try and the status the caller has seen; `say` is added to its log.
+
+    Its tries and what it started stay as they are if left out. Returns the node as it is now, or None if somebody else
+    was first.
+    """
+    values: dict[str, Any] = {"status": status}
     if status not in (NodeStatus.WAITING, NodeStatus.SKIPPED):
-        row.started_at = row.started_at or now
+        values["started_at"] = since(FlowNodeRow.started_at, now)
     if status.is_over:
-        row.finished_at = now
+        values["finished_at"] = now
     if say:
-        row.log = [*row.log, f"{now:%Y-%m-%dT%H:%M:%SZ} {say}"]
+        values["log"] = [*node.log, f"{now:%Y-%m-%dT%H:%M:%SZ} {say}"]
     if tries is not None:
-        row.tries = tries
+        values["tries"] = tries
     if started is not None:
-        row.build_id, row.run_id = started.build_id, started.run_id
-        row.deployment_id, row.available_at = started.deployment_id, started.available_at
-    tx.flush()
+        values |= vars(started)
+    guards = col(FlowNodeRow.status) == node.status, col(FlowNodeRow.tries) == node.tries
+    row = move(tx, FlowNodeRow, node.id, *guards, **values)
     touch(tx, TOPIC, f"flow-run:{flow_run_id}")
+    return None if row is None else _node(row)
 
 
 def unsent(tx: Tx, now: datetime) -> Sequence[tuple[int, int]]:
@@ -205,10 +214,10 @@ def unsent(tx: Tx, now: datetime) -> Sequence[tuple[int, int]]:
     return [(run_id, node_id) for run_id, node_id in tx.exec(query.order_by(col(FlowNodeRow.id)))]
 
 
-def claim_message(tx: Tx, node_id: int, now: datetime, until: datetime) -> bool:
-    """Whether the message is the caller's to send, which it is until then."""
-    claimed = update(FlowNodeRow).where(col(FlowNodeRow.id) == node_id, *_unsent(now))
-    return tx.connection().execute(claimed.values(available_at=until)).rowcount == 1
+def claim_message(tx: Tx, node_id: int, now: datetime, until: datetime) -> Node | None:
+    """The message if it is the caller's to send, which it is until then; None if it is somebody else's."""
+    row = move(tx, FlowNodeRow, node_id, *_unsent(now), available_at=until)
+    return None if row is None else _node(row)
 
 
 def _unsent(now: datetime) -> tuple[ColumnElement[bool], ...]:

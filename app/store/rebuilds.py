@@ -14,11 +14,12 @@ from app.domain.events import repo_key
 from app.domain.job.records import Job
 from app.domain.runs import Again, Attempt, Run, RunStatus
 from app.store import builds, jobs
-from app.store.claims import is_held, move
+from app.store.claims import is_held
 from app.store.database import Tx, touch
 from app.store.run_values import run_value
 from app.store.runs import QUEUED as RUNS_QUEUED
 from app.store.schema import AttemptRow, BuildRow, BuildSourceRow, ContainerRow, JobRow, RunRow, SourceRow
+from app.store.transitions import move
 
 
 def made_by(tx: Tx, project_id: int, digest: str) -> Build | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, literal, literal_column, or_, update
+from sqlalchemy import ColumnElement, exists, func, literal_column, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -36,7 +36,6 @@ from app.store.claims import (
     claim_next,
     claiming,
     is_held,
-    move,
     next_due_at,
     readable,
     take_over,
@@ -45,6 +44,7 @@ from app.store.database import Tx, touch
 from app.store.run_names import unlike_any
 from app.store.run_values import attempt_value, container_value, run_value, runs_query
 from app.store.schema import AttemptRow, ContainerRow, RunRow
+from app.store.transitions import move, since
 
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 QUEUED = "queued:runs"  # the topic that workers listen to
@@ -191,20 +191,15 @@ def container_started(
     tx: Tx, run: Run, container: Container, handle: Mapping[str, str], now: datetime
 ) -> Run | None:
     """Save a handle and the start; the first start of the run starts its clock. The run as it is then, or None."""
-    started_at, first_started_at = _since(RunRow.started_at, now), _since(RunRow.first_started_at, now)
-    since = {"started_at": started_at, "first_started_at": first_started_at}
-    started = _move(tx, run, **since, awaited_build_id=None, sentence="", updated_at=now)
+    started_at, first_started_at = since(RunRow.started_at, now), since(RunRow.first_started_at, now)
+    times = {"started_at": started_at, "first_started_at": first_started_at}
+    started = _move(tx, run, **times, awaited_build_id=None, sentence="", updated_at=now)
     if started is None:
         return None
-    values = {"handle": dict(handle), "started_at": _since(ContainerRow.started_at, now)}
+    values = {"handle": dict(handle), "started_at": since(ContainerRow.started_at, now)}
     _change(tx, ContainerRow, container.id, **values)
-    _change(tx, AttemptRow, container.attempt_id, started_at=_since(AttemptRow.started_at, now))
+    _change(tx, AttemptRow, container.attempt_id, started_at=since(AttemptRow.started_at, now))
     return started
-
-
-def _since(column: Any, now: datetime) -> ColumnElement[datetime]:
-    """What the column says already, or now."""
-    return func.coalesce(column, literal(now, column.type))
 
 
 def _change(tx: Tx, table: type[AttemptRow] | type[ContainerRow], row_id: int, **values: Any) -> None:

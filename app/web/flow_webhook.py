@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from app.commands.flow_runs import start_flow_run
 from app.commands.flows import flow_of_webhook
 from app.domain.flows import FlowTrigger, FlowTriggerType
-from app.store import flows
 from app.web.bodies import read_at_most
 from app.web.problems import problem_of, problem_response
 from app.web.schemas.flow import flow_run_answer
@@ -37,5 +36,5 @@ def _start(server: ServerContext, token: str) -> Any:
         flow = flow_of_webhook(tx, token)
     server.disk.require_room()
     with server.db.write() as tx:
-        run_id = start_flow_run(tx, flow, FlowTrigger(FlowTriggerType.WEBHOOK), server.clock.now())
-        return to_jsonable_python(flow_run_answer(flows.run_with_id(tx, run_id)))
+        run = start_flow_run(tx, flow, FlowTrigger(FlowTriggerType.WEBHOOK), server.clock.now())
+        return to_jsonable_python(flow_run_answer(run))

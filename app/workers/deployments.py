@@ -97,9 +97,8 @@ class DeploymentWorker:
             if current.status is not DeploymentStatus.RUNNING:
                 return False
             now = self.clock.now()
-            synced = _synced(tx, current)
-            _save(tx, current, synced, now)
-            self._move_on(tx, synced, now)
+            saved = _save(tx, current, _synced(tx, current), now)
+            self._move_on(tx, saved, now)
         return True
 
     def _move_on(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
@@ -130,19 +129,18 @@ class DeploymentWorker:
         else:
             trigger = Trigger(TRIGGERS[step.kind], by=deployment.by or None, cause=ahead.sentence)
             run_id = enqueue_run(tx, self.names, job, trigger, now, image=image)
-            deployments.set_step(tx, step.id, StepStatus.RUNNING, now, run_id=run_id)
+            deployments.set_step(tx, deployment, step, StepStatus.RUNNING, now, run_id=run_id)
             decide(
                 tx, deployment, job, Verdict.STARTED, ahead.rule, ahead.sentence, now,
                 step_id=step.id, run_id=run_id,
             )  # fmt: skip
-        deployments.enter(tx, deployment, deployment.phase)
 
     def _take_images(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
         """The images are known; the pre-deploy jobs are next, unless nothing would move after them."""
         deployment = replace(deployment, images=_images(tx, deployment, now))
         moves = _moves(tx, deployment, now)
         if any(each.ahead.moves for each in moves):
-            deployments.enter(tx, deployment, Phase.PRE_DEPLOY, images=dict(deployment.images))
+            deployments.enter(tx, deployment, Phase.PRE_DEPLOY, images=deployment.images)
         else:
             self._give_way(tx, deployment, moves, now)
 
@@ -152,27 +150,31 @@ class DeploymentWorker:
         if not any(each.ahead.moves for each in moves):
             self._give_way(tx, deployment, moves, now)
             return
+        moved = deployments.enter(tx, deployment, Phase.POST_DEPLOY)
+        if moved is None:
+            return
         for each in moves:
             self._carry_out(tx, deployment, each, now)
         if deployment.cause is Cause.ROLLBACK:
             apps.hold(tx, deployment.app_id, deployment.id)
         for step in deployment.of_kind(StepKind.MOVE):
-            deployments.set_step(tx, step.id, StepStatus.SUCCEEDED, now, started_at=now)
+            deployments.set_step(tx, deployment, step, StepStatus.SUCCEEDED, now)
         _skip(tx, deployment, [StepKind.FAILED_DEPLOY], "Not needed: the deployment did not fail.", now)
         snapshot = {
             str(job.id): job.deployed.to_json()
             for job in members_of(tx, deployment)
             if job.deployed is not None
         }
-        deployments.enter(tx, deployment, Phase.POST_DEPLOY, snapshot=snapshot)
+        deployments.keep_snapshot(tx, moved, snapshot)
 
     def _give_way(self, tx: Tx, deployment: Deployment, moves: Sequence[Move], now: datetime) -> None:
         """No image may move any more: newer ones are deployed, or CD was switched off meanwhile."""
-        for each in moves:
-            self._carry_out(tx, deployment, each, now)
         reasons = dict.fromkeys(each.ahead.sentence for each in moves)
         why = " ".join(reasons) or "There is no image for any of its jobs."
-        deployments.end(tx, deployment, DeploymentStatus.SUPERSEDED, f"Nothing moved. {why}", now)
+        if deployments.end(tx, deployment, DeploymentStatus.SUPERSEDED, f"Nothing moved. {why}", now) is None:
+            return
+        for each in moves:
+            self._carry_out(tx, deployment, each, now)
         deployments.begin_next(tx, deployment.app_id, now)
 
     def _carry_out(self, tx: Tx, deployment: Deployment, each: Move, now: datetime) -> None:
@@ -181,10 +183,11 @@ class DeploymentWorker:
 
 def _fail(tx: Tx, deployment: Deployment, because: str, now: datetime) -> None:
     sentence = f"Deployment {deployment.id} failed: {because}; nothing moved."
+    images = _images(tx, deployment, now)
+    if deployments.enter(tx, deployment, Phase.FAILED_DEPLOY, warning=sentence, images=images) is None:
+        return
     never = [StepKind.PRE_DEPLOY, StepKind.MOVE, StepKind.POST_DEPLOY]
     _skip(tx, deployment, never, "Not reached: the deployment failed before.", now)
-    images = _images(tx, deployment, now)
-    deployments.enter(tx, deployment, Phase.FAILED_DEPLOY, warning=sentence, images=images)
     for job in affected_jobs(tx, deployment):
         decide(tx, deployment, job, Verdict.SKIPPED, "deployment_failed", sentence, now)
 
@@ -221,7 +224,7 @@ def _skip_hook(tx: Tx, deployment: Deployment, step: Step, ahead: HookForecast, 
     """A job that can't run. Without its pre-deploy jobs a deployment does not go on, unless somebody paused them."""
     fails = step.kind is StepKind.PRE_DEPLOY and ahead.rule != "paused"
     status = StepStatus.FAILED if fails else StepStatus.SKIPPED
-    deployments.set_step(tx, step.id, status, now, sentence=ahead.sentence)
+    deployments.set_step(tx, deployment, step, status, now, sentence=ahead.sentence)
     decide(tx, deployment, ahead.job, Verdict.SKIPPED, ahead.rule, ahead.sentence, now, step_id=step.id)
 
 
@@ -321,14 +324,19 @@ def _status_of_run(run: Run) -> StepStatus:
     return StepStatus.SUCCEEDED if run.status is RunStatus.SUCCEEDED else StepStatus.FAILED
 
 
-def _save(tx: Tx, stored: Deployment, synced: Deployment, now: datetime) -> None:
-    for before, after in zip(stored.steps, synced.steps, strict=True):
-        if before != after:
-            deployments.set_step(tx, after.id, after.status, now, sentence=after.sentence)
+def _save(tx: Tx, stored: Deployment, synced: Deployment, now: datetime) -> Deployment:
+    """Store what has become of the steps: the deployment as it is then."""
+    steps = (
+        before
+        if before == after
+        else deployments.set_step(tx, stored, before, after.status, now, sentence=after.sentence) or before
+        for before, after in zip(stored.steps, synced.steps, strict=True)
+    )
+    return replace(stored, steps=tuple(steps))
 
 
 def _skip(tx: Tx, deployment: Deployment, kinds: Sequence[StepKind], sentence: str, now: datetime) -> None:
     """Close the steps of these kinds that nobody will reach any more."""
     for step in deployment.steps:
         if step.kind in kinds and step.status is StepStatus.WAITING:
-            deployments.set_step(tx, step.id, StepStatus.SKIPPED, now, sentence=sentence)
+            deployments.set_step(tx, deployment, step, StepStatus.SKIPPED, now, sentence=sentence)

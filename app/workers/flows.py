@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.commands.builds import request_build
@@ -74,7 +74,7 @@ class FlowWorker:
             if run.status.is_final or not _may_begin(tx, run):
                 return False
             if run.status is FlowStatus.QUEUED and run.cancel_requested_at is None:
-                flows.set_status(tx, run, FlowStatus.RUNNING, now)
+                run = flows.set_status(tx, run, FlowStatus.RUNNING, now) or run
             run = _settled(tx, run, now)
             match next_move(run, now):
                 case Wait():
@@ -91,9 +91,9 @@ class FlowWorker:
             with tx.begin_nested():
                 status, say, started = self._do(tx, run, node, now)
         except UserError as error:
-            fail_node(tx, run, replace(node, tries=node.tries + 1), str(error), now)
+            fail_node(tx, run, node, node.tries + 1, str(error), now)
             return
-        flows.set_node(tx, run.id, node.id, status, now, say=say, tries=node.tries + 1, started=started)
+        flows.set_node(tx, run.id, node, status, now, say=say, tries=node.tries + 1, started=started)
 
     def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> Step:
         """What the node does, what to say about it, and what it started."""
@@ -134,9 +134,8 @@ class FlowWorker:
 
     def _deploy(self, tx: Tx, run: FlowRun, node: DeployNode, who: str, now: datetime) -> Step:
         if node.app is not None:
-            deployment_id = deploy_latest(tx, apps.named(tx, run.project, node.app), who, now)
-            said = f"Deployment {deployment_id} asked for."
-            return NodeStatus.RUNNING, said, Started(deployment_id=deployment_id)
+            made = deploy_latest(tx, apps.named(tx, run.project, node.app), who, now)
+            return NodeStatus.RUNNING, f"Deployment {made.id} asked for.", Started(deployment_id=made.id)
         assert node.job is not None
         job = jobs.named(tx, run.project, node.job)
         chosen = node.build if isinstance(node.build, int) else None
@@ -207,19 +206,22 @@ def _may_begin(tx: Tx, run: FlowRun) -> bool:
 def _settled(tx: Tx, run: FlowRun, now: datetime) -> FlowRun:
     """Nodes whose build, run or deployment is over take its outcome."""
     for node in run.nodes:
-        if node.status is not NodeStatus.RUNNING:
-            continue
-        outcome = _outcome(tx, node)
-        if outcome is None:
-            if run.lets_go_of(node):
-                flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say="The flow was cancelled.")
-            continue
-        succeeded, say = outcome
-        if succeeded:
-            flows.set_node(tx, run.id, node.id, NodeStatus.SUCCEEDED, now, say=say)
-        else:
-            fail_node(tx, run, node, say, now)
-    return flows.run_with_id(tx, run.id)
+        if node.status is NodeStatus.RUNNING:
+            run = run.with_node(_settle(tx, run, node, now) or node)
+    return run
+
+
+def _settle(tx: Tx, run: FlowRun, node: Node, now: datetime) -> Node | None:
+    """The running node as it is now, or None if nothing has changed."""
+    outcome = _outcome(tx, node)
+    if outcome is None:
+        if not run.lets_go_of(node):
+            return None
+        return flows.set_node(tx, run.id, node, NodeStatus.SKIPPED, now, say="The flow was cancelled.")
+    succeeded, say = outcome
+    if succeeded:
+        return flows.set_node(tx, run.id, node, NodeStatus.SUCCEEDED, now, say=say)
+    return fail_node(tx, run, node, node.tries, say, now)
 
 
 def _outcome(tx: Tx, node: Node) -> tuple[bool, str] | None:
@@ -244,22 +246,19 @@ def _outcome(tx: Tx, node: Node) -> tuple[bool, str] | None:
     return succeeded, f"{what}: {say}" if say else f"{what}."
 
 
-def fail_node(tx: Tx, run: FlowRun, node: Node, say: str, now: datetime) -> None:
-    """Once more after a while, if the node has retries left; else it has failed."""
-    if node.tries <= node.retries and run.cancel_requested_at is None:
-        delay = delay_after(node.tries, Backoff.EXPONENTIAL)
-        again = f"{say} Trying again in {round(delay.total_seconds())} s ({node.tries} of {node.retries})."
-        afresh = Started(available_at=now + delay)
-        flows.set_node(
-            tx, run.id, node.id, NodeStatus.WAITING, now, say=again, tries=node.tries, started=afresh
-        )
-    else:
-        flows.set_node(tx, run.id, node.id, NodeStatus.FAILED, now, say=say, tries=node.tries)
+def fail_node(tx: Tx, run: FlowRun, node: Node, tries: int, say: str, now: datetime) -> Node | None:
+    """Let a node fail after that many tries: it waits to be tried again if it has retries left, else it has failed."""
+    if tries > node.retries or run.cancel_requested_at is not None:
+        return flows.set_node(tx, run.id, node, NodeStatus.FAILED, now, say=say, tries=tries)
+    delay = delay_after(tries, Backoff.EXPONENTIAL)
+    again = f"{say} Trying again in {round(delay.total_seconds())} s ({tries} of {node.retries})."
+    afresh = Started(available_at=now + delay)
+    return flows.set_node(tx, run.id, node, NodeStatus.WAITING, now, say=again, tries=tries, started=afresh)
 
 
 def _end(tx: Tx, run: FlowRun, status: FlowStatus, now: datetime) -> None:
     for node in run.nodes:
         if not node.status.is_over:
             say = "Not tried again: the flow was cancelled." if node.tries else "Not reached."
-            flows.set_node(tx, run.id, node.id, NodeStatus.SKIPPED, now, say=say)
+            flows.set_node(tx, run.id, node, NodeStatus.SKIPPED, now, say=say)
     flows.set_status(tx, run, status, now)

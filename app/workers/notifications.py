@@ -54,10 +54,10 @@ class NotificationWorker:
     def _send(self, run_id: int, node_id: int) -> bool:
         now = self.clock.now()
         with self.db.write() as tx:
-            if not flows.claim_message(tx, node_id, now, now + SENDING_TAKES_AT_MOST):
+            node = flows.claim_message(tx, node_id, now, now + SENDING_TAKES_AT_MOST)
+            if node is None:
                 return False
             run = flows.run_with_id(tx, run_id)
-        node = _node(run, node_id)
         message = node.spec
         assert isinstance(message, MessageNode)
         assert message.url is not None
@@ -79,9 +79,9 @@ class NotificationWorker:
             if _node(current, node_id) == node:
                 now = self.clock.now()
                 if status.is_over:
-                    flows.set_node(tx, run_id, node_id, status, now, say=said)
+                    flows.set_node(tx, run_id, node, status, now, say=said)
                 else:
-                    fail_node(tx, current, node, said, now)
+                    fail_node(tx, current, node, node.tries, said, now)
         return True
 
 

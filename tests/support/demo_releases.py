@@ -71,7 +71,7 @@ def _flows(world: World, report: Job, now: datetime) -> None:
         with world.db.write() as tx:
             flow = flows.named(tx, "acme", "release")
             trigger = FlowTrigger(FlowTriggerType.MANUAL, by="ada", sha=sha_of(f"release-{number}"))
-            run_id = start_flow_run(tx, flow, trigger, world.clock.now())
+            run_id = start_flow_run(tx, flow, trigger, world.clock.now()).id
         _conduct(world, run_id, outcomes)
         if number == 0:
             with world.db.write() as tx:

@@ -190,7 +190,7 @@ class Installation:
         """A run of the flow; returns its id."""
         with self.db.write() as tx:
             why = FlowTrigger.from_json({"type": "api", "by": "ada", **trigger})
-            return start_flow_run(tx, flow, why, self.clock.now())
+            return start_flow_run(tx, flow, why, self.clock.now()).id
 
     def push(
         self,

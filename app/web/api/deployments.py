@@ -55,7 +55,7 @@ def create_deployment(ctx: ApiContext[DeployForm, Empty]) -> Any:
                 confirm_paused=form.confirm_paused,
                 gone=gone,
             )
-            return _shown(tx, made)
+            return deployment_answers(tx, [made])[0]
 
         return once(ctx, tx, make)
 
@@ -68,8 +68,8 @@ def show_deployment(ctx: ApiContext[Empty, Empty]) -> Any:
 def cancel_deployment(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         deployment = deployment_of(ctx, tx, Role.OPERATOR)
-        commands.cancel_deployment(tx, deployment, ctx.who, ctx.now)
-        return _shown(tx, deployment.id)
+        cancelled = commands.cancel_deployment(tx, deployment, ctx.who, ctx.now)
+        return deployment_answers(tx, [cancelled])[0]
 
 
 def roll_back_deployment(ctx: ApiContext[RollbackForm, Empty]) -> Any:
@@ -94,13 +94,9 @@ def roll_back_deployment(ctx: ApiContext[RollbackForm, Empty]) -> Any:
                 confirm_paused=form.confirm_paused,
                 gone=gone,
             )
-            return _shown(tx, made)
+            return deployment_answers(tx, [made])[0]
 
         return once(ctx, tx, make)
-
-
-def _shown(tx: Tx, deployment_id: int) -> DeploymentAnswer:
-    return deployment_answers(tx, [deployments.with_id(tx, deployment_id)])[0]
 
 
 def deployment_answers(tx: Tx, found: Sequence[Deployment]) -> list[DeploymentAnswer]:

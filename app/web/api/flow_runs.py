@@ -33,8 +33,7 @@ def create_flow_run(ctx: ApiContext[FlowStartForm, Empty]) -> Any:
         def make() -> FlowRunAnswer:
             type_ = FlowTriggerType.MANUAL if ctx.principal.is_browser else FlowTriggerType.API
             trigger = FlowTrigger(type_, ctx.who, ctx.body.sha)
-            run_id = start_flow_run(tx, flow, trigger, ctx.now)
-            return flow_run_answer(flows.run_with_id(tx, run_id))
+            return flow_run_answer(start_flow_run(tx, flow, trigger, ctx.now))
 
         return once(ctx, tx, make)
 
@@ -47,8 +46,7 @@ def show_flow_run(ctx: ApiContext[Empty, Empty]) -> Any:
 def cancel_flow_run(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         run = flow_run_of(ctx, tx, Role.OPERATOR)
-        commands.cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now)
-        return flow_run_answer(flows.run_with_id(tx, run.id))
+        return flow_run_answer(commands.cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now))
 
 
 def approve_node(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -62,8 +60,9 @@ def decline_node(ctx: ApiContext[Empty, Empty]) -> Any:
 def _decide(ctx: ApiContext[Empty, Empty], *, approved: bool) -> Any:
     with ctx.server.db.write() as tx:
         run = flow_run_of(ctx, tx, Role.OPERATOR)
-        answer_approval(tx, run, ctx.path("node"), approved=approved, who=ctx.who, now=ctx.now)
-        return flow_run_answer(flows.run_with_id(tx, run.id))
+        node = ctx.path("node")
+        answered = answer_approval(tx, run, node, approved=approved, who=ctx.who, now=ctx.now)
+        return flow_run_answer(answered)
 
 
 OF_FLOW = "/projects/{p}/flows/{f}/runs"

@@ -87,8 +87,8 @@ def deploy(ctx: PageContext) -> Response:
     gone = gone_of(ctx.server.missing_images, images)
     with ctx.server.db.write() as tx:
         app, agreed = _named(tx, ctx), ctx.field("confirm_paused") == "1"
-        deployment_id = deploy_latest(tx, app, ctx.who, ctx.now, confirm_paused=agreed, gone=gone)
-    return _see(deployment_id)
+        made = deploy_latest(tx, app, ctx.who, ctx.now, confirm_paused=agreed, gone=gone)
+    return _see(made.id)
 
 
 def release_hold(ctx: PageContext) -> Response:
@@ -109,10 +109,8 @@ def go_back(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
         deployment = deployments.with_id(tx, ctx.id("deployment"))
         agreed = ctx.field("confirm_paused") == "1"
-        deployment_id = roll_back(
-            tx, deployment, ctx.who, ctx.now, with_hooks=False, confirm_paused=agreed, gone=gone
-        )
-    return _see(deployment_id)
+        made = roll_back(tx, deployment, ctx.who, ctx.now, with_hooks=False, confirm_paused=agreed, gone=gone)
+    return _see(made.id)
 
 
 def cancel(ctx: PageContext) -> Response:

@@ -193,8 +193,8 @@ def start(ctx: PageContext) -> Response:
     form = read_value(FlowStartForm, {"sha": ctx.field("sha").strip() or None}, ctx.server)
     with ctx.server.db.write() as tx:
         trigger = FlowTrigger(FlowTriggerType.MANUAL, ctx.who, form.sha)
-        run_id = start_flow_run(tx, _named(tx, ctx), trigger, ctx.now)
-    return _see(run_id)
+        run = start_flow_run(tx, _named(tx, ctx), trigger, ctx.now)
+    return _see(run.id)
 
 
 def make_webhook(ctx: PageContext) -> Response:

@@ -56,7 +56,7 @@ def explicit(place: Installation, app: App, sha: str) -> int:
             sentence="Deploy by ada.",
             now=place.clock.now(),
             images={member.job_id: image for member in app.members},
-        )
+        ).id
 
 
 # deployments

@@ -308,7 +308,7 @@ def test_a_node_that_fails_keeps_others_from_being_reached_only_if_there_are_any
             now=NOW,
         )
         trigger = FlowTrigger(FlowTriggerType.MANUAL, "ada")
-        run_id = start_flow_run(tx, flows.named(tx, "acme", "release"), trigger, NOW)
+        run_id = start_flow_run(tx, flows.named(tx, "acme", "release"), trigger, NOW).id
     flow_worker = FlowWorker(made.db, made.clock, made.names, made.box)
     while flow_worker.step():
         pass

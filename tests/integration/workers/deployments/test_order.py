@@ -101,7 +101,7 @@ def explicit(place: Installation, app: App, sha: str, cause: Cause = Cause.API, 
             now=place.clock.now(),
             images={member.job_id: image for member in app.members},
             **options,
-        )
+        ).id
 
 
 def test_a_push_does_not_replace_what_somebody_asked_for(place: Installation, server: Server) -> None:

@@ -45,7 +45,7 @@ def shop(place: Installation, server: Server, *shas: str) -> tuple[App, Job, Job
 def go_back(place: Installation, number: int, gone: Mapping[str, str] | set[str], **more: Any) -> int:
     with place.db.write() as tx:
         to = place.deployments()[number]
-        return roll_back(tx, to, "ada", place.clock.now(), gone=gone, **{"with_hooks": False, **more})
+        return roll_back(tx, to, "ada", place.clock.now(), gone=gone, **{"with_hooks": False, **more}).id
 
 
 @ON_BOTH

@@ -1,0 +1,31 @@
+"""Transitions: one guarded change of one row.
+
+A transition's guards say which status (and claim) the caller has seen. Where they don't hold any more, somebody else
+was first: nothing changes, which is a normal answer.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, func, literal, update
+from sqlmodel import col
+
+from app.store.database import Tx
+from app.store.schema import BuildRow, DeploymentRow, DeploymentStepRow, FlowNodeRow, FlowRunRow, RunRow
+
+Row = TypeVar("Row", BuildRow, RunRow, DeploymentRow, DeploymentStepRow, FlowRunRow, FlowNodeRow)
+
+
+def move(tx: Tx, table: type[Row], row_id: int, *guards: ColumnElement[bool], **values: Any) -> Row | None:
+    """Change a row, if the guards still hold: the row as it is now, or None where somebody else was first."""
+    statement = update(table).where(col(table.id) == row_id, *guards).values(**values).returning(table)
+    options = {"synchronize_session": False, "populate_existing": True}
+    found: Row | None = tx.execute(statement, execution_options=options).scalar_one_or_none()
+    return found
+
+
+def since(column: Any, now: datetime) -> ColumnElement[datetime]:
+    """The value of a column of times that keeps what it says already, and says `now` if it is empty."""
+    return func.coalesce(column, literal(now, column.type))
