@@ -6,6 +6,7 @@
     │   ├── Contradictions  fields that can't be as they are together; names each of them
     │   ├── NotFound        no such thing
     │   └── Conflict        a valid request in the wrong state
+    │       └── Unreadable  what is stored of it is not for this version
     ├── Busy                too many ask for the same thing at once; trying again in a moment helps
     └── TransientError      a dependency's: tried again within a bound of its own
         ├── DiskUnavailable waited for without end: no try is counted, nothing is concluded
@@ -60,6 +61,10 @@ class NotFound(UserError):
 
 class Conflict(UserError):
     """The thing exists but is not in a state that allows this."""
+
+
+class Unreadable(Conflict):
+    """The thing is stored in a form that this version of Jobyard can't read."""
 
 
 class Busy(JobyardError):

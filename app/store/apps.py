@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
+from app.domain.job.spec import JobSpec
 from app.store.database import Tx, touch
 from app.store.schema import AppJobRow, AppRow, JobRow, ProjectRow
+from app.store.schema.specs import Undecodable
+from app.store.unreadable import by_id, newest
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,7 @@ def parts_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Part]:
         .where(col(JobRow.id).in_(job_ids))
     )
     return {
-        job_id: Part(app.name, spec.deploy_trigger or hook, app.held_by)
-        for job_id, spec, hook, app in tx.exec(query)
+        job_id: Part(app.name, _hook(spec, hook), app.held_by) for job_id, spec, hook, app in tx.exec(query)
     }
 
 
@@ -125,12 +128,15 @@ def names_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, str]:
 
 
 def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[App]:
-    query = select(AppRow).order_by(col(AppRow.id).desc()).limit(limit)
+    query = select(AppRow)
     if project_id is not None:
         query = query.where(AppRow.project_id == project_id)
-    if before is not None:
-        query = query.where(col(AppRow.id) < before)
-    return [_value(tx, row) for row in tx.exec(query)]
+    return newest(tx, by_id(query, col(AppRow.id)), partial(_value, tx), limit, before)
+
+
+def _hook(spec: JobSpec | Undecodable, of_app: str | None) -> str | None:
+    """When a job runs in deployments: as its own definition says, or else the app's, which is all that can be read."""
+    return of_app if isinstance(spec, Undecodable) else spec.deploy_trigger or of_app
 
 
 def _value(tx: Tx, row: AppRow) -> App:
@@ -140,8 +146,6 @@ def _value(tx: Tx, row: AppRow) -> App:
         .where(AppJobRow.app_id == row.id, col(JobRow.deleted_at).is_(None))
         .order_by(col(AppJobRow.position))
     )
-    members = tuple(
-        Member(job_id, name, spec.deploy_trigger or hook) for job_id, name, spec, hook in tx.exec(query)
-    )
+    members = tuple(Member(job_id, name, _hook(spec, hook)) for job_id, name, spec, hook in tx.exec(query))
     project = tx.get_one(ProjectRow, row.project_id).name
     return App(row.id, row.project_id, project, row.name, members, row.held_by, row.created_at)

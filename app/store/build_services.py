@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlmodel import col, select
@@ -14,6 +15,7 @@ from app.domain.job.records import Source, SourceSettings
 from app.store.database import Tx, touch
 from app.store.jobs import add_source, set_source, source_value
 from app.store.schema import CredentialRow, JobRow, SourceRow
+from app.store.unreadable import by_id, newest, value_of
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,13 @@ def named(tx: Tx, project_id: int, name: str) -> BuildService:
     row = tx.exec(_services(project_id).where(SourceRow.name == name)).first()
     if row is None:
         raise NotFound(f"There is no build service named {name} in this project.")
-    return _value(tx, row)
+    return value_of(tx, partial(_value, tx), row)
 
 
 def page(tx: Tx, project_id: int, limit: int, before: int | None = None) -> Sequence[BuildService]:
     """Newest first."""
-    query = _services(project_id).order_by(col(SourceRow.id).desc()).limit(limit)
-    if before is not None:
-        query = query.where(col(SourceRow.id) < before)
-    return [_value(tx, row) for row in tx.exec(query)]
+    services = by_id(_services(project_id), col(SourceRow.id))
+    return newest(tx, services, partial(_value, tx), limit, before)
 
 
 def _services(project_id: int) -> Any:

@@ -8,6 +8,7 @@ from sqlmodel import col, select
 
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.store.schema import BuildRow, ProjectRow
+from app.store.schema.specs import decoded
 
 
 def builds_query() -> Any:
@@ -25,7 +26,7 @@ def build_value(row: BuildRow, project: str) -> Build:
         sha=row.sha,
         status=BuildStatus(row.status),
         trigger=row.trigger,
-        config=row.config,
+        config=decoded(row.config),
         created_at=row.created_at,
         reason=BuildReason(row.reason) if row.reason else None,
         sentence=row.sentence,
@@ -38,7 +39,7 @@ def build_value(row: BuildRow, project: str) -> Build:
         on_branch=row.on_branch,
         contained_in=tuple(row.contained_in or ()),
         credential_id=row.credential_id,
-        env=row.env,
+        env=decoded(row.env),
         message=row.message,
         author=row.author,
         started_at=row.started_at,

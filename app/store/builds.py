@@ -32,6 +32,7 @@ from app.store.claims import (
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, BuildSourceRow, JobRow, SourceRow
 from app.store.transitions import move
+from app.store.unreadable import by_id, newest, value_of, values_of
 
 OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
 QUEUED = "queued:builds"  # the topic that workers listen to
@@ -94,12 +95,12 @@ def join_equal(tx: Tx, key: str, project_id: int, source_id: int, position: int)
     found = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(1)).first()
     if found is None:
         return None
-    row, project = found
+    row, _ = found
     row.position = max(row.position, position)
     if tx.get(BuildSourceRow, (row.id, source_id)) is None:
         tx.add(BuildSourceRow(build_id=row.id, source_id=source_id))
     touch(tx, f"build:{row.id}")
-    return build_value(row, project)
+    return value_of(tx, build_value, found)
 
 
 _Beside = aliased(BuildRow)
@@ -311,7 +312,7 @@ def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
         .limit(1)
     )
     found = tx.exec(query).first()
-    return None if found is None else build_value(*found)
+    return None if found is None else value_of(tx, build_value, found)
 
 
 def since(tx: Tx, source_id: int, ref: str, sha: str, position: int) -> int | None:
@@ -341,7 +342,7 @@ def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:
         .order_by(col(BuildRow.position).desc(), col(BuildRow.id).desc())
     )
     found = tx.exec(query.limit(1)).first()
-    return None if found is None else build_value(*found)
+    return None if found is None else value_of(tx, build_value, found)
 
 
 def with_id(tx: Tx, build_id: int) -> Build:
@@ -350,14 +351,13 @@ def with_id(tx: Tx, build_id: int) -> Build:
     ).first()
     if found is None:
         raise NotFound(f"There is no build {build_id}.")
-    return build_value(*found)
+    return value_of(tx, build_value, found)
 
 
 def with_ids(tx: Tx, build_ids: Sequence[int]) -> dict[int, Build]:
-    return {
-        found[0].id: build_value(*found)
-        for found in tx.exec(builds_query().where(col(BuildRow.id).in_(build_ids)))
-    }
+    """Those of the builds that can be read, by their ids."""
+    found = tx.exec(builds_query().where(col(BuildRow.id).in_(build_ids)))
+    return {build.id: build for build in values_of(tx, build_value, found)}
 
 
 def page(
@@ -371,12 +371,10 @@ def page(
     ref: str | None = None,
 ) -> Sequence[Build]:
     """Builds that match everything given, newest first."""
-    query, newest = builds_query().limit(limit), col(BuildRow.id)
+    query, ids = builds_query(), col(BuildRow.id)
     if source_id is not None:
-        newest = col(
-            BuildSourceRow.build_id
-        )  # the same number, in an index that leads to the newest ones at once
-        query = query.join(BuildSourceRow, newest == col(BuildRow.id))
+        ids = col(BuildSourceRow.build_id)  # the same, in an index that leads to the newest ones at once
+        query = query.join(BuildSourceRow, ids == col(BuildRow.id))
         query = query.where(BuildSourceRow.source_id == source_id)
     if project_id is not None:
         query = query.where(BuildRow.project_id == project_id)
@@ -384,9 +382,7 @@ def page(
         query = query.where(col(BuildRow.status).in_(list(statuses)))
     if ref is not None:
         query = query.where(BuildRow.ref == ref)
-    if before is not None:
-        query = query.where(newest < before)
-    return [build_value(*found) for found in tx.exec(query.order_by(newest.desc()))]
+    return newest(tx, by_id(query, ids), build_value, limit, before)
 
 
 def project_of(tx: Tx, build_id: int) -> int | None:

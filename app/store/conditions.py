@@ -36,12 +36,15 @@ def count_jobs(tx: Tx, show: Show) -> int:
 
 def page_of_jobs(tx: Tx, show: Show, limit: int, before: int | None) -> Sequence[Job]:
     """Newest first."""
-    query = _shown(select(JobRow.id), show).order_by(col(JobRow.id).desc()).limit(limit)
-    if before is not None:
-        query = query.where(col(JobRow.id) < before)
-    ids = tx.exec(query).all()
-    found = jobs.with_ids(tx, ids)
-    return [found[job_id] for job_id in ids]
+    found: list[Job] = []
+    while True:
+        query = _shown(select(JobRow.id), show).order_by(col(JobRow.id).desc()).limit(limit - len(found))
+        ids = tx.exec(query if before is None else query.where(col(JobRow.id) < before)).all()
+        readable = jobs.with_ids(tx, ids)
+        found += [readable[job_id] for job_id in ids if job_id in readable]
+        if len(readable) == len(ids):
+            return found
+        before = ids[-1]  # as many older ones come instead of those that can't be read
 
 
 def failing_of(tx: Tx, job_ids: Sequence[int]) -> set[int]:
@@ -55,7 +58,7 @@ def latest_builds_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Build]:
     query = query.outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
     latest = {job_id: build_id for job_id, build_id in tx.exec(query) if build_id is not None}
     found = builds.with_ids(tx, list(latest.values()))
-    return {job_id: found[build_id] for job_id, build_id in latest.items()}
+    return {job_id: found[build_id] for job_id, build_id in latest.items() if build_id in found}
 
 
 def _shown(query: Any, show: Show) -> Any:

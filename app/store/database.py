@@ -26,6 +26,7 @@ from app.store.migrate import upgrade
 Tx = Session
 Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
+NAMED = "named"  # rows that can't be read and that the log has named
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -63,6 +64,7 @@ class Database:
         self.IntegrityError: type[Exception] = self._driver.IntegrityError
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
+        self._info: dict[str, set[str]] = {NAMED: set()}  # of each transaction
 
     def __repr__(self) -> str:
         return f"Database({self._url.render_as_string(hide_password=True)})"
@@ -75,18 +77,21 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A consistent view; keep it short, and never across a wait."""
-        with self._as_ours(), Session(self._engine, expire_on_commit=False) as tx:
+        with self._as_ours(), self._session(self._engine) as tx:
             yield tx
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """All or nothing; committed when the block ends without an exception."""
-        with self._own_turn(), self._as_ours(), Session(self._writing, expire_on_commit=False) as tx:
+        with self._own_turn(), self._as_ours(), self._session(self._writing) as tx:
             yield tx
             tx.commit()
         topics = frozenset(tx.info.get(TOPICS, ()))
         if topics and self._on_commit is not None:
             self._on_commit(topics)
+
+    def _session(self, engine: Engine) -> Session:
+        return Session(engine, expire_on_commit=False, info=self._info)
 
     @contextmanager
     def statement(self, *topics: str) -> Iterator[Bulk]:

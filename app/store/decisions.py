@@ -13,6 +13,7 @@ from app.domain.decisions import Decision, EventType, Verdict
 from app.domain.errors import NotFound
 from app.store.database import Tx, touch
 from app.store.schema import DecisionRow, JobRow, ProjectRow
+from app.store.unreadable import newest, value_of
 
 # In the words of the index that holds these alone.
 NOTHING_STARTED = col(DecisionRow.verdict) != literal_column(f"'{Verdict.STARTED}'")
@@ -59,7 +60,7 @@ def with_id(tx: Tx, decision_id: int) -> Decision:
     found = tx.exec(query).first()
     if found is None:
         raise NotFound(f"There is no decision {decision_id}.")
-    return decision_value(*found)
+    return value_of(tx, decision_value, found)
 
 
 def exists(tx: Tx, event: tuple[EventType, str | int], job_id: int) -> bool:
@@ -87,7 +88,7 @@ def page(
     until: datetime | None = None,
 ) -> Sequence[Decision]:
     """Decisions that match everything given, newest first; `pushes` are event ids of deliveries."""
-    query = _decisions().limit(limit)
+    query = _decisions()
     wanted = {
         "project_id": project_id,
         "job_id": job_id,
@@ -105,14 +106,19 @@ def page(
         query = query.where(col(DecisionRow.verdict).in_(list(verdicts)))
         if Verdict.STARTED not in verdicts:
             query = query.where(NOTHING_STARTED)
-    if before is not None:
-        query = query.where(tuple_(DecisionRow.at, DecisionRow.id) < _place_of(before))
     if since is not None:
         query = query.where(col(DecisionRow.at) >= since)
     if until is not None:
         query = query.where(col(DecisionRow.at) <= until)
+    return newest(tx, lambda before: _older(query, before), decision_value, limit, before)
+
+
+def _older(query: Any, before: int | None) -> Any:
+    """The decisions of a query, newest first: all, or those made before the one with that id."""
     query = query.order_by(col(DecisionRow.at).desc(), col(DecisionRow.id).desc())
-    return [decision_value(*found) for found in tx.exec(query)]
+    if before is None:
+        return query
+    return query.where(tuple_(DecisionRow.at, DecisionRow.id) < _place_of(before))
 
 
 def _place_of(decision_id: int) -> Any:
@@ -131,7 +137,7 @@ def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
     found = tx.exec(query).first()
     if found is None:
         return None
-    decision = decision_value(*found)
+    decision = value_of(tx, decision_value, found)
     begins = datetime.fromisoformat(decision.inputs["missed_from"])
     return decision if begins <= at else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlmodel import col, select
@@ -22,6 +23,7 @@ from app.domain.errors import NotFound
 from app.store.database import Tx, touch
 from app.store.schema import AppRow, DeploymentRow, DeploymentStepRow, JobRow, ProjectRow
 from app.store.transitions import move, since
+from app.store.unreadable import by_id, newest, value_of
 
 TOPIC = "deployments"
 OPEN = (DeploymentStatus.PENDING, DeploymentStatus.RUNNING)
@@ -87,7 +89,7 @@ def pending(tx: Tx, app_id: int) -> Deployment | None:
     """The app's deployment that waits for the one in progress."""
     query = select(DeploymentRow).where(DeploymentRow.app_id == app_id)
     row = tx.exec(query.where(DeploymentRow.status == DeploymentStatus.PENDING)).first()
-    return None if row is None else _value(tx, row)
+    return None if row is None else value_of(tx, partial(_value, tx), row)
 
 
 def begin_next(tx: Tx, app_id: int, now: datetime) -> Deployment | None:
@@ -218,16 +220,14 @@ def with_id(tx: Tx, deployment_id: int) -> Deployment:
     row = tx.get(DeploymentRow, deployment_id, populate_existing=True)
     if row is None:
         raise NotFound(f"There is no deployment {deployment_id}.")
-    return _value(tx, row)
+    return value_of(tx, partial(_value, tx), row)
 
 
 def page(tx: Tx, *, app_id: int | None = None, limit: int, before: int | None = None) -> Sequence[Deployment]:
-    query = select(DeploymentRow).order_by(col(DeploymentRow.id).desc()).limit(limit)
+    query = select(DeploymentRow)
     if app_id is not None:
         query = query.where(DeploymentRow.app_id == app_id)
-    if before is not None:
-        query = query.where(col(DeploymentRow.id) < before)
-    return [_value(tx, row) for row in tx.exec(query)]
+    return newest(tx, by_id(query, col(DeploymentRow.id)), partial(_value, tx), limit, before)
 
 
 def _changed(tx: Tx, row: DeploymentRow) -> Deployment:

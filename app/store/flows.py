@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement
@@ -17,6 +18,7 @@ from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, FlowTrigger, 
 from app.store.database import Tx, touch
 from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, JobRow, ProjectRow
 from app.store.transitions import move, since
+from app.store.unreadable import by_id, newest, value_of, values_of
 
 TOPIC = "flows"
 
@@ -87,27 +89,25 @@ def named(tx: Tx, project: str, name: str) -> Flow:
     row = tx.exec(query.where(ProjectRow.name == project, FlowRow.name == name)).first()
     if row is None:
         raise NotFound(f"There is no flow named {name} in project {project}.")
-    return _flow(tx, row)
+    return value_of(tx, partial(_flow, tx), row)
 
 
 def with_webhook(tx: Tx, token_hash: str) -> Flow | None:
     row = tx.exec(select(FlowRow).where(FlowRow.trigger_hash == token_hash)).first()
-    return None if row is None else _flow(tx, row)
+    return None if row is None else value_of(tx, partial(_flow, tx), row)
 
 
 def started_by_pushes(tx: Tx, job_ids: Sequence[int]) -> Sequence[Flow]:
     """The flows that a push starts if it is built for these jobs."""
     query = select(FlowRow).where(col(FlowRow.push_job_id).in_(job_ids)).order_by(col(FlowRow.id))
-    return [_flow(tx, row) for row in tx.exec(query)]
+    return values_of(tx, partial(_flow, tx), tx.exec(query))
 
 
 def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[Flow]:
-    query = select(FlowRow).order_by(col(FlowRow.id).desc()).limit(limit)
+    query = select(FlowRow)
     if project_id is not None:
         query = query.where(FlowRow.project_id == project_id)
-    if before is not None:
-        query = query.where(col(FlowRow.id) < before)
-    return [_flow(tx, row) for row in tx.exec(query)]
+    return newest(tx, by_id(query, col(FlowRow.id)), partial(_flow, tx), limit, before)
 
 
 def add_run(tx: Tx, flow: Flow, trigger: FlowTrigger, now: datetime) -> FlowRun:
@@ -232,14 +232,12 @@ def run_with_id(tx: Tx, run_id: int) -> FlowRun:
     row = tx.get(FlowRunRow, run_id, populate_existing=True)
     if row is None:
         raise NotFound(f"There is no flow run {run_id}.")
-    return _run(tx, row)
+    return value_of(tx, partial(_run, tx), row)
 
 
 def runs_page(tx: Tx, flow_id: int, limit: int, before: int | None = None) -> Sequence[FlowRun]:
     query = select(FlowRunRow).where(FlowRunRow.flow_id == flow_id)
-    if before is not None:
-        query = query.where(col(FlowRunRow.id) < before)
-    return [_run(tx, row) for row in tx.exec(query.order_by(col(FlowRunRow.id).desc()).limit(limit))]
+    return newest(tx, by_id(query, col(FlowRunRow.id)), partial(_run, tx), limit, before)
 
 
 def _flow(tx: Tx, row: FlowRow) -> Flow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,8 @@ from app.domain.job.records import Deployed, Job, Source, SourceSettings
 from app.domain.job.spec import BuildsInFlight, JobSpec
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, ProjectRow, SecretGroupJobRow, SourceRow
+from app.store.schema.specs import decoded
+from app.store.unreadable import by_id, newest, value_of, values_of
 
 
 def create(tx: Tx, project_id: int, spec: JobSpec, source: SourceSettings | int | None, now: datetime) -> Job:
@@ -152,11 +154,18 @@ def with_id(tx: Tx, job_id: int) -> Job:
     found = tx.exec(_jobs().where(JobRow.id == job_id)).first()
     if found is None:
         raise NotFound(f"There is no job {job_id}.")
-    return _value(*found)
+    return value_of(tx, _value, found)
 
 
 def with_ids(tx: Tx, job_ids: Sequence[int]) -> dict[int, Job]:
-    return {found[0].id: _value(*found) for found in tx.exec(_jobs().where(col(JobRow.id).in_(job_ids)))}
+    """Those of the jobs that can be read, by their ids."""
+    found = tx.exec(_jobs().where(col(JobRow.id).in_(job_ids)))
+    return {job.id: job for job in values_of(tx, _value, found)}
+
+
+def names_of(tx: Tx, job_ids: Collection[int]) -> dict[int, str]:
+    """The jobs' names, also of those that were deleted."""
+    return dict(tx.exec(select(JobRow.id, JobRow.name).where(col(JobRow.id).in_(job_ids))).all())
 
 
 def still_there(tx: Tx, job_id: int) -> Job:
@@ -170,7 +179,7 @@ def still_there(tx: Tx, job_id: int) -> Job:
 def find(tx: Tx, project: str, name: str) -> Job | None:
     query = _jobs().where(ProjectRow.name == project, JobRow.name == name, col(JobRow.deleted_at).is_(None))
     found = tx.exec(query).first()
-    return None if found is None else _value(*found)
+    return None if found is None else value_of(tx, _value, found)
 
 
 def named(tx: Tx, project: str, name: str) -> Job:
@@ -184,31 +193,29 @@ def last_named(tx: Tx, project_id: int, name: str) -> Job | None:
     """The job of that name or, where there is none, the one that had it last: whose history is shown by the name."""
     query = _jobs().where(JobRow.project_id == project_id, JobRow.name == name)
     found = tx.exec(query.order_by(col(JobRow.id).desc()).limit(1)).first()
-    return None if found is None else _value(*found)
+    return None if found is None else value_of(tx, _value, found)
 
 
 def page(
     tx: Tx, *, project_id: int | None = None, limit: int = 100, before: int | None = None
 ) -> Sequence[Job]:
     """Jobs that exist, newest first."""
-    query = _jobs().where(col(JobRow.deleted_at).is_(None)).order_by(col(JobRow.id).desc()).limit(limit)
+    query = _jobs().where(col(JobRow.deleted_at).is_(None))
     if project_id is not None:
         query = query.where(JobRow.project_id == project_id)
-    if before is not None:
-        query = query.where(col(JobRow.id) < before)
-    return [_value(*found) for found in tx.exec(query)]
+    return newest(tx, by_id(query, col(JobRow.id)), _value, limit, before)
 
 
 def of_source(tx: Tx, source_id: int) -> Sequence[Job]:
     query = _jobs().where(JobRow.source_id == source_id, col(JobRow.deleted_at).is_(None))
-    return [_value(*found) for found in tx.exec(query.order_by(col(JobRow.id)))]
+    return values_of(tx, _value, tx.exec(query.order_by(col(JobRow.id))))
 
 
 def build_service(tx: Tx, project_id: int, name: str) -> Source | None:
     """The source of that name, which several jobs of the project may share."""
     query = select(SourceRow).where(SourceRow.project_id == project_id, SourceRow.name == name)
     row = tx.exec(query).first()
-    return None if row is None else source_value(row)
+    return None if row is None else value_of(tx, source_value, row)
 
 
 def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequence[tuple[Source, list[Job]]]:
@@ -218,11 +225,11 @@ def tracking(tx: Tx, repo_keys: Sequence[str], scopes: Sequence[str]) -> Sequenc
     )
     allowed = set(scopes)
     result = []
-    for row in found:
-        if {f"project:{row.project_id}", f"source:{row.id}"} & allowed:
-            jobs = list(of_source(tx, row.id))
-            if jobs or row.name is not None:
-                result.append((source_value(row), jobs))
+    for source in values_of(tx, source_value, found):
+        if {f"project:{source.project_id}", f"source:{source.id}"} & allowed:
+            jobs = list(of_source(tx, source.id))
+            if jobs or source.name is not None:
+                result.append((source, jobs))
     return result
 
 
@@ -259,7 +266,7 @@ def source_value(row: SourceRow) -> Source:
         url=row.url,
         repo_key=row.repo_key,
         branch=row.branch,
-        build=row.build,
+        build=decoded(row.build),
         ci_enabled=row.ci_enabled,
         builds_in_flight=BuildsInFlight(row.builds_in_flight),
         credential_id=row.credential_id,
@@ -273,8 +280,8 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         project_id=row.project_id,
         project=project,
         name=row.name,
-        spec=row.definition,
-        shared_env=row.shared_env,
+        spec=decoded(row.definition),
+        shared_env=decoded(row.shared_env),
         source=source_value(source) if source is not None else None,
         deployed=None if row.deployed is None else Deployed.from_json(row.deployed),
         created_at=row.created_at,

@@ -20,6 +20,7 @@ from app.domain.runs import Reason, Run, RunStatus
 from app.store import builds, decisions, deliveries, runs
 from app.store.database import Tx
 from app.store.schema import BuildRow, BuildSourceRow, DecisionRow, JobRow, ProjectRow, RunRow, metadata
+from app.store.unreadable import values_of
 
 STRIP = 24
 WINDOW = 500  # of the newest ids, where there is no index to lead further back
@@ -116,7 +117,7 @@ def nothing_ran(tx: Tx, *, since: datetime, limit: int) -> list[Decision]:
         .order_by(col(DecisionRow.at).desc(), col(DecisionRow.id).desc())
         .limit(limit)
     )
-    return [decisions.decision_value(*found) for found in tx.exec(query)]
+    return values_of(tx, decisions.decision_value, tx.exec(query))
 
 
 def decisions_of_deliveries(tx: Tx, found: Sequence[deliveries.Delivery]) -> Mapping[str, list[Decision]]:
@@ -134,8 +135,8 @@ def decisions_of_deliveries(tx: Tx, found: Sequence[deliveries.Delivery]) -> Map
         .order_by(col(DecisionRow.id))
     )
     grouped: dict[str, list[Decision]] = {each.guid: [] for each in found}
-    for row in tx.exec(query):
-        grouped[guids[row[0].event_id]].append(decisions.decision_value(*row))
+    for decision in values_of(tx, decisions.decision_value, tx.exec(query)):
+        grouped[guids[decision.event_id]].append(decision)
     return grouped
 
 

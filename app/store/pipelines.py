@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
@@ -21,6 +22,7 @@ from app.store.schema import (
     StageComponentRow,
     StageRow,
 )
+from app.store.unreadable import by_id, newest
 
 TOPIC = "pipelines"
 
@@ -104,12 +106,10 @@ def named(tx: Tx, project: str, name: str) -> Pipeline:
 
 
 def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = None) -> Sequence[Pipeline]:
-    query = select(PipelineRow).order_by(col(PipelineRow.id).desc()).limit(limit)
+    query = select(PipelineRow)
     if project_id is not None:
         query = query.where(PipelineRow.project_id == project_id)
-    if before is not None:
-        query = query.where(col(PipelineRow.id) < before)
-    return [_value(tx, row) for row in tx.exec(query)]
+    return newest(tx, by_id(query, col(PipelineRow.id)), partial(_value, tx), limit, before)
 
 
 def add_promotion(

@@ -8,6 +8,7 @@ from sqlmodel import col, select
 
 from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, Trigger, TriggerType
 from app.store.schema import AttemptRow, ContainerRow, JobRow, ProjectRow, RunRow
+from app.store.schema.specs import decoded
 
 
 def runs_query() -> Any:
@@ -29,7 +30,7 @@ def run_value(row: RunRow, project: str, job: str) -> Run:
         job=job,
         status=RunStatus(row.status),
         trigger=trigger,
-        spec=row.effective,
+        spec=decoded(row.effective),
         created_at=row.created_at,
         updated_at=row.updated_at,
         reason=Reason(row.reason) if row.reason else None,

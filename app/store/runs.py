@@ -45,6 +45,7 @@ from app.store.run_names import unlike_any
 from app.store.run_values import attempt_value, container_value, run_value, runs_query
 from app.store.schema import AttemptRow, ContainerRow, RunRow
 from app.store.transitions import move, since
+from app.store.unreadable import by_id, newest, value_of, values_of
 
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 QUEUED = "queued:runs"  # the topic that workers listen to
@@ -367,14 +368,14 @@ def with_id(tx: Tx, run_id: int) -> Run:
     found = tx.exec(runs_query().where(RunRow.id == run_id).execution_options(populate_existing=True)).first()
     if found is None:
         raise NotFound(f"There is no run {run_id}.")
-    return run_value(*found)
+    return value_of(tx, run_value, found)
 
 
 def named(tx: Tx, name: str) -> Run:
     found = tx.exec(runs_query().where(RunRow.name == name)).first()
     if found is None:
         raise NotFound(f"There is no run named {name}.")
-    return run_value(*found)
+    return value_of(tx, run_value, found)
 
 
 def page(
@@ -388,7 +389,7 @@ def page(
     statuses: Sequence[RunStatus] = (),
 ) -> Sequence[Run]:
     """Runs that match everything given, newest first."""
-    query = runs_query().order_by(col(RunRow.id).desc()).limit(limit)
+    query = runs_query()
     for column, wanted in (
         (RunRow.job_id, job_id),
         (RunRow.project_id, project_id),
@@ -398,26 +399,24 @@ def page(
             query = query.where(column == wanted)
     if statuses:
         query = query.where(col(RunRow.status).in_(list(statuses)))
-    if before is not None:
-        query = query.where(col(RunRow.id) < before)
-    return [run_value(*found) for found in tx.exec(query)]
+    return newest(tx, by_id(query, col(RunRow.id)), run_value, limit, before)
 
 
 def latest_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Run]:
     """The newest run of each job that has one."""
-    newest = select(func.max(RunRow.id)).where(col(RunRow.job_id).in_(job_ids)).group_by(col(RunRow.job_id))
-    found = tx.exec(runs_query().where(col(RunRow.id).in_(newest)))
-    return {run.job_id: run for run in (run_value(*each) for each in found)}
+    latest = select(func.max(RunRow.id)).where(col(RunRow.job_id).in_(job_ids)).group_by(col(RunRow.job_id))
+    found = tx.exec(runs_query().where(col(RunRow.id).in_(latest)))
+    return {run.job_id: run for run in values_of(tx, run_value, found)}
 
 
 def attempts_of(tx: Tx, run_id: int) -> Sequence[Attempt]:
     query = select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(col(AttemptRow.number))
-    return [attempt_value(row) for row in tx.exec(query)]
+    return values_of(tx, attempt_value, tx.exec(query))
 
 
 def containers_of(tx: Tx, attempt_id: int) -> Sequence[Container]:
     query = select(ContainerRow).where(ContainerRow.attempt_id == attempt_id)
-    return [container_value(row) for row in tx.exec(query.order_by(col(ContainerRow.instance)))]
+    return values_of(tx, container_value, tx.exec(query.order_by(col(ContainerRow.instance))))
 
 
 def _tell_who_awaits(tx: Tx, run: Run) -> None:

@@ -30,6 +30,7 @@ from app.store.database import Tx, bulk, touch
 from app.store.run_names import unlike_any
 from app.store.runs import QUEUED, is_open
 from app.store.schema import DecisionRow, JobRow, RunRow
+from app.store.unreadable import unreadable
 
 CHUNK = 500
 
@@ -94,15 +95,17 @@ def _alike(tx: Tx, query: Select[Any]) -> Sequence[DueJobs]:
     alike: dict[tuple[str, Any, Any], list[DueJob]] = defaultdict(list)
     for schedule, next_fire_at, has_image, *job in connection.execute(query).all():
         alike[schedule, next_fire_at, has_image].append(DueJob._make(job))
-    return [
-        DueJobs(
-            _schedule(schedule),
-            of_raw(connection.dialect, JobRow.next_fire_at, next_fire_at),
-            bool(has_image),
-            found,
-        )
-        for (schedule, next_fire_at, has_image), found in alike.items()
-    ]
+    result = []
+    for (stored, next_fire_at, has_image), found in alike.items():
+        try:
+            schedule = _schedule(stored)
+        except Exception as error:  # the others' times go on
+            for each in found:
+                unreadable(tx, JobRow.__tablename__, each.id, error)
+            continue
+        at = of_raw(connection.dialect, JobRow.next_fire_at, next_fire_at)
+        result.append(DueJobs(schedule, at, bool(has_image), found))
+    return result
 
 
 @lru_cache(maxsize=1000)

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
 from app.domain.job.effective import merge
+from app.domain.job.spec import RunSpec
 from app.domain.job.variables import Env, SharedValue
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, SecretGroupJobRow, SecretGroupRow
+from app.store.schema.specs import decoded
+from app.store.unreadable import by_id, newest, value_of
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,12 @@ def named(tx: Tx, project_id: int, name: str) -> SecretGroup:
     row = tx.exec(query).first()
     if row is None:
         raise NotFound(f"There is no secret group named {name} in this project.")
-    return _value(tx, row)
+    return value_of(tx, partial(_value, tx), row)
 
 
 def page(tx: Tx, project_id: int, limit: int, before: int | None = None) -> Sequence[SecretGroup]:
     query = select(SecretGroupRow).where(SecretGroupRow.project_id == project_id)
-    if before is not None:
-        query = query.where(col(SecretGroupRow.id) < before)
-    return [_value(tx, row) for row in tx.exec(query.order_by(col(SecretGroupRow.id).desc()).limit(limit))]
+    return newest(tx, by_id(query, col(SecretGroupRow.id)), partial(_value, tx), limit, before)
 
 
 def _share(tx: Tx, job_ids: Sequence[int] | set[int]) -> None:
@@ -94,12 +96,20 @@ def _share(tx: Tx, job_ids: Sequence[int] | set[int]) -> None:
         shared = {
             name: SharedValue(given, group.name)
             for group in tx.exec(query)
-            for name, given in group.env.items()
+            for name, given in value_of(tx, _env, group).items()
         }
         job = tx.get_one(JobRow, job_id)
         job.shared_env = shared
-        job.effective = merge(job.definition.run, shared_env=shared).spec
+        job.effective = merge(value_of(tx, _own, job), shared_env=shared).spec
         touch(tx, "jobs", f"job:{job_id}")
+
+
+def _env(group: SecretGroupRow) -> Env:
+    return decoded(group.env)
+
+
+def _own(job: JobRow) -> RunSpec:
+    return decoded(job.definition).run
 
 
 def _job_id(tx: Tx, project_id: int, name: str) -> int:
@@ -124,4 +134,6 @@ def _value(tx: Tx, row: SecretGroupRow) -> SecretGroup:
         .order_by(col(JobRow.name))
     )
     names = tuple(tx.exec(query))
-    return SecretGroup(row.id, row.project_id, row.name, row.priority, row.env, names, row.created_at)
+    return SecretGroup(
+        row.id, row.project_id, row.name, row.priority, decoded(row.env), names, row.created_at
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, Dialect, TypeDecorator
 from sqlalchemy import Column as SaColumn
@@ -14,6 +15,21 @@ from sqlmodel import Field
 from app.domain.job import codec
 
 REMEMBERED, LONGEST = 1000, 8192  # texts, and characters of one
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Undecodable:
+    """In place of a column's value that can't be decoded, so that the other rows that a query finds can be read."""
+
+    error: Exception
+
+
+def decoded(value: V) -> V:
+    """The value of a column. Raises ValueError for one that could not be decoded; its cause says why."""
+    if isinstance(value, Undecodable):
+        raise ValueError("a value could not be decoded") from value.error
+    return value
 
 
 class Spec(TypeDecorator[Any]):
@@ -33,13 +49,19 @@ class Spec(TypeDecorator[Any]):
         self._remembered = lru_cache(REMEMBERED)(self._read)
 
     def _read(self, text: str) -> Any:
-        return self.decode(json.loads(text))
+        return self._decoded(json.loads(text))
+
+    def _decoded(self, stored: Any) -> Any:
+        try:
+            return self.decode(stored)
+        except Exception as error:
+            return Undecodable(error)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy calls it so
         return self.encode(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
-        return None if value is None else self.decode(value)
+        return None if value is None else self._decoded(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         if dialect.name != "sqlite":

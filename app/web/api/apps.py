@@ -60,9 +60,10 @@ def release_hold(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def app_answer(tx: Tx, app: App) -> AppAnswer:
     latest = deployments.page(tx, app_id=app.id, limit=1)
-    members = []
+    found, members = jobs.with_ids(tx, [member.job_id for member in app.members]), []
     for member in app.members:
-        deployed = jobs.with_id(tx, member.job_id).deployed
+        job = found.get(member.job_id)
+        deployed = job and job.deployed
         members.append(
             MemberAnswer.model_validate(
                 {

@@ -82,8 +82,8 @@ def _component_answer(tx: Tx, component: Component) -> ComponentAnswer:
         if component.kind == "job"
         else [member.job_id for member in apps.with_id(tx, component.id).members]
     )
-    places = []
-    for job in (jobs.with_id(tx, job_id) for job_id in ids):
+    found, places = jobs.with_ids(tx, ids), []
+    for job in (found[job_id] for job_id in ids if job_id in found):
         deployed = None if job.deployed is None else deployed_answer(job.deployed)
         places.append(PlaceAnswer(job=job.name, deployed=deployed, paused=job.paused))
     return ComponentAnswer(name=component.name, kind=component.kind, jobs=places)

@@ -51,8 +51,8 @@ def create_promotion(ctx: ApiContext[PromotionForm, Empty]) -> Any:
 
 
 def promotion_answers(tx: Tx, pipeline: str, found: Sequence[Promotion]) -> list[PromotionAnswer]:
-    ids = {job_id for each in found for job_id in each.images}
-    names = {job_id: jobs.with_id(tx, int(job_id)).name for job_id in ids}
+    ids = {int(job_id) for each in found for job_id in each.images}
+    names = {str(job_id): name for job_id, name in jobs.names_of(tx, ids).items()}
     return [promotion_answer(each, pipeline, names) for each in found]
 
 

@@ -67,7 +67,8 @@ def show_apps(ctx: PageContext) -> Response:
 
 
 def _shown(tx: Tx, app: App) -> Shown:
-    members = [(jobs.with_id(tx, member.job_id), member.hook) for member in app.members]
+    found = jobs.with_ids(tx, [member.job_id for member in app.members])
+    members = [(found[each.job_id], each.hook) for each in app.members if each.job_id in found]
     return Shown(app, members, deployments.page(tx, app_id=app.id, limit=DEPLOYMENTS))
 
 

@@ -32,8 +32,9 @@ def show_build(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         build = builds.with_id(tx, ctx.id("build"))
         made_for = overview.jobs_of_build(tx, build.id)
-        deploys = [_deploy(tx, ctx, build, job_id) for job_id, _, _ in made_for] if may_deploy(build) else []
-        paused = {job_id for job_id, _, _ in made_for if jobs.with_id(tx, job_id).paused}
+        found = jobs.with_ids(tx, [job_id for job_id, _, _ in made_for])
+        deploys = [_deploy(tx, ctx, build, job) for job in found.values()] if may_deploy(build) else []
+        paused = {job.id for job in found.values() if job.paused}
         caused = decisions.page(tx, limit=50, build_id=build.id)
     elapsed = (build.finished_at or ctx.now) - build.started_at if build.started_at else timedelta(0)
     return ctx.page(
@@ -55,9 +56,8 @@ def may_deploy(build: Build) -> bool:
     return build.status is BuildStatus.SUCCEEDED and build.image is not None
 
 
-def _deploy(tx: Tx, ctx: PageContext, build: Build, job_id: int) -> Effect:
+def _deploy(tx: Tx, ctx: PageContext, build: Build, job: Job) -> Effect:
     """What deploying this build to a job would do."""
-    job = jobs.with_id(tx, job_id)
     image = image_of(build, job, ctx.now)
     latest = _is_latest(tx, job, build)
     return of_deploy(tx, job, image, latest=latest, confirm_paused=True, who=ctx.who)

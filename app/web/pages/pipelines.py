@@ -71,10 +71,11 @@ def _board(tx: Tx, pipeline: Pipeline, who: str) -> Board:
 def _place(tx: Tx, pipeline: Pipeline, component: Component, who: str, is_last: bool) -> Place:
     of_app = apps.with_id(tx, component.id).members if component.kind == "app" else ()
     ids = [member.job_id for member in of_app] if component.kind == "app" else [component.id]
+    found = jobs.with_ids(tx, ids)
     way = None if is_last else offer(tx, pipeline, component.name, who)
     return Place(
         component,
-        [jobs.with_id(tx, job_id) for job_id in ids],
+        [found[job_id] for job_id in ids if job_id in found],
         way if isinstance(way, Offer) else None,
         way if isinstance(way, Refusal) else None,
     )
