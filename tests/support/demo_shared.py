@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.testclient import TestClient
-
+from tests.support.client import Client
 from tests.support.seed import ADMIN_TOKEN, World
 
 SHARED: dict[str, list[dict[str, Any]]] = {
@@ -45,7 +44,7 @@ SHARED: dict[str, list[dict[str, Any]]] = {
 
 def furnish_shared(made: World) -> None:
     """In the project of the furnished installation."""
-    client = TestClient(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    client = Client(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     for path, things in SHARED.items():
         for thing in things:
             answer = client.post(f"/api/v1/projects/acme/{path}", json=thing)

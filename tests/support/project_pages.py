@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.testclient import TestClient
-
 from app.domain.principals import Role
+from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.seed import PASSWORD, World
 
@@ -15,25 +14,25 @@ ACME = "/projects/acme"
 ITS_OWN = ("id", "name", "created_at")
 
 
-def visitor(made: World, role: Role = Role.ADMIN) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
+def visitor(made: World, role: Role = Role.ADMIN) -> Client:
+    client = Client(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
     return client
 
 
-def make(api: TestClient, kind: str, body: dict[str, Any]) -> None:
+def make(api: Client, kind: str, body: dict[str, Any]) -> None:
     answer = api.post(f"{API}/acme/{kind}", json=body)
     assert answer.status_code == 201, answer.text
 
 
-def shown(api: TestClient, path: str) -> dict[str, Any]:
+def shown(api: Client, path: str) -> dict[str, Any]:
     """What the API shows, but for what no two things have in common."""
     answer = api.get(f"/api/v1{path}")
     assert answer.status_code == 200, answer.text
     return {name: value for name, value in answer.json().items() if name not in ITS_OWN}
 
 
-def fields_of(page: TestClient, path: str) -> dict[str, str]:
+def fields_of(page: Client, path: str) -> dict[str, str]:
     answer = page.get(path)
     assert answer.status_code == 200, answer.text
     return form_fields(answer.text, path)

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from starlette.testclient import TestClient
-
 from app.domain.principals import Role
 from app.domain.runs import Run
 from app.store import runs
+from tests.support.client import Client
 from tests.support.seed import PASSWORD, World
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 OURS = {"Sec-Fetch-Site": "same-origin"}
 
 
-def visitor(made: World, role: Role | None = Role.ADMIN) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers=OURS)
+def visitor(made: World, role: Role | None = Role.ADMIN) -> Client:
+    client = Client(made.app(), follow_redirects=False, headers=OURS)
     if role is not None:
         answer = client.post("/login", data={"name": f"{role}-user", "password": PASSWORD})
         assert answer.status_code == 303
     return client
 
 
-def read(client: TestClient, path: str, status: int = 200) -> str:
+def read(client: Client, path: str, status: int = 200) -> str:
     answer = client.get(path)
     assert answer.status_code == status, answer.text
     return answer.text

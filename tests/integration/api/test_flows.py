@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.domain.flow_nodes import MessageNode, RunNode
 from app.domain.runs import Outcome
@@ -17,6 +16,7 @@ from app.store import flows
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.flows import FlowWorker
+from tests.support.client import Client
 from tests.support.yard import Caller, attempt_ends, build_succeeds
 
 FLOWS = "/projects/acme/flows"
@@ -44,9 +44,9 @@ def acme(admin: Caller) -> Caller:
 
 
 @pytest.fixture
-def public(acme: Caller) -> Iterator[TestClient]:
+def public(acme: Caller) -> Iterator[Client]:
     """The whole application, for callers without any token."""
-    with TestClient(create_app(acme.yard, nullcontext)) as client:
+    with Client(create_app(acme.yard, nullcontext)) as client:
         yield client
 
 
@@ -348,7 +348,7 @@ def address(caller: Caller) -> str:
     return url.removeprefix("https://jobyard.example.com")
 
 
-def test_a_webhook_address_starts_the_flow(acme: Caller, public: TestClient) -> None:
+def test_a_webhook_address_starts_the_flow(acme: Caller, public: Client) -> None:
     make(acme, APPROVAL)
     path = address(acme)
     assert acme.got(f"{FLOWS}/release")["has_webhook"]
@@ -358,7 +358,7 @@ def test_a_webhook_address_starts_the_flow(acme: Caller, public: TestClient) -> 
     assert started.json()["trigger"]["type"] == "webhook"
 
 
-def test_a_webhook_address_is_one_at_a_time(acme: Caller, public: TestClient) -> None:
+def test_a_webhook_address_is_one_at_a_time(acme: Caller, public: Client) -> None:
     make(acme, APPROVAL)
     first, second = address(acme), address(acme)
     assert public.post(first).status_code == 404
@@ -369,7 +369,7 @@ def test_a_webhook_address_is_one_at_a_time(acme: Caller, public: TestClient) ->
     assert not acme.got(f"{FLOWS}/release")["has_webhook"]
 
 
-def test_what_a_webhook_address_refuses(acme: Caller, public: TestClient) -> None:
+def test_what_a_webhook_address_refuses(acme: Caller, public: Client) -> None:
     make(acme, APPROVAL, concurrency="forbid")
     path = address(acme)
     assert public.post(path, content=b"x" * 65536).status_code == 202

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.domain.job.records import Job
 from app.domain.principals import Role
 from app.domain.runs import Outcome, Reason
 from app.store import builds, decisions, jobs, runs
+from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.project import TESTS
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
@@ -44,21 +44,21 @@ def made(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def page(made: World) -> TestClient:
+def page(made: World) -> Client:
     return visitor(made)
 
 
-def visitor(made: World, role: Role = Role.OPERATOR) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
+def visitor(made: World, role: Role = Role.OPERATOR) -> Client:
+    client = Client(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
     return client
 
 
-def api_of(made: World) -> TestClient:
-    return TestClient(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+def api_of(made: World) -> Client:
+    return Client(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
 
-def read(page: TestClient, path: str) -> str:
+def read(page: Client, path: str) -> str:
     answer = page.get(path)
     assert answer.status_code == 200, answer.text
     return html.unescape(answer.text)
@@ -106,7 +106,7 @@ PUSH = {
     ],
 )
 def test_a_push_is_rehearsed_as_the_api_does_and_nothing_is_done(
-    made: World, page: TestClient, message: str, said: str, pills: set[str]
+    made: World, page: Client, message: str, said: str, pills: set[str]
 ) -> None:
     made.job("report")
     before = counts(made)
@@ -135,7 +135,7 @@ def test_a_push_is_rehearsed_as_the_api_does_and_nothing_is_done(
     ],
 )
 def test_a_push_that_can_not_be_says_so_at_its_field(
-    made: World, page: TestClient, fields: dict[str, str], field: str, said: str
+    made: World, page: Client, fields: dict[str, str], field: str, said: str
 ) -> None:
     made.job("report")
     answer = page.post("/rehearse", data=PUSH | fields)
@@ -144,7 +144,7 @@ def test_a_push_that_can_not_be_says_so_at_its_field(
     assert form_fields(answer.text, "/rehearse") == PUSH | fields
 
 
-def test_a_deleted_branch_and_a_link_from_the_job(made: World, page: TestClient) -> None:
+def test_a_deleted_branch_and_a_link_from_the_job(made: World, page: Client) -> None:
     two_builds(made)
     query = urlencode({"repository": "https://github.com/acme/report", "ref": "main", "before": NEW})
     assert f'href="/rehearse?{query}"' in read(page, JOB)
@@ -154,7 +154,7 @@ def test_a_deleted_branch_and_a_link_from_the_job(made: World, page: TestClient)
     assert (deleted.status_code, ">nothing</span>" in deleted.text) == (200, True)
 
 
-def test_a_replay_is_rehearsed_on_the_page_of_deliveries(made: World, page: TestClient) -> None:
+def test_a_replay_is_rehearsed_on_the_page_of_deliveries(made: World, page: Client) -> None:
     made.job("report")
     guid = made.delivery("d-1", NOW, body=PAYLOAD.read_bytes())
     ping = made.delivery("d-2", NOW, event="ping")
@@ -181,7 +181,7 @@ def test_a_replay_is_rehearsed_on_the_page_of_deliveries(made: World, page: Test
     ],
 )
 def test_a_commit_or_branch_is_built_by_hand(
-    made: World, page: TestClient, fields: dict[str, str], ref: str, sha: str | None
+    made: World, page: Client, fields: dict[str, str], ref: str, sha: str | None
 ) -> None:
     made.job("report")
     assert f'href="{JOB}/build"' in read(page, JOB)
@@ -197,7 +197,7 @@ def test_a_commit_or_branch_is_built_by_hand(
     ("field", "text"), [("sha", "abc"), ("sha", "x" * 40), ("ref", "a..b"), ("ref", "refs/heads/x")]
 )
 def test_a_build_that_can_not_be_says_so_at_its_field(
-    made: World, page: TestClient, field: str, text: str
+    made: World, page: Client, field: str, text: str
 ) -> None:
     made.job("report")
     answer = page.post(f"{JOB}/build", data={field: text})
@@ -206,7 +206,7 @@ def test_a_build_that_can_not_be_says_so_at_its_field(
     assert counts(made)[0] == 0
 
 
-def test_a_build_service_is_built_for_all_its_jobs(made: World, page: TestClient) -> None:
+def test_a_build_service_is_built_for_all_its_jobs(made: World, page: Client) -> None:
     api = api_of(made)
     api.post("/api/v1/projects", json={"name": "acme"})
     git = {"url": "https://github.com/acme/shared"}
@@ -224,7 +224,7 @@ def test_a_build_service_is_built_for_all_its_jobs(made: World, page: TestClient
     assert visitor(made, Role.VIEWER).post(f"{path}/build").status_code == 403
 
 
-def test_nothing_is_built_for_a_job_without_a_repository(made: World, page: TestClient) -> None:
+def test_nothing_is_built_for_a_job_without_a_repository(made: World, page: Client) -> None:
     made.job("report", repository=None)
     assert "none" in read(page, JOB)
     assert page.get(f"{JOB}/build").status_code == 409
@@ -234,7 +234,7 @@ def test_nothing_is_built_for_a_job_without_a_repository(made: World, page: Test
 # deploys
 
 
-def test_a_deploy_is_rehearsed_and_then_does_what_was_said(made: World, page: TestClient) -> None:
+def test_a_deploy_is_rehearsed_and_then_does_what_was_said(made: World, page: Client) -> None:
     first, _ = two_builds(made, run_on_image_change="always")
     path = f"{JOB}/deploy"
     assert f'href="{path}"' in read(page, JOB)
@@ -256,9 +256,7 @@ def test_a_deploy_is_rehearsed_and_then_does_what_was_said(made: World, page: Te
         assert len(runs.page(tx, limit=5)) == 1
 
 
-def test_deploying_the_latest_build_keeps_cd_on_and_an_image_turns_it_off(
-    made: World, page: TestClient
-) -> None:
+def test_deploying_the_latest_build_keeps_cd_on_and_an_image_turns_it_off(made: World, page: Client) -> None:
     two_builds(made)
     path = f"{JOB}/deploy"
     page.post(path, data={"build": "latest", "image": ""})
@@ -281,7 +279,7 @@ def test_deploying_the_latest_build_keeps_cd_on_and_an_image_turns_it_off(
 )
 @pytest.mark.parametrize("preview", ["", "1"])
 def test_a_deploy_that_can_not_be_says_so_at_its_field(
-    made: World, page: TestClient, fields: dict[str, str], field: str, preview: str
+    made: World, page: Client, fields: dict[str, str], field: str, preview: str
 ) -> None:
     two_builds(made)
     before = job_of(made)
@@ -290,7 +288,7 @@ def test_a_deploy_that_can_not_be_says_so_at_its_field(
     assert job_of(made) == before
 
 
-def test_a_job_of_an_image_is_deployed_by_image(made: World, page: TestClient) -> None:
+def test_a_job_of_an_image_is_deployed_by_image(made: World, page: Client) -> None:
     made.job("report", repository=None)
     path = f"{JOB}/deploy"
     fields = form_fields(page.get(path).text, path)
@@ -301,7 +299,7 @@ def test_a_job_of_an_image_is_deployed_by_image(made: World, page: TestClient) -
     assert page.post(path, data={"build": "latest"}).status_code == 409
 
 
-def test_a_paused_job_is_deployed_to_once_that_is_ticked(made: World, page: TestClient) -> None:
+def test_a_paused_job_is_deployed_to_once_that_is_ticked(made: World, page: Client) -> None:
     first, _ = two_builds(made, paused=True)
     path = f"{JOB}/deploy"
     assert "report is paused: deploy to it all the same; nothing runs" in shown(read(page, path))
@@ -319,9 +317,7 @@ def test_a_paused_job_is_deployed_to_once_that_is_ticked(made: World, page: Test
     assert page.post(f"/builds/{first}/deploy", data={**build, "confirm_paused": "1"}).status_code == 303
 
 
-def test_a_job_of_an_image_says_what_it_runs_and_that_nothing_deploys_it(
-    made: World, page: TestClient
-) -> None:
+def test_a_job_of_an_image_says_what_it_runs_and_that_nothing_deploys_it(made: World, page: Client) -> None:
     source = {"type": "image", "image": "busybox:1.36"}
     made.job("report", repository=None, source=source, run_on_image_change="cd-promote")
     words = " ".join(re.sub(r"<[^>]+>", " ", read(page, JOB)).split())
@@ -329,7 +325,7 @@ def test_a_job_of_an_image_says_what_it_runs_and_that_nothing_deploys_it(
     assert "On a new image nothing by itself, runs after a promotion" in words
 
 
-def test_the_overview_counts_and_filters_all_jobs(made: World, page: TestClient) -> None:
+def test_the_overview_counts_and_filters_all_jobs(made: World, page: Client) -> None:
     broken = made.job("broken", repository="acme/broken")
     made.build(broken, NOW.replace(hour=9), sha=OLD, state="failed")
     outcome = Outcome(Reason.EXIT_NONZERO, 3, "Exited with code 3.")
@@ -352,7 +348,7 @@ def test_the_overview_counts_and_filters_all_jobs(made: World, page: TestClient)
 
 @pytest.mark.parametrize("unticked", [(), ("ci_enabled",), ("cd_enabled", "schedule_active")])
 def test_a_paused_job_is_resumed_with_the_switches_that_are_ticked(
-    made: World, page: TestClient, unticked: tuple[str, ...]
+    made: World, page: Client, unticked: tuple[str, ...]
 ) -> None:
     made.job("report", kind="cron", schedule=SCHEDULE)
     page.post(f"{JOB}/pause")
@@ -375,7 +371,7 @@ def test_a_paused_job_is_resumed_with_the_switches_that_are_ticked(
     assert not job.paused
 
 
-def test_resuming_without_a_word_on_switches_leaves_them_as_they_were(made: World, page: TestClient) -> None:
+def test_resuming_without_a_word_on_switches_leaves_them_as_they_were(made: World, page: Client) -> None:
     made.job("report", cd_enabled=False, paused=True)
     text = page.get(JOB).text
     assert 'name="cd_enabled" value="on">' in text
@@ -388,7 +384,7 @@ def test_resuming_without_a_word_on_switches_leaves_them_as_they_were(made: Worl
 # runs
 
 
-def test_a_run_is_run_again_as_it_was_or_as_the_job_is_now(made: World, page: TestClient) -> None:
+def test_a_run_is_run_again_as_it_was_or_as_the_job_is_now(made: World, page: Client) -> None:
     two_builds(made, plan="small")
     first = made.run(job_of(made), NOW, outcome=failed(Reason.EXIT_NONZERO, "Exited with code 1"))
     api_of(made).patch("/api/v1/projects/acme/jobs/report", json={"plan": "micro"})
@@ -400,9 +396,7 @@ def test_a_run_is_run_again_as_it_was_or_as_the_job_is_now(made: World, page: Te
             assert runs.named(tx, name).spec.plan == plan
 
 
-def test_a_run_of_a_paused_job_is_run_again_only_when_that_is_agreed_to(
-    made: World, page: TestClient
-) -> None:
+def test_a_run_of_a_paused_job_is_run_again_only_when_that_is_agreed_to(made: World, page: Client) -> None:
     two_builds(made, paused=True)
     first = made.run(job_of(made), NOW, outcome=SUCCEEDED)
     assert "though report is paused" in shown(read(page, f"/runs/{first}"))
@@ -410,7 +404,7 @@ def test_a_run_of_a_paused_job_is_run_again_only_when_that_is_agreed_to(
     assert page.post(f"/runs/{first}/again", data={"confirm_paused": "1"}).status_code == 303
 
 
-def test_a_run_is_still_shown_when_its_job_is_deleted(made: World, page: TestClient) -> None:
+def test_a_run_is_still_shown_when_its_job_is_deleted(made: World, page: Client) -> None:
     two_builds(made)
     run = made.run(job_of(made), NOW, outcome=SUCCEEDED)
     assert api_of(made).delete("/api/v1/projects/acme/jobs/report?confirm=report").status_code == 204
@@ -424,7 +418,7 @@ def run_named(made: World, run_id: int) -> str:
 
 
 @pytest.mark.parametrize("path", ["/rehearse", f"{JOB}/build", f"{JOB}/deploy", f"{JOB}/resume"])
-def test_only_operators_from_our_own_pages_do_anything(made: World, page: TestClient, path: str) -> None:
+def test_only_operators_from_our_own_pages_do_anything(made: World, page: Client, path: str) -> None:
     made.job("report", paused=True)
     assert visitor(made, Role.VIEWER).post(path, data=PUSH).status_code == 403
     assert page.post(path, data=PUSH, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.domain.flow_codec import steps_from_json
 from app.domain.flows import FlowConcurrency, FlowRun
@@ -18,6 +17,7 @@ from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
 from app.store import flows, runs
 from app.workers.flows import FlowWorker
+from tests.support.client import Client
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -37,13 +37,13 @@ def made(tmp_path: Path) -> Iterator[World]:
         yield each
 
 
-def visitor(made: World, role: Role = Role.OPERATOR) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
+def visitor(made: World, role: Role = Role.OPERATOR) -> Client:
+    client = Client(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
     return client
 
 
-def read(client: TestClient, path: str) -> str:
+def read(client: Client, path: str) -> str:
     """The page's text, its tags left out."""
     answer = client.get(path)
     assert answer.status_code == 200, answer.text
@@ -75,7 +75,7 @@ def run_now(made: World, run_id: int = 1) -> FlowRun:
         return flows.run_with_id(tx, run_id)
 
 
-def started(made: World, client: TestClient, **form: str) -> str:
+def started(made: World, client: Client, **form: str) -> str:
     answer = client.post(f"{PATH}/start", data=form)
     assert answer.status_code == 303, answer.text
     work(made)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.domain.errors import NotFound
 from app.domain.job.records import Job
@@ -16,6 +15,7 @@ from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
 from app.runtime.ports import ENV_PURPOSE
 from app.store import jobs, runs
+from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
 from tests.support.shown import shown
@@ -72,8 +72,8 @@ def made(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def api(made: World) -> TestClient:
-    client = TestClient(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+def api(made: World) -> Client:
+    client = Client(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     client.post("/api/v1/projects", json={"name": "acme"})
     service = {"name": "shared", "git": {"url": "https://github.com/acme/shared"}}
     assert client.post(f"{ACME}/build-services", json=service).status_code == 201
@@ -81,17 +81,17 @@ def api(made: World) -> TestClient:
 
 
 @pytest.fixture
-def page(made: World, api: TestClient) -> TestClient:
+def page(made: World, api: Client) -> Client:
     return visitor(made, Role.ADMIN)
 
 
-def visitor(made: World, role: Role) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers=OURS)
+def visitor(made: World, role: Role) -> Client:
+    client = Client(made.app(), follow_redirects=False, headers=OURS)
     assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
     return client
 
 
-def make(api: TestClient, **fields: Any) -> Any:
+def make(api: Client, **fields: Any) -> Any:
     answer = api.post(f"{ACME}/jobs", json={"name": "report", **fields})
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -102,7 +102,7 @@ def stored(made: World) -> Job:
         return jobs.named(tx, "acme", "report")
 
 
-def typed(page: TestClient, **changes: str | None) -> dict[str, str]:
+def typed(page: Client, **changes: str | None) -> dict[str, str]:
     """The settings form with changes; None unticks a box. `__` stands for a dot."""
     fields = form_fields(page.get(PAGE).text, PAGE)
     for name, value in changes.items():
@@ -118,9 +118,7 @@ def row_of(fields: dict[str, str], variable: str) -> str:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_saving_what_is_shown_changes_nothing(
-    made: World, api: TestClient, page: TestClient, source: str
-) -> None:
+def test_saving_what_is_shown_changes_nothing(made: World, api: Client, page: Client, source: str) -> None:
     make(api, **SOURCES[source])
     before = stored(made)
     answer = page.post(PAGE, data=typed(page))
@@ -135,7 +133,7 @@ def test_saving_what_is_shown_changes_nothing(
     assert "Saved" in page.get(answer.headers["location"]).text
 
 
-def test_every_setting_is_changed_on_the_page(api: TestClient, page: TestClient) -> None:
+def test_every_setting_is_changed_on_the_page(api: Client, page: Client) -> None:
     make(api, source=GIT)
     changes: dict[str, str | None] = {
         "display_name": "Report",
@@ -223,7 +221,7 @@ def test_every_setting_is_changed_on_the_page(api: TestClient, page: TestClient)
     ],
 )
 def test_what_is_refused_says_so_at_its_field_and_saves_nothing(
-    made: World, api: TestClient, page: TestClient, field: str, text: str
+    made: World, api: Client, page: Client, field: str, text: str
 ) -> None:
     made_yard = dict(RICH)
     make(api, **made_yard)
@@ -249,9 +247,7 @@ def test_what_is_refused_says_so_at_its_field_and_saves_nothing(
         assert again[field].replace("\r\n", "\n") == text
 
 
-def test_a_shell_without_a_command_is_refused_at_the_command(
-    made: World, api: TestClient, page: TestClient
-) -> None:
+def test_a_shell_without_a_command_is_refused_at_the_command(made: World, api: Client, page: Client) -> None:
     make(api)
     before = stored(made)
     answer = page.post(PAGE, data=typed(page, shell="1", command=""))
@@ -263,7 +259,7 @@ def test_a_shell_without_a_command_is_refused_at_the_command(
 
 
 def test_a_secret_is_kept_replaced_and_removed_but_never_shown(
-    made: World, api: TestClient, page: TestClient
+    made: World, api: Client, page: Client
 ) -> None:
     secrets = {name: {"value": f"stored-{name}", "secret": True} for name in ("KEPT", "NEW", "OUT", "OPEN")}
     make(api, env=secrets)
@@ -287,7 +283,7 @@ def test_a_secret_is_kept_replaced_and_removed_but_never_shown(
     assert env["OPEN"] == EnvValue("for all to see")
 
 
-def test_two_rows_of_one_name_and_a_value_without_one_are_refused(api: TestClient, page: TestClient) -> None:
+def test_two_rows_of_one_name_and_a_value_without_one_are_refused(api: Client, page: Client) -> None:
     make(api, env={"MODE": "daily"})
     twice = page.post(PAGE, data=typed(page, env__1__name="MODE", env__1__value="weekly"))
     assert (twice.status_code, "given twice" in twice.text) == (422, True)
@@ -295,9 +291,7 @@ def test_two_rows_of_one_name_and_a_value_without_one_are_refused(api: TestClien
     assert (nameless.status_code, "has no name" in nameless.text) == (422, True)
 
 
-def test_more_rows_save_nothing_and_keep_what_was_typed(
-    made: World, api: TestClient, page: TestClient
-) -> None:
+def test_more_rows_save_nothing_and_keep_what_was_typed(made: World, api: Client, page: Client) -> None:
     make(api)
     before = stored(made)
     answer = page.post(PAGE, data=typed(page, more="1", env__0__name="MODE", env__0__value="daily"))
@@ -306,9 +300,7 @@ def test_more_rows_save_nothing_and_keep_what_was_typed(
     assert stored(made) == before
 
 
-def test_a_preview_says_what_would_change_and_saves_nothing(
-    made: World, api: TestClient, page: TestClient
-) -> None:
+def test_a_preview_says_what_would_change_and_saves_nothing(made: World, api: Client, page: Client) -> None:
     make(api, env={"TOKEN": {"value": "the stored one", "secret": True}})
     before = stored(made)
     fields = typed(page, instances="3", kind="cron", schedule__cron="0 6 * * *", preview="1")
@@ -327,9 +319,7 @@ def test_a_preview_says_what_would_change_and_saves_nothing(
     assert api.get(f"{ACME}/jobs/fresh").status_code == 404
 
 
-def test_the_webhook_secret_is_kept_until_another_is_typed(
-    made: World, api: TestClient, page: TestClient
-) -> None:
+def test_the_webhook_secret_is_kept_until_another_is_typed(made: World, api: Client, page: Client) -> None:
     make(api, **RICH)
     secret = stored(made).source.webhook_secret  # type: ignore[union-attr]
     fields = typed(page)
@@ -340,7 +330,7 @@ def test_the_webhook_secret_is_kept_until_another_is_typed(
     assert stored(made).source.webhook_secret != secret  # type: ignore[union-attr]
 
 
-def test_a_job_without_a_source_is_given_one(api: TestClient, page: TestClient) -> None:
+def test_a_job_without_a_source_is_given_one(api: Client, page: Client) -> None:
     make(api)
     fields = form_fields(page.get(f"{PAGE}?source=git").text, PAGE)
     fields["source.git.url"] = "https://github.com/acme/report"
@@ -349,7 +339,7 @@ def test_a_job_without_a_source_is_given_one(api: TestClient, page: TestClient) 
 
 
 @pytest.mark.parametrize("source", ["git", "build_service", "image", "none"])
-def test_a_job_is_made_on_a_page(api: TestClient, page: TestClient, source: str) -> None:
+def test_a_job_is_made_on_a_page(api: Client, page: Client, source: str) -> None:
     fields = form_fields(page.get(f"/jobs/new?project=acme&source={source}").text, "/jobs/new")
     refused = page.post("/jobs/new", data={**fields, "name": "Bad Name"})
     assert (refused.status_code, 'href="#f-name"' in refused.text) == (422, True)
@@ -371,7 +361,7 @@ def test_without_a_project_the_page_says_how_to_make_one(made: World) -> None:
     assert 'href="/projects"' in visitor(made, Role.ADMIN).get("/jobs/new").text
 
 
-def test_a_job_is_deleted_by_its_name_only(made: World, api: TestClient, page: TestClient) -> None:
+def test_a_job_is_deleted_by_its_name_only(made: World, api: Client, page: Client) -> None:
     make(api, source={"type": "image", "image": "busybox:1.36"})
     wrong = page.post(f"{PAGE}/delete", data={"confirm": "reports"})
     assert (wrong.status_code, "Type report" in wrong.text) == (409, True)
@@ -388,7 +378,7 @@ def test_a_job_is_deleted_by_its_name_only(made: World, api: TestClient, page: T
 
 
 @pytest.mark.parametrize("path", [PAGE, f"{PAGE}/delete", "/jobs/new"])
-def test_only_operators_from_our_own_pages_change_anything(made: World, api: TestClient, path: str) -> None:
+def test_only_operators_from_our_own_pages_change_anything(made: World, api: Client, path: str) -> None:
     make(api)
     assert visitor(made, Role.VIEWER).post(path, data={"confirm": "report"}).status_code == 403
     operator = visitor(made, Role.OPERATOR)

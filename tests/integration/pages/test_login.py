@@ -8,12 +8,12 @@ from itertools import islice
 from threading import Event
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.commands import sessions
 from app.commands.sessions import new_login_path
 from app.domain.principals import Role
 from app.web.principal import COOKIE
+from tests.support.client import Client
 from tests.support.demo_world import Demo
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World
 from tests.support.visiting import NOW, OURS, read, run_of, visitor
@@ -91,7 +91,7 @@ def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.M
     data = {"name": "admin-user", "password": "x"}
 
     def log_in() -> int:
-        client = TestClient(made.app(), follow_redirects=False, headers=OURS)
+        client = Client(made.app(), follow_redirects=False, headers=OURS)
         return client.post("/login", data=data).status_code
 
     with ThreadPoolExecutor(20) as crowd:
@@ -165,7 +165,7 @@ def test_a_token_of_one_project_is_for_the_api_only(made: World, demo: Demo) -> 
 
     with made.db.write() as tx:
         tokens.add(tx, "one", digest("jy_one"), Role.ADMIN, NOW, project_id=demo.job.project_id)
-    client = TestClient(made.app(), headers={"Authorization": "Bearer jy_one"})
+    client = Client(made.app(), headers={"Authorization": "Bearer jy_one"})
     assert client.get("/").status_code == 403
 
 
@@ -175,7 +175,7 @@ def test_a_token_is_shown_once_and_can_be_revoked(made: World) -> None:
     found = re.search(r"jy_[\w-]{40,}", page)
     assert found is not None
     assert found[0] not in read(client, "/settings")
-    bearer = TestClient(made.app(), headers={"Authorization": f"Bearer {found[0]}"})
+    bearer = Client(made.app(), headers={"Authorization": f"Bearer {found[0]}"})
     assert bearer.get("/deliveries").status_code == 200
     assert client.post("/settings/tokens/1/revoke").status_code == 303
     assert bearer.get("/deliveries", follow_redirects=False).status_code == 303

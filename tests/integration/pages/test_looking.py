@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.checkout import Checkouts
 from app.domain.principals import Role
 from app.store import build_services, builds, jobs, projects
 from app.web.app import create_app
+from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.repositories import Repository
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
@@ -39,14 +39,14 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture
-def page(made: World) -> TestClient:
+def page(made: World) -> Client:
     """An operator's, of an installation that may read local repositories, with a project `acme`."""
     checkouts = Checkouts(made.root / "allowed", frozenset({"file", "http"}))
     yard = replace(made.yard, dry_run=replace(made.yard.dry_run, checkouts=checkouts))
     app = create_app(yard, nullcontext)
-    api = TestClient(app, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    api = Client(app, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201
-    client = TestClient(app, follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
+    client = Client(app, follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     assert (
         client.post("/login", data={"name": f"{Role.OPERATOR}-user", "password": PASSWORD}).status_code == 303
     )
@@ -56,7 +56,7 @@ def page(made: World) -> TestClient:
 FORMS = pytest.mark.parametrize(("path", "at"), [(NEW_JOB, "source."), (SERVICES, "")])
 
 
-def typed(page: TestClient, path: str, at: str, url: str, **changes: str) -> dict[str, str]:
+def typed(page: Client, path: str, at: str, url: str, **changes: str) -> dict[str, str]:
     """The form that makes a thing, asked to look; `__` stands for a dot."""
     fields = form_fields(page.get(path).text, path)
     given = {"name": "report", "look": "1", f"{at}git.url": url, f"{at}git.webhook_secret": HIDDEN}
@@ -71,7 +71,7 @@ def nothing_is_stored(made: World) -> bool:
 
 @FORMS
 def test_what_is_there_is_said_and_nothing_is_saved(
-    made: World, page: TestClient, repository: Repository, path: str, at: str
+    made: World, page: Client, repository: Repository, path: str, at: str
 ) -> None:
     fields = typed(page, path, at, repository.url, build__build_command="make report")
     answer = page.post(path, data=fields)
@@ -104,7 +104,7 @@ def test_what_is_there_is_said_and_nothing_is_saved(
 )
 def test_what_can_not_be_looked_at_is_said_at_its_field(
     made: World,
-    page: TestClient,
+    page: Client,
     repository: Repository,
     path: str,
     at: str,
@@ -121,7 +121,7 @@ def test_what_can_not_be_looked_at_is_said_at_its_field(
 
 @FORMS
 def test_a_repository_that_nothing_is_found_in_says_what_was_looked_for(
-    page: TestClient, repository: Repository, path: str, at: str
+    page: Client, repository: Repository, path: str, at: str
 ) -> None:
     repository.commit(
         {"requirements.txt": None, "report.py": None, "tool/Dockerfile": None, "README": "words\n"}
@@ -134,7 +134,7 @@ def test_a_repository_that_nothing_is_found_in_says_what_was_looked_for(
 
 
 @FORMS
-def test_a_git_server_that_is_down_leaves_the_form_as_it_was(page: TestClient, path: str, at: str) -> None:
+def test_a_git_server_that_is_down_leaves_the_form_as_it_was(page: Client, path: str, at: str) -> None:
     down = "http://127.0.0.1:9/acme/report"
     answer = page.post(path, data=typed(page, path, at, down))
     assert (answer.status_code, 'role="alert"' in answer.text) == (503, True)
@@ -142,7 +142,7 @@ def test_a_git_server_that_is_down_leaves_the_form_as_it_was(page: TestClient, p
 
 
 def test_a_thing_that_is_there_is_looked_at_with_what_was_typed(
-    made: World, page: TestClient, repository: Repository
+    made: World, page: Client, repository: Repository
 ) -> None:
     for path, at, address in (
         (NEW_JOB, "source.", "/projects/acme/jobs/report/settings"),

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.commands import pausing
 from app.domain.health import Answer, Tally
@@ -25,6 +24,7 @@ from app.domain.runs import Reason
 from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
 from app.workers.deployments import DeploymentWorker
+from tests.support.client import Client
 from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 from tests.support.shown import shown
 from tests.support.stages import job_of, two_stages
@@ -40,13 +40,13 @@ def made(tmp_path: Path) -> Iterator[World]:
         yield each
 
 
-def visitor(made: World, role: Role = Role.OPERATOR) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
+def visitor(made: World, role: Role = Role.OPERATOR) -> Client:
+    client = Client(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
     return client
 
 
-def read(client: TestClient, path: str) -> str:
+def read(client: Client, path: str) -> str:
     answer = client.get(path)
     assert answer.status_code == 200, answer.text
     assert not re.search(r"\sstyle=|\son\w+=|<style|<script>", answer.text)
@@ -127,7 +127,7 @@ def advance(made: World, *, succeeds: bool = True) -> None:
             made.end_attempt(run.id, outcome, NOW)
 
 
-def deploy(made: World, client: TestClient, *, succeeds: bool = True) -> str:
+def deploy(made: World, client: Client, *, succeeds: bool = True) -> str:
     """The address of what was deployed, once it is over."""
     answer = client.post("/projects/acme/apps/shop/deploy")
     assert answer.status_code == 303, answer.text

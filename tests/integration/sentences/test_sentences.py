@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.commands.runs import cancel_run, enqueue_run
 from app.domain.runs import Outcome, Reason, RunStatus, Trigger, TriggerType, no_answer
@@ -19,6 +18,7 @@ from app.web.pages.formatting import starts
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from tests.support.cli import Cli, point_at, serving
+from tests.support.client import Client
 from tests.support.fakes import commit
 from tests.support.installation import Installation
 from tests.support.loops import Server
@@ -281,7 +281,7 @@ def shown(tmp_path: Path) -> Iterator[World]:
 
 def page(made: World, path: str) -> str:
     """Its text, for somebody who is logged in."""
-    client = TestClient(made.app())
+    client = Client(made.app())
     assert client.post("/login", data={"name": "admin-user", "password": PASSWORD}).status_code == 200
     text = re.sub(r"<[^>]+>", " ", client.get(path).text)
     return " ".join(text.split()).replace(" .", ".")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.commands.flow_runs import start_flow_run
 from app.commands.runs import cancel_run
@@ -26,6 +25,7 @@ from app.store.apps import Part
 from app.web.pages.formatting import first_run, no_build, on_image, on_push, paused, starts
 from app.workers.flows import FlowWorker
 from tests.support.cli import Cli, point_at, serving
+from tests.support.client import Client
 from tests.support.installation import Installation
 from tests.support.seed import PASSWORD, World, world
 from tests.support.stages import two_stages
@@ -46,8 +46,8 @@ def made(tmp_path: Path) -> Iterator[World]:
         yield each
 
 
-def visitor(made: World) -> TestClient:
-    client = TestClient(made.app(), headers={"Sec-Fetch-Site": "same-origin"})
+def visitor(made: World) -> Client:
+    client = Client(made.app(), headers={"Sec-Fetch-Site": "same-origin"})
     assert client.post("/login", data={"name": "admin-user", "password": PASSWORD}).status_code == 200
     return client
 
@@ -212,7 +212,7 @@ def test_pages_of_a_project_with_a_job_that_nothing_happened_to(made: World) -> 
         assert [each for each in sentences if each not in said] == [], said
     assert (
         "A server without an administrator prints a one-time link when it starts"
-        in TestClient(made.app()).get("/login").text
+        in Client(made.app()).get("/login").text
     )
 
 
@@ -356,7 +356,7 @@ def test_a_call_that_is_turned_away_has_no_secret_of_a_known_repository(
     app = made.app()
     for _ in range(count):
         app.state.server.inbox.reject()
-    client = TestClient(app, headers={"Sec-Fetch-Site": "same-origin"})
+    client = Client(app, headers={"Sec-Fetch-Site": "same-origin"})
     client.post("/login", data={"name": "admin-user", "password": PASSWORD})
     them = "it" if count == 1 else "them"
     why = f"{words} turned away, as no repository known here has the secret that signed {them}"

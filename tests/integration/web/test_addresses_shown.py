@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from tests.support.client import Client
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
 
 LISTENING, SET = "http://127.0.0.1:8080", "https://jobyard.example.com"
@@ -30,7 +30,7 @@ def unset(tmp_path: Path) -> Iterator[ServerContext]:
 
 def links(yard: ServerContext, host: str) -> set[str]:
     """What all pages and answers call the server for somebody who calls it by `host`."""
-    client = TestClient(create_app(yard, nullcontext), headers={"Host": host})
+    client = Client(create_app(yard, nullcontext), headers={"Host": host})
     assert client.post("/login", data={"name": "admin-user", "password": PASSWORD}).status_code == 200
     client.headers["Authorization"] = f"Bearer {ADMIN_TOKEN}"
     once = {"Idempotency-Key": "the same for all"}
@@ -52,7 +52,7 @@ def links(yard: ServerContext, host: str) -> set[str]:
 
 def called(yard: ServerContext, host: str) -> str:
     """What one answer calls the server."""
-    client = TestClient(create_app(yard, nullcontext), headers={"Host": host})
+    client = Client(create_app(yard, nullcontext), headers={"Host": host})
     answer = client.get(f"{API}/acme/jobs/report", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     return str(answer.json()["webhook_url"]).removesuffix("/webhooks/github")
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
+from tests.support.client import Client
 from tests.support.seed import ADMIN_TOKEN, SUCCEEDED, World, world
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -21,13 +21,13 @@ def made(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def client(made: World) -> TestClient:
+def client(made: World) -> Client:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Accept-Encoding": "gzip"}
-    return TestClient(made.app(), headers=headers, follow_redirects=False)
+    return Client(made.app(), headers=headers, follow_redirects=False)
 
 
 @pytest.mark.parametrize("path", ["/", "/static/jobyard.css", "/api/v1/openapi.json"])
-def test_what_is_read_whole_is_compressed_for_those_who_can(client: TestClient, path: str) -> None:
+def test_what_is_read_whole_is_compressed_for_those_who_can(client: Client, path: str) -> None:
     answer = client.get(path)
     assert answer.headers["content-encoding"] == "gzip"
     assert "accept-encoding" in answer.headers["vary"].lower()
@@ -37,7 +37,7 @@ def test_what_is_read_whole_is_compressed_for_those_who_can(client: TestClient, 
     assert plain.content == answer.content
 
 
-def test_the_answer_that_shows_a_new_token_is_not(client: TestClient) -> None:
+def test_the_answer_that_shows_a_new_token_is_not(client: Client) -> None:
     """Its size would say something about the token to who may choose a part of the page."""
     form = {"name": "laptop", "role": "viewer", "days": "30"}
     answer = client.post("/settings/tokens", data=form)
@@ -45,7 +45,7 @@ def test_the_answer_that_shows_a_new_token_is_not(client: TestClient) -> None:
     assert "content-encoding" not in answer.headers
 
 
-def test_logs_and_event_streams_are_not(made: World, client: TestClient) -> None:
+def test_logs_and_event_streams_are_not(made: World, client: Client) -> None:
     job = made.job("report")
     run = made.run(job, NOW, outcome=SUCCEEDED, log=b"a line of the log\n" * 500)
     for accept in ("text/plain", "text/event-stream"):

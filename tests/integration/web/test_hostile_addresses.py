@@ -9,10 +9,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
+from tests.support.client import Client
 from tests.support.demo_world import furnish
 from tests.support.project import ROOT
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
@@ -61,16 +61,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def pages(made: World) -> TestClient:
-    client = TestClient(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
+def pages(made: World) -> Client:
+    client = Client(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     given = {"name": "admin-user", "password": PASSWORD}
     assert client.post("/login", data=given).status_code == 303
     return client
 
 
 @pytest.fixture(scope="module")
-def api(made: World) -> TestClient:
-    return TestClient(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+def api(made: World) -> Client:
+    return Client(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
 
 def routes() -> list[tuple[str, str]]:
@@ -108,7 +108,7 @@ def filled(path: str, value: str | None) -> Iterator[str]:
 
 
 def checked(
-    client: TestClient, caplog: pytest.LogCaptureFixture, method: str, address: str, **more: object
+    client: Client, caplog: pytest.LogCaptureFixture, method: str, address: str, **more: object
 ) -> None:
     answer = client.request(method, address, **more)  # type: ignore[arg-type]
     assert answer.status_code < 500, (method, address[:300], answer.text[:300])
@@ -118,7 +118,7 @@ def checked(
 
 @pytest.mark.parametrize(("method", "path"), routes(), ids=lambda each: each.replace("/", "|"))
 def test_no_address_of_a_page_makes_the_server_fail(
-    pages: TestClient, caplog: pytest.LogCaptureFixture, method: str, path: str
+    pages: Client, caplog: pytest.LogCaptureFixture, method: str, path: str
 ) -> None:
     for value in HOSTILE:
         for address in filled(path, value):
@@ -142,11 +142,9 @@ def batched(names: list[str], size: int) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     "path", [path for method, path in routes() if method == "POST"], ids=lambda each: each.replace("/", "|")
 )
-def test_no_form_makes_the_server_fail(
-    pages: TestClient, caplog: pytest.LogCaptureFixture, path: str
-) -> None:
+def test_no_form_makes_the_server_fail(pages: Client, caplog: pytest.LogCaptureFixture, path: str) -> None:
     if path in ("/logout", "/login"):
-        pages = TestClient(pages.app, headers=pages.headers, follow_redirects=False)
+        pages = Client(pages.app, headers=pages.headers, follow_redirects=False)
     (address,) = filled(path, None)
     for value in HOSTILE[:3] if path == "/login" else HOSTILE:  # each costs a password's hash
         body = urlencode(dict.fromkeys(FIELDS, value), errors="surrogatepass")
@@ -158,7 +156,7 @@ def test_no_form_makes_the_server_fail(
     "operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}".replace("/", "|")
 )
 def test_no_address_of_the_api_makes_the_server_fail(
-    api: TestClient, caplog: pytest.LogCaptureFixture, operation: Operation
+    api: Client, caplog: pytest.LogCaptureFixture, operation: Operation
 ) -> None:
     method, path = operation.method, PREFIX + operation.path
     query_of = operation.query.model_fields
@@ -192,7 +190,7 @@ WITH_BODY = [each for each in OPERATIONS if each.method in ("POST", "PATCH")]
     "operation", WITH_BODY, ids=lambda each: f"{each.method} {each.path}".replace("/", "|")
 )
 def test_no_number_or_depth_in_a_body_makes_the_server_fail(
-    api: TestClient, caplog: pytest.LogCaptureFixture, operation: Operation
+    api: Client, caplog: pytest.LogCaptureFixture, operation: Operation
 ) -> None:
     (address,) = filled(PREFIX + operation.path, None)
     names = [field.alias or name for name, field in operation.body.model_fields.items() if name != "root"]
@@ -207,7 +205,7 @@ def test_no_number_or_depth_in_a_body_makes_the_server_fail(
     ["/settings/", "//evil.example/", "/\\evil.example/", "/api/v1/projects/", "/nothing/?q=1", "/nothing"],
 )
 def test_no_redirect_goes_to_the_host_that_the_request_names(
-    pages: TestClient, caplog: pytest.LogCaptureFixture, host: str, path: str
+    pages: Client, caplog: pytest.LogCaptureFixture, host: str, path: str
 ) -> None:
     answer = pages.get(f"http://testserver{path}", headers={"Host": host.encode()})
     assert answer.status_code in (200, 307, 404)  # a slash at the end makes no other address
@@ -216,7 +214,7 @@ def test_no_redirect_goes_to_the_host_that_the_request_names(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_no_cache_keeps_what_the_api_answers(api: TestClient) -> None:
+def test_no_cache_keeps_what_the_api_answers(api: Client) -> None:
     for answer in (
         api.get("/api/v1/projects"),
         api.get("/api/v1/openapi.json"),

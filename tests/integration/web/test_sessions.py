@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.commands.sessions import hash_password, new_login_path
 from app.commands.tokens import digest, new_token
@@ -17,6 +16,7 @@ from app.domain.principals import Role
 from app.store import tokens, users
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from tests.support.client import Client
 from tests.support.yard import ADMIN_TOKEN, START, StillClock, make_yard
 
 
@@ -26,8 +26,8 @@ def yard(tmp_path: Path) -> Iterator[ServerContext]:
         yield made
 
 
-def browser(yard: ServerContext) -> TestClient:
-    return TestClient(
+def browser(yard: ServerContext) -> Client:
+    return Client(
         create_app(yard, nullcontext),
         base_url="https://testserver",
         follow_redirects=False,
@@ -35,14 +35,14 @@ def browser(yard: ServerContext) -> TestClient:
     )
 
 
-def logged_in(yard: ServerContext, password: str, name: str = "") -> TestClient:
+def logged_in(yard: ServerContext, password: str, name: str = "") -> Client:
     client = browser(yard)
     assert client.post("/login", data={"name": name, "password": password}).status_code == 303
     assert is_inside(client)
     return client
 
 
-def is_inside(client: TestClient) -> bool:
+def is_inside(client: Client) -> bool:
     page = client.get("/settings").status_code
     api = client.get("/api/v1/projects").status_code
     assert (page, api) in ((200, 200), (303, 401))

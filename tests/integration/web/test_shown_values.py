@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.commands.runs import enqueue_run
 from app.domain.errors import InvalidValue
@@ -19,6 +18,7 @@ from app.store import runs
 from app.web.app import create_app
 from app.web.schemas.run import run_answer
 from app.web.server_context import ServerContext
+from tests.support.client import Client
 from tests.support.fakes import commit
 from tests.support.installation import Installation
 from tests.support.yard import ADMIN_TOKEN, Caller, attempt_ends
@@ -29,10 +29,10 @@ IMAGE: dict[str, Any] = {"name": "tool", "source": {"type": "image", "image": TA
 
 
 @pytest.fixture
-def page(yard: ServerContext) -> Iterator[TestClient]:
+def page(yard: ServerContext) -> Iterator[Client]:
     """The pages as an administrator sees them."""
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    with TestClient(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as client:
+    with Client(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as client:
         yield client
 
 
@@ -73,7 +73,7 @@ def test_the_tag_stays_with_what_is_deployed_run_again_and_rolled_back(
     assert admin.made(f"/runs/{asked['id']}/rerun")["reference"] == "busybox:1.36"
 
 
-def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: ServerContext, page: TestClient) -> None:
+def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: ServerContext, page: Client) -> None:
     admin.made(JOBS, IMAGE)
     admin.made(f"{JOBS}/tool/deploy", {"image": TAG})
     run = admin.made(f"{JOBS}/tool/runs", {"image": "busybox:1.36"})
@@ -86,7 +86,7 @@ def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: ServerContext
 
 
 def test_a_queued_run_has_not_started_on_the_page_of_its_job(
-    admin: Caller, yard: ServerContext, page: TestClient
+    admin: Caller, yard: ServerContext, page: Client
 ) -> None:
     admin.made(JOBS, IMAGE)
     admin.made(f"{JOBS}/tool/runs")
@@ -97,7 +97,7 @@ def test_a_queued_run_has_not_started_on_the_page_of_its_job(
     assert admin.got(f"{JOBS}/tool")["last_run"]["started_at"]
 
 
-def test_the_page_of_a_job_says_how_many_instances_a_run_has(admin: Caller, page: TestClient) -> None:
+def test_the_page_of_a_job_says_how_many_instances_a_run_has(admin: Caller, page: Client) -> None:
     admin.made(JOBS, {**IMAGE, "instances": 3})
     text = page.get(f"{JOBS}/tool").text
     assert "small \N{MULTIPLICATION SIGN} 3" in text
@@ -107,7 +107,7 @@ def test_the_page_of_a_job_says_how_many_instances_a_run_has(admin: Caller, page
 # variables
 
 
-def test_variables_of_a_run_are_texts_unless_they_are_secret(admin: Caller, page: TestClient) -> None:
+def test_variables_of_a_run_are_texts_unless_they_are_secret(admin: Caller, page: Client) -> None:
     env = {
         "PLAIN": "1",
         "BOTH": {"value": "2", "scope": "both"},
@@ -149,7 +149,7 @@ def test_a_secret_no_line_of_which_is_masked_is_warned_of(
     assert admin.made(JOBS, job)["warnings"] == expected
 
 
-def test_a_short_secret_of_a_flow_is_warned_of_too(admin: Caller, page: TestClient) -> None:
+def test_a_short_secret_of_a_flow_is_warned_of_too(admin: Caller, page: Client) -> None:
     admin.made(JOBS, IMAGE)
     env = {"KEY": {"value": "abc", "secret": True}}
     node = {"name": "run", "type": "run", "job": "tool", "overrides": {"env": env}}
@@ -193,7 +193,7 @@ def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, yard: ServerCont
 
     def said(health: EngineHealth) -> str:
         app = create_app(replace(yard, engine_health=lambda: health), nullcontext)
-        with TestClient(app, headers=headers) as client:
+        with Client(app, headers=headers) as client:
             return (
                 client.get(f"/runs/{run['name']}").text.partition("<b>Stopping</b>")[2].partition("</div>")[0]
             )

@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.store import deliveries
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from tests.support.client import Client
 from tests.support.payloads import encode, push_headers
 from tests.support.yard import ADMIN_TOKEN, make_yard
 
@@ -31,9 +31,9 @@ def yard(tmp_path: Path) -> Iterator[ServerContext]:
 
 
 @pytest.fixture
-def client(yard: ServerContext) -> Iterator[TestClient]:
+def client(yard: ServerContext) -> Iterator[Client]:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    with TestClient(create_app(yard, nullcontext), headers=headers) as client:
+    with Client(create_app(yard, nullcontext), headers=headers) as client:
         client.post("/api/v1/projects", json={"name": "acme", "webhook_secret": SECRET.decode()})
         job = {"name": "report", "source": {"type": "git", "git": {"url": URL}}}
         assert client.post("/api/v1/projects/acme/jobs", json=job).status_code == 201
@@ -47,7 +47,7 @@ def payload(name: str = "acme/report", **more: Any) -> dict[str, Any]:
 
 
 def send(
-    client: TestClient,
+    client: Client,
     body: bytes,
     guid: str = "g1",
     *,
@@ -59,7 +59,7 @@ def send(
     return client.post(path, content=body, headers=signed, follow_redirects=False)
 
 
-def listed(client: TestClient) -> list[dict[str, Any]]:
+def listed(client: Client) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get("/api/v1/deliveries").json()["items"]
     return found
 
@@ -68,9 +68,7 @@ def listed(client: TestClient) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=utf-8", "text/plain"])
-def test_a_form_with_a_payload_is_taken_as_its_json(
-    client: TestClient, yard: ServerContext, kind: str
-) -> None:
+def test_a_form_with_a_payload_is_taken_as_its_json(client: Client, yard: ServerContext, kind: str) -> None:
     body = urlencode({"payload": json.dumps(payload(pusher={"name": "grüße +%&="}))}).encode()
     answer = send(client, body, Content_Type=kind)
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
@@ -79,7 +77,7 @@ def test_a_form_with_a_payload_is_taken_as_its_json(
     assert stored["pusher"] == {"name": "grüße +%&="}
 
 
-def test_a_large_form_finds_its_secret_among_many(client: TestClient) -> None:
+def test_a_large_form_finds_its_secret_among_many(client: Client) -> None:
     for number in range(20):
         project = {"name": f"p{number}", "webhook_secret": f"the secret of p{number}"}
         assert client.post("/api/v1/projects", json=project).status_code == 201
@@ -87,7 +85,7 @@ def test_a_large_form_finds_its_secret_among_many(client: TestClient) -> None:
     assert send(client, body, Content_Type=FORM).status_code == 202
 
 
-def test_the_signature_is_of_the_form_not_of_its_json(client: TestClient) -> None:
+def test_the_signature_is_of_the_form_not_of_its_json(client: Client) -> None:
     told = encode(payload())
     body = urlencode({"payload": told.decode()}).encode()
     headers = push_headers(SECRET, told, "g1") | {"Content-Type": FORM}
@@ -97,7 +95,7 @@ def test_the_signature_is_of_the_form_not_of_its_json(client: TestClient) -> Non
 @pytest.mark.parametrize(
     "body", [b"", b"other=1", b"payload=%7B%7D&payload=%7B%7D", b"payload=%FF", b"payload=nothing", b"&" * 99]
 )
-def test_a_form_that_can_not_be_read_is_a_400(client: TestClient, body: bytes) -> None:
+def test_a_form_that_can_not_be_read_is_a_400(client: Client, body: bytes) -> None:
     assert send(client, body, Content_Type=FORM).status_code == 400
     assert listed(client) == []
 
@@ -105,7 +103,7 @@ def test_a_form_that_can_not_be_read_is_a_400(client: TestClient, body: bytes) -
 # pings
 
 
-def test_a_ping_is_recorded(client: TestClient) -> None:
+def test_a_ping_is_recorded(client: Client) -> None:
     body = encode({"zen": "Keep it logically awesome.", "hook_id": 1, **payload()})
     answer = send(client, body, X_GitHub_Event="ping")
     assert (answer.status_code, answer.json()) == (200, {"delivery": "g1", "status": "pong"})
@@ -128,7 +126,7 @@ def test_a_ping_is_recorded(client: TestClient) -> None:
 
 
 def test_each_hook_of_a_repository_is_heard_though_all_have_one_id(
-    client: TestClient, yard: ServerContext
+    client: Client, yard: ServerContext
 ) -> None:
     """GitHub's id is the event's: all webhooks of a repository are called with the same."""
     other, own = b"the secret of other", b"the secret of its own"
@@ -158,7 +156,7 @@ def test_each_hook_of_a_repository_is_heard_though_all_have_one_id(
     assert (again.status_code, again.json()) == (202, {"delivery": ids[1], "status": "accepted"})
 
 
-def test_an_id_that_somebody_else_has_used_keeps_nobody_from_being_heard(client: TestClient) -> None:
+def test_an_id_that_somebody_else_has_used_keeps_nobody_from_being_heard(client: Client) -> None:
     other = b"the secret of other"
     client.post("/api/v1/projects", json={"name": "other", "webhook_secret": other.decode()})
     git = {"url": "https://github.com/other/x"}
@@ -173,7 +171,7 @@ def test_an_id_that_somebody_else_has_used_keeps_nobody_from_being_heard(client:
 # what is turned away
 
 
-def test_the_count_of_wrong_signatures_is_there_at_once(client: TestClient) -> None:
+def test_the_count_of_wrong_signatures_is_there_at_once(client: Client) -> None:
     for number in range(3):
         assert send(client, encode(payload()), f"g{number}", secret=b"wrong").status_code == 401
     for page in ("/deliveries", "/settings"):
@@ -181,7 +179,7 @@ def test_the_count_of_wrong_signatures_is_there_at_once(client: TestClient) -> N
 
 
 def test_a_renamed_repository_is_told_to_the_project_and_not_to_the_caller(
-    client: TestClient, caplog: pytest.LogCaptureFixture
+    client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         renamed = [send(client, encode(payload("acme/<b>renamed")), f"g{number}") for number in range(2)]
@@ -201,13 +199,13 @@ def test_a_renamed_repository_is_told_to_the_project_and_not_to_the_caller(
 
 
 @pytest.mark.parametrize("size", [300_000, 3_000_000])
-def test_a_renamed_repository_is_noticed_in_a_large_body_too(client: TestClient, size: int) -> None:
+def test_a_renamed_repository_is_noticed_in_a_large_body_too(client: Client, size: int) -> None:
     body = encode({"padding": "x" * size, **payload("acme/renamed")})
     assert send(client, body).status_code == 401
     assert "<code>acme/renamed</code>" in client.get("/projects/acme").text
 
 
-def test_only_the_latest_unknown_names_are_kept(client: TestClient) -> None:
+def test_only_the_latest_unknown_names_are_kept(client: Client) -> None:
     for number in range(15):
         send(client, encode(payload(f"acme/r{number}")), f"g{number}")
     page = client.get("/projects/acme").text
@@ -218,7 +216,7 @@ def test_only_the_latest_unknown_names_are_kept(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/webhooks/github/", "/webhooks/github//"])
-def test_a_slash_at_the_end_makes_no_difference_to_a_webhook(client: TestClient, path: str) -> None:
+def test_a_slash_at_the_end_makes_no_difference_to_a_webhook(client: Client, path: str) -> None:
     assert send(client, encode(payload()), path=path).status_code == 202
 
 
@@ -235,7 +233,7 @@ def test_a_slash_at_the_end_makes_no_difference_to_a_webhook(client: TestClient,
         ("GET", "//evil.example/"),
     ],
 )
-def test_nobody_is_sent_elsewhere_for_a_slash(client: TestClient, method: str, path: str) -> None:
+def test_nobody_is_sent_elsewhere_for_a_slash(client: Client, method: str, path: str) -> None:
     without = client.request(method, path.rstrip("/"), follow_redirects=False)
     answer = client.request(method, path, headers={"Host": "evil.example"}, follow_redirects=False)
     assert answer.status_code == without.status_code

@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.forges.base import Headers
 from app.forges.github import GitHub
 from app.web.app import create_app
+from tests.support.client import Client
 from tests.support.payloads import encode, push_headers
 from tests.support.yard import ADMIN_TOKEN, make_yard
 
@@ -31,7 +31,7 @@ class Counted(GitHub):
 
 
 class Sent:
-    def __init__(self, client: TestClient, forge: Counted) -> None:
+    def __init__(self, client: Client, forge: Counted) -> None:
         self._client, self._forge, self._numbers = client, forge, count(1)
 
     def __call__(self, body: bytes, project: int | None, event: str = "push") -> tuple[int, str]:
@@ -56,9 +56,7 @@ def send(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     with (
         make_yard(tmp_path_factory.mktemp("effort")) as yard,
-        TestClient(
-            create_app(replace(yard, forges={"github": forge}), nullcontext), headers=headers
-        ) as client,
+        Client(create_app(replace(yard, forges={"github": forge}), nullcontext), headers=headers) as client,
     ):
         for number in range(PROJECTS):
             name = f"p{number}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
+from tests.support.client import Client
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
 from tests.support.yard import Caller
 
@@ -65,14 +65,14 @@ def main_of(page: str) -> str:
 def test_its_page_says_when_it_was_deleted_and_has_no_forms(tmp_path: Path) -> None:
     with world(tmp_path) as made:
         at = {"follow_redirects": False, "headers": {"Authorization": f"Bearer {ADMIN_TOKEN}"}}
-        api = TestClient(made.app(), **at)
+        api = Client(made.app(), **at)
         base = "/api/v1/projects/acme/jobs"
         assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201
         assert api.post(base, json={"name": "gone", "source": IMAGE}).status_code == 201
         run = api.post(f"{base}/gone/runs").json()["name"]
         api.post(f"/api/v1/runs/{run}/cancel")
         assert api.delete(f"{base}/gone?confirm=gone").status_code == 204
-        page = TestClient(made.app(), headers={"Sec-Fetch-Site": "same-origin"})
+        page = Client(made.app(), headers={"Sec-Fetch-Site": "same-origin"})
         page.post("/login", data={"name": "admin-user", "password": PASSWORD})
         job = "/projects/acme/jobs/gone"
         text = main_of(page.get(job).text)

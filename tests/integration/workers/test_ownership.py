@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.commands.runs import enqueue_run
 from app.domain.builds import BuildReason, BuildStatus
@@ -21,6 +20,7 @@ from app.store import credentials, jobs, projects
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.image_names import ImageNames
+from tests.support.client import Client
 from tests.support.fakes import commit, image_of
 from tests.support.installation import Installation
 from tests.support.loops import Server
@@ -111,7 +111,7 @@ def test_the_forms_of_pages_take_no_other_projects_image_either(
 ) -> None:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", **PAGES}
     path = "/projects/bravo/jobs/tool"
-    with TestClient(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as page:
+    with Client(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as page:
         for form, button in (
             ("run", {}),
             ("run", {"preview": "1"}),

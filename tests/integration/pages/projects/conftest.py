@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
+from tests.support.client import Client
 from tests.support.project_pages import API, visitor
 from tests.support.seed import ADMIN_TOKEN, World, world
 
@@ -19,9 +19,9 @@ def made(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def api(made: World) -> TestClient:
+def api(made: World) -> Client:
     """With a project `acme` that has two jobs without a source."""
-    client = TestClient(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    client = Client(made.app(), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     for path, body in (
         ("", {"name": "acme"}),
         ("/acme/jobs", {"name": "report"}),
@@ -32,5 +32,5 @@ def api(made: World) -> TestClient:
 
 
 @pytest.fixture
-def page(made: World, api: TestClient) -> TestClient:
+def page(made: World, api: Client) -> Client:
     return visitor(made)

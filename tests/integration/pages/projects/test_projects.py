@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.domain.comparing import Seen
 from app.domain.principals import Role
 from app.runtime.ports import WEBHOOK_PURPOSE
 from app.store import comparisons, projects
+from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.project_pages import ACME, API, fields_of, make, shown, visitor
 from tests.support.seed import World
@@ -77,14 +77,14 @@ def test_who_may_not_make_a_project_is_told_who_may(made: World, role: Role) -> 
     ],
 )
 def test_a_project_that_is_refused_keeps_what_was_typed(
-    page: TestClient, fields: dict[str, str], status: int, said: str
+    page: Client, fields: dict[str, str], status: int, said: str
 ) -> None:
     answer = page.post("/projects", data=fields)
     assert (answer.status_code, said in answer.text) == (status, True)
     assert form_fields(answer.text, "/projects") == {"name": fields["name"], "webhook_secret": ""}
 
 
-def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: TestClient) -> None:
+def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: Client) -> None:
     action = f"{ACME}/webhook-secret"
     for secret in (HIDDEN, "another that is never shown"):
         assert page.post(action, data={"webhook_secret": secret}).status_code == 303
@@ -102,7 +102,7 @@ def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: 
         assert projects.named(tx, "acme").webhook_secret == sealed
 
 
-def test_a_project_is_deleted_by_its_name_once_it_has_no_jobs(api: TestClient, page: TestClient) -> None:
+def test_a_project_is_deleted_by_its_name_once_it_has_no_jobs(api: Client, page: Client) -> None:
     wrong = page.post(f"{ACME}/delete", data={"confirm": "acm"})
     assert (wrong.status_code, "Type acme" in wrong.text) == (422, True)
     full = page.post(f"{ACME}/delete", data={"confirm": "acme"})
@@ -115,7 +115,7 @@ def test_a_project_is_deleted_by_its_name_once_it_has_no_jobs(api: TestClient, p
     assert page.get(ACME).status_code == 404
 
 
-def test_a_project_shows_what_is_in_it_by_name_alone(api: TestClient, made: World) -> None:
+def test_a_project_shows_what_is_in_it_by_name_alone(api: Client, made: World) -> None:
     for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
         make(api, kind, body)
     seen = visitor(made, Role.VIEWER).get(ACME).text
@@ -126,7 +126,7 @@ def test_a_project_shows_what_is_in_it_by_name_alone(api: TestClient, made: Worl
     assert visitor(made, Role.VIEWER).get("/projects/nobody").status_code == 404
 
 
-def test_each_role_does_what_the_api_lets_it_do(made: World, api: TestClient) -> None:
+def test_each_role_does_what_the_api_lets_it_do(made: World, api: Client) -> None:
     for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
         make(api, kind, body)
     of_operators = [f"{SERVICES}/shared", f"{GROUPS}/mail", SERVICES, GROUPS]
@@ -149,7 +149,7 @@ def test_each_role_does_what_the_api_lets_it_do(made: World, api: TestClient) ->
 
 
 def test_the_project_says_when_its_branches_were_compared_and_what_failed(
-    made: World, api: TestClient, page: TestClient
+    made: World, api: Client, page: Client
 ) -> None:
     git = {"type": "git", "git": {"url": "https://github.com/acme/compared", "branch": "main"}}
     assert api.post(f"{API}/acme/jobs", json={"name": "compared", "source": git}).status_code == 201

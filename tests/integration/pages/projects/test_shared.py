@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.runtime.ports import CREDENTIAL_PURPOSE, ENV_PURPOSE, WEBHOOK_PURPOSE
 from app.store import build_services, credentials, projects, secret_groups
+from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.project_pages import ACME, API, fields_of, make, shown
 from tests.support.seed import World
@@ -31,7 +31,7 @@ GROUP = {
 CREDENTIAL = {"name": "forge", "kind": "git", "host": "github.com", "username": "ada", "secret": HIDDEN}
 
 
-def test_a_build_service_is_made_as_the_api_makes_it(api: TestClient, page: TestClient) -> None:
+def test_a_build_service_is_made_as_the_api_makes_it(api: Client, page: Client) -> None:
     fields = fields_of(page, SERVICES)
     bare = {**fields, "name": "bare", "git.url": "https://github.com/acme/bare"}
     assert page.post(SERVICES, data=bare).headers["location"] == f"{SERVICES}/bare?saved=1"
@@ -56,7 +56,7 @@ def test_a_build_service_is_made_as_the_api_makes_it(api: TestClient, page: Test
 
 
 def test_saving_a_build_service_as_it_is_shown_changes_nothing(
-    made: World, api: TestClient, page: TestClient
+    made: World, api: Client, page: Client
 ) -> None:
     make(api, "build-services", SERVICE)
     path = f"{SERVICES}/shared"
@@ -92,7 +92,7 @@ def stored_service(made: World) -> build_services.BuildService:
     ],
 )
 def test_what_a_build_service_can_not_have_is_said_at_its_field(
-    made: World, api: TestClient, page: TestClient, field: str, text: str
+    made: World, api: Client, page: Client, field: str, text: str
 ) -> None:
     make(api, "build-services", SERVICE)
     path, before = f"{SERVICES}/shared", stored_service(made)
@@ -107,7 +107,7 @@ def test_what_a_build_service_can_not_have_is_said_at_its_field(
     assert HIDDEN not in answer.text
 
 
-def test_a_build_service_in_use_is_not_deleted(api: TestClient, page: TestClient) -> None:
+def test_a_build_service_in_use_is_not_deleted(api: Client, page: Client) -> None:
     make(api, "build-services", SERVICE)
     make(api, "jobs", {"name": "user", "source": {"type": "build_service", "build_service": "shared"}})
     path = f"{SERVICES}/shared"
@@ -121,7 +121,7 @@ def test_a_build_service_in_use_is_not_deleted(api: TestClient, page: TestClient
     assert page.get(path).status_code == 404
 
 
-def test_a_secret_group_is_made_as_the_api_makes_it(api: TestClient, page: TestClient, made: World) -> None:
+def test_a_secret_group_is_made_as_the_api_makes_it(api: Client, page: Client, made: World) -> None:
     rows = {
         "env.0.name": "HOST",
         "env.0.value": "a\r\nb",
@@ -146,7 +146,7 @@ def opened(made: World, variable: str) -> str:
 
 
 def test_secrets_of_a_group_are_kept_replaced_and_removed_but_never_shown(
-    api: TestClient, page: TestClient, made: World
+    api: Client, page: Client, made: World
 ) -> None:
     make(api, "secret-groups", GROUP)
     path, both = f"{GROUPS}/mail", {"jobs": ["report", "sync"]}
@@ -182,7 +182,7 @@ def test_secrets_of_a_group_are_kept_replaced_and_removed_but_never_shown(
     ],
 )
 def test_what_a_secret_group_can_not_have_is_said_at_its_field(
-    api: TestClient, page: TestClient, fields: dict[str, str], field: str
+    api: Client, page: Client, fields: dict[str, str], field: str
 ) -> None:
     make(api, "secret-groups", GROUP)
     path = f"{GROUPS}/mail"
@@ -193,7 +193,7 @@ def test_what_a_secret_group_can_not_have_is_said_at_its_field(
     assert shown(api, path) == before
 
 
-def test_jobs_of_a_big_project_are_typed(api: TestClient, page: TestClient) -> None:
+def test_jobs_of_a_big_project_are_typed(api: Client, page: Client) -> None:
     for number in range(99):
         make(api, "jobs", {"name": f"job-{number}"})
     make(api, "secret-groups", GROUP)
@@ -204,7 +204,7 @@ def test_jobs_of_a_big_project_are_typed(api: TestClient, page: TestClient) -> N
     assert shown(api, path)["jobs"] == ["job-7", "sync"]
 
 
-def test_a_secret_group_is_deleted_by_its_name(api: TestClient, page: TestClient) -> None:
+def test_a_secret_group_is_deleted_by_its_name(api: Client, page: Client) -> None:
     make(api, "secret-groups", GROUP)
     path = f"{GROUPS}/mail"
     assert page.post(f"{path}/delete", data={"confirm": ""}).status_code == 422
@@ -218,7 +218,7 @@ def secret_of(made: World) -> str:
     return made.box.open(found.secret, CREDENTIAL_PURPOSE)
 
 
-def test_a_credential_is_kept_changed_and_forgotten(api: TestClient, page: TestClient, made: World) -> None:
+def test_a_credential_is_kept_changed_and_forgotten(api: Client, page: Client, made: World) -> None:
     fields = fields_of(page, CREDENTIALS)
     typed = fields | {name: str(value) for name, value in CREDENTIAL.items()}
     refused = page.post(CREDENTIALS, data={**typed, "host": "https://github.com/"})
@@ -243,9 +243,7 @@ def test_a_credential_is_kept_changed_and_forgotten(api: TestClient, page: TestC
     assert secret_of(made) == "another token"
 
 
-def test_a_credential_without_a_host_gets_one_on_its_page(
-    api: TestClient, page: TestClient, made: World
-) -> None:
+def test_a_credential_without_a_host_gets_one_on_its_page(api: Client, page: Client, made: World) -> None:
     make(api, "credentials", CREDENTIAL)
     with made.db.write() as tx:
         kept = credentials.named(tx, projects.named(tx, "acme").id, "forge")
@@ -260,7 +258,7 @@ def test_a_credential_without_a_host_gets_one_on_its_page(
     assert (shown(api, path)["host"], fields_of(page, path)) == ("github.com", typed)
 
 
-def test_a_credential_in_use_is_not_forgotten(api: TestClient, page: TestClient) -> None:
+def test_a_credential_in_use_is_not_forgotten(api: Client, page: Client) -> None:
     make(api, "credentials", CREDENTIAL)
     git = {"url": "https://github.com/acme/private", "credential": "forge"}
     make(api, "jobs", {"name": "private", "source": {"type": "git", "git": git}})
