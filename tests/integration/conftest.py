@@ -26,7 +26,7 @@ def other_database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
         yield None
         return
     cluster: Postgres = request.getfixturevalue("postgres")
-    db = Database(cluster.create("migrated"))
+    db = cluster.empty()
     yield db
     db.close()
 

@@ -103,7 +103,7 @@ class Installation:
             with closing(sqlite3.connect(root / "jobyard.db")) as target:
                 source.backup(target)
         other.engine = FakeEngine(self.clock.now, self.world, epoch=epoch)
-        other.db = Database(f"sqlite:///{root / 'jobyard.db'}")
+        other.db = quick_sqlite(root / "jobyard.db")
         other.log_storage = other._log_storage(Signals())
         if epoch != self.epoch:
             with other.db.write() as tx:
