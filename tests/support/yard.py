@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.testclient import TestClient
 
 from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
@@ -38,6 +38,7 @@ from app.store.inbox import Inbox
 from app.web.api import api_routes
 from app.web.problems import answer_with_problem
 from app.web.server_context import ServerContext
+from tests.support.client import Client
 from tests.support.databases import empty_sqlite, quick_sqlite
 
 ADMIN_TOKEN = "the token of the tests' administrator"
@@ -83,10 +84,30 @@ def check_git_url(url: str) -> None:
     parse_remote(url, TRANSPORTS)
 
 
+@dataclass(frozen=True)
+class Furnished:
+    """What an installation had: the file of its database, and how many names it had given."""
+
+    database: bytes
+    names: int
+
+
+def furnished_by(*steps: Callable[[Caller], None]) -> Furnished:
+    """What an administrator's calls make of an empty installation, for many tests to begin with."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        with make_yard(root) as yard:
+            for step in steps:
+                step(Caller(yard))
+            given = int(yard.names.suffix()) - 1
+        return Furnished((root / "jobyard.db").read_bytes(), given)
+
+
 @contextmanager
-def make_yard(root: Path) -> Iterator[ServerContext]:
-    """An installation in `root`."""
-    (root / "jobyard.db").write_bytes(empty_sqlite())
+def make_yard(root: Path, furnished: Furnished | None = None) -> Iterator[ServerContext]:
+    """An installation in `root`, empty or with what another one had."""
+    furnished = furnished or Furnished(empty_sqlite(), 0)
+    (root / "jobyard.db").write_bytes(furnished.database)
     signals = Signals()
     db = quick_sqlite(root / "jobyard.db", signals.publish)
     inbox, clock, box = Inbox(db), StillClock(), SecretBox([b"a key of the tests, random enough"])
@@ -95,7 +116,7 @@ def make_yard(root: Path) -> Iterator[ServerContext]:
         db=db,
         inbox=inbox,
         clock=clock,
-        names=CountedNames(),
+        names=CountedNames(count(furnished.names + 1)),
         vault=box,
         dry_run=DryRun(db, clock, {"github": GitHub()}, checkouts, box),
         signals=signals,
@@ -114,7 +135,7 @@ def make_yard(root: Path) -> Iterator[ServerContext]:
     db.close()
 
 
-class Caller(TestClient):
+class Caller(Client):
     """The API as somebody with a token sees it; paths are below `/api/v1`."""
 
     def __init__(self, yard: ServerContext, token: str | None = ADMIN_TOKEN) -> None:

@@ -1,5 +1,7 @@
 """The HTTP API under `/api/v1`: a file for each kind of thing, declared as operations."""
 
+from functools import cache
+
 from starlette.routing import Route
 
 from app.web.api import (
@@ -56,6 +58,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 )
 
 
-def api_routes() -> list[Route]:
+@cache
+def api_routes() -> tuple[Route, ...]:
     """All routes of the API, its description included."""
-    return [*routes_of(OPERATIONS), openapi_route(OPERATIONS)]
+    return (*routes_of(OPERATIONS), openapi_route(OPERATIONS))

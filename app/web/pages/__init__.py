@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from starlette.routing import Route
 
 from app.web.pages import (
@@ -32,7 +34,8 @@ from app.web.pages.live import live
 __all__ = ["page_error", "page_routes"]
 
 
-def page_routes() -> list[Route]:
+@cache
+def page_routes() -> tuple[Route, ...]:
     modules = (
         overview,
         projects,
@@ -55,4 +58,4 @@ def page_routes() -> list[Route]:
         settings,
         login,
     )
-    return [Route("/live", live), *(route for module in modules for route in module.routes())]
+    return (Route("/live", live), *(route for module in modules for route in module.routes()))

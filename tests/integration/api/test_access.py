@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from app.store.deliveries import NewDelivery
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
 from app.web.server_context import ServerContext
-from tests.support.yard import API, Caller
+from tests.support.yard import API, Caller, Furnished, furnished_by, make_yard
 
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
@@ -21,9 +23,9 @@ NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail", "
 NAMES |= {"f": "release", "node": "ready"}
 
 
-@pytest.fixture
-def full(admin: Caller) -> Caller:
+def furnish(admin: Caller) -> None:
     """One of everything in project acme, with id 1, and an empty project beside it."""
+    admin.made("/projects", {"name": "acme"})
     source = {
         "type": "git",
         "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
@@ -46,7 +48,17 @@ def full(admin: Caller) -> Caller:
     admin.made("/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]})
     admin.made("/projects/acme/flows/release/runs")
     deliveries.record(admin.yard.db, [_delivery(admin.yard)])
-    return admin
+
+
+@pytest.fixture(scope="module")
+def furnished() -> Furnished:
+    return furnished_by(furnish)
+
+
+@pytest.fixture
+def full(tmp_path: Path, furnished: Furnished) -> Iterator[Caller]:
+    with make_yard(tmp_path, furnished) as yard:
+        yield Caller(yard)
 
 
 def _delivery(yard: ServerContext) -> NewDelivery:

@@ -13,7 +13,7 @@ from tests.support.seed import World, world
 from tests.support.visiting import NOW
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty installation, to be copied."""
     root = tmp_path_factory.mktemp("bare")
@@ -21,7 +21,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Demo]:
     """The demonstration world, to be copied."""
     root = tmp_path_factory.mktemp("furnished")
