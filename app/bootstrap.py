@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from app.checkout import Checkouts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
+from app.commands.retention import Retention
 from app.commands.tokens import digest
 from app.config import Settings
 from app.domain.errors import UserError
@@ -48,6 +49,7 @@ from app.workers.intake import Intake
 from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
+from app.workers.retention import RetentionWorker
 from app.workers.run.active import Active
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
@@ -178,6 +180,7 @@ class _Parts:
     watch: EngineWatch
     checkouts: Checkouts
     log_storage: LogStorage
+    retention: Retention
     disk: Disk
     active: Active
     stops: Waker
@@ -189,6 +192,7 @@ class _Parts:
         settings, data = installation.settings, installation.settings.data.resolve()
         engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
         stops, checks, readings = Waker(runs.STOPPING, builds.ENDING), Waker(), Waker()
+        log_storage = LogStorage(data / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024)
 
         def on_change() -> None:
             for waker in (stops, checks, readings):
@@ -206,7 +210,10 @@ class _Parts:
                 allow=settings.transports,
                 git_time_limit_seconds=settings.git_time_limit_seconds,
             ),
-            log_storage=LogStorage(data / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024),
+            log_storage=log_storage,
+            retention=Retention(
+                installation.db, installation.clock, log_storage, settings.retention, installation.ours
+            ),
             disk=Disk(_directories(settings)),
             active=Active(on_change),
             stops=stops,
@@ -241,6 +248,7 @@ class _Parts:
             pin_image=resolver.pin,
             missing_images=resolver.missing,
             engine_health=self.watch.health,
+            retention=self.retention,
             dry_run=DryRun(own.db, own.clock, forges, self.checkouts, own.box),
             disk=self.disk,
             admin_token_hash=_admin_token_hash(settings),
@@ -275,6 +283,7 @@ class _Parts:
             flow_worker=FlowWorker(db, clock, self.names, own.box),
             notification_worker=NotificationWorker(db, clock, own.box, post_message),
             remote_poller=self.remote_poller(),
+            retention_worker=RetentionWorker(db, clock, self.retention),
             disk=self.disk,
             build_workers=settings.workers_builds,
             run_workers=settings.workers_runs,

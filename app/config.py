@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.domain.errors import UserError
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
 from app.domain.public_url import read_public_url
+from app.domain.retention import Limits
 
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
@@ -67,6 +68,15 @@ class Settings(BaseSettings):
     workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
     metrics_seconds: int = Field(
         default=2, ge=1, le=60, description="between two readings of a container's CPU, memory and network"
+    )
+    retention_days: int = Field(
+        default=90,
+        ge=0,
+        le=36_500,
+        description="runs, builds, deliveries and decisions are kept; 0: for ever",
+    )
+    retention_runs: int = Field(
+        default=1000, ge=0, le=10**9, description="runs of each job are kept, at most; 0: any number"
     )
     log_cap_mb: int = Field(default=100, ge=1, description="kept of each log: its first and its last part")
     plans: str = Field(default="", description="sizes to add or change: name=cpus:MiB, separated by commas")
@@ -129,6 +139,11 @@ class Settings(BaseSettings):
         """The plans by name, in order of size."""
         named = {plan.name: plan for plan in (*DEFAULT_PLANS, *_plans(self.plans))}
         return dict(sorted(named.items(), key=lambda item: (item[1].cpus, item[1].memory_bytes)))
+
+    @property
+    def retention(self) -> Limits:
+        """What is kept of what is over."""
+        return Limits(self.retention_days, self.retention_runs)
 
     @property
     def transports(self) -> frozenset[str]:

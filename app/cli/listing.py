@@ -107,6 +107,10 @@ COMMANDS = {
             "backup",
             "Say that this data has become a copy by other means than `restore`, before a server works on it.",
         ),
+        "prune": Listed(
+            "prune",
+            "Remove what is older, or more, than is kept: runs, builds, deliveries, decisions, and their files.",
+        ),
         "admin": Listed("server", "Accounts: make an administrator, or a link to log in."),
     },
     "Projects and access": {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.redaction import Redactor
+from app.domain.retention import Kind
 from app.logs import LogReader, LogWriter, RunLog, Selection
 from app.logs.layout import remove_log, vitals_directory
 from app.runtime.signals import Signals
@@ -49,6 +53,34 @@ class LogStorage:
         """The health and metrics of an attempt's containers."""
         return Vitals(vitals_directory(self.attempt_path(run_id, number)))
 
+    def stored(self, kind: Kind) -> Iterator[list[int]]:
+        """Ids of the runs or builds that have files here, ascending: of some thousand at a time."""
+        for folder in sorted(self._folder(kind).glob("[0-9]*")):
+            names = {entry.name.partition(".")[0] for entry in folder.iterdir()}
+            ids = sorted(int(name) for name in names if name.isdecimal())
+            if ids:
+                yield ids
+            else:
+                with suppress(OSError):  # somebody writes the first one there
+                    folder.rmdir()
+
+    def remove(self, kind: Kind, id_: int) -> None:
+        """Delete all files of a run or build; what is gone already is no error."""
+        if kind is Kind.RUNS:
+            shutil.rmtree(self.attempt_path(id_, 1).parent, ignore_errors=True)
+        else:
+            remove_log(self.build_path(id_))
+
+    def size(self, kind: Kind, id_: int) -> int:
+        """Bytes that the files of a run or build take on the disk."""
+        if kind is Kind.RUNS:
+            return _size(self.attempt_path(id_, 1).parent)
+        path = self.build_path(id_)
+        return sum(_size(each) for each in path.parent.glob(f"{path.stem}.*"))
+
+    def _folder(self, kind: Kind) -> Path:
+        return self.root / ("runs" if kind is Kind.RUNS else "builds")
+
     def _writer(self, path: Path, redactor: Redactor, topic: str, *, anew: bool) -> LogWriter:
         """`anew`: nothing was written for it before. What is there is of another's with the same id, which an older
         copy of the database makes possible, and would be taken for its own."""
@@ -62,3 +94,13 @@ class LogStorage:
             cap_bytes=self.cap_bytes,
             on_append=lambda: self.signals.publish(topics),
         )
+
+
+def _size(path: Path) -> int:
+    """Of a file, or of all files below a folder; what goes meanwhile counts nothing."""
+    try:
+        if path.is_dir():
+            return sum(_size(each) for each in path.iterdir())
+        return path.lstat().st_blocks * 512
+    except OSError:
+        return 0

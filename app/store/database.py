@@ -27,11 +27,13 @@ Tx = Session
 Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
 NAMED = "named"  # rows that can't be read and that the log has named
+BUSY_TIMEOUT, INCREMENTAL = "busy_timeout=5000", 2
 PRAGMAS = (
+    "auto_vacuum=INCREMENTAL",  # of a file that is made now: what is free can be given back in steps
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
-    "busy_timeout=5000",
+    BUSY_TIMEOUT,
     "wal_autocheckpoint=16000",  # pages of 4 KiB: only if nobody calls `checkpoint`
 )
 
@@ -42,6 +44,9 @@ FAULTS_OF_DISK = (
     "attempt to write a readonly database",
     "unable to open database file",
 )  # as SQLite says them
+LONG_LOG_BYTES = 16 * 2**20  # of SQLite's log: the file is cut to nothing beyond
+KEPT_FREE_PAGES = 2000  # 8 MB stay in the file for what comes next
+GIVEN_BACK_PAGES = 250  # in one step
 SETTINGS = "JOBYARD_DATA, or JOBYARD_DATABASE_URL,"
 READ_ONLY = FAULTS_OF_DISK[2]
 
@@ -150,6 +155,46 @@ class Database:
             closing(self._engine.raw_connection()) as connection,
         ):
             connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+
+    def cut_log(self) -> None:
+        """Make the file of SQLite's log short again, if it is long and nobody is reading or writing just now."""
+        if not self.is_sqlite or not self._url.database:
+            return
+        log = Path(f"{self._url.database}-wal")
+        if not log.exists() or log.stat().st_size < LONG_LOG_BYTES:
+            return
+        with (
+            self._own_turn(),
+            self._as_ours(self._driver.OperationalError),
+            closing(self._engine.raw_connection()) as connection,
+        ):
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout=0")  # nobody waits for this
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.execute(f"PRAGMA {BUSY_TIMEOUT}")
+            cursor.close()
+
+    def give_back(self) -> bool:
+        """Make SQLite's file shorter by some of its free pages; False if enough is done, or it can't be.
+
+        Only files that were made with `auto_vacuum` can; others use their free pages again.
+        """
+        if not self.is_sqlite:
+            return False
+        with (
+            self._own_turn(),
+            self._as_ours(self._driver.OperationalError),
+            closing(self._engine.raw_connection()) as connection,
+        ):
+            cursor = connection.cursor()
+            kind, free = (
+                cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("auto_vacuum", "freelist_count")
+            )
+            if kind != INCREMENTAL or free <= KEPT_FREE_PAGES:
+                return False
+            pages = min(GIVEN_BACK_PAGES, free - KEPT_FREE_PAGES)
+            cursor.executescript(f"PRAGMA incremental_vacuum({pages})")  # `execute` gives back one page
+        return True
 
     def check(self) -> None:
         """Raises StoreUnavailable unless a trivial query works."""

@@ -21,6 +21,7 @@ from app.domain.deployments import (
 )
 from app.domain.errors import NotFound
 from app.store.database import Tx, touch
+from app.store.jobs import hold_builds
 from app.store.schema import AppRow, DeploymentRow, DeploymentStepRow, JobRow, ProjectRow
 from app.store.transitions import move, since
 from app.store.unreadable import by_id, newest, value_of
@@ -53,6 +54,7 @@ def create(
     now: datetime,
 ) -> Deployment:
     """A pending deployment; whoever makes it sees to it that no other of the app stays pending."""
+    hold_builds(tx, (image.get("build_id") for image in images.values()))
     row = DeploymentRow(
         project_id=project_id,
         app_id=app_id,

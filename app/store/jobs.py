@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from app.domain.job.effective import merge
 from app.domain.job.records import Deployed, Job, Source, SourceSettings
 from app.domain.job.spec import BuildsInFlight, JobSpec
 from app.store.database import Tx, touch
-from app.store.schema import JobRow, ProjectRow, SecretGroupJobRow, SourceRow
+from app.store.schema import BuildRow, JobRow, ProjectRow, SecretGroupJobRow, SourceRow
 from app.store.schema.specs import decoded
 from app.store.unreadable import by_id, newest, value_of, values_of
 
@@ -243,11 +243,20 @@ def set_cd(tx: Tx, job_id: int, *, enabled: bool, now: datetime) -> None:
 
 def deploy(tx: Tx, job_id: int, deployed: Deployed) -> None:
     """Point a job at an image."""
+    hold_builds(tx, [deployed.build_id])
     row = tx.get_one(JobRow, job_id)
     row.deployed = deployed.to_json()
     row.has_image = True
     row.updated_at = deployed.at
     touch(tx, "jobs", f"job:{job_id}")
+
+
+def hold_builds(tx: Tx, build_ids: Iterable[int | None]) -> None:
+    """Until the transaction ends nobody removes these builds: what refers to them as JSON would not be seen yet."""
+    held = sorted({build_id for build_id in build_ids if build_id is not None})
+    if held and tx.get_bind().dialect.name != "sqlite":  # where one transaction writes at a time
+        query = select(BuildRow.id).where(col(BuildRow.id).in_(held)).order_by(col(BuildRow.id))
+        tx.exec(query.with_for_update(read=True, key_share=True)).all()
 
 
 def _jobs() -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from starlette.requests import HTTPConnection
 
 from app.commands.dry_run import DryRun
+from app.commands.retention import Retention
 from app.domain.job.records import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
@@ -45,6 +46,7 @@ class ServerContext:
     ]  # of those that jobs are to get, the ones that can't be had any more
     engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
     dry_run: DryRun
+    retention: Retention
     disk: Disk = field(default_factory=Disk)
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.commands.retention import ASKED_FOR
 from app.domain.errors import JobyardError
 from app.runtime.disk import SAID_EVERY, WAITED_FOR, Disk
 from app.runtime.engine_health import EngineWatch
@@ -26,6 +27,7 @@ from app.workers.intake import Intake
 from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
+from app.workers.retention import RetentionWorker
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
 from app.workers.run.runner import Runner
@@ -35,6 +37,7 @@ from app.workers.scheduler import Scheduler
 log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0  # finds work of which no signal came, e.g. from another server
 RECONCILE_SECONDS = 10.0
+RETENTION_SECONDS = 60.0  # it is due every hour
 FAULT_PAUSE_SECONDS = 1.0
 POURING = 10  # deliveries that came while one was processed
 COURTESY_SECONDS = 0.02  # for each of them
@@ -68,6 +71,7 @@ class Supervisor:
     flow_worker: FlowWorker
     notification_worker: NotificationWorker
     remote_poller: RemotePoller | None
+    retention_worker: RetentionWorker
     disk: Disk
     build_workers: int
     run_workers: int
@@ -103,6 +107,8 @@ class Supervisor:
         self._loop("notifications", Waker("flows"), self._while_moving(self.notification_worker.step))
         if self.remote_poller is not None:
             self._loop("remote-poller", Waker("sources"), self._compare)
+        self.retention_worker.stopping = self._stopping
+        self._loop("retention", Waker(ASKED_FOR), self._retain)
         self.builder.slots.on_lent = self._add_thread
         for number in range(self.build_workers):
             self._loop(f"builder-{number}", self._build_bell, self._build)
@@ -172,6 +178,10 @@ class Supervisor:
         assert self.remote_poller is not None
         self.remote_poller.step()
         return RECONCILE_SECONDS
+
+    def _retain(self) -> float:
+        self.retention_worker.step()
+        return RETENTION_SECONDS
 
     def _take_in(self) -> float:
         """One delivery after the other, but for those that need Git; while more pour in, receiving them goes first."""

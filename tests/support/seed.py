@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from app.checkout import Checkouts
 from app.commands.dry_run import DryRun
+from app.commands.retention import Retention
 from app.commands.tokens import digest
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
@@ -31,6 +32,7 @@ from app.domain.plans import DEFAULT_PLANS
 from app.domain.principals import Role
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
+from app.domain.retention import Limits
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
@@ -109,6 +111,9 @@ class World:
             pin_image=lambda _job, image: pinned(image),
             missing_images=lambda _images: frozenset(),
             engine_health=lambda: self.health,
+            retention=Retention(
+                self.db, self.clock, self.log_storage, Limits(), Ours("jobyard-0123456789ab")
+            ),
             dry_run=DryRun(
                 self.db,
                 self.clock,

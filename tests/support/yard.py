@@ -20,12 +20,14 @@ from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.continuous_delivery import after_build
 from app.commands.dry_run import DryRun
+from app.commands.retention import Retention
 from app.commands.tokens import digest
 from app.domain.job.records import Pinned
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.pushes import Standing
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
+from app.domain.retention import Limits
 from app.domain.runs import Outcome, conclude
 from app.forges.github import GitHub
 from app.logs import Stream
@@ -112,6 +114,8 @@ def make_yard(root: Path, furnished: Furnished | None = None) -> Iterator[Server
     db = quick_sqlite(root / "jobyard.db", signals.publish)
     inbox, clock, box = Inbox(db), StillClock(), SecretBox([b"a key of the tests, random enough"])
     checkouts = Checkouts(root / "checkouts", frozenset({"file"}))
+    log_storage = LogStorage(root / "logs", signals, cap_bytes=1_000_000)
+    ours = Ours("jobyard-0123456789ab", "registry.jobyard.example/team")
     yield ServerContext(
         db=db,
         inbox=inbox,
@@ -120,10 +124,11 @@ def make_yard(root: Path, furnished: Furnished | None = None) -> Iterator[Server
         vault=box,
         dry_run=DryRun(db, clock, {"github": GitHub()}, checkouts, box),
         signals=signals,
-        log_storage=LogStorage(root / "logs", signals, cap_bytes=1_000_000),
+        log_storage=log_storage,
+        retention=Retention(db, clock, log_storage, Limits(), ours),
         forges={"github": GitHub()},
         plans={plan.name: plan for plan in DEFAULT_PLANS},
-        ours=Ours("jobyard-0123456789ab", "registry.jobyard.example/team"),
+        ours=ours,
         public_url="https://jobyard.example.com",
         check_git_url=check_git_url,
         pin_image=lambda _job, image: pinned(image),

@@ -14,6 +14,7 @@ from app.store.schema.columns import (
     BigInt,
     id_column,
     json_column,
+    partial,
     ref_column,
     table_args,
     text_column,
@@ -126,7 +127,10 @@ class PromotionRow(SQLModel, table=True):
     """One copy of deployed images from a component to another, by digest."""
 
     __tablename__ = "promotion"
-    __table_args__ = table_args(Index("ix_promotion_pipeline_id_id", "pipeline_id", "id"))
+    __table_args__ = table_args(
+        Index("ix_promotion_pipeline_id_id", "pipeline_id", "id"),
+        partial("ix_promotion_deployment_id", "deployment_id", where="deployment_id IS NOT NULL"),
+    )
     id: int = id_column()
     pipeline_id: int = ref_column("pipeline.id")
     from_name: str
@@ -171,7 +175,12 @@ class FlowRunRow(SQLModel, table=True):
 
 class FlowNodeRow(SQLModel, table=True):
     __tablename__ = "flow_node"
-    __table_args__ = table_args(Index("ix_flow_node_flow_run_id", "flow_run_id"))
+    __table_args__ = table_args(
+        Index("ix_flow_node_flow_run_id", "flow_run_id"),
+        partial("ix_flow_node_build_id", "build_id", where="build_id IS NOT NULL"),
+        partial("ix_flow_node_run_id", "run_id", where="run_id IS NOT NULL"),
+        partial("ix_flow_node_deployment_id", "deployment_id", where="deployment_id IS NOT NULL"),
+    )
     id: int = id_column()
     flow_run_id: int = ref_column("flow_run.id")
     group: int

@@ -287,6 +287,11 @@ class DecisionRow(SQLModel, table=True):
         partial("ix_decision_build_id_at", "build_id", "at", where="build_id IS NOT NULL"),
         partial("ix_decision_run_id_at", "run_id", "at", where="run_id IS NOT NULL"),
         partial("ix_decision_deployment_id_at", "deployment_id", "at", where="deployment_id IS NOT NULL"),
+        partial(
+            "ix_decision_alone_job_id_id",
+            *("job_id", "id"),
+            where="run_id IS NULL AND build_id IS NULL AND deployment_id IS NULL",
+        ),
     )
     id: int = id_column()
     at: datetime = time_column(null=False)

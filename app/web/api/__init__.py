@@ -21,6 +21,7 @@ from app.web.api import (
     plan,
     projects,
     promotions,
+    prune,
     runs,
     schedules,
     secret_groups,
@@ -53,6 +54,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         flows,
         flow_runs,
         tokens,
+        prune,
     )
     for operation in module.OPERATIONS
 )

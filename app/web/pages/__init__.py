@@ -22,6 +22,7 @@ from app.web.pages import (
     overview,
     pipelines,
     projects,
+    prune,
     run_form,
     runs,
     schedule,
@@ -56,6 +57,7 @@ def page_routes() -> tuple[Route, ...]:
         deliveries,
         dry_runs,
         settings,
+        prune,
         login,
     )
     return (Route("/live", live), *(route for module in modules for route in module.routes()))

@@ -1,0 +1,159 @@
+"""The loop that removes what is beyond the limits: when it is due, whose logs go, and what of SQLite's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.domain.job.records import Job
+from app.domain.redaction import Redactor
+from app.domain.retention import Kind, Limits
+from app.logs import Stream
+from app.store import projects
+from app.store.database import LONG_LOG_BYTES, Database
+from app.workers.retention import RetentionWorker
+from tests.support.databases import empty_sqlite, quick_sqlite
+from tests.support.past import Writer, ago, ids, retention
+from tests.support.stored import NOW, add_job
+from tests.support.yard import StillClock
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    (tmp_path / "jobyard.db").write_bytes(empty_sqlite())
+    db = quick_sqlite(tmp_path / "jobyard.db")
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def job(db: Database) -> Job:
+    return add_job(db)
+
+
+def worker(db: Database, root: Path, clock: StillClock, **limits: int) -> RetentionWorker:
+    return RetentionWorker(db, clock, retention(db, root, Limits(**limits)))
+
+
+def test_it_is_due_every_hour_and_when_it_is_asked_for(db: Database, job: Job, tmp_path: Path) -> None:
+    clock = StillClock(NOW)
+    loop = worker(db, tmp_path, clock, count=1)
+
+    def is_done() -> bool:
+        with db.write() as tx:
+            writer = Writer(tx)
+            writer._number = max(ids(db)["run"], default=0) * 2
+            old, new = writer.run(job, 1, "cancelled"), writer.run(job, 1, "cancelled")
+        loop.step()
+        assert new in ids(db)["run"]
+        return old not in ids(db)["run"]
+
+    assert is_done()
+    assert not is_done()
+    clock.advance(minutes=59)
+    assert not is_done()
+    loop.retention.ask()
+    assert is_done()
+    assert not is_done()
+    clock.advance(minutes=61)
+    assert is_done()
+
+
+def test_of_two_servers_one_removes_rows_and_each_its_files(db: Database, job: Job, tmp_path: Path) -> None:
+    clock = StillClock(NOW)
+    servers = [worker(db, tmp_path / name, clock, days=90) for name in ("one", "two")]
+    with db.write() as tx:
+        writer = Writer(tx)
+        gone, kept = writer.run(job, 200, "cancelled"), writer.run(job, 1)
+    for server in servers:
+        storage = server.retention.log_storage
+        for run in (gone, kept):
+            with storage.write_attempt(run, 1, Redactor([])) as log:
+                log.write(ago(1), Stream.STDOUT, b"hello\n")
+    for server in servers:
+        server.step()
+        storage = server.retention.log_storage
+        assert not storage.attempt_path(gone, 1).parent.exists()
+        assert storage.attempt_path(kept, 1).exists()
+    assert ids(db)["run"] == {kept}
+
+
+def test_the_logs_of_a_project_that_was_deleted_go(db: Database, tmp_path: Path) -> None:
+    gone, other = add_job(db, "report", "gone"), add_job(db)
+    with db.write() as tx:
+        writer = Writer(tx)
+        run, build = writer.run(gone, 1), writer.build(gone, 1)
+        writer.run(other, 1)
+        writer.build(other, 1)
+    loop = worker(db, tmp_path, StillClock(NOW))
+    storage = loop.retention.log_storage
+    for path in (storage.attempt_path(run, 1), storage.build_path(build)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"text")
+        path.with_suffix(".idx").write_bytes(b"index")
+    unborn = storage.attempt_path(10_000, 1)
+    unborn.parent.mkdir(parents=True)
+    with db.write() as tx:
+        tx.connection().execute(
+            text("UPDATE job SET deleted_at = created_at WHERE id = :id"), {"id": gone.id}
+        )
+        projects.delete(tx, gone.project_id)
+    loop.step()
+    assert [storage.size(kind, 1) for kind in (Kind.RUNS, Kind.BUILDS)] == [0, 0]
+    assert not storage.build_path(build).exists()
+    assert not storage.attempt_path(run, 1).parent.exists()
+    assert unborn.parent.exists(), "its id comes again where the database was restored"
+
+
+def test_expired_sessions_and_answers_go(db: Database, tmp_path: Path) -> None:
+    with db.write() as tx:
+        login = "INSERT INTO login (hash, once, created_at, expires_at) VALUES (:hash, 0, :at, :until)"
+        answer = (
+            "INSERT INTO answer (principal, path, key, fingerprint, answer, created_at)"
+            " VALUES ('p', '/', :key, '', '{}', :at)"
+        )
+        for name, days in (("old", 40), ("new", -1)):
+            at = ago(days).replace(tzinfo=None).isoformat(sep=" ")
+            tx.connection().execute(text(login), {"hash": name, "at": at, "until": at})
+            tx.connection().execute(text(answer), {"key": name, "at": at})
+    worker(db, tmp_path, StillClock(NOW)).step()
+    with db.read() as tx:
+        assert tx.connection().execute(text("SELECT hash FROM login")).scalars().all() == ["new"]
+        assert tx.connection().execute(text("SELECT key FROM answer")).scalars().all() == ["new"]
+
+
+def test_the_file_becomes_shorter_in_steps_and_its_log_is_cut(db: Database, tmp_path: Path) -> None:
+    with db.write() as tx:
+        tx.connection().execute(text("CREATE TABLE ballast (x BLOB)"))
+        for _ in range(4000):
+            tx.connection().execute(text("INSERT INTO ballast VALUES (zeroblob(8000))"))
+    with db.write() as tx:
+        tx.connection().execute(text("DELETE FROM ballast"))
+    file, log = tmp_path / "jobyard.db", tmp_path / "jobyard.db-wal"
+    assert log.stat().st_size > LONG_LOG_BYTES
+    db.cut_log()
+    assert log.stat().st_size == 0
+    before = file.stat().st_size
+    steps = 0
+    while db.give_back():
+        steps += 1
+    db.checkpoint()
+    assert steps > 10
+    assert file.stat().st_size < before / 2
+
+
+def test_a_log_that_somebody_reads_is_cut_later(db: Database, tmp_path: Path) -> None:
+    log = tmp_path / "jobyard.db-wal"
+    with db.write() as tx:
+        tx.connection().execute(text("CREATE TABLE ballast (x BLOB)"))
+    with db.read() as reader:
+        reader.connection().execute(text("SELECT count(*) FROM ballast")).scalar_one()
+        with db.write() as tx:
+            tx.connection().execute(text("INSERT INTO ballast VALUES (zeroblob(20000000))"))
+        db.cut_log()
+        assert log.stat().st_size > LONG_LOG_BYTES
+    db.cut_log()
+    assert log.stat().st_size == 0
