@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.output import Seen, Stream
 from app.engines.base import ContainerSpec, ExitKind, StartRefused, State
+from app.engines.docker.logs import Logs
 from app.engines.docker.output import Received
 from app.engines.fake import Script
 from tests.support.engine_harness import DockerHarness, docker_harness
@@ -165,6 +166,26 @@ def test_a_container_of_nobodys_is_left_alone(harness: DockerHarness) -> None:
         assert [owned.handle for owned in harness.engine.owned()] == [mine]
     finally:
         harness.client.remove_container(created)
+
+
+def test_a_start_that_was_under_way_while_it_was_renamed_is_the_only_one(
+    harness: DockerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine had resolved the earlier name, and carries that start out between our look and our start."""
+    spec = harness.spec("echo started", Script())
+    harness.leave_created(spec, "a")
+    attach = Logs.attach
+
+    def late_start(logs: Logs, container_id: str) -> None:
+        harness.client.start(container_id)
+        harness.client.wait(container_id)
+        attach(logs, container_id)
+
+    monkeypatch.setattr(Logs, "attach", late_start)
+    handle = harness.engine.start(spec, "a", 1)
+    assert harness.engine.wait(handle).exit_code == 0
+    assert b"".join(chunk.data for chunk in harness.engine.logs(handle)) == b"started\n"
+    assert b"".join(chunk.data for chunk in harness.another().logs(handle)) == b"started\n"
 
 
 def test_many_short_lines_come_in_few_pieces(harness: DockerHarness) -> None:

@@ -57,10 +57,11 @@ class Containers:
             Candidate(found["Id"], name_of(found), fresh=found["State"] == "created")
             for found in self.listed(*filters)
             if is_meant(found["Labels"], wanted)
-            and (found["State"] not in _GOING or self._ever_ran(found["Id"]))
+            and (found["State"] not in _GOING or self.ever_ran(found["Id"]))
         ]
 
-    def _ever_ran(self, container_id: str) -> bool:
+    def ever_ran(self, container_id: str) -> bool:
+        """Return whether it was ever started. The engine answers once a start or rename that it has begun is over."""
         try:
             return read_time(self.inspect(container_id)["State"]["StartedAt"]) is not None
         except Gone:

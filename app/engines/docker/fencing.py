@@ -3,8 +3,9 @@
 Look, take one step, look again; for a key that was just made up, the first look is taken to find nothing. A
 start request goes out only by a name that this very call gave to the only container of the key, since it last
 heard nothing odd. Whoever sent a start earlier, and did not hear of it, sent it to an older name, which is
-nobody's now. Left open: the engine resolves a name and starts it in two moves, and a rename may fall in between
-them (microseconds inside one process).
+nobody's now. But the engine resolves a name and starts what has it in two moves, and our rename may fall in between
+them. So whoever renamed a container asks about it once more before the start: the answer comes after a start that
+the engine has begun. Left open: a start that rests between its two moves until then.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ class Starting:
         self._token = token
         self._gives_up_at = time.monotonic() + patience_seconds
         self._our_name: str | None = None
+        self._has_fenced = False
         self._start_sent = False
 
     def run(self, *, look_first: bool) -> Handle:
@@ -71,7 +72,7 @@ class Starting:
             case Fence(chosen, others):
                 name = self._new_name()
                 self._containers.rename(chosen.id, name)
-                self._our_name = name
+                self._our_name, self._has_fenced = name, True
                 self._remove(others)
             case Start(chosen):
                 return self._start(chosen)
@@ -96,8 +97,13 @@ class Starting:
 
     def _start(self, chosen: Candidate) -> Handle | None:
         self._logs.attach(chosen.id)
-        self._start_sent = True
         try:
+            if self._has_fenced and self._containers.ever_ran(chosen.id):
+                # A start by the name before ours was under way while we renamed it, and its output before we attached.
+                self._logs.forget(chosen.id)
+                self._our_name = None
+                return None
+            self._start_sent = True
             self._containers.start(chosen.name)
         except (Gone, Conflicting):
             # Somebody else took it over between our look and our start.
