@@ -1,4 +1,4 @@
-"""For all tests: an order of chance, files dealt to workers as wholes, and nobody beyond this machine."""
+"""For all tests: an order of chance, what is dealt to which worker, and nobody beyond this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = order.shuffled(items, order.seed_of(config))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
+            item.add_marker(pytest.mark.xdist_group(order.group_of(item, config.rootpath)))
 
 
 def pytest_collection_finish() -> None:

@@ -10,11 +10,13 @@ import os
 import random
 from collections.abc import Callable, Hashable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 KEY = pytest.StashKey[int]()
+LONG = ("contract", "e2e", "fault")
 
 
 def seed_of(config: pytest.Config) -> int:
@@ -37,6 +39,18 @@ def shuffled(items: Sequence[pytest.Item], seed: int) -> list[pytest.Item]:
         return [item for group in groups for item in mixed(group, *others)]
 
     return mixed(items, lambda item: item.path, _class_or_itself, lambda item: item.nodeid)
+
+
+def group_of(item: pytest.Item, root: Path) -> str:
+    """What one worker takes whole: a file, which sets things up once; of long tests that share nothing, each alone."""
+    path = item.path.relative_to(root)
+    return item.nodeid if path.parts[1] in LONG and not _shares_a_fixture(item) else str(path)
+
+
+def _shares_a_fixture(item: pytest.Item) -> bool:
+    """Whether something is set up for several tests of its file; what a session has, each worker has once."""
+    known: dict[str, Sequence[pytest.FixtureDef[Any]]] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    return any(each.scope in ("module", "class", "package") for of_name in known.values() for each in of_name)
 
 
 def _class_or_itself(item: pytest.Item) -> Any:
