@@ -26,9 +26,8 @@ def other_database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
         yield None
         return
     cluster: Postgres = request.getfixturevalue("postgres")
-    db = cluster.empty()
-    yield db
-    db.close()
+    with cluster.lent() as db:
+        yield db
 
 
 @pytest.fixture
