@@ -10,7 +10,7 @@ from app.web.server_context import ServerContext
 from tests.support.databases import Postgres, migrated_postgres
 from tests.support.installation import Installation
 from tests.support.loops import Server
-from tests.support.yard import Caller, make_yard
+from tests.support.server_context import Caller, make_server_context
 
 
 @pytest.fixture(scope="session")
@@ -31,15 +31,15 @@ def other_database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_yard(tmp_path) as made:
+def context(tmp_path: Path) -> Iterator[ServerContext]:
+    with make_server_context(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def admin(yard: ServerContext) -> Caller:
+def admin(context: ServerContext) -> Caller:
     """An administrator's view, with a project called acme."""
-    caller = Caller(yard)
+    caller = Caller(context)
     caller.made("/projects", {"name": "acme"})
     return caller
 

@@ -15,7 +15,7 @@ import uvicorn
 from app.cli import main
 from app.web.app import create_app
 from app.web.server_context import ServerContext
-from tests.support.yard import ADMIN_TOKEN
+from tests.support.server_context import ADMIN_TOKEN
 
 STARTS_WITHIN_SECONDS = 20
 
@@ -52,10 +52,10 @@ class Cli:
 
 
 @contextmanager
-def serving(yard: ServerContext, port: int = 0) -> Iterator[int]:
-    """A server over `yard` on a real socket, without any loop; yields its port."""
+def serving(context: ServerContext, port: int = 0) -> Iterator[int]:
+    """A server over `context` on a real socket, without any loop; yields its port."""
     config = uvicorn.Config(
-        create_app(yard, nullcontext),
+        create_app(context, nullcontext),
         host="127.0.0.1",
         port=port,
         log_config=None,

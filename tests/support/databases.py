@@ -21,7 +21,10 @@ from sqlalchemy import Engine, create_engine, event, text
 from app.store.database import Changes, Database
 
 _PORT = 5432  # only names the socket's file: nothing listens on the network
-_SETTINGS = "fsync=off synchronous_commit=off full_page_writes=off autovacuum=off listen_addresses='' max_connections=50"
+_SETTINGS = (
+    "fsync=off synchronous_commit=off full_page_writes=off autovacuum=off listen_addresses=''"
+    " max_connections=50"
+)
 _EMPTY = """
 DO $$ DECLARE each record; BEGIN
   SET LOCAL lock_timeout = '10s';
@@ -55,7 +58,7 @@ class Postgres:
 
     @contextmanager
     def lent(self) -> Iterator[Database]:
-        """A database that is migrated and empty, and another test's afterwards: copying one takes longer than a test."""
+        """A database that is migrated and empty; then another test gets it, as copying one takes longer than a test."""
         if self._free:
             db = self._free.pop()
         else:

@@ -18,11 +18,11 @@ class Meanwhile:
     If that fails, the command in the main thread, which waits for it, is interrupted.
     """
 
-    def __init__(self, yard: ServerContext, topic: str | None, action: Callable[[], Any]) -> None:
+    def __init__(self, context: ServerContext, topic: str | None, action: Callable[[], Any]) -> None:
         self._heard = threading.Event()
         if topic is None:
             self._heard.set()
-        self._listening = yard.signals.listening(lambda topics: topic in topics and self._heard.set())
+        self._listening = context.signals.listening(lambda topics: topic in topics and self._heard.set())
         self._thread = threading.Thread(target=self._act, args=(action,))
         self._error: Exception | None = None
 

@@ -20,8 +20,8 @@ from tests.support.fakes import image_of
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.mortal import Killed
+from tests.support.server_context import StillClock
 from tests.support.waiting import eventually
-from tests.support.yard import StillClock
 
 FOREVER = Script(output=[b"up\n"], exit_code=None)
 

@@ -34,8 +34,8 @@ from app.store.schema import (
     MovementRow,
     RunRow,
 )
+from tests.support.server_context import StillClock
 from tests.support.stored import NOW, add_job
-from tests.support.yard import StillClock
 
 ENDS = ("succeeded", "failed", "cancelled")
 OURS = Ours("jobyard-0123456789ab")

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.store.database import Database
-from tests.support.yard import Caller, build_succeeds
+from tests.support.server_context import Caller, build_succeeds
 
 FILE = Path(__file__).parents[1] / "fixtures/jobs/before_versions.json"
 TABLES = (
@@ -167,7 +167,7 @@ def answers(caller: Caller) -> list[str]:
         answer = caller.request(method, path, json={} if body is None else body)
         said.append(f"{answer.status_code} {answer.text}")
         if path.endswith("/full/builds"):
-            build_succeeds(caller.yard)
+            build_succeeds(caller.context)
     return said + reads(caller)
 
 

@@ -47,7 +47,7 @@ from app.store.inbox import Inbox
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.databases import empty_sqlite, quick_sqlite
-from tests.support.yard import pinned
+from tests.support.server_context import pinned
 
 ADMIN_TOKEN = "jy_an-administrator-of-tests"
 PASSWORD = "correct horse battery staple"
@@ -91,10 +91,10 @@ class World:
     public_url: str = "http://127.0.0.1:8080"
 
     def app(self) -> Starlette:
-        return create_app(self.yard, nullcontext)
+        return create_app(self.context, nullcontext)
 
     @property
-    def yard(self) -> ServerContext:
+    def context(self) -> ServerContext:
         return ServerContext(
             db=self.db,
             inbox=self._inbox,

@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.runs import Outcome, Run, RunStatus
 from app.store import runs
 from app.workers.deployments import DeploymentWorker
-from tests.support.yard import Caller, attempt_ends, build_succeeds
+from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 P = "/projects/acme"
 APPS, JOBS, PIPELINES = f"{P}/apps", f"{P}/jobs", f"{P}/pipelines"
@@ -28,8 +28,8 @@ def empty_job(caller: Caller, name: str, **fields: Any) -> Any:
 
 def settle(caller: Caller) -> None:
     """Every deployment to its end; all runs succeed."""
-    yard = caller.yard
-    deployment_worker = DeploymentWorker(yard.db, yard.clock, yard.names)
+    context = caller.context
+    deployment_worker = DeploymentWorker(context.db, context.clock, context.names)
     while True:
         while deployment_worker.step():
             pass
@@ -37,19 +37,19 @@ def settle(caller: Caller) -> None:
         if not queued:
             return
         for _ in queued:
-            attempt_ends(yard, Outcome(None, 0))
+            attempt_ends(context, Outcome(None, 0))
 
 
 def all_runs(caller: Caller) -> Sequence[Run]:
     """Newest first."""
-    with caller.yard.db.read() as tx:
+    with caller.context.db.read() as tx:
         return runs.page(tx, limit=100)
 
 
 def deployed(caller: Caller, sha: str, digest: str) -> Any:
     """A deployment of a commit of app shop, live."""
     made = caller.made(f"{APPS}/shop/deployments", {"sha": sha})
-    build_succeeds(caller.yard, digest_=digest)
+    build_succeeds(caller.context, digest_=digest)
     settle(caller)
     return caller.got(f"/deployments/{made['id']}")
 

@@ -14,7 +14,7 @@ from app.store.deliveries import NewDelivery
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
 from app.web.server_context import ServerContext
-from tests.support.yard import API, Caller, Furnished, furnished_by, make_yard
+from tests.support.server_context import API, Caller, Furnished, furnished_by, make_server_context
 
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
@@ -47,7 +47,7 @@ def furnish(admin: Caller) -> None:
     )
     admin.made("/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]})
     admin.made("/projects/acme/flows/release/runs")
-    deliveries.record(admin.yard.db, [_delivery(admin.yard)])
+    deliveries.record(admin.context.db, [_delivery(admin.context)])
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,14 @@ def furnished() -> Furnished:
 
 @pytest.fixture
 def full(tmp_path: Path, furnished: Furnished) -> Iterator[Caller]:
-    with make_yard(tmp_path, furnished) as yard:
-        yield Caller(yard)
+    with make_server_context(tmp_path, furnished) as context:
+        yield Caller(context)
 
 
-def _delivery(yard: ServerContext) -> NewDelivery:
-    return NewDelivery("github", GUID, "push", False, ("source:2",), b"{}", "acme/report", yard.clock.now())
+def _delivery(context: ServerContext) -> NewDelivery:
+    return NewDelivery(
+        "github", GUID, "push", False, ("source:2",), b"{}", "acme/report", context.clock.now()
+    )
 
 
 def call(caller: Caller, operation: Operation, **names: str) -> Any:
@@ -74,9 +76,9 @@ def call(caller: Caller, operation: Operation, **names: str) -> Any:
 
 
 @EVERY
-def test_nobody_is_refused(yard: ServerContext, operation: Operation) -> None:
+def test_nobody_is_refused(context: ServerContext, operation: Operation) -> None:
     for token in (None, "wrong"):
-        answer = call(Caller(yard, token), operation)
+        answer = call(Caller(context, token), operation)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
         assert answer.json()["detail"]
@@ -146,23 +148,23 @@ def test_a_delivery_for_several_projects_is_replayed_by_who_sees_them_all(full: 
         ("source:2", "project:2"),
         b"{}",
         "acme/report",
-        full.yard.clock.now(),
+        full.context.clock.now(),
     )
-    deliveries.record(full.yard.db, [shared])
+    deliveries.record(full.context.db, [shared])
     assert full.with_token("operator", "acme").post("/deliveries/5ha7ed/replay").status_code == 403
     assert full.made("/deliveries/5ha7ed/replay")["status"] == "received"
 
 
 def test_an_expired_and_a_revoked_token_are_nobody(admin: Caller) -> None:
     made = admin.made("/tokens", {"name": "ci", "role": "viewer", "expires_at": "2026-01-31T13:00:00Z"})
-    ci = Caller(admin.yard, made["token"])
+    ci = Caller(admin.context, made["token"])
     assert ci.get("/projects").status_code == 200
     assert admin.got("/tokens")["items"][0]["last_used_at"] == "2026-01-31T12:00:00Z"
-    admin.yard.clock.advance(hours=1)  # type: ignore[attr-defined]
+    admin.context.clock.advance(hours=1)  # type: ignore[attr-defined]
     assert ci.get("/projects").status_code == 401
     made = admin.made("/tokens", {"name": "other", "role": "viewer"})
     assert admin.delete(f"/tokens/{made['id']}?confirm=other").status_code == 204
-    assert Caller(admin.yard, made["token"]).get("/projects").status_code == 401
+    assert Caller(admin.context, made["token"]).get("/projects").status_code == 401
     assert made["token"] not in admin.get("/tokens").text
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.yard import Caller, build_succeeds
+from tests.support.server_context import Caller, build_succeeds
 
 JOBS = "/projects/acme/jobs"
 BUILDS = f"{JOBS}/report/builds"
@@ -65,7 +65,7 @@ def test_a_job_that_nothing_is_built_for_has_no_builds(admin: Caller, source: di
 
 def test_a_build_that_succeeded_is_deployed_and_shown(report: Caller) -> None:
     report.made(BUILDS)
-    build_succeeds(report.yard, sha=OLD)
+    build_succeeds(report.context, sha=OLD)
     build = report.got("/builds/1")
     assert (build["status"], build["sha"], build["plan"]) == ("succeeded", OLD, {"runtime": "shell"})
     assert (build["dockerfile"], build["digest"]) == ("FROM scratch", "sha256:" + "1" * 64)

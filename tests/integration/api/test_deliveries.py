@@ -9,7 +9,7 @@ import pytest
 from app.domain.decisions import EventType, Verdict
 from app.store import decisions, deliveries
 from app.store.deliveries import NewDelivery
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 JOBS = "/projects/acme/jobs"
 
@@ -18,11 +18,11 @@ JOBS = "/projects/acme/jobs"
 def delivered(admin: Caller) -> Caller:
     """Three deliveries; the first was processed, with a decision for the job."""
     admin.made(JOBS, {"name": "report"})
-    now = admin.yard.clock.now()
+    now = admin.context.clock.now()
     for guid in ("d1", "d2", "d3"):
         new = NewDelivery("github", guid, "push", False, ("project:1",), b"{}", "acme/report", now)
-        deliveries.record(admin.yard.db, [new])
-    with admin.yard.db.write() as tx:
+        deliveries.record(admin.context.db, [new])
+    with admin.context.db.write() as tx:
         _decide(admin, tx, "d1")
         deliveries.settle(
             tx, 1, "processed", "1 of 1 source built, 1 job decided.", now, ref="refs/heads/main"
@@ -33,7 +33,7 @@ def delivered(admin: Caller) -> Caller:
 def _decide(admin: Caller, tx: Any, event_id: str) -> None:
     decisions.record(
         tx,
-        at=admin.yard.clock.now(),
+        at=admin.context.clock.now(),
         event=(EventType.PUSH, event_id),
         project_id=1,
         job_id=1,
@@ -87,11 +87,11 @@ def test_deliveries_are_listed_newest_first(delivered: Caller) -> None:
 
 def test_a_project_lists_its_own_deliveries_across_pages_of_others(delivered: Caller) -> None:
     delivered.made("/projects", {"name": "beside"})
-    now = delivered.yard.clock.now()
+    now = delivered.context.clock.now()
     for number in range(5):
         scope = "project:2" if number % 2 else "project:1"
         new = NewDelivery("github", f"e{number}", "push", False, (scope,), b"{}", "x", now)
-        deliveries.record(delivered.yard.db, [new])
+        deliveries.record(delivered.context.db, [new])
     beside = delivered.with_token("viewer", "beside")
     first = beside.got("/deliveries", limit=1)
     rest = beside.got("/deliveries", limit=1, cursor=first["next"])
@@ -103,7 +103,7 @@ def test_a_replay_is_processed_again_and_its_decisions_are_its_own(delivered: Ca
     again = delivered.post("/deliveries/d1/replay")
     assert again.status_code == 202
     assert (again.json()["status"], again.json()["replays"]) == ("received", 1)
-    with delivered.yard.db.write() as tx:
+    with delivered.context.db.write() as tx:
         _decide(delivered, tx, "d1~1")
     told = delivered.got("/decisions", delivery="d1")["items"]
     assert [each["event"]["id"] for each in told] == ["d1~1", "d1"]

@@ -14,7 +14,7 @@ from app.domain.runs import Outcome
 from app.store import builds, jobs, runs
 from app.store.database import Tx
 from app.web.server_context import ServerContext
-from tests.support.yard import Caller, attempt_ends, build_succeeds, pinned
+from tests.support.server_context import Caller, attempt_ends, build_succeeds, pinned
 
 P = "/projects/acme"
 JOBS, PROMOTIONS = f"{P}/jobs", f"{P}/pipelines/main/promotions"
@@ -36,13 +36,13 @@ def two(admin: Caller) -> Caller:
     return admin
 
 
-def ran(caller: Caller, yard: ServerContext, name: str, digest: str, **overrides: Any) -> str:
+def ran(caller: Caller, context: ServerContext, name: str, digest: str, **overrides: Any) -> str:
     """A run of a job to its success, with the image that the runner found for it; returns its name."""
     made = caller.made(f"{JOBS}/{name}/runs", overrides)
-    attempt_ends(yard, Outcome(None, 0))
-    with yard.db.write() as tx:
+    attempt_ends(context, Outcome(None, 0))
+    with context.db.write() as tx:
         _save_image(tx, made["name"], f"registry.example.com/team/tool@{digest}", digest)
-    yard.clock.advance(seconds=1)  # type: ignore[attr-defined]
+    context.clock.advance(seconds=1)  # type: ignore[attr-defined]
     return str(made["name"])
 
 
@@ -70,7 +70,7 @@ def test_a_digest_is_asked_nobody_about(two: Caller) -> None:
     def never(_job: int, _image: str) -> Pinned:
         raise AssertionError
 
-    caller = Caller(replace(two.yard, pin_image=never))
+    caller = Caller(replace(two.context, pin_image=never))
     assert caller.made(f"{JOBS}/st/deploy", {"image": image})["job"]["deployed"]["digest"] == digest_of("e")
 
 
@@ -85,7 +85,7 @@ def test_a_tag_that_means_nothing_moves_nothing(two: Caller, error: Exception, s
     def fails(_job: int, _image: str) -> Pinned:
         raise error
 
-    caller = Caller(replace(two.yard, pin_image=fails))
+    caller = Caller(replace(two.context, pin_image=fails))
     for path, body in (
         (f"{JOBS}/st/deploy", {"image": TAG}),
         ("/plan", {"deploy": {"project": "acme", "job": "st", "image": TAG}}),
@@ -101,7 +101,7 @@ def test_others_may_write_while_a_registry_is_asked(two: Caller) -> None:
         two.made(f"{JOBS}/pr/pause")
         return pinned(image)
 
-    Caller(replace(two.yard, pin_image=asks)).made(f"{JOBS}/st/deploy", {"image": TAG})
+    Caller(replace(two.context, pin_image=asks)).made(f"{JOBS}/st/deploy", {"image": TAG})
     assert two.got(f"{JOBS}/pr")["paused"]
 
 
@@ -112,7 +112,7 @@ def test_a_deploy_that_is_sent_again_is_answered_without_asking(two: Caller) -> 
         asked.append(image)
         return pinned(image)
 
-    caller = Caller(replace(two.yard, pin_image=asks))
+    caller = Caller(replace(two.context, pin_image=asks))
     first = caller.made(f"{JOBS}/st/deploy", {"image": TAG}, Idempotency_Key="once")
     assert caller.made(f"{JOBS}/st/deploy", {"image": TAG}, Idempotency_Key="once") == first
     assert asked == [TAG]
@@ -133,8 +133,8 @@ def test_what_only_ran_is_promoted_as_it_ran(two: Caller) -> None:
         "Nothing is deployed to st, and no recent run with the image that it names succeeded, so there is nothing to"
         " promote."
     )
-    name = ran(two, two.yard, "st", digest_of("e"))
-    ran(two, two.yard, "st", digest_of("7"), image="registry.example.com/team/other:v3")  # not what it has
+    name = ran(two, two.context, "st", digest_of("e"))
+    ran(two, two.context, "st", digest_of("7"), image="registry.example.com/team/other:v3")  # not what it has
     made = two.made(PROMOTIONS, {"from": "st"})
     assert made["images"] == {"pr": digest_of("e")}
     assert made["sentence"].startswith(f"sha256:eeeeeeeeeeee, as run {name} had it, promoted from st")
@@ -146,16 +146,16 @@ def test_what_only_ran_is_promoted_as_it_ran(two: Caller) -> None:
 
 
 def test_a_tag_of_old_is_promoted_as_it_ran_or_not_at_all(two: Caller) -> None:
-    ran(two, two.yard, "st", digest_of("7"))
-    with two.yard.db.write() as tx:
+    ran(two, two.context, "st", digest_of("7"))
+    with two.context.db.write() as tx:
         job = jobs.named(tx, "acme", "st")
-        jobs.deploy(tx, job.id, Deployed(TAG, "", None, None, "Deployed.", two.yard.clock.now()))
+        jobs.deploy(tx, job.id, Deployed(TAG, "", None, None, "Deployed.", two.context.clock.now()))
     answer = two.post(PROMOTIONS, json={"from": "st"})
     assert answer.status_code == 409
     assert answer.json()["detail"].startswith(
         f"What job st has is {TAG}, which may mean another image by now"
     )
-    ran(two, two.yard, "st", digest_of("e"))
+    ran(two, two.context, "st", digest_of("e"))
     assert two.made(PROMOTIONS, {"from": "st"})["images"] == {"pr": digest_of("e")}
 
 
@@ -202,7 +202,7 @@ def test_a_run_with_an_image_of_its_own_says_so(
 ) -> None:
     admin.made(JOBS, {"name": "report", "source": GIT})
     admin.made(f"{JOBS}/report/builds", {"sha": "a" * 40})
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     run = admin.made(f"{JOBS}/report/runs", body)
     assert run["overridden"] == overridden
     assert said in run["trigger"]["cause"]
@@ -212,7 +212,7 @@ def test_cd_switched_on_by_a_patch_deploys_the_latest_build(admin: Caller) -> No
     job = f"{JOBS}/report"
     admin.made(JOBS, {"name": "report", "source": GIT, "cd_enabled": False, "run_on_image_change": "always"})
     admin.made(f"{job}/builds")
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     assert admin.got(job)["deployed"] is None
     plan = admin.made(
         "/plan", {"settings": {"project": "acme", "fields": {"name": "report", "cd_enabled": True}}}
@@ -235,7 +235,7 @@ def test_cd_switched_on_by_a_patch_deploys_the_latest_build(admin: Caller) -> No
 def test_a_job_whose_latest_build_failed_is_failing(admin: Caller) -> None:
     admin.made(JOBS, {"name": "report", "source": GIT})
     admin.made(f"{JOBS}/report/builds")
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     seen = admin.got(f"{JOBS}/report")
     assert (seen["failing"], seen["last_build"]["id"], seen["last_build"]["status"]) == (
         False,
@@ -243,9 +243,9 @@ def test_a_job_whose_latest_build_failed_is_failing(admin: Caller) -> None:
         "succeeded",
     )
     admin.made(f"{JOBS}/report/builds")
-    with admin.yard.db.write() as tx:
-        build = builds.claim(tx, "tests", admin.yard.clock.now())
+    with admin.context.db.write() as tx:
+        build = builds.claim(tx, "tests", admin.context.clock.now())
         assert build is not None
-        builds.fail(tx, build, BuildReason.BUILD_FAILED, "It failed.", admin.yard.clock.now())
+        builds.fail(tx, build, BuildReason.BUILD_FAILED, "It failed.", admin.context.clock.now())
     seen = admin.got(JOBS)["items"][0]
     assert (seen["failing"], seen["last_build"]["id"], seen["last_build"]["status"]) == (True, 2, "failed")

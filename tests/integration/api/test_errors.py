@@ -11,7 +11,7 @@ from app.commands.sessions import open_session
 from app.store.database import Database, StoreUnavailable
 from app.web.principal import COOKIE
 from app.web.server_context import ServerContext
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 
 def problem(answer: Any, status: int) -> str:
@@ -56,8 +56,8 @@ def test_a_body_over_the_limit_is_refused(admin: Caller) -> None:
     )
 
 
-def test_who_is_asked_before_the_body_is_looked_at(yard: ServerContext) -> None:
-    problem(Caller(yard, None).post("/projects", content=b"{" * 2_000_000), 401)
+def test_who_is_asked_before_the_body_is_looked_at(context: ServerContext) -> None:
+    problem(Caller(context, None).post("/projects", content=b"{" * 2_000_000), 401)
 
 
 def test_unknown_paths_and_methods(admin: Caller) -> None:
@@ -97,22 +97,22 @@ class Away(Database):
         raise StoreUnavailable("The database did not answer: disk I/O error.")
 
 
-def test_a_store_that_does_not_answer_is_503(yard: ServerContext, tmp_path: Any) -> None:
+def test_a_store_that_does_not_answer_is_503(context: ServerContext, tmp_path: Any) -> None:
     away = Away(f"sqlite:///{tmp_path / 'jobyard.db'}")
-    answer = Caller(replace(yard, db=away)).post("/projects", json={"name": "acme"})
+    answer = Caller(replace(context, db=away)).post("/projects", json={"name": "acme"})
     assert problem(answer, 503) == "The database did not answer: disk I/O error."
     away.close()
 
 
 def test_a_fault_of_ours_is_loud_in_the_log_and_quiet_in_the_answer(
-    yard: ServerContext, caplog: pytest.LogCaptureFixture
+    context: ServerContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Away):
         def write(self) -> Any:
             raise RuntimeError("wires crossed")
 
     broken = Broken("sqlite://")
-    answer = Caller(replace(yard, db=broken)).post("/projects", json={"name": "acme"})
+    answer = Caller(replace(context, db=broken)).post("/projects", json={"name": "acme"})
     assert "wires crossed" not in problem(answer, 500)
     assert "wires crossed" in caplog.text
     broken.close()
@@ -133,10 +133,10 @@ def test_a_fault_of_ours_is_loud_in_the_log_and_quiet_in_the_answer(
     ],
 )
 def test_a_browsers_session_counts_for_our_own_pages_only(
-    yard: ServerContext, headers: dict[str, str], status: int
+    context: ServerContext, headers: dict[str, str], status: int
 ) -> None:
-    browser = Caller(yard, None)
-    browser.cookies.set(COOKIE, open_session(yard.db, yard.clock.now()))
+    browser = Caller(context, None)
+    browser.cookies.set(COOKIE, open_session(context.db, context.clock.now()))
     answer = browser.post("/projects", json={"name": "acme"}, headers=headers)
     assert answer.status_code == status, answer.text
     assert browser.get("/projects", headers=headers).status_code == 200

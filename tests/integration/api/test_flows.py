@@ -17,7 +17,7 @@ from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.flows import FlowWorker
 from tests.support.client import Client
-from tests.support.yard import Caller, attempt_ends, build_succeeds
+from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 FLOWS = "/projects/acme/flows"
 JOBS = "/projects/acme/jobs"
@@ -46,7 +46,7 @@ def acme(admin: Caller) -> Caller:
 @pytest.fixture
 def public(acme: Caller) -> Iterator[Client]:
     """The whole application, for callers without any token."""
-    with Client(create_app(acme.yard, nullcontext)) as client:
+    with Client(create_app(acme.context, nullcontext)) as client:
         yield client
 
 
@@ -54,8 +54,8 @@ def make(caller: Caller, *nodes: dict[str, Any], **fields: Any) -> Any:
     return caller.made(FLOWS, {"name": "release", "nodes": list(nodes), **fields})
 
 
-def conduct(yard: ServerContext) -> None:
-    flow_worker = FlowWorker(yard.db, yard.clock, yard.names, yard.vault)
+def conduct(context: ServerContext) -> None:
+    flow_worker = FlowWorker(context.db, context.clock, context.names, context.vault)
     while flow_worker.step():
         pass
 
@@ -91,11 +91,11 @@ def test_a_flow_from_its_start_to_its_end(acme: Caller) -> None:
     again = acme.post(f"{FLOWS}/release/runs", json={"sha": SHA}, headers={"Idempotency-Key": "one"})
     assert (started.status_code, started.json()) == (202, again.json())
     assert started.json()["trigger"] == {"type": "api", "by": "admin token", "sha": SHA, "build": None}
-    conduct(acme.yard)
-    build_succeeds(acme.yard)
-    conduct(acme.yard)
-    attempt_ends(acme.yard, Outcome(None, 0))
-    conduct(acme.yard)
+    conduct(acme.context)
+    build_succeeds(acme.context)
+    conduct(acme.context)
+    attempt_ends(acme.context, Outcome(None, 0))
+    conduct(acme.context)
     run = acme.got("/flows/runs/1")
     assert [node["status"] for node in run["nodes"]] == ["succeeded", "succeeded", "running", "waiting"]
     assert (run["nodes"][0]["build"], run["nodes"][1]["run"]) == (1, 1)
@@ -104,7 +104,7 @@ def test_a_flow_from_its_start_to_its_end(acme: Caller) -> None:
     approved = acme.made("/flows/runs/1/nodes/ask/approve")
     assert approved["nodes"][2]["log"][-1] == "2026-01-31T12:00:00Z Approved by admin token."
     assert acme.post("/flows/runs/1/nodes/ask/decline").status_code == 409
-    conduct(acme.yard)
+    conduct(acme.context)
     assert acme.got(f"{FLOWS}/release/runs")["items"][0]["status"] == "succeeded"
     assert acme.post("/flows/runs/1/cancel").status_code == 409
 
@@ -113,10 +113,10 @@ def test_cancel_and_decline(acme: Caller) -> None:
     make(acme, APPROVAL, concurrency="allow")
     for _ in range(2):
         acme.made(f"{FLOWS}/release/runs")
-    conduct(acme.yard)
+    conduct(acme.context)
     assert acme.post("/flows/runs/1/cancel").status_code == 202
     acme.made("/flows/runs/2/nodes/ask/decline")
-    conduct(acme.yard)
+    conduct(acme.context)
     assert [acme.got(f"/flows/runs/{id_}")["status"] for id_ in (1, 2)] == ["cancelled", "failed"]
 
 
@@ -279,8 +279,8 @@ def test_secrets_of_overrides_are_kept_and_never_shown(acme: Caller) -> None:
     assert changed.status_code == 200, changed.text
     assert "quite secret" not in changed.text
     acme.made(f"{FLOWS}/release/runs")
-    conduct(acme.yard)
-    with acme.yard.db.read() as tx:
+    conduct(acme.context)
+    with acme.context.db.read() as tx:
         node = flows.run_with_id(tx, 1).nodes[0].spec
     assert isinstance(node, RunNode)
     assert node.overrides is not None
@@ -288,7 +288,7 @@ def test_secrets_of_overrides_are_kept_and_never_shown(acme: Caller) -> None:
     assert token is not None
     sealed = token.value
     assert "quite secret" not in sealed
-    assert acme.yard.vault.open(sealed, "env") == "quite secret"
+    assert acme.context.vault.open(sealed, "env") == "quite secret"
     assert acme.got("/runs/1")["effective"]["env"]["MODE"] == "fast"
 
 
@@ -299,13 +299,13 @@ def test_the_address_of_a_message_is_kept_and_never_shown(acme: Caller) -> None:
     assert made["nodes"] == [{**tell, "url": "***"}]
 
     def stored() -> str:
-        with acme.yard.db.read() as tx:
+        with acme.context.db.read() as tx:
             (node,) = flows.named(tx, "acme", "release").steps
         assert isinstance(node, MessageNode)
         sealed = node.url
         assert sealed is not None
         assert "T0-secret" not in sealed
-        return acme.yard.vault.open(sealed, MESSAGE_PURPOSE)
+        return acme.context.vault.open(sealed, MESSAGE_PURPOSE)
 
     assert stored() == secret
     answer = acme.patch(f"{FLOWS}/release", json={"nodes": [{**tell, "url": "***", "message": "Live."}]})

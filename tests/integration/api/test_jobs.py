@@ -11,7 +11,7 @@ from app.domain.runs import Outcome
 from app.runtime.ports import ENV_PURPOSE, WEBHOOK_PURPOSE
 from app.store import jobs
 from app.web.server_context import ServerContext
-from tests.support.yard import Caller, attempt_ends, build_succeeds
+from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
 GIT = {"type": "git", "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"}}
@@ -45,7 +45,7 @@ def test_secrets_are_in_no_answer_and_not_in_the_database(admin: Caller, tmp_pat
     assert job["source"]["git"]["webhook_secret"] is None
     assert job["source"]["git"]["has_webhook_secret"] is True
     admin.made(f"{JOBS}/report/builds")
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     admin.made(f"{JOBS}/report/runs", {"env": {"OTHER": {"value": "other value", "secret": True}}})
     stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     for secret in (b"token value", b"hook secret", b"other value"):
@@ -57,13 +57,13 @@ def test_secrets_are_in_no_answer_and_not_in_the_database(admin: Caller, tmp_pat
         )
 
 
-def test_secrets_are_sealed_for_their_purpose(admin: Caller, yard: ServerContext) -> None:
+def test_secrets_are_sealed_for_their_purpose(admin: Caller, context: ServerContext) -> None:
     admin.made(JOBS, REPORT)
-    with yard.db.read() as tx:
+    with context.db.read() as tx:
         job = jobs.named(tx, "acme", "report")
-    assert yard.vault.open(job.env["TOKEN"].value, ENV_PURPOSE) == "token value"
+    assert context.vault.open(job.env["TOKEN"].value, ENV_PURPOSE) == "token value"
     assert job.source is not None
-    assert yard.vault.open(job.source.webhook_secret or "", WEBHOOK_PURPOSE) == "hook secret"
+    assert context.vault.open(job.source.webhook_secret or "", WEBHOOK_PURPOSE) == "hook secret"
     assert "token value" not in repr(job)
 
 
@@ -105,14 +105,14 @@ def test_a_patch_changes_what_it_names(admin: Caller) -> None:
     ],
 )
 def test_a_secret_stays_secret_and_keeps_what_is_not_given(
-    admin: Caller, yard: ServerContext, given: Any, value: str, scope: str
+    admin: Caller, context: ServerContext, given: Any, value: str, scope: str
 ) -> None:
     admin.made(JOBS, REPORT)
     answer = admin.patch(f"{JOBS}/report", json={"env": {"TOKEN": given}})
     assert answer.json()["env"]["TOKEN"] == {"value": None, "secret": True, "scope": scope}
-    with yard.db.read() as tx:
+    with context.db.read() as tx:
         stored = jobs.named(tx, "acme", "report").env["TOKEN"]
-    assert yard.vault.open(stored.value, ENV_PURPOSE) == value
+    assert context.vault.open(stored.value, ENV_PURPOSE) == value
 
 
 def test_a_secret_is_not_shown_by_calling_it_none(admin: Caller) -> None:
@@ -124,20 +124,20 @@ def test_a_secret_is_not_shown_by_calling_it_none(admin: Caller) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"webhook_secret": None}])
 def test_the_webhook_secret_is_kept_unless_another_is_given(
-    admin: Caller, yard: ServerContext, given: dict[str, Any]
+    admin: Caller, context: ServerContext, given: dict[str, Any]
 ) -> None:
     admin.made(JOBS, REPORT)
     admin.patch(f"{JOBS}/report", json={"source": {"git": {"branch": "next", **given}}})
-    assert _webhook_secret(yard) == "hook secret"
+    assert _webhook_secret(context) == "hook secret"
     admin.patch(f"{JOBS}/report", json={"source": {"git": {"webhook_secret": "another one"}}})
-    assert _webhook_secret(yard) == "another one"
+    assert _webhook_secret(context) == "another one"
 
 
-def _webhook_secret(yard: ServerContext) -> str:
-    with yard.db.read() as tx:
+def _webhook_secret(context: ServerContext) -> str:
+    with context.db.read() as tx:
         source = jobs.named(tx, "acme", "report").source
     assert source is not None
-    return yard.vault.open(source.webhook_secret or "", WEBHOOK_PURPOSE)
+    return context.vault.open(source.webhook_secret or "", WEBHOOK_PURPOSE)
 
 
 def test_a_patch_that_contradicts_what_is_stored_changes_nothing(admin: Caller) -> None:
@@ -206,7 +206,7 @@ def test_a_pause_keeps_what_was_set_and_resuming_may_change_it(admin: Caller) ->
     paused = admin.made(f"{JOBS}/report/pause")
     assert paused == {**job, "paused": True, "next_fire_at": None}
     assert admin.made(f"{JOBS}/report/resume") == job
-    admin.yard.clock.advance(minutes=1)  # type: ignore[attr-defined]
+    admin.context.clock.advance(minutes=1)  # type: ignore[attr-defined]
     admin.made(f"{JOBS}/report/pause")
     changed = admin.made(
         f"{JOBS}/report/resume", {"ci_enabled": True, "cd_enabled": False, "schedule_active": False}
@@ -265,7 +265,7 @@ def test_a_job_with_a_live_run_is_not_deleted(admin: Caller) -> None:
     answer = admin.delete(f"{JOBS}/once?confirm=once")
     assert answer.status_code == 409
     assert run["name"] in answer.json()["detail"]
-    attempt_ends(admin.yard, Outcome(None, 0))
+    attempt_ends(admin.context, Outcome(None, 0))
     assert admin.delete(f"{JOBS}/once?confirm=once").status_code == 204
     assert admin.got(f"/runs/{run['name']}")["job"] == "once"
 
@@ -307,7 +307,7 @@ def test_credentials_are_named_in_sources_and_kept_while_in_use(admin: Caller) -
 def test_why_tells_the_latest_decisions_up_to_a_time(admin: Caller) -> None:
     admin.made(JOBS, REPORT)
     admin.made(f"{JOBS}/report/builds")
-    admin.yard.clock.advance(hours=1)  # type: ignore[attr-defined]
+    admin.context.clock.advance(hours=1)  # type: ignore[attr-defined]
     admin.made(f"{JOBS}/report/builds")
     told = admin.got(f"{JOBS}/report/why")["items"]
     assert [decision["event"]["id"] for decision in told] == ["build:2", "build:1"]

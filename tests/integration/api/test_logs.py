@@ -17,7 +17,7 @@ from app.logs import LogWriter, Stream
 from app.store import runs
 from app.web import live
 from app.web.server_context import ServerContext
-from tests.support.yard import Caller, attempt_ends
+from tests.support.server_context import Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"
 FOLLOW = {"Accept": "text/event-stream"}
@@ -44,8 +44,8 @@ def events(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def test_all_attempts_are_read_as_one_or_each_by_itself(once: Caller) -> None:
-    attempt_ends(once.yard, FAILED, b"first\n")
-    attempt_ends(once.yard, Outcome(None, 0), b"second\n")
+    attempt_ends(once.context, FAILED, b"first\n")
+    attempt_ends(once.context, Outcome(None, 0), b"second\n")
     whole = once.get("/runs/1/logs")
     assert whole.text == "first\nsecond\n"
     assert whole.headers["content-type"] == "text/plain; charset=utf-8"
@@ -58,7 +58,7 @@ def test_all_attempts_are_read_as_one_or_each_by_itself(once: Caller) -> None:
     ("offset", "text"), [(0, b"\xff\r\n\x1b[31mred"), (3, b"\x1b[31mred"), (11, b""), (99, b"")]
 )
 def test_bytes_are_read_from_any_offset_as_they_are(once: Caller, offset: int, text: bytes) -> None:
-    attempt_ends(once.yard, Outcome(None, 0), b"\xff\r\n\x1b[31mred")
+    attempt_ends(once.context, Outcome(None, 0), b"\xff\r\n\x1b[31mred")
     answer = once.get(f"/runs/1/logs?offset={offset}")
     assert answer.content == text
     assert answer.headers["x-log-next-offset"] == "11"
@@ -72,8 +72,8 @@ def test_a_run_that_waits_has_an_empty_log(once: Caller) -> None:
 def test_a_builds_log_is_read_like_a_runs(admin: Caller) -> None:
     admin.made(JOBS, {"name": "report", "source": {"type": "git", "git": {"url": "https://example.com/a/b"}}})
     admin.made(f"{JOBS}/report/builds")
-    with admin.yard.log_storage.write_build(1, Redactor([])) as writer:
-        writer.write(admin.yard.clock.now(), Stream.STDOUT, b"Step 1\n")
+    with admin.context.log_storage.write_build(1, Redactor([])) as writer:
+        writer.write(admin.context.clock.now(), Stream.STDOUT, b"Step 1\n")
     assert admin.get("/builds/1/logs").text == "Step 1\n"
     admin.made("/builds/1/cancel")
     told = list(events(admin.get("/builds/1/logs", headers=FOLLOW).text))
@@ -81,8 +81,8 @@ def test_a_builds_log_is_read_like_a_runs(admin: Caller) -> None:
 
 
 def test_following_what_is_over_tells_all_and_ends(once: Caller) -> None:
-    attempt_ends(once.yard, FAILED, b"first\n")
-    attempt_ends(once.yard, Outcome(None, 0), b"second")
+    attempt_ends(once.context, FAILED, b"first\n")
+    attempt_ends(once.context, Outcome(None, 0), b"second")
     answer = once.get("/runs/1/logs", headers=FOLLOW)
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert "".join(data for _, _, data in events(answer.text)) == "first\nsecond"
@@ -90,7 +90,7 @@ def test_following_what_is_over_tells_all_and_ends(once: Caller) -> None:
 
 
 def test_following_goes_on_after_the_last_event(once: Caller) -> None:
-    attempt_ends(once.yard, Outcome(None, 0), b"first\nsecond\n")
+    attempt_ends(once.context, Outcome(None, 0), b"first\nsecond\n")
     told = once.get("/runs/1/logs?offset=0", headers={**FOLLOW, "Last-Event-ID": "6"})
     assert list(events(told.text)) == [("message", "13", "second\n"), ("end", "13", "")]
     refused = once.get("/runs/1/logs", headers={**FOLLOW, "Last-Event-ID": "-1"})
@@ -99,73 +99,73 @@ def test_following_goes_on_after_the_last_event(once: Caller) -> None:
 
 def test_lines_of_any_kind_arrive_whole(once: Caller) -> None:
     text = b"a\r\nb\rc\n\n\n\xe2\x82\xacd: e\ndata: f\n\xff\xe2"
-    attempt_ends(once.yard, Outcome(None, 0), text)
+    attempt_ends(once.context, Outcome(None, 0), text)
     told = "".join(data for _, _, data in events(once.get("/runs/1/logs", headers=FOLLOW).text))
     assert told == "a\nb\nc\n\n\n€d: e\ndata: f\n\ufffd\ufffd"
 
 
 def test_a_growing_log_is_followed_until_the_run_is_over(once: Caller) -> None:
-    yard = once.yard
-    with yard.db.write() as tx:
-        run = runs.claim(tx, "tests", yard.clock.now())
+    context = once.context
+    with context.db.write() as tx:
+        run = runs.claim(tx, "tests", context.clock.now())
         assert run is not None
-        attempt = runs.begin_attempt(tx, run, yard.clock.now())
+        attempt = runs.begin_attempt(tx, run, context.clock.now())
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(once.get, "/runs/1/logs", headers=FOLLOW)
-        with yard.log_storage.write_attempt(1, 1, Redactor([])) as writer:
+        with context.log_storage.write_attempt(1, 1, Redactor([])) as writer:
             for byte in "1 €\n2 €\n".encode():
-                writer.write(yard.clock.now(), Stream.STDOUT, bytes([byte]))
+                writer.write(context.clock.now(), Stream.STDOUT, bytes([byte]))
         outcome = Outcome(None, 0)
-        with yard.db.write() as tx:
+        with context.db.write() as tx:
             current = runs.with_id(tx, 1)
-            verdict = conclude(current, outcome, yard.clock.now())
-            runs.conclude(tx, current, attempt, outcome, verdict, yard.clock.now())
+            verdict = conclude(current, outcome, context.clock.now())
+            runs.conclude(tx, current, attempt, outcome, verdict, context.clock.now())
         told = list(events(following.result(timeout=30).text))
     assert "".join(data for _, _, data in told) == "1 €\n2 €\n"
     assert told[-1] == ("end", "12", "")
 
 
-def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(yard: ServerContext) -> None:
+def test_a_follower_is_woken_by_each_write_and_leaves_nothing_behind(context: ServerContext) -> None:
     """The stream itself, byte by byte: every event comes before the next byte is written."""
-    writer = yard.log_storage.write_attempt(7, 1, Redactor([]))
+    writer = context.log_storage.write_attempt(7, 1, Redactor([]))
     over = threading.Event()
-    log = lambda: (yard.log_storage.read_run(7, 1), over.is_set())  # noqa: E731
+    log = lambda: (context.log_storage.read_run(7, 1), over.is_set())  # noqa: E731
 
     async def follow() -> list[tuple[str | None, str | None]]:
-        stream = live.follow_log(yard, "run:7", log, 0)
+        stream = live.follow_log(context, "run:7", log, 0)
         told: list[tuple[str | None, str | None]] = []
         for byte in b"abc":
-            await asyncio.to_thread(_write, yard, writer, bytes([byte]))
+            await asyncio.to_thread(_write, context, writer, bytes([byte]))
             told.append(_brief(await anext(stream)))
         over.set()
-        yard.signals.publish(frozenset({"run:7"}))
+        context.signals.publish(frozenset({"run:7"}))
         told += [_brief(event) async for event in stream]
         return told
 
     assert asyncio.run(asyncio.wait_for(follow(), 30)) == [("1", "a"), ("2", "b"), ("3", "c"), ("3", "")]
-    assert len(yard.signals._listeners) == 0
+    assert len(context.signals._listeners) == 0
     writer.close()
 
 
-def _write(yard: ServerContext, writer: LogWriter, data: bytes) -> None:
-    writer.write(yard.clock.now(), Stream.STDOUT, data)
+def _write(context: ServerContext, writer: LogWriter, data: bytes) -> None:
+    writer.write(context.clock.now(), Stream.STDOUT, data)
 
 
 def _brief(event: Any) -> tuple[str | None, str | None]:
     return event.id, event.data
 
 
-def spoken(yard: ServerContext) -> None:
+def spoken(context: ServerContext) -> None:
     """Two instances and Jobyard in the first attempt, stdout alone in the second."""
-    now = yard.clock.now()
-    with yard.log_storage.write_attempt(1, 1, Redactor([])) as writer:
+    now = context.clock.now()
+    with context.log_storage.write_attempt(1, 1, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, b"one\n")
         writer.write(now, Stream.STDERR, b"oops \xe2\x82\xac\n", 1)
         writer.note(now, "Output may be missing.")
         writer.write(now, Stream.STDOUT, b"ha", 1)
         writer.write(now, Stream.STDERR, b"again\n")
         writer.write(now, Stream.STDOUT, b"lf\n", 1)
-    with yard.log_storage.write_attempt(1, 2, Redactor([])) as writer:
+    with context.log_storage.write_attempt(1, 2, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, b"two\n")
 
 
@@ -182,9 +182,9 @@ def spoken(yard: ServerContext) -> None:
     ],
 )
 def test_what_one_instance_or_stream_said(once: Caller, query: str, text: str) -> None:
-    attempt_ends(once.yard, FAILED)
-    attempt_ends(once.yard, Outcome(None, 0))
-    spoken(once.yard)
+    attempt_ends(once.context, FAILED)
+    attempt_ends(once.context, Outcome(None, 0))
+    spoken(once.context)
     answer = once.get(f"/runs/1/logs?{query}")
     assert answer.text == text
     assert int(answer.headers["x-log-next-offset"]) == (4 if "attempt" in query else 51)
@@ -194,9 +194,9 @@ def test_what_one_instance_or_stream_said(once: Caller, query: str, text: str) -
 
 
 def test_lines_come_as_data(once: Caller) -> None:
-    attempt_ends(once.yard, FAILED)
-    attempt_ends(once.yard, Outcome(None, 0))
-    spoken(once.yard)
+    attempt_ends(once.context, FAILED)
+    attempt_ends(once.context, Outcome(None, 0))
+    spoken(once.context)
     answer = once.get("/runs/1/logs", headers={"Accept": "application/x-ndjson"})
     assert answer.headers["content-type"] == "application/x-ndjson"
     lines = [json.loads(line) for line in answer.text.splitlines()]
@@ -221,12 +221,12 @@ def test_what_nobody_can_have_said_is_refused(once: Caller, query: str) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, query.partition("=")[0])
 
 
-def test_changes_are_heard_once_each_and_time_passes_without(yard: ServerContext) -> None:
+def test_changes_are_heard_once_each_and_time_passes_without(context: ServerContext) -> None:
     async def listen() -> list[frozenset[str]]:
-        heard = live.changes(yard, ["runs", "run:1"], every=0.01)
+        heard = live.changes(context, ["runs", "run:1"], every=0.01)
         told = [await anext(heard)]
         for topic in ("runs", "builds", "runs", "run:1"):
-            yard.signals.publish(frozenset({topic}))
+            context.signals.publish(frozenset({topic}))
         told.append(await anext(heard))
         told.append(await anext(heard))
         await heard.aclose()
@@ -236,7 +236,7 @@ def test_changes_are_heard_once_each_and_time_passes_without(yard: ServerContext
 
 
 def test_a_stretch_of_bytes_is_read_by_offset_and_limit(once: Caller) -> None:
-    attempt_ends(once.yard, Outcome(None, 0), b"one\ntwo\nthree\n")
+    attempt_ends(once.context, Outcome(None, 0), b"one\ntwo\nthree\n")
     part = once.get("/runs/1/logs?offset=2&limit=7")
     assert (part.content, part.headers["x-log-next-offset"]) == (b"e\ntwo\nt", "9")
     assert once.get("/runs/1/logs?offset=12&limit=99").content == b"e\n"

@@ -14,7 +14,7 @@ from app.web.api.openapi import describe
 from app.web.api.operations import PREFIX, Operation
 from app.web.reading import read_value
 from app.web.schemas.base import Empty
-from tests.support.yard import Caller, attempt_ends, build_succeeds
+from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 DOCUMENT = describe(OPERATIONS)
 JOBS = "/projects/{p}/jobs"
@@ -118,7 +118,7 @@ def test_each_example_is_valid(admin: Caller, operation: Operation) -> None:
     schema = DOCUMENT["components"]["schemas"][operation.body.__name__]
     assert schema["examples"]
     for example in schema["examples"]:
-        read_value(operation.body, example, admin.yard)
+        read_value(operation.body, example, admin.context)
         assert errors_of({"$ref": f"#/components/schemas/{operation.body.__name__}"}, example) == []
 
 
@@ -136,9 +136,9 @@ def test_answers_are_as_described(admin: Caller) -> None:
     admin.made("/projects/acme/secret-groups", {"name": "mail", "env": env})
     admin.made("/projects/acme/jobs", {"name": "report", "source": source, "env": env, **cron})
     admin.made("/projects/acme/jobs/report/builds")
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     admin.made("/projects/acme/jobs/report/runs", {"command": "x"})
-    attempt_ends(admin.yard, Outcome(None, 0))
+    attempt_ends(admin.context, Outcome(None, 0))
     admin.made("/tokens", {"name": "ci"})
     admin.made("/projects/acme/apps", {"name": "shop", "jobs": ["report"]})
     admin.made("/projects/acme/apps/shop/deployments")
@@ -170,6 +170,6 @@ def test_answers_are_as_described(admin: Caller) -> None:
 
 
 def test_the_description_is_served_to_anybody(admin: Caller) -> None:
-    answer = Caller(admin.yard, None).get("/openapi.json")
+    answer = Caller(admin.context, None).get("/openapi.json")
     assert answer.status_code == 200
     assert answer.json()["info"]["title"] == "Jobyard"

@@ -13,7 +13,7 @@ from app.store.deliveries import NewDelivery
 from app.workers.intake import Intake
 from tests.support.repositories import Repository
 from tests.support.samples import push_payload
-from tests.support.yard import Caller, build_succeeds
+from tests.support.server_context import Caller, build_succeeds
 
 JOBS = "/projects/acme/jobs"
 URL = "https://github.com/acme/report"
@@ -35,8 +35,8 @@ def push(**fields: Any) -> dict[str, Any]:
 def told(admin: Caller, body: dict[str, Any]) -> dict[str, Any]:
     """What is said about each job; it must leave no trace."""
     heard: list[frozenset[str]] = []
-    admin.yard.signals.publish = heard.append  # type: ignore[method-assign, assignment]
-    admin.yard.db._on_commit = heard.append
+    admin.context.signals.publish = heard.append  # type: ignore[method-assign, assignment]
+    admin.context.db._on_commit = heard.append
     before = _everything(admin)
     answer = admin.made("/plan", body)
     assert _everything(admin) == before
@@ -46,7 +46,7 @@ def told(admin: Caller, body: dict[str, Any]) -> dict[str, Any]:
 
 def _everything(admin: Caller) -> list[str]:
     """All rows of all tables."""
-    with admin.yard.db.read() as tx:
+    with admin.context.db.read() as tx:
         connection = tx.connection().connection.driver_connection
         assert connection is not None
         return list(connection.iterdump())
@@ -54,21 +54,21 @@ def _everything(admin: Caller) -> list[str]:
 
 def deliver(admin: Caller, guid: str, payload: dict[str, Any]) -> None:
     body = json.dumps(payload).encode()
-    now = admin.yard.clock.now()
+    now = admin.context.clock.now()
     new = NewDelivery("github", guid, "push", False, ("project:1",), body, "acme/report", now)
-    deliveries.record(admin.yard.db, [new])
+    deliveries.record(admin.context.db, [new])
 
 
 def process(admin: Caller) -> None:
-    yard, dry_run = admin.yard, admin.yard.dry_run
+    context, dry_run = admin.context, admin.context.dry_run
     intake = Intake(
-        yard.db,
-        yard.clock,
-        yard.names,
+        context.db,
+        context.clock,
+        context.names,
         "tests",
-        yard.forges,
+        context.forges,
         dry_run.checkouts,
-        yard.vault,
+        context.vault,
         lambda _, work: work(),
     )
     while intake.step():
@@ -140,7 +140,7 @@ def test_what_is_told_of_a_delivery_is_what_happens(admin: Caller) -> None:
     process(admin)
     (built,) = admin.got("/deliveries/d1")["decisions"]
     assert (built["verdict"], built["rule"]) == (said["build"]["verdict"], said["build"]["rule"])
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     moved = admin.got(f"{JOBS}/report/why")["items"][0]
     assert (moved["verdict"], moved["rule"]) == (said["deploy"]["verdict"], said["deploy"]["rule"])
     assert (moved["run"] is not None) == said["would_run"]
@@ -151,7 +151,7 @@ def test_an_older_commit_would_not_overtake(admin: Caller) -> None:
     job(admin, "report", run_on_image_change="always")
     deliver(admin, "d1", push_payload(A, B, url=URL))
     process(admin)
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     late = told(admin, push(before="c" * 40, after=A))["report"]
     assert (late["would_build"], late["would_deploy"]) == (True, False)
     assert late["deploy"]["rule"] == "older_build"
@@ -161,7 +161,7 @@ def test_a_run_that_is_alive_is_reckoned_with(admin: Caller) -> None:
     schedule = {"cron": "0 6 * * *", "concurrency_policy": "forbid"}
     job(admin, "report", kind="cron", schedule=schedule, run_on_image_change="always")
     admin.made(f"{JOBS}/report/builds", {"sha": A})
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     said = told(admin, push())["report"]
     assert (said["would_deploy"], said["would_run"]) == (True, False)
     assert said["deploy"]["rule"] == "concurrency:forbid"
@@ -202,7 +202,7 @@ def test_what_nobody_knows_is_not_found(admin: Caller) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    monkeypatch.setattr("tests.support.yard.TRANSPORTS", frozenset({"file"}))
+    monkeypatch.setattr("tests.support.server_context.TRANSPORTS", frozenset({"file"}))
     return Repository(tmp_path / "repository")
 
 
@@ -244,7 +244,7 @@ def test_a_deploy_is_rehearsed_by_the_rules_that_decide_it(admin: Caller) -> Non
     job(admin, "report", run_on_image_change="always")
     for _ in range(2):
         admin.made(f"{JOBS}/report/builds")
-        build_succeeds(admin.yard)
+        build_succeeds(admin.context)
     for what, said in (
         ({"build": 1}, "(CD is off now)"),
         ({"build": "latest"}, "Build 2"),
@@ -264,7 +264,7 @@ def test_a_deploy_is_rehearsed_by_the_rules_that_decide_it(admin: Caller) -> Non
 def test_a_rehearsed_deploy_says_the_sentence_of_the_real_one(admin: Caller) -> None:
     job(admin, "report")
     admin.made(f"{JOBS}/report/builds")
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     (seen,) = told(admin, {"deploy": {"project": "acme", "job": "report", "build": 1}}).values()
     done = admin.made(f"{JOBS}/report/deploy", {"build": 1})["decision"]
     assert seen["deploy"] == {name: done[name] for name in ("verdict", "rule", "sentence")}

@@ -14,24 +14,24 @@ from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.past import Writer
+from tests.support.server_context import ADMIN_TOKEN, Caller
 from tests.support.stored import add_job
-from tests.support.yard import ADMIN_TOKEN, Caller
 
 
 @pytest.fixture
-def old(yard: ServerContext) -> ServerContext:
+def old(context: ServerContext) -> ServerContext:
     """Two old runs of which one is the last success, and one old delivery."""
-    job = add_job(yard.db, "report", "acme")
-    with yard.db.write() as tx:
+    job = add_job(context.db, "report", "acme")
+    with context.db.write() as tx:
         writer = Writer(tx)
         first, last = writer.run(job, 200), writer.run(job, 190)
         writer.run(job, 2, "failed")
         writer.delivery(job, 100)
     for run in (first, last):
-        path = yard.log_storage.attempt_path(run, 1)
+        path = context.log_storage.attempt_path(run, 1)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x" * 9000)
-    return yard
+    return context
 
 
 def portion(answer: dict[str, object], kind: Kind) -> dict[str, object]:
@@ -73,9 +73,9 @@ def test_an_administrator_of_one_project_may_not(old: ServerContext) -> None:
     assert other.post("/prune?dry_run=1").status_code == 403
 
 
-def visitor(yard: ServerContext) -> TestClient:
+def visitor(context: ServerContext) -> TestClient:
     headers = {"Sec-Fetch-Site": "same-origin", "Authorization": f"Bearer {ADMIN_TOKEN}"}
-    return TestClient(create_app(yard, nullcontext), follow_redirects=False, headers=headers)
+    return TestClient(create_app(context, nullcontext), follow_redirects=False, headers=headers)
 
 
 def test_the_page_shows_it_and_its_button_asks_the_loop(old: ServerContext) -> None:

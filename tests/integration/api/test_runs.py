@@ -10,7 +10,7 @@ from app.domain.runs import Outcome, Reason
 from app.runtime.ports import ENV_PURPOSE
 from app.store import runs
 from app.web.server_context import ServerContext
-from tests.support.yard import Caller, attempt_ends, build_succeeds
+from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
 RUNS = f"{JOBS}/report/runs"
@@ -27,7 +27,7 @@ def built(admin: Caller) -> Caller:
     env = {"MODE": "daily", "TOKEN": {"value": "job token", "secret": True, "scope": "both"}}
     admin.made(JOBS, {"name": "report", "source": source, "env": env, "retry_limit": 1})
     admin.made(f"{JOBS}/report/builds")
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     return admin
 
 
@@ -74,18 +74,18 @@ def test_a_rehearsal_says_where_each_value_is_from_and_starts_nothing(built: Cal
     assert built.got(RUNS)["items"] == []
 
 
-def test_a_secret_overridden_by_plain_text_stays_secret(built: Caller, yard: ServerContext) -> None:
+def test_a_secret_overridden_by_plain_text_stays_secret(built: Caller, context: ServerContext) -> None:
     run = built.made(RUNS, {"env": {"TOKEN": "this time", "MODE": {"value": "x", "secret": True}}})
-    with yard.db.read() as tx:
+    with context.db.read() as tx:
         env = runs.with_id(tx, run["id"]).spec.env
     assert env["TOKEN"].scope == "both"
-    assert yard.vault.open(env["TOKEN"].value, ENV_PURPOSE) == "this time"
-    assert yard.vault.open(env["MODE"].value, ENV_PURPOSE) == "x"
+    assert context.vault.open(env["TOKEN"].value, ENV_PURPOSE) == "this time"
+    assert context.vault.open(env["MODE"].value, ENV_PURPOSE) == "x"
 
 
 def test_a_run_takes_a_build_or_a_commit_or_an_image_of_its_own(built: Caller) -> None:
     built.made(f"{JOBS}/report/builds", {"sha": "b" * 40})
-    build_succeeds(built.yard, digest_="sha256:" + "2" * 64)
+    build_succeeds(built.context, digest_="sha256:" + "2" * 64)
     by_build = built.made(RUNS, {"build": 1})
     by_sha = built.made(RUNS, {"sha": "bbbbbbb"})
     by_image = built.made(RUNS, {"image": "busybox:1.36"})
@@ -154,9 +154,9 @@ def test_a_queued_run_is_cancelled_once(built: Caller) -> None:
 
 def test_each_cancel_is_one_decision_that_says_by_whom(built: Caller) -> None:
     run = built.made(RUNS)
-    with built.yard.db.write() as tx:
-        assert runs.claim(tx, "tests", built.yard.clock.now())
-        assert runs.begin_attempt(tx, runs.with_id(tx, run["id"]), built.yard.clock.now())
+    with built.context.db.write() as tx:
+        assert runs.claim(tx, "tests", built.context.clock.now())
+        assert runs.begin_attempt(tx, runs.with_id(tx, run["id"]), built.context.clock.now())
     operator = built.with_token("operator")
     for _ in range(3):  # asked, forced, and once more for nothing
         operator.made(f"/runs/{run['id']}/cancel")
@@ -176,12 +176,12 @@ def test_each_cancel_is_one_decision_that_says_by_whom(built: Caller) -> None:
 
 def test_attempts_are_shown_newest_first_with_their_containers(built: Caller) -> None:
     run = built.made(RUNS)
-    attempt_ends(built.yard, BAD_EXIT)
+    attempt_ends(built.context, BAD_EXIT)
     waiting = built.got(f"/runs/{run['id']}")
     assert (waiting["status"], waiting["attempts"], waiting["failed"]) == ("queued", 1, 1)
     assert waiting["available_at"] == "2026-01-31T12:00:10Z"
-    built.yard.clock.advance(seconds=10)  # type: ignore[attr-defined]
-    attempt_ends(built.yard, Outcome(None, 0))
+    built.context.clock.advance(seconds=10)  # type: ignore[attr-defined]
+    attempt_ends(built.context, Outcome(None, 0))
     done = built.got(f"/runs/{run['id']}")
     assert (done["status"], done["succeeded"], done["duration_seconds"]) == ("succeeded", 1, 10.0)
     attempts = built.got(f"/runs/{run['id']}/attempts")["items"]
@@ -195,7 +195,7 @@ def test_attempts_are_shown_newest_first_with_their_containers(built: Caller) ->
 def test_running_again_takes_the_same_or_what_is_current(built: Caller) -> None:
     run = built.made(RUNS, {"env": {"MODE": "once"}, "build": 1})
     built.made(f"{JOBS}/report/builds", {"sha": "b" * 40})
-    build_succeeds(built.yard, digest_="sha256:" + "2" * 64)
+    build_succeeds(built.context, digest_="sha256:" + "2" * 64)
     same = built.made(f"/runs/{run['name']}/rerun", {"config": "same"})
     current = built.made(f"/runs/{run['name']}/rerun", {"config": "current"})
     assert (same["build"], same["effective"]["env"]["MODE"], same["overridden"]) == (
@@ -235,7 +235,7 @@ def test_a_request_sent_again_with_its_key_makes_one_run(built: Caller) -> None:
     assert built.post(f"{JOBS}/report/builds", json={}, headers=key).status_code == 202
     somebody = built.with_token("operator")
     assert somebody.post(RUNS, json={"env": {"DAY": "2"}}, headers=key).status_code == 202
-    built.yard.clock.advance(days=2)  # type: ignore[attr-defined]
+    built.context.clock.advance(days=2)  # type: ignore[attr-defined]
     assert built.post(RUNS, json={"env": {"DAY": "2"}}, headers=key).status_code == 202
     assert len(built.got(RUNS)["items"]) == 3
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, runs
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 GROUPS = "/projects/acme/secret-groups"
 JOBS = "/projects/acme/jobs"
@@ -26,10 +26,10 @@ def report(admin: Caller) -> Caller:
 def env_of_run(admin: Caller, body: dict[str, Any] | None = None) -> dict[str, str]:
     """What a run's container would get."""
     made = admin.made(f"{JOBS}/report/runs", body)
-    with admin.yard.db.read() as tx:
+    with admin.context.db.read() as tx:
         run = runs.with_id(tx, made["id"])
     return {
-        name: admin.yard.vault.open(each.value, ENV_PURPOSE) if each.secret else each.value
+        name: admin.context.vault.open(each.value, ENV_PURPOSE) if each.secret else each.value
         for name, each in run.spec.env.items()
     }
 
@@ -127,5 +127,5 @@ def test_build_variables_of_a_group_reach_the_build(admin: Caller) -> None:
     env = {"INDEX": {"value": "https://example.com", "scope": "build"}, "MODE": "daily"}
     admin.made(GROUPS, {"name": "index", "env": env, "jobs": ["report"]})
     build = admin.made(f"{JOBS}/report/builds")
-    with admin.yard.db.read() as tx:
+    with admin.context.db.read() as tx:
         assert list(builds.with_id(tx, build["id"]).env) == ["INDEX"]

@@ -14,7 +14,7 @@ from app.store import builds, credentials, jobs
 from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
-from tests.support.yard import Caller, attempt_ends, build_succeeds
+from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 PROJECT = "/projects/acme"
 JOBS = f"{PROJECT}/jobs"
@@ -70,7 +70,7 @@ def test_what_is_fetched_with_a_commit_is_kept_and_shown(admin: Caller) -> None:
     for before, after in zip((service, job), changed, strict=True):
         assert (before["git"]["submodules"], before["git"]["lfs"]) == (True, True)
         assert (after["git"]["submodules"], after["git"]["lfs"]) == (True, False)
-    with admin.yard.db.read() as tx:
+    with admin.context.db.read() as tx:
         source = jobs.named(tx, "acme", "whole").source
     assert source is not None
     plain = replace(source.build, submodules=False)
@@ -126,7 +126,7 @@ def test_a_build_by_hand_is_for_all_jobs_of_the_service(admin: Caller, service: 
     build = admin.made(f"{SERVICES}/images/builds", {"sha": A})
     assert (build["build_service"], build["jobs"]) == ("images", ["daily", "weekly"])
     assert admin.got(f"{SERVICES}/images/builds")["items"] == [build]
-    build_succeeds(admin.yard)
+    build_succeeds(admin.context)
     for name in ("daily", "weekly"):
         assert admin.got(f"{JOBS}/{name}")["deployed"]["build"] == build["id"]
         told = [each["verdict"] for each in admin.got(f"{JOBS}/{name}/why")["items"]]
@@ -143,8 +143,8 @@ def built(admin: Caller, *shas: str) -> list[int]:
     ids = []
     for number, sha in enumerate(shas):
         admin.made(f"{JOBS}/report/builds", {"sha": sha})
-        ids.append(build_succeeds(admin.yard, digest_="sha256:" + f"{number}" * 64))
-        admin.yard.clock.advance(minutes=1)  # type: ignore[attr-defined]
+        ids.append(build_succeeds(admin.context, digest_="sha256:" + f"{number}" * 64))
+        admin.context.clock.advance(minutes=1)  # type: ignore[attr-defined]
     return ids
 
 
@@ -166,11 +166,11 @@ def test_a_deploy_of_a_build_moves_the_image_and_turns_cd_off(report: Caller) ->
         f"Build {first} of aaaaaaa deployed by admin token (CD is off now)"
     )
     assert report.got(f"/runs/{decision['run']}")["trigger"]["type"] == "deploy"
-    report.yard.clock.advance(minutes=1)  # type: ignore[attr-defined]
+    report.context.clock.advance(minutes=1)  # type: ignore[attr-defined]
     latest = report.made(f"{JOBS}/report/deploy", {"build": "latest"})
     assert (latest["job"]["deployed"]["build"], latest["job"]["cd_enabled"]) == (second, False)
     report.patch(f"{JOBS}/report", json={"cd_enabled": True})
-    report.yard.clock.advance(minutes=1)  # type: ignore[attr-defined]
+    report.context.clock.advance(minutes=1)  # type: ignore[attr-defined]
     assert report.made(f"{JOBS}/report/deploy", {"build": "latest"})["job"]["cd_enabled"] is True
 
 
@@ -233,7 +233,7 @@ def test_an_image_is_deployed_by_tag_and_by_digest(admin: Caller) -> None:
     deployed = admin.made(f"{JOBS}/once/deploy", {"image": "busybox:1.37"})["job"]["deployed"]
     assert deployed["image"] == f"busybox@{deployed['digest']}"  # what the tag meant at the deploy
     assert (deployed["digest"].partition(":")[0], deployed["build"]) == ("sha256", None)
-    admin.yard.clock.advance(minutes=1)  # type: ignore[attr-defined]
+    admin.context.clock.advance(minutes=1)  # type: ignore[attr-defined]
     digest = "sha256:" + "1" * 64
     deployed = admin.made(f"{JOBS}/once/deploy", {"image": f"busybox@{digest}"})["job"]["deployed"]
     assert deployed["digest"] == digest
@@ -265,7 +265,7 @@ def test_a_credential_is_named_only_for_its_own_host(
 
 
 def test_a_credential_in_use_gets_another_secret_but_no_other_host(
-    admin: Caller, yard: ServerContext
+    admin: Caller, context: ServerContext
 ) -> None:
     path = f"{PROJECT}/credentials/forge"
     first = {"name": "forge", "kind": "git", "host": "github.com", "username": "ada", "secret": "the first"}
@@ -279,17 +279,17 @@ def test_a_credential_in_use_gets_another_secret_but_no_other_host(
     ):
         answer = admin.patch(path, json=changes)
         assert answer.json() == {**made, "username": username} == admin.got(path)
-        with yard.db.read() as tx:
+        with context.db.read() as tx:
             stored = credentials.with_id(tx, made["id"])
-        assert yard.vault.open(stored.secret, CREDENTIAL_PURPOSE) == secret
+        assert context.vault.open(stored.secret, CREDENTIAL_PURPOSE) == secret
     for field, other in (("name", "other"), ("kind", "registry"), ("host", "evil.example"), ("secret", "")):
         refused(admin.patch(path, json={"secret": "not this one", field: other}), field)
-    with yard.db.read() as tx:
+    with context.db.read() as tx:
         assert credentials.with_id(tx, made["id"]) == stored
     assert admin.with_token("operator").patch(path, json={"secret": "x"}).status_code == 403
 
 
-def test_a_build_outlives_its_credential(admin: Caller, yard: ServerContext) -> None:
+def test_a_build_outlives_its_credential(admin: Caller, context: ServerContext) -> None:
     admin.made(
         f"{PROJECT}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"}
     )
@@ -298,7 +298,7 @@ def test_a_build_outlives_its_credential(admin: Caller, yard: ServerContext) -> 
     build = admin.made(f"{JOBS}/report/builds")
     admin.patch(f"{JOBS}/report", json={"source": {"git": {"credential": None}}})
     assert admin.delete(f"{PROJECT}/credentials/forge?confirm=forge").status_code == 204
-    with yard.db.read() as tx:
+    with context.db.read() as tx:
         assert builds.with_id(tx, build["id"]).credential_id is None
 
 
@@ -343,7 +343,7 @@ def test_pause_and_resume_leave_a_decision_each(admin: Caller) -> None:
     admin.made(JOBS, {"name": "nightly", "kind": "cron", "source": source, "schedule": schedule})
     admin.made(f"{JOBS}/nightly/pause")
     admin.made(f"{JOBS}/nightly/pause")
-    admin.yard.clock.advance(hours=1)  # type: ignore[attr-defined]
+    admin.context.clock.advance(hours=1)  # type: ignore[attr-defined]
     admin.made(f"{JOBS}/nightly/resume", {"cd_enabled": False})
     resumed, paused = admin.got(f"{JOBS}/nightly/why")["items"]
     assert (paused["verdict"], resumed["verdict"]) == ("paused", "resumed")
@@ -355,28 +355,28 @@ def test_pause_and_resume_leave_a_decision_each(admin: Caller) -> None:
     assert resumed["inputs"] == {"ci_enabled": True, "cd_enabled": False, "schedule_active": True}
 
 
-def test_a_paused_job_is_not_due(admin: Caller, yard: ServerContext) -> None:
+def test_a_paused_job_is_not_due(admin: Caller, context: ServerContext) -> None:
     job = admin.made(JOBS, {"name": "nightly", "kind": "cron", "schedule": {"cron": "0 6 * * *"}})
     admin.made(f"{JOBS}/nightly/pause")
-    with yard.db.read() as tx:
+    with context.db.read() as tx:
         assert jobs.with_id(tx, job["id"]).next_fire_at is None
 
 
 def test_a_deleted_image_job_keeps_its_history(admin: Caller) -> None:
     admin.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
     run = admin.made(f"{JOBS}/once/runs")
-    attempt_ends(admin.yard, Outcome(None, 0))
+    attempt_ends(admin.context, Outcome(None, 0))
     admin.delete(f"{JOBS}/once?confirm=once")
     assert admin.got(f"/runs/{run['id']}")["status"] == "succeeded"
 
 
-def test_why_answers_for_any_time_whatever_happened_then(admin: Caller, yard: ServerContext) -> None:
+def test_why_answers_for_any_time_whatever_happened_then(admin: Caller, context: ServerContext) -> None:
     """Skips, a gap in which the server was down, and a pause: 12:00 is when everything begins."""
-    clock: Any = yard.clock
+    clock: Any = context.clock
     schedule = {"cron": "0 * * * *", "concurrency_policy": "forbid"}
     source = {"type": "image", "image": "busybox"}
     admin.made(JOBS, {"name": "hourly", "kind": "cron", "schedule": schedule, "source": source})
-    scheduler = Scheduler(yard.db, yard.clock, yard.names, ClockChanges(yard.db, yard.clock))
+    scheduler = Scheduler(context.db, context.clock, context.names, ClockChanges(context.db, context.clock))
 
     def at(hour: int, minute: int = 0) -> None:
         clock.at = clock.at.replace(hour=hour, minute=minute)

@@ -9,8 +9,8 @@ import pytest
 
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
+from tests.support.server_context import Caller, build_succeeds
 from tests.support.shop import APPS, JOBS, ONE, PIPELINES, TWO, A, B, empty_job, job, settle
-from tests.support.yard import Caller, build_succeeds
 
 
 @pytest.fixture
@@ -26,29 +26,29 @@ def cli(
     stages = [{"name": "one", "components": ["shop"]}, {"name": "two", "components": ["shop-live"]}]
     admin.made(PIPELINES, {"name": "main", "stages": stages})
     monkeypatch.chdir(tmp_path)
-    with serving(admin.yard) as port:
+    with serving(admin.context) as port:
         point_at(monkeypatch, port)
         yield Cli(capsys)
 
 
-def live(cli: Cli, yard: ServerContext, sha: str, digest: str) -> int:
+def live(cli: Cli, context: ServerContext, sha: str, digest: str) -> int:
     """The id of a deployment that is live."""
     made = cli("deploy", "shop", "--sha", sha, "--json").json
-    build_succeeds(yard, digest_=digest)
-    settle(Caller(yard))
+    build_succeeds(context, digest_=digest)
+    settle(Caller(context))
     return int(made["id"])
 
 
-def test_deploy_look_and_promote(cli: Cli, yard: ServerContext) -> None:
-    number = live(cli, yard, A, ONE)
+def test_deploy_look_and_promote(cli: Cli, context: ServerContext) -> None:
+    number = live(cli, context, A, ONE)
     assert "acme/shop" in cli("apps").out
     assert A[:7] in cli("app", "shop").out
     assert "succeeded" in cli("deployments", "acme/shop").out
     assert "pre-deploy" in cli("deployment", number).out
     done = cli("promote", "shop")
     assert done.out.startswith(f"{A[:7]} promoted from shop (one) to shop-live (two)")
-    settle(Caller(yard))
-    assert Caller(yard).got(f"{JOBS}/web-live")["deployed"]["digest"] == ONE
+    settle(Caller(context))
+    assert Caller(context).got(f"{JOBS}/web-live")["deployed"]["digest"] == ONE
     assert [line.split()[1:4] for line in cli("pipelines").out.splitlines()[1:]] == [
         ["one", "shop", "migrate"],
         ["one", "shop", "web"],
@@ -59,12 +59,12 @@ def test_deploy_look_and_promote(cli: Cli, yard: ServerContext) -> None:
     assert cli("promote", "nothing").status == 1
 
 
-def test_roll_back_and_release(cli: Cli, yard: ServerContext) -> None:
-    first = live(cli, yard, A, ONE)
-    live(cli, yard, B, TWO)
+def test_roll_back_and_release(cli: Cli, context: ServerContext) -> None:
+    first = live(cli, context, A, ONE)
+    live(cli, context, B, TWO)
     assert "Deployment 3 of shop is running" in cli("rollback", first).out
-    settle(Caller(yard))
-    assert Caller(yard).got(f"{JOBS}/web")["deployed"]["digest"] == ONE
+    settle(Caller(context))
+    assert Caller(context).got(f"{JOBS}/web")["deployed"]["digest"] == ONE
     assert "held at rollback 3" in cli("app", "shop").err
     assert cli("release-hold", "shop").out == "acme/shop is not held any more.\n"
     assert cli("release-hold", "shop").status == 1

@@ -14,7 +14,7 @@ from app.store import builds
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.meanwhile import Meanwhile
-from tests.support.yard import Caller, build_succeeds
+from tests.support.server_context import Caller, build_succeeds
 
 JOB = "/projects/acme/jobs/report"
 GIT = {"type": "git", "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"}}
@@ -34,31 +34,31 @@ def cli(
 ) -> Iterator[Cli]:
     admin.made("/projects/acme/jobs", {"name": "report", "source": GIT})
     monkeypatch.chdir(tmp_path)
-    with serving(admin.yard) as port:
+    with serving(admin.context) as port:
         point_at(monkeypatch, port)
         yield Cli(capsys)
 
 
-def write_log(yard: ServerContext, text: bytes) -> None:
-    with yard.log_storage.write_build(1, Redactor([])) as writer:
-        writer.write(yard.clock.now(), Stream.STDOUT, text)
+def write_log(context: ServerContext, text: bytes) -> None:
+    with context.log_storage.write_build(1, Redactor([])) as writer:
+        writer.write(context.clock.now(), Stream.STDOUT, text)
 
 
-def succeed(yard: ServerContext) -> None:
-    write_log(yard, LOG + b"#3 DONE 12.3s\n")
-    build_succeeds(yard)
+def succeed(context: ServerContext) -> None:
+    write_log(context, LOG + b"#3 DONE 12.3s\n")
+    build_succeeds(context)
 
 
-def fail(yard: ServerContext) -> None:
-    write_log(yard, LOG + b"#3 0.5 no such package\n#3 ERROR: exit code: 1\n")
-    with yard.db.write() as tx:
-        build = builds.claim(tx, "tests", yard.clock.now())
+def fail(context: ServerContext) -> None:
+    write_log(context, LOG + b"#3 0.5 no such package\n#3 ERROR: exit code: 1\n")
+    with context.db.write() as tx:
+        build = builds.claim(tx, "tests", context.clock.now())
         assert build is not None
-        builds.fail(tx, build, BuildReason.BUILD_FAILED, "pip install . failed.", yard.clock.now())
+        builds.fail(tx, build, BuildReason.BUILD_FAILED, "pip install . failed.", context.clock.now())
 
 
-def test_a_followed_build_shows_its_steps(cli: Cli, yard: ServerContext) -> None:
-    with Meanwhile(yard, "builds", lambda: succeed(yard)):
+def test_a_followed_build_shows_its_steps(cli: Cli, context: ServerContext) -> None:
+    with Meanwhile(context, "builds", lambda: succeed(context)):
         done = cli("build", "report", "--ref", "release", "--follow")
     assert done.status == 0
     assert done.out.splitlines() == [
@@ -70,8 +70,8 @@ def test_a_followed_build_shows_its_steps(cli: Cli, yard: ServerContext) -> None
     assert "● succeeded" in done.err
 
 
-def test_a_failed_build_shows_what_the_step_said(cli: Cli, yard: ServerContext) -> None:
-    with Meanwhile(yard, "builds", lambda: fail(yard)):
+def test_a_failed_build_shows_what_the_step_said(cli: Cli, context: ServerContext) -> None:
+    with Meanwhile(context, "builds", lambda: fail(context)):
         done = cli("build", "report", "--follow")
     assert done.status == 1
     assert "✗ [2/2] RUN pip install ." in done.out
@@ -79,10 +79,10 @@ def test_a_failed_build_shows_what_the_step_said(cli: Cli, yard: ServerContext) 
     assert "pip install . failed." in done.err
 
 
-def test_builds_are_listed_and_their_logs_read(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_builds_are_listed_and_their_logs_read(cli: Cli, context: ServerContext, admin: Caller) -> None:
     made = cli("build", "report", "--sha", "a" * 40, "--json").json
     assert made == admin.got("/builds/1")
-    succeed(yard)
+    succeed(context)
     assert cli("builds", "report", "--json").json == admin.got(f"{JOB}/builds")
     assert "● succeeded" in cli("builds").out
     assert cli("logs", "--build", 1).out.startswith("Checking out")
@@ -107,9 +107,9 @@ def test_a_deploy_is_of_one_thing(cli: Cli, wrong: tuple[str, ...]) -> None:
     assert cli("deploy", "report", *wrong).status == 2
 
 
-def test_a_deploy_to_a_paused_job_is_agreed_to(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_a_deploy_to_a_paused_job_is_agreed_to(cli: Cli, context: ServerContext, admin: Caller) -> None:
     cli("build", "report", "--sha", "a" * 40)
-    succeed(yard)
+    succeed(context)
     admin.made(f"{JOB}/pause")
     refused = cli("deploy", "report", "--build", "1")
     assert (refused.status, "confirm with --confirm-paused" in refused.err) == (1, True)

@@ -11,7 +11,7 @@ from app.web.server_context import ServerContext
 from app.workers.flows import FlowWorker
 from tests.support.cli import Cli, point_at, serving
 from tests.support.meanwhile import Meanwhile
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 NODES = [
     {"name": "ready", "type": "approval", "message": "Is it?"},
@@ -25,29 +25,29 @@ def cli(
 ) -> Iterator[Cli]:
     admin.made("/projects/acme/flows", {"name": "release", "nodes": NODES, "concurrency": "allow"})
     monkeypatch.chdir(tmp_path)
-    with serving(admin.yard) as port:
+    with serving(admin.context) as port:
         point_at(monkeypatch, port)
         yield Cli(capsys)
 
 
-def conduct(yard: ServerContext) -> None:
-    flow_worker = FlowWorker(yard.db, yard.clock, yard.names, yard.vault)
+def conduct(context: ServerContext) -> None:
+    flow_worker = FlowWorker(context.db, context.clock, context.names, context.vault)
     while flow_worker.step():
         pass
 
 
-def through(yard: ServerContext, admin: Caller, answer: str) -> None:
+def through(context: ServerContext, admin: Caller, answer: str) -> None:
     """The run goes on, somebody answers, and it goes on to its end."""
-    conduct(yard)
+    conduct(context)
     admin.made(f"/flows/runs/1/nodes/ready/{answer}")
-    conduct(yard)
+    conduct(context)
 
 
 @pytest.mark.parametrize(("answer", "status"), [("approve", 0), ("decline", 1)])
 def test_a_followed_flow_says_what_its_nodes_say(
-    cli: Cli, yard: ServerContext, admin: Caller, answer: str, status: int
+    cli: Cli, context: ServerContext, admin: Caller, answer: str, status: int
 ) -> None:
-    with Meanwhile(yard, "flows", lambda: through(yard, admin, answer)):
+    with Meanwhile(context, "flows", lambda: through(context, admin, answer)):
         done = cli("flow", "run", "release", "--follow")
     assert done.status == status
     assert "ready: Is it?\n" in done.err
@@ -55,28 +55,28 @@ def test_a_followed_flow_says_what_its_nodes_say(
     assert f"Run 1 of release ● {'succeeded' if status == 0 else 'failed'}" in done.err
 
 
-def test_flows_and_their_runs_are_listed_and_shown(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_flows_and_their_runs_are_listed_and_shown(cli: Cli, context: ServerContext, admin: Caller) -> None:
     listed = cli("flows").out
     assert "acme/release" in listed
     assert "ready → done" in listed
     assert cli("flows", "--json").json == admin.got("/projects/acme/flows")
     assert cli("flow", "run", "acme/release", "--sha", "a" * 40).out.startswith("Run 1 of release is queued")
-    conduct(yard)
+    conduct(context)
     assert cli("flow", "show", 1, "--json").json == admin.got("/flows/runs/1")
     assert "Is it?" in cli("flow", "show", 1).out
     assert "aaaaaaaa" in cli("flow", "runs", "release").out
     assert cli("flow", "runs", "release", "--json").json == admin.got("/projects/acme/flows/release/runs")
 
 
-def test_answers_and_cancel(cli: Cli, yard: ServerContext) -> None:
+def test_answers_and_cancel(cli: Cli, context: ServerContext) -> None:
     for _ in range(3):
         assert cli("flow", "run", "release").status == 0
     assert cli("flow", "approve", 1).err == "jobyard: Run 1 has no approval that waits.\n"
-    conduct(yard)
+    conduct(context)
     assert cli("flow", "approve", 1).out == "ready of run 1 is approved.\n"
     assert cli("flow", "decline", 2, "ready").out == "ready of run 2 is declined.\n"
     assert cli("flow", "cancel", 3).out == "Run 3 of release is being cancelled.\n"
-    conduct(yard)
+    conduct(context)
     statuses = [cli("flow", "show", id_, "--json").json["status"] for id_ in (1, 2, 3)]
     assert statuses == ["succeeded", "failed", "cancelled"]
     assert cli("flow", "cancel", 3).err == "jobyard: Flow run 3 is over already: its status is cancelled.\n"

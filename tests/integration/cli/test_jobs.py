@@ -13,7 +13,7 @@ import pytest
 
 from app.cli.targets import complete_jobs, complete_projects, complete_runs
 from tests.support.cli import Cli, point_at, serving
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 REPORT = {"name": "report", "source": {"type": "image", "image": "busybox:1"}, "env": {"MODE": "daily"}}
 
@@ -23,7 +23,7 @@ def cli(
     admin: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Iterator[Cli]:
     monkeypatch.chdir(tmp_path)
-    with serving(admin.yard) as port:
+    with serving(admin.context) as port:
         point_at(monkeypatch, port)
         yield Cli(capsys)
 

@@ -24,7 +24,7 @@ from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.meanwhile import Meanwhile
 from tests.support.project import ROOT
-from tests.support.yard import Caller, attempt_ends
+from tests.support.server_context import Caller, attempt_ends
 
 JOB = "/projects/acme/jobs/report"
 FAILED = Outcome(Reason.EXIT_NONZERO, exit_code=7, sentence="Exited with 7.")
@@ -40,7 +40,7 @@ def cli(
         {"name": "report", "source": {"type": "image", "image": "busybox:1"}, "env": {"MODE": "daily"}},
     )
     monkeypatch.chdir(tmp_path)
-    with serving(admin.yard) as port:
+    with serving(admin.context) as port:
         point_at(monkeypatch, port)
         yield Cli(capsys)
 
@@ -92,7 +92,7 @@ def test_a_dry_run_has_a_line_for_each_variable(cli: Cli, admin: Caller) -> None
 
 
 def test_a_dry_run_ends_with_the_address_of_the_form_filled_in(
-    cli: Cli, admin: Caller, yard: ServerContext, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, admin: Caller, context: ServerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the form reads from it makes the same run, but for the secret."""
     admin.made("/projects/acme/jobs", {"name": "other", "env": {"TOKEN": {"value": "old", "secret": True}}})
@@ -112,7 +112,7 @@ def test_a_dry_run_ends_with_the_address_of_the_form_filled_in(
     }
     url = admin.post("/projects/acme/jobs/other/runs?dry_run=1", json=given).json()["url"]
     address, _, query = url.partition("?")
-    assert address == f"{yard.public_url}/projects/acme/jobs/other/run"
+    assert address == f"{context.public_url}/projects/acme/jobs/other/run"
     assert parse_qs(query) == {
         "command": ["echo 'a b' '*'"],
         "shell": ["1"],
@@ -162,9 +162,9 @@ def test_a_paused_job_wants_to_be_asked_twice(cli: Cli, admin: Caller) -> None:
     ],
 )
 def test_a_followed_run_prints_its_log_and_exits_as_it_did(
-    cli: Cli, yard: ServerContext, outcome: Outcome, status: int
+    cli: Cli, context: ServerContext, outcome: Outcome, status: int
 ) -> None:
-    with Meanwhile(yard, "runs", lambda: attempt_ends(yard, outcome, b"first\nsecond\n")):
+    with Meanwhile(context, "runs", lambda: attempt_ends(context, outcome, b"first\nsecond\n")):
         done = cli("run", "report", "--follow")
     assert (done.status, done.out) == (status, "first\nsecond\n")
     assert outcome.sentence in done.err
@@ -192,41 +192,43 @@ class Heard:
 
 @pytest.mark.parametrize("command", ["run", "logs"])
 def test_it_is_said_why_a_followed_run_waits(
-    cli: Cli, yard: ServerContext, admin: Caller, monkeypatch: pytest.MonkeyPatch, command: str
+    cli: Cli, context: ServerContext, admin: Caller, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr("app.cli.waiting.LOOK_SECONDS", 0.02)
     waits = "Exited with 7 — retry 1 of 1 in 10 s."
 
     def retry() -> None:
         heard.wait_for(waits)
-        yard.clock.advance(minutes=10)  # type: ignore[attr-defined]
-        run, attempt, writer = _begin(yard)
+        context.clock.advance(minutes=10)  # type: ignore[attr-defined]
+        run, attempt, writer = _begin(context)
         heard.wait_for("Attempt 2 began.")
         with writer:
-            writer.write(yard.clock.now(), Stream.STDOUT, b"two\n")
-        _settle(yard, run, attempt, Outcome(None, exit_code=0))
+            writer.write(context.clock.now(), Stream.STDOUT, b"two\n")
+        _settle(context, run, attempt, Outcome(None, exit_code=0))
 
     if command == "logs":
         name = admin.made(f"{JOB}/runs", {"retry_limit": 1})["name"]
-        attempt_ends(yard, FAILED, b"one\n")
+        attempt_ends(context, FAILED, b"one\n")
         assert waits in cli("attempts", name).err
         heard = Heard(monkeypatch)
-        with Meanwhile(yard, None, retry):
+        with Meanwhile(context, None, retry):
             done = cli("logs", "-f", name)
     else:
         heard = Heard(monkeypatch)
-        with Meanwhile(yard, "runs", lambda: (attempt_ends(yard, FAILED, b"one\n"), retry())):
+        with Meanwhile(context, "runs", lambda: (attempt_ends(context, FAILED, b"one\n"), retry())):
             done = cli("run", "report", "--retry-limit", 1, "--follow")
     assert (done.status, done.out) == (0, "one\ntwo\n")
     assert done.err.count(waits) == 1
     assert done.err.index(waits) < done.err.index("Attempt 2 began.")
 
 
-def test_attempts_of_a_run_that_has_not_begun_say_why(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_attempts_of_a_run_that_has_not_begun_say_why(
+    cli: Cli, context: ServerContext, admin: Caller
+) -> None:
     name = admin.made(f"{JOB}/runs")["name"]
     assert "It has not begun yet." in cli("attempts", name).err
-    now = yard.clock.now()
-    with yard.db.write() as tx:
+    now = context.clock.now()
+    with context.db.write() as tx:
         run = runs.claim(tx, "tests", now)
         assert run is not None
         nobody = no_answer(run, "The registry does not answer.", now)
@@ -235,19 +237,19 @@ def test_attempts_of_a_run_that_has_not_begun_say_why(cli: Cli, yard: ServerCont
     assert cli("attempts", name, "--json").json == {"items": []}
 
 
-def test_with_json_the_log_goes_aside(cli: Cli, yard: ServerContext, admin: Caller) -> None:
-    with Meanwhile(yard, "runs", lambda: attempt_ends(yard, Outcome(None, exit_code=0), b"the log\n")):
+def test_with_json_the_log_goes_aside(cli: Cli, context: ServerContext, admin: Caller) -> None:
+    with Meanwhile(context, "runs", lambda: attempt_ends(context, Outcome(None, exit_code=0), b"the log\n")):
         done = cli("run", "report", "--follow", "--json")
     assert done.json == admin.got(f"/runs/{done.json['id']}")
     assert "the log\n" in done.err
 
 
-def test_a_cancelled_run_exits_130(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_a_cancelled_run_exits_130(cli: Cli, context: ServerContext, admin: Caller) -> None:
     def cancel() -> None:
         (run,) = admin.got(f"{JOB}/runs")["items"]
         admin.made(f"/runs/{run['id']}/cancel")
 
-    with Meanwhile(yard, "runs", cancel):
+    with Meanwhile(context, "runs", cancel):
         done = cli("run", "report", "--follow")
     assert (done.status, done.out) == (130, "")
     assert "● cancelled" in done.err
@@ -255,7 +257,7 @@ def test_a_cancelled_run_exits_130(cli: Cli, yard: ServerContext, admin: Caller)
 
 def test_a_log_is_followed_over_a_restart_of_the_server(
     admin: Caller,
-    yard: ServerContext,
+    context: ServerContext,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -264,18 +266,18 @@ def test_a_log_is_followed_over_a_restart_of_the_server(
     monkeypatch.chdir(tmp_path)
     admin.made("/projects/acme/jobs", {"name": "report", "source": {"type": "image", "image": "busybox:1"}})
     name = admin.made(f"{JOB}/runs")["name"]
-    run, attempt, writer = _begin(yard)
-    writer.write(yard.clock.now(), Stream.STDOUT, b"before\n")
+    run, attempt, writer = _begin(context)
+    writer.write(context.clock.now(), Stream.STDOUT, b"before\n")
     with ExitStack() as first:
-        port = first.enter_context(serving(yard))
+        port = first.enter_context(serving(context))
         point_at(monkeypatch, port)
 
         def restart() -> None:
             first.close()
             with writer:
-                writer.write(yard.clock.now(), Stream.STDOUT, "meanwhile, at 20 °C\n".encode())
-            _settle(yard, run, attempt, FAILED)
-            second.enter_context(serving(yard, port))
+                writer.write(context.clock.now(), Stream.STDOUT, "meanwhile, at 20 °C\n".encode())
+            _settle(context, run, attempt, FAILED)
+            second.enter_context(serving(context, port))
 
         cut = threading.Thread(target=restart)
         monkeypatch.setattr("app.cli.logs.follow_log", _then(cut.start))
@@ -309,28 +311,28 @@ def _then(action: Callable[[], Any]) -> Callable[..., None]:
     return lambda api, where, to, *args, **kwargs: follow_log(api, where, Tee(to), *args, **kwargs)  # type: ignore[arg-type]
 
 
-def _begin(yard: ServerContext) -> tuple[Any, Any, LogWriter]:
-    with yard.db.write() as tx:
-        run = runs.claim(tx, "tests", yard.clock.now())
+def _begin(context: ServerContext) -> tuple[Any, Any, LogWriter]:
+    with context.db.write() as tx:
+        run = runs.claim(tx, "tests", context.clock.now())
         assert run is not None
-        attempt = runs.begin_attempt(tx, run, yard.clock.now())
+        attempt = runs.begin_attempt(tx, run, context.clock.now())
         assert attempt is not None
-    return run, attempt, yard.log_storage.write_attempt(run.id, attempt.number, Redactor([]))
+    return run, attempt, context.log_storage.write_attempt(run.id, attempt.number, Redactor([]))
 
 
-def _settle(yard: ServerContext, run: Any, attempt: Any, outcome: Outcome) -> None:
-    now = yard.clock.now()
-    with yard.db.write() as tx:
+def _settle(context: ServerContext, run: Any, attempt: Any, outcome: Outcome) -> None:
+    now = context.clock.now()
+    with context.db.write() as tx:
         current = runs.with_id(tx, run.id)
         for container in runs.containers_of(tx, attempt.id):
             runs.container_ended(tx, current, container, outcome, now)
         runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
 
 
-def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, context: ServerContext, admin: Caller) -> None:
     log = b"\x1b[31mred\x1b[0m 50%\r100%\n\xff\xfe\x00 no line break"
     admin.made(f"{JOB}/runs")
-    run_id = attempt_ends(yard, FAILED, log)
+    run_id = attempt_ends(context, FAILED, log)
     entry = (sys.executable, "-c", "from app.cli import main; main()")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -339,11 +341,11 @@ def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, yard: ServerContext, a
     assert (done.stdout, done.stderr) == (log, b"")
 
 
-def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_logs_of_one_attempt_and_as_json(cli: Cli, context: ServerContext, admin: Caller) -> None:
     made = admin.made(f"{JOB}/runs", {"retry_limit": 1})
-    attempt_ends(yard, FAILED, b"one\n")
-    yard.clock.advance(minutes=10)  # type: ignore[attr-defined]
-    attempt_ends(yard, Outcome(None, exit_code=0), b"two\n")
+    attempt_ends(context, FAILED, b"one\n")
+    context.clock.advance(minutes=10)  # type: ignore[attr-defined]
+    attempt_ends(context, Outcome(None, exit_code=0), b"two\n")
     assert cli("logs", made["name"]).out == "one\ntwo\n"
     assert cli("logs", made["name"], "--attempt", 2).out == "two\n"
     assert cli("logs", made["name"], "--json").json == {"text": "one\ntwo\n", "offset": "8"}
@@ -355,12 +357,12 @@ def test_logs_of_one_attempt_and_as_json(cli: Cli, yard: ServerContext, admin: C
     assert "2 of 2: 1 succeeded, 1 failed" in cli("runs", "report").out
 
 
-def test_logs_of_one_instance_or_stream(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_logs_of_one_instance_or_stream(cli: Cli, context: ServerContext, admin: Caller) -> None:
     run = admin.made(f"{JOB}/runs")["name"]
-    _, _, writer = _begin(yard)
+    _, _, writer = _begin(context)
     with writer:
         for stream, data in ((Stream.STDOUT, b"one\n"), (Stream.STDERR, b"oops\n")):
-            writer.write(yard.clock.now(), stream, data, int(stream))
+            writer.write(context.clock.now(), stream, data, int(stream))
     assert cli("logs", run, "--stream", "stderr").out == "oops\n"
     assert cli("logs", run, "--instance", 1).out == "one\n"
     assert cli("logs", run, "--instance", 1, "--stream", "stderr").out == ""
@@ -383,15 +385,15 @@ def test_runs_of_all_jobs_come_newest_first(cli: Cli, admin: Caller) -> None:
     assert lines[1].startswith(f"{third}  acme/report  ● queued")
 
 
-def test_run_again_and_cancel(cli: Cli, yard: ServerContext, admin: Caller) -> None:
+def test_run_again_and_cancel(cli: Cli, context: ServerContext, admin: Caller) -> None:
     run_id = admin.made(f"{JOB}/runs", {"env": {"DAY": "2026-01-31"}})["id"]
-    attempt_ends(yard, FAILED)
+    attempt_ends(context, FAILED)
     again = cli("rerun", run_id, "--json").json
     assert again["effective"]["env"]["DAY"] == "2026-01-31"
     assert "DAY" not in cli("rerun", run_id, "--current", "--json").json["effective"]["env"]
     assert cli("cancel", again["name"]).out == f"{again['name']} is cancelled.\n"
     stubborn = admin.made(f"{JOB}/runs", {})["name"]
-    while _begin(yard)[0].name != stubborn:
+    while _begin(context)[0].name != stubborn:
         pass
     assert cli("cancel", stubborn).out == f"{stubborn} is being cancelled.\n"
     forced = cli("cancel", stubborn).out

@@ -6,7 +6,7 @@ import pytest
 
 from app.web.server_context import ServerContext
 from tests.support.recorded import READ, REQUESTS, answers, make_older, put, reads, recorded
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 
 def test_every_answer_is_what_it_was_byte_for_byte(admin: Caller) -> None:
@@ -17,9 +17,9 @@ def test_every_answer_is_what_it_was_byte_for_byte(admin: Caller) -> None:
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_rows_of_an_earlier_release_read_as_what_they_were(yard: ServerContext, *, older: bool) -> None:
-    known, caller = recorded(), Caller(yard)
-    put(yard.db, known["rows"])
+def test_rows_of_an_earlier_release_read_as_what_they_were(context: ServerContext, *, older: bool) -> None:
+    known, caller = recorded(), Caller(context)
+    put(context.db, known["rows"])
     if older:
-        make_older(yard.db)
+        make_older(context.db)
     assert reads(caller) == (known["older"] if older else known["answers"][len(REQUESTS) :])

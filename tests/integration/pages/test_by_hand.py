@@ -20,8 +20,8 @@ from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.project import TESTS
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
+from tests.support.server_context import pinned
 from tests.support.shown import shown
-from tests.support.yard import pinned
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 JOB = "/projects/acme/jobs/report"

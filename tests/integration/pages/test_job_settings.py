@@ -223,8 +223,8 @@ def test_every_setting_is_changed_on_the_page(api: Client, page: Client) -> None
 def test_what_is_refused_says_so_at_its_field_and_saves_nothing(
     made: World, api: Client, page: Client, field: str, text: str
 ) -> None:
-    made_yard = dict(RICH)
-    make(api, **made_yard)
+    made_job = dict(RICH)
+    make(api, **made_job)
     before = stored(made)
     fields = typed(page, display_name="Typed in vain")
     if field.startswith("health_checks"):

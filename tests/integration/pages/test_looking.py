@@ -42,8 +42,8 @@ def repository(tmp_path: Path) -> Repository:
 def page(made: World) -> Client:
     """An operator's, of an installation that may read local repositories, with a project `acme`."""
     checkouts = Checkouts(made.root / "allowed", frozenset({"file", "http"}))
-    yard = replace(made.yard, dry_run=replace(made.yard.dry_run, checkouts=checkouts))
-    app = create_app(yard, nullcontext)
+    context = replace(made.context, dry_run=replace(made.context.dry_run, checkouts=checkouts))
+    app = create_app(context, nullcontext)
     api = Client(app, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201
     client = Client(app, follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})

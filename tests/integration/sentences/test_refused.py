@@ -31,7 +31,7 @@ from app.workers.scheduler import Scheduler
 from builders.backends.base import BuildFailed, BuildRequest
 from tests.support.installation import Installation
 from tests.support.sentences import said, sql
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 JOB = "/projects/acme/jobs"
@@ -187,7 +187,7 @@ def test_names_that_are_taken(admin: Caller) -> None:
         admin.made(f"/projects/acme/{path}", body)
         again = admin.post(f"/projects/acme/{path}", json=body)
         assert again.json()["detail"] == f"{what} x {here}"
-    with admin.yard.db.write() as tx:
+    with admin.context.db.write() as tx:
         users.add(tx, "ada", "hash", "admin", NOW)
         assert refused(lambda: users.add(tx, "ada", "hash", "admin", NOW), Exception) == (
             "There is a user named ada already."
@@ -201,7 +201,7 @@ def test_what_is_in_use(admin: Caller) -> None:
     )
     admin.made("/projects/acme/build-services", {"name": "y", "git": {"url": url, "credential": "x"}})
     admin.made(JOB, {"name": "report", "source": {"type": "build_service", "build_service": "y"}})
-    with admin.yard.db.write() as tx:
+    with admin.context.db.write() as tx:
         (found,) = credentials.of_kind(tx, 1, "git")
         assert refused(lambda: credentials.delete(tx, found), Exception) == (
             "Credential x is in use: name another in the jobs that have it first."

@@ -12,7 +12,7 @@ from app.commands.deployments import begin_deployment
 from app.domain.deployments import Cause
 from app.domain.errors import Busy
 from app.store import apps
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 P = "/projects/acme"
 IMAGE = {"type": "image", "image": "registry.example.com/acme/tool:1"}
@@ -42,8 +42,8 @@ def test_of_apps(shop: Caller) -> None:
         detail(shop.post(f"{P}/apps", json={"name": "other", "jobs": ["lone"]}))
         == "Job lone is in stage one of pipeline main by itself: take it out there first."
     )
-    with shop.yard.db.write() as tx:
-        app, now = apps.named(tx, "acme", "shop"), shop.yard.clock.now()
+    with shop.context.db.write() as tx:
+        app, now = apps.named(tx, "acme", "shop"), shop.context.clock.now()
         begin_deployment(tx, app, cause=Cause.API, by="ada", sentence="Deploy by ada.", now=now)
     assert (
         detail(shop.delete(f"{P}/apps/shop?confirm=shop"))
@@ -103,7 +103,7 @@ def test_of_sessions(shop: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ninth who waits for the slow check of a password."""
     monkeypatch.setattr(sessions, "_places", threading.BoundedSemaphore(1))
     with sessions._places:
-        now = shop.yard.clock.now()
+        now = shop.context.clock.now()
         with pytest.raises(Busy) as busy:
-            sessions.log_in(shop.yard.db, "ada", "a wrong password", now, None)
+            sessions.log_in(shop.context.db, "ada", "a wrong password", now, None)
     assert str(busy.value) == "Too many are logging in at once: try again in a moment."

@@ -25,7 +25,7 @@ from tests.support.loops import Server
 from tests.support.project import ROOT
 from tests.support.seed import ADMIN_TOKEN as SEEDED_TOKEN
 from tests.support.seed import PASSWORD, World, world
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 A, B, C = (commit(letter) for letter in "abc")
 JOBS = "/projects/acme/jobs"
@@ -250,7 +250,7 @@ def test_a_run_that_waits_has_not_started(
 ) -> None:
     admin.made(JOBS, {"name": "report", "source": {"type": "image", "image": "busybox"}})
     admin.made(f"{JOBS}/report/runs")
-    with serving(admin.yard) as port:
+    with serving(admin.context) as port:
         point_at(monkeypatch, port)
         header, row = Cli(capsys)("runs").out.splitlines()
     at = header.index("STARTED")
@@ -316,7 +316,7 @@ def test_a_run_that_never_began_promises_no_log(
     with shown.db.write() as tx:
         cancel_run(tx, runs.with_id(tx, run_id), "ada", shown.clock.now())
     assert "There was no attempt, so there is no log." in page(shown, f"/runs/{run_id}")
-    with serving(shown.yard) as port:
+    with serving(shown.context) as port:
         point_at(monkeypatch, port, SEEDED_TOKEN)
         assert Cli(capsys)("attempts", run_id).err == "There was none. Cancelled by ada.\n"
 

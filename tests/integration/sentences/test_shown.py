@@ -28,8 +28,8 @@ from tests.support.cli import Cli, point_at, serving
 from tests.support.client import Client
 from tests.support.installation import Installation
 from tests.support.seed import PASSWORD, World, world
+from tests.support.server_context import Caller
 from tests.support.stages import two_stages
-from tests.support.yard import Caller
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 SHA = "a8810fe" + "0" * 33
@@ -391,7 +391,7 @@ def test_that_nothing_was_decided_is_said_of_what_was_asked_for(
     admin: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     admin.made("/projects/acme/jobs", {"name": "report", "source": {"type": "image", "image": "busybox"}})
-    with serving(admin.yard) as port:
+    with serving(admin.context) as port:
         point_at(monkeypatch, port)
         cli = Cli(capsys)
         assert cli("why", "report").err == "Nothing was decided about it yet.\n"

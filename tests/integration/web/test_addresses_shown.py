@@ -25,12 +25,12 @@ PAGES = ("/settings", "/deliveries", "/projects/acme", "/apps", "/pipelines")
 def unset(tmp_path: Path) -> Iterator[ServerContext]:
     """An installation whose address nobody has set."""
     with world(tmp_path) as made:
-        yield replace(made.yard, public_url=LISTENING, is_public_url_set=False)
+        yield replace(made.context, public_url=LISTENING, is_public_url_set=False)
 
 
-def links(yard: ServerContext, host: str) -> set[str]:
+def links(context: ServerContext, host: str) -> set[str]:
     """What all pages and answers call the server for somebody who calls it by `host`."""
-    client = Client(create_app(yard, nullcontext), headers={"Host": host})
+    client = Client(create_app(context, nullcontext), headers={"Host": host})
     assert client.post("/login", data={"name": "admin-user", "password": PASSWORD}).status_code == 200
     client.headers["Authorization"] = f"Bearer {ADMIN_TOKEN}"
     once = {"Idempotency-Key": "the same for all"}
@@ -50,15 +50,15 @@ def links(yard: ServerContext, host: str) -> set[str]:
     return {url for urls in found for url in urls}
 
 
-def called(yard: ServerContext, host: str) -> str:
+def called(context: ServerContext, host: str) -> str:
     """What one answer calls the server."""
-    client = Client(create_app(yard, nullcontext), headers={"Host": host})
+    client = Client(create_app(context, nullcontext), headers={"Host": host})
     answer = client.get(f"{API}/acme/jobs/report", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     return str(answer.json()["webhook_url"]).removesuffix("/webhooks/github")
 
 
 def test_without_a_setting_the_reader_is_told_what_reached_the_server(unset: ServerContext) -> None:
-    assert links(unset, "yard.lan:8080") == {"http://yard.lan:8080"}
+    assert links(unset, "context.lan:8080") == {"http://context.lan:8080"}
     for host in ("10.0.0.7", "[2001:db8::1]:8080", "localhost"):
         assert called(unset, host) == f"http://{host}"
     for no_host in ("", "two words", "a'b", "a,b", "evil.example/x", "<b>", "user@evil.example"):

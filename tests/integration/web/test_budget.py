@@ -62,7 +62,7 @@ class Sender:
             await self._task
 
 
-class ServerContext:
+class Reader:
     """An application that reads bodies, and answers when it may."""
 
     def __init__(self) -> None:
@@ -92,18 +92,18 @@ class ServerContext:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[ServerContext]:
-    yard = ServerContext()
+async def opened() -> AsyncIterator[Reader]:
+    reader = Reader()
     try:
-        yield yard
+        yield reader
     finally:
-        await yard.close()
+        await reader.close()
 
 
-def run(test: Callable[[ServerContext], Awaitable[None]]) -> None:
+def run(test: Callable[[Reader], Awaitable[None]]) -> None:
     async def within() -> None:
-        async with opened() as yard:
-            await test(yard)
+        async with opened() as reader:
+            await test(reader)
 
     asyncio.run(within())
 
@@ -116,8 +116,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_held_is_bounded_and_the_rest_is_told_to_come_again() -> None:
-    async def strangers(yard: ServerContext) -> None:
-        senders = [await yard.sender(24 * MIB) for _ in range(16)]
+    async def strangers(reader: Reader) -> None:
+        senders = [await reader.sender(24 * MIB) for _ in range(16)]
         held = sum(each.taken for each in senders if not each.is_over())
         assert held <= budget.LARGE_POOL + budget.SMALL_POOL
         await senders[0].end()
@@ -154,11 +154,11 @@ def test_a_body_whose_time_is_just_over_makes_room_like_any_other() -> None:
 
 
 def test_unfinished_bodies_keep_neither_small_nor_large_ones_out() -> None:
-    async def genuine(yard: ServerContext) -> None:
+    async def genuine(reader: Reader) -> None:
         for _ in range(8):
-            await yard.sender(24 * MIB)
+            await reader.sender(24 * MIB)
         for size in (10, 200 * 1024, 25 * MIB):
-            sender = await yard.sender(0, size)
+            sender = await reader.sender(0, size)
             await sender.send(size, last=True)
             await sender.end()
             assert sender.status == 200
@@ -167,10 +167,10 @@ def test_unfinished_bodies_keep_neither_small_nor_large_ones_out() -> None:
 
 
 def test_many_unfinished_small_bodies_keep_no_other_out() -> None:
-    async def genuine(yard: ServerContext) -> None:
+    async def genuine(reader: Reader) -> None:
         for _ in range(100):
-            await yard.sender(250 * 1024)
-        sender = await yard.sender(0, 200 * 1024)
+            await reader.sender(250 * 1024)
+        sender = await reader.sender(0, 200 * 1024)
         await sender.send(200 * 1024, last=True)
         await sender.end()
         assert sender.status == 200
@@ -179,15 +179,15 @@ def test_many_unfinished_small_bodies_keep_no_other_out() -> None:
 
 
 def test_bodies_that_are_being_worked_on_are_not_let_go() -> None:
-    async def busy(yard: ServerContext) -> None:
-        yard.may_answer.clear()
-        first = [await yard.sender(0, 20 * MIB) for _ in range(3)]
+    async def busy(reader: Reader) -> None:
+        reader.may_answer.clear()
+        first = [await reader.sender(0, 20 * MIB) for _ in range(3)]
         for each in first:
             await each.send(20 * MIB, last=True)
-        late = await yard.sender(0, 20 * MIB)
+        late = await reader.sender(0, 20 * MIB)
         await late.send(20 * MIB, last=True)
         assert not late.is_over()
-        yard.may_answer.set()
+        reader.may_answer.set()
         await asyncio.gather(*(each.end() for each in (*first, late)))
         assert [each.status for each in (*first, late)] == [200] * 4
 
@@ -195,8 +195,8 @@ def test_bodies_that_are_being_worked_on_are_not_let_go() -> None:
 
 
 def test_a_body_of_unknown_length_takes_the_most_it_may_have() -> None:
-    async def unknown(yard: ServerContext) -> None:
-        senders = [await yard.sender(MIB, None) for _ in range(3)]
+    async def unknown(reader: Reader) -> None:
+        senders = [await reader.sender(MIB, None) for _ in range(3)]
         assert [each.taken == MIB for each in senders] == [True, True, False]
 
     run(unknown)
@@ -205,11 +205,11 @@ def test_a_body_of_unknown_length_takes_the_most_it_may_have() -> None:
 def test_there_is_no_room_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "WAIT_SECONDS", 0.05)
 
-    async def full(yard: ServerContext) -> None:
-        yard.may_answer.clear()
+    async def full(reader: Reader) -> None:
+        reader.may_answer.clear()
         for _ in range(3):
-            await (await yard.sender(0, 20 * MIB)).send(20 * MIB, last=True)
-        late = await yard.sender(MIB, 20 * MIB)
+            await (await reader.sender(0, 20 * MIB)).send(20 * MIB, last=True)
+        late = await reader.sender(MIB, 20 * MIB)
         await late.end()
         assert late.status == 503
 
@@ -219,8 +219,8 @@ def test_there_is_no_room_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_body_that_dribbles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BLOCK_SECONDS", 0.1)
 
-    async def slow(yard: ServerContext) -> None:
-        sender = await yard.sender(10)
+    async def slow(reader: Reader) -> None:
+        sender = await reader.sender(10)
         while not sender.is_over():
             await sender.send(1)
             await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ from tests.support.client import Client
 from tests.support.demo_world import furnish
 from tests.support.project import ROOT
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
-from tests.support.yard import START
+from tests.support.server_context import START
 
 HOSTILE = (
     str(2**63),

@@ -18,7 +18,7 @@ from app.store import builds, conditions, decisions, deliveries, overview, runs,
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.web.server_context import ServerContext
-from tests.support.yard import START
+from tests.support.server_context import START
 
 LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "newest builds": lambda tx: builds.page(tx, limit=9),
@@ -56,7 +56,7 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
 }
 
 
-def plans_of(yard: ServerContext, look_up: Callable[[Tx], Any]) -> list[tuple[str, list[str]]]:
+def plans_of(context: ServerContext, look_up: Callable[[Tx], Any]) -> list[tuple[str, list[str]]]:
     """The statements that a look-up asks, and how the database would find what they ask for."""
     asked: list[tuple[str, Any]] = []
 
@@ -64,9 +64,9 @@ def plans_of(yard: ServerContext, look_up: Callable[[Tx], Any]) -> list[tuple[st
         if statement.startswith("SELECT"):
             asked.append((statement, parameters))
 
-    engine = yard.db._engine
+    engine = context.db._engine
     event.listen(engine, "before_cursor_execute", note)
-    with yard.db.read() as tx, suppress(NotFound):
+    with context.db.read() as tx, suppress(NotFound):
         look_up(tx)
     event.remove(engine, "before_cursor_execute", note)
     assert asked
@@ -81,8 +81,8 @@ def plans_of(yard: ServerContext, look_up: Callable[[Tx], Any]) -> list[tuple[st
 
 
 @pytest.mark.parametrize("what", LOOK_UPS)
-def test_a_look_up_reads_no_more_than_it_gives(yard: ServerContext, what: str) -> None:
-    for statement, plan in plans_of(yard, LOOK_UPS[what]):
+def test_a_look_up_reads_no_more_than_it_gives(context: ServerContext, what: str) -> None:
+    for statement, plan in plans_of(context, LOOK_UPS[what]):
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
         scans = [step for step in plan if re.match(r"SCAN (run|build|decision|delivery)\b", step)]
         assert not scans or " WHERE " not in statement, plan
@@ -90,8 +90,8 @@ def test_a_look_up_reads_no_more_than_it_gives(yard: ServerContext, what: str) -
 
 @pytest.mark.parametrize("asks_git", [True, False])
 def test_deliveries_that_wait_for_the_same_are_found_among_thousands_of_others(
-    yard: ServerContext, *, asks_git: bool
+    context: ServerContext, *, asks_git: bool
 ) -> None:
-    ((_, plan),) = plans_of(yard, lambda tx: deliveries.next_waiting(tx, START, asks_git=asks_git))
+    ((_, plan),) = plans_of(context, lambda tx: deliveries.next_waiting(tx, START, asks_git=asks_git))
     assert "status=? AND asks_git=?" in plan[0]
     assert not [step for step in plan if "TEMP B-TREE" in step], plan

@@ -17,26 +17,26 @@ from app.store import tokens, users
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
-from tests.support.yard import ADMIN_TOKEN, START, StillClock, make_yard
+from tests.support.server_context import ADMIN_TOKEN, START, StillClock, make_server_context
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_yard(tmp_path) as made:
+def context(tmp_path: Path) -> Iterator[ServerContext]:
+    with make_server_context(tmp_path) as made:
         yield made
 
 
-def browser(yard: ServerContext) -> Client:
+def browser(context: ServerContext) -> Client:
     return Client(
-        create_app(yard, nullcontext),
+        create_app(context, nullcontext),
         base_url="https://testserver",
         follow_redirects=False,
         headers={"Sec-Fetch-Site": "same-origin"},
     )
 
 
-def logged_in(yard: ServerContext, password: str, name: str = "") -> Client:
-    client = browser(yard)
+def logged_in(context: ServerContext, password: str, name: str = "") -> Client:
+    client = browser(context)
     assert client.post("/login", data={"name": name, "password": password}).status_code == 303
     assert is_inside(client)
     return client
@@ -49,17 +49,17 @@ def is_inside(client: Client) -> bool:
     return page == 200
 
 
-def token(yard: ServerContext, expires_in: timedelta | None = None) -> tuple[int, str]:
+def token(context: ServerContext, expires_in: timedelta | None = None) -> tuple[int, str]:
     secret = new_token()
     expires_at = None if expires_in is None else START + expires_in
-    with yard.db.write() as tx:
+    with context.db.write() as tx:
         made = tokens.add(tx, "laptop", digest(secret), Role.ADMIN, START, expires_at=expires_at)
     return made.id, secret
 
 
-def test_revoking_a_token_ends_the_sessions_opened_with_it(yard: ServerContext) -> None:
-    (number, secret), (_, other) = token(yard), token(yard)
-    first, second, third = logged_in(yard, secret), logged_in(yard, secret), logged_in(yard, other)
+def test_revoking_a_token_ends_the_sessions_opened_with_it(context: ServerContext) -> None:
+    (number, secret), (_, other) = token(context), token(context)
+    first, second, third = logged_in(context, secret), logged_in(context, secret), logged_in(context, other)
     assert third.post(f"/settings/tokens/{number}/revoke").status_code == 303
     assert not is_inside(first)
     assert not is_inside(second)
@@ -67,53 +67,53 @@ def test_revoking_a_token_ends_the_sessions_opened_with_it(yard: ServerContext) 
     assert first.post("/settings/tokens", data={"name": "x", "role": "admin", "days": ""}).status_code == 401
 
 
-def test_a_session_does_not_outlive_its_token(yard: ServerContext) -> None:
-    _, secret = token(yard, timedelta(hours=1))
-    client = logged_in(yard, secret)
-    assert isinstance(yard.clock, StillClock)
-    yard.clock.advance(minutes=59)
+def test_a_session_does_not_outlive_its_token(context: ServerContext) -> None:
+    _, secret = token(context, timedelta(hours=1))
+    client = logged_in(context, secret)
+    assert isinstance(context.clock, StillClock)
+    context.clock.advance(minutes=59)
     assert is_inside(client)
-    yard.clock.advance(minutes=1)
+    context.clock.advance(minutes=1)
     assert not is_inside(client)
 
 
 @pytest.mark.parametrize("changed", [None, "another"])
-def test_a_session_ends_with_the_token_of_the_settings(yard: ServerContext, changed: str | None) -> None:
-    client = logged_in(yard, ADMIN_TOKEN)
-    later = browser(replace(yard, admin_token_hash=changed and digest(changed)))
+def test_a_session_ends_with_the_token_of_the_settings(context: ServerContext, changed: str | None) -> None:
+    client = logged_in(context, ADMIN_TOKEN)
+    later = browser(replace(context, admin_token_hash=changed and digest(changed)))
     later.cookies = client.cookies
     assert not is_inside(later)
     assert is_inside(client)
 
 
-def test_a_session_of_a_user_is_no_token_s(yard: ServerContext) -> None:
-    with yard.db.write() as tx:
+def test_a_session_of_a_user_is_no_token_s(context: ServerContext) -> None:
+    with context.db.write() as tx:
         users.add(tx, "ada", hash_password("a long password"), Role.ADMIN, START)
-    assert is_inside(logged_in(yard, "a long password", "ada"))
+    assert is_inside(logged_in(context, "a long password", "ada"))
 
 
-def test_a_newer_link_voids_the_older_ones(yard: ServerContext) -> None:
-    first, second, third = (new_login_path(yard.db, START) for _ in range(3))
-    assert [browser(yard).post(path).status_code for path in (first, second, third, third)] == [
+def test_a_newer_link_voids_the_older_ones(context: ServerContext) -> None:
+    first, second, third = (new_login_path(context.db, START) for _ in range(3))
+    assert [browser(context).post(path).status_code for path in (first, second, third, third)] == [
         410, 410, 303, 410,
     ]  # fmt: skip
 
 
-def test_no_link_works_once_there_is_an_administrator_but_those_made_later(yard: ServerContext) -> None:
-    before = new_login_path(yard.db, START)
-    with yard.db.write() as tx:
+def test_no_link_works_once_there_is_an_administrator_but_those_made_later(context: ServerContext) -> None:
+    before = new_login_path(context.db, START)
+    with context.db.write() as tx:
         users.add(tx, "ada", "hash", Role.ADMIN, START)
-    assert browser(yard).post(before).status_code == 410
-    assert browser(yard).post(new_login_path(yard.db, START)).status_code == 303
+    assert browser(context).post(before).status_code == 410
+    assert browser(context).post(new_login_path(context.db, START)).status_code == 303
 
 
-def test_a_link_is_no_session_and_a_session_no_link(yard: ServerContext) -> None:
-    path = new_login_path(yard.db, START)
-    client = browser(yard)
+def test_a_link_is_no_session_and_a_session_no_link(context: ServerContext) -> None:
+    path = new_login_path(context.db, START)
+    client = browser(context)
     client.cookies.set("jobyard_session", path.rpartition("/")[2])
     assert not is_inside(client)
-    inside = browser(yard)
+    inside = browser(context)
     assert inside.post(path).status_code == 303
     session = inside.cookies["jobyard_session"]
-    assert browser(yard).post(f"/login/once/{session}").status_code == 410
+    assert browser(context).post(f"/login/once/{session}").status_code == 410
     assert is_inside(inside)

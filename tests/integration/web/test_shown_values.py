@@ -21,7 +21,7 @@ from app.web.server_context import ServerContext
 from tests.support.client import Client
 from tests.support.fakes import commit
 from tests.support.installation import Installation
-from tests.support.yard import ADMIN_TOKEN, Caller, attempt_ends
+from tests.support.server_context import ADMIN_TOKEN, Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"
 TAG = "registry.example.com/team/tool:v1"
@@ -29,10 +29,10 @@ IMAGE: dict[str, Any] = {"name": "tool", "source": {"type": "image", "image": TA
 
 
 @pytest.fixture
-def page(yard: ServerContext) -> Iterator[Client]:
+def page(context: ServerContext) -> Iterator[Client]:
     """The pages as an administrator sees them."""
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    with Client(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as client:
+    with Client(create_app(context, nullcontext), headers=headers, follow_redirects=False) as client:
         yield client
 
 
@@ -59,7 +59,7 @@ def test_a_build_is_called_by_no_tag(place: Installation) -> None:
 
 
 def test_the_tag_stays_with_what_is_deployed_run_again_and_rolled_back(
-    admin: Caller, yard: ServerContext
+    admin: Caller, context: ServerContext
 ) -> None:
     admin.made(JOBS, IMAGE)
     deployed = admin.made(f"{JOBS}/tool/deploy", {"image": TAG})["job"]["deployed"]
@@ -69,15 +69,15 @@ def test_the_tag_stays_with_what_is_deployed_run_again_and_rolled_back(
     )
     asked = admin.made(f"{JOBS}/tool/runs", {"image": "busybox:1.36"})
     assert asked["reference"] == "busybox:1.36"
-    attempt_ends(yard, Outcome(None, 0))
+    attempt_ends(context, Outcome(None, 0))
     assert admin.made(f"/runs/{asked['id']}/rerun")["reference"] == "busybox:1.36"
 
 
-def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: ServerContext, page: Client) -> None:
+def test_pages_show_the_tag_beside_the_digest(admin: Caller, context: ServerContext, page: Client) -> None:
     admin.made(JOBS, IMAGE)
     admin.made(f"{JOBS}/tool/deploy", {"image": TAG})
     run = admin.made(f"{JOBS}/tool/runs", {"image": "busybox:1.36"})
-    attempt_ends(yard, Outcome(None, 0))
+    attempt_ends(context, Outcome(None, 0))
     assert "<code>busybox:1.36</code>" in page.get(f"/runs/{run['name']}").text
     assert f"<code>{TAG}</code>" in page.get(f"{JOBS}/tool").text
 
@@ -86,13 +86,13 @@ def test_pages_show_the_tag_beside_the_digest(admin: Caller, yard: ServerContext
 
 
 def test_a_queued_run_has_not_started_on_the_page_of_its_job(
-    admin: Caller, yard: ServerContext, page: Client
+    admin: Caller, context: ServerContext, page: Client
 ) -> None:
     admin.made(JOBS, IMAGE)
     admin.made(f"{JOBS}/tool/runs")
     assert "not yet" in page.get(f"{JOBS}/tool").text
     assert admin.got(f"{JOBS}/tool")["last_run"]["started_at"] is None
-    attempt_ends(yard, Outcome(None, 0))
+    attempt_ends(context, Outcome(None, 0))
     assert "not yet" not in page.get(f"{JOBS}/tool").text
     assert admin.got(f"{JOBS}/tool")["last_run"]["started_at"]
 
@@ -180,19 +180,19 @@ def test_letters_of_either_case_are_read(cron: str) -> None:
 # a cancel that the engine keeps waiting
 
 
-def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, yard: ServerContext) -> None:
+def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, context: ServerContext) -> None:
     admin.made(JOBS, IMAGE)
     run = admin.made(f"{JOBS}/tool/runs")
-    with yard.db.write() as tx:
-        claimed = runs.claim(tx, "tests", yard.clock.now())
+    with context.db.write() as tx:
+        claimed = runs.claim(tx, "tests", context.clock.now())
         assert claimed is not None
-        attempt = runs.begin_attempt(tx, claimed, yard.clock.now())
+        attempt = runs.begin_attempt(tx, claimed, context.clock.now())
         assert attempt is not None
     admin.made(f"/runs/{run['id']}/cancel")
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
     def said(health: EngineHealth) -> str:
-        app = create_app(replace(yard, engine_health=lambda: health), nullcontext)
+        app = create_app(replace(context, engine_health=lambda: health), nullcontext)
         with Client(app, headers=headers) as client:
             return (
                 client.get(f"/runs/{run['name']}").text.partition("<b>Stopping</b>")[2].partition("</div>")[0]
@@ -202,8 +202,8 @@ def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, yard: ServerCont
     assert "Cancelled by admin token." in said(up)
     assert "as soon as the container engine has answered" in said(up)
     assert "It ends once the container engine answers. The engine is silent." in said(down)
-    with yard.db.write() as tx:
+    with context.db.write() as tx:
         current = runs.with_id(tx, claimed.id)
         for container in runs.containers_of(tx, attempt.id):
-            runs.container_started(tx, current, container, {"id": container.key}, yard.clock.now())
+            runs.container_started(tx, current, container, {"id": container.key}, context.clock.now())
     assert "The process has at most 30 s to end by itself." in said(up)

@@ -17,7 +17,7 @@ from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
 from tests.support.payloads import encode, push_headers
-from tests.support.yard import ADMIN_TOKEN, make_yard
+from tests.support.server_context import ADMIN_TOKEN, make_server_context
 
 SECRET = b"the secret of acme"
 URL = "https://github.com/acme/report.git"
@@ -25,15 +25,15 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_yard(tmp_path) as yard:
-        yield yard
+def context(tmp_path: Path) -> Iterator[ServerContext]:
+    with make_server_context(tmp_path) as context:
+        yield context
 
 
 @pytest.fixture
-def client(yard: ServerContext) -> Iterator[Client]:
+def client(context: ServerContext) -> Iterator[Client]:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    with Client(create_app(yard, nullcontext), headers=headers) as client:
+    with Client(create_app(context, nullcontext), headers=headers) as client:
         client.post("/api/v1/projects", json={"name": "acme", "webhook_secret": SECRET.decode()})
         job = {"name": "report", "source": {"type": "git", "git": {"url": URL}}}
         assert client.post("/api/v1/projects/acme/jobs", json=job).status_code == 201
@@ -68,11 +68,13 @@ def listed(client: Client) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", [FORM, f"{FORM}; charset=utf-8", "text/plain"])
-def test_a_form_with_a_payload_is_taken_as_its_json(client: Client, yard: ServerContext, kind: str) -> None:
+def test_a_form_with_a_payload_is_taken_as_its_json(
+    client: Client, context: ServerContext, kind: str
+) -> None:
     body = urlencode({"payload": json.dumps(payload(pusher={"name": "grüße +%&="}))}).encode()
     answer = send(client, body, Content_Type=kind)
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
-    with yard.db.read() as tx:
+    with context.db.read() as tx:
         stored = json.loads(deliveries.find(tx, "g1").body)
     assert stored["pusher"] == {"name": "grüße +%&="}
 
@@ -126,7 +128,7 @@ def test_a_ping_is_recorded(client: Client) -> None:
 
 
 def test_each_hook_of_a_repository_is_heard_though_all_have_one_id(
-    client: Client, yard: ServerContext
+    client: Client, context: ServerContext
 ) -> None:
     """GitHub's id is the event's: all webhooks of a repository are called with the same."""
     other, own = b"the secret of other", b"the secret of its own"
@@ -147,11 +149,11 @@ def test_each_hook_of_a_repository_is_heard_though_all_have_one_id(
         assert (again.status_code, again.json()) == (200, {"delivery": id_, "status": "duplicate"})
     found = {each["id"]: client.get(f"/api/v1/deliveries/{each['id']}").json() for each in listed(client)}
     assert set(found) == set(ids)
-    with yard.db.write() as tx:
+    with context.db.write() as tx:
         scopes = [set(deliveries.find(tx, id_).scopes) for id_ in ids]
         assert scopes[0] | scopes[1] | scopes[2] == {"project:1", "project:2", "source:3"}
         second = deliveries.find(tx, ids[1])
-        deliveries.settle(tx, second.id, "failed", "A fault of ours.", yard.clock.now())
+        deliveries.settle(tx, second.id, "failed", "A fault of ours.", context.clock.now())
     again = send(client, body, secret=other)
     assert (again.status_code, again.json()) == (202, {"delivery": ids[1], "status": "accepted"})
 

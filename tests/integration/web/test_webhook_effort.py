@@ -15,7 +15,7 @@ from app.forges.github import GitHub
 from app.web.app import create_app
 from tests.support.client import Client
 from tests.support.payloads import encode, push_headers
-from tests.support.yard import ADMIN_TOKEN, make_yard
+from tests.support.server_context import ADMIN_TOKEN, make_server_context
 
 PROJECTS = 61
 MIB = 2**20
@@ -55,8 +55,10 @@ def send(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
     forge = Counted()
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     with (
-        make_yard(tmp_path_factory.mktemp("effort")) as yard,
-        Client(create_app(replace(yard, forges={"github": forge}), nullcontext), headers=headers) as client,
+        make_server_context(tmp_path_factory.mktemp("effort")) as context,
+        Client(
+            create_app(replace(context, forges={"github": forge}), nullcontext), headers=headers
+        ) as client,
     ):
         for number in range(PROJECTS):
             name = f"p{number}"

@@ -24,7 +24,7 @@ from tests.support.repositories import Repository
 Payload = dict[str, Any]
 
 
-class ServerContext:
+class Pushes:
     """A repository, its job, and the real Git between them."""
 
     def __init__(self, root: Path) -> None:
@@ -77,10 +77,10 @@ class ServerContext:
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> Iterator[ServerContext]:
-    yard = ServerContext(tmp_path)
-    yield yard
-    yard.place.close()
+def pushes(tmp_path: Path) -> Iterator[Pushes]:
+    pushes = Pushes(tmp_path)
+    yield pushes
+    pushes.place.close()
 
 
 SVC = {"paths": ["svc/**"], "paths_mode": "allow"}
@@ -93,136 +93,138 @@ def lists(payload: Payload, **files: list[str]) -> Payload:
     return {**payload, "commits": [*before, {**last, **NOTHING, **files}]}
 
 
-def test_lists_that_are_empty_or_cut_say_nothing(yard: ServerContext) -> None:
-    yard.job(**SVC)
-    second = yard.repository.commit({"svc/a": "2"})
-    assert yard.deliver(lists(yard.payload(yard.first, second)))[:2] == ("built", "push")
-    third = yard.repository.commit({"svc/a": "3"})
+def test_lists_that_are_empty_or_cut_say_nothing(pushes: Pushes) -> None:
+    pushes.job(**SVC)
+    second = pushes.repository.commit({"svc/a": "2"})
+    assert pushes.deliver(lists(pushes.payload(pushes.first, second)))[:2] == ("built", "push")
+    third = pushes.repository.commit({"svc/a": "3"})
     names = [f"docs/{number:05}" for number in range(3000)]
-    assert yard.deliver(lists(yard.payload(second, third), added=names), "d2")[:2] == ("built", "push")
-    yard.repository.git("commit", "--allow-empty", "-m", "Nothing")
-    payload = yard.payload(third, yard.repository.head)
-    verdict, rule, sentence = yard.deliver(payload, "d3")
+    assert pushes.deliver(lists(pushes.payload(second, third), added=names), "d2")[:2] == ("built", "push")
+    pushes.repository.git("commit", "--allow-empty", "-m", "Nothing")
+    payload = pushes.payload(third, pushes.repository.head)
+    verdict, rule, sentence = pushes.deliver(payload, "d3")
     assert (verdict, rule) == ("skipped", "paths")
     assert "changed no file, so none that the path rules (svc/**) let build" in sentence
 
 
 @pytest.mark.parametrize("count", [2, 26])
-def test_commits_that_are_not_listed_count(yard: ServerContext, count: int) -> None:
-    yard.job(**SVC)
-    yard.repository.commit({"svc/a": "2"})
+def test_commits_that_are_not_listed_count(pushes: Pushes, count: int) -> None:
+    pushes.job(**SVC)
+    pushes.repository.commit({"svc/a": "2"})
     for number in range(count - 1):
-        last = yard.repository.commit({"docs/b": f"more {number}"})
-    payload = yard.payload(yard.first, last)
+        last = pushes.repository.commit({"docs/b": f"more {number}"})
+    payload = pushes.payload(pushes.first, last)
     payload["commits"] = payload["commits"][max(1, count - 20) :]
-    assert yard.deliver(payload)[:2] == ("built", "push")
+    assert pushes.deliver(payload)[:2] == ("built", "push")
 
 
 @pytest.mark.parametrize("build", [{}, {"paths": ["docs/**"]}])
-def test_flags_of_commits_that_are_not_listed_count(yard: ServerContext, build: dict[str, Any]) -> None:
-    yard.job(**build)
-    flagged = yard.repository.commit({"svc/a": "2"}, "[Skip CI] x")
-    yard.repository.commit({"svc/a": "3"})
-    last = yard.repository.commit({"svc/a": "4"})
-    payload = yard.payload(yard.first, last)
+def test_flags_of_commits_that_are_not_listed_count(pushes: Pushes, build: dict[str, Any]) -> None:
+    pushes.job(**build)
+    flagged = pushes.repository.commit({"svc/a": "2"}, "[Skip CI] x")
+    pushes.repository.commit({"svc/a": "3"})
+    last = pushes.repository.commit({"svc/a": "4"})
+    payload = pushes.payload(pushes.first, last)
     payload["commits"] = payload["commits"][-1:]
-    assert yard.deliver(payload) == (
+    assert pushes.deliver(payload) == (
         "skipped",
         "commit_flag",
         f"Commit {flagged[:7]} of the push says [skip ci].",
     )
 
 
-def test_a_flag_is_no_pattern_and_none_before_the_push_counts(yard: ServerContext) -> None:
-    yard.job(commit_flags=["[skip ci]", "-x (.*)"])
-    old = yard.repository.commit({"svc/a": "2"}, "old [skip ci]")
-    new = yard.repository.commit({"svc/a": "3"}, "s (-x k i p c)")
-    assert yard.deliver(yard.payload(old, new, commits=[]))[:2] == ("built", "push")
-    last = yard.repository.commit({"svc/a": "4"}, "with -X (.*) in it")
-    assert yard.deliver(yard.payload(new, last, commits=[], head_commit=None), "d2")[1] == "commit_flag"
+def test_a_flag_is_no_pattern_and_none_before_the_push_counts(pushes: Pushes) -> None:
+    pushes.job(commit_flags=["[skip ci]", "-x (.*)"])
+    old = pushes.repository.commit({"svc/a": "2"}, "old [skip ci]")
+    new = pushes.repository.commit({"svc/a": "3"}, "s (-x k i p c)")
+    assert pushes.deliver(pushes.payload(old, new, commits=[]))[:2] == ("built", "push")
+    last = pushes.repository.commit({"svc/a": "4"}, "with -X (.*) in it")
+    assert pushes.deliver(pushes.payload(new, last, commits=[], head_commit=None), "d2")[1] == "commit_flag"
 
 
 @pytest.mark.parametrize("cut", [{}, {"commits": [], "head_commit": None}])
-def test_the_case_of_letters_matters_alike_to_payloads_and_to_git(yard: ServerContext, cut: Payload) -> None:
+def test_the_case_of_letters_matters_alike_to_payloads_and_to_git(pushes: Pushes, cut: Payload) -> None:
     """Only that of ASCII: Git knows no other."""
-    yard.job(commit_flags=["[stra\N{LATIN SMALL LETTER SHARP S}e]", "[HALT]"])
-    other = yard.repository.commit({"svc/a": "2"}, "x [STRASSE]")
-    flagged = yard.repository.commit({"svc/a": "3"}, "x [Halt]")
-    assert yard.deliver(yard.payload(yard.first, other, **cut))[:2] == ("built", "push")
-    assert yard.deliver(yard.payload(other, flagged, **cut), "d2")[:2] == ("skipped", "commit_flag")
+    pushes.job(commit_flags=["[stra\N{LATIN SMALL LETTER SHARP S}e]", "[HALT]"])
+    other = pushes.repository.commit({"svc/a": "2"}, "x [STRASSE]")
+    flagged = pushes.repository.commit({"svc/a": "3"}, "x [Halt]")
+    assert pushes.deliver(pushes.payload(pushes.first, other, **cut))[:2] == ("built", "push")
+    assert pushes.deliver(pushes.payload(other, flagged, **cut), "d2")[:2] == ("skipped", "commit_flag")
 
 
-def test_what_is_undone_within_a_push_is_no_change(yard: ServerContext) -> None:
-    yard.job(**SVC)
-    yard.repository.commit({"svc/a": "2"})
-    last = yard.repository.commit({"svc/a": "1", "docs/b": "2"})
-    verdict, rule, sentence = yard.deliver(yard.payload(yard.first, last))
+def test_what_is_undone_within_a_push_is_no_change(pushes: Pushes) -> None:
+    pushes.job(**SVC)
+    pushes.repository.commit({"svc/a": "2"})
+    last = pushes.repository.commit({"svc/a": "1", "docs/b": "2"})
+    verdict, rule, sentence = pushes.deliver(pushes.payload(pushes.first, last))
     assert (verdict, rule) == ("skipped", "paths")
     assert "changed 1 file" in sentence
 
 
-def test_a_merge_counts_by_what_it_brings(yard: ServerContext) -> None:
-    yard.job(**SVC)
-    git = yard.repository.git
+def test_a_merge_counts_by_what_it_brings(pushes: Pushes) -> None:
+    pushes.job(**SVC)
+    git = pushes.repository.git
     git("checkout", "-q", "-b", "side")
-    yard.repository.commit({"svc/a": "same"})
+    pushes.repository.commit({"svc/a": "same"})
     git("checkout", "-q", "main")
-    before = yard.repository.commit({"svc/a": "same", "docs/c": "1"})
+    before = pushes.repository.commit({"svc/a": "same", "docs/c": "1"})
     git("merge", "-q", "--no-ff", "-m", "Merge side", "side")
-    assert yard.deliver(yard.payload(before, yard.repository.head))[1] == "paths"
+    assert pushes.deliver(pushes.payload(before, pushes.repository.head))[1] == "paths"
 
 
-def test_a_file_that_moved_away_is_changed(yard: ServerContext) -> None:
-    yard.job(**SVC)
-    yard.repository.git("mv", "svc/a", "docs/a")
-    last = yard.repository.commit({})
-    payload = lists(yard.payload(yard.first, last), modified=["docs/a"])
-    assert yard.deliver(payload)[:2] == ("built", "push")
+def test_a_file_that_moved_away_is_changed(pushes: Pushes) -> None:
+    pushes.job(**SVC)
+    pushes.repository.git("mv", "svc/a", "docs/a")
+    last = pushes.repository.commit({})
+    payload = lists(pushes.payload(pushes.first, last), modified=["docs/a"])
+    assert pushes.deliver(payload)[:2] == ("built", "push")
 
 
-def test_a_forced_push_is_compared_with_what_it_leaves_behind(yard: ServerContext) -> None:
-    yard.job(**SVC)
-    left = yard.repository.commit({"svc/a": "2"})
-    yard.repository.git("reset", "-q", "--hard", yard.first)
-    last = yard.repository.commit({"docs/b": "2"})
-    yard.repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
-    assert yard.deliver(yard.payload(left, last))[:2] == ("built", "push")
-    other = yard.repository.commit({"docs/b": "3"})
-    yard.repository.git("reset", "-q", "--hard", last)
-    again = yard.repository.commit({"docs/b": "4"})
-    assert yard.deliver(yard.payload(other, again), "d2")[1] == "paths"
+def test_a_forced_push_is_compared_with_what_it_leaves_behind(pushes: Pushes) -> None:
+    pushes.job(**SVC)
+    left = pushes.repository.commit({"svc/a": "2"})
+    pushes.repository.git("reset", "-q", "--hard", pushes.first)
+    last = pushes.repository.commit({"docs/b": "2"})
+    pushes.repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    assert pushes.deliver(pushes.payload(left, last))[:2] == ("built", "push")
+    other = pushes.repository.commit({"docs/b": "3"})
+    pushes.repository.git("reset", "-q", "--hard", last)
+    again = pushes.repository.commit({"docs/b": "4"})
+    assert pushes.deliver(pushes.payload(other, again), "d2")[1] == "paths"
 
 
-def test_where_git_cannot_say_the_push_builds_and_says_so(yard: ServerContext) -> None:
-    yard.job(**SVC)
+def test_where_git_cannot_say_the_push_builds_and_says_so(pushes: Pushes) -> None:
+    pushes.job(**SVC)
     gone = "1" * 40
-    last = yard.repository.commit({"docs/b": "2"})
-    payload = {**yard.payload(yard.first, last), "before": gone}
-    verdict, rule, sentence = yard.deliver(payload)
+    last = pushes.repository.commit({"docs/b": "2"})
+    payload = {**pushes.payload(pushes.first, last), "before": gone}
+    verdict, rule, sentence = pushes.deliver(payload)
     assert (verdict, rule) == ("built", "push")
     assert f"Push of {last[:7]} to main: build 1. Git could not say which files it changes, so it" in sentence
     assert gone[:12] in sentence
 
 
-def test_a_new_branch_has_nothing_to_be_compared_with(yard: ServerContext) -> None:
-    yard.job(**SVC)
-    verdict, _, sentence = yard.deliver(yard.payload(None, yard.first))
+def test_a_new_branch_has_nothing_to_be_compared_with(pushes: Pushes) -> None:
+    pushes.job(**SVC)
+    verdict, _, sentence = pushes.deliver(pushes.payload(None, pushes.first))
     assert verdict == "built"
     assert sentence.endswith("so it builds: the branch is new, so there is nothing to compare it with.")
 
 
-def test_a_branch_made_of_a_commit_with_a_flag_is_skipped(yard: ServerContext) -> None:
+def test_a_branch_made_of_a_commit_with_a_flag_is_skipped(pushes: Pushes) -> None:
     """GitHub lists no commits then, only the head."""
-    yard.job()
-    flagged = yard.repository.commit({"svc/a": "2"}, "Later [no ci]")
-    assert yard.deliver(yard.payload(None, flagged, commits=[]))[1] == "commit_flag"
+    pushes.job()
+    flagged = pushes.repository.commit({"svc/a": "2"}, "Later [no ci]")
+    assert pushes.deliver(pushes.payload(None, flagged, commits=[]))[1] == "commit_flag"
 
 
-def test_a_plain_push_of_github_is_decided_without_git(yard: ServerContext) -> None:
+def test_a_plain_push_of_github_is_decided_without_git(pushes: Pushes) -> None:
     """Its documentation says that all commits are listed; and whatever is skipped anyway asks nobody."""
-    yard.url = "https://github.com/acme/report.git"  # not allowed here: asking would be told in the sentence
-    yard.job()
-    last = yard.repository.commit({"svc/a": "2"})
-    assert yard.deliver(yard.payload(yard.first, last))[2] == f"Push of {last[:7]} to main: build 1."
-    other = yard.payload(last, yard.first, ref="refs/heads/other", commits=[])
-    assert yard.deliver(other, "d2")[1] == "other_branch"
+    pushes.url = (
+        "https://github.com/acme/report.git"  # not allowed here: asking would be told in the sentence
+    )
+    pushes.job()
+    last = pushes.repository.commit({"svc/a": "2"})
+    assert pushes.deliver(pushes.payload(pushes.first, last))[2] == f"Push of {last[:7]} to main: build 1."
+    other = pushes.payload(last, pushes.first, ref="refs/heads/other", commits=[])
+    assert pushes.deliver(other, "d2")[1] == "other_branch"

@@ -12,7 +12,7 @@ from app.store import runs
 from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
-from tests.support.yard import Caller, attempt_ends
+from tests.support.server_context import Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"
 HOUR = timedelta(hours=1)
@@ -21,10 +21,10 @@ HOUR = timedelta(hours=1)
 class Server:
     """Its scheduler, looking at the clock before each step as the loop does."""
 
-    def __init__(self, yard: ServerContext) -> None:
-        self.clock: Any = yard.clock
-        self.changes = ClockChanges(yard.db, yard.clock)
-        self.scheduler = Scheduler(yard.db, yard.clock, yard.names, self.changes)
+    def __init__(self, context: ServerContext) -> None:
+        self.clock: Any = context.clock
+        self.changes = ClockChanges(context.db, context.clock)
+        self.scheduler = Scheduler(context.db, context.clock, context.names, self.changes)
         self.look()
 
     def look(self) -> None:
@@ -60,14 +60,14 @@ def repeats(admin: Caller) -> list[Any]:
 
 @pytest.mark.parametrize("restarted", [True, False])
 def test_times_that_come_again_are_skipped_with_one_decision(
-    admin: Caller, yard: ServerContext, job: str, *, restarted: bool
+    admin: Caller, context: ServerContext, job: str, *, restarted: bool
 ) -> None:
-    server = Server(yard)
+    server = Server(context)
     server.pass_minutes(60)
     assert len(started(admin)) == 6
     server.clock.at -= HOUR
     if restarted:
-        server = Server(yard)
+        server = Server(context)
     server.look()
     server.look()
     (skipped,) = repeats(admin)
@@ -84,9 +84,9 @@ def test_times_that_come_again_are_skipped_with_one_decision(
 
 
 def test_a_job_changed_while_times_come_again_starts_none_of_them_twice(
-    admin: Caller, yard: ServerContext, job: str
+    admin: Caller, context: ServerContext, job: str
 ) -> None:
-    server = Server(yard)
+    server = Server(context)
     server.pass_minutes(60)
     server.clock.at -= HOUR
     server.look()
@@ -100,9 +100,9 @@ def test_a_job_changed_while_times_come_again_starts_none_of_them_twice(
 
 
 def test_a_clock_that_was_far_ahead_leaves_no_schedule_silent(
-    admin: Caller, yard: ServerContext, job: str
+    admin: Caller, context: ServerContext, job: str
 ) -> None:
-    server = Server(yard)
+    server = Server(context)
     server.pass_minutes(10)
     server.clock.at += timedelta(days=365)
     server.look()
@@ -115,23 +115,23 @@ def test_a_clock_that_was_far_ahead_leaves_no_schedule_silent(
 
 
 def test_what_is_queued_or_waits_to_be_tried_again_waits_no_longer(
-    admin: Caller, yard: ServerContext, job: str
+    admin: Caller, context: ServerContext, job: str
 ) -> None:
-    server = Server(yard)
+    server = Server(context)
     admin.made(f"{job}/runs", {"retry_limit": 1})
-    attempt_ends(yard, Outcome(Reason.EXIT_NONZERO, 1))  # tried again in a while
+    attempt_ends(context, Outcome(Reason.EXIT_NONZERO, 1))  # tried again in a while
     admin.made(f"{job}/runs")
     later = [each["available_at"] for each in admin.got(f"{job}/runs")["items"] if each["attempts"]]
-    wait = datetime.fromisoformat(later[0]) - yard.clock.now()
+    wait = datetime.fromisoformat(later[0]) - context.clock.now()
     assert wait > timedelta(0)
     server.look()
     server.clock.at -= HOUR
     server.look()
 
     def claimed() -> int:
-        with yard.db.write() as tx:
+        with context.db.write() as tx:
             count = 0
-            while runs.claim(tx, "tests", yard.clock.now()):
+            while runs.claim(tx, "tests", context.clock.now()):
                 count += 1
             return count
 
@@ -140,8 +140,8 @@ def test_what_is_queued_or_waits_to_be_tried_again_waits_no_longer(
     assert claimed() == 1
 
 
-def test_small_corrections_change_nothing(admin: Caller, yard: ServerContext, job: str) -> None:
-    server = Server(yard)
+def test_small_corrections_change_nothing(admin: Caller, context: ServerContext, job: str) -> None:
+    server = Server(context)
     server.pass_minutes(10)
     server.clock.at -= timedelta(milliseconds=500)
     server.look()
@@ -150,14 +150,14 @@ def test_small_corrections_change_nothing(admin: Caller, yard: ServerContext, jo
 
 
 def test_another_servers_clock_that_is_a_little_ahead_is_no_change(
-    admin: Caller, yard: ServerContext, job: str
+    admin: Caller, context: ServerContext, job: str
 ) -> None:
-    Server(yard).pass_minutes(10)
-    clock: Any = yard.clock
+    Server(context).pass_minutes(10)
+    clock: Any = context.clock
     clock.at -= timedelta(seconds=60)
-    Server(yard)
+    Server(context)
     assert repeats(admin) == []
     assert len(started(admin)) == 1
     clock.at = datetime(2026, 1, 31, 12, 20, tzinfo=UTC)
-    Server(yard)
+    Server(context)
     assert len(started(admin)) == 2

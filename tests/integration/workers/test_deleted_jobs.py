@@ -10,7 +10,7 @@ from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.client import Client
 from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 JOBS = "/projects/acme/jobs"
 IMAGE = {"type": "image", "image": "busybox"}
@@ -102,10 +102,10 @@ def test_the_runs_of_other_projects_are_not_listed(admin: Caller, run: str) -> N
 
 
 def test_the_command_line_lists_them(
-    yard: ServerContext, run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    context: ServerContext, run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli = Cli(capsys)
-    with serving(yard) as port:
+    with serving(context) as port:
         point_at(monkeypatch, port)
         assert names(cli("runs", "--json").json) == [run]
         assert names(cli("runs", "--project", "acme", "--json").json) == [run]

@@ -17,7 +17,7 @@ from builders.backends.base import BackendUnavailable
 from tests.support.fakes import commit, fail
 from tests.support.installation import Installation
 from tests.support.loops import Server
-from tests.support.yard import StillClock
+from tests.support.server_context import StillClock
 
 A, B, C = (commit(letter) for letter in "abc")
 

@@ -25,7 +25,7 @@ from tests.support.fakes import commit, image_of
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.samples import spec_of
-from tests.support.yard import ADMIN_TOKEN, Caller, build_succeeds
+from tests.support.server_context import ADMIN_TOKEN, Caller, build_succeeds
 
 OURS = "jobyard-0123456789ab"
 DIGEST = "sha256:" + "1" * 64
@@ -49,11 +49,11 @@ A = commit("a")
 
 
 @pytest.fixture
-def built(admin: Caller, yard: ServerContext) -> Caller:
+def built(admin: Caller, context: ServerContext) -> Caller:
     """Project acme has build 1, and project bravo a job of an image, a job that is built, and a flow."""
     admin.made("/projects/acme/jobs", {"name": "report", "source": GIT})
     admin.made("/projects/acme/jobs/report/builds", {"sha": "a" * 40})
-    build_succeeds(yard, digest_=DIGEST)
+    build_succeeds(context, digest_=DIGEST)
     admin.made("/projects", {"name": "bravo"})
     admin.made("/projects/bravo/jobs", {"name": "tool", "source": {"type": "image", "image": "busybox:1"}})
     return admin
@@ -107,11 +107,11 @@ PAGES = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.mark.parametrize("image", STOLEN)
 def test_the_forms_of_pages_take_no_other_projects_image_either(
-    built: Caller, yard: ServerContext, image: str
+    built: Caller, context: ServerContext, image: str
 ) -> None:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", **PAGES}
     path = "/projects/bravo/jobs/tool"
-    with Client(create_app(yard, nullcontext), headers=headers, follow_redirects=False) as page:
+    with Client(create_app(context, nullcontext), headers=headers, follow_redirects=False) as page:
         for form, button in (
             ("run", {}),
             ("run", {"preview": "1"}),
@@ -328,8 +328,8 @@ def test_names_and_scopes_are_a_projects_own(place: Installation, server: Server
 # credentials without a host, from the time when it could be left out
 
 
-def hostless(yard: ServerContext, kind: str) -> None:
-    with yard.db.write() as tx:
+def hostless(context: ServerContext, kind: str) -> None:
+    with context.db.write() as tx:
         project = projects.named(tx, "acme")
         credentials.create(
             tx,
@@ -338,8 +338,8 @@ def hostless(yard: ServerContext, kind: str) -> None:
             kind=kind,
             host="",
             username="",
-            secret=yard.vault.seal("x", "credential"),
-            now=yard.clock.now(),
+            secret=context.vault.seal("x", "credential"),
+            now=context.clock.now(),
         )
 
 
@@ -353,9 +353,9 @@ def test_a_credential_needs_a_host(admin: Caller) -> None:
 
 @pytest.mark.parametrize("kind", ["git", "registry"])
 def test_one_without_a_host_is_named_nowhere_until_it_has_one(
-    admin: Caller, yard: ServerContext, kind: str
+    admin: Caller, context: ServerContext, kind: str
 ) -> None:
-    hostless(yard, kind)
+    hostless(context, kind)
     path = "/projects/acme/credentials/old"
     sentence = (
         "Credential old has no host, so it is sent nowhere: set the host that it is for, such as github.com."

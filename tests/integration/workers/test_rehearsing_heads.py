@@ -17,7 +17,7 @@ from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.git_server import GitServer, git_server
 from tests.support.repositories import Repository
-from tests.support.yard import Caller
+from tests.support.server_context import Caller
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def repository(forge: GitServer) -> Repository:
 
 
 @pytest.fixture
-def served(yard: ServerContext, forge: GitServer, tmp_path: Path) -> Caller:
+def served(context: ServerContext, forge: GitServer, tmp_path: Path) -> Caller:
     """Job report builds what only its credential may fetch, below `svc/` alone; job guest can't get in."""
     checkouts = Checkouts(tmp_path / "mirrors", frozenset({"http"}), git_time_limit_seconds=20)
-    dry_run = DryRun(yard.db, yard.clock, {"github": GitHub()}, checkouts, yard.vault)
-    caller = Caller(replace(yard, dry_run=dry_run, check_git_url=checkouts.validate_url))
+    dry_run = DryRun(context.db, context.clock, {"github": GitHub()}, checkouts, context.vault)
+    caller = Caller(replace(context, dry_run=dry_run, check_git_url=checkouts.validate_url))
     host = f"127.0.0.1:{forge.server_port}"
     for project, name, credential in (("acme", "report", "mine"), ("other", "guest", None)):
         caller.made("/projects", {"name": project})
@@ -68,7 +68,7 @@ def test_the_head_is_asked_of_git_and_what_it_changes_too(
     repository.commit({"docs/b": "2"})
     assert planned(acme, forge, before=second) == {"report": (False, "paths")}
     assert planned(acme, forge, before=first) == {"report": (True, "push")}
-    with served.yard.db.read() as tx:
+    with served.context.db.read() as tx:
         assert not builds.page(tx, limit=9)
         assert not decisions.page(tx, limit=9)
 
@@ -89,7 +89,7 @@ def test_a_deletion_is_said_and_git_is_not_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     head = repository.commit({"svc/a": "1"})
-    with serving(served.yard) as port:
+    with serving(served.context) as port:
         point_at(monkeypatch, port)
         cli = Cli(capsys)
         asked = len(forge.requests)

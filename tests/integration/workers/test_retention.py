@@ -17,8 +17,8 @@ from app.store.database import LONG_LOG_BYTES, Database
 from app.workers.retention import RetentionWorker
 from tests.support.databases import empty_sqlite, quick_sqlite
 from tests.support.past import Writer, ago, ids, retention
+from tests.support.server_context import StillClock
 from tests.support.stored import NOW, add_job
-from tests.support.yard import StillClock
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.server_context import Caller
 from tests.support.shop import APPS, PIPELINES, empty_job, job
-from tests.support.yard import Caller
 
 
 @pytest.fixture

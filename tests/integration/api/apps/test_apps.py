@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import Conflict
+from tests.support.server_context import Caller, build_succeeds
 from tests.support.shop import (
     APPS,
     JOBS,
@@ -26,7 +27,6 @@ from tests.support.shop import (
     refused,
     settle,
 )
-from tests.support.yard import Caller, build_succeeds
 
 
 def test_an_app_and_its_jobs(shop: Caller) -> None:
@@ -117,7 +117,7 @@ def test_the_latest_builds_keep_cd_on(shop: Caller) -> None:
     )
     for name in ("migrate", "web"):
         shop.made(f"{JOBS}/{name}/builds", {"sha": A})
-        build_succeeds(shop.yard, digest_=ONE)
+        build_succeeds(shop.context, digest_=ONE)
         settle(shop)
     made = shop.made(f"{APPS}/shop/deployments")
     settle(shop)
@@ -174,7 +174,7 @@ def test_a_rollback_and_its_release(shop: Caller) -> None:
 def test_a_rollback_to_an_image_that_is_gone_makes_it_again(shop: Caller) -> None:
     deployed(shop, A, ONE)
     deployed(shop, B, TWO)
-    caller = Caller(replace(shop.yard, missing_images=lambda images: frozenset(images.values())))
+    caller = Caller(replace(shop.context, missing_images=lambda images: frozenset(images.values())))
     made = caller.made("/deployments/1/rollback")
     (step, *_) = made["steps"]
     assert (made["phase"], step["kind"]) == ("building", "build")
@@ -182,7 +182,7 @@ def test_a_rollback_to_an_image_that_is_gone_makes_it_again(shop: Caller) -> Non
     assert (again["sha"], again["trigger"]["type"], again["status"]) == (A, "rebuild", "queued")
     said = shop.got("/decisions")["items"][0]
     assert (said["verdict"], said["rule"], said["build"]) == ("queued", "image_gone", again["id"])
-    build_succeeds(shop.yard, digest_=THREE)
+    build_succeeds(shop.context, digest_=THREE)
     settle(shop)
     assert set(digests(shop, "shop").values()) == {THREE}
     assert shop.got(f"{APPS}/shop")["held_by"] == made["id"]
@@ -195,7 +195,7 @@ def test_a_rollback_to_an_image_that_is_refused_changes_nothing(shop: Caller) ->
     def refuse(images: Mapping[int, str]) -> frozenset[str]:
         raise Conflict(f"Image {next(iter(images.values()))} can't be had, so nothing was changed.")
 
-    caller = Caller(replace(shop.yard, missing_images=refuse))
+    caller = Caller(replace(shop.context, missing_images=refuse))
     refused(caller, "/deployments/1/rollback", {}, 409, "can't be had")
     assert len(shop.got(f"{APPS}/shop/deployments")["items"]) == 2
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.server_context import Caller, build_succeeds
 from tests.support.shop import (
     APPS,
     JOBS,
@@ -23,7 +24,6 @@ from tests.support.shop import (
     refused,
     settle,
 )
-from tests.support.yard import Caller, build_succeeds
 
 
 def test_a_pipeline_shows_what_is_where(shop: Caller) -> None:
@@ -105,7 +105,7 @@ def test_a_job_is_promoted(admin: Caller) -> None:
     ]
     admin.made(PIPELINES, {"name": "main", "stages": stages})
     admin.made(f"{JOBS}/report/builds", {"sha": A})
-    build_succeeds(admin.yard, digest_=ONE)
+    build_succeeds(admin.context, digest_=ONE)
     made = admin.made(f"{PIPELINES}/main/promotions", {"from": "report", "to": "report-live"})
     assert made["deployment"] is None
     live = admin.got(f"{JOBS}/report-live")

@@ -24,8 +24,8 @@ from app.workers.run.probes import probe
 from tests.support.fakes import image_of
 from tests.support.installation import Installation
 from tests.support.monitored_run import FOREVER, AtOnce, MonitoredRun
+from tests.support.server_context import START, StillClock
 from tests.support.waiting import eventually
-from tests.support.yard import START, StillClock
 
 CHECK = {
     "protocol": "cmd",

@@ -8,7 +8,7 @@ from app.domain.metrics import Sample
 from app.engines.fake import Fault, Script
 from tests.support.installation import Installation
 from tests.support.monitored_run import MonitoredRun
-from tests.support.yard import START
+from tests.support.server_context import START
 
 
 class TestMetrics:

@@ -1,4 +1,4 @@
-"""A whole yard on a database of its own, with a clock that stands still and no loops: tests do what loops would do."""
+"""A server's context on a database of its own, with a clock that stands still, and no loops: tests do theirs."""
 
 from __future__ import annotations
 
@@ -98,16 +98,16 @@ def furnished_by(*steps: Callable[[Caller], None]) -> Furnished:
     """What an administrator's calls make of an empty installation, for many tests to begin with."""
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        with make_yard(root) as yard:
+        with make_server_context(root) as context:
             for step in steps:
-                step(Caller(yard))
-            given = int(yard.names.suffix()) - 1
+                step(Caller(context))
+            given = int(context.names.suffix()) - 1
         return Furnished((root / "jobyard.db").read_bytes(), given)
 
 
 @contextmanager
-def make_yard(root: Path, furnished: Furnished | None = None) -> Iterator[ServerContext]:
-    """An installation in `root`, empty or with what another one had."""
+def make_server_context(root: Path, furnished: Furnished | None = None) -> Iterator[ServerContext]:
+    """The context of a server on an installation in `root`, empty or with what another one had."""
     furnished = furnished or Furnished(empty_sqlite(), 0)
     (root / "jobyard.db").write_bytes(furnished.database)
     signals = Signals()
@@ -143,15 +143,15 @@ def make_yard(root: Path, furnished: Furnished | None = None) -> Iterator[Server
 class Caller(Client):
     """The API as somebody with a token sees it; paths are below `/api/v1`."""
 
-    def __init__(self, yard: ServerContext, token: str | None = ADMIN_TOKEN) -> None:
+    def __init__(self, context: ServerContext, token: str | None = ADMIN_TOKEN) -> None:
         app = Starlette(
             routes=api_routes(),
             exception_handlers={HTTPException: answer_with_problem, Exception: answer_with_problem},
         )
-        app.state.server = yard
+        app.state.server = context
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         super().__init__(app, base_url=f"http://testserver{API}", headers=headers)
-        self.yard = yard
+        self.context = context
 
     def made(self, path: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
         """What a POST made; it must succeed."""
@@ -169,13 +169,15 @@ class Caller(Client):
     def with_token(self, role: str, project: str | None = None) -> Caller:
         """Somebody else: with a new token of that role, for one project or all."""
         body = {"name": f"{role}-{project or 'all'}", "role": role, "project": project}
-        return Caller(self.yard, self.made("/tokens", body)["token"])
+        return Caller(self.context, self.made("/tokens", body)["token"])
 
 
-def build_succeeds(yard: ServerContext, *, sha: str = "a" * 40, digest_: str = "sha256:" + "1" * 64) -> int:
+def build_succeeds(
+    context: ServerContext, *, sha: str = "a" * 40, digest_: str = "sha256:" + "1" * 64
+) -> int:
     """What a builder does with the build that has waited longest; returns its id."""
-    now = yard.clock.now()
-    with yard.db.write() as tx:
+    now = context.clock.now()
+    with context.db.write() as tx:
         build = builds.claim(tx, "tests", now)
         assert build is not None
         builds.save_plan(
@@ -184,21 +186,21 @@ def build_succeeds(yard: ServerContext, *, sha: str = "a" * 40, digest_: str = "
         image = f"jobyard@{digest_}"
         on_branch = Standing(True, build.position)
         builds.succeed(tx, build, image=image, digest=digest_, now=now, standing=on_branch)
-        after_build(tx, yard.names, builds.with_id(tx, build.id), now)
+        after_build(tx, context.names, builds.with_id(tx, build.id), now)
     return build.id
 
 
-def attempt_ends(yard: ServerContext, outcome: Outcome, log: bytes = b"") -> int:
+def attempt_ends(context: ServerContext, outcome: Outcome, log: bytes = b"") -> int:
     """What a runner does with the run that has waited longest; returns its id."""
-    now = yard.clock.now()
-    with yard.db.write() as tx:
+    now = context.clock.now()
+    with context.db.write() as tx:
         run = runs.claim(tx, "tests", now)
         assert run is not None
         attempt = runs.begin_attempt(tx, run, now)
         assert attempt is not None
-    with yard.log_storage.write_attempt(run.id, attempt.number, Redactor([])) as writer:
+    with context.log_storage.write_attempt(run.id, attempt.number, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, log)
-    with yard.db.write() as tx:
+    with context.db.write() as tx:
         current = runs.with_id(tx, run.id)
         for container in runs.containers_of(tx, attempt.id):
             runs.container_started(tx, current, container, {"id": container.key}, now)
