@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from app.checkout import Checkouts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
+from app.commands.image_retention import ImageRetention
 from app.commands.retention import Retention
 from app.commands.tokens import digest
 from app.config import Settings
@@ -192,6 +193,10 @@ class _Parts:
         settings, data = installation.settings, installation.settings.data.resolve()
         engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
         stops, checks, readings = Waker(runs.STOPPING, builds.ENDING), Waker(), Waker()
+        watch = EngineWatch(engine)
+        images = ImageRetention(
+            installation.db, engine, installation.ours, watch.health, settings.build_cache_gb
+        )
         log_storage = LogStorage(data / "logs", installation.signals, settings.log_cap_mb * 1024 * 1024)
 
         def on_change() -> None:
@@ -204,7 +209,7 @@ class _Parts:
             names=RandomNames(),
             inbox=Inbox(installation.db),
             engine=engine,
-            watch=EngineWatch(engine),
+            watch=watch,
             checkouts=Checkouts(
                 data / "checkouts",
                 allow=settings.transports,
@@ -212,7 +217,12 @@ class _Parts:
             ),
             log_storage=log_storage,
             retention=Retention(
-                installation.db, installation.clock, log_storage, settings.retention, installation.ours
+                installation.db,
+                installation.clock,
+                log_storage,
+                settings.retention,
+                installation.ours,
+                images=images,
             ),
             disk=Disk(_directories(settings)),
             active=Active(on_change),
@@ -283,7 +293,7 @@ class _Parts:
             flow_worker=FlowWorker(db, clock, self.names, own.box),
             notification_worker=NotificationWorker(db, clock, own.box, post_message),
             remote_poller=self.remote_poller(),
-            retention_worker=RetentionWorker(db, clock, self.retention),
+            retention_worker=RetentionWorker(db, clock, self.retention, self.checkouts),
             disk=self.disk,
             build_workers=settings.workers_builds,
             run_workers=settings.workers_runs,

@@ -72,3 +72,13 @@ def require_room(directory: Path, setting: str = DATA_SETTING) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         raise fault_of(error, directory, setting) from error
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes that a file, or all files below a folder, take; what goes meanwhile counts nothing."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            return sum(size_of(each) for each in path.iterdir())
+        return path.lstat().st_blocks * 512
+    except OSError:
+        return 0

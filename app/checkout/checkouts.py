@@ -17,6 +17,7 @@ from app.checkout.lfs import LargeFiles
 from app.checkout.mirror import Mirror
 from app.checkout.submodules import Filling, Place
 from app.checkout.trees import Slot, filled, work_tree
+from app.checkout.upkeep import Tended, tend
 from app.checkout.urls import full_ref, parse_remote
 from app.domain.errors import GitUnavailable, InvalidValue
 from app.domain.events import repo_key
@@ -172,6 +173,11 @@ class Checkouts:
         said = self._mirror(url).read("log", "--max-count=1", "--format=%B", _checked(sha), "--")
         return said.line if said.ok else ""
 
+    def tend(self, now: float) -> Iterator[Tended]:
+        """Keep each mirror and its work trees small, one after the other. `now` is in seconds since 1970."""
+        for lock in sorted(self.root.absolute().glob("*/mirror.lock")):
+            yield tend(Mirror(lock.parent, self._git()), now)
+
     @property
     def _known_hosts(self) -> Path:
         return self.root.absolute() / "known_hosts"
@@ -180,10 +186,11 @@ class Checkouts:
         root = self.root.absolute()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = hashlib.sha256(repo_key(url).encode()).hexdigest()[:20]
-        git = GitCommand(
-            root, self.git_time_limit_seconds, self.max_file_bytes, self.stall_seconds, should_stop
-        )
-        return Mirror(root / key, git)
+        return Mirror(root / key, self._git(should_stop))
+
+    def _git(self, should_stop: StopSignal | None = None) -> GitCommand:
+        limits = (self.git_time_limit_seconds, self.max_file_bytes, self.stall_seconds)
+        return GitCommand(self.root.absolute(), *limits, should_stop)
 
 
 def _searched(mirror: Mirror, texts: Sequence[str], *which: str) -> str:

@@ -84,6 +84,18 @@ class Mirror:
         with self._writing(url):
             self._discard()
 
+    def repack(self, unreachable: str) -> None:
+        """Make one pack of all, without what has been unreachable since before that time. Raises GitUnavailable."""
+        steps = (
+            ("repack", "-A", "-d", "-q", f"--unpack-unreachable={unreachable}"),
+            ("prune", f"--expire={unreachable}"),
+        )
+        with self._writing(str(self.folder)) as lock:
+            for arguments in steps:
+                done = self.git(*arguments, git_dir=self.git_dir, held=[lock], is_bounded=False)
+                if not done.ok:
+                    raise GitUnavailable(f"{self.folder} can't be repacked: {done.stderr.strip()}")
+
     def read(self, *arguments: str) -> Output:
         return self.git(*arguments, git_dir=self.git_dir, is_bounded=False)
 

@@ -25,7 +25,8 @@ def prune(
 
     The server does so by itself every hour. JOBYARD_RETENTION_DAYS (90) says for how many days what is over is kept,
     JOBYARD_RETENTION_RUNS (1000) how many runs of each job; 0 is no limit. What is not over, what is deployed or could
-    be rolled back to, and of each job the last success and the last failure always stay.
+    be rolled back to, and of each job the last success and the last failure always stay. Images that were built here
+    and that nothing needs go as well, but for the ten newest of each source.
 
     Without --dry-run it begins at once, and is done little by little beside other work. Needs a token that may do
     everything.
@@ -39,7 +40,7 @@ def prune(
         output.print_json(found)
         return
     _show(found)
-    if not dry_run and found["going"]:
+    if not dry_run and (found["going"] or found["images"]["going"]):
         output.say("The server has begun to remove it.")
 
 
@@ -58,7 +59,12 @@ def _show(found: dict[str, Any]) -> None:
         if others:
             weight = each["bytes"] - sum(part["bytes"] for part in named)
             rows.append(row(each["kind"], "", others, weight))
+    images = found["images"]
+    if images["going"]:
+        rows.append(row("images", "", images["going"], images["bytes"]))
     output.print_table(("WHAT", "OF", "GOES", "FILES"), rows, "Nothing is beyond the limits.")
+    if images["sentence"]:
+        output.say(f"Images are not counted: {images['sentence']}")
     if not found["is_whole"]:
         output.say("More follows after this: it is too much for one pass.")
     for each in found["kinds"]:

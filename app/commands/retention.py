@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 
+from app.commands.image_retention import ImageRetention, ImagesPreview
 from app.commands.retention_plans import Planning
 from app.commands.retention_preview import Portion, portions
 from app.domain.references import Ours
@@ -36,6 +37,7 @@ class Retention:
     ours: Ours
     batch: int = BATCH
     most: int = MOST
+    images: ImageRetention | None = None
     asked: Event = field(default_factory=Event)
 
     def ask(self) -> None:
@@ -45,6 +47,9 @@ class Retention:
 
     def preview(self, plan: Plan) -> list[Portion]:
         return portions(self.db, self.log_storage, plan)
+
+    def preview_of_images(self) -> ImagesPreview:
+        return ImagesPreview() if self.images is None else self.images.preview()
 
     def plan(self) -> Plan:
         """What would go now. Every look at the store is a short one, beside whatever else happens."""

@@ -39,6 +39,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from app.domain.errors import TransientError, UserError
+from app.domain.held_images import HeldImage
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream
 
@@ -256,6 +257,20 @@ class Engine(Protocol):
         given.
 
         An image has the new name before it loses the old one. Raises EngineUnavailable: called again, it goes on.
+        """
+
+    def images(self) -> Sequence[HeldImage]:
+        """Return the images that have names. Raises EngineUnavailable."""
+
+    def remove_image(self, name: str) -> bool:
+        """Take a name from an image, which goes with its last; False if a container has it.
+
+        A name that is gone already is no error. Raises EngineUnavailable.
+        """
+
+    def prune_build_cache(self, keep_bytes: int) -> int:
+        """Remove from the cache of builds what it has beyond so many bytes, least recently used first, and return the
+        bytes that went. Raises EngineUnavailable.
         """
 
     def close(self) -> None:

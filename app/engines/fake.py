@@ -25,6 +25,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from app.domain.errors import EngineUnavailable, JobyardError
+from app.domain.held_images import HeldImage
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream, Unseen
 from app.engines.base import (
@@ -84,6 +85,9 @@ class _Container:
     exit: Exit | None = None
 
 
+FAKE_BYTES = 1_000_000
+
+
 class World:
     """What outlives a server: the containers, the images, and how often anything was started."""
 
@@ -96,6 +100,7 @@ class World:
         self.images: dict[str, Mapping[str, Any]] = {}
         self.tags: dict[str, str] = {}  # digests, where a registry says another than the name does
         self.names: list[str] = []  # that images have
+        self.cache_bytes = 0
         self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self.down = False
 
@@ -144,6 +149,27 @@ class FakeEngine:
             given = {name: new for name in self._world.names if (new := new_name(name)) is not None}
             self._world.names = [given.get(name, name) for name in self._world.names]
             return len(given)
+
+    def images(self) -> Sequence[HeldImage]:
+        with self._call("images"):
+            return [
+                HeldImage((name,), frozenset({self._world.tags.get(name) or _digest_of(name)}), FAKE_BYTES)
+                for name in self._world.names
+            ]
+
+    def remove_image(self, name: str) -> bool:
+        with self._call("remove_image"):
+            if name in self._world.names:
+                self._world.names.remove(name)
+            return True
+
+    def prune_build_cache(self, keep_bytes: int) -> int:
+        with self._call("prune_build_cache"):
+            before, self._world.cache_bytes = (
+                self._world.cache_bytes,
+                min(self._world.cache_bytes, keep_bytes),
+            )
+            return before - self._world.cache_bytes
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         with self._call("start", lost=StartUncertain):

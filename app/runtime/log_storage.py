@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.disk import size_of
 from app.domain.redaction import Redactor
 from app.domain.retention import Kind
 from app.logs import LogReader, LogWriter, RunLog, Selection
@@ -74,9 +75,9 @@ class LogStorage:
     def size(self, kind: Kind, id_: int) -> int:
         """Bytes that the files of a run or build take on the disk."""
         if kind is Kind.RUNS:
-            return _size(self.attempt_path(id_, 1).parent)
+            return size_of(self.attempt_path(id_, 1).parent)
         path = self.build_path(id_)
-        return sum(_size(each) for each in path.parent.glob(f"{path.stem}.*"))
+        return sum(size_of(each) for each in path.parent.glob(f"{path.stem}.*"))
 
     def _folder(self, kind: Kind) -> Path:
         return self.root / ("runs" if kind is Kind.RUNS else "builds")
@@ -94,13 +95,3 @@ class LogStorage:
             cap_bytes=self.cap_bytes,
             on_append=lambda: self.signals.publish(topics),
         )
-
-
-def _size(path: Path) -> int:
-    """Of a file, or of all files below a folder; what goes meanwhile counts nothing."""
-    try:
-        if path.is_dir():
-            return sum(_size(each) for each in path.iterdir())
-        return path.lstat().st_blocks * 512
-    except OSError:
-        return 0

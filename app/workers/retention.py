@@ -7,25 +7,31 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from app.checkout import Checkouts
 from app.commands.retention import Retention
+from app.domain.errors import EngineUnavailable
 from app.runtime.ports import Clock
 from app.store import removal
 from app.store.database import Database
+from builders import private
 
 log = logging.getLogger(__name__)
 INTERVAL = timedelta(hours=1)
 LONGEST_REST_SECONDS = 1.0
+BETWEEN_STEPS_SECONDS = 0.05
 
 
 @dataclass
 class RetentionWorker:
-    """Rows are removed by one server at a time, files by each where they are. `rest` waits for seconds, or until the
-    server stops.
+    """Rows are removed by one server at a time; files, mirrors and images by each where they are.
+
+    It goes on until it is through, or `stopping` is set. A part that fails does not hold up the others.
     """
 
     db: Database
     clock: Clock
     retention: Retention
+    checkouts: Checkouts | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     _done_at: datetime | None = None
 
@@ -41,9 +47,9 @@ class RetentionWorker:
             is_first = removal.take_turn(tx, now, timedelta(0) if is_asked_for else INTERVAL)
         if is_first:
             self._remove_rows()
-        removed = self.retention.sweep_logs(self._rest)
-        if removed:
-            log.info("removed the logs of %d runs and builds that are no more", removed)
+        for part in (self._sweep_files, self._remove_images, self._tend_mirrors):
+            if not self.stopping.is_set():
+                part()
         self._shorten_database()
 
     def _remove_rows(self) -> None:
@@ -51,19 +57,44 @@ class RetentionWorker:
         while not is_whole and not self.stopping.is_set():
             plan = self.retention.plan()
             is_whole = plan.is_whole
-            removed = {
-                kind: count for kind, count in self.retention.carry_out(plan, self._rest).items() if count
-            }
+            done = self.retention.carry_out(plan, self._rest)
+            removed = [f"{count} {kind.replace('_', ' ')}" for kind, count in done.items() if count]
             if not removed:
                 return
-            log.info(
-                "removed what is beyond the limits of retention: %s",
-                ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in removed.items()),
-            )
+            log.info("removed what is beyond the limits of retention: %s", ", ".join(removed))
+
+    def _sweep_files(self) -> None:
+        removed = self.retention.sweep_logs(self._rest)
+        if removed:
+            log.info("removed the logs of %d runs and builds that are no more", removed)
+        for directory in private.sweep(self.clock.now().timestamp()):
+            log.info("removed %s, which a process that was killed has left", directory)
+
+    def _remove_images(self) -> None:
+        """What the engine does not answer now is done in an hour."""
+        images = self.retention.images
+        if images is None:
+            return
+        try:
+            removed = images.carry_out(images.plan(), self._rest)
+            freed = images.bound_cache()
+        except EngineUnavailable as error:
+            log.info("images are looked at later: %s", error)
+            return
+        if removed or freed:
+            log.info("removed %d images, and %d bytes of the build cache", removed, freed)
+
+    def _tend_mirrors(self) -> None:
+        for done in self.checkouts.tend(self.clock.now().timestamp()) if self.checkouts else ():
+            for fault in done.faults:
+                log.warning("a mirror stays as it is: %s", fault)
+            self._rest(BETWEEN_STEPS_SECONDS)
+            if self.stopping.is_set():
+                return
 
     def _shorten_database(self) -> None:
         while not self.stopping.is_set() and self.db.give_back():
-            self._rest(0.05)
+            self._rest(BETWEEN_STEPS_SECONDS)
         self.db.cut_log()
 
     def _rest(self, seconds: float) -> None:

@@ -216,3 +216,26 @@ def test_a_flood_is_whole_although_the_engines_own_copy_is_not(harness: DockerHa
     assert b"may be missing" in later[0].data
     assert sum(len(chunk.data) for chunk in later[1:]) < size
     assert [owned.state for owned in harness.engine.owned()] == [State.EXITED]
+
+
+def test_an_image_goes_by_its_names_unless_a_container_has_it(harness: DockerHarness) -> None:
+    one, two = (f"kept-{harness.installation}:{tag}" for tag in ("one", "two"))
+    spec = harness.spec("echo up; sleep 100", Script())
+    base = harness.engine.start(spec, "a", 1)
+    image = harness.client.commit(base.id, *one.split(":"))["Id"]
+    harness.client.tag(image, *two.split(":"))
+    try:
+        (found,) = [each for each in harness.engine.images() if one in each.names]
+        assert set(found.names) == {one, two}
+        assert found.digests == {image}
+        assert found.bytes > 0
+        using = harness.engine.start(replace(spec, image=image), "b", 1)
+        assert harness.engine.remove_image(one)
+        assert not harness.engine.remove_image(two)
+        harness.engine.remove(using)
+        assert harness.engine.remove_image(two)
+        assert harness.engine.remove_image(two), "what is gone is no error"
+        assert not [each for each in harness.engine.images() if image in each.digests]
+    finally:
+        for each in harness.engine.owned():
+            harness.engine.remove(each.handle)

@@ -108,7 +108,7 @@ class Writer:
 
     def build(self, job: Job, days: float, status: str = "succeeded", **fields: Any) -> int:
         assert job.source is not None
-        at, key = ago(days), self._next("build")
+        at, key = ago(days), fields.pop("key", None) or self._next("build")
         values = {
             "project_id": job.project_id,
             "url": job.source.url,

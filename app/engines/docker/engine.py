@@ -13,6 +13,7 @@ from typing import Any
 import requests
 
 from app.domain.errors import EngineUnavailable
+from app.domain.held_images import HeldImage
 from app.domain.metrics import Sample
 from app.domain.output import Seen
 from app.engines.base import (
@@ -105,6 +106,15 @@ class DockerEngine:
 
     def rename_images(self, new_name: Callable[[str], str | None]) -> int:
         return images.rename(self._calls, new_name)
+
+    def images(self) -> Sequence[HeldImage]:
+        return images.named(self._calls)
+
+    def remove_image(self, name: str) -> bool:
+        return images.remove(self._calls, name)
+
+    def prune_build_cache(self, keep_bytes: int) -> int:
+        return images.prune_build_cache(self._calls, keep_bytes)
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.domain.errors import EngineUnavailable
+from app.domain.held_images import HeldImage
 from app.engines.base import ImageUnavailable, RegistryLogin, ResolvedImage
-from app.engines.docker.calls import Calls, Gone, Refusal
+from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
 from app.engines.docker.registries import require_reachable, what_is_wrong
 
 log = logging.getLogger(__name__)
+_NAMELESS = "<none>"
+_PRUNE_SECONDS = 600.0  # gigabytes of small files take their time
 _NO_ACCESS = {401, 403}
 _NO_LOGIN = (
     "no basic auth credentials"  # the engine's words, with status 500, where a registry asks for a login
@@ -89,6 +92,45 @@ def rename(calls: Calls, new_name: Callable[[str], str | None]) -> int:
         ) as error:  # removed meanwhile, or of a sort that can't be named: no reason to leave the others
             log.warning("image %s could not be renamed: %s", name, error)
     return renamed
+
+
+def named(calls: Calls) -> list[HeldImage]:
+    """Return what `Engine.images` says."""
+    with calls.api() as client:
+        found = client.images()
+    return [_held_image(each) for each in found if each.get("RepoTags") or each.get("RepoDigests")]
+
+
+def _held_image(found: Mapping[str, Any]) -> HeldImage:
+    """Of an image that has lost its name the engine says `<none>`."""
+    tags = [name for name in found.get("RepoTags") or () if not name.startswith(_NAMELESS)]
+    by_digest = [name for name in found.get("RepoDigests") or () if not name.startswith(_NAMELESS)]
+    digests = {found["Id"], *(name.partition("@")[2] for name in by_digest)}
+    return HeldImage((*tags, *by_digest), frozenset(digests), found["Size"])
+
+
+def remove(calls: Calls, name: str) -> bool:
+    """Remove as `Engine.remove_image` says; layers that nothing else has go with the image."""
+    try:
+        with calls.api() as client:
+            client.remove_image(name)
+    except Gone:
+        return True
+    except Conflicting as error:
+        log.info("image %s stays for now: %s", name, error.explanation)
+        return False
+    return True
+
+
+def prune_build_cache(calls: Calls, keep_bytes: int) -> int:
+    """Remove as `Engine.prune_build_cache` says: what nothing has used for longest, and nothing uses now."""
+    with calls.api() as client:
+        answer = client.post(
+            client._url("/build/prune"), params={"keep-storage": keep_bytes}, timeout=_PRUNE_SECONDS
+        )
+        client._raise_for_status(answer)
+        removed: int = answer.json().get("SpaceReclaimed") or 0
+        return removed
 
 
 def _own_image_instead(calls: Calls, reference: str, error: Refusal) -> ResolvedImage:

@@ -16,6 +16,7 @@ from typing import Any
 
 from app.disk import fault_of, is_disk_fault
 from app.domain.errors import EngineUnavailable
+from app.domain.held_images import HeldImage
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
 from app.engines.base import (
@@ -90,6 +91,15 @@ class ProcessEngine:
 
     def rename_images(self, new_name: Callable[[str], str | None]) -> int:  # noqa: ARG002
         return 0  # they have no names
+
+    def images(self) -> Sequence[HeldImage]:
+        return image.built(self._root.parent / "images")
+
+    def remove_image(self, name: str) -> bool:
+        return image.remove(name)
+
+    def prune_build_cache(self, keep_bytes: int) -> int:  # noqa: ARG002
+        return 0  # it has none
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         container = self._of_key(spec, key)

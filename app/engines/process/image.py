@@ -8,13 +8,18 @@ optional.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.disk import size_of
+from app.domain.held_images import HeldImage
 from app.engines.base import ContainerSpec, ImageUnavailable, ResolvedImage, StartRefused
+from builders.trees import remove_tree
 
 PREFIX = "process:"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -81,3 +86,26 @@ def _read(image: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageUnavailable(f"There is no manifest {path}: {error.strerror}.") from error
+
+
+def built(root: Path) -> list[HeldImage]:
+    """Return the images that builds have made in a directory."""
+    found = []
+    for manifest in root.glob("*/image.json"):
+        with suppress(OSError):
+            digest = "sha256:" + hashlib.sha256(manifest.read_bytes()).hexdigest()
+            found.append(HeldImage((f"{PREFIX}{manifest}",), frozenset({digest}), size_of(manifest.parent)))
+    return found
+
+
+def remove(name: str) -> bool:
+    """Remove an image that a build has made; False while somebody builds the same. Runs have copies of their own."""
+    manifest = Path(name.removeprefix(PREFIX))
+    with manifest.parent.with_suffix(".lock").open("w") as lock:  # as who builds it does
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            manifest.unlink(missing_ok=True)
+            remove_tree(manifest.parent)
+        except OSError:
+            return False
+    return True

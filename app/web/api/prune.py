@@ -12,7 +12,8 @@ def prune(ctx: ApiContext[Empty, PruneQuery]) -> Answer:
     ctx.require(Role.ADMIN)
     retention, dry_run = ctx.server.retention, ctx.query.dry_run
     plan = retention.plan()
-    answer = prune_answer(plan, retention.preview(plan), retention.limits, dry_run=dry_run)
+    images = retention.preview_of_images()
+    answer = prune_answer(plan, retention.preview(plan), images, retention.limits, dry_run=dry_run)
     if dry_run:
         return Answer(answer, 200)
     retention.ask()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from app.commands.image_retention import ImagesPreview
 from app.commands.retention_preview import Portion
 from app.domain.retention import Kind, Limits, Plan, Why
 from app.web.schemas.base import Model
@@ -37,6 +38,12 @@ class PortionAnswer(Model):
     within_limits: int
 
 
+class ImagesAnswer(Model):
+    going: int
+    bytes: int = Field(description="at most, as images share layers")
+    sentence: str = Field(description="why that is not known")
+
+
 class PruneAnswer(Model):
     dry_run: bool
     days: int = Field(description="0: no limit")
@@ -45,9 +52,12 @@ class PruneAnswer(Model):
     going: int
     bytes: int
     kinds: list[PortionAnswer]
+    images: ImagesAnswer
 
 
-def prune_answer(plan: Plan, portions: list[Portion], limits: Limits, *, dry_run: bool) -> PruneAnswer:
+def prune_answer(
+    plan: Plan, portions: list[Portion], images: ImagesPreview, limits: Limits, *, dry_run: bool
+) -> PruneAnswer:
     return PruneAnswer(
         dry_run=dry_run,
         days=limits.days,
@@ -68,4 +78,5 @@ def prune_answer(plan: Plan, portions: list[Portion], limits: Limits, *, dry_run
             )
             for each in portions
         ],
+        images=ImagesAnswer(**vars(images)),
     )

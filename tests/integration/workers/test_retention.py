@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from app.commands.image_retention import ImageRetention
 from app.domain.job.records import Job
 from app.domain.redaction import Redactor
 from app.domain.retention import Kind, Limits
+from app.engines.fake import FakeEngine, World
 from app.logs import Stream
-from app.store import projects
+from app.runtime.engine_health import EngineHealth
+from app.store import apps, projects
 from app.store.database import LONG_LOG_BYTES, Database
 from app.workers.retention import RetentionWorker
 from tests.support.databases import empty_sqlite, quick_sqlite
-from tests.support.past import Writer, ago, ids, retention
+from tests.support.past import OURS, Writer, ago, deploy, ids, retention
 from tests.support.server_context import StillClock
 from tests.support.stored import NOW, add_job
 
@@ -157,3 +161,88 @@ def test_a_log_that_somebody_reads_is_cut_later(db: Database, tmp_path: Path) ->
         assert log.stat().st_size > LONG_LOG_BYTES
     db.cut_log()
     assert log.stat().st_size == 0
+
+
+class Images:
+    """An engine that has an image of each build, and what the loop leaves of them."""
+
+    def __init__(self, db: Database, root: Path) -> None:
+        self.world = World()
+        self.engine = FakeEngine(lambda: NOW, self.world)
+        up = EngineHealth(is_up=True, sentence="The engine answers.")
+        self.health = up
+        images = ImageRetention(db, self.engine, OURS, lambda: self.health, cache_gb=1)
+        self.worker = worker(db, root, StillClock(NOW), days=90)
+        self.worker.retention = replace(self.worker.retention, images=images)
+
+    def hold(self, *builds: int, repository: str = OURS.repository) -> None:
+        self.world.names += [f"{repository}:build-{build}-0a1b" for build in builds]
+
+    @property
+    def builds(self) -> set[int]:
+        return {
+            int(name.split("-")[2]) for name in self.world.names if name.startswith(f"{OURS.repository}:")
+        }
+
+
+def test_images_go_that_nothing_needs(db: Database, job: Job, tmp_path: Path) -> None:
+    place = Images(db, tmp_path)
+    other = add_job(db, "other")
+    with db.write() as tx:
+        writer = Writer(tx)
+        app_id = apps.create(tx, job.project_id, "app", NOW)
+        unused, deployed, live, of_run, failed = (
+            *(writer.build(job, 5) for _ in range(4)),
+            writer.build(job, 4, "failed"),
+        )
+        newest = [writer.build(job, 3) for _ in range(10)]
+        running = writer.build(other, 0, "running")
+        writer.deployment(job, app_id, 2, build=live)
+        writer.run(job, 0, "queued", build_id=of_run)
+        deploy(tx, other, deployed)
+    place.hold(unused, deployed, live, of_run, failed, *newest, running, running + 1)
+    place.hold(unused, repository="jobyard-ba9876543210")
+    place.world.names.append("busybox:latest")
+    place.world.cache_bytes = 3 * 10**9
+    preview = place.worker.retention.preview_of_images()
+    assert (preview.going, preview.sentence) == (2, "")
+    before = list(place.world.names)
+    place.worker.step()
+    assert place.builds == {deployed, live, of_run, *newest, running, running + 1}
+    assert len(before) - len(place.world.names) == preview.going
+    assert place.world.cache_bytes == 10**9
+
+
+def test_an_image_that_is_needed_again_meanwhile_stays(db: Database, job: Job, tmp_path: Path) -> None:
+    place = Images(db, tmp_path)
+    with db.write() as tx:
+        builds = [Writer(tx).build(job, 5, key=f"key-{number}") for number in range(12)]
+    place.hold(*builds)
+    images = place.worker.retention.images
+    assert images is not None
+    plan = images.plan()
+    with db.write() as tx:
+        deploy(tx, job, builds[0])
+    assert images.carry_out(plan, lambda seconds: None) == 1
+    assert place.builds == {builds[0], *builds[2:]}
+
+
+def test_an_engine_that_does_not_answer_holds_up_nothing_else(db: Database, job: Job, tmp_path: Path) -> None:
+    place = Images(db, tmp_path)
+    place.health = EngineHealth(is_up=False, sentence="The engine does not answer.")
+    with db.write() as tx:
+        gone = Writer(tx).run(job, 200, "cancelled")
+    place.worker.step()
+    assert gone not in ids(db)["run"]
+    assert place.worker.retention.preview_of_images().sentence == "The engine does not answer."
+
+
+def test_one_request_at_a_time_asks_the_engine(db: Database, tmp_path: Path) -> None:
+    images = Images(db, tmp_path).worker.retention.images
+    assert images is not None
+    with images.turn:
+        preview = images.preview()
+    assert preview.sentence == (
+        "The container engine is being asked about its images: try again in a moment."
+    )
+    assert images.preview().sentence == ""
