@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -127,8 +128,7 @@ def make_publisher(installation: Installation) -> Publisher | None:
 
 def _boot_id(settings: Settings) -> str:
     """Return the id of this machine's boot; empty where the engine runs elsewhere or the system has none."""
-    is_here = settings.docker_host is None or settings.docker_host.startswith("unix:")
-    return BOOT_ID.read_text().strip() if is_here and BOOT_ID.is_file() else ""
+    return BOOT_ID.read_text().strip() if _is_here(settings) and BOOT_ID.is_file() else ""
 
 
 def make_backend(settings: Settings) -> ImageBackend:
@@ -224,7 +224,7 @@ class _Parts:
                 installation.ours,
                 images=images,
             ),
-            disk=Disk(_directories(settings)),
+            disk=Disk(_directories(settings), engine_directory=partial(_engine_directory, settings, watch)),
             active=Active(on_change),
             stops=stops,
             checks=checks,
@@ -394,6 +394,15 @@ def _directories(settings: Settings) -> list[Path]:
     if settings.store_url.startswith("sqlite:///"):
         found.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)
     return list(dict.fromkeys(found))
+
+
+def _engine_directory(settings: Settings, watch: EngineWatch) -> str:
+    """Return where the engine keeps its images; empty where it runs elsewhere, or has not told yet."""
+    return watch.health().directory if _is_here(settings) else ""
+
+
+def _is_here(settings: Settings) -> bool:
+    return settings.docker_host is None or settings.docker_host.startswith("unix:")
 
 
 def _admin_token_hash(settings: Settings) -> str | None:

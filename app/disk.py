@@ -29,7 +29,12 @@ def room_in(directory: Path) -> Room | None:
         found = os.statvfs(nearest)
     except (OSError, StopIteration):
         return None
-    return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+    return Room(
+        bytes=found.f_bavail * found.f_frsize,
+        files=found.f_favail if found.f_files else None,
+        total_bytes=found.f_blocks * found.f_frsize,
+        total_files=found.f_files,
+    )
 
 
 def unavailable(directory: Path, said: str, setting: str = DATA_SETTING) -> DiskUnavailable:

@@ -185,6 +185,7 @@ class EngineInfo:
     memory_bytes: int
     isolation: str = ""
     is_isolated: bool = True
+    directory: str = ""  # where images and containers are, as the engine calls it
 
 
 class Engine(Protocol):

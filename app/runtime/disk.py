@@ -10,26 +10,42 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from app.disk import DATA_SETTING, fault_somewhere, is_disk_fault, require_room
+from app.disk import DATA_SETTING, fault_somewhere, is_disk_fault, require_room, room_in
 from app.domain.errors import DiskUnavailable, TransientError
+from app.domain.room import Level, builds_wait, little_room
 from app.runtime.ports import Clock
 from app.store.database import StoreUnavailable
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS, ASKED_EVERY_SECONDS = 5.0, 1.0
-SAID_EVERY = timedelta(minutes=1)
+SAID_EVERY, ALARM_SAID_EVERY = timedelta(minutes=1), timedelta(hours=1)
 WAITED_FOR = (DiskUnavailable, StoreUnavailable)  # nothing is concluded from these
 
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
+class Alarm:
+    """Little is free in a directory; `sentence` says what that means, `builds_wait` what is said at builds."""
+
+    level: Level
+    sentence: str
+    builds_wait: str
+
+
 @dataclass
 class Disk:
-    """Safe to use from any thread. `directories` are those that nothing works without."""
+    """Safe to use from any thread. `directories` are those that nothing works without.
+
+    `engine_directory` returns where the container engine keeps what it builds, if that is on this machine: without room
+    there builds wait, and that is all.
+    """
 
     directories: Sequence[Path] = ()
     pause_seconds: float = ASKED_EVERY_SECONDS
+    engine_directory: Callable[[], str] = str
     refusal: str = ""  # why nothing new is taken on, in a sentence; empty while there is room
+    alarm: Alarm | None = None  # of the directory with the least room, if any has little
     _suspects: dict[Path, DiskUnavailable] = field(default_factory=dict)  # where something else failed
     _said_at: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -43,6 +59,7 @@ class Disk:
         """Look again, and say now and then what is amiss; returns the seconds until the next look is due."""
         faults = (_look(each, DATA_SETTING) for each in self.directories)
         self.refusal = next((str(fault) for fault in faults if fault is not None), "")
+        self.alarm = self._least_room()
         for suspect, before in list(self._suspects.items()):
             found = _look(suspect, before.setting)
             with self._lock:
@@ -52,6 +69,24 @@ class Disk:
                     del self._suspects[suspect]
         self._say(clock.now())
         return self.pause_seconds if self.trouble else LOOK_SECONDS
+
+    @property
+    def builds_wait(self) -> str:
+        """Why no build begins, in a sentence to be stored; empty if they may."""
+        alarm = self.alarm
+        return alarm.builds_wait if alarm is not None and alarm.level >= Level.SHORT else ""
+
+    def _least_room(self) -> Alarm | None:
+        engine = self.engine_directory()
+        places = [(each, DATA_SETTING) for each in self.directories]
+        if engine and Path(engine).is_dir():
+            places.append((Path(engine), ""))
+        alarms = [
+            Alarm(room.level, little_room(place, name, room), builds_wait(place, name, room))
+            for place, name in places
+            if (room := room_in(place)) is not None and room.level > Level.ENOUGH
+        ]
+        return max(alarms, key=lambda alarm: alarm.level, default=None)
 
     def failed(self, error: TransientError) -> None:
         """Something could not be written: no more work is begun until a look finds that it can."""
@@ -89,12 +124,14 @@ class Disk:
             self.pause()
 
     def _say(self, now: datetime) -> None:
-        if not self.trouble:
+        said = self.trouble or (self.alarm.sentence if self.alarm else "")
+        every = SAID_EVERY if self.trouble else ALARM_SAID_EVERY
+        if not said:
             if self._said_at is not None:
                 log.warning("there is room on the disk again: work goes on")
             self._said_at = None
-        elif self._said_at is None or abs(now - self._said_at) >= SAID_EVERY:
-            log.warning(self.trouble)
+        elif self._said_at is None or abs(now - self._said_at) >= every:
+            log.warning(said)
             self._said_at = now
 
 

@@ -18,12 +18,16 @@ SILENT_AFTER = 6.0  # that a question may take; more than the engine's own time 
 
 @dataclass(frozen=True)
 class EngineHealth:
-    """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything."""
+    """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything.
+
+    `directory` is where it keeps images and containers, as it calls it; empty where it does not tell.
+    """
 
     is_up: bool
     sentence: str
     isolation: str = ""
     is_isolated: bool = True
+    directory: str = ""
 
 
 def ask(engine: Engine) -> EngineHealth:
@@ -34,7 +38,7 @@ def ask(engine: Engine) -> EngineHealth:
         return EngineHealth(is_up=False, sentence=str(error))
     memory = f"{info.memory_bytes / 2**30:.1f} GiB"
     sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
-    return EngineHealth(True, sentence, info.isolation, is_isolated=info.is_isolated)
+    return EngineHealth(True, sentence, info.isolation, info.is_isolated, info.directory)
 
 
 class EngineWatch:

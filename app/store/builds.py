@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_
+from sqlalchemy import and_, bindparam, func, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -158,6 +158,19 @@ def taken_over(tx: Tx, owner: str, in_hand: Set[Claim]) -> Sequence[Build]:
     """Running builds that nobody works on, now this server's to put back or give up."""
     taken = take_over(tx, BuildRow, owner, in_hand)
     return readable(tx, BuildRow, taken, with_id, status=BuildStatus.QUEUED)
+
+
+def hold_back(tx: Tx, sentence: str, build_ids: Sequence[int]) -> None:
+    """Say at queued builds why they do not begin; a claim takes the sentence away."""
+    told = update(BuildRow).where(col(BuildRow.id).in_(build_ids), col(BuildRow.status) == BuildStatus.QUEUED)
+    tx.connection().execute(told.values(sentence=sentence))
+    touch(tx, "builds", *(f"build:{build_id}" for build_id in build_ids))
+
+
+def due_without(tx: Tx, sentence: str, now: datetime) -> Sequence[int]:
+    """The queued builds that are due and say something else than this."""
+    query = select(BuildRow.id).where(BuildRow.status == BuildStatus.QUEUED, BuildRow.sentence != sentence)
+    return tx.exec(query.where(col(BuildRow.available_at) <= now)).all()
 
 
 def put_back(tx: Tx, build: Build, sentence: str, available_at: datetime) -> Build | None:

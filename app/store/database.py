@@ -29,7 +29,6 @@ TOPICS = "topics"
 NAMED = "named"  # rows that can't be read and that the log has named
 BUSY_TIMEOUT, INCREMENTAL = "busy_timeout=5000", 2
 PRAGMAS = (
-    "auto_vacuum=INCREMENTAL",  # of a file that is made now: what is free can be given back in steps
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
@@ -236,6 +235,8 @@ def _engine(url: str, is_sqlite: bool) -> Engine:
 def _prepare_sqlite(connection: object, _record: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]  # the driver must not begin by itself
     cursor = connection.cursor()  # type: ignore[attr-defined]
+    if cursor.execute("PRAGMA page_count").fetchone()[0] == 0:  # it is made now; later this would be a write
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # what is free can be given back in steps
     for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -85,7 +85,7 @@ async def healthz(_request: Request) -> Response:
 
 
 def readyz(request: Request) -> Response:
-    """There is room on the disk, and the store and the container engine answer."""
+    """There is room on the disk, and the store and the container engine answer; `disk` says where little is free."""
     server = server_of(request)
     if server.disk.trouble:
         return JSONResponse({"status": "not ready", "detail": server.disk.trouble}, 503)
@@ -94,5 +94,10 @@ def readyz(request: Request) -> Response:
     except JobyardError as error:
         return JSONResponse({"status": "not ready", "detail": str(error)}, 503)
     health = server.engine_health()
-    body = {"status": "ok" if health.is_up else "not ready", "detail": health.sentence}
+    alarm = server.disk.alarm
+    body = {
+        "status": "ok" if health.is_up else "not ready",
+        "detail": health.sentence,
+        "disk": alarm.sentence if alarm else "",
+    }
     return JSONResponse(body, 200 if health.is_up else 503)

@@ -16,7 +16,7 @@ from app.store.database import Database
 from builders import private
 
 log = logging.getLogger(__name__)
-INTERVAL = timedelta(hours=1)
+INTERVAL, HURRIED_EVERY = timedelta(hours=1), timedelta(minutes=5)
 LONGEST_REST_SECONDS = 1.0
 BETWEEN_STEPS_SECONDS = 0.05
 
@@ -34,6 +34,11 @@ class RetentionWorker:
     checkouts: Checkouts | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     _done_at: datetime | None = None
+
+    def hurry(self) -> None:
+        """There is little room: do it now, unless that was a moment ago."""
+        if self._done_at is None or abs(self.clock.now() - self._done_at) >= HURRIED_EVERY:
+            self.retention.ask()
 
     def step(self) -> None:
         """Do what is due, or asked for."""

@@ -92,7 +92,7 @@ class Supervisor:
         except WAITED_FOR as error:
             log.warning("the server is not known as alive yet: %s", error)
         self._loop("engine", Waker(), self.engine_watch.step)
-        self._loop("disk", Waker(), lambda: self.disk.step(self.clock))
+        self._loop("disk", Waker(), self._look_at_disk)
         self._loop("reconciler", Waker(), self._reconcile)
         self._loop("sweeper", Waker(), self._sweep)
         self._loop("watcher", self.watcher_bell, self.watcher.step)
@@ -178,6 +178,12 @@ class Supervisor:
         assert self.remote_poller is not None
         self.remote_poller.step()
         return RECONCILE_SECONDS
+
+    def _look_at_disk(self) -> float:
+        seconds = self.disk.step(self.clock)
+        if self.disk.alarm is not None:
+            self.retention_worker.hurry()
+        return seconds
 
     def _retain(self) -> float:
         self.retention_worker.step()

@@ -91,7 +91,14 @@ class DockerEngine:
             answer = client.info()
         shares = self._quick.network() == DEFAULT_NETWORK
         isolation = _SHARED_NETWORK if shares else ""
-        return EngineInfo(self.name, answer["ServerVersion"], answer["NCPU"], answer["MemTotal"], isolation)
+        return EngineInfo(
+            name=self.name,
+            version=answer["ServerVersion"],
+            cpus=answer["NCPU"],
+            memory_bytes=answer["MemTotal"],
+            isolation=isolation,
+            directory=answer.get("DockerRootDir", ""),
+        )
 
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True

@@ -83,6 +83,7 @@ _env.globals["strip"] = strip
 
 
 def render(request: Request, template: str, status: int, **context: object) -> Response:
-    trouble = server_of(request).disk.trouble
-    text = fragment(template, request=request, path=request.url.path, disk_trouble=trouble, **context)
+    disk = server_of(request).disk
+    room = {"disk_trouble": disk.trouble, "disk_alarm": disk.alarm}
+    text = fragment(template, request=request, path=request.url.path, **room, **context)
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})

@@ -102,7 +102,7 @@ class Builder:
 
     def step(self) -> bool:
         """Build what is next in line; False if nothing waits, or there is no room on the disk."""
-        if self.disk.trouble or not self.slots.take(PATIENCE_SECONDS):
+        if self.disk.trouble or self._waits_for_room() or not self.slots.take(PATIENCE_SECONDS):
             return False
         try:
             return self._step()
@@ -124,6 +124,18 @@ class Builder:
                 self._work(build)
         finally:
             del self.stopping[claim_of(build)]
+        return True
+
+    def _waits_for_room(self) -> bool:
+        """Whether there is too little room for builds to begin; those that are due say so."""
+        why = self.disk.builds_wait
+        if not why:
+            return False
+        with self.db.read() as tx:
+            untold = builds.due_without(tx, why, self.clock.now())
+        if untold:
+            with self.db.write() as tx:
+                builds.hold_back(tx, why, untold)
         return True
 
     def _is_due(self) -> bool:

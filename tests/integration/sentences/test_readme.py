@@ -146,6 +146,8 @@ SHOWN = {
     "one that stopped for a second": "integration/sentences/test_readme.py::what_a_stranger_may_send",
     "Bodies under way take 64 MiB": "integration/sentences/test_readme.py::what_a_stranger_may_send",
     "A webhook's body has 25 MiB": "integration/sentences/test_readme.py::what_a_stranger_may_send",
+    "Before that, when less than 10 %": "unit/domain/test_room.py::each_mark_is_a_share_of_the_disk_within_bounds",
+    "(as `disk`) and the log say that": "integration/workers/test_disk_alarm.py::readyz_and_every_page_say_so",
 }
 
 
