@@ -117,7 +117,7 @@ class DemoServer:
         progress.say(f"Run {run['name']} {run['status']}: {run['sentence']}")
         progress.plain()
         progress.plain(f"Status page   {self.url}/runs/{run['id']}")
-        progress.plain(f"Log in, once  {self.url}{self.login_path}")
+        progress.plain(f"Set up, once  {self.url}{self.login_path}")
         progress.plain()
         return bool(run["status"] == "succeeded")
 
@@ -180,7 +180,7 @@ def _throwaway(directory: Path, progress: Progress) -> Iterator[tuple[DemoServer
     from pydantic import SecretStr
 
     from app.bootstrap import ask_engine, open_server
-    from app.commands.sessions import new_login_path
+    from app.commands.accounts import setup_path
     from app.config import Settings
 
     token = token_urlsafe(24)
@@ -208,7 +208,7 @@ def _throwaway(directory: Path, progress: Progress) -> Iterator[tuple[DemoServer
             progress.say(f"A sample Git repository: {sample.what}, commit {sample.sha[:7]}.")
             headers = {"Authorization": f"Bearer {token}"}
             with httpx2.Client(base_url=url, headers=headers, timeout=30) as http:
-                login = new_login_path(server.db, server.clock.now())
+                login = setup_path(server.db, server.clock.now())
                 yield DemoServer(url, http, progress, token_urlsafe(24), login), sample
             progress.say("Ending the server and tidying up.")
 

@@ -111,7 +111,7 @@ COMMANDS = {
             "prune",
             "Remove what is older, or more, than is kept: runs, builds, deliveries, decisions, and their files.",
         ),
-        "admin": Listed("server", "Accounts: make an administrator, or a link to log in."),
+        "admin": Listed("server", "The first account: make an administrator, or a link that makes one."),
     },
     "Projects and access": {
         "project": Listed("projects", "Projects: make, list."),

@@ -13,11 +13,8 @@ from typing import Annotated
 import typer
 
 from app.cli.options import JsonOption, add_command, make_group
-from app.domain import limits
 from app.domain.errors import UserError
 from app.domain.public_url import is_every_address, listening_url
-
-SHORTEST_PASSWORD = 12
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -29,7 +26,7 @@ def add_to(cli: typer.Typer) -> None:
         "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
     )
     add_command(cli, "config", config, "jobyard config", "jobyard config --json")
-    admin = make_group("Accounts: make an administrator, or a link to log in.")
+    admin = make_group("The first account: make an administrator, or a link that makes one.")
     add_command(admin, "create", create_admin, "jobyard admin create", "jobyard admin create --name ada")
     add_command(admin, "link", login_link, "jobyard admin link")
     cli.add_typer(admin, name="admin")
@@ -85,7 +82,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _greet(server: object, url: str, host: str) -> None:
-    from app.commands.sessions import new_login_path
+    from app.commands.accounts import setup_path
     from app.store import users
     from app.web.server_context import ServerContext
 
@@ -95,7 +92,7 @@ def _greet(server: object, url: str, host: str) -> None:
     with server.db.read() as tx:
         has_admin = users.has_admin(tx)
     if not has_admin:
-        path = new_login_path(server.db, server.clock.now())
+        path = setup_path(server.db, server.clock.now())
         typer.echo(f"No administrator yet. Set one up, once, at {server.public_url}{path}")
         if everywhere and not server.is_public_url_set:
             typer.echo(
@@ -139,36 +136,28 @@ def create_admin(
     password: Annotated[str | None, typer.Option(envvar="JOBYARD_PASSWORD", hidden=True)] = None,
 ) -> None:
     """Make an administrator: with a name and password, or else by a set-up address that works once."""
-    from app.commands.sessions import hash_password
+    from app.commands.accounts import make_administrator
     from app.config import read_settings
-    from app.domain.principals import Role
     from app.installation import open_installation
-    from app.store import users
 
     if name is None and password is None:
         login_link()
         return
     if password is None:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    if not SHORTEST_PASSWORD <= len(password) <= limits.PASSWORD:
-        raise UserError(
-            f"The password must have {SHORTEST_PASSWORD} to {limits.PASSWORD} characters, not {len(password)}."
-        )
     name = name or "admin"
-    if len(name) > limits.USER_NAME or not name.isprintable():
-        raise UserError(f"The name must have at most {limits.USER_NAME} characters, all of them printable.")
-    with open_installation(read_settings()) as installation, installation.db.write() as tx:
-        users.add(tx, name, hash_password(password), Role.ADMIN, installation.clock.now())
+    with open_installation(read_settings()) as installation:
+        make_administrator(installation.db, name, password, installation.clock.now())
     typer.echo(f"Administrator {name} can log in now.")
 
 
 def login_link() -> None:
-    """Print a link that logs an administrator in, once, within an hour."""
-    from app.commands.sessions import new_login_path
+    """Print a link that makes an administrator's account, once, within an hour."""
+    from app.commands.accounts import setup_path
     from app.config import read_client_settings, read_settings
     from app.installation import open_installation
 
     settings = read_settings()
     with open_installation(settings) as installation:
-        path = new_login_path(installation.db, installation.clock.now())
+        path = setup_path(installation.db, installation.clock.now())
     typer.echo(f"{settings.public_url or read_client_settings().url}{path}")

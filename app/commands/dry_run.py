@@ -80,7 +80,7 @@ class Detected:
 class DryRun:
     """Git may be asked, as it would be; nothing is written to the store, and nobody hears of it.
 
-    `project_id` limits what is looked at to one project.
+    `within` limits what is looked at to the projects with these ids.
     """
 
     db: Database
@@ -89,12 +89,12 @@ class DryRun:
     checkouts: Checkouts
     vault: Vault
 
-    def of_delivery(self, delivery: Delivery, project_id: int | None) -> list[Effect]:
+    def of_delivery(self, delivery: Delivery, within: frozenset[int] | None) -> list[Effect]:
         """What replaying a delivery would do."""
         push = push_of(delivery, self.forges)
-        return self._effects(push, sorted(push.repository.keys), delivery.scopes, project_id, delivery)
+        return self._effects(push, sorted(push.repository.keys), delivery.scopes, within, delivery)
 
-    def of_push(self, push: Push, project_id: int | None) -> list[Effect]:
+    def of_push(self, push: Push, within: frozenset[int] | None) -> list[Effect]:
         """What a push would do that nobody has told of. `push.repository` may be named as people name it.
 
         Without `after`, unless it is a deletion, it is the head that Git is asked for. Raises NotFound where nothing
@@ -106,17 +106,19 @@ class DryRun:
         keys = {key for _, key in known if key in push.repository.keys or key.lower().endswith(named)}
         scopes = [scope for scope, key in known if key in keys]
         if push.after is None and not push.deleted:
-            push = replace(push, after=self._head(push, sorted(keys), scopes, project_id))
-        found = self._effects(push, sorted(keys), scopes, project_id, None)
+            push = replace(push, after=self._head(push, sorted(keys), scopes, within))
+        found = self._effects(push, sorted(keys), scopes, within, None)
         if not found:
             raise NotFound(NOBODY_HAS_IT)
         return found
 
-    def _head(self, push: Push, keys: Sequence[str], scopes: Sequence[str], project_id: int | None) -> str:
+    def _head(
+        self, push: Push, keys: Sequence[str], scopes: Sequence[str], within: frozenset[int] | None
+    ) -> str:
         """What the ref is at, by the access of a source that tracks it, or of any other of the repository."""
         with self.db.read() as tx:
             tracked = jobs.tracking(tx, keys, scopes)
-        sources = [source for source, _ in tracked if project_id in (None, source.project_id)]
+        sources = [source for source, _ in tracked if within is None or source.project_id in within]
         if not sources:
             raise NotFound(NOBODY_HAS_IT)
         source = next((each for each in sources if each.branch == push.branch), sources[0])
@@ -132,14 +134,14 @@ class DryRun:
         push: Push,
         keys: Sequence[str],
         scopes: Sequence[str],
-        project_id: int | None,
+        within: frozenset[int] | None,
         delivery: Delivery | None,
     ) -> list[Effect]:
         with self.db.read() as tx:
             tracked = [
                 (source, of_source)
                 for source, of_source in jobs.tracking(tx, keys, scopes)
-                if project_id in (None, source.project_id)
+                if within is None or source.project_id in within
             ]
             asked_about = {
                 source.id

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.errors import InvalidValue, NotFound
-from app.domain.principals import Principal, Role
+from app.domain.principals import Grant, Principal, Role
 from app.store import projects, tokens
 from app.store.database import Database, Tx
 from app.store.tokens import Token
 
 TOKEN_PREFIX = "jy_"  # noqa: S105 - what a token begins with, so that scanners find a leaked one
+OF_SETTINGS = Principal("admin token", (Grant.of_role(Role.ADMIN),))  # JOBYARD_ADMIN_TOKEN
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def _project_id(tx: Tx, name: str) -> int:
 def holder_of(db: Database, secret: str, now: datetime, admin_token_hash: str | None) -> Principal | None:
     """Who has this token, or None for one that is unknown or expired; its use is stored once a minute at most."""
     hash_ = digest(secret)
-    if admin_token_hash is not None and hmac.compare_digest(hash_, admin_token_hash):
-        return Principal("admin token", Role.ADMIN)
+    if _is_of_settings(hash_, admin_token_hash):
+        return OF_SETTINGS
     with db.read() as tx:
         found = tokens.with_hash(tx, hash_, now)
     if found is None:
@@ -65,4 +66,20 @@ def holder_of(db: Database, secret: str, now: datetime, admin_token_hash: str | 
     if found.last_used_at is None or now - found.last_used_at > tokens.SEEN_EVERY:
         with db.write() as tx:
             tokens.mark_used(tx, found.id, now)
-    return Principal(found.name, Role(found.role), found.project_id)
+    return _principal(found)
+
+
+def principal_of(tx: Tx, hash_: str, now: datetime, admin_token_hash: str | None) -> Principal | None:
+    """Who has the token of this hash, or None for one that is unknown or expired."""
+    if _is_of_settings(hash_, admin_token_hash):
+        return OF_SETTINGS
+    found = tokens.with_hash(tx, hash_, now)
+    return None if found is None else _principal(found)
+
+
+def _is_of_settings(hash_: str, admin_token_hash: str | None) -> bool:
+    return admin_token_hash is not None and hmac.compare_digest(hash_, admin_token_hash)
+
+
+def _principal(token: Token) -> Principal:
+    return Principal(token.name, (Grant.of_role(Role(token.role), token.project_id),))

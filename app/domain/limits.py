@@ -20,6 +20,7 @@ WEBHOOK_SECRET = 1000
 CREDENTIAL = 20_000
 USERNAME = 255
 USER_NAME = 60
+EMAIL = 254
 PASSWORD = 1000
 TOKEN_NAME = 60
 SHOWN_LINE = 500  # of what a stranger wrote, such as the first line of a commit's message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from sqlalchemy import ColumnElement, literal, or_
@@ -29,16 +29,20 @@ class Show(enum.StrEnum):
     SCHEDULED = "scheduled"
 
 
-def count_jobs(tx: Tx, show: Show) -> int:
-    count: int = tx.exec(_shown(select(func.count(col(JobRow.id))), show)).one()
+def count_jobs(tx: Tx, show: Show, within: Set[int] | None = None) -> int:
+    """How many there are: in all projects, or in those with these ids."""
+    count: int = tx.exec(_shown(select(func.count(col(JobRow.id))), show, within)).one()
     return count
 
 
-def page_of_jobs(tx: Tx, show: Show, limit: int, before: int | None) -> Sequence[Job]:
-    """Newest first."""
+def page_of_jobs(
+    tx: Tx, show: Show, limit: int, before: int | None, within: Set[int] | None = None
+) -> Sequence[Job]:
+    """Newest first: of all projects, or of those with these ids."""
     found: list[Job] = []
     while True:
-        query = _shown(select(JobRow.id), show).order_by(col(JobRow.id).desc()).limit(limit - len(found))
+        query = _shown(select(JobRow.id), show, within).order_by(col(JobRow.id).desc())
+        query = query.limit(limit - len(found))
         ids = tx.exec(query if before is None else query.where(col(JobRow.id) < before)).all()
         readable = jobs.with_ids(tx, ids)
         found += [readable[job_id] for job_id in ids if job_id in readable]
@@ -61,9 +65,11 @@ def latest_builds_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Build]:
     return {job_id: found[build_id] for job_id, build_id in latest.items() if build_id in found}
 
 
-def _shown(query: Any, show: Show) -> Any:
+def _shown(query: Any, show: Show, within: Set[int] | None = None) -> Any:
     query = query.outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
     query = query.where(col(JobRow.deleted_at).is_(None))
+    if within is not None:
+        query = query.where(col(JobRow.project_id).in_(within))
     match show:
         case Show.ALL:
             return query

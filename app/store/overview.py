@@ -5,10 +5,10 @@ Builds are found by their commits among the latest (`id > newest - WINDOW`), as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import bindparam, literal_column
 from sqlalchemy import select as columns
@@ -24,6 +24,8 @@ from app.store.unreadable import values_of
 
 STRIP = 24
 WINDOW = 500  # of the newest ids, where there is no index to lead further back
+Within: TypeAlias = Set[int] | None  # the ids of the projects that are looked at; None for all
+Row = TypeVar("Row", Run, Build)
 NO_ID_YET = 2**62  # greater than any id there will be
 COUNTED = 1000  # counts stop here: "1,000 or more" is as good to a reader
 # In the words of the index that holds these alone.
@@ -83,6 +85,18 @@ def strip(tx: Tx, job_id: int, limit: int = STRIP, before: int | None = None) ->
     ]
 
 
+def _only(query: Any, project: Any, within: Within) -> Any:
+    return query if within is None else query.where(col(project).in_(within))
+
+
+def _newest(fetch: Callable[[int | None], Sequence[Row]], limit: int, within: Within) -> Sequence[Row]:
+    """The newest of what `fetch` gives of each project, each time by its index."""
+    if within is None:
+        return fetch(None)
+    found = [row for project_id in within for row in fetch(project_id)]
+    return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
+
+
 def typical_duration(bars: Sequence[Bar]) -> timedelta | None:
     """The median of those that succeeded; None if none did."""
     lasted = sorted(
@@ -93,21 +107,25 @@ def typical_duration(bars: Sequence[Bar]) -> timedelta | None:
     return lasted[len(lasted) // 2] if lasted else None
 
 
-def open_runs(tx: Tx, status: RunStatus, limit: int) -> Sequence[Run]:
-    return runs.page(tx, limit=limit, statuses=[status])
+def open_runs(tx: Tx, status: RunStatus, limit: int, within: Within = None) -> Sequence[Run]:
+    return _newest(lambda only: runs.page(tx, limit=limit, statuses=[status], project_id=only), limit, within)
 
 
-def open_builds(tx: Tx, limit: int) -> Sequence[Build]:
-    return builds.page(tx, limit=limit, statuses=[BuildStatus.RUNNING, BuildStatus.QUEUED])
+def open_builds(tx: Tx, limit: int, within: Within = None) -> Sequence[Build]:
+    underway = [BuildStatus.RUNNING, BuildStatus.QUEUED]
+    return _newest(
+        lambda only: builds.page(tx, limit=limit, statuses=underway, project_id=only), limit, within
+    )
 
 
-def count_runs(tx: Tx, status: RunStatus) -> int:
+def count_runs(tx: Tx, status: RunStatus, within: Within = None) -> int:
     """How many runs have an open status, up to `COUNTED`."""
-    some = select(RunRow.id).where(RunRow.status == status).limit(COUNTED).subquery()
+    query = _only(select(RunRow.id).where(RunRow.status == status), RunRow.project_id, within)
+    some = query.limit(COUNTED).subquery()
     return tx.exec(select(func.count()).select_from(some)).one()
 
 
-def nothing_ran(tx: Tx, *, since: datetime, limit: int) -> list[Decision]:
+def nothing_ran(tx: Tx, *, since: datetime, limit: int, within: Within = None) -> list[Decision]:
     """The latest decisions by which nothing ran, newest first."""
     query = (
         select(DecisionRow, ProjectRow.name, JobRow.name)
@@ -117,10 +135,13 @@ def nothing_ran(tx: Tx, *, since: datetime, limit: int) -> list[Decision]:
         .order_by(col(DecisionRow.at).desc(), col(DecisionRow.id).desc())
         .limit(limit)
     )
+    query = _only(query, DecisionRow.project_id, within)
     return values_of(tx, decisions.decision_value, tx.exec(query))
 
 
-def decisions_of_deliveries(tx: Tx, found: Sequence[deliveries.Delivery]) -> Mapping[str, list[Decision]]:
+def decisions_of_deliveries(
+    tx: Tx, found: Sequence[deliveries.Delivery], within: Within = None
+) -> Mapping[str, list[Decision]]:
     """The decisions that each delivery led to, by its guid, all its replays included."""
     guids = {
         (f"{each.guid}~{replay}" if replay else each.guid): each.guid
@@ -134,6 +155,7 @@ def decisions_of_deliveries(tx: Tx, found: Sequence[deliveries.Delivery]) -> Map
         .where(DecisionRow.event_type == EventType.PUSH, col(DecisionRow.event_id).in_(list(guids)))
         .order_by(col(DecisionRow.id))
     )
+    query = _only(query, DecisionRow.project_id, within)
     grouped: dict[str, list[Decision]] = {each.guid: [] for each in found}
     for decision in values_of(tx, decisions.decision_value, tx.exec(query)):
         grouped[guids[decision.event_id]].append(decision)
@@ -146,27 +168,30 @@ def decision_of_run(tx: Tx, run_id: int) -> Decision | None:
     return next(reversed(decisions.page(tx, limit=20, run_id=run_id, verdicts=starting)), None)
 
 
-def find_jobs(tx: Tx, text: str, limit: int = 20) -> Sequence[tuple[str, str]]:
+def find_jobs(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequence[tuple[str, str]]:
     """(project, job) of jobs whose name contains the text."""
     query = (
         select(ProjectRow.name, JobRow.name)
         .join(ProjectRow, col(ProjectRow.id) == col(JobRow.project_id))
         .where(col(JobRow.deleted_at).is_(None), col(JobRow.name).contains(text, autoescape=True))
     )
-    return tx.exec(query.order_by(col(JobRow.name)).limit(limit)).all()
+    query = _only(query, JobRow.project_id, within)
+    return list(tx.exec(query.order_by(col(JobRow.name)).limit(limit)))
 
 
-def find_runs(tx: Tx, text: str, limit: int = 20) -> Sequence[tuple[str, str]]:
+def find_runs(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequence[tuple[str, str]]:
     """(name, status) of runs whose name begins with the text."""
     query = select(RunRow.name, RunRow.status).where(RunRow.name >= text, RunRow.name < f"{text}\U0010ffff")
-    return tx.exec(query.order_by(RunRow.name).limit(limit)).all()
+    query = _only(query, RunRow.project_id, within)
+    return list(tx.exec(query.order_by(RunRow.name).limit(limit)))
 
 
-def find_builds(tx: Tx, text: str, limit: int = 20) -> Sequence[Build]:
+def find_builds(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequence[Build]:
     """Among the newest builds, those of a commit that begins with the text."""
     newest = tx.exec(select(func.max(BuildRow.id))).one() or 0
     query = select(BuildRow.id).where(col(BuildRow.id) > newest - WINDOW)
     query = query.where(col(BuildRow.sha).startswith(text, autoescape=True))
+    query = _only(query, BuildRow.project_id, within)
     ids = tx.exec(query.order_by(col(BuildRow.id).desc()).limit(limit)).all()
     return [builds.with_id(tx, build_id) for build_id in ids]
 

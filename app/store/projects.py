@@ -63,8 +63,11 @@ def with_id(tx: Tx, project_id: int) -> Project:
     return _value(row)
 
 
-def page(tx: Tx, limit: int, before: int | None) -> Sequence[Project]:
+def page(tx: Tx, limit: int, before: int | None, *, only: frozenset[int] | None = None) -> Sequence[Project]:
+    """Newest first: of all, or only of those with these ids."""
     query = select(ProjectRow).order_by(col(ProjectRow.id).desc()).limit(limit)
+    if only is not None:
+        query = query.where(col(ProjectRow.id).in_(only))
     if before is not None:
         query = query.where(col(ProjectRow.id) < before)
     return [_value(row) for row in tx.exec(query)]

@@ -20,6 +20,7 @@ from app.store import facts, idempotency_keys, needs
 from app.store.database import Tx, touch
 from app.store.history import IS_ALONE
 from app.store.schema import (
+    AccountLinkRow,
     AnswerRow,
     AppRow,
     BuildRow,
@@ -29,7 +30,6 @@ from app.store.schema import (
     DeploymentStepRow,
     FlowRunRow,
     JobRow,
-    LoginRow,
     MovementRow,
     PromotionRow,
     RunRow,
@@ -133,9 +133,12 @@ def _delete(tx: Tx, row: type[SQLModel], ids: Any, *guards: Any) -> int:
 
 
 def forget_expired(tx: Tx, now: datetime) -> None:
-    """Remove what is void by itself: sessions, links that log in, and first answers to keyed requests."""
+    """Remove what is void by itself: links to accounts, and first answers to keyed requests.
+
+    Sessions that are over go when the next one begins.
+    """
     for expired in (
-        delete(LoginRow).where(col(LoginRow.expires_at) <= now),
+        delete(AccountLinkRow).where(col(AccountLinkRow.expires_at) <= now),
         delete(AnswerRow).where(col(AnswerRow.created_at) <= now - idempotency_keys.KEPT),
     ):
         tx.connection().execute(expired)

@@ -1,100 +1,195 @@
-"""Users, and the browsers that are logged in: as one of them, by an administrator's token, or by a link."""
+"""Users and what they were granted. One administrator of all who can log in always stays."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import delete
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
-from app.domain.errors import Conflict
-from app.store.database import Tx
-from app.store.schema import LoginRow, UserRow
+from app.domain.errors import Conflict, NotFound
+from app.domain.principals import Grant, Role
+from app.store.database import Tx, touch
+from app.store.schema import GrantRow, ProjectRow, SettingRow, UserRow
+
+TOPIC = "users"
+TURN = "installation"  # a row that every installation has, to be locked
+
+
+@dataclass(frozen=True)
+class UserGrant:
+    """A role in a project or, with `project_id` None, in all."""
+
+    role: Role
+    project_id: int | None = None
+    project: str | None = None
 
 
 @dataclass(frozen=True)
 class User:
+    """Somebody who may log in, unless they are disabled or have no password yet."""
+
     id: int
     name: str
-    role: str
-    password_hash: str = field(repr=False)
+    email: str | None
+    created_at: datetime
+    disabled_at: datetime | None
+    grants: tuple[UserGrant, ...]
+    password_hash: str = field(default="", repr=False)
+
+    @property
+    def status(self) -> str:
+        """disabled | invited | active"""
+        if self.disabled_at is not None:
+            return "disabled"
+        return "active" if self.password_hash else "invited"
+
+    @property
+    def rights(self) -> tuple[Grant, ...]:
+        return tuple(Grant.of_role(each.role, each.project_id) for each in self.grants)
 
 
-@dataclass(frozen=True)
-class Login:
-    """A browser's session. `opened_with` is the hash of the token that it depends on, if it does."""
-
-    user: User
-    opened_with: str | None = field(repr=False)
-
-
-def add(tx: Tx, name: str, password_hash: str, role: str, now: datetime) -> User:
-    if tx.exec(select(UserRow).where(UserRow.name == name)).first():
-        raise Conflict(f"There is a user named {name} already.")
-    row = UserRow(name=name, password_hash=password_hash, role=role, created_at=now)
+def add(
+    tx: Tx,
+    name: str,
+    password_hash: str,
+    role: str | None,
+    now: datetime,
+    *,
+    project_id: int | None = None,
+    email: str | None = None,
+) -> User:
+    """Somebody with a role in a project, in all (`project_id` None), or (`role` None) with none yet."""
+    _require_free(tx, name, email, None)
+    row = UserRow(name=name, email=email, password_hash=password_hash, created_at=now)
     tx.add(row)
     tx.flush()
-    if role == "admin":
-        _void_links(tx)
-    return User(row.id, row.name, row.role, row.password_hash)
+    if role is not None:
+        tx.add(GrantRow(user_id=row.id, project_id=project_id, role=role))
+        tx.flush()
+    touch(tx, TOPIC)
+    return _value(tx, row)
 
 
 def named(tx: Tx, name: str) -> User | None:
+    """By the name or, where none has that, the e-mail address."""
     row = tx.exec(select(UserRow).where(UserRow.name == name)).first()
-    return None if row is None else User(row.id, row.name, row.role, row.password_hash)
+    if row is None and name:
+        row = tx.exec(select(UserRow).where(UserRow.email == name.lower())).first()
+    return None if row is None else _value(tx, row)
+
+
+def with_id(tx: Tx, user_id: int) -> User:
+    return _value(tx, _row(tx, user_id))
+
+
+def page(tx: Tx, limit: int, before: int | None = None) -> Sequence[User]:
+    query = select(UserRow).order_by(col(UserRow.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(UserRow.id) < before)
+    return [_value(tx, row) for row in tx.exec(query)]
 
 
 def has_admin(tx: Tx) -> bool:
-    return tx.exec(select(UserRow.id).where(UserRow.role == "admin").limit(1)).first() is not None
+    """Whether somebody can log in who administers all."""
+    return _administrators(tx) > 0
 
 
-def add_login(
-    tx: Tx,
-    hash_: str,
-    now: datetime,
-    lasts: timedelta,
-    *,
-    user_id: int | None = None,
-    opened_with: str | None = None,
-) -> None:
-    """A session. `user_id` None stands for the administrator by token or link."""
-    tx.connection().execute(delete(LoginRow).where(col(LoginRow.expires_at) <= now))
-    tx.add(
-        LoginRow(hash=hash_, user_id=user_id, opened_with=opened_with, created_at=now, expires_at=now + lasts)
+def change(tx: Tx, user_id: int, *, name: str, email: str | None) -> None:
+    _require_free(tx, name, email, user_id)
+    row = _row(tx, user_id)
+    row.name, row.email = name, email
+    touch(tx, TOPIC)
+
+
+def set_password(tx: Tx, user_id: int, password_hash: str) -> None:
+    _row(tx, user_id).password_hash = password_hash
+    touch(tx, TOPIC)
+
+
+def set_grant(tx: Tx, user_id: int, role: Role, project_id: int | None) -> None:
+    """Give a role in a project or in all, in place of the one they have there."""
+    with _keeping_an_administrator(tx, user_id):
+        row = _grant(tx, user_id, project_id) or GrantRow(user_id=user_id, project_id=project_id, role=role)
+        row.role = role
+        tx.add(row)
+
+
+def revoke_grant(tx: Tx, user_id: int, project_id: int | None) -> None:
+    """Take the role in a project, or (None) in all. Raises NotFound, Conflict."""
+    with _keeping_an_administrator(tx, user_id):
+        row = _grant(tx, user_id, project_id)
+        if row is None:
+            where = "in all projects" if project_id is None else "in this project"
+            raise NotFound(f"{_row(tx, user_id).name} has no role {where}.")
+        tx.delete(row)
+
+
+def set_disabled(tx: Tx, user_id: int, at: datetime | None) -> None:
+    """Disable somebody, or (`at` None) enable them again."""
+    with _keeping_an_administrator(tx, user_id):
+        _row(tx, user_id).disabled_at = at
+
+
+def remove(tx: Tx, user_id: int) -> None:
+    """With sessions, links and grants."""
+    with _keeping_an_administrator(tx, user_id):
+        tx.delete(_row(tx, user_id))
+
+
+@contextmanager
+def _keeping_an_administrator(tx: Tx, user_id: int) -> Iterator[None]:
+    """Raises Conflict for a change of this user that leaves nobody to administer all who can log in.
+
+    One such change after another: of two administrators, each could remove the other at the same time.
+    """
+    tx.exec(select(SettingRow).where(SettingRow.name == TURN).with_for_update()).first()
+    name, before = _row(tx, user_id).name, _administrators(tx)
+    yield
+    tx.flush()
+    if before and not _administrators(tx):
+        raise Conflict(f"{name} is the last administrator who can log in: make another one first.")
+    touch(tx, TOPIC)
+
+
+def _administrators(tx: Tx) -> int:
+    query = (
+        select(func.count(col(UserRow.id)))
+        .join(GrantRow, col(GrantRow.user_id) == col(UserRow.id))
+        .where(GrantRow.role == Role.ADMIN, col(GrantRow.project_id).is_(None))
+        .where(col(UserRow.disabled_at).is_(None), UserRow.password_hash != "")
     )
+    return tx.exec(query).one()
 
 
-def add_login_link(tx: Tx, hash_: str, now: datetime, lasts: timedelta) -> None:
-    """A link that logs an administrator in, a single time. There is one at a time: those before are void."""
-    _void_links(tx)
-    tx.add(LoginRow(hash=hash_, once=True, created_at=now, expires_at=now + lasts))
+def _require_free(tx: Tx, name: str, email: str | None, user_id: int | None) -> None:
+    for column, value, what in ((UserRow.name, name, "named"), (UserRow.email, email, "with the address")):
+        taken = None if value is None else tx.exec(select(UserRow.id).where(column == value)).first()
+        if taken not in (None, user_id):
+            raise Conflict(f"There is a user {what} {value} already.")
 
 
-def _void_links(tx: Tx) -> None:
-    tx.connection().execute(delete(LoginRow).where(col(LoginRow.once)))
+def _row(tx: Tx, user_id: int) -> UserRow:
+    row = tx.get(UserRow, user_id)
+    if row is None:
+        raise NotFound(f"There is no user {user_id}.")
+    return row
 
 
-def login(tx: Tx, hash_: str, now: datetime) -> Login | None:
-    """Who is logged in with this; the administrator by token or link has id 0."""
-    row = tx.get(LoginRow, hash_)
-    if row is None or row.once or row.expires_at <= now:
-        return None
-    if row.user_id is None:
-        return Login(User(0, "admin", "admin", ""), row.opened_with)
-    user = tx.get_one(UserRow, row.user_id)
-    return Login(User(user.id, user.name, user.role, user.password_hash), None)
+def _grant(tx: Tx, user_id: int, project_id: int | None) -> GrantRow | None:
+    query = select(GrantRow).where(GrantRow.user_id == user_id)
+    where = col(GrantRow.project_id)
+    return tx.exec(query.where(where.is_(None) if project_id is None else where == project_id)).first()
 
 
-def spend_login_link(tx: Tx, hash_: str, now: datetime) -> bool:
-    """True the one time that a valid link is used."""
-    is_valid = (
-        col(LoginRow.hash) == hash_,
-        col(LoginRow.once),
-        col(LoginRow.expires_at) > now,
+def _value(tx: Tx, row: UserRow) -> User:
+    found = tx.exec(
+        select(GrantRow.role, GrantRow.project_id, ProjectRow.name)
+        .outerjoin(ProjectRow, col(ProjectRow.id) == col(GrantRow.project_id))
+        .where(GrantRow.user_id == row.id)
+        .order_by(col(GrantRow.id))
     )
-    return tx.connection().execute(delete(LoginRow).where(*is_valid)).rowcount == 1
-
-
-def log_out(tx: Tx, hash_: str) -> None:
-    tx.connection().execute(delete(LoginRow).where(col(LoginRow.hash) == hash_))
+    grants = tuple(UserGrant(Role(role), project_id, project) for role, project_id, project in found)
+    return User(row.id, row.name, row.email, row.created_at, row.disabled_at, grants, row.password_hash)

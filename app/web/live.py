@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import suppress
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from app.logs import RunLog
 from app.web.server_context import ServerContext
 
+ASK_AGAIN_SECONDS = 5.0  # between two looks at whether a reader may still read
 POLL_SECONDS = 1.0  # how late a change is seen of which no signal came
 NEWLINE = "\n"
 _UNFINISHED = re.compile(rb"(?:\r|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
@@ -63,7 +64,7 @@ async def changes(
 
 async def follow_log(
     server: ServerContext, topic: str, log: Callable[[], tuple[RunLog, bool]], offset: int
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncGenerator[ServerSentEvent]:
     """A log from `offset` until it is over, then `event: end`.
 
     Each event's id is the offset to go on from, its data the text up to there, line breaks included. Carriage returns
@@ -104,5 +105,30 @@ def event(data: str, *, name: str | None = None, id_: str | None = None) -> Serv
     return ServerSentEvent(data, event=name, id=id_, sep=NEWLINE)
 
 
-def stream(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
-    return EventSourceResponse(events, sep=NEWLINE)
+def stream(events: AsyncGenerator[ServerSentEvent], may_still: Callable[[], bool]) -> EventSourceResponse:
+    """An answer of these events. `may_still` is asked in a thread now and then; when it says no, the stream ends."""
+    return EventSourceResponse(_while_allowed(events, may_still), sep=NEWLINE)
+
+
+async def _while_allowed(
+    events: AsyncGenerator[ServerSentEvent], may_still: Callable[[], bool]
+) -> AsyncIterator[ServerSentEvent]:
+    loop = asyncio.get_running_loop()
+    asked_at, coming = loop.time(), asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            await asyncio.wait({coming}, timeout=ASK_AGAIN_SECONDS)
+            if loop.time() - asked_at >= ASK_AGAIN_SECONDS:
+                asked_at = loop.time()
+                if not await run_in_threadpool(may_still):
+                    return
+            if coming.done():
+                if (said := coming.result()) is None:
+                    return
+                yield said
+                coming = asyncio.ensure_future(anext(events, None))
+    finally:
+        coming.cancel()
+        with suppress(asyncio.CancelledError):
+            await coming
+        await events.aclose()

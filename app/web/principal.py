@@ -9,6 +9,7 @@ from app.domain.principals import Principal
 from app.web.server_context import server_of
 
 COOKIE = "jobyard_session"
+DEVICE = "jobyard_device"  # knows a browser again whose user logged in before
 
 
 def identify(connection: HTTPConnection) -> Principal | None:
@@ -19,4 +20,6 @@ def identify(connection: HTTPConnection) -> Principal | None:
     if scheme.lower() == "bearer":
         return tokens.holder_of(server.db, credentials.strip(), now, server.admin_token_hash)
     session = connection.cookies.get(COOKIE)
-    return sessions.owner_of(server.db, session, now, server.admin_token_hash) if session else None
+    if not session:
+        return None
+    return sessions.owner_of(server.db, session, now, server.desk.limits, server.admin_token_hash)

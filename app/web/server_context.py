@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
+from app.commands.sign_in import Desk
 from app.domain.job.records import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
@@ -48,6 +49,7 @@ class ServerContext:
     dry_run: DryRun
     retention: Retention
     disk: Disk = field(default_factory=Disk)
+    desk: Desk = field(default_factory=Desk)  # where people log in
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)
 

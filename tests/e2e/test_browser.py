@@ -374,7 +374,7 @@ def test_log_in_by_hand_and_out(browser: Browser, address: str, demo: Demo, tmp_
     page.get_by_label("Name").fill("viewer-user")
     page.get_by_label("Password").fill("wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("don't belong together")
+    expect(page.get_by_role("alert")).to_contain_text("Wrong name or password")
     page.get_by_label("Password").fill("correct horse battery staple")
     page.keyboard.press("Enter")
     page.wait_for_url("**/deliveries")

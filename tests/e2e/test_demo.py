@@ -30,7 +30,7 @@ def test_the_demo_runs_a_push_to_the_end_of_its_run() -> None:
     assert status_page
     assert status_page[1] != "8080"
     assert re.search(
-        rf"Log in, once +http://127\.0\.0\.1:{status_page[1]}/login/once/\S+$", done.stdout, re.M
+        rf"Set up, once +http://127\.0\.0\.1:{status_page[1]}/login/once/\S+$", done.stdout, re.M
     )
     data = re.search(r"its data is in (\S+)\.$", done.stdout, re.M)
     assert data

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from app.checkout import Checkouts
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
+from app.commands.sign_in import Desk
 from app.commands.tokens import digest
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
@@ -88,6 +89,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     names: Names = field(default_factory=Names)
     health: EngineHealth = UP
+    desk: Desk = field(default_factory=Desk)
     public_url: str = "http://127.0.0.1:8080"
 
     def app(self) -> Starlette:
@@ -122,6 +124,7 @@ class World:
                 self.box,
             ),
             admin_token_hash=digest(ADMIN_TOKEN),
+            desk=self.desk,
         )
 
     def __post_init__(self) -> None:

@@ -7,11 +7,9 @@ with an index that a query plan test watches.
 from app.store.schema.columns import UtcDateTime, metadata
 from app.store.schema.installation import (
     AnswerRow,
-    LoginRow,
     ServerRow,
     SettingRow,
     TokenRow,
-    UserRow,
 )
 from app.store.schema.jobs import (
     CredentialRow,
@@ -20,6 +18,13 @@ from app.store.schema.jobs import (
     SecretGroupJobRow,
     SecretGroupRow,
     SourceRow,
+)
+from app.store.schema.people import (
+    AccountLinkRow,
+    GrantRow,
+    KnownDeviceRow,
+    LoginRow,
+    UserRow,
 )
 from app.store.schema.releases import (
     AppJobRow,
@@ -48,6 +53,7 @@ from app.store.schema.work import (
 )
 
 __all__ = [
+    "AccountLinkRow",
     "AnswerRow",
     "AppJobRow",
     "AppRow",
@@ -64,7 +70,9 @@ __all__ = [
     "FlowNodeRow",
     "FlowRow",
     "FlowRunRow",
+    "GrantRow",
     "JobRow",
+    "KnownDeviceRow",
     "LoginRow",
     "MovementRow",
     "PipelineRow",

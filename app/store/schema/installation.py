@@ -1,4 +1,4 @@
-"""This installation and who may come in."""
+"""This installation, its servers and its API tokens."""
 
 from __future__ import annotations
 
@@ -49,31 +49,6 @@ class TokenRow(SQLModel, table=True):
     created_at: datetime = time_column(null=False)
     expires_at: datetime | None = time_column()
     last_used_at: datetime | None = time_column()
-
-
-class UserRow(SQLModel, table=True):
-    __tablename__ = "user_account"
-    __table_args__ = table_args()
-    id: int = id_column()
-    name: str = Field(unique=True)
-    password_hash: str
-    role: str
-    created_at: datetime = time_column(null=False)
-
-
-class LoginRow(SQLModel, table=True):
-    """A browser that is logged in, or (`once`) a link that logs one in; only the hash of the secret is kept.
-
-    `opened_with` is the hash of the API token that was given as password: the session is valid while that is.
-    """
-
-    __tablename__ = "login"
-    hash: str = Field(primary_key=True)
-    user_id: int | None = ref_column("user_account.id", null=True)
-    once: bool = False
-    opened_with: str | None = None
-    created_at: datetime = time_column(null=False)
-    expires_at: datetime = time_column(null=False)
 
 
 class AnswerRow(SQLModel, table=True):

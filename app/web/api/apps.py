@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.commands import apps as commands
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
@@ -28,7 +28,7 @@ def list_apps(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_app(ctx: ApiContext[AppForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.OPERATOR)
+        project = project_of(ctx, tx)
         form = ctx.body
         return app_answer(tx, commands.define_app(tx, project, form.name, form.jobs, form.hooks, ctx.now))
 
@@ -40,20 +40,20 @@ def show_app(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_app(ctx: ApiContext[AppPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        app = app_of(ctx, tx, Role.OPERATOR)
+        app = app_of(ctx, tx)
         return app_answer(tx, commands.change_app(tx, app, ctx.body.jobs, ctx.body.hooks))
 
 
 def delete_app(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        app = app_of(ctx, tx, Role.OPERATOR)
+        app = app_of(ctx, tx)
         confirmed(ctx, app.name)
         commands.remove_app(tx, app)
 
 
 def release_hold(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        app = app_of(ctx, tx, Role.OPERATOR)
+        app = app_of(ctx, tx)
         released = commands.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
         return app_answer(tx, released)
 
@@ -93,7 +93,7 @@ OPERATIONS = (
         PATH,
         "Make an app of jobs that deploy together",
         create_app,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=AppForm,
         answer=AppAnswer,
         status=201,
@@ -104,7 +104,7 @@ OPERATIONS = (
         PATH + "/{a}",
         "Change which jobs an app has, and their order",
         change_app,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=AppPatch,
         answer=AppAnswer,
     ),
@@ -113,7 +113,7 @@ OPERATIONS = (
         PATH + "/{a}",
         "Delete an app with its deployments; its jobs stay",
         delete_app,
-        Role.OPERATOR,
+        Right.CHANGE,
         query=Confirm,
         status=204,
     ),
@@ -122,7 +122,7 @@ OPERATIONS = (
         PATH + "/{a}/release-hold",
         "Let pushes deploy the app again after a rollback",
         release_hold,
-        Role.OPERATOR,
+        Right.DEPLOY,
         answer=AppAnswer,
     ),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.commands import build_services as commands
 from app.commands.builds import request_build_of_source
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import build_services, builds, jobs
 from app.store.build_services import BuildService
 from app.store.database import Tx
@@ -14,8 +14,9 @@ from app.store.projects import Project
 from app.web.api.builds import build_answers
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.api.scope import confirmed, paged, project_of
 from app.web.patching import patched_service, shown_service
+from app.web.reach import within
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.build import BuildAnswer, ManualBuildForm
 from app.web.schemas.build_service import (
@@ -39,7 +40,7 @@ def list_services(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_service(ctx: ApiContext[BuildServiceForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.OPERATOR)
+        project = project_of(ctx, tx)
         service = commands.define_service(
             tx, project, service_draft(ctx.body), vault=ctx.server.vault, ours=ctx.server.ours, now=ctx.now
         )
@@ -55,7 +56,7 @@ def show_service(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_service(ctx: ApiContext[BuildServicePatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx)
-        service = _service_of(ctx, tx, project, Role.OPERATOR)
+        service = _service_of(ctx, tx, project)
         draft = patched_service(service, ctx.body.root, ctx.server)
         changed = commands.change_service(
             tx, project, service, draft, vault=ctx.server.vault, ours=ctx.server.ours
@@ -65,7 +66,7 @@ def change_service(ctx: ApiContext[BuildServicePatch, Empty]) -> Any:
 
 def delete_service(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        service = _service_of(ctx, tx, project_of(ctx, tx), Role.OPERATOR)
+        service = _service_of(ctx, tx, project_of(ctx, tx))
         confirmed(ctx, service.name)
         build_services.delete(tx, service)
 
@@ -82,7 +83,7 @@ def list_service_builds(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_service_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        service = _service_of(ctx, tx, project_of(ctx, tx), Role.OPERATOR)
+        service = _service_of(ctx, tx, project_of(ctx, tx))
 
         def make() -> BuildAnswer:
             build_id = request_build_of_source(
@@ -100,11 +101,9 @@ def create_service_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
         return once(ctx, tx, make)
 
 
-def _service_of(
-    ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER
-) -> BuildService:
+def _service_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> BuildService:
     name = ctx.path("s")
-    return within(ctx, role, f"build service {name}", lambda: build_services.named(tx, project.id, name))
+    return within(ctx, f"build service {name}", lambda: build_services.named(tx, project.id, name))
 
 
 def _answer(project: Project, service: BuildService) -> BuildServiceAnswer:
@@ -134,7 +133,7 @@ OPERATIONS = (
         PATH,
         "Make a build service",
         create_service,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=BuildServiceForm,
         answer=BuildServiceAnswer,
         status=201,
@@ -145,7 +144,7 @@ OPERATIONS = (
         PATH + "/{s}",
         "Change a build service; that builds nothing by itself",
         change_service,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=BuildServicePatch,
         answer=BuildServiceAnswer,
     ),
@@ -154,7 +153,7 @@ OPERATIONS = (
         PATH + "/{s}",
         "Delete a build service that no job uses",
         delete_service,
-        Role.OPERATOR,
+        Right.CHANGE,
         query=Confirm,
         status=204,
     ),
@@ -171,7 +170,7 @@ OPERATIONS = (
         PATH + "/{s}/builds",
         "Start a manual build for all jobs of a build service, whatever the rules for pushes say",
         create_service_build,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=ManualBuildForm,
         answer=BuildAnswer,
         status=202,

@@ -9,7 +9,7 @@ from app.commands import continuous_delivery
 from app.commands.builds import request_build
 from app.domain.builds import Build, BuildReason
 from app.domain.errors import Conflict
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import builds
 from app.store.database import Tx
 from app.web.api.idempotency import once
@@ -34,7 +34,7 @@ def list_builds(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
 
         def make() -> BuildAnswer:
             build_id = request_build(
@@ -58,7 +58,7 @@ def show_build(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def cancel_build(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        build = build_of(ctx, tx, Role.OPERATOR)
+        build = build_of(ctx, tx)
         sentence = f"Cancelled by {ctx.who}."
         names = ctx.server.names
         asked = continuous_delivery.cancel_build(tx, names, build, BuildReason.CANCELLED, sentence, ctx.now)
@@ -86,7 +86,7 @@ OPERATIONS = (
         "/projects/{p}/jobs/{j}/builds",
         "Start a manual build, whatever the rules for pushes say",
         create_build,
-        Role.OPERATOR,
+        Right.RUN,
         body=ManualBuildForm,
         answer=BuildAnswer,
         status=202,
@@ -98,7 +98,7 @@ OPERATIONS = (
         "/builds/{id}/cancel",
         "Cancel a build",
         cancel_build,
-        Role.OPERATOR,
+        Right.RUN,
         answer=BuildAnswer,
         status=202,
     ),

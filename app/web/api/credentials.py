@@ -6,13 +6,14 @@ from typing import Any
 
 from app.commands import credentials as commands
 from app.commands.remote_access import without_host
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import credentials
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.api.scope import confirmed, paged, project_of
+from app.web.reach import within
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.credential import CredentialAnswer, CredentialForm, CredentialPatch
 
@@ -29,7 +30,7 @@ def list_credentials(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_credential(ctx: ApiContext[CredentialForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.ADMIN)
+        project = project_of(ctx, tx)
         return _answer(commands.define_credential(tx, ctx.server.vault, project, ctx.body.draft(), ctx.now))
 
 
@@ -40,22 +41,20 @@ def show_credential(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_credential(ctx: ApiContext[CredentialPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
+        found = _credential_of(ctx, tx, project_of(ctx, tx))
         return _answer(commands.change_credential(tx, ctx.server.vault, found, ctx.body.change()))
 
 
 def delete_credential(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        found = _credential_of(ctx, tx, project_of(ctx, tx), Role.ADMIN)
+        found = _credential_of(ctx, tx, project_of(ctx, tx))
         confirmed(ctx, found.name)
         commands.remove_credential(tx, found)
 
 
-def _credential_of(
-    ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER
-) -> Credential:
+def _credential_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> Credential:
     name = ctx.path("c")
-    return within(ctx, role, f"credential {name}", lambda: credentials.named(tx, project.id, name))
+    return within(ctx, f"credential {name}", lambda: credentials.named(tx, project.id, name))
 
 
 def _answer(credential: Credential) -> CredentialAnswer:
@@ -79,7 +78,7 @@ OPERATIONS = (
         PATH,
         "Keep a credential",
         create_credential,
-        Role.ADMIN,
+        Right.SECRETS,
         body=CredentialForm,
         answer=CredentialAnswer,
         status=201,
@@ -90,7 +89,7 @@ OPERATIONS = (
         PATH + "/{c}",
         "Change the user or the secret of a credential, or set its host if it has none",
         change_credential,
-        Role.ADMIN,
+        Right.SECRETS,
         body=CredentialPatch,
         answer=CredentialAnswer,
     ),
@@ -99,7 +98,7 @@ OPERATIONS = (
         PATH + "/{c}",
         "Forget a credential",
         delete_credential,
-        Role.ADMIN,
+        Right.SECRETS,
         query=Confirm,
         status=204,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -9,8 +10,9 @@ from pydantic import Field
 from app.store import decisions
 from app.store.database import Tx
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import delivery_called, history_wanted, paged, run_called
+from app.web.api.scope import history, history_wanted, paged
 from app.web.numbers import LARGEST
+from app.web.reach import delivery_called, run_called
 from app.web.schemas.base import Empty, Model, Page, Paging
 from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.fields import Time
@@ -36,7 +38,9 @@ def list_decisions(ctx: ApiContext[Empty, DecisionsQuery]) -> Any:
         wanted = _wanted(ctx, tx)
         return paged(
             ctx,
-            lambda limit, before: decisions.page(tx, limit=limit, before=before, **wanted),
+            lambda limit, before: history(
+                ctx, partial(decisions.page, tx, limit=limit, before=before), wanted, limit
+            ),
             lambda found: [decision_answer(each) for each in found],
         )
 

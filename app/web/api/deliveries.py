@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import decisions, deliveries
 from app.store.deliveries import Delivery
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import delivery_called, paged, scopes_of
-from app.web.problems import Problem
+from app.web.api.scope import paged
+from app.web.reach import delivery_called, newest, require_all_of, scopes_within
 from app.web.schemas.base import Empty, Model, Page, Paging
 from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.fields import Time
@@ -38,7 +38,7 @@ class DeliveryWithDecisions(DeliveryAnswer):
 
 def list_deliveries(ctx: ApiContext[Empty, Paging]) -> Any:
     with ctx.server.db.read() as tx:
-        scopes = None if ctx.principal.project_id is None else scopes_of(ctx, tx)
+        scopes = scopes_within(ctx, tx)
         return paged(
             ctx,
             lambda limit, before: deliveries.page(tx, limit, before, scopes=scopes),
@@ -49,7 +49,13 @@ def list_deliveries(ctx: ApiContext[Empty, Paging]) -> Any:
 def show_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
         delivery = delivery_called(ctx, tx, ctx.path("id"))
-        found = decisions.page(tx, limit=500, pushes=delivery.event_ids, project_id=ctx.principal.project_id)
+        found = newest(
+            ctx,
+            lambda project_id: decisions.page(
+                tx, limit=500, pushes=delivery.event_ids, project_id=project_id
+            ),
+            500,
+        )
     return DeliveryWithDecisions(**_fields(delivery), decisions=[decision_answer(each) for each in found])
 
 
@@ -57,8 +63,7 @@ def replay_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
     """Process it once more; decisions of the replay are new ones, and movements of the branch stay as they were."""
     with ctx.server.db.write() as tx:
         delivery = delivery_called(ctx, tx, ctx.path("id"))
-        if ctx.principal.project_id is not None and not scopes_of(ctx, tx).issuperset(delivery.scopes):
-            raise Problem(403, "This delivery is for other projects too: replaying it needs a token for all.")
+        require_all_of(ctx, tx, delivery)
         deliveries.reopen(tx, delivery.id)
         return DeliveryAnswer(**_fields(deliveries.find(tx, delivery.guid, delivery.forge)))
 
@@ -78,7 +83,7 @@ OPERATIONS = (
         PATH + "/{id}/replay",
         "Process a delivery once more",
         replay_delivery,
-        Role.OPERATOR,
+        Right.RUN,
         answer=DeliveryAnswer,
         status=202,
     ),

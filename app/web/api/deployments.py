@@ -14,7 +14,7 @@ from app.commands.deployment_requests import (
     roll_back,
 )
 from app.domain.deployments import Deployment
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import deployments, jobs
 from app.store.database import Tx
 from app.web.api.idempotency import once
@@ -36,11 +36,11 @@ def list_deployments(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_deployment(ctx: ApiContext[DeployForm, Empty]) -> Any:
     with ctx.server.db.read() as tx:
-        app = app_of(ctx, tx, Role.OPERATOR)
+        app = app_of(ctx, tx)
         images = images_to_deploy(tx, app, sha=ctx.body.sha, build_ids=ctx.body.builds)
     gone = gone_of(ctx.server.missing_images, images)
     with ctx.server.db.write() as tx:
-        app = app_of(ctx, tx, Role.OPERATOR)
+        app = app_of(ctx, tx)
 
         def make() -> DeploymentAnswer:
             form = ctx.body
@@ -67,7 +67,7 @@ def show_deployment(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def cancel_deployment(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        deployment = deployment_of(ctx, tx, Role.OPERATOR)
+        deployment = deployment_of(ctx, tx)
         cancelled = commands.cancel_deployment(tx, deployment, ctx.who, ctx.now)
         return deployment_answers(tx, [cancelled])[0]
 
@@ -78,10 +78,10 @@ def roll_back_deployment(ctx: ApiContext[RollbackForm, Empty]) -> Any:
     Those that can't be had any more are made again.
     """
     with ctx.server.db.read() as tx:
-        images = images_to_roll_back_to(tx, deployment_of(ctx, tx, Role.OPERATOR))
+        images = images_to_roll_back_to(tx, deployment_of(ctx, tx))
     gone = ctx.server.missing_images({job_id: image.image for job_id, image in images.items()})
     with ctx.server.db.write() as tx:
-        deployment = deployment_of(ctx, tx, Role.OPERATOR)
+        deployment = deployment_of(ctx, tx)
 
         def make() -> DeploymentAnswer:
             form, now = ctx.body, ctx.now
@@ -120,7 +120,7 @@ OPERATIONS = (
         PATH,
         "Deploy a commit, builds or the latest builds to all of an app's jobs",
         create_deployment,
-        Role.OPERATOR,
+        Right.DEPLOY,
         body=DeployForm,
         answer=DeploymentAnswer,
         status=202,
@@ -132,7 +132,7 @@ OPERATIONS = (
         "/deployments/{id}/cancel",
         "Cancel a deployment before its images move",
         cancel_deployment,
-        Role.OPERATOR,
+        Right.DEPLOY,
         answer=DeploymentAnswer,
         status=202,
     ),
@@ -141,7 +141,7 @@ OPERATIONS = (
         "/deployments/{id}/rollback",
         "Go back to what this deployment left live, and hold CD until it is released",
         roll_back_deployment,
-        Role.OPERATOR,
+        Right.DEPLOY,
         body=RollbackForm,
         answer=DeploymentAnswer,
         status=202,

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.commands.image_rollout import deploy_job
 from app.commands.job_deploys import image_chosen, pin_choice
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import decisions, jobs
 from app.web.api import idempotency
 from app.web.api.jobs import job_answer
@@ -20,12 +20,12 @@ from app.web.schemas.job_deploy import JobDeployAnswer, JobDeployForm
 def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:
     """A tag is resolved before anything changes, and outside of any transaction."""
     with ctx.server.db.read() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
         is_repeated = idempotency.is_repeated(ctx, tx)
     choice = ctx.body.choice()
     pinned = None if is_repeated else pin_choice(choice, job, ctx.server.pin_image)
     with ctx.server.db.write() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
 
         def make() -> dict[str, Any]:
             server, form, now = ctx.server, ctx.body, ctx.now
@@ -53,7 +53,7 @@ OPERATIONS = (
         "/projects/{p}/jobs/{j}/deploy",
         "Point a job at a build or an image; all but the latest build turn CD off",
         deploy,
-        Role.OPERATOR,
+        Right.DEPLOY,
         body=JobDeployForm,
         answer=JobDeployAnswer,
         status=202,

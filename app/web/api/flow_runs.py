@@ -7,7 +7,7 @@ from typing import Any
 from app.commands import flow_runs as commands
 from app.commands.flow_runs import answer_approval, start_flow_run
 from app.domain.flows import FlowTrigger, FlowTriggerType
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import flows
 from app.web.api.idempotency import once
 from app.web.api.operations import ApiContext, Operation
@@ -28,7 +28,7 @@ def list_flow_runs(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_flow_run(ctx: ApiContext[FlowStartForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        flow = flow_of(ctx, tx, Role.OPERATOR)
+        flow = flow_of(ctx, tx)
 
         def make() -> FlowRunAnswer:
             type_ = FlowTriggerType.MANUAL if ctx.principal.is_browser else FlowTriggerType.API
@@ -45,7 +45,7 @@ def show_flow_run(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def cancel_flow_run(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        run = flow_run_of(ctx, tx, Role.OPERATOR)
+        run = flow_run_of(ctx, tx)
         return flow_run_answer(commands.cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now))
 
 
@@ -59,7 +59,7 @@ def decline_node(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def _decide(ctx: ApiContext[Empty, Empty], *, approved: bool) -> Any:
     with ctx.server.db.write() as tx:
-        run = flow_run_of(ctx, tx, Role.OPERATOR)
+        run = flow_run_of(ctx, tx)
         node = ctx.path("node")
         answered = answer_approval(tx, run, node, approved=approved, who=ctx.who, now=ctx.now)
         return flow_run_answer(answered)
@@ -74,7 +74,7 @@ OPERATIONS = (
         OF_FLOW,
         "Start a flow; it waits or is refused while a run of it is going, as its concurrency says",
         create_flow_run,
-        Role.OPERATOR,
+        Right.RUN,
         body=FlowStartForm,
         answer=FlowRunAnswer,
         status=202,
@@ -88,7 +88,7 @@ OPERATIONS = (
         PATH + "/cancel",
         "Cancel a flow's run, and what its nodes wait for",
         cancel_flow_run,
-        Role.OPERATOR,
+        Right.RUN,
         answer=FlowRunAnswer,
         status=202,
     ),
@@ -97,7 +97,7 @@ OPERATIONS = (
         PATH + "/nodes/{node}/approve",
         "Say yes to an approval that waits, so that the flow goes on",
         approve_node,
-        Role.OPERATOR,
+        Right.RUN,
         answer=FlowRunAnswer,
     ),
     Operation(
@@ -105,7 +105,7 @@ OPERATIONS = (
         PATH + "/nodes/{node}/decline",
         "Say no to an approval that waits, which fails the flow",
         decline_node,
-        Role.OPERATOR,
+        Right.RUN,
         answer=FlowRunAnswer,
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 from app.commands.flow_warnings import warnings_of
 from app.commands.flows import issue_webhook, save_flow
 from app.domain.flow_codec import shown_steps
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
@@ -32,7 +32,7 @@ def list_flows(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_flow(ctx: ApiContext[FlowForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        return _save(ctx, tx, project_of(ctx, tx, Role.OPERATOR), ctx.body, None)
+        return _save(ctx, tx, project_of(ctx, tx), ctx.body, None)
 
 
 def show_flow(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -42,7 +42,7 @@ def show_flow(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_flow(ctx: ApiContext[FlowPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        flow = flow_of(ctx, tx, Role.OPERATOR)
+        flow = flow_of(ctx, tx)
         require_changeable(ctx.body.root, flow.name, READ_ONLY)
         form = read_value(FlowForm, merge_patch(_form_of(flow), ctx.body.root), ctx.server)
         return _save(ctx, tx, project_of(ctx, tx), form, flow)
@@ -50,20 +50,20 @@ def change_flow(ctx: ApiContext[FlowPatch, Empty]) -> Any:
 
 def delete_flow(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        flow = flow_of(ctx, tx, Role.OPERATOR)
+        flow = flow_of(ctx, tx)
         confirmed(ctx, flow.name)
         flows.delete(tx, flow.id)
 
 
 def create_flow_webhook(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        token = issue_webhook(tx, flow_of(ctx, tx, Role.OPERATOR))
+        token = issue_webhook(tx, flow_of(ctx, tx))
     return FlowWebhookAnswer(url=f"{ctx.address}/webhooks/flows/{token}")
 
 
 def delete_flow_webhook(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        flow = flow_of(ctx, tx, Role.OPERATOR)
+        flow = flow_of(ctx, tx)
         confirmed(ctx, flow.name)
         flows.set_webhook(tx, flow.id, None)
 
@@ -107,7 +107,7 @@ OPERATIONS = (
         PATH,
         "Make a release flow: nodes in order, some side by side",
         create_flow,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=FlowForm,
         answer=FlowAnswer,
         status=201,
@@ -118,7 +118,7 @@ OPERATIONS = (
         PATH + "/{f}",
         "Change a release flow; runs of it that were started go on as they began",
         change_flow,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=FlowPatch,
         answer=FlowAnswer,
     ),
@@ -127,7 +127,7 @@ OPERATIONS = (
         PATH + "/{f}",
         "Delete a release flow with its runs; not while one is going",
         delete_flow,
-        Role.OPERATOR,
+        Right.CHANGE,
         query=Confirm,
         status=204,
     ),
@@ -136,7 +136,7 @@ OPERATIONS = (
         PATH + "/{f}/webhook",
         "Make the address that starts the flow; one that there was is void from now on",
         create_flow_webhook,
-        Role.OPERATOR,
+        Right.CHANGE,
         answer=FlowWebhookAnswer,
         status=201,
     ),
@@ -145,7 +145,7 @@ OPERATIONS = (
         PATH + "/{f}/webhook",
         "Make the address that starts the flow void",
         delete_flow_webhook,
-        Role.OPERATOR,
+        Right.CHANGE,
         query=Confirm,
         status=204,
     ),

@@ -15,14 +15,15 @@ from app.domain.builds import Build
 from app.domain.fires import next_fire_of
 from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.domain.runs import Run
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, job_of, job_once_named, paged, project_of
+from app.web.api.scope import confirmed, job_of, paged, project_of
 from app.web.patching import patched_job
+from app.web.reach import job_once_named
 from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
 from app.web.schemas.decision import decision_answer
 from app.web.schemas.drafts import job_draft
@@ -51,7 +52,7 @@ def list_jobs(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_job(ctx: ApiContext[JobForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.OPERATOR)
+        project = project_of(ctx, tx)
         server = ctx.server
         job = commands.define_job(
             tx,
@@ -73,7 +74,7 @@ def show_job(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_job(ctx: ApiContext[JobPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
         server = ctx.server
         changed = commands.change_job(
             tx,
@@ -90,20 +91,20 @@ def change_job(ctx: ApiContext[JobPatch, Empty]) -> Any:
 
 def delete_job(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
         confirmed(ctx, job.name)
         commands.remove_job(tx, job, ctx.now)
 
 
 def pause_job(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
         return job_answer(ctx, tx, pausing.pause(tx, ctx.server.names, job, who=ctx.who, now=ctx.now))
 
 
 def resume_job(ctx: ApiContext[ResumeForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
         resumed = pausing.resume(tx, ctx.server.names, job, who=ctx.who, now=ctx.now, **ctx.body.model_dump())
         return job_answer(ctx, tx, resumed)
 
@@ -111,7 +112,7 @@ def resume_job(ctx: ApiContext[ResumeForm, Empty]) -> Any:
 def why(ctx: ApiContext[Empty, WhyQuery]) -> Any:
     at = ctx.query.at
     with ctx.server.db.read() as tx:
-        job = job_once_named(tx, project_of(ctx, tx), ctx.path("j"))
+        job = job_once_named(ctx, tx, project_of(ctx, tx), ctx.path("j"))
         until = None if at is None else at + SOON_AFTER
         found = list(decisions.page(tx, limit=WHY_ITEMS, job_id=job.id, until=until))
         missed = None if until is None else decisions.missed_over(tx, job.id, until)
@@ -203,19 +204,19 @@ PATH = "/projects/{p}/jobs"
 OPERATIONS = (
     Operation("GET", PATH, "List a project's jobs", list_jobs, query=Paging, answer=Page[JobAnswer]),
     Operation(
-        "POST", PATH, "Make a job", create_job, Role.OPERATOR, body=JobForm, answer=JobAnswer, status=201
+        "POST", PATH, "Make a job", create_job, Right.CHANGE, body=JobForm, answer=JobAnswer, status=201
     ),
     Operation("GET", PATH + "/{j}", "Show a job", show_job, answer=JobAnswer),
     Operation(
-        "PATCH", PATH + "/{j}", "Change a job", change_job, Role.OPERATOR, body=JobPatch, answer=JobAnswer
+        "PATCH", PATH + "/{j}", "Change a job", change_job, Right.CHANGE, body=JobPatch, answer=JobAnswer
     ),
-    Operation("DELETE", PATH + "/{j}", "Delete a job", delete_job, Role.OPERATOR, query=Confirm, status=204),
+    Operation("DELETE", PATH + "/{j}", "Delete a job", delete_job, Right.CHANGE, query=Confirm, status=204),
     Operation(
         "POST",
         PATH + "/{j}/pause",
         "Pause a job: its CI, CD and schedule rest; what runs goes on",
         pause_job,
-        Role.OPERATOR,
+        Right.RUN,
         answer=JobAnswer,
     ),
     Operation(
@@ -223,7 +224,7 @@ OPERATIONS = (
         PATH + "/{j}/resume",
         "Resume a paused job, as it was or with changes",
         resume_job,
-        Role.OPERATOR,
+        Right.RUN,
         body=ResumeForm,
         answer=JobAnswer,
     ),

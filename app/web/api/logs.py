@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
@@ -51,14 +52,14 @@ class RunLogQuery(LogQuery):
 def build_log(ctx: ApiContext[Empty, LogQuery]) -> Response:
     server = ctx.server
     with server.db.read() as tx:
-        build_id = build_of(ctx, tx).id
+        build = build_of(ctx, tx)
 
     def log() -> tuple[RunLog, bool]:
         with server.db.read() as tx:
-            is_over = builds.with_id(tx, build_id).status.is_final
-        return server.log_storage.read_build(build_id), is_over
+            is_over = builds.with_id(tx, build.id).status.is_final
+        return server.log_storage.read_build(build.id), is_over
 
-    return _send(ctx, f"build:{build_id}", log)
+    return _send(ctx, f"build:{build.id}", build.project_id, log)
 
 
 def run_log(ctx: ApiContext[Empty, RunLogQuery]) -> Response:
@@ -76,15 +77,18 @@ def run_log(ctx: ApiContext[Empty, RunLogQuery]) -> Response:
             is_over = runs.attempts_of(tx, run.id)[attempt - 1].status.is_final
         return server.log_storage.read_attempt(run.id, attempt, selection), is_over
 
-    return _send(ctx, f"run:{run.id}", log)
+    return _send(ctx, f"run:{run.id}", run.project_id, log)
 
 
-def _send(ctx: ApiContext[Empty, Any], topic: str, log: Callable[[], tuple[RunLog, bool]]) -> Response:
+def _send(
+    ctx: ApiContext[Empty, Any], topic: str, project_id: int, log: Callable[[], tuple[RunLog, bool]]
+) -> Response:
     wanted = ctx.request.headers.get("accept", "")
     if "text/event-stream" in wanted:
         if ctx.query.limit is not None:
             raise InvalidValue("limit", "limit is for what is there already; leave it out to follow a log.")
-        return stream(follow_log(ctx.server, topic, log, _resumed(ctx)))
+        events = follow_log(ctx.server, topic, log, _resumed(ctx))
+        return stream(events, partial(ctx.may_still, project_id))
     reader, _ = log()
     offset, end = ctx.query.offset, reader.size
     if ctx.query.limit is not None:

@@ -8,9 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from app.domain.principals import Principal, Role
-from app.web.problems import Problem
-from app.web.request_context import RequestContext, lacks_role
+from app.domain.principals import Principal, Right, Role, least_role
+from app.web.request_context import RequestContext
 from app.web.schemas.base import Empty
 
 PREFIX = "/api/v1"
@@ -25,14 +24,6 @@ class ApiContext(RequestContext, Generic[B, Q]):
     principal: Principal
     body: B
     query: Q
-
-    def require(self, role: Role, project_id: int | None = None) -> None:
-        """Raises 403 unless the caller has the role for this project, or (None) for the whole installation."""
-        if self.principal.may(role, project_id):
-            return
-        if project_id is None and self.principal.project_id is not None:
-            raise Problem(403, f"This is not for {self.who}, whose token is limited to one project.")
-        raise Problem(403, lacks_role(self.principal, role))
 
 
 @dataclass(frozen=True)
@@ -50,21 +41,26 @@ Handler = Callable[[Any], Any]
 class Operation:
     """A method and path under `/api/v1`. `handler` runs in a thread, takes a `Call` and returns what is sent as JSON.
 
-    `role` is what the caller needs at least; handlers find a project's things through `scope`, which checks the
-    rest. An `idempotent` POST answers a repeated `Idempotency-Key` with its first answer.
+    `right` is what the caller needs; handlers find a project's things through `scope`, which looks that they have
+    it there. An `idempotent` POST answers a repeated `Idempotency-Key` with its first answer.
     """
 
     method: str
     path: str
     summary: str
     handler: Handler = field(repr=False)
-    role: Role = Role.VIEWER
+    right: Right = Right.READ
     body: type[BaseModel] = Empty
     query: type[BaseModel] = Empty
     answer: Any = None
     status: int = 200
     idempotent: bool = False
     media_types: tuple[str, ...] = ("application/json",)
+
+    @property
+    def role(self) -> Role:
+        """The least role that has the right."""
+        return least_role(self.right)
 
     @property
     def makes_something(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from app.commands import pipelines as commands
 from app.domain.pipelines import Component, Pipeline
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.web.api.operations import ApiContext, Operation
@@ -38,7 +38,7 @@ def list_pipelines(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_pipeline(ctx: ApiContext[PipelineForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.OPERATOR)
+        project = project_of(ctx, tx)
         stages = drafts_of(ctx.body.stages)
         return pipeline_answer(tx, commands.define_pipeline(tx, project, ctx.body.name, stages, ctx.now))
 
@@ -50,13 +50,13 @@ def show_pipeline(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_pipeline(ctx: ApiContext[PipelinePatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        pipeline = pipeline_of(ctx, tx, Role.OPERATOR)
+        pipeline = pipeline_of(ctx, tx)
         return pipeline_answer(tx, commands.change_pipeline(tx, pipeline, drafts_of(ctx.body.stages)))
 
 
 def delete_pipeline(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        pipeline = pipeline_of(ctx, tx, Role.OPERATOR)
+        pipeline = pipeline_of(ctx, tx)
         confirmed(ctx, pipeline.name)
         pipelines.delete(tx, pipeline.id)
 
@@ -99,7 +99,7 @@ OPERATIONS = (
         PATH,
         "Make a pipeline",
         create_pipeline,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=PipelineForm,
         answer=PipelineAnswer,
         status=201,
@@ -116,7 +116,7 @@ OPERATIONS = (
         PATH + "/{pl}",
         "Change a pipeline's stages",
         change_pipeline,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=PipelinePatch,
         answer=PipelineAnswer,
     ),
@@ -125,7 +125,7 @@ OPERATIONS = (
         PATH + "/{pl}",
         "Delete a pipeline; its components stay",
         delete_pipeline,
-        Role.OPERATOR,
+        Right.CHANGE,
         query=Confirm,
         status=204,
     ),

@@ -11,11 +11,10 @@ from app.commands.job_edits import Edit, preview_edit
 from app.commands.promotions import plan_promotion
 from app.domain.errors import InvalidValue
 from app.domain.pipelines import route
-from app.domain.principals import Role
-from app.store import jobs, pipelines
+from app.domain.principals import Right
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import delivery_called, project_named, within
 from app.web.patching import job_and_draft
+from app.web.reach import delivery_called, job_named, pipeline_named, project_named
 from app.web.schemas.base import Empty
 from app.web.schemas.plan import (
     DetectAnswer,
@@ -40,18 +39,18 @@ def rehearse(ctx: ApiContext[PlanForm, Empty]) -> Any:
     elif form.promotion is not None:
         found = _promotion(ctx, form.promotion)
     elif form.push is not None:
-        found = dry_run.of_push(form.push.as_push(), ctx.principal.project_id)
+        found = dry_run.of_push(form.push.as_push(), ctx.projects)
     else:
         with ctx.server.db.read() as tx:
             delivery = delivery_called(ctx, tx, form.delivery or "")
-        found = dry_run.of_delivery(delivery, ctx.principal.project_id)
+        found = dry_run.of_delivery(delivery, ctx.projects)
     return {"sentence": summary(found), "items": [asdict(each) for each in found]}
 
 
 def _detect(ctx: ApiContext[PlanForm, Empty], form: DetectForm) -> Any:
     if form.project is not None:
         with ctx.server.db.read() as tx:
-            project = project_named(ctx, tx, form.project, Role.OPERATOR)
+            project = project_named(ctx, tx, form.project)
         return asdict(ctx.server.dry_run.look_at(project, form.source(), "detect."))
     if form.git.credential is not None:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
@@ -60,7 +59,7 @@ def _detect(ctx: ApiContext[PlanForm, Empty], form: DetectForm) -> Any:
 
 def _settings(ctx: ApiContext[PlanForm, Empty], form: PlanSettingsForm) -> Any:
     with ctx.server.db.read() as tx:
-        project = project_named(ctx, tx, form.project, Role.OPERATOR)
+        project = project_named(ctx, tx, form.project)
         server = ctx.server
         job, draft = job_and_draft(tx, project, form.fields, server)
         edit = preview_edit(
@@ -80,9 +79,8 @@ def edit_answer(edit: Edit, name: str) -> dict[str, Any]:
 
 def _deploy(ctx: ApiContext[PlanForm, Empty], form: PlanDeployForm) -> Effect:
     with ctx.server.db.read() as tx:
-        project = project_named(ctx, tx, form.project, Role.OPERATOR)
-        name = form.job
-        job = within(ctx, Role.OPERATOR, f"job {name}", lambda: jobs.named(tx, project.name, name))
+        project = project_named(ctx, tx, form.project)
+        job = job_named(ctx, tx, project, form.job)
     choice = form.choice()
     pinned = pin_choice(choice, job, ctx.server.pin_image)
     with ctx.server.db.read() as tx:
@@ -99,13 +97,10 @@ def _deploy(ctx: ApiContext[PlanForm, Empty], form: PlanDeployForm) -> Effect:
 
 def _promotion(ctx: ApiContext[PlanForm, Empty], form: PlanPromotionForm) -> list[Effect]:
     with ctx.server.db.read() as tx:
-        project = project_named(ctx, tx, form.project, Role.ADMIN if form.skip_stages else Role.OPERATOR)
-        pipeline = within(
-            ctx,
-            Role.OPERATOR,
-            f"pipeline {form.pipeline}",
-            lambda: pipelines.named(tx, project.name, form.pipeline),
-        )
+        project = project_named(ctx, tx, form.project)
+        if form.skip_stages:
+            ctx.require(Right.SKIP_STAGES, project.id)
+        pipeline = pipeline_named(ctx, tx, project, form.pipeline)
         way = route(
             pipeline, form.source, to=form.to, to_stage=form.to_stage, may_skip_stages=form.skip_stages
         )
@@ -119,7 +114,7 @@ OPERATIONS = (
         "/plan",
         "Rehearse a push, delivery, promotion, deploy or edit, or look at a repository; nothing is done",
         rehearse,
-        Role.OPERATOR,
+        Right.RUN,
         body=PlanForm,
         answer=PlanAnswer | EditAnswer | DetectAnswer,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.commands import projects as commands
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import projects
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged, project_of
@@ -14,19 +14,15 @@ from app.web.schemas.project import ProjectAnswer, ProjectForm, ProjectPatch, pr
 
 
 def list_projects(ctx: ApiContext[Empty, Paging]) -> Any:
-    only = ctx.principal.project_id
     with ctx.server.db.read() as tx:
-        if only is not None:
-            return {"items": [project_answer(projects.with_id(tx, only))], "next": None}
         return paged(
             ctx,
-            lambda limit, before: projects.page(tx, limit, before),
+            lambda limit, before: projects.page(tx, limit, before, only=ctx.projects),
             lambda found: [project_answer(each) for each in found],
         )
 
 
 def create_project(ctx: ApiContext[ProjectForm, Empty]) -> Any:
-    ctx.require(Role.ADMIN)
     with ctx.server.db.write() as tx:
         return project_answer(
             commands.define_project(tx, ctx.server.vault, ctx.body.name, ctx.body.webhook_secret, ctx.now)
@@ -40,14 +36,13 @@ def show_project(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.ADMIN)
+        project = project_of(ctx, tx)
         return project_answer(commands.change_project(tx, ctx.server.vault, project, ctx.body.webhook_secret))
 
 
 def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.ADMIN)
-        ctx.require(Role.ADMIN)
+        project = project_of(ctx, tx)
         confirmed(ctx, project.name)
         projects.delete(tx, project.id)
 
@@ -60,7 +55,7 @@ OPERATIONS = (
         PATH,
         "Make a project",
         create_project,
-        Role.ADMIN,
+        Right.PROJECTS,
         body=ProjectForm,
         answer=ProjectAnswer,
         status=201,
@@ -71,7 +66,7 @@ OPERATIONS = (
         PATH + "/{p}",
         "Change a project",
         change_project,
-        Role.ADMIN,
+        Right.SECRETS,
         body=ProjectPatch,
         answer=ProjectAnswer,
     ),
@@ -80,7 +75,7 @@ OPERATIONS = (
         PATH + "/{p}",
         "Delete a project without jobs, with its history",
         delete_project,
-        Role.ADMIN,
+        Right.PROJECTS,
         query=Confirm,
         status=204,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.commands.promotions import promote_component
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
@@ -30,7 +30,9 @@ def list_promotions(ctx: ApiContext[Empty, Paging]) -> Any:
 def create_promotion(ctx: ApiContext[PromotionForm, Empty]) -> Any:
     form = ctx.body
     with ctx.server.db.write() as tx:
-        pipeline = pipeline_of(ctx, tx, Role.ADMIN if form.skip_stages else Role.OPERATOR)
+        pipeline = pipeline_of(ctx, tx)
+        if form.skip_stages:
+            ctx.require(Right.SKIP_STAGES, pipeline.project_id)
 
         def make() -> PromotionAnswer:
             made = promote_component(
@@ -71,7 +73,7 @@ OPERATIONS = (
         PATH,
         "Promote what is deployed at a component to its peer in a later stage",
         create_promotion,
-        Role.OPERATOR,
+        Right.DEPLOY,
         body=PromotionForm,
         answer=PromotionAnswer,
         status=202,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.web.api.operations import Answer, ApiContext, Operation
 from app.web.schemas.base import Empty
 from app.web.schemas.prune import PruneAnswer, PruneQuery, prune_answer
 
 
 def prune(ctx: ApiContext[Empty, PruneQuery]) -> Answer:
-    ctx.require(Role.ADMIN)
     retention, dry_run = ctx.server.retention, ctx.query.dry_run
     plan = retention.plan()
     images = retention.preview_of_images()
@@ -26,7 +25,7 @@ OPERATIONS = (
         "/prune",
         "Remove what is beyond the limits of retention; with dry_run, only show what would go (200)",
         prune,
-        Role.ADMIN,
+        Right.PRUNE,
         query=PruneQuery,
         answer=PruneAnswer,
         status=202,

@@ -17,7 +17,7 @@ from app.web.bodies import read_at_most
 from app.web.principal import identify
 from app.web.problems import Problem, problem_of, problem_response
 from app.web.reading import BODY_LIMIT, read_model, read_query
-from app.web.request_context import lacks_role, refuse_other_sites
+from app.web.request_context import refuse_other_sites, require_admission
 from app.web.server_context import server_of
 
 WITH_BODY = ("POST", "PATCH")
@@ -52,8 +52,7 @@ def _admit(operation: Operation, request: Request) -> Principal:
         raise Problem(401, "This needs an API token: send Authorization: Bearer TOKEN.")
     if principal.is_browser and operation.method != "GET":
         refuse_other_sites(request)
-    if not principal.may(operation.role, principal.project_id):
-        raise Problem(403, lacks_role(principal, operation.role))
+    require_admission(principal, operation.right, in_project="{p}" in operation.path)
     return principal
 
 
@@ -66,6 +65,7 @@ def _answer(operation: Operation, request: Request, principal: Principal, body: 
         server=server,
         principal=principal,
         now=server.clock.now(),
+        right=operation.right,
         body=read_model(operation.body, body, server),
         query=read_query(operation.query, request.query_params.multi_items()),
     )

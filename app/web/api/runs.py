@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -12,14 +13,15 @@ from app.commands.runs import image_of_next_run, run_again, start_run
 from app.domain.errors import NotFound
 from app.domain.job.effective import Effective, effective_of
 from app.domain.job.records import Deployed, Job
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
 from app.web.api.idempotency import once
 from app.web.api.operations import Answer, ApiContext, Operation
-from app.web.api.scope import history_wanted, job_of, job_once_named, paged, project_of, run_of
+from app.web.api.scope import history, history_wanted, job_of, paged, project_of, run_of
 from app.web.numbers import LARGEST
+from app.web.reach import job_once_named
 from app.web.run_texts import form_query
 from app.web.schemas.base import Empty, Model, Page, Paging
 from app.web.schemas.drafts import overrides_draft
@@ -56,20 +58,20 @@ def list_all_runs(ctx: ApiContext[Empty, RunsQuery]) -> Any:
 
 def list_runs(ctx: ApiContext[Empty, Paging]) -> Any:
     with ctx.server.db.read() as tx:
-        return _listed(ctx, tx, job_id=job_once_named(tx, project_of(ctx, tx), ctx.path("j")).id)
+        return _listed(ctx, tx, job_id=job_once_named(ctx, tx, project_of(ctx, tx), ctx.path("j")).id)
 
 
 def _listed(ctx: ApiContext[Any, Any], tx: Tx, **wanted: Any) -> Any:
     return paged(
         ctx,
-        lambda limit, before: runs.page(tx, limit=limit, before=before, **wanted),
+        lambda limit, before: history(ctx, partial(runs.page, tx, limit=limit, before=before), wanted, limit),
         lambda found: [run_answer(run) for run in found],
     )
 
 
 def create_run(ctx: ApiContext[OverridesForm, RunQuery]) -> Any:
     with ctx.server.db.write() as tx:
-        job = job_of(ctx, tx, Role.OPERATOR)
+        job = job_of(ctx, tx)
         server = ctx.server
         draft = overrides_draft(ctx.body)
         asked = request_run(tx, job, draft, vault=server.vault, ours=server.ours, now=ctx.now)
@@ -124,14 +126,14 @@ def show_metrics(ctx: ApiContext[Empty, MetricsQuery]) -> Any:
 
 def cancel_run(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        run = run_of(ctx, tx, Role.OPERATOR)
+        run = run_of(ctx, tx)
         commands.cancel_run(tx, run, ctx.who, ctx.now)
         return run_answer(runs.with_id(tx, run.id))
 
 
 def rerun(ctx: ApiContext[RerunForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        run = run_of(ctx, tx, Role.OPERATOR)
+        run = run_of(ctx, tx)
 
         def make() -> RunAnswer:
             run_id = run_again(
@@ -183,7 +185,7 @@ OPERATIONS = (
         "/projects/{p}/jobs/{j}/runs",
         "Run a job now; with dry_run, only show what would be run (200, effective, origins and the form's url)",
         create_run,
-        Role.OPERATOR,
+        Right.RUN,
         body=OverridesForm,
         query=RunQuery,
         answer=RunAnswer | DryRunAnswer,
@@ -205,7 +207,7 @@ OPERATIONS = (
         "/runs/{id}/cancel",
         "Cancel a run, with its grace period; asked once more, it is killed at once",
         cancel_run,
-        Role.OPERATOR,
+        Right.RUN,
         answer=RunAnswer,
         status=202,
     ),
@@ -214,7 +216,7 @@ OPERATIONS = (
         "/runs/{id}/rerun",
         "Run again: with the same image and configuration, or with what the job has now",
         rerun,
-        Role.OPERATOR,
+        Right.RUN,
         body=RerunForm,
         answer=RunAnswer,
         status=202,

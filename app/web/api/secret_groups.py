@@ -6,14 +6,15 @@ from typing import Any
 
 from app.commands import secret_groups as commands
 from app.commands.variables import unmasked
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, project_of, within
+from app.web.api.scope import confirmed, paged, project_of
 from app.web.patching import patched_group
+from app.web.reach import within
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.secret_group import SecretGroupAnswer, SecretGroupForm, SecretGroupPatch, shown_group
 from app.web.server_context import ServerContext
@@ -31,7 +32,7 @@ def list_groups(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_group(ctx: ApiContext[SecretGroupForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx, Role.OPERATOR)
+        project = project_of(ctx, tx)
         return _answer(ctx.server, _defined(ctx, tx, project))
 
 
@@ -43,20 +44,20 @@ def show_group(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_group(ctx: ApiContext[SecretGroupPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx)
-        group = _group_of(ctx, tx, project, Role.OPERATOR)
+        group = _group_of(ctx, tx, project)
         return _answer(ctx.server, _changed(ctx, tx, project, group))
 
 
 def delete_group(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
-        group = _group_of(ctx, tx, project_of(ctx, tx), Role.OPERATOR)
+        group = _group_of(ctx, tx, project_of(ctx, tx))
         confirmed(ctx, group.name)
         secret_groups.delete(tx, group)
 
 
-def _group_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project, role: Role = Role.VIEWER) -> SecretGroup:
+def _group_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> SecretGroup:
     name = ctx.path("g")
-    return within(ctx, role, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
+    return within(ctx, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
 
 
 def _defined(ctx: ApiContext[SecretGroupForm, Empty], tx: Tx, project: Project) -> SecretGroup:
@@ -93,7 +94,7 @@ OPERATIONS = (
         PATH,
         "Make a secret group",
         create_group,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=SecretGroupForm,
         answer=SecretGroupAnswer,
         status=201,
@@ -104,7 +105,7 @@ OPERATIONS = (
         PATH + "/{g}",
         "Change a secret group; runs that wait or go on keep what they have",
         change_group,
-        Role.OPERATOR,
+        Right.CHANGE,
         body=SecretGroupPatch,
         answer=SecretGroupAnswer,
     ),
@@ -113,7 +114,7 @@ OPERATIONS = (
         PATH + "/{g}",
         "Delete a secret group",
         delete_group,
-        Role.OPERATOR,
+        Right.CHANGE,
         query=Confirm,
         status=204,
     ),

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from app.commands.tokens import issue_token
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import projects, tokens
 from app.store.database import Tx
 from app.store.tokens import Token
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, number, paged
+from app.web.api.scope import confirmed, paged
+from app.web.reach import number
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.token import NewTokenAnswer, TokenAnswer, TokenForm
 
 
 def list_tokens(ctx: ApiContext[Empty, Paging]) -> Any:
-    ctx.require(Role.ADMIN)
     with ctx.server.db.read() as tx:
         return paged(
             ctx,
@@ -26,7 +26,6 @@ def list_tokens(ctx: ApiContext[Empty, Paging]) -> Any:
 
 
 def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
-    ctx.require(Role.ADMIN)
     form = ctx.body
     with ctx.server.db.write() as tx:
         made = issue_token(
@@ -41,7 +40,6 @@ def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
 
 
 def revoke_token(ctx: ApiContext[Empty, Confirm]) -> None:
-    ctx.require(Role.ADMIN)
     with ctx.server.db.write() as tx:
         token = tokens.with_id(tx, number(ctx.path("id")))
         confirmed(ctx, token.name)
@@ -63,18 +61,18 @@ def _fields(tx: Tx, token: Token) -> dict[str, Any]:
 
 PATH = "/tokens"
 OPERATIONS = (
-    Operation("GET", PATH, "List tokens", list_tokens, Role.ADMIN, query=Paging, answer=Page[TokenAnswer]),
+    Operation("GET", PATH, "List tokens", list_tokens, Right.TOKENS, query=Paging, answer=Page[TokenAnswer]),
     Operation(
         "POST",
         PATH,
         "Make a token",
         create_token,
-        Role.ADMIN,
+        Right.TOKENS,
         body=TokenForm,
         answer=NewTokenAnswer,
         status=201,
     ),
     Operation(
-        "DELETE", PATH + "/{id}", "Revoke a token", revoke_token, Role.ADMIN, query=Confirm, status=204
+        "DELETE", PATH + "/{id}", "Revoke a token", revoke_token, Right.TOKENS, query=Confirm, status=204
     ),
 )

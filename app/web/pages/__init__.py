@@ -17,6 +17,7 @@ from app.web.pages import (
     flows,
     job_settings,
     jobs,
+    live,
     login,
     manual_builds,
     overview,
@@ -30,7 +31,6 @@ from app.web.pages import (
     settings,
 )
 from app.web.pages.context import page_error
-from app.web.pages.live import live
 
 __all__ = ["page_error", "page_routes"]
 
@@ -56,8 +56,9 @@ def page_routes() -> tuple[Route, ...]:
         builds,
         deliveries,
         dry_runs,
+        live,
         settings,
         prune,
         login,
     )
-    return (Route("/live", live), *(route for module in modules for route in module.routes()))
+    return tuple(route for module in modules for route in module.routes())

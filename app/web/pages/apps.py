@@ -19,10 +19,13 @@ from app.commands.deployment_requests import (
 from app.commands.deployments import cancel_deployment
 from app.domain.deployments import Deployment, DeploymentStatus, Phase
 from app.domain.job.records import Job
+from app.domain.principals import Right
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.scope import app_of, deployment_of
+from app.web.reach import newest
 
 APPS = 20
 DEPLOYMENTS = 6
@@ -56,7 +59,8 @@ class Shown:
 
 def show_apps(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        found = apps.page(tx, project_id=None, limit=APPS + 1, before=ctx.number("before"))
+        before, limit = ctx.number("before"), APPS + 1
+        found = newest(ctx, lambda only: apps.page(tx, project_id=only, limit=limit, before=before), limit)
         shown = [_shown(tx, each) for each in found[:APPS]]
     return ctx.page(
         "apps.html",
@@ -78,23 +82,19 @@ def can_cancel(deployment: Deployment) -> bool:
     return not deployment.status.is_final and before_the_move and deployment.cancel_requested_at is None
 
 
-def _named(tx: Tx, ctx: PageContext) -> App:
-    return apps.named(tx, ctx.path("project"), ctx.path("app"))
-
-
 def deploy(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        images = images_to_deploy(tx, _named(tx, ctx), sha=None, build_ids=None)
+        images = images_to_deploy(tx, app_of(tx, ctx), sha=None, build_ids=None)
     gone = gone_of(ctx.server.missing_images, images)
     with ctx.server.db.write() as tx:
-        app, agreed = _named(tx, ctx), ctx.field("confirm_paused") == "1"
+        app, agreed = app_of(tx, ctx), ctx.field("confirm_paused") == "1"
         made = deploy_latest(tx, app, ctx.who, ctx.now, confirm_paused=agreed, gone=gone)
     return _see(made.id)
 
 
 def release_hold(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        app = _named(tx, ctx)
+        app = app_of(tx, ctx)
         commands.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
     return see(f"/apps#app-{app.id}")
 
@@ -105,10 +105,10 @@ def go_back(ctx: PageContext) -> Response:
     Those that can't be had any more are made again.
     """
     with ctx.server.db.read() as tx:
-        images = images_to_roll_back_to(tx, deployments.with_id(tx, ctx.id("deployment")))
+        images = images_to_roll_back_to(tx, deployment_of(tx, ctx))
     gone = ctx.server.missing_images({job_id: image.image for job_id, image in images.items()})
     with ctx.server.db.write() as tx:
-        deployment = deployments.with_id(tx, ctx.id("deployment"))
+        deployment = deployment_of(tx, ctx)
         agreed = ctx.field("confirm_paused") == "1"
         made = roll_back(tx, deployment, ctx.who, ctx.now, with_hooks=False, confirm_paused=agreed, gone=gone)
     return _see(made.id)
@@ -116,7 +116,7 @@ def go_back(ctx: PageContext) -> Response:
 
 def cancel(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        deployment = deployments.with_id(tx, ctx.id("deployment"))
+        deployment = deployment_of(tx, ctx)
         cancel_deployment(tx, deployment, ctx.who, ctx.now)
     return _see(deployment.id)
 
@@ -129,8 +129,8 @@ def routes() -> list[Route]:
     path = "/projects/{project}/apps/{app}"
     return [
         get("/apps", show_apps),
-        post(f"{path}/deploy", deploy),
-        post(f"{path}/release-hold", release_hold),
-        post("/deployments/{deployment}/rollback", go_back),
-        post("/deployments/{deployment}/cancel", cancel),
+        post(f"{path}/deploy", deploy, Right.DEPLOY),
+        post(f"{path}/release-hold", release_hold, Right.DEPLOY),
+        post("/deployments/{deployment}/rollback", go_back, Right.DEPLOY),
+        post("/deployments/{deployment}/cancel", cancel, Right.DEPLOY),
     ]

@@ -15,7 +15,7 @@ from app.domain.errors import UserError
 from app.domain.job.codec import source_to_json
 from app.domain.job.drafts import BuildServiceDraft
 from app.domain.job.spec import GitSource
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import build_services, builds, credentials
 from app.store.build_services import BuildService
 from app.store.database import Tx
@@ -25,9 +25,10 @@ from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.detection_preview import look
 from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.form_fields import BUILD, GIT, Fields, below, patch_of, texts
-from app.web.pages.projects import project_of
+from app.web.pages.scope import project_of
 from app.web.patching import patched_service, shown_service
 from app.web.problems import Problem
+from app.web.reach import within
 from app.web.reading import read_value
 from app.web.schemas.build_service import BuildServiceForm
 from app.web.schemas.drafts import service_draft
@@ -44,7 +45,8 @@ MANY = 200
 
 
 def service_of(tx: Tx, ctx: PageContext) -> BuildService:
-    return build_services.named(tx, project_of(tx, ctx).id, ctx.path("service"))
+    project, name = project_of(tx, ctx), ctx.path("service")
+    return within(ctx, f"build service {name}", lambda: build_services.named(tx, project.id, name))
 
 
 def address(project: Project, service: BuildService) -> str:
@@ -162,9 +164,9 @@ def _page(
 def routes() -> list[Route]:
     path = "/projects/{project}/build-services"
     return [
-        get(path, show_new, Role.OPERATOR),
-        post(path, make_service),
-        get(f"{path}/{{service}}", show_service, Role.OPERATOR),
-        post(f"{path}/{{service}}", save_service),
-        post(f"{path}/{{service}}/delete", delete_service),
+        get(path, show_new, Right.CHANGE),
+        post(path, make_service, Right.CHANGE),
+        get(f"{path}/{{service}}", show_service, Right.CHANGE),
+        post(f"{path}/{{service}}", save_service, Right.CHANGE),
+        post(f"{path}/{{service}}/delete", delete_service, Right.CHANGE),
     ]

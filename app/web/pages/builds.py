@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -16,21 +15,22 @@ from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX
 from app.domain.job.records import Job
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.logs import LogReader
 from app.store import builds, decisions, jobs, overview
 from app.store.database import Tx
 from app.web.pages import charts, logview
-from app.web.pages.context import PageContext, get, page_error, path_number, post, require, see
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.logview import Place
 from app.web.pages.runs import log_rows, position, window_of
-from app.web.principal import identify
-from app.web.server_context import ServerContext, server_of
+from app.web.pages.scope import build_of
+from app.web.reach import job_named, project_named
+from app.web.server_context import ServerContext
 
 
 def show_build(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        build = builds.with_id(tx, ctx.id("build"))
+        build = build_of(tx, ctx)
         made_for = overview.jobs_of_build(tx, build.id)
         found = jobs.with_ids(tx, [job_id for job_id, _, _ in made_for])
         deploys = [_deploy(tx, ctx, build, job) for job in found.values()] if may_deploy(build) else []
@@ -72,8 +72,9 @@ def _is_latest(tx: Tx, job: Job, build: Build) -> bool:
 
 def deploy_build(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        job = jobs.named(tx, ctx.field("project"), ctx.field("job"))
-        build = build_to_deploy(tx, job, ctx.id("build"))
+        project = project_named(ctx, tx, ctx.field("project"))
+        job = job_named(ctx, tx, project, ctx.field("job"))
+        build = build_to_deploy(tx, job, build_of(tx, ctx).id)
         latest = _is_latest(tx, job, build)
         image = image_of(build, job, ctx.now)
         deploy_job(
@@ -99,19 +100,16 @@ def _place(build: Build) -> Place:
 
 def more_log(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        build = builds.with_id(tx, ctx.id("build"))
+        build = build_of(tx, ctx)
     return log_rows(ctx, _reader(ctx.server, build), _place(build))
 
 
-async def follow_log(request: Request) -> Response:
+def follow_log(ctx: PageContext) -> Response:
     """The build's log while it grows."""
-    try:
-        require(await run_in_threadpool(identify, request), Role.VIEWER)
-        server = server_of(request)
-        build = await run_in_threadpool(_load, server, path_number(request, "build"))
-        offset, number = position(request)
-    except Exception as error:
-        return await page_error(request, error)
+    server = ctx.server
+    with server.db.read() as tx:
+        build = build_of(tx, ctx)
+    offset, number = position(ctx.request)
     return logview.follow(
         server,
         _reader(server, build),
@@ -120,6 +118,7 @@ async def follow_log(request: Request) -> Response:
         offset=offset,
         number=number,
         place=_place(build),
+        may_still=partial(ctx.may_still, build.project_id),
     )
 
 
@@ -130,7 +129,7 @@ def _load(server: ServerContext, build_id: int) -> Build:
 
 def cancel_build(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        build = builds.with_id(tx, ctx.id("build"))
+        build = build_of(tx, ctx)
         sentence = f"Cancelled by {ctx.who}."
         names = ctx.server.names
         asked = continuous_delivery.cancel_build(tx, names, build, BuildReason.CANCELLED, sentence, ctx.now)
@@ -143,7 +142,7 @@ def routes() -> list[Route]:
     return [
         get("/builds/{build}", show_build),
         get("/builds/{build}/log", more_log),
-        Route("/builds/{build}/follow", follow_log),
-        post("/builds/{build}/cancel", cancel_build),
-        post("/builds/{build}/deploy", deploy_build),
+        get("/builds/{build}/follow", follow_log),
+        post("/builds/{build}/cancel", cancel_build, Right.RUN),
+        post("/builds/{build}/deploy", deploy_build, Right.DEPLOY),
     ]

@@ -12,13 +12,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from app.domain.errors import InvalidValue
-from app.domain.principals import Principal, Role
+from app.domain.principals import Principal, Right
 from app.web.bodies import read_at_most
 from app.web.numbers import whole_number
 from app.web.pages.render import render
 from app.web.principal import identify
 from app.web.problems import Problem, problem_of
-from app.web.request_context import RequestContext, lacks_role, refuse_other_sites
+from app.web.request_context import RequestContext, refuse_other_sites, require_admission
 from app.web.server_context import server_of
 
 Handler = Callable[["PageContext"], Response]
@@ -32,10 +32,6 @@ class PageContext(RequestContext):
     """A request for a page, or of a form on one."""
 
     form: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
-
-    def id(self, name: str) -> int:
-        """A number from the path. Raises 404 for anything else."""
-        return path_number(self.request, name)
 
     def query(self, name: str) -> str:
         return self.request.query_params.get(name, "")
@@ -52,35 +48,36 @@ class PageContext(RequestContext):
         return render(self.request, template, status, ctx=self, now=self.now, **context)
 
 
-def path_number(request: Request, name: str) -> int:
-    """A number from the path. Raises 404 for anything else."""
-    text = str(request.path_params[name])
-    number = whole_number(text)
-    if number is None:
-        raise Problem(404, f"There is no {name} {text[:60]}.")
-    return number
-
-
 def see(path: str) -> Response:
     """After a POST: go and look there."""
     return RedirectResponse(path, 303)
 
 
-def get(path: str, handler: Handler, role: Role | None = Role.VIEWER) -> Route:
-    """A page. `role` is what its visitor needs; None lets anybody in."""
-    return Route(path, _endpoint(handler, role, takes_form=False), methods=["GET"])
+class PageRoute(Route):
+    """A route with the right that its visitor needs; None lets anybody in."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[[Request], object], method: str, right: Right | None
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.right = right
 
 
-def post(path: str, handler: Handler, role: Role | None = Role.OPERATOR) -> Route:
+def get(path: str, handler: Handler, right: Right | None = Right.READ) -> Route:
+    """A page, or a stream of what happens on one."""
+    return PageRoute(path, _endpoint(handler, right, takes_form=False), "GET", right)
+
+
+def post(path: str, handler: Handler, right: Right | None) -> Route:
     """An action of a form on one of our pages; it answers with a redirect."""
-    return Route(path, _endpoint(handler, role, takes_form=True), methods=["POST"])
+    return PageRoute(path, _endpoint(handler, right, takes_form=True), "POST", right)
 
 
-def _endpoint(handler: Handler, role: Role | None, *, takes_form: bool) -> Callable[[Request], object]:
+def _endpoint(handler: Handler, right: Right | None, *, takes_form: bool) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> Response:
         try:
             form = await _form(request) if takes_form else {}
-            return await run_in_threadpool(_answer, handler, role, request, form)
+            return await run_in_threadpool(_answer, handler, right, request, form)
         except Exception as error:
             return await page_error(request, error)
 
@@ -88,25 +85,22 @@ def _endpoint(handler: Handler, role: Role | None, *, takes_form: bool) -> Calla
 
 
 def _answer(
-    handler: Handler, role: Role | None, request: Request, form: Mapping[str, Sequence[str]]
+    handler: Handler, right: Right | None, request: Request, form: Mapping[str, Sequence[str]]
 ) -> Response:
     if request.method == "POST":
         refuse_other_sites(request)
     principal = identify(request)
-    if role is not None:
-        require(principal, role)
+    if right is not None:
+        require(principal, right, in_project="project" in request.path_params)
     server = server_of(request)
-    return handler(PageContext(request, server, principal, server.clock.now(), form))
+    return handler(PageContext(request, server, principal, server.clock.now(), right or Right.READ, form))
 
 
-def require(principal: Principal | None, role: Role) -> None:
-    """Raises 401 for nobody, 403 for somebody who may not."""
+def require(principal: Principal | None, right: Right, *, in_project: bool) -> None:
+    """Raises 401 for nobody, 403 for somebody who has the right nowhere."""
     if principal is None:
         raise Problem(401, "Log in to see this.")
-    if principal.project_id is not None:
-        raise Problem(403, "This token is for one project: use it with the API, the pages show all projects.")
-    if not principal.may(role):
-        raise Problem(403, lacks_role(principal, role))
+    require_admission(principal, right, in_project=in_project)
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
@@ -151,6 +145,6 @@ def _somebody(request: Request) -> PageContext | None:
     """The visitor of a page that failed, if that much still works."""
     try:
         server = server_of(request)
-        return PageContext(request, server, identify(request), server.clock.now())
+        return PageContext(request, server, identify(request), server.clock.now(), Right.READ)
     except Exception:  # whatever is broken, the error itself must reach the reader
         return None

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.commands.credentials import change_credential, define_credential, remove_credential
 from app.domain.errors import UserError
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import credentials
 from app.store.credentials import Credential
 from app.store.database import Tx
@@ -18,8 +18,9 @@ from app.store.projects import Project
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
-from app.web.pages.projects import project_of
+from app.web.pages.scope import project_of
 from app.web.problems import Problem
+from app.web.reach import within
 from app.web.reading import read_value
 from app.web.schemas.credential import CredentialForm, CredentialPatch
 
@@ -28,7 +29,8 @@ FIELDS = frozenset({*SHOWN, "secret"})
 
 
 def credential_of(tx: Tx, ctx: PageContext) -> Credential:
-    return credentials.named(tx, project_of(tx, ctx).id, ctx.path("credential"))
+    project, name = project_of(tx, ctx), ctx.path("credential")
+    return within(ctx, f"credential {name}", lambda: credentials.named(tx, project.id, name))
 
 
 def address(project: Project, credential: Credential) -> str:
@@ -121,9 +123,9 @@ def _page(
 def routes() -> list[Route]:
     path = "/projects/{project}/credentials"
     return [
-        get(path, show_new, Role.ADMIN),
-        post(path, make_credential, Role.ADMIN),
-        get(f"{path}/{{credential}}", show_credential, Role.ADMIN),
-        post(f"{path}/{{credential}}", save_credential, Role.ADMIN),
-        post(f"{path}/{{credential}}/delete", delete_credential, Role.ADMIN),
+        get(path, show_new, Right.SECRETS),
+        post(path, make_credential, Right.SECRETS),
+        get(f"{path}/{{credential}}", show_credential, Right.SECRETS),
+        post(f"{path}/{{credential}}", save_credential, Right.SECRETS),
+        post(f"{path}/{{credential}}/delete", delete_credential, Right.SECRETS),
     ]

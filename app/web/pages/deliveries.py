@@ -6,18 +6,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.errors import Conflict
+from app.domain.principals import Right
 from app.store import deliveries, overview
 from app.store.deliveries import Delivery
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.scope import delivery_of
+from app.web.reach import require_all_of, scopes_within
 
 DELIVERIES = 50
 
 
 def show_deliveries(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        found = deliveries.page(tx, DELIVERIES + 1, ctx.number("before"))
+        scopes = scopes_within(ctx, tx)
+        found = deliveries.page(tx, DELIVERIES + 1, ctx.number("before"), scopes=scopes)
         listed = found[:DELIVERIES]
-        caused = overview.decisions_of_deliveries(tx, listed)
+        caused = overview.decisions_of_deliveries(tx, listed, ctx.projects)
         rejected = deliveries.rejected(tx) + ctx.server.inbox.rejected
     return ctx.page(
         "deliveries.html",
@@ -31,7 +35,8 @@ def show_deliveries(ctx: PageContext) -> Response:
 
 def replay(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        delivery = deliveries.find(tx, ctx.path("guid"), ctx.path("forge"))
+        delivery = delivery_of(tx, ctx)
+        require_all_of(ctx, tx, delivery)
         require_push(delivery)
         deliveries.reopen(tx, delivery.id)
     return see("/deliveries")
@@ -56,5 +61,5 @@ def _why_not(delivery: Delivery) -> str:
 def routes() -> list[Route]:
     return [
         get("/deliveries", show_deliveries),
-        post("/deliveries/{forge}/{guid}/replay", replay),
+        post("/deliveries/{forge}/{guid}/replay", replay, Right.RUN),
     ]

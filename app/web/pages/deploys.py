@@ -15,12 +15,13 @@ from app.commands.job_deploys import image_chosen, pin_choice
 from app.domain.builds import Build, BuildStatus
 from app.domain.errors import TransientError, UserError
 from app.domain.job.records import Job
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import builds
 from app.store.database import Tx
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
-from app.web.pages.jobs import address, job_of
+from app.web.pages.jobs import address
+from app.web.pages.scope import job_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.job_deploy import JobDeployForm
@@ -104,4 +105,4 @@ def _deployable(tx: Tx, job: Job) -> Sequence[Build]:
 
 def routes() -> list[Route]:
     path = "/projects/{project}/jobs/{job}/deploy"
-    return [get(path, show_form, Role.OPERATOR), post(path, deploy)]
+    return [get(path, show_form, Right.DEPLOY), post(path, deploy, Right.DEPLOY)]

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from app.commands.dry_run import Detected
 from app.domain.errors import JobyardError
-from app.store import projects
 from app.web.pages.context import PageContext
 from app.web.problems import Problem, problem_of
+from app.web.reach import project_named
 from app.web.reading import read_value
 from app.web.schemas.plan import DetectForm
 
@@ -27,7 +27,7 @@ def look(ctx: PageContext, project: str, typed: Mapping[str, Any], at: str) -> D
     try:
         form = read_value(DetectForm, {"git": git, "build": typed["build"]}, ctx.server)
         with ctx.server.db.read() as tx:
-            owner = projects.named(tx, project)
+            owner = project_named(ctx, tx, project)
         return ctx.server.dry_run.look_at(owner, form.source(), at)
     except (JobyardError, ValidationError, Problem) as error:
         problem = problem_of(error)

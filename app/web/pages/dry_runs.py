@@ -11,12 +11,12 @@ from starlette.routing import Route
 
 from app.commands.dry_run import Effect, summary
 from app.domain.errors import InvalidValue, JobyardError, NotFound
-from app.domain.principals import Role
-from app.store import deliveries
+from app.domain.principals import Right
 from app.web.pages.context import PageContext, get, post
 from app.web.pages.deliveries import require_push
 from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Fields
+from app.web.pages.scope import delivery_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.plan import PushForm
@@ -41,7 +41,7 @@ def rehearse_push(ctx: PageContext) -> Response:
     given = {name: ctx.field(name) for name in FIELDS}
     try:
         form = read_value(PushForm, _push(ctx, given), ctx.server)
-        found = ctx.server.dry_run.of_push(form.as_push(), None)
+        found = ctx.server.dry_run.of_push(form.as_push(), ctx.projects)
     except NotFound as error:
         return _page(ctx, given, problem=refused(InvalidValue("repository", str(error))))
     except InvalidValue as error:
@@ -59,9 +59,9 @@ def _push(ctx: PageContext, given: Mapping[str, str]) -> dict[str, Any]:
 
 def rehearse_delivery(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        delivery = deliveries.find(tx, ctx.path("guid"), ctx.path("forge"))
+        delivery = delivery_of(tx, ctx)
     require_push(delivery)
-    found = ctx.server.dry_run.of_delivery(delivery, None)
+    found = ctx.server.dry_run.of_delivery(delivery, ctx.projects)
     given = {"repository": delivery.repository, "ref": delivery.ref, "after": delivery.sha}
     return _page(ctx, given, found=found, what=f"If delivery {delivery.guid} were replayed")
 
@@ -89,7 +89,7 @@ def _page(
 
 def routes() -> list[Route]:
     return [
-        get("/rehearse", show_form, Role.OPERATOR),
-        post("/rehearse", rehearse_push),
-        post("/deliveries/{forge}/{guid}/rehearse", rehearse_delivery),
+        get("/rehearse", show_form, Right.RUN),
+        post("/rehearse", rehearse_push, Right.RUN),
+        post("/deliveries/{forge}/{guid}/rehearse", rehearse_delivery, Right.RUN),
     ]

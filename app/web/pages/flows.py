@@ -23,10 +23,13 @@ from app.domain.flows import (
     NodeStatus,
 )
 from app.domain.job.codec import overrides_to_json
-from app.store import flows, projects
+from app.domain.principals import Right
+from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.scope import flow_of, flow_run_of, project_of
+from app.web.reach import newest
 from app.web.reading import read_value
 from app.web.schemas.flow import FlowStartForm
 
@@ -100,8 +103,13 @@ class ShownNode:
 def show_flows(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         project = ctx.request.path_params.get("project")
-        project_id = None if project is None else projects.named(tx, project).id
-        found = flows.page(tx, project_id=project_id, limit=FLOWS + 1, before=ctx.number("before"))
+        before, limit = ctx.number("before"), FLOWS + 1
+        if project is None:
+            found = newest(
+                ctx, lambda only: flows.page(tx, project_id=only, limit=limit, before=before), limit
+            )
+        else:
+            found = flows.page(tx, project_id=project_of(tx, ctx).id, limit=limit, before=before)
         rows = [_row(tx, each) for each in found[:FLOWS]]
     return ctx.page(
         "flows.html",
@@ -125,17 +133,13 @@ def started_by(flow: Flow) -> str:
     return " and ".join(each for each in (push, webhook) if each)
 
 
-def _named(tx: Tx, ctx: PageContext) -> Flow:
-    return flows.named(tx, ctx.path("project"), ctx.path("flow"))
-
-
 def show_flow(ctx: PageContext) -> Response:
     return _flow_page(ctx)
 
 
 def _flow_page(ctx: PageContext, made: str | None = None) -> Response:
     with ctx.server.db.read() as tx:
-        flow = _named(tx, ctx)
+        flow = flow_of(tx, ctx)
         runs = flows.runs_page(tx, flow.id, RUNS + 1, ctx.number("before"))
         warnings = warnings_of(tx, flow, ctx.server.vault)
     groups = [[ShownNode(spec) for spec in group] for group in groups_of(flow.steps)]
@@ -156,7 +160,7 @@ def _flow_page(ctx: PageContext, made: str | None = None) -> Response:
 
 def show_flow_run(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        run = flows.run_with_id(tx, ctx.id("run"))
+        run = flow_run_of(tx, ctx)
         live = flows.live_runs(tx, run.flow_id) if run.status is FlowStatus.QUEUED else []
     return ctx.page(
         "flow_run.html",
@@ -193,27 +197,27 @@ def start(ctx: PageContext) -> Response:
     form = read_value(FlowStartForm, {"sha": ctx.field("sha").strip() or None}, ctx.server)
     with ctx.server.db.write() as tx:
         trigger = FlowTrigger(FlowTriggerType.MANUAL, ctx.who, form.sha)
-        run = start_flow_run(tx, _named(tx, ctx), trigger, ctx.now)
+        run = start_flow_run(tx, flow_of(tx, ctx), trigger, ctx.now)
     return _see(run.id)
 
 
 def make_webhook(ctx: PageContext) -> Response:
     """The one answer that shows the address; it is not a redirect, as the token must be in no other address."""
     with ctx.server.db.write() as tx:
-        token = issue_webhook(tx, _named(tx, ctx))
+        token = issue_webhook(tx, flow_of(tx, ctx))
     return _flow_page(ctx, made=f"{ctx.address}/webhooks/flows/{token}")
 
 
 def void_webhook(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        flow = _named(tx, ctx)
+        flow = flow_of(tx, ctx)
         flows.set_webhook(tx, flow.id, None)
     return see(f"/projects/{flow.project}/flows/{flow.name}")
 
 
 def cancel(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        run = flows.run_with_id(tx, ctx.id("run"))
+        run = flow_run_of(tx, ctx)
         cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now)
     return _see(run.id)
 
@@ -228,7 +232,7 @@ def decline(ctx: PageContext) -> Response:
 
 def _answer(ctx: PageContext, *, approved: bool) -> Response:
     with ctx.server.db.write() as tx:
-        run = flows.run_with_id(tx, ctx.id("run"))
+        run = flow_run_of(tx, ctx)
         answer_approval(tx, run, ctx.path("node"), approved=approved, who=ctx.who, now=ctx.now)
     return _see(run.id)
 
@@ -243,11 +247,11 @@ def routes() -> list[Route]:
         get("/flows", show_flows),
         get(of_project, show_flows),
         get(f"{of_project}/{{flow}}", show_flow),
-        post(f"{of_project}/{{flow}}/start", start),
-        post(f"{of_project}/{{flow}}/webhook", make_webhook),
-        post(f"{of_project}/{{flow}}/webhook/void", void_webhook),
+        post(f"{of_project}/{{flow}}/start", start, Right.RUN),
+        post(f"{of_project}/{{flow}}/webhook", make_webhook, Right.CHANGE),
+        post(f"{of_project}/{{flow}}/webhook/void", void_webhook, Right.CHANGE),
         get("/flows/runs/{run}", show_flow_run),
-        post("/flows/runs/{run}/cancel", cancel),
-        post("/flows/runs/{run}/nodes/{node}/approve", approve),
-        post("/flows/runs/{run}/nodes/{node}/decline", decline),
+        post("/flows/runs/{run}/cancel", cancel, Right.RUN),
+        post("/flows/runs/{run}/nodes/{node}/approve", approve, Right.RUN),
+        post("/flows/runs/{run}/nodes/{node}/decline", decline, Right.RUN),
     ]

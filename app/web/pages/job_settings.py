@@ -18,7 +18,7 @@ from app.domain.errors import Conflict, UserError
 from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
 from app.domain.job.spec import NoSource
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.pages import formatting, job_form
@@ -27,9 +27,11 @@ from app.web.pages.detection_preview import look
 from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
-from app.web.pages.jobs import address, job_of
+from app.web.pages.jobs import address
+from app.web.pages.scope import job_of
 from app.web.patching import job_and_draft, patched_job
 from app.web.problems import Problem
+from app.web.reach import project_named
 from app.web.reading import read_value
 from app.web.schemas.drafts import job_draft
 from app.web.schemas.job import JobForm
@@ -108,7 +110,7 @@ def save_settings(ctx: PageContext) -> Response:
 
 def _edit(ctx: PageContext, project: str, fields: Mapping[str, Any]) -> Edit:
     with ctx.server.db.read() as tx:
-        server, owner = ctx.server, projects.named(tx, project)
+        server, owner = ctx.server, project_named(ctx, tx, project)
         job, draft = job_and_draft(tx, owner, fields, server)
         return preview_edit(
             tx, owner, job, draft, vault=server.vault, ours=server.ours, who=ctx.who, now=ctx.now
@@ -181,7 +183,7 @@ def make_job(ctx: PageContext) -> Response:
             server = ctx.server
             job = define_job(
                 tx,
-                projects.named(tx, project_name),
+                project_named(ctx, tx, project_name),
                 job_draft(form),
                 names=server.names,
                 vault=server.vault,
@@ -209,7 +211,7 @@ def _new(
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
     with ctx.server.db.read() as tx:
-        names = [each.name for each in projects.page(tx, MANY, None)]
+        names = [each.name for each in projects.page(tx, MANY, None, only=ctx.projects)]
         chosen = project if project in names else next(iter(names), "")
         context = _choices(tx, projects.named(tx, chosen).id) if chosen else {}
     if not chosen:
@@ -273,9 +275,9 @@ def _page(
 def routes() -> list[Route]:
     path = "/projects/{project}/jobs/{job}/settings"
     return [
-        get("/jobs/new", show_new, Role.OPERATOR),
-        post("/jobs/new", make_job),
-        get(path, show_settings, Role.OPERATOR),
-        post(path, save_settings),
-        post(f"{path}/delete", delete_job),
+        get("/jobs/new", show_new, Right.CHANGE),
+        post("/jobs/new", make_job, Right.CHANGE),
+        get(path, show_settings, Right.CHANGE),
+        post(path, save_settings, Right.CHANGE),
+        post(f"{path}/delete", delete_job, Right.CHANGE),
     ]

@@ -12,23 +12,14 @@ from app.commands.runs import how_to_get_an_image
 from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.job.records import Job
-from app.store import apps, builds, conditions, decisions, jobs, overview, projects
-from app.store.database import Tx
+from app.domain.principals import Right
+from app.store import apps, builds, conditions, decisions, overview
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.scope import job_of, job_or_what_is_left
 
 RUNS = 50
 DECISIONS = 50
 LATELY = timedelta(days=7)
-
-
-def job_of(tx: Tx, ctx: PageContext) -> Job:
-    return jobs.named(tx, ctx.path("project"), ctx.path("job"))
-
-
-def job_or_what_is_left(tx: Tx, ctx: PageContext) -> Job:
-    """The job of that name, or the deleted one that had it last."""
-    project = projects.named(tx, ctx.path("project"))
-    return jobs.last_named(tx, project.id, ctx.path("job")) or job_of(tx, ctx)
 
 
 def address(job: Job) -> str:
@@ -111,6 +102,6 @@ def routes() -> list[Route]:
     return [
         get(path, show_job),
         get(f"{path}/decisions", show_decisions),
-        post(f"{path}/pause", pause),
-        post(f"{path}/resume", resume),
+        post(f"{path}/pause", pause, Right.RUN),
+        post(f"{path}/resume", resume, Right.RUN),
     ]

@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from sse_starlette import ServerSentEvent
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from app.domain.principals import Role
+from app.store import topics
 from app.web.live import changes, event, stream
-from app.web.pages.context import page_error, require
-from app.web.principal import identify
-from app.web.server_context import server_of
+from app.web.pages.context import PageContext, get
 
 AT_MOST_EVERY = 0.25  # seconds between two words of change
 TOPICS = 20
 
 
-async def live(request: Request) -> Response:
+def live(ctx: PageContext) -> Response:
     """`/live?topics=run:7,jobs`: `changed` at once, as the page is older than this, then once a burst."""
-    try:
-        require(await run_in_threadpool(identify, request), Role.VIEWER)
-    except Exception as error:
-        return await page_error(request, error)
-    topics = request.query_params.get("topics", "").split(",")[:TOPICS]
+    wanted = [each for each in ctx.query("topics").split(",")[:TOPICS] if _may_hear(ctx, each)]
 
-    async def events() -> AsyncIterator[ServerSentEvent]:
+    async def events() -> AsyncGenerator[ServerSentEvent]:
         is_first = True
-        async for changed in changes(server_of(request), topics):
+        async for changed in changes(ctx.server, wanted):
             if changed or is_first:
                 yield event("", name="changed")
                 await asyncio.sleep(AT_MOST_EVERY)
             is_first = False
 
-    return stream(events())
+    return stream(events(), ctx.may_still)
+
+
+def _may_hear(ctx: PageContext, topic: str) -> bool:
+    """Whether a topic is a list's, or that of a thing within reach."""
+    if ctx.projects is None or ":" not in topic:
+        return True
+    with ctx.server.db.read() as tx:
+        project_id = topics.project_of(tx, topic)
+    return project_id in ctx.projects
+
+
+def routes() -> list[Route]:
+    return [get("/live", live)]

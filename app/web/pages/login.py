@@ -7,10 +7,17 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands import sessions
-from app.commands.sessions import SESSION_LASTS
+from app.commands import accounts, sessions
+from app.commands.sessions import Client
+from app.commands.sign_in import SignedIn, sign_in, welcome
+from app.domain.errors import Conflict, InvalidValue
 from app.web.pages.context import PageContext, get, post, see
-from app.web.principal import COOKIE
+from app.web.pages.form_errors import placed, refused
+from app.web.principal import COOKIE, DEVICE
+from app.web.problems import Problem
+
+DEVICE_SECONDS = 365 * 24 * 3600
+LINK_FIELDS = frozenset({"name", "email", "password", "again"})
 
 
 def show_login(ctx: PageContext) -> Response:
@@ -20,24 +27,60 @@ def show_login(ctx: PageContext) -> Response:
 
 
 def log_in(ctx: PageContext) -> Response:
-    name, wanted = ctx.field("name"), _inside(ctx.field("next"))
-    server = ctx.server
-    session = sessions.log_in(server.db, name, ctx.field("password"), ctx.now, server.admin_token_hash)
-    if session is None:
+    name, wanted, server = ctx.field("name"), _inside(ctx.field("next")), ctx.server
+    signed_in = sign_in(
+        server.db, server.desk, name, ctx.field("password"), _client(ctx), ctx.now, server.admin_token_hash
+    )
+    if signed_in is None:
         return ctx.page("login.html", 422, next=wanted, name=name, wrong=True)
-    return _with_session(ctx, see(wanted), session)
+    return with_session(ctx, see(wanted), signed_in)
 
 
 def show_link(ctx: PageContext) -> Response:
     """Opening the link spends nothing, as programs that preview links open them too."""
-    return ctx.page("login_once.html", code=ctx.path("code"), spent=False)
+    return _link_page(ctx)
 
 
-def spend_link(ctx: PageContext) -> Response:
-    session = sessions.spend_login_link(ctx.server.db, ctx.path("code"), ctx.now)
-    if session is None:
-        return ctx.page("login_once.html", 410, code="", spent=True)
-    return _with_session(ctx, see("/"), session)
+def accept_link(ctx: PageContext) -> Response:
+    """Spend the link: the account is the visitor's, who is logged in to it."""
+    try:
+        if ctx.field("password") != ctx.field("again"):
+            raise InvalidValue("again", "The two passwords differ.")
+        user_id = accounts.accept(
+            ctx.server.db,
+            ctx.path("code"),
+            name=ctx.field("name"),
+            email=ctx.field("email"),
+            password=ctx.field("password"),
+            now=ctx.now,
+        )
+    except (InvalidValue, Conflict) as error:
+        return _link_page(ctx, refused(error))
+    if user_id is None:
+        return _link_page(ctx)
+    signed_in = welcome(ctx.server.db, ctx.server.desk, user_id, _client(ctx), ctx.now)
+    return with_session(ctx, see("/"), signed_in)
+
+
+def _link_page(ctx: PageContext, problem: Problem | None = None) -> Response:
+    with ctx.server.db.read() as tx:
+        found = accounts.read_link(tx, ctx.path("code"), ctx.now)
+    if found is None:
+        return ctx.page("login_once.html", 410, link=None, user=None, given={}, errors={}, left="")
+    link, user = found
+    errors, left = placed(problem, LINK_FIELDS)
+    known = {"name": user.name, "email": user.email or ""} if user else {}
+    typed = {name: ctx.field(name) for name in ("name", "email") if name in ctx.form}
+    return ctx.page(
+        "login_once.html",
+        200 if problem is None else problem.status,
+        code=ctx.path("code"),
+        link=link,
+        user=user,
+        given={**known, **typed},
+        errors=errors,
+        left=left,
+    )
 
 
 def log_out(ctx: PageContext) -> Response:
@@ -48,16 +91,22 @@ def log_out(ctx: PageContext) -> Response:
     return answer
 
 
-def _with_session(ctx: PageContext, answer: Response, session: str) -> Response:
-    answer.set_cookie(
-        COOKIE,
-        session,
-        max_age=int(SESSION_LASTS.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=ctx.request.url.scheme == "https" or ctx.server.public_url.startswith("https:"),
-    )
+def _client(ctx: PageContext) -> Client:
+    headers, cookies = ctx.request.headers, ctx.request.cookies
+    return Client(ctx.from_address, headers.get("user-agent", ""), cookies.get(DEVICE))
+
+
+def with_session(ctx: PageContext, answer: Response, signed_in: SignedIn) -> Response:
+    lasts = int(ctx.server.desk.limits.absolute.total_seconds())
+    _set_cookie(ctx, answer, COOKIE, signed_in.session, lasts)
+    if signed_in.device is not None:
+        _set_cookie(ctx, answer, DEVICE, signed_in.device, DEVICE_SECONDS)
     return answer
+
+
+def _set_cookie(ctx: PageContext, answer: Response, name: str, value: str, lasts: int) -> None:
+    is_secure = ctx.request.url.scheme == "https" or ctx.server.public_url.startswith("https:")
+    answer.set_cookie(name, value, max_age=lasts, httponly=True, samesite="lax", secure=is_secure)
 
 
 def _inside(path: str) -> str:
@@ -69,9 +118,9 @@ def _inside(path: str) -> str:
 
 def routes() -> list[Route]:
     return [
-        get("/login", show_login, role=None),
-        post("/login", log_in, role=None),
-        get("/login/once/{code}", show_link, role=None),
-        post("/login/once/{code}", spend_link, role=None),
-        post("/logout", log_out, role=None),
+        get("/login", show_login, right=None),
+        post("/login", log_in, right=None),
+        get("/login/once/{code}", show_link, right=None),
+        post("/login/once/{code}", accept_link, right=None),
+        post("/logout", log_out, right=None),
     ]

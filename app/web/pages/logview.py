@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -171,13 +171,14 @@ def follow(
     offset: int,
     number: int,
     place: Place,
+    may_still: Callable[[], bool],
 ) -> Response:
     """What comes after `offset`, as `lines` events of HTML; `reset` starts anew near the end; `end` is the last.
 
     The last line is sent again as it grows. An event's id is `OFFSET:NUMBER` of what follows it.
     """
 
-    async def events() -> AsyncIterator[ServerSentEvent]:
+    async def events() -> AsyncGenerator[ServerSentEvent]:
         window, seen = Window([], None, None, offset, number, 0), -1
         async for _ in changes(server, topics):
             over = await run_in_threadpool(is_over)
@@ -193,7 +194,7 @@ def follow(
                 return
             await asyncio.sleep(BREATH)
 
-    return stream(events())
+    return stream(events(), may_still)
 
 
 def _next(log: LogReader, last: Window) -> Window:

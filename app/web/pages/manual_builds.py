@@ -12,13 +12,14 @@ from starlette.routing import Route
 from app.commands.builds import request_build_of_source
 from app.domain.errors import Conflict, UserError
 from app.domain.job.records import Job, Source
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import jobs
 from app.store.database import Tx
-from app.web.pages import build_services, projects
+from app.web.pages import build_services
 from app.web.pages import jobs as job_pages
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
+from app.web.pages.scope import job_of, project_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.build import ManualBuildForm
@@ -38,14 +39,14 @@ class Target:
 
 
 def _of_job(tx: Tx, ctx: PageContext) -> Target:
-    job = job_pages.job_of(tx, ctx)
+    job = job_of(tx, ctx)
     if job.source is None:
         raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
     return Target(job.name, job.project, job.source, [job], job_pages.address(job))
 
 
 def _of_service(tx: Tx, ctx: PageContext) -> Target:
-    project, service = projects.project_of(tx, ctx), build_services.service_of(tx, ctx)
+    project, service = project_of(tx, ctx), build_services.service_of(tx, ctx)
     address = build_services.address(project, service)
     return Target(service.name, project.name, service.source, jobs.of_source(tx, service.id), address)
 
@@ -89,4 +90,6 @@ def _page(ctx: PageContext, problem: Problem | None = None) -> Response:
 
 def routes() -> list[Route]:
     paths = ("/projects/{project}/jobs/{job}/build", "/projects/{project}/build-services/{service}/build")
-    return [route for path in paths for route in (get(path, show_form, Role.OPERATOR), post(path, build))]
+    return [
+        route for path in paths for route in (get(path, show_form, Right.RUN), post(path, build, Right.RUN))
+    ]

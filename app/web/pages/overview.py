@@ -14,13 +14,14 @@ from app.domain.builds import Build, BuildStatus
 from app.domain.errors import NotFound
 from app.domain.job.records import Job
 from app.domain.runs import Run, RunStatus
-from app.store import apps, builds, conditions, overview, projects, runs
+from app.store import apps, builds, conditions, overview, projects
 from app.store.apps import Part
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.store.overview import Bar
 from app.web.pages import charts
 from app.web.pages.context import PageContext, get, see
+from app.web.reach import newest, run_called
 
 JOBS = 100
 RUNNING = 8
@@ -51,22 +52,23 @@ class Underway:
 
 def show_overview(ctx: PageContext) -> Response:
     show = next((each for each in Show if each == ctx.query("show")), Show.ALL)
+    within = ctx.projects
     with ctx.server.db.read() as tx:
-        page = conditions.page_of_jobs(tx, show, JOBS + 1, ctx.number("before"))
-        counts = {each: conditions.count_jobs(tx, each) for each in Show}
+        page = conditions.page_of_jobs(tx, show, JOBS + 1, ctx.number("before"), within)
+        counts = {each: conditions.count_jobs(tx, each, within) for each in Show}
         context: dict[str, Any] = {
             "rows": _rows(tx, sorted(page[:JOBS], key=lambda job: (job.project, job.name))),
             "counts": counts,
             "more": page[JOBS - 1].id if len(page) > JOBS else None,
-            "has_project": bool(counts[Show.ALL]) or bool(projects.page(tx, 1, None)),
+            "has_project": bool(counts[Show.ALL]) or bool(projects.page(tx, 1, None, only=within)),
             "running": [
-                _underway(tx, ctx, run) for run in overview.open_runs(tx, RunStatus.RUNNING, RUNNING)
+                _underway(tx, ctx, run) for run in overview.open_runs(tx, RunStatus.RUNNING, RUNNING, within)
             ],
-            "building": overview.open_builds(tx, RUNNING),
-            "running_count": overview.count_runs(tx, RunStatus.RUNNING),
-            "queued_count": overview.count_runs(tx, RunStatus.QUEUED),
-            "nothing_ran": overview.nothing_ran(tx, since=ctx.now - LATELY, limit=6),
-            "builds": builds.page(tx, limit=6),
+            "building": overview.open_builds(tx, RUNNING, within),
+            "running_count": overview.count_runs(tx, RunStatus.RUNNING, within),
+            "queued_count": overview.count_runs(tx, RunStatus.QUEUED, within),
+            "nothing_ran": overview.nothing_ran(tx, since=ctx.now - LATELY, limit=6, within=within),
+            "builds": newest(ctx, lambda only: builds.page(tx, limit=6, project_id=only), 6),
         }
     return ctx.page("overview.html", show=str(show), health=ctx.server.engine_health(), **context)
 
@@ -90,11 +92,11 @@ def search(ctx: PageContext) -> Response:
         return see("/")
     with ctx.server.db.read() as tx:
         try:
-            return see(f"/runs/{runs.named(tx, text).name}")
+            return see(f"/runs/{run_called(ctx, tx, text).name}")
         except NotFound:
-            found_jobs = overview.find_jobs(tx, text.lower())
-            found_runs = overview.find_runs(tx, text)
-            found_builds = overview.find_builds(tx, text.lower())
+            found_jobs = overview.find_jobs(tx, text.lower(), within=ctx.projects)
+            found_runs = overview.find_runs(tx, text, within=ctx.projects)
+            found_builds = overview.find_builds(tx, text.lower(), within=ctx.projects)
     if len(found_jobs) == 1 and not found_runs and not found_builds:
         project, job = found_jobs[0]
         return see(f"/projects/{project}/jobs/{job}")

@@ -12,12 +12,15 @@ from app.commands.promotions import lock_source, promote
 from app.domain.errors import Conflict
 from app.domain.job.records import Job
 from app.domain.pipelines import Component, Pipeline, route
+from app.domain.principals import Right
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
 from app.web.pages import formatting
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.promotion_preview import Offer, Refusal, offer
+from app.web.pages.scope import pipeline_of
+from app.web.reach import newest
 
 PIPELINES = 20
 PROMOTIONS = 5
@@ -50,7 +53,10 @@ class Board:
 
 def show_pipelines(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        found = pipelines.page(tx, project_id=None, limit=PIPELINES + 1, before=ctx.number("before"))
+        before, limit = ctx.number("before"), PIPELINES + 1
+        found = newest(
+            ctx, lambda only: pipelines.page(tx, project_id=only, limit=limit, before=before), limit
+        )
         boards = [_board(tx, each, ctx.who) for each in found[:PIPELINES]]
     return ctx.page(
         "pipelines.html",
@@ -84,7 +90,7 @@ def _place(tx: Tx, pipeline: Pipeline, component: Component, who: str, is_last: 
 def promote_component(ctx: PageContext) -> Response:
     """Does what the page said it would, or nothing: what changed since then is read again first."""
     with ctx.server.db.write() as tx:
-        pipeline = pipelines.named(tx, ctx.path("project"), ctx.path("pipeline"))
+        pipeline = pipeline_of(tx, ctx)
         component = ctx.field("component")
         lock_source(tx, route(pipeline, component, to=None, to_stage=None, may_skip_stages=False))
         way = offer(tx, pipeline, component, ctx.who)
@@ -103,5 +109,5 @@ def promote_component(ctx: PageContext) -> Response:
 def routes() -> list[Route]:
     return [
         get("/pipelines", show_pipelines),
-        post("/projects/{project}/pipelines/{pipeline}/promote", promote_component),
+        post("/projects/{project}/pipelines/{pipeline}/promote", promote_component, Right.DEPLOY),
     ]

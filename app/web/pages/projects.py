@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from app.commands.projects import change_project, define_project
 from app.domain.errors import UserError
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import (
     apps,
     build_services,
@@ -20,10 +20,10 @@ from app.store import (
     projects,
     secret_groups,
 )
-from app.store.database import Tx
 from app.store.projects import Project
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
+from app.web.pages.scope import project_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.project import ProjectForm, ProjectPatch
@@ -33,10 +33,6 @@ JOBS = 100
 MANY = 200
 COMPARED = 20
 NEW = frozenset({"name", "webhook_secret"})
-
-
-def project_of(tx: Tx, ctx: PageContext) -> Project:
-    return projects.named(tx, ctx.path("project"))
 
 
 def address(project: Project) -> str:
@@ -60,7 +56,7 @@ def make_project(ctx: PageContext) -> Response:
 
 def _list(ctx: PageContext, problem: Problem | None = None) -> Response:
     with ctx.server.db.read() as tx:
-        found = projects.page(tx, PROJECTS + 1, ctx.number("before"))
+        found = projects.page(tx, PROJECTS + 1, ctx.number("before"), only=ctx.projects)
     errors, left = placed(problem, NEW)
     return ctx.page(
         "projects.html",
@@ -139,8 +135,8 @@ def _project(
 def routes() -> list[Route]:
     return [
         get("/projects", show_projects),
-        post("/projects", make_project, Role.ADMIN),
+        post("/projects", make_project, Right.PROJECTS),
         get("/projects/{project}", show_project),
-        post("/projects/{project}/webhook-secret", set_webhook_secret, Role.ADMIN),
-        post("/projects/{project}/delete", delete_project, Role.ADMIN),
+        post("/projects/{project}/webhook-secret", set_webhook_secret, Right.SECRETS),
+        post("/projects/{project}/delete", delete_project, Right.PROJECTS),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.web.pages.context import PageContext, get, post, see
 
 
@@ -31,4 +31,4 @@ def prune(ctx: PageContext) -> Response:
 
 
 def routes() -> list[Route]:
-    return [get("/prune", show_prune, Role.ADMIN), post("/prune", prune, Role.ADMIN)]
+    return [get("/prune", show_prune, Right.PRUNE), post("/prune", prune, Right.PRUNE)]

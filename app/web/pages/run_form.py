@@ -17,15 +17,17 @@ from app.domain.errors import InvalidValue, UserError
 from app.domain.job.effective import Effective, effective_of, variables_of
 from app.domain.job.records import Job
 from app.domain.job.variables import ENV_NAME
+from app.domain.principals import Right
 from app.domain.runs import Trigger, TriggerType
 from app.store import runs
 from app.store.database import Tx
 from app.web.pages import formatting
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
-from app.web.pages.jobs import address, job_of
-from app.web.pages.runs import find
+from app.web.pages.jobs import address
+from app.web.pages.scope import job_of
 from app.web.problems import Problem
+from app.web.reach import run_called
 from app.web.reading import read_value
 from app.web.run_texts import FIELDS, GIVEN, changes_of, texts_of
 from app.web.schemas.drafts import overrides_draft
@@ -53,7 +55,7 @@ def show_form(ctx: PageContext) -> Response:
     """Filled in from the address (which starts nothing by itself), or as another run was changed."""
     with ctx.server.db.read() as tx:
         job = job_of(tx, ctx)
-        model = find(tx, ctx.query("like")) if ctx.query("like") else None
+        model = run_called(ctx, tx, ctx.query("like")) if ctx.query("like") else None
     given = {name: ctx.query(name) for name in GIVEN}
     if model is not None and model.job_id == job.id:
         given = {**dict.fromkeys(GIVEN, ""), **texts_of(changes_of(model))}
@@ -164,4 +166,4 @@ def shown(effective: Effective) -> list[Shown]:
 
 def routes() -> list[Route]:
     path = "/projects/{project}/jobs/{job}/run"
-    return [get(path, show_form), post(path, start)]
+    return [get(path, show_form, Right.RUN), post(path, start, Right.RUN)]

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from app.commands.runs import cancel_run, run_again
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
 from app.runtime.engine_health import EngineHealth
 from app.store import jobs, overview, runs
-from app.store.database import Tx
 from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
-from app.web.pages.context import PageContext, get, page_error, post, require, see
+from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.logview import Place, Window
-from app.web.principal import identify
+from app.web.pages.scope import run_of
 from app.web.problems import Problem
-from app.web.server_context import ServerContext, server_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Variable:
 
 def show_run(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        run = find(tx, ctx.path("run"))
+        run = run_of(tx, ctx)
         attempts = runs.attempts_of(tx, run.id)
         decision = overview.decision_of_run(tx, run.id)
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
@@ -94,12 +92,6 @@ def _chosen(attempts: Sequence[Attempt], number: int | None) -> Attempt | None:
     raise Problem(404, f"This run has no attempt {number}.")
 
 
-def find(tx: Tx, text: str) -> Run:
-    """A run by its id or its name."""
-    number = whole_number(text)
-    return runs.named(tx, text) if number is None else runs.with_id(tx, number)
-
-
 def variables(run: Run) -> list[Variable]:
     given = run.spec.env
     return [
@@ -112,7 +104,7 @@ def variables(run: Run) -> list[Variable]:
 def more_log(ctx: PageContext) -> Response:
     """More lines as HTML: those before an offset, or from one on."""
     with ctx.server.db.read() as tx:
-        run = find(tx, ctx.path("run"))
+        run = run_of(tx, ctx)
     number = ctx.number("attempt") or 1
     log = ctx.server.log_storage.reader(run.id, number)
     return log_rows(ctx, log, place_of(run, number))
@@ -140,18 +132,14 @@ def place_of(run: Run, attempt: int) -> Place:
     )
 
 
-async def follow_log(request: Request) -> Response:
+def follow_log(ctx: PageContext) -> Response:
     """The log of one attempt while it grows."""
-    try:
-        require(await run_in_threadpool(identify, request), Role.VIEWER)
-        server = server_of(request)
-        run = await run_in_threadpool(_load, server, request.path_params["run"])
-        offset, number = position(request)
-        attempt = whole_number(request.query_params.get("attempt", ""))
-        if attempt is None:
-            raise Problem(400, "Following the log of a run needs attempt=N.")
-    except Exception as error:
-        return await page_error(request, error)
+    server, attempt = ctx.server, ctx.number("attempt")
+    with server.db.read() as tx:
+        run = run_of(tx, ctx)
+    offset, number = position(ctx.request)
+    if attempt is None:
+        raise Problem(400, "Following the log of a run needs attempt=N.")
 
     def is_over() -> bool:
         with server.db.read() as tx:
@@ -166,6 +154,7 @@ async def follow_log(request: Request) -> Response:
         offset=offset,
         number=number,
         place=place_of(run, attempt),
+        may_still=partial(ctx.may_still, run.project_id),
     )
 
 
@@ -178,14 +167,9 @@ def position(request: Request) -> tuple[int, int]:
     return offset, number
 
 
-def _load(server: ServerContext, name: str) -> Run:
-    with server.db.read() as tx:
-        return find(tx, name)
-
-
 def cancel(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        run = find(tx, ctx.path("run"))
+        run = run_of(tx, ctx)
         cancel_run(tx, run, ctx.who, ctx.now)
     return see(f"/runs/{run.name}")
 
@@ -196,7 +180,7 @@ def again(ctx: PageContext) -> Response:
     trigger = Trigger(TriggerType.MANUAL, by=ctx.who)
     confirmed = bool(ctx.field("confirm_paused"))
     with ctx.server.db.write() as tx:
-        run = find(tx, ctx.path("run"))
+        run = run_of(tx, ctx)
         run_id = run_again(tx, ctx.server.names, run, config, trigger, ctx.now, confirm_paused=confirmed)
         name = runs.with_id(tx, run_id).name
     return see(f"/runs/{name}")
@@ -206,7 +190,7 @@ def routes() -> list[Route]:
     return [
         get("/runs/{run}", show_run),
         get("/runs/{run}/log", more_log),
-        Route("/runs/{run}/follow", follow_log),
-        post("/runs/{run}/cancel", cancel),
-        post("/runs/{run}/again", again),
+        get("/runs/{run}/follow", follow_log),
+        post("/runs/{run}/cancel", cancel, Right.RUN),
+        post("/runs/{run}/again", again, Right.RUN),
     ]

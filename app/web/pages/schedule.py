@@ -9,7 +9,8 @@ from app.domain.errors import Conflict
 from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
 from app.web.pages.context import PageContext, get
-from app.web.pages.jobs import address, job_of
+from app.web.pages.jobs import address
+from app.web.pages.scope import job_of
 
 FIRES = 50
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from app.commands.secret_groups import change_group, define_group
 from app.commands.variables import unmasked
 from app.domain.errors import UserError
-from app.domain.principals import Role
+from app.domain.principals import Right
 from app.store import jobs, secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
@@ -31,9 +31,10 @@ from app.web.pages.form_fields import (
     texts,
     to_retype,
 )
-from app.web.pages.projects import project_of
+from app.web.pages.scope import project_of
 from app.web.patching import patched_group
 from app.web.problems import Problem
+from app.web.reach import within
 from app.web.reading import read_value
 from app.web.schemas.secret_group import SecretGroupForm, shown_group
 from app.web.texts import LINES, NUMBER
@@ -67,7 +68,8 @@ def _typed(ctx: PageContext, form: Mapping[str, Any]) -> Typed:
 
 
 def group_of(tx: Tx, ctx: PageContext) -> SecretGroup:
-    return secret_groups.named(tx, project_of(tx, ctx).id, ctx.path("group"))
+    project, name = project_of(tx, ctx), ctx.path("group")
+    return within(ctx, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
 
 
 def address(project: Project, group: SecretGroup) -> str:
@@ -167,9 +169,9 @@ def _page(
 def routes() -> list[Route]:
     path = "/projects/{project}/secret-groups"
     return [
-        get(path, show_new, Role.OPERATOR),
-        post(path, make_group),
-        get(f"{path}/{{group}}", show_group, Role.OPERATOR),
-        post(f"{path}/{{group}}", save_group),
-        post(f"{path}/{{group}}/delete", delete_group),
+        get(path, show_new, Right.CHANGE),
+        post(path, make_group, Right.CHANGE),
+        get(f"{path}/{{group}}", show_group, Right.CHANGE),
+        post(f"{path}/{{group}}", save_group, Right.CHANGE),
+        post(f"{path}/{{group}}/delete", delete_group, Right.CHANGE),
     ]

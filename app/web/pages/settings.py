@@ -11,9 +11,10 @@ from starlette.routing import Route
 from app.commands.tokens import issue_token
 from app.domain import limits
 from app.domain.errors import InvalidValue
-from app.domain.principals import Role
+from app.domain.principals import Right, Role
 from app.store import deliveries, projects, tokens
 from app.web.pages.context import PageContext, get, post, see
+from app.web.reach import number
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
 TOKENS = 200
@@ -28,8 +29,8 @@ def _settings(
 ) -> Response:
     with ctx.server.db.read() as tx:
         context: dict[str, Any] = {
-            "tokens": tokens.page(tx, TOKENS) if ctx.may(Role.ADMIN) else [],
-            "projects": projects.page(tx, 100, None),
+            "tokens": tokens.page(tx, TOKENS) if ctx.may(Right.TOKENS) else [],
+            "projects": projects.page(tx, 100, None, only=ctx.projects),
             "rejected": deliveries.rejected(tx) + ctx.server.inbox.rejected,
         }
     return ctx.page(
@@ -71,13 +72,13 @@ def _read(ctx: PageContext) -> tuple[str, Role, str]:
 
 def revoke_token(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        tokens.revoke(tx, tokens.with_id(tx, ctx.id("token")).id)
+        tokens.revoke(tx, tokens.with_id(tx, number(ctx.path("token"))).id)
     return see("/settings#tokens")
 
 
 def routes() -> list[Route]:
     return [
         get("/settings", show_settings),
-        post("/settings/tokens", make_token, Role.ADMIN),
-        post("/settings/tokens/{token}/revoke", revoke_token, Role.ADMIN),
+        post("/settings/tokens", make_token, Right.TOKENS),
+        post("/settings/tokens/{token}/revoke", revoke_token, Right.TOKENS),
     ]

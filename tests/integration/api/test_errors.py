@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from app.commands.sessions import open_session
+from app.commands.sessions import Client, open_session
+from app.commands.tokens import digest
 from app.store.database import Database, StoreUnavailable
 from app.web.principal import COOKIE
 from app.web.server_context import ServerContext
-from tests.support.server_context import Caller
+from tests.support.server_context import ADMIN_TOKEN, Caller
 
 
 def problem(answer: Any, status: int) -> str:
@@ -136,7 +137,10 @@ def test_a_browsers_session_counts_for_our_own_pages_only(
     context: ServerContext, headers: dict[str, str], status: int
 ) -> None:
     browser = Caller(context, None)
-    browser.cookies.set(COOKIE, open_session(context.db, context.clock.now()))
+    with context.db.write() as tx:
+        opened_with, at = digest(ADMIN_TOKEN), context.clock.now()
+        session = open_session(tx, at, context.desk.limits, Client("192.0.2.1"), opened_with=opened_with)
+    browser.cookies.set(COOKIE, session)
     answer = browser.post("/projects", json={"name": "acme"}, headers=headers)
     assert answer.status_code == status, answer.text
     assert browser.get("/projects", headers=headers).status_code == 200

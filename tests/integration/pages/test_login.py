@@ -9,8 +9,8 @@ from threading import Event
 
 import pytest
 
-from app.commands import sessions
-from app.commands.sessions import new_login_path
+from app.commands import passwords
+from app.commands.accounts import setup_path
 from app.domain.principals import Role
 from app.web.principal import COOKIE
 from tests.support.client import Client
@@ -87,7 +87,7 @@ def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.M
             assert may_go_on.wait(30)
             return True
 
-    monkeypatch.setattr(sessions, "_passwords", Slow())
+    monkeypatch.setattr(passwords, "_hasher", Slow())
     data = {"name": "admin-user", "password": "x"}
 
     def log_in() -> int:
@@ -104,12 +104,13 @@ def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.M
 
 
 def test_a_one_time_link_is_spent_by_its_button_and_only_once(made: World) -> None:
-    client, path = visitor(made, None), new_login_path(made.db, NOW)
+    client, path = visitor(made, None), setup_path(made.db, NOW)
     for _ in range(3):
-        assert "Log in as administrator" in read(client, path)  # looking spends nothing
-    assert client.post(path).headers["location"] == "/"
+        assert "Make the administrator's account" in read(client, path)  # looking spends nothing
+    given = {"name": "ada", "password": PASSWORD, "again": PASSWORD}
+    assert client.post(path, data=given).headers["location"] == "/"
     assert "Overview" in read(client, "/")
-    again = visitor(made, None).post(path)
+    again = visitor(made, None).post(path, data={**given, "name": "eve"})
     assert again.status_code == 410
     assert "used already" in again.text
 
@@ -159,14 +160,20 @@ def test_a_viewer_sees_no_actions_and_can_do_none(made: World, demo: Demo) -> No
     assert "API tokens" not in read(client, "/settings")
 
 
-def test_a_token_of_one_project_is_for_the_api_only(made: World, demo: Demo) -> None:
+def test_a_token_of_one_project_reads_the_pages_of_that_one(made: World, demo: Demo) -> None:
     from app.commands.tokens import digest
-    from app.store import tokens
+    from app.store import projects, tokens
 
     with made.db.write() as tx:
         tokens.add(tx, "one", digest("jy_one"), Role.ADMIN, NOW, project_id=demo.job.project_id)
     client = Client(made.app(), headers={"Authorization": "Bearer jy_one"})
-    assert client.get("/").status_code == 403
+    assert f"/projects/{demo.job.project}/jobs/{demo.job.name}" in client.get("/").text
+    with made.db.write() as tx:
+        beside = projects.create(tx, "beside", None, NOW)
+        tokens.add(tx, "two", digest("jy_two"), Role.ADMIN, NOW, project_id=beside.id)
+    client = Client(made.app(), headers={"Authorization": "Bearer jy_two"})
+    assert demo.job.name not in client.get("/").text
+    assert client.get(f"/projects/{demo.job.project}/jobs/{demo.job.name}").status_code == 404
 
 
 def test_a_token_is_shown_once_and_can_be_revoked(made: World) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
 
-from app.commands import sessions
 from app.commands.deployments import begin_deployment
+from app.commands.passwords import Places
+from app.commands.sessions import Client
+from app.commands.sign_in import Desk, sign_in
 from app.domain.deployments import Cause
 from app.domain.errors import Busy
 from app.store import apps
@@ -99,11 +100,17 @@ def test_of_tokens(shop: Caller) -> None:
     )
 
 
-def test_of_sessions(shop: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_sign_in(shop: Caller) -> None:
     """The ninth who waits for the slow check of a password."""
-    monkeypatch.setattr(sessions, "_places", threading.BoundedSemaphore(1))
-    with sessions._places:
-        now = shop.context.clock.now()
-        with pytest.raises(Busy) as busy:
-            sessions.log_in(shop.context.db, "ada", "a wrong password", now, None)
+    desk = Desk(strangers=Places(waiting=0, at_once=1))
+    with pytest.raises(Busy) as busy:
+        sign_in(
+            shop.context.db,
+            desk,
+            "ada",
+            "a wrong password",
+            Client("192.0.2.1"),
+            shop.context.clock.now(),
+            None,
+        )
     assert str(busy.value) == "Too many are logging in at once: try again in a moment."

@@ -211,7 +211,7 @@ def test_pages_of_a_project_with_a_job_that_nothing_happened_to(made: World) -> 
         said = page(made, path)
         assert [each for each in sentences if each not in said] == [], said
     assert (
-        "A server without an administrator prints a one-time link when it starts"
+        "A server without an administrator prints a link to set one up when it starts"
         in Client(made.app()).get("/login").text
     )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.sessions import hash_password, new_login_path
+from app.commands.accounts import make_administrator, setup_path
+from app.commands.passwords import hash_password
 from app.commands.tokens import digest, new_token
 from app.domain.principals import Role
 from app.store import tokens, users
@@ -18,6 +19,9 @@ from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
 from tests.support.server_context import ADMIN_TOKEN, START, StillClock, make_server_context
+from tests.support.visiting import PASSWORD
+
+ADA = {"name": "ada", "email": "", "password": PASSWORD, "again": PASSWORD}
 
 
 @pytest.fixture
@@ -93,27 +97,26 @@ def test_a_session_of_a_user_is_no_token_s(context: ServerContext) -> None:
 
 
 def test_a_newer_link_voids_the_older_ones(context: ServerContext) -> None:
-    first, second, third = (new_login_path(context.db, START) for _ in range(3))
-    assert [browser(context).post(path).status_code for path in (first, second, third, third)] == [
+    first, second, third = (setup_path(context.db, START) for _ in range(3))
+    assert [browser(context).post(path, data=ADA).status_code for path in (first, second, third, third)] == [
         410, 410, 303, 410,
     ]  # fmt: skip
 
 
 def test_no_link_works_once_there_is_an_administrator_but_those_made_later(context: ServerContext) -> None:
-    before = new_login_path(context.db, START)
-    with context.db.write() as tx:
-        users.add(tx, "ada", "hash", Role.ADMIN, START)
-    assert browser(context).post(before).status_code == 410
-    assert browser(context).post(new_login_path(context.db, START)).status_code == 303
+    before = setup_path(context.db, START)
+    make_administrator(context.db, "eve", PASSWORD, START)
+    assert browser(context).post(before, data=ADA).status_code == 410
+    assert browser(context).post(setup_path(context.db, START), data=ADA).status_code == 303
 
 
 def test_a_link_is_no_session_and_a_session_no_link(context: ServerContext) -> None:
-    path = new_login_path(context.db, START)
+    path = setup_path(context.db, START)
     client = browser(context)
     client.cookies.set("jobyard_session", path.rpartition("/")[2])
     assert not is_inside(client)
     inside = browser(context)
-    assert inside.post(path).status_code == 303
+    assert inside.post(path, data=ADA).status_code == 303
     session = inside.cookies["jobyard_session"]
-    assert browser(context).post(f"/login/once/{session}").status_code == 410
+    assert browser(context).post(f"/login/once/{session}", data=ADA).status_code == 410
     assert is_inside(inside)

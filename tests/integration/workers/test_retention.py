@@ -112,9 +112,9 @@ def test_the_logs_of_a_project_that_was_deleted_go(db: Database, tmp_path: Path)
     assert unborn.parent.exists(), "its id comes again where the database was restored"
 
 
-def test_expired_sessions_and_answers_go(db: Database, tmp_path: Path) -> None:
+def test_expired_links_and_answers_go(db: Database, tmp_path: Path) -> None:
     with db.write() as tx:
-        login = "INSERT INTO login (hash, once, created_at, expires_at) VALUES (:hash, 0, :at, :until)"
+        login = "INSERT INTO account_link (hash, kind, created_at, expires_at) VALUES (:hash, 'setup', :at, :until)"
         answer = (
             "INSERT INTO answer (principal, path, key, fingerprint, answer, created_at)"
             " VALUES ('p', '/', :key, '', '{}', :at)"
@@ -125,7 +125,7 @@ def test_expired_sessions_and_answers_go(db: Database, tmp_path: Path) -> None:
             tx.connection().execute(text(answer), {"key": name, "at": at})
     worker(db, tmp_path, StillClock(NOW)).step()
     with db.read() as tx:
-        assert tx.connection().execute(text("SELECT hash FROM login")).scalars().all() == ["new"]
+        assert tx.connection().execute(text("SELECT hash FROM account_link")).scalars().all() == ["new"]
         assert tx.connection().execute(text("SELECT key FROM answer")).scalars().all() == ["new"]
 
 

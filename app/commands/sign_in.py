@@ -1,0 +1,111 @@
+"""Logging in by name and password: who may try, what is told of a failure, and what a browser is given."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.commands.passwords import Places
+from app.commands.sessions import Client, open_session
+from app.commands.sign_in_throttle import Attempt, SignInThrottle
+from app.commands.tokens import digest, holder_of
+from app.domain import limits
+from app.domain.errors import Busy
+from app.domain.principals import Right
+from app.store import sessions as store
+from app.store import users
+from app.store.database import Database
+from app.store.sessions import SessionLimits
+from app.store.users import User
+
+log = logging.getLogger(__name__)
+NAMELESS = "-"  # as whose account a guess without a name counts: it may be meant as an API token
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """The secrets of a new session and, for a user, of the browser's cookie."""
+
+    session: str = field(repr=False)
+    device: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What all logging in of one server has in common. Those whom an account knows have places of their own."""
+
+    throttle: SignInThrottle = field(default_factory=SignInThrottle)
+    strangers: Places = field(default_factory=lambda: Places(waiting=8, at_once=1))
+    known: Places = field(default_factory=lambda: Places(waiting=4, at_once=1))
+    limits: SessionLimits = field(default_factory=SessionLimits)
+
+
+def sign_in(
+    db: Database,
+    desk: Desk,
+    name: str,
+    password: str,
+    client: Client,
+    now: datetime,
+    admin_token_hash: str | None,
+) -> SignedIn | None:
+    """A new session for the right password, or for an administrator's API token given as password; else None.
+
+    Raises Busy for who has to wait. Each failure is a line in the log that names the address it came from.
+    """
+    if len(password) > limits.PASSWORD:
+        refused(client, None, "password too long")
+        return None
+    holder = holder_of(db, password, now, admin_token_hash)
+    if holder is not None and holder.may(Right.PEOPLE):
+        with db.write() as tx:
+            return SignedIn(open_session(tx, now, desk.limits, client, opened_with=digest(password)))
+    attempt, user = _attempt(db, name, client)
+    try:
+        desk.throttle.require_turn(attempt, now)
+        places = desk.known if attempt.is_known else desk.strangers
+        is_right = places.verify(password, user.password_hash if user else "")
+    except Busy:
+        refused(client, user, "too many tries")
+        raise
+    if user is None or not is_right or user.disabled_at is not None:
+        desk.throttle.failed(attempt, now)
+        refused(client, user, _why(user, is_right=is_right))
+        return None
+    desk.throttle.succeeded(attempt)
+    return welcome(db, desk, user.id, client, now)
+
+
+def _why(user: User | None, *, is_right: bool) -> str:
+    if user is None:
+        return "unknown name"
+    return "account disabled" if is_right else "wrong password"
+
+
+def refused(client: Client, user: User | None, reason: str) -> None:
+    """Every sign-in that did not succeed passes here. The line is what fail2ban looks for; it holds no secret."""
+    account = "no account" if user is None else f"account {user.name}"
+    log.warning("Sign-in refused from %s: %s, %s", client.address, account, reason)
+
+
+def _attempt(db: Database, name: str, client: Client) -> tuple[Attempt, User | None]:
+    account = name.strip().casefold()[: limits.USER_NAME] or NAMELESS
+    device = None if client.device is None else digest(client.device)
+    with db.read() as tx:
+        user = users.named(tx, name.strip())
+        if user is None:
+            return Attempt(account, client.network), None
+        has_device, knows_network = store.is_known(tx, user.id, device=device, network=client.network)
+    known_device = device if has_device else None
+    return Attempt(user.name.casefold(), client.network, known_device, knows_network), user
+
+
+def welcome(db: Database, desk: Desk, user_id: int, client: Client, now: datetime) -> SignedIn:
+    """A new session of a user who has proved who they are; the browser and its network are known from now on."""
+    device = client.device or secrets.token_urlsafe(32)
+    with db.write() as tx:
+        session = open_session(tx, now, desk.limits, client, user_id=user_id)
+        store.remember_device(tx, digest(device), user_id, client.network, now)
+    return SignedIn(session, device)
