@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.commands.runs import short
+from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import build_key
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, JobyardError
@@ -66,7 +67,7 @@ def request_build_of_source(
         ref=ref,
         sha=sha,
         config=source.build,
-        trigger={"type": "manual", "by": who},
+        trigger=BuildTrigger(BuildTriggerType.MANUAL, who),
         now=now,
         env=env,
         credential_id=source.credential_id,

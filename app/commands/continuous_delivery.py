@@ -79,7 +79,7 @@ def _is_for_app(tx: Tx, app: App, job: Job, build: Build, now: datetime) -> bool
         tx,
         app,
         cause=Cause.PUSH,
-        by=str(build.trigger.get("by") or ""),
+        by=build.trigger.by or "",
         sentence=sentence,
         now=now,
         build_ids=[build.id],

@@ -196,9 +196,9 @@ def images_to_roll_back_to(tx: Tx, deployment: Deployment) -> Mapping[int, Deplo
         )
     app = apps.with_id(tx, deployment.app_id)
     images = {
-        member.job_id: Deployed.from_json(deployment.snapshot[str(member.job_id)])
+        member.job_id: deployment.snapshot[member.job_id]
         for member in app.members
-        if str(member.job_id) in deployment.snapshot
+        if member.job_id in deployment.snapshot
     }
     if not images:
         raise Conflict(f"Deployment {deployment.id} left no image for any job that app {app.name} has now.")

@@ -54,7 +54,7 @@ def begin_deployment(
         by=by,
         sentence=sentence,
         sha=sha,
-        images={str(job_id): image.to_json() for job_id, image in (images or {}).items()},
+        images=images or {},
         keeps_cd=keeps_cd,
         with_hooks=with_hooks,
         steps=_steps(app, wanted, with_hooks=with_hooks),
@@ -137,7 +137,7 @@ def end_unmoved(
 
 def affected_jobs(tx: Tx, deployment: Deployment) -> Sequence[Job]:
     """The app's jobs that get an image by the deployment."""
-    named = {document["build_id"] for document in deployment.images.values()}
+    named = {image.build_id for image in deployment.images.values()}
     sources = {
         source
         for step in deployment.of_kind(StepKind.BUILD)
@@ -147,7 +147,7 @@ def affected_jobs(tx: Tx, deployment: Deployment) -> Sequence[Job]:
     return [
         job
         for job in members_of(tx, deployment)
-        if str(job.id) in deployment.images or (job.source is not None and job.source.id in sources)
+        if job.id in deployment.images or (job.source is not None and job.source.id in sources)
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from app.checkout import Checkouts
 from app.commands.branch_tracking import change_by_following
@@ -16,6 +15,7 @@ from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.commands.remote_access import git_access
 from app.commands.runs import short
 from app.commands.sources import credential_for
+from app.domain.build_parts import BuildTrigger, BuildTriggerType, PlanDocument, plan_from_json
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import Go, Verdict
 from app.domain.errors import InvalidValue, NotFound, UserError, require_consistent
@@ -72,7 +72,7 @@ class Detected:
     """What a commit would be built as, and the recipe."""
 
     sha: str
-    plan: Mapping[str, Any]
+    plan: PlanDocument
     dockerfile: str
 
 
@@ -195,7 +195,7 @@ class DryRun:
             ref=push.ref,
             sha=push.after,
             status=BuildStatus.SUCCEEDED,
-            trigger={},
+            trigger=BuildTrigger(BuildTriggerType.PUSH),
             config=source.build,
             created_at=self.clock.now(),
             position=position,
@@ -226,7 +226,8 @@ class DryRun:
                 url, sha, submodules=config.submodules, lfs=config.lfs, credential=credential
             ) as tree:
                 plan = make_plan(SourceTree(tree), build_settings(config, start_required=False))
-                return Detected(sha, plan.to_json(), plan.dockerfile_text or render_dockerfile(plan) or "")
+                dockerfile = plan.dockerfile_text or render_dockerfile(plan) or ""
+                return Detected(sha, plan_from_json(plan.to_json()), dockerfile)
         except PlanError as error:
             raise InvalidValue("detect.build", str(error)) from error
         except UserError as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from app.commands.runs import build_of_job, enqueue_run, short
 from app.domain.builds import Build
 from app.domain.concurrency import Admission, admit
-from app.domain.decisions import EventType
+from app.domain.decisions import EventType, Inputs
 from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX, repo_key
 from app.domain.job.records import Deployed, Job
@@ -130,7 +129,7 @@ def admission_of(tx: Tx, job: Job) -> Admission:
     return admit(job.schedule.concurrency_policy, schedules.alive(tx, [job.id]).get(job.id, []))
 
 
-def _inputs(job: Job) -> dict[str, Any]:
+def _inputs(job: Job) -> Inputs:
     return {
         "cd_enabled": job.cd_enabled,
         "run_on_image_change": job.run_on_image_change,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.commands.runs import short
+from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict
@@ -164,7 +165,7 @@ def _make_again(tx: Tx, gone: Build, by: str, now: datetime) -> Build:
     found = rebuilds.made_again_by(tx, gone)
     if found is not None:
         return found
-    trigger = {"type": "rebuild", "of": gone.rebuild_of or gone.id, "by": by}
+    trigger = BuildTrigger(BuildTriggerType.REBUILD, by, of=gone.rebuild_of or gone.id)
     return rebuilds.enqueue(tx, gone, trigger, now)
 
 

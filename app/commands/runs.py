@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import EventType, Verdict
@@ -255,9 +254,17 @@ def _image_of(run: Run, now: datetime) -> Deployed | None:
     return Deployed(run.image, run.digest or "", run.build_id, run.sha, cause, now, reference=run.reference)
 
 
-def image_of_next_run(job: Job) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class NextImage:
+    """What a run started now would execute."""
+
+    image: str | None
+    build_id: int | None = None
+    sha: str | None = None
+
+
+def image_of_next_run(job: Job) -> NextImage:
     """What a run started now would execute, for a preview."""
     if job.deployed is not None:
-        deployed = job.deployed
-        return {"image": deployed.image, "build": deployed.build_id, "sha": deployed.sha}
-    return {"image": job.spec.image, "build": None, "sha": None}
+        return NextImage(job.deployed.image, job.deployed.build_id, job.deployed.sha)
+    return NextImage(job.spec.image)

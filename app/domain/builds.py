@@ -12,11 +12,10 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
+from app.domain.build_parts import BuildStep, BuildTrigger, PlanDocument
 from app.domain.deaths import is_given_up, is_suspected, quiet_after
 from app.domain.job.codec import build_to_json, env_to_json
 from app.domain.job.spec import BuildConfig
@@ -52,7 +51,7 @@ class BuildReason(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Build:
-    """One build as stored. `steps` are `builders.backends` steps as JSON; `position` orders pushes of a branch."""
+    """One build as stored. `position` orders pushes of a branch."""
 
     id: int
     project_id: int
@@ -62,14 +61,14 @@ class Build:
     ref: str
     sha: str | None
     status: BuildStatus
-    trigger: Mapping[str, Any]
+    trigger: BuildTrigger
     config: BuildConfig
     created_at: datetime
     reason: BuildReason | None = None
     sentence: str = ""
-    plan: Mapping[str, Any] | None = None
+    plan: PlanDocument | None = None
     dockerfile: str | None = None
-    steps: tuple[Mapping[str, Any], ...] = ()
+    steps: tuple[BuildStep, ...] = ()
     image: str | None = None
     digest: str | None = None
     position: int = 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+
+# The facts that a verdict was made on, by their names.
+Inputs = Mapping[str, str | int | Sequence[str] | None]
 
 
 class Verdict(enum.StrEnum):
@@ -43,7 +45,7 @@ class Go:
 
     rule: str
     sentence: str
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Skip:
 
     rule: str
     sentence: str
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=dict)
     verdict: Verdict = Verdict.SKIPPED
 
 
@@ -71,7 +73,7 @@ class Decision:
     verdict: Verdict
     rule: str
     sentence: str
-    inputs: Mapping[str, Any]
+    inputs: Inputs
     build_id: int | None = None
     run_id: int | None = None
     deployment_id: int | None = None

@@ -18,7 +18,11 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from app.domain.documents import Json, Stored
+from app.domain.job.records import Deployed
+
+Images = Mapping[int, Deployed]  # by the job's id
 
 
 class DeploymentStatus(enum.StrEnum):
@@ -93,7 +97,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deploy of an app. `images` are what its jobs get, by job id, as stored `Deployed` documents."""
+    """One deploy of an app. `images` are what its jobs get, and `snapshot` what they had after it, by the job's id."""
 
     id: int
     app_id: int
@@ -106,8 +110,8 @@ class Deployment:
     by: str
     sentence: str
     sha: str | None
-    images: Mapping[str, Any]
-    snapshot: Mapping[str, Any]
+    images: Images
+    snapshot: Images
     keeps_cd: bool
     with_hooks: bool
     warning: str
@@ -124,6 +128,14 @@ class Deployment:
 
     def of_kind(self, kind: StepKind) -> Sequence[Step]:
         return [step for step in self.steps if step.kind is kind]
+
+
+def images_to_json(images: Images) -> Json:
+    return {str(job_id): image.to_json() for job_id, image in images.items()}
+
+
+def images_from_json(stored: Stored) -> dict[int, Deployed]:
+    return {int(job_id): Deployed.from_json(document) for job_id, document in stored.items()}
 
 
 @dataclass(frozen=True)

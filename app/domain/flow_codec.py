@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
 
+from app.domain.documents import Json, Stored
 from app.domain.flow_nodes import (
     ApprovalNode,
     BuildNode,
@@ -21,8 +21,6 @@ from app.domain.flow_nodes import (
 )
 from app.domain.job.codec import overrides_from_json, overrides_to_json, shown_env
 
-Json = dict[str, Any]
-Stored = Mapping[str, Any]
 KEPT_URL = "***"  # how the address of a message is shown; given again, it stays as it is
 
 _CLASSES = (BuildNode, PromoteNode, DeployNode, RunNode, ApprovalNode, MessageNode)

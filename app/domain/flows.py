@@ -11,11 +11,11 @@ time, and nothing else.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
+from app.domain.documents import Json, Stored
 from app.domain.flow_nodes import ApprovalNode, MessageNode, NodeSpec, NodeType, retries_of
 
 
@@ -119,11 +119,11 @@ class FlowTrigger:
     build_id: int | None = None
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> FlowTrigger:
+    def from_json(cls, document: Stored) -> FlowTrigger:
         type_ = FlowTriggerType(document["type"])
         return cls(type_, document.get("by"), document.get("sha"), document.get("build"))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         return {"type": str(self.type), "by": self.by, "sha": self.sha, "build": self.build_id}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
+from app.domain.build_parts import plan_from_json, step_from_json, trigger_from_json
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.store.schema import BuildRow, ProjectRow
 from app.store.schema.specs import decoded
@@ -25,14 +26,14 @@ def build_value(row: BuildRow, project: str) -> Build:
         ref=row.ref,
         sha=row.sha,
         status=BuildStatus(row.status),
-        trigger=row.trigger,
+        trigger=trigger_from_json(row.trigger),
         config=decoded(row.config),
         created_at=row.created_at,
         reason=BuildReason(row.reason) if row.reason else None,
         sentence=row.sentence,
-        plan=row.plan,
+        plan=None if row.plan is None else plan_from_json(row.plan),
         dockerfile=row.dockerfile,
-        steps=tuple(row.steps or ()),
+        steps=tuple(step_from_json(step) for step in row.steps or ()),
         image=row.image,
         digest=row.digest,
         position=row.position,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import and_, bindparam, func, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
+from app.domain.build_parts import BuildStep, BuildTrigger, PlanDocument, step_to_json, trigger_to_json
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.deaths import SUSPECTED_AFTER
 from app.domain.errors import NotFound
@@ -49,7 +50,7 @@ def enqueue(
     ref: str,
     sha: str | None,
     config: BuildConfig,
-    trigger: Mapping[str, Any],
+    trigger: BuildTrigger,
     now: datetime,
     env: Env | None = None,
     credential_id: int | None = None,
@@ -69,7 +70,7 @@ def enqueue(
         config=config,
         env=dict(env or {}),
         status=BuildStatus.QUEUED,
-        trigger=dict(trigger),
+        trigger=trigger_to_json(trigger),
         position=position,
         on_branch=on_branch,
         message=message,
@@ -200,15 +201,15 @@ def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **
 
 
 def save_plan(
-    tx: Tx, build: Build, *, sha: str, plan: Mapping[str, Any] | None, dockerfile: str | None
+    tx: Tx, build: Build, *, sha: str, plan: PlanDocument | None, dockerfile: str | None
 ) -> Build | None:
     """What the commit is built as. The build needs its Git server no more: the next one of the repository may begin."""
     touch(tx, QUEUED)
     return _move(tx, build, sha=sha, plan=plan, dockerfile=dockerfile, fetching=False)
 
 
-def save_steps(tx: Tx, build: Build, steps: Sequence[Mapping[str, Any]]) -> Build | None:
-    return _move(tx, build, steps=list(steps))
+def save_steps(tx: Tx, build: Build, steps: Sequence[BuildStep]) -> Build | None:
+    return _move(tx, build, steps=[step_to_json(step) for step in steps])
 
 
 def succeed(

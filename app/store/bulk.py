@@ -41,7 +41,7 @@ class Bulk:
         table: Table,
         columns: Sequence[str],
         rows: Sequence[Sequence[Any]],
-        same: Mapping[str, Any] | None = None,
+        same: Mapping[str, object] | None = None,
         *,
         copied: Copied | None = None,
         ending: str = "",
@@ -68,7 +68,7 @@ class Bulk:
                 returned += self.cursor.fetchall()
         return returned
 
-    def update(self, table: Table, ids: Sequence[int], values: Mapping[str, Any]) -> None:
+    def update(self, table: Table, ids: Sequence[int], values: Mapping[str, object]) -> None:
         """Set these values in all rows with such an id."""
         stored = next(iter(self._converted(table, tuple(values), [tuple(values.values())])))
         placeholder = PLACEHOLDERS[self.dialect.paramstyle]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import literal_column, tuple_
 from sqlmodel import col, select
 
-from app.domain.decisions import Decision, EventType, Verdict
+from app.domain.decisions import Decision, EventType, Inputs, Verdict
 from app.domain.errors import NotFound
 from app.store.database import Tx, touch
 from app.store.schema import DecisionRow, JobRow, ProjectRow
@@ -29,7 +29,7 @@ def record(
     verdict: Verdict,
     rule: str,
     sentence: str,
-    inputs: Mapping[str, Any] | None = None,
+    inputs: Inputs | None = None,
     build_id: int | None = None,
     run_id: int | None = None,
     deployment_id: int | None = None,
@@ -138,7 +138,7 @@ def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
     if found is None:
         return None
     decision = value_of(tx, decision_value, found)
-    begins = datetime.fromisoformat(decision.inputs["missed_from"])
+    begins = datetime.fromisoformat(str(decision.inputs["missed_from"]))
     return decision if begins <= at else None
 
 

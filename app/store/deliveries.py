@@ -193,7 +193,12 @@ def claim(tx: Tx, delivery_id: int, owner: str) -> Delivery | None:
     except Exception:
         log.exception("delivery %s can't be read", delivery_id)
         over = update(DeliveryRow).where(col(DeliveryRow.id) == delivery_id)
-        given_up: dict[str, Any] = {"status": "failed", "sentence": UNREADABLE, "scopes": [], "owner": None}
+        given_up: dict[str, object] = {
+            "status": "failed",
+            "sentence": UNREADABLE,
+            "scopes": [],
+            "owner": None,
+        }
         tx.connection().execute(over.values(**given_up))
         touch(tx, "deliveries")  # the next one of its lane may be taken
         return None

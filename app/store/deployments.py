@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,10 +14,13 @@ from app.domain.deployments import (
     Cause,
     Deployment,
     DeploymentStatus,
+    Images,
     Phase,
     Step,
     StepKind,
     StepStatus,
+    images_from_json,
+    images_to_json,
 )
 from app.domain.errors import NotFound
 from app.store.database import Tx, touch
@@ -47,14 +50,14 @@ def create(
     by: str,
     sentence: str,
     sha: str | None,
-    images: Mapping[str, Any],
+    images: Images,
     keeps_cd: bool,
     with_hooks: bool,
     steps: Sequence[NewStep],
     now: datetime,
 ) -> Deployment:
     """A pending deployment; whoever makes it sees to it that no other of the app stays pending."""
-    hold_builds(tx, (image.get("build_id") for image in images.values()))
+    hold_builds(tx, (image.build_id for image in images.values()))
     row = DeploymentRow(
         project_id=project_id,
         app_id=app_id,
@@ -64,7 +67,7 @@ def create(
         by=by,
         sentence=sentence,
         sha=sha,
-        images=dict(images),
+        images=images_to_json(images),
         snapshot={},
         keeps_cd=keeps_cd,
         with_hooks=with_hooks,
@@ -118,19 +121,19 @@ def enter(
     deployment: Deployment,
     phase: Phase,
     *,
-    images: Mapping[str, Any] | None = None,
+    images: Images | None = None,
     warning: str = "",
 ) -> Deployment | None:
     """To another phase, with the images and the warning that are known by then."""
-    values: dict[str, Any] = {} if images is None else {"images": dict(images)}
+    values: dict[str, object] = {} if images is None else {"images": images_to_json(images)}
     if warning:
         values["warning"] = warning
     return _move(tx, deployment, phase=phase, **values)
 
 
-def keep_snapshot(tx: Tx, deployment: Deployment, snapshot: Mapping[str, Any]) -> Deployment | None:
+def keep_snapshot(tx: Tx, deployment: Deployment, snapshot: Images) -> Deployment | None:
     """Save what the app's jobs have deployed now that all images have moved."""
-    return _move(tx, deployment, snapshot=dict(snapshot))
+    return _move(tx, deployment, snapshot=images_to_json(snapshot))
 
 
 def end(
@@ -180,7 +183,7 @@ def set_step(
 
     Its sentence and its run stay as they are if left out.
     """
-    values: dict[str, Any] = {"status": status}
+    values: dict[str, object] = {"status": status}
     moves_at_once = step.kind is StepKind.MOVE and status is StepStatus.SUCCEEDED
     if status is StepStatus.RUNNING or moves_at_once:
         values["started_at"] = since(DeploymentStepRow.started_at, now)
@@ -261,8 +264,8 @@ def _value(tx: Tx, row: DeploymentRow) -> Deployment:
         by=row.by,
         sentence=row.sentence,
         sha=row.sha,
-        images=row.images,
-        snapshot=row.snapshot,
+        images=images_from_json(row.images),
+        snapshot=images_from_json(row.snapshot),
         keeps_cd=row.keeps_cd,
         with_hooks=row.with_hooks,
         warning=row.warning,

@@ -187,7 +187,7 @@ def set_node(
     Its tries and what it started stay as they are if left out. Returns the node as it is now, or None if somebody else
     was first.
     """
-    values: dict[str, Any] = {"status": status}
+    values: dict[str, object] = {"status": status}
     if status not in (NodeStatus.WAITING, NodeStatus.SKIPPED):
         values["started_at"] = since(FlowNodeRow.started_at, now)
     if status.is_over:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
+from app.domain.documents import Json
 from app.store.database import Tx
 from app.store.schema import AnswerRow
 
@@ -30,7 +30,7 @@ class Remembered:
     """`fingerprint` is of the request's body, sealed."""
 
     fingerprint: str = field(repr=False)
-    answer: dict[str, Any]
+    answer: Json
 
 
 def reserve(tx: Tx, request: KeyedRequest, fingerprint: str, now: datetime) -> bool:
@@ -42,7 +42,7 @@ def reserve(tx: Tx, request: KeyedRequest, fingerprint: str, now: datetime) -> b
     return tx.connection().execute(statement).rowcount == 1
 
 
-def remember(tx: Tx, request: KeyedRequest, answer: dict[str, Any]) -> None:
+def remember(tx: Tx, request: KeyedRequest, answer: Json) -> None:
     _row(tx, request).answer = answer
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import and_, delete, update
 from sqlmodel import col, or_, select
 
+from app.domain.build_parts import BuildTrigger, trigger_to_json
 from app.domain.builds import Build, BuildStatus
 from app.domain.events import repo_key
 from app.domain.job.records import Job
@@ -52,7 +52,7 @@ def made_again_by(tx: Tx, gone: Build) -> Build | None:
     return None if found is None else builds.with_id(tx, found)
 
 
-def enqueue(tx: Tx, gone: Build, trigger: Mapping[str, Any], now: datetime) -> Build:
+def enqueue(tx: Tx, gone: Build, trigger: BuildTrigger, now: datetime) -> Build:
     """A queued build of the commit and settings of one whose image is gone, for the same sources."""
     root = tx.get_one(BuildRow, _root(gone))
     same = ("project_id", "url", "ref", "sha", "config", "env", "position", "on_branch", "message", "author")
@@ -61,7 +61,7 @@ def enqueue(tx: Tx, gone: Build, trigger: Mapping[str, Any], now: datetime) -> B
         key="",  # a push joins no rebuild, which CD has nothing to do with
         credential_id=_credential(tx, root),
         status=BuildStatus.QUEUED,
-        trigger=dict(trigger),
+        trigger=trigger_to_json(trigger),
         rebuild_of=root.id,
         available_at=now,
         created_at=now,

@@ -163,7 +163,7 @@ def say(tx: Tx, run: Run, sentence: str, now: datetime) -> Run | None:
     return _move(tx, run, sentence=sentence, updated_at=now)
 
 
-def _image(run: Run) -> dict[str, Any]:
+def _image(run: Run) -> dict[str, object]:
     fields = ("image", "digest", "reference", "build_id", "sha")
     return {name: getattr(run, name) for name in fields}
 
@@ -244,7 +244,7 @@ def _end(tx: Tx, container: Container, outcome: Outcome, finished_at: datetime) 
     _change(tx, ContainerRow, container.id, **_how(outcome), finished_at=finished_at)
 
 
-def _how(outcome: Outcome) -> dict[str, Any]:
+def _how(outcome: Outcome) -> dict[str, object]:
     return {"reason": outcome.reason, "exit_code": outcome.exit_code, "sentence": outcome.sentence}
 
 
@@ -264,7 +264,7 @@ def conclude(
     """
     outcome = overruled(outcome, verdict)
     goes_on = isinstance(verdict, Again) and outcome.goes_on
-    values: dict[str, Any] = {"updated_at": now, "owner": None, "sentence": verdict.sentence}
+    values: dict[str, object] = {"updated_at": now, "owner": None, "sentence": verdict.sentence}
     if outcome.goes_on:
         values |= {"interruptions": RunRow.interruptions + 1}
     if attempt is not None and not goes_on:
@@ -294,7 +294,7 @@ def conclude(
     return concluded
 
 
-def _counts(outcome: Outcome) -> dict[str, Any]:
+def _counts(outcome: Outcome) -> dict[str, object]:
     """One more attempt that ended like this; cancelled ones are neither."""
     match outcome.status:
         case RunStatus.SUCCEEDED:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from app.commands.deployments import affected_jobs, decide, end_unmoved, members_of
 from app.commands.image_rollout import Occasion, admission_of, carry_out, forecast_build, image_of
@@ -21,6 +20,7 @@ from app.domain.deployments import (
     Enter,
     Fail,
     Finish,
+    Images,
     Phase,
     StartHook,
     Step,
@@ -160,11 +160,7 @@ class DeploymentWorker:
         for step in deployment.of_kind(StepKind.MOVE):
             deployments.set_step(tx, deployment, step, StepStatus.SUCCEEDED, now)
         _skip(tx, deployment, [StepKind.FAILED_DEPLOY], "Not needed: the deployment did not fail.", now)
-        snapshot = {
-            str(job.id): job.deployed.to_json()
-            for job in members_of(tx, deployment)
-            if job.deployed is not None
-        }
+        snapshot = {job.id: job.deployed for job in members_of(tx, deployment) if job.deployed is not None}
         deployments.keep_snapshot(tx, moved, snapshot)
 
     def _give_way(self, tx: Tx, deployment: Deployment, moves: Sequence[Move], now: datetime) -> None:
@@ -216,8 +212,7 @@ def _warning(deployment: Deployment) -> str:
 
 def _image_for_hook(deployment: Deployment, job: Job) -> Deployed | None:
     """The new one where the deployment has one for the job, else what the job has."""
-    new = deployment.images.get(str(job.id))
-    return job.deployed if new is None else Deployed.from_json(new)
+    return deployment.images.get(job.id, job.deployed)
 
 
 def _skip_hook(tx: Tx, deployment: Deployment, step: Step, ahead: HookForecast, now: datetime) -> None:
@@ -234,10 +229,10 @@ def _moves(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Move]:
     hooks = {member.job_id for member in app.members if member.hook is not None}
     moves = []
     for job in members_of(tx, deployment):
-        document = deployment.images.get(str(job.id))
-        if document is None:
+        image = deployment.images.get(job.id)
+        if image is None:
             continue
-        image = replace(Deployed.from_json(document), at=now)
+        image = replace(image, at=now)
         event, what, is_hook = EVENTS[deployment.cause], _what(deployment, job, image), job.id in hooks
         if deployment.cause is Cause.PUSH and image.build_id is not None:
             build = builds.with_id(tx, image.build_id)
@@ -262,28 +257,29 @@ def _what(deployment: Deployment, job: Job, image: Deployed) -> str:
             return f"Deployment {deployment.id} has {of} for job {job.name}"
 
 
-def _images(tx: Tx, deployment: Deployment, now: datetime) -> dict[str, Any]:
+def _images(tx: Tx, deployment: Deployment, now: datetime) -> Images:
     """What the app's jobs get: the images it began with, and those of its builds, the newest for each job.
 
     A build that makes an image again is for what names it, and for nothing else.
     """
     ids = [step.build_id for step in deployment.of_kind(StepKind.BUILD) if step.build_id is not None]
     made = builds.with_ids(tx, ids)
-    images, named = {}, set()
-    for job_id, document in deployment.images.items():
-        build = made.get(document["build_id"])
+    images: dict[int, Deployed] = {}
+    named = set()
+    for job_id, image in deployment.images.items():
+        build = None if image.build_id is None else made.get(image.build_id)
         if build is None:
-            images[job_id] = document
+            images[job_id] = image
             continue
         named.add(build.id)
         if build.status is BuildStatus.SUCCEEDED:
-            images[job_id] = image_by(build, Deployed.from_json(document)).to_json()
+            images[job_id] = image_by(build, image)
     others = [each for each in made.values() if each.status is BuildStatus.SUCCEEDED and each.id not in named]
     for build in sorted(others, key=lambda each: (each.position, each.id)):
         sources = builds.sources_of(tx, build.id)
         for job in members_of(tx, deployment):
             if job.source is not None and job.source.id in sources:
-                images[str(job.id)] = image_of(build, job, now).to_json()
+                images[job.id] = image_of(build, job, now)
     return images
 
 

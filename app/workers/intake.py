@@ -21,6 +21,7 @@ from app.commands.deployments import deploy_push
 from app.commands.flow_runs import start_flow_runs_by_push
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.domain import comparing
+from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.deaths import is_given_up
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
@@ -234,7 +235,7 @@ class Intake:
                 rule=verdict.rule,
                 sentence=sentence,
                 inputs=verdict.inputs,
-                build_id=build_id or verdict.inputs.get("build"),
+                build_id=build_id or _build_named(verdict),
             )
         return build_id
 
@@ -334,7 +335,7 @@ def _build(
         ref=push.ref,
         sha=push.after,
         config=source.build,
-        trigger={"type": "push", "delivery": delivery.guid, "by": push.pusher},
+        trigger=BuildTrigger(BuildTriggerType.PUSH, push.pusher, delivery.guid),
         now=now,
         env=env,
         credential_id=source.credential_id,
@@ -344,6 +345,12 @@ def _build(
     )
     _drop_superseded(tx, names, source, build_id, now)
     return build_id, False
+
+
+def _build_named(verdict: Go | Skip) -> int | None:
+    """The build that there was already, where a verdict was made because of it."""
+    build = verdict.inputs.get("build")
+    return build if isinstance(build, int) else None
 
 
 def _drop_superseded(tx: Tx, names: Names, source: Source, build_id: int, now: datetime) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from app.domain.build_parts import BuildStep
 from app.domain.decisions import EventType, Verdict
 from app.domain.job.records import Job
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType
@@ -227,21 +228,13 @@ def _build_history(world: World, job: Job, now: datetime) -> int:
     return build
 
 
-def _steps(count: int, *, running: bool = False) -> list[dict[str, object]]:
-    steps: list[dict[str, object]] = [
-        {
-            "index": index,
-            "total": 5,
-            "name": name,
-            "started": started,
-            "duration": duration,
-            "cached": cached,
-            "failed": False,
-        }
+def _steps(count: int, *, running: bool = False) -> list[BuildStep]:
+    steps = [
+        BuildStep(index, 5, name, started, duration, cached)
         for index, (name, started, duration, cached) in enumerate(STEPS[:count])
     ]
     if running:
-        steps[-1]["duration"] = None
+        steps[-1] = replace(steps[-1], duration=None)
     return steps
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
 from app.commands.sign_in import Desk
 from app.commands.tokens import digest
+from app.domain.build_parts import BuildStep, BuildTrigger, BuildTriggerType
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
 from app.domain.events import repo_key
@@ -200,7 +201,7 @@ class World:
         state: str = "succeeded",
         plan: dict[str, Any] | None = None,
         dockerfile: str | None = None,
-        steps: list[dict[str, Any]] | None = None,
+        steps: Sequence[BuildStep] = (),
     ) -> int:
         """A build as a builder would have left it: succeeded, failed, running or queued."""
         assert job.source is not None
@@ -214,7 +215,7 @@ class World:
                 ref="refs/heads/main",
                 sha=sha,
                 config=job.source.build,
-                trigger={"type": "push"},
+                trigger=BuildTrigger(BuildTriggerType.PUSH),
                 now=at,
                 position=build_position(at),
                 message=message,
@@ -226,7 +227,7 @@ class World:
             assert build is not None
             assert build.id == build_id
             builds.save_plan(tx, build, sha=sha, plan=plan, dockerfile=dockerfile)
-            builds.save_steps(tx, build, steps or [])
+            builds.save_steps(tx, build, steps)
             end = at + timedelta(seconds=seconds)
             image = "sha256:" + (sha * 2)[:64]
             if state == "succeeded":

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.errors import NotFound
 from app.domain.job.records import Job, SourceSettings
 from app.domain.job.spec import RunSpec
@@ -39,7 +40,7 @@ def add_build(db: Database, job: Job, **fields: Any) -> int:
         "ref": "refs/heads/main",
         "sha": "a" * 40,
         "config": job.source.build,
-        "trigger": {"type": "push"},
+        "trigger": BuildTrigger(BuildTriggerType.PUSH),
         "now": NOW,
         **fields,
     }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from app.domain.documents import Json, Stored
 from app.domain.job.checks import Check, CheckTimes, CheckType, CommandCheck, HttpCheck, Protocol, TcpCheck
 from app.domain.job.commands import Command
 from app.domain.job.effective import Overrides
@@ -35,8 +36,6 @@ from app.domain.job.variables import Env, EnvScope, EnvValue, SharedValue
 from app.domain.retry import Backoff
 
 VERSION = 1
-Stored = Mapping[str, Any]
-Json = dict[str, Any]
 
 
 def _names(of: type) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
+from app.domain.documents import Json, Stored
 from app.domain.job.spec import (
     BuildConfig,
     BuildsInFlight,
@@ -76,11 +76,11 @@ class Deployed:
     position: int | None = None  # of the push it was built for, on its branch: newer is greater
     reference: str | None = None  # what it was called by whoever deployed it, such as a tag
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         return {**vars(self), "at": self.at.isoformat()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Deployed:
+    def from_json(cls, data: Stored) -> Deployed:
         return cls(**{**data, "at": datetime.fromisoformat(data["at"])})
 
 

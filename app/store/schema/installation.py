@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlmodel import Field, SQLModel
 
+from app.domain.documents import Json
 from app.store.schema.columns import (
     id_column,
     json_column,
@@ -59,5 +59,5 @@ class AnswerRow(SQLModel, table=True):
     path: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     fingerprint: str = text_column()
-    answer: dict[str, Any] = json_column()
+    answer: Json = json_column()
     created_at: datetime = time_column(null=False, index=True)

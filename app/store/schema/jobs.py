@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Column as SaColumn
 from sqlalchemy import ForeignKey as SaForeignKey
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
+from app.domain.documents import Json
 from app.domain.job.spec import BuildConfig, JobSpec, RunSpec
 from app.domain.job.variables import EnvValue, SharedValue
 from app.store.schema.columns import (
@@ -84,9 +84,9 @@ class JobRow(SQLModel, table=True):
     cd_enabled: bool = True
     run_on_image_change: str = "never"
     kind: str = "manual"
-    schedule: dict[str, Any] | None = json_column(null=True)
+    schedule: Json | None = json_column(null=True)
     paused: bool = False
-    deployed: dict[str, Any] | None = json_column(null=True)
+    deployed: Json | None = json_column(null=True)
     has_image: bool = False
     shared_env: dict[str, SharedValue] = shared_env_column()
     effective: RunSpec = run_column()

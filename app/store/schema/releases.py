@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Column as SaColumn
 from sqlalchemy import ForeignKey as SaForeignKey
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
+from app.domain.documents import Json
 from app.store.schema.columns import (
     BigInt,
     id_column,
@@ -60,8 +60,8 @@ class DeploymentRow(SQLModel, table=True):
     by: str = ""
     sentence: str = text_column()
     sha: str | None = None
-    images: dict[str, Any] = json_column()
-    snapshot: dict[str, Any] = json_column()
+    images: Json = json_column()
+    snapshot: Json = json_column()
     keeps_cd: bool = False
     with_hooks: bool = True
     warning: str = text_column()
@@ -135,7 +135,7 @@ class PromotionRow(SQLModel, table=True):
     pipeline_id: int = ref_column("pipeline.id")
     from_name: str
     to_name: str
-    images: dict[str, Any] = json_column()
+    images: dict[str, str] = json_column()
     deployment_id: int | None = ref_column("deployment.id", null=True)
     by: str = ""
     sentence: str = text_column()
@@ -150,7 +150,7 @@ class FlowRow(SQLModel, table=True):
     id: int = id_column()
     project_id: int = ref_column("project.id")
     name: str
-    definition: dict[str, Any] = json_column()
+    definition: Json = json_column()
     concurrency: str = "queue"
     push_job_id: int | None = ref_column("job.id", null=True, index=True, outlives=True)
     trigger_hash: str | None = Field(default=None, unique=True)
@@ -166,7 +166,7 @@ class FlowRunRow(SQLModel, table=True):
     flow_id: int = ref_column("flow.id")
     project_id: int = ref_column("project.id")
     status: str
-    trigger: dict[str, Any] = json_column()
+    trigger: Json = json_column()
     created_at: datetime = time_column(null=False)
     started_at: datetime | None = time_column()
     finished_at: datetime | None = time_column()
@@ -186,7 +186,7 @@ class FlowNodeRow(SQLModel, table=True):
     group: int
     name: str
     type: str
-    spec: dict[str, Any] = json_column()
+    spec: Json = json_column()
     status: str
     tries: int = 0
     log: list[str] = json_column()

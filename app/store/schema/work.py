@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Column as SaColumn
 from sqlalchemy import ForeignKey as SaForeignKey
 from sqlalchemy import Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
+from app.domain.documents import Json
 from app.domain.job.spec import BuildConfig, RunSpec
 from app.domain.job.variables import EnvValue
 from app.store.schema.columns import (
@@ -144,10 +144,10 @@ class BuildRow(SQLModel, table=True):
     status: str
     reason: str | None = None
     sentence: str = text_column()
-    trigger: dict[str, Any] = json_column()
-    plan: dict[str, Any] | None = json_column(null=True)
+    trigger: Json = json_column()
+    plan: Json | None = json_column(null=True)
     dockerfile: str | None = text_column(null=True)
-    steps: list[dict[str, Any]] | None = json_column(null=True)
+    steps: list[Json] | None = json_column(null=True)
     image: str | None = text_column(null=True)
     digest: str | None = None
     position: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
@@ -302,7 +302,7 @@ class DecisionRow(SQLModel, table=True):
     verdict: str
     rule: str
     sentence: str = text_column()
-    inputs: dict[str, Any] = json_column()
+    inputs: Json = json_column()
     build_id: int | None = ref_column("build.id", null=True)
     run_id: int | None = ref_column("run.id", null=True)
     deployment_id: int | None = ref_column("deployment.id", null=True)

@@ -100,8 +100,7 @@ def roll_back_deployment(ctx: ApiContext[RollbackForm, Empty]) -> Any:
 
 
 def deployment_answers(tx: Tx, found: Sequence[Deployment]) -> list[DeploymentAnswer]:
-    ids = {int(job_id) for each in found for job_id in (*each.images, *each.snapshot)}
-    names = {str(job_id): name for job_id, name in jobs.names_of(tx, ids).items()}
+    names = jobs.names_of(tx, {job_id for each in found for job_id in (*each.images, *each.snapshot)})
     return [deployment_answer(each, names) for each in found]
 
 

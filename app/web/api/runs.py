@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.commands import runs as commands
 from app.commands.overrides import request_run
-from app.commands.runs import image_of_next_run, run_again, start_run
+from app.commands.runs import NextImage, image_of_next_run, run_again, start_run
 from app.domain.errors import NotFound
 from app.domain.job.effective import Effective, effective_of
 from app.domain.job.records import Deployed, Job
@@ -156,15 +156,19 @@ def _trigger(ctx: ApiContext[Any, Any]) -> Trigger:
 
 def _rehearsal(job: Job, effective: Effective, image: Deployed | None, url: str) -> DryRunAnswer:
     if image is None:
-        shown = image_of_next_run(job)
-        origin = "deployed" if job.deployed else "job"
+        shown, origin = image_of_next_run(job), "deployed" if job.deployed else "job"
     else:
-        shown, origin = {"image": image.image, "build": image.build_id, "sha": image.sha}, "override"
+        shown, origin = NextImage(image.image, image.build_id, image.sha), "override"
     env = effective.spec.env
     only_built_with = {f"env.{name}" for name, each in env.items() if not each.in_run}
     origins = {name: each for name, each in effective.origins.items() if name not in only_built_with}
     return DryRunAnswer(
-        effective={**shown, **shown_effective(effective.spec)},
+        effective={
+            "image": shown.image,
+            "build": shown.build_id,
+            "sha": shown.sha,
+            **shown_effective(effective.spec),
+        },
         origins={"image": origin, **origins},
         url=url,
     )

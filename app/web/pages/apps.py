@@ -46,12 +46,12 @@ class Shown:
 
     def paused_in(self, deployment: Deployment) -> Sequence[str]:
         """Those that a way back to the deployment asks about."""
-        return [job.name for job, _ in self.members if job.paused and str(job.id) in deployment.snapshot]
+        return [job.name for job, _ in self.members if job.paused and job.id in deployment.snapshot]
 
     def leads_back(self, deployment: Deployment) -> bool:
         """Whether going back to it would change the image of any job."""
-        left = {job_id: document["digest"] for job_id, document in deployment.snapshot.items()}
-        has = {str(job.id): job.deployed and job.deployed.digest for job, _ in self.members}
+        left = {job_id: image.digest for job_id, image in deployment.snapshot.items()}
+        has = {job.id: job.deployed and job.deployed.digest for job, _ in self.members}
         return deployment.status is DeploymentStatus.SUCCEEDED and any(
             job_id in left and left[job_id] != digest for job_id, digest in has.items()
         )

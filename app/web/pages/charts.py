@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
-from typing import Any
 
+from app.domain.build_parts import BuildStep
 from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Run, RunStatus
 from app.store.overview import STRIP, Bar
@@ -124,31 +124,23 @@ class StepBar:
     width: float
 
 
-def steps(stored: Sequence[Mapping[str, Any]], *, building: bool, elapsed: timedelta) -> list[StepBar]:
+def steps(stored: Sequence[BuildStep], *, building: bool, elapsed: timedelta) -> list[StepBar]:
     """In the order in which they began. A step that was never reported over ended with its build."""
-    known = [step for step in stored if step.get("name")]
-    ends = [step["started"] + (step.get("duration") or 0) for step in known]
+    known = [step for step in stored if step.name]
+    ends = [step.started + (step.duration or 0) for step in known]
     so_far = elapsed.total_seconds() if building else 0.0
     whole = max([*ends, so_far, 0.001])
     bars = []
-    for step in sorted(known, key=lambda step: step["started"]):
-        took = step.get("duration")
+    for step in sorted(known, key=lambda step: step.started):
+        took = step.duration
         running = took is None and building
-        status = "failed" if step.get("failed") else "running" if running else "succeeded"
-        word = (
-            "cached"
-            if step.get("cached")
-            else "failed"
-            if step.get("failed")
-            else "running"
-            if running
-            else "done"
-        )
-        seconds = took if took is not None else max(whole - step["started"], 0)
-        x = round(step["started"] / whole * 100, 2)
+        status = "failed" if step.failed else "running" if running else "succeeded"
+        word = "cached" if step.cached else "failed" if step.failed else "running" if running else "done"
+        seconds = took if took is not None else max(whole - step.started, 0)
+        x = round(step.started / whole * 100, 2)
         width = round(max(seconds / whole * 100, 0.6), 2)
         status = "cached" if word == "cached" else status
-        bars.append(StepBar(step["name"], status, word, formatting.duration(seconds), min(x, 99.4), width))
+        bars.append(StepBar(step.name, status, word, formatting.duration(seconds), min(x, 99.4), width))
     return bars
 
 

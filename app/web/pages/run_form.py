@@ -121,7 +121,7 @@ def _asked(ctx: PageContext, tx: Tx, job: Job, given: Mapping[str, str]) -> RunR
 
 def preview_of(job: Job, given: Mapping[str, str], asked: RunRequest) -> Preview:
     if asked.image is None:
-        image, origin = image_of_next_run(job)["image"], "deployed" if job.deployed else "job"
+        image, origin = image_of_next_run(job).image, "deployed" if job.deployed else "job"
     else:
         image, origin = asked.image.image, "override"
     lines = [Shown("image", image or "none yet", origin)]

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind, StepStatus
-from app.domain.job.records import Deployed
+from app.domain.deployments import Cause, Deployment, DeploymentStatus, Images, Phase, StepKind, StepStatus
 from app.domain.job.spec import DeployTrigger
 from app.web.numbers import LARGEST
 from app.web.schemas.base import Model, with_example
@@ -114,7 +113,7 @@ SAME = (
 )  # fmt: skip
 
 
-def deployment_answer(deployment: Deployment, job_names: Mapping[str, str]) -> DeploymentAnswer:
+def deployment_answer(deployment: Deployment, job_names: Mapping[int, str]) -> DeploymentAnswer:
     """`job_names` by id, as text."""
     fields: dict[str, Any] = {name: getattr(deployment, name) for name in SAME}
     steps = [
@@ -138,9 +137,7 @@ def deployment_answer(deployment: Deployment, job_names: Mapping[str, str]) -> D
     )
 
 
-def _images(documents: Mapping[str, Any], job_names: Mapping[str, str]) -> dict[str, DeployedAnswer]:
+def _images(images: Images, job_names: Mapping[int, str]) -> dict[str, DeployedAnswer]:
     return {
-        job_names[job_id]: deployed_answer(Deployed.from_json(document))
-        for job_id, document in documents.items()
-        if job_id in job_names
+        job_names[job_id]: deployed_answer(image) for job_id, image in images.items() if job_id in job_names
     }

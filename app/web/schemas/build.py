@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app.domain.build_parts import step_to_json, trigger_to_json
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import BranchName, Sha, Time
@@ -65,11 +66,11 @@ def build_answer(build: Build, made_for: Sequence[tuple[str | None, str | None]]
         ref=build.ref,
         message=build.message,
         author=build.author,
-        trigger=dict(build.trigger),
+        trigger=trigger_to_json(build.trigger),
         rebuild_of=build.rebuild_of,
         plan=None if build.plan is None else dict(build.plan),
         dockerfile=build.dockerfile,
-        steps=[dict(step) for step in build.steps],
+        steps=[step_to_json(step) for step in build.steps],
         image=build.image,
         digest=build.digest,
         cancel_requested_at=build.cancel_requested_at,

@@ -19,6 +19,7 @@ from app.commands.continuous_delivery import after_build, end_cancelled_build
 from app.commands.image_ownership import cache_scope, image_tag
 from app.commands.image_policy import Resolve, require_reachable_hosts, require_usable_images
 from app.commands.remote_access import git_access, registry_logins
+from app.domain.build_parts import plan_from_json
 from app.domain.builds import Build, BuildReason, GivenUp, no_answer
 from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.job.variables import EnvValue
@@ -238,7 +239,9 @@ class Builder:
             )
             text = plan.dockerfile_text or request.dockerfile_text
             with self.db.write() as tx:
-                kept = builds.save_plan(tx, build, sha=sha, plan=plan.to_json(), dockerfile=text)
+                kept = builds.save_plan(
+                    tx, build, sha=sha, plan=plan_from_json(plan.to_json()), dockerfile=text
+                )
             if kept is None:
                 raise Stopped
             for sentence in (*plan.reasons, *plan.warnings):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
-from typing import Any
 
+from app.domain.build_parts import BuildStep
 from app.domain.builds import Build
 from app.runtime.ports import Clock
 from app.store import builds
@@ -23,17 +21,17 @@ class StepRecorder:
         self._db = db
         self._clock = clock
         self._build = build
-        self._steps: dict[int, Mapping[str, Any]] = {}
+        self._steps: dict[int, BuildStep] = {}
         self._saved_at = clock.ticks()
 
     def add(self, step: Step) -> None:
-        self._steps[step.index] = asdict(step)
+        self._steps[step.index] = BuildStep(**vars(step))
         if self._clock.ticks() - self._saved_at >= STEPS_SAVED_EVERY:
             with suppress(StoreUnavailable):  # the next time, or at the end
                 self.save()
 
     def save(self) -> None:
         self._saved_at = self._clock.ticks()
-        steps = sorted(self._steps.values(), key=lambda step: (step["started"], step["index"]))
+        steps = sorted(self._steps.values(), key=lambda step: (step.started, step.index))
         with self._db.write() as tx:
             builds.save_steps(tx, self._build, steps)

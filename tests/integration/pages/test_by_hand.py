@@ -190,7 +190,7 @@ def test_a_commit_or_branch_is_built_by_hand(
     assert answer.status_code == 303
     with made.db.read() as tx:
         build = builds.with_id(tx, int(answer.headers["location"].rpartition("/")[2]))
-    assert (build.ref, build.sha, build.trigger["by"]) == (ref, sha, "operator-user")
+    assert (build.ref, build.sha, build.trigger.by) == (ref, sha, "operator-user")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.build_parts import BuildStep
 from app.domain.job.checks import CheckType, CommandCheck, HttpCheck
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.store import overview, runs
@@ -43,7 +44,7 @@ def test_a_strip_is_oldest_first_and_as_high_as_the_run_was_long(made: World) ->
 
 
 def test_a_step_that_was_never_reported_over_ended_with_its_build() -> None:
-    stored = [{"name": "a", "started": 0.0, "duration": 2.0}, {"name": "b", "started": 2.0, "duration": None}]
+    stored = [BuildStep(1, 2, "a", 0.0, 2.0), BuildStep(2, 2, "b", 2.0)]
     live = charts.steps(stored, building=True, elapsed=timedelta(seconds=8))
     assert [(step.status, step.x, step.width) for step in live] == [
         ("succeeded", 0.0, 25.0),

@@ -61,7 +61,7 @@ def test_a_push_makes_one_deployment_with_one_build(place: Installation, server:
     assert {run.build_id for run in place.runs()} == {build.id}
     assert live(place, app) == all_have(app, B)
     assert all(step.finished_at is not None for step in deployment.steps)
-    assert sorted(deployment.snapshot) == sorted(str(member.job_id) for member in app.members)
+    assert sorted(deployment.snapshot) == sorted(member.job_id for member in app.members)
 
 
 def test_steps_are_seen_as_they_happen_and_images_move_at_once(place: Installation, server: Server) -> None:

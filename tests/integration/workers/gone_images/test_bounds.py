@@ -11,6 +11,7 @@ import pytest
 
 from app.commands.continuous_delivery import after_build
 from app.commands.runs import cancel_run, enqueue_run
+from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import BuildStatus
 from app.domain.job.records import Deployed
 from app.domain.job.variables import EnvScope, EnvValue
@@ -196,7 +197,8 @@ def waiting(root: Path) -> Installation:
     with place.db.write() as tx:
         builds.enqueue(
             tx, project_id=job.project_id, source_id=job.source.id, key="", url=job.source.url,
-            ref="refs/heads/main", sha=A, config=job.source.build, trigger={"type": "manual"}, now=now,
+            ref="refs/heads/main", sha=A, config=job.source.build, now=now,
+            trigger=BuildTrigger(BuildTriggerType.MANUAL),
         )  # fmt: skip
         build = builds.claim(tx, "before", now)
         assert build is not None
