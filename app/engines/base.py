@@ -36,7 +36,7 @@ import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from app.domain.errors import TransientError, UserError
 from app.domain.held_images import HeldImage
@@ -188,6 +188,14 @@ class EngineInfo:
     directory: str = ""  # where images and containers are, as the engine calls it
 
 
+class ImageConfig(TypedDict):
+    """What an image says of the process that it is made for."""
+
+    entrypoint: list[str]
+    command: list[str]
+    env: dict[str, str]
+
+
 class Engine(Protocol):
     """What the server asks of an engine; the module's text says what each call promises."""
 
@@ -211,8 +219,8 @@ class Engine(Protocol):
         EngineUnavailable.
         """
 
-    def image_config(self, image: str) -> Mapping[str, Any]:
-        """Return the image's own `{"entrypoint": […], "command": […], "env": {…}}`. Raises ImageUnavailable."""
+    def image_config(self, image: str) -> ImageConfig:
+        """Return what the image itself says. Raises ImageUnavailable."""
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         """Start once per key (rule 1). `token` grows with each claim of the attempt.

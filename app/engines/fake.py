@@ -17,12 +17,11 @@ import enum
 import hashlib
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
 
 from app.domain.errors import EngineUnavailable, JobyardError
 from app.domain.held_images import HeldImage
@@ -36,6 +35,7 @@ from app.engines.base import (
     Exit,
     ExitKind,
     Handle,
+    ImageConfig,
     ImageUnavailable,
     Owned,
     RegistryLogin,
@@ -97,7 +97,7 @@ class World:
         self.starts: Counter[str] = Counter()
         self.scripts: list[tuple[str, Script]] = []
         self.missing_images: set[str] = set()
-        self.images: dict[str, Mapping[str, Any]] = {}
+        self.images: dict[str, ImageConfig] = {}
         self.tags: dict[str, str] = {}  # digests, where a registry says another than the name does
         self.names: list[str] = []  # that images have
         self.cache_bytes = 0
@@ -140,7 +140,7 @@ class FakeEngine:
             self._image(reference)
             return ResolvedImage(_digest_of(reference), _digest_of(reference))
 
-    def image_config(self, image: str) -> Mapping[str, Any]:
+    def image_config(self, image: str) -> ImageConfig:
         with self._call("image_config"):
             return self._image(image)
 
@@ -269,7 +269,7 @@ class FakeEngine:
             self._world.scripts.append((pattern, script))
         return self
 
-    def image(self, reference: str, config: Mapping[str, Any]) -> FakeEngine:
+    def image(self, reference: str, config: ImageConfig) -> FakeEngine:
         """Give an image a configuration for `image_config`."""
         with self._world.changed:
             self._world.images[reference] = config
@@ -382,7 +382,7 @@ class FakeEngine:
         self._world.changed.wait()
         self._check_up()
 
-    def _image(self, reference: str) -> Mapping[str, Any]:
+    def _image(self, reference: str) -> ImageConfig:
         if reference in self._world.missing_images:
             raise ImageUnavailable(f"There is no image {reference}.")
         return self._world.images.get(reference, {"entrypoint": [], "command": [], "env": {}})

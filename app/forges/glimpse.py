@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 from urllib.parse import unquote_plus
+
+from app.domain.documents import Json
 
 WINDOW = 64 * 1024
 """Bytes that are read of an object: GitHub's `repository` has about 7 KiB, percent-encoded 10."""
@@ -21,7 +22,7 @@ STRIDE = 512 * 1024  # bytes searched in one go, so that no other thread waits l
 _DECODER = json.JSONDecoder()
 
 
-def objects_named(name: str, body: bytes) -> Iterator[dict[str, Any]]:
+def objects_named(name: str, body: bytes) -> Iterator[Json]:
     """Return the objects that are members called `name` anywhere in a JSON body, or in one that a form encodes.
 
     In JSON, a quote inside of a text is escaped: so what is found is a member, or a text of just that word.
@@ -42,7 +43,7 @@ def _places(word: bytes, body: bytes) -> Iterator[int]:
             yield at
 
 
-def _object(text: str) -> Iterator[dict[str, Any]]:
+def _object(text: str) -> Iterator[Json]:
     """Return the object that a member's value is, if it is one."""
     value = text.lstrip().removeprefix(":").lstrip()
     if not value.startswith("{"):

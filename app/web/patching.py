@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from app.commands.jobs import require_same_type
 from app.commands.secret_groups import SecretGroupDraft
+from app.domain.documents import Json
 from app.domain.errors import InvalidValue
 from app.domain.job.codec import shown_job, source_to_json
 from app.domain.job.drafts import BuildServiceDraft, JobDraft
@@ -24,7 +22,7 @@ from app.web.schemas.job import READ_ONLY, JobForm
 from app.web.server_context import ServerContext
 
 
-def patched_job(job: Job, patch: Mapping[str, Any], server: ServerContext) -> JobDraft:
+def patched_job(job: Job, patch: Json, server: ServerContext) -> JobDraft:
     """The job with a patch merged in. Raises InvalidValue or ValidationError."""
     require_changeable(patch, job.name, READ_ONLY)
     source = patch.get("source")
@@ -33,16 +31,14 @@ def patched_job(job: Job, patch: Mapping[str, Any], server: ServerContext) -> Jo
     return job_draft(read_value(JobForm, merge_patch(shown_job(job.spec), patch), server))
 
 
-def patched_service(
-    service: BuildService, patch: Mapping[str, Any], server: ServerContext
-) -> BuildServiceDraft:
+def patched_service(service: BuildService, patch: Json, server: ServerContext) -> BuildServiceDraft:
     """The build service with a patch merged in. Raises InvalidValue or ValidationError."""
     require_changeable(patch, service.name, build_service.READ_ONLY)
     merged = merge_patch(shown_service(service), patch)
     return service_draft(read_value(build_service.BuildServiceForm, merged, server))
 
 
-def shown_service(service: BuildService) -> dict[str, Any]:
+def shown_service(service: BuildService) -> Json:
     """What is stored as it could be given again; the webhook secret is left out, which keeps it."""
     source = service.source
     shown = source_to_json(GitSource(source.url, source.branch, service.credential, source.build))
@@ -56,7 +52,7 @@ def shown_service(service: BuildService) -> dict[str, Any]:
 
 
 def job_and_draft(
-    tx: Tx, project: Project, fields: Mapping[str, Any], server: ServerContext
+    tx: Tx, project: Project, fields: Json, server: ServerContext
 ) -> tuple[Job | None, JobDraft]:
     """The job that fields name, which may be a new one (None), and what giving them makes of it.
 
@@ -68,14 +64,14 @@ def job_and_draft(
     return job, patched_job(job, fields, server)
 
 
-def patched_group(group: SecretGroup, patch: Mapping[str, Any], server: ServerContext) -> SecretGroupDraft:
+def patched_group(group: SecretGroup, patch: Json, server: ServerContext) -> SecretGroupDraft:
     """The secret group with a patch merged in. Raises InvalidValue or ValidationError."""
     require_changeable(patch, group.name, secret_group.READ_ONLY)
     merged = merge_patch(secret_group.shown_group(group), patch)
     return read_value(secret_group.SecretGroupForm, merged, server).draft()
 
 
-def require_changeable(patch: Mapping[str, Any], name: str, read_only: frozenset[str]) -> None:
+def require_changeable(patch: Json, name: str, read_only: frozenset[str]) -> None:
     """Raises InvalidValue for a patch of what can't be changed: the name, and what is only ever shown."""
     for field in patch:
         if field in read_only:
@@ -84,7 +80,7 @@ def require_changeable(patch: Mapping[str, Any], name: str, read_only: frozenset
         raise InvalidValue("name", f"name can't be changed: it stays {name}.")
 
 
-def merge_patch(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge_patch(base: Json, patch: Json) -> Json:
     """`base` with `patch` on top: objects are merged, anything else is replaced; null deletes from `env`."""
     merged = {**base}
     for name, given in patch.items():
@@ -98,7 +94,7 @@ def merge_patch(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def _merge_env(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_env(base: Json, patch: Json) -> Json:
     merged = {**base}
     for name, given in patch.items():
         known = merged.pop(name, None)

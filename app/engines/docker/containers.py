@@ -6,11 +6,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import requests
 from urllib3.exceptions import ReadTimeoutError
 
+from app.engines.docker.api_objects import ApiObject, ContainerState
 from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
 from app.engines.docker.fencing import Candidate
 from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, KEY_LABEL, NETWORK, is_meant
@@ -24,7 +24,7 @@ _SETTLE_SECONDS = 1.0  # from the end of the output to the end of the container,
 class Ended:
     """A container that is over, as an inspection by the engine shows it."""
 
-    state: Mapping[str, Any]
+    state: ContainerState
     labels: Mapping[str, str]
 
 
@@ -41,10 +41,10 @@ class Containers:
         self._network: str | None = None
         self._ended: dict[str, Ended] = {}
 
-    def listed(self, *labels: str) -> list[dict[str, Any]]:
+    def listed(self, *labels: str) -> list[ApiObject]:
         """Return the engine's entry for each container with all these labels (`name=value`), whatever its state."""
         with self._calls.api() as client:
-            found: list[dict[str, Any]] = client.containers(all=True, filters={"label": list(labels)})
+            found: list[ApiObject] = client.containers(all=True, filters={"label": list(labels)})
             return found
 
     def candidates(self, wanted: Mapping[str, str]) -> list[Candidate]:
@@ -67,12 +67,12 @@ class Containers:
         except Gone:
             return False
 
-    def inspect(self, container_id: str) -> dict[str, Any]:
+    def inspect(self, container_id: str) -> ApiObject:
         with self._calls.api() as client:
-            found: dict[str, Any] = client.inspect_container(container_id)
+            found: ApiObject = client.inspect_container(container_id)
             return found
 
-    def create(self, name: str, body: Mapping[str, Any]) -> None:
+    def create(self, name: str, body: ApiObject) -> None:
         with self._calls.api() as client:
             client.create_container_from_config(body, name)
 
@@ -166,7 +166,7 @@ class Containers:
             return DEFAULT_NETWORK
 
 
-def name_of(found: Mapping[str, Any]) -> str:
+def name_of(found: ApiObject) -> str:
     """Return the name of a listed container; its id if it has none."""
     return str(found["Names"][0]).lstrip("/") if found["Names"] else str(found["Id"])
 

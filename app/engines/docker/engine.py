@@ -24,11 +24,13 @@ from app.engines.base import (
     Exit,
     ExitKind,
     Handle,
+    ImageConfig,
     Owned,
     RegistryLogin,
     ResolvedImage,
 )
 from app.engines.docker import exit_verification, images
+from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid, typed
 from app.engines.docker.containers import Containers, Ended, name_of
 from app.engines.docker.logs import CLOSING, Logs
@@ -108,7 +110,7 @@ class DockerEngine:
     def held(self, reference: str) -> ResolvedImage:
         return images.held(self._calls, reference)
 
-    def image_config(self, image: str) -> Mapping[str, Any]:
+    def image_config(self, image: str) -> ImageConfig:
         return images.image_config(self._calls, image)
 
     def rename_images(self, new_name: Callable[[str], str | None]) -> int:
@@ -242,13 +244,13 @@ class DockerEngine:
         self._quick_calls.close()
 
 
-def _measure(client: Any, container_id: str) -> Mapping[str, Any]:
+def _measure(client: Any, container_id: str) -> ApiObject:
     """Return the engine's reading; an empty one for a container whose process has just ended.
 
     Until the engine has taken note of an end, it answers 200 without a body.
     """
     try:
-        answer: Mapping[str, Any] = client.stats(container_id, stream=False, one_shot=True)
+        answer: ApiObject = client.stats(container_id, stream=False, one_shot=True)
     except requests.JSONDecodeError as error:
         if error.doc:
             raise

@@ -9,12 +9,12 @@ in it was seen by an engine that is no more.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from app.engines.base import Exit, ExitKind
+from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Calls, Refusal, typed
 
 MEMORY_EVENTS = 256  # moby daemon/events: eventsLimit
@@ -93,7 +93,7 @@ def read_history(
     return EventHistory(False, frozenset(signals), was_restarted, keeps_running, same_boot)
 
 
-def _events(calls: Calls, until: datetime) -> Iterator[Mapping[str, Any]]:
+def _events(calls: Calls, until: datetime) -> Iterator[ApiObject]:
     """Yield what the engine remembers, the oldest first; from then on what happens until `until`."""
     connection = calls.stream("GET", "/events", since=1, until=f"{until.timestamp():.6f}")
     rest = b""
@@ -108,5 +108,5 @@ def _events(calls: Calls, until: datetime) -> Iterator[Mapping[str, Any]]:
         connection.close()
 
 
-def _time(event: Mapping[str, Any]) -> datetime:
+def _time(event: ApiObject) -> datetime:
     return datetime.fromtimestamp(event["timeNano"] / 1e9, UTC)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from app.domain.errors import EngineUnavailable
 from app.domain.held_images import HeldImage
-from app.engines.base import ImageUnavailable, RegistryLogin, ResolvedImage
+from app.engines.base import ImageConfig, ImageUnavailable, RegistryLogin, ResolvedImage
+from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
 from app.engines.docker.registries import require_reachable, what_is_wrong
 
@@ -64,7 +64,7 @@ def resolve(calls: Calls, reference: str, login: RegistryLogin | None, *, pull: 
     return ResolvedImage(image, digest)
 
 
-def image_config(calls: Calls, image: str) -> Mapping[str, Any]:
+def image_config(calls: Calls, image: str) -> ImageConfig:
     config = _inspect(calls, image).get("Config") or {}
     return {
         "entrypoint": list(config.get("Entrypoint") or ()),
@@ -154,10 +154,10 @@ def held(calls: Calls, reference: str) -> ResolvedImage:
     return ResolvedImage(image_id, image_id)
 
 
-def _inspect(calls: Calls, image: str) -> dict[str, Any]:
+def _inspect(calls: Calls, image: str) -> ApiObject:
     try:
         with calls.api() as client:
-            found: dict[str, Any] = client.inspect_image(image)
+            found: ApiObject = client.inspect_image(image)
             return found
     except Gone as error:
         raise ImageUnavailable(f"The engine has no image {image}.") from error

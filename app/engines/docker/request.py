@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from app.engines.base import ContainerSpec, is_same
+from app.engines.docker.api_objects import ApiObject
 
 INSTALLATION_LABEL = "jobyard.installation"
 EPOCH_LABEL = "jobyard.epoch"  # there is none in the first epoch
@@ -22,7 +22,7 @@ LOG_CONFIG = {
     "Config": {"max-size": f"{LOG_WINDOW_BYTES >> 20}m", "max-file": "2", "compress": "false"},
 }
 DEFAULT_NETWORK = "bridge"
-NETWORK: dict[str, Any] = {
+NETWORK: ApiObject = {
     "name": "jobyard",
     "driver": "bridge",
     "check_duplicate": True,
@@ -50,7 +50,7 @@ def is_meant(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 def container_body(
     spec: ContainerSpec, key: str, installation: str, network: str, boot_id: str = "", epoch: str = ""
-) -> dict[str, Any]:
+) -> ApiObject:
     """Return the body of `POST /containers/create`.
 
     It is closed by construction: nothing of a specification can reach binds, ports, devices, privileges or host

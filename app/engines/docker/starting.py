@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Handle, ImageUnavailable, StartRefused, StartUncertain
+from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Conflicting, Gone, Invalid, Refusal
 from app.engines.docker.containers import Containers
 from app.engines.docker.fencing import Adopt, Candidate, Create, Fence, Start, Step, next_step
@@ -27,7 +26,12 @@ class Starting:
     """Carries out one call of `start`, and raises what `Engine.start` raises."""
 
     def __init__(
-        self, containers: Containers, logs: Logs, body: Mapping[str, Any], token: int, patience_seconds: float
+        self,
+        containers: Containers,
+        logs: Logs,
+        body: ApiObject,
+        token: int,
+        patience_seconds: float,
     ) -> None:
         self._containers = containers
         self._logs = logs

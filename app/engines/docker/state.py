@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from app.domain.metrics import Sample
 from app.engines.base import Exit, ExitKind, State
+from app.engines.docker.api_objects import ApiObject, ContainerState
 from app.engines.docker.frames import parse_time
 
 _NEVER = "0001-01-01T00:00:00Z"
@@ -30,7 +29,7 @@ def read_time(text: str | None) -> datetime | None:
     return None if not text or text == _NEVER else parse_time(text)
 
 
-def read_exit(state: Mapping[str, Any], *, was_seen: bool = False) -> Exit:
+def read_exit(state: ContainerState, *, was_seen: bool = False) -> Exit:
     """The `State` of an inspected container that is not running.
 
     An exit code alone proves nothing: a container that was only created reports 0, and so did, in some
@@ -67,7 +66,7 @@ class CpuReading:
     seconds: float
 
 
-def read_sample(stats: Mapping[str, Any], since: CpuReading | None) -> tuple[Sample, CpuReading] | None:
+def read_sample(stats: ApiObject, since: CpuReading | None) -> tuple[Sample, CpuReading] | None:
     """Read a one-shot reading; None if the container is not running.
 
     Memory leaves out the page cache that can be given back, as `docker stats` does.

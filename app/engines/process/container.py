@@ -9,13 +9,13 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
+from app.domain.documents import Json, Stored
 from app.domain.output import Stream
 from app.engines.base import LOST, Chunk, Exit, ExitKind, Handle, Owned, StartRefused, State
 from app.engines.process.supervisor import FRAME, NOT_EXECUTABLE
@@ -32,10 +32,10 @@ class Container:
     """A container's directory. One that was removed reads as such: no method fails if that happens meanwhile."""
 
     directory: Path
-    spec: Mapping[str, Any]
+    spec: Stored
 
     @classmethod
-    def make(cls, root: Path, key: str, spec: Mapping[str, Any], tree: Path) -> None:
+    def make(cls, root: Path, key: str, spec: Stored, tree: Path) -> None:
         """Make the container whole or not at all, in a copy of `tree`; one of this key, epoch and labels is left as
         it is.
         """
@@ -165,9 +165,9 @@ class Container:
             return
         remove_tree(grave)
 
-    def _exit(self) -> dict[str, Any] | None:
+    def _exit(self) -> Json | None:
         try:
-            how: dict[str, Any] = json.loads((self.directory / "exit.json").read_text())
+            how: Json = json.loads((self.directory / "exit.json").read_text())
         except (FileNotFoundError, NotADirectoryError):
             return None
         return how
@@ -211,7 +211,7 @@ def _refuse_depth(tree: Path) -> Callable[[str, list[str]], list[str]]:
     return choose
 
 
-def directory_of(root: Path, key: str, spec: Mapping[str, Any]) -> Path:
+def directory_of(root: Path, key: str, spec: Stored) -> Path:
     """Return the directory for the key and for what tells its containers apart: epoch and labels."""
     told = json.dumps([spec["labels"], spec.get("epoch", "")], sort_keys=True)
     return root / f"{quoted(key)}.{hashlib.sha256(told.encode()).hexdigest()[:12]}"

@@ -8,11 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from app.disk import fault_of, is_disk_fault
 from app.domain.errors import EngineUnavailable
@@ -27,6 +26,7 @@ from app.engines.base import (
     Exit,
     ExitKind,
     Handle,
+    ImageConfig,
     Owned,
     RegistryLogin,
     ResolvedImage,
@@ -81,7 +81,7 @@ class ProcessEngine:
     def held(self, reference: str) -> ResolvedImage:
         return image.resolve(reference)
 
-    def image_config(self, reference: str) -> Mapping[str, Any]:
+    def image_config(self, reference: str) -> ImageConfig:
         manifest = image.load(reference)
         return {
             "entrypoint": list(manifest.entrypoint),

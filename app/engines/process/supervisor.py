@@ -20,7 +20,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 FRAME = struct.Struct(">QBI")  # nanoseconds since 1970, 1 stdout or 2 stderr, length of what follows
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -152,7 +151,7 @@ def _kill_group(group: int) -> None:
         return
 
 
-def _finish(directory: Path, how: dict[str, Any]) -> None:
+def _finish(directory: Path, how: dict[str, object]) -> None:
     _write(directory / "exit.json", json.dumps(how))
 
 

@@ -27,7 +27,7 @@ def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx)
 
-        def make() -> dict[str, Any]:
+        def make() -> dict[str, object]:
             server, form, now = ctx.server, ctx.body, ctx.now
             made = deploy_job(
                 tx,

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.commands.flow_warnings import warnings_of
 from app.commands.flows import issue_webhook, save_flow
+from app.domain.documents import Json
 from app.domain.flow_codec import shown_steps
 from app.domain.principals import Right
 from app.store import flows
@@ -76,7 +77,7 @@ def _save(
     return _answer(ctx, tx, saved)
 
 
-def _form_of(flow: Flow) -> dict[str, Any]:
+def _form_of(flow: Flow) -> Json:
     """What is stored as it could be given again."""
     return {
         "name": flow.name,

@@ -12,6 +12,7 @@ from app.commands import jobs as commands
 from app.commands import pausing
 from app.commands.variables import unmasked
 from app.domain.builds import Build
+from app.domain.documents import Json
 from app.domain.fires import next_fire_of
 from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
@@ -121,7 +122,7 @@ def why(ctx: ApiContext[Empty, WhyQuery]) -> Any:
     return DecisionsAnswer(items=[decision_answer(each) for each in found])
 
 
-def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list[dict[str, Any]]:
+def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list[Json]:
     ids = [job.id for job in found]
     latest, app_names = runs.latest_of(tx, ids), apps.names_of(tx, ids)
     built, failing = conditions.latest_builds_of(tx, ids), conditions.failing_of(tx, ids)
@@ -137,14 +138,12 @@ def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list
     ]
 
 
-def job_answer(ctx: ApiContext[Any, Any], tx: Tx, job: Job) -> dict[str, Any]:
+def job_answer(ctx: ApiContext[Any, Any], tx: Tx, job: Job) -> Json:
     return job_answers(ctx, tx, [job])[0]
 
 
-def _answer(
-    ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool
-) -> dict[str, Any]:
-    answer: dict[str, Any] = {"id": job.id, "project": job.project, **shown_job(job.spec)}
+def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool) -> Json:
+    answer: Json = {"id": job.id, "project": job.project, **shown_job(job.spec)}
     warnings = []
     if answer["source"]["type"] == "git":
         has_secret = job.source is not None and job.source.webhook_secret is not None
@@ -160,7 +159,7 @@ def _answer(
         answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {
         **answer,
-        "deployed": _deployed(job),
+        "deployed": None if job.deployed is None else deployed_answer(job.deployed).model_dump(),
         "next_fire_at": next_fire_of(job, ctx.now),
         "last_run": _last_run(last),
         "created_at": job.created_at,
@@ -169,14 +168,7 @@ def _answer(
     }
 
 
-def _deployed(job: Job) -> dict[str, Any] | None:
-    now_has = job.deployed
-    if now_has is None:
-        return None
-    return deployed_answer(now_has).model_dump()
-
-
-def _last_run(run: Run | None) -> dict[str, Any] | None:
+def _last_run(run: Run | None) -> dict[str, object] | None:
     if run is None:
         return None
     return {
@@ -189,7 +181,7 @@ def _last_run(run: Run | None) -> dict[str, Any] | None:
     }
 
 
-def _last_build(build: Build | None) -> dict[str, Any] | None:
+def _last_build(build: Build | None) -> dict[str, object] | None:
     if build is None:
         return None
     return {

@@ -116,7 +116,7 @@ def _lines(reader: RunLog, offset: int, end: int) -> Iterator[bytes]:
         yield json.dumps(_shown(base, line)).encode() + b"\n"
 
 
-def _shown(base: int, line: Line) -> dict[str, Any]:
+def _shown(base: int, line: Line) -> dict[str, object]:
     return {
         "offset": base + line.offset,
         "at": line.at.isoformat().replace("+00:00", "Z") if line.at else None,

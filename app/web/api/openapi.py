@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.domain.documents import Json
 from app.web.api.idempotency import HEADER
 from app.web.api.operations import PREFIX, Operation
 from app.web.problems import MEDIA_TYPE
@@ -49,7 +50,7 @@ class ProblemAnswer(Model):
 
 def openapi_route(operations: Sequence[Operation]) -> Route:
     @cache
-    def document() -> dict[str, Any]:
+    def document() -> Json:
         return describe(operations)
 
     def answer(_request: Request) -> Response:
@@ -58,10 +59,10 @@ def openapi_route(operations: Sequence[Operation]) -> Route:
     return Route(f"{PREFIX}/openapi.json", answer, methods=["GET"])
 
 
-def describe(operations: Sequence[Operation]) -> dict[str, Any]:
+def describe(operations: Sequence[Operation]) -> Json:
     """The whole document."""
     keys, schemas = _schemas(operations)
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, Json] = {}
     for operation in operations:
         entry = _entry(operation, keys)
         paths.setdefault(PREFIX + operation.path, {})[operation.method.lower()] = entry
@@ -84,10 +85,10 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-Lookup = Callable[[Any, Mode], dict[str, Any]]
+Lookup = Callable[[Any, Mode], Json]
 
 
-def _schemas(operations: Sequence[Operation]) -> tuple[Lookup, dict[str, Any]]:
+def _schemas(operations: Sequence[Operation]) -> tuple[Lookup, Json]:
     """How each model is referred to, and the schemas of all of them."""
     wanted: dict[tuple[str, Mode], Any] = {_key(ProblemAnswer, "serialization"): ProblemAnswer}
     for operation in operations:
@@ -100,7 +101,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[Lookup, dict[str, Any]]:
     ]
     found, schemas = TypeAdapter.json_schemas(inputs, ref_template=REF)
 
-    def lookup(model: Any, mode: Mode) -> dict[str, Any]:
+    def lookup(model: Any, mode: Mode) -> Json:
         return dict(found[_key(model, mode)])
 
     return lookup, schemas.get("$defs", {})
@@ -110,8 +111,8 @@ def _key(model: Any, mode: Mode) -> tuple[str, Mode]:
     return (getattr(model, "__name__", str(model)), mode)
 
 
-def _entry(operation: Operation, lookup: Lookup) -> dict[str, Any]:
-    entry: dict[str, Any] = {
+def _entry(operation: Operation, lookup: Lookup) -> Json:
+    entry: Json = {
         "operationId": _operation_id(operation),
         "summary": operation.summary,
         "description": f"Needs the role {operation.role}.",
@@ -131,8 +132,8 @@ def _needs_body(model: type[BaseModel]) -> bool:
     return any(each.is_required() for each in model.model_fields.values())
 
 
-def _responses(operation: Operation, lookup: Lookup) -> dict[str, Any]:
-    done: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
+def _responses(operation: Operation, lookup: Lookup) -> Json:
+    done: Json = {"description": HTTPStatus(operation.status).phrase}
     if operation.answer is not None:
         schema = lookup(operation.answer, "serialization")
         done["content"] = {media_type: {"schema": schema} for media_type in operation.media_types}
@@ -142,7 +143,7 @@ def _responses(operation: Operation, lookup: Lookup) -> dict[str, Any]:
     return {str(operation.status): done, **errors}
 
 
-def _parameters(operation: Operation) -> Iterator[Mapping[str, Any]]:
+def _parameters(operation: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", operation.path):
         yield {
             "name": name,

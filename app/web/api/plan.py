@@ -68,7 +68,7 @@ def _settings(ctx: ApiContext[PlanForm, Empty], form: PlanSettingsForm) -> Any:
         return edit_answer(edit, str(form.fields.get("name")))
 
 
-def edit_answer(edit: Edit, name: str) -> dict[str, Any]:
+def edit_answer(edit: Edit, name: str) -> dict[str, object]:
     if edit.is_new:
         sentence = f"Job {name} would be made; nothing was done."
     else:

@@ -74,7 +74,7 @@ def _changed(
     return commands.change_group(tx, project, group, draft, vault=server.vault, ours=server.ours)
 
 
-def _answer(server: ServerContext, group: SecretGroup) -> dict[str, Any]:
+def _answer(server: ServerContext, group: SecretGroup) -> Json:
     warnings = unmasked(group.env, server.vault)
     return {**shown_group(group), "id": group.id, "created_at": group.created_at, "warnings": warnings}
 

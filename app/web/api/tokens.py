@@ -21,7 +21,7 @@ def list_tokens(ctx: ApiContext[Empty, Paging]) -> Any:
         return paged(
             ctx,
             lambda limit, before: tokens.page(tx, limit, before),
-            lambda found: [TokenAnswer(**_fields(tx, each)) for each in found],
+            lambda found: [_answer(tx, each) for each in found],
         )
 
 
@@ -36,7 +36,7 @@ def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
             expires_at=form.expires_at,
             now=ctx.now,
         )
-        return NewTokenAnswer(**_fields(tx, made.token), token=made.secret)
+        return NewTokenAnswer(**vars(_answer(tx, made.token)), token=made.secret)
 
 
 def revoke_token(ctx: ApiContext[Empty, Confirm]) -> None:
@@ -46,17 +46,17 @@ def revoke_token(ctx: ApiContext[Empty, Confirm]) -> None:
         tokens.revoke(tx, token.id)
 
 
-def _fields(tx: Tx, token: Token) -> dict[str, Any]:
+def _answer(tx: Tx, token: Token) -> TokenAnswer:
     project = None if token.project_id is None else projects.with_id(tx, token.project_id).name
-    return {
-        "id": token.id,
-        "name": token.name,
-        "role": token.role,
-        "project": project,
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "last_used_at": token.last_used_at,
-    }
+    return TokenAnswer(
+        id=token.id,
+        name=token.name,
+        role=Role(token.role),
+        project=project,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        last_used_at=token.last_used_at,
+    )
 
 
 PATH = "/tokens"

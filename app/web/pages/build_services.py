@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -11,6 +10,7 @@ from starlette.routing import Route
 
 from app.commands import build_services as commands
 from app.commands.dry_run import Detected
+from app.domain.documents import Json
 from app.domain.errors import UserError
 from app.domain.job.codec import source_to_json
 from app.domain.job.drafts import BuildServiceDraft
@@ -53,7 +53,7 @@ def address(project: Project, service: BuildService) -> str:
     return f"{projects.address(project)}/build-services/{service.name}"
 
 
-def blank() -> dict[str, Any]:
+def blank() -> Json:
     """A build service that nothing is said of yet, with the API's defaults."""
     draft = BuildServiceDraft("", GitSource(url=""))
     parts = source_to_json(draft.git)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -69,7 +68,7 @@ def deploy(ctx: PageContext) -> Response:
     return see(address(job))
 
 
-def _typed(ctx: PageContext) -> dict[str, Any]:
+def _typed(ctx: PageContext) -> dict[str, object]:
     build, image = ctx.field("build"), ctx.field("image").strip()
     agreed = {"confirm_paused": ctx.field("confirm_paused") == "1"}
     if build == IMAGE:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pydantic import ValidationError
 
 from app.commands.dry_run import Detected
+from app.domain.documents import Json
 from app.domain.errors import JobyardError
 from app.web.pages.context import PageContext
 from app.web.problems import Problem, problem_of
@@ -18,7 +16,7 @@ from app.web.schemas.plan import DetectForm
 ASKED = ("url", "branch", "credential")
 
 
-def look(ctx: PageContext, project: str, typed: Mapping[str, Any], at: str) -> Detected:
+def look(ctx: PageContext, project: str, typed: Json, at: str) -> Detected:
     """The repository and build settings that were typed, as the form has them below `at`.
 
     Raises a Problem at the form's fields where Git or the repository doesn't give an answer.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands.dry_run import Effect, summary
+from app.domain.documents import Json
 from app.domain.errors import InvalidValue, JobyardError, NotFound
 from app.domain.principals import Right
 from app.web.pages.context import PageContext, get, post
@@ -51,7 +51,7 @@ def rehearse_push(ctx: PageContext) -> Response:
     return _page(ctx, given, found=found)
 
 
-def _push(ctx: PageContext, given: Mapping[str, str]) -> dict[str, Any]:
+def _push(ctx: PageContext, given: Mapping[str, str]) -> Json:
     """The push as the API takes it."""
     push = {name: kind.read(given[name].strip()) for name, kind in FIELDS.items()}
     return {**push, "files": push["files"] or None, "deleted": bool(ctx.field("deleted"))}

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain.documents import Json
 from app.domain.errors import InvalidValue
 from app.web.texts import LINES, NUMBER, OPTIONAL, SECRET, SWITCH, TEXT, Kind
 
@@ -48,15 +49,15 @@ def below(path: str, fields: Fields) -> Fields:
     return {f"{path}.{name}": kind for name, kind in fields.items()}
 
 
-def texts(form: Mapping[str, Any], fields: Fields) -> dict[str, str]:
+def texts(form: Json, fields: Fields) -> dict[str, str]:
     """The texts of the fields by their names, as far as `form` has them."""
     found = {name: value_at(form, name) for name in fields}
     return {name: fields[name].show(value) for name, value in found.items() if value is not ABSENT}
 
 
-def patch_of(form: Mapping[str, Any], fields: Fields, given: Mapping[str, str]) -> dict[str, Any]:
+def patch_of(form: Json, fields: Fields, given: Mapping[str, str]) -> Json:
     """What was typed into the fields, as the API takes it."""
-    patch: dict[str, Any] = {}
+    patch: Json = {}
     for name, kind in fields.items():
         put(patch, name, value_of(kind, value_at(form, name), given.get(name, "")))
     return patch
@@ -76,7 +77,7 @@ def value_at(form: Any, path: str) -> Any:
     return form
 
 
-def put(patch: dict[str, Any], path: str, value: Any) -> None:
+def put(patch: Json, path: str, value: Any) -> None:
     *above, last = path.split(".")
     for part in above:
         patch = patch.setdefault(part, {})
@@ -99,7 +100,7 @@ class Row:
     is_stored: bool = False
 
 
-def stored_rows(env: Mapping[str, Any]) -> list[Row]:
+def stored_rows(env: Json) -> list[Row]:
     return [_row(name, entry) for name, entry in sorted(env.items())]
 
 
@@ -110,7 +111,7 @@ def _row(name: str, entry: Any) -> Row:
     return Row(name, "" if secret else entry["value"], secret, entry.get("scope", "run"), secret)
 
 
-def rows_of(form: Mapping[str, Sequence[str]], stored: Mapping[str, Any]) -> list[Row]:
+def rows_of(form: Mapping[str, Sequence[str]], stored: Json) -> list[Row]:
     """The variables as they were typed, in their order."""
     found = sorted(int(match[1]) for name in form if (match := _ROW.fullmatch(name)))
 
@@ -132,12 +133,12 @@ def to_retype(rows: Sequence[Row]) -> list[str]:
     return [row.name for row in rows if row.secret and row.value]
 
 
-def env_of(stored: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+def env_of(stored: Json, rows: Sequence[Row]) -> Json:
     """What was typed, as a patch: variables without a row are deleted.
 
     Raises InvalidValue for variables that no JSON object could hold.
     """
-    env: dict[str, Any] = dict.fromkeys(stored)
+    env: Json = dict.fromkeys(stored)
     for row in rows:
         if not row.name:
             raise InvalidValue("env", "env: a value has no name: name it, or empty it.")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from app.domain.documents import Json
 from app.domain.job.checks import CheckTimes
 from app.domain.job.codec import schedule_to_json, shown_job
 from app.domain.job.spec import (
@@ -84,23 +85,23 @@ _BLANK: Mapping[str, JobSource] = {
 }
 
 
-def blank(source: str) -> dict[str, Any]:
+def blank(source: str) -> Json:
     """A job that nothing is said of yet, in the API's form."""
     return shown_job(JobSpec("", source=_BLANK[source]))
 
 
-def shown(form: Mapping[str, Any]) -> tuple[dict[str, str], list[Row]]:
+def shown(form: Json) -> tuple[dict[str, str], list[Row]]:
     """The texts of a job's fields by their names, and its variables."""
     given = {name: kind.show(value) for name, kind, value in _parts(form) if value is not ABSENT}
     return given, stored_rows(form["env"])
 
 
-def definition(form: Mapping[str, Any], given: Mapping[str, str], rows: Sequence[Row]) -> dict[str, Any]:
+def definition(form: Json, given: Mapping[str, str], rows: Sequence[Row]) -> Json:
     """What was typed, as the API takes it: a patch of the job `form`, whose variables without a row it deletes.
 
     Raises InvalidValue for variables that no JSON object could hold.
     """
-    patch: dict[str, Any] = {"source": {"type": form["source"]["type"]}}
+    patch: Json = {"source": {"type": form["source"]["type"]}}
     for name, kind, stored in _parts(form):
         put(patch, name, value_of(kind, stored, given.get(name, "")))
     if patch["kind"] != "cron":
@@ -113,7 +114,7 @@ def definition(form: Mapping[str, Any], given: Mapping[str, str], rows: Sequence
     return patch
 
 
-def names_of(form: Mapping[str, Any], rows: Sequence[Row]) -> frozenset[str]:
+def names_of(form: Json, rows: Sequence[Row]) -> frozenset[str]:
     """What a sentence can stand at: the page's fields, and each variable."""
     return frozenset([name for name, _, _ in _parts(form)] + [f"env.{row.name}" for row in rows])
 
@@ -128,7 +129,7 @@ def as_typed(field: str, given: Mapping[str, str]) -> str:
             return field
 
 
-def _parts(form: Mapping[str, Any]) -> Iterator[tuple[str, Kind, Any]]:
+def _parts(form: Json) -> Iterator[tuple[str, Kind, Any]]:
     """Every field of the page with its kind and its value in `form`."""
     for name, kind in {**FIELDS, **OF_SOURCE[form["source"]["type"]]}.items():
         yield name, kind, value_at(form, name)

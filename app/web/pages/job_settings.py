@@ -14,6 +14,7 @@ from app.commands.dry_run import Detected
 from app.commands.job_edits import Edit, preview_edit
 from app.commands.jobs import change_job, define_job, remove_job
 from app.commands.variables import unmasked
+from app.domain.documents import Json
 from app.domain.errors import Conflict, UserError
 from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
@@ -44,7 +45,7 @@ MANY = 200
 class Typed:
     """What somebody typed, and the job (as the API shows it) that it is about."""
 
-    form: Mapping[str, Any]
+    form: Json
     given: Mapping[str, str]
     rows: Sequence[Row]
 
@@ -52,15 +53,15 @@ class Typed:
     def retype(self) -> list[str]:
         return to_retype(self.rows)
 
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> Json:
         return job_form.definition(self.form, self.given, self.rows)
 
 
-def _stored(form: Mapping[str, Any]) -> Typed:
+def _stored(form: Json) -> Typed:
     return Typed(form, *job_form.shown(form))
 
 
-def _typed(ctx: PageContext, form: Mapping[str, Any]) -> Typed:
+def _typed(ctx: PageContext, form: Json) -> Typed:
     given = {name: ctx.field(name) for name in ctx.form}
     return Typed(form, given, rows_of(ctx.form, form["env"]))
 
@@ -71,7 +72,7 @@ def show_settings(ctx: PageContext) -> Response:
     return _settings(ctx, job, _stored(_with_source(job, ctx.query("source"))))
 
 
-def _with_source(job: Job, wanted: str) -> Mapping[str, Any]:
+def _with_source(job: Job, wanted: str) -> Json:
     """The job's form; one that has no source yet may be given one."""
     form = shown_job(job.spec)
     if form["source"]["type"] == "none" and wanted in SOURCES:
@@ -108,7 +109,7 @@ def save_settings(ctx: PageContext) -> Response:
     return see(f"{address(job)}/settings?saved=1")
 
 
-def _edit(ctx: PageContext, project: str, fields: Mapping[str, Any]) -> Edit:
+def _edit(ctx: PageContext, project: str, fields: Json) -> Edit:
     with ctx.server.db.read() as tx:
         server, owner = ctx.server, project_named(ctx, tx, project)
         job, draft = job_and_draft(tx, owner, fields, server)
@@ -236,7 +237,7 @@ def _new(
     )
 
 
-def _choices(tx: Tx, project_id: int) -> dict[str, Any]:
+def _choices(tx: Tx, project_id: int) -> Json:
     """What a job of the project may name, as options: value and text."""
     known = credentials.page(tx, project_id, MANY)
     return {

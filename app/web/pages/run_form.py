@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import ValidationError
@@ -109,7 +108,7 @@ def start(ctx: PageContext) -> Response:
 
 def _asked(ctx: PageContext, tx: Tx, job: Job, given: Mapping[str, str]) -> RunRequest:
     """The fields by the API's rules; an empty one changes nothing. Raises UserError or ValidationError."""
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         name: kind.read(given[name]) for name, kind in FIELDS.items() if given[name].strip()
     }
     body |= {"env": read_env(given["env"]), "confirm_paused": bool(ctx.field("confirm_paused"))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from starlette.routing import Route
 
 from app.commands.secret_groups import change_group, define_group
 from app.commands.variables import unmasked
+from app.domain.documents import Json
 from app.domain.errors import UserError
 from app.domain.principals import Right
 from app.store import jobs, secret_groups
@@ -40,7 +40,7 @@ from app.web.schemas.secret_group import SecretGroupForm, shown_group
 from app.web.texts import LINES, NUMBER
 
 FIELDS: Fields = {"priority": NUMBER, "jobs": LINES}
-BLANK: Mapping[str, Any] = {"priority": 0, "jobs": [], "env": {}}
+BLANK: Json = {"priority": 0, "jobs": [], "env": {}}
 EMPTY_ROWS, MORE_ROWS = 2, 8
 LISTED = 100  # jobs to tick; where there are more, their names are typed
 
@@ -49,19 +49,19 @@ LISTED = 100  # jobs to tick; where there are more, their names are typed
 class Typed:
     """What somebody typed, and the group (as the API shows it) that it is about."""
 
-    form: Mapping[str, Any]
+    form: Json
     given: Mapping[str, str]
     rows: Sequence[Row]
 
-    def patch(self) -> dict[str, Any]:
+    def patch(self) -> Json:
         return {**patch_of(self.form, FIELDS, self.given), "env": env_of(self.form["env"], self.rows)}
 
 
-def _stored(form: Mapping[str, Any]) -> Typed:
+def _stored(form: Json) -> Typed:
     return Typed(form, texts(form, FIELDS), stored_rows(form["env"]))
 
 
-def _typed(ctx: PageContext, form: Mapping[str, Any]) -> Typed:
+def _typed(ctx: PageContext, form: Json) -> Typed:
     ticked = "\n".join(ctx.form.get("jobs", ()))
     given = {"name": ctx.field("name"), "priority": ctx.field("priority"), "jobs": ticked}
     return Typed(form, given, rows_of(ctx.form, form["env"]))
