@@ -53,8 +53,18 @@ class ListedGroup(Group):
                 self.add_command(Unloaded(name, *listed))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load a command. One of a group that does something by itself is resolved past that group.
+
+        Nothing is given for the group then, and to check the defaults of its options Typer would import pydantic.
+        """
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command.load() if isinstance(command, Unloaded) else command, rest
+        if isinstance(command, Unloaded):
+            command = command.load()
+        if isinstance(command, Group) and command.invoke_without_command and rest[:1]:
+            below = command.commands.get(rest[0])
+            if below is not None:
+                return f"{name} {rest[0]}", below, rest[1:]
+        return name, command, rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each heading, with the summaries in one column."""

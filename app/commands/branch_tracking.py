@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.commands.image_rollout import Occasion, carry_out, image_of, overtaken_by, why_not_followed
-from app.commands.runs import short
 from app.domain.builds import Build
 from app.domain.decisions import EventType
-from app.domain.events import BRANCH_PREFIX
+from app.domain.events import BRANCH_PREFIX, short
 from app.domain.job.records import Job
 from app.domain.rollout import of_change
 from app.domain.rules import ImageChange, ImageEvent

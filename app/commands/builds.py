@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from app.commands.runs import short
 from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import build_key
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, JobyardError
-from app.domain.events import BRANCH_PREFIX
+from app.domain.events import BRANCH_PREFIX, short
 from app.domain.job.effective import variables_of
 from app.domain.job.records import Job, Source
 from app.domain.job.spec import BuildConfig

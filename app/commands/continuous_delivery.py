@@ -14,10 +14,10 @@ from app.commands.image_rollout import (
     why_not_followed,
 )
 from app.commands.rebuilds import end_of_rebuild
-from app.commands.runs import short
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
+from app.domain.events import short
 from app.domain.job.records import Job, Source
 from app.domain.rules import ImageEvent
 from app.runtime.ports import Names

@@ -8,11 +8,10 @@ from datetime import datetime
 from app.commands.builds import build_env, key_of_build, request_build
 from app.commands.deployments import begin_deployment
 from app.commands.rebuilds import builds_again, images_again, record_rebuilds
-from app.commands.runs import short
 from app.domain.builds import Build, BuildStatus
 from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
-from app.domain.events import BRANCH_PREFIX
+from app.domain.events import BRANCH_PREFIX, short
 from app.domain.job.records import Deployed, Job
 from app.domain.rules import require_unpaused
 from app.runtime.ports import Vault

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from app.commands.runs import cancel_run, short
+from app.commands.runs import cancel_run
 from app.domain.decisions import EventType, Verdict
 from app.domain.deployments import Cause, Deployment, DeploymentStatus, Phase, StepKind
 from app.domain.errors import Conflict
+from app.domain.events import short
 from app.domain.job.records import Deployed, Job
 from app.store import apps, builds, decisions, deployments, jobs, runs
 from app.store.apps import App

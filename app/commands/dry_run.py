@@ -13,13 +13,12 @@ from app.commands.image_rollout import forecast_build, forecast_deploy
 from app.commands.promotions import PromotionPlan, forecast_promotion
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.commands.remote_access import git_access
-from app.commands.runs import short
 from app.commands.sources import credential_for
 from app.domain.build_parts import BuildTrigger, BuildTriggerType, PlanDocument, plan_from_json
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import Go, Verdict
 from app.domain.errors import InvalidValue, NotFound, UserError, require_consistent
-from app.domain.events import Push
+from app.domain.events import Push, short
 from app.domain.hosts import git_host
 from app.domain.job.records import Deployed, Job, Source
 from app.domain.job.rules import of_build

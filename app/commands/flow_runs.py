@@ -8,10 +8,11 @@ from datetime import datetime
 
 from app.commands.continuous_delivery import cancel_build
 from app.commands.deployments import cancel_deployment
-from app.commands.runs import cancel_run, short
+from app.commands.runs import cancel_run
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, NotFound
+from app.domain.events import short
 from app.domain.flow_nodes import NodeType
 from app.domain.flows import FlowConcurrency, FlowRun, FlowTrigger, FlowTriggerType, Node, NodeStatus
 from app.domain.job.records import Job

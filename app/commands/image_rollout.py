@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.commands.runs import build_of_job, enqueue_run, short
+from app.commands.runs import build_of_job, enqueue_run
 from app.domain.builds import Build
 from app.domain.concurrency import Admission, admit
 from app.domain.decisions import EventType, Inputs
 from app.domain.errors import Conflict
-from app.domain.events import BRANCH_PREFIX, repo_key
+from app.domain.events import BRANCH_PREFIX, repo_key, short
 from app.domain.job.records import Deployed, Job
 from app.domain.job.spec import JobKind
 from app.domain.rollout import Forecast, forecast

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from app.commands.deployments import begin_deployment
 from app.commands.image_rollout import Occasion, admission_of, carry_out
-from app.commands.runs import short
 from app.domain.decisions import EventType
 from app.domain.deployments import Cause
 from app.domain.errors import Conflict
+from app.domain.events import short
 from app.domain.job.effective import IMAGE_FIELDS
 from app.domain.job.records import Deployed, Job
 from app.domain.pipelines import Pipeline, Route, route

@@ -12,11 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.commands.runs import short
 from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict
+from app.domain.events import short
 from app.domain.job.records import Deployed
 from app.domain.runs import Again, Attempt, Final, Reason, Run, RunStatus, is_past_deadline, waits_for_build
 from app.store import builds, decisions, jobs, rebuilds, runs

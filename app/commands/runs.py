@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -10,7 +9,7 @@ from typing import Literal
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import Conflict, InvalidValue
-from app.domain.events import BRANCH_PREFIX
+from app.domain.events import BRANCH_PREFIX, short
 from app.domain.job.effective import Effective, Overrides, effective_of
 from app.domain.job.records import Deployed, Job
 from app.domain.rules import require_unpaused
@@ -121,10 +120,6 @@ def how_to_get_an_image(tx: Tx, job: Job) -> str:
     if underway:
         return f"build {underway[0].id} is not over yet: wait for it{and_deploy}"
     return f"build it first, {'by a push or manually' if job.builds_pushes else 'manually'}{and_deploy}"
-
-
-def short(sha: str | None) -> str:
-    return sha[:7] if sha and re.fullmatch(r"[0-9a-f]{40,64}", sha) else (sha or "an unknown commit")
 
 
 def cancel_run(tx: Tx, run: Run, who: str, now: datetime) -> None:

@@ -112,3 +112,7 @@ def one_line(text: str) -> str:
     line = text.strip().partition("\n")[0].strip()
     shown = line if len(line) <= limits.SHOWN_LINE else f"{line[: limits.SHOWN_LINE - 1]}…"
     return _UNPRINTABLE.sub("\ufffd", shown)
+
+
+def short(sha: str | None) -> str:
+    return sha[:7] if sha and re.fullmatch(r"[0-9a-f]{40,64}", sha) else (sha or "an unknown commit")

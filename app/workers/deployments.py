@@ -10,7 +10,7 @@ from datetime import datetime
 from app.commands.deployments import affected_jobs, decide, end_unmoved, members_of
 from app.commands.image_rollout import Occasion, admission_of, carry_out, forecast_build, image_of
 from app.commands.rebuilds import image_by
-from app.commands.runs import enqueue_run, short
+from app.commands.runs import enqueue_run
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.decisions import EventType, Verdict
 from app.domain.deployments import (
@@ -29,6 +29,7 @@ from app.domain.deployments import (
     Wait,
     next_move,
 )
+from app.domain.events import short
 from app.domain.job.records import Deployed, Job
 from app.domain.rollout import Forecast, HookForecast, forecast, forecast_hook
 from app.domain.rules import ImageEvent
