@@ -20,7 +20,7 @@ from app.domain.references import Ours
 from app.engines.base import Engine, ImageUnavailable, RegistryLogin, ResolvedImage
 from app.runtime.engine_health import EngineHealth
 from app.runtime.ports import Vault
-from app.runtime.threads import map_in_threads, within
+from app.runtime.threads import map_in_threads, with_deadline
 from app.store import jobs
 from app.store.database import Database
 
@@ -95,7 +95,7 @@ class Resolver:
 
     def _is_there(self, job_id: int, image: str) -> bool:
         try:
-            within(self.engine_seconds, "resolve", partial(self.engine.image_config, image))
+            with_deadline(self.engine_seconds, "resolve", partial(self.engine.image_config, image))
         except TimeoutError:
             raise EngineUnavailable(
                 f"The container engine does not say in time whether it has {image}, so nothing was changed: try again."
@@ -109,13 +109,13 @@ class Resolver:
                     return False
                 raise Conflict(f"Image {image} can't be had, so nothing was changed. {error}") from error
             with suppress(TimeoutError, JobyardError):
-                within(self.engine_seconds, "pull", partial(self.engine.resolve, image, login))
+                with_deadline(self.engine_seconds, "pull", partial(self.engine.resolve, image, login))
         return True
 
     def _ask(self, reference: str, login: RegistryLogin | None) -> ResolvedImage:
         ask = partial(self.engine.resolve, reference, login, pull=False)
         try:
-            return within(self.registry_seconds, "resolve", ask)
+            return with_deadline(self.registry_seconds, "resolve", ask)
         except TimeoutError:
             try:
                 return self._soon(reference, partial(self.engine.held, reference), self.engine_seconds)
@@ -124,7 +124,7 @@ class Resolver:
 
     def _soon(self, reference: str, call: Callable[[], T], seconds: float) -> T:
         try:
-            return within(seconds, "resolve", call)
+            return with_deadline(seconds, "resolve", call)
         except TimeoutError:
             raise _nobody_answers(reference) from None
 

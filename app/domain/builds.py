@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.build_parts import BuildStep, BuildTrigger, PlanDocument
-from app.domain.deaths import is_given_up, is_suspected, quiet_after
+from app.domain.crashes import is_given_up, is_suspected, quiet_after
 from app.domain.job.codec import build_to_json, env_to_json
 from app.domain.job.spec import BuildConfig
 from app.domain.job.variables import Env
@@ -83,7 +83,7 @@ class Build:
     token: int = 0
     tries: int = 0  # that met an outage, since `unanswered_since`
     unanswered_since: datetime | None = None
-    deaths: int = 0
+    crashes: int = 0
     rebuild_of: int | None = None  # the build whose image was gone: CD has nothing to do with this one
     on_branch: bool | None = True  # whether the commit is on `ref`; None while nobody could say
     contained_in: tuple[str, ...] = ()  # commits deployed at its end that are newer than it
@@ -136,19 +136,19 @@ def no_answer(build: Build, sentence: str, now: datetime, *, engine_is_down: boo
 
 
 def interrupted(build: Build, now: datetime) -> Again | GivenUp:
-    """What it means that the server ended while it built. `build.deaths` counts this time, if it was not told to."""
-    if is_given_up(build.deaths):
+    """What it means that the server ended while it built. `build.crashes` counts this time, if it was not told to."""
+    if is_given_up(build.crashes):
         return GivenUp(
-            f"The server was killed, or failed, {build.deaths} times during this build, although nothing else was under"
-            " suspicion any more; not building again by itself. Start the build again once the cause is known."
+            f"The server was killed, or failed, {build.crashes} times during this build, although nothing else was"
+            " under suspicion any more; not building again by itself. Start the build again once the cause is known."
         )
-    if not is_suspected(build.deaths):
+    if not is_suspected(build.crashes):
         return Again(
             now, "The server was stopped or failed, or its database did, during this build; building again."
         )
-    quiet = quiet_after(build.deaths)
+    quiet = quiet_after(build.crashes)
     return Again(
         now + quiet,
-        f"The server was killed, or failed, {build.deaths} times during this build, which may be the cause: building"
+        f"The server was killed, or failed, {build.crashes} times during this build, which may be the cause: building"
         f" again when the server has stayed up for {quiet.total_seconds():.0f} s.",
     )

@@ -113,7 +113,7 @@ class Run:
     succeeded: int = 0
     failed: int = 0
     interruptions: int = 0
-    deaths: int = 0
+    crashes: int = 0
     tries: int = 0  # to find out what its image is that met an outage, since `unanswered_since`
     unanswered_since: datetime | None = None
     awaited_build_id: int | None = None  # makes its image again; until a container of it has started
@@ -274,7 +274,7 @@ def given_up(run: Run) -> Final:
     if run.cancel_requested_at is not None:
         return cancelled(run)
     sentence = (
-        f"The server was killed, or failed, {run.deaths} times while it worked on this run, although nothing else was "
+        f"The server was killed, or failed, {run.crashes} times while it worked on this run, although nothing else was "
         "under suspicion any more; not going on with it."
     )
     return Final(RunStatus.FAILED, Reason.INTERRUPTED, sentence)

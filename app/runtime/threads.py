@@ -29,7 +29,7 @@ def map_in_threads(name: str, call: Callable[[T], R], items: Sequence[T]) -> lis
     return [result.result() for result in results]
 
 
-def within(seconds: float, name: str, call: Callable[[], R]) -> R:
+def with_deadline(seconds: float, name: str, call: Callable[[], R]) -> R:
     """What the call gives. Raises TimeoutError once the time is over; the call then goes on, for nobody."""
     return start_in_thread(name, call).result(seconds)
 

@@ -50,6 +50,6 @@ def build_value(row: BuildRow, project: str) -> Build:
         token=row.token,
         tries=row.tries,
         unanswered_since=row.unanswered_since,
-        deaths=row.deaths,
+        crashes=row.deaths,
         rebuild_of=row.rebuild_of,
     )

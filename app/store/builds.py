@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from app.domain.build_parts import BuildStep, BuildTrigger, PlanDocument, step_to_json, trigger_to_json
 from app.domain.builds import Build, BuildReason, BuildStatus
-from app.domain.deaths import SUSPECTED_AFTER
+from app.domain.crashes import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.job.spec import BuildConfig, BuildsInFlight
 from app.domain.job.variables import Env

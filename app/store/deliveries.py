@@ -72,7 +72,7 @@ class Delivery:
     sentence: str
     tries: int
     replays: int
-    deaths: int
+    crashes: int
     received_at: datetime
     processed_at: datetime | None
     lane: str = ""
@@ -288,7 +288,11 @@ def page(
     tx: Tx, limit: int, before: int | None = None, *, scopes: frozenset[str] | None = None
 ) -> Sequence[Delivery]:
     """Deliveries, newest first; of `scopes`, those that at least one of them verified."""
-    columns = [c for c in TABLE.columns if c.name not in ("body", "available_at", "owner")]
+    columns = [
+        column.label("crashes") if column.name == "deaths" else column
+        for column in TABLE.columns
+        if column.name not in ("body", "available_at", "owner")
+    ]
     query = select(*columns).order_by(col(DeliveryRow.id).desc())
     if before is not None:
         query = query.where(col(DeliveryRow.id) < before)
@@ -330,7 +334,7 @@ def _value(row: DeliveryRow, *, with_body: bool = False) -> Delivery:
         sentence=row.sentence,
         tries=row.tries,
         replays=row.replays,
-        deaths=row.deaths,
+        crashes=row.deaths,
         received_at=row.received_at,
         processed_at=row.processed_at,
         lane=row.lane,

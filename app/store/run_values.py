@@ -46,7 +46,7 @@ def run_value(row: RunRow, project: str, job: str) -> Run:
         succeeded=row.succeeded,
         failed=row.failed,
         interruptions=row.interruptions,
-        deaths=row.deaths,
+        crashes=row.deaths,
         tries=row.tries,
         unanswered_since=row.unanswered_since,
         awaited_build_id=row.awaited_build_id,

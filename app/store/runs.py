@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
-from app.domain.deaths import SUSPECTED_AFTER
+from app.domain.crashes import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.job.spec import RunSpec
 from app.domain.runs import (

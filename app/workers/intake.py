@@ -22,7 +22,7 @@ from app.commands.flow_runs import start_flow_runs_by_push
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.domain import comparing
 from app.domain.build_parts import BuildTrigger, BuildTriggerType
-from app.domain.deaths import is_given_up
+from app.domain.crashes import is_given_up
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import Push, one_line
@@ -56,7 +56,7 @@ Newer = Mapping[
 class Intake:
     """Takes deliveries. A step may be repeated after a crash: it commits once, whole.
 
-    Deliveries under which the server dies are held back, and not tried for ever (`domain.deaths`).
+    Deliveries under which the server dies are held back, and not tried for ever (`domain.crashes`).
     """
 
     db: Database
@@ -121,7 +121,7 @@ class Intake:
                 log.warning("delivery %s waits: %s", delivery.guid, error)
 
     def _process_or_put_off(self, delivery: Delivery) -> None:
-        if is_given_up(delivery.deaths):
+        if is_given_up(delivery.crashes):
             self._give_up(delivery, _of_dead_servers(delivery))
             return
         try:
@@ -262,8 +262,8 @@ class Intake:
 def _of_dead_servers(delivery: Delivery) -> str:
     before = f" An earlier try ended with: {delivery.sentence}" if delivery.sentence else ""
     return (
-        f"Given up: {delivery.deaths} times the server was killed, or failed, while it processed this, although nothing"
-        " else was under suspicion any more."
+        f"Given up: {delivery.crashes} times the server was killed, or failed, while it processed this, although"
+        " nothing else was under suspicion any more."
         f"{before} Replay the delivery to try it again."
     )
 

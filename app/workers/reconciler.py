@@ -16,7 +16,7 @@ from app.domain.runs import Run
 from app.engines.base import Engine, Owned, State
 from app.runtime.ports import Clock, Names
 from app.runtime.threads import Background, in_thread
-from app.store import builds, deaths, deliveries, runs
+from app.store import builds, crashes, deliveries, runs
 from app.store.claims import expire_servers, heartbeat, register_server, time_of_servers, up_since
 from app.store.database import Database, Tx
 from app.workers.build.builder import Builder
@@ -56,7 +56,7 @@ class Reconciler:
             alive_at = time_of_servers(tx, now)
             if not heartbeat(tx, self.server, alive_at):
                 register_server(tx, self.server, self.host, self.pid, alive_at)
-                deaths.hold_back(tx, now)
+                crashes.hold_back(tx, now)
 
     def step(self) -> None:
         """Say that this server lives, take over what dead ones left, and keep the database's log short."""
@@ -67,7 +67,7 @@ class Reconciler:
     def release(self) -> None:
         """When the server stops."""
         with self.db.write() as tx:
-            deaths.let_go(tx, self.server)
+            crashes.let_go(tx, self.server)
 
     def take_over(self) -> None:
         """What nobody works on: deliveries and builds go back to the queue, runs are gone on with where they were.
@@ -82,8 +82,8 @@ class Reconciler:
             with self.db.write() as tx:
                 now = self.clock.now()
                 expire_servers(tx, time_of_servers(tx, now), alone=self.alone, me=self.server)
-                if deaths.count(tx, self.server):
-                    deaths.hold_back(tx, now)
+                if crashes.count(tx, self.server):
+                    crashes.hold_back(tx, now)
                 deliveries.release(tx, self.server, self.intake.claim_registry.claims)
                 for build in builds.taken_over(tx, self.server, self.builder.claim_registry.claims):
                     self._try_to_put_back(tx, build, now)
@@ -98,8 +98,8 @@ class Reconciler:
         """One under suspicion at a time: when the next one's turn comes, the server has outlived the last one's."""
         alive_at = time_of_servers(tx, now)
         up_for = alive_at - up_since(tx, self.server, alive_at)
-        deaths.clear_suspicion(tx, self.server, up_for)
-        suspect = deaths.next_suspect(tx, up_for)
+        crashes.clear_suspicion(tx, self.server, up_for)
+        suspect = crashes.next_suspect(tx, up_for)
         return runs.taken_over(tx, self.server, self.runner.claim_registry.claims, suspect)
 
     def _try_to_put_back(self, tx: Tx, build: Build, now: datetime) -> None:

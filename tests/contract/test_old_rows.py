@@ -125,7 +125,7 @@ def test_a_delivery_that_waited_is_taken(db: Database) -> None:
         assert lane
         taken = deliveries.claim(tx, waiting, "server")
     assert taken is not None
-    assert (taken.guid, taken.tries, taken.deaths) == ("fourth", 1, 0)
+    assert (taken.guid, taken.tries, taken.crashes) == ("fourth", 1, 0)
     assert json.loads(taken.body)["after"] == D
 
 
@@ -140,7 +140,7 @@ def test_builds_and_runs_go_on(db: Database) -> None:
         assert claimed.sha == C
         ended = runs.page(tx, limit=99)
     assert {each.status for each in ended} == {RunStatus.SUCCEEDED}
-    assert {(each.reference, each.deaths, each.sha in (A, B)) for each in ended} == {(None, 0, True)}
+    assert {(each.reference, each.crashes, each.sha in (A, B)) for each in ended} == {(None, 0, True)}
 
 
 def test_everything_is_still_listed(db: Database) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.deaths import SUSPECTED_AFTER
+from app.domain.crashes import SUSPECTED_AFTER
 from tests.support.engine_events import EngineEvents, engine_events
 from tests.support.git_server import git_server
 from tests.support.hosted import HostedJob

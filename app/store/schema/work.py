@@ -52,7 +52,7 @@ class DeliveryRow(SQLModel, table=True):
     sentence: str = text_column()
     tries: int = 0
     replays: int = 0
-    deaths: int = 0
+    deaths: int = 0  # `crashes`, by its former name
     lane: str = text_column()
     asks_git: bool = False
     owner: str | None = None
@@ -160,7 +160,7 @@ class BuildRow(SQLModel, table=True):
     tries: int = 0
     fetching: bool = False
     unanswered_since: datetime | None = time_column()
-    deaths: int = 0
+    deaths: int = 0  # `crashes`, by its former name
     rebuild_of: int | None = Field(default=None, sa_column=SaColumn(BigInt))
     available_at: datetime = time_column(null=False)
     cancel_requested_at: datetime | None = time_column()
@@ -216,7 +216,7 @@ class RunRow(SQLModel, table=True):
     succeeded: int = 0
     failed: int = 0
     interruptions: int = 0
-    deaths: int = 0
+    deaths: int = 0  # `crashes`, by its former name
     tries: int = 0
     unanswered_since: datetime | None = time_column()
     awaited_build_id: int | None = Field(default=None, sa_column=SaColumn(BigInt))

@@ -48,7 +48,7 @@ class Specs:
             image=run.image,
             command=call.command,
             entrypoint=call.entrypoint,
-            env={**own, **told(run, attempt, container, origin.branch)},
+            env={**own, **run_variables(run, attempt, container, origin.branch)},
             cpus=plan.cpus,
             memory_bytes=plan.memory_bytes,
             labels={
@@ -61,8 +61,8 @@ class Specs:
         )
 
 
-def told(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:
-    """What every container is told about itself."""
+def run_variables(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:
+    """Return the variables that tell every container of a run which one it is."""
     facts = {
         "JOBYARD_PROJECT": run.project,
         "JOBYARD_JOB": run.job,

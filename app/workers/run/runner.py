@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 
 from app.commands.rebuilds import after_waiting, wait_for_image
-from app.domain.deaths import is_given_up
+from app.domain.crashes import is_given_up
 from app.domain.errors import EngineUnavailable, UserError
 from app.domain.outages import PATIENCE
 from app.domain.plans import Plan
@@ -158,7 +158,7 @@ class Runner:
 
     def _is_given_up(self, run: Run) -> bool:
         """Ends a run that would take one server after the other down. Its containers are left to the sweep."""
-        if not is_given_up(run.deaths):
+        if not is_given_up(run.crashes):
             return False
         attempt, _ = self._unfinished(run) or (None, ())
         verdict = given_up(run)

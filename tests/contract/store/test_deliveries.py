@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.errors import NotFound
 from app.domain.job.records import Job
-from app.store import builds, deaths, deliveries, runs
+from app.store import builds, crashes, deliveries, runs
 from app.store.claims import expire_servers, register_server
 from app.store.database import Database
 from app.store.deliveries import NewDelivery
@@ -137,24 +137,24 @@ def test_what_a_dead_server_had_in_hand_is_counted_once_and_waits_again(db: Data
             build = builds.claim(tx, "alive", NOW)
             assert build is not None
             assert count > 1 or runs.claim(tx, "alive", NOW) is not None
-            assert not deaths.count(tx, "other")
+            assert not crashes.count(tx, "other")
             assert deliveries.is_held(tx, first)
             expire_servers(tx, NOW + timedelta(hours=1), alone=True, me="other")
-            assert deaths.count(tx, "other")
-            assert not deaths.count(tx, "other")
+            assert crashes.count(tx, "other")
+            assert not crashes.count(tx, "other")
             assert not deliveries.is_held(tx, first)
             assert deliveries.find(tx, "a").tries == 0
-            assert [each.deaths for each in builds.taken_over(tx, "other", frozenset())] == [count]
+            assert [each.crashes for each in builds.taken_over(tx, "other", frozenset())] == [count]
             assert builds.put_back(tx, builds.with_id(tx, build.id), "Again.", NOW)
-            assert [each.deaths for each in runs.page(tx, limit=9)] == [1]
+            assert [each.crashes for each in runs.page(tx, limit=9)] == [1]
     with db.write() as tx:
-        deaths.hold_back(tx, NOW)
+        crashes.hold_back(tx, NOW)
         assert claimed(tx) is None
         assert builds.claim(tx, "other", NOW) is None
         assert builds.claim(tx, "other", NOW + timedelta(minutes=1)) is not None
-        assert deaths.next_suspect(tx, timedelta(hours=1)) is None
-        deaths.let_go(tx, "other")
-        assert not deaths.count(tx, "yet another")
+        assert crashes.next_suspect(tx, timedelta(hours=1)) is None
+        crashes.let_go(tx, "other")
+        assert not crashes.count(tx, "yet another")
 
 
 def test_a_replay_is_an_event_of_its_own(db: Database) -> None:

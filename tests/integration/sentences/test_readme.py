@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.deaths import is_given_up, quiet_after
+from app.domain.crashes import is_given_up, quiet_after
 from app.domain.job.records import Deployed, Job
 from app.domain.job.spec import JobSpec, RunOnImageChange, ScheduleSettings
 from app.domain.retry import Backoff, delay_after

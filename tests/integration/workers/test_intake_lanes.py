@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.deaths import GIVEN_UP_AFTER
+from app.domain.crashes import GIVEN_UP_AFTER
 from app.domain.errors import GitUnavailable
 from app.domain.lanes import lane_of, next_in_line, owner_of
 from app.store import projects

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.builds import Build, BuildReason, BuildStatus
-from app.domain.deaths import GIVEN_UP_AFTER, SUSPECTED_AFTER
+from app.domain.crashes import GIVEN_UP_AFTER, SUSPECTED_AFTER
 from app.domain.errors import EngineUnavailable, GitUnavailable, TransientError
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, Run, RunStatus
@@ -238,7 +238,7 @@ def test_a_build_that_takes_the_server_down_is_given_up_and_no_other(place: Inst
     assert (killer.status, killer.reason) == (BuildStatus.FAILED, BuildReason.INTERRUPTED)
     assert killer.sentence.startswith("The server was killed, or failed, 8 times during this build, although")
     assert killed == GIVEN_UP_AFTER + 1
-    assert (other.status, other.deaths) == (BuildStatus.SUCCEEDED, SUSPECTED_AFTER)
+    assert (other.status, other.crashes) == (BuildStatus.SUCCEEDED, SUSPECTED_AFTER)
     assert (
         "The server was killed, or failed, 3 times during this build, which may be the cause: building again when "
         "the server has stayed up for 15 s."
@@ -260,8 +260,8 @@ def test_a_run_that_takes_the_server_down_is_given_up_and_no_other(place: Instal
         for _ in range(100):
             server.reconciler.step()
             _, held = claim_all(place, server)
-            now_held = [(run.id, run.deaths) for run in held if owner_of(place, run) == server.name]
-            if any(id_ == killer_id and deaths < GIVEN_UP_AFTER for id_, deaths in now_held):
+            now_held = [(run.id, run.crashes) for run in held if owner_of(place, run) == server.name]
+            if any(id_ == killer_id and crashes < GIVEN_UP_AFTER for id_, crashes in now_held):
                 break
             while server.adopted:
                 server.adopted.pop(0)()
@@ -289,7 +289,7 @@ def test_a_server_that_is_told_to_stop_is_no_reason_for_suspicion(place: Install
         server = place.server(f"stopped-{number}")
         server.reconciler.step()
         claimed, _ = claim_all(place, server)
-        assert [build.deaths for build in claimed] == [0]
+        assert [build.crashes for build in claimed] == [0]
         server.reconciler.release()
     place.server("last").work()
     assert build_now(place).status is BuildStatus.SUCCEEDED
@@ -309,4 +309,4 @@ def test_a_run_under_which_many_servers_were_killed_is_acquitted_by_one_that_sta
     for _ in range(6):
         last.reconciler.step()
         place.clock.advance(120)
-    assert [run.deaths for run in place.runs()] == [0]
+    assert [run.crashes for run in place.runs()] == [0]

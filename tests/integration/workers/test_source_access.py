@@ -18,7 +18,7 @@ from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.engines.base import RegistryLogin, ResolvedImage
 from app.engines.fake import FakeEngine, Fault
 from app.runtime.ports import CREDENTIAL_PURPOSE
-from app.store import build_services, credentials, deaths, decisions, jobs, runs
+from app.store import build_services, crashes, credentials, decisions, jobs, runs
 from app.workers.build.publisher import Publisher
 from builders.backends.base import BuiltImage, Login, PushFailed, StopSignal
 from tests.support.fakes import commit, image_of
@@ -172,9 +172,9 @@ def test_what_is_taken_over_again_and_again_has_no_try_less(place: Installation,
     with place.db.write() as tx:
         assert runs.claim(tx, "stopped", place.clock.now())
         for _ in range(UNANSWERED_LIMIT):
-            deaths.let_go(tx, "stopped")
+            crashes.let_go(tx, "stopped")
             assert runs.taken_over(tx, "stopped", set())
-        deaths.let_go(tx, "stopped")
+        crashes.let_go(tx, "stopped")
     place.engine.fail("resolve", Fault.REFUSED, UNANSWERED_LIMIT - 1)
     server.work(rounds=400)
     (run,) = place.runs()

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from sqlite3 import Row
 
-from app.domain.deaths import GIVEN_UP_AFTER
+from app.domain.crashes import GIVEN_UP_AFTER
 from tests.support.fakes import commit, image_of
 from tests.support.simulation.history import History
 from tests.support.simulation.place import Place

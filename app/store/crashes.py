@@ -1,4 +1,4 @@
-"""What servers had in hand that ended without being told to: counted once each, and held back where it may be why."""
+"""Crash counting in the store: what crashed servers worked on is counted, released, and held back if suspected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, select, update
 
-from app.domain.deaths import ACQUITTED_AFTER, SUSPECTED_AFTER, blamed, quiet_after
+from app.domain.crashes import CLEARED_AFTER, SUSPECTED_AFTER, blamed, quiet_after
 from app.store.bulk import table_of
 from app.store.database import Tx, touch
 from app.store.schema import BuildRow, DeliveryRow, RunRow, ServerRow
@@ -19,7 +19,7 @@ WAITING = {BUILD: "queued", DELIVERY: "received"}
 
 
 def count(tx: Tx, me: str) -> bool:
-    """What servers held that are not registered any more is nobody's from now on. Whether there was anything."""
+    """Count and release what servers worked on that are not registered any more; return whether there was anything."""
     alive = select(SERVER.c.id)
     before: dict[tuple[Table, int], int] = {}
     for table, status in IN_HAND.items():
@@ -41,13 +41,13 @@ def count(tx: Tx, me: str) -> bool:
 
 
 def let_go(tx: Tx, owner: str) -> None:
-    """As a server was told to stop: what it works on is to be taken over at once, and nothing was the cause."""
+    """Release what a server works on that was told to stop, to be taken over at once; no crash is counted."""
     for table in (BUILD, RUN):
         _change(tx, table, table.c.status == "running", table.c.owner == owner, owner=None)
 
 
 def hold_back(tx: Tx, now: datetime) -> None:
-    """As a server has just ended, or begun: what is under suspicion waits until this one has stayed up long enough."""
+    """Let what is suspected wait until this server, which has just begun or seen one end, has stayed up long enough."""
     for table, status in WAITING.items():
         waiting = _suspects(table, status, table.c.available_at)
         for place, (row_id, deaths, available_at) in enumerate(tx.connection().execute(waiting).all()):
@@ -57,21 +57,21 @@ def hold_back(tx: Tx, now: datetime) -> None:
 
 
 def clear_suspicion(tx: Tx, owner: str, up_for: timedelta) -> None:
-    """Of runs, which may live for ever: what a server holds and goes on nonetheless."""
+    """Reduce the counts of runs that a server works on and has not crashed with, as runs may go on for ever."""
     held = (RUN.c.status == "running", RUN.c.owner == owner)
-    if up_for >= ACQUITTED_AFTER:
+    if up_for >= CLEARED_AFTER:
         _change(tx, RUN, *held, RUN.c.deaths > 0, deaths=0)
     _change(tx, RUN, *held, RUN.c.deaths >= SUSPECTED_AFTER, deaths=SUSPECTED_AFTER - 1)
 
 
 def next_suspect(tx: Tx, up_for: timedelta) -> int | None:
-    """The run under suspicion that comes next, if a server that has been up for so long may go on with it."""
+    """Return the suspected run that comes next, if a server that has been up for so long may retry it."""
     waiting = tx.connection().execute(_suspects(RUN, "running"))
     return next((row_id for row_id, deaths in waiting if quiet_after(deaths) <= up_for), None)
 
 
 def _suspects(table: Table, status: str, *more: ColumnElement[Any]) -> Any:
-    """Ids and deaths of what nobody has in hand, in the order in which it is gone on with."""
+    """Return a query for ids and counts of what is suspected and owned by nobody, in the order of its retries."""
     return (
         select(table.c.id, table.c.deaths, *more)
         .where(table.c.status == status, table.c.owner.is_(None), table.c.deaths >= SUSPECTED_AFTER)
