@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from app.domain.runs import Attempt, Container, Reason, Run, RunStatus, Trigger, TriggerType
+from app.domain.runs import Attempt, Container, Outcome, Reason, Run, RunStatus, Trigger, TriggerType
 from app.store.schema import AttemptRow, ContainerRow, JobRow, ProjectRow, RunRow
 from app.store.schema.specs import decoded
 
@@ -92,3 +92,8 @@ def container_value(row: ContainerRow) -> Container:
         reason=Reason(row.reason) if row.reason else None,
         sentence=row.sentence,
     )
+
+
+def outcome_columns(outcome: Outcome) -> dict[str, object]:
+    """Return what an attempt's and a container's row say of how it ended."""
+    return {"reason": outcome.reason, "exit_code": outcome.exit_code, "sentence": outcome.sentence}

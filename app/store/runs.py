@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -15,20 +15,13 @@ from app.domain.crashes import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.job.spec import RunSpec
 from app.domain.runs import (
-    Again,
-    Attempt,
     Cancel,
-    Container,
-    Final,
     Outcome,
     Reason,
     Run,
     RunStatus,
     Trigger,
-    container_key,
-    overruled,
 )
-from app.domain.runs import conclude as decide
 from app.store.claims import (
     NOW,
     UNREADABLE,
@@ -42,9 +35,9 @@ from app.store.claims import (
 )
 from app.store.database import Tx, touch
 from app.store.run_names import unlike_any
-from app.store.run_values import attempt_value, container_value, run_value, runs_query
-from app.store.schema import AttemptRow, ContainerRow, RunRow
-from app.store.transitions import move, since
+from app.store.run_values import outcome_columns, run_value, runs_query
+from app.store.schema import AttemptRow, RunRow
+from app.store.transitions import move
 from app.store.unreadable import by_id, newest, value_of, values_of
 
 OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
@@ -155,70 +148,17 @@ def taken_over(tx: Tx, owner: str, in_hand: Set[Claim], suspect: int | None = No
 
 def fix_image(tx: Tx, run: Run, now: datetime) -> Run | None:
     """Save what a running run is about to execute; its attempts keep it."""
-    return _move(tx, run, **_image(run), updated_at=now)
+    return move_claimed(tx, run, **image_columns(run), updated_at=now)
 
 
 def say(tx: Tx, run: Run, sentence: str, now: datetime) -> Run | None:
     """Why a running run does not go on yet; until a container of it has started."""
-    return _move(tx, run, sentence=sentence, updated_at=now)
+    return move_claimed(tx, run, sentence=sentence, updated_at=now)
 
 
-def _image(run: Run) -> dict[str, object]:
+def image_columns(run: Run) -> dict[str, object]:
     fields = ("image", "digest", "reference", "build_id", "sha")
     return {name: getattr(run, name) for name in fields}
-
-
-def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt | None:
-    """The next attempt of a running run with its image, and a container row per instance; None if the claim is void."""
-    began = {"attempts": RunRow.attempts + 1, "active": 1, "updated_at": now, "available_at": now}
-    if _move(tx, run, **_image(run), **began) is None:
-        return None
-    row = AttemptRow(
-        run_id=run.id,
-        number=run.attempts + 1,
-        status=RunStatus.RUNNING,
-        token=run.token,
-        created_at=now,
-    )
-    tx.add(row)
-    tx.flush()
-    for instance in range(run.spec.instances):
-        key = container_key(run.id, row.number, instance, epoch)
-        tx.add(ContainerRow(attempt_id=row.id, instance=instance, key=key))
-    return attempt_value(row)
-
-
-def container_started(
-    tx: Tx, run: Run, container: Container, handle: Mapping[str, str], now: datetime
-) -> Run | None:
-    """Save a handle and the start; the first start of the run starts its clock. The run as it is then, or None."""
-    started_at, first_started_at = since(RunRow.started_at, now), since(RunRow.first_started_at, now)
-    times = {"started_at": started_at, "first_started_at": first_started_at}
-    started = _move(tx, run, **times, awaited_build_id=None, sentence="", updated_at=now)
-    if started is None:
-        return None
-    values = {"handle": dict(handle), "started_at": since(ContainerRow.started_at, now)}
-    _change(tx, ContainerRow, container.id, **values)
-    _change(tx, AttemptRow, container.attempt_id, started_at=since(AttemptRow.started_at, now))
-    return started
-
-
-def _change(tx: Tx, table: type[AttemptRow] | type[ContainerRow], row_id: int, **values: Any) -> None:
-    tx.connection().execute(update(table).where(col(table.id) == row_id).values(**values))
-
-
-def container_unhealthy(tx: Tx, run: Run, attempt: int, instance: int, sentence: str, now: datetime) -> None:
-    """A health check says that the container has to end; how it ends changes nothing about that."""
-    if _move(tx, run, updated_at=now) is None:
-        return
-    of_attempt = select(AttemptRow.id).where(AttemptRow.run_id == run.id, AttemptRow.number == attempt)
-    statement = (
-        update(ContainerRow)
-        .where(col(ContainerRow.attempt_id) == of_attempt.scalar_subquery())
-        .where(col(ContainerRow.instance) == instance, col(ContainerRow.finished_at).is_(None))
-        .values(reason=Reason.UNHEALTHY, sentence=sentence)
-    )
-    tx.connection().execute(statement)
 
 
 def is_claimed(tx: Tx, run: Run) -> bool:
@@ -229,83 +169,7 @@ def is_claimed(tx: Tx, run: Run) -> bool:
     return tx.exec(query).first() is not None
 
 
-def container_ended(
-    tx: Tx, run: Run, container: Container, outcome: Outcome, finished_at: datetime
-) -> Outcome | None:
-    """Save how a container ended, as its run takes it: that end, or None if the claim is void."""
-    if not is_claimed(tx, run):
-        return None
-    outcome = overruled(outcome, decide(with_id(tx, run.id), outcome, finished_at))
-    _end(tx, container, outcome, finished_at)
-    return outcome
-
-
-def _end(tx: Tx, container: Container, outcome: Outcome, finished_at: datetime) -> None:
-    _change(tx, ContainerRow, container.id, **_how(outcome), finished_at=finished_at)
-
-
-def _how(outcome: Outcome) -> dict[str, object]:
-    return {"reason": outcome.reason, "exit_code": outcome.exit_code, "sentence": outcome.sentence}
-
-
-def conclude(
-    tx: Tx,
-    run: Run,
-    attempt: Attempt | None,
-    outcome: Outcome,
-    verdict: Final | Again,
-    now: datetime,
-    ended: Sequence[tuple[Container, Outcome]] = (),
-) -> Run | None:
-    """running → what `domain.runs.conclude` said, with the attempt settled: the run then, or None if the claim is void.
-
-    An attempt that goes on is not over.
-    `ended` are containers whose ends are not saved yet.
-    """
-    outcome = overruled(outcome, verdict)
-    goes_on = isinstance(verdict, Again) and outcome.goes_on
-    values: dict[str, object] = {"updated_at": now, "owner": None, "sentence": verdict.sentence}
-    if outcome.goes_on:
-        values |= {"interruptions": RunRow.interruptions + 1}
-    if attempt is not None and not goes_on:
-        values |= {"active": 0} | _counts(outcome)
-    match verdict:
-        case Again():
-            values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}
-            if verdict.unanswered_since is not None:
-                values |= {"tries": RunRow.tries + 1, "unanswered_since": verdict.unanswered_since}
-            touch(tx, QUEUED)
-        case Final():
-            touch(tx, QUEUED)  # a run that must be alone may have waited for this end
-            _tell_who_awaits(tx, run)
-            values |= {
-                "status": verdict.status,
-                "reason": verdict.reason,
-                "finished_at": now,
-                "exit_code": outcome.exit_code,
-            }
-    concluded = _move(tx, run, **values)
-    if concluded is None:
-        return None
-    for container, its_outcome in ended:
-        _end(tx, container, overruled(its_outcome, verdict), now)
-    if attempt is not None and not goes_on:
-        _change(tx, AttemptRow, attempt.id, status=outcome.status, **_how(outcome), finished_at=now)
-    return concluded
-
-
-def _counts(outcome: Outcome) -> dict[str, object]:
-    """One more attempt that ended like this; cancelled ones are neither."""
-    match outcome.status:
-        case RunStatus.SUCCEEDED:
-            return {"succeeded": RunRow.succeeded + 1}
-        case RunStatus.FAILED:
-            return {"failed": RunRow.failed + 1}
-        case _:
-            return {}
-
-
-def _move(tx: Tx, run: Run, **values: Any) -> Run | None:
+def move_claimed(tx: Tx, run: Run, **values: Any) -> Run | None:
     """Change a running run that is still this claim's: as it is now, or None if it is somebody else's."""
     _touch(tx, run.id, run.job_id)
     row = move(tx, RunRow, run.id, *is_held(RunRow, run.token), **values)
@@ -320,7 +184,7 @@ def cancel(tx: Tx, run: Run, reason: Reason, sentence: str, now: datetime) -> Ru
     """
     _touch(tx, run.id, run.job_id)
     touch(tx, STOPPING)
-    _tell_who_awaits(tx, run)
+    tell_who_awaits(tx, run)
     row = _end_queued(tx, run, reason, sentence, now) or _ask_for_end(tx, run, reason, sentence, now)
     return None if row is None else run_value(row, run.project, run.job)
 
@@ -361,7 +225,9 @@ def _end_interrupted(tx: Tx, run_id: int, outcome: Outcome, now: datetime) -> No
     statement = update(AttemptRow).where(
         col(AttemptRow.run_id) == run_id, col(AttemptRow.status) == RunStatus.RUNNING
     )
-    tx.connection().execute(statement.values(status=outcome.status, **_how(outcome), finished_at=now))
+    tx.connection().execute(
+        statement.values(status=outcome.status, **outcome_columns(outcome), finished_at=now)
+    )
 
 
 def with_id(tx: Tx, run_id: int) -> Run:
@@ -409,17 +275,7 @@ def latest_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Run]:
     return {run.job_id: run for run in values_of(tx, run_value, found)}
 
 
-def attempts_of(tx: Tx, run_id: int) -> Sequence[Attempt]:
-    query = select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(col(AttemptRow.number))
-    return values_of(tx, attempt_value, tx.exec(query))
-
-
-def containers_of(tx: Tx, attempt_id: int) -> Sequence[Container]:
-    query = select(ContainerRow).where(ContainerRow.attempt_id == attempt_id)
-    return values_of(tx, container_value, tx.exec(query.order_by(col(ContainerRow.instance))))
-
-
-def _tell_who_awaits(tx: Tx, run: Run) -> None:
+def tell_who_awaits(tx: Tx, run: Run) -> None:
     if run.trigger.type.is_awaited:
         touch(tx, ENDED)
 

@@ -13,7 +13,7 @@ import pytest
 from app.domain.builds import BuildStatus
 from app.domain.runs import RunStatus
 from app.engines.fake import Script
-from app.store import runs
+from app.store import run_attempts
 from tests.support.fakes import commit, image_of
 from tests.support.installation import Installation
 from tests.support.mortal import Fuse, Killed
@@ -61,7 +61,7 @@ def check(place: Installation) -> None:
         ("build", "report", "started", "run_on_image_change:always"),
     ]
     with place.db.read() as tx:
-        attempts = runs.attempts_of(tx, run.id)
+        attempts = run_attempts.attempts_of(tx, run.id)
     assert [(each.number, each.status, each.exit_code) for each in attempts] == [
         (1, RunStatus.FAILED, 3),
         (2, RunStatus.SUCCEEDED, 0),

@@ -12,7 +12,7 @@ from app.domain.job.effective import merge
 from app.domain.runs import Attempt, Container, Run, Trigger, TriggerType
 from app.engines.fake import FakeEngine, Script
 from app.runtime.threads import KeyedThreadPool
-from app.store import runs
+from app.store import run_attempts, runs
 from app.workers.run.active import ActiveRun
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
@@ -80,7 +80,8 @@ class MonitoredRun:
     def attempts(self) -> list[tuple[Attempt, list[Container]]]:
         with self.place.db.read() as tx:
             return [
-                (each, list(runs.containers_of(tx, each.id))) for each in runs.attempts_of(tx, self.run_id)
+                (each, list(run_attempts.containers_of(tx, each.id)))
+                for each in run_attempts.attempts_of(tx, self.run_id)
             ]
 
     @property

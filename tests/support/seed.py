@@ -42,7 +42,7 @@ from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
-from app.store import builds, decisions, deliveries, jobs, projects, runs, users
+from app.store import builds, decisions, deliveries, jobs, projects, run_attempts, runs, users
 from app.store.database import Database
 from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
@@ -294,10 +294,10 @@ class World:
             run = runs.claim(tx, OWNER, at)
             assert run is not None
             assert run.id == run_id
-            attempt = runs.begin_attempt(tx, run, at)
+            attempt = run_attempts.begin_attempt(tx, run, at)
             assert attempt is not None
-            for container in runs.containers_of(tx, attempt.id):
-                runs.container_started(tx, run, container, {"id": "c"}, at)
+            for container in run_attempts.containers_of(tx, attempt.id):
+                run_attempts.container_started(tx, run, container, {"id": "c"}, at)
         if log:
             with self.log_storage.write_attempt(run_id, attempt.number, Redactor([])) as writer:
                 write_lines(writer, at, seconds, log)
@@ -306,9 +306,9 @@ class World:
         """What the run's end means; when it is tried again, if it is."""
         with self.db.write() as tx:
             run = runs.with_id(tx, run_id)
-            attempt = runs.attempts_of(tx, run_id)[-1]
+            attempt = run_attempts.attempts_of(tx, run_id)[-1]
             verdict = conclude(run, outcome, at)
-            assert runs.conclude(tx, run, attempt, outcome, verdict, at)
+            assert run_attempts.conclude(tx, run, attempt, outcome, verdict, at)
         return getattr(verdict, "available_at", None)
 
 

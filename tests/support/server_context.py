@@ -35,7 +35,7 @@ from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
-from app.store import builds, runs
+from app.store import builds, run_attempts, runs
 from app.store.inbox import Inbox
 from app.web.api import api_routes
 from app.web.problems import answer_with_problem
@@ -196,15 +196,15 @@ def attempt_ends(context: ServerContext, outcome: Outcome, log: bytes = b"") -> 
     with context.db.write() as tx:
         run = runs.claim(tx, "tests", now)
         assert run is not None
-        attempt = runs.begin_attempt(tx, run, now)
+        attempt = run_attempts.begin_attempt(tx, run, now)
         assert attempt is not None
     with context.log_storage.write_attempt(run.id, attempt.number, Redactor([])) as writer:
         writer.write(now, Stream.STDOUT, log)
     with context.db.write() as tx:
         current = runs.with_id(tx, run.id)
-        for container in runs.containers_of(tx, attempt.id):
-            runs.container_started(tx, current, container, {"id": container.key}, now)
-            runs.container_ended(tx, current, container, outcome, now)
+        for container in run_attempts.containers_of(tx, attempt.id):
+            run_attempts.container_started(tx, current, container, {"id": container.key}, now)
+            run_attempts.container_ended(tx, current, container, outcome, now)
         current = runs.with_id(tx, run.id)
-        runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
+        run_attempts.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
     return run.id

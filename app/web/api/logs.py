@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from app.domain.errors import InvalidValue, NotFound
 from app.logs import Line, RunLog, Selection, Stream
 from app.logs.reader import BLOCK
-from app.store import builds, runs
+from app.store import builds, run_attempts, runs
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import build_of, run_of
 from app.web.live import follow_log, stream
@@ -74,7 +74,7 @@ def run_log(ctx: ApiContext[Empty, RunLogQuery]) -> Response:
             now = runs.with_id(tx, run.id)
             if attempt is None:
                 return server.log_storage.read_run(run.id, now.attempts, selection), now.status.is_final
-            is_over = runs.attempts_of(tx, run.id)[attempt - 1].status.is_final
+            is_over = run_attempts.attempts_of(tx, run.id)[attempt - 1].status.is_final
         return server.log_storage.read_attempt(run.id, attempt, selection), is_over
 
     return _send(ctx, f"run:{run.id}", run.project_id, log)

@@ -15,7 +15,7 @@ from app.domain.job.effective import Effective, effective_of
 from app.domain.job.records import Deployed, Job
 from app.domain.principals import Right
 from app.domain.runs import Trigger, TriggerType
-from app.store import runs
+from app.store import run_attempts, runs
 from app.store.database import Tx
 from app.web.api.idempotency import once
 from app.web.api.operations import Answer, ApiContext, Operation
@@ -96,7 +96,10 @@ def show_run(ctx: ApiContext[Empty, Empty]) -> Any:
 def list_attempts(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
         run = run_of(ctx, tx)
-        found = [(each, runs.containers_of(tx, each.id)) for each in reversed(runs.attempts_of(tx, run.id))]
+        found = [
+            (each, run_attempts.containers_of(tx, each.id))
+            for each in reversed(run_attempts.attempts_of(tx, run.id))
+        ]
     checks = run.spec.health_checks
     return AttemptsAnswer(
         items=[
@@ -109,7 +112,7 @@ def list_attempts(ctx: ApiContext[Empty, Empty]) -> Any:
 def show_metrics(ctx: ApiContext[Empty, MetricsQuery]) -> Any:
     with ctx.server.db.read() as tx:
         run = run_of(ctx, tx)
-        attempts = [each.number for each in runs.attempts_of(tx, run.id)]
+        attempts = [each.number for each in run_attempts.attempts_of(tx, run.id)]
     wanted = ctx.query.attempt
     if wanted is not None and wanted not in attempts:
         raise NotFound(f"Run {run.name} has no attempt {wanted}.")

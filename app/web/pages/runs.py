@@ -16,7 +16,7 @@ from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
 from app.runtime.engine_health import EngineHealth
-from app.store import jobs, overview, runs
+from app.store import jobs, overview, run_attempts, runs
 from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
 from app.web.pages.context import PageContext, get, post, see
@@ -38,7 +38,7 @@ class Variable:
 def show_run(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         run = run_of(tx, ctx)
-        attempts = runs.attempts_of(tx, run.id)
+        attempts = run_attempts.attempts_of(tx, run.id)
         decision = overview.decision_of_run(tx, run.id)
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
         job = jobs.with_id(tx, run.job_id)
@@ -143,7 +143,7 @@ def follow_log(ctx: PageContext) -> Response:
 
     def is_over() -> bool:
         with server.db.read() as tx:
-            attempts = runs.attempts_of(tx, run.id)
+            attempts = run_attempts.attempts_of(tx, run.id)
         return all(each.number != attempt or each.finished_at is not None for each in attempts)
 
     return logview.follow(

@@ -14,7 +14,7 @@ from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock
 from app.runtime.telemetry import HealthRecords
 from app.runtime.threads import KeyedThreadPool
-from app.store import runs
+from app.store import run_attempts
 from app.store.database import Database
 from app.workers.run.active import Active, ActiveRun, HealthVerdict
 from app.workers.run.probes import probe
@@ -109,6 +109,6 @@ class HealthChecks:
         now, each = self.clock.now(), patient.active
         try:
             with self.db.write() as tx:
-                runs.container_unhealthy(tx, each.run, each.attempt, patient.instance, sentence, now)
+                run_attempts.container_unhealthy(tx, each.run, each.attempt, patient.instance, sentence, now)
         finally:
             each.set_unhealthy(patient.instance, HealthVerdict(now, sentence))

@@ -52,7 +52,7 @@ from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, Vault
 from app.runtime.threads import map_in_threads, running_beside
-from app.store import runs
+from app.store import run_attempts, runs
 from app.store.database import Database, StoreUnavailable
 from app.workers.claims import ClaimRegistry
 from app.workers.log_recording import Recording
@@ -164,7 +164,7 @@ class Runner:
         verdict = given_up(run)
         with self.db.write() as tx:
             outcome = Outcome(verdict.reason, sentence=verdict.sentence)
-            runs.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
+            run_attempts.conclude(tx, run, attempt, outcome, verdict, self.clock.now())
         return True
 
     @property
@@ -185,10 +185,10 @@ class Runner:
 
     def _unfinished(self, run: Run) -> tuple[Attempt, Sequence[Container]] | None:
         with self.db.read() as tx:
-            last = next(iter(reversed(runs.attempts_of(tx, run.id))), None)
+            last = next(iter(reversed(run_attempts.attempts_of(tx, run.id))), None)
             if last is None or last.status is not RunStatus.RUNNING:
                 return None
-            return last, runs.containers_of(tx, last.id)
+            return last, run_attempts.containers_of(tx, last.id)
 
     def _begin(self, run: Run) -> None:
         now = self.clock.now()
@@ -207,7 +207,7 @@ class Runner:
             with self.db.write() as tx:
                 waited = after_waiting(tx, run, now)
                 if not isinstance(waited, Run):
-                    runs.conclude(tx, run, None, Outcome(Reason.IMAGE_UNAVAILABLE), waited, now)
+                    run_attempts.conclude(tx, run, None, Outcome(Reason.IMAGE_UNAVAILABLE), waited, now)
             if not isinstance(waited, Run):
                 self._forget(run, waited)
                 return None
@@ -236,8 +236,8 @@ class Runner:
             self._settle_without_attempt(run, Reason.ENGINE_FAILED, str(error))
             return
         with self.db.write() as tx:
-            attempt = runs.begin_attempt(tx, run, now, self.epoch)
-            containers = runs.containers_of(tx, attempt.id) if attempt else ()
+            attempt = run_attempts.begin_attempt(tx, run, now, self.epoch)
+            containers = run_attempts.containers_of(tx, attempt.id) if attempt else ()
         if attempt is not None:
             self._attempt(run, attempt, containers, origin, is_new=True)
 
@@ -352,13 +352,13 @@ class Runner:
 
     def _container_started(self, run: Run, container: Container, handle: Handle) -> Run | None:
         with self.db.write() as tx:
-            return runs.container_started(tx, run, container, handle.to_json(), self.clock.now())
+            return run_attempts.container_started(tx, run, container, handle.to_json(), self.clock.now())
 
     def _container_ended(
         self, run: Run, container: Container, outcome: Outcome, now: datetime
     ) -> Outcome | None:
         with self.db.write() as tx:
-            return runs.container_ended(tx, run, container, outcome, now)
+            return run_attempts.container_ended(tx, run, container, outcome, now)
 
     def _conclude(
         self,
@@ -382,7 +382,7 @@ class Runner:
         with self.db.write() as tx:
             current, now = runs.with_id(tx, run.id), self.clock.now()
             verdict = conclude(self._counted(current, now), outcome, now)
-            settled = runs.conclude(tx, run, attempt, outcome, verdict, now, ended)
+            settled = run_attempts.conclude(tx, run, attempt, outcome, verdict, now, ended)
         self._forget(run, verdict)
         if settled is None:
             log.warning("run %s was concluded elsewhere", run.name)
@@ -391,7 +391,7 @@ class Runner:
     def _settle(self, run: Run, outcome: Outcome, verdict: Final | Again) -> None:
         """Without an attempt, and whatever the outcome would mean for one."""
         with self.db.write() as tx:
-            runs.conclude(tx, run, None, outcome, verdict, self.clock.now())
+            run_attempts.conclude(tx, run, None, outcome, verdict, self.clock.now())
         self._forget(run, verdict)
 
     def _counted(self, run: Run, now: datetime) -> Run:

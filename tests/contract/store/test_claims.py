@@ -11,7 +11,7 @@ import pytest
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.job.records import Job
 from app.domain.runs import Again, Cancel, Final, Outcome, Reason, RunStatus
-from app.store import builds, runs
+from app.store import builds, run_attempts, runs
 from app.store.claims import expire_servers, heartbeat, register_server
 from app.store.database import Database
 from tests.support.stored import NOW, add_build, add_job, add_run
@@ -132,26 +132,26 @@ def test_an_old_token_changes_no_run(db: Database, job: Job) -> None:
     with db.write() as tx:
         old = runs.claim(tx, "dead", NOW)
         assert old is not None
-        attempt = runs.begin_attempt(tx, old, NOW)
+        attempt = run_attempts.begin_attempt(tx, old, NOW)
         assert attempt is not None
-        (container,) = runs.containers_of(tx, attempt.id)
+        (container,) = run_attempts.containers_of(tx, attempt.id)
     with db.write() as tx:
         (new,) = runs.taken_over(tx, "alive", frozenset())
     outcome = Outcome(None, 0, "Exited with code 0.")
     final = Final(RunStatus.SUCCEEDED, None, "Exited with code 0.")
     with db.write() as tx:
         assert (runs.is_claimed(tx, old), runs.is_claimed(tx, new)) == (False, True)
-        assert runs.begin_attempt(tx, old, NOW) is None
-        assert not runs.container_started(tx, old, container, {}, NOW)
-        assert not runs.container_ended(tx, old, container, outcome, NOW)
-        assert not runs.conclude(tx, old, attempt, outcome, final, NOW)
+        assert run_attempts.begin_attempt(tx, old, NOW) is None
+        assert not run_attempts.container_started(tx, old, container, {}, NOW)
+        assert not run_attempts.container_ended(tx, old, container, outcome, NOW)
+        assert not run_attempts.conclude(tx, old, attempt, outcome, final, NOW)
         assert not runs.fix_image(tx, old, NOW)
-        assert runs.conclude(tx, new, attempt, outcome, final, NOW)
-        assert not runs.conclude(tx, new, attempt, outcome, final, NOW)
+        assert run_attempts.conclude(tx, new, attempt, outcome, final, NOW)
+        assert not run_attempts.conclude(tx, new, attempt, outcome, final, NOW)
     with db.read() as tx:
         run = runs.with_id(tx, 1)
-        (attempt,) = runs.attempts_of(tx, 1)
-        (container,) = runs.containers_of(tx, attempt.id)
+        (attempt,) = run_attempts.attempts_of(tx, 1)
+        (container,) = run_attempts.containers_of(tx, attempt.id)
     assert (run.status, run.attempts, run.succeeded, run.active) == (RunStatus.SUCCEEDED, 1, 1, 0)
     assert (attempt.status, container.finished_at) == (RunStatus.SUCCEEDED, None)
 
@@ -162,14 +162,14 @@ def test_a_failed_attempt_is_counted_and_the_run_waits(db: Database, job: Job) -
     with db.write() as tx:
         run = runs.claim(tx, "a", NOW)
         assert run is not None
-        attempt = runs.begin_attempt(tx, run, NOW)
+        attempt = run_attempts.begin_attempt(tx, run, NOW)
         failure = Outcome(Reason.EXIT_NONZERO, 3, "Exited with code 3.")
-        assert runs.conclude(tx, run, attempt, failure, Again(later, "Again."), NOW)
+        assert run_attempts.conclude(tx, run, attempt, failure, Again(later, "Again."), NOW)
     with db.write() as tx:
         assert runs.claim(tx, "a", NOW) is None
         again = runs.claim(tx, "a", later)
         assert again is not None
-        second = runs.begin_attempt(tx, again, later)
+        second = run_attempts.begin_attempt(tx, again, later)
     assert second is not None
     assert (again.failed, again.attempts, second.number) == (1, 1, 2)
 
@@ -179,10 +179,10 @@ def test_an_interrupted_attempt_is_not_over(db: Database, job: Job) -> None:
     with db.write() as tx:
         run = runs.claim(tx, "a", NOW)
         assert run is not None
-        attempt = runs.begin_attempt(tx, run, NOW)
-        runs.conclude(tx, run, attempt, Outcome(Reason.INTERRUPTED), Again(NOW, "Again."), NOW)
+        attempt = run_attempts.begin_attempt(tx, run, NOW)
+        run_attempts.conclude(tx, run, attempt, Outcome(Reason.INTERRUPTED), Again(NOW, "Again."), NOW)
     with db.read() as tx:
-        (attempt,) = runs.attempts_of(tx, 1)
+        (attempt,) = run_attempts.attempts_of(tx, 1)
         assert (attempt.status, runs.with_id(tx, 1).interruptions) == (RunStatus.RUNNING, 1)
 
 

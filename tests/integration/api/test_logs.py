@@ -14,7 +14,7 @@ import pytest
 from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, conclude
 from app.logs import LogWriter, Stream
-from app.store import runs
+from app.store import run_attempts, runs
 from app.web import live
 from app.web.server_context import ServerContext
 from tests.support.server_context import Caller, attempt_ends
@@ -109,7 +109,7 @@ def test_a_growing_log_is_followed_until_the_run_is_over(once: Caller) -> None:
     with context.db.write() as tx:
         run = runs.claim(tx, "tests", context.clock.now())
         assert run is not None
-        attempt = runs.begin_attempt(tx, run, context.clock.now())
+        attempt = run_attempts.begin_attempt(tx, run, context.clock.now())
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(once.get, "/runs/1/logs", headers=FOLLOW)
         with context.log_storage.write_attempt(1, 1, Redactor([])) as writer:
@@ -119,7 +119,7 @@ def test_a_growing_log_is_followed_until_the_run_is_over(once: Caller) -> None:
         with context.db.write() as tx:
             current = runs.with_id(tx, 1)
             verdict = conclude(current, outcome, context.clock.now())
-            runs.conclude(tx, current, attempt, outcome, verdict, context.clock.now())
+            run_attempts.conclude(tx, current, attempt, outcome, verdict, context.clock.now())
         told = list(events(following.result(timeout=30).text))
     assert "".join(data for _, _, data in told) == "1 €\n2 €\n"
     assert told[-1] == ("end", "12", "")

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.runs import Outcome, Reason
 from app.runtime.ports import ENV_PURPOSE
-from app.store import runs
+from app.store import run_attempts, runs
 from app.web.server_context import ServerContext
 from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
@@ -156,7 +156,7 @@ def test_each_cancel_is_one_decision_that_says_by_whom(built: Caller) -> None:
     run = built.made(RUNS)
     with built.context.db.write() as tx:
         assert runs.claim(tx, "tests", built.context.clock.now())
-        assert runs.begin_attempt(tx, runs.with_id(tx, run["id"]), built.context.clock.now())
+        assert run_attempts.begin_attempt(tx, runs.with_id(tx, run["id"]), built.context.clock.now())
     operator = built.with_token("operator")
     for _ in range(3):  # asked, forced, and once more for nothing
         operator.made(f"/runs/{run['id']}/cancel")

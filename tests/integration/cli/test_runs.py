@@ -18,7 +18,7 @@ from app.cli import output
 from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, conclude, no_answer
 from app.logs import LogWriter, Stream
-from app.store import runs
+from app.store import run_attempts, runs
 from app.web.run_texts import GIVEN
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
@@ -232,7 +232,7 @@ def test_attempts_of_a_run_that_has_not_begun_say_why(
         run = runs.claim(tx, "tests", now)
         assert run is not None
         nobody = no_answer(run, "The registry does not answer.", now)
-        runs.conclude(tx, run, None, Outcome(Reason.ENGINE_FAILED), nobody, now)
+        run_attempts.conclude(tx, run, None, Outcome(Reason.ENGINE_FAILED), nobody, now)
     assert "The registry does not answer. Asked again in 5 s." in cli("attempts", name).err
     assert cli("attempts", name, "--json").json == {"items": []}
 
@@ -315,7 +315,7 @@ def _begin(context: ServerContext) -> tuple[Any, Any, LogWriter]:
     with context.db.write() as tx:
         run = runs.claim(tx, "tests", context.clock.now())
         assert run is not None
-        attempt = runs.begin_attempt(tx, run, context.clock.now())
+        attempt = run_attempts.begin_attempt(tx, run, context.clock.now())
         assert attempt is not None
     return run, attempt, context.log_storage.write_attempt(run.id, attempt.number, Redactor([]))
 
@@ -324,9 +324,9 @@ def _settle(context: ServerContext, run: Any, attempt: Any, outcome: Outcome) ->
     now = context.clock.now()
     with context.db.write() as tx:
         current = runs.with_id(tx, run.id)
-        for container in runs.containers_of(tx, attempt.id):
-            runs.container_ended(tx, current, container, outcome, now)
-        runs.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
+        for container in run_attempts.containers_of(tx, attempt.id):
+            run_attempts.container_ended(tx, current, container, outcome, now)
+        run_attempts.conclude(tx, current, attempt, outcome, conclude(current, outcome, now), now)
 
 
 def test_logs_are_the_very_bytes_off_a_terminal(cli: Cli, context: ServerContext, admin: Caller) -> None:

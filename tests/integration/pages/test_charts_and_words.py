@@ -10,7 +10,7 @@ import pytest
 from app.domain.build_parts import BuildStep
 from app.domain.job.checks import CheckType, CommandCheck, HttpCheck
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
-from app.store import overview, runs
+from app.store import overview, run_attempts, runs
 from app.web.pages import charts, formatting
 from tests.support.demo_world import Demo
 from tests.support.seed import SUCCEEDED, World, failed
@@ -20,7 +20,7 @@ from tests.support.visiting import NOW, run_of
 def test_a_lane_places_attempts_and_waits_against_the_limit(made: World, demo: Demo) -> None:
     run = run_of(made, demo.failed_run)
     with made.db.read() as tx:
-        attempts = runs.attempts_of(tx, run.id)
+        attempts = run_attempts.attempts_of(tx, run.id)
     lane = charts.lane(run, attempts, NOW)
     assert lane is not None
     assert [span.kind for span in lane.spans] == ["failed", "waiting", "failed", "waiting", "failed"]

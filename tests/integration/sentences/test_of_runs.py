@@ -18,7 +18,7 @@ from app.engines.base import Exit, ExitKind
 from app.engines.fake import Script
 from app.logs import LogReader
 from app.runtime.disk import Disk
-from app.store import runs
+from app.store import run_attempts, runs
 from app.workers.log_recording import BuildRecording, Recording
 from app.workers.run.outcomes import outcome_of_exit
 from tests.support.installation import Installation, read_log
@@ -181,7 +181,7 @@ def test_a_run_that_is_cancelled_while_its_image_is_pulled_again(place: Installa
     server.runner.step()
     over.set()
     with place.db.read() as tx:
-        (attempt,) = runs.attempts_of(tx, run_id)
+        (attempt,) = run_attempts.attempts_of(tx, run_id)
     assert attempt.sentence == "Cancelled by ada. It was told to end before it had started."
 
 

@@ -29,7 +29,7 @@ SECTIONS = (
     "",
     "## How it decides",
     "## Backup and restore",
-    "## When something is away",
+    "## When something does not answer",
     "## Security, in short",
 )
 ADVICE = (  # what Jobyard does not do, but its reader

@@ -13,7 +13,7 @@ import pytest
 from app.commands.runs import cancel_run, enqueue_run
 from app.domain.runs import Outcome, Reason, RunStatus, Trigger, TriggerType, no_answer
 from app.engines.fake import Script
-from app.store import runs
+from app.store import run_attempts, runs
 from app.web.pages.formatting import starts
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
@@ -302,7 +302,7 @@ def test_a_run_that_waits_for_the_engine_says_so(shown: World) -> None:
         run = runs.claim(tx, "tests", shown.clock.now())
         assert run is not None
         verdict = no_answer(run, "The engine does not answer.", shown.clock.now())
-        runs.conclude(tx, run, None, Outcome(Reason.ENGINE_FAILED), verdict, shown.clock.now())
+        run_attempts.conclude(tx, run, None, Outcome(Reason.ENGINE_FAILED), verdict, shown.clock.now())
     said = page(shown, f"/runs/{run_id}")
     assert "Waits The engine does not answer. Asked again in 5 s. It goes on" in said
     assert "worker" not in said

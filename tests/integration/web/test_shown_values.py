@@ -14,7 +14,7 @@ from app.domain.errors import InvalidValue
 from app.domain.runs import Outcome, Trigger, TriggerType
 from app.domain.schedule import Schedule
 from app.runtime.engine_health import EngineHealth
-from app.store import runs
+from app.store import run_attempts, runs
 from app.web.app import create_app
 from app.web.schemas.run import run_answer
 from app.web.server_context import ServerContext
@@ -186,7 +186,7 @@ def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, context: ServerC
     with context.db.write() as tx:
         claimed = runs.claim(tx, "tests", context.clock.now())
         assert claimed is not None
-        attempt = runs.begin_attempt(tx, claimed, context.clock.now())
+        attempt = run_attempts.begin_attempt(tx, claimed, context.clock.now())
         assert attempt is not None
     admin.made(f"/runs/{run['id']}/cancel")
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -204,6 +204,6 @@ def test_a_cancel_says_at_once_what_it_waits_for(admin: Caller, context: ServerC
     assert "It ends once the container engine answers. The engine is silent." in said(down)
     with context.db.write() as tx:
         current = runs.with_id(tx, claimed.id)
-        for container in runs.containers_of(tx, attempt.id):
-            runs.container_started(tx, current, container, {"id": container.key}, context.clock.now())
+        for container in run_attempts.containers_of(tx, attempt.id):
+            run_attempts.container_started(tx, current, container, {"id": container.key}, context.clock.now())
     assert "The process has at most 30 s to end by itself." in said(up)

@@ -12,7 +12,7 @@ from app.domain.builds import BuildStatus
 from app.domain.runs import Reason, Run, RunStatus
 from app.engines.base import State
 from app.engines.fake import Script
-from app.store import runs
+from app.store import run_attempts, runs
 from builders.backends.base import StopSignal
 from tests.support.fakes import commit
 from tests.support.installation import Installation
@@ -130,7 +130,7 @@ def test_a_run_that_was_alive_in_the_backup_is_left_to_who_started_it(
     server.reconcile()
     (run,) = copy.runs()
     with copy.db.read() as tx:
-        (attempt,) = runs.attempts_of(tx, run.id)
+        (attempt,) = run_attempts.attempts_of(tx, run.id)
     said = f"{LEFT} {container.handle.name} is left alone."
     assert (attempt.status, attempt.reason, attempt.sentence) == (RunStatus.FAILED, Reason.INTERRUPTED, said)
     assert copy.attempt_log(run, 1) == f"OLD\n{said}\n".encode()
@@ -171,8 +171,8 @@ def test_of_several_containers_one_that_had_failed_before_speaks_for_the_attempt
 
 def ended(followed: Followed) -> list[bool]:
     with followed.place.db.read() as tx:
-        (attempt,) = runs.attempts_of(tx, followed.run.id)
-        return [each.finished_at is not None for each in runs.containers_of(tx, attempt.id)]
+        (attempt,) = run_attempts.attempts_of(tx, followed.run.id)
+        return [each.finished_at is not None for each in run_attempts.containers_of(tx, attempt.id)]
 
 
 def test_a_start_of_the_new_epoch_that_was_not_saved_is_found_again(live: Server, tmp_path: Path) -> None:

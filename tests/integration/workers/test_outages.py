@@ -1,4 +1,4 @@
-"""What is away makes builds wait, and servers that are killed lose nothing; what takes servers down is found out."""
+"""Builds wait out an outage, and servers that are killed lose nothing; what crashes servers is found out."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from app.domain.errors import EngineUnavailable, GitUnavailable, TransientError
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, Run, RunStatus
 from app.engines.fake import Fault, Script
-from app.store import builds, deliveries, runs
+from app.store import builds, deliveries, run_attempts, runs
 from app.workers.run.patience import Patience
 from builders.backends.base import BackendUnavailable
 from tests.support.fakes import commit, fail
@@ -180,7 +180,7 @@ def claim_all(place: Installation, server: Server) -> tuple[list[Build], list[Ru
             claimed.append(build)
             assert builds.save_plan(tx, build, sha=build.sha or "", plan=None, dockerfile=None)
         for run in iter(lambda: runs.claim(tx, server.name, now), None):
-            runs.begin_attempt(tx, run, now)
+            run_attempts.begin_attempt(tx, run, now)
         for row_id, _ in deliveries.next_waiting(tx, now, asks_git=False, limit=9):
             deliveries.claim(tx, row_id, server.name)
         held = runs.page(tx, limit=100, statuses=[RunStatus.RUNNING])

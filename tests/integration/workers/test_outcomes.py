@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.domain.runs import Attempt, Container, Outcome, Reason, Run, RunStatus
 from app.engines.base import StartRefused
 from app.engines.fake import Fault, Script
-from app.store import runs
+from app.store import run_attempts, runs
 from tests.support.fakes import commit
 from tests.support.installation import Installation
 from tests.support.loops import Server
@@ -46,8 +46,8 @@ def ends(place: Installation) -> tuple[Run, list[Attempt], list[Container]]:
     """Of the only run; the counters always count its attempts."""
     (run,) = place.runs()
     with place.db.read() as tx:
-        attempts = list(runs.attempts_of(tx, run.id))
-        containers = [each for attempt in attempts for each in runs.containers_of(tx, attempt.id)]
+        attempts = list(run_attempts.attempts_of(tx, run.id))
+        containers = [each for attempt in attempts for each in run_attempts.containers_of(tx, attempt.id)]
     count = Counter(attempt.status for attempt in attempts)
     assert (run.succeeded, run.failed, run.active) == (
         count[RunStatus.SUCCEEDED],

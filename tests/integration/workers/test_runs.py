@@ -9,7 +9,7 @@ import pytest
 from app.domain.runs import Cancel, Reason, RunStatus
 from app.engines.base import ContainerSpec, StartRefused
 from app.engines.fake import Fault, Script
-from app.store import runs
+from app.store import run_attempts, runs
 from tests.support.background import InBackground, stop_what_has_to_end
 from tests.support.fakes import commit
 from tests.support.installation import Installation
@@ -239,8 +239,8 @@ def test_all_instances_must_succeed(place: Installation, server: Server) -> None
     assert (ended.status, ended.reason, ended.exit_code) == (RunStatus.FAILED, Reason.OUT_OF_MEMORY, 137)
     assert not place.world.containers
     with place.db.read() as tx:
-        (attempt,) = runs.attempts_of(tx, ended.id)
-        sentences = [each.sentence for each in runs.containers_of(tx, attempt.id)]
+        (attempt,) = run_attempts.attempts_of(tx, ended.id)
+        sentences = [each.sentence for each in run_attempts.containers_of(tx, attempt.id)]
     stopped = "Stopped, as another instance had failed. Exited with code 1."
     assert sentences == [stopped, "Killed for using more memory than the plan has.", stopped]
 
@@ -297,7 +297,7 @@ def test_a_bug_that_stays_ends_the_run(
     (run,) = place.runs()
     assert (run.status, run.reason) == (RunStatus.FAILED, Reason.INTERRUPTED)
     with place.db.read() as tx:
-        (attempt,) = runs.attempts_of(tx, run.id)
+        (attempt,) = run_attempts.attempts_of(tx, run.id)
     assert attempt.status is RunStatus.FAILED
     assert not place.world.containers
 

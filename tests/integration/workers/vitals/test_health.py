@@ -18,7 +18,7 @@ from app.domain.job.codec import check_from_json
 from app.domain.runs import Reason, RunStatus
 from app.engines.base import ContainerSpec, Handle
 from app.engines.fake import FakeEngine, Fault, Script
-from app.store import runs
+from app.store import run_attempts, runs
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.probes import probe
 from tests.support.fakes import image_of
@@ -138,8 +138,8 @@ class TestHealth:
             assert monitored.active.unhealthy
             with place.db.read() as tx:
                 run = runs.with_id(tx, monitored.run_id)
-                (attempt,) = runs.attempts_of(tx, run.id)
-                (container,) = runs.containers_of(tx, attempt.id)
+                (attempt,) = run_attempts.attempts_of(tx, run.id)
+                (container,) = run_attempts.containers_of(tx, attempt.id)
             assert container.reason is Reason.UNHEALTHY
             first.fuse.blows_at = 0  # dead from here on
             place.engine.stop(Handle.from_json(container.handle or {}), 10)
