@@ -19,7 +19,7 @@ _LAST_PART = (1 << 32, 1 << 24, 1 << 16, 1 << 8)  # the last number of an addres
 
 
 def is_refused(address: Address) -> bool:
-    """Also inside of the forms in which IPv6 carries IPv4."""
+    """Return whether nothing that a user names may be at an address, also where IPv6 carries an IPv4 one."""
     if isinstance(address, IPv6Address):
         carried = address.ipv4_mapped or address.sixtofour
         if carried is None and address in _NAT64:

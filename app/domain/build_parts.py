@@ -18,7 +18,7 @@ class BuildTriggerType(enum.StrEnum):
 
 @dataclass(frozen=True)
 class BuildTrigger:
-    """Why a build began. `by` is None where nobody is known; `of` is the build whose image is made again."""
+    """The reason why a build began. `by` is None where nobody is known; `of` is the build whose image is made again."""
 
     type: BuildTriggerType
     by: str | None = None

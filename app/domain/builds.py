@@ -124,7 +124,7 @@ class GivenUp:
 
 
 def no_answer(build: Build, sentence: str, now: datetime, *, engine_is_down: bool = False) -> Again | GivenUp:
-    """What it means that a try met an outage, as `sentence` says. `build.tries` doesn't count it yet."""
+    """Decide what becomes of a build whose try met an outage, as `sentence` says; `build.tries` lacks it yet."""
     if engine_is_down:
         again = f"Tried again in {WHILE_ENGINE_IS_DOWN.total_seconds():.0f} s."
         return Again(now + WHILE_ENGINE_IS_DOWN, f"{sentence.rstrip('.')}. {again}", counts=False)
@@ -136,7 +136,7 @@ def no_answer(build: Build, sentence: str, now: datetime, *, engine_is_down: boo
 
 
 def interrupted(build: Build, now: datetime) -> Again | GivenUp:
-    """What it means that the server ended while it built. `build.crashes` counts this time, if it was not told to."""
+    """Decide what becomes of a build whose server ended. `build.crashes` counts this time if it was a crash."""
     if is_given_up(build.crashes):
         return GivenUp(
             f"The server was killed, or failed, {build.crashes} times during this build, although nothing else was"

@@ -31,21 +31,21 @@ class Seen:
 
 @dataclass(frozen=True)
 class Step:
-    """From where a branch was when last known to where it is; nobody told of it."""
+    """A movement that nobody told of: from where a branch was when last known to where it is."""
 
     before: str | None
     after: str | None
 
 
 def first_seen(head: str | None, newest: Movement | None) -> Seen:
-    """Of a branch that is tracked from now on, which builds nothing by itself."""
+    """Return what is known of a branch that is tracked from now on, which builds nothing by itself."""
     return Seen(head, 0 if newest is None else newest.position)
 
 
 def judge(
     seen: Seen | None, newest: Movement | None, head: str | None, now: datetime
 ) -> tuple[Seen, Step | None]:
-    """What is known after a look at the remote, and the step that counts as a push from now on, if there is one.
+    """Return what is known after a look at the remote, and the step that counts as a push from now on, if there is one.
 
     `newest` is the newest movement that the source was told of. A head that differs must still be there after `GRACE`.
     """
@@ -66,19 +66,19 @@ def judge(
 
 
 def pause_after(failures: int, interval: timedelta) -> timedelta:
-    """How long a remote that failed so many times in a row is left alone."""
+    """Return how long a remote that failed so many times in a row is left alone."""
     pause: timedelta = FIRST_PAUSE * 2 ** min(failures - 1, 20)
     return min(pause, interval)
 
 
 def is_taken(taken: Sequence[Movement], before: str | None, after: str | None) -> bool:
-    """Whether a source was told of a found push after all. `taken` are its movements."""
+    """Return whether a source was told of a found push after all. `taken` are its movements."""
     since = max((each.position for each in taken if each.after == before), default=0)
     return any(each.after == after and each.position > since for each in taken)
 
 
 def is_found_before(taken: Sequence[Movement], before: str | None, after: str | None) -> bool:
-    """Whether what a hook tells of late was found before, then perhaps as one step with others. Newest first."""
+    """Return whether what a hook tells of late was found before, then perhaps as one step with others. Newest first."""
     if not taken or before == taken[0].after:
         return False
     return any(each.is_found and each.after == after for each in taken)
@@ -107,7 +107,7 @@ def found_push(
 
 
 def to_body(push: Push) -> bytes:
-    """As it is stored in the place of what a forge would have sent."""
+    """Return the step as it is stored in the place of what a forge would have sent."""
     assert push.found_at is not None
     body = {
         "url": push.repository.urls[0],

@@ -10,7 +10,7 @@ from app.domain.job.spec import ConcurrencyPolicy
 
 @dataclass(frozen=True)
 class Admission:
-    """Whether the start happens; `replaces` are the live runs that end for it; `why` ends a sentence about a skip."""
+    """The verdict on a start: `replaces` are the live runs that end for it; `why` ends a sentence about a skip."""
 
     runs: bool
     replaces: tuple[int, ...] = ()

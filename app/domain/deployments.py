@@ -123,7 +123,7 @@ class Deployment:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether somebody picked its images, which turns the jobs' CD off; a rollback holds the app's instead."""
+        """Return whether somebody chose its images, which turns the jobs' CD off; a rollback holds the app's."""
         return not self.keeps_cd and self.cause is not Cause.ROLLBACK
 
     def of_kind(self, kind: StepKind) -> Sequence[Step]:
@@ -175,7 +175,7 @@ Move = Wait | StartHook | Enter | Fail | Finish
 
 
 def next_move(deployment: Deployment) -> Move:
-    """What is to be done now. The steps' statuses are those of their builds and runs."""
+    """Return what is to be done now. The steps' statuses are those of their builds and runs."""
     match deployment.phase:
         case Phase.BUILDING:
             return _after_builds(deployment)
@@ -192,7 +192,7 @@ def next_move(deployment: Deployment) -> Move:
 
 
 def _after_builds(deployment: Deployment) -> Move:
-    """All builds are waited for, also when one has failed: which images there are must not be a matter of luck."""
+    """Wait for all builds, also when one has failed, so that which images there are is no matter of luck."""
     steps = deployment.of_kind(StepKind.BUILD)
     are_over = all(step.status.is_over for step in steps)
     failed = [step for step in steps if step.status is StepStatus.FAILED]

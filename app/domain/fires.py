@@ -47,7 +47,7 @@ class Due:
 
 
 def due(schedule: Schedule, next_fire_at: datetime, now: datetime, starting_deadline: timedelta) -> Due:
-    """What is owed for the scheduled times from `next_fire_at` to `now`.
+    """Return what is owed for the scheduled times from `next_fire_at` to `now`.
 
     The newest one is run if it is no older than `starting_deadline`; all others are missed, as one gap.
     """
@@ -86,7 +86,7 @@ class Repeated:
 
 
 def repeated(schedule: Schedule, now: datetime, decided: Set[datetime]) -> tuple[Repeated | None, datetime]:
-    """Which of the times after `now` were decided already, up to the first that was not, and that one."""
+    """Return which of the times after `now` were decided already, up to the first that was not, and that one."""
     fire = first = schedule.next_after(now)
     last, count = first, 0
     while fire in decided:
@@ -96,19 +96,21 @@ def repeated(schedule: Schedule, now: datetime, decided: Set[datetime]) -> tuple
 
 
 def next_fire(settings: ScheduleSettings | None, after: datetime, *, paused: bool) -> datetime | None:
-    """When a schedule starts a run next, after a time; None where nothing starts by it."""
+    """Return when a schedule starts a run next, after a time; None where nothing starts by it."""
     if settings is None or not settings.active or paused:
         return None
     return Schedule.parse(settings.cron, settings.time_zone).next_after(after)
 
 
 def next_fire_of(job: Job, now: datetime) -> datetime | None:
-    """When a job starts by its schedule next, as is shown; None where nothing starts by it."""
+    """Return when a job starts by its schedule next, as is shown; None where nothing starts by it."""
     return next_fire(job.schedule, listed_after(job.next_fire_at, now), paused=job.paused)
 
 
 def listed_after(next_fire_at: datetime | None, now: datetime) -> datetime:
-    """After when scheduled times are to come: those before `next_fire_at` may be decided, if the clock was set back."""
+    """Return the time after which scheduled times are to come: after a clock was set back, those before `next_fire_at`
+    are decided.
+    """
     return now if next_fire_at is None else max(now, next_fire_at - timedelta(microseconds=1))
 
 

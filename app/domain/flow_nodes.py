@@ -146,7 +146,7 @@ def with_each(steps: Sequence[Step], change: Callable[[str, NodeSpec], NodeSpec]
 
 
 def retries_of(node: NodeSpec) -> int:
-    """How often the node is tried again after it failed."""
+    """Return how often the node is tried again after it failed."""
     match node:
         case ApprovalNode():
             return 0
@@ -157,7 +157,7 @@ def retries_of(node: NodeSpec) -> int:
 
 
 def contradictions_of(steps: Sequence[Step]) -> Rules:
-    """What can't be as it is in a flow's nodes, whatever else there is in the project."""
+    """Return what can't be as it is in a flow's nodes, whatever else there is in the project."""
     names: dict[str, str] = {}
     for place, node in placed(steps):
         if node.name in names:

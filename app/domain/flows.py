@@ -85,7 +85,7 @@ class Node:
 
     @property
     def goes_out(self) -> bool:
-        """Whether it is a message that is posted to an address."""
+        """Return whether it is a message that is posted to an address."""
         return isinstance(self.spec, MessageNode) and self.spec.url is not None
 
     def is_due(self, now: datetime) -> bool:
@@ -149,7 +149,7 @@ class FlowRun:
         return replace(self, nodes=tuple(changed if node.id == changed.id else node for node in self.nodes))
 
     def lets_go_of(self, node: Node) -> bool:
-        """Whether a cancelled run needs not wait for the node: for nobody's answer, nor for what the push began."""
+        """Return whether a cancelled run waits no more for the node: for an answer, or for what the push began."""
         of_push = node.build_id is not None and node.build_id == self.trigger.build_id
         return self.cancel_requested_at is not None and (isinstance(node.spec, ApprovalNode) or of_push)
 
@@ -177,7 +177,7 @@ Move = Wait | Start | End
 
 
 def next_move(run: FlowRun, now: datetime) -> Move:
-    """What is to be done now; nodes' statuses are those of what they started."""
+    """Return what is to be done now; nodes' statuses are those of what they started."""
     cancelled = run.cancel_requested_at is not None
     startable = [] if cancelled else _startable(run)
     due = next((node for node in startable if node.is_due(now)), None)

@@ -73,7 +73,7 @@ class Health:
 
     @property
     def has_started(self) -> bool:
-        """Whether there is no startup check, or it has passed."""
+        """Return whether there is no startup check, or it has passed."""
         return all(
             self.tally(check.type).is_passing for check in self.checks if check.type is CheckType.STARTUP
         )
@@ -86,7 +86,7 @@ class Health:
 
     @property
     def next_at(self) -> datetime | None:
-        """When the next probe is due; None when there will be none."""
+        """Return when the next probe is due; None when there will be none."""
         check = self.open_check
         if check is None or self.unhealthy is not None:
             return None
@@ -99,13 +99,13 @@ class Health:
 
     @property
     def longest_wait(self) -> timedelta:
-        """For the next probe, as long as the clock is not set back."""
+        """Return the longest wait for the next probe, as long as the clock is not set back."""
         seconds = (max(check.initial_delay_seconds, check.period_seconds) for check in self.checks)
         return timedelta(seconds=max(seconds, default=0))
 
     @property
     def unhealthy(self) -> str | None:
-        """Why the container has to end, in one sentence; None as long as it may live."""
+        """Return why the container has to end, in one sentence; None as long as it may live."""
         check = self.open_check
         if check is None:
             return None

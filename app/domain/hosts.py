@@ -23,7 +23,7 @@ def registry_host(reference: str) -> str:
 
 
 def same_registry(one: str, other: str) -> bool:
-    """Whether two hosts are the same server however they are written; names are not looked up."""
+    """Return whether two hosts are the same server however they are written; names are not looked up."""
     return _plain_registry(one) == _plain_registry(other)
 
 
@@ -49,12 +49,14 @@ def host_and_port(host: str) -> tuple[str, int | None]:
 
 
 def is_refused_host(host: str) -> bool:
-    """Whether a host is, as it is written, an address that nothing a user names may be at."""
+    """Return whether a host is, as it is written, an address that nothing a user names may be at."""
     address = literal(host_and_port(host)[0])
     return address is not None and is_refused(address)
 
 
 def may_be_sent(credential_host: str, host: str) -> bool:
-    """Whether a credential for `credential_host` is for `host`, on any port if it names none; for "" it is for none."""
+    """Return whether a credential for `credential_host` is for `host`, on any port if it names none; for "" it is for
+    none.
+    """
     wanted, given = credential_host.lower(), host.lower()
     return wanted != "" and (wanted == given or (":" not in wanted and wanted == given.partition(":")[0]))

@@ -13,7 +13,9 @@ WHILE_ENGINE_IS_DOWN = timedelta(seconds=30)  # between tries, which then don't 
 
 
 def pause_after(tries: int) -> timedelta | None:
-    """How long to wait after a try that met an outage, `tries` others before it; None once that is to be given up."""
+    """Return how long to wait after a try that met an outage, `tries` others before it; None once that is to be given
+    up.
+    """
     if tries + 1 >= UNANSWERED_LIMIT:
         return None
     pause: timedelta = FIRST_PAUSE * 2**tries

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 
 class Stream(IntEnum):
-    """Who said a byte. The numbers are stored."""
+    """The origin of a byte of a log. The numbers are stored."""
 
     SYSTEM = 0  # Jobyard itself, e.g. that output may be missing here
     STDOUT = 1

@@ -75,7 +75,7 @@ class Matching:
     def asks_for_build(
         self, project: int, patterns: Sequence[str], mode: Literal["ignore", "allow"], changed: frozenset[str]
     ) -> bool | None:
-        """As the function of this name; None if the project's rules are too much work."""
+        """Return what the function of this name does; None if the project's rules are too much work."""
         question = (project, tuple(patterns), mode, changed)
         if question not in self._answers:
             work = self._work.setdefault(project, Work(WORK))
@@ -89,7 +89,7 @@ class Matching:
 def asks_for_build(
     patterns: Sequence[str], mode: Literal["ignore", "allow"], changed: Iterable[str], work: Work
 ) -> bool:
-    """Whether a changed file asks for a build. Raises TooMuchWork.
+    """Return whether a changed file asks for a build. Raises TooMuchWork.
 
     In ignore mode that is a file the rules don't ignore; in allow mode one that they do.
     """
@@ -120,7 +120,7 @@ def _ignored(rules: Sequence[Rule], names: Names) -> int:
 
 
 def _bytewise(text: str) -> str:
-    """Each byte as a character, as Git matches bytes: `?` is half an `ü`."""
+    """Return each byte as a character, as Git matches bytes: `?` is half an `ü`."""
     try:
         return text.encode(errors="surrogateescape").decode("latin-1")
     except UnicodeEncodeError:

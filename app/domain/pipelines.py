@@ -64,7 +64,7 @@ class Route:
 def route(
     pipeline: Pipeline, component: str, *, to: str | None, to_stage: str | None, may_skip_stages: bool
 ) -> Route:
-    """From a component to its peer, named by itself (`to`) or by its stage; by default to the next stage.
+    """Return the way from a component to its peer, named by itself (`to`) or its stage; by default to the next stage.
 
     Without `to` the peer is the component of the same kind at the same place in its stage. Raises InvalidValue for
     what isn't there and Conflict for what makes no sense.

@@ -32,14 +32,14 @@ def read_public_url(text: str) -> str:
 
 
 def listening_url(host: str, port: int) -> str:
-    """How a server that listens there is called on its own machine."""
+    """Return how a server that listens there is called on its own machine."""
     if is_every_address(host):
         host = "::1" if ":" in host else "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def is_every_address(host: str) -> bool:
-    """Whether listening there is listening at all addresses of the machine, which is no address to call."""
+    """Return whether listening there is listening at all addresses of the machine, which is no address to call."""
     try:
         return host == "" or _nowhere(ip_address(host))
     except ValueError:

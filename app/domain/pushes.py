@@ -27,7 +27,7 @@ class Changes:
 
 
 def lists_all_commits(push: Push, repo_key: str) -> bool:
-    """Whether the forge's own documentation says that every commit of the push is listed.
+    """Return whether the forge's own documentation says that every commit of the push is listed.
 
     Nothing in a payload proves it: the first commit's parent isn't told. So of any other host Git is asked.
     """
@@ -50,7 +50,7 @@ class Movement:
 
 
 def is_repeated(history: Sequence[Movement], before: str | None, after: str | None) -> bool:
-    """Whether this is a known movement told again, e.g. by a second hook. `history` is newest first.
+    """Return whether this is a known movement told again, e.g. by a second hook. `history` is newest first.
 
     A branch makes the same step again only from where it is now; from anywhere else an equal movement is the same one.
     """
@@ -79,14 +79,14 @@ def told_before(
 
 
 def is_connected(history: Sequence[Movement], before: str | None, after: str | None) -> bool:
-    """Whether the known movements alone say where this one belongs."""
+    """Return whether the known movements alone say where this one belongs."""
     return not history or before == history[0].after or _following(history, after) is not None
 
 
 def position_of(
     history: Sequence[Movement], before: str | None, after: str | None, contained_in: Collection[str] = ()
 ) -> int:
-    """Where a movement belongs. `history` is newest first.
+    """Return where a movement belongs. `history` is newest first.
 
     A movement that starts where the branch is now is the newest. One that ends where a known movement starts arrived
     late: it goes just before that one. Else something between is missing: `contained_in` are the known commits that
@@ -137,7 +137,7 @@ def standing_of(
     deployed: Collection[Deployed],
     built: Mapping[str, int],
 ) -> Standing:
-    """By the known movements of the branch, newest first, and by what Git says where they don't tell.
+    """Decide by the known movements of the branch, newest first, and by what Git says where they don't tell.
 
     `position` is that of a commit which neither of them places; `built` are the latest commits that have an image,
     with their positions: what they contain is not newer.

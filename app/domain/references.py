@@ -26,7 +26,7 @@ _PART_OF_ID = re.compile(r"[0-9a-f]{7,63}|sha256:.*")
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """Where this installation's images are: their name on the engine, and JOBYARD_REGISTRY, such as `host/team`."""
+    """The names of this installation's images: their name on the engine, and JOBYARD_REGISTRY, such as `host/team`."""
 
     repository: str
     registry: str | None = None
@@ -49,7 +49,7 @@ class Meaning:
 
 
 def meaning_of(reference: str, ours: Ours) -> Meaning | None:
-    """What a reference means of Jobyard's own, as far as it says; None for a name of somebody else's.
+    """Return what a reference means of Jobyard's own, as far as it says; None for a name of somebody else's.
 
     A name that another installation gives on the same engine, or this one gave before it was restored from a copy,
     counts as that of a build nobody has: the copy may number its builds alike.
@@ -87,7 +87,7 @@ def own_names_in(text: str) -> frozenset[str]:
 
 
 def is_guessable(name: str, ours: Ours) -> bool:
-    """Whether an image has a name that earlier releases gave, of this installation in any epoch.
+    """Return whether an image has a name that earlier releases gave, of this installation in any epoch.
 
     Whoever knows the number of a build knows that name, and a base image can be made to ask for it by `ONBUILD`.
     """
@@ -96,7 +96,7 @@ def is_guessable(name: str, ours: Ours) -> bool:
 
 
 def may_use(meaning: Meaning, project_id: int, owners: Set[int]) -> bool:
-    """Whether a project may use what is meant; `owners` are the projects whose it is, none if it is nobody's."""
+    """Return whether a project may use what is meant; `owners` are the projects whose it is, none if it is nobody's."""
     match meaning.means:
         case Means.PART_OF_ID:
             return False
@@ -107,7 +107,7 @@ def may_use(meaning: Meaning, project_id: int, owners: Set[int]) -> bool:
 
 
 def refusal(meaning: Meaning, reference: str) -> str:
-    """What follows the field's name in the sentence for a reference that may not be used."""
+    """Return what follows the field's name in the sentence for a reference that may not be used."""
     match meaning.means:
         case Means.PART_OF_ID:
             return f"must be a name with a tag, or a whole digest, not the id {reference!r}"
@@ -125,5 +125,5 @@ def _path(name: str) -> str:
 
 
 def _is_local(host: str) -> bool:
-    """Whether an engine takes names of this host for its own images' names; `localhost` is what Podman writes."""
+    """Return whether an engine takes names of this host for those of its own images; Podman writes `localhost`."""
     return same_registry(host, PUBLIC_REGISTRY) or host.lower() == "localhost"

@@ -37,7 +37,7 @@ class Forecast:
 
     @property
     def cause(self) -> str:
-        """Why the image moves, which is kept with it."""
+        """Return why the image moves, which is kept with it."""
         return self.sentence
 
 
@@ -52,7 +52,7 @@ def forecast(
     passed_over: tuple[str, str] | None = None,
     is_hook: bool = False,
 ) -> Forecast:
-    """What an image does to a job.
+    """Return what an image does to a job.
 
     `what` names the event in a sentence. `is_chosen` says that somebody picked the image, which turns continuous
     delivery off. `overtaken_by` is the newer commit that is deployed already; `passed_over` the rule and the reason for
@@ -97,7 +97,7 @@ def of_change(
 
 @dataclass(frozen=True)
 class HookForecast:
-    """Whether a job runs as a hook of a deployment, and why not; `kind` is when: before, after, or if it fails."""
+    """The verdict on a job as a hook of a deployment; `kind` says when it runs: before, after, or if it fails."""
 
     job: Job
     kind: str  # pre-deploy, post-deploy or failed-deploy
@@ -107,7 +107,7 @@ class HookForecast:
 
 
 def forecast_hook(job: Job, kind: str, what: str, *, gets_image: bool) -> HookForecast:
-    """What a deployment does with one of its hooks once it comes to that. `what` names the step in a sentence."""
+    """Return what a deployment does with one of its hooks when it gets there. `what` names the step in a sentence."""
     if job.paused:
         return HookForecast(job, kind, starts=False, rule="paused", sentence=f"{what}: the job is paused.")
     if not gets_image and job.deployed is None and not job.runs_a_reference:

@@ -30,7 +30,7 @@ def should_build(
     built: int | None = None,
     matching: Matching | None = None,
 ) -> Go | Skip:
-    """Whether a push to `source`'s repository builds it (product rules of continuous integration).
+    """Return whether a push to `source`'s repository builds it (product rules of continuous integration).
 
     `changes` are what Git says; what even Git could not say doesn't hold the push back. `repeated` says that the same
     movement of the same branch was already taken for this source, through another hook. `built` is a build of the
@@ -68,7 +68,7 @@ def _go(push: Push, source: Source, changes: Changes) -> Go:
 
 
 def _commits(push: Push) -> tuple[Commit, ...]:
-    """Those that are listed, and the pushed one: a branch that is made of an old commit lists none."""
+    """Return the listed commits and the pushed one: a branch that is made of an old commit lists none."""
     if push.after is None or any(commit.sha == push.after for commit in push.commits):
         return push.commits
     return (*push.commits, Commit(push.after, push.head_message, ""))
@@ -180,7 +180,7 @@ class ImageEvent(enum.StrEnum):
 
 @dataclass(frozen=True)
 class ImageChange:
-    """Whether the image moves and whether a run starts; `rule` and `sentence` say why."""
+    """The verdict on an image: whether it moves and whether a run starts; `rule` and `sentence` say why."""
 
     moves: bool
     runs: bool
@@ -242,7 +242,7 @@ def stays_available(rule: str, why: str, *, what: str) -> ImageChange:
 
 
 def _why_image_stays(job: Job, overtaken_by: str | None) -> tuple[str, str] | None:
-    """Only of builds: an explicit deploy or promotion moves the image whatever the switches say."""
+    """Return why a build's image stays; an explicit deploy or promotion moves it whatever the switches say."""
     if job.paused:
         return "paused", "the job is paused"
     if not job.cd_enabled:

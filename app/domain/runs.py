@@ -71,7 +71,7 @@ class TriggerType(enum.StrEnum):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a deployment or a flow goes on when such a run is over."""
+        """Return whether a deployment or a flow goes on when such a run is over."""
         return self in (self.PRE_DEPLOY, self.POST_DEPLOY, self.FAILED_DEPLOY, self.FLOW)
 
 
@@ -130,7 +130,7 @@ class Run:
 
     @property
     def deadline_at(self) -> datetime | None:
-        """When the time limit passes: from the first container's start, waits and retries included."""
+        """Return when the time limit passes: from the first container's start, waits and retries included."""
         limit = self.spec.time_limit_seconds
         if limit is None or self.first_started_at is None:
             return None
@@ -138,7 +138,7 @@ class Run:
 
     @property
     def cancel(self) -> Cancel | None:
-        """What came of asking for the run's end; None if nobody has."""
+        """Return what came of asking for the run's end; None if nobody has."""
         if self.cancel_requested_at is None:
             return None
         if self.status.is_final:
@@ -180,7 +180,7 @@ class Container:
 
 
 def container_key(run_id: int, attempt: int, instance: int, epoch: str = "") -> str:
-    """What the engine knows a container by: one per instance of an attempt, for ever.
+    """Return what the engine knows a container by: one per instance of an attempt, for ever.
 
     Ids come again where an older database was restored: what was begun since then has the `epoch` in its key.
     """
@@ -210,7 +210,7 @@ class Outcome:
 
     @property
     def goes_on(self) -> bool:
-        """Only we were interrupted: its containers may be alive, and are gone on with."""
+        """Return whether only the server was interrupted: the containers may be alive, and are followed further."""
         return self.reason is Reason.INTERRUPTED and not self.left_behind
 
     @property
@@ -248,7 +248,7 @@ NOT_RETRIED = OVERRULING | {Reason.IMAGE_UNAVAILABLE}
 
 
 def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
-    """What the end of the current attempt means. `run.failed` and `run.interruptions` don't count it yet.
+    """Return what the end of the current attempt means. `run.failed` and `run.interruptions` don't count it yet.
 
     A cancel or a passed time limit wins over whatever the process did meanwhile, even over exit 0; of what was left
     behind nobody knows whether it went on until then.
@@ -270,7 +270,7 @@ def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
 
 
 def given_up(run: Run) -> Final:
-    """What takes one server after the other down is not gone on with."""
+    """Give up a run that servers crashed with too often, or cancel it if that was asked for."""
     if run.cancel_requested_at is not None:
         return cancelled(run)
     sentence = (
@@ -301,7 +301,7 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
 
 
 def no_answer(run: Run, sentence: str, now: datetime, *, engine_is_down: bool = False) -> Final | Again:
-    """What it means that nobody could say what the run's image is. `run.tries` doesn't count it yet."""
+    """Decide what becomes of a run whose image nobody could tell. `run.tries` doesn't count it yet."""
     if engine_is_down:
         again = f"Asked again in {WHILE_ENGINE_IS_DOWN.total_seconds():.0f} s."
         return Again(_no_later(run, now + WHILE_ENGINE_IS_DOWN), f"{sentence.rstrip('.')}. {again}")
@@ -322,7 +322,7 @@ def waits_for_build(run: Run, sentence: str, now: datetime) -> Again:
 
 
 def _no_later(run: Run, at: datetime) -> datetime:
-    """Not after the time limit has passed: a run that waits is woken then, only to end."""
+    """Return `at`, or the end of the time limit if that is earlier: a run that waits is woken then, only to end."""
     return at if run.deadline_at is None else min(at, run.deadline_at)
 
 

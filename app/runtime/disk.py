@@ -52,7 +52,7 @@ class Disk:
 
     @property
     def trouble(self) -> str:
-        """What is amiss, in a sentence; empty if nothing is."""
+        """Return what is amiss, in a sentence; empty if nothing is."""
         return self.refusal or next((str(each) for each in list(self._suspects.values())), "")
 
     def step(self, clock: Clock) -> float:

@@ -32,7 +32,7 @@ class HealthRecords:
 
     @property
     def tallies(self) -> dict[CheckType, Tally]:
-        """How the checks stood when the last answer was written."""
+        """Return how the checks stood when the last answer was written."""
         return {type_: record.tally for type_, record in _checks(self._records.all).items()}
 
     def append(self, type_: CheckType, tally: Tally) -> None:

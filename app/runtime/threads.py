@@ -21,7 +21,9 @@ R = TypeVar("R")
 
 
 def map_in_threads(name: str, call: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """What the call gives for each item, one thread an item. Raises, once all are over, what the first one raised."""
+    """Return what the call gives for each item, one thread an item. Raises, once all are over, what the first one
+    raised.
+    """
     if len(items) == 1:
         return [call(items[0])]
     results = [start_in_thread(f"{name}-{number}", partial(call, item)) for number, item in enumerate(items)]
@@ -30,7 +32,7 @@ def map_in_threads(name: str, call: Callable[[T], R], items: Sequence[T]) -> lis
 
 
 def with_deadline(seconds: float, name: str, call: Callable[[], R]) -> R:
-    """What the call gives. Raises TimeoutError once the time is over; the call then goes on, for nobody."""
+    """Return what the call gives. Raises TimeoutError once the time is over; the call then goes on, for nobody."""
     return start_in_thread(name, call).result(seconds)
 
 

@@ -109,7 +109,7 @@ class Part:
 
 
 def parts_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Part]:
-    """For each job that is in an app, its part there."""
+    """Return the part of each job that is in an app, by the job's id."""
     query = (
         select(JobRow.id, col(JobRow.definition), AppJobRow.hook, AppRow)
         .join(AppJobRow, col(AppJobRow.job_id) == col(JobRow.id))
@@ -135,7 +135,9 @@ def page(tx: Tx, *, project_id: int | None, limit: int, before: int | None = Non
 
 
 def _hook(spec: JobSpec | Undecodable, of_app: str | None) -> str | None:
-    """When a job runs in deployments: as its own definition says, or else the app's, which is all that can be read."""
+    """Return when a job runs in deployments: as its own definition says, or else the app's, which is all that can be
+    read.
+    """
     return of_app if isinstance(spec, Undecodable) else spec.deploy_trigger or of_app
 
 

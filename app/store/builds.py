@@ -203,7 +203,7 @@ def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **
 def save_plan(
     tx: Tx, build: Build, *, sha: str, plan: PlanDocument | None, dockerfile: str | None
 ) -> Build | None:
-    """What the commit is built as. The build needs its Git server no more: the next one of the repository may begin."""
+    """Save what the commit is built as; as Git is done with, the next build of the repository may begin."""
     touch(tx, QUEUED)
     return _move(tx, build, sha=sha, plan=plan, dockerfile=dockerfile, fetching=False)
 
@@ -301,7 +301,7 @@ def sources_of(tx: Tx, build_id: int) -> Sequence[int]:
 
 
 def made_for(tx: Tx, build_ids: Sequence[int]) -> dict[int, list[tuple[str | None, str | None]]]:
-    """For each build, the names of the build service (if it is one) and the job of every source it was made for."""
+    """Return for each build the build service (if it is one) and the job of every source it was made for, by name."""
     query = (
         select(BuildSourceRow.build_id, SourceRow.name, JobRow.name)
         .join(SourceRow, col(SourceRow.id) == col(BuildSourceRow.source_id))
@@ -369,7 +369,7 @@ def with_id(tx: Tx, build_id: int) -> Build:
 
 
 def with_ids(tx: Tx, build_ids: Sequence[int]) -> dict[int, Build]:
-    """Those of the builds that can be read, by their ids."""
+    """Return those of the builds that can be read, by their ids."""
     found = tx.exec(builds_query().where(col(BuildRow.id).in_(build_ids)))
     return {build.id: build for build in values_of(tx, build_value, found)}
 

@@ -34,7 +34,7 @@ _PROJECT: Any = bindparam("project")
 
 
 def claiming(table: Claimable, *conditions: ColumnElement[bool], **values: Any) -> Update:
-    """What `claim_next` asks. Made once a table, as that costs several times as much as asking it.
+    """Return the statement of `claim_next`, which is made once a table: that costs more than executing it.
 
     `conditions` hold back rows that may not start yet; they and the `values` may name ME and NOW.
     """
@@ -138,7 +138,7 @@ def is_held(table: Claimable, token: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def next_due_at(tx: Tx, table: Claimable) -> datetime | None:
-    """When the next queued row becomes due; it may be in the past."""
+    """Return when the next queued row becomes due; it may be in the past."""
     result: datetime | None = tx.connection().execute(_next_due(table)).scalar_one_or_none()
     return result
 

@@ -41,13 +41,13 @@ class Watched:
 
     @property
     def remote(self) -> tuple[int, str, int | None]:
-        """What one look is for: a project's repository, by one credential."""
+        """Return what one look is for: a project's repository, by one credential."""
         return self.project_id, self.url, self.credential_id
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What people see of the looks at one branch."""
+    """The comparison of one branch with its remote, as people see it."""
 
     url: str
     branch: str
@@ -103,7 +103,7 @@ def save_failure(tx: Tx, each: Watched, sentence: str, now: datetime, due_at: da
 
 
 def of_project(tx: Tx, project_id: int, limit: int) -> Sequence[Comparison]:
-    """Of each repository and branch that is compared: those that failed first, then by their age."""
+    """Return the state of each repository and branch that is compared: failed ones first, then by their age."""
     query = (
         select(SourceRow.url, SourceRow.branch, ComparisonRow.compared_at, ComparisonRow.sentence)
         .join(ComparisonRow, col(ComparisonRow.source_id) == col(SourceRow.id))

@@ -22,7 +22,7 @@ ENDED = (BuildStatus.SUCCEEDED, BuildStatus.FAILED)  # what a cancel ended says 
 
 
 class Show(enum.StrEnum):
-    """Which jobs."""
+    """A choice of jobs."""
 
     ALL = ""
     FAILING = "failing"  # the latest run, or the latest build of the branch, failed
@@ -52,7 +52,7 @@ def page_of_jobs(
 
 
 def failing_of(tx: Tx, job_ids: Sequence[int]) -> set[int]:
-    """Those of the jobs that are failing."""
+    """Return the ids of those jobs that are failing."""
     return set(tx.exec(_shown(select(JobRow.id), Show.FAILING).where(col(JobRow.id).in_(job_ids))))
 
 
@@ -92,8 +92,10 @@ def _is_failing() -> ColumnElement[bool]:
 
 
 def _latest_build(column: Any) -> Any:
-    """Of the latest build of a job's branch that ended by itself; commits that somebody chose are not meant, nor what
-    only made an image again."""
+    """Return a column of the latest build of a job's branch that ended by itself.
+
+    Builds of commits that somebody chose, and those that only made an image again, are left out.
+    """
     return (
         select(column)
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))

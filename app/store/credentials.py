@@ -70,7 +70,7 @@ def with_id(tx: Tx, credential_id: int) -> Credential:
 
 
 def of_kind(tx: Tx, project_id: int, kind: str) -> Sequence[Credential]:
-    """All of a project's credentials of a kind, oldest first."""
+    """Return all of a project's credentials of a kind, oldest first."""
     query = select(CredentialRow).where(CredentialRow.project_id == project_id, CredentialRow.kind == kind)
     return [_value(row) for row in tx.exec(query.order_by(col(CredentialRow.id)))]
 

@@ -86,7 +86,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        """All or nothing; committed when the block ends without an exception."""
+        """Begin a transaction that is committed when the block ends without an exception, and else changes nothing."""
         with self._own_turn(), self._as_ours(), self._session(self._writing) as tx:
             yield tx
             tx.commit()
@@ -99,7 +99,7 @@ class Database:
 
     @contextmanager
     def statement(self, *topics: str) -> Iterator[Bulk]:
-        """For one statement, committed by itself and without a Session, which would cost more than the statement.
+        """Yield a cursor for one statement, committed by itself and without a Session, which would cost more than it.
 
         `topics` as in `touch`. Raises IntegrityError of the driver's own, StoreUnavailable as `write` does.
         """
@@ -205,7 +205,7 @@ class Database:
 
 
 def bulk(tx: Tx) -> Bulk:
-    """For inserts by the thousand, as part of a transaction."""
+    """Return what inserts by the thousand are made with, as part of a transaction."""
     connection = tx.connection()
     return Bulk(connection.connection.cursor(), connection.dialect)
 

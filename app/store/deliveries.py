@@ -82,12 +82,12 @@ class Delivery:
 
     @property
     def event_id(self) -> str:
-        """What decisions are stored under: a replay is an event of its own."""
+        """Return what decisions are stored under: a replay is an event of its own."""
         return self.event_ids[-1]
 
     @property
     def event_ids(self) -> tuple[str, ...]:
-        """Of the first processing and of every replay."""
+        """Return the event ids of the first processing and of every replay."""
         return (self.guid, *(f"{self.guid}~{replay + 1}" for replay in range(self.replays)))
 
 
@@ -106,7 +106,7 @@ def record(db: Database, batch: Sequence[NewDelivery]) -> set[tuple[str, str]]:
 
 
 def add(tx: Tx, new: NewDelivery, sentence: str) -> None:
-    """One that no call brought, together with what else the transaction stores."""
+    """Store a delivery that no call brought, together with what else the transaction stores."""
     values = dict(zip(RECEIVED, _row(new), strict=True))
     tx.add(DeliveryRow(**{**values, "sentence": sentence}))
     tx.flush()
@@ -114,7 +114,7 @@ def add(tx: Tx, new: NewDelivery, sentence: str) -> None:
 
 
 def waits_in_lane(tx: Tx, project_id: int, repo_key: str) -> bool:
-    """Whether a delivery for a project's repository has not been decided yet."""
+    """Return whether a delivery for a project's repository has not been decided yet."""
     lanes = tx.exec(select(DeliveryRow.lane).where(DeliveryRow.status == WAITING).distinct())
     return any(lane_of([(project_id, repo_key)]) in lane.split(" ") for lane in lanes)
 
@@ -205,7 +205,7 @@ def claim(tx: Tx, delivery_id: int, owner: str) -> Delivery | None:
 
 
 def is_held(tx: Tx, delivery: Delivery) -> bool:
-    """Whether a claim still holds; until the transaction ends it does."""
+    """Return whether a claim still holds; until the transaction ends it does."""
     query = select(DeliveryRow.id).where(*_held(delivery)).with_for_update()
     return tx.exec(query).first() is not None
 
@@ -221,7 +221,7 @@ def try_later(tx: Tx, delivery: Delivery, sentence: str, available_at: datetime)
 
 
 def wait(tx: Tx, delivery: Delivery, sentence: str, available_at: datetime) -> None:
-    """As `try_later`, where that was no try."""
+    """Put a delivery back as `try_later` does, without counting a try."""
     _let_go(tx, delivery, sentence=sentence, available_at=available_at, tries=DeliveryRow.tries - 1)
 
 
@@ -240,7 +240,7 @@ def _held(delivery: Delivery) -> tuple[Any, ...]:
 
 
 def release(tx: Tx, owner: str, in_hand: Set[Claim] = frozenset()) -> None:
-    """What this server owns and doesn't work on waits again, without a try: nothing of it was its own doing."""
+    """Let what this server owns and doesn't work on wait again, without counting a try: it was at no fault."""
     query = select(DeliveryRow.id, DeliveryRow.token).where(
         DeliveryRow.status == WAITING, DeliveryRow.owner == owner
     )

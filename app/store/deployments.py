@@ -112,7 +112,7 @@ def begin_next(tx: Tx, app_id: int, now: datetime) -> Deployment | None:
 
 
 def lock_app(tx: Tx, app_id: int) -> None:
-    """Until this transaction's end no other changes the app's deployments."""
+    """Keep others from changing the app's deployments until this transaction ends."""
     tx.exec(select(AppRow.id).where(AppRow.id == app_id).with_for_update()).one()
 
 
@@ -124,7 +124,7 @@ def enter(
     images: Images | None = None,
     warning: str = "",
 ) -> Deployment | None:
-    """To another phase, with the images and the warning that are known by then."""
+    """Move a deployment to another phase, with the images and the warning that are known by then."""
     values: dict[str, object] = {} if images is None else {"images": images_to_json(images)}
     if warning:
         values["warning"] = warning
@@ -210,7 +210,7 @@ def unfinished_of(tx: Tx, app_id: int) -> Sequence[int]:
 
 
 def has_build(tx: Tx, app_id: int, build_id: int, *, still_open: bool = False) -> bool:
-    """Whether a deployment of the app, whatever became of it (or one that is not over), decides about the build."""
+    """Return whether a deployment of the app, over or not (or only one that is not), decides about the build."""
     query = (
         select(DeploymentStepRow.id)
         .join(DeploymentRow, col(DeploymentRow.id) == col(DeploymentStepRow.deployment_id))

@@ -67,7 +67,7 @@ def save(
 
 
 def lock(tx: Tx, flow_id: int) -> None:
-    """One transaction at a time starts, moves on or answers runs of a flow, whichever server it is in."""
+    """Keep other transactions of any server from changing runs of the flow until this one ends."""
     tx.exec(select(FlowRow.id).where(FlowRow.id == flow_id).with_for_update()).first()
 
 

@@ -158,7 +158,7 @@ def with_id(tx: Tx, job_id: int) -> Job:
 
 
 def with_ids(tx: Tx, job_ids: Sequence[int]) -> dict[int, Job]:
-    """Those of the jobs that can be read, by their ids."""
+    """Return those of the jobs that can be read, by their ids."""
     found = tx.exec(_jobs().where(col(JobRow.id).in_(job_ids)))
     return {job.id: job for job in values_of(tx, _value, found)}
 

@@ -18,7 +18,7 @@ REMEMBERED = 50
 
 
 def lock_projects(tx: Tx, project_ids: Sequence[int]) -> None:
-    """Until the transaction ends nobody else places movements in these projects."""
+    """Keep others from placing movements in these projects until the transaction ends."""
     query = select(ProjectRow.id).where(col(ProjectRow.id).in_(project_ids)).order_by(col(ProjectRow.id))
     tx.exec(query.with_for_update(key_share=True)).all()
 
@@ -32,7 +32,7 @@ def known(tx: Tx, project_id: int, repo_key: str, ref: str) -> Sequence[Movement
 
 
 def taken(tx: Tx, source: Source, ref: str) -> Sequence[Movement]:
-    """Those that this source took."""
+    """Return the movements that this source took."""
     query = select(*ALL).where(
         MovementRow.source_id == source.id, MovementRow.repo_key == source.repo_key, MovementRow.ref == ref
     )

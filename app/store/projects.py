@@ -89,7 +89,7 @@ def delete(tx: Tx, project_id: int) -> None:
 
 
 def scopes_of(tx: Tx, project_id: int) -> frozenset[str]:
-    """What deliveries for this project may have been verified by."""
+    """Return what deliveries for this project may have been verified by."""
     sources = tx.exec(select(SourceRow.id).where(SourceRow.project_id == project_id))
     return frozenset({f"project:{project_id}", *(f"source:{source_id}" for source_id in sources)})
 

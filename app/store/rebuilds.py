@@ -75,7 +75,7 @@ def enqueue(tx: Tx, gone: Build, trigger: BuildTrigger, now: datetime) -> Build:
 
 
 def _credential(tx: Tx, root: BuildRow) -> int | None:
-    """What its repository is fetched with now: that may have been replaced since it was built."""
+    """Return what its repository is fetched with now: that may have been replaced since it was built."""
     query = (
         select(SourceRow.credential_id)
         .join(BuildSourceRow, col(BuildSourceRow.source_id) == col(SourceRow.id))
@@ -85,7 +85,7 @@ def _credential(tx: Tx, root: BuildRow) -> int | None:
 
 
 def digests(tx: Tx, build: Build) -> frozenset[str]:
-    """Of the images that were made of the same before a build: its own among them if it made the same image."""
+    """Return the digests of images made of the same before a build: its own among them if it made the same image."""
     root = _root(build)
     query = select(BuildRow.digest).where(
         or_(BuildRow.id == root, col(BuildRow.rebuild_of) == root), BuildRow.id != build.id

@@ -139,7 +139,7 @@ def conclude(
 
 
 def _counts(outcome: Outcome) -> dict[str, object]:
-    """One more attempt that ended like this; cancelled ones are neither."""
+    """Return the change that counts one more attempt that ended like this; a cancelled one is not counted."""
     match outcome.status:
         case RunStatus.SUCCEEDED:
             return {"succeeded": RunRow.succeeded + 1}

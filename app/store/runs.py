@@ -108,7 +108,7 @@ def _add(tx: Tx, row: RunRow) -> None:
 
 
 def is_open(run: type[RunRow]) -> ColumnElement[bool]:
-    """In the words of the index that holds open runs alone."""
+    """Return the condition that a run is open, in the words of the index that holds such runs alone."""
     return col(run.status).in_([literal_column(f"'{status}'") for status in OPEN])
 
 
@@ -152,7 +152,7 @@ def fix_image(tx: Tx, run: Run, now: datetime) -> Run | None:
 
 
 def say(tx: Tx, run: Run, sentence: str, now: datetime) -> Run | None:
-    """Why a running run does not go on yet; until a container of it has started."""
+    """Save why a running run does not go on yet; that is gone once a container of it has started."""
     return move_claimed(tx, run, sentence=sentence, updated_at=now)
 
 
@@ -162,7 +162,7 @@ def image_columns(run: Run) -> dict[str, object]:
 
 
 def is_claimed(tx: Tx, run: Run) -> bool:
-    """Whether a running run is still this claim's."""
+    """Return whether a running run is still this claim's."""
     query = select(RunRow.id).where(
         RunRow.id == run.id, RunRow.status == RunStatus.RUNNING, RunRow.token == run.token
     )
@@ -209,7 +209,7 @@ def _end_queued(tx: Tx, run: Run, reason: Reason, sentence: str, now: datetime) 
 
 
 def _ask_for_end(tx: Tx, run: Run, reason: Reason, sentence: str, now: datetime) -> RunRow | None:
-    """Of a running one; asked by a person once more, it is forced."""
+    """Ask for the end of a running run; asked by a person once more, it is forced."""
     is_running = col(RunRow.status) == RunStatus.RUNNING
     asked = {"cancel_sentence": sentence, "updated_at": now}
     first = {"cancel_requested_at": now, "cancel_reason": reason, **asked}
@@ -285,7 +285,7 @@ def _touch(tx: Tx, run_id: int, job_id: int) -> None:
 
 
 def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> dict[int, Cancel]:
-    """Those of the given runs whose end was asked for, and how."""
+    """Return those of the given runs whose end was asked for, and how."""
     query = select(RunRow.id, RunRow.cancel_forced_at).where(
         col(RunRow.id).in_(run_ids), col(RunRow.cancel_requested_at).is_not(None)
     )
@@ -295,7 +295,7 @@ def cancel_requested(tx: Tx, run_ids: Sequence[int]) -> dict[int, Cancel]:
 
 
 def over(tx: Tx, run_ids: Sequence[int]) -> dict[tuple[int, str], datetime]:
-    """When those of the given runs ended that exist and are over, by id and name."""
+    """Return when those of the given runs ended that exist and are over, by id and name."""
     query = select(RunRow.id, RunRow.name, RunRow.finished_at).where(
         col(RunRow.id).in_(run_ids), col(RunRow.status).not_in(OPEN)
     )

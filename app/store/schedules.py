@@ -76,7 +76,7 @@ def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJobs]:
 
 
 def ahead(tx: Tx, now: datetime) -> Sequence[DueJobs]:
-    """All others that are active and unpaused: those whose next time is to come."""
+    """Return all other active, unpaused scheduled jobs: those whose next time is to come."""
     return _alike(tx, _SCHEDULED.where(col(JobRow.next_fire_at) > now))
 
 
@@ -131,7 +131,7 @@ def alive(tx: Tx, job_ids: Sequence[int]) -> Mapping[int, list[tuple[int, str]]]
 
 
 def set_next(tx: Tx, next_at: Mapping[datetime, Sequence[int]]) -> None:
-    """When to look again at which jobs."""
+    """Save when each of these jobs is looked at again."""
     for at, job_ids in next_at.items():
         bulk(tx).update(JOBS, job_ids, {"next_fire_at": at})
 

@@ -146,7 +146,7 @@ class DeploymentWorker:
             self._give_way(tx, deployment, moves, now)
 
     def _move_images(self, tx: Tx, deployment: Deployment, now: datetime) -> None:
-        """All images at once, each by the same rules as a single job's; hooks don't run because of it as well."""
+        """Move all images at once, each by the rules for a single job's, but without starting hooks by it."""
         moves = _moves(tx, deployment, now)
         if not any(each.ahead.moves for each in moves):
             self._give_way(tx, deployment, moves, now)
@@ -225,7 +225,7 @@ def _skip_hook(tx: Tx, deployment: Deployment, step: Step, ahead: HookForecast, 
 
 
 def _moves(tx: Tx, deployment: Deployment, now: datetime) -> Sequence[Move]:
-    """What becomes of each job that the deployment has an image for."""
+    """Return what becomes of each job that the deployment has an image for."""
     app = apps.with_id(tx, deployment.app_id)
     hooks = {member.job_id for member in app.members if member.hook is not None}
     moves = []
@@ -259,7 +259,7 @@ def _what(deployment: Deployment, job: Job, image: Deployed) -> str:
 
 
 def _images(tx: Tx, deployment: Deployment, now: datetime) -> Images:
-    """What the app's jobs get: the images it began with, and those of its builds, the newest for each job.
+    """Return what the app's jobs get: the images it began with, and those of its builds, the newest for each job.
 
     A build that makes an image again is for what names it, and for nothing else.
     """

@@ -96,7 +96,7 @@ class FlowWorker:
         flows.set_node(tx, run.id, node, status, now, say=say, tries=node.tries + 1, started=started)
 
     def _do(self, tx: Tx, run: FlowRun, node: Node, now: datetime) -> Step:
-        """What the node does, what to say about it, and what it started."""
+        """Return what the node does, what to say about it, and what it started."""
         who = f"flow {run.flow}"
         match node.spec:
             case BuildNode() as spec:
@@ -194,7 +194,7 @@ def _may_move(tx: Tx, run: FlowRun, now: datetime) -> bool:
 
 
 def _may_begin(tx: Tx, run: FlowRun) -> bool:
-    """Whether it has begun, or no other run of the flow is in its way."""
+    """Return whether it has begun, or no other run of the flow is in its way."""
     if run.status is not FlowStatus.QUEUED:
         return True
     flow = flows.named(tx, run.project, run.flow)
@@ -225,7 +225,7 @@ def _settle(tx: Tx, run: FlowRun, node: Node, now: datetime) -> Node | None:
 
 
 def _outcome(tx: Tx, node: Node) -> tuple[bool, str] | None:
-    """Whether what the node started succeeded, and a sentence; None while it is going."""
+    """Return whether what the node started succeeded, and a sentence; None while it is going."""
     if node.build_id is not None:
         build = builds.with_id(tx, node.build_id)
         final, succeeded, say = build.status.is_final, build.status == "succeeded", build.sentence

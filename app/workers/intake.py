@@ -83,7 +83,7 @@ class Intake:
         return plain is not None or asking is not None
 
     def release(self) -> None:
-        """When the server stops: what is left to do is somebody else's, and was no try."""
+        """Release what is left to do when the server stops, without counting a try."""
         with self.claim_registry.turn, self.db.write() as tx:
             deliveries.release(tx, self.owner)
 
@@ -245,7 +245,7 @@ class Intake:
                 deliveries.settle(tx, delivery.id, "failed", sentence, self.clock.now())
 
     def _wait(self, delivery: Delivery, sentence: str) -> None:
-        """For room on our own disk: that was no try."""
+        """Let a delivery wait for room on our own disk, without counting a try."""
         later = self.clock.now() + DISK_RETRY
         with self.db.write() as tx:
             deliveries.wait(tx, delivery, sentence, later)
@@ -269,7 +269,7 @@ def _of_dead_servers(delivery: Delivery) -> str:
 
 
 def _maybe_late(tx: Tx, push: Push, tracked: Tracked) -> list[tuple[Source, str | None, frozenset[str]]]:
-    """Where only Git can tell whether a push comes late: a source to ask by, the newest commit, and all known ones.
+    """Return a source to ask by, the newest commit and all known ones, where only Git can tell if a push is late.
 
     A forced push may go back to a commit that others hold, so of those nothing is asked.
     """

@@ -53,7 +53,7 @@ class Recording:
 
     @contextmanager
     def on_disk(self, writer: LogWriter) -> Iterator[None]:
-        """For what is done with a writer, which is given up if that fails; raises DiskUnavailable then."""
+        """Give the writer up and raise DiskUnavailable where what the block does with it fails."""
         try:
             yield
         except OSError as error:

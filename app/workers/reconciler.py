@@ -65,12 +65,12 @@ class Reconciler:
         self.db.checkpoint()
 
     def release(self) -> None:
-        """When the server stops."""
+        """Release what this server holds when it stops."""
         with self.db.write() as tx:
             crashes.let_go(tx, self.server)
 
     def take_over(self) -> None:
-        """What nobody works on: deliveries and builds go back to the queue, runs are gone on with where they were.
+        """Take over what nobody works on: deliveries and builds return to the queue, runs go on where they were.
 
         That is what dead servers left, and what a fault of ours or of the store made this one let go of.
         """
@@ -95,7 +95,7 @@ class Reconciler:
             self.in_background(run.name, partial(self.runner.execute, run))
 
     def _runs(self, tx: Tx, now: datetime) -> Sequence[Run]:
-        """One under suspicion at a time: when the next one's turn comes, the server has outlived the last one's."""
+        """Take over runs, suspected ones one at a time, so that the server outlives each before the next."""
         alive_at = time_of_servers(tx, now)
         up_for = alive_at - up_since(tx, self.server, alive_at)
         crashes.clear_suspicion(tx, self.server, up_for)
@@ -103,7 +103,7 @@ class Reconciler:
         return runs.taken_over(tx, self.server, self.runner.claim_registry.claims, suspect)
 
     def _try_to_put_back(self, tx: Tx, build: Build, now: datetime) -> None:
-        """One that meets a fault of ours is taken over again later, and does not hold up the others."""
+        """Put a build back; a fault of ours holds up no others, and the build is taken over again later."""
         try:
             with tx.begin_nested():
                 self._put_back(tx, build, now)
@@ -139,7 +139,7 @@ class Reconciler:
                 self._try_to_end(each, remove=ended_at <= forgotten)
 
     def _try_to_end(self, left_over: Owned, *, remove: bool) -> None:
-        """One that the engine can't end does not hold up the others."""
+        """End a container that nobody needs; one that the engine can't end holds up no others."""
         try:
             self._end(left_over, remove=remove)
         except EngineUnavailable as error:

@@ -115,7 +115,7 @@ class RemotePoller:
     def _settle(
         self, tx: Tx, of_remote: Sequence[Watched], known: Known, heads: Mapping[str, str], found: Found
     ) -> None:
-        """What was found is stored once: whoever else looked meanwhile has left another state, which counts."""
+        """Store what was found, unless somebody else has looked meanwhile and left another state, which counts."""
         now = self.clock.now()
         still = {
             each.source_id: each for each in comparisons.watched(tx, [each.source_id for each in of_remote])
@@ -160,7 +160,7 @@ class RemotePoller:
         return new, how_found(push)
 
     def _described(self, asked: Watched, ref: str, step: Step, now: datetime) -> Push:
-        """With what Git says of the step, if it says anything."""
+        """Return the push with what Git says of the step, if it says anything."""
         message, is_forced = "", False
         if step.after is not None:
             try:

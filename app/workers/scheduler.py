@@ -62,7 +62,7 @@ class Scheduler:
         return True
 
     def _undecided(self, tx: Tx, each: DueJobs, owed: Due, now: datetime) -> DueJobs:
-        """Without those that decided the same before the clock was set back."""
+        """Return the jobs without those that decided the same before the clock was set back."""
         jobs = each.jobs
         if owed.missed is not None:
             jobs = self.changes.undecided(tx, jobs, owed.missed.last, now)
@@ -118,7 +118,7 @@ def _owed(jobs: DueJobs, now: datetime) -> Due:
 
 
 def _unknown(jobs: DueJobs) -> Fired:
-    """What is stored where we fail to tell which times are due."""
+    """Return what is stored where we fail to tell which times are due."""
     sentence = f"{_due_for(jobs.next_fire_at)}, but Jobyard failed to work the schedule out; the server's log has more."
     return Fired(jobs.jobs, jobs.schedule.cron, jobs.next_fire_at, Verdict.SKIPPED, "fault", sentence)
 

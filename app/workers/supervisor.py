@@ -136,7 +136,7 @@ class Supervisor:
         return self._until_idle(self.builder.step, self._next_build)()
 
     def _add_thread(self) -> None:
-        """One more builder for each that waits for its Git server, for as long as it does."""
+        """Start one more builder for each that waits for its Git server, for as long as it does."""
         with self._hiring:
             if self._stopping.is_set() or self._hired >= min(self.builder.slots.lent_out, FETCHERS):
                 return
@@ -190,7 +190,7 @@ class Supervisor:
         return RETENTION_SECONDS
 
     def _take_in(self) -> float:
-        """One delivery after the other, but for those that need Git; while more pour in, receiving them goes first."""
+        """Take deliveries one after the other, but for those that need Git; while many come, receiving is first."""
         arrived = self.inbox.arrived
         while not self._stopping.is_set() and self.intake.step():
             poured, arrived = self.inbox.arrived - arrived, self.inbox.arrived
@@ -255,7 +255,7 @@ class Supervisor:
             self._threads = [each for each in (*self._threads, thread) if each.is_alive()]
 
     def _say(self, name: str, error: JobyardError) -> None:
-        """Once in a while for all the loops, which meet the same."""
+        """Log an outage once in a while for all the loops, which meet the same one."""
         now = self.clock.now()
         with self._saying:
             if self._said_at is not None and abs(now - self._said_at) < SAID_EVERY:

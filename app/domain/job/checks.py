@@ -43,7 +43,7 @@ class HttpCheck(CheckTimes):
 
     @property
     def words(self) -> str:
-        """What is asked, for people."""
+        """Return what is asked, for people."""
         return f"GET {self.path} at port {self.port}"
 
 
@@ -58,7 +58,7 @@ class TcpCheck(CheckTimes):
 
     @property
     def words(self) -> str:
-        """What is asked, for people."""
+        """Return what is asked, for people."""
         return f"a connection to port {self.port}"
 
 
@@ -77,7 +77,7 @@ class CommandCheck(CheckTimes):
 
     @property
     def words(self) -> str:
-        """What is asked, for people."""
+        """Return what is asked, for people."""
         return f"the command {' '.join(self.argv)!r}"
 
 

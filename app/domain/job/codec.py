@@ -167,7 +167,7 @@ def schedule_from_json(stored: Stored) -> ScheduleSettings:
 
 
 def check_to_json(check: Check) -> Json:
-    """All three of path, port and cmd are there; those that are another protocol's are null."""
+    """Return a check with all three of path, port and cmd; those of another protocol are null."""
     asked: Json = {"path": None, "port": None, "cmd": None}
     match check:
         case HttpCheck():
@@ -240,7 +240,7 @@ def shared_from_json(stored: Stored) -> dict[str, SharedValue]:
 
 
 def overrides_to_json(overrides: Overrides) -> Json:
-    """What was given, and no more; variables come last."""
+    """Return what was given, and no more; variables come last."""
     given: Json = {name: getattr(overrides, name) for name in overrides.image_fields}
     given |= {name: _plain(getattr(overrides.spec, name)) for name in OVERRIDABLE if name in overrides.given}
     if overrides.confirm_paused is not None:

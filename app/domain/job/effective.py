@@ -59,7 +59,7 @@ def variables_of(job: Job) -> dict[str, EnvValue]:
 
 
 def effective_of(job: Job, overrides: Overrides = NOTHING) -> Effective:
-    """What a run of the job is made with."""
+    """Return what a run of the job is made with."""
     return merge(job.spec.run, overrides, job.shared_env)
 
 
@@ -102,7 +102,7 @@ class Invocation:
 
 
 def invocation(spec: RunSpec, processes: Mapping[str, str]) -> Invocation:
-    """How the container is called. `shell` hands the command to `/bin/sh -c` as it was written.
+    """Return how the container is called. `shell` hands the command to `/bin/sh -c` as it was written.
 
     A custom command keeps the image's entrypoint; a custom entrypoint clears the image's command. Raises InvalidValue
     for a process that the image doesn't have.

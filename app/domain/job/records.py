@@ -126,18 +126,18 @@ class Job:
 
     @property
     def has_image(self) -> bool:
-        """Whether there is something to run: an image is deployed, or it runs one that is built elsewhere."""
+        """Return whether there is something to run: an image is deployed, or it runs one that is built elsewhere."""
         return self.deployed is not None or self.runs_a_reference
 
     @property
     def builds_pushes(self) -> bool:
-        """Whether a push to its branch is built at all; a build service is not held back with its jobs."""
+        """Return whether a push to its branch is built at all; a build service is not held back with its jobs."""
         source = self.source
         return source is not None and source.ci_enabled and not (self.paused and source.name is None)
 
     @property
     def runs_a_reference(self) -> bool:
-        """Whether its source is an image reference, which each run resolves where nothing is deployed."""
+        """Return whether its source is an image reference, which each run resolves where nothing is deployed."""
         return self.spec.image is not None
 
     @property

@@ -89,7 +89,7 @@ def _of_checks(checks: tuple[Check, ...]) -> Contradictions:
 
 
 def of_build(build: BuildConfig, field: str) -> Contradictions:
-    """Of the settings of a build, which are at `field`."""
+    """Yield the contradictions in the settings of a build, which are at `field`."""
     commands = {"install_command": build.install_command, "build_command": build.build_command}
     for name, command in commands.items():
         if build.mode == "dockerfile" and command is not None:
@@ -97,7 +97,7 @@ def of_build(build: BuildConfig, field: str) -> Contradictions:
 
 
 def of_overrides(overrides: Overrides, prefix: str = "") -> Contradictions:
-    """Of what is different in one run, whose fields are below `prefix`, whatever job it is of."""
+    """Yield the contradictions in what is different in one run of any job; its fields are below `prefix`."""
     named = overrides.image_fields
     if len(named) > 1:
         yield f"{prefix}{named[1]}", f"can't be set together with {named[0]}: give one of them"
@@ -106,7 +106,7 @@ def of_overrides(overrides: Overrides, prefix: str = "") -> Contradictions:
 
 
 def of_overrides_for(job: Job, overrides: Overrides, spec: RunSpec, prefix: str = "") -> Contradictions:
-    """Of what is different in one run of this job, as far as is known now; `spec` is what it makes of the job's own."""
+    """Yield the contradictions in what is different in a run of this job, as far as is known; `spec` is the result."""
     if overrides.spec.shell and spec.command is None and spec.process is None:
         yield f"{prefix}command", NOTHING_TO_WRAP
     if overrides.spec.process is not None and not _runs_a_build(job, overrides):

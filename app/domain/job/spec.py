@@ -29,7 +29,7 @@ class JobKind(enum.StrEnum):
 
 
 class RunOnImageChange(enum.StrEnum):
-    """When a change of the image starts a run; the truth table is `rules.on_image_change`."""
+    """It says when a change of the image starts a run; the truth table is `rules.on_image_change`."""
 
     NEVER = "never"
     CD_PROMOTE = "cd-promote"
@@ -144,7 +144,7 @@ class RunSpec:
 
     @property
     def starts_something(self) -> bool:
-        """Whether it says what to run; otherwise the image does."""
+        """Return whether it says what to run; otherwise the image does."""
         return bool(self.command or self.process or self.entrypoint)
 
 

@@ -30,7 +30,7 @@ class Redactor:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to mask."""
+        """Return whether there is nothing to mask."""
         return not len(self._search)
 
     def start(self) -> RedactionStream:
@@ -58,11 +58,11 @@ class RedactionStream:
 
     @property
     def undecided(self) -> int:
-        """How many of the bytes fed so far are neither out nor behind a mask that is."""
+        """Return how many of the bytes fed so far are neither out nor behind a mask that is."""
         return len(self._held) - self._covered
 
     def feed(self, chunk: bytes) -> bytes:
-        """All that is decided now."""
+        """Take in bytes and return all that is decided now."""
         data = self._held + chunk if self._held else chunk
         return self._release(data, self._search.undecided_from(data))
 

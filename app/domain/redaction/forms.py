@@ -32,7 +32,7 @@ def forms_of(secret: str) -> frozenset[bytes]:
 
 
 def is_masked(secret: str) -> bool:
-    """Whether at least one line of it is long enough to be masked."""
+    """Return whether at least one line of it is long enough to be masked."""
     return any(len(line.strip()) >= MIN_LENGTH for line in re.split(r"[\r\n]+", secret))
 
 

@@ -26,7 +26,7 @@ _MOST_TRIES = 256  # positions at the end of a text where a form might begin
 
 
 class Search:
-    """For `forms`, each of at least `HEAD` bytes and without a line break."""
+    """It finds `forms`, each of which has at least `HEAD` bytes and no line break."""
 
     def __init__(self, forms: Iterable[bytes]) -> None:
         self._sorted = sorted(set(forms))
@@ -95,7 +95,7 @@ class _Known:
         self._prefix = _longest_prefixes(forms)
 
     def longest_at(self, data: bytes, at: int) -> int:
-        """Where the longest form that begins at `at` ends; `at` if none does."""
+        """Return where the longest form that begins at `at` ends; `at` if none does."""
         number = bisect_right(self._forms, data[at : at + self._longest]) - 1
         while number >= 0 and not data.startswith(self._forms[number], at):
             number = self._prefix[number]
@@ -114,7 +114,7 @@ class _Many:
         self._find = automaton.find_matches_as_indexes
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
-        """As `Search.spans`."""
+        """Return what `Search.spans` does."""
         found: list[tuple[int, int]] = []
         view = memoryview(data)
         for at in range(0, len(data), _WINDOW):
@@ -144,7 +144,7 @@ class _Few:
         self._beyond: list[_Beyond | None] = [None] * len(forms)
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
-        """As `Search.spans`."""
+        """Return what `Search.spans` does."""
         found: list[tuple[int, int]] = []
         view, size = memoryview(data), len(data)
         at = begun = reach = 0  # the last two: of `found`, what reaches furthest
@@ -218,7 +218,7 @@ class _Beyond:
             self._leaving[other[left]].append((left, other))
 
     def reach(self, data: bytes, end: int) -> int:
-        """Where the furthest of them ends, for an occurrence that ends at `end`; `end` if there is none."""
+        """Return where the furthest of them ends, for an occurrence that ends at `end`; `end` if there is none."""
         same = self._like_the_period(data, end)
         whole = same - same % len(self._period) if self._period else 0
         furthest = end + max(whole, self._going_on[bisect_right(self._going_on, same) - 1])
@@ -230,7 +230,7 @@ class _Beyond:
         return furthest
 
     def _like_the_period(self, data: bytes, at: int) -> int:
-        """For how many bytes `data` goes on from `at` on with repetitions of the period, the last perhaps in part."""
+        """Return for how many bytes `data` repeats the period from `at` on, the last time perhaps in part."""
         if self._again is None:
             return 0
         again = self._again.match(data, at)
@@ -243,8 +243,9 @@ class _Beyond:
 
 
 def _period(form: bytes) -> bytes:
-    """What follows an occurrence of `form` if it occurs again and the two overlap as much as they can; nothing if they
-    can't."""
+    """Return what follows an occurrence of `form` if it occurs again and the two overlap as much as they can; nothing
+    if they can't.
+    """
     start = form.find(form[:1], 1)
     while start > 0 and not form.startswith(form[start:]):
         start = form.find(form[:1], start + 1)
@@ -252,7 +253,7 @@ def _period(form: bytes) -> bytes:
 
 
 def _longest_prefixes(forms: Sequence[bytes]) -> list[int]:
-    """For each of `forms`, which are in order, the longest other that it begins with; -1 where there is none."""
+    """Return for each of `forms`, which are in order, the longest other that it begins with; -1 for none."""
     longest: list[int] = []
     around: list[int] = []
     for number, form in enumerate(forms):
@@ -264,7 +265,7 @@ def _longest_prefixes(forms: Sequence[bytes]) -> list[int]:
 
 
 def _pattern_of_heads(forms: Sequence[bytes]) -> re.Pattern[bytes]:
-    """What finds at least every head: for each first byte, what may stand at the other places."""
+    """Return what finds at least every head: for each first byte, what may stand at the other places."""
     places: defaultdict[int, list[set[int]]] = defaultdict(lambda: [set() for _ in range(HEAD - 1)])
     for form in forms:
         for seen, byte in zip(places[form[0]], form[1:HEAD], strict=True):

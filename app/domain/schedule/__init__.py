@@ -67,7 +67,7 @@ class Schedule:
         return self._next(_naive_utc(at)).replace(tzinfo=UTC)
 
     def fires_between(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """All times t with `after` < t <= `until`, ascending."""
+        """Yield all times t with `after` < t <= `until`, ascending."""
         last = _naive_utc(until)
         fire = self._next(_naive_utc(after))
         while fire <= last:
@@ -138,7 +138,7 @@ class Schedule:
         return None
 
     def _note(self, previous: datetime, fire: datetime) -> str | None:
-        """What a clock change between `previous` and `fire`, or soon after it, means for `fire`."""
+        """Return what a clock change between `previous` and `fire`, or soon after it, means for `fire`."""
         near = periods(self.time_zone, fire.year)
         number = next(n for n, period in enumerate(near) if period.start <= fire < period.end)
         period = near[number]

@@ -70,7 +70,7 @@ def _names() -> frozenset[str]:
 
 
 def _changes(time_zone: str, year: int) -> Iterator[datetime]:
-    """When, from the margin before `year` to its end, the offset changes; at most one a day."""
+    """Yield when, from the margin before `year` to its end, the offset changes; at most one a day."""
     day, end = new_year(year) - _MARGIN, new_year(year + 1)
     offset = _offset(time_zone, day)
     while day < end:

@@ -110,7 +110,7 @@ class SecretGroupRow(SQLModel, table=True):
 
 
 class SecretGroupJobRow(SQLModel, table=True):
-    """Which jobs a secret group is attached to."""
+    """A job that a secret group is attached to."""
 
     __tablename__ = "secret_group_job"
     group_id: int = Field(

@@ -20,7 +20,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Undecodable:
-    """In place of a column's value that can't be decoded, so that the other rows that a query finds can be read."""
+    """It stands for a value of a column that can't be decoded, so that a query's other rows can be read."""
 
     error: Exception
 

@@ -170,7 +170,7 @@ class BuildRow(SQLModel, table=True):
 
 
 class BuildSourceRow(SQLModel, table=True):
-    """Which sources a build was made for: several where they would all have made the same image."""
+    """A source that a build was made for; a build has several where they would all have made the same image."""
 
     __tablename__ = "build_source"
     __table_args__ = (Index("ix_build_source_source_id_build_id", "source_id", "build_id"),)

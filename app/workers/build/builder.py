@@ -194,7 +194,7 @@ class Builder:
         return BuildRecording(Recording(path, write, self.disk, anew=build.token == 1), self.disk, self.clock)
 
     def _end(self, end: Callable[P, None], *what: P.args, **more: P.kwargs) -> None:
-        """What a build came to is not lost because it can't be stored at once."""
+        """Store what a build came to; while the disk has no room for it, it is tried again."""
         self.disk.patiently("the end of a build", partial(end, *what, **more))
 
     def _open(self, env: Mapping[str, EnvValue]) -> Mapping[str, str]:
@@ -332,7 +332,7 @@ class Builder:
                 after_build(tx, self.names, ended, now)
 
     def _wait_or_give_up(self, build: Build, failure: Failure) -> str:
-        """After an outage; the sentence that tells."""
+        """Queue a build again after an outage, or give it up; return the sentence that says so."""
         now = self.clock.now()
         verdict = no_answer(build, failure.sentence, now, engine_is_down=not self.engine_is_up())
         if isinstance(verdict, GivenUp):
@@ -370,7 +370,7 @@ class Builder:
 
 
 def classify(error: Exception, build: Build) -> Failure:
-    """Whose fault it is: the repository's, a dependency's (tried again, within bounds), or ours."""
+    """Return whose fault it is: the repository's, a dependency's (tried again, within bounds), or ours."""
     match error:
         case DiskUnavailable() | StoreUnavailable():
             return Failure(BuildReason.ENGINE_FAILED, f"{error} It is built again then.")

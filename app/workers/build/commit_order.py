@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def ask_git(
     db: Database, checkouts: Checkouts, vault: Vault, build: Build, sha: str, *, should_stop: StopSignal
 ) -> Containment:
-    """What the pushes that are known don't tell; of what Git can't say either nothing is claimed.
+    """Return what the pushes that are known don't tell; of what Git can't say either nothing is claimed.
 
     Raises GitStopped, DiskUnavailable, StoreUnavailable.
     """
@@ -52,7 +52,7 @@ def ask_git(
 
 
 def standing(tx: Tx, build: Build, sha: str, git: Containment) -> Standing:
-    """By the movements and deploys as they are now, which may be more than when Git was asked."""
+    """Decide by the movements and deploys as they are now, which may be more than when Git was asked."""
     return standing_of(
         sha,
         build.position,

@@ -38,7 +38,7 @@ class Slots:
 
     @contextmanager
     def lent(self, should_stop: Callable[[], bool]) -> Iterator[None]:
-        """Where the block takes longer than a moment, others may use the place; it is taken back afterwards.
+        """Lend the place to others where the block takes longer than a moment; it is taken back afterwards.
 
         Whoever should stop waits for nothing any more, even if there is one at work too many for the rest of it.
         """

@@ -63,7 +63,7 @@ class ActiveRun:
         self.on_change()
 
     def ended(self, instance: int, *, failed: bool) -> None:
-        """Where one instance failed, the attempt can't succeed any more."""
+        """Note the end of an instance; where it failed, the attempt can't succeed any more."""
         self.over.add(instance)
         if failed and self.run.spec.instances > 1:
             self.pointless |= set(range(self.run.spec.instances)) - {instance}
@@ -78,7 +78,7 @@ class ActiveRun:
 
     @property
     def wanted(self) -> dict[int, Handle]:
-        """Those that run and may go on."""
+        """Return the instances that run and may go on."""
         ending = self.told_to_stop | self.unhealthy.keys()
         return {
             instance: handle
@@ -92,7 +92,7 @@ class ActiveRun:
             self._stopped.set_result(None)
 
     def unless_stopped(self, name: str, call: Callable[[], R]) -> R:
-        """What the call gives. Raises StopRequested as soon as the run has to end; the call goes on, for nobody."""
+        """Return what the call gives. Raises StopRequested once the run has to end; the call then goes on by itself."""
         called = start_in_thread(name, call)
         either: list[Future[Any]] = [called, self._stopped]
         wait(either, return_when=FIRST_COMPLETED)
@@ -110,7 +110,7 @@ class ActiveRun:
 
 
 class Active:
-    """All of them; safe to use from any thread. `on_change` is called when there may be something to stop."""
+    """All active runs; it may be used from any thread. `on_change` is called when there may be something to stop."""
 
     def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
         self.timers = Timers()

@@ -26,7 +26,7 @@ class Specs:
         return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
 
     def invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
-        """How the container is called and how big it is. Raises UserError where that can't be."""
+        """Return how the container is called and how big it is. Raises UserError where that can't be."""
         call = invocation(run.spec, origin.processes)
         name = run.spec.plan
         if name not in self.plans:

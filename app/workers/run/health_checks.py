@@ -80,7 +80,7 @@ class HealthChecks:
                 log.exception("the health checks of container %s could not begin", handle.name)
 
     def _admit(self, each: ActiveRun, instance: int, handle: Handle, now: datetime) -> MonitoredContainer:
-        """With what another server found out already, if it has died since."""
+        """Monitor a container, beginning with what another server found before it ended."""
         records = self.log_storage.vitals(each.run.id, each.attempt).write_health(instance)
         health = Health(each.run.spec.health_checks, now, records.tallies)
         patient = MonitoredContainer(each, instance, handle, health, records)

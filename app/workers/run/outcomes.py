@@ -59,13 +59,13 @@ def _how_to_get_it_back(run: Run) -> str:
 
 
 def with_next_step(error: UserError) -> str:
-    """Why an image reference means nothing that can be run, and what to do about it."""
+    """Return why an image reference means nothing that can be run, and what to do about it."""
     is_missing = isinstance(error, ImageUnavailable) and error.is_missing
     return f"{error} Push it there again, or use another image." if is_missing else str(error)
 
 
 def outcome_left_behind(container: Container, now: datetime) -> Outcome:
-    """Of a container that was started in another epoch: it may be another server's, and may have come to any end."""
+    """Return the outcome of a container of another epoch: it may be another server's, and may have ended in any way."""
     name = (container.handle or {}).get("name")
     its = f"its container {name}" if name else "its container, if it was started,"
     sentence = (
@@ -76,7 +76,7 @@ def outcome_left_behind(container: Container, now: datetime) -> Outcome:
 
 
 def with_health_verdict(outcome: Outcome, verdict: HealthVerdict | None, now: datetime) -> Outcome:
-    """With the time of its end, and as a health check saw it, unless the process had ended before that."""
+    """Return the outcome with the time of its end, as a health check saw it unless the process had ended before."""
     ended_at = outcome.ended_at or now
     if verdict is None or ended_at < verdict.at:
         return replace(outcome, ended_at=ended_at)
@@ -89,8 +89,8 @@ def stopped_for_another(outcome: Outcome) -> Outcome:
 
 
 def combined(outcomes: Sequence[Outcome]) -> Outcome:
-    """All instances must succeed, and it takes until the last has; else the one that failed first speaks for the
-    attempt, since the others were stopped for it. Each outcome has its `ended_at`."""
+    """Return the outcome of an attempt of several instances: success once all have succeeded, else that of the first
+    which failed, since the others were stopped for it. Each outcome has its `ended_at`."""
     failed = [outcome for outcome in outcomes if outcome.reason is not None]
     return min(failed, key=_end) if failed else max(outcomes, key=_end)
 

@@ -32,7 +32,7 @@ class Patience:
         self._asked_at = self.clock.ticks()
 
     def is_over(self, *, is_to_end: bool) -> bool:
-        """Whether it was asked in vain for long enough, now that it gave no answer."""
+        """Return whether it was asked in vain for long enough, now that it gave no answer."""
         if not (is_to_end or self.engine_is_up()):
             self._over_at = None
             return False
@@ -42,7 +42,7 @@ class Patience:
         return now >= self._over_at
 
     def pause(self, seconds: float) -> None:
-        """Before the engine is asked again; also of a run that is to end, as nobody else can tell of its end."""
+        """Wait before the engine is asked again, also for a run that is to end, as nobody else can tell of its end."""
         threading.Event().wait(seconds)
 
     @property

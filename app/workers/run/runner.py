@@ -150,7 +150,7 @@ class Runner:
         return True
 
     def _still_ours(self, run: Run) -> Run:
-        """As it is stored now. Raises ClaimLost."""
+        """Return the run as it is stored now. Raises ClaimLost."""
         with self.db.read() as tx:
             if not runs.is_claimed(tx, run):
                 raise ClaimLost
@@ -252,7 +252,7 @@ class Runner:
     def _attempt(
         self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin, *, is_new: bool
     ) -> None:
-        """One try: all its containers side by side, then the conclusion, then the clean-up."""
+        """Make one try: all its containers side by side, then the conclusion, then the clean-up."""
         env = run.spec.env
         secrets = [self._specs.open(value) for value in env.values() if value.secret]
         write = partial(self.log_storage.write_attempt, run.id, attempt.number, Redactor(secrets))
@@ -281,7 +281,9 @@ class Runner:
     def _waits_for_image(
         self, run: Run, attempt: Attempt, ended: Sequence[tuple[Outcome, Handle | None]]
     ) -> bool:
-        """Whether the image is gone and is made again: as nothing was started, the attempt is taken back until then."""
+        """Return whether the image is gone and is made again: as nothing was started, the attempt is taken back until
+        then.
+        """
         is_gone = any(outcome.image_is_gone for outcome, _ in ended)
         if not is_gone or any(handle is not None for _, handle in ended):
             return False
@@ -389,7 +391,7 @@ class Runner:
         return settled is not None
 
     def _settle(self, run: Run, outcome: Outcome, verdict: Final | Again) -> None:
-        """Without an attempt, and whatever the outcome would mean for one."""
+        """Conclude a run without an attempt, whatever the outcome would mean for one."""
         with self.db.write() as tx:
             run_attempts.conclude(tx, run, None, outcome, verdict, self.clock.now())
         self._forget(run, verdict)
@@ -410,7 +412,7 @@ class Runner:
 
 
 def _stored(container: Container) -> Outcome:
-    """How a container ended that another server had already followed to its end."""
+    """Return how a container ended that another server had already followed to its end."""
     how = container.reason, container.exit_code, container.sentence, container.finished_at
     is_gone = container.reason is Reason.IMAGE_UNAVAILABLE and container.handle is None
     return Outcome(*how, left_behind=container.reason is Reason.INTERRUPTED, image_is_gone=is_gone)

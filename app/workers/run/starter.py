@@ -68,7 +68,7 @@ class Starter:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _is_ours_still(self, run: Run, sentence: str) -> bool:
-        """With a sentence that is to be told of the run, if there is a new one."""
+        """Return whether the run is this claim's still; a new sentence is stored with it."""
         if not sentence:
             with self.db.read() as tx:
                 return runs.is_claimed(tx, run)

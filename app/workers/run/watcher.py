@@ -71,7 +71,7 @@ class Watcher:
             self._in_thread(each, instance, each.run.spec.grace_period_seconds, each.told_to_stop)
 
     def _kill(self, each: ActiveRun) -> None:
-        """At once, also what is being stopped with a grace period."""
+        """Kill containers at once, also those that are being stopped with a grace period."""
         for instance in each.handles.keys() - each.told_to_die:
             each.told_to_die.add(instance)
             self._in_thread(each, instance, 0, each.told_to_die)
