@@ -15,6 +15,7 @@ from app.cli.targets import JobName, find_project
 from app.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from app.cli.answers import Json
     from app.cli.client import Api, ApiError
 
 OF_THE_FILE = frozenset({400, 403, 404, 409, 422})  # other refusals would be the same for every job
@@ -25,7 +26,7 @@ class Checked:
     """A job as the file has it, and what the server says it would change."""
 
     name: JobName
-    fields: dict[str, Any]
+    fields: Json
     edit: Any
 
 
@@ -77,7 +78,7 @@ def apply(
         output.print_json({"items": answers, "next": None})
 
 
-def _checked(api: Api, wanted: Sequence[dict[str, Any]], project: str | None) -> list[Checked]:
+def _checked(api: Api, wanted: Sequence[Json], project: str | None) -> list[Checked]:
     """Return all jobs, each compared with what there is. Raises UserError with everything that is wrong in any of
     them.
     """
@@ -116,7 +117,7 @@ def _sentences(error: ApiError) -> Iterator[str]:
         yield message if field in message else f"{field}: {message}"
 
 
-def _apply(api: Api, name: JobName, job: dict[str, Any]) -> tuple[Any, str]:
+def _apply(api: Api, name: JobName, job: Json) -> tuple[Any, str]:
     """Apply one job; return it as it is now, and the word for what was done."""
     from app.cli.client import ApiError, path
 

@@ -10,6 +10,7 @@ from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command
 from app.cli.targets import AppName, all_apps, find_app
 
 if TYPE_CHECKING:
+    from app.cli.answers import App, Deployment, Member
     from app.cli.client import Api
 
 AppArgument = Annotated[str, typer.Argument(metavar="APP", help="NAME or PROJECT/NAME.")]
@@ -70,7 +71,7 @@ def show_app(app: AppArgument, project: ProjectOption = None, json: JsonOption =
         )
 
 
-def _member(member: dict[str, Any]) -> tuple[Any, ...]:
+def _member(member: Member) -> tuple[Any, ...]:
     from app.cli import output
     from app.cli.times import now, when
 
@@ -84,7 +85,7 @@ def _member(member: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _hold(app: dict[str, Any]) -> str | None:
+def _hold(app: App) -> str | None:
     return f"held at rollback {app['held_by']}" if app["held_by"] else None
 
 
@@ -153,7 +154,7 @@ def deploy_app(
     api: Api, name: AppName, *, sha: str | None, build: str | None, confirm_paused: bool, json: bool
 ) -> None:
     """Deploy a commit, a build, or the latest builds to all jobs of an app."""
-    body: dict[str, Any] = {"confirm_paused": True} if confirm_paused else {}
+    body: dict[str, object] = {"confirm_paused": True} if confirm_paused else {}
     if sha is not None:
         body["sha"] = sha
     elif build not in (None, "latest"):
@@ -180,7 +181,7 @@ def rollback(
         _report(api.post(path("deployments", deployment, "rollback"), body), json)
 
 
-def _report(made: dict[str, Any], json: bool) -> None:
+def _report(made: Deployment, json: bool) -> None:
     from app.cli import output
 
     if json:

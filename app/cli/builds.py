@@ -19,6 +19,7 @@ from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job,
 from app.domain.errors import NotFound
 
 if TYPE_CHECKING:
+    from app.cli.answers import Build, Listing
     from app.cli.client import Api
 
 EXIT_CODES = {"succeeded": 0, "cancelled": 130}
@@ -80,7 +81,7 @@ def list_builds(
     )
 
 
-def _newest(api: Api, job: str | None, project: str | None, limit: int) -> dict[str, Any]:
+def _newest(api: Api, job: str | None, project: str | None, limit: int) -> Listing:
     """Return the newest builds, of one job or of all; a build of several jobs once."""
     if job is not None:
         return api.items(find_job(api, job, project).path("builds"), limit)
@@ -117,7 +118,7 @@ def build(
         raise typer.Exit(EXIT_CODES.get(made["status"], 1))
 
 
-def _follow(api: Api, made: dict[str, Any], *, quietly: bool) -> Any:
+def _follow(api: Api, made: Build, *, quietly: bool) -> Any:
     """Print the build's steps until it is over, and return it."""
     from rich.text import Text
 
@@ -206,7 +207,7 @@ def _app(api: Api, text: str, project: str | None) -> AppName:
         raise typer.BadParameter(message, param_hint="--build") from None
 
 
-def _deploy_job(api: Api, name: JobName, what: dict[str, Any], *, json: bool) -> None:
+def _deploy_job(api: Api, name: JobName, what: dict[str, object], *, json: bool) -> None:
     from app.cli import output
 
     answer = api.post(name.path("deploy"), what)
@@ -218,7 +219,7 @@ def _deploy_job(api: Api, name: JobName, what: dict[str, Any], *, json: bool) ->
         print(f"{name} has {what.get('image') or now_has} now.")
 
 
-def _what(build: str | None, image: str | None, confirm_paused: bool) -> dict[str, Any]:
+def _what(build: str | None, image: str | None, confirm_paused: bool) -> dict[str, object]:
     agreed = {"confirm_paused": True} if confirm_paused else {}
     if build is None:
         return {"image": image, **agreed}

@@ -7,13 +7,16 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import httpx2
 
 from app.config import ClientSettings, read_client_settings
 from app.domain.errors import JobyardError, TransientError
+
+if TYPE_CHECKING:
+    from app.cli.answers import Listing
 
 PREFIX = "/api/v1"
 PAGE = 100  # the most the server gives at once
@@ -24,7 +27,8 @@ CONFIRMING = (
     "confirm with confirm_paused",
     "confirm with --confirm-paused",
 )  # the API's field, and the option
-Query = Mapping[str, Any]
+QueryValue = str | int | None
+Query = Mapping[str, QueryValue]
 Result = TypeVar("Result")
 
 
@@ -86,7 +90,7 @@ class Api:
     def delete(self, path: str, **query: Any) -> Any:
         return self._call("DELETE", path, query)
 
-    def items(self, path: str, limit: int, **query: Any) -> dict[str, Any]:
+    def items(self, path: str, limit: int, **query: Any) -> Listing:
         """Return the newest `limit` of a list, read page by page, in the shape of one page."""
         found: list[Any] = []
         cursor: Any = None
@@ -223,7 +227,7 @@ def persist(call: Callable[[], Result]) -> Result:
     return call()
 
 
-def _given(query: Query) -> dict[str, Any]:
+def _given(query: Query) -> dict[str, QueryValue]:
     return {
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in query.items()

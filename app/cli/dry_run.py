@@ -9,6 +9,7 @@ import typer
 from app.cli.options import JsonOption, add_command
 
 if TYPE_CHECKING:
+    from app.cli.answers import Edit, Effect, RunForecast
     from app.cli.client import Api
 
 DryRunOption = Annotated[
@@ -52,13 +53,13 @@ def rehearse(
     """
     from app.cli.client import open_api
 
-    given: dict[str, Any] = {"repository": repository, "ref": ref, "after": after, "before": before}
+    given: dict[str, object] = {"repository": repository, "ref": ref, "after": after, "before": before}
     given |= {"message": message, "deleted": deleted, "files": file or None}
     with open_api() as api:
         print_forecast(api, {"push": given}, json)
 
 
-def print_forecast(api: Api, what: dict[str, Any], json: bool) -> None:
+def print_forecast(api: Api, what: dict[str, object], json: bool) -> None:
     """Ask the server what one thing would do, and print that."""
     from app.cli import output
 
@@ -83,7 +84,7 @@ def print_forecast(api: Api, what: dict[str, Any], json: bool) -> None:
     print(found["sentence"])
 
 
-def print_edit(edit: dict[str, Any], name: str) -> None:
+def print_edit(edit: Edit, name: str) -> None:
     """Print what an edit of settings would change."""
     from app.cli import output
 
@@ -98,7 +99,7 @@ def print_edit(edit: dict[str, Any], name: str) -> None:
         print(edit["deploy"]["sentence"])
 
 
-def print_run_forecast(rehearsal: dict[str, Any]) -> None:
+def print_run_forecast(rehearsal: RunForecast) -> None:
     """Print what a run would be made with, a variable a line, and the address of the form that is filled in like
     it.
     """
@@ -139,6 +140,6 @@ def _word(would: bool) -> str:
     return "yes" if would else "no"
 
 
-def _why(each: dict[str, Any]) -> str:
+def _why(each: Effect) -> str:
     last = each["deploy"] or each["build"]
     return f"{last['sentence']} ({last['rule']})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.cli import output
 from app.cli.times import rfc3339
@@ -34,7 +34,9 @@ def begin(store_url: str) -> Epoch:
         db.close()
 
 
-def report(settings: Settings, epoch: Epoch, facts: Mapping[str, Any], sentence: str, *, json: bool) -> None:
+def report(
+    settings: Settings, epoch: Epoch, facts: Mapping[str, object], sentence: str, *, json: bool
+) -> None:
     """Say what was done, and what the engine has from before: names, whose they are, since when, how to end them."""
     from app.bootstrap import of_other_epochs
 
@@ -58,13 +60,13 @@ def report(settings: Settings, epoch: Epoch, facts: Mapping[str, Any], sentence:
         _print_found(settings, items)
 
 
-def _item(found: Owned) -> dict[str, Any]:
+def _item(found: Owned) -> dict[str, str | None]:
     told = {name: found.labels.get(f"jobyard.{name}") for name in FACTS}
     since = None if found.created_at is None else rfc3339(found.created_at)
     return {"name": found.handle.name, "state": str(found.state), **told, "created_at": since}
 
 
-def _print_found(settings: Settings, items: Sequence[Mapping[str, Any]]) -> None:
+def _print_found(settings: Settings, items: Sequence[Mapping[str, str | None]]) -> None:
     alive = [item for item in items if item["state"] == "running"]
     print(
         f"The engine has containers from before: {len(items)}, of which {len(alive)} run. They stay untouched; a "
@@ -75,5 +77,5 @@ def _print_found(settings: Settings, items: Sequence[Mapping[str, Any]]) -> None
     output.print_table(("CONTAINER", "STATE", "PROJECT", "JOB", "RUN", "SINCE"), rows, "")
     if settings.engine == "docker":
         host = f" --host {settings.docker_host}" if settings.docker_host else ""
-        names = " ".join(item["name"] for item in items)
+        names = " ".join(str(item["name"]) for item in items)
         print(f"If there is no such server, end and remove them: docker{host} rm --force {names}")

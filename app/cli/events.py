@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from app.cli.options import (
 )
 from app.cli.targets import complete_jobs, find_job, open_job
 from app.domain.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from app.cli.answers import Listing
 
 DeliveryArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The delivery's id, as the forge shows it.")
@@ -84,7 +87,7 @@ def list_decisions(
     """List decisions: every verdict about every event, with its reason."""
     from app.cli.client import open_api
 
-    query: dict[str, Any] = {
+    query: dict[str, object] = {
         "delivery": delivery,
         "run": run,
         "build": build,
@@ -110,7 +113,7 @@ def _instant(text: str | None, option: str) -> str | None:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def _print_decisions(found: dict[str, Any], json: bool, none: str) -> None:
+def _print_decisions(found: Listing, json: bool, none: str) -> None:
     from app.cli import output
     from app.cli.times import now, when
 
@@ -191,7 +194,7 @@ def show_delivery(delivery: DeliveryArgument, json: JsonOption = False) -> None:
     print()
     is_open = found["status"] == "received"
     none = "Nothing is decided about it yet." if is_open else "Nothing was decided about it."
-    _print_decisions({"items": found["decisions"]}, False, none)
+    _print_decisions({"items": found["decisions"], "next": None}, False, none)
 
 
 def replay(delivery: DeliveryArgument, dry_run: DryRunOption = False, json: JsonOption = False) -> None:

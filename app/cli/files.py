@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from app.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from app.cli.answers import Json
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,7 +34,7 @@ for _tag, _pattern, _first in _SCALARS:
     )
 
 
-def read_objects(file: Path, what: str) -> list[dict[str, Any]]:
+def read_objects(file: Path, what: str) -> list[Json]:
     """Return each job, or `what` it is, as the API takes it. Raises UserError naming the file and line."""
     name = "standard input" if str(file) == "-" else str(file)
     try:

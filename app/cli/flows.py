@@ -11,6 +11,7 @@ from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command,
 from app.domain.errors import NotFound, UserError
 
 if TYPE_CHECKING:
+    from app.cli.answers import Flow, FlowRun, FlowStep
     from app.cli.client import Api
 
 EXIT_CODES = {"succeeded": 0, "cancelled": 130}
@@ -66,11 +67,11 @@ def list_flows(project: ProjectOption = None, json: JsonOption = False) -> None:
     )
 
 
-def _names_of(step: dict[str, Any]) -> str:
+def _names_of(step: FlowStep) -> str:
     return " + ".join(node["name"] for node in step["parallel"]) if "parallel" in step else str(step["name"])
 
 
-def _starters(flow: dict[str, Any]) -> str:
+def _starters(flow: Flow) -> str:
     push = f"push to {flow['on_push']}" if flow["on_push"] else None
     webhook = "webhook" if flow["has_webhook"] else None
     return ", ".join(each for each in ("hand", push, webhook) if each)
@@ -102,7 +103,7 @@ def run_flow(
         raise typer.Exit(EXIT_CODES.get(run["status"], 1))
 
 
-def _follow(api: Api, run: dict[str, Any]) -> dict[str, Any]:
+def _follow(api: Api, run: FlowRun) -> FlowRun:
     """Print what the run's nodes say until it is over, and return it."""
     from rich.text import Text
 
@@ -207,7 +208,7 @@ def _answer(run: int, node: str | None, verb: str, json: bool) -> None:
         print(f"{name} of run {run} is {verb}d.")
 
 
-def _only_waiting(run: dict[str, Any]) -> str:
+def _only_waiting(run: FlowRun) -> str:
     asks = [n["name"] for n in run["nodes"] if n["type"] == "approval" and n["status"] == "running"]
     if not asks:
         raise NotFound(f"Run {run['id']} has no approval that waits.")

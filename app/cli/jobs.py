@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.options import JobArgument, JsonOption, ProjectOption, add_command
 from app.cli.targets import jobs_of, open_job
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from app.cli.answers import Job, Source
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -69,7 +74,7 @@ def show_job(job: JobArgument, project: ProjectOption = None, json: JsonOption =
         output.say(f"Warning: {warning}")
 
 
-def _fields(job: dict[str, Any], at: Any) -> dict[str, Any]:
+def _fields(job: Job, at: Any) -> dict[str, str | Text | None]:
     from app.cli import output
     from app.cli.times import when
 
@@ -96,7 +101,7 @@ def _fields(job: dict[str, Any], at: Any) -> dict[str, Any]:
     }
 
 
-def _state(job: dict[str, Any]) -> str:
+def _state(job: Job) -> str:
     if job["paused"]:
         return "paused"
     if job["failing"]:
@@ -104,7 +109,7 @@ def _state(job: dict[str, Any]) -> str:
     return "inactive" if job["schedule"] and not job["schedule"]["active"] else "active"
 
 
-def _source(source: dict[str, Any]) -> str:
+def _source(source: Source) -> str:
     match source["type"]:
         case "git":
             return f"{source['git']['url']}, branch {source['git']['branch']}"
@@ -116,7 +121,7 @@ def _source(source: dict[str, Any]) -> str:
             return "none yet"
 
 
-def _image(job: dict[str, Any]) -> str:
+def _image(job: Job) -> str:
     from app.cli import output
 
     deployed = job["deployed"]

@@ -69,7 +69,7 @@ def logs(
             _print_log(api, where, wanted, as_json=json)
 
 
-def _print_log(api: Api, where: str, wanted: Mapping[str, Any], *, as_json: bool) -> None:
+def _print_log(api: Api, where: str, wanted: Mapping[str, object], *, as_json: bool) -> None:
     from app.cli.output import TerminalText
 
     pieces = api.read_bytes(where, **wanted)

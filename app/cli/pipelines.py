@@ -11,6 +11,7 @@ from app.cli.options import JsonOption, ProjectOption, add_command
 from app.domain.errors import NotFound, UserError
 
 if TYPE_CHECKING:
+    from app.cli.answers import Pipeline
     from app.cli.client import Api
 
 
@@ -43,7 +44,7 @@ def list_pipelines(project: ProjectOption = None, json: JsonOption = False) -> N
     )
 
 
-def _rows(pipeline: dict[str, Any]) -> list[tuple[Any, ...]]:
+def _rows(pipeline: Pipeline) -> list[tuple[Any, ...]]:
     from app.cli import output
     from app.cli.times import now, when
 
@@ -78,7 +79,7 @@ def promote(
     from app.cli import output
     from app.cli.client import open_api, path
 
-    body: dict[str, Any] = {"component": component, "to": to, "to_stage": to_stage}
+    body: dict[str, object] = {"component": component, "to": to, "to_stage": to_stage}
     body = {name: value for name, value in body.items() if value is not None}
     body |= {"confirm_paused": confirm_paused, "skip_stages": skip_stages}
     with open_api() as api:
@@ -101,7 +102,7 @@ def promote(
         print(f"Deployment {made['deployment']} does it; see `jobyard deployment {made['deployment']}`.")
 
 
-def _pipelines(api: Api, project: str | None) -> list[dict[str, Any]]:
+def _pipelines(api: Api, project: str | None) -> list[Pipeline]:
     from app.cli.client import path
 
     wanted = project or api.settings.project
@@ -109,7 +110,7 @@ def _pipelines(api: Api, project: str | None) -> list[dict[str, Any]]:
     return [found for name in names for found in api.each(path("projects", name, "pipelines"))]
 
 
-def _of(pipelines: list[dict[str, Any]], component: str) -> dict[str, Any]:
+def _of(pipelines: list[Pipeline], component: str) -> Pipeline:
     """Return the one pipeline with a component of that name. Raises NotFound, UserError."""
     found = [
         pipeline

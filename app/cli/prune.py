@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.options import JsonOption, add_command
+
+if TYPE_CHECKING:
+    from app.cli.answers import Pruning
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -44,7 +47,7 @@ def prune(
         output.say("The server has begun to remove it.")
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: Pruning) -> None:
     from app.cli import output
     from app.domain.room import size
 

@@ -20,6 +20,7 @@ from app.cli.options import (
 from app.cli.targets import complete_runs, find_job, open_job
 
 if TYPE_CHECKING:
+    from app.cli.answers import Attempt, Cancelled, Run, Trigger
     from app.cli.client import Api
 
 CANCELLED, INTERRUPTED = 130, 130
@@ -104,7 +105,7 @@ def run(
     """
     from app.cli import output
 
-    given: dict[str, Any] = {
+    given: dict[str, object] = {
         "env": _variables(env or [], unset or []),
         "command": command,
         "entrypoint": entrypoint,
@@ -157,7 +158,7 @@ def _variables(env: list[str], unset: list[str]) -> dict[str, str | None] | None
     return given | dict.fromkeys(unset) or None
 
 
-def _started(api: Api, run: dict[str, Any], follow: bool, json: bool) -> None:
+def _started(api: Api, run: Run, follow: bool, json: bool) -> None:
     """Say that the run has been queued; with `follow` stay until it is over, and exit as it did."""
     from app.cli import output
     from app.cli.client import path, persist
@@ -185,7 +186,7 @@ def _started(api: Api, run: dict[str, Any], follow: bool, json: bool) -> None:
     raise typer.Exit(exit_code_of(over))
 
 
-def exit_code_of(run: dict[str, Any]) -> int:
+def exit_code_of(run: Run) -> int:
     """Return the exit code for how the run ended: a failed run's own if it has one that a process can exit with."""
     match run["status"]:
         case "succeeded":
@@ -197,7 +198,7 @@ def exit_code_of(run: dict[str, Any]) -> int:
             return code if 1 <= code <= 255 else 1
 
 
-def _say_how_it_ended(run: dict[str, Any]) -> None:
+def _say_how_it_ended(run: Run) -> None:
     from rich.text import Text
 
     from app.cli import output
@@ -249,19 +250,19 @@ def list_runs(
     )
 
 
-def _attempts(run: dict[str, Any]) -> str:
+def _attempts(run: Run) -> str:
     counts = [f"{run[what]} {what}" for what in ("succeeded", "failed", "active") if run[what]]
     return f"{run['attempts']} of {run['retry_limit'] + 1}{': ' if counts else ''}{', '.join(counts)}"
 
 
-def _status(run: dict[str, Any]) -> Any:
+def _status(run: Attempt) -> Any:
     from app.cli import output
 
     text = output.status(run["status"])
     return text.append(f" ({run['reason']})") if run["reason"] else text
 
 
-def _trigger(trigger: dict[str, Any]) -> str:
+def _trigger(trigger: Trigger) -> str:
     return f"{trigger['type']} by {trigger['by']}" if trigger["by"] else str(trigger["type"])
 
 
@@ -322,7 +323,7 @@ def cancel(
         print(f"{answer.get('name', f'Build {what}')} is {_of_cancel(answer)}.")
 
 
-def _of_cancel(answer: dict[str, Any]) -> str:
+def _of_cancel(answer: Cancelled) -> str:
     if answer["status"] == "cancelled":
         return "cancelled"
     return "being cancelled" + (", forced: it is killed at once" if answer.get("cancel_forced_at") else "")

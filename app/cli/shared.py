@@ -14,6 +14,7 @@ from app.cli.targets import find_project
 from app.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from app.cli.answers import Json
     from app.cli.client import Api
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="YAML or JSON; - is standard input.")]
@@ -32,7 +33,7 @@ class Kind:
     name: str
     path: str
     what: str
-    columns: Mapping[str, Callable[[dict[str, Any]], Any]]
+    columns: Mapping[str, Callable[[Json], Any]]
 
     @property
     def words(self) -> str:
@@ -125,7 +126,7 @@ def _applying(kind: Kind) -> Callable[..., None]:
     return apply
 
 
-def _apply(api: Api, kind: Kind, project: str, fields: dict[str, Any]) -> tuple[Any, str]:
+def _apply(api: Api, kind: Kind, project: str, fields: Json) -> tuple[Any, str]:
     from app.cli.client import ApiError, path
 
     one = path("projects", project, kind.path, fields["name"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,7 +47,7 @@ def create_token(
     from app.cli.client import open_api
     from app.cli.times import read_time, rfc3339
 
-    body: dict[str, Any] = {"name": name, "role": role.value, "project": project}
+    body: dict[str, object] = {"name": name, "role": role.value, "project": project}
     if expires is not None:
         try:
             body["expires_at"] = rfc3339(read_time(expires, "--expires"))

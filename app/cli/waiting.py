@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.cli import output
 from app.cli.client import ApiError, Unreachable
 
 if TYPE_CHECKING:
+    from app.cli.answers import Run
     from app.cli.client import Api
 
 LOOK_SECONDS = 2.0
 
 
-def why_it_waits(run: dict[str, Any]) -> str | None:
+def why_it_waits(run: Run) -> str | None:
     """Return the run's sentence while it is queued; None if it says nothing, or the run has begun or is over."""
     return run["sentence"] or None if run["status"] == "queued" else None
 
@@ -35,7 +36,7 @@ def saying_why_it_waits(api: Api, run: str) -> Iterator[None]:
         watch.join()
 
 
-def _watch(api: Api, path: str, first: dict[str, Any], over: threading.Event) -> None:
+def _watch(api: Api, path: str, first: Run, over: threading.Event) -> None:
     said, attempts = None, first["attempts"]
     run = first
     while True:
