@@ -46,19 +46,19 @@ class HealthChecks:
     active: Active
     log_storage: LogStorage
     pool: KeyedThreadPool
-    _patients: dict[Key, MonitoredContainer] = field(default_factory=dict)
+    _monitored: dict[Key, MonitoredContainer] = field(default_factory=dict)
 
     def step(self) -> float:
         """Ask what is due; returns the seconds until the next look is."""
         now = self.clock.now()
         self._admit_and_dismiss(now)
         waits = [LONGEST_LOOK]
-        for key, patient in self._patients.items():
-            due = patient.health.next_at
+        for key, monitored in self._monitored.items():
+            due = monitored.health.next_at
             if due is None or self.pool.is_busy(key):
                 continue
-            if due <= now or due - now > patient.health.longest_wait:  # or the clock was set back
-                self.pool.give(key, partial(self._examine, patient))
+            if due <= now or due - now > monitored.health.longest_wait:  # or the clock was set back
+                self.pool.give(key, partial(self._examine, monitored))
             else:
                 waits.append((due - now).total_seconds())
         return min(waits)
@@ -70,12 +70,12 @@ class HealthChecks:
             if each.run.spec.health_checks
             for instance, handle in each.wanted.items()
         }
-        for key in self._patients.keys() - live.keys():
-            del self._patients[key]
-        for key in live.keys() - self._patients.keys():
+        for key in self._monitored.keys() - live.keys():
+            del self._monitored[key]
+        for key in live.keys() - self._monitored.keys():
             each, handle = live[key]
             try:
-                self._patients[key] = self._admit(each, key[2], handle, now)
+                self._monitored[key] = self._admit(each, key[2], handle, now)
             except Exception:  # it does not keep the others from being asked
                 log.exception("the health checks of container %s could not begin", handle.name)
 
@@ -83,32 +83,34 @@ class HealthChecks:
         """Monitor a container, beginning with what another server found before it ended."""
         records = self.log_storage.vitals(each.run.id, each.attempt).write_health(instance)
         health = Health(each.run.spec.health_checks, now, records.tallies)
-        patient = MonitoredContainer(each, instance, handle, health, records)
+        monitored = MonitoredContainer(each, instance, handle, health, records)
         if health.unhealthy is not None:
-            self._judge(patient, health.unhealthy)
-        return patient
+            self._judge(monitored, health.unhealthy)
+        return monitored
 
-    def _examine(self, patient: MonitoredContainer) -> None:
-        check = patient.health.open_check
+    def _examine(self, monitored: MonitoredContainer) -> None:
+        check = monitored.health.open_check
         assert check is not None
         try:
-            answer = probe(self.engine, patient.handle, check, self.clock.now)
+            answer = probe(self.engine, monitored.handle, check, self.clock.now)
         except EngineUnavailable as error:
-            log.info("container %s could not be probed: %s", patient.handle.name, error)
+            log.info("container %s could not be probed: %s", monitored.handle.name, error)
             answer = None
         if answer is None:
-            patient.health = patient.health.postpone(self.clock.now())
+            monitored.health = monitored.health.postpone(self.clock.now())
         else:
-            patient.health = patient.health.observe(answer)
-            if patient.health.unhealthy is not None:
-                self._judge(patient, patient.health.unhealthy)
-            patient.records.append(check.type, patient.health.tally(check.type))
+            monitored.health = monitored.health.observe(answer)
+            if monitored.health.unhealthy is not None:
+                self._judge(monitored, monitored.health.unhealthy)
+            monitored.records.append(check.type, monitored.health.tally(check.type))
 
-    def _judge(self, patient: MonitoredContainer, sentence: str) -> None:
+    def _judge(self, monitored: MonitoredContainer, sentence: str) -> None:
         """Stored before it is acted on, so that it holds whoever sees the container end."""
-        now, each = self.clock.now(), patient.active
+        now, each = self.clock.now(), monitored.active
         try:
             with self.db.write() as tx:
-                run_attempts.container_unhealthy(tx, each.run, each.attempt, patient.instance, sentence, now)
+                run_attempts.container_unhealthy(
+                    tx, each.run, each.attempt, monitored.instance, sentence, now
+                )
         finally:
-            each.set_unhealthy(patient.instance, HealthVerdict(now, sentence))
+            each.set_unhealthy(monitored.instance, HealthVerdict(now, sentence))
