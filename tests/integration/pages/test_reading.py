@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from app.domain.build_parts import BuildStep
 from app.domain.decisions import EventType, Verdict
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.store import builds, deliveries
@@ -168,7 +169,7 @@ def test_nothing_anybody_wrote_is_markup(made: World) -> None:
         log=NAUGHTY.encode(),
         dockerfile=NAUGHTY,
         plan={"runtime": NAUGHTY, "reasons": [NAUGHTY]},
-        steps=[{"index": 0, "name": NAUGHTY, "started": 0.0, "duration": 1.0}],
+        steps=[BuildStep(0, 1, NAUGHTY, 0.0, 1.0)],
     )
     run = made.run(
         job,
