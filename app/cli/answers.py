@@ -221,8 +221,17 @@ class PruningKind(TypedDict):
     staying: list[Staying]
 
 
+class PruningImages(TypedDict):
+    """The images that go; `sentence` says why they could not be counted."""
+
+    going: int
+    bytes: int
+    sentence: str | None
+
+
 class Pruning(TypedDict):
     """What a pass of retention removes, or would remove."""
 
     kinds: list[PruningKind]
+    images: PruningImages
     is_whole: bool

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from sqlmodel import col, or_, select
 
+from app.domain.documents import Stored
 from app.domain.held_images import NeededImages, named_in
 from app.domain.references import Ours
 from app.store import needs
@@ -59,12 +59,12 @@ def _newest_of_sources(tx: Tx) -> set[int]:
     return found
 
 
-def _deployed(tx: Tx) -> list[Mapping[str, Any]]:
+def _deployed(tx: Tx) -> list[Stored]:
     query = select(JobRow.deployed).where(col(JobRow.deleted_at).is_(None))
     return [each for each in tx.exec(query) if each]
 
 
-def _of_deployments(tx: Tx) -> Iterable[Mapping[str, Any]]:
+def _of_deployments(tx: Tx) -> Iterable[Stored]:
     """What deployments that are not over are of, and those that the newest ones left live."""
     row = DeploymentRow
     live = list[int]()

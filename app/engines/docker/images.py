@@ -101,7 +101,7 @@ def named(calls: Calls) -> list[HeldImage]:
     return [_held_image(each) for each in found if each.get("RepoTags") or each.get("RepoDigests")]
 
 
-def _held_image(found: Mapping[str, Any]) -> HeldImage:
+def _held_image(found: ApiObject) -> HeldImage:
     """Of an image that has lost its name the engine says `<none>`."""
     tags = [name for name in found.get("RepoTags") or () if not name.startswith(_NAMELESS)]
     by_digest = [name for name in found.get("RepoDigests") or () if not name.startswith(_NAMELESS)]
