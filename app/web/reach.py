@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from app.domain.builds import Build
 from app.domain.deployments import Deployment
-from app.domain.errors import NotFound
+from app.domain.errors import NotFound, Unreadable
 from app.domain.flows import FlowRun
 from app.domain.job.records import Job
 from app.domain.pipelines import Pipeline
@@ -45,11 +45,18 @@ Row = TypeVar("Row", bound=Numbered)
 
 
 def within(ctx: RequestContext, what: str, find: Callable[[], Thing]) -> Thing:
-    """What `find` finds. Raises NotFound for what is not there or out of reach, 403 for a right that is lacking."""
+    """What `find` finds. Raises NotFound for what is not there or out of reach, 403 for a right that is lacking.
+
+    Whose a row is that can't be read is not known: it is there only for whom all projects are.
+    """
     missing = f"There is no {what}, or not for {ctx.whom}."
     try:
         thing = find()
     except NotFound:
+        raise NotFound(missing) from None
+    except Unreadable:
+        if ctx.projects is None:
+            raise
         raise NotFound(missing) from None
     if not ctx.reaches(thing.project_id):
         raise NotFound(missing)

@@ -45,9 +45,9 @@ def list_decisions(ctx: ApiContext[Empty, DecisionsQuery]) -> Any:
         )
 
 
-def _wanted(ctx: ApiContext[Empty, DecisionsQuery], tx: Tx) -> dict[str, Any]:
+def _wanted(ctx: ApiContext[Empty, DecisionsQuery], tx: Tx) -> dict[str, object]:
     query = ctx.query
-    wanted: dict[str, Any] = {"since": query.since, "build_id": query.build}
+    wanted: dict[str, object] = {"since": query.since, "build_id": query.build}
     wanted |= history_wanted(ctx, tx, query.project, query.job)
     if query.run is not None:
         wanted["run_id"] = run_called(ctx, tx, query.run).id

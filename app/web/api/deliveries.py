@@ -42,7 +42,7 @@ def list_deliveries(ctx: ApiContext[Empty, Paging]) -> Any:
         return paged(
             ctx,
             lambda limit, before: deliveries.page(tx, limit, before, scopes=scopes),
-            lambda found: [DeliveryAnswer(**_fields(each)) for each in found],
+            lambda found: [_answer(each) for each in found],
         )
 
 
@@ -56,7 +56,9 @@ def show_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
             ),
             500,
         )
-    return DeliveryWithDecisions(**_fields(delivery), decisions=[decision_answer(each) for each in found])
+    return DeliveryWithDecisions(
+        **vars(_answer(delivery)), decisions=[decision_answer(each) for each in found]
+    )
 
 
 def replay_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -65,13 +67,12 @@ def replay_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
         delivery = delivery_called(ctx, tx, ctx.path("id"))
         require_all_of(ctx, tx, delivery)
         deliveries.reopen(tx, delivery.id)
-        return DeliveryAnswer(**_fields(deliveries.find(tx, delivery.guid, delivery.forge)))
+        return _answer(deliveries.find(tx, delivery.guid, delivery.forge))
 
 
-def _fields(delivery: Delivery) -> dict[str, Any]:
-    return {"id": delivery.guid} | {
-        name: getattr(delivery, name) for name in DeliveryAnswer.model_fields if name != "id"
-    }
+def _answer(delivery: Delivery) -> DeliveryAnswer:
+    fields = {name: getattr(delivery, name) for name in DeliveryAnswer.model_fields if name != "id"}
+    return DeliveryAnswer(id=delivery.guid, **fields)
 
 
 PATH = "/deliveries"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from app.domain.builds import Build
 from app.domain.deployments import Deployment
@@ -75,7 +75,7 @@ def history_wanted(ctx: AnyContext, tx: Tx, project: str | None, job: str | None
 
 
 def history(
-    ctx: AnyContext, fetch: Callable[..., Sequence[Row]], wanted: dict[str, Any], limit: int
+    ctx: AnyContext, fetch: Callable[..., Sequence[Row]], wanted: dict[str, object], limit: int
 ) -> Sequence[Row]:
     """The newest `limit` of what `fetch(**wanted)` gives, of all projects within reach unless one is wanted."""
     if not wanted.keys().isdisjoint(("project_id", "job_id")):
@@ -90,11 +90,18 @@ def confirmed(ctx: ApiContext[Any, Confirm], name: str) -> None:
         raise Problem(422, message, [{"field": "confirm", "message": message}])
 
 
+class Listed(TypedDict):
+    """A page of a list, as it is answered. `next` is the cursor of the page after it, None on the last one."""
+
+    items: list[Any]
+    next: int | None
+
+
 def paged(
     ctx: ApiContext[Any, Any],
     fetch: Callable[[int, int | None], Sequence[Row]],
     show: Callable[[Sequence[Row]], Sequence[Any]],
-) -> dict[str, Any]:
+) -> Listed:
     """A page of what `fetch(limit, before)` gives, newest first; `show` makes answers of the rows."""
     paging: Paging = ctx.query
     rows = fetch(paging.limit + 1, paging.cursor)

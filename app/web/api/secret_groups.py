@@ -6,6 +6,7 @@ from typing import Any
 
 from app.commands import secret_groups as commands
 from app.commands.variables import unmasked
+from app.domain.documents import Json
 from app.domain.principals import Right
 from app.store import secret_groups
 from app.store.database import Tx

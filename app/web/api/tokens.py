@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.commands.tokens import issue_token
-from app.domain.principals import Right
+from app.domain.principals import Right, Role
 from app.store import projects, tokens
 from app.store.database import Tx
 from app.store.tokens import Token
