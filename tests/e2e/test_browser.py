@@ -17,6 +17,7 @@ from app.domain.runs import Reason, Trigger, TriggerType
 from app.logs import Stream
 from app.store import runs
 from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import Demo, furnish
 from tests.support.seed import SUCCEEDED, World, failed, world
@@ -34,7 +35,7 @@ def browser() -> Iterator[Browser]:
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Demo]:
     """The demonstration world, to be copied: tests change what they look at."""
     root = tmp_path_factory.mktemp("furnished")
-    with world(root) as each:
+    with world(root, Clock(at=None)) as each:
         demo = furnish(each, datetime.now(UTC))
         furnish_shared(each)
         return root, demo
@@ -42,7 +43,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Demo]:
 
 @pytest.fixture
 def made(furnished: tuple[Path, Demo], tmp_path: Path) -> Iterator[World]:
-    with world(shutil.copytree(furnished[0], tmp_path / "world")) as each:
+    with world(shutil.copytree(furnished[0], tmp_path / "world"), Clock(at=None)) as each:
         yield each
 
 

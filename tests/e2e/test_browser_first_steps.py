@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from app.store import jobs, projects, secret_groups
 from tests.support.browser import browsing, listen, look, serving, visitor
+from tests.support.clock import Clock
 from tests.support.seed import SUCCEEDED, World, world
 
 HIDDEN = "a text that is never shown"
@@ -18,7 +19,7 @@ HIDDEN = "a text that is never shown"
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as each:
+    with world(tmp_path, Clock(at=None)) as each:
         yield each
 
 

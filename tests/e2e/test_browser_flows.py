@@ -12,6 +12,7 @@ from app.domain.flows import FlowStatus
 from app.store import flows
 from app.workers.flows import FlowWorker
 from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.clock import Clock
 from tests.support.demo_releases import furnish_releases
 from tests.support.demo_world import furnish
 from tests.support.seed import World, world
@@ -28,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("world")) as each:
+    with world(tmp_path_factory.mktemp("world"), Clock(at=None)) as each:
         now = datetime.now(UTC)
         furnish(each, now)
         furnish_releases(each, now)

@@ -17,7 +17,8 @@ from app.domain.runs import RunStatus
 from app.engines.fake import Script
 from app.logs import LogWriter, Stream
 from app.runtime.disk import Disk
-from tests.support.fakes import START, commit
+from tests.support.clock import START
+from tests.support.fakes import commit
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.small_disk import SmallDisk, small_disk

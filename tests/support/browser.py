@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.support.seed import ADMIN_TOKEN, World
+from tests.support.seed import World
+from tests.support.server_context import ADMIN_TOKEN
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = [

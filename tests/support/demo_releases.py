@@ -64,10 +64,11 @@ def _flows(world: World, report: Job, now: datetime) -> None:
             tx, report.project_id, "release", steps_from_json(nodes), concurrency=FlowConcurrency.QUEUE,
             push_job_id=report.id, now=now,
         )  # fmt: skip
+    began = world.clock.at
     for number, outcomes in enumerate(
         ([SUCCEEDED, SUCCEEDED], [SUCCEEDED] + [BROKEN] * 3, [SUCCEEDED, BROKEN, SUCCEEDED])
     ):
-        world.clock.held = now - timedelta(minutes=50 - 20 * number)
+        world.clock.at = now - timedelta(minutes=50 - 20 * number)
         with world.db.write() as tx:
             flow = flows.named(tx, "acme", "release")
             trigger = FlowTrigger(FlowTriggerType.MANUAL, by="ada", sha=sha_of(f"release-{number}"))
@@ -78,7 +79,7 @@ def _flows(world: World, report: Job, now: datetime) -> None:
                 flow_run = flows.run_with_id(tx, run_id)
                 answer_approval(tx, flow_run, "ready", approved=False, who="ada", now=world.clock.now())
             _conduct(world, run_id, [])
-    world.clock.held = None
+    world.clock.at = began
 
 
 def _conduct(world: World, run_id: int, outcomes: list[Outcome]) -> None:
@@ -86,15 +87,15 @@ def _conduct(world: World, run_id: int, outcomes: list[Outcome]) -> None:
     flow_worker = FlowWorker(world.db, world.clock, world.names, world.box)
     for _ in range(40):
         while flow_worker.step():
-            world.clock.held = world.clock.now() + timedelta(seconds=3)
+            world.clock.at = world.clock.now() + timedelta(seconds=3)
         with world.db.read() as tx:
             nodes = flows.run_with_id(tx, run_id).nodes
             started = [runs.with_id(tx, node.run_id) for node in nodes if node.run_id is not None]
         for run in [each for each in started if not each.status.is_final][: len(outcomes)]:
             world.attempt(run.id, world.clock.now(), b"ready")
-            world.clock.held = world.clock.now() + timedelta(seconds=9)
+            world.clock.at = world.clock.now() + timedelta(seconds=9)
             world.end_attempt(run.id, outcomes.pop(0), world.clock.now())
-        world.clock.held = world.clock.now() + timedelta(seconds=5)
+        world.clock.at = world.clock.now() + timedelta(seconds=5)
 
 
 def _stages(world: World, report: Job, live: Job) -> None:
@@ -118,20 +119,21 @@ def _deployments(world: World, web: Job, upgrade: Job, now: datetime) -> None:
     with world.db.write() as tx:
         app_id = apps.create(tx, web.project_id, "shop", now)
         apps.set_members(tx, app_id, {upgrade.id: "pre-deploy", web.id: None})
+    began = world.clock.at
     for number, outcome in enumerate(
         (SUCCEEDED, SUCCEEDED, failed(Reason.EXIT_NONZERO, "Exited with code 1."))
     ):
         at = now - timedelta(minutes=40 - 15 * number)
-        world.clock.held = at
+        world.clock.at = at
         for job in (web, upgrade):
             world.build(job, at - timedelta(minutes=2), sha=sha_of(f"shop-{number}"))
         with world.db.write() as tx:
             deploy_latest(tx, apps.with_id(tx, app_id), "ada", at)
         deployment_worker = DeploymentWorker(world.db, world.clock, world.names)
         while deployment_worker.step():
-            world.clock.held += timedelta(seconds=7)
+            world.clock.at += timedelta(seconds=7)
             _end_hooks(world, outcome)
-    world.clock.held = None
+    world.clock.at = began
 
 
 def _end_hooks(world: World, outcome: Outcome) -> None:

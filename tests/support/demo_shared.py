@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.client import Client
-from tests.support.seed import ADMIN_TOKEN, World
+from tests.support.seed import World
+from tests.support.server_context import ADMIN_TOKEN
 
 SHARED: dict[str, list[dict[str, Any]]] = {
     "credentials": [

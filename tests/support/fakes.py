@@ -1,16 +1,14 @@
-"""A clock, names, a Git server, a build backend and an outbox in memory."""
+"""A Git server, a build backend and an outbox in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import shutil
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -18,46 +16,7 @@ from app.checkout import Credential, RefNotFound
 from app.engines.fake import World
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
 
-START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 DOCKERFILE = {"Dockerfile": "FROM busybox\nCMD ./report\n"}
-
-
-class TickingClock:
-    """Moves 20 ms with every look at it, as if every step took a moment; and when a test says so."""
-
-    def __init__(self) -> None:
-        self._at = START
-        self._set_by = timedelta(0)
-        self._lock = threading.Lock()
-
-    def now(self) -> datetime:
-        with self._lock:
-            self._at += timedelta(milliseconds=20)
-            return self._at
-
-    def ticks(self) -> float:
-        with self._lock:
-            self._at += timedelta(milliseconds=20)
-            return (self._at - self._set_by - START).total_seconds()
-
-    def advance(self, seconds: float) -> None:
-        with self._lock:
-            self._at += timedelta(seconds=seconds)
-
-    def set_by(self, seconds: float) -> None:
-        """Somebody sets the clock, forward or back."""
-        with self._lock:
-            self._at += timedelta(seconds=seconds)
-            self._set_by += timedelta(seconds=seconds)
-
-
-class CountedNames:
-    def __init__(self) -> None:
-        self._count = 0
-
-    def suffix(self) -> str:
-        self._count += 1
-        return f"{self._count:06d}"
 
 
 @dataclass

@@ -54,8 +54,9 @@ from app.store.database import Database
 from app.store.deliveries import Delivery, NewDelivery
 from app.store.flows import Flow
 from app.store.jobs import add_source
+from tests.support.clock import Names, ticking
 from tests.support.databases import empty_sqlite, quick_sqlite
-from tests.support.fakes import Backend, CountedNames, Outbox, Repository, TickingClock
+from tests.support.fakes import Backend, Outbox, Repository
 from tests.support.loops import Server
 from tests.support.mortal import Fuse, MortalDatabase
 from tests.support.samples import URL, push_payload, spec_of
@@ -75,9 +76,9 @@ class Installation:
 
     def __init__(self, root: Path, db: Database | None = None) -> None:
         self.root = root
-        self.clock = TickingClock()
+        self.clock = ticking()
         self.world = World()
-        self.names = CountedNames()
+        self.names = Names()
         self.box = SecretBox([b"a key of the tests, random enough"])
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()

@@ -16,11 +16,11 @@ from app.store import run_attempts, runs
 from app.workers.run.active import ActiveRun
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
+from tests.support.clock import Clock
 from tests.support.fakes import image_of
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.mortal import Killed
-from tests.support.server_context import StillClock
 from tests.support.waiting import eventually
 
 FOREVER = Script(output=[b"up\n"], exit_code=None)
@@ -42,7 +42,7 @@ class MonitoredRun:
 
     def __init__(self, place: Installation, **fields: Any) -> None:
         self.place = place
-        self.clock = StillClock()
+        self.clock = Clock()
         place.clock = self.clock  # type: ignore[assignment]
         place.engine = FakeEngine(self.clock.now, place.world).script("run-*", FOREVER)
         job = place.job(**{"retry_backoff": "none", **fields})

@@ -34,7 +34,7 @@ from app.store.schema import (
     MovementRow,
     RunRow,
 )
-from tests.support.server_context import StillClock
+from tests.support.clock import Clock
 from tests.support.stored import NOW, add_job
 
 ENDS = ("succeeded", "failed", "cancelled")
@@ -56,7 +56,7 @@ TABLES = (
 def retention(db: Database, root: Path, limits: Limits, **fields: Any) -> Retention:
     """Its clock says `NOW`."""
     storage = LogStorage(root / "logs", Signals(), cap_bytes=1_000_000)
-    return Retention(db, StillClock(NOW), storage, limits, OURS, **fields)
+    return Retention(db, Clock(NOW), storage, limits, OURS, **fields)
 
 
 def ids(db: Database) -> dict[str, set[int]]:

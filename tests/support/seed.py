@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,11 +15,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
-from app.checkout import Checkouts
-from app.commands.dry_run import DryRun
-from app.commands.retention import Retention
 from app.commands.sign_in import Desk
-from app.commands.tokens import digest
 from app.domain.build_parts import BuildStep, BuildTrigger, BuildTriggerType
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
@@ -30,13 +24,9 @@ from app.domain.job.codec import job_from_json, overrides_from_json
 from app.domain.job.effective import effective_of
 from app.domain.job.records import Deployed, Job, SourceSettings
 from app.domain.job.spec import JobSpec
-from app.domain.plans import DEFAULT_PLANS
 from app.domain.principals import Role
 from app.domain.redaction import Redactor
-from app.domain.references import Ours
-from app.domain.retention import Limits
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
-from app.forges.github import GitHub
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
@@ -48,34 +38,13 @@ from app.store.deliveries import NewDelivery
 from app.store.inbox import Inbox
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from tests.support.clock import START, Clock, Names
 from tests.support.databases import empty_sqlite, quick_sqlite
-from tests.support.server_context import pinned
+from tests.support.server_context import server_context
 
-ADMIN_TOKEN = "jy_an-administrator-of-tests"
 PASSWORD = "correct horse battery staple"
 OWNER = "server-1"
 UP = EngineHealth(True, "Docker 20.10.24 answers: 4 CPUs, 7.8 GiB.")
-
-
-class Clock:
-    """Real time, unless a test holds it."""
-
-    def __init__(self) -> None:
-        self.held: datetime | None = None
-
-    def now(self) -> datetime:
-        return self.held or datetime.now(UTC)
-
-    def ticks(self) -> float:
-        return time.monotonic()
-
-
-class Names:
-    def __init__(self, seed: int = 7) -> None:
-        self._random = random.Random(seed)
-
-    def suffix(self) -> str:
-        return "".join(self._random.choice("bcdfghjkmnpqrstvwxz23456789") for _ in range(5))
 
 
 @dataclass
@@ -87,7 +56,7 @@ class World:
     signals: Signals
     log_storage: LogStorage
     box: SecretBox
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock
     names: Names = field(default_factory=Names)
     health: EngineHealth = UP
     desk: Desk = field(default_factory=Desk)
@@ -98,33 +67,18 @@ class World:
 
     @property
     def context(self) -> ServerContext:
-        return ServerContext(
-            db=self.db,
-            inbox=self._inbox,
+        return server_context(
+            self.root,
+            self.db,
+            self._inbox,
+            self.signals,
+            self.log_storage,
             clock=self.clock,
             names=self.names,
             vault=self.box,
-            signals=self.signals,
-            log_storage=self.log_storage,
-            forges={"github": GitHub()},
-            plans={plan.name: plan for plan in DEFAULT_PLANS},
-            ours=Ours("jobyard-0123456789ab"),
             public_url=self.public_url,
             check_git_url=lambda _url: None,
-            pin_image=lambda _job, image: pinned(image),
-            missing_images=lambda _images: frozenset(),
             engine_health=lambda: self.health,
-            retention=Retention(
-                self.db, self.clock, self.log_storage, Limits(), Ours("jobyard-0123456789ab")
-            ),
-            dry_run=DryRun(
-                self.db,
-                self.clock,
-                {"github": GitHub()},
-                Checkouts(self.root / "checkouts", frozenset()),
-                self.box,
-            ),
-            admin_token_hash=digest(ADMIN_TOKEN),
             desk=self.desk,
         )
 
@@ -338,15 +292,14 @@ def spec_of(name: str, repository: str | None, **changes: Any) -> JobSpec:
 
 
 @contextmanager
-def world(root: Path) -> Iterator[World]:
+def world(root: Path, clock: Clock | None = None) -> Iterator[World]:
     """The installation in a directory, with one user of each role whose password is `PASSWORD`."""
     if not (root / "jobyard.db").exists():
         (root / "jobyard.db").write_bytes(_with_users())
     signals = Signals()
     db = quick_sqlite(root / "jobyard.db", signals.publish)
-    made = World(
-        root, db, signals, LogStorage(root / "logs", signals, 64 * 1024 * 1024), SecretBox([b"k" * 32])
-    )
+    log_storage = LogStorage(root / "logs", signals, 64 * 1024 * 1024)
+    made = World(root, db, signals, log_storage, SecretBox([b"k" * 32]), clock or Clock())
     try:
         yield made
     finally:
@@ -363,7 +316,7 @@ def _with_users() -> bytes:
         db = Database(f"sqlite:///{file}")
         with db.write() as tx:
             for role in Role:
-                users.add(tx, f"{role}-user", hashed, role, datetime.now(UTC))
+                users.add(tx, f"{role}-user", hashed, role, START)
         db.close()
         return file.read_bytes()
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +26,7 @@ from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.domain.retention import Limits
 from app.domain.runs import Outcome, conclude
+from app.forges.base import Forge
 from app.forges.github import GitHub
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
@@ -36,43 +34,19 @@ from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, run_attempts, runs
+from app.store.database import Database
 from app.store.inbox import Inbox
 from app.web.api import api_routes
 from app.web.problems import answer_with_problem
 from app.web.server_context import ServerContext
 from tests.support.client import Client
+from tests.support.clock import Clock, Names
 from tests.support.databases import empty_sqlite, quick_sqlite
 
 ADMIN_TOKEN = "the token of the tests' administrator"
-START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TRANSPORTS = frozenset({"https", "ssh"})
 API = "/api/v1"
-
-
-@dataclass
-class StillClock:
-    """Stands still until a test moves it."""
-
-    at: datetime = START
-
-    def now(self) -> datetime:
-        return self.at
-
-    def ticks(self) -> float:
-        return (self.at - START).total_seconds()
-
-    def advance(self, **by: float) -> None:
-        self.at += timedelta(**by)
-
-
-@dataclass
-class CountedNames:
-    """Suffixes in order: 00001, 00002, …"""
-
-    numbers: Iterator[int] = field(default_factory=partial(count, 1))
-
-    def suffix(self) -> str:
-        return f"{next(self.numbers):05d}"
+KEY = b"a key of the tests, random enough"
 
 
 def pinned(reference: str) -> Pinned:
@@ -101,7 +75,7 @@ def furnished_by(*steps: Callable[[Caller], None]) -> Furnished:
         with make_server_context(root) as context:
             for step in steps:
                 step(Caller(context))
-            given = int(context.names.suffix()) - 1
+            given = context.names.given  # type: ignore[attr-defined]
         return Furnished((root / "jobyard.db").read_bytes(), given)
 
 
@@ -112,32 +86,44 @@ def make_server_context(root: Path, furnished: Furnished | None = None) -> Itera
     (root / "jobyard.db").write_bytes(furnished.database)
     signals = Signals()
     db = quick_sqlite(root / "jobyard.db", signals.publish)
-    inbox, clock, box = Inbox(db), StillClock(), SecretBox([b"a key of the tests, random enough"])
-    checkouts = Checkouts(root / "checkouts", frozenset({"file"}))
-    log_storage = LogStorage(root / "logs", signals, cap_bytes=1_000_000)
+    inbox, log_storage = Inbox(db), LogStorage(root / "logs", signals, cap_bytes=1_000_000)
+    yield server_context(root, db, inbox, signals, log_storage, names=Names(furnished.names))
+    inbox.close()
+    db.close()
+
+
+def server_context(
+    root: Path, db: Database, inbox: Inbox, signals: Signals, log_storage: LogStorage, **changes: Any
+) -> ServerContext:
+    """What the web of a server stands on: with a clock that stands still, a registry that knows every image, and an
+    engine that is up; `changes` are its fields.
+    """
+    clock, vault = changes.pop("clock", None) or Clock(), changes.pop("vault", None) or SecretBox([KEY])
+    forges: dict[str, Forge] = {"github": GitHub()}
     ours = Ours("jobyard-0123456789ab", "registry.jobyard.example/team")
-    yield ServerContext(
+    fields: dict[str, Any] = {
+        "names": Names(),
+        "dry_run": DryRun(db, clock, forges, Checkouts(root / "checkouts", frozenset({"file"})), vault),
+        "retention": Retention(db, clock, log_storage, Limits(), ours),
+        "forges": forges,
+        "plans": {plan.name: plan for plan in DEFAULT_PLANS},
+        "ours": ours,
+        "public_url": "https://jobyard.example.com",
+        "check_git_url": check_git_url,
+        "pin_image": lambda _job, image: pinned(image),
+        "missing_images": lambda _images: frozenset(),
+        "engine_health": lambda: EngineHealth(is_up=True, sentence="The engine answers."),
+        "admin_token_hash": digest(ADMIN_TOKEN),
+    }
+    return ServerContext(
         db=db,
         inbox=inbox,
         clock=clock,
-        names=CountedNames(count(furnished.names + 1)),
-        vault=box,
-        dry_run=DryRun(db, clock, {"github": GitHub()}, checkouts, box),
+        vault=vault,
         signals=signals,
         log_storage=log_storage,
-        retention=Retention(db, clock, log_storage, Limits(), ours),
-        forges={"github": GitHub()},
-        plans={plan.name: plan for plan in DEFAULT_PLANS},
-        ours=ours,
-        public_url="https://jobyard.example.com",
-        check_git_url=check_git_url,
-        pin_image=lambda _job, image: pinned(image),
-        missing_images=lambda _images: frozenset(),
-        engine_health=lambda: EngineHealth(is_up=True, sentence="The engine answers."),
-        admin_token_hash=digest(ADMIN_TOKEN),
+        **fields | changes,
     )
-    inbox.close()
-    db.close()
 
 
 class Caller(Client):

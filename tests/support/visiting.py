@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from app.domain.principals import Role
 from app.domain.runs import Run
 from app.store import runs
 from tests.support.client import Client
+from tests.support.clock import START
 from tests.support.seed import PASSWORD, World
 
-NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+NOW = START
 OURS = {"Sec-Fetch-Site": "same-origin"}
 
 

@@ -26,7 +26,6 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Demo]:
     """The demonstration world, to be copied."""
     root = tmp_path_factory.mktemp("furnished")
     with world(root) as each:
-        each.clock.held = NOW
         return root, furnish(each, NOW)
 
 
@@ -41,5 +40,4 @@ def made(tmp_path: Path, bare: Path, request: pytest.FixtureRequest) -> Iterator
     template = request.getfixturevalue("furnished")[0] if "demo" in request.fixturenames else bare
     root = shutil.copytree(template, tmp_path / "data")
     with world(root) as each:
-        each.clock.held = NOW
         yield each

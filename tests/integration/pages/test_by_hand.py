@@ -17,10 +17,11 @@ from app.domain.principals import Role
 from app.domain.runs import Outcome, Reason
 from app.store import builds, decisions, jobs, runs
 from tests.support.client import Client
+from tests.support.clock import Clock
 from tests.support.forms import form_fields
 from tests.support.project import TESTS
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, SUCCEEDED, World, failed, world
-from tests.support.server_context import pinned
+from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
+from tests.support.server_context import ADMIN_TOKEN, pinned
 from tests.support.shown import shown
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -38,8 +39,7 @@ SCHEDULE = {
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as each:
-        each.clock.held = NOW
+    with world(tmp_path, Clock(NOW)) as each:
         yield each
 
 

@@ -18,6 +18,7 @@ from app.domain.principals import Role
 from app.store import flows, runs
 from app.workers.flows import FlowWorker
 from tests.support.client import Client
+from tests.support.clock import Clock
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -30,8 +31,7 @@ TELL = {"name": "tell", "type": "message", "message": "Released."}
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as each:
-        each.clock.held = NOW
+    with world(tmp_path, Clock(NOW)) as each:
         job = each.job("report")
         each.build(job, NOW, sha=SHA)
         yield each

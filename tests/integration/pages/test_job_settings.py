@@ -17,7 +17,8 @@ from app.runtime.ports import ENV_PURPOSE
 from app.store import jobs, runs
 from tests.support.client import Client
 from tests.support.forms import form_fields
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
+from tests.support.seed import PASSWORD, World, world
+from tests.support.server_context import ADMIN_TOKEN
 from tests.support.shown import shown
 
 ACME = "/api/v1/projects/acme"

@@ -15,7 +15,8 @@ from app.domain.principals import Role
 from app.web.principal import COOKIE
 from tests.support.client import Client
 from tests.support.demo_world import Demo
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, World
+from tests.support.seed import PASSWORD, World
+from tests.support.server_context import ADMIN_TOKEN
 from tests.support.visiting import NOW, OURS, read, run_of, visitor
 
 

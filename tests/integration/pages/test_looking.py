@@ -16,7 +16,8 @@ from app.web.app import create_app
 from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.repositories import Repository
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
+from tests.support.seed import PASSWORD, World, world
+from tests.support.server_context import ADMIN_TOKEN
 
 NEW_JOB = "/jobs/new"
 SERVICES = "/projects/acme/build-services"

@@ -25,6 +25,7 @@ from app.store import apps, deployments, jobs, pipelines, runs
 from app.store.apps import App
 from app.workers.deployments import DeploymentWorker
 from tests.support.client import Client
+from tests.support.clock import Clock
 from tests.support.seed import PASSWORD, SUCCEEDED, World, failed, world
 from tests.support.shown import shown
 from tests.support.stages import job_of, two_stages
@@ -35,8 +36,7 @@ SHA = "a8810fe" + "0" * 33
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as each:
-        each.clock.held = NOW
+    with world(tmp_path, Clock(NOW)) as each:
         yield each
 
 

@@ -23,9 +23,8 @@ from tests.support.fakes import commit
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.project import ROOT
-from tests.support.seed import ADMIN_TOKEN as SEEDED_TOKEN
 from tests.support.seed import PASSWORD, World, world
-from tests.support.server_context import Caller
+from tests.support.server_context import ADMIN_TOKEN, Caller
 
 A, B, C = (commit(letter) for letter in "abc")
 JOBS = "/projects/acme/jobs"
@@ -317,7 +316,7 @@ def test_a_run_that_never_began_promises_no_log(
         cancel_run(tx, runs.with_id(tx, run_id), "ada", shown.clock.now())
     assert "There was no attempt, so there is no log." in page(shown, f"/runs/{run_id}")
     with serving(shown.context) as port:
-        point_at(monkeypatch, port, SEEDED_TOKEN)
+        point_at(monkeypatch, port, ADMIN_TOKEN)
         assert Cli(capsys)("attempts", run_id).err == "There was none. Cancelled by ada.\n"
 
 

@@ -26,6 +26,7 @@ from app.web.pages.formatting import first_run, no_build, on_image, on_push, pau
 from app.workers.flows import FlowWorker
 from tests.support.cli import Cli, point_at, serving
 from tests.support.client import Client
+from tests.support.clock import Clock
 from tests.support.installation import Installation
 from tests.support.seed import PASSWORD, World, world
 from tests.support.server_context import Caller
@@ -41,8 +42,7 @@ HELD, HOOK = Part("shop", None, 7), Part("shop", "pre-deploy", None)
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as each:
-        each.clock.held = NOW
+    with world(tmp_path, Clock(NOW)) as each:
         yield each
 
 

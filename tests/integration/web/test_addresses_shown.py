@@ -13,7 +13,8 @@ import pytest
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
+from tests.support.seed import PASSWORD, world
+from tests.support.server_context import ADMIN_TOKEN
 
 LISTENING, SET = "http://127.0.0.1:8080", "https://jobyard.example.com"
 API = "/api/v1/projects"

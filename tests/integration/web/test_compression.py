@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import Client
-from tests.support.seed import ADMIN_TOKEN, SUCCEEDED, World, world
+from tests.support.seed import SUCCEEDED, World, world
+from tests.support.server_context import ADMIN_TOKEN
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 

@@ -13,10 +13,11 @@ from starlette.routing import Route
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
 from tests.support.client import Client
+from tests.support.clock import START
 from tests.support.demo_world import furnish
 from tests.support.project import ROOT
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, World, world
-from tests.support.server_context import START
+from tests.support.seed import PASSWORD, World, world
+from tests.support.server_context import ADMIN_TOKEN
 
 HOSTILE = (
     str(2**63),
@@ -55,7 +56,6 @@ QUERIES = sorted(found(r'(?:query|number|query_params\.get)\("([a-z_]+)"', "app/
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("hostile")) as each:
-        each.clock.held = START
         furnish(each, START)
         yield each
 

@@ -18,7 +18,7 @@ from app.store import builds, conditions, decisions, deliveries, overview, runs,
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.web.server_context import ServerContext
-from tests.support.server_context import START
+from tests.support.clock import START
 
 LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "newest builds": lambda tx: builds.page(tx, limit=9),

@@ -18,7 +18,8 @@ from app.store import tokens, users
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
-from tests.support.server_context import ADMIN_TOKEN, START, StillClock, make_server_context
+from tests.support.clock import START, Clock
+from tests.support.server_context import ADMIN_TOKEN, make_server_context
 from tests.support.visiting import PASSWORD
 
 ADA = {"name": "ada", "email": "", "password": PASSWORD, "again": PASSWORD}
@@ -74,7 +75,7 @@ def test_revoking_a_token_ends_the_sessions_opened_with_it(context: ServerContex
 def test_a_session_does_not_outlive_its_token(context: ServerContext) -> None:
     _, secret = token(context, timedelta(hours=1))
     client = logged_in(context, secret)
-    assert isinstance(context.clock, StillClock)
+    assert isinstance(context.clock, Clock)
     context.clock.advance(minutes=59)
     assert is_inside(client)
     context.clock.advance(minutes=1)

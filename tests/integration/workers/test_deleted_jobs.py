@@ -9,8 +9,8 @@ import pytest
 from app.web.server_context import ServerContext
 from tests.support.cli import Cli, point_at, serving
 from tests.support.client import Client
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, world
-from tests.support.server_context import Caller
+from tests.support.seed import PASSWORD, world
+from tests.support.server_context import ADMIN_TOKEN, Caller
 
 JOBS = "/projects/acme/jobs"
 IMAGE = {"type": "image", "image": "busybox"}

@@ -14,10 +14,10 @@ from app.engines.fake import Fault, Script
 from app.store import builds, deliveries, run_attempts, runs
 from app.workers.run.patience import Patience
 from builders.backends.base import BackendUnavailable
+from tests.support.clock import Clock
 from tests.support.fakes import commit, fail
 from tests.support.installation import Installation
 from tests.support.loops import Server
-from tests.support.server_context import StillClock
 
 A, B, C = (commit(letter) for letter in "abc")
 
@@ -98,7 +98,7 @@ def test_a_run_waits_without_an_end_for_an_engine_that_is_known_to_be_down(
 
 
 def test_outages_that_are_far_apart_do_not_add_up() -> None:
-    clock = StillClock()
+    clock = Clock()
     patience = Patience(clock, 600.0, lambda: True)
     for _ in range(3):
         patience.ask()
@@ -109,7 +109,7 @@ def test_outages_that_are_far_apart_do_not_add_up() -> None:
 
 
 def test_a_run_that_is_to_end_does_not_wait_for_ever() -> None:
-    clock = StillClock()
+    clock = Clock()
     patience = Patience(clock, 600.0, lambda: False)
     for is_to_end in (False, True):
         for _ in range(12):

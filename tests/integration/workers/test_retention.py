@@ -19,9 +19,9 @@ from app.runtime.engine_health import EngineHealth
 from app.store import apps, projects
 from app.store.database import LONG_LOG_BYTES, Database
 from app.workers.retention import RetentionWorker
+from tests.support.clock import Clock
 from tests.support.databases import empty_sqlite, quick_sqlite
 from tests.support.past import OURS, Writer, ago, deploy, ids, retention
-from tests.support.server_context import StillClock
 from tests.support.stored import NOW, add_job
 
 
@@ -38,12 +38,12 @@ def job(db: Database) -> Job:
     return add_job(db)
 
 
-def worker(db: Database, root: Path, clock: StillClock, **limits: int) -> RetentionWorker:
+def worker(db: Database, root: Path, clock: Clock, **limits: int) -> RetentionWorker:
     return RetentionWorker(db, clock, retention(db, root, Limits(**limits)))
 
 
 def test_it_is_due_every_hour_and_when_it_is_asked_for(db: Database, job: Job, tmp_path: Path) -> None:
-    clock = StillClock(NOW)
+    clock = Clock(NOW)
     loop = worker(db, tmp_path, clock, count=1)
 
     def is_done() -> bool:
@@ -67,7 +67,7 @@ def test_it_is_due_every_hour_and_when_it_is_asked_for(db: Database, job: Job, t
 
 
 def test_of_two_servers_one_removes_rows_and_each_its_files(db: Database, job: Job, tmp_path: Path) -> None:
-    clock = StillClock(NOW)
+    clock = Clock(NOW)
     servers = [worker(db, tmp_path / name, clock, days=90) for name in ("one", "two")]
     with db.write() as tx:
         writer = Writer(tx)
@@ -92,7 +92,7 @@ def test_the_logs_of_a_project_that_was_deleted_go(db: Database, tmp_path: Path)
         run, build = writer.run(gone, 1), writer.build(gone, 1)
         writer.run(other, 1)
         writer.build(other, 1)
-    loop = worker(db, tmp_path, StillClock(NOW))
+    loop = worker(db, tmp_path, Clock(NOW))
     storage = loop.retention.log_storage
     for path in (storage.attempt_path(run, 1), storage.build_path(build)):
         path.parent.mkdir(parents=True)
@@ -123,7 +123,7 @@ def test_expired_links_and_answers_go(db: Database, tmp_path: Path) -> None:
             at = ago(days).replace(tzinfo=None).isoformat(sep=" ")
             tx.connection().execute(text(login), {"hash": name, "at": at, "until": at})
             tx.connection().execute(text(answer), {"key": name, "at": at})
-    worker(db, tmp_path, StillClock(NOW)).step()
+    worker(db, tmp_path, Clock(NOW)).step()
     with db.read() as tx:
         assert tx.connection().execute(text("SELECT hash FROM account_link")).scalars().all() == ["new"]
         assert tx.connection().execute(text("SELECT key FROM answer")).scalars().all() == ["new"]
@@ -172,7 +172,7 @@ class Images:
         up = EngineHealth(is_up=True, sentence="The engine answers.")
         self.health = up
         images = ImageRetention(db, self.engine, OURS, lambda: self.health, cache_gb=1)
-        self.worker = worker(db, root, StillClock(NOW), days=90)
+        self.worker = worker(db, root, Clock(NOW), days=90)
         self.worker.retention = replace(self.worker.retention, images=images)
 
     def hold(self, *builds: int, repository: str = OURS.repository) -> None:

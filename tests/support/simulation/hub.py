@@ -21,7 +21,7 @@ from app.runtime import threads
 from app.runtime.disk import Disk
 from app.workers.run import active, runner, watcher
 from app.workers.run.patience import Patience
-from tests.support.fakes import START, TickingClock
+from tests.support.clock import START, Clock
 from tests.support.mortal import Fuse, Killed
 
 Ready = Callable[[], bool]
@@ -31,16 +31,19 @@ def always() -> bool:
     return True
 
 
-class SimClock(TickingClock):
-    """Without a lock: there is one thread."""
+class SimClock(Clock):
+    """Moves 20 ms with every look at it, and says what machines that nobody sets would."""
+
+    def __init__(self) -> None:
+        super().__init__(look_seconds=0.02)
 
     def steady(self) -> float:
         """Seconds on the clock that nobody sets; looking takes no time."""
-        return (self._at - self._set_by - START).total_seconds()
+        return (self.at - self._set_by - START).total_seconds()
 
     def of_database(self) -> datetime:
         """The clock of a machine that nobody sets."""
-        return self._at - self._set_by
+        return self.at - self._set_by
 
 
 class Task:

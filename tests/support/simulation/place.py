@@ -26,8 +26,9 @@ from app.store.database import Database
 from app.workers.build.slots import Slots
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
+from tests.support.clock import Names
 from tests.support.databases import empty_sqlite
-from tests.support.fakes import CountedNames, Outbox, Repository
+from tests.support.fakes import Outbox, Repository
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.mortal import Fuse
@@ -240,7 +241,7 @@ class Place(Installation):
     def __init__(self, world: SimWorld, shape: Shape, *, is_alone: bool) -> None:
         self.world = world
         self.clock = world.clock
-        self.names = CountedNames()
+        self.names = Names()
         self.box = _box()
         self.engine = SimEngine(world)
         self.backend, self.outbox = SimBackend(world), Outbox()

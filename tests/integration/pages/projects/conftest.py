@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.project_pages import API, visitor
-from tests.support.seed import ADMIN_TOKEN, World, world
+from tests.support.seed import World, world
+from tests.support.server_context import ADMIN_TOKEN
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from app.engines.fake import FakeEngine, Fault, Script
 from app.store import run_attempts, runs
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.probes import probe
+from tests.support.clock import START, Clock
 from tests.support.fakes import image_of
 from tests.support.installation import Installation
 from tests.support.monitored_run import FOREVER, AtOnce, MonitoredRun
-from tests.support.server_context import START, StillClock
 from tests.support.waiting import eventually
 
 CHECK = {
@@ -201,13 +201,13 @@ def listening(answer: bytes | None, *, drip: bool = False) -> Iterator[tuple[int
 class TestProbing:
     @pytest.fixture
     def container(self) -> tuple[FakeEngine, Handle]:
-        engine = FakeEngine(StillClock().now).script("*", FOREVER)
+        engine = FakeEngine(Clock().now).script("*", FOREVER)
         return engine, engine.start(ContainerSpec(image_of("1")), "run-1-1-0", 1)
 
     def ask(self, container: tuple[FakeEngine, Handle], **fields: Any) -> tuple[bool, str]:
         engine, handle = container
         check = check_from_json({"type": "liveness", "timeout_seconds": 1, "path": "/", **fields})
-        answer = probe(engine, handle, check, StillClock().now)
+        answer = probe(engine, handle, check, Clock().now)
         assert answer is not None
         return answer.passed, answer.words
 
@@ -258,7 +258,7 @@ class TestProbing:
         check = check_from_json(
             {"type": "liveness", "protocol": protocol, "path": "/", "port": 1, "cmd": ["true"]}
         )
-        assert probe(engine, handle, check, StillClock().now) is None
+        assert probe(engine, handle, check, Clock().now) is None
 
     def test_an_engine_that_is_away(self, container: Any) -> None:
         container[0].unavailable(True)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from app.domain.metrics import Sample
 from app.engines.fake import Fault, Script
+from tests.support.clock import START
 from tests.support.installation import Installation
 from tests.support.monitored_run import MonitoredRun
-from tests.support.server_context import START
 
 
 class TestMetrics:
