@@ -20,6 +20,7 @@ from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
 from app.commands.image_retention import ImageRetention
 from app.commands.retention import Retention
+from app.commands.sign_in import Desk
 from app.commands.tokens import digest
 from app.config import Settings
 from app.domain.errors import UserError
@@ -37,6 +38,7 @@ from app.runtime.signals import Waker
 from app.runtime.threads import KeyedThreadPool
 from app.store import builds, runs
 from app.store.inbox import Inbox
+from app.store.sessions import SessionLimits
 from app.system import RandomNames, SystemClock
 from app.web.app import create_app
 from app.web.server_context import ServerContext
@@ -262,6 +264,7 @@ class _Parts:
             dry_run=DryRun(own.db, own.clock, forges, self.checkouts, own.box),
             disk=self.disk,
             admin_token_hash=_admin_token_hash(settings),
+            desk=Desk(limits=_session_limits(settings)),
         )
 
     def supervisor(self, *, alone: bool) -> Supervisor:
@@ -403,6 +406,11 @@ def _engine_directory(settings: Settings, watch: EngineWatch) -> str:
 
 def _is_here(settings: Settings) -> bool:
     return settings.docker_host is None or settings.docker_host.startswith("unix:")
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    idle, absolute = settings.session_idle_hours, settings.session_hours
+    return SessionLimits(idle=timedelta(hours=idle), absolute=timedelta(hours=absolute))
 
 
 def _admin_token_hash(settings: Settings) -> str | None:

@@ -49,6 +49,15 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = Field(
         default=None, description="an API token with all rights, for automation and first set-up"
     )
+    session_idle_hours: int = Field(
+        default=7 * 24,
+        ge=1,
+        le=8760,
+        description="without being used, a browser stays logged in for this long",
+    )
+    session_hours: int = Field(
+        default=14 * 24, ge=1, le=8760, description="a browser stays logged in for this long at most"
+    )
     public_url: str | None = Field(
         default=None,
         description="for links and webhook set-up; if unset, http://host:port, on pages what the reader asked for",

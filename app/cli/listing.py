@@ -115,6 +115,7 @@ COMMANDS = {
     },
     "Projects and access": {
         "project": Listed("projects", "Projects: make, list."),
+        "user": Listed("users", "Users: invite, give rights, disable, reset, remove."),
         "token": Listed("tokens", "API tokens: make, list, revoke."),
         "credential": Listed("shared", "Credentials for Git servers and registries: list, apply, delete."),
         "secret-group": Listed("shared", "Variables that several jobs get: list, apply, delete."),

@@ -26,6 +26,7 @@ from app.web.api import (
     schedules,
     secret_groups,
     tokens,
+    users,
 )
 from app.web.api.openapi import openapi_route
 from app.web.api.operations import Operation
@@ -54,6 +55,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         flows,
         flow_runs,
         tokens,
+        users,
         prune,
     )
     for operation in module.OPERATIONS

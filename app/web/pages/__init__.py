@@ -29,6 +29,7 @@ from app.web.pages import (
     schedule,
     secret_groups,
     settings,
+    users,
 )
 from app.web.pages.context import page_error
 
@@ -58,6 +59,7 @@ def page_routes() -> tuple[Route, ...]:
         dry_runs,
         live,
         settings,
+        users,
         prune,
         login,
     )

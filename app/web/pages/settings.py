@@ -1,23 +1,30 @@
-"""`/settings`: API tokens, how to connect a repository, whether the engine is well, and the plans."""
+"""`/settings`: one's own account, API tokens, how to connect a repository, how the engine is, and the plans."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands import accounts
 from app.commands.tokens import issue_token
 from app.domain import limits
-from app.domain.errors import InvalidValue
+from app.domain.errors import Busy, Conflict, InvalidValue
 from app.domain.principals import Right, Role
-from app.store import deliveries, projects, tokens
+from app.store import deliveries, projects, sessions, tokens
+from app.store.database import Tx
+from app.store.sessions import Session
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.form_errors import placed
+from app.web.problems import Problem, problem_of
 from app.web.reach import number
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
 TOKENS = 200
+PASSWORDS = frozenset({"current", "password", "again"})
 
 
 def show_settings(ctx: PageContext) -> Response:
@@ -25,17 +32,29 @@ def show_settings(ctx: PageContext) -> Response:
 
 
 def _settings(
-    ctx: PageContext, status: int = 200, *, made: str | None = None, wrong: str | None = None
+    ctx: PageContext,
+    status: int = 200,
+    *,
+    made: str | None = None,
+    wrong: str | None = None,
+    problem: Problem | None = None,
 ) -> Response:
     with ctx.server.db.read() as tx:
         context: dict[str, Any] = {
             "tokens": tokens.page(tx, TOKENS) if ctx.may(Right.TOKENS) else [],
             "projects": projects.page(tx, 100, None, only=ctx.projects),
+            "sessions": _own_sessions(ctx, tx),
             "rejected": deliveries.rejected(tx) + ctx.server.inbox.rejected,
         }
+    errors, left = placed(problem, PASSWORDS)
     return ctx.page(
         "settings.html",
-        status,
+        status if problem is None else problem.status,
+        errors=errors,
+        left=left,
+        given={},
+        saved=bool(ctx.query("saved")),
+        own_session=_shown(ctx.principal.session) if ctx.principal else "",
         made=made,
         wrong=wrong,
         roles=list(Role),
@@ -45,6 +64,51 @@ def _settings(
         webhook_url=f"{ctx.address}/webhooks/github",
         **context,
     )
+
+
+def _own_sessions(ctx: PageContext, tx: Tx) -> Sequence[Session]:
+    user_id = ctx.principal.user_id if ctx.principal else None
+    return [] if user_id is None else sessions.of_user(tx, user_id, ctx.now, ctx.server.desk.limits)
+
+
+def _shown(session: str | None) -> str:
+    return (session or "")[: sessions.SHOWN]
+
+
+def _user_id(ctx: PageContext) -> int:
+    """Of who is logged in. Raises Conflict for an API token, which is nobody's account."""
+    if ctx.principal is None or ctx.principal.user_id is None:
+        raise Conflict("You came with an API token, which has no account.")
+    return ctx.principal.user_id
+
+
+def change_password(ctx: PageContext) -> Response:
+    try:
+        if ctx.field("password") != ctx.field("again"):
+            raise InvalidValue("again", "The two passwords differ.")
+        accounts.change_password(
+            ctx.server.db,
+            ctx.server.desk.known,
+            _user_id(ctx),
+            current=ctx.field("current"),
+            new=ctx.field("password"),
+            session=ctx.principal.session if ctx.principal else None,
+        )
+    except (InvalidValue, Conflict, Busy) as error:
+        return _settings(ctx, problem=problem_of(error))
+    return see("/settings?saved=1#account")
+
+
+def end_session(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        sessions.end_one(tx, _user_id(ctx), ctx.path("session"))
+    return see("/settings#account")
+
+
+def end_other_sessions(ctx: PageContext) -> Response:
+    with ctx.server.db.write() as tx:
+        sessions.end_of_user(tx, _user_id(ctx), but=ctx.principal.session if ctx.principal else None)
+    return see("/settings#account")
 
 
 def make_token(ctx: PageContext) -> Response:
@@ -79,6 +143,9 @@ def revoke_token(ctx: PageContext) -> Response:
 def routes() -> list[Route]:
     return [
         get("/settings", show_settings),
+        post("/settings/password", change_password, Right.READ),
+        post("/settings/sessions/end", end_other_sessions, Right.READ),
+        post("/settings/sessions/{session}/end", end_session, Right.READ),
         post("/settings/tokens", make_token, Right.TOKENS),
         post("/settings/tokens/{token}/revoke", revoke_token, Right.TOKENS),
     ]

@@ -107,7 +107,9 @@ def test_a_token_of_another_project_finds_nothing(full: Caller, operation: Opera
     for name in (*NAMES.values(), GUID):
         known = name in operation.path.format(**NAMES, id=GUID)
         assert known or name not in answer.text
-    if operation.path in ("/projects", "/runs", "/deliveries", "/decisions") and operation.method == "GET":
+    if operation.path == "/me":
+        assert [each["project"] for each in answer.json()["grants"]] == ["beside"]
+    elif operation.path in ("/projects", "/runs", "/deliveries", "/decisions") and operation.method == "GET":
         assert answer.status_code == 200
         assert [item["name"] for item in answer.json()["items"]] in ([], ["beside"])
     elif operation.path.startswith(
