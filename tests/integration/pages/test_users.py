@@ -8,7 +8,8 @@ from app.domain.principals import Role
 from app.store import projects, users
 from app.web.principal import COOKIE
 from tests.support.client import Client
-from tests.support.seed import ADMIN_TOKEN, PASSWORD, World
+from tests.support.seed import PASSWORD, World
+from tests.support.server_context import ADMIN_TOKEN
 from tests.support.visiting import NOW, OURS, read, visitor
 
 
