@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from scripts.soaking import faults, kills
+from scripts.soaking import year as years
 from scripts.soaking.tally import Tally, show
 
 FAULTS: dict[str, Callable[[Path, int, float], Tally]] = {
@@ -19,6 +20,7 @@ FAULTS: dict[str, Callable[[Path, int, float], Tally]] = {
     "hung-engine": faults.hung_engine,
     "clock-back": faults.clock_back,
 }
+FAST: dict[str, Callable[[Path, int, float], Tally]] = {"year": years.year}  # no part of the hour
 KILLS = {"kills": kills.kills, "two-servers": kills.two_servers}
 SHARE = 1 / 12  # of the time, for each fault; kills have what is left
 
@@ -28,7 +30,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60, help="how long in all (60)")
     parser.add_argument("--kills", type=int, default=10**6, help="no more kills than that")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is done, and when")
-    parser.add_argument("--only", choices=[*FAULTS, *KILLS], help="this part alone")
+    parser.add_argument("--only", choices=[*FAULTS, *KILLS, *FAST], help="this part alone")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     root = Path(mkdtemp(prefix="soak-"))
@@ -37,8 +39,8 @@ def main() -> int:
         for part, minutes in _shares(given.only, given.minutes):
             print(f"{part} for {minutes:.0f} min …", flush=True)
             folder = root / part
-            if part in FAULTS:
-                tallies.append(FAULTS[part](folder, given.seed, minutes))
+            if part in FAULTS or part in FAST:
+                tallies.append((FAULTS | FAST)[part](folder, given.seed, minutes))
             else:
                 tallies.append(KILLS[part](folder, given.seed, minutes, given.kills))
     finally:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 COUNTED = ("kills", "deliveries", "slots", "runs", "containers")
-WRONG = ("lost", "doubled", "overlapping", "false_success", "untrue")
+WRONG = ("lost", "doubled", "overlapping", "false_success", "untrue", "unbounded")
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Tally:
     overlapping: list[str] = field(default_factory=list)
     false_success: list[str] = field(default_factory=list)
     untrue: list[str] = field(default_factory=list)
+    unbounded: list[str] = field(default_factory=list)  # what grows although as much goes as comes
     adoptions: list[float] = field(default_factory=list)  # seconds from a start of a server
     sentences: Counter[str] = field(default_factory=Counter)
     moments: Counter[str] = field(default_factory=Counter)  # of kills

@@ -1,0 +1,41 @@
+"""A year of work in fast time, with the server's own clean-up: what grows, and that nothing does for ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.domain.retention import Limits
+from app.domain.room import size
+from scripts.soaking.tally import Tally
+from tests.support.year import Growth, Year, unbounded
+
+DAYS, MONTH, SETTLED = 365, 30, 150  # by then as much goes as comes
+PUSHES, RUNS = 50, 500
+
+
+def year(folder: Path, _seed: int, _minutes: float) -> Tally:
+    """50 pushes and 500 runs a day with the default limits; it takes as long as it takes."""
+    tally = Tally("year")
+    work = Year(folder, Limits(), PUSHES, RUNS)
+    seen: dict[int, Growth] = {}
+    try:
+        for day in work.days(DAYS):
+            if day % MONTH == 0 or day == DAYS:
+                seen[day] = work.growth(day)
+                print(_line(seen[day]), flush=True)
+    finally:
+        work.close()
+    tally.notes = [_line(growth) for growth in seen.values()]
+    tally.deliveries, tally.runs = PUSHES * DAYS, RUNS * DAYS
+    tally.unbounded = unbounded(seen[SETTLED], seen[DAYS])
+    return tally
+
+
+def _line(growth: Growth) -> str:
+    weights = ("log_bytes", "database_bytes", "database_log_bytes")
+    shown = (
+        f"{name} {size(value) if name in weights else f'{value:,}'}"
+        for name, value in growth.figures.items()
+        if value
+    )
+    return f"day {growth.day}: {', '.join(shown)}"
