@@ -19,6 +19,7 @@ from app.checkout import Checkouts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
 from app.commands.image_retention import ImageRetention
+from app.commands.registry_retention import RegistryRetention
 from app.commands.retention import Retention
 from app.commands.sign_in import Desk
 from app.commands.tokens import digest
@@ -296,7 +297,7 @@ class _Parts:
             flow_worker=FlowWorker(db, clock, self.names, own.box),
             notification_worker=NotificationWorker(db, clock, own.box, post_message),
             remote_poller=self.remote_poller(),
-            retention_worker=RetentionWorker(db, clock, self.retention, self.checkouts),
+            retention_worker=self.retention_loop(),
             disk=self.disk,
             build_workers=settings.workers_builds,
             run_workers=settings.workers_runs,
@@ -373,6 +374,11 @@ class _Parts:
             os.getpid(),
             alone=alone,
         )
+
+    def retention_loop(self) -> RetentionWorker:
+        own = self.installation
+        registry = RegistryRetention(own.db, own.clock, own.box, own.ours) if own.ours.registry else None
+        return RetentionWorker(own.db, own.clock, self.retention, self.checkouts, registry)
 
     def remote_poller(self) -> RemotePoller | None:
         own = self.installation

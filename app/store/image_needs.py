@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
+from sqlalchemy import update
 from sqlmodel import col, or_, select
 
 from app.domain.documents import Stored
@@ -47,6 +50,35 @@ def made(tx: Tx, digests: Collection[str]) -> Mapping[str, set[int]]:
         for digest, build_id in tx.exec(query):
             found.setdefault(digest or "", set()).add(build_id)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """An image of a build that is in the registry, as far as is known."""
+
+    build_id: int
+    project_id: int
+    image: str
+    digest: str
+
+
+def pushed(tx: Tx, registry: str, after: int, limit: int) -> list[Pushed]:
+    """The images below a place in a registry that were not removed from there, of builds after one, oldest first."""
+    row = BuildRow
+    query = select(row.id, row.project_id, row.image, row.digest).where(
+        col(row.id) > after,
+        row.status == "succeeded",
+        col(row.image_removed_at).is_(None),
+        col(row.image).startswith(f"{registry.rstrip('/')}/", autoescape=True),
+    )
+    found = tx.exec(query.order_by(col(row.id)).limit(limit))
+    return [Pushed(id_, project, image or "", digest or "") for id_, project, image, digest in found]
+
+
+def note_removed(tx: Tx, image: str, now: datetime) -> None:
+    """The registry has the image of these builds no more."""
+    same = update(BuildRow).where(col(BuildRow.image) == image, col(BuildRow.image_removed_at).is_(None))
+    tx.connection().execute(same.values(image_removed_at=now))
 
 
 def _newest_of_sources(tx: Tx) -> set[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.checkout import Checkouts
+from app.commands.registry_retention import RegistryRetention
 from app.commands.retention import Retention
 from app.domain.errors import EngineUnavailable
 from app.runtime.ports import Clock
@@ -32,6 +33,7 @@ class RetentionWorker:
     clock: Clock
     retention: Retention
     checkouts: Checkouts | None = None
+    registry: RegistryRetention | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     _done_at: datetime | None = None
 
@@ -52,6 +54,8 @@ class RetentionWorker:
             is_first = removal.take_turn(tx, now, timedelta(0) if is_asked_for else INTERVAL)
         if is_first:
             self._remove_rows()
+        if is_first and self.registry is not None:
+            self.registry.step(self._rest)
         for part in (self._sweep_files, self._remove_images, self._tend_mirrors):
             if not self.stopping.is_set():
                 part()

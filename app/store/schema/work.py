@@ -150,6 +150,7 @@ class BuildRow(SQLModel, table=True):
     steps: list[Json] | None = json_column(null=True)
     image: str | None = text_column(null=True)
     digest: str | None = None
+    image_removed_at: datetime | None = time_column()
     position: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
     on_branch: bool | None = None
     contained_in: list[str] | None = json_column(null=True)
