@@ -25,6 +25,7 @@ from app.engines.fake import Script
 from app.runtime.engine_health import EngineHealth
 from app.runtime.signals import Signals
 from app.store import runs
+from app.store.database import Tx
 from app.workers.retention import RetentionWorker
 from tests.support.fakes import commit
 from tests.support.installation import Installation
@@ -152,15 +153,50 @@ class Year:
 
     def _copy(self) -> None:
         """As many copies of the day's rows and files as make up the day's number."""
-        copies = {
-            "push": self.pushes // max(1, self.worked_pushes) - 1,
-            "run": self.runs // max(1, self.worked_runs) - 1,
-        }
-        for number in range(max(copies.values())):
-            self._copy_rows(
-                number, {table for table in COPIED if number < copies["run" if table in OF_RUNS else "push"]}
-            )
+        new: dict[tuple[str, int, int], int] = {}
+        with self.place.db.write() as tx:
+            for table, (references, unique) in COPIED.items():
+                per_day, worked = (
+                    (self.runs, self.worked_runs) if table in OF_RUNS else (self.pushes, self.worked_pushes)
+                )
+                rows = self._of_today(tx, table)
+                copies = [
+                    self._copied(new, table, row, number, references, unique)
+                    for number in range(per_day // worked - 1)
+                    for row in rows
+                ]
+                if copies:
+                    names = ", ".join(f'"{each}"' for each in copies[0])
+                    places = ", ".join("?" * len(copies[0]))
+                    cursor = tx.connection().connection.cursor()
+                    values = [tuple(each.values()) for each in copies]
+                    cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", values)
+        for (table, old, _), made in new.items():
+            self._copy_files(table, old, made)
         self._name_images()
+
+    def _copied(
+        self,
+        new: dict[tuple[str, int, int], int],
+        table: str,
+        row: dict[str, Any],
+        number: int,
+        references: dict[str, str],
+        unique: tuple[str, ...],
+    ) -> dict[str, Any]:
+        """A row with an id of its own, which refers to the copies that go with it."""
+        copy = dict(row)
+        if "id" in copy:
+            first, last = self._worked[table]
+            copy["id"] = row["id"] + (number + 1) * (last - first)
+            new[table, row["id"], number] = copy["id"]
+        for column, target in references.items():
+            copy[column] = new.get((target, row[column], number), row[column])
+        for column in unique:
+            copy[column] = row[column] and f"{row[column]}~{number}"
+        if "position" in copy:
+            copy["position"] += number + 1
+        return copy
 
     def _name_images(self) -> None:
         """As a builder does on a real engine."""
@@ -170,38 +206,13 @@ class Year:
         self.place.world.names += [f"{OURS.repository}:build-{build}-0a1b" for build in made]
         self._last_image = max(made, default=self._last_image)
 
-    def _copy_rows(self, number: int, wanted: set[str]) -> None:
-        new: dict[tuple[str, int], int] = {}
-        with self.place.db.write() as tx:
-            connection = tx.connection()
-            for table, (references, unique) in COPIED.items():
-                if table not in wanted:
-                    continue
-                for row in self._of_today(connection, table):
-                    old = row.pop("id", None)
-                    for column, target in references.items():
-                        row[column] = new.get((target, row[column]), row[column])
-                    if "position" in row:
-                        row["position"] += number + 1
-                    for column in unique:
-                        row[column] = row[column] and f"{row[column]}~{number}"
-                    names, places = (
-                        ", ".join(f'"{each}"' for each in row),
-                        ", ".join(f":{each}" for each in row),
-                    )
-                    insert = text(f"INSERT INTO {table} ({names}) VALUES ({places})")
-                    made = connection.execute(insert, row).lastrowid
-                    if old is not None:
-                        new[table, old] = made
-        for (table, old), made in new.items():
-            self._copy_files(table, old, made)
-
-    def _of_today(self, connection: Any, table: str) -> list[dict[str, Any]]:
-        """The rows that the loops left; copies of an earlier round are none of them."""
+    def _of_today(self, tx: Tx, table: str) -> list[dict[str, Any]]:
+        """The rows that the loops left."""
         of, key = ("build", "build_id") if table == "build_source" else (table, "id")
         first, last = self._worked[of]
         query = text(f'SELECT * FROM {table} WHERE "{key}" > :first AND "{key}" <= :last')
-        return [dict(row) for row in connection.execute(query, {"first": first, "last": last}).mappings()]
+        found = tx.connection().execute(query, {"first": first, "last": last}).mappings()
+        return [dict(row) for row in found]
 
     def _greatest(self, table: str) -> int:
         with self.place.db.read() as tx:

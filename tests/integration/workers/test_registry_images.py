@@ -22,10 +22,10 @@ from app.domain.references import Ours
 from app.registry import RegistryUnavailable, Removal, remove_manifest
 from app.secrets import SecretBox
 from app.store.database import Database
+from tests.support.clock import Clock
 from tests.support.databases import empty_sqlite, quick_sqlite
 from tests.support.past import OURS, Writer, deploy
 from tests.support.registry import MANIFEST, PASSWORD, USER, registry
-from tests.support.server_context import StillClock
 from tests.support.stored import NOW, add_job
 
 DIGEST = "sha256:" + "d" * 64
@@ -177,7 +177,7 @@ def keeper(db: Database, answer: Removal | Exception) -> tuple[RegistryRetention
 
     ours = Ours(OURS.repository, "registry.example.com/team")
     box = SecretBox([b"a key of the tests, random enough"])
-    return RegistryRetention(db, StillClock(NOW), box, ours, remove), asked
+    return RegistryRetention(db, Clock(NOW), box, ours, remove), asked
 
 
 def image(number: int) -> dict[str, str]:
