@@ -36,7 +36,7 @@ class Role(enum.StrEnum):
 
 
 _VIEWER = frozenset({Right.READ})
-_OPERATOR = _VIEWER | {Right.RUN, Right.DEPLOY, Right.CHANGE}
+_OPERATOR = _VIEWER | {Right.RUN, Right.DEPLOY}
 RIGHTS_OF = {Role.VIEWER: _VIEWER, Role.OPERATOR: _OPERATOR, Role.ADMIN: frozenset(Right)}
 
 

@@ -170,7 +170,7 @@ OPERATIONS = (
         PATH + "/{s}/builds",
         "Start a manual build for all jobs of a build service, whatever the rules for pushes say",
         create_service_build,
-        Right.CHANGE,
+        Right.RUN,
         body=ManualBuildForm,
         answer=BuildAnswer,
         status=202,

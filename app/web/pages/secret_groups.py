@@ -169,9 +169,9 @@ def _page(
 def routes() -> list[Route]:
     path = "/projects/{project}/secret-groups"
     return [
-        get(path, show_new, Right.CHANGE),
-        post(path, make_group, Right.CHANGE),
-        get(f"{path}/{{group}}", show_group, Right.CHANGE),
-        post(f"{path}/{{group}}", save_group, Right.CHANGE),
-        post(f"{path}/{{group}}/delete", delete_group, Right.CHANGE),
+        get(path, show_new, Right.SECRETS),
+        post(path, make_group, Right.SECRETS),
+        get(f"{path}/{{group}}", show_group, Right.SECRETS),
+        post(f"{path}/{{group}}", save_group, Right.SECRETS),
+        post(f"{path}/{{group}}/delete", delete_group, Right.SECRETS),
     ]

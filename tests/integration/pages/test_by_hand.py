@@ -215,12 +215,14 @@ def test_a_build_service_is_built_for_all_its_jobs(made: World, page: Client) ->
         body = {"name": name, "source": {"type": "build_service", "build_service": "shared"}}
         assert api.post("/api/v1/projects/acme/jobs", json=body).status_code == 201
     path = "/projects/acme/build-services/shared"
-    assert f'href="{path}/build"' in read(page, path)
+    admin = visitor(made, Role.ADMIN)
+    assert f'href="{path}/build"' in read(admin, path)
+    assert f'href="{path}/build"' in read(page, "/projects/acme")
     build = page.post(f"{path}/build", data=form_fields(page.get(f"{path}/build").text, f"{path}/build"))
     with made.db.read() as tx:
         told = decisions.page(tx, limit=9)
     assert {each.job for each in told} == {"one", "two"}
-    assert f'href="{build.headers["location"]}"' in read(page, path)
+    assert f'href="{build.headers["location"]}"' in read(admin, path)
     assert visitor(made, Role.VIEWER).post(f"{path}/build").status_code == 403
 
 

@@ -200,7 +200,8 @@ def test_a_failed_node_says_when_it_is_tried_again(made: World) -> None:
 
 def test_the_webhook_address_is_shown_once(made: World) -> None:
     flow(made, ASK)
-    client = visitor(made)
+    assert visitor(made).post(f"{PATH}/webhook").status_code == 403
+    client = visitor(made, Role.ADMIN)
     page = client.post(f"{PATH}/webhook").text
     (address,) = re.findall(r"/webhooks/flows/[\w-]{40,}", page)
     assert address not in client.get(PATH).text

@@ -48,9 +48,7 @@ def page(made: World) -> Client:
     api = Client(app, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201
     client = Client(app, follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
-    assert (
-        client.post("/login", data={"name": f"{Role.OPERATOR}-user", "password": PASSWORD}).status_code == 303
-    )
+    assert client.post("/login", data={"name": f"{Role.ADMIN}-user", "password": PASSWORD}).status_code == 303
     return client
 
 

@@ -9,11 +9,11 @@ import pytest
 from app.domain.comparing import Seen
 from app.domain.principals import Role
 from app.runtime.ports import WEBHOOK_PURPOSE
-from app.store import comparisons, projects
+from app.store import comparisons, projects, users
 from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.project_pages import ACME, API, fields_of, make, shown, visitor
-from tests.support.seed import World
+from tests.support.seed import PASSWORD, World
 
 SERVICES, GROUPS, CREDENTIALS = (
     f"{ACME}/{kind}" for kind in ("build-services", "secret-groups", "credentials")
@@ -62,8 +62,18 @@ def test_from_nothing_to_a_job_by_pages_alone(made: World) -> None:
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
 def test_who_may_not_make_a_project_is_told_who_may(made: World, role: Role) -> None:
     page = visitor(made, role)
-    for path in ("/projects", "/jobs/new") if role is Role.OPERATOR else ("/projects",):
-        assert "an administrator has to make one first" in page.get(path).text
+    assert "an administrator has to make one first" in page.get("/projects").text
+    assert 'action="/projects"' not in page.get("/projects").text
+
+
+def test_who_may_change_no_project_yet_is_told_who_makes_one(made: World) -> None:
+    with made.db.write() as tx:
+        beside = projects.create(tx, "beside", None, made.clock.now())
+        hashed = users.named(tx, "admin-user").password_hash  # type: ignore[union-attr]
+        users.add(tx, "of beside", hashed, Role.ADMIN, made.clock.now(), project_id=beside.id)
+    page = visitor(made, Role.VIEWER)
+    assert page.post("/login", data={"name": "of beside", "password": PASSWORD}).status_code == 303
+    assert "beside" in page.get("/jobs/new").text
     assert 'action="/projects"' not in page.get("/projects").text
 
 
@@ -129,22 +139,21 @@ def test_a_project_shows_what_is_in_it_by_name_alone(api: Client, made: World) -
 def test_each_role_does_what_the_api_lets_it_do(made: World, api: Client) -> None:
     for kind, body in (("build-services", SERVICE), ("secret-groups", GROUP), ("credentials", CREDENTIAL)):
         make(api, kind, body)
-    of_operators = [f"{SERVICES}/shared", f"{GROUPS}/mail", SERVICES, GROUPS]
-    of_administrators = [f"{CREDENTIALS}/forge", CREDENTIALS]
-    viewer, operator = visitor(made, Role.VIEWER), visitor(made, Role.OPERATOR)
-    for path in [*of_operators, *of_administrators]:
-        assert viewer.get(path).status_code == 403
-        assert viewer.post(path).status_code == 403
+    of_administrators = [f"{SERVICES}/shared", f"{GROUPS}/mail", f"{CREDENTIALS}/forge"]
+    of_administrators += [SERVICES, GROUPS, CREDENTIALS]
+    viewer, operator, admin = (visitor(made, role) for role in Role)
     for path in of_administrators:
-        assert operator.get(path).status_code == 403
-    for path in (*of_administrators, "/projects", f"{ACME}/webhook-secret", f"{ACME}/delete"):
+        for refused in (viewer, operator):
+            assert refused.get(path).status_code == 403
+            assert refused.post(path).status_code == 403
+        assert admin.get(path).status_code == 200
+    for path in ("/projects", f"{ACME}/webhook-secret", f"{ACME}/delete"):
         assert operator.post(path, data={"confirm": "acme"}).status_code == 403
-    for path in of_operators:
-        assert operator.get(path).status_code == 200
-    for path in (*of_operators, f"{SERVICES}/shared/delete", f"{GROUPS}/mail/delete"):
-        foreign = operator.post(path, data={"confirm": "mail"}, headers={"Sec-Fetch-Site": "cross-site"})
+    for path in (*of_administrators, f"{SERVICES}/shared/delete", f"{GROUPS}/mail/delete"):
+        foreign = admin.post(path, data={"confirm": "mail"}, headers={"Sec-Fetch-Site": "cross-site"})
         assert foreign.status_code == 403
-        assert viewer.post(path, data={"confirm": "mail"}).status_code == 403
+        for refused in (viewer, operator):
+            assert refused.post(path, data={"confirm": "mail"}).status_code == 403
     assert shown(api, f"{GROUPS}/mail")["priority"] == 7
 
 
