@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.errors import Busy, EngineUnavailable, JobyardError
@@ -39,8 +39,11 @@ class ImageRetention:
     cache_gb: int = 20
     turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def plan(self) -> list[Unneeded]:
-        """What would go now. Raises EngineUnavailable where the engine does not say, Busy while another one asks."""
+    def plan(self, going: Collection[int] = frozenset()) -> list[Unneeded]:
+        """What would go now, after the builds that are `going`.
+
+        Raises EngineUnavailable where the engine does not say, Busy while another one asks.
+        """
         health = self.health()
         if not health.is_up:
             raise EngineUnavailable(health.sentence)
@@ -50,18 +53,18 @@ class ImageRetention:
             images = self.engine.images()
         finally:
             self.turn.release()
-        return self._unneeded(images)
+        return self._unneeded(images, going)
 
-    def preview(self) -> ImagesPreview:
+    def preview(self, going: Collection[int] = frozenset()) -> ImagesPreview:
         try:
-            plan = self.plan()
+            plan = self.plan(going)
         except JobyardError as error:
             return ImagesPreview(sentence=str(error))
         return ImagesPreview(len(plan), weight(plan))
 
-    def _unneeded(self, images: Sequence[HeldImage]) -> list[Unneeded]:
+    def _unneeded(self, images: Sequence[HeldImage], going: Collection[int] = frozenset()) -> list[Unneeded]:
         with self.db.read() as tx:
-            needed = image_needs.needed(tx, self.ours)
+            needed = image_needs.needed(tx, self.ours, going)
             made = image_needs.made(tx, {digest for image in images for digest in image.digests})
         return unneeded(images, needed, made, self.ours)
 

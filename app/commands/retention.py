@@ -48,8 +48,11 @@ class Retention:
     def preview(self, plan: Plan) -> list[Portion]:
         return portions(self.db, self.log_storage, plan)
 
-    def preview_of_images(self) -> ImagesPreview:
-        return ImagesPreview() if self.images is None else self.images.preview()
+    def preview_of_images(self, plan: Plan) -> ImagesPreview:
+        """Of those that nothing needs when the plan is carried out."""
+        if self.images is None:
+            return ImagesPreview()
+        return self.images.preview(plan.shares[Kind.BUILDS].ids)
 
     def plan(self) -> Plan:
         """What would go now. Every look at the store is a short one, beside whatever else happens."""

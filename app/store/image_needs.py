@@ -21,8 +21,9 @@ KEPT_PER_SOURCE = 10  # succeeded builds
 OPEN = needs.OPEN
 
 
-def needed(tx: Tx, ours: Ours) -> NeededImages:
-    builds = {*needs.deployed(tx, ours), *_newest_of_sources(tx)}
+def needed(tx: Tx, ours: Ours, going: Collection[int] = frozenset()) -> NeededImages:
+    """What has to stay when the builds that are `going` are no more."""
+    builds = {*needs.deployed(tx, ours), *_newest_of_sources(tx).difference(going)}
     digests = set[str]()
     for each in (*_deployed(tx), *_of_deployments(tx)):
         builds.add(each.get("build_id") or 0)

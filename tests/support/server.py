@@ -70,6 +70,7 @@ class JobyardServer:
             "admin_token": TOKEN,
             "data": str(data),
             "reconcile_minutes": "0",  # no Git but what a test is about
+            "build_cache_gb": "0",  # the cache is the whole machine's
             **settings,
         }
         self._log = data.with_name(f"{data.name}.log")

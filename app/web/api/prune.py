@@ -11,7 +11,7 @@ from app.web.schemas.prune import PruneAnswer, PruneQuery, prune_answer
 def prune(ctx: ApiContext[Empty, PruneQuery]) -> Answer:
     retention, dry_run = ctx.server.retention, ctx.query.dry_run
     plan = retention.plan()
-    images = retention.preview_of_images()
+    images = retention.preview_of_images(plan)
     answer = prune_answer(plan, retention.preview(plan), images, retention.limits, dry_run=dry_run)
     if dry_run:
         return Answer(answer, 200)

@@ -18,7 +18,7 @@ def show_prune(ctx: PageContext) -> Response:
         limits=retention.limits,
         plan=plan,
         portions=portions,
-        images=retention.preview_of_images(),
+        images=retention.preview_of_images(plan),
         going=sum(each.going for each in portions),
         weight=sum(each.bytes for each in portions),
         is_begun=bool(ctx.query("begun")),

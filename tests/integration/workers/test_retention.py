@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.commands.image_retention import ImageRetention
+from app.commands.image_retention import ImageRetention, ImagesPreview
 from app.domain.job.records import Job
 from app.domain.redaction import Redactor
 from app.domain.retention import Kind, Limits
@@ -185,6 +185,11 @@ class Images:
         }
 
 
+def preview(place: Images) -> ImagesPreview:
+    retention = place.worker.retention
+    return retention.preview_of_images(retention.plan())
+
+
 def test_images_go_that_nothing_needs(db: Database, job: Job, tmp_path: Path) -> None:
     place = Images(db, tmp_path)
     other = add_job(db, "other")
@@ -204,12 +209,12 @@ def test_images_go_that_nothing_needs(db: Database, job: Job, tmp_path: Path) ->
     place.hold(unused, repository="jobyard-ba9876543210")
     place.world.names.append("busybox:latest")
     place.world.cache_bytes = 3 * 10**9
-    preview = place.worker.retention.preview_of_images()
-    assert (preview.going, preview.sentence) == (2, "")
+    shown = preview(place)
+    assert (shown.going, shown.sentence) == (2, "")
     before = list(place.world.names)
     place.worker.step()
     assert place.builds == {deployed, live, of_run, *newest, running, running + 1}
-    assert len(before) - len(place.world.names) == preview.going
+    assert len(before) - len(place.world.names) == shown.going
     assert place.world.cache_bytes == 10**9
 
 
@@ -234,7 +239,7 @@ def test_an_engine_that_does_not_answer_holds_up_nothing_else(db: Database, job:
         gone = Writer(tx).run(job, 200, "cancelled")
     place.worker.step()
     assert gone not in ids(db)["run"]
-    assert place.worker.retention.preview_of_images().sentence == "The engine does not answer."
+    assert preview(place).sentence == "The engine does not answer."
 
 
 def test_one_request_at_a_time_asks_the_engine(db: Database, tmp_path: Path) -> None:
@@ -246,3 +251,15 @@ def test_one_request_at_a_time_asks_the_engine(db: Database, tmp_path: Path) -> 
         "The container engine is being asked about its images: try again in a moment."
     )
     assert images.preview().sentence == ""
+
+
+def test_the_images_of_builds_that_go_are_in_the_preview(db: Database, job: Job, tmp_path: Path) -> None:
+    place = Images(db, tmp_path)
+    with db.write() as tx:
+        writer = Writer(tx)
+        builds = [writer.build(job, 200) for _ in range(3)]
+    place.hold(*builds)
+    shown = preview(place)
+    assert shown.going == 2
+    place.worker.step()
+    assert place.builds == {builds[-1]}
