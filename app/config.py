@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     build_cache_gb: int = Field(
         default=20, ge=0, le=10**6, description="the bound of the engine's build cache; 0: it is left alone"
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="the server's own log: text, or json, an object a line"
+    )
     log_cap_mb: int = Field(default=100, ge=1, description="kept of each log: its first and its last part")
     plans: str = Field(default="", description="sizes to add or change: name=cpus:MiB, separated by commas")
 

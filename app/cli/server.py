@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import resource
 import signal
 import socket
@@ -42,11 +41,11 @@ def serve(
     from app.bootstrap import open_server
     from app.checkout import find_git
     from app.config import read_settings
+    from app.runtime.log_format import log_to_stderr
     from app.web.connections import Connections, bounded, most_with
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = read_settings()
+    log_to_stderr(settings.log_format)
     find_git()  # before anything is made
     url = listening_url(host, port)
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -60,6 +59,7 @@ def serve(
             uvicorn.Config(
                 app,
                 log_level="warning",
+                log_config=None,  # its lines go where ours do
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,

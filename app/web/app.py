@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.domain.errors import JobyardError
+from app.runtime import request_id
 from app.web.api import api_routes
 from app.web.budget import BodyBudget
 from app.web.compression import Compression
@@ -23,6 +24,7 @@ from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
 from app.web.pages import page_error, page_routes
 from app.web.problems import answer_with_problem
+from app.web.request_ids import HEADER, RequestIds
 from app.web.server_context import ServerContext, server_of
 from app.web.slashes import WithoutSlash
 from app.web.webhooks import Keyring, Receiver
@@ -51,13 +53,14 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
             *page_routes(),
         ],
         middleware=[
+            Middleware(RequestIds),
             Middleware(SecurityHeaders),
             Middleware(Compression),
             Middleware(BodyBudget),
             Middleware(WithoutSlash),
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_error, Exception: _http_error},
+        exception_handlers={HTTPException: _http_error, Exception: _failed},
     )
     app.router.redirect_slashes = False  # a redirect loses what was posted, and names the host of the request
     app.state.server = server
@@ -77,6 +80,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if path.startswith(("/api/", "/webhooks/")):
         return await answer_with_problem(request, error)
     return await page_error(request, error)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Starlette calls this outside of the middleware, which would have put the request's id in the answer."""
+    answer = await _http_error(request, error)
+    answer.headers[HEADER.decode()] = request_id.current()
+    return answer
 
 
 async def healthz(_request: Request) -> Response:

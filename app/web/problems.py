@@ -20,6 +20,7 @@ from app.domain.errors import (
     NotFound,
     TransientError,
 )
+from app.runtime import request_id
 from app.web.validation_messages import field_errors, join_errors
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ def problem_response(problem: Problem) -> JSONResponse:
     }
     if problem.errors:
         body["errors"] = list(problem.errors)
+    if of_request := request_id.current():
+        body["request_id"] = of_request
     headers = dict(problem.headers)
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -46,6 +46,9 @@ class ProblemAnswer(Model):
     status: int
     detail: str = Field(description="one sentence")
     errors: list[FieldError] | None = None
+    request_id: str | None = Field(
+        default=None, description="what the log and `X-Request-Id` call the request"
+    )
 
 
 def openapi_route(operations: Sequence[Operation]) -> Route:

@@ -53,7 +53,7 @@ class Sent:
 @pytest.fixture(scope="module")
 def send(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
     forge = Counted()
-    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "X-Request-Id": "same"}
     with (
         make_server_context(tmp_path_factory.mktemp("effort")) as context,
         Client(
