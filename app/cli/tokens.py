@@ -18,13 +18,20 @@ class RoleName(enum.StrEnum):
     ADMIN = "admin"
 
 
+class ScopeName(enum.StrEnum):
+    READ = "read"
+    RUN = "run"
+    DEPLOY = "deploy"
+    ADMIN = "admin"
+
+
 def add_to(cli: typer.Typer) -> None:
     token = make_group("API tokens: make, list, revoke.")
     add_command(
         token,
         "create",
         create_token,
-        "jobyard token create ci --role operator --project acme",
+        "jobyard token create ci --scope read --scope run --project acme",
         "jobyard token create laptop --role admin --expires 2027-01-31",
     )
     add_command(token, "list", list_tokens, "jobyard token list")
@@ -34,12 +41,19 @@ def add_to(cli: typer.Typer) -> None:
 
 def create_token(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    role: Annotated[RoleName, typer.Option(help="What it may do.")] = RoleName.VIEWER,
+    role: Annotated[
+        RoleName | None, typer.Option(help="What it may do; viewer unless scopes are given.")
+    ] = None,
+    scope: Annotated[
+        list[ScopeName] | None, typer.Option(help="What it may do, instead of a role; may be repeated.")
+    ] = None,
     project: Annotated[
         str | None,
         typer.Option("--project", "-p", help="Only for this project.", autocompletion=complete_projects),
     ] = None,
-    expires: Annotated[str | None, typer.Option(metavar="TIME", help="Valid until then.")] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME|never", help="Valid until then; a year if left out.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make an API token. It is printed this once: the server keeps only what recognises it."""
@@ -47,8 +61,14 @@ def create_token(
     from app.cli.client import open_api
     from app.cli.times import read_time, rfc3339
 
-    body: dict[str, object] = {"name": name, "role": role.value, "project": project}
-    if expires is not None:
+    body: dict[str, object] = {"name": name, "project": project}
+    if role is not None:
+        body["role"] = role.value
+    if scope:
+        body["scopes"] = [each.value for each in scope]
+    if expires == "never":
+        body["expires_at"] = None
+    elif expires is not None:
         try:
             body["expires_at"] = rfc3339(read_time(expires, "--expires"))
         except InvalidValue as error:
@@ -75,12 +95,12 @@ def list_tokens(limit: LimitOption = 100, json: JsonOption = False) -> None:
         return
     at = now()
     output.print_table(
-        ("ID", "NAME", "ROLE", "PROJECT", "EXPIRES", "LAST USED"),
+        ("ID", "NAME", "MAY", "PROJECT", "EXPIRES", "LAST USED"),
         [
             (
                 each["id"],
                 each["name"],
-                each["role"],
+                each["role"] or ", ".join(each["scopes"]),
                 each["project"] or "all",
                 when(each["expires_at"], at) or "never",
                 when(each["last_used_at"], at) or "never",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.domain.errors import InvalidValue, NotFound
-from app.domain.principals import Grant, Principal, Role
+from app.domain.principals import Grant, Principal, Role, Scope
 from app.store import projects, tokens
 from app.store.database import Database, Tx
 from app.store.tokens import Token
 
+LASTS = timedelta(days=365)  # unless it is said otherwise
 TOKEN_PREFIX = "jy_"  # noqa: S105 - what a token begins with, so that scanners find a leaked one
 OF_SETTINGS = Principal("admin token", (Grant.of_role(Role.ADMIN),))  # JOBYARD_ADMIN_TOKEN
 
@@ -36,14 +38,22 @@ def new_token() -> str:
 
 
 def issue_token(
-    tx: Tx, *, name: str, role: Role, project: str | None, expires_at: datetime | None, now: datetime
+    tx: Tx,
+    *,
+    name: str,
+    scopes: Collection[Scope],
+    project: str | None,
+    expires_at: datetime | None,
+    now: datetime,
 ) -> IssuedToken:
-    """Make a token for all projects, or for the one named. Raises InvalidValue."""
+    """Make a token for all projects, or for the one named. Raises InvalidValue, Conflict."""
+    if not scopes:
+        raise InvalidValue("scopes", "scopes must name at least one of read, run, deploy and admin.")
     if expires_at is not None and expires_at <= now:
         raise InvalidValue("expires_at", f"expires_at must be in the future, not {expires_at.isoformat()}.")
     secret = new_token()
     project_id = None if project is None else _project_id(tx, project)
-    made = tokens.add(tx, name, digest(secret), role, now, project_id=project_id, expires_at=expires_at)
+    made = tokens.add(tx, name, digest(secret), scopes, now, project_id=project_id, expires_at=expires_at)
     return IssuedToken(made, secret)
 
 
@@ -82,4 +92,4 @@ def _is_of_settings(hash_: str, admin_token_hash: str | None) -> bool:
 
 
 def _principal(token: Token) -> Principal:
-    return Principal(token.name, (Grant.of_role(Role(token.role), token.project_id),))
+    return Principal(token.name, (token.grant,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 
@@ -40,6 +40,35 @@ _OPERATOR = _VIEWER | {Right.RUN, Right.DEPLOY}
 RIGHTS_OF = {Role.VIEWER: _VIEWER, Role.OPERATOR: _OPERATOR, Role.ADMIN: frozenset(Right)}
 
 
+class Scope(enum.StrEnum):
+    """What a token may be limited to, each by itself; `admin` is everything."""
+
+    READ = "read"
+    RUN = "run"
+    DEPLOY = "deploy"
+    ADMIN = "admin"
+
+
+RIGHTS_OF_SCOPE = {
+    Scope.READ: frozenset({Right.READ}),
+    Scope.RUN: frozenset({Right.RUN}),
+    Scope.DEPLOY: frozenset({Right.DEPLOY}),
+    Scope.ADMIN: frozenset(Right),
+}
+SCOPES_OF = {
+    Role.VIEWER: (Scope.READ,),
+    Role.OPERATOR: (Scope.READ, Scope.RUN, Scope.DEPLOY),
+    Role.ADMIN: (Scope.ADMIN,),
+}
+
+
+def role_of(scopes: Collection[str]) -> Role | None:
+    """The role whose rights are those of the scopes; None where no role has just these."""
+    if Scope.ADMIN in scopes:
+        return Role.ADMIN
+    return next((role for role, of_role in SCOPES_OF.items() if set(of_role) == set(scopes)), None)
+
+
 def least_role(right: Right) -> Role:
     """The first role that has the right."""
     return next(role for role in Role if right in RIGHTS_OF[role])
@@ -56,6 +85,11 @@ class Grant:
     @classmethod
     def of_role(cls, role: Role, project_id: int | None = None) -> Grant:
         return cls(RIGHTS_OF[role], project_id, role.value)
+
+    @classmethod
+    def of_scopes(cls, scopes: Collection[str], project_id: int | None = None) -> Grant:
+        rights = frozenset().union(*(RIGHTS_OF_SCOPE[Scope(each)] for each in scopes))
+        return cls(rights, project_id, role_of(scopes) or " and ".join(scopes))
 
     def covers(self, project_id: int | None) -> bool:
         return self.project_id is None or self.project_id == project_id

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
 
-from app.domain.errors import NotFound
+from app.domain.errors import Conflict, NotFound
+from app.domain.principals import Grant, Scope
+from app.store import sessions
 from app.store.database import Tx
 from app.store.schema import TokenRow
 
@@ -21,25 +23,32 @@ class Token:
 
     id: int
     name: str
-    role: str
+    scopes: tuple[Scope, ...]
     project_id: int | None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+
+    @property
+    def grant(self) -> Grant:
+        return Grant.of_scopes(self.scopes, self.project_id)
 
 
 def add(
     tx: Tx,
     name: str,
     hash_: str,
-    role: str,
+    scopes: Collection[Scope],
     now: datetime,
     *,
     project_id: int | None = None,
     expires_at: datetime | None = None,
 ) -> Token:
+    if tx.exec(select(TokenRow.id).where(TokenRow.name == name)).first() is not None:
+        raise Conflict(f"There is a token named {name} already.")
+    words = " ".join(scope for scope in Scope if scope in scopes)
     row = TokenRow(
-        name=name, hash=hash_, role=role, project_id=project_id, created_at=now, expires_at=expires_at
+        name=name, hash=hash_, scopes=words, project_id=project_id, created_at=now, expires_at=expires_at
     )
     tx.add(row)
     tx.flush()
@@ -73,8 +82,12 @@ def with_id(tx: Tx, token_id: int) -> Token:
 
 
 def revoke(tx: Tx, token_id: int) -> None:
-    tx.delete(tx.get_one(TokenRow, token_id))
+    """The sessions that were opened with it end."""
+    row = tx.get_one(TokenRow, token_id)
+    sessions.end_opened_with(tx, row.hash)
+    tx.delete(row)
 
 
 def _token(row: TokenRow) -> Token:
-    return Token(row.id, row.name, row.role, row.project_id, row.created_at, row.expires_at, row.last_used_at)
+    scopes = tuple(Scope(word) for word in row.scopes.split())
+    return Token(row.id, row.name, scopes, row.project_id, row.created_at, row.expires_at, row.last_used_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from app.domain.documents import Json
@@ -37,14 +38,14 @@ class SettingRow(SQLModel, table=True):
 
 
 class TokenRow(SQLModel, table=True):
-    """An API token; only its hash is kept. `project_id` limits it to one project."""
+    """An API token; only its hash is kept. `scopes` are words; `project_id` limits it to one project."""
 
     __tablename__ = "token"
-    __table_args__ = table_args()
+    __table_args__ = table_args(Index("uq_token_name", "name", unique=True))
     id: int = id_column()
     name: str
     hash: str = Field(unique=True)
-    role: str
+    scopes: str = text_column()
     project_id: int | None = ref_column("project.id", null=True)
     created_at: datetime = time_column(null=False)
     expires_at: datetime | None = time_column()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.commands.tokens import issue_token
-from app.domain.principals import Right, Role
+from app.domain.principals import Right, role_of
 from app.store import projects, tokens
 from app.store.database import Tx
 from app.store.tokens import Token
@@ -31,9 +31,9 @@ def create_token(ctx: ApiContext[TokenForm, Empty]) -> Any:
         made = issue_token(
             tx,
             name=form.name,
-            role=form.role,
+            scopes=form.wanted_scopes(),
             project=form.project,
-            expires_at=form.expires_at,
+            expires_at=form.wanted_end(ctx.now),
             now=ctx.now,
         )
         return NewTokenAnswer(**vars(_answer(tx, made.token)), token=made.secret)
@@ -51,7 +51,8 @@ def _answer(tx: Tx, token: Token) -> TokenAnswer:
     return TokenAnswer(
         id=token.id,
         name=token.name,
-        role=Role(token.role),
+        scopes=list(token.scopes),
+        role=role_of(token.scopes),
         project=project,
         created_at=token.created_at,
         expires_at=token.expires_at,

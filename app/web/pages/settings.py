@@ -13,7 +13,7 @@ from app.commands import accounts
 from app.commands.tokens import issue_token
 from app.domain import limits
 from app.domain.errors import Busy, Conflict, InvalidValue
-from app.domain.principals import Right, Role
+from app.domain.principals import SCOPES_OF, Right, Role, Scope
 from app.store import deliveries, projects, sessions, tokens
 from app.store.database import Tx
 from app.store.sessions import Session
@@ -23,6 +23,12 @@ from app.web.problems import Problem, problem_of
 from app.web.reach import number
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
+MAY = {
+    "viewer": ("read (viewer)", SCOPES_OF[Role.VIEWER]),
+    "run": ("read and run", (Scope.READ, Scope.RUN)),
+    "operator": ("read, run, build and deploy (operator)", SCOPES_OF[Role.OPERATOR]),
+    "admin": ("everything (admin)", SCOPES_OF[Role.ADMIN]),
+}
 TOKENS = 200
 PASSWORDS = frozenset({"current", "password", "again"})
 
@@ -57,7 +63,8 @@ def _settings(
         own_session=_shown(ctx.principal.session) if ctx.principal else "",
         made=made,
         wrong=wrong,
-        roles=list(Role),
+        may=[(name, text) for name, (text, _) in MAY.items()],
+        project_of={each.id: each.name for each in context["projects"]},
         lifetimes=LIFETIMES,
         plans=ctx.server.plans,
         health=ctx.server.engine_health(),
@@ -115,23 +122,30 @@ def make_token(ctx: PageContext) -> Response:
     """The one answer that shows a token; it is not a redirect, as the token must be in no address and no store."""
     try:
         name, role, days = _read(ctx)
-    except InvalidValue as error:
-        return _settings(ctx, 422, wrong=str(error))
-    expires_at = ctx.now + timedelta(days=int(days)) if days else None
-    with ctx.server.db.write() as tx:
-        made = issue_token(tx, name=name, role=role, project=None, expires_at=expires_at, now=ctx.now)
+        expires_at = ctx.now + timedelta(days=int(days)) if days else None
+        with ctx.server.db.write() as tx:
+            made = issue_token(
+                tx,
+                name=name,
+                scopes=MAY[role][1],
+                project=ctx.field("project") or None,
+                expires_at=expires_at,
+                now=ctx.now,
+            )
+    except (InvalidValue, Conflict) as error:
+        return _settings(ctx, 409 if isinstance(error, Conflict) else 422, wrong=str(error))
     return _settings(ctx, made=made.secret)
 
 
-def _read(ctx: PageContext) -> tuple[str, Role, str]:
+def _read(ctx: PageContext) -> tuple[str, str, str]:
     name, role, days = ctx.field("name").strip(), ctx.field("role"), ctx.field("days")
     if not 0 < len(name) <= limits.TOKEN_NAME:
         raise InvalidValue(
             "name", f"Give the token a name of 1 to {limits.TOKEN_NAME} characters, such as where it is used."
         )
-    if role not in set(Role) or days not in LIFETIMES:
+    if role not in MAY or days not in LIFETIMES:
         raise InvalidValue("role", "Choose the role and the time from the lists.")
-    return name, Role(role), days
+    return name, role, days
 
 
 def revoke_token(ctx: PageContext) -> Response:

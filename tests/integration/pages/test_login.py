@@ -11,7 +11,7 @@ import pytest
 
 from app.commands import passwords
 from app.commands.accounts import setup_path
-from app.domain.principals import Role
+from app.domain.principals import Role, Scope
 from app.web.principal import COOKIE
 from tests.support.client import Client
 from tests.support.demo_world import Demo
@@ -166,12 +166,12 @@ def test_a_token_of_one_project_reads_the_pages_of_that_one(made: World, demo: D
     from app.store import projects, tokens
 
     with made.db.write() as tx:
-        tokens.add(tx, "one", digest("jy_one"), Role.ADMIN, NOW, project_id=demo.job.project_id)
+        tokens.add(tx, "one", digest("jy_one"), [Scope.ADMIN], NOW, project_id=demo.job.project_id)
     client = Client(made.app(), headers={"Authorization": "Bearer jy_one"})
     assert f"/projects/{demo.job.project}/jobs/{demo.job.name}" in client.get("/").text
     with made.db.write() as tx:
         beside = projects.create(tx, "beside", None, NOW)
-        tokens.add(tx, "two", digest("jy_two"), Role.ADMIN, NOW, project_id=beside.id)
+        tokens.add(tx, "two", digest("jy_two"), [Scope.ADMIN], NOW, project_id=beside.id)
     client = Client(made.app(), headers={"Authorization": "Bearer jy_two"})
     assert demo.job.name not in client.get("/").text
     assert client.get(f"/projects/{demo.job.project}/jobs/{demo.job.name}").status_code == 404

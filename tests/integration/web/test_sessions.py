@@ -13,7 +13,7 @@ import pytest
 from app.commands.accounts import make_administrator, setup_path
 from app.commands.passwords import hash_password
 from app.commands.tokens import digest, new_token
-from app.domain.principals import Role
+from app.domain.principals import Role, Scope
 from app.store import tokens, users
 from app.web.app import create_app
 from app.web.server_context import ServerContext
@@ -58,7 +58,7 @@ def token(context: ServerContext, expires_in: timedelta | None = None) -> tuple[
     secret = new_token()
     expires_at = None if expires_in is None else START + expires_in
     with context.db.write() as tx:
-        made = tokens.add(tx, "laptop", digest(secret), Role.ADMIN, START, expires_at=expires_at)
+        made = tokens.add(tx, secret[:20], digest(secret), [Scope.ADMIN], START, expires_at=expires_at)
     return made.id, secret
 
 
