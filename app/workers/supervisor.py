@@ -84,6 +84,7 @@ class Supervisor:
     _build_bell: Waker = field(default_factory=lambda: Waker(builds.QUEUED))
     _hiring: threading.Lock = field(default_factory=threading.Lock)
     _hired: int = 0
+    _has_settled: bool = False
 
     def start(self) -> None:
         """Be known as alive, then begin to work. What waits for the engine has loops of its own."""
@@ -186,7 +187,10 @@ class Supervisor:
         return seconds
 
     def _retain(self) -> float:
-        self.retention_worker.step()
+        """Not while the server starts, unless somebody asks or the disk is filling up."""
+        if self._has_settled or self.retention_worker.retention.asked.is_set():
+            self.retention_worker.step()
+        self._has_settled = True
         return RETENTION_SECONDS
 
     def _take_in(self) -> float:

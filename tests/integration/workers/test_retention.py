@@ -263,3 +263,14 @@ def test_the_images_of_builds_that_go_are_in_the_preview(db: Database, job: Job,
     assert shown.going == 2
     place.worker.step()
     assert place.builds == {builds[-1]}
+
+
+@pytest.mark.parametrize(
+    "table", ["run", "build", "deployment", "delivery", "flow_run", "promotion", "decision", "movement"]
+)
+def test_what_refers_to_a_row_that_goes_is_found_by_index(db: Database, table: str) -> None:
+    with db.read() as tx:
+        plan = tx.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN DELETE FROM {table} WHERE id IN (1, 2)")
+        steps = [row[3] for row in plan]
+    assert steps
+    assert [step for step in steps if step.startswith("SCAN")] == []
