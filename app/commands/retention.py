@@ -39,10 +39,16 @@ class Retention:
     most: int = MOST
     images: ImageRetention | None = None
     asked: Event = field(default_factory=Event)
+    hurried: Event = field(default_factory=Event)
 
     def ask(self) -> None:
-        """What is beyond the limits is removed as soon as the loop comes to it."""
+        """Somebody wants what is beyond the limits to be removed as soon as the loop comes to it."""
         self.asked.set()
+        self.log_storage.signals.publish(frozenset({ASKED_FOR}))
+
+    def hurry(self) -> None:
+        """There is little room: the same, but nobody has seen what would go."""
+        self.hurried.set()
         self.log_storage.signals.publish(frozenset({ASKED_FOR}))
 
     def preview(self, plan: Plan) -> list[Portion]:

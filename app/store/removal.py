@@ -37,7 +37,8 @@ from app.store.schema import (
 )
 
 OVER = ("succeeded", "failed", "cancelled", "superseded")
-BEGUN_AT = "retention_begun_at"
+BEGUN_AT, DOUBTED_FROM = "retention_begun_at", "retention_clock_doubted_from"
+LONG_PAUSE = timedelta(days=1)
 SETTLED = ("processed", "ignored", "failed")
 TOPICS = {
     Kind.RUNS: "runs",
@@ -161,4 +162,16 @@ def take_turn(tx: Tx, now: datetime, interval: timedelta) -> bool:
         first = insert(SettingRow).values(name=BEGUN_AT, value=now.isoformat()).on_conflict_do_nothing()
         return tx.connection().execute(first.returning(col(SettingRow.name))).first() is not None
     mine = update(SettingRow).where(col(SettingRow.name) == BEGUN_AT, col(SettingRow.value) == before)
-    return tx.connection().execute(mine.values(value=now.isoformat())).rowcount == 1
+    is_mine = tx.connection().execute(mine.values(value=now.isoformat())).rowcount == 1
+    if is_mine and now - datetime.fromisoformat(before) > LONG_PAUSE:
+        facts.write(tx, DOUBTED_FROM, now.isoformat())
+    return is_mine
+
+
+def is_clock_doubted(tx: Tx, now: datetime) -> bool:
+    """Whether the clock went on by over a day between two turns, and a day has not passed since.
+
+    A clock that is set forward by mistake makes everything old at once, and what is removed does not come back.
+    """
+    since = facts.read(tx, DOUBTED_FROM)
+    return since is not None and timedelta(0) <= now - datetime.fromisoformat(since) < LONG_PAUSE

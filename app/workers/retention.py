@@ -21,6 +21,11 @@ INTERVAL, HURRIED_EVERY = timedelta(hours=1), timedelta(minutes=5)
 LONGEST_REST_SECONDS = 1.0
 BETWEEN_STEPS_SECONDS = 0.05
 
+CLOCK_IS_DOUBTED = (
+    "nothing is removed for its age until a day has passed: by the clock, what is kept was last looked at over a day"
+    " before, so the server was off for long or its clock is wrong; `jobyard prune` removes it now"
+)
+
 
 @dataclass
 class RetentionWorker:
@@ -40,18 +45,23 @@ class RetentionWorker:
     def hurry(self) -> None:
         """There is little room: do it now, unless that was a moment ago."""
         if self._done_at is None or abs(self.clock.now() - self._done_at) >= HURRIED_EVERY:
-            self.retention.ask()
+            self.retention.hurry()
 
     def step(self) -> None:
-        """Do what is due, or asked for."""
-        now, is_asked_for = self.clock.now(), self.retention.asked.is_set()
-        self.retention.asked.clear()
+        """Do what is due, hurried or asked for; where the clock may be wrong, only what is asked for."""
+        now = self.clock.now()
+        is_asked_for, is_hurried = _taken(self.retention.asked), _taken(self.retention.hurried)
         is_due = self._done_at is None or not timedelta(0) <= now - self._done_at < INTERVAL
-        if not is_due and not is_asked_for:
+        if not (is_due or is_hurried or is_asked_for):
             return
         self._done_at = now
         with self.db.write() as tx:
-            is_first = removal.take_turn(tx, now, timedelta(0) if is_asked_for else INTERVAL)
+            interval = timedelta(0) if is_asked_for or is_hurried else INTERVAL
+            is_first = removal.take_turn(tx, now, interval)
+            is_doubted = removal.is_clock_doubted(tx, now)
+        if is_doubted and not is_asked_for:
+            log.warning(CLOCK_IS_DOUBTED)
+            return
         if is_first:
             self._remove_rows()
         if is_first and self.registry is not None:
@@ -108,3 +118,10 @@ class RetentionWorker:
 
     def _rest(self, seconds: float) -> None:
         self.stopping.wait(min(seconds, LONGEST_REST_SECONDS))
+
+
+def _taken(event: threading.Event) -> bool:
+    """Whether it was set; it no longer is."""
+    was_set = event.is_set()
+    event.clear()
+    return was_set

@@ -117,12 +117,12 @@ def test_clean_up_hurries_but_not_all_the_time(place: Installation) -> None:
     loop = RetentionWorker(place.db, place.clock, retention(place.db, place.root, Limits()))
     loop.step()
     loop.hurry()
-    assert not loop.retention.asked.is_set()
+    assert not loop.retention.hurried.is_set()
     place.clock.advance(HURRIED_EVERY.total_seconds())
     loop.hurry()
-    assert loop.retention.asked.is_set()
+    assert loop.retention.hurried.is_set()
     loop.step()
-    assert not loop.retention.asked.is_set()
+    assert not loop.retention.hurried.is_set()
 
 
 def test_readyz_and_every_page_say_so(context: ServerContext, free: FreeSpace, tmp_path: Path) -> None:

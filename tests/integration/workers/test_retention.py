@@ -66,6 +66,47 @@ def test_it_is_due_every_hour_and_when_it_is_asked_for(db: Database, job: Job, t
     assert is_done()
 
 
+def test_a_clock_that_is_set_forward_makes_nothing_old_at_once(
+    db: Database, job: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock(NOW)
+    loop = RetentionWorker(db, clock, replace(retention(db, tmp_path, Limits(days=90)), clock=clock))
+    with db.write() as tx:
+        writer = Writer(tx)
+        runs = {writer.run(job, 1, "cancelled"), writer.run(job, 1, "cancelled")}
+    loop.step()
+    clock.advance(days=3650)
+    for _ in range(24):
+        loop.step()
+        loop.hurry()
+        clock.advance(minutes=59)
+    assert ids(db)["run"] == runs
+    assert "its clock is wrong; `jobyard prune` removes it now" in caplog.text
+    clock.advance(days=-3650)  # it was wrong
+    for _ in range(24):
+        loop.step()
+        clock.advance(minutes=61)
+    assert ids(db)["run"] == runs
+    clock.advance(days=3650)  # it was right, and the server off for ten years
+    for _ in range(26):
+        loop.step()
+        clock.advance(minutes=61)
+    assert ids(db)["run"] == set()
+
+
+def test_what_is_asked_for_is_removed_whatever_the_clock_did(db: Database, job: Job, tmp_path: Path) -> None:
+    clock = Clock(NOW)
+    loop = RetentionWorker(db, clock, replace(retention(db, tmp_path, Limits(days=90)), clock=clock))
+    with db.write() as tx:
+        Writer(tx).run(job, 1, "cancelled")
+    loop.step()
+    clock.advance(days=3650)
+    loop.step()
+    loop.retention.ask()
+    loop.step()
+    assert ids(db)["run"] == set()
+
+
 def test_of_two_servers_one_removes_rows_and_each_its_files(db: Database, job: Job, tmp_path: Path) -> None:
     clock = Clock(NOW)
     servers = [worker(db, tmp_path / name, clock, days=90) for name in ("one", "two")]
