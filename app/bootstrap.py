@@ -150,7 +150,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
     ):
         for directory in private.sweep(installation.clock.now().timestamp()):
             log.info("removed %s, which a process that was killed has left", directory)
-        for sentence in (*settings.warnings, *credentials_without_host(installation.db)):
+        for sentence in credentials_without_host(installation.db):
             log.warning(sentence)
         parts = _Parts.of(installation)
         try:

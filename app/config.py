@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import UserError
+from app.domain.guessing import require_unguessable
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
 from app.domain.public_url import read_public_url
 from app.domain.retention import Limits
@@ -17,7 +18,7 @@ from app.domain.retention import Limits
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 )
-SAFE_TOKEN_LENGTH = 16
+SHORTEST_ADMIN_TOKEN = 20
 
 
 class Settings(BaseSettings):
@@ -133,21 +134,10 @@ class Settings(BaseSettings):
     @field_validator("admin_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value():
+        if value is None or not value.get_secret_value():
             return None
+        require_unguessable(value.get_secret_value(), SHORTEST_ADMIN_TOKEN)
         return value
-
-    @property
-    def warnings(self) -> list[str]:
-        """What may be as it is, and is probably not meant."""
-        token = "" if self.admin_token is None else self.admin_token.get_secret_value()
-        if not 0 < len(token) < SAFE_TOKEN_LENGTH:
-            return []
-        sentence = (
-            f"JOBYARD_ADMIN_TOKEN has fewer than {SAFE_TOKEN_LENGTH} characters, and whoever guesses it may do"
-            " anything: use a long random one, such as the output of `openssl rand -hex 32`."
-        )
-        return [sentence]
 
     @property
     def sizes(self) -> dict[str, Plan]:

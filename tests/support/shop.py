@@ -18,7 +18,7 @@ A, B = "a" * 40, "b" * 40
 
 
 def job(caller: Caller, name: str, **fields: Any) -> Any:
-    source = {"type": "git", "git": {"url": URL, "webhook_secret": "hook secret"}}
+    source = {"type": "git", "git": {"url": URL, "webhook_secret": "the secret of the hook"}}
     return caller.made(JOBS, {"name": name, "source": source, "run_on_image_change": "cd-promote", **fields})
 
 

@@ -28,7 +28,7 @@ def furnish(admin: Caller) -> None:
     admin.made("/projects", {"name": "acme"})
     source = {
         "type": "git",
-        "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
+        "git": {"url": "https://github.com/acme/report", "webhook_secret": "the secret of the hook"},
     }
     admin.made("/projects", {"name": "beside"})
     admin.made(
@@ -138,7 +138,7 @@ def test_a_token_for_one_project_does_all_there(full: Caller) -> None:
     assert len(of_acme.got("/decisions")["items"]) == 3
     assert of_acme.got("/runs/once-00001")["id"] == 1
     assert of_acme.made(f"/deliveries/{GUID}/replay")["replays"] == 1
-    assert of_acme.patch("/projects/acme", json={"webhook_secret": "another one"}).status_code == 200
+    assert of_acme.patch("/projects/acme", json={"webhook_secret": "another secret of it"}).status_code == 200
 
 
 def test_a_delivery_for_several_projects_is_replayed_by_who_sees_them_all(full: Caller) -> None:

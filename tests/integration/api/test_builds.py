@@ -17,7 +17,7 @@ OLD, NEW = "a" * 40, "b" * 40
 def report(admin: Caller) -> Caller:
     source = {
         "type": "git",
-        "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
+        "git": {"url": "https://github.com/acme/report", "webhook_secret": "the secret of the hook"},
     }
     admin.made(JOBS, {"name": "report", "source": source, "ci_enabled": False})
     return admin

@@ -19,7 +19,10 @@ from tests.support.server_context import Caller, attempt_ends, build_succeeds, p
 P = "/projects/acme"
 JOBS, PROMOTIONS = f"{P}/jobs", f"{P}/pipelines/main/promotions"
 TAG = "registry.example.com/team/tool:v1"
-GIT = {"type": "git", "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"}}
+GIT = {
+    "type": "git",
+    "git": {"url": "https://github.com/acme/report", "webhook_secret": "the secret of the hook"},
+}
 
 
 def image_job(caller: Caller, name: str, **fields: Any) -> None:

@@ -14,7 +14,10 @@ from app.web.server_context import ServerContext
 from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
-GIT = {"type": "git", "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"}}
+GIT = {
+    "type": "git",
+    "git": {"url": "https://github.com/acme/report", "webhook_secret": "the secret of the hook"},
+}
 REPORT: dict[str, Any] = {
     "name": "report",
     "source": GIT,
@@ -48,12 +51,13 @@ def test_secrets_are_in_no_answer_and_not_in_the_database(admin: Caller, tmp_pat
     build_succeeds(admin.context)
     admin.made(f"{JOBS}/report/runs", {"env": {"OTHER": {"value": "other value", "secret": True}}})
     stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
-    for secret in (b"token value", b"hook secret", b"other value"):
+    for secret in (b"token value", b"the secret of the hook", b"other value"):
         assert secret not in stored
     everything = [f"{JOBS}", f"{JOBS}/report", f"{JOBS}/report/runs", f"{JOBS}/report/builds", "/decisions"]
     for path in everything:
         assert not any(
-            secret in admin.get(path).text for secret in ("token value", "hook secret", "other value")
+            secret in admin.get(path).text
+            for secret in ("token value", "the secret of the hook", "other value")
         )
 
 
@@ -63,7 +67,7 @@ def test_secrets_are_sealed_for_their_purpose(admin: Caller, context: ServerCont
         job = jobs.named(tx, "acme", "report")
     assert context.vault.open(job.env["TOKEN"].value, ENV_PURPOSE) == "token value"
     assert job.source is not None
-    assert context.vault.open(job.source.webhook_secret or "", WEBHOOK_PURPOSE) == "hook secret"
+    assert context.vault.open(job.source.webhook_secret or "", WEBHOOK_PURPOSE) == "the secret of the hook"
     assert "token value" not in repr(job)
 
 
@@ -72,7 +76,9 @@ def test_a_git_job_that_no_secret_speaks_for_is_made_with_a_warning(admin: Calle
     job = admin.made(JOBS, {"name": "report", "source": source})
     assert len(job["warnings"]) == 1
     assert "source.git.webhook_secret" in job["warnings"][0]
-    assert admin.patch("/projects/acme", json={"webhook_secret": "for all of acme"}).status_code == 200
+    assert (
+        admin.patch("/projects/acme", json={"webhook_secret": "a secret for all of acme"}).status_code == 200
+    )
     assert admin.got(f"{JOBS}/report")["warnings"] == []
 
 
@@ -128,9 +134,9 @@ def test_the_webhook_secret_is_kept_unless_another_is_given(
 ) -> None:
     admin.made(JOBS, REPORT)
     admin.patch(f"{JOBS}/report", json={"source": {"git": {"branch": "next", **given}}})
-    assert _webhook_secret(context) == "hook secret"
-    admin.patch(f"{JOBS}/report", json={"source": {"git": {"webhook_secret": "another one"}}})
-    assert _webhook_secret(context) == "another one"
+    assert _webhook_secret(context) == "the secret of the hook"
+    admin.patch(f"{JOBS}/report", json={"source": {"git": {"webhook_secret": "another secret of it"}}})
+    assert _webhook_secret(context) == "another secret of it"
 
 
 def _webhook_secret(context: ServerContext) -> str:

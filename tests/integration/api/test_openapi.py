@@ -125,7 +125,7 @@ def test_each_example_is_valid(admin: Caller, operation: Operation) -> None:
 def test_answers_are_as_described(admin: Caller) -> None:
     source = {
         "type": "git",
-        "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
+        "git": {"url": "https://github.com/acme/report", "webhook_secret": "the secret of the hook"},
     }
     env = {"A": "b", "T": {"value": "x", "secret": True, "scope": "build"}}
     cron = {"kind": "cron", "schedule": {"cron": "@daily"}}

@@ -22,7 +22,7 @@ def built(admin: Caller) -> Caller:
     """A job with one succeeded build, deployed."""
     source = {
         "type": "git",
-        "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"},
+        "git": {"url": "https://github.com/acme/report", "webhook_secret": "the secret of the hook"},
     }
     env = {"MODE": "daily", "TOKEN": {"value": "job token", "secret": True, "scope": "both"}}
     admin.made(JOBS, {"name": "report", "source": source, "env": env, "retry_limit": 1})

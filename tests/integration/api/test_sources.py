@@ -19,7 +19,7 @@ from tests.support.server_context import Caller, attempt_ends, build_succeeds
 PROJECT = "/projects/acme"
 JOBS = f"{PROJECT}/jobs"
 SERVICES = f"{PROJECT}/build-services"
-GIT = {"url": "https://github.com/acme/reports", "webhook_secret": "hook secret"}
+GIT = {"url": "https://github.com/acme/reports", "webhook_secret": "the secret of the hook"}
 A, B = "a" * 40, "b" * 40
 
 

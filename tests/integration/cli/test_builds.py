@@ -17,7 +17,10 @@ from tests.support.meanwhile import Meanwhile
 from tests.support.server_context import Caller, build_succeeds
 
 JOB = "/projects/acme/jobs/report"
-GIT = {"type": "git", "git": {"url": "https://github.com/acme/report", "webhook_secret": "hook secret"}}
+GIT = {
+    "type": "git",
+    "git": {"url": "https://github.com/acme/report", "webhook_secret": "the secret of the hook"},
+}
 LOG = b"""Checking out 4f2a9c1d.
 #1 [internal] load build definition
 #1 DONE 0.1s

@@ -171,7 +171,7 @@ def test_one_bad_document_keeps_all_from_being_applied(
 
 
 def test_pushes_and_deploys_are_rehearsed(cli: Cli, admin: Caller) -> None:
-    git = {"url": "https://github.com/acme/shop", "webhook_secret": "a long secret"}
+    git = {"url": "https://github.com/acme/shop", "webhook_secret": "a long secret of hooks"}
     build = {"paths": ["docs/"]}
     admin.made("/projects/acme/jobs", {"name": "shop", "source": {"type": "git", "git": git, "build": build}})
     push = ("rehearse", "acme/shop", "--after", "b" * 40, "--before", "a" * 40)
@@ -327,7 +327,7 @@ def test_another_web_server_is_told_apart(cli: Cli, monkeypatch: pytest.MonkeyPa
 
 
 def test_settings_are_listed_without_secrets(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JOBYARD_ADMIN_TOKEN", "hush, hush")
+    monkeypatch.setenv("JOBYARD_ADMIN_TOKEN", "hush, hush, nobody knows")
     done = cli("config", "--json")
     assert "hush" not in done.out
     values = {item["name"]: item["value"] for item in done.json["items"]}

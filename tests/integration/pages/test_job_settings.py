@@ -171,7 +171,7 @@ def test_every_setting_is_changed_on_the_page(api: Client, page: Client) -> None
         "env__0__name": "MODE",
         "env__0__value": "daily",
         "env__1__name": "TOKEN",
-        "env__1__value": "a new secret",
+        "env__1__value": "a new secret for it",
         "env__1__secret": "1",
     }
     assert page.post(PAGE, data=typed(page, **changes)).status_code == 303

@@ -66,12 +66,12 @@ def test_saving_a_build_service_as_it_is_shown_changes_nothing(
     changed = fields_of(page, path) | {
         "git.branch": "main",
         "ci_enabled": "1",
-        "git.webhook_secret": "a new secret",
+        "git.webhook_secret": "a new secret for it",
     }
     assert page.post(path, data=changed).status_code == 303
     source = stored_service(made).source
     assert (source.branch, source.ci_enabled) == ("main", True)
-    assert made.box.open(source.webhook_secret or "", WEBHOOK_PURPOSE) == "a new secret"
+    assert made.box.open(source.webhook_secret or "", WEBHOOK_PURPOSE) == "a new secret for it"
 
 
 def stored_service(made: World) -> build_services.BuildService:
