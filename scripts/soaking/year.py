@@ -20,7 +20,7 @@ MEMORY_BYTES = 2**30
 def year(folder: Path, _seed: int, _minutes: float) -> Tally:
     """50 pushes and 500 runs a day with the default limits; it takes as long as it takes."""
     tally = Tally("year")
-    work = Year(_quick(folder), Limits(), PUSHES, RUNS)
+    work = Year(_quick(folder), Limits(), PUSHES, RUNS, worked_pushes=1)
     seen: dict[int, Growth] = {}
     try:
         for day in work.days(DAYS):

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain.principals import Right
+from app.domain.room import size
 from app.web.pages.context import PageContext, get, post, see
 
 
@@ -21,6 +22,7 @@ def show_prune(ctx: PageContext) -> Response:
         images=retention.preview_of_images(plan),
         going=sum(each.going for each in portions),
         weight=sum(each.bytes for each in portions),
+        size=size,
         is_begun=bool(ctx.query("begun")),
     )
 

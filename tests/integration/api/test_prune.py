@@ -81,7 +81,9 @@ def visitor(context: ServerContext) -> TestClient:
 def test_the_page_shows_it_and_its_button_asks_the_loop(old: ServerContext) -> None:
     client = visitor(old)
     page = client.get("/prune").text
-    assert "acme/report: 1 (" in page
+    assert "acme/report: 1 (12.0 KiB)" in page
+    assert "2 rows, 12.1 KiB of files" in page
+    assert "(JOBYARD_RETENTION_DAYS). Of each job the newest 1,000 runs are kept" in " ".join(page.split())
     assert "1 beyond them: It is the last that succeeded." in page
     assert client.get("/settings").text.count('href="/prune"') == 1
     answer = client.post("/prune")
