@@ -74,6 +74,9 @@ def accept(
     None for a link that is no longer of use. Raises InvalidValue or Conflict, and spends nothing, for a value that
     can't be taken. A reset leaves name and address as they are, and ends the sessions that there are.
     """
+    with db.read() as tx:
+        if read_link(tx, code, now) is None:
+            return None  # before anything is hashed: anybody may send anything here
     hashed = hash_password(check_password(password, name))  # outside of the transaction: it takes a while
     with db.write() as tx:
         found = read_link(tx, code, now)

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from app.commands import accounts, sessions
 from app.commands.sessions import Client
 from app.commands.sign_in import SignedIn, sign_in, welcome
+from app.commands.sign_in import refused as turned_away
 from app.domain.errors import Conflict, InvalidValue
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
@@ -57,6 +58,7 @@ def accept_link(ctx: PageContext) -> Response:
     except (InvalidValue, Conflict) as error:
         return _link_page(ctx, refused(error))
     if user_id is None:
+        turned_away(_client(ctx), None, "link of no use")
         return _link_page(ctx)
     signed_in = welcome(ctx.server.db, ctx.server.desk, user_id, _client(ctx), ctx.now)
     return with_session(ctx, see("/"), signed_in)

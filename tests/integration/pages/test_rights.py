@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from app.commands.sessions import Client, open_session
 from app.domain.principals import INSTALLATION, RIGHTS_OF, Right, Role
-from app.store import projects, users
+from app.store import projects, topics, users
 from app.web.app import create_app
 from app.web.pages import job_form, page_routes
 from app.web.pages.context import PageRoute
@@ -136,3 +136,15 @@ def test_nobody_sees_nothing(place: Place) -> None:
     for route in CLOSED:
         status, text = ask(client, route)
         assert status == (401 if route.methods == {"POST"} else 303), (route.path, text)
+
+
+@pytest.mark.parametrize(
+    ("topic", "is_heard"),
+    [("run:1", True), ("build:1", True), ("runs", True), ("run:77", False), ("run:x", False)],
+)
+def test_of_single_things_only_those_within_reach_are_heard(place: Place, topic: str, is_heard: bool) -> None:
+    with place.context.db.read() as tx:
+        acme, beside = (projects.named(tx, name).id for name in ("acme", "beside"))
+        found = topics.project_of(tx, topic)
+    assert found != beside
+    assert (found == acme or ":" not in topic) == is_heard

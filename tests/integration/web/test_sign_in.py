@@ -153,6 +153,15 @@ def test_an_invitation_makes_name_and_password_once(context: ServerContext) -> N
     assert user_of(context, "evelyn").email is None
 
 
+def test_a_link_of_no_use_costs_no_hash_and_is_told_of(
+    context: ServerContext, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "hash_password", None)
+    given = {"name": "x", "password": PASSWORD, "again": PASSWORD}
+    assert browser(context, AWAY).post("/login/once/guessed", data=given).status_code == 410
+    assert f"Sign-in refused from {AWAY}: no account, link of no use" in caplog.text
+
+
 def test_an_invitation_is_over_after_a_week(context: ServerContext) -> None:
     with context.db.write() as tx:
         eve = accounts.invite(tx, name="eve", email=None, role=None, project=None, now=START)
