@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from app.commands.image_policy import require_usable_names
 from app.commands.remote_access import without_host
-from app.domain.errors import InvalidValue
+from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import repo_key
+from app.domain.guessing import SHORTEST_WEBHOOK_SECRET, require_unguessable
 from app.domain.hosts import git_host, may_be_sent
 from app.domain.job.records import SourceSettings
 from app.domain.job.spec import BuildConfig, BuildsInFlight, GitSource
@@ -14,6 +15,19 @@ from app.runtime.ports import WEBHOOK_PURPOSE, Vault
 from app.store import credentials
 from app.store.database import Tx
 from app.store.projects import Project
+
+
+def guessable(vault: Vault, sealed: str | None) -> list[str]:
+    """What is to be said of a stored webhook secret that would be refused today: earlier releases took it."""
+    if sealed is None:
+        return []
+    try:
+        require_unguessable(vault.open(sealed, WEBHOOK_PURPOSE), SHORTEST_WEBHOOK_SECRET)
+    except JobyardError as error:  # it can't be opened
+        return [str(error)]
+    except ValueError as error:
+        return [f"The webhook secret is easily guessed: it {error}. Set another, here and at the repository."]
+    return []
 
 
 def source_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+SHORTEST_WEBHOOK_SECRET = 16
 DIFFERENT = 5
 ADVICE = "such as the output of `openssl rand -hex 32`"
 

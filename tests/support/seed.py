@@ -30,6 +30,7 @@ from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
+from app.runtime.ports import WEBHOOK_PURPOSE
 from app.runtime.signals import Signals
 from app.secrets import SecretBox
 from app.store import builds, decisions, deliveries, jobs, projects, run_attempts, runs, users
@@ -95,12 +96,15 @@ class World:
         """A job, in a project that is made if it is not there."""
         with self.db.write() as tx:
             known = {each.name: each for each in projects.page(tx, 100, None)}
-            owner = known.get(project) or projects.create(tx, project, "sealed", self.clock.now())
+            owner = known.get(project) or projects.create(tx, project, self._secret(), self.clock.now())
             source = None
             if repository is not None:
                 url = f"https://github.com/{repository}"
                 source = SourceSettings(url, repo_key(url), "main")
             return jobs.create(tx, owner.id, spec_of(name, repository, **changes), source, self.clock.now())
+
+    def _secret(self) -> str:
+        return self.box.seal("a secret of all its hooks", WEBHOOK_PURPOSE)
 
     def delivery(
         self,

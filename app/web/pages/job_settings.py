@@ -13,6 +13,7 @@ from starlette.routing import Route
 from app.commands.dry_run import Detected
 from app.commands.job_edits import Edit, preview_edit
 from app.commands.jobs import change_job, define_job, remove_job
+from app.commands.sources import guessable
 from app.commands.variables import unmasked
 from app.domain.documents import Json
 from app.domain.errors import Conflict, UserError
@@ -154,7 +155,7 @@ def _settings(
         edit=edit,
         seen=seen,
         job=job,
-        warnings=unmasked(job.env, ctx.server.vault),
+        warnings=[*unmasked(job.env, ctx.server.vault), *_of_webhook(ctx, job)],
         project=job.project,
         address=address(job),
         action=f"{address(job)}/settings",
@@ -162,6 +163,10 @@ def _settings(
         undeleted=undeleted,
         groups=sorted({shared.group for shared in job.shared_env.values()}),
     )
+
+
+def _of_webhook(ctx: PageContext, job: Job) -> list[str]:
+    return guessable(ctx.server.vault, None if job.source is None else job.source.webhook_secret)
 
 
 def show_new(ctx: PageContext) -> Response:

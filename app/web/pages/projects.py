@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands.projects import change_project, define_project
+from app.commands.sources import guessable
 from app.domain.errors import UserError
 from app.domain.principals import Right
 from app.store import (
@@ -123,6 +124,7 @@ def _project(
         jobs=sorted(found[:JOBS], key=lambda job: job.name),
         more=found[JOBS - 1].id if len(found) > JOBS else None,
         saved=bool(ctx.query("saved")),
+        warnings=guessable(ctx.server.vault, project.webhook_secret),
         webhook_url=f"{ctx.address}/webhooks/github",
         given={},
         errors=errors,

@@ -19,7 +19,7 @@ from pydantic import (
 
 from app.domain import limits
 from app.domain.errors import InvalidValue
-from app.domain.guessing import require_unguessable
+from app.domain.guessing import SHORTEST_WEBHOOK_SECRET, require_unguessable
 from app.domain.hosts import is_refused_host, registry_host
 from app.domain.job.spec import NAME, NAME_RULE
 from app.domain.job.variables import ENV_NAME
@@ -33,7 +33,6 @@ LINK_LOCAL = "a link-local address, where clouds keep their machines' credential
 HIDDEN = "***"  # what is shown of a secret that is no variable
 YEARS = range(1970, 9000)  # beyond them, the arithmetic with times ends
 YEAR_SECONDS = 365 * 24 * 3600
-SHORTEST_SECRET = 16
 TIME_EXAMPLE = "2026-01-31T12:00:00Z"
 _REF = re.compile(
     r"(?![-/.])(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,255}(?<![/.])"
@@ -94,7 +93,7 @@ def _git_url(value: str, info: ValidationInfo) -> str:
 
 
 def _webhook_secret(value: str) -> str:
-    require_unguessable(value, SHORTEST_SECRET)
+    require_unguessable(value, SHORTEST_WEBHOOK_SECRET)
     return value
 
 
@@ -259,7 +258,7 @@ Text = Annotated[str, Field(min_length=1, max_length=limits.MESSAGE)]
 BuildCommand = Annotated[str, Field(min_length=1, max_length=limits.BUILD_COMMAND)]
 WebhookSecret = Annotated[
     str,
-    Field(max_length=limits.WEBHOOK_SECRET, json_schema_extra={"minLength": SHORTEST_SECRET}),
+    Field(max_length=limits.WEBHOOK_SECRET, json_schema_extra={"minLength": SHORTEST_WEBHOOK_SECRET}),
     AfterValidator(_webhook_secret),
 ]
 EnvText = Annotated[str, Field(max_length=limits.VARIABLE)]

@@ -112,6 +112,18 @@ def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: 
         assert projects.named(tx, "acme").webhook_secret == sealed
 
 
+def test_a_secret_of_before_that_is_easily_guessed_is_warned_of(made: World, page: Client) -> None:
+    with made.db.write() as tx:
+        projects.create(tx, "weak", made.box.seal("short", WEBHOOK_PURPOSE), made.clock.now())
+        projects.create(tx, "strong", made.box.seal(HIDDEN, WEBHOOK_PURPOSE), made.clock.now())
+    said = (
+        "The webhook secret is easily guessed: it must have at least 16 characters, such as the output of "
+        "`openssl rand -hex 32`. Set another, here and at the repository."
+    )
+    assert said in page.get("/projects/weak").text
+    assert "easily guessed" not in page.get("/projects/strong").text
+
+
 def test_a_project_is_deleted_by_its_name_once_it_has_no_jobs(api: Client, page: Client) -> None:
     wrong = page.post(f"{ACME}/delete", data={"confirm": "acm"})
     assert (wrong.status_code, "Type acme" in wrong.text) == (422, True)
