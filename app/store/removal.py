@@ -38,7 +38,7 @@ from app.store.schema import (
 
 OVER = ("succeeded", "failed", "cancelled", "superseded")
 BEGUN_AT, DOUBTED_FROM = "retention_begun_at", "retention_clock_doubted_from"
-LONG_PAUSE = timedelta(days=1)
+LONG_PAUSE, DOUBTED_FOR = timedelta(days=2), timedelta(days=1)
 SETTLED = ("processed", "ignored", "failed")
 TOPICS = {
     Kind.RUNS: "runs",
@@ -169,9 +169,9 @@ def take_turn(tx: Tx, now: datetime, interval: timedelta) -> bool:
 
 
 def is_clock_doubted(tx: Tx, now: datetime) -> bool:
-    """Whether the clock went on by over a day between two turns, and a day has not passed since.
+    """Whether the clock went on by over two days between two turns, and a day has not passed since.
 
     A clock that is set forward by mistake makes everything old at once, and what is removed does not come back.
     """
     since = facts.read(tx, DOUBTED_FROM)
-    return since is not None and timedelta(0) <= now - datetime.fromisoformat(since) < LONG_PAUSE
+    return since is not None and timedelta(0) <= now - datetime.fromisoformat(since) < DOUBTED_FOR

@@ -22,8 +22,8 @@ LONGEST_REST_SECONDS = 1.0
 BETWEEN_STEPS_SECONDS = 0.05
 
 CLOCK_IS_DOUBTED = (
-    "nothing is removed for its age until a day has passed: by the clock, what is kept was last looked at over a day"
-    " before, so the server was off for long or its clock is wrong; `jobyard prune` removes it now"
+    "nothing is removed for its age until a day has passed: by the clock, what is kept was last looked at over two"
+    " days before, so the server was off for long or its clock is wrong; `jobyard prune` removes it now"
 )
 
 
