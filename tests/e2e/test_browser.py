@@ -92,6 +92,9 @@ def every_page(demo: Demo) -> list[str]:
         "/rehearse",
         "/deliveries",
         "/settings",
+        "/users",
+        "/users/1",
+        "/prune",
         "/search?q=embeddings",
         "/nothing-here",
     ]
