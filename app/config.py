@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     retention_runs: int = Field(
         default=1000, ge=0, le=10**9, description="runs of each job are kept, at most; 0: any number"
     )
+    audit_days: int = Field(
+        default=365, ge=0, le=36_500, description="entries of the audit log are kept; 0: for ever"
+    )
     build_cache_gb: int = Field(
         default=20, ge=0, le=10**6, description="the bound of the engine's build cache; 0: it is left alone"
     )
@@ -148,7 +151,7 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> Limits:
         """What is kept of what is over."""
-        return Limits(self.retention_days, self.retention_runs)
+        return Limits(self.retention_days, self.retention_runs, self.audit_days)
 
     @property
     def transports(self) -> frozenset[str]:

@@ -104,6 +104,7 @@ def restore(
     """
     from app.cli.epochs import begin, report
     from app.config import read_settings
+    from app.domain.audit import Action
     from app.installation import has_content
 
     settings = read_settings()
@@ -126,7 +127,7 @@ def restore(
                 _unpack(archive, member, filled / name)
             if not has_content(filled / DATABASE):
                 raise UserError(f"{file} has no {DATABASE} in it: it is no backup of Jobyard.")
-            epoch = begin(f"sqlite:///{filled / DATABASE}")
+            epoch = begin(f"sqlite:///{filled / DATABASE}", Action.INSTALLATION_RESTORE)
             if data.exists():
                 data.rmdir()
             filled.rename(data)
@@ -147,6 +148,7 @@ def new_epoch(json: JsonOption = False) -> None:
     """
     from app.cli.epochs import begin, report
     from app.config import read_settings
+    from app.domain.audit import Action
     from app.installation import only_server, open_installation
     from app.store import epochs
 
@@ -160,7 +162,7 @@ def new_epoch(json: JsonOption = False) -> None:
             f"A server on {alive[0]} was at work on this database within the last 30 s: stop it first, or wait."
         )
     with only_server(settings, is_sqlite=is_sqlite):
-        epoch = begin(settings.store_url)
+        epoch = begin(settings.store_url, Action.INSTALLATION_NEW_EPOCH)
     said = "A new epoch has begun here; start the server with `jobyard serve`."
     report(settings, epoch, {}, said, json=json)
 

@@ -11,6 +11,7 @@ from app.domain.errors import JobyardError
 
 if TYPE_CHECKING:
     from app.config import Settings
+    from app.domain.audit import Action
     from app.engines.base import Owned
 
 FACTS = ("project", "job", "run", "attempt")  # each in a label
@@ -21,15 +22,19 @@ class Epoch(NamedTuple):
     name: str
 
 
-def begin(store_url: str) -> Epoch:
+def begin(store_url: str, action: Action) -> Epoch:
     """Begin a new epoch. Raises UserError if a server works on the data, or a newer Jobyard has."""
+    from app.domain.audit import COMMAND_LINE
     from app.installation import begin_epoch
+    from app.store.audit_recorder import as_command
     from app.store.database import Database
+    from app.system import SystemClock
 
     db = Database(store_url)
     try:
         db.migrate()
-        return Epoch(*begin_epoch(db))
+        with as_command(action, COMMAND_LINE, SystemClock().now()):
+            return Epoch(*begin_epoch(db))
     finally:
         db.close()
 

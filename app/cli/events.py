@@ -18,7 +18,7 @@ from app.cli.options import (
     show_examples,
 )
 from app.cli.targets import complete_jobs, find_job, open_job
-from app.domain.errors import InvalidValue
+from app.cli.times import instant
 
 if TYPE_CHECKING:
     from app.cli.answers import Listing
@@ -68,7 +68,7 @@ def why(
     json: JsonOption = False,
 ) -> None:
     """Show why a job did or did not run: the latest decisions about it."""
-    until = _instant(at, "--at")
+    until = instant(at, "--at")
     with open_job(job, project) as (api, name):
         found = api.get(name.path("why"), at=until)
     _print_decisions(found, json, f"Nothing was decided about it {'yet' if until is None else 'until then'}.")
@@ -91,7 +91,7 @@ def list_decisions(
         "delivery": delivery,
         "run": run,
         "build": build,
-        "since": _instant(since, "--since"),
+        "since": instant(since, "--since"),
     }
     with open_api() as api:
         query["project"] = project or api.settings.project
@@ -100,17 +100,6 @@ def list_decisions(
             query |= {"project": name.project, "job": name.name}
         found = api.items("/decisions", limit, **query)
     _print_decisions(found, json, "No decision is of this kind.")
-
-
-def _instant(text: str | None, option: str) -> str | None:
-    from app.cli.times import read_time, rfc3339
-
-    if text is None:
-        return None
-    try:
-        return rfc3339(read_time(text, option))
-    except InvalidValue as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _print_decisions(found: Listing, json: bool, none: str) -> None:

@@ -138,7 +138,9 @@ def create_admin(
     """Make an administrator: with a name and password, or else by a set-up address that works once."""
     from app.commands.accounts import make_administrator
     from app.config import read_settings
+    from app.domain.audit import COMMAND_LINE, Action
     from app.installation import open_installation
+    from app.store.audit_recorder import as_command
 
     if name is None and password is None:
         login_link()
@@ -146,7 +148,10 @@ def create_admin(
     if password is None:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     name = name or "admin"
-    with open_installation(read_settings()) as installation:
+    with (
+        open_installation(read_settings()) as installation,
+        as_command(Action.INSTALLATION_MAKE_ADMINISTRATOR, COMMAND_LINE, installation.clock.now()),
+    ):
         make_administrator(installation.db, name, password, installation.clock.now())
     typer.echo(f"Administrator {name} can log in now.")
 
@@ -155,9 +160,14 @@ def login_link() -> None:
     """Print a link that makes an administrator's account, once, within an hour."""
     from app.commands.accounts import setup_path
     from app.config import read_client_settings, read_settings
+    from app.domain.audit import COMMAND_LINE, Action
     from app.installation import open_installation
+    from app.store.audit_recorder import as_command
 
     settings = read_settings()
-    with open_installation(settings) as installation:
+    with (
+        open_installation(settings) as installation,
+        as_command(Action.INSTALLATION_SETUP_LINK, COMMAND_LINE, installation.clock.now()),
+    ):
         path = setup_path(installation.db, installation.clock.now())
     typer.echo(f"{settings.public_url or read_client_settings().url}{path}")

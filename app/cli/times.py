@@ -28,6 +28,18 @@ def read_time(text: str, option: str, zone: tzinfo | None = None) -> datetime:
         ) from None
 
 
+def instant(text: str | None, option: str) -> str | None:
+    """Return the time that an option gives as the API takes it; wrong usage if it is none."""
+    from typer import BadParameter
+
+    if text is None:
+        return None
+    try:
+        return rfc3339(read_time(text, option))
+    except InvalidValue as error:
+        raise BadParameter(str(error), param_hint=option) from None
+
+
 def rfc3339(at: datetime) -> str:
     """Return the time in UTC, as the API takes it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

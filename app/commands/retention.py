@@ -16,7 +16,7 @@ from app.domain.references import Ours
 from app.domain.retention import Kind, Limits, Plan
 from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock
-from app.store import removal
+from app.store import audit, removal
 from app.store.database import Database
 
 ASKED_FOR = "retention"  # the topic that the loop listens to
@@ -81,6 +81,18 @@ class Retention:
                 rest(SHARE_OF_TIME * (self.clock.ticks() - began))
         with self.db.write() as tx:
             removal.forget_expired(tx, self.clock.now())
+        return removed
+
+    def shorten_audit(self, rest: Rest) -> int:
+        """Remove the entries of the audit log that are older than they are kept; how many went."""
+        cutoff = self.limits.audit_cutoff(self.clock.now())
+        removed, last = 0, self.batch
+        while cutoff is not None and last == self.batch and removed < self.most:
+            began = self.clock.ticks()
+            with self.db.write() as tx:
+                last = audit.remove_before(tx, cutoff, self.batch)
+            removed += last
+            rest(SHARE_OF_TIME * (self.clock.ticks() - began))
         return removed
 
     def sweep_logs(self, rest: Rest) -> int:

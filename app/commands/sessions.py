@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.commands.tokens import digest, principal_of
@@ -73,7 +73,7 @@ def owner_of(
             holder = _holder(tx, found.opened_with, now, admin_token_hash)
             if holder is None:
                 return None
-            owner = Principal(holder.name, holder.grants, is_browser=True, session=hash_)
+            owner = replace(holder, is_browser=True, session=hash_)
     if now - found.last_seen_at > store.SEEN_EVERY:
         with db.write() as tx:
             store.mark_seen(tx, hash_, now)

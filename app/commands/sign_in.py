@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.commands.passwords import Places
+from app.commands.refusals import Refusals
 from app.commands.sessions import Client, open_session
 from app.commands.sign_in_throttle import Attempt, SignInThrottle
 from app.commands.tokens import digest, holder_of
 from app.domain import limits
+from app.domain.audit import NOBODY, Action, Entry, Subject
 from app.domain.errors import Busy
 from app.domain.principals import Right
+from app.runtime import request_id
 from app.store import sessions as store
 from app.store import users
+from app.store.audit_recorder import identified
 from app.store.database import Database
 from app.store.sessions import SessionLimits
 from app.store.users import User
 
 log = logging.getLogger(__name__)
+THROTTLED, LINK_OF_NO_USE = "too many tries", "link of no use"
+ACTIONS = {THROTTLED: Action.SIGN_IN_THROTTLED, LINK_OF_NO_USE: Action.USER_ACCEPT_LINK}
 NAMELESS = "-"  # as whose account a guess without a name counts: it may be meant as an API token
 
 
@@ -40,6 +46,7 @@ class Desk:
     strangers: Places = field(default_factory=lambda: Places(waiting=8, at_once=1))
     known: Places = field(default_factory=lambda: Places(waiting=4, at_once=1))
     limits: SessionLimits = field(default_factory=SessionLimits)
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 def sign_in(
@@ -56,10 +63,11 @@ def sign_in(
     Raises Busy for who has to wait. Each failure is a line in the log that names the address it came from.
     """
     if len(password) > limits.PASSWORD:
-        refused(client, None, "password too long")
+        refused(db, desk, client, None, "password too long", now)
         return None
     holder = holder_of(db, password, now, admin_token_hash)
     if holder is not None and holder.may(Right.PEOPLE):
+        identified(holder)
         with db.write() as tx:
             return SignedIn(open_session(tx, now, desk.limits, client, opened_with=digest(password)))
     attempt, user = _attempt(db, name, client)
@@ -68,11 +76,11 @@ def sign_in(
         places = desk.known if attempt.is_known else desk.strangers
         is_right = places.verify(password, user.password_hash if user else "")
     except Busy:
-        refused(client, user, "too many tries")
+        refused(db, desk, client, user, THROTTLED, now)
         raise
     if user is None or not is_right or user.disabled_at is not None:
         desk.throttle.failed(attempt, now)
-        refused(client, user, _why(user, is_right=is_right))
+        refused(db, desk, client, user, _why(user, is_right=is_right), now)
         return None
     desk.throttle.succeeded(attempt)
     return welcome(db, desk, user.id, client, now)
@@ -84,10 +92,19 @@ def _why(user: User | None, *, is_right: bool) -> str:
     return "account disabled" if is_right else "wrong password"
 
 
-def refused(client: Client, user: User | None, reason: str) -> None:
+def refused(db: Database, desk: Desk, client: Client, user: User | None, reason: str, now: datetime) -> None:
     """Every sign-in that did not succeed passes here. The line is what fail2ban looks for; it holds no secret."""
     account = "no account" if user is None else f"account {user.name}"
     log.warning("Sign-in refused from %s: %s, %s", client.address, account, reason)
+    entry = Entry(
+        at=now,
+        actor=replace(NOBODY, address=client.address),
+        action=ACTIONS.get(reason, Action.SIGN_IN_FAILED),
+        subject=Subject("user") if user is None else Subject("user", user.id, user.name),
+        detail=f"{reason[:1].upper()}{reason[1:]}.",
+        request_id=request_id.current(),
+    )
+    desk.refusals.add(db, entry)
 
 
 def _attempt(db: Database, name: str, client: Client) -> tuple[Attempt, User | None]:

@@ -92,4 +92,4 @@ def _is_of_settings(hash_: str, admin_token_hash: str | None) -> bool:
 
 
 def _principal(token: Token) -> Principal:
-    return Principal(token.name, (token.grant,))
+    return Principal(token.name, (token.grant,), token_id=token.id)

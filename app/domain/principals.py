@@ -20,6 +20,7 @@ class Right(enum.StrEnum):
     PROJECTS = "projects"  # make and remove projects
     TOKENS = "tokens"  # make, list and revoke API tokens
     PRUNE = "prune"  # remove what is older, or more, than is kept
+    AUDIT = "audit"  # read who changed what
     PEOPLE = "people"  # invite, change, disable and remove users, and end their sessions
 
 
@@ -99,7 +100,8 @@ class Grant:
 class Principal:
     """Somebody who was identified, with what they were granted.
 
-    `user_id` is that of a user, `session` the hash of the session they came by; neither is there for a token.
+    `user_id` is that of a user, `session` the hash of the session they came by, `token_id` that of an API token; who
+    has the token of the settings has none of the two ids.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Principal:
     is_browser: bool = False
     user_id: int | None = None
     session: str | None = None
+    token_id: int | None = None
 
     def may(self, right: Right, project_id: int | None = None) -> bool:
         """Whether the principal has the right in this project, or (None) in the whole installation."""

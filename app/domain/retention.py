@@ -66,14 +66,19 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Limits:
-    """`days` since the end, `count` of each owner's newest; 0 is no limit."""
+    """`days` since the end, `count` of each owner's newest, `audit_days` of the audit log; 0 is no limit."""
 
     days: int = 90
     count: int = 1000
+    audit_days: int = 365
 
     def cutoff(self, now: datetime) -> datetime | None:
         """What ended before this is too old."""
         return now - timedelta(days=self.days) if self.days else None
+
+    def audit_cutoff(self, now: datetime) -> datetime | None:
+        """Entries of the audit log from before this are too old."""
+        return now - timedelta(days=self.audit_days) if self.audit_days else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
@@ -50,6 +52,34 @@ SETTINGS = "JOBYARD_DATA, or JOBYARD_DATABASE_URL,"
 READ_ONLY = FAULTS_OF_DISK[2]
 
 
+class Recorder(Protocol):
+    """Somebody who adds to each transaction that changes something what is to be remembered of it."""
+
+    def begin(self, tx: Tx) -> None: ...
+
+    def finish(self, tx: Tx) -> None:
+        """All is done but the commit."""
+
+    def committed(self) -> None: ...
+
+
+_RECORDER: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
+
+
+@contextmanager
+def recorded_by(recorder: Recorder | None) -> Iterator[None]:
+    """Let the recorder, or (None) nobody, be part of every transaction that this thread writes in the block."""
+    before = _RECORDER.set(recorder)
+    try:
+        yield
+    finally:
+        _RECORDER.reset(before)
+
+
+def recorder() -> Recorder | None:
+    return _RECORDER.get()
+
+
 class StoreUnavailable(TransientError):
     """The database does not answer, is locked by somebody else, or its disk is full."""
 
@@ -87,9 +117,16 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """Begin a transaction that is committed when the block ends without an exception, and else changes nothing."""
+        recorder = _RECORDER.get()
         with self._own_turn(), self._as_ours(), self._session(self._writing) as tx:
+            if recorder is not None:
+                recorder.begin(tx)
             yield tx
+            if recorder is not None:
+                recorder.finish(tx)
             tx.commit()
+        if recorder is not None:
+            recorder.committed()
         topics = frozenset(tx.info.get(TOPICS, ()))
         if topics and self._on_commit is not None:
             self._on_commit(topics)

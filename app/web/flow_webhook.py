@@ -11,7 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from app.commands.flow_runs import start_flow_run
 from app.commands.flows import flow_of_webhook
+from app.domain.audit import Action, Kind
+from app.domain.errors import NotFound
 from app.domain.flows import FlowTrigger, FlowTriggerType
+from app.web.auditing import audited, refuse
 from app.web.bodies import read_at_most
 from app.web.problems import problem_of, problem_response
 from app.web.schemas.flow import flow_run_answer
@@ -24,17 +27,21 @@ async def start_by_webhook(request: Request) -> Response:
     """202 with the flow's run; what the body says makes no difference."""
     try:
         await read_at_most(request, LIMIT)
-        started = await run_in_threadpool(_start, server_of(request), request.path_params["token"])
+        started = await run_in_threadpool(_start, server_of(request), request)
     except Exception as error:
         return problem_response(problem_of(error))
     return JSONResponse(started, 202)
 
 
-def _start(server: ServerContext, token: str) -> Any:
+def _start(server: ServerContext, request: Request) -> Any:
     """A run of the flow, as the API shows it; a stranger costs no more than a read."""
-    with server.db.read() as tx:
-        flow = flow_of_webhook(tx, token)
+    try:
+        with server.db.read() as tx:
+            flow = flow_of_webhook(tx, request.path_params["token"])
+    except NotFound as error:
+        refuse(request, None, Action.FLOW_RUN_START, str(error), Kind.LINK)
+        raise
     server.disk.require_room()
-    with server.db.write() as tx:
+    with audited(request, None, Action.FLOW_RUN_START, Kind.LINK), server.db.write() as tx:
         run = start_flow_run(tx, flow, FlowTrigger(FlowTriggerType.WEBHOOK), server.clock.now())
         return to_jsonable_python(flow_run_answer(run))

@@ -22,6 +22,7 @@ from app.store.database import Tx
 from app.store.deliveries import Delivery
 from app.store.flows import Flow
 from app.store.projects import Project
+from app.web.auditing import tell_found
 from app.web.numbers import whole_number
 from app.web.problems import Problem
 from app.web.request_context import RequestContext
@@ -60,6 +61,7 @@ def within(ctx: RequestContext, what: str, find: Callable[[], Thing]) -> Thing:
         raise NotFound(missing) from None
     if not ctx.reaches(thing.project_id):
         raise NotFound(missing)
+    tell_found(thing)
     ctx.require(ctx.right, thing.project_id)
     return thing
 
@@ -72,6 +74,7 @@ def project_named(ctx: RequestContext, tx: Tx, name: str) -> Project:
         raise NotFound(missing) from None
     if not ctx.reaches(project.id):
         raise NotFound(missing)
+    tell_found(project)
     ctx.require(ctx.right, project.id)
     return project
 
@@ -131,6 +134,7 @@ def delivery_called(ctx: RequestContext, tx: Tx, guid: str, forge: str | None = 
     scopes = scopes_within(ctx, tx)
     if scopes is not None and not scopes.intersection(delivery.scopes):
         raise NotFound(missing)
+    tell_found(delivery)
     return delivery
 
 

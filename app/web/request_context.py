@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from app.domain.principals import INSTALLATION, Principal, Right, least_role
 from app.web.addresses import address_shown
+from app.web.auditing import from_address
 from app.web.principal import identify
 from app.web.problems import Problem
 from app.web.server_context import ServerContext, server_of
@@ -36,7 +37,7 @@ class RequestContext:
     @property
     def from_address(self) -> str:
         """Where the request is from, as far as a proxy in front is trusted."""
-        return self.request.client.host if self.request.client else "unknown"
+        return from_address(self.request)
 
     @property
     def address(self) -> str:

@@ -64,6 +64,7 @@ class RetentionWorker:
             return
         if is_first:
             self._remove_rows()
+            self._shorten_audit()
         if is_first and self.registry is not None:
             self.registry.step(self._rest)
         for part in (self._sweep_files, self._remove_images, self._tend_mirrors):
@@ -81,6 +82,11 @@ class RetentionWorker:
             if not removed:
                 return
             log.info("removed what is beyond the limits of retention: %s", ", ".join(removed))
+
+    def _shorten_audit(self) -> None:
+        removed = self.retention.shorten_audit(self._rest)
+        if removed:
+            log.info("removed %d entries of the audit log that were too old", removed)
 
     def _sweep_files(self) -> None:
         removed = self.retention.sweep_logs(self._rest)

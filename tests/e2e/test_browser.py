@@ -94,6 +94,7 @@ def every_page(demo: Demo) -> list[str]:
         "/settings",
         "/users",
         "/users/1",
+        "/audit",
         "/prune",
         "/search?q=embeddings",
         "/nothing-here",

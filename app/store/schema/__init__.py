@@ -4,6 +4,7 @@ Times are aware UTC; documents that are only ever read whole are JSON; what a qu
 with an index that a query plan test watches.
 """
 
+from app.store.schema.audit import AuditRow
 from app.store.schema.columns import UtcDateTime, metadata
 from app.store.schema.installation import (
     AnswerRow,
@@ -58,6 +59,7 @@ __all__ = [
     "AppJobRow",
     "AppRow",
     "AttemptRow",
+    "AuditRow",
     "BuildRow",
     "BuildSourceRow",
     "ComparisonRow",

@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from app.web.api import (
     apps,
+    audit,
     build_services,
     builds,
     credentials,
@@ -56,6 +57,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         flow_runs,
         tokens,
         users,
+        audit,
         prune,
     )
     for operation in module.OPERATIONS

@@ -8,7 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from app.domain.audit import Action
 from app.domain.principals import Principal, Right, Role, least_role
+from app.web.actions import OF_OPERATIONS
 from app.web.request_context import RequestContext
 from app.web.schemas.base import Empty
 
@@ -56,6 +58,11 @@ class Operation:
     status: int = 200
     idempotent: bool = False
     media_types: tuple[str, ...] = ("application/json",)
+
+    @property
+    def action(self) -> Action | None:
+        """What the audit log calls it; None for what changes nothing."""
+        return None if self.method == "GET" else OF_OPERATIONS[f"{self.method} {self.path}"]
 
     @property
     def role(self) -> Role:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.domain.principals import Right
+from app.store.audit_recorder import note
 from app.web.api.operations import Answer, ApiContext, Operation
 from app.web.schemas.base import Empty
 from app.web.schemas.prune import PruneAnswer, PruneQuery, prune_answer
@@ -15,6 +16,7 @@ def prune(ctx: ApiContext[Empty, PruneQuery]) -> Answer:
     answer = prune_answer(plan, retention.preview(plan), images, retention.limits, dry_run=dry_run)
     if dry_run:
         return Answer(answer, 200)
+    note(ctx.server.db)
     retention.ask()
     return Answer(answer, 202)
 

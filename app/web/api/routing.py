@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.domain.audit import Action
 from app.domain.principals import Principal
 from app.web.api.operations import PREFIX, Answer, ApiContext, Operation
+from app.web.auditing import audited
 from app.web.bodies import read_at_most
 from app.web.principal import identify
 from app.web.problems import Problem, problem_of, problem_response
@@ -34,29 +36,35 @@ def routes_of(operations: Sequence[Operation]) -> list[Route]:
 
 
 def _endpoint(methods: Mapping[str, Operation]) -> Callable[[Request], Any]:
+    actions = {method: operation.action for method, operation in methods.items()}
+
     async def endpoint(request: Request) -> Response:
         operation = methods["GET" if request.method == "HEAD" else request.method]
         try:
-            principal = await run_in_threadpool(_admit, operation, request)
+            action = actions[operation.method]
+            principal = await run_in_threadpool(_admit, operation, action, request)
             body = await read_at_most(request, BODY_LIMIT) if operation.method in WITH_BODY else b""
-            return await run_in_threadpool(_answer, operation, request, principal, body)
+            return await run_in_threadpool(_answer, operation, action, request, principal, body)
         except Exception as error:
             return problem_response(problem_of(error))
 
     return endpoint
 
 
-def _admit(operation: Operation, request: Request) -> Principal:
+def _admit(operation: Operation, action: Action | None, request: Request) -> Principal:
     principal = identify(request)
     if principal is None:
         raise Problem(401, "This needs an API token: send Authorization: Bearer TOKEN.")
-    if principal.is_browser and operation.method != "GET":
-        refuse_other_sites(request)
-    require_admission(principal, operation.right, in_project="{p}" in operation.path)
+    with audited(request, principal, action):
+        if principal.is_browser and operation.method != "GET":
+            refuse_other_sites(request)
+        require_admission(principal, operation.right, in_project="{p}" in operation.path)
     return principal
 
 
-def _answer(operation: Operation, request: Request, principal: Principal, body: bytes) -> Response:
+def _answer(
+    operation: Operation, action: Action | None, request: Request, principal: Principal, body: bytes
+) -> Response:
     server = server_of(request)
     if operation.makes_something:
         server.disk.require_room()
@@ -69,7 +77,8 @@ def _answer(operation: Operation, request: Request, principal: Principal, body: 
         body=read_model(operation.body, body, server),
         query=read_query(operation.query, request.query_params.multi_items()),
     )
-    result = operation.handler(ctx)
+    with audited(request, principal, action):
+        result = operation.handler(ctx)
     if isinstance(result, Response):
         return result
     status = result.status if isinstance(result, Answer) else operation.status

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from app.web.pages import (
     apps,
+    audit,
     build_services,
     builds,
     credentials,
@@ -60,6 +61,7 @@ def page_routes() -> tuple[Route, ...]:
         live,
         settings,
         users,
+        audit,
         prune,
         login,
     )

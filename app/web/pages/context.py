@@ -11,8 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from app.domain.audit import Action
 from app.domain.errors import InvalidValue
 from app.domain.principals import Principal, Right
+from app.web.actions import OF_FORMS
+from app.web.auditing import audited, refuse
 from app.web.bodies import read_at_most
 from app.web.numbers import whole_number
 from app.web.pages.render import render
@@ -69,15 +72,17 @@ def get(path: str, handler: Handler, right: Right | None = Right.READ) -> Route:
 
 
 def post(path: str, handler: Handler, right: Right | None) -> Route:
-    """An action of a form on one of our pages; it answers with a redirect."""
-    return PageRoute(path, _endpoint(handler, right, takes_form=True), "POST", right)
+    """An action of a form on one of our pages; it answers with a redirect. The audit log has a name for each."""
+    return PageRoute(path, _endpoint(handler, right, OF_FORMS[path], takes_form=True), "POST", right)
 
 
-def _endpoint(handler: Handler, right: Right | None, *, takes_form: bool) -> Callable[[Request], object]:
+def _endpoint(
+    handler: Handler, right: Right | None, action: Action | None = None, *, takes_form: bool
+) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> Response:
         try:
             form = await _form(request) if takes_form else {}
-            return await run_in_threadpool(_answer, handler, right, request, form)
+            return await run_in_threadpool(_answer, handler, right, action, request, form)
         except Exception as error:
             return await page_error(request, error)
 
@@ -85,15 +90,23 @@ def _endpoint(handler: Handler, right: Right | None, *, takes_form: bool) -> Cal
 
 
 def _answer(
-    handler: Handler, right: Right | None, request: Request, form: Mapping[str, Sequence[str]]
+    handler: Handler,
+    right: Right | None,
+    action: Action | None,
+    request: Request,
+    form: Mapping[str, Sequence[str]],
 ) -> Response:
-    if request.method == "POST":
-        refuse_other_sites(request)
-    principal = identify(request)
-    if right is not None:
-        require(principal, right, in_project="project" in request.path_params)
-    server = server_of(request)
-    return handler(PageContext(request, server, principal, server.clock.now(), right or Right.READ, form))
+    server, principal = server_of(request), identify(request)
+    with audited(request, principal, action):
+        if request.method == "POST":
+            refuse_other_sites(request)
+        if right is not None:
+            require(principal, right, in_project="project" in request.path_params)
+        now = server.clock.now()
+        answer = handler(PageContext(request, server, principal, now, right or Right.READ, form))
+    if answer.status_code == 403 and action is not None:
+        refuse(request, principal, action, "A field of the form named what is not theirs to change.")
+    return answer
 
 
 def require(principal: Principal | None, right: Right, *, in_project: bool) -> None:

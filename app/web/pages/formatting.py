@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -232,3 +233,10 @@ def first_run(job: Job, part: Part | None, need: str | None) -> str:
 def no_build(source: Source, *, by_push: bool) -> str:
     """How a first build comes about."""
     return f"No build yet: {f'a push to {source.branch}' if by_push else 'a manual build'} makes one."
+
+
+def told(value: object) -> str:
+    """A value of any kind in a few words, as the audit log tells it."""
+    if value is None or value == "":
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -9,15 +9,18 @@ from starlette.routing import Route
 
 from app.commands import accounts, sessions
 from app.commands.sessions import Client
-from app.commands.sign_in import SignedIn, sign_in, welcome
+from app.commands.sign_in import LINK_OF_NO_USE, SignedIn, sign_in, welcome
 from app.commands.sign_in import refused as turned_away
+from app.domain.audit import Action, Kind
 from app.domain.errors import Conflict, InvalidValue
+from app.web.auditing import refuse
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
 from app.web.principal import COOKIE, DEVICE
 from app.web.problems import Problem
 
 DEVICE_SECONDS = 365 * 24 * 3600
+OF_NO_USE = "Link of no use."
 LINK_FIELDS = frozenset({"name", "email", "password", "again"})
 
 
@@ -39,7 +42,10 @@ def log_in(ctx: PageContext) -> Response:
 
 def show_link(ctx: PageContext) -> Response:
     """Opening the link spends nothing, as programs that preview links open them too."""
-    return _link_page(ctx)
+    page = _link_page(ctx)
+    if page.status_code == 410:
+        refuse(ctx.request, ctx.principal, Action.USER_ACCEPT_LINK, OF_NO_USE, Kind.LINK)
+    return page
 
 
 def accept_link(ctx: PageContext) -> Response:
@@ -58,7 +64,7 @@ def accept_link(ctx: PageContext) -> Response:
     except (InvalidValue, Conflict) as error:
         return _link_page(ctx, refused(error))
     if user_id is None:
-        turned_away(_client(ctx), None, "link of no use")
+        turned_away(ctx.server.db, ctx.server.desk, _client(ctx), None, LINK_OF_NO_USE, ctx.now)
         return _link_page(ctx)
     signed_in = welcome(ctx.server.db, ctx.server.desk, user_id, _client(ctx), ctx.now)
     return with_session(ctx, see("/"), signed_in)

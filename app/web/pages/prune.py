@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from app.domain.principals import Right
 from app.domain.room import size
+from app.store.audit_recorder import note
 from app.web.pages.context import PageContext, get, post, see
 
 
@@ -28,6 +29,7 @@ def show_prune(ctx: PageContext) -> Response:
 
 
 def prune(ctx: PageContext) -> Response:
+    note(ctx.server.db)
     ctx.server.retention.ask()
     return see("/prune?begun=1")
 

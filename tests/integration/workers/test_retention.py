@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.commands.image_retention import ImageRetention, ImagesPreview
+from app.domain.audit import NOBODY, Action, Entry, Subject
 from app.domain.job.records import Job
 from app.domain.redaction import Redactor
 from app.domain.retention import Kind, Limits
 from app.engines.fake import FakeEngine, World
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
-from app.store import apps, projects
+from app.store import apps, audit, projects
+from app.store.audit import Wanted
 from app.store.database import LONG_LOG_BYTES, Database
 from app.workers.retention import RetentionWorker
 from tests.support.clock import Clock
@@ -315,3 +318,22 @@ def test_what_refers_to_a_row_that_goes_is_found_by_index(db: Database, table: s
         steps = [row[3] for row in plan]
     assert steps
     assert [step for step in steps if step.startswith("SCAN")] == []
+
+
+def test_old_entries_of_the_audit_log_are_removed(db: Database, tmp_path: Path) -> None:
+    entry = Entry(NOW, NOBODY, Action.SIGN_IN_FAILED, Subject("user"))
+    with db.write() as tx:
+        for days in range(0, 900, 3):
+            audit.add(tx, replace(entry, at=NOW - timedelta(days=days)))
+
+    def kept(days: int) -> int:
+        worker(db, tmp_path, Clock(NOW), audit_days=days).retention.shorten_audit(lambda _seconds: None)
+        with db.read() as tx:
+            return len(audit.page(tx, Wanted(), 1000))
+
+    assert kept(0) == 300
+    assert kept(365) == 122
+    loop = worker(db, tmp_path, Clock(NOW), audit_days=30)
+    loop.step()
+    with db.read() as tx:
+        assert len(audit.page(tx, Wanted(), 1000)) == 11

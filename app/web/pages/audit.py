@@ -1,0 +1,81 @@
+"""`/audit`: who changed what, and who was refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain.audit import Action, Entry
+from app.domain.errors import InvalidValue
+from app.domain.principals import Right
+from app.store import audit, projects
+from app.store.audit import Wanted
+from app.web.pages.context import PageContext, get
+
+ENTRIES, PROJECTS = 50, 200
+FILTERS = ("who", "action", "project", "since")
+
+
+def show_audit(ctx: PageContext) -> Response:
+    ctx.server.desk.refusals.flush(ctx.server.db, ctx.now)
+    given = {name: ctx.query(name).strip() for name in FILTERS}
+    wanted = Wanted(given["who"], given["action"], given["project"], _day(given["since"]), ctx.projects)
+    with ctx.server.db.read() as tx:
+        found = audit.page(tx, wanted, ENTRIES + 1, ctx.number("before"))
+        names = [each.name for each in projects.page(tx, PROJECTS, None, only=ctx.projects)]
+    entries = found[:ENTRIES]
+    older = {
+        **{name: value for name, value in given.items() if value},
+        "before": entries[-1].id if entries else 0,
+    }
+    return ctx.page(
+        "audit.html",
+        entries=[(each, address_of(each)) for each in entries],
+        given=given,
+        errors={},
+        actions=list(Action),
+        projects=names,
+        more=f"/audit?{urlencode(older)}" if len(found) > ENTRIES else None,
+    )
+
+
+def _day(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValue("since", f"since must be a day such as 2026-01-31, not {text!r}.") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def address_of(entry: Entry) -> str | None:
+    """The page of what the entry is about; None where it has none. What was removed since is a 404 there."""
+    subject = entry.subject
+    id_, name, project = subject.id, quote(subject.name, safe=""), quote(subject.project, safe="")
+    if id_ is None:
+        return None
+    match subject.type:
+        case "run":
+            return f"/runs/{name}"
+        case "build" | "deployment":
+            return f"/{subject.type}s/{id_}"
+        case "flow_run":
+            return f"/flows/runs/{id_}"
+        case "user":
+            return f"/users/{id_}"
+        case "delivery":
+            return f"/deliveries#delivery-{id_}"
+        case "token":
+            return "/settings#tokens"
+        case "job" if project:
+            return f"/projects/{project}/jobs/{name}"
+        case _:
+            return f"/projects/{project}" if project else None
+
+
+def routes() -> list[Route]:
+    return [get("/audit", show_audit, Right.AUDIT)]

@@ -1,0 +1,170 @@
+"""The audit log: one entry for each change that the API makes, none for what changes nothing, and how it is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.audit import Kind, Outcome
+from app.web.api import OPERATIONS
+from app.web.api import audit as api_audit
+from app.web.api.operations import Operation
+from tests.support.audited import CALLS, GUID, change_something, entries, prepare
+from tests.support.server_context import Caller, Furnished, furnished_by, make_server_context
+
+CHANGES = [each for each in OPERATIONS if each.action is not None]
+LOOKS = [each for each in OPERATIONS if each.action is None]
+ONCE = "/projects/acme/jobs/once"
+NAMES = {
+    "p": "acme",
+    "j": "once",
+    "c": "forge",
+    "s": "images",
+    "g": "mail",
+    "a": "shop",
+    "pl": "main",
+    "f": "release",
+}
+
+
+def name(operation: Operation) -> str:
+    return f"{operation.method} {operation.path}"
+
+
+@pytest.fixture(scope="module")
+def furnished() -> Furnished:
+    return furnished_by(prepare)
+
+
+@pytest.fixture
+def admin(tmp_path: Path, furnished: Furnished) -> Iterator[Caller]:
+    with make_server_context(tmp_path, furnished) as context:
+        yield Caller(context)
+
+
+def test_every_operation_that_changes_something_is_called_below() -> None:
+    assert set(CALLS) == {name(each) for each in CHANGES}
+    assert {name(each) for each in LOOKS if each.method != "GET"} == {"POST /plan"}
+
+
+@pytest.mark.parametrize("operation", CHANGES, ids=name)
+def test_each_change_leaves_one_entry(admin: Caller, operation: Operation) -> None:
+    before = entries(admin.context)
+    answer = change_something(admin, operation.method, operation.path)
+    assert answer.status_code < 300, answer.text
+    [entry] = entries(admin.context)[len(before) :]
+    assert entry.action is operation.action
+    assert (entry.actor.name, entry.actor.kind) == ("admin token", Kind.ADMIN_TOKEN)
+    assert (entry.actor.address, entry.outcome) == ("testclient", Outcome.DONE)
+    assert entry.subject.type == entry.action.type
+    if entry.subject.type != "installation":
+        assert entry.subject.id is not None
+        assert entry.subject.name
+    if "{p}" in operation.path:
+        assert entry.subject.project in ("acme", "beside")
+
+
+@pytest.mark.parametrize("operation", LOOKS, ids=name)
+def test_what_only_looks_leaves_none(admin: Caller, operation: Operation) -> None:
+    before = entries(admin.context)
+    id_ = GUID if operation.path.startswith("/deliveries") else "1"
+    admin.request(operation.method, operation.path.format(**NAMES, id=id_))
+    assert entries(admin.context) == before
+
+
+@pytest.mark.parametrize("operation", CHANGES, ids=name)
+def test_whom_the_right_is_lacking_leaves_a_refusal(admin: Caller, operation: Operation) -> None:
+    viewer = admin.with_token("viewer")
+    before = entries(admin.context)
+    assert change_something(viewer, operation.method, operation.path).status_code == 403
+    [entry] = entries(admin.context)[len(before) :]
+    assert (entry.action, entry.outcome) == (operation.action, Outcome.REFUSED)
+    assert (entry.actor.name, entry.actor.kind, entry.actor.id) == ("viewer-all", Kind.TOKEN, 2)
+    assert entry.detail.startswith("This needs the role")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (f"{ONCE}/runs?dry_run=true", {}, 200),
+        ("/prune?dry_run=true", {}, 200),
+        (f"{ONCE}/runs", {"grace_period_seconds": -1}, 422),
+        ("/projects/none/jobs", {"name": "n"}, 404),
+        ("/projects", {"name": "acme"}, 409),
+        ("/users/1/enable", {}, 200),
+    ],
+)
+def test_what_changes_nothing_leaves_none(admin: Caller, path: str, body: object, status: int) -> None:
+    before = entries(admin.context)
+    assert admin.post(path, json=body).status_code == status
+    assert entries(admin.context) == before
+
+
+def test_a_repeated_request_leaves_one(admin: Caller) -> None:
+    before = entries(admin.context)
+    first, again = (admin.made(f"{ONCE}/runs", {}, Idempotency_Key="k") for _ in range(2))
+    assert first == again
+    assert len(entries(admin.context)) == len(before) + 1
+
+
+def test_changes_are_told_without_secrets(admin: Caller) -> None:
+    for secret in ("sesame one", "sesame two"):
+        env = {"A": secret[-3:], "S": {"value": secret, "secret": True}}
+        assert admin.patch(ONCE, json={"env": env, "grace_period_seconds": len(secret)}).status_code == 200
+    group = {"env": {"HOST": "b", "PASSWORD": {"value": "sesame three", "secret": True}}}
+    assert admin.patch("/projects/acme/secret-groups/mail", json=group).status_code == 200
+    assert admin.patch("/projects/acme", json={"webhook_secret": "sesame the fourth"}).status_code == 200
+    assert admin.patch("/projects/acme/credentials/forge", json={"secret": "sesame five"}).status_code == 200
+    found = {each["id"]: each for each in admin.got("/audit", limit=5)["items"]}
+    told = [found[each]["changes"] for each in sorted(found)]
+    assert told[1] == {"env.A": {"from": "one", "to": "two"}, "env.S.value": {"changed": True}}
+    assert told[2]["env.HOST"] == {"from": "mail.example.com", "to": "b"}
+    assert told[2]["env.PASSWORD.value"] == {"changed": True}
+    assert told[3:] == [{"webhook_secret": {"changed": True}}, {"secret": {"changed": True}}]
+    assert "sesame" not in admin.get("/audit?limit=100").text
+
+
+def test_a_change_that_fails_to_be_noted_is_not_made(admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no entry can be stored")
+
+    monkeypatch.setattr("app.store.audit.add", fail)
+    assert admin.post("/projects", json={"name": "new"}).status_code == 500
+    assert "new" not in [each["name"] for each in admin.got("/projects")["items"]]
+
+
+def test_filters(admin: Caller) -> None:
+    ci = admin.with_token("operator")
+    ci.made(f"{ONCE}/runs")
+    newest = admin.got("/audit", who="operator-all")["items"]
+    assert [(each["action"], each["about"]["name"]) for each in newest] == [("run.start", "once-00003")]
+    assert {each["action"] for each in admin.got("/audit", action="token.make")["items"]} == {"token.make"}
+    assert {each["about"]["type"] for each in admin.got("/audit", action="flow")["items"]} == {"flow"}
+    assert {each["about"]["project"] for each in admin.got("/audit", project="acme")["items"]} == {"acme"}
+    assert admin.got("/audit", since="2030-01-01T00:00:00Z")["items"] == []
+    assert admin.get("/audit", params={"since": "yesterday"}).status_code == 422
+    first = admin.got("/audit", limit=2)
+    second = admin.got("/audit", limit=2, cursor=first["next"])
+    ids = [each["id"] for each in (*first["items"], *second["items"])]
+    assert ids == list(range(ids[0], ids[0] - 4, -1))
+
+
+def test_an_administrator_of_a_project_reads_its_entries_alone(admin: Caller) -> None:
+    found = admin.with_token("admin", "beside").got("/audit", limit=100)["items"]
+    assert {each["about"]["project"] for each in found} == {"beside"}
+    for role in ("viewer", "operator"):
+        assert admin.with_token(role).get("/audit").status_code == 403
+
+
+def test_all_of_it_comes_as_lines(admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_audit, "BLOCK", 7)
+    answer = admin.get("/audit?action=job", headers={"Accept": "application/x-ndjson"})
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert lines == admin.got("/audit", action="job", limit=100)["items"]
+    assert len(lines) > 0
+    everything = admin.get("/audit", headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    assert len(everything) == len(entries(admin.context)) > 14
