@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +31,9 @@ class PrivateEngine:
 
     def __init__(self, root: Path, *, live_restore: bool) -> None:
         self._root = root
+        self._sockets = Path(
+            tempfile.mkdtemp(prefix="engine-")
+        )  # of a short path: an address has 107 bytes at most
         self.keeps_running = live_restore
         self.url = f"unix://{root}/docker.sock"
         self._namespace = self._spawn("namespace", "unshare", "--net", "sleep", "infinity")
@@ -48,7 +53,7 @@ class PrivateEngine:
             "--host": self.url,
             "--containerd": f"{self._root}/containerd.sock",
             "--data-root": f"{self._root}/data",
-            "--exec-root": f"{self._root}/exec",
+            "--exec-root": str(self._sockets),
             "--pidfile": f"{self._root}/dockerd.pid",
             "--iptables": "false",
             "--ip-masq": "false",
@@ -97,10 +102,12 @@ class PrivateEngine:
                 process.kill()
                 process.wait()
         subprocess.run(["umount", "--quiet", *self._mounts()], check=False, capture_output=True)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _mounts(self) -> list[str]:
         places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        return sorted((place for place in places if place.startswith(f"{self._root}/")), reverse=True)
+        ours = (f"{self._root}/", f"{self._sockets}/")
+        return sorted((place for place in places if place.startswith(ours)), reverse=True)
 
     def _spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         with (self._root / f"{name}.log").open("ab") as log:
