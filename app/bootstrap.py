@@ -34,7 +34,7 @@ from app.installation import Installation, credentials_without_host, only_server
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth, EngineWatch, ask
 from app.runtime.log_storage import LogStorage
-from app.runtime.ports import Clock
+from app.runtime.ports import Clock, IdentityProvider
 from app.runtime.signals import Waker
 from app.runtime.threads import KeyedThreadPool
 from app.store import builds, runs
@@ -116,6 +116,16 @@ def make_engine(
         case "process":
             root = settings.data.resolve() / "process" / "containers"
             return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
+
+
+def make_provider(settings: Settings) -> IdentityProvider | None:
+    """Return where people sign in by OpenID Connect, if that is set. Nothing is asked yet."""
+    if settings.oidc is None:
+        return None
+    from app.oidc import Provider  # with what it imports it takes memory that others need not spend
+
+    own = settings.oidc
+    return Provider(own.issuer, own.client_id, own.client_secret, own.role_claim)
 
 
 def make_publisher(installation: Installation) -> Publisher | None:
@@ -266,6 +276,7 @@ class _Parts:
             disk=self.disk,
             admin_token_hash=_admin_token_hash(settings),
             desk=Desk(limits=_session_limits(settings)),
+            provider=make_provider(settings),
         )
 
     def supervisor(self, *, alone: bool) -> Supervisor:

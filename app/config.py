@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -12,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.domain.errors import UserError
 from app.domain.guessing import require_unguessable
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
-from app.domain.public_url import read_public_url
+from app.domain.public_url import read_issuer, read_public_url
 from app.domain.retention import Limits
 
 _REGISTRY = re.compile(
@@ -49,6 +51,14 @@ class Settings(BaseSettings):
     )
     admin_token: SecretStr | None = Field(
         default=None, description="an API token with all rights, for automation and first set-up"
+    )
+    oidc_issuer: str | None = Field(
+        default=None, description="sign-in by OpenID Connect: the provider's address, as it calls itself"
+    )
+    oidc_client_id: str | None = Field(default=None, description="what the provider knows this server by")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="proves that to the provider")
+    oidc_role_claim: str | None = Field(
+        default=None, description="the claim with the role, such as groups or realm_access.roles"
     )
     session_idle_hours: int = Field(
         default=7 * 24,
@@ -121,6 +131,11 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         return read_public_url(value) if value else None
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str | None) -> str | None:
+        return read_issuer(value) if value else None
+
     @field_validator("registry")
     @classmethod
     def _registry(cls, value: str | None) -> str | None:
@@ -154,6 +169,26 @@ class Settings(BaseSettings):
         return Limits(self.retention_days, self.retention_runs, self.audit_days)
 
     @property
+    def oidc(self) -> OidcSettings | None:
+        """The identity provider, if there is one. Raises UserError for one that is only half set."""
+        secret = self.oidc_client_secret.get_secret_value() if self.oidc_client_secret else ""
+        given = {
+            "JOBYARD_OIDC_ISSUER": self.oidc_issuer or "",
+            "JOBYARD_OIDC_CLIENT_ID": self.oidc_client_id or "",
+            "JOBYARD_OIDC_CLIENT_SECRET": secret,
+            "JOBYARD_OIDC_ROLE_CLAIM": self.oidc_role_claim or "",
+        }
+        missing = [name for name, value in given.items() if not value]
+        if len(missing) == len(given):
+            return None
+        if missing:
+            is_ = "is" if len(missing) == 1 else "are"
+            raise UserError(
+                f"{_listed(given)} are set together or not at all: {_listed(missing)} {is_} missing."
+            )
+        return OidcSettings(*given.values())
+
+    @property
     def transports(self) -> frozenset[str]:
         return frozenset(self.git_allow.split(","))
 
@@ -166,6 +201,14 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data.resolve() / 'jobyard.db'}"
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    role_claim: str
 
 
 class ClientSettings(BaseSettings):
@@ -212,7 +255,14 @@ def _plans(text: str) -> list[Plan]:
 
 def read_settings() -> Settings:
     """The settings in force. Raises UserError with one sentence naming the variable that is wrong."""
-    return _read(Settings)
+    settings = _read(Settings)
+    _ = settings.oidc  # half of it is an error
+    return settings
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def read_client_settings() -> ClientSettings:

@@ -47,6 +47,7 @@ def add_to(cli: typer.Typer) -> None:
 def doctor(json: JsonOption = False) -> None:
     """Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.
 
+    Also credentials and secrets of earlier releases, and the identity provider if there is one.
     Exit status 1 if something fails; warnings leave it at 0.
     """
     from app.cli import output
@@ -192,6 +193,28 @@ def check_credentials(settings: Settings) -> Iterator[Finding]:
         db.close()
 
 
+def check_provider(settings: Settings) -> Iterator[Finding]:
+    """Ask the identity provider, if there is one, and say what to register there."""
+    from app.bootstrap import make_provider
+    from app.system import SystemClock
+
+    provider, what = make_provider(settings), "identity provider"
+    if provider is None:
+        return
+    if settings.public_url is None:
+        sentence = "Set JOBYARD_PUBLIC_URL: the provider sends browsers back to an address that it knows."
+        yield Finding("warn", what, sentence)
+    redirect = f"{settings.public_url or 'http://HOST:PORT'}/login/oidc/callback"
+    try:
+        provider.begin(redirect, SystemClock().now())
+    except JobyardError as error:
+        yield Finding("fail", what, f"{provider.issuer}: {error}")
+        return
+    yield Finding(
+        "ok", what, f"{provider.issuer} answers; the redirect address to register there is {redirect}."
+    )
+
+
 def check_server(_settings: Settings) -> Iterator[Finding]:
     from app.cli.client import ApiError, Unreachable, open_api
 
@@ -215,5 +238,6 @@ CHECKS: tuple[Check, ...] = (
     check_data,
     check_key,
     check_credentials,
+    check_provider,
     check_server,
 )

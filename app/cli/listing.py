@@ -116,7 +116,7 @@ COMMANDS = {
     "Projects and access": {
         "project": Listed("projects", "Projects: make, list."),
         "audit": Listed("audit", "List who changed what and who was refused, newest first."),
-        "user": Listed("users", "Users: invite, give rights, disable, reset, remove."),
+        "user": Listed("users", "Users: invite, give rights, disable, reset, link, remove."),
         "token": Listed("tokens", "API tokens: make, list, revoke."),
         "credential": Listed("shared", "Credentials for Git servers and registries: list, apply, delete."),
         "secret-group": Listed("shared", "Variables that several jobs get: list, apply, delete."),

@@ -22,7 +22,7 @@ InProject = Annotated[
 
 
 def add_to(cli: typer.Typer) -> None:
-    user = make_group("Users: invite, give rights, disable, reset, remove.")
+    user = make_group("Users: invite, give rights, disable, reset, link, remove.")
     add_command(
         user,
         "add",
@@ -39,6 +39,8 @@ def add_to(cli: typer.Typer) -> None:
     add_command(user, "disable", disable, "jobyard user disable grace")
     add_command(user, "enable", enable, "jobyard user enable grace")
     add_command(user, "reset", reset, "jobyard user reset grace")
+    add_command(user, "link", link, "jobyard user link grace 248289761001")
+    add_command(user, "unlink", unlink, "jobyard user unlink grace")
     add_command(user, "remove", remove, "jobyard user remove grace")
     cli.add_typer(user, name="user")
 
@@ -149,6 +151,25 @@ def reset(user: UserArgument, json: JsonOption = False) -> None:
         output.print_json(made)
     else:
         print(made["link"])
+
+
+def link(
+    user: UserArgument,
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUBJECT", help="What the identity provider calls the user: sub in its tokens."
+        ),
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Let a user in by the identity provider, with the roles that it gives from then on."""
+    _change(user, "link", {"subject": subject}, json=json)
+
+
+def unlink(user: UserArgument, json: JsonOption = False) -> None:
+    """Know a user by the identity provider no more. Their sessions end."""
+    _change(user, "unlink", {}, json=json)
 
 
 def remove(user: UserArgument, json: JsonOption = False) -> None:

@@ -139,6 +139,22 @@ def revoke(tx: Tx, user: User, project: str | None) -> User:
     return users.with_id(tx, user.id)
 
 
+def link_identity(tx: Tx, user: User, issuer: str, subject: str) -> User:
+    """Let a user in whom the identity provider calls `subject`, with the roles that it gives from then on."""
+    subject = subject.strip()
+    if not 0 < len(subject) <= limits.SUBJECT or not subject.isprintable():
+        raise InvalidValue("subject", f"subject must have 1 to {limits.SUBJECT} printable characters.")
+    users.set_identity(tx, user.id, issuer, subject)
+    return users.with_id(tx, user.id)
+
+
+def unlink_identity(tx: Tx, user: User) -> User:
+    """Know a user by the identity provider no more. Their sessions end, as they may be by its word."""
+    users.set_identity(tx, user.id, None, None)
+    sessions.end_of_user(tx, user.id)
+    return users.with_id(tx, user.id)
+
+
 def disable(tx: Tx, user: User, now: datetime) -> User:
     """Nobody logs in to the account any more; its sessions end, and its links are void."""
     if user.disabled_at is None:

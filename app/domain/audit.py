@@ -71,6 +71,8 @@ class Action(enum.StrEnum):
     USER_DISABLE = "user.disable"
     USER_ENABLE = "user.enable"
     USER_RESET = "user.reset"
+    USER_LINK = "user.link"
+    USER_UNLINK = "user.unlink"
     USER_ACCEPT_LINK = "user.accept_link"
     USER_CHANGE_PASSWORD = "user.change_password"  # noqa: S105
     USER_END_SESSIONS = "user.end_sessions"
@@ -103,6 +105,7 @@ class Kind(enum.StrEnum):
     TOKEN = "token"  # noqa: S105 - an API token, by its id
     ADMIN_TOKEN = "admin_token"  # noqa: S105 - JOBYARD_ADMIN_TOKEN
     LINK = "link"  # the address of a webhook or an invitation
+    PROVIDER = "provider"  # the identity provider, whose word took somebody's roles
     COMMAND = "command"  # on the server's own machine
     NOBODY = "nobody"
 

@@ -21,6 +21,7 @@ CREDENTIAL = 20_000
 USERNAME = 255
 USER_NAME = 60
 EMAIL = 254
+SUBJECT = 255  # of an identity provider, by its standard
 PASSWORD = 1000
 TOKEN_NAME = 60
 SHOWN_LINE = 500  # of what a stranger wrote, such as the first line of a commit's message

@@ -1,4 +1,4 @@
-"""The address people, forges and links call this server by."""
+"""The address people, forges and links call this server by, and that of an identity provider."""
 
 from __future__ import annotations
 
@@ -29,6 +29,24 @@ def read_public_url(text: str) -> str:
         raise ValueError("must have a port from 1 to 65535, or none for the scheme's own")
     _require_reachable(host, is_bracketed="[" in parts.netloc)
     return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def read_issuer(text: str) -> str:
+    """The address of an identity provider, just as it was given. Raises ValueError with what would be right."""
+    such = "such as https://id.example.com/realms/team"
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(f"has a host or a port that can't be read: it must be an address, {such}") from None
+    is_readable = text.isascii() and text.isprintable() and " " not in text
+    if not is_readable or parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
+        raise ValueError(f"must be an address, {such}")
+    if "?" in text or "#" in text:
+        raise ValueError(f"must be an address without a question in it, {such}")
+    if parts.scheme == "http" and host not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("must begin with https:// unless the provider is on this machine")
+    return text
 
 
 def listening_url(host: str, port: int) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.identities import Begun, Identity
+
 
 class Clock(Protocol):
     """The only source of time."""
@@ -35,11 +37,25 @@ class Vault(Protocol):
         """Tells equal values from others without telling them."""
 
 
+class IdentityProvider(Protocol):
+    """Where people sign in who have no password here."""
+
+    @property
+    def issuer(self) -> str: ...
+
+    def begin(self, redirect: str, now: datetime) -> Begun:
+        """Where to send a browser that wants to sign in. Raises ProviderUnavailable, Busy."""
+
+    def finish(self, code: str, begun: Begun, now: datetime) -> Identity:
+        """Who has signed in, by the code that the browser brought. Raises ProviderUnavailable, NotProven, Busy."""
+
+
 ENV_PURPOSE = "env"
 WEBHOOK_PURPOSE = "webhook"
 CREDENTIAL_PURPOSE = "credential"
 MESSAGE_PURPOSE = "message"
 SCOPE_PURPOSE = "scope of builds"
+SIGN_IN_PURPOSE = "sign-in"
 IMAGE_PURPOSE = "name of an image"
 
 EMPTY: Mapping[str, str] = {}

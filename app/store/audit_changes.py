@@ -61,7 +61,7 @@ WATCHED: Mapping[type[SQLModel], Watched] = {
     PromotionRow: Watched("promotion"),
     FlowRow: Watched("flow", ("concurrency", "push_job_id"), ("definition", "trigger_hash")),
     FlowRunRow: Watched("flow_run"),
-    UserRow: Watched("user", ("name", "email", "disabled_at"), ("password_hash",)),
+    UserRow: Watched("user", ("name", "email", "disabled_at", "subject"), ("password_hash",)),
     GrantRow: Watched("grant", ("role", "project_id")),
     TokenRow: Watched("token", ("scopes", "project_id", "expires_at")),
 }

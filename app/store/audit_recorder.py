@@ -104,7 +104,10 @@ class AuditRecorder:
     def _note(self, row: SQLModel, type_: str, *, made: bool = False, gone: bool = False) -> None:
         prefix = "" if type_ == self.action.type else f"{type_}."
         for name, change in changes_of(row, made=made, gone=gone).items():
-            self._changes[f"{prefix}{name}"] = change
+            field_ = f"{prefix}{name}"
+            if field_ in self._changes:  # of several rows, such as roles in projects, each is told
+                field_ = f"{type_} {getattr(row, 'id', '')}.{name}"
+            self._changes[field_] = change
 
     def _entry(self, tx: Tx) -> Entry:
         actor = self.actor

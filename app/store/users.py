@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlmodel import col, func, select
+from sqlmodel import col, func, or_, select
 
 from app.domain.errors import Conflict, NotFound
 from app.domain.principals import Grant, Role
@@ -38,13 +38,14 @@ class User:
     disabled_at: datetime | None
     grants: tuple[UserGrant, ...]
     password_hash: str = field(default="", repr=False)
+    subject: str | None = None  # what the identity provider calls them
 
     @property
     def status(self) -> str:
         """disabled | invited | active"""
         if self.disabled_at is not None:
             return "disabled"
-        return "active" if self.password_hash else "invited"
+        return "active" if self.password_hash or self.subject else "invited"
 
     @property
     def rights(self) -> tuple[Grant, ...]:
@@ -81,6 +82,13 @@ def named(tx: Tx, name: str) -> User | None:
     return None if row is None else _value(tx, row)
 
 
+def of_identity(tx: Tx, issuer: str, subject: str) -> User | None:
+    """Whom the identity provider at `issuer` calls `subject`."""
+    query = select(UserRow).where(UserRow.issuer == issuer, UserRow.subject == subject)
+    row = tx.exec(query).first()
+    return None if row is None else _value(tx, row)
+
+
 def with_id(tx: Tx, user_id: int) -> User:
     return _value(tx, _row(tx, user_id))
 
@@ -106,6 +114,29 @@ def change(tx: Tx, user_id: int, *, name: str, email: str | None) -> None:
 
 def set_password(tx: Tx, user_id: int, password_hash: str) -> None:
     _row(tx, user_id).password_hash = password_hash
+    touch(tx, TOPIC)
+
+
+def set_identity(tx: Tx, user_id: int, issuer: str | None, subject: str | None) -> None:
+    """Know a user by what an identity provider calls them, or (None) no more. Raises Conflict."""
+    known = None if issuer is None or subject is None else of_identity(tx, issuer, subject)
+    if known is not None and known.id != user_id:
+        raise Conflict(f"The identity provider's {subject} is the user {known.name} already.")
+    with _keeping_an_administrator(tx, user_id):
+        row = _row(tx, user_id)
+        row.issuer, row.subject = issuer, subject
+
+
+def replace_grants(tx: Tx, user_id: int, roles: Mapping[int | None, Role]) -> None:
+    """Give these roles by project, None for all, and take all others: also the last administrator's."""
+    rows = {row.project_id: row for row in tx.exec(select(GrantRow).where(GrantRow.user_id == user_id))}
+    for project_id in rows.keys() - roles.keys():
+        tx.delete(rows[project_id])
+    for project_id, role in roles.items():
+        row = rows.get(project_id) or GrantRow(user_id=user_id, project_id=project_id, role=role)
+        row.role = role
+        tx.add(row)
+    tx.flush()
     touch(tx, TOPIC)
 
 
@@ -159,7 +190,8 @@ def _administrators(tx: Tx) -> int:
         select(func.count(col(UserRow.id)))
         .join(GrantRow, col(GrantRow.user_id) == col(UserRow.id))
         .where(GrantRow.role == Role.ADMIN, col(GrantRow.project_id).is_(None))
-        .where(col(UserRow.disabled_at).is_(None), UserRow.password_hash != "")
+        .where(col(UserRow.disabled_at).is_(None))
+        .where(or_(UserRow.password_hash != "", col(UserRow.subject).is_not(None)))
     )
     return tx.exec(query).one()
 
@@ -192,4 +224,6 @@ def _value(tx: Tx, row: UserRow) -> User:
         .order_by(col(GrantRow.id))
     )
     grants = tuple(UserGrant(Role(role), project_id, project) for role, project_id, project in found)
-    return User(row.id, row.name, row.email, row.created_at, row.disabled_at, grants, row.password_hash)
+    return User(
+        row.id, row.name, row.email, row.created_at, row.disabled_at, grants, row.password_hash, row.subject
+    )

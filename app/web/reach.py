@@ -11,11 +11,12 @@ from typing import Protocol, TypeVar
 
 from app.domain.builds import Build
 from app.domain.deployments import Deployment
-from app.domain.errors import NotFound, Unreadable
+from app.domain.errors import Conflict, NotFound, Unreadable
 from app.domain.flows import FlowRun
 from app.domain.job.records import Job
 from app.domain.pipelines import Pipeline
 from app.domain.runs import Run
+from app.runtime.ports import IdentityProvider
 from app.store import apps, builds, deliveries, deployments, flows, jobs, pipelines, projects, runs
 from app.store.apps import App
 from app.store.database import Tx
@@ -160,6 +161,15 @@ def newest(ctx: RequestContext, fetch: Callable[[int | None], Sequence[Row]], li
         return fetch(None)
     found = [row for project_id in ctx.projects for row in fetch(project_id)]
     return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
+
+
+def provider_of(ctx: RequestContext) -> IdentityProvider:
+    """Raises Conflict where there is none."""
+    if ctx.server.provider is None:
+        raise Conflict(
+            "There is no identity provider: JOBYARD_OIDC_ISSUER and what belongs to it are not set."
+        )
+    return ctx.server.provider
 
 
 def number(text: str) -> int:

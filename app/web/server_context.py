@@ -17,7 +17,7 @@ from app.forges.base import Forge
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
-from app.runtime.ports import Clock, Names, Vault
+from app.runtime.ports import Clock, IdentityProvider, Names, Vault
 from app.runtime.signals import Signals
 from app.store.database import Database
 from app.store.inbox import Inbox
@@ -50,6 +50,7 @@ class ServerContext:
     retention: Retention
     disk: Disk = field(default_factory=Disk)
     desk: Desk = field(default_factory=Desk)  # where people log in
+    provider: IdentityProvider | None = None
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)
 

@@ -65,6 +65,7 @@ def prepare(admin: Caller) -> None:
     for name in ("ada", "grace", "mary"):
         admin.made("/users", {"name": name, "role": "viewer"})
     admin.made("/users/3/disable")
+    admin.made("/users/3/link", {"subject": "4711"})
     admin.made("/tokens", {"name": "ci", "role": "viewer"})
     deliveries.record(context.db, [NewDelivery(*PUSH, context.clock.now())])
     with context.db.write() as tx:
@@ -151,6 +152,8 @@ CALLS: dict[str, tuple[str, Any]] = {
     "POST /users/{id}/disable": ("/users/2/disable", None),
     "POST /users/{id}/enable": ("/users/3/enable", None),
     "POST /users/{id}/reset": ("/users/2/reset", None),
+    "POST /users/{id}/link": ("/users/2/link", {"subject": "another"}),
+    "POST /users/{id}/unlink": ("/users/3/unlink", None),
     "DELETE /users/{id}/sessions": ("/users/1/sessions", None),
     "DELETE /users/{id}/sessions/{s}": ("/users/1/sessions/aaaaaaaaaaaaaaaa", None),
     "POST /prune": ("/prune", None),
@@ -251,6 +254,8 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/users/{user}/disable": ("/users/2/disable", {}),
     "/users/{user}/enable": ("/users/3/enable", {}),
     "/users/{user}/reset": ("/users/2/reset", {}),
+    "/users/{user}/link": ("/users/2/link", {"subject": "another"}),
+    "/users/{user}/unlink": ("/users/3/unlink", {}),
     "/users/{user}/sessions/end": ("/users/1/sessions/end", {}),
     "/users/{user}/sessions/{session}/end": ("/users/1/sessions/aaaaaaaaaaaaaaaa/end", {}),
     "/users/{user}/delete": ("/users/1/delete", {"confirm": "ada"}),

@@ -29,6 +29,7 @@ from app.domain.runs import Outcome, conclude
 from app.forges.base import Forge
 from app.forges.github import GitHub
 from app.logs import Stream
+from app.oidc import Provider
 from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
@@ -114,6 +115,7 @@ def server_context(
         "missing_images": lambda _images: frozenset(),
         "engine_health": lambda: EngineHealth(is_up=True, sentence="The engine answers."),
         "admin_token_hash": digest(ADMIN_TOKEN),
+        "provider": Provider("https://id.example.com", "jobyard", "the secret of a client", "roles"),
     }
     return ServerContext(
         db=db,

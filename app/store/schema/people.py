@@ -11,14 +11,22 @@ from app.store.schema.columns import id_column, ref_column, table_args, text_col
 
 
 class UserRow(SQLModel, table=True):
-    """Somebody who may log in. `password_hash` is empty until an invitation was accepted."""
+    """Somebody who may log in. `password_hash` is empty until an invitation was accepted.
+
+    `issuer` and `subject` are what an identity provider calls them.
+    """
 
     __tablename__ = "user_account"
-    __table_args__ = table_args(Index("uq_user_account_email", "email", unique=True))
+    __table_args__ = table_args(
+        Index("uq_user_account_email", "email", unique=True),
+        Index("uq_user_account_issuer_subject", "issuer", "subject", unique=True),
+    )
     id: int = id_column()
     name: str = Field(unique=True)
     email: str | None = None
     password_hash: str
+    issuer: str | None = None
+    subject: str | None = None
     created_at: datetime = time_column(null=False)
     disabled_at: datetime | None = time_column()
 

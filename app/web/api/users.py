@@ -10,6 +10,7 @@ from app.domain.principals import Right
 from app.store import projects, sessions, users
 from app.store.database import Tx
 from app.store.users import User
+from app.web import reach
 from app.web.api.operations import ApiContext, Operation
 from app.web.api.scope import confirmed, paged
 from app.web.reach import number
@@ -18,6 +19,7 @@ from app.web.schemas.user import (
     GrantForm,
     InvitedAnswer,
     LinkAnswer,
+    LinkForm,
     MeAnswer,
     RevokeForm,
     RightsAnswer,
@@ -90,6 +92,15 @@ def reset(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         link = accounts.link_to(tx, _user(ctx, tx), ctx.now)
         return LinkAnswer(link=ctx.address + link.path, expires_at=link.expires_at)
+
+
+def link(ctx: ApiContext[LinkForm, Empty]) -> Any:
+    issuer = reach.provider_of(ctx).issuer
+    return _changed(ctx, lambda tx, user: accounts.link_identity(tx, user, issuer, ctx.body.subject))
+
+
+def unlink(ctx: ApiContext[Empty, Empty]) -> Any:
+    return _changed(ctx, accounts.unlink_identity)
 
 
 def list_sessions(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -182,6 +193,18 @@ OPERATIONS = (
         reset,
         PEOPLE,
         answer=LinkAnswer,
+    ),
+    Operation(
+        "POST",
+        ONE + "/link",
+        "Let the user in by what the identity provider calls them; its roles count from then on",
+        link,
+        PEOPLE,
+        body=LinkForm,
+        answer=UserAnswer,
+    ),
+    Operation(
+        "POST", ONE + "/unlink", "Undo that; the user's sessions end", unlink, PEOPLE, answer=UserAnswer
     ),
     Operation(
         "GET", ONE + "/sessions", "List a user's sessions", list_sessions, PEOPLE, answer=SessionsAnswer

@@ -24,6 +24,7 @@ from app.web.pages import (
     overview,
     pipelines,
     projects,
+    provider_login,
     prune,
     run_form,
     runs,
@@ -64,5 +65,6 @@ def page_routes() -> tuple[Route, ...]:
         audit,
         prune,
         login,
+        provider_login,
     )
     return tuple(route for module in modules for route in module.routes())

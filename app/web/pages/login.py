@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,22 +21,29 @@ from app.web.problems import Problem
 
 DEVICE_SECONDS = 365 * 24 * 3600
 OF_NO_USE = "Link of no use."
+WRONG = "Wrong name or password. An administrator's API token works as the password, too."
 LINK_FIELDS = frozenset({"name", "email", "password", "again"})
 
 
 def show_login(ctx: PageContext) -> Response:
     if ctx.principal is not None:
-        return see(_inside(ctx.query("next")))
-    return ctx.page("login.html", next=_inside(ctx.query("next")), name="", wrong=False)
+        return see(inside(ctx.query("next")))
+    return login_page(ctx, 200, inside(ctx.query("next")))
+
+
+def login_page(ctx: PageContext, status: int, wanted: str, *, name: str = "", trouble: str = "") -> Response:
+    """The form to log in with, and the way to the identity provider if there is one."""
+    by_provider = f"/login/oidc?next={quote(wanted, safe='')}" if ctx.server.provider else ""
+    return ctx.page("login.html", status, next=wanted, name=name, trouble=trouble, by_provider=by_provider)
 
 
 def log_in(ctx: PageContext) -> Response:
-    name, wanted, server = ctx.field("name"), _inside(ctx.field("next")), ctx.server
+    name, wanted, server = ctx.field("name"), inside(ctx.field("next")), ctx.server
     signed_in = sign_in(
-        server.db, server.desk, name, ctx.field("password"), _client(ctx), ctx.now, server.admin_token_hash
+        server.db, server.desk, name, ctx.field("password"), client_of(ctx), ctx.now, server.admin_token_hash
     )
     if signed_in is None:
-        return ctx.page("login.html", 422, next=wanted, name=name, wrong=True)
+        return login_page(ctx, 422, wanted, name=name, trouble=WRONG)
     return with_session(ctx, see(wanted), signed_in)
 
 
@@ -64,9 +71,9 @@ def accept_link(ctx: PageContext) -> Response:
     except (InvalidValue, Conflict) as error:
         return _link_page(ctx, refused(error))
     if user_id is None:
-        turned_away(ctx.server.db, ctx.server.desk, _client(ctx), None, LINK_OF_NO_USE, ctx.now)
+        turned_away(ctx.server.db, ctx.server.desk, client_of(ctx), None, LINK_OF_NO_USE, ctx.now)
         return _link_page(ctx)
-    signed_in = welcome(ctx.server.db, ctx.server.desk, user_id, _client(ctx), ctx.now)
+    signed_in = welcome(ctx.server.db, ctx.server.desk, user_id, client_of(ctx), ctx.now)
     return with_session(ctx, see("/"), signed_in)
 
 
@@ -99,25 +106,25 @@ def log_out(ctx: PageContext) -> Response:
     return answer
 
 
-def _client(ctx: PageContext) -> Client:
+def client_of(ctx: PageContext) -> Client:
     headers, cookies = ctx.request.headers, ctx.request.cookies
     return Client(ctx.from_address, headers.get("user-agent", ""), cookies.get(DEVICE))
 
 
 def with_session(ctx: PageContext, answer: Response, signed_in: SignedIn) -> Response:
     lasts = int(ctx.server.desk.limits.absolute.total_seconds())
-    _set_cookie(ctx, answer, COOKIE, signed_in.session, lasts)
+    set_cookie(ctx, answer, COOKIE, signed_in.session, lasts)
     if signed_in.device is not None:
-        _set_cookie(ctx, answer, DEVICE, signed_in.device, DEVICE_SECONDS)
+        set_cookie(ctx, answer, DEVICE, signed_in.device, DEVICE_SECONDS)
     return answer
 
 
-def _set_cookie(ctx: PageContext, answer: Response, name: str, value: str, lasts: int) -> None:
+def set_cookie(ctx: PageContext, answer: Response, name: str, value: str, lasts: int) -> None:
     is_secure = ctx.request.url.scheme == "https" or ctx.server.public_url.startswith("https:")
     answer.set_cookie(name, value, max_age=lasts, httponly=True, samesite="lax", secure=is_secure)
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """A path of ours to go to next, never another site."""
     parts = urlsplit(path)
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc

@@ -18,13 +18,14 @@ from app.store.users import User
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
 from app.web.problems import Problem
-from app.web.reach import number
+from app.web.reach import number, provider_of
 from app.web.reading import read_value
 from app.web.schemas.user import GrantForm, RevokeForm, UserForm
 
 USERS = 50
 PROJECTS = 200
 INVITED = ("name", "email", "role", "project")
+FIELDS = (*INVITED, "subject")
 ROLES = [
     (Role.VIEWER.value, "viewer: sees"),
     (Role.OPERATOR.value, "operator: runs, builds, deploys"),
@@ -97,10 +98,16 @@ def _user(
         user = users.with_id(tx, user_id)
         open_sessions = sessions.of_user(tx, user.id, ctx.now, ctx.server.desk.limits)
         options = _projects(tx)
-    errors, left = placed(problem, frozenset(INVITED))
+    errors, left = placed(problem, frozenset(FIELDS))
     said = problem or undeleted
-    given = {"name": user.name, "email": user.email or "", "role": Role.VIEWER.value, "project": ""}
-    typed = {name: ctx.field(name) for name in INVITED if problem is not None and name in ctx.form}
+    given = {
+        "name": user.name,
+        "email": user.email or "",
+        "role": Role.VIEWER.value,
+        "project": "",
+        "subject": "",
+    }
+    typed = {name: ctx.field(name) for name in FIELDS if problem is not None and name in ctx.form}
     return ctx.page(
         "user.html",
         200 if said is None else said.status,
@@ -147,6 +154,17 @@ def disable(ctx: PageContext) -> Response:
 
 def enable(ctx: PageContext) -> Response:
     return _change(ctx, accounts.enable)
+
+
+def link(ctx: PageContext) -> Response:
+    def let_in(tx: Tx, user: User) -> User:
+        return accounts.link_identity(tx, user, provider_of(ctx).issuer, ctx.field("subject"))
+
+    return _change(ctx, let_in)
+
+
+def unlink(ctx: PageContext) -> Response:
+    return _change(ctx, accounts.unlink_identity)
 
 
 def end_session(ctx: PageContext) -> Response:
@@ -202,6 +220,8 @@ def routes() -> list[Route]:
         post(f"{one}/disable", disable, people),
         post(f"{one}/enable", enable, people),
         post(f"{one}/reset", reset, people),
+        post(f"{one}/link", link, people),
+        post(f"{one}/unlink", unlink, people),
         post(f"{one}/sessions/end", end_sessions, people),
         post(f"{one}/sessions/{{session}}/end", end_session, people),
         post(f"{one}/delete", remove, people),

@@ -49,6 +49,14 @@ class RevokeForm(Model):
     project: Name | None = None
 
 
+class LinkForm(Model):
+    """What the identity provider calls the user: the `sub` of its tokens."""
+
+    model_config = with_example({"subject": "248289761001"})
+
+    subject: str
+
+
 class GrantAnswer(Model):
     role: Role
     project: str | None = Field(description="null for all")
@@ -60,6 +68,7 @@ class UserAnswer(Model):
     email: str | None
     status: Literal["active", "invited", "disabled"]
     grants: list[GrantAnswer]
+    subject: str | None = Field(description="what the identity provider calls the user")
     created_at: Time
 
 
@@ -126,5 +135,6 @@ def _fields(user: User) -> dict[str, object]:
         "email": user.email,
         "status": user.status,
         "grants": [{"role": each.role, "project": each.project} for each in user.grants],
+        "subject": user.subject,
         "created_at": user.created_at,
     }

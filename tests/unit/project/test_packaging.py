@@ -21,7 +21,7 @@ NEEDED_BY_OTHERS = {
     "websockets",
     "psycopg",
 }  # uvicorn and SQLAlchemy import these if they are there
-TOOLS = {"djhtml", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
+TOOLS = {"djhtml", "nanoidp", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
 OURS = {"app", "builders", "tests", "scripts"}
 
 

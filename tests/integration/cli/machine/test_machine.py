@@ -15,6 +15,7 @@ from app.installation import open_installation
 from tests.support.cli import Cli
 from tests.support.project import ROOT
 from tests.support.server import free_port
+from tests.support.web_answers import web_answers
 
 
 def test_the_doctor_looks_at_everything_and_says_what_to_do(
@@ -232,3 +233,60 @@ def test_an_unknown_engine_is_told_which_there_are(cli: Cli, monkeypatch: pytest
     assert cli("serve").err == (
         "jobyard: JOBYARD_ENGINE is not usable: Input should be 'docker' or 'process' (given: 'fake').\n"
     )
+
+
+SECRET = "the secret of a client"
+
+
+def test_half_an_identity_provider_is_refused(tmp_path: Path) -> None:
+    of_four = (
+        "JOBYARD_OIDC_ISSUER, JOBYARD_OIDC_CLIENT_ID, JOBYARD_OIDC_CLIENT_SECRET and JOBYARD_OIDC_ROLE_CLAIM are set "
+        "together or not at all: "
+    )
+    said = refusal(
+        tmp_path, oidc_issuer="https://id.example.com", oidc_client_id="x", oidc_client_secret=SECRET
+    )
+    assert f"{of_four}JOBYARD_OIDC_ROLE_CLAIM is missing." in said
+    said = refusal(tmp_path, oidc_client_secret=SECRET, oidc_role_claim="roles")
+    assert f"{of_four}JOBYARD_OIDC_ISSUER and JOBYARD_OIDC_CLIENT_ID are missing." in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("issuer", "sentence"),
+    [
+        ("id.example.com", "must be an address, such as https://id.example.com/realms/team"),
+        ("https://[", "has a host or a port that can't be read: it must be an address"),
+        ("https://id.example.com/?a=1", "must be an address without a question in it"),
+        ("http://id.example.com", "must begin with https:// unless the provider is on this machine"),
+    ],
+)
+def test_an_issuer_that_can_t_be_one_is_refused(tmp_path: Path, issuer: str, sentence: str) -> None:
+    assert f"JOBYARD_OIDC_ISSUER is not usable: {sentence}" in refusal(tmp_path, oidc_issuer=issuer)
+
+
+def test_the_doctor_asks_the_identity_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_answers() as web:
+        settings = {"ISSUER": web.url, "CLIENT_ID": "x", "CLIENT_SECRET": SECRET, "ROLE_CLAIM": "roles"}
+        for name, value in settings.items():
+            monkeypatch.setenv(f"JOBYARD_OIDC_{name}", value)
+        found = [each["sentence"] for each in of_provider(cli)]
+        assert found == [
+            "Set JOBYARD_PUBLIC_URL: the provider sends browsers back to an address that it knows.",
+            f"{web.url}: The identity provider answered with status 404: try again later.",
+        ]
+        monkeypatch.setenv("JOBYARD_PUBLIC_URL", "https://jobyard.example.com")
+        web.paths["/.well-known/openid-configuration"] = {
+            "issuer": web.url,
+            "authorization_endpoint": f"{web.url}/authorize",
+        }
+        sentence = (
+            f"{web.url} answers; the redirect address to register there is "
+            "https://jobyard.example.com/login/oidc/callback."
+        )
+        assert of_provider(cli) == [{"state": "ok", "what": "identity provider", "sentence": sentence}]
+
+
+def of_provider(cli: Cli) -> list[dict[str, str]]:
+    found = json.loads(cli("doctor", "--json").out)["items"]
+    return [each for each in found if each["what"] == "identity provider"]
