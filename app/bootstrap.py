@@ -51,6 +51,7 @@ from app.workers.deployments import DeploymentWorker
 from app.workers.flows import FlowWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
+from app.workers.lookout import Lookout
 from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
@@ -162,7 +163,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             log.info("removed %s, which a process that was killed has left", directory)
         for sentence in credentials_without_host(installation.db):
             log.warning(sentence)
-        parts = _Parts.of(installation)
+        parts = Parts.of(installation)
         try:
             yield create_app(parts.server_context(listening_url), _running(parts.supervisor(alone=alone)))
         finally:
@@ -183,7 +184,7 @@ def _running(supervisor: Supervisor) -> Callable[[], AbstractContextManager[None
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """What the pages and the loops of one server share, and how each of them is made of it."""
 
     installation: Installation
@@ -202,7 +203,7 @@ class _Parts:
     readings: Waker
 
     @classmethod
-    def of(cls, installation: Installation) -> _Parts:
+    def of(cls, installation: Installation) -> Parts:
         settings, data = installation.settings, installation.settings.data.resolve()
         engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
         stops, checks, readings = Waker(runs.STOPPING, builds.ENDING), Waker(), Waker()
@@ -303,6 +304,7 @@ class _Parts:
             reconciler=self.reconciler(runner, builder, intake, alone=alone),
             image_names=ImageNames(self.engine, own.box, own.ours),
             clock_changes=changes,
+            lookout=Lookout(db, clock),
             scheduler=Scheduler(db, clock, self.names, changes),
             deployment_worker=DeploymentWorker(db, clock, self.names),
             flow_worker=FlowWorker(db, clock, self.names, own.box),

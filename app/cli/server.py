@@ -36,13 +36,14 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
 ) -> None:
     """Run the server: webhooks, pages, API, builds and runs."""
-    import uvicorn
+    from uvicorn import Config
 
     from app.bootstrap import open_server
     from app.checkout import find_git
     from app.config import read_settings
     from app.runtime.log_format import log_to_stderr
     from app.web.connections import Connections, bounded, most_with
+    from app.web.http_server import SleepingServer
 
     settings = read_settings()
     log_to_stderr(settings.log_format)
@@ -55,13 +56,14 @@ def serve(
         _greet(app.state.server, url, host)
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
         gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up answers too
-        server = uvicorn.Server(
-            uvicorn.Config(
+        server = SleepingServer(
+            Config(
                 app,
                 log_level="warning",
                 log_config=None,  # its lines go where ours do
                 access_log=False,
                 server_header=False,
+                date_header=False,
                 timeout_graceful_shutdown=5,
                 http=bounded(Connections(most_with(open_files))),
             )

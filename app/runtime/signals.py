@@ -44,9 +44,13 @@ class Waker:
 
     def hear(self, topics: frozenset[str]) -> None:
         if topics & self._topics:
-            with self._rings:
-                self._has_rung = True
-                self._rings.notify()
+            self.wake_one()
+
+    def wake_one(self) -> None:
+        """Wake one of those who share it, as a topic does."""
+        with self._rings:
+            self._has_rung = True
+            self._rings.notify()
 
     def ring(self) -> None:
         """Wake everybody."""
@@ -54,8 +58,10 @@ class Waker:
             self._has_rung = True
             self._rings.notify_all()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
+        """Sleep; returns whether it was woken, be it before the call."""
         with self._rings:
             if not self._has_rung:
                 self._rings.wait(seconds)
-            self._has_rung = False
+            was_woken, self._has_rung = self._has_rung, False
+            return was_woken

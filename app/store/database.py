@@ -17,7 +17,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlmodel import Session, create_engine, text
 
 from app.disk import unavailable
@@ -99,6 +99,8 @@ class Database:
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
         self._info: dict[str, set[str]] = {NAMED: set()}  # of each transaction
+        self._state: object = None  # that `has_changed` saw last
+        self._watching: PoolProxiedConnection | None = None
 
     def __repr__(self) -> str:
         return f"Database({self._url.render_as_string(hide_password=True)})"
@@ -237,7 +239,40 @@ class Database:
         with self.read() as tx:
             tx.connection().execute(text("SELECT 1"))
 
+    def has_changed(self) -> bool:
+        """Return whether anybody, in any process, has committed since the last call; True for the first one.
+
+        For one thread, as often as it likes: nothing of the tables is read.
+        """
+        state = self._state_of_sqlite() if self.is_sqlite else self._state_of_postgresql()
+        before, self._state = self._state, state
+        return state != before
+
+    def _state_of_sqlite(self) -> object:
+        """Return a number that the commits of all other connections change, on a connection kept for that."""
+        try:
+            with self._as_ours(self._driver.OperationalError):
+                if self._watching is None:
+                    self._watching = self._engine.raw_connection()
+                    self._state = None
+                with closing(self._watching.cursor()) as cursor:
+                    return cursor.execute("PRAGMA data_version").fetchone()
+        except StoreUnavailable:
+            self._close_watching()
+            raise
+
+    def _state_of_postgresql(self) -> object:
+        """Return which transactions are visible, as PostgreSQL writes it."""
+        with self.read() as tx:
+            return tx.connection().execute(text("SELECT CAST(pg_current_snapshot() AS text)")).scalar_one()
+
+    def _close_watching(self) -> None:
+        if self._watching is not None:
+            self._watching.invalidate()
+            self._watching = None
+
     def close(self) -> None:
+        self._close_watching()
         self._engine.dispose()
 
 

@@ -167,6 +167,11 @@ def next_waiting(tx: Tx, now: datetime, *, asks_git: bool, limit: int = 1) -> Se
     return [(id_, lane) for id_, lane in found]
 
 
+def is_any_waiting(tx: Tx) -> bool:
+    """Return whether a delivery is not settled yet, be it because it may not be processed just now."""
+    return tx.exec(select(DeliveryRow.id).where(DeliveryRow.status == WAITING).limit(1)).first() is not None
+
+
 def lanes_of(tx: Tx, owner: str) -> Sequence[str]:
     """The lanes whose deliveries a server processes now."""
     query = select(DeliveryRow.lane).where(DeliveryRow.status == WAITING, DeliveryRow.owner == owner)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+from functools import lru_cache
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = [
@@ -34,10 +38,21 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = message.get("headers", [])
-                message["headers"] = [*given, *HEADERS, *_of_caches(scope["path"], given)]
+                message["headers"] = [
+                    *given,
+                    _date(int(time.monotonic())),
+                    *HEADERS,
+                    *_of_caches(scope["path"], given),
+                ]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+@lru_cache(maxsize=1)
+def _date(_second: int) -> tuple[bytes, bytes]:
+    """The header `date`, made once a second."""
+    return b"date", formatdate(usegmt=True).encode()
 
 
 def _of_caches(path: str, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -25,25 +25,33 @@ LOOK_AGAIN = timedelta(seconds=10)  # at schedules, which may be changed meanwhi
 
 @dataclass
 class ClockChanges:
-    """Looks at the clock every few seconds. Until it shows again what it had shown, scheduled times may come again."""
+    """Looks at the clock now and then. Until it shows again what it had shown, scheduled times may come again."""
 
     db: Database
     clock: Clock
     _latest: datetime | None = None
+    _ticks: float = 0.0  # when that was seen
     _repeats_until: datetime | None = None
     _looked_at: datetime | None = None
 
     def step(self) -> None:
-        now = self.clock.now()
+        now, ticks = self.clock.now(), self.clock.ticks()
         if self._latest is None:
-            self._latest = self._known_at_start(now)
-        if self._latest - now > STEP:
-            self._set_back(self._latest, now)
-        self._latest = now
+            expected = self._known_at_start(now)
+        else:
+            expected = self._latest + timedelta(seconds=max(0.0, ticks - self._ticks))
+        if expected - now > STEP:
+            self._set_back(expected, now)
+        self._latest, self._ticks = now, ticks
         if self.is_repeating(now) and (self._looked_at is None or now - self._looked_at >= LOOK_AGAIN):
             self._looked_at = now
             with self.db.write() as tx:
                 self._skip_repeated(tx, now)
+
+    @property
+    def seconds_to_next_look(self) -> float | None:
+        """In how many seconds a look is due whatever else happens; None if none is."""
+        return LOOK_AGAIN.total_seconds() if self.is_repeating(self.clock.now()) else None
 
     def is_repeating(self, now: datetime) -> bool:
         return self._repeats_until is not None and now <= self._repeats_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,8 +15,8 @@ from app.runtime.disk import SAID_EVERY, WAITED_FOR, Disk
 from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals, Waker
-from app.store import builds, runs, schedules
-from app.store.database import Database, StoreUnavailable
+from app.store import builds, deliveries, deployments, flows, runs, schedules
+from app.store.database import Database, StoreUnavailable, Tx
 from app.store.inbox import Inbox
 from app.workers.build.builder import FETCHERS, Builder
 from app.workers.clock_changes import ClockChanges
@@ -24,6 +24,7 @@ from app.workers.deployments import DeploymentWorker
 from app.workers.flows import FlowWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
+from app.workers.lookout import Lookout
 from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
@@ -35,7 +36,8 @@ from app.workers.run.watcher import Watcher
 from app.workers.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
-POLL_SECONDS = 2.0  # finds work of which no signal came, e.g. from another server
+POLL_SECONDS = 2.0  # while something is open that may go on by itself, or waits for what is not in the store
+IDLE_SECONDS = 300.0  # else: the lookout wakes whoever has to look
 RECONCILE_SECONDS = 10.0
 RETENTION_SECONDS = 60.0  # it is due every hour
 FAULT_PAUSE_SECONDS = 1.0
@@ -43,6 +45,15 @@ POURING = 10  # deliveries that came while one was processed
 COURTESY_SECONDS = 0.02  # for each of them
 LONGEST_COURTESY_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0  # for loops to end when the server stops
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`look` does what is due, and returns for how many seconds to sleep if the waker does not end that earlier."""
+
+    name: str
+    waker: Waker
+    look: Callable[[], float]
 
 
 @dataclass
@@ -66,6 +77,7 @@ class Supervisor:
     reconciler: Reconciler
     image_names: ImageNames
     clock_changes: ClockChanges
+    lookout: Lookout
     scheduler: Scheduler
     deployment_worker: DeploymentWorker
     flow_worker: FlowWorker
@@ -92,30 +104,53 @@ class Supervisor:
             self.reconciler.register()
         except WAITED_FOR as error:
             log.warning("the server is not known as alive yet: %s", error)
-        self._loop("engine", Waker(), self.engine_watch.step)
-        self._loop("disk", Waker(), self._look_at_disk)
-        self._loop("reconciler", Waker(), self._reconcile)
-        self._loop("sweeper", Waker(), self._sweep)
-        self._loop("watcher", self.watcher_bell, self.watcher.step)
-        self._loop("health", self.health_bell, self.health.step)
-        self._loop("metrics", self.metrics_bell, self.sampler.step)
-        self._loop("scheduler", Waker("schedules"), self._schedule)
-        self._loop("intake", Waker("deliveries"), self._take_in)
-        waker = Waker("deployments", builds.ENDING, runs.ENDED)
-        self._loop("deployments", waker, self._while_moving(self.deployment_worker.step))
-        waker = Waker("flows", "deployments", builds.ENDING, runs.ENDED)
-        self._loop("flows", waker, self._while_moving(self.flow_worker.step))
-        self._loop("notifications", Waker("flows"), self._while_moving(self.notification_worker.step))
-        if self.remote_poller is not None:
-            self._loop("remote-poller", Waker("sources"), self._compare)
         self.retention_worker.stopping = self._stopping
-        self._loop("retention", Waker(ASKED_FOR), self._retain)
         self.builder.slots.on_lent = self._add_thread
-        for number in range(self.build_workers):
-            self._loop(f"builder-{number}", self._build_bell, self._build)
-        waker = Waker(runs.QUEUED)
-        for number in range(self.run_workers):
-            self._loop(f"runner-{number}", waker, self._until_idle(self.runner.step, self._next_run))
+        for loop in self.loops():
+            self._begin(loop)
+
+    def loops(self) -> list[Loop]:
+        """Return what goes on in threads, one each."""
+        build, run = self._build, self._until_idle(self.runner.step, runs.due_at)
+        run_bell = Waker(runs.QUEUED)
+        self.lookout.watch(self._build_bell, builds.due_at)
+        self.lookout.watch(run_bell, runs.due_at)
+        return [
+            Loop("lookout", Waker(), self.lookout.step),
+            Loop("engine", Waker(), self.engine_watch.step),
+            Loop("disk", Waker(), self._look_at_disk),
+            Loop("reconciler", Waker(), self._reconcile),
+            Loop("sweeper", Waker(), self._sweep),
+            Loop("watcher", self.watcher_bell, self.watcher.step),
+            Loop("health", self.health_bell, self.health.step),
+            Loop("metrics", self.metrics_bell, self.sampler.step),
+            *self._deciding(),
+            *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),
+            Loop("retention", Waker(ASKED_FOR), self._retain),
+            *(Loop(f"builder-{number}", self._build_bell, build) for number in range(self.build_workers)),
+            *(Loop(f"runner-{number}", run_bell, run) for number in range(self.run_workers)),
+        ]
+
+    def _deciding(self) -> list[Loop]:
+        """Return the loops that decide what happens next; what they begin is worked on by others."""
+        notifying = Waker("flows")
+        deploying = Waker("deployments", builds.ENDING, runs.ENDED)
+        flowing = Waker("flows", "deployments", builds.ENDING, runs.ENDED)
+        due, arriving = Waker("schedules"), Waker("deliveries")
+        self.lookout.watch(due, schedules.next_due_at)
+        self.lookout.watch(arriving, deliveries.is_any_waiting)
+        self.lookout.watch(deploying, deployments.unfinished)
+        self.lookout.watch(flowing, flows.unfinished)
+        self.lookout.watch(notifying, flows.unfinished)
+        deploy = self._while_moving(self.deployment_worker.step, deployments.unfinished)
+        notify = self._while_moving(self.notification_worker.step, flows.unfinished)
+        return [
+            Loop("scheduler", due, self._schedule),
+            Loop("intake", arriving, self._take_in),
+            Loop("deployments", deploying, deploy),
+            Loop("flows", flowing, self._while_moving(self.flow_worker.step, flows.unfinished)),
+            Loop("notifications", notifying, notify),
+        ]
 
     def stop(self) -> None:
         """Ask the loops to end and wait a little; what is still going is gone on with after the next start."""
@@ -134,7 +169,7 @@ class Supervisor:
         self._listening.close()
 
     def _build(self) -> float:
-        return self._until_idle(self.builder.step, self._next_build)()
+        return self._until_idle(self.builder.step, builds.due_at)()
 
     def _add_thread(self) -> None:
         """Start one more builder for each that waits for its Git server, for as long as it does."""
@@ -142,7 +177,7 @@ class Supervisor:
             if self._stopping.is_set() or self._hired >= min(self.builder.slots.lent_out, FETCHERS):
                 return
             self._hired += 1
-        self._loop("builder-hired", self._build_bell, self._build, self._is_still_wanted)
+        self._begin(Loop("builder-hired", self._build_bell, self._build), self._is_still_wanted)
 
     def _is_still_wanted(self) -> bool:
         with self._hiring:
@@ -152,14 +187,6 @@ class Supervisor:
         self._build_bell.ring()  # what woke this one may be for another
         return False
 
-    def _next_build(self) -> datetime | None:
-        with self.db.read() as tx:
-            return builds.due_at(tx)
-
-    def _next_run(self) -> datetime | None:
-        with self.db.read() as tx:
-            return runs.due_at(tx)
-
     def _reconcile(self) -> float:
         self.reconciler.step()
         self.inbox.flush_rejected()
@@ -167,7 +194,8 @@ class Supervisor:
 
     def _schedule(self) -> float:
         self.clock_changes.step()
-        return self._until_idle(self.scheduler.step, self._next_fire)()
+        seconds = self._until_idle(self.scheduler.step, schedules.next_due_at)()
+        return min(seconds, self.clock_changes.seconds_to_next_look or seconds)
 
     def _sweep(self) -> float:
         if self.engine_watch.health().is_up:
@@ -200,48 +228,48 @@ class Supervisor:
             poured, arrived = self.inbox.arrived - arrived, self.inbox.arrived
             if poured > POURING:
                 self._stopping.wait(min(poured * COURTESY_SECONDS, LONGEST_COURTESY_SECONDS))
-        return POLL_SECONDS
+        with self.db.read() as tx:
+            return POLL_SECONDS if deliveries.is_any_waiting(tx) else IDLE_SECONDS
 
-    def _while_moving(self, step: Callable[[], bool]) -> Callable[[], float]:
+    def _while_moving(
+        self, step: Callable[[], bool], unfinished: Callable[[Tx], Sequence[int]]
+    ) -> Callable[[], float]:
         def look() -> float:
             while not self._stopping.is_set() and step():
                 pass
-            return POLL_SECONDS
+            with self.db.read() as tx:
+                return POLL_SECONDS if unfinished(tx) else IDLE_SECONDS
 
         return look
 
-    def _next_fire(self) -> datetime | None:
-        with self.db.read() as tx:
-            return schedules.next_due_at(tx)
-
     def _until_idle(
-        self, step: Callable[[], bool], next_due: Callable[[], datetime | None]
+        self, step: Callable[[], bool], next_due: Callable[[Tx], datetime | None]
     ) -> Callable[[], float]:
         """Works while something is due; looking is a read, so that idle workers don't queue up to write."""
 
         def look() -> float:
             while not self._stopping.is_set():
-                due = next_due()
-                left = POLL_SECONDS if due is None else (due - self.clock.now()).total_seconds()
+                with self.db.read() as tx:
+                    due = next_due(tx)
+                left = IDLE_SECONDS if due is None else (due - self.clock.now()).total_seconds()
                 if left > 0:
-                    return min(left, POLL_SECONDS)
+                    return min(left, IDLE_SECONDS)
                 if not step():
                     return POLL_SECONDS  # what is due was taken by another worker, or waits for something
             return 0.0
 
         return look
 
-    def _loop(
-        self, name: str, waker: Waker, look: Callable[[], float], goes_on: Callable[[], bool] = lambda: True
-    ) -> None:
+    def _begin(self, loop: Loop, goes_on: Callable[[], bool] = lambda: True) -> None:
+        waker, name = loop.waker, loop.name
         if waker not in self._bells:
             self._bells.append(waker)
             self._listening.enter_context(self.signals.listening(waker.hear))
 
-        def loop() -> None:
+        def work() -> None:
             while not self._stopping.is_set() and goes_on():
                 try:
-                    seconds = look()
+                    seconds = loop.look()
                 except WAITED_FOR as error:
                     self._say(name, error)
                     seconds = FAULT_PAUSE_SECONDS
@@ -253,7 +281,7 @@ class Supervisor:
                     seconds = FAULT_PAUSE_SECONDS
                 waker.wait(seconds)
 
-        thread = threading.Thread(target=loop, name=name, daemon=True)
+        thread = threading.Thread(target=work, name=name, daemon=True)
         thread.start()
         with self._hiring:
             self._threads = [each for each in (*self._threads, thread) if each.is_alive()]

@@ -123,6 +123,7 @@ class Active:
         active = ActiveRun(run, attempt, self._on_change)
         with self._lock:
             self._runs[claim_of(run)] = active
+        self._on_change()  # its time limit is looked at from now on
         try:
             yield active
         finally:

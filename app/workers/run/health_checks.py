@@ -20,7 +20,7 @@ from app.workers.run.active import Active, ActiveRun, HealthVerdict
 from app.workers.run.probes import probe
 
 log = logging.getLogger(__name__)
-LONGEST_LOOK = 60.0  # seconds; whatever changes earlier rings
+LONGEST_LOOK, IDLE_LOOK = 60.0, 300.0  # seconds, with checks and without; whatever changes earlier rings
 
 Key = tuple[int, int, int]  # run, attempt, instance
 
@@ -52,7 +52,7 @@ class HealthChecks:
         """Ask what is due; returns the seconds until the next look is."""
         now = self.clock.now()
         self._admit_and_dismiss(now)
-        waits = [LONGEST_LOOK]
+        waits = [LONGEST_LOOK if self._monitored else IDLE_LOOK]
         for key, monitored in self._monitored.items():
             due = monitored.health.next_at
             if due is None or self.pool.is_busy(key):

@@ -16,6 +16,7 @@ from app.runtime.threads import KeyedThreadPool
 from app.workers.run.active import Active
 
 log = logging.getLogger(__name__)
+IDLE_LOOK = 300.0  # seconds, without a container: the first one rings
 FIRST_READING = timedelta(seconds=0.3)  # what is over before has no metrics worth the engine's time
 
 Key = tuple[int, int, int]  # run, attempt, instance
@@ -58,7 +59,7 @@ class Sampler:
                 self.pool.give(key, partial(self._read, meter))
                 meter.due_at = now + self.period
         waits = [(meter.due_at - now).total_seconds() for meter in self._meters.values()]
-        return min([self.period.total_seconds(), *waits])
+        return min([self.period.total_seconds(), *waits]) if waits else IDLE_LOOK
 
     def _install_and_remove(self, now: datetime) -> None:
         live = {

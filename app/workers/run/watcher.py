@@ -20,7 +20,7 @@ from app.store.database import Database, StoreUnavailable
 from app.workers.run.active import Active, ActiveRun
 
 log = logging.getLogger(__name__)
-LONGEST_LOOK = 2.0  # seconds; a cancel from another process is seen within this time
+LONGEST_LOOK, IDLE_LOOK = 2.0, 300.0  # seconds, while there is work here to be ended, and while there is none
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Watcher:
         if unheard is not None:
             raise unheard
         waits = [_seconds_left(each, counted[each.run.id], now) for each in live]
-        return min([LONGEST_LOOK, *(left for left in waits if left is not None)])
+        longest = LONGEST_LOOK if live or self.stopping_builds else IDLE_LOOK
+        return min([longest, *(left for left in waits if left is not None)])
 
     def _cancelled(self, live: Sequence[ActiveRun]) -> Mapping[int, Cancel]:
         """The runs whose end is asked for; builds are told here."""

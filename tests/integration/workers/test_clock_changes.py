@@ -161,3 +161,16 @@ def test_another_servers_clock_that_is_a_little_ahead_is_no_change(
     clock.at = datetime(2026, 1, 31, 12, 20, tzinfo=UTC)
     Server(context)
     assert len(started(admin)) == 2
+
+
+def test_a_clock_set_back_by_less_than_passed_since_the_last_look_is_noticed(
+    admin: Caller, context: ServerContext, job: str
+) -> None:
+    server = Server(context)
+    server.pass_minutes(11)
+    assert len(started(admin)) == 1
+    server.clock.advance(minutes=5)
+    server.clock.set_by(-120)
+    assert not server.changes.is_repeating(server.clock.now())
+    server.look()
+    assert server.changes.is_repeating(server.clock.now())
