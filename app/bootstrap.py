@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -24,8 +24,8 @@ from app.commands.retention import Retention
 from app.commands.sign_in import Desk
 from app.commands.tokens import digest
 from app.config import Settings
-from app.domain.errors import UserError
-from app.engines.base import Engine, Owned
+from app.domain.errors import EngineUnavailable, UserError
+from app.engines.base import Confinement, Engine, Owned
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
@@ -95,14 +95,27 @@ def ask_engine(settings: Settings) -> EngineHealth:
         engine.close()
 
 
+def ask_confinement(settings: Settings, installation: str) -> Confinement:
+    """Return how far what containers may reach is enforced where the settings are these. Raises EngineUnavailable."""
+    engine = make_engine(settings, installation, SystemClock(), confines=True)
+    try:
+        return engine.confinement()
+    finally:
+        engine.close()
+
+
 def make_engine(
     settings: Settings,
     installation: str,
     clock: Clock,
     epoch: str = "",
     answers_within: float = ENGINE_SECONDS,
+    *,
+    confines: bool = False,
 ) -> Engine:
-    """Return the engine that the settings name. `answers_within` is how long one answer may take, in seconds."""
+    """Return the engine that the settings name. `answers_within` is how long one answer may take, in seconds;
+    `confines` has it enforce what containers may reach.
+    """
     match settings.engine:
         case "docker":
             return DockerEngine(
@@ -111,6 +124,8 @@ def make_engine(
                 clock=clock.now,
                 timeout_seconds=answers_within,
                 isolate_network=settings.network == "isolated",
+                egress=settings.may_reach,
+                confines=confines,
                 boot_id=_boot_id(settings),
                 epoch=epoch,
             )
@@ -168,6 +183,8 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             yield create_app(parts.server_context(listening_url), _running(parts.supervisor(alone=alone)))
         finally:
             parts.inbox.close()
+            with suppress(EngineUnavailable):
+                parts.engine.unconfine()
             parts.engine.close()
 
 
@@ -205,7 +222,7 @@ class Parts:
     @classmethod
     def of(cls, installation: Installation) -> Parts:
         settings, data = installation.settings, installation.settings.data.resolve()
-        engine = make_engine(settings, installation.id, installation.clock, installation.epoch)
+        engine = make_engine(settings, installation.id, installation.clock, installation.epoch, confines=True)
         stops, checks, readings = Waker(runs.STOPPING, builds.ENDING), Waker(), Waker()
         watch = EngineWatch(engine)
         images = ImageRetention(
@@ -354,6 +371,7 @@ class Parts:
             publisher=make_publisher(own),
             disk=self.disk,
             engine_is_up=self._engine_is_up,
+            confine=self.engine.confine,
             slots=Slots(own.settings.workers_builds),
         )
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.egress import Egress, read_reach
 from app.domain.errors import UserError
 from app.domain.guessing import require_unguessable
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
@@ -44,6 +45,14 @@ class Settings(BaseSettings):
     network: Literal["shared", "isolated"] = Field(
         default="shared",
         description="isolated keeps jobs' containers from reaching one another; a start takes about 50 ms longer",
+    )
+    egress: str = Field(
+        default="internet,private",
+        description="what jobs and builds may reach: of internet, private and host, or none; link-local never",
+    )
+    egress_bridge: Literal["filtered", "open"] = Field(
+        default="filtered",
+        description="open leaves the engine's default bridge alone, where builds are, and jobs of a shared network",
     )
     secret_key: SecretStr | None = Field(
         default=None,
@@ -110,6 +119,12 @@ class Settings(BaseSettings):
     log_cap_mb: int = Field(default=100, ge=1, description="kept of each log: its first and its last part")
     plans: str = Field(default="", description="sizes to add or change: name=cpus:MiB, separated by commas")
 
+    @field_validator("egress")
+    @classmethod
+    def _known_reach(cls, value: str) -> str:
+        read_reach(value)
+        return value
+
     @field_validator("git_allow")
     @classmethod
     def _known_transports(cls, value: str) -> str:
@@ -162,6 +177,11 @@ class Settings(BaseSettings):
         """The plans by name, in order of size."""
         named = {plan.name: plan for plan in (*DEFAULT_PLANS, *_plans(self.plans))}
         return dict(sorted(named.items(), key=lambda item: (item[1].cpus, item[1].memory_bytes)))
+
+    @property
+    def may_reach(self) -> Egress:
+        """What containers may reach."""
+        return Egress(read_reach(self.egress), on_default_bridge=self.egress_bridge == "filtered")
 
     @property
     def retention(self) -> Limits:

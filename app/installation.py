@@ -12,7 +12,7 @@ from pathlib import Path
 from app.commands.remote_access import without_host
 from app.config import Settings
 from app.disk import fault_of
-from app.domain.errors import UserError
+from app.domain.errors import JobyardError, UserError
 from app.domain.references import Ours
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals
@@ -127,6 +127,22 @@ def _identity(db: Database, box: SecretBox) -> tuple[str, str]:
             known = secrets.token_hex(6)
             facts.write(tx, INSTALLATION, known)
         return known, epochs.current(tx)
+
+
+def known_id(settings: Settings) -> str:
+    """Return the id of the installation that the settings are of, and touch nothing; empty before its first start, or
+    where the store can't be read.
+    """
+    if settings.database_url is None and not (settings.data / "jobyard.db").is_file():
+        return ""
+    db = Database(settings.store_url)
+    try:
+        with db.read() as tx:
+            return facts.read(tx, INSTALLATION) or ""
+    except JobyardError:
+        return ""
+    finally:
+        db.close()
 
 
 def begin_epoch(db: Database) -> tuple[str, str]:

@@ -191,6 +191,7 @@ def _throwaway(directory: Path, progress: Progress) -> Iterator[tuple[DemoServer
         registry=None,
         admin_token=SecretStr(token),
         git_allow="file",
+        egress_bridge="open",
         build_cache_gb=0,  # what the engine's owner has there is none of a demo's business
     )
     listener = _listen(PORT)

@@ -14,7 +14,7 @@ import typer
 
 from app.cli.options import JsonOption, add_command
 from app.disk import require_room
-from app.domain.errors import DiskUnavailable, JobyardError
+from app.domain.errors import DiskUnavailable, EngineUnavailable, JobyardError
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -27,11 +27,14 @@ ANSWER_SECONDS = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was looked at, how it is, and (unless ok) what to do."""
+    """One line of the report: what was looked at, how it is, and (unless ok) what to do; `commands` for a shell, if
+    there are any.
+    """
 
     state: Literal["ok", "warn", "fail"]
     what: str
     sentence: str
+    commands: str = ""
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -59,13 +62,16 @@ def doctor(json: JsonOption = False) -> None:
         for finding in check(settings):
             findings.append(finding)
     if json:
-        output.print_json({"items": [asdict(finding) for finding in findings]})
+        items = ({name: value for name, value in asdict(each).items() if value} for each in findings)
+        output.print_json({"items": list(items)})
     else:
         output.print_table(
             ("", "WHAT", ""),
             [(output.status(finding.state), finding.what, finding.sentence) for finding in findings],
             "",
         )
+        for commands in filter(None, (finding.commands for finding in findings)):
+            typer.echo(f"\n{commands}")
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(1)
 
@@ -82,6 +88,22 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok" if health.is_up else "fail", what, health.sentence)
     if health.isolation:
         yield Finding("warn", what, health.isolation)
+
+
+def check_egress(settings: Settings) -> Iterator[Finding]:
+    """Check what containers may reach; of an engine that does not answer is told elsewhere."""
+    from app.bootstrap import ask_confinement
+    from app.installation import known_id
+
+    try:
+        found = ask_confinement(settings, known_id(settings) or "new")
+    except EngineUnavailable:
+        return
+    if found.trouble:
+        yield Finding("warn", "egress", found.trouble, found.commands)
+    else:
+        sentence = f"The server enforces what jobs and builds may reach: {settings.may_reach}."
+        yield Finding("ok", "egress", sentence)
 
 
 def check_buildkit(settings: Settings) -> Iterator[Finding]:
@@ -233,6 +255,7 @@ def check_server(_settings: Settings) -> Iterator[Finding]:
 Check: TypeAlias = "Callable[[Settings], Iterator[Finding]]"
 CHECKS: tuple[Check, ...] = (
     check_engine,
+    check_egress,
     check_buildkit,
     check_git,
     check_data,

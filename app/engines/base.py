@@ -188,6 +188,16 @@ class EngineInfo:
     directory: str = ""  # where images and containers are, as the engine calls it
 
 
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """How far an engine enforces what containers may reach. `trouble` is a sentence about what it can't enforce;
+    `commands` does that by hand, where there is such a way.
+    """
+
+    trouble: str = ""
+    commands: str = ""
+
+
 class ImageConfig(TypedDict):
     """What an image says of the process that it is made for."""
 
@@ -203,6 +213,19 @@ class Engine(Protocol):
 
     def info(self) -> EngineInfo:
         """Return soon what answers there. Raises EngineUnavailable with a sentence naming the setting to change."""
+
+    def confine(self) -> str:
+        """See that containers and builds reach no more than they may, as far as that is the engine's to enforce.
+
+        Returns a sentence about what is not enforced, or nothing. Called again it mends what others undid. Containers
+        that this engine starts are confined by then. Raises EngineUnavailable.
+        """
+
+    def confinement(self) -> Confinement:
+        """Return how far `confine` could enforce it now, and change nothing. Raises EngineUnavailable."""
+
+    def unconfine(self) -> None:
+        """Leave nothing behind of `confine`, unless a container is running that needs it. Raises EngineUnavailable."""
 
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True

@@ -30,6 +30,7 @@ from app.domain.output import Seen, Stream, Unseen
 from app.engines.base import (
     LOST,
     Chunk,
+    Confinement,
     ContainerSpec,
     EngineInfo,
     Exit,
@@ -121,6 +122,16 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         with self._call("info"):
             return EngineInfo(self.name, "1", 2, 4 << 30, "Nothing really runs.", is_isolated=False)
+
+    def confine(self) -> str:
+        with self._call("confine"):
+            return ""
+
+    def confinement(self) -> Confinement:
+        return Confinement()
+
+    def unconfine(self) -> None:
+        """There is nothing to undo."""
 
     def resolve(
         self,

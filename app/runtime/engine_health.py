@@ -20,6 +20,7 @@ SILENT_AFTER = 6.0  # that a question may take; more than the engine's own time 
 class EngineHealth:
     """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything.
 
+    `egress` is a sentence about what containers may reach, where that is not enforced.
     `directory` is where it keeps images and containers, as it calls it; empty where it does not tell.
     """
 
@@ -28,6 +29,7 @@ class EngineHealth:
     isolation: str = ""
     is_isolated: bool = True
     directory: str = ""
+    egress: str = ""
 
 
 def ask(engine: Engine) -> EngineHealth:
@@ -42,7 +44,8 @@ def ask(engine: Engine) -> EngineHealth:
 
 
 class EngineWatch:
-    """Asks the engine every few seconds, in `step`, and tells whoever wants to know what it said last, in `health`.
+    """Asks the engine every few seconds, in `step`, has it confine its containers, and tells whoever wants to know what
+    it said last, in `health`.
 
     A question that is still open after some seconds is no answer either, so what is told is never old.
     """
@@ -58,16 +61,26 @@ class EngineWatch:
         """Ask once; returns the seconds until the engine is to be asked again."""
         self._asked_at = self._ticks()
         try:
-            found = ask(self._engine)
+            found = self._ask()
         finally:
             self._asked_at = None
         if found.is_up:
             self._answered_at = self._ticks()
-        was_up = self._last.is_up if self._last else None
-        self._last = found
-        if found.is_up is not was_up:
+        before, self._last = self._last, found
+        if before is None or found.is_up is not before.is_up:
             _log_change(found)
+        if found.egress and (before is None or found.egress != before.egress):
+            log.warning(found.egress)
         return ASKED_EVERY if found.is_up else ASKED_AGAIN
+
+    def _ask(self) -> EngineHealth:
+        found = ask(self._engine)
+        if not found.is_up:
+            return found
+        try:
+            return replace(found, egress=self._engine.confine())
+        except EngineUnavailable as error:
+            return EngineHealth(is_up=False, sentence=str(error))
 
     def health(self) -> EngineHealth:
         last, asked_at, now = self._last, self._asked_at, self._ticks()

@@ -95,7 +95,9 @@ async def healthz(_request: Request) -> Response:
 
 
 def readyz(request: Request) -> Response:
-    """There is room on the disk, and the store and the container engine answer; `disk` says where little is free."""
+    """There is room on the disk, and the store and the container engine answer; `disk` says where little is free, and
+    `egress` what of JOBYARD_EGRESS is not enforced.
+    """
     server = server_of(request)
     if server.disk.trouble:
         return JSONResponse({"status": "not ready", "detail": server.disk.trouble}, 503)
@@ -109,5 +111,6 @@ def readyz(request: Request) -> Response:
         "status": "ok" if health.is_up else "not ready",
         "detail": health.sentence,
         "disk": alarm.sentence if alarm else "",
+        "egress": health.egress,
     }
     return JSONResponse(body, 200 if health.is_up else 503)

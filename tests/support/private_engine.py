@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,10 +26,17 @@ state = "{root}/containerd-state"
 """
 
 
-class PrivateEngine:
-    """Its own containerd, directories and network namespace; `image` is the id of busybox in it."""
+NO_FILTER = ("--iptables=false", "--ip-masq=false")
 
-    def __init__(self, root: Path, *, live_restore: bool) -> None:
+
+class PrivateEngine:
+    """Its own containerd, directories and network namespace; `image` is the id of busybox in it.
+
+    `flags` are options of dockerd; without any it has no packet filter.
+    """
+
+    def __init__(self, root: Path, *, live_restore: bool, flags: Sequence[str] = NO_FILTER) -> None:
+        self._flags = flags
         self._root = root
         self._sockets = Path(
             tempfile.mkdtemp(prefix="engine-")
@@ -47,6 +54,11 @@ class PrivateEngine:
         self.start()
         self.image = self._copy_image()
 
+    @property
+    def pid(self) -> int:
+        """The process that holds its network namespace."""
+        return self._namespace.pid
+
     def start(self) -> None:
         """Start dockerd and wait until it answers."""
         options = {
@@ -55,14 +67,12 @@ class PrivateEngine:
             "--data-root": f"{self._root}/data",
             "--exec-root": str(self._sockets),
             "--pidfile": f"{self._root}/dockerd.pid",
-            "--iptables": "false",
-            "--ip-masq": "false",
             "--live-restore": str(self.keeps_running).lower(),
             "--shutdown-timeout": "10",
         }
         flags = [f"{name}={value}" for name, value in options.items()]
         enter = ("nsenter", f"--net=/proc/{self._namespace.pid}/ns/net")
-        self._dockerd = self._spawn("dockerd", *enter, "dockerd", *flags)
+        self._dockerd = self._spawn("dockerd", *enter, "dockerd", *flags, *self._flags)
         eventually(self._answers, 60)
 
     def end(self, how: signal.Signals) -> None:
@@ -146,8 +156,10 @@ class PrivateEngine:
 
 
 @contextmanager
-def private_engine(root: Path, *, live_restore: bool) -> Iterator[PrivateEngine]:
-    engine = PrivateEngine(root, live_restore=live_restore)
+def private_engine(
+    root: Path, *, live_restore: bool, flags: Sequence[str] = NO_FILTER
+) -> Iterator[PrivateEngine]:
+    engine = PrivateEngine(root, live_restore=live_restore, flags=flags)
     try:
         yield engine
     finally:

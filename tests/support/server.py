@@ -70,6 +70,7 @@ class JobyardServer:
             "admin_token": TOKEN,
             "data": str(data),
             "reconcile_minutes": "0",  # no Git but what a test is about
+            "egress_bridge": "open",  # others build there meanwhile
             "build_cache_gb": "0",  # the cache is the whole machine's
             **settings,
         }

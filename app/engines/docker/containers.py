@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from urllib3.exceptions import ReadTimeoutError
 from app.engines.docker.api_objects import ApiObject, ContainerState
 from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
 from app.engines.docker.fencing import Candidate
-from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, KEY_LABEL, NETWORK, is_meant
+from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, KEY_LABEL, is_meant
 from app.engines.docker.state import read_time
 
 _GOING = {"removing", "dead"}
@@ -31,13 +31,21 @@ class Ended:
 class Containers:
     """Makes single calls about containers, and remembers how those that are over ended.
 
+    `job_network` is the request for the network that jobs have of their own; without one they are on the default
+    network. `confine` is called whenever the network becomes known, before anything starts there.
     Every method raises Gone, Refusal or EngineUnavailable.
     """
 
-    def __init__(self, calls: Calls, *, isolate: bool) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        job_network: ApiObject | None,
+        confine: Callable[[], object] = lambda: None,
+    ) -> None:
         self._calls = calls
         self._lock = threading.Lock()
-        self._isolate = isolate
+        self._job_network = job_network
+        self._confine = confine
         self._network: str | None = None
         self._ended: dict[str, Ended] = {}
 
@@ -141,29 +149,35 @@ class Containers:
         """
         with self._lock:
             if self._network is None:
-                self._network = self._ensure_network() if self._isolate else DEFAULT_NETWORK
+                network = self._ensured(self._job_network) if self._job_network else DEFAULT_NETWORK
+                self._confine()
+                self._network = network
             return self._network
 
     def forget_network(self) -> None:
         with self._lock:
             self._network = None
 
-    def _ensure_network(self) -> str:
-        name: str = NETWORK["name"]
+    def _ensured(self, network: ApiObject) -> str:
+        name: str = network["name"]
+        if self._has_network(name):
+            return name
+        try:
+            with self._calls.api() as client:
+                client.create_network(**network)
+            return name
+        except Refusal:
+            return (
+                name if self._has_network(name) else DEFAULT_NETWORK
+            )  # another server may have made it just now
+
+    def _has_network(self, name: str) -> bool:
         try:
             with self._calls.api() as client:
                 client.inspect_network(name)
-            return name
         except Gone:
-            pass
-        try:
-            with self._calls.api() as client:
-                client.create_network(**NETWORK)
-            return name
-        except Conflicting:  # another server made it just now
-            return name
-        except Refusal:
-            return DEFAULT_NETWORK
+            return False
+        return True
 
 
 def name_of(found: ApiObject) -> str:

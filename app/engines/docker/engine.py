@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from app.domain.egress import Egress
 from app.domain.errors import EngineUnavailable
 from app.domain.held_images import HeldImage
 from app.domain.metrics import Sample
@@ -19,6 +20,7 @@ from app.domain.output import Seen
 from app.engines.base import (
     LOST,
     Chunk,
+    Confinement,
     ContainerSpec,
     EngineInfo,
     Exit,
@@ -33,6 +35,7 @@ from app.engines.docker import exit_verification, images
 from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid, typed
 from app.engines.docker.containers import Containers, Ended, name_of
+from app.engines.docker.egress import EgressKeeper
 from app.engines.docker.logs import CLOSING, Logs
 from app.engines.docker.request import (
     BOOT_LABEL,
@@ -41,6 +44,7 @@ from app.engines.docker.request import (
     KEY_LABEL,
     container_body,
     epoch_of,
+    job_network,
 )
 from app.engines.docker.starting import Starting, shell_code
 from app.engines.docker.state import CpuReading, is_in_order, read_exit, read_sample, read_state
@@ -59,6 +63,7 @@ class DockerEngine:
     one on the same engine are never touched.
     `timeout_seconds` is how long the engine may take for one answer. `isolate_network` puts jobs on a network
     where they can't reach one another, which costs some 50 ms a start (name resolution is set up for it).
+    `egress` is what containers may reach, which is enforced if `confines`; None is the usual.
     `boot_id` changes with every start of the engine's machine; empty if it can't be known.
     """
 
@@ -72,15 +77,20 @@ class DockerEngine:
         clock: Callable[[], datetime],
         timeout_seconds: float = 60.0,
         isolate_network: bool = True,
+        egress: Egress | None = None,
+        confines: bool = False,
         boot_id: str = "",
         epoch: str = "",
     ) -> None:
         self._calls = Calls(url, timeout_seconds)
         self._installation = installation
         self._epoch = epoch
-        self._containers = Containers(self._calls, isolate=isolate_network)
         self._quick_calls = Calls(url, min(timeout_seconds, INFO_SECONDS))
-        self._quick = Containers(self._quick_calls, isolate=isolate_network)
+        egress = egress or Egress()
+        self._keeper = EgressKeeper(self._quick_calls, installation, egress) if confines else None
+        network = job_network(egress.reach) if isolate_network else None
+        self._containers = Containers(self._calls, network, self.confine)
+        self._quick = Containers(self._quick_calls, network)
         self._logs = Logs(self._calls, clock, self._containers.ended_at)
         self._clock = clock
         self._boot_id = boot_id
@@ -101,6 +111,16 @@ class DockerEngine:
             isolation=isolation,
             directory=answer.get("DockerRootDir", ""),
         )
+
+    def confine(self) -> str:
+        return self._keeper.keep() if self._keeper else ""
+
+    def confinement(self) -> Confinement:
+        return self._keeper.confinement() if self._keeper else Confinement()
+
+    def unconfine(self) -> None:
+        if self._keeper:
+            self._keeper.release()
 
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True

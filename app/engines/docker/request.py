@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from app.domain.egress import NOTHING, USUAL, Reach
 from app.engines.base import ContainerSpec, is_same
 from app.engines.docker.api_objects import ApiObject
 
@@ -22,13 +23,24 @@ LOG_CONFIG = {
     "Config": {"max-size": f"{LOG_WINDOW_BYTES >> 20}m", "max-file": "2", "compress": "false"},
 }
 DEFAULT_NETWORK = "bridge"
-NETWORK: ApiObject = {
-    "name": "jobyard",
-    "driver": "bridge",
-    "check_duplicate": True,
-    "labels": {"jobyard": "containers of jobs, kept apart from one another"},
-    "options": {"com.docker.network.bridge.enable_icc": "false"},
-}
+NETWORK = "jobyard"
+
+
+def job_network(reach: frozenset[Reach]) -> ApiObject:
+    """Return the network of jobs that may reach this: containers keep the rules of the network that they are on."""
+    names = [str(each) for each in Reach if each in reach] or [NOTHING]
+    is_usual = reach == USUAL
+    return {
+        "name": NETWORK if is_usual else "-".join((NETWORK, *names)),
+        "driver": "bridge",
+        "check_duplicate": True,
+        "labels": {"jobyard": "containers of jobs, kept apart from one another"},
+        "options": {
+            "com.docker.network.bridge.name": NETWORK
+            + ("0" if is_usual else f"-{''.join(each[0] for each in names)}"),
+            "com.docker.network.bridge.enable_icc": "false",
+        },
+    }
 
 
 def container_name(key: str, token: int, nonce: str) -> str:

@@ -21,6 +21,7 @@ from app.domain.output import Seen, Unseen
 from app.engines.base import (
     LOST,
     Chunk,
+    Confinement,
     ContainerSpec,
     EngineInfo,
     Exit,
@@ -40,6 +41,10 @@ from app.engines.process.usage import Usage, read_usage
 NO_ISOLATION = (
     "Jobs run as plain processes of this machine, with the server's own rights: no isolation, and no limits on memory,"
     " CPU and processes."
+)
+NOT_CONFINED = (
+    "Jobs and builds are processes of this machine, and reach whatever it does: JOBYARD_EGRESS counts for containers"
+    " alone."
 )
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60
@@ -68,6 +73,15 @@ class ProcessEngine:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         cpus = os.cpu_count() or 1
         return EngineInfo(self.name, platform.release(), cpus, memory, NO_ISOLATION, is_isolated=False)
+
+    def confine(self) -> str:
+        return NOT_CONFINED
+
+    def confinement(self) -> Confinement:
+        return Confinement(NOT_CONFINED)
+
+    def unconfine(self) -> None:
+        """There is nothing to undo."""
 
     def resolve(
         self,

@@ -98,6 +98,7 @@ class Builder:
     slots: Slots = field(default_factory=lambda: Slots(16))
     disk: Disk = field(default_factory=Disk)
     engine_is_up: Callable[[], bool] = lambda: True
+    confine: Callable[[], object] = lambda: None  # see `Engine.confine`
     stopping: dict[Claim, threading.Event] = field(default_factory=dict)
     claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
 
@@ -249,6 +250,7 @@ class Builder:
             with self.db.read() as tx:
                 require_usable_images(tx, self.ours, build.project_id, request)
             require_reachable_hosts(request, self.addresses_of)
+            self.confine()
             timeline = StepRecorder(self.db, self.clock, build)
             try:
                 return sha, self.backend.build(

@@ -67,6 +67,18 @@ def test_overview_labels_an_engine_without_isolation(made: World) -> None:
     assert label[1] == sentence
 
 
+def test_what_is_not_enforced_of_egress_is_on_the_settings_page_and_in_readyz(made: World) -> None:
+    from app.runtime.engine_health import EngineHealth
+
+    sentence = "What jobs and builds may reach is not enforced."
+    client = visitor(made)
+    assert sentence not in read(client, "/settings")
+    assert client.get("/readyz").json()["egress"] == ""
+    made.health = EngineHealth(True, "The machine answers.", egress=sentence)
+    assert sentence in read(client, "/settings")
+    assert client.get("/readyz").json()["egress"] == sentence
+
+
 @pytest.mark.parametrize("by_name", [True, False])
 def test_run_page_begins_with_why_it_ran(made: World, demo: Demo, by_name: bool) -> None:
     run = run_of(made, demo.failed_run)

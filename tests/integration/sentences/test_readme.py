@@ -30,6 +30,7 @@ SECTIONS = (
     "## How it decides",
     "## Backup and restore",
     "## When something does not answer",
+    "## What jobs, builds and the server reach",
     "## Security, in short",
 )
 ADVICE = (  # what Jobyard does not do, but its reader
@@ -133,6 +134,25 @@ SHOWN = {
     "a_secret_is_seen_nowhere_but_in_build_and_job",
     "Job containers have no capabilities": "contract/test_docker_engine.py::hardening_seen_from_inside",
     "but at a link-local address": "integration/checkout/attacks/test_reach.py::"
+    "no_git_server_is_at_a_link_local_address",
+    "`JOBYARD_EGRESS` lists what": "fault/test_egress.py::jobs_and_builds_reach_what_the_setting_says",
+    "`private` is 10.0.0.0/8": "fault/test_egress.py::a_published_port_is_the_hosts",
+    "Link-local addresses and the metadata services": "fault/test_egress.py::"
+    "name_servers_are_asked_wherever_they_are_and_for_nothing_else",
+    "Whether jobs reach one another": "contract/test_docker_engine.py::jobs_reach_outside_but_not_one_another",
+    "enforces it by rules": "fault/test_egress.py::jobs_and_builds_reach_what_the_setting_says",
+    "They come first in `DOCKER-USER`": "fault/test_egress.py::rules_that_somebody_removes_are_set_again",
+    "Any other server (as a container": "unit/engines/test_egress_rules.py::"
+    "where_the_filter_is_not_the_servers_it_is_said_why",
+    "The process engine enforces nothing": "unit/engines/test_egress_rules.py::processes_are_not_confined",
+    "Builds run on the engine's default bridge": "fault/test_egress.py::"
+    "jobs_and_builds_reach_what_the_setting_says",
+    "The rules there are for all": "fault/test_egress.py::"
+    "other_containers_of_the_default_bridge_are_left_alone",
+    "nothing on that bridge is touched": "fault/test_egress.py::an_open_bridge_is_left_alone_and_told_of",
+    "keeps the rules that it was started with": "fault/test_egress.py::"
+    "a_job_on_a_network_of_its_own_keeps_the_rules_it_was_started_with",
+    "is looked at by address": "integration/checkout/attacks/test_reach.py::"
     "no_git_server_is_at_a_link_local_address",
     "Images and build caches are": "e2e/test_neighbours.py::an_image_is_its_projects_alone",
     "An image is named in a job": "integration/workers/test_ownership.py::"

@@ -19,6 +19,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.refusal: str | None = None
+        self.egress = ""
         self.answers = threading.Event()
         self.answers.set()
         self.asked = threading.Event()
@@ -29,6 +30,11 @@ class Engine:
         if self.refusal:
             raise EngineUnavailable(self.refusal)
         return INFO
+
+    def confine(self) -> str:
+        if self.egress == "refused":
+            raise EngineUnavailable("The container engine is gone.")
+        return self.egress
 
 
 class Ticks:
@@ -114,3 +120,23 @@ def test_changes_are_logged_once(
         ("WARNING", "It is down."),
         ("INFO", up),
     ]
+
+
+def test_what_is_not_enforced_is_told_and_logged_once(
+    watch: EngineWatch, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    for engine.egress in ("", "Nothing is enforced.", "Nothing is enforced.", ""):
+        watch.step()
+        assert watch.health().egress == engine.egress
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        "Nothing is enforced."
+    ]
+
+
+def test_an_engine_that_is_lost_meanwhile_is_down(watch: EngineWatch, engine: Engine) -> None:
+    engine.egress = "refused"
+    watch.step()
+    assert (watch.health().is_up, watch.health().sentence) == (
+        False,
+        "The container engine is gone. It has not answered for 0 s.",
+    )

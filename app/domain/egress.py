@@ -1,0 +1,51 @@
+"""What containers may reach, as `JOBYARD_EGRESS` says it, and which addresses that is.
+
+Link-local addresses and the metadata services of clouds (`domain.addresses.REFUSED`) are never among it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from app.domain.addresses import Network
+
+
+class Reach(enum.StrEnum):
+    INTERNET = "internet"  # what is neither of the two others
+    PRIVATE = "private"  # the addresses of PRIVATE
+    HOST = "host"  # the engine's machine, by any address of its own
+
+
+PRIVATE: tuple[Network, ...] = tuple(
+    map(ip_network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+)
+NOTHING = "none"
+USUAL = frozenset({Reach.INTERNET, Reach.PRIVATE})
+
+
+@dataclass(frozen=True)
+class Egress:
+    """What containers may reach. `on_default_bridge` says whether that is enforced on the engine's default bridge,
+    too, which others may use.
+    """
+
+    reach: frozenset[Reach] = USUAL
+    on_default_bridge: bool = True
+
+    def __str__(self) -> str:
+        return ", ".join(each for each in Reach if each in self.reach) or NOTHING
+
+
+def read_reach(text: str) -> frozenset[Reach]:
+    """Read a list such as `internet,private`, or `none`. Raises ValueError with a sentence."""
+    words = [word.strip() for word in text.split(",")]
+    if words == [NOTHING]:
+        return frozenset()
+    unknown = sorted(set(words) - set(Reach))
+    if unknown:
+        raise ValueError(
+            f"takes internet, private and host, separated by commas, or none alone, not {unknown[0]!r}"
+        )
+    return frozenset(map(Reach, words))
