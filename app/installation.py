@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.commands.remote_access import without_host
+from app.commands.sources import guessable
 from app.config import Settings
 from app.disk import fault_of
 from app.domain.errors import JobyardError, UserError
@@ -17,7 +18,7 @@ from app.domain.references import Ours
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals
 from app.secrets import SecretBox, SecretKeyError, load_or_create_key
-from app.store import credentials, epochs, facts
+from app.store import credentials, epochs, facts, projects
 from app.store.database import Database
 from app.system import SystemClock
 
@@ -179,6 +180,16 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
             message = f"Another server is running on {settings.data.resolve()}: stop it, or set JOBYARD_DATA."
             raise UserError(message) from error
         yield True
+
+
+def guessable_webhook_secrets(settings: Settings, db: Database) -> list[str]:
+    """Return a sentence for each webhook secret that would be refused today. Raises SecretKeyError."""
+    if settings.secret_key is None and not settings.key_file.exists():
+        return []
+    box = SecretBox([_secret_key(settings, is_sealed=True)])
+    with db.read() as tx:
+        named = projects.named_webhook_secrets(tx)
+    return [f"{of}: {sentence}" for of, sealed in named for sentence in guessable(box, sealed)]
 
 
 def credentials_without_host(db: Database) -> list[str]:

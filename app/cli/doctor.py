@@ -198,9 +198,9 @@ def check_key(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "secret key", f"{file} has mode {mode:o}.")
 
 
-def check_credentials(settings: Settings) -> Iterator[Finding]:
-    """Check the credentials in the store as it is; one that isn't there yet, or is of another release, gives none."""
-    from app.installation import credentials_without_host
+def check_stored(settings: Settings) -> Iterator[Finding]:
+    """Check what earlier releases stored and this one would refuse; a store of another release gives none."""
+    from app.installation import credentials_without_host, guessable_webhook_secrets
     from app.store.database import Database
 
     if settings.database_url is None and not (settings.data / "jobyard.db").is_file():
@@ -209,6 +209,8 @@ def check_credentials(settings: Settings) -> Iterator[Finding]:
     try:
         for sentence in credentials_without_host(db):
             yield Finding("warn", "credentials", sentence)
+        for sentence in guessable_webhook_secrets(settings, db):
+            yield Finding("warn", "webhook secrets", sentence)
     except JobyardError as error:
         yield Finding("warn", "credentials", str(error))
     finally:
@@ -260,7 +262,7 @@ CHECKS: tuple[Check, ...] = (
     check_git,
     check_data,
     check_key,
-    check_credentials,
+    check_stored,
     check_provider,
     check_server,
 )

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.commands.branch_tracking import follow_branch
+from app.domain.documents import Json
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.job.records import Job
 from app.runtime.ports import Names
 from app.store import apps, deployments, jobs, pipelines
 from app.store.apps import App
+from app.store.audit_recorder import told
 from app.store.database import Tx
 from app.store.projects import Project
 
@@ -32,7 +34,17 @@ def change_app(tx: Tx, app: App, job_names: Sequence[str] | None, hooks: Sequenc
     names = job_names or [member.job for member in app.members]
     kept = [member.job for member in app.members if member.hook == "post-deploy" and member.job in names]
     _set_members(tx, app.id, app.project, names, kept if hooks is None else hooks)
-    return apps.with_id(tx, app.id)
+    changed = apps.with_id(tx, app.id)
+    told(_members(app), _members(changed))
+    return changed
+
+
+def _members(app: App) -> Json:
+    """The jobs of an app and which of them are hooks, as the audit log tells it."""
+    return {
+        "jobs": [member.job for member in app.members],
+        "hooks": [member.job for member in app.members if member.hook],
+    }
 
 
 def remove_app(tx: Tx, app: App) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from app.commands.branch_tracking import follow_branch
@@ -66,6 +67,16 @@ def resume(
         why = f"Resumed by {who}" if job.paused else f"CD switched on by {who}"
         return follow_branch(tx, names, resumed, why=why, who=who, now=now)
     return resumed
+
+
+def changes_a_switch(job: Job, switches: Mapping[str, bool | None]) -> bool:
+    """Whether resuming with these switches leaves one otherwise than it is set: that changes the job's definition."""
+    set_now = {
+        "ci_enabled": job.ci_enabled,
+        "cd_enabled": job.cd_enabled,
+        "schedule_active": job.schedule is not None and job.schedule.active,
+    }
+    return any(value is not None and value != set_now[name] for name, value in switches.items())
 
 
 def record_held_work(tx: Tx, names: Names, before: Job | None, job: Job, *, who: str, now: datetime) -> None:

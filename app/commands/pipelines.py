@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from app.domain.documents import Json
 from app.domain.errors import Conflict, InvalidValue, NotFound
 from app.domain.pipelines import Component, Pipeline, Stage
 from app.store import apps, jobs, pipelines
+from app.store.audit_recorder import told
 from app.store.database import Tx
 from app.store.projects import Project
 
@@ -36,7 +38,18 @@ def define_pipeline(
 def change_pipeline(tx: Tx, pipeline: Pipeline, stages: Sequence[StageDraft]) -> Pipeline:
     """Take these stages in place of the pipeline's. Raises InvalidValue, or Conflict for a component that is taken."""
     pipelines.set_stages(tx, pipeline.id, _stages(tx, pipeline.project, stages, pipeline))
-    return pipelines.named(tx, pipeline.project, pipeline.name)
+    changed = pipelines.named(tx, pipeline.project, pipeline.name)
+    told(_told(pipeline), _told(changed))
+    return changed
+
+
+def _told(pipeline: Pipeline) -> Json:
+    """The stages as the audit log tells them: in order, and what is in each."""
+    stages = pipeline.stages
+    return {
+        "stages": [stage.name for stage in stages],
+        "components": {stage.name: [each.name for each in stage.components] for stage in stages},
+    }
 
 
 def _stages(tx: Tx, project: str, given: Sequence[StageDraft], kept: Pipeline | None) -> list[Stage]:

@@ -63,6 +63,7 @@ class Action(enum.StrEnum):
     FLOW_RUN_DECLINE = "flow_run.decline"
     TOKEN_MAKE = "token.make"  # noqa: S105
     TOKEN_REVOKE = "token.revoke"  # noqa: S105
+    TOKEN_USE = "token.use"  # noqa: S105 - only where it was refused
     USER_INVITE = "user.invite"
     USER_CHANGE = "user.change"
     USER_REMOVE = "user.remove"

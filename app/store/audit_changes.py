@@ -12,6 +12,8 @@ from sqlmodel import SQLModel
 
 from app.domain.audit import changes_between
 from app.domain.documents import Json
+from app.domain.flow_codec import shown_steps, steps_from_json, steps_to_json
+from app.domain.flow_nodes import Steps
 from app.domain.job.codec import env_to_json, job_to_json, shown_env, shown_job
 from app.domain.job.spec import JobSpec
 from app.store.schema import (
@@ -59,7 +61,7 @@ WATCHED: Mapping[type[SQLModel], Watched] = {
     DeploymentRow: Watched("deployment"),
     PipelineRow: Watched("pipeline"),
     PromotionRow: Watched("promotion"),
-    FlowRow: Watched("flow", ("concurrency", "push_job_id"), ("definition", "trigger_hash")),
+    FlowRow: Watched("flow", ("concurrency", "push_job_id"), ("trigger_hash",)),
     FlowRunRow: Watched("flow_run"),
     UserRow: Watched("user", ("name", "email", "disabled_at", "subject"), ("password_hash",)),
     GrantRow: Watched("grant", ("role", "project_id")),
@@ -108,7 +110,25 @@ def _change(watched: Watched, name: str, before: Any, after: Any) -> Json:
         return changes_between(
             {"env": env_to_json(before)}, {"env": env_to_json(after)}, {"env": shown[0]}, {"env": shown[1]}
         )
+    if watched.type == "flow" and name == "definition" and before and after:
+        return _of_steps(steps_from_json(before["nodes"]), steps_from_json(after["nodes"]))
     return {}
+
+
+def _of_steps(before: Steps, after: Steps) -> Json:
+    """By the names of nodes, so that one that was put in changes nothing of the others."""
+    stored = [_by_name(steps_to_json(steps)) for steps in (before, after)]
+    shown = [_by_name(shown_steps(steps)) for steps in (before, after)]
+    return changes_between(stored[0], stored[1], shown[0], shown[1])
+
+
+def _by_name(documents: list[Json]) -> Json:
+    nodes = [node for each in documents for node in each.get("parallel", [each])]
+    order = [
+        [node["name"] for node in each["parallel"]] if "parallel" in each else each["name"]
+        for each in documents
+    ]
+    return {"order": order, "nodes": {node["name"]: node for node in nodes}}
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlmodel import SQLModel
 
-from app.domain.audit import Action, Actor, Entry, Kind, Subject, actor_of
+from app.domain.audit import Action, Actor, Entry, Kind, Subject, actor_of, changes_between
 from app.domain.documents import Json
 from app.domain.principals import Principal
 from app.store import audit
@@ -75,6 +75,10 @@ class AuditRecorder:
 
     def find(self, subject: Subject) -> None:
         self._found[subject.type] = subject
+
+    def tell(self, changes: Json) -> None:
+        """Say what the transaction changes where its rows don't, such as which jobs an app has."""
+        self._changes |= changes
 
     def change(self) -> None:
         """Say that the transaction changes something, though no row."""
@@ -169,6 +173,13 @@ def found(subject: Subject) -> None:
     bound = recorder()
     if isinstance(bound, AuditRecorder):
         bound.find(subject)
+
+
+def told(before: Json, after: Json) -> None:
+    """Tell the recorder of this request, if there is one, from what to what the transaction changes something."""
+    bound = recorder()
+    if isinstance(bound, AuditRecorder):
+        bound.tell(changes_between(before, after, before, after))
 
 
 def identified(principal: Principal) -> None:

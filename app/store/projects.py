@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import delete as delete_rows
-from sqlmodel import col, select
+from sqlmodel import and_, col, select
 
 from app.domain.errors import Conflict, NotFound
 from app.store.database import Tx, touch
@@ -106,6 +106,22 @@ def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
         *(WebhookSecret(f"project:{id_}", sealed or "") for id_, sealed in tx.exec(of_projects)),
         *(WebhookSecret(f"source:{id_}", sealed or "") for id_, sealed in tx.exec(of_sources)),
     ]
+
+
+def named_webhook_secrets(tx: Tx) -> Sequence[tuple[str, str]]:
+    """Every sealed webhook secret, with what it is of, as a sentence can begin with it."""
+    of_projects = select(ProjectRow.name, ProjectRow.webhook_secret)
+    of_sources = (
+        select(ProjectRow.name, SourceRow.name, JobRow.name, SourceRow.webhook_secret)
+        .join(ProjectRow, col(ProjectRow.id) == col(SourceRow.project_id))
+        .outerjoin(JobRow, and_(col(JobRow.source_id) == col(SourceRow.id), col(SourceRow.name).is_(None)))
+        .where(col(JobRow.deleted_at).is_(None))
+    )
+    found = [(f"Project {name}", sealed) for name, sealed in tx.exec(of_projects)]
+    for project, service, job, sealed in tx.exec(of_sources):
+        what = f"job {job}" if service is None else f"build service {service}"
+        found.append((f"Project {project}, {what}", sealed))
+    return [(of, sealed) for of, sealed in found if sealed is not None]
 
 
 def repositories_in_scope(tx: Tx) -> Mapping[tuple[str, str], int]:

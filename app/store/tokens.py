@@ -63,6 +63,12 @@ def with_hash(tx: Tx, hash_: str, now: datetime) -> Token | None:
     return _token(row)
 
 
+def expired(tx: Tx, hash_: str, now: datetime) -> Token | None:
+    """The token of that hash, if its time is over."""
+    row = tx.exec(select(TokenRow).where(TokenRow.hash == hash_)).first()
+    return None if row is None or row.expires_at is None or row.expires_at > now else _token(row)
+
+
 def mark_used(tx: Tx, token_id: int, now: datetime) -> None:
     tx.get_one(TokenRow, token_id).last_used_at = now
 

@@ -46,7 +46,7 @@ Thing = TypeVar("Thing", bound=OfProject)
 Row = TypeVar("Row", bound=Numbered)
 
 
-def within(ctx: RequestContext, what: str, find: Callable[[], Thing]) -> Thing:
+def look_up(ctx: RequestContext, what: str, find: Callable[[], Thing]) -> Thing:
     """What `find` finds. Raises NotFound for what is not there or out of reach, 403 for a right that is lacking.
 
     Whose a row is that can't be read is not known: it is there only for whom all projects are.
@@ -81,7 +81,7 @@ def project_named(ctx: RequestContext, tx: Tx, name: str) -> Project:
 
 
 def job_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> Job:
-    return within(ctx, f"job {name}", lambda: jobs.named(tx, project.name, name))
+    return look_up(ctx, f"job {name}", lambda: jobs.named(tx, project.name, name))
 
 
 def job_once_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> Job:
@@ -93,27 +93,27 @@ def job_once_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> 
 
 
 def app_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> App:
-    return within(ctx, f"app {name}", lambda: apps.named(tx, project.name, name))
+    return look_up(ctx, f"app {name}", lambda: apps.named(tx, project.name, name))
 
 
 def pipeline_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> Pipeline:
-    return within(ctx, f"pipeline {name}", lambda: pipelines.named(tx, project.name, name))
+    return look_up(ctx, f"pipeline {name}", lambda: pipelines.named(tx, project.name, name))
 
 
 def flow_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> Flow:
-    return within(ctx, f"flow {name}", lambda: flows.named(tx, project.name, name))
+    return look_up(ctx, f"flow {name}", lambda: flows.named(tx, project.name, name))
 
 
 def build_numbered(ctx: RequestContext, tx: Tx, ref: str) -> Build:
-    return within(ctx, f"build {ref}", lambda: builds.with_id(tx, number(ref)))
+    return look_up(ctx, f"build {ref}", lambda: builds.with_id(tx, number(ref)))
 
 
 def deployment_numbered(ctx: RequestContext, tx: Tx, ref: str) -> Deployment:
-    return within(ctx, f"deployment {ref}", lambda: deployments.with_id(tx, number(ref)))
+    return look_up(ctx, f"deployment {ref}", lambda: deployments.with_id(tx, number(ref)))
 
 
 def flow_run_numbered(ctx: RequestContext, tx: Tx, ref: str) -> FlowRun:
-    return within(ctx, f"flow run {ref}", lambda: flows.run_with_id(tx, number(ref)))
+    return look_up(ctx, f"flow run {ref}", lambda: flows.run_with_id(tx, number(ref)))
 
 
 def run_called(ctx: RequestContext, tx: Tx, ref: str) -> Run:
@@ -122,7 +122,7 @@ def run_called(ctx: RequestContext, tx: Tx, ref: str) -> Run:
     def find() -> Run:
         return runs.with_id(tx, number(ref)) if ref.isdecimal() else runs.named(tx, ref)
 
-    return within(ctx, f"run {ref}", find)
+    return look_up(ctx, f"run {ref}", find)
 
 
 def delivery_called(ctx: RequestContext, tx: Tx, guid: str, forge: str | None = None) -> Delivery:

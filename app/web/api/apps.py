@@ -9,11 +9,12 @@ from app.domain.principals import Right
 from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import app_of, confirmed, paged, project_of
 from app.web.schemas.app import AppAnswer, AppForm, AppPatch, MemberAnswer
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.job import deployed_answer
+from app.web.scope import app_of, project_of
 
 
 def list_apps(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -10,8 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from app.domain.principals import Right
 from app.store import audit
+from app.web.api.lists import paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import paged
 from app.web.schemas.audit import AuditAnswer, AuditQuery, audit_answer, wanted_of
 from app.web.schemas.base import Empty, Page
 

@@ -13,10 +13,10 @@ from app.store.database import Tx
 from app.store.projects import Project
 from app.web.api.builds import build_answers
 from app.web.api.idempotency import once
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, project_of
 from app.web.patching import patched_service, shown_service
-from app.web.reach import within
+from app.web.reach import look_up
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.build import BuildAnswer, ManualBuildForm
 from app.web.schemas.build_service import (
@@ -26,6 +26,7 @@ from app.web.schemas.build_service import (
 )
 from app.web.schemas.drafts import service_draft
 from app.web.schemas.job import GitAnswer
+from app.web.scope import project_of
 
 
 def list_services(ctx: ApiContext[Empty, Paging]) -> Any:
@@ -103,7 +104,7 @@ def create_service_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
 
 def _service_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> BuildService:
     name = ctx.path("s")
-    return within(ctx, f"build service {name}", lambda: build_services.named(tx, project.id, name))
+    return look_up(ctx, f"build service {name}", lambda: build_services.named(tx, project.id, name))
 
 
 def _answer(project: Project, service: BuildService) -> BuildServiceAnswer:

@@ -13,10 +13,11 @@ from app.domain.principals import Right
 from app.store import builds
 from app.store.database import Tx
 from app.web.api.idempotency import once
+from app.web.api.lists import paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import build_of, job_of, paged
 from app.web.schemas.base import Empty, Page, Paging
 from app.web.schemas.build import BuildAnswer, ManualBuildForm, build_answer
+from app.web.scope import build_of, job_of
 
 
 def list_builds(ctx: ApiContext[Empty, Paging]) -> Any:

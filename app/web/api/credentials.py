@@ -11,11 +11,12 @@ from app.store import credentials
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, project_of
-from app.web.reach import within
+from app.web.reach import look_up
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.credential import CredentialAnswer, CredentialForm, CredentialPatch
+from app.web.scope import project_of
 
 
 def list_credentials(ctx: ApiContext[Empty, Paging]) -> Any:
@@ -54,7 +55,7 @@ def delete_credential(ctx: ApiContext[Empty, Confirm]) -> None:
 
 def _credential_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> Credential:
     name = ctx.path("c")
-    return within(ctx, f"credential {name}", lambda: credentials.named(tx, project.id, name))
+    return look_up(ctx, f"credential {name}", lambda: credentials.named(tx, project.id, name))
 
 
 def _answer(credential: Credential) -> CredentialAnswer:

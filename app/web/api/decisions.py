@@ -9,8 +9,8 @@ from pydantic import Field
 
 from app.store import decisions
 from app.store.database import Tx
+from app.web.api.lists import history, history_wanted, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import history, history_wanted, paged
 from app.web.numbers import LARGEST
 from app.web.reach import delivery_called, run_called
 from app.web.schemas.base import Empty, Model, Page, Paging

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from app.domain.principals import Right
 from app.store import decisions, deliveries
 from app.store.deliveries import Delivery
+from app.web.api.lists import paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import paged
 from app.web.reach import delivery_called, newest, require_all_of, scopes_within
 from app.web.schemas.base import Empty, Model, Page, Paging
 from app.web.schemas.decision import DecisionAnswer, decision_answer

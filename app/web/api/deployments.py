@@ -18,10 +18,11 @@ from app.domain.principals import Right
 from app.store import deployments, jobs
 from app.store.database import Tx
 from app.web.api.idempotency import once
+from app.web.api.lists import paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import app_of, deployment_of, paged
 from app.web.schemas.app import DeployForm, DeploymentAnswer, RollbackForm, deployment_answer
 from app.web.schemas.base import Empty, Page, Paging
+from app.web.scope import app_of, deployment_of
 
 
 def list_deployments(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -11,10 +11,10 @@ from app.store import decisions, jobs
 from app.web.api import idempotency
 from app.web.api.jobs import job_answer
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import job_of
 from app.web.schemas.base import Empty
 from app.web.schemas.decision import decision_answer
 from app.web.schemas.job_deploy import JobDeployAnswer, JobDeployForm
+from app.web.scope import job_of
 
 
 def deploy(ctx: ApiContext[JobDeployForm, Empty]) -> Any:

@@ -10,10 +10,11 @@ from app.domain.flows import FlowTrigger, FlowTriggerType
 from app.domain.principals import Right
 from app.store import flows
 from app.web.api.idempotency import once
+from app.web.api.lists import paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import flow_of, flow_run_of, paged
 from app.web.schemas.base import Empty, Page, Paging
 from app.web.schemas.flow import FlowRunAnswer, FlowStartForm, flow_run_answer
+from app.web.scope import flow_of, flow_run_of
 
 
 def list_flow_runs(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -13,12 +13,13 @@ from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.store.projects import Project
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, flow_of, paged, project_of
 from app.web.patching import merge_patch, require_changeable
 from app.web.reading import read_value
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
+from app.web.scope import flow_of, project_of
 
 
 def list_flows(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -21,8 +21,8 @@ from app.domain.runs import Run
 from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.api.decisions import DecisionsAnswer
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, job_of, paged, project_of
 from app.web.patching import patched_job
 from app.web.reach import job_once_named
 from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
@@ -30,6 +30,7 @@ from app.web.schemas.decision import decision_answer
 from app.web.schemas.drafts import job_draft
 from app.web.schemas.fields import Time
 from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
+from app.web.scope import job_of, project_of
 
 WHY_ITEMS = 50
 SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is about
@@ -106,7 +107,10 @@ def pause_job(ctx: ApiContext[Empty, Empty]) -> Any:
 def resume_job(ctx: ApiContext[ResumeForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx)
-        resumed = pausing.resume(tx, ctx.server.names, job, who=ctx.who, now=ctx.now, **ctx.body.model_dump())
+        switches = ctx.body.model_dump()
+        if pausing.changes_a_switch(job, switches):
+            ctx.require(Right.CHANGE, job.project_id)
+        resumed = pausing.resume(tx, ctx.server.names, job, who=ctx.who, now=ctx.now, **switches)
         return job_answer(ctx, tx, resumed)
 
 

@@ -15,10 +15,10 @@ from app.logs import Line, RunLog, Selection, Stream
 from app.logs.reader import BLOCK
 from app.store import builds, run_attempts, runs
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import build_of, run_of
 from app.web.live import follow_log, stream
 from app.web.numbers import LARGEST, whole_number
 from app.web.schemas.base import Empty, Model
+from app.web.scope import build_of, run_of
 
 NEXT_OFFSET = "X-Log-Next-Offset"
 LINES = "application/x-ndjson"

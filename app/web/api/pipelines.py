@@ -9,8 +9,8 @@ from app.domain.pipelines import Component, Pipeline
 from app.domain.principals import Right
 from app.store import apps, jobs, pipelines
 from app.store.database import Tx
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, pipeline_of, project_of
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.job import deployed_answer
 from app.web.schemas.pipeline import (
@@ -22,6 +22,7 @@ from app.web.schemas.pipeline import (
     StageAnswer,
     drafts_of,
 )
+from app.web.scope import pipeline_of, project_of
 
 T = TypeVar("T")
 

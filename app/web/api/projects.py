@@ -7,10 +7,11 @@ from typing import Any
 from app.commands import projects as commands
 from app.domain.principals import Right
 from app.store import projects
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, project_of
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.project import ProjectAnswer, ProjectForm, ProjectPatch, project_answer
+from app.web.scope import project_of
 
 
 def list_projects(ctx: ApiContext[Empty, Paging]) -> Any:

@@ -11,10 +11,11 @@ from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.store.pipelines import Promotion
 from app.web.api.idempotency import once
+from app.web.api.lists import paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import paged, pipeline_of
 from app.web.schemas.base import Empty, Page, Paging
 from app.web.schemas.pipeline import PromotionAnswer, PromotionForm, promotion_answer
+from app.web.scope import pipeline_of
 
 
 def list_promotions(ctx: ApiContext[Empty, Paging]) -> Any:

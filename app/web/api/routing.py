@@ -11,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.domain.audit import Action
+from app.commands.tokens import digest
+from app.domain.audit import Action, Subject
 from app.domain.principals import Principal
+from app.store import tokens
 from app.web.api.operations import PREFIX, Answer, ApiContext, Operation
-from app.web.auditing import audited
+from app.web.auditing import PATH_SHOWN, audited, refuse
 from app.web.bodies import read_at_most
 from app.web.principal import identify
 from app.web.problems import Problem, problem_of, problem_response
@@ -22,6 +24,8 @@ from app.web.reading import BODY_LIMIT, read_model, read_query
 from app.web.request_context import refuse_other_sites, require_admission
 from app.web.server_context import server_of
 
+UNKNOWN = "There is no such API token, or it was revoked."
+EXPIRED = "The API token has expired."
 WITH_BODY = ("POST", "PATCH")
 
 
@@ -54,12 +58,27 @@ def _endpoint(methods: Mapping[str, Operation]) -> Callable[[Request], Any]:
 def _admit(operation: Operation, action: Action | None, request: Request) -> Principal:
     principal = identify(request)
     if principal is None:
+        _tell_of_token(request)
         raise Problem(401, "This needs an API token: send Authorization: Bearer TOKEN.")
     with audited(request, principal, action):
         if principal.is_browser and operation.method != "GET":
             refuse_other_sites(request)
         require_admission(principal, operation.right, in_project="{p}" in operation.path)
     return principal
+
+
+def _tell_of_token(request: Request) -> None:
+    """Leave an entry of a token that lets nobody in, if one was sent: bounded, as anybody may send any."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return
+    server = server_of(request)
+    with server.db.read() as tx:
+        over = tokens.expired(tx, digest(secret.strip()), server.clock.now())
+    subject = Subject("token") if over is None else Subject("token", over.id, over.name, over.project_id)
+    why = UNKNOWN if over is None else EXPIRED
+    where = f"({request.method} {request.url.path[:PATH_SHOWN]})"
+    refuse(request, None, Action.TOKEN_USE, f"{why} {where}", about=subject)
 
 
 def _answer(

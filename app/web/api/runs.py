@@ -18,8 +18,8 @@ from app.domain.runs import Trigger, TriggerType
 from app.store import run_attempts, runs
 from app.store.database import Tx
 from app.web.api.idempotency import once
+from app.web.api.lists import history, history_wanted, paged
 from app.web.api.operations import Answer, ApiContext, Operation
-from app.web.api.scope import history, history_wanted, job_of, paged, project_of, run_of
 from app.web.numbers import LARGEST
 from app.web.reach import job_once_named
 from app.web.run_texts import form_query
@@ -36,6 +36,7 @@ from app.web.schemas.run import (
     shown_effective,
 )
 from app.web.schemas.vitals import MetricsAnswer, metrics_answer
+from app.web.scope import job_of, project_of, run_of
 
 
 class MetricsQuery(Model):

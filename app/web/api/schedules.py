@@ -10,9 +10,9 @@ from app.domain.errors import Conflict, InvalidValue
 from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import job_of
 from app.web.schemas.base import Empty, Model
 from app.web.schemas.fields import Time
+from app.web.scope import job_of
 
 
 class ScheduleQuery(Model):

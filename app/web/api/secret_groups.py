@@ -12,12 +12,13 @@ from app.store import secret_groups
 from app.store.database import Tx
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged, project_of
 from app.web.patching import patched_group
-from app.web.reach import within
+from app.web.reach import look_up
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.secret_group import SecretGroupAnswer, SecretGroupForm, SecretGroupPatch, shown_group
+from app.web.scope import project_of
 from app.web.server_context import ServerContext
 
 
@@ -58,7 +59,7 @@ def delete_group(ctx: ApiContext[Empty, Confirm]) -> None:
 
 def _group_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> SecretGroup:
     name = ctx.path("g")
-    return within(ctx, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
+    return look_up(ctx, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
 
 
 def _defined(ctx: ApiContext[SecretGroupForm, Empty], tx: Tx, project: Project) -> SecretGroup:

@@ -9,8 +9,8 @@ from app.domain.principals import Right, role_of
 from app.store import projects, tokens
 from app.store.database import Tx
 from app.store.tokens import Token
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged
 from app.web.reach import number
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.token import NewTokenAnswer, TokenAnswer, TokenForm

@@ -11,8 +11,8 @@ from app.store import projects, sessions, users
 from app.store.database import Tx
 from app.store.users import User
 from app.web import reach
+from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.api.scope import confirmed, paged
 from app.web.reach import number
 from app.web.schemas.base import Confirm, Empty, Page, Paging
 from app.web.schemas.user import (

@@ -24,8 +24,8 @@ from app.store import apps, deployments, jobs
 from app.store.apps import App
 from app.store.database import Tx
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.scope import app_of, deployment_of
 from app.web.reach import newest
+from app.web.scope import app_of, deployment_of
 
 APPS = 20
 DEPLOYMENTS = 6
@@ -84,17 +84,17 @@ def can_cancel(deployment: Deployment) -> bool:
 
 def deploy(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        images = images_to_deploy(tx, app_of(tx, ctx), sha=None, build_ids=None)
+        images = images_to_deploy(tx, app_of(ctx, tx), sha=None, build_ids=None)
     gone = gone_of(ctx.server.missing_images, images)
     with ctx.server.db.write() as tx:
-        app, agreed = app_of(tx, ctx), ctx.field("confirm_paused") == "1"
+        app, agreed = app_of(ctx, tx), ctx.field("confirm_paused") == "1"
         made = deploy_latest(tx, app, ctx.who, ctx.now, confirm_paused=agreed, gone=gone)
     return _see(made.id)
 
 
 def release_hold(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        app = app_of(tx, ctx)
+        app = app_of(ctx, tx)
         commands.release_hold(tx, ctx.server.names, app, who=ctx.who, now=ctx.now)
     return see(f"/apps#app-{app.id}")
 
@@ -105,10 +105,10 @@ def go_back(ctx: PageContext) -> Response:
     Those that can't be had any more are made again.
     """
     with ctx.server.db.read() as tx:
-        images = images_to_roll_back_to(tx, deployment_of(tx, ctx))
+        images = images_to_roll_back_to(tx, deployment_of(ctx, tx))
     gone = ctx.server.missing_images({job_id: image.image for job_id, image in images.items()})
     with ctx.server.db.write() as tx:
-        deployment = deployment_of(tx, ctx)
+        deployment = deployment_of(ctx, tx)
         agreed = ctx.field("confirm_paused") == "1"
         made = roll_back(tx, deployment, ctx.who, ctx.now, with_hooks=False, confirm_paused=agreed, gone=gone)
     return _see(made.id)
@@ -116,7 +116,7 @@ def go_back(ctx: PageContext) -> Response:
 
 def cancel(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        deployment = deployment_of(tx, ctx)
+        deployment = deployment_of(ctx, tx)
         cancel_deployment(tx, deployment, ctx.who, ctx.now)
     return _see(deployment.id)
 

@@ -25,13 +25,13 @@ from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.detection_preview import look
 from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.form_fields import BUILD, GIT, Fields, below, patch_of, texts
-from app.web.pages.scope import project_of
 from app.web.patching import patched_service, shown_service
 from app.web.problems import Problem
-from app.web.reach import within
+from app.web.reach import look_up
 from app.web.reading import read_value
 from app.web.schemas.build_service import BuildServiceForm
 from app.web.schemas.drafts import service_draft
+from app.web.scope import project_of
 from app.web.texts import SWITCH, TEXT
 
 FIELDS: Fields = {
@@ -44,9 +44,9 @@ BUILDS = 8
 MANY = 200
 
 
-def service_of(tx: Tx, ctx: PageContext) -> BuildService:
-    project, name = project_of(tx, ctx), ctx.path("service")
-    return within(ctx, f"build service {name}", lambda: build_services.named(tx, project.id, name))
+def service_of(ctx: PageContext, tx: Tx) -> BuildService:
+    project, name = project_of(ctx, tx), ctx.path("service")
+    return look_up(ctx, f"build service {name}", lambda: build_services.named(tx, project.id, name))
 
 
 def address(project: Project, service: BuildService) -> str:
@@ -73,7 +73,7 @@ def make_service(ctx: PageContext) -> Response:
             return _page(ctx, None, given, seen=look(ctx, ctx.path("project"), body, ""))
         form = read_value(BuildServiceForm, body, ctx.server)
         with ctx.server.db.write() as tx:
-            project = project_of(tx, ctx)
+            project = project_of(ctx, tx)
             service = commands.define_service(
                 tx, project, service_draft(form), vault=ctx.server.vault, ours=ctx.server.ours, now=ctx.now
             )
@@ -84,20 +84,20 @@ def make_service(ctx: PageContext) -> Response:
 
 def show_service(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        service = service_of(tx, ctx)
+        service = service_of(ctx, tx)
     return _page(ctx, service, texts(shown_service(service), FIELDS))
 
 
 def save_service(ctx: PageContext) -> Response:
     given = _typed(ctx)
     with ctx.server.db.read() as tx:
-        service = service_of(tx, ctx)
+        service = service_of(ctx, tx)
     try:
         if ctx.field("look"):
             patch = patch_of(shown_service(service), FIELDS, given)
             return _page(ctx, service, given, seen=look(ctx, ctx.path("project"), patch, ""))
         with ctx.server.db.write() as tx:
-            project, now = project_of(tx, ctx), service_of(tx, ctx)
+            project, now = project_of(ctx, tx), service_of(ctx, tx)
             patch = patch_of(shown_service(now), FIELDS, given)
             commands.change_service(
                 tx,
@@ -114,11 +114,11 @@ def save_service(ctx: PageContext) -> Response:
 
 def delete_service(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        project, service = project_of(tx, ctx), service_of(tx, ctx)
+        project, service = project_of(ctx, tx), service_of(ctx, tx)
     try:
         require_named(ctx, service.name, "build service")
         with ctx.server.db.write() as tx:
-            build_services.delete(tx, service_of(tx, ctx))
+            build_services.delete(tx, service_of(ctx, tx))
     except UserError as error:
         return _page(ctx, service, texts(shown_service(service), FIELDS), undeleted=refused(error))
     return see(projects.address(project))
@@ -138,7 +138,7 @@ def _page(
     seen: Detected | None = None,
 ) -> Response:
     with ctx.server.db.read() as tx:
-        project = project_of(tx, ctx)
+        project = project_of(ctx, tx)
         known = credentials.page(tx, project.id, MANY)
         made = builds.page(tx, limit=BUILDS, source_id=service.id) if service else []
     errors, left = placed(problem, frozenset({*FIELDS, "name"}))

@@ -23,14 +23,14 @@ from app.web.pages import charts, logview
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.logview import Place
 from app.web.pages.runs import log_rows, position, window_of
-from app.web.pages.scope import build_of
 from app.web.reach import job_named, project_named
+from app.web.scope import build_of
 from app.web.server_context import ServerContext
 
 
 def show_build(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        build = build_of(tx, ctx)
+        build = build_of(ctx, tx)
         made_for = overview.jobs_of_build(tx, build.id)
         found = jobs.with_ids(tx, [job_id for job_id, _, _ in made_for])
         deploys = [_deploy(tx, ctx, build, job) for job in found.values()] if may_deploy(build) else []
@@ -74,7 +74,7 @@ def deploy_build(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
         project = project_named(ctx, tx, ctx.field("project"))
         job = job_named(ctx, tx, project, ctx.field("job"))
-        build = build_to_deploy(tx, job, build_of(tx, ctx).id)
+        build = build_to_deploy(tx, job, build_of(ctx, tx).id)
         latest = _is_latest(tx, job, build)
         image = image_of(build, job, ctx.now)
         deploy_job(
@@ -100,7 +100,7 @@ def _place(build: Build) -> Place:
 
 def more_log(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        build = build_of(tx, ctx)
+        build = build_of(ctx, tx)
     return log_rows(ctx, _reader(ctx.server, build), _place(build))
 
 
@@ -108,7 +108,7 @@ def follow_log(ctx: PageContext) -> Response:
     """The build's log while it grows."""
     server = ctx.server
     with server.db.read() as tx:
-        build = build_of(tx, ctx)
+        build = build_of(ctx, tx)
     offset, number = position(ctx.request)
     return logview.follow(
         server,
@@ -129,7 +129,7 @@ def _load(server: ServerContext, build_id: int) -> Build:
 
 def cancel_build(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        build = build_of(tx, ctx)
+        build = build_of(ctx, tx)
         sentence = f"Cancelled by {ctx.who}."
         names = ctx.server.names
         asked = continuous_delivery.cancel_build(tx, names, build, BuildReason.CANCELLED, sentence, ctx.now)

@@ -18,19 +18,19 @@ from app.store.projects import Project
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
-from app.web.pages.scope import project_of
 from app.web.problems import Problem
-from app.web.reach import within
+from app.web.reach import look_up
 from app.web.reading import read_value
 from app.web.schemas.credential import CredentialForm, CredentialPatch
+from app.web.scope import project_of
 
 SHOWN = ("name", "kind", "host", "username")
 FIELDS = frozenset({*SHOWN, "secret"})
 
 
-def credential_of(tx: Tx, ctx: PageContext) -> Credential:
-    project, name = project_of(tx, ctx), ctx.path("credential")
-    return within(ctx, f"credential {name}", lambda: credentials.named(tx, project.id, name))
+def credential_of(ctx: PageContext, tx: Tx) -> Credential:
+    project, name = project_of(ctx, tx), ctx.path("credential")
+    return look_up(ctx, f"credential {name}", lambda: credentials.named(tx, project.id, name))
 
 
 def address(project: Project, credential: Credential) -> str:
@@ -47,7 +47,7 @@ def make_credential(ctx: PageContext) -> Response:
     try:
         form = read_value(CredentialForm, {**given, **secret}, ctx.server)
         with ctx.server.db.write() as tx:
-            project = project_of(tx, ctx)
+            project = project_of(ctx, tx)
             define_credential(tx, ctx.server.vault, project, form.draft(), ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, None, given, problem=refused(error))
@@ -56,7 +56,7 @@ def make_credential(ctx: PageContext) -> Response:
 
 def show_credential(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        credential = credential_of(tx, ctx)
+        credential = credential_of(ctx, tx)
     return _page(ctx, credential, _texts(credential))
 
 
@@ -66,15 +66,15 @@ def _texts(credential: Credential) -> dict[str, str]:
 
 def save_credential(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        credential = credential_of(tx, ctx)
+        credential = credential_of(ctx, tx)
     given = {"username": ctx.field("username").strip()}
     if not credential.host:
         given["host"] = ctx.field("host").strip()
     try:
         patch = read_value(CredentialPatch, {**given, "secret": ctx.field("secret") or None}, ctx.server)
         with ctx.server.db.write() as tx:
-            project = project_of(tx, ctx)
-            change_credential(tx, ctx.server.vault, credential_of(tx, ctx), patch.change())
+            project = project_of(ctx, tx)
+            change_credential(tx, ctx.server.vault, credential_of(ctx, tx), patch.change())
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, credential, {**_texts(credential), **given}, problem=refused(error))
     return see(f"{address(project, credential)}?saved=1")
@@ -82,11 +82,11 @@ def save_credential(ctx: PageContext) -> Response:
 
 def delete_credential(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        project, credential = project_of(tx, ctx), credential_of(tx, ctx)
+        project, credential = project_of(ctx, tx), credential_of(ctx, tx)
     try:
         require_named(ctx, credential.name, "credential")
         with ctx.server.db.write() as tx:
-            remove_credential(tx, credential_of(tx, ctx))
+            remove_credential(tx, credential_of(ctx, tx))
     except UserError as error:
         return _page(ctx, credential, _texts(credential), undeleted=refused(error))
     return see(projects.address(project))
@@ -101,7 +101,7 @@ def _page(
     undeleted: Problem | None = None,
 ) -> Response:
     with ctx.server.db.read() as tx:
-        project = project_of(tx, ctx)
+        project = project_of(ctx, tx)
     errors, left = placed(problem, FIELDS)
     said = problem or undeleted
     path = f"{projects.address(project)}/credentials"

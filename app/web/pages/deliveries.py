@@ -10,8 +10,8 @@ from app.domain.principals import Right
 from app.store import deliveries, overview
 from app.store.deliveries import Delivery
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.scope import delivery_of
 from app.web.reach import require_all_of, scopes_within
+from app.web.scope import delivery_of
 
 DELIVERIES = 50
 
@@ -35,7 +35,7 @@ def show_deliveries(ctx: PageContext) -> Response:
 
 def replay(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        delivery = delivery_of(tx, ctx)
+        delivery = delivery_of(ctx, tx)
         require_all_of(ctx, tx, delivery)
         require_push(delivery)
         deliveries.reopen(tx, delivery.id)

@@ -20,10 +20,10 @@ from app.store.database import Tx
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
 from app.web.pages.jobs import address
-from app.web.pages.scope import job_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.job_deploy import JobDeployForm
+from app.web.scope import job_of
 from app.web.texts import NUMBER
 
 FIELDS = ("build", "image")
@@ -41,7 +41,7 @@ def deploy(ctx: PageContext) -> Response:
         form = read_value(JobDeployForm, _typed(ctx), ctx.server)
         choice = form.choice()
         with ctx.server.db.read() as tx:
-            job = job_of(tx, ctx)
+            job = job_of(ctx, tx)
         pinned, agreed = pin_choice(choice, job, ctx.server.pin_image), form.confirm_paused
         if ctx.field("preview"):
             with ctx.server.db.read() as tx:
@@ -51,7 +51,7 @@ def deploy(ctx: PageContext) -> Response:
                 )
             return _page(ctx, effect=effect)
         with ctx.server.db.write() as tx:
-            job = job_of(tx, ctx)
+            job = job_of(ctx, tx)
             image, now = image_chosen(tx, ctx.server.ours, job, choice, pinned, ctx.now), ctx.now
             deploy_job(
                 tx,
@@ -80,7 +80,7 @@ def _page(
     ctx: PageContext, *, build: str = "", problem: Problem | None = None, effect: Effect | None = None
 ) -> Response:
     with ctx.server.db.read() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
         made = _deployable(tx, job)
     errors, left = placed(problem, frozenset(FIELDS))
     return ctx.page(

@@ -16,10 +16,10 @@ from app.web.pages.context import PageContext, get, post
 from app.web.pages.deliveries import require_push
 from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Fields
-from app.web.pages.scope import delivery_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.plan import PushForm
+from app.web.scope import delivery_of
 from app.web.texts import LINES, OPTIONAL, TEXT
 
 FIELDS: Fields = {
@@ -59,7 +59,7 @@ def _push(ctx: PageContext, given: Mapping[str, str]) -> Json:
 
 def rehearse_delivery(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        delivery = delivery_of(tx, ctx)
+        delivery = delivery_of(ctx, tx)
     require_push(delivery)
     found = ctx.server.dry_run.of_delivery(delivery, ctx.projects)
     given = {"repository": delivery.repository, "ref": delivery.ref, "after": delivery.sha}

@@ -28,10 +28,10 @@ from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.scope import flow_of, flow_run_of, project_of
 from app.web.reach import newest
 from app.web.reading import read_value
 from app.web.schemas.flow import FlowStartForm
+from app.web.scope import flow_of, flow_run_of, project_of
 
 FLOWS = 20
 RUNS = 20
@@ -109,7 +109,7 @@ def show_flows(ctx: PageContext) -> Response:
                 ctx, lambda only: flows.page(tx, project_id=only, limit=limit, before=before), limit
             )
         else:
-            found = flows.page(tx, project_id=project_of(tx, ctx).id, limit=limit, before=before)
+            found = flows.page(tx, project_id=project_of(ctx, tx).id, limit=limit, before=before)
         rows = [_row(tx, each) for each in found[:FLOWS]]
     return ctx.page(
         "flows.html",
@@ -139,7 +139,7 @@ def show_flow(ctx: PageContext) -> Response:
 
 def _flow_page(ctx: PageContext, made: str | None = None) -> Response:
     with ctx.server.db.read() as tx:
-        flow = flow_of(tx, ctx)
+        flow = flow_of(ctx, tx)
         runs = flows.runs_page(tx, flow.id, RUNS + 1, ctx.number("before"))
         warnings = warnings_of(tx, flow, ctx.server.vault)
     groups = [[ShownNode(spec) for spec in group] for group in groups_of(flow.steps)]
@@ -160,7 +160,7 @@ def _flow_page(ctx: PageContext, made: str | None = None) -> Response:
 
 def show_flow_run(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        run = flow_run_of(tx, ctx)
+        run = flow_run_of(ctx, tx)
         live = flows.live_runs(tx, run.flow_id) if run.status is FlowStatus.QUEUED else []
     return ctx.page(
         "flow_run.html",
@@ -197,27 +197,27 @@ def start(ctx: PageContext) -> Response:
     form = read_value(FlowStartForm, {"sha": ctx.field("sha").strip() or None}, ctx.server)
     with ctx.server.db.write() as tx:
         trigger = FlowTrigger(FlowTriggerType.MANUAL, ctx.who, form.sha)
-        run = start_flow_run(tx, flow_of(tx, ctx), trigger, ctx.now)
+        run = start_flow_run(tx, flow_of(ctx, tx), trigger, ctx.now)
     return _see(run.id)
 
 
 def make_webhook(ctx: PageContext) -> Response:
     """The one answer that shows the address; it is not a redirect, as the token must be in no other address."""
     with ctx.server.db.write() as tx:
-        token = issue_webhook(tx, flow_of(tx, ctx))
+        token = issue_webhook(tx, flow_of(ctx, tx))
     return _flow_page(ctx, made=f"{ctx.address}/webhooks/flows/{token}")
 
 
 def void_webhook(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        flow = flow_of(tx, ctx)
+        flow = flow_of(ctx, tx)
         flows.set_webhook(tx, flow.id, None)
     return see(f"/projects/{flow.project}/flows/{flow.name}")
 
 
 def cancel(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        run = flow_run_of(tx, ctx)
+        run = flow_run_of(ctx, tx)
         cancel_flow_run(tx, ctx.server.names, run, ctx.who, ctx.now)
     return _see(run.id)
 
@@ -232,7 +232,7 @@ def decline(ctx: PageContext) -> Response:
 
 def _answer(ctx: PageContext, *, approved: bool) -> Response:
     with ctx.server.db.write() as tx:
-        run = flow_run_of(tx, ctx)
+        run = flow_run_of(ctx, tx)
         answer_approval(tx, run, ctx.path("node"), approved=approved, who=ctx.who, now=ctx.now)
     return _see(run.id)
 

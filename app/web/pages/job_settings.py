@@ -30,13 +30,13 @@ from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
 from app.web.pages.jobs import address
-from app.web.pages.scope import job_of
 from app.web.patching import job_and_draft, patched_job
 from app.web.problems import Problem
 from app.web.reach import project_named
 from app.web.reading import read_value
 from app.web.schemas.drafts import job_draft
 from app.web.schemas.job import JobForm
+from app.web.scope import job_of
 
 EMPTY_ROWS, MORE_ROWS = 2, 8
 MANY = 200
@@ -69,7 +69,7 @@ def _typed(ctx: PageContext, form: Json) -> Typed:
 
 def show_settings(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
     return _settings(ctx, job, _stored(_with_source(job, ctx.query("source"))))
 
 
@@ -83,7 +83,7 @@ def _with_source(job: Job, wanted: str) -> Json:
 
 def save_settings(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
     typed = _typed(ctx, _with_source(job, ctx.field("source.type")))
     if ctx.field("more"):
         return _settings(ctx, job, typed, empty_rows=MORE_ROWS)
@@ -94,7 +94,7 @@ def save_settings(ctx: PageContext) -> Response:
         if ctx.field("preview"):
             return _settings(ctx, job, typed, edit=_edit(ctx, job.project, {**patch, "name": job.name}))
         with ctx.server.db.write() as tx:
-            job, server = job_of(tx, ctx), ctx.server
+            job, server = job_of(ctx, tx), ctx.server
             change_job(
                 tx,
                 job,
@@ -121,12 +121,12 @@ def _edit(ctx: PageContext, project: str, fields: Json) -> Edit:
 
 def delete_job(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
     try:
         if ctx.field("confirm").strip() != job.name:
             raise Conflict(f"Type {job.name} to say that this is the job to delete.")
         with ctx.server.db.write() as tx:
-            remove_job(tx, job_of(tx, ctx), ctx.now)
+            remove_job(tx, job_of(ctx, tx), ctx.now)
     except Conflict as error:
         return _settings(ctx, job, _stored(shown_job(job.spec)), undeleted=str(error))
     return see("/")

@@ -15,7 +15,7 @@ from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.store import apps, builds, conditions, decisions, overview
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.scope import job_of, job_or_what_is_left
+from app.web.scope import job_of, job_or_what_is_left
 
 RUNS = 50
 DECISIONS = 50
@@ -28,7 +28,7 @@ def address(job: Job) -> str:
 
 def show_job(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        job = job_or_what_is_left(tx, ctx)
+        job = job_or_what_is_left(ctx, tx)
         bars = overview.strip(tx, job.id, RUNS + 1, ctx.number("before"))
         latest = overview.strip(tx, job.id, 1) if ctx.number("before") else bars[:1]
         built = conditions.latest_builds_of(tx, [job.id]).get(job.id)
@@ -65,7 +65,7 @@ def _switches(job: Job) -> list[tuple[str, str, bool]]:
 def show_decisions(ctx: PageContext) -> Response:
     wanted = [verdict for verdict in Verdict if verdict == ctx.query("verdict")]
     with ctx.server.db.read() as tx:
-        job = job_or_what_is_left(tx, ctx)
+        job = job_or_what_is_left(ctx, tx)
         found = decisions.page(
             tx, limit=DECISIONS + 1, before=ctx.number("before"), job_id=job.id, verdicts=wanted
         )
@@ -82,7 +82,7 @@ def show_decisions(ctx: PageContext) -> Response:
 
 def pause(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
         pausing.pause(tx, ctx.server.names, job, who=ctx.who, now=ctx.now)
     return see(address(job))
 
@@ -92,7 +92,9 @@ def resume(ctx: PageContext) -> Response:
     switches = ("ci_enabled", "cd_enabled", "schedule_active")
     changes = {name: ctx.field(name) == "on" for name in switches if ctx.field(name)}
     with ctx.server.db.write() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
+        if pausing.changes_a_switch(job, changes):
+            ctx.require(Right.CHANGE, job.project_id)
         pausing.resume(tx, ctx.server.names, job, who=ctx.who, now=ctx.now, **changes)
     return see(address(job))
 

@@ -19,10 +19,10 @@ from app.web.pages import build_services
 from app.web.pages import jobs as job_pages
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
-from app.web.pages.scope import job_of, project_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.build import ManualBuildForm
+from app.web.scope import job_of, project_of
 
 FIELDS = ("ref", "sha")
 
@@ -39,19 +39,19 @@ class Target:
 
 
 def _of_job(tx: Tx, ctx: PageContext) -> Target:
-    job = job_of(tx, ctx)
+    job = job_of(ctx, tx)
     if job.source is None:
         raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
     return Target(job.name, job.project, job.source, [job], job_pages.address(job))
 
 
 def _of_service(tx: Tx, ctx: PageContext) -> Target:
-    project, service = project_of(tx, ctx), build_services.service_of(tx, ctx)
+    project, service = project_of(ctx, tx), build_services.service_of(ctx, tx)
     address = build_services.address(project, service)
     return Target(service.name, project.name, service.source, jobs.of_source(tx, service.id), address)
 
 
-def _target_of(tx: Tx, ctx: PageContext) -> Target:
+def _target_of(ctx: PageContext, tx: Tx) -> Target:
     return _of_service(tx, ctx) if "service" in ctx.request.path_params else _of_job(tx, ctx)
 
 
@@ -65,7 +65,7 @@ def build(ctx: PageContext) -> Response:
     try:
         form = read_value(ManualBuildForm, given, ctx.server)
         with ctx.server.db.write() as tx:
-            target = _target_of(tx, ctx)
+            target = _target_of(ctx, tx)
             build_id = request_build_of_source(
                 tx, target.source, target.jobs, sha=form.sha, branch=form.ref, who=ctx.who, now=ctx.now
             )
@@ -76,7 +76,7 @@ def build(ctx: PageContext) -> Response:
 
 def _page(ctx: PageContext, problem: Problem | None = None) -> Response:
     with ctx.server.db.read() as tx:
-        target = _target_of(tx, ctx)
+        target = _target_of(ctx, tx)
     errors, left = placed(problem, frozenset(FIELDS))
     return ctx.page(
         "manual_build.html",

@@ -19,8 +19,8 @@ from app.store.pipelines import Promotion
 from app.web.pages import formatting
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.promotion_preview import Offer, Refusal, offer
-from app.web.pages.scope import pipeline_of
 from app.web.reach import newest
+from app.web.scope import pipeline_of
 
 PIPELINES = 20
 PROMOTIONS = 5
@@ -90,7 +90,7 @@ def _place(tx: Tx, pipeline: Pipeline, component: Component, who: str, is_last: 
 def promote_component(ctx: PageContext) -> Response:
     """Does what the page said it would, or nothing: what changed since then is read again first."""
     with ctx.server.db.write() as tx:
-        pipeline = pipeline_of(tx, ctx)
+        pipeline = pipeline_of(ctx, tx)
         component = ctx.field("component")
         lock_source(tx, route(pipeline, component, to=None, to_stage=None, may_skip_stages=False))
         way = offer(tx, pipeline, component, ctx.who)

@@ -24,10 +24,10 @@ from app.store import (
 from app.store.projects import Project
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
-from app.web.pages.scope import project_of
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.project import ProjectForm, ProjectPatch
+from app.web.scope import project_of
 
 PROJECTS = 50
 JOBS = 100
@@ -79,7 +79,7 @@ def set_webhook_secret(ctx: PageContext) -> Response:
     try:
         patch = read_value(ProjectPatch, {"webhook_secret": ctx.field("webhook_secret")}, ctx.server)
         with ctx.server.db.write() as tx:
-            project = change_project(tx, ctx.server.vault, project_of(tx, ctx), patch.webhook_secret)
+            project = change_project(tx, ctx.server.vault, project_of(ctx, tx), patch.webhook_secret)
     except (UserError, Problem, ValidationError) as error:
         return _project(ctx, problem=refused(error))
     return see(f"{address(project)}?saved=1#webhook")
@@ -87,11 +87,11 @@ def set_webhook_secret(ctx: PageContext) -> Response:
 
 def delete_project(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        project = project_of(tx, ctx)
+        project = project_of(ctx, tx)
     try:
         require_named(ctx, project.name, "project")
         with ctx.server.db.write() as tx:
-            projects.delete(tx, project_of(tx, ctx).id)
+            projects.delete(tx, project_of(ctx, tx).id)
     except UserError as error:
         return _project(ctx, undeleted=refused(error))
     return see("/projects")
@@ -101,7 +101,7 @@ def _project(
     ctx: PageContext, *, problem: Problem | None = None, undeleted: Problem | None = None
 ) -> Response:
     with ctx.server.db.read() as tx:
-        project = project_of(tx, ctx)
+        project = project_of(ctx, tx)
         found = jobs.page(tx, project_id=project.id, limit=JOBS + 1, before=ctx.number("before"))
         shared = {
             "parts": apps.parts_of(tx, [job.id for job in found]),

@@ -24,13 +24,13 @@ from app.web.pages import formatting
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused
 from app.web.pages.jobs import address
-from app.web.pages.scope import job_of
 from app.web.problems import Problem
 from app.web.reach import run_called
 from app.web.reading import read_value
 from app.web.run_texts import FIELDS, GIVEN, changes_of, texts_of
 from app.web.schemas.drafts import overrides_draft
 from app.web.schemas.run import OverridesForm
+from app.web.scope import job_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Preview:
 def show_form(ctx: PageContext) -> Response:
     """Filled in from the address (which starts nothing by itself), or as another run was changed."""
     with ctx.server.db.read() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
         model = run_called(ctx, tx, ctx.query("like")) if ctx.query("like") else None
     given = {name: ctx.query(name) for name in GIVEN}
     if model is not None and model.job_id == job.id:
@@ -88,7 +88,7 @@ def start(ctx: PageContext) -> Response:
     """Preview, or start and go to the run."""
     given = {name: ctx.field(name) for name in GIVEN}
     with ctx.server.db.read() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
     try:
         if ctx.field("preview"):
             with ctx.server.db.read() as tx:
@@ -96,7 +96,7 @@ def start(ctx: PageContext) -> Response:
             return _form(ctx, job, given, preview=preview_of(job, given, asked))
         trigger = Trigger(TriggerType.MANUAL, by=ctx.who)
         with ctx.server.db.write() as tx:
-            job = job_of(tx, ctx)
+            job = job_of(ctx, tx)
             asked = _asked(ctx, tx, job, given)
             names, now = ctx.server.names, ctx.now
             run_id = start_run(tx, names, job, asked.overrides, trigger, now, asked.image)

@@ -21,8 +21,8 @@ from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.logview import Place, Window
-from app.web.pages.scope import run_of
 from app.web.problems import Problem
+from app.web.scope import run_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Variable:
 
 def show_run(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        run = run_of(tx, ctx)
+        run = run_of(ctx, tx)
         attempts = run_attempts.attempts_of(tx, run.id)
         decision = overview.decision_of_run(tx, run.id)
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
@@ -104,7 +104,7 @@ def variables(run: Run) -> list[Variable]:
 def more_log(ctx: PageContext) -> Response:
     """More lines as HTML: those before an offset, or from one on."""
     with ctx.server.db.read() as tx:
-        run = run_of(tx, ctx)
+        run = run_of(ctx, tx)
     number = ctx.number("attempt") or 1
     log = ctx.server.log_storage.reader(run.id, number)
     return log_rows(ctx, log, place_of(run, number))
@@ -136,7 +136,7 @@ def follow_log(ctx: PageContext) -> Response:
     """The log of one attempt while it grows."""
     server, attempt = ctx.server, ctx.number("attempt")
     with server.db.read() as tx:
-        run = run_of(tx, ctx)
+        run = run_of(ctx, tx)
     offset, number = position(ctx.request)
     if attempt is None:
         raise Problem(400, "Following the log of a run needs attempt=N.")
@@ -169,7 +169,7 @@ def position(request: Request) -> tuple[int, int]:
 
 def cancel(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
-        run = run_of(tx, ctx)
+        run = run_of(ctx, tx)
         cancel_run(tx, run, ctx.who, ctx.now)
     return see(f"/runs/{run.name}")
 
@@ -180,7 +180,7 @@ def again(ctx: PageContext) -> Response:
     trigger = Trigger(TriggerType.MANUAL, by=ctx.who)
     confirmed = bool(ctx.field("confirm_paused"))
     with ctx.server.db.write() as tx:
-        run = run_of(tx, ctx)
+        run = run_of(ctx, tx)
         run_id = run_again(tx, ctx.server.names, run, config, trigger, ctx.now, confirm_paused=confirmed)
         name = runs.with_id(tx, run_id).name
     return see(f"/runs/{name}")

@@ -10,14 +10,14 @@ from app.domain.fires import listed_after
 from app.domain.schedule import Schedule
 from app.web.pages.context import PageContext, get
 from app.web.pages.jobs import address
-from app.web.pages.scope import job_of
+from app.web.scope import job_of
 
 FIRES = 50
 
 
 def show_schedule(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        job = job_of(tx, ctx)
+        job = job_of(ctx, tx)
     settings = job.schedule
     if settings is None:
         raise Conflict(f"Job {job.name} is of kind {job.kind}, so it has no schedule.")

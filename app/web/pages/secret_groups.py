@@ -31,12 +31,12 @@ from app.web.pages.form_fields import (
     texts,
     to_retype,
 )
-from app.web.pages.scope import project_of
 from app.web.patching import patched_group
 from app.web.problems import Problem
-from app.web.reach import within
+from app.web.reach import look_up
 from app.web.reading import read_value
 from app.web.schemas.secret_group import SecretGroupForm, shown_group
+from app.web.scope import project_of
 from app.web.texts import LINES, NUMBER
 
 FIELDS: Fields = {"priority": NUMBER, "jobs": LINES}
@@ -67,9 +67,9 @@ def _typed(ctx: PageContext, form: Json) -> Typed:
     return Typed(form, given, rows_of(ctx.form, form["env"]))
 
 
-def group_of(tx: Tx, ctx: PageContext) -> SecretGroup:
-    project, name = project_of(tx, ctx), ctx.path("group")
-    return within(ctx, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
+def group_of(ctx: PageContext, tx: Tx) -> SecretGroup:
+    project, name = project_of(ctx, tx), ctx.path("group")
+    return look_up(ctx, f"secret group {name}", lambda: secret_groups.named(tx, project.id, name))
 
 
 def address(project: Project, group: SecretGroup) -> str:
@@ -89,7 +89,7 @@ def make_group(ctx: PageContext) -> Response:
         server = ctx.server
         form = read_value(SecretGroupForm, body, server)
         with ctx.server.db.write() as tx:
-            project = project_of(tx, ctx)
+            project = project_of(ctx, tx)
             group = define_group(tx, project, form.draft(), vault=server.vault, ours=server.ours, now=ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, None, typed, problem=refused(error))
@@ -98,21 +98,21 @@ def make_group(ctx: PageContext) -> Response:
 
 def show_group(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        group = group_of(tx, ctx)
+        group = group_of(ctx, tx)
     return _page(ctx, group, _stored(shown_group(group)))
 
 
 def save_group(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        group = group_of(tx, ctx)
+        group = group_of(ctx, tx)
     typed = _typed(ctx, shown_group(group))
     if ctx.field("more"):
         return _page(ctx, group, typed, empty_rows=MORE_ROWS)
     try:
         patch, server = typed.patch(), ctx.server
         with ctx.server.db.write() as tx:
-            project = project_of(tx, ctx)
-            known = group_of(tx, ctx)
+            project = project_of(ctx, tx)
+            known = group_of(ctx, tx)
             draft = patched_group(known, patch, server)
             change_group(tx, project, known, draft, vault=server.vault, ours=server.ours)
     except (UserError, Problem, ValidationError) as error:
@@ -122,11 +122,11 @@ def save_group(ctx: PageContext) -> Response:
 
 def delete_group(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        project, group = project_of(tx, ctx), group_of(tx, ctx)
+        project, group = project_of(ctx, tx), group_of(ctx, tx)
     try:
         require_named(ctx, group.name, "secret group")
         with ctx.server.db.write() as tx:
-            secret_groups.delete(tx, group_of(tx, ctx))
+            secret_groups.delete(tx, group_of(ctx, tx))
     except UserError as error:
         return _page(ctx, group, _stored(shown_group(group)), undeleted=refused(error))
     return see(projects.address(project))
@@ -142,7 +142,7 @@ def _page(
     empty_rows: int = EMPTY_ROWS,
 ) -> Response:
     with ctx.server.db.read() as tx:
-        project = project_of(tx, ctx)
+        project = project_of(ctx, tx)
         known = jobs.page(tx, project_id=project.id, limit=LISTED + 1)
     names = frozenset({*FIELDS, "name", *(f"env.{row.name}" for row in typed.rows)})
     errors, left = placed(problem, names)

@@ -33,7 +33,7 @@ ROLES = [
 ]
 
 
-def user_of(tx: Tx, ctx: PageContext) -> User:
+def user_of(ctx: PageContext, tx: Tx) -> User:
     return users.with_id(tx, number(ctx.path("user")))
 
 
@@ -178,7 +178,7 @@ def end_sessions(ctx: PageContext) -> Response:
 def _change(ctx: PageContext, change: Callable[[Tx, User], Any]) -> Response:
     try:
         with ctx.server.db.write() as tx:
-            user = user_of(tx, ctx)
+            user = user_of(ctx, tx)
             change(tx, user)
     except (UserError, Problem, ValidationError) as error:
         return _user(ctx, number(ctx.path("user")), problem=refused(error))
@@ -189,7 +189,7 @@ def reset(ctx: PageContext) -> Response:
     """As with an invitation, no redirect."""
     try:
         with ctx.server.db.write() as tx:
-            user = user_of(tx, ctx)
+            user = user_of(ctx, tx)
             link = accounts.link_to(tx, user, ctx.now)
     except UserError as error:
         return _user(ctx, number(ctx.path("user")), problem=refused(error))
@@ -198,11 +198,11 @@ def reset(ctx: PageContext) -> Response:
 
 def remove(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        user = user_of(tx, ctx)
+        user = user_of(ctx, tx)
     try:
         require_named(ctx, user.name, "user")
         with ctx.server.db.write() as tx:
-            accounts.remove(tx, user_of(tx, ctx))
+            accounts.remove(tx, user_of(ctx, tx))
     except UserError as error:
         return _user(ctx, user.id, undeleted=refused(error))
     return see("/users")

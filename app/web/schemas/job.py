@@ -220,7 +220,7 @@ class JobPatch(RootModel[dict[str, Any]]):
 
 
 class ResumeForm(Model):
-    """What to change while resuming; left out stays as it was before the pause."""
+    """What to change while resuming; left out stays as it was before the pause. Changing a switch takes an admin."""
 
     model_config = with_example({"cd_enabled": False})
 

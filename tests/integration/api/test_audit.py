@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.audit import Kind, Outcome
+from app.commands.refusals import OF_A_NETWORK
+from app.domain.audit import Action, Kind, Outcome
 from app.web.api import OPERATIONS
 from app.web.api import audit as api_audit
 from app.web.api.operations import Operation
-from tests.support.audited import CALLS, GUID, change_something, entries, prepare
+from tests.support.audited import CALLS, FLOW, GUID, SHOP, P, change_something, entries, prepare
 from tests.support.server_context import Caller, Furnished, furnished_by, make_server_context
 
 CHANGES = [each for each in OPERATIONS if each.action is not None]
@@ -168,3 +169,59 @@ def test_all_of_it_comes_as_lines(admin: Caller, monkeypatch: pytest.MonkeyPatch
     assert len(lines) > 0
     everything = admin.get("/audit", headers={"Accept": "application/x-ndjson"}).text.splitlines()
     assert len(everything) == len(entries(admin.context)) > 14
+
+
+def test_what_apps_pipelines_and_flows_are_made_of_is_told_from_to(admin: Caller) -> None:
+    assert admin.patch(SHOP, json={"jobs": ["report", "idle"], "hooks": ["idle"]}).status_code == 200
+    stages = [{"name": "two", "components": ["shelf"]}, {"name": "three", "components": ["shop"]}]
+    assert admin.patch(f"{P}/pipelines/main", json={"stages": stages}).status_code == 200
+    nodes = [
+        {"name": "tell", "type": "message", "message": "Done.", "url": "https://chat.example.com/sesame"},
+        {"name": "ready", "type": "approval"},
+    ]
+    assert admin.patch(FLOW, json={"nodes": nodes}).status_code == 200
+    nodes[0] |= {"url": "https://chat.example.com/sesame-2", "message": "Over."}
+    assert admin.patch(FLOW, json={"nodes": nodes}).status_code == 200
+    app, pipeline, first, second = (each.changes for each in entries(admin.context)[-4:])
+    assert app == {
+        "hooks": {"from": [], "to": ["idle"]},
+        "jobs": {"from": ["report"], "to": ["report", "idle"]},
+    }
+    assert pipeline == {
+        "stages": {"from": ["one", "two"], "to": ["two", "three"]},
+        "components.one": {"from": ["shop"], "to": None},
+        "components.three": {"from": None, "to": ["shop"]},
+    }
+    assert first["order"] == {"from": ["ready"], "to": ["tell", "ready"]}
+    assert first["nodes.tell.message"] == {"from": None, "to": "Done."}
+    assert first["nodes.tell.url"] == {"changed": True}
+    assert second == {
+        "nodes.tell.message": {"from": "Done.", "to": "Over."},
+        "nodes.tell.url": {"changed": True},
+    }
+    assert "sesame" not in admin.get("/audit?limit=100").text
+
+
+def test_tokens_that_let_nobody_in_leave_a_bounded_trace(admin: Caller) -> None:
+    context = admin.context
+    before = len(entries(context))
+    made = admin.made("/tokens", {"name": "short", "role": "viewer", "expires_at": "2026-02-01T00:00:00Z"})
+    admin.made("/tokens", {"name": "gone", "role": "viewer"})
+    gone = next(each for each in admin.got("/tokens")["items"] if each["name"] == "gone")
+    assert admin.delete(f"/tokens/{gone['id']}?confirm=gone").status_code == 204
+    context.clock.advance(hours=48)  # type: ignore[attr-defined]
+    assert Caller(context, made["token"]).get("/me").status_code == 401
+    for number in range(20):
+        assert Caller(context, f"jy_guess_{number}").get("/projects").status_code == 401
+    assert Caller(context, None).get("/me").status_code == 401  # nothing was tried
+    expired, *unknown = list(entries(context))[before + 3 :]
+    assert (expired.action, expired.outcome) == (Action.TOKEN_USE, Outcome.REFUSED)
+    assert (expired.subject.name, expired.detail) == (
+        "short",
+        "The API token has expired. (GET /api/v1/me)",
+    )
+    assert len(unknown) == OF_A_NETWORK - 1
+    assert {each.detail for each in unknown} == {
+        "There is no such API token, or it was revoked. (GET /api/v1/projects)"
+    }
+    assert "jy_guess" not in str(entries(context))

@@ -221,6 +221,20 @@ def test_a_pause_keeps_what_was_set_and_resuming_may_change_it(admin: Caller) ->
     assert changed["schedule"]["active"] is False
 
 
+def test_an_operator_resumes_as_it_was_and_changes_no_switch(admin: Caller) -> None:
+    """To turn CI, CD or the schedule on or off is to change the job, whatever is resumed with it."""
+    admin.made(JOBS, {**REPORT, "kind": "cron", "schedule": {"cron": "0 6 * * *"}, "ci_enabled": False})
+    operator = admin.with_token("operator", "acme")
+    operator.made(f"{JOBS}/report/pause")
+    for switch in ({"ci_enabled": True}, {"cd_enabled": False}, {"schedule_active": False}):
+        answer = operator.post(f"{JOBS}/report/resume", json=switch)
+        assert answer.status_code == 403
+        assert answer.json()["detail"] == "This needs the role admin; operator-acme has operator."
+        assert admin.got(f"{JOBS}/report")["paused"] is True
+    same = {"ci_enabled": False, "cd_enabled": True, "schedule_active": True}
+    assert operator.made(f"{JOBS}/report/resume", same)["paused"] is False
+
+
 def test_a_pause_by_a_change_is_a_decision_as_well(admin: Caller) -> None:
     admin.made(JOBS, {"name": "report"})
     for paused in (True, True, False):

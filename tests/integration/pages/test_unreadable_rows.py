@@ -11,7 +11,8 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from app.domain.errors import Unreadable
-from app.store import apps, deployments, flows, jobs, runs, schedules
+from app.domain.principals import Role
+from app.store import apps, deployments, flows, jobs, projects, runs, schedules, users
 from tests.support.demo_releases import furnish_releases
 from tests.support.demo_world import Demo
 from tests.support.seed import World
@@ -140,3 +141,23 @@ def test_pushes_reach_the_other_sources_of_a_repository(made: World) -> None:
     assert tracking() == [source.id, other.id]
     spoil(made, "source", "build", source.id, NO_PATHS)
     assert tracking() == [other.id]
+
+
+def test_whose_a_row_is_that_can_t_be_read_is_told_to_nobody_of_a_single_project(
+    made: World, demo: Demo
+) -> None:
+    """It may be another project's: for them it does not exist."""
+    spoil(made, "run", "effective", demo.finished_run)
+    with made.db.write() as tx:
+        acme = projects.named(tx, "acme").id
+        user = users.named(tx, "operator-user")
+        assert user is not None
+        users.set_grant(tx, user.id, Role.OPERATOR, acme)
+        users.revoke_grant(tx, user.id, None)
+    of_acme = visitor(made, Role.OPERATOR)
+    detail = f"There is no run {demo.finished_run}, or not for you."
+    assert json.loads(read(of_acme, f"/api/v1/runs/{demo.finished_run}", 404))["detail"] == detail
+    assert detail in read(of_acme, f"/runs/{demo.finished_run}", 404)
+    assert read(of_acme, "/runs/999", 404).replace("999", str(demo.finished_run)) == read(
+        of_acme, f"/runs/{demo.finished_run}", 404
+    )

@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 
 from app.config import read_settings
+from app.domain.events import repo_key
+from app.domain.job.records import SourceSettings
 from app.installation import open_installation
+from app.runtime.ports import WEBHOOK_PURPOSE
+from app.store import build_services, jobs, projects
 from tests.support.cli import Cli
 from tests.support.project import ROOT
+from tests.support.seed import spec_of
 from tests.support.server import free_port
 from tests.support.web_answers import web_answers
 
@@ -290,3 +295,27 @@ def test_the_doctor_asks_the_identity_provider(cli: Cli, monkeypatch: pytest.Mon
 def of_provider(cli: Cli) -> list[dict[str, str]]:
     found = json.loads(cli("doctor", "--json").out)["items"]
     return [each for each in found if each["what"] == "identity provider"]
+
+
+def test_the_doctor_warns_of_webhook_secrets_from_before_the_rule(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JOBYARD_DATA", str(tmp_path / "data"))
+    with open_installation(read_settings()) as place, place.db.write() as tx:
+        weak, good = (place.box.seal(each, WEBHOOK_PURPOSE) for each in ("abcdefgh", "abcdefgh" * 4))
+        now = place.clock.now()
+        for name, secret in (("acme", weak), ("beside", good)):
+            owner = projects.create(tx, name, secret, now)
+            url = f"https://github.com/{name}/images"
+            source = SourceSettings(url, repo_key(url), "main", webhook_secret=secret)
+            jobs.create(tx, owner.id, spec_of("report", f"{name}/images"), source, now)
+            build_services.create(tx, owner.id, "images", source, now)
+    said = "The webhook secret is easily guessed: it must have at least 16 characters"
+    found = json.loads(cli("doctor", "--json").out)["items"]
+    told = [each for each in found if each["what"] == "webhook secrets"]
+    assert {each["state"] for each in told} == {"warn"}
+    assert [each["sentence"].partition(said)[0] for each in told] == [
+        "Project acme: ",
+        "Project acme, job report: ",
+        "Project acme, build service images: ",
+    ]

@@ -1,21 +1,12 @@
-"""A project's things as the API's paths name them."""
+"""Lists of the API: pages of them, the history of what a query names, and what a deletion has to confirm."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar
 
-from app.domain.builds import Build
-from app.domain.deployments import Deployment
 from app.domain.errors import InvalidValue
-from app.domain.flows import FlowRun
-from app.domain.job.records import Job
-from app.domain.pipelines import Pipeline
-from app.domain.runs import Run
-from app.store.apps import App
 from app.store.database import Tx
-from app.store.flows import Flow
-from app.store.projects import Project
 from app.web import reach
 from app.web.api.operations import ApiContext
 from app.web.problems import Problem
@@ -24,42 +15,6 @@ from app.web.schemas.base import Confirm, Paging
 
 Row = TypeVar("Row", bound=Numbered)
 AnyContext = ApiContext[Any, Any]
-
-
-def project_of(ctx: AnyContext, tx: Tx) -> Project:
-    return reach.project_named(ctx, tx, ctx.path("p"))
-
-
-def job_of(ctx: AnyContext, tx: Tx) -> Job:
-    return reach.job_named(ctx, tx, project_of(ctx, tx), ctx.path("j"))
-
-
-def app_of(ctx: AnyContext, tx: Tx) -> App:
-    return reach.app_named(ctx, tx, project_of(ctx, tx), ctx.path("a"))
-
-
-def pipeline_of(ctx: AnyContext, tx: Tx) -> Pipeline:
-    return reach.pipeline_named(ctx, tx, project_of(ctx, tx), ctx.path("pl"))
-
-
-def flow_of(ctx: AnyContext, tx: Tx) -> Flow:
-    return reach.flow_named(ctx, tx, project_of(ctx, tx), ctx.path("f"))
-
-
-def build_of(ctx: AnyContext, tx: Tx) -> Build:
-    return reach.build_numbered(ctx, tx, ctx.path("id"))
-
-
-def deployment_of(ctx: AnyContext, tx: Tx) -> Deployment:
-    return reach.deployment_numbered(ctx, tx, ctx.path("id"))
-
-
-def flow_run_of(ctx: AnyContext, tx: Tx) -> FlowRun:
-    return reach.flow_run_numbered(ctx, tx, ctx.path("id"))
-
-
-def run_of(ctx: AnyContext, tx: Tx) -> Run:
-    return reach.run_called(ctx, tx, ctx.path("id"))
 
 
 def history_wanted(ctx: AnyContext, tx: Tx, project: str | None, job: str | None) -> dict[str, int]:
