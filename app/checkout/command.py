@@ -18,11 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-# GitPython looks for `git` when it is imported, and raises without one: who needs it says so, `find_git`.
-os.environ["GIT_PYTHON_REFRESH"] = "quiet"  # noqa: TID251 - how that is told
-
-from git.cmd import Git
-
 from app.checkout.credential import Access
 from app.domain.errors import GitUnavailable
 
@@ -74,6 +69,15 @@ _SETTINGS = {
 _GRACE_SECONDS = 5.0
 _KEPT_BYTES = 8192
 _LOOKED_EVERY_SECONDS = 0.2  # for a request to stop
+
+
+def _git(folder: Path) -> Any:
+    """Return GitPython's access to a folder; imported here, as a server without sources never needs it."""
+    # GitPython looks for `git` when it is imported, and raises without one: who needs it says so, `find_git`.
+    os.environ["GIT_PYTHON_REFRESH"] = "quiet"  # noqa: TID251 - how that is told
+    from git.cmd import Git
+
+    return Git(str(folder))
 
 
 def find_git() -> str:
@@ -156,7 +160,7 @@ class GitCommand:
             **dict(access.environment),
             **(environment or {}),
         }
-        process = Git(str(self.folder)).execute(
+        process = _git(self.folder).execute(
             [*_unset_all_but(ours), *(self._bounds() if is_bounded else ()), find_git(), *arguments],
             env=ours,
             as_process=True,

@@ -36,6 +36,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
 ) -> None:
     """Run the server: webhooks, pages, API, builds and runs."""
+    gc.disable()  # what is imported and made until it serves stays: looking through it all again takes a quarter second
     from uvicorn import Config
 
     from app.bootstrap import open_server
@@ -55,7 +56,8 @@ def serve(
     with _listener(host, port) as listener, open_server(settings, url) as app:
         _greet(app.state.server, url, host)
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
-        gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up answers too
+        gc.freeze()  # nor is it looked through later: that would hold up answers
+        gc.enable()
         server = SleepingServer(
             Config(
                 app,

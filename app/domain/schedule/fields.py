@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from croniter import croniter
-
 from app.domain.errors import InvalidValue
 
 ALIASES: Final = {
@@ -136,6 +134,8 @@ def parse_fields(expression: str) -> CronFields:
     """
     texts = _five_fields(expression.strip())
     normal = [field.normalise(text) for field, text in zip(_FIELDS, texts, strict=True)]
+    from croniter import croniter  # here, as it brings dateutil along, and only jobs with a schedule need it
+
     expanded, _ = croniter.expand(" ".join(normal))
     minutes, hours, days, months, weekdays = (
         field.expand(values) for field, values in zip(_FIELDS, expanded, strict=True)

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event, text
 
 from app.domain.errors import UserError
 from app.store import deliveries, projects, runs
 from app.store.database import Database, StoreUnavailable
 from app.store.inbox import Inbox
+from app.store.migrate import SCRIPTS, revisions
 from app.store.schema import metadata
 from tests.support.databases import empty_sqlite, migrated
 from tests.support.stored import NOW, add_job, add_run
@@ -33,6 +36,14 @@ def test_the_newest_revision_is_what_the_tables_say(make: Callable[..., str]) ->
         assert compare_metadata(context, metadata) == []
     db.migrate()
     db.close()
+
+
+def test_the_names_of_the_files_tell_the_revisions_in_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    scripts = ScriptDirectory.from_config(config)
+    assert revisions() == [each.revision for each in scripts.walk_revisions()][::-1]
+    assert scripts.get_heads() == [revisions()[-1]]
 
 
 def test_a_database_of_a_newer_version_is_refused(make: Callable[..., str]) -> None:

@@ -1,0 +1,73 @@
+"""What a server brings along when it starts: what only some installations or moments need comes when they do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.project import ROOT
+
+LATER = {
+    "alembic",
+    "mako",
+    "git",
+    "croniter",
+    "dateutil",
+    "pygments",
+    "rich",
+    "yaml",
+    "psycopg",
+    "watchfiles",
+}
+MODULES, THREADS = 1450, 27  # 15 loops, 2 builders, 8 runners, the inbox, and the main thread
+SERVE = """
+import asyncio, json, sys, threading
+import app.cli.server
+from uvicorn import Config
+from app.bootstrap import open_server
+from app.config import read_settings
+from app.web.connections import bounded
+from app.web.http_server import SleepingServer
+
+async def started(app):
+    async with app.router.lifespan_context(app):
+        return {"modules": sorted(sys.modules), "threads": threading.active_count()}
+
+with open_server(read_settings(), "http://127.0.0.1:1") as app:
+    print(json.dumps(asyncio.run(started(app))))
+"""
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What a server with a database of this version has when its loops are under way."""
+    data = tmp_path_factory.mktemp("start") / "data"
+    environment = {"JOBYARD_DATA": str(data), "JOBYARD_ENGINE": "process", "PYTHONPATH": str(ROOT)}
+    for _ in range(2):  # the first one migrates
+        done = subprocess.run(
+            [sys.executable, "-c", SERVE],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_what_is_seldom_needed_is_not_imported(started: dict[str, object]) -> None:
+    modules = started["modules"]
+    assert isinstance(modules, list)
+    assert "app.workers.supervisor" in modules
+    assert {name for name in modules if name.partition(".")[0] in LATER} == set()
+    assert len(modules) < MODULES
+
+
+def test_threads_are_bounded(started: dict[str, object]) -> None:
+    assert isinstance(started["threads"], int)
+    assert started["threads"] <= THREADS
