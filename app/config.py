@@ -16,12 +16,14 @@ from app.domain.errors import UserError
 from app.domain.guessing import require_unguessable
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
 from app.domain.public_url import read_issuer, read_public_url
+from app.domain.quotas import NAMES, ProjectLimits, Quotas
 from app.domain.retention import Limits
 
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 )
 SHORTEST_ADMIN_TOKEN = 20
+OF_PROJECT = ProjectLimits()
 
 
 class Settings(BaseSettings):
@@ -95,6 +97,40 @@ class Settings(BaseSettings):
     )
     workers_builds: int = Field(default=2, ge=1, le=64, description="builds at once")
     workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
+    project_jobs: int = Field(
+        default=OF_PROJECT.jobs, ge=0, le=10**6, description="jobs a project may have; 0: any number"
+    )
+    project_queued_runs: int = Field(
+        default=OF_PROJECT.queued_runs,
+        ge=0,
+        le=10**6,
+        description="runs a project may have queued; 0: any number",
+    )
+    project_runs_at_once: int = Field(
+        default=OF_PROJECT.runs_at_once,
+        ge=0,
+        le=10**6,
+        description="runs of a project at work; 0: any number",
+    )
+    project_builds_at_once: int = Field(
+        default=OF_PROJECT.builds_at_once,
+        ge=0,
+        le=10**6,
+        description="builds of a project at work; 0: any number",
+    )
+    project_cpus: float = Field(
+        default=OF_PROJECT.cpus,
+        ge=0,
+        le=10**6,
+        allow_inf_nan=False,
+        description="CPUs of all running containers of a project; 0: any number",
+    )
+    project_memory_mb: int = Field(
+        default=OF_PROJECT.memory_mb,
+        ge=0,
+        le=10**9,
+        description="MiB of memory of all running containers of a project; 0: any number",
+    )
     metrics_seconds: int = Field(
         default=2, ge=1, le=60, description="between two readings of a container's CPU, memory and network"
     )
@@ -182,6 +218,11 @@ class Settings(BaseSettings):
     def may_reach(self) -> Egress:
         """What containers may reach."""
         return Egress(read_reach(self.egress), on_default_bridge=self.egress_bridge == "filtered")
+
+    @property
+    def quotas(self) -> Quotas:
+        """What projects may use that have no limits of their own."""
+        return Quotas(ProjectLimits(**{name: getattr(self, f"project_{name}") for name in NAMES}), self.sizes)
 
     @property
     def retention(self) -> Limits:

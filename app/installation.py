@@ -59,7 +59,7 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
         raise UserError(message) from error
     _refuse_remains(settings)
     signals = Signals()
-    db = Database(settings.store_url, on_commit=signals.publish)
+    db = Database(settings.store_url, on_commit=signals.publish, quotas=settings.quotas)
     try:
         db.migrate()
         with db.read() as tx:

@@ -114,7 +114,7 @@ COMMANDS = {
         "admin": Listed("server", "The first account: make an administrator, or a link that makes one."),
     },
     "Projects and access": {
-        "project": Listed("projects", "Projects: make, list."),
+        "project": Listed("projects", "Projects: make, list, limit."),
         "audit": Listed("audit", "List who changed what and who was refused, newest first."),
         "user": Listed("users", "Users: invite, give rights, disable, reset, link, remove."),
         "token": Listed("tokens", "API tokens: make, list, revoke."),

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from app.cli.options import JsonOption, LimitOption, add_command, make_group
+from app.cli.targets import complete_projects
+from app.domain.errors import UserError
 
 
 def add_to(cli: typer.Typer) -> None:
-    project = make_group("Projects: make, list.")
+    project = make_group("Projects: make, list, limit.")
     add_command(
         project,
         "create",
@@ -20,6 +22,14 @@ def add_to(cli: typer.Typer) -> None:
         "openssl rand -hex 32 | tee webhook-secret | jobyard project create acme --webhook-secret -",
     )
     add_command(project, "list", list_projects, "jobyard project list --json")
+    add_command(
+        project,
+        "limits",
+        show_limits,
+        "jobyard project limits acme",
+        "jobyard project limits acme --set runs_at_once=4 --set cpus=2.5",
+        "jobyard project limits acme --set runs_at_once=default",
+    )
     cli.add_typer(project, name="project")
 
 
@@ -65,3 +75,55 @@ def list_projects(limit: LimitOption = 100, json: JsonOption = False) -> None:
         ],
         "There are no projects yet: make one with `jobyard project create NAME`.",
     )
+
+
+def show_limits(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_projects)],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="LIMIT=NUMBER",
+            help="0 is no limit, default takes the server's; may be repeated.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what a project uses of its limits; with --set, change them first."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+
+    changes = dict(_limit(text) for text in set_ or ())
+    with open_api() as api:
+        if changes:
+            api.patch(path("projects", name), {"limits": changes})
+        found = api.get(path("projects", name, "usage"))
+    if json:
+        output.print_json(found)
+        return
+    output.print_table(
+        ("LIMIT", "USED", "MOST", "SET BY", "OF"),
+        [
+            (
+                each["limit"],
+                f"{each['used']:g}",
+                f"{each['most']:g}" if each["most"] else "any",
+                "project" if each["is_own"] else "server",
+                each["of"],
+            )
+            for each in found["items"]
+        ],
+        "",
+    )
+
+
+def _limit(text: str) -> tuple[str, float | None]:
+    """A limit and its number of `NAME=NUMBER`. Raises UserError."""
+    name, _, number = text.partition("=")
+    if number == "default":
+        return name, None
+    try:
+        value = float(number)
+    except ValueError:
+        raise UserError(f"--set takes LIMIT=NUMBER such as runs_at_once=4, not {text!r}.") from None
+    return name, int(value) if value.is_integer() else value

@@ -13,11 +13,12 @@ from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX, repo_key, short
 from app.domain.job.records import Deployed, Job
 from app.domain.job.spec import JobKind
+from app.domain.quotas import QUEUE_IS_FULL
 from app.domain.rollout import Forecast, forecast
 from app.domain.rules import ImageEvent, require_unpaused
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.runtime.ports import Names
-from app.store import builds, decisions, jobs, runs, schedules
+from app.store import builds, decisions, jobs, quotas, runs, schedules
 from app.store.apps import App
 from app.store.database import Tx
 
@@ -123,7 +124,10 @@ def _start(tx: Tx, names: Names, occasion: Occasion, ahead: Forecast, image: Dep
 
 
 def admission_of(tx: Tx, job: Job) -> Admission:
-    """Only scheduled jobs have a concurrency policy."""
+    """Whether the project may have one more run queued; and only scheduled jobs have a concurrency policy."""
+    why = quotas.why_not_queued(tx, job.project_id)
+    if why is not None:
+        return Admission(runs=False, why=why, rule=QUEUE_IS_FULL)
     if job.kind is not JobKind.CRON or job.schedule is None:
         return Admission(runs=True)
     return admit(job.schedule.concurrency_policy, schedules.alive(tx, [job.id]).get(job.id, []))

@@ -8,6 +8,7 @@ from datetime import datetime
 from app.commands import pausing
 from app.commands.branch_tracking import follow_branch
 from app.commands.image_ownership import require_usable
+from app.commands.runs import require_size
 from app.commands.sources import credential_for, require_usable_build, source_settings
 from app.commands.variables import require_usable_variables, seal_all
 from app.domain.errors import Conflict, InvalidValue, require_consistent
@@ -20,7 +21,7 @@ from app.domain.job.variables import Env
 from app.domain.references import Ours
 from app.domain.runs import RunStatus
 from app.runtime.ports import Names, Vault
-from app.store import apps, jobs, pipelines, projects, runs
+from app.store import apps, jobs, pipelines, projects, quotas, runs
 from app.store.database import Tx
 from app.store.projects import Project
 
@@ -38,6 +39,9 @@ def define_job(
 ) -> Job:
     """A new job. Raises Contradictions, InvalidValue or Conflict, and then nothing is made."""
     source = source_of(tx, project, draft, None, vault, ours)
+    why = quotas.why_no_job(tx, project.id, project.name)
+    if why is not None:
+        raise Conflict(f"Job {draft.spec.name} is not made: {why}.")
     job = jobs.create(tx, project.id, sealed_spec(draft, vault, {}), source, now)
     pausing.record_held_work(tx, names, None, job, who=who, now=now)
     return job
@@ -97,6 +101,7 @@ def source_of(
     `kept` is what it is built from now. Raises Contradictions or InvalidValue for a draft that can't be stored.
     """
     require_consistent(rules.of_job(draft))
+    require_size(tx, project.id, project.name, draft.spec.run)
     match draft.spec.source:
         case GitSource() as git:
             require_usable_variables(tx, ours, project.id, draft.env)

@@ -8,15 +8,17 @@ from typing import Literal
 
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import EventType, Verdict
-from app.domain.errors import Conflict, InvalidValue
+from app.domain.errors import Busy, Conflict, InvalidValue
 from app.domain.events import BRANCH_PREFIX, short
 from app.domain.job.effective import Effective, Overrides, effective_of
 from app.domain.job.records import Deployed, Job
+from app.domain.job.spec import RunSpec
+from app.domain.quotas import too_big
 from app.domain.rules import require_unpaused
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.runtime.ports import Names
-from app.store import builds, decisions, jobs, runs
-from app.store.database import Tx
+from app.store import builds, decisions, jobs, quotas, runs
+from app.store.database import Tx, quotas_of
 
 
 def enqueue_run(
@@ -64,14 +66,19 @@ def start_run(
 ) -> int:
     """A run that somebody asked for, with its decision. Raises Conflict where there is nothing to run.
 
+    Raises Busy where the project has as many runs queued as it may, unless a flow waits for this one; InvalidValue
+    for a size that the project may not use.
     `image` is what the overrides' image, build or sha mean.
     """
     if image is None:
         require_image(tx, job)
     require_unpaused([job], "run", confirmed=bool(overrides.confirm_paused))
+    if not trigger.type.is_awaited:
+        require_room_in_queue(tx, job)
     who = trigger.by or "somebody"
     how = {TriggerType.API: "by the API by", TriggerType.FLOW: "by"}.get(trigger.type, "manually by")
     effective = effective_of(job, overrides)
+    require_size(tx, job.project_id, job.project, effective.spec)
     changed = f" with {', '.join(effective.overridden)} changed" if effective.overridden else ""
     sentence = f"Started {how} {who}{_on(image)}{changed}."
     trigger = replace(trigger, cause=sentence)
@@ -99,6 +106,24 @@ def _on(image: Deployed | None) -> str:
         return ""
     of_build = f"build {image.build_id} of {short(image.sha)}"
     return f" on {of_build if image.build_id else f'image {image.image}'}"
+
+
+def require_room_in_queue(tx: Tx, job: Job) -> None:
+    """Raises Busy where the job's project has as many runs queued as it may."""
+    why = quotas.why_not_queued(tx, job.project_id)
+    if why is not None:
+        raise Busy(f"Job {job.name} is not started: {why}, or try again when some have begun.")
+
+
+def require_size(tx: Tx, project_id: int, project: str, spec: RunSpec) -> None:
+    """Raises InvalidValue for runs that need more than their project may use in all: they would wait for ever."""
+    limits, size = (
+        quotas.limits_of(tx, [project_id])[project_id],
+        quotas_of(tx).size(spec.plan, spec.instances),
+    )
+    why = too_big(limits, size, project, spec.plan, spec.instances)
+    if why is not None:
+        raise InvalidValue("plan", f"{why[0].upper()}{why[1:]}.")
 
 
 def require_image(tx: Tx, job: Job) -> None:
@@ -208,14 +233,19 @@ def run_again(
     *,
     confirm_paused: bool,
 ) -> int:
-    """A run like another: with the same image and configuration, or with what its job has now."""
+    """A run like another: with the same image and configuration, or with what its job has now.
+
+    Raises what `start_run` raises.
+    """
     job = jobs.still_there(tx, run.job_id)
     require_unpaused([job], "run", confirmed=confirm_paused)
+    require_room_in_queue(tx, job)
     same = config == "same"
     image = _image_of(run, now) if same else None
     if image is None:
         require_image(tx, job)
     effective = Effective(run.spec, dict.fromkeys(run.overridden, "override")) if same else effective_of(job)
+    require_size(tx, job.project_id, job.project, effective.spec)
     how = "by the API" if trigger.type is TriggerType.API else "manually"
     if not same:
         what = "what the job has now"

@@ -10,11 +10,15 @@ from app.domain.job.spec import ConcurrencyPolicy
 
 @dataclass(frozen=True)
 class Admission:
-    """The verdict on a start: `replaces` are the live runs that end for it; `why` ends a sentence about a skip."""
+    """The verdict on a start: `replaces` are the live runs that end for it; `why` ends a sentence about a skip.
+
+    `rule` is what a start is refused by.
+    """
 
     runs: bool
     replaces: tuple[int, ...] = ()
     why: str = ""
+    rule: str = "concurrency:forbid"
 
 
 def admit(policy: ConcurrencyPolicy, alive: Sequence[tuple[int, str]]) -> Admission:

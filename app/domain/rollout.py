@@ -32,7 +32,7 @@ class Forecast:
     sentence: str
     replaces: tuple[int, ...] = ()  # ids of the live runs that end for the one that starts
     beside: str = (
-        ""  # what the concurrency policy says of other runs: it replaces them, or they are in its way
+        ""  # why it doesn't start, or what the concurrency policy says of other runs: it replaces them
     )
 
     @property
@@ -77,7 +77,7 @@ def of_change(
     """The forecast of a change by the rules, where other runs of the job may be in its way."""
     verdict, rule, sentence = change.verdict, change.rule, change.sentence
     if change.runs and not admission.runs:
-        verdict, rule = Verdict.DEPLOYED, "concurrency:forbid"
+        verdict, rule = Verdict.DEPLOYED, admission.rule
         sentence = f"{_open(sentence)}, but {admission.why}."
     elif change.runs and admission.replaces:
         verdict, sentence = Verdict.REPLACED, f"{_open(sentence)}; {admission.why}."

@@ -17,12 +17,14 @@ from app.domain.errors import NotFound
 from app.domain.job.spec import BuildConfig, BuildsInFlight
 from app.domain.job.variables import Env
 from app.domain.pushes import Standing
+from app.domain.quotas import AtWork, ProjectLimits
 from app.store.build_values import build_value, builds_query
 from app.store.claims import (
     ME,
     NOW,
     UNREADABLE,
     Claim,
+    Turn,
     claim_next,
     claiming,
     is_held,
@@ -139,11 +141,17 @@ _CLAIM = claiming(
 def claim(tx: Tx, owner: str, now: datetime, most_fetching: int = 1000) -> Build | None:
     """queued → running.
 
-    Of a repository one build at a time is fetched, as the next would only wait for the same server; and no more than
-    `most_fetching` of one project on this server, so that somebody is left for the others. Of builds under suspicion
-    of taking the server down there is one at a time.
+    A project has no more at work than it may have. Of a repository one build at a time is fetched, as the next would
+    only wait for the same server; and no more than `most_fetching` of one project on this server, so that somebody is
+    left for the others. Of builds under suspicion of taking the server down there is one at a time.
     """
-    claimed = claim_next(tx, BuildRow, _CLAIM, owner, now, most_fetching=most_fetching)
+
+    def turn(_project: int, limits: ProjectLimits, at_work: AtWork) -> Turn | None:
+        if limits.builds_at_once and at_work.number >= limits.builds_at_once:
+            return None
+        return Turn(_CLAIM, {"most_fetching": most_fetching})
+
+    claimed = claim_next(tx, BuildRow, turn, owner, now)
     if claimed is None:
         return None
     touch(tx, "builds", f"build:{claimed}", QUEUED)  # there may be more: the next worker looks

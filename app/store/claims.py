@@ -7,7 +7,8 @@ comes back changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from sqlalchemy import ColumnElement, Select, Update, bindparam, delete, func, u
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
+from app.domain.quotas import AtWork, ProjectLimits
+from app.store import quotas
 from app.store.bulk import table_of
 from app.store.database import Tx
 from app.store.schema import BuildRow, RunRow, ServerRow
@@ -54,34 +57,38 @@ def claiming(table: Claimable, *conditions: ColumnElement[bool], **values: Any) 
     )
 
 
-def claim_next(
-    tx: Tx, table: Claimable, statement: Update, owner: str, now: datetime, **parameters: Any
-) -> int | None:
-    """The id of the next queued row, now running and owned; None if none is due.
+@dataclass(frozen=True)
+class Turn:
+    """What takes a project's next row within its limits: a statement of `claiming` and its conditions' parameters."""
 
-    That is the one that has waited longest of the project with the fewest running. `parameters` are those of the
-    statement's own conditions.
+    statement: Update
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+TurnOf = Callable[[int, ProjectLimits, AtWork], Turn | None]  # None where the project may take none
+
+
+def claim_next(tx: Tx, table: Claimable, turn_of: TurnOf, owner: str, now: datetime) -> int | None:
+    """The id of the next queued row, now running and owned; None if none is due that may begin.
+
+    That is the one that has waited longest of the project with the fewest running, of those that are within their
+    limits: one that is not holds up no other.
     """
-    for project in _projects_in_line(tx, table, now):
-        given = {"me": owner, "now": now, "project": project, **parameters}
-        found: int | None = tx.connection().execute(statement, given).scalar_one_or_none()
+    since: dict[int, Any] = dict(map(tuple, tx.connection().execute(_waiting(table), {"now": now})))
+    limits = quotas.limits_of(tx, since)
+    bounded = [project for project in since if quotas.bounds_work(limits[project], table)]
+    quotas.hold(tx, bounded)
+    at_work = quotas.at_work(tx, table, since) if bounded or len(since) > 1 else {}
+    idle = AtWork()
+    for project in sorted(since, key=lambda each: (at_work.get(each, idle).number, since[each])):
+        turn = turn_of(project, limits[project], at_work.get(project, idle))
+        if turn is None:
+            continue
+        given = {"me": owner, "now": now, "project": project, **turn.parameters}
+        found: int | None = tx.connection().execute(turn.statement, given).scalar_one_or_none()
         if found is not None:
             return found
     return None
-
-
-def _projects_in_line(tx: Tx, table: Claimable, now: datetime) -> list[int]:
-    """The projects that wait, fairly: first whoever has the fewest running, then whoever has waited longest."""
-    since: dict[int, Any] = dict(map(tuple, tx.connection().execute(_waiting(table), {"now": now})))
-    if len(since) < 2:
-        return list(since)
-    running: Any = (
-        select(table.project_id, func.count())
-        .where(table.status == "running", col(table.project_id).in_(since))
-        .group_by(col(table.project_id))
-    )
-    busy: dict[int, int] = dict(map(tuple, tx.connection().execute(running)))
-    return sorted(since, key=lambda project: (busy.get(project, 0), since[project]))
 
 
 @cache

@@ -22,12 +22,14 @@ from sqlmodel import Session, create_engine, text
 
 from app.disk import unavailable
 from app.domain.errors import TransientError
+from app.domain.quotas import Quotas
 from app.store.bulk import Bulk
 from app.store.migrate import upgrade
 
 Tx = Session
 Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
+QUOTAS = "quotas"
 NAMED = "named"  # rows that can't be read and that the log has named
 BUSY_TIMEOUT, INCREMENTAL = "busy_timeout=5000", 2
 PRAGMAS = (
@@ -85,9 +87,12 @@ class StoreUnavailable(TransientError):
 
 
 class Database:
-    """One database. `on_commit` is told the topics (`runs`, `run:7`, …) that a committed transaction touched."""
+    """One database. `on_commit` is told the topics (`runs`, `run:7`, …) that a committed transaction touched.
 
-    def __init__(self, url: str, on_commit: Changes | None = None) -> None:
+    `quotas` are what its transactions hold projects to.
+    """
+
+    def __init__(self, url: str, on_commit: Changes | None = None, quotas: Quotas | None = None) -> None:
         self._url = make_url(url)
         if self._url.drivername in ("postgres", "postgresql"):
             self._url = self._url.set(drivername="postgresql+psycopg")
@@ -98,7 +103,7 @@ class Database:
         self.IntegrityError: type[Exception] = self._driver.IntegrityError
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
-        self._info: dict[str, set[str]] = {NAMED: set()}  # of each transaction
+        self._info: dict[str, object] = {NAMED: set(), QUOTAS: quotas or Quotas()}  # of each transaction
         self._state: object = None  # that `has_changed` saw last
         self._watching: PoolProxiedConnection | None = None
 
@@ -280,6 +285,11 @@ def bulk(tx: Tx) -> Bulk:
     """Return what inserts by the thousand are made with, as part of a transaction."""
     connection = tx.connection()
     return Bulk(connection.connection.cursor(), connection.dialect)
+
+
+def quotas_of(tx: Tx) -> Quotas:
+    quotas: Quotas = tx.info[QUOTAS]
+    return quotas
 
 
 def touch(tx: Tx, *topics: str) -> None:

@@ -98,6 +98,7 @@ def _define(row: JobRow, spec: JobSpec, now: datetime) -> None:
     row.schedule = None if spec.schedule is None else schedule_to_json(spec.schedule)
     row.paused = spec.paused
     row.effective = merge(spec.run, shared_env=row.shared_env).spec
+    row.plan, row.instances = spec.run.plan, spec.run.instances
     row.has_image = row.deployed is not None or spec.image is not None
     row.next_fire_at = next_fire(spec.schedule, now, paused=row.paused or row.deleted_at is not None)
 

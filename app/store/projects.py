@@ -18,12 +18,13 @@ UNKNOWN_KEPT = 10
 
 @dataclass(frozen=True)
 class Project:
-    """A namespace. `webhook_secret` is sealed."""
+    """A namespace. `webhook_secret` is sealed; `limits` are those of its own, by their names."""
 
     id: int
     name: str
     created_at: datetime
     webhook_secret: str | None = field(default=None, repr=False)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -191,4 +192,4 @@ def unknown_repositories(tx: Tx, project_id: int) -> Sequence[UnknownRepository]
 
 
 def _value(row: ProjectRow) -> Project:
-    return Project(row.id, row.name, row.created_at, row.webhook_secret)
+    return Project(row.id, row.name, row.created_at, row.webhook_secret, row.limits or {})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, literal_column, or_, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, exists, func, literal_column, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -14,6 +15,7 @@ from sqlmodel import col, select
 from app.domain.crashes import SUSPECTED_AFTER
 from app.domain.errors import NotFound
 from app.domain.job.spec import RunSpec
+from app.domain.quotas import AtWork, ProjectLimits, instances_left
 from app.domain.runs import (
     Cancel,
     Outcome,
@@ -26,6 +28,7 @@ from app.store.claims import (
     NOW,
     UNREADABLE,
     Claim,
+    Turn,
     claim_next,
     claiming,
     is_held,
@@ -33,7 +36,7 @@ from app.store.claims import (
     readable,
     take_over,
 )
-from app.store.database import Tx, touch
+from app.store.database import Tx, quotas_of, touch
 from app.store.run_names import unlike_any
 from app.store.run_values import outcome_columns, run_value, runs_query
 from app.store.schema import AttemptRow, RunRow
@@ -77,6 +80,8 @@ def enqueue(
         scheduled_for=trigger.scheduled_for,
         cause=trigger.cause,
         effective=spec,
+        plan=spec.plan,
+        instances=spec.instances,
         alone=alone,
         overridden=list(overridden),
         image=image,
@@ -119,12 +124,37 @@ _OLDER_IS_ALIVE = exists().where(
     col(_Older.status) == RunStatus.RUNNING,
     col(_Older.id) < col(RunRow.id),
 )
-_CLAIM = claiming(RunRow, col(RunRow.alone).is_(False) | ~_OLDER_IS_ALIVE, updated_at=NOW)
+_MAY_START = col(RunRow.alone).is_(False) | ~_OLDER_IS_ALIVE
+_CLAIM = claiming(RunRow, _MAY_START, updated_at=NOW)
+
+
+@cache
+def _claim_of_size(plans: tuple[str, ...]) -> Update:
+    """The same for runs that fit: at most `most_N` containers of the N-th plan; one of no plan is let fail."""
+    fits = [
+        and_(col(RunRow.plan) == plan, col(RunRow.instances) <= bindparam(f"most_{number}"))
+        for number, plan in enumerate(plans)
+    ]
+    return claiming(RunRow, _MAY_START, or_(col(RunRow.plan).not_in(plans), *fits), updated_at=NOW)
 
 
 def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
-    """queued → running, for the run that has waited longest. One that must be alone waits for older ones' ends."""
-    claimed = claim_next(tx, RunRow, _CLAIM, owner, now)
+    """queued → running, for the run that has waited longest of those that their projects' limits let begin.
+
+    One that must be alone waits for older ones' ends.
+    """
+    plans = quotas_of(tx).plans
+
+    def turn(_project: int, limits: ProjectLimits, at_work: AtWork) -> Turn | None:
+        if limits.runs_at_once and at_work.number >= limits.runs_at_once:
+            return None
+        if not limits.cpus and not limits.memory_mb:
+            return Turn(_CLAIM)
+        left = instances_left(limits, at_work, plans)
+        parameters = {f"most_{number}": most for number, most in enumerate(left.values())}
+        return Turn(_claim_of_size(tuple(left)), parameters)
+
+    claimed = claim_next(tx, RunRow, turn, owner, now)
     if claimed is None:
         return None
     touch(tx, QUEUED)  # there may be more: the next worker looks

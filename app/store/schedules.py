@@ -72,7 +72,7 @@ class Fired:
 def due(tx: Tx, now: datetime, limit: int) -> Sequence[DueJobs]:
     """Active, unpaused scheduled jobs whose next time has come: the most overdue first, at most `limit`."""
     query = _SCHEDULED.where(col(JobRow.next_fire_at) <= now).order_by(col(JobRow.next_fire_at))
-    return _alike(tx, query.limit(limit).with_for_update(skip_locked=True))
+    return _alike(tx, query.limit(limit).with_for_update(skip_locked=True, key_share=True))
 
 
 def ahead(tx: Tx, now: datetime) -> Sequence[DueJobs]:
@@ -218,7 +218,7 @@ def _with_free_names(tx: Tx, fired: Sequence[Fired], inserted: Set[str]) -> list
 
 JOBS, RUNS, DECISIONS = table_of(JobRow), table_of(RunRow), table_of(DecisionRow)
 STARTED = ("name", "job_id", "scheduled_for", "cause", "alone")
-OF_JOB = Copied(JOBS, "job_id", ("project_id", "effective"))
+OF_JOB = Copied(JOBS, "job_id", ("project_id", "effective", "plan", "instances"))
 NEW = {
     "status": RunStatus.QUEUED.value,
     "trigger_type": TriggerType.SCHEDULE.value,

@@ -12,10 +12,11 @@ from app.domain.concurrency import Admission, admit
 from app.domain.decisions import Verdict
 from app.domain.fires import Due, due
 from app.domain.job.spec import ConcurrencyPolicy
+from app.domain.quotas import QUEUE_IS_FULL
 from app.domain.runs import Reason
 from app.domain.schedule import Schedule
 from app.runtime.ports import Clock, Names
-from app.store import runs, schedules
+from app.store import quotas, runs, schedules
 from app.store.database import Database, Tx
 from app.store.schedules import DueJob, DueJobs, Fired
 from app.workers.clock_changes import ClockChanges
@@ -25,6 +26,7 @@ LOOK_AGAIN = timedelta(hours=1)  # at a schedule that met a fault of ours
 BATCH = 2000  # jobs a transaction
 ALLOW = ConcurrencyPolicy.ALLOW
 Alive = Mapping[int, Sequence[tuple[int, str]]]  # by job, its live runs as (id, name)
+Room = dict[int, int]  # by project, how many more runs it may have queued; without a limit it is not there
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Scheduler:
             limited = [each for each in batch if each.schedule.concurrency_policy is not ALLOW]
             alive = schedules.alive(tx, [job.id for each in limited for job in each.jobs])
             fired: list[Fired] = []
+            room = quotas.room_in_queue(tx, {job.project_id for each in batch for job in each.jobs})
             next_at: dict[datetime, list[int]] = defaultdict(list)
             for each in batch:
                 try:
@@ -56,7 +59,7 @@ class Scheduler:
                     fired.append(_unknown(each))
                     continue
                 next_at[owed.next_at] += [job.id for job in each.jobs]
-                fired += self._fired(tx, self._undecided(tx, each, owed, now), owed, alive, now)
+                fired += self._fired(tx, self._undecided(tx, each, owed, now), owed, alive, room, now)
             schedules.write(tx, fired, now)
             schedules.set_next(tx, next_at)
         return True
@@ -70,7 +73,9 @@ class Scheduler:
             jobs = self.changes.undecided(tx, jobs, owed.fire_at, now)
         return replace(each, jobs=jobs)
 
-    def _fired(self, tx: Tx, due_jobs: DueJobs, owed: Due, alive: Alive, now: datetime) -> Iterator[Fired]:
+    def _fired(
+        self, tx: Tx, due_jobs: DueJobs, owed: Due, alive: Alive, room: Room, now: datetime
+    ) -> Iterator[Fired]:
         cron, jobs = due_jobs.schedule.cron, due_jobs.jobs
         if not jobs:
             return
@@ -85,21 +90,27 @@ class Scheduler:
             )
             yield Fired(jobs, cron, owed.fire_at, Verdict.SKIPPED, "no_image", sentence)
             return
-        if free := [job for job in jobs if job.id not in alive]:
+        free: list[DueJob] = []
+        for job in jobs:
+            admission = admit(due_jobs.schedule.concurrency_policy, alive.get(job.id, ()))
+            if admission.runs and not _takes_room(room, job):
+                why = quotas.queue_is_full(tx, job.project_id)
+                admission = Admission(runs=False, why=why, rule=QUEUE_IS_FULL)
+            if admission.runs and job.id not in alive:
+                free.append(job)
+            else:
+                yield self._beside_others(tx, job, cron, owed.fire_at, admission, now)
+        if free:
             sentence = f"{_due_for(owed.fire_at)}."
             names = [self._name(job) for job in free]
             yield Fired(free, cron, owed.fire_at, Verdict.STARTED, "schedule", sentence, names)
-        for job in jobs:
-            if job.id in alive:
-                admission = admit(due_jobs.schedule.concurrency_policy, alive[job.id])
-                yield self._beside_others(tx, job, cron, owed.fire_at, admission, now)
 
     def _beside_others(
         self, tx: Tx, job: DueJob, cron: str, fire_at: datetime, admission: Admission, now: datetime
     ) -> Fired:
         if not admission.runs:
             sentence = f"{_due_for(fire_at)}: {admission.why}."
-            return Fired([job], cron, fire_at, Verdict.SKIPPED, "concurrency:forbid", sentence)
+            return Fired([job], cron, fire_at, Verdict.SKIPPED, admission.rule, sentence)
         name = self._name(job)
         for run_id in admission.replaces:
             runs.cancel(tx, runs.with_id(tx, run_id), Reason.REPLACED, f"Replaced by {name}.", now)
@@ -110,6 +121,15 @@ class Scheduler:
 
     def _name(self, job: DueJob) -> str:
         return f"{job.name}-{self.names.suffix()}"
+
+
+def _takes_room(room: Room, job: DueJob) -> bool:
+    """Whether one more run of the job's project may be queued; then there is room for one less."""
+    left = room.get(job.project_id)
+    if left is None:
+        return True
+    room[job.project_id] = left - 1
+    return left > 0
 
 
 def _owed(jobs: DueJobs, now: datetime) -> Due:

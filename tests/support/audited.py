@@ -186,6 +186,7 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
         f"{P}/webhook-secret",
         {"webhook_secret": "another secret of the hook"},
     ),
+    "/projects/{project}/limits": (f"{P}/limits", {"limits.runs_at_once": "4"}),
     "/projects/{project}/delete": ("/projects/beside/delete", {"confirm": "beside"}),
     "/projects/{project}/build-services": (f"{P}/build-services", _service("n")),
     "/projects/{project}/build-services/{service}": (f"{P}/build-services/images", _service()),

@@ -30,6 +30,7 @@ class ProjectRow(SQLModel, table=True):
     id: int = id_column()
     name: str = Field(unique=True)
     webhook_secret: str | None = text_column(null=True)
+    limits: Json | None = json_column(null=True)  # those of its own, by their names
     created_at: datetime = time_column(null=False)
 
 
@@ -90,6 +91,8 @@ class JobRow(SQLModel, table=True):
     has_image: bool = False
     shared_env: dict[str, SharedValue] = shared_env_column()
     effective: RunSpec = run_column()
+    plan: str = ""
+    instances: int = 1
     next_fire_at: datetime | None = time_column(index=True)
     created_at: datetime = time_column(null=False)
     updated_at: datetime = time_column(null=False)

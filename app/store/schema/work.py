@@ -206,6 +206,8 @@ class RunRow(SQLModel, table=True):
     scheduled_for: datetime | None = time_column()
     cause: str = text_column()
     effective: RunSpec = run_column()
+    plan: str = ""  # as in `effective`, like `instances`: what it takes of its project's limits
+    instances: int = 1
     overridden: list[str] = json_column()
     image: str | None = text_column(null=True)
     digest: str | None = None

@@ -10,7 +10,7 @@ from app.commands.builds import request_build
 from app.domain.builds import Build, BuildReason
 from app.domain.errors import Conflict
 from app.domain.principals import Right
-from app.store import builds
+from app.store import builds, quotas
 from app.store.database import Tx
 from app.web.api.idempotency import once
 from app.web.api.lists import paged
@@ -54,7 +54,7 @@ def create_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
 
 def show_build(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
-        return build_answers(tx, [build_of(ctx, tx)])[0]
+        return build_answers(tx, [quotas.build_waits(tx, build_of(ctx, tx))])[0]
 
 
 def cancel_build(ctx: ApiContext[Empty, Empty]) -> Any:

@@ -6,11 +6,18 @@ from typing import Any
 
 from app.commands import projects as commands
 from app.domain.principals import Right
-from app.store import projects
+from app.store import projects, quotas
 from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
 from app.web.schemas.base import Confirm, Empty, Page, Paging
-from app.web.schemas.project import ProjectAnswer, ProjectForm, ProjectPatch, project_answer
+from app.web.schemas.project import (
+    ProjectAnswer,
+    ProjectForm,
+    ProjectPatch,
+    UsagesAnswer,
+    project_answer,
+    usages_answer,
+)
 from app.web.scope import project_of
 
 
@@ -25,8 +32,10 @@ def list_projects(ctx: ApiContext[Empty, Paging]) -> Any:
 
 def create_project(ctx: ApiContext[ProjectForm, Empty]) -> Any:
     with ctx.server.db.write() as tx:
+        body = ctx.body
+        limits = body.limits.given
         return project_answer(
-            commands.define_project(tx, ctx.server.vault, ctx.body.name, ctx.body.webhook_secret, ctx.now)
+            commands.define_project(tx, ctx.server.vault, body.name, body.webhook_secret, ctx.now, limits)
         )
 
 
@@ -37,8 +46,16 @@ def show_project(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project = project_of(ctx, tx)
-        return project_answer(commands.change_project(tx, ctx.server.vault, project, ctx.body.webhook_secret))
+        project, limits = project_of(ctx, tx), ctx.body.limits.given
+        if limits:
+            ctx.require(Right.PROJECTS)
+        secret = ctx.body.webhook_secret
+        return project_answer(commands.change_project(tx, ctx.server.vault, project, secret, limits))
+
+
+def show_usage(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        return usages_answer(quotas.usage_of(tx, project_of(ctx, tx).id))
 
 
 def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:
@@ -62,6 +79,9 @@ OPERATIONS = (
         status=201,
     ),
     Operation("GET", PATH + "/{p}", "Show a project", show_project, answer=ProjectAnswer),
+    Operation(
+        "GET", PATH + "/{p}/usage", "What a project uses of its limits", show_usage, answer=UsagesAnswer
+    ),
     Operation(
         "PATCH",
         PATH + "/{p}",

@@ -15,7 +15,7 @@ from app.domain.job.effective import Effective, effective_of
 from app.domain.job.records import Deployed, Job
 from app.domain.principals import Right
 from app.domain.runs import Trigger, TriggerType
-from app.store import run_attempts, runs
+from app.store import quotas, run_attempts, runs
 from app.store.database import Tx
 from app.web.api.idempotency import once
 from app.web.api.lists import history, history_wanted, paged
@@ -91,7 +91,7 @@ def create_run(ctx: ApiContext[OverridesForm, RunQuery]) -> Any:
 
 def show_run(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
-        return run_answer(run_of(ctx, tx))
+        return run_answer(quotas.run_waits(tx, run_of(ctx, tx), ctx.now))
 
 
 def list_attempts(ctx: ApiContext[Empty, Empty]) -> Any:

@@ -17,7 +17,7 @@ from app.domain.events import BRANCH_PREFIX
 from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.logs import LogReader
-from app.store import builds, decisions, jobs, overview
+from app.store import builds, decisions, jobs, overview, quotas
 from app.store.database import Tx
 from app.web.pages import charts, logview
 from app.web.pages.context import PageContext, get, post, see
@@ -30,7 +30,7 @@ from app.web.server_context import ServerContext
 
 def show_build(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        build = build_of(ctx, tx)
+        build = quotas.build_waits(tx, build_of(ctx, tx))
         made_for = overview.jobs_of_build(tx, build.id)
         found = jobs.with_ids(tx, [job_id for job_id, _, _ in made_for])
         deploys = [_deploy(tx, ctx, build, job) for job in found.values()] if may_deploy(build) else []

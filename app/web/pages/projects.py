@@ -10,6 +10,7 @@ from app.commands.projects import change_project, define_project
 from app.commands.sources import guessable
 from app.domain.errors import UserError
 from app.domain.principals import Right
+from app.domain.quotas import NAMES
 from app.store import (
     apps,
     build_services,
@@ -19,6 +20,7 @@ from app.store import (
     jobs,
     pipelines,
     projects,
+    quotas,
     secret_groups,
 )
 from app.store.projects import Project
@@ -28,12 +30,14 @@ from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.project import ProjectForm, ProjectPatch
 from app.web.scope import project_of
+from app.web.texts import OPTIONAL_DECIMAL
 
 PROJECTS = 50
 JOBS = 100
 MANY = 200
 COMPARED = 20
 NEW = frozenset({"name", "webhook_secret"})
+LIMITS = frozenset(f"limits.{name}" for name in NAMES)
 
 
 def address(project: Project) -> str:
@@ -85,6 +89,17 @@ def set_webhook_secret(ctx: PageContext) -> Response:
     return see(f"{address(project)}?saved=1#webhook")
 
 
+def set_limits(ctx: PageContext) -> Response:
+    try:
+        body = {name: OPTIONAL_DECIMAL.read(ctx.field(f"limits.{name}")) for name in NAMES}
+        patch = read_value(ProjectPatch, {"limits": body}, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = change_project(tx, ctx.server.vault, project_of(ctx, tx), limits=patch.limits.given)
+    except (UserError, Problem, ValidationError) as error:
+        return _project(ctx, problem=refused(error))
+    return see(f"{address(project)}?saved=limits#limits")
+
+
 def delete_project(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         project = project_of(ctx, tx)
@@ -113,8 +128,10 @@ def _project(
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
             "unknown": projects.unknown_repositories(tx, project.id),
             "compared": comparisons.of_project(tx, project.id, COMPARED),
+            "usages": quotas.usage_of(tx, project.id),
         }
-    errors, left = placed(problem, NEW)
+    own = {f"limits.{name}": f"{value:g}" for name, value in project.limits.items()}
+    errors, left = placed(problem, NEW | LIMITS)
     said = problem or undeleted
     return ctx.page(
         "project.html",
@@ -123,10 +140,10 @@ def _project(
         address=address(project),
         jobs=sorted(found[:JOBS], key=lambda job: job.name),
         more=found[JOBS - 1].id if len(found) > JOBS else None,
-        saved=bool(ctx.query("saved")),
+        saved=ctx.query("saved"),
         warnings=guessable(ctx.server.vault, project.webhook_secret),
         webhook_url=f"{ctx.address}/webhooks/github",
-        given={},
+        given=own | {name: ctx.field(name) for name in LIMITS if problem is not None},
         errors=errors,
         left=left,
         undeleted="" if undeleted is None else undeleted.detail,
@@ -140,5 +157,6 @@ def routes() -> list[Route]:
         post("/projects", make_project, Right.PROJECTS),
         get("/projects/{project}", show_project),
         post("/projects/{project}/webhook-secret", set_webhook_secret, Right.SECRETS),
+        post("/projects/{project}/limits", set_limits, Right.PROJECTS),
         post("/projects/{project}/delete", delete_project, Right.PROJECTS),
     ]

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated
+
 from pydantic import Field
 
+from app.domain.quotas import NAMES, Usage
 from app.store.projects import Project
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import Name, Time, WebhookSecret
+
+Count = Annotated[int, Field(ge=0, le=10**6)]
+
+
+class LimitsForm(Model):
+    """What a project may use: 0 is no limit, null the server's setting `JOBYARD_PROJECT_…`."""
+
+    jobs: Count | None = None
+    queued_runs: Count | None = None
+    runs_at_once: Count | None = None
+    builds_at_once: Count | None = None
+    cpus: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)] | None = Field(
+        default=None, description="of all running containers together"
+    )
+    memory_mb: Annotated[int, Field(ge=0, le=10**9)] | None = Field(
+        default=None, description="of all running containers together, in MiB"
+    )
+
+    @property
+    def given(self) -> dict[str, float | None]:
+        """The limits that something was said of."""
+        return {name: getattr(self, name) for name in NAMES if name in self.model_fields_set}
 
 
 class ProjectForm(Model):
@@ -16,13 +42,18 @@ class ProjectForm(Model):
 
     name: Name
     webhook_secret: WebhookSecret | None = Field(default=None, repr=False, description="write-only")
+    limits: LimitsForm = Field(default_factory=LimitsForm)
 
 
 class ProjectPatch(Model):
-    model_config = with_example({"webhook_secret": "another random text"})
+    model_config = with_example({"webhook_secret": "another random text", "limits": {"runs_at_once": 4}})
 
     webhook_secret: WebhookSecret | None = Field(
         default=None, repr=False, description="write-only; left out or null keeps the stored one"
+    )
+    limits: LimitsForm = Field(
+        default_factory=LimitsForm,
+        description="only for administrators of all projects; what is left out stays",
     )
 
 
@@ -31,7 +62,22 @@ class ProjectAnswer(Model):
     name: str
     webhook_secret: None = None
     has_webhook_secret: bool
+    limits: LimitsForm = Field(description="those of its own; null where the server's count")
     created_at: Time
+
+
+class UsageAnswer(Model):
+    limit: str = Field(description="a field of a project's limits")
+    of: str = Field(description="what is limited, in words")
+    used: float
+    most: float = Field(description="0: any number")
+    is_own: bool = Field(description="set for this project; else the server's")
+
+
+class UsagesAnswer(Model):
+    """What a project uses now of what it may."""
+
+    items: list[UsageAnswer]
 
 
 def project_answer(project: Project) -> ProjectAnswer:
@@ -39,5 +85,15 @@ def project_answer(project: Project) -> ProjectAnswer:
         id=project.id,
         name=project.name,
         has_webhook_secret=project.webhook_secret is not None,
+        limits=LimitsForm.model_validate(project.limits),
         created_at=project.created_at,
+    )
+
+
+def usages_answer(found: Sequence[Usage]) -> UsagesAnswer:
+    return UsagesAnswer(
+        items=[
+            UsageAnswer(limit=each.name, of=each.words, used=each.used, most=each.most, is_own=each.is_own)
+            for each in found
+        ]
     )

@@ -14,11 +14,12 @@ from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.errors import NotFound
 from app.domain.runs import RunStatus
-from app.store import builds, conditions, decisions, deliveries, overview, runs, schedules
+from app.store import builds, conditions, decisions, deliveries, overview, quotas, runs, schedules
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.web.server_context import ServerContext
 from tests.support.clock import START
+from tests.support.server_context import Caller
 
 LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "newest builds": lambda tx: builds.page(tx, limit=9),
@@ -56,17 +57,54 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
 }
 
 
-def plans_of(context: ServerContext, look_up: Callable[[Tx], Any]) -> list[tuple[str, list[str]]]:
+def at_limits(tx: Tx) -> None:
+    quotas.set_own(tx, 1, {"runs_at_once": 4, "cpus": 2, "memory_mb": 4096, "builds_at_once": 2})
+
+
+WRITES: dict[str, Callable[[Tx], Any]] = {
+    "a run to begin": lambda tx: runs.claim(tx, "a", START),
+    "a build to begin": lambda tx: builds.claim(tx, "a", START),
+    "room in the queue": lambda tx: quotas.why_not_queued(tx, 1),
+    "what a project uses": lambda tx: quotas.usage_of(tx, 1),
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_what_limits_are_held_to_is_read_of_open_rows_alone(admin: Caller, what: str) -> None:
+    """However many are over: by the indexes that begin with the status."""
+    job = {"name": "tool", "source": {"type": "image", "image": "registry.example.com/acme/tool:1"}}
+    admin.made("/projects/acme/jobs", job)
+    admin.made("/projects/acme/jobs/tool/runs")
+    with admin.context.db.write() as tx:
+        at_limits(tx)
+
+    def look_up(tx: Tx) -> None:
+        with tx.begin_nested() as undone:
+            WRITES[what](tx)
+            undone.rollback()
+
+    for statement, plan in plans_of(admin.context, look_up, writes=True):
+        of_work = [step for step in plan if re.search(r"\b(run|build)\b", step)]
+        assert not [step for step in of_work if step.startswith("SCAN")], (statement, plan)
+        opened = [
+            step for step in of_work if "status=?" in step or "INTEGER PRIMARY KEY" in step or "open" in step
+        ]
+        assert opened == of_work, (statement, plan)
+
+
+def plans_of(
+    context: ServerContext, look_up: Callable[[Tx], Any], *, writes: bool = False
+) -> list[tuple[str, list[str]]]:
     """The statements that a look-up asks, and how the database would find what they ask for."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "UPDATE") if writes else "SELECT"):
             asked.append((statement, parameters))
 
     engine = context.db._engine
     event.listen(engine, "before_cursor_execute", note)
-    with context.db.read() as tx, suppress(NotFound):
+    with context.db.write() if writes else context.db.read() as tx, suppress(NotFound):
         look_up(tx)
     event.remove(engine, "before_cursor_execute", note)
     assert asked

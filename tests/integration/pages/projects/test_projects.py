@@ -185,3 +185,32 @@ def test_the_project_says_when_its_branches_were_compared_and_what_failed(
         text = page.get(ACME).text
         assert ("could not be compared: The Git server did not answer." in text) == bool(sentence)
         assert ("never compared" in text) == bool(sentence)
+
+
+def test_limits_are_shown_set_and_refused_at_their_field(api: Client, page: Client) -> None:
+    action = f"{ACME}/limits"
+    fields = form_fields(page.get(ACME).text, action)
+    assert set(fields.values()) == {""}
+    answer = page.post(action, data={**fields, "limits.cpus": "2.5", "limits.runs_at_once": "4"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{ACME}?saved=limits#limits")
+    shown_now = page.get(ACME).text
+    assert form_fields(shown_now, action) == {**fields, "limits.cpus": "2.5", "limits.runs_at_once": "4"}
+    assert re.search(r'data-limit="cpus".*?of\s+2.5, set for this project', shown_now, re.DOTALL)
+    wrong = page.post(action, data={**fields, "limits.jobs": "-1", "limits.cpus": "two"})
+    assert wrong.status_code == 422
+    assert 'id="e-limits.jobs">limits.jobs must be' in wrong.text
+    assert form_fields(wrong.text, action)["limits.cpus"] == "two"
+    assert api.get(f"{API}/acme").json()["limits"]["cpus"] == 2.5
+
+
+def test_only_who_administers_all_projects_is_offered_their_limits(made: World, page: Client) -> None:
+    assert "Change the limits" in page.get(ACME).text
+    with made.db.write() as tx:
+        hashed = users.named(tx, "admin-user").password_hash  # type: ignore[union-attr]
+        acme = projects.named(tx, "acme").id
+        users.add(tx, "of acme", hashed, Role.ADMIN, made.clock.now(), project_id=acme)
+    page = visitor(made, Role.VIEWER)
+    assert page.post("/login", data={"name": "of acme", "password": PASSWORD}).status_code == 303
+    assert 'data-limit="cpus"' in page.get(ACME).text
+    assert "Change the limits" not in page.get(ACME).text
+    assert page.post(f"{ACME}/limits", data={"limits.jobs": "0"}).status_code == 403

@@ -1,0 +1,40 @@
+"""Limits of projects from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Cli, point_at, serving
+from tests.support.server_context import Caller
+
+
+@pytest.fixture
+def cli(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Cli]:
+    monkeypatch.chdir(tmp_path)
+    with serving(admin.context) as port:
+        point_at(monkeypatch, port)
+        yield Cli(capsys)
+
+
+def test_limits_are_shown_and_set(cli: Cli) -> None:
+    changed = cli("project", "limits", "acme", "--set", "cpus=2.5", "--set", "runs_at_once=4")
+    rows = {line.split()[0]: line.split()[1:4] for line in changed.out.splitlines()}
+    assert (rows["cpus"], rows["runs_at_once"]) == (["0", "2.5", "project"], ["0", "4", "project"])
+    assert rows["memory_mb"] == ["0", "any", "server"]
+    cli("project", "limits", "acme", "--set", "cpus=default")
+    found = {
+        each["limit"]: each["is_own"] for each in cli("project", "limits", "acme", "--json").json["items"]
+    }
+    assert (found["cpus"], found["runs_at_once"]) == (False, True)
+
+
+def test_what_is_no_limit_is_refused(cli: Cli) -> None:
+    refused = cli("project", "limits", "acme", "--set", "cpus=two")
+    said = "--set takes LIMIT=NUMBER such as runs_at_once=4, not 'cpus=two'."
+    assert (refused.status, refused.err) == (1, f"jobyard: {said}\n")
+    assert "limits.disks" in cli("project", "limits", "acme", "--set", "disks=1").err
