@@ -25,6 +25,7 @@ from app.commands.sign_in import Desk
 from app.commands.tokens import digest
 from app.config import Settings
 from app.domain.errors import EngineUnavailable, UserError
+from app.domain.plans import MIB
 from app.engines.base import Confinement, Engine, Owned
 from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
@@ -68,6 +69,7 @@ from builders.backends.base import ImageBackend
 from builders.backends.buildkit import BuildKitCli
 from builders.backends.local import LocalBackend
 from builders.backends.push import RegistryPush
+from builders.backends.step_limits import StepLimits
 
 log = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -157,14 +159,17 @@ def make_publisher(installation: Installation) -> Publisher | None:
 
 def _boot_id(settings: Settings) -> str:
     """Return the id of this machine's boot; empty where the engine runs elsewhere or the system has none."""
-    return BOOT_ID.read_text().strip() if _is_here(settings) and BOOT_ID.is_file() else ""
+    return BOOT_ID.read_text().strip() if settings.has_local_engine and BOOT_ID.is_file() else ""
 
 
 def make_backend(settings: Settings) -> ImageBackend:
     """Return what builds images that `make_engine`'s engine can run."""
     if settings.engine == "process":
         return LocalBackend(settings.data.resolve() / "process" / "images")
-    return BuildKitCli(settings.docker_host)
+    limits = StepLimits(
+        settings.build_cpus, settings.build_memory_mb * MIB, setting="JOBYARD_BUILD_MEMORY_MB"
+    )
+    return BuildKitCli(settings.docker_host, limits=limits if settings.has_local_engine else None)
 
 
 @contextmanager
@@ -438,11 +443,7 @@ def _directories(settings: Settings) -> list[Path]:
 
 def _engine_directory(settings: Settings, watch: EngineWatch) -> str:
     """Return where the engine keeps its images; empty where it runs elsewhere, or has not told yet."""
-    return watch.health().directory if _is_here(settings) else ""
-
-
-def _is_here(settings: Settings) -> bool:
-    return settings.docker_host is None or settings.docker_host.startswith("unix:")
+    return watch.health().directory if settings.has_local_engine else ""
 
 
 def _session_limits(settings: Settings) -> SessionLimits:

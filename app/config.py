@@ -149,6 +149,19 @@ class Settings(BaseSettings):
     build_cache_gb: int = Field(
         default=20, ge=0, le=10**6, description="the bound of the engine's build cache; 0: it is left alone"
     )
+    build_cpus: float = Field(
+        default=0,
+        ge=0,
+        le=10**4,
+        allow_inf_nan=False,
+        description="CPUs of each step of a build, where the engine can; 0: all of them",
+    )
+    build_memory_mb: int = Field(
+        default=4096,
+        ge=0,
+        le=10**8,
+        description="MiB of memory of each step of a build, where the engine can; 0: any amount",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="the server's own log: text, or json, an object a line"
     )
@@ -218,6 +231,11 @@ class Settings(BaseSettings):
     def may_reach(self) -> Egress:
         """What containers may reach."""
         return Egress(read_reach(self.egress), on_default_bridge=self.egress_bridge == "filtered")
+
+    @property
+    def has_local_engine(self) -> bool:
+        """Whether the engine is on this machine, as far as its address says."""
+        return self.docker_host is None or self.docker_host.startswith("unix:")
 
     @property
     def quotas(self) -> Quotas:

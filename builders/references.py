@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
 LONGEST_WORD = 4096  # characters of a word that variables are filled in
 _SYNTAX = re.compile(r"(?:#|//)\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
@@ -21,6 +22,9 @@ _WEB = re.compile(
     r"\b(?:https?|git|ssh)://(?:[^\s/@]*@)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+)", re.ASCII | re.IGNORECASE
 )
 _VARIABLE = re.compile(r"(?P<name>\w+)(?:(?P<how>:?[-+?])(?P<word>.*))?", re.ASCII | re.DOTALL)
+_RUN = re.compile(r"\s*(?:ONBUILD\s+)*RUN\s+(.*)", re.IGNORECASE | re.DOTALL)
+_PRIVILEGES = ("--network", "--security")
+_HARMLESS = ("--network=default", "--network=none", "--security=sandbox")
 _QUOTES = str.maketrans("", "", "\"'\\`")
 
 
@@ -65,6 +69,20 @@ def references(text: str, build_args: Mapping[str, str]) -> frozenset[str]:
 def plain(text: str) -> str:
     """Return a Dockerfile without the marks that could hide a name in it: quotes, and lines that go on."""
     return "\n".join(_joined(text, escape).translate(_QUOTES) for escape in _escapes(text))
+
+
+def privileged_steps(text: str) -> frozenset[str]:
+    """Return the options of `RUN` that ask for the machine's own network, or for more than a step may do.
+
+    All but those that ask for no more, or for less, than a step has anyway.
+    """
+    text, found = text.removeprefix("\ufeff"), set[str]()
+    for escape in _escapes(text):
+        for line in (*_joined(text, escape).split("\n"), *text.split("\n")):
+            match = _RUN.fullmatch(line)
+            words = [word.translate(_QUOTES) for word in _words(match[1], escape)] if match else []
+            found.update(takewhile(lambda word: word.startswith("--"), words))
+    return frozenset(word for word in found if word.startswith(_PRIVILEGES) and word not in _HARMLESS)
 
 
 def web_hosts(text: str) -> frozenset[str]:

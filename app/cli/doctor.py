@@ -78,6 +78,7 @@ def doctor(json: JsonOption = False) -> None:
 
 def check_engine(settings: Settings) -> Iterator[Finding]:
     from app.bootstrap import ask_engine
+    from builders.backends.step_limits import where
 
     what = f"engine {settings.engine}"
     try:
@@ -88,6 +89,8 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok" if health.is_up else "fail", what, health.sentence)
     if health.isolation:
         yield Finding("warn", what, health.isolation)
+    if settings.engine == "docker" and health.is_up:
+        yield judge_build_limits(settings, health.cgroup_driver, may_write=bool(where()))
 
 
 def check_egress(settings: Settings) -> Iterator[Finding]:
@@ -117,6 +120,23 @@ def check_buildkit(settings: Settings) -> Iterator[Finding]:
         return
     how = "buildx" if cli.is_buildx else "BuildKit inside"
     yield Finding("ok", "BuildKit", f"{cli.argv[0]} can build ({how}).")
+
+
+def judge_build_limits(settings: Settings, cgroup_driver: str, *, may_write: bool) -> Finding:
+    """Judge whether the steps of builds are held to what they may use."""
+    most = [f"{settings.build_memory_mb} MiB of memory"] * bool(settings.build_memory_mb)
+    most += [f"{settings.build_cpus:g} CPUs"] * bool(settings.build_cpus)
+    if not most:
+        return Finding(
+            "ok", "build limits", "Steps of builds have what the machine has, as the settings say."
+        )
+    if settings.has_local_engine and cgroup_driver == "cgroupfs" and may_write:
+        return Finding("ok", "build limits", f"Each step of a build has at most {' and '.join(most)}.")
+    sentence = (
+        f"Steps of builds are not held to {' and '.join(most)}: that needs the engine on this machine, with the cgroup"
+        f" driver cgroupfs (it has {cgroup_driver or 'none'}), and the right to write below /sys/fs/cgroup."
+    )
+    return Finding("warn", "build limits", sentence)
 
 
 def check_git(_settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from app.domain.hosts import PUBLIC_REGISTRY, host_and_port, registry_host
 from app.domain.references import Means, Ours, meaning_of, own_names_in
 from app.store.database import Tx
 from builders.backends.base import SCOPING, BuildFailed, BuildRequest
-from builders.references import Unclear, foreign_frontend, plain, references, web_hosts
+from builders.references import Unclear, foreign_frontend, plain, privileged_steps, references, web_hosts
 
 Resolve = Callable[[str, int], list[str]]
 
@@ -25,6 +25,11 @@ def require_usable_images(tx: Tx, ours: Ours, project_id: int, request: BuildReq
     frontend = foreign_frontend(text, arguments)
     if frontend is not None:
         raise BuildFailed(f"The Dockerfile's syntax {_must_be_docker(frontend)}.")
+    for option in sorted(privileged_steps(text)):
+        raise BuildFailed(
+            f"The Dockerfile has a step with {option}: no step of a build gets the network of the machine, or may do"
+            " more than any other, so take the option out."
+        )
     try:
         for reference in sorted({*_references(request), *own_names_in(plain(text))}):
             meaning = meaning_of(reference, ours)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from app.runtime.ports import WEBHOOK_PURPOSE, Vault
 from app.store import projects, quotas
@@ -30,11 +32,17 @@ def change_project(
     project: Project,
     webhook_secret: str | None = None,
     limits: Mapping[str, float | None] | None = None,
+    hardening: Mapping[str, Any] | None = None,
 ) -> Project:
-    """Change what is given. None leaves the secret as it is; of a limit, None takes the server's again."""
+    """Change what is given; fields of `hardening` that are left out stay.
+
+    None leaves the secret as it is; of a limit, None takes the server's again.
+    """
     sealed = _sealed(vault, webhook_secret)
     if sealed is not None:
         projects.set_webhook_secret(tx, project.id, sealed)
+    if hardening:
+        projects.set_hardening(tx, project.id, replace(project.hardening, **hardening))
     if limits:
         quotas.set_own(tx, project.id, limits)
     return projects.with_id(tx, project.id)

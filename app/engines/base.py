@@ -28,6 +28,8 @@ plain data: they are stored, and any other process may go on with them later.
    installation's other containers, to be told of: another server may look after them.
 6. **Faults are typed**: `EngineUnavailable` when the engine doesn't answer (try again), `ImageUnavailable` when the
    image can't be had, `StartRefused` when the engine answers that this specification can't run (the user's to mend).
+7. **What is asked for is kept, or nothing starts.** An engine that can't keep a specification's `hardening` raises
+   `StartRefused`, with the name of what it can't.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from typing import Protocol, TypedDict
 
 from app.domain.errors import TransientError, UserError
 from app.domain.held_images import HeldImage
+from app.domain.job.spec import Hardening
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream
 
@@ -88,6 +91,7 @@ class ContainerSpec:
     cpus: float = 0.5
     memory_bytes: int = 512 * 1024 * 1024
     pids_limit: int = 512
+    hardening: Hardening = field(default_factory=Hardening)
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_grace_seconds: int = 30
 
@@ -186,6 +190,7 @@ class EngineInfo:
     isolation: str = ""
     is_isolated: bool = True
     directory: str = ""  # where images and containers are, as the engine calls it
+    cgroup_driver: str = ""  # what sets up their control groups, as it calls that
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class EngineHealth:
     """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything.
 
     `egress` is a sentence about what containers may reach, where that is not enforced.
-    `directory` is where it keeps images and containers, as it calls it; empty where it does not tell.
+    `directory` is where it keeps images and containers, `cgroup_driver` what sets up their control groups, as it calls
+    them; empty where it does not tell.
     """
 
     is_up: bool
@@ -30,6 +31,7 @@ class EngineHealth:
     is_isolated: bool = True
     directory: str = ""
     egress: str = ""
+    cgroup_driver: str = ""
 
 
 def ask(engine: Engine) -> EngineHealth:
@@ -40,7 +42,9 @@ def ask(engine: Engine) -> EngineHealth:
         return EngineHealth(is_up=False, sentence=str(error))
     memory = f"{info.memory_bytes / 2**30:.1f} GiB"
     sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
-    return EngineHealth(True, sentence, info.isolation, info.is_isolated, info.directory)
+    return EngineHealth(
+        True, sentence, info.isolation, info.is_isolated, info.directory, cgroup_driver=info.cgroup_driver
+    )
 
 
 class EngineWatch:

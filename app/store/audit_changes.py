@@ -46,7 +46,7 @@ class Watched:
 
 
 WATCHED: Mapping[type[SQLModel], Watched] = {
-    ProjectRow: Watched("project", ("name", "limits"), ("webhook_secret",)),
+    ProjectRow: Watched("project", ("name", "limits", "hardening"), ("webhook_secret",)),
     CredentialRow: Watched("credential", ("kind", "host", "username"), ("secret",)),
     SecretGroupRow: Watched("secret_group", ("priority",)),
     SourceRow: Watched(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy import delete as delete_rows
 from sqlmodel import and_, col, select
 
+from app.domain.documents import Stored
 from app.domain.errors import Conflict, NotFound
+from app.domain.job.spec import Hardening, Network
 from app.store.database import Tx, touch
 from app.store.schema import JobRow, ProjectRow, SourceRow, UnknownRepositoryRow
 
@@ -18,13 +20,17 @@ UNKNOWN_KEPT = 10
 
 @dataclass(frozen=True)
 class Project:
-    """A namespace. `webhook_secret` is sealed; `limits` are those of its own, by their names."""
+    """A namespace. `webhook_secret` is sealed; `limits` are those of its own, by their names.
+
+    `hardening` is what all its runs are held to.
+    """
 
     id: int
     name: str
     created_at: datetime
     webhook_secret: str | None = field(default=None, repr=False)
     limits: Mapping[str, float] = field(default_factory=dict)
+    hardening: Hardening = field(default_factory=Hardening)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,19 @@ def page(tx: Tx, limit: int, before: int | None, *, only: frozenset[int] | None 
 def set_webhook_secret(tx: Tx, project_id: int, sealed: str | None) -> None:
     row = tx.get_one(ProjectRow, project_id)
     row.webhook_secret = sealed
+    touch(tx, "projects")
+
+
+def hardening_of(tx: Tx, project_id: int) -> Hardening:
+    """What all runs of a project are held to."""
+    return _hardening(tx.exec(select(ProjectRow.hardening).where(ProjectRow.id == project_id)).one())
+
+
+def set_hardening(tx: Tx, project_id: int, hardening: Hardening) -> None:
+    row = tx.get_one(ProjectRow, project_id)
+    row.hardening = (
+        None if hardening == Hardening() else {**asdict(hardening), "network": hardening.network.value}
+    )
     touch(tx, "projects")
 
 
@@ -192,4 +211,11 @@ def unknown_repositories(tx: Tx, project_id: int) -> Sequence[UnknownRepository]
 
 
 def _value(row: ProjectRow) -> Project:
-    return Project(row.id, row.name, row.created_at, row.webhook_secret, row.limits or {})
+    return Project(
+        row.id, row.name, row.created_at, row.webhook_secret, row.limits or {}, _hardening(row.hardening)
+    )
+
+
+def _hardening(stored: Stored | None) -> Hardening:
+    given = dict(stored or {})
+    return Hardening(**given | {"network": Network(given.get("network", Network.DEFAULT))})

@@ -23,6 +23,9 @@ OF_SPEC: Mapping[str, Kind] = {
     "retry_backoff": TEXT,
     "time_limit_seconds": OPTIONAL_NUMBER,
     "grace_period_seconds": NUMBER,
+    "non_root": SWITCH,
+    "read_only": SWITCH,
+    "network": TEXT,
 }
 FIELDS: Mapping[str, Kind] = {
     "image": TEXT,

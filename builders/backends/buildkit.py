@@ -23,6 +23,7 @@ from builders.backends.logins import write_logins
 from builders.backends.progress import ProgressReader
 from builders.backends.registry_access import access_of
 from builders.backends.session import Session
+from builders.backends.step_limits import StepLimits, limited
 from builders.backends.turns import Turns
 from builders.backends.watch import watching
 from builders.private import private_directory
@@ -32,6 +33,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 class BuildKitCli(ImageBackend):
     """`docker_host`: the engine's address, such as `unix:///var/run/docker.sock`; None is the CLI's default.
+    `limits` are those of each step, as far as they can be set (see `step_limits`).
 
     Logins are in a file only while a build runs; BuildKit asks the CLI for them, and no step can. Of builds through
     one BuildKitCli none gets an image by another's login; those that could are made to wait (see `turns`, also for
@@ -43,10 +45,12 @@ class BuildKitCli(ImageBackend):
         docker_host: str | None = None,
         *,
         cli: Cli | None = None,
+        limits: StepLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._docker_host = docker_host
         self._cli = cli
+        self._limits = limits
         self._clock = clock
         self._turns = Turns()
 
@@ -70,7 +74,7 @@ class BuildKitCli(ImageBackend):
         with private_directory() as private, watching(self._docker_host) as engine:
             argv = build_argv(cli, request, private, _write_inputs(request, private))
             try:
-                with self._turns.turn(access_of(request), session.say, session.check):
+                with self._turns.turn(access_of(request), session.say, session.check), limited(self._limits):
                     status = session.run(argv, self._environment(private), private, pass_on)
             except BuildTimedOut:
                 if engine.went_away():
@@ -78,7 +82,7 @@ class BuildKitCli(ImageBackend):
                 raise
             progress.close()
             if status != 0:
-                raise explain_failure(progress, status, engine_went_away=engine.went_away())
+                raise explain_failure(progress, status, self._limits, engine_went_away=engine.went_away())
             return BuiltImage((private / "iid").read_text().strip())
 
     def _environment(self, private: Path) -> Mapping[str, str]:

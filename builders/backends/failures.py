@@ -8,6 +8,7 @@ import re
 from builders.backends.base import BackendUnavailable, BuildFailed
 from builders.backends.logins import registry_of
 from builders.backends.progress import ProgressReader
+from builders.backends.step_limits import StepLimits
 
 WENT_AWAY = "The container engine went away meanwhile."
 _ENGINE_DOWN = re.compile(
@@ -34,13 +35,21 @@ _EXIT_CODE = re.compile(
     r"(?:did not complete successfully|executor failed running .*): exit code: (\d+)", re.DOTALL
 )
 _LAST_EXIT_CODE = re.compile(r"exit code: (\d+)$")  # of a command with several lines
+_SIGKILLED = "137"
 _KILLED = {"137", "143"}  # by SIGKILL or SIGTERM, as whoever ends the engine may do to its steps
 
 
 def explain_failure(
-    progress: ProgressReader, status: int, *, engine_went_away: bool = False
+    progress: ProgressReader,
+    status: int,
+    limits: StepLimits | None = None,
+    *,
+    engine_went_away: bool = False,
 ) -> BuildFailed | BackendUnavailable:
-    """Return the error for a build that failed. `engine_went_away` is what the engine itself was found to be."""
+    """Return the error for a build that failed. `engine_went_away` is what the engine itself was found to be.
+
+    `limits` are those that its steps had.
+    """
     last = progress.tail[-1] if progress.tail else ""
     exited = _EXIT_CODE.search(progress.error) or _LAST_EXIT_CODE.search(last)
     if engine_went_away and (exited is None or exited[1] in _KILLED):
@@ -60,6 +69,10 @@ def explain_failure(
         return BackendUnavailable(f"The registry of a base image can't be reached: {progress.error}.")
     if step is not None:
         reason = f"exit code {exited[1]}" if exited else progress.error.rstrip(".")
+        if exited and exited[1] == _SIGKILLED and limits is not None and limits.memory_bytes:
+            named = limits.setting and f" ({limits.setting})"
+            mebibytes = limits.memory_bytes // 2**20
+            reason += f": it was killed, most likely for using more than {mebibytes} MiB of memory{named}"
         return BuildFailed(f"The build failed at {step.name}: {reason}.")
     return BuildFailed(f"The build failed: {(last or f'exit status {status}').rstrip('.')}.")
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from app.domain.errors import EngineUnavailable
+from app.domain.job.spec import Hardening, Network
 from app.domain.output import Seen
 from app.engines.base import (
     Chunk,
@@ -397,3 +398,35 @@ class TestLooking:
         assert harness.engine.resolve(resolved.image) == resolved
         assert resolved.digest.startswith("sha256:")
         assert set(harness.engine.image_config(image)) == {"entrypoint", "command", "env"}
+
+
+class TestHardening:
+    """Kept, or refused by the name of what can't be; the fake runs nothing, and keeps what it was asked for."""
+
+    SHELL = (
+        "id -u; touch /there 2>/dev/null || echo read-only; touch /tmp/there && echo writable;"
+        " ls /sys/class/net | xargs"
+    )
+
+    @pytest.mark.parametrize(
+        ("hardening", "said"),
+        [
+            (Hardening(non_root=True), b"65534\nread-only\nwritable\neth0 lo\n"),
+            (Hardening(read_only=True), b"0\nread-only\nwritable\neth0 lo\n"),
+            (Hardening(network=Network.NONE), b"0\nwritable\nlo\n"),
+            (Hardening(True, True, Network.NONE), b"65534\nread-only\nwritable\nlo\n"),
+        ],
+    )
+    def test_is_kept_or_refused(self, harness: Harness, hardening: Hardening, said: bytes) -> None:
+        spec = harness.spec(self.SHELL, Script(output=[said]), hardening=hardening)
+        if harness.engine.name == "process":
+            with pytest.raises(StartRefused) as refused:
+                harness.engine.start(spec, "a", 1)
+            assert str(refused.value) == (
+                f"The engine process can't keep {', '.join(hardening.asked)}: it runs plain processes of this machine;"
+                " leave that out, or use the engine docker."
+            )
+            assert harness.engine.owned() == []
+            return
+        handle = harness.engine.start(spec, "a", 1)
+        assert text(harness.engine.logs(handle)) == said

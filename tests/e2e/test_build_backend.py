@@ -18,6 +18,7 @@ from builders.backends.base import (
     request_for,
 )
 from builders.backends.buildkit import BuildKitCli
+from builders.backends.step_limits import StepLimits, where
 from builders.detect import make_plan
 from builders.plan import BuildSettings
 from builders.source import SourceTree
@@ -165,3 +166,32 @@ def _running(mark: str) -> bool:
         if mark.encode() in line and b"while sleep" in line and b"--file" not in line:
             return True
     return False
+
+
+def test_a_step_has_the_memory_and_the_processes_that_it_may_have(tmp_path: Path) -> None:
+    """On the engine itself, whose command line takes no limits for a step."""
+    assert where(), "the control groups of this machine can't be set"
+    backend = BuildKitCli(limits=StepLimits(memory_bytes=64 * 2**20, processes=50, setting="SETTING"))
+    memory, processes = (
+        f"cat /sys/fs/cgroup/{first} /sys/fs/cgroup/{second} 2>/dev/null"
+        for first, second in (
+            ("memory/memory.limit_in_bytes", "memory.max"),
+            ("pids/pids.max", "pids.max"),
+        )
+    )
+    limited = f'until [ "$({memory})" = 67108864 ] && [ "$({processes})" = 50 ]; do sleep 0.1; done'
+    text = f'{BASE}RUN {limited}; echo lim""ited\nRUN {limited}; x="$(yes | head -c 200000000)"\n'
+    recorder = Recorder(backend=backend)
+    said = r"exit code 137: it was killed, most likely for using more than 64 MiB of memory \(SETTING\)"
+    with pytest.raises(BuildFailed, match=said):
+        recorder.build(BuildRequest(context=tmp_path, dockerfile_text=text, no_cache=True))
+    assert b"limited" in recorder.output
+
+
+def test_no_step_gets_the_network_of_the_machine_from_the_engine(tmp_path: Path) -> None:
+    """Jobyard refuses such a Dockerfile before; the engine does so as well."""
+    text = f'{BASE}RUN --network=host echo rea""ched\n'
+    recorder = Recorder()
+    with pytest.raises(BuildFailed):
+        recorder.build(BuildRequest(context=tmp_path, dockerfile_text=text))
+    assert b"reached" not in recorder.output

@@ -22,13 +22,14 @@ SESSION = uuid.uuid4().hex
 class Recorder:
     """A build with what it said; `stop` may be set from another thread."""
 
+    backend: BuildKitCli = field(default_factory=BuildKitCli)
     stop: threading.Event = field(default_factory=threading.Event)
     output: bytearray = field(default_factory=bytearray)
     steps: list[Step] = field(default_factory=list)
     said: threading.Condition = field(default_factory=threading.Condition)
 
     def build(self, request: BuildRequest, time_limit_seconds: float = LIMIT_SECONDS) -> BuiltImage:
-        return BuildKitCli().build(
+        return self.backend.build(
             replace(request, labels={**request.labels, LABEL: SESSION}),
             on_output=self._on_output,
             on_step=self.steps.append,

@@ -27,6 +27,7 @@ from app.domain.job.spec import (
     JobKind,
     JobSource,
     JobSpec,
+    Network,
     NoSource,
     RunOnImageChange,
     RunSpec,
@@ -287,6 +288,7 @@ _RUN_VALUES: Conversions = {
     "env": env_from_json,
     "retry_backoff": Backoff,
     "health_checks": _checks,
+    "network": Network,
 }
 _NO_SOURCE = {"type": "none"}
 

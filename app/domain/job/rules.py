@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.domain.job.checks import Check
+from app.domain.job.checks import Check, Protocol
 from app.domain.job.drafts import EnvDrafts, JobDraft
 from app.domain.job.effective import Overrides
 from app.domain.job.records import Job
@@ -20,6 +20,7 @@ from app.domain.job.spec import (
     ImageSource,
     JobKind,
     JobSpec,
+    Network,
     RunOnImageChange,
     RunSpec,
 )
@@ -47,6 +48,13 @@ def of_job(draft: JobDraft) -> Contradictions:
         yield "deploy_trigger", "is only for jobs of kind manual: one of kind cron starts by its schedule"
     yield from _of_run(run)
     yield from _of_checks(run.health_checks)
+    if run.network is Network.NONE:
+        for number, check in enumerate(run.health_checks):
+            if check.protocol is not Protocol.CMD:
+                yield (
+                    f"health_checks.{number}.protocol",
+                    "must be cmd where network is none: nothing reaches the container from outside",
+                )
 
 
 def _of_source(spec: JobSpec, env: EnvDrafts) -> Contradictions:

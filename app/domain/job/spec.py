@@ -118,6 +118,43 @@ class ScheduleSettings:
     starting_deadline_seconds: int = 100
 
 
+HARDENING_WORDS = {"non_root": "not as root", "read_only": "read-only files", "network": "no network"}
+
+
+class Network(enum.StrEnum):
+    """What the containers of a run reach."""
+
+    DEFAULT = "default"  # what the server lets runs reach
+    NONE = "none"  # nothing but themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Hardening:
+    """What the containers of a run may do less than others. A project's counts for all its jobs."""
+
+    non_root: bool = False  # runs as no user 0, whatever the image says
+    read_only: bool = False  # writes nowhere but to /tmp, in memory
+    network: Network = Network.DEFAULT
+
+    def with_at_least(self, other: Hardening) -> Hardening:
+        """Both together."""
+        return Hardening(
+            self.non_root or other.non_root,
+            self.read_only or other.read_only,
+            Network.NONE if Network.NONE in (self.network, other.network) else Network.DEFAULT,
+        )
+
+    @property
+    def asked(self) -> Mapping[str, str]:
+        """What it asks for: in words, by the names of its fields."""
+        given = {
+            "non_root": self.non_root,
+            "read_only": self.read_only,
+            "network": self.network is Network.NONE,
+        }
+        return {name: HARDENING_WORDS[name] for name, is_asked in given.items() if is_asked}
+
+
 PER_RUN = {"overridable": True}  # of a field that a single run may have another value of
 
 
@@ -141,6 +178,13 @@ class RunSpec:
     time_limit_seconds: int | None = field(default=None, metadata=PER_RUN)
     grace_period_seconds: int = 30
     health_checks: tuple[Check, ...] = ()
+    non_root: bool = False
+    read_only: bool = False
+    network: Network = Network.DEFAULT
+
+    @property
+    def hardening(self) -> Hardening:
+        return Hardening(self.non_root, self.read_only, self.network)
 
     @property
     def starts_something(self) -> bool:

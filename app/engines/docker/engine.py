@@ -45,6 +45,7 @@ from app.engines.docker.request import (
     container_body,
     epoch_of,
     job_network,
+    user_of,
 )
 from app.engines.docker.starting import Starting, shell_code
 from app.engines.docker.state import CpuReading, is_in_order, read_exit, read_sample, read_state
@@ -110,6 +111,7 @@ class DockerEngine:
             memory_bytes=answer["MemTotal"],
             isolation=isolation,
             directory=answer.get("DockerRootDir", ""),
+            cgroup_driver=answer.get("CgroupDriver", ""),
         )
 
     def confine(self) -> str:
@@ -147,7 +149,8 @@ class DockerEngine:
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()
-        body = container_body(spec, key, self._installation, network, self._boot_id, self._epoch)
+        user = user_of(spec, images.user(self._calls, spec.image)) if spec.hardening.non_root else None
+        body = container_body(spec, key, self._installation, network, self._boot_id, self._epoch, user)
         patience = 1.5 * self._calls.timeout_seconds
         return Starting(self._containers, self._logs, body, token, patience).run(look_first=not is_new)
 

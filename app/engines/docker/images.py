@@ -73,6 +73,11 @@ def image_config(calls: Calls, image: str) -> ImageConfig:
     }
 
 
+def user(calls: Calls, image: str) -> str:
+    """Whom the image says that it runs as, such as `1000:1000`; empty for root."""
+    return str((_inspect(calls, image).get("Config") or {}).get("User") or "")
+
+
 def rename(calls: Calls, new_name: Callable[[str], str | None]) -> int:
     """Rename as `Engine.rename_images` says. An image with another name keeps its layers, whatever uses it."""
     with calls.api() as client:

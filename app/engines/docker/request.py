@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from app.domain.egress import NOTHING, USUAL, Reach
-from app.engines.base import ContainerSpec, is_same
+from app.domain.job.spec import Network
+from app.engines.base import ContainerSpec, StartRefused, is_same
 from app.engines.docker.api_objects import ApiObject
 
 INSTALLATION_LABEL = "jobyard.installation"
@@ -60,10 +61,43 @@ def is_meant(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return epoch_of(found) == epoch_of(wanted) and is_same(found, lasting)
 
 
+NOBODY = "65534:65534"
+
+
+def user_of(spec: ContainerSpec, of_image: str) -> str | None:
+    """Whom a container runs as: None is the image's own user, of which `of_image` is the engine's word.
+
+    Raises StartRefused for a user by name where it must not be root: the image says itself who that is.
+    """
+    if not spec.hardening.non_root:
+        return None
+    user = of_image.partition(":")[0]
+    if user in ("", "root") or (user.isdecimal() and int(user) == 0):
+        return NOBODY
+    if not user.isdecimal():
+        raise StartRefused(
+            f"The image runs as user {user}, and non_root needs a number to know that this is not root: give the number"
+            " in its Dockerfile, such as USER 1000."
+        )
+    return None
+
+
+def _read_only(spec: ContainerSpec) -> dict[str, object]:
+    """Nothing can be written but to /tmp, in memory that is the container's: at most half of it."""
+    options = f"rw,nosuid,nodev,exec,mode=1777,size={spec.memory_bytes // 2}"
+    return {"ReadonlyRootfs": True, "Tmpfs": {"/tmp": options}}  # noqa: S108  inside of the container
+
+
 def container_body(
-    spec: ContainerSpec, key: str, installation: str, network: str, boot_id: str = "", epoch: str = ""
+    spec: ContainerSpec,
+    key: str,
+    installation: str,
+    network: str,
+    boot_id: str = "",
+    epoch: str = "",
+    user: str | None = None,
 ) -> ApiObject:
-    """Return the body of `POST /containers/create`.
+    """Return the body of `POST /containers/create`. `user` is whom it runs as instead of the image's own.
 
     It is closed by construction: nothing of a specification can reach binds, ports, devices, privileges or host
     namespaces.
@@ -81,13 +115,15 @@ def container_body(
             **({EPOCH_LABEL: epoch} if epoch else {}),
             **({BOOT_LABEL: boot_id} if boot_id else {}),
         },
+        **({"User": user} if user is not None else {}),
         "AttachStdout": True,
         "AttachStderr": True,
         "StopSignal": "SIGTERM",
         "StopTimeout": spec.stop_grace_seconds,
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            "NetworkMode": network,
+            "NetworkMode": "none" if spec.hardening.network is Network.NONE else network,
+            **(_read_only(spec) if spec.hardening.read_only else {}),
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges:true"],
             "Init": True,

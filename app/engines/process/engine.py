@@ -116,6 +116,12 @@ class ProcessEngine:
         return 0  # it has none
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
+        if spec.hardening.asked:
+            asked = ", ".join(spec.hardening.asked)
+            raise StartRefused(
+                f"The engine process can't keep {asked}: it runs plain processes of this machine;"
+                " leave that out, or use the engine docker."
+            )
         container = self._of_key(spec, key)
         if container is None:
             manifest = image.load(spec.image)

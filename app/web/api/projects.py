@@ -46,11 +46,11 @@ def show_project(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        project, limits = project_of(ctx, tx), ctx.body.limits.given
-        if limits:
+        project, limits, hardening = project_of(ctx, tx), ctx.body.limits.given, ctx.body.hardening.given
+        if limits or hardening:
             ctx.require(Right.PROJECTS)
-        secret = ctx.body.webhook_secret
-        return project_answer(commands.change_project(tx, ctx.server.vault, project, secret, limits))
+        vault, secret = ctx.server.vault, ctx.body.webhook_secret
+        return project_answer(commands.change_project(tx, vault, project, secret, limits, hardening))
 
 
 def show_usage(ctx: ApiContext[Empty, Empty]) -> Any:

@@ -13,7 +13,7 @@ from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.job.records import Job
 from app.domain.principals import Right
-from app.store import apps, builds, conditions, decisions, overview
+from app.store import apps, builds, conditions, decisions, overview, projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.scope import job_of, job_or_what_is_left
 
@@ -35,6 +35,7 @@ def show_job(ctx: PageContext) -> Response:
         why = decisions.page(tx, limit=6, job_id=job.id)
         made = builds.page(tx, limit=6, source_id=job.source.id) if job.source else []
         part = apps.parts_of(tx, [job.id]).get(job.id)
+        at_least = projects.hardening_of(tx, job.project_id)
         need = None if job.has_image else how_to_get_an_image(tx, job)
     return ctx.page(
         "job.html",
@@ -49,6 +50,7 @@ def show_job(ctx: PageContext) -> Response:
         typical=overview.typical_duration(bars),
         decisions=why,
         builds=made,
+        hardening=job.spec.run.hardening.with_at_least(at_least).asked,
         plan=ctx.server.plans.get(job.spec.run.plan),
         env=sorted(job.env.items()),
         switches=_switches(job),

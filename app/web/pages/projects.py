@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,6 +11,7 @@ from starlette.routing import Route
 from app.commands.projects import change_project, define_project
 from app.commands.sources import guessable
 from app.domain.errors import UserError
+from app.domain.job.spec import HARDENING_WORDS
 from app.domain.principals import Right
 from app.domain.quotas import NAMES
 from app.store import (
@@ -37,7 +40,9 @@ JOBS = 100
 MANY = 200
 COMPARED = 20
 NEW = frozenset({"name", "webhook_secret"})
-LIMITS = frozenset(f"limits.{name}" for name in NAMES)
+LIMITS = frozenset(
+    [*(f"limits.{name}" for name in NAMES), *(f"hardening.{name}" for name in HARDENING_WORDS)]
+)
 
 
 def address(project: Project) -> str:
@@ -92,9 +97,15 @@ def set_webhook_secret(ctx: PageContext) -> Response:
 def set_limits(ctx: PageContext) -> Response:
     try:
         body = {name: OPTIONAL_DECIMAL.read(ctx.field(f"limits.{name}")) for name in NAMES}
-        patch = read_value(ProjectPatch, {"limits": body}, ctx.server)
+        held: dict[str, Any] = {
+            name: bool(ctx.field(f"hardening.{name}")) for name in ("non_root", "read_only")
+        }
+        held["network"] = "none" if ctx.field("hardening.network") else "default"
+        patch = read_value(ProjectPatch, {"limits": body, "hardening": held}, ctx.server)
+        limits, hardening = patch.limits.given, patch.hardening.given
         with ctx.server.db.write() as tx:
-            project = change_project(tx, ctx.server.vault, project_of(ctx, tx), limits=patch.limits.given)
+            project, vault = project_of(ctx, tx), ctx.server.vault
+            project = change_project(tx, vault, project, limits=limits, hardening=hardening)
     except (UserError, Problem, ValidationError) as error:
         return _project(ctx, problem=refused(error))
     return see(f"{address(project)}?saved=limits#limits")
@@ -130,7 +141,8 @@ def _project(
             "compared": comparisons.of_project(tx, project.id, COMPARED),
             "usages": quotas.usage_of(tx, project.id),
         }
-    own = {f"limits.{name}": f"{value:g}" for name, value in project.limits.items()}
+    held = {f"hardening.{name}": "1" for name in project.hardening.asked}
+    own = held | {f"limits.{name}": f"{value:g}" for name, value in project.limits.items()}
     errors, left = placed(problem, NEW | LIMITS)
     said = problem or undeleted
     return ctx.page(

@@ -16,7 +16,7 @@ from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.logs import LogReader
 from app.runtime.engine_health import EngineHealth
-from app.store import jobs, overview, quotas, run_attempts, runs
+from app.store import jobs, overview, projects, quotas, run_attempts, runs
 from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
 from app.web.pages.context import PageContext, get, post, see
@@ -38,6 +38,7 @@ class Variable:
 def show_run(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         run = run_of(ctx, tx)
+        at_least = projects.hardening_of(tx, run.project_id)
         waits = quotas.run_waits(tx, run, ctx.now).sentence
         attempts = run_attempts.attempts_of(tx, run.id)
         decision = overview.decision_of_run(tx, run.id)
@@ -54,6 +55,7 @@ def show_run(ctx: PageContext) -> Response:
         "run.html",
         run=run,
         waits="" if waits == run.sentence else waits,
+        hardening=run.spec.hardening.with_at_least(at_least).asked,
         is_paused=job.paused,
         stopping=stopping(run, attempts, ctx.server.engine_health()),
         is_deleted=job.deleted_at is not None,

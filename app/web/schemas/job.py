@@ -210,6 +210,11 @@ class JobForm(Model):
     time_limit_seconds: Seconds | None = _RUN.time_limit_seconds
     grace_period_seconds: int = Field(default=_RUN.grace_period_seconds, ge=1, le=600)
     health_checks: list[HealthCheckForm] = Field(default=[], max_length=2)
+    non_root: bool = Field(default=_RUN.non_root, description="runs as no user 0, whatever the image says")
+    read_only: bool = Field(default=_RUN.read_only, description="writes nowhere but to /tmp, in memory")
+    network: Literal["default", "none"] = Field(
+        default=_RUN.network.value, description="none: its containers reach nothing but themselves"
+    )
     paused: bool = _JOB.paused
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from app.domain.job.spec import Network
 from app.domain.quotas import NAMES, Usage
 from app.store.projects import Project
 from app.web.schemas.base import Model, with_example
@@ -35,6 +37,22 @@ class LimitsForm(Model):
         return {name: getattr(self, name) for name in NAMES if name in self.model_fields_set}
 
 
+class HardeningForm(Model):
+    """What all runs of a project are held to, whatever its jobs say."""
+
+    non_root: bool = Field(default=False, description="run as no user 0, whatever the image says")
+    read_only: bool = Field(default=False, description="write nowhere but to /tmp, in memory")
+    network: Literal["default", "none"] = Field(
+        default="default", description="none: reach nothing but themselves"
+    )
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What something was said of."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return said | ({"network": Network(self.network)} if "network" in said else {})
+
+
 class ProjectForm(Model):
     """A namespace; its webhook secret speaks for all its repositories."""
 
@@ -55,6 +73,10 @@ class ProjectPatch(Model):
         default_factory=LimitsForm,
         description="only for administrators of all projects; what is left out stays",
     )
+    hardening: HardeningForm = Field(
+        default_factory=HardeningForm,
+        description="only for administrators of all projects; what is left out stays",
+    )
 
 
 class ProjectAnswer(Model):
@@ -63,6 +85,7 @@ class ProjectAnswer(Model):
     webhook_secret: None = None
     has_webhook_secret: bool
     limits: LimitsForm = Field(description="those of its own; null where the server's count")
+    hardening: HardeningForm
     created_at: Time
 
 
@@ -86,6 +109,7 @@ def project_answer(project: Project) -> ProjectAnswer:
         name=project.name,
         has_webhook_secret=project.webhook_secret is not None,
         limits=LimitsForm.model_validate(project.limits),
+        hardening=HardeningForm.model_validate(asdict(project.hardening)),
         created_at=project.created_at,
     )
 

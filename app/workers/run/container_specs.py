@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.domain.errors import UserError
 from app.domain.job.effective import Invocation, invocation
+from app.domain.job.spec import Hardening
 from app.domain.job.variables import EnvValue
 from app.domain.plans import Plan
 from app.domain.runs import Attempt, Container, Run
@@ -40,7 +41,9 @@ class Specs:
         container: Container,
         env: Mapping[str, EnvValue],
         origin: Origin,
+        at_least: Hardening,
     ) -> ContainerSpec:
+        """What a container is started with; its project's hardening counts `at_least`."""
         call, plan = self.invocation(run, origin)
         assert run.image is not None
         own = {name: self.open(value) for name, value in env.items() if value.in_run}
@@ -51,6 +54,7 @@ class Specs:
             env={**own, **run_variables(run, attempt, container, origin.branch)},
             cpus=plan.cpus,
             memory_bytes=plan.memory_bytes,
+            hardening=run.spec.hardening.with_at_least(at_least),
             labels={
                 RUN_LABEL: run.name,
                 "jobyard.job": run.job,

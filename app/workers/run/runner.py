@@ -52,7 +52,7 @@ from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, Vault
 from app.runtime.threads import map_in_threads, running_beside
-from app.store import run_attempts, runs
+from app.store import projects, run_attempts, runs
 from app.store.database import Database, StoreUnavailable
 from app.workers.claims import ClaimRegistry
 from app.workers.log_recording import Recording
@@ -257,13 +257,15 @@ class Runner:
         secrets = [self._specs.open(value) for value in env.values() if value.secret]
         write = partial(self.log_storage.write_attempt, run.id, attempt.number, Redactor(secrets))
         path = self.log_storage.attempt_path(run.id, attempt.number)
+        with self.db.read() as tx:
+            at_least = projects.hardening_of(tx, run.project_id)
         with (
             self.active.watching(run, attempt.number) as active,
             Recording(path, write, self.disk, anew=is_new) as recording,
         ):
 
             def one(container: Container) -> tuple[Outcome, Handle | None]:
-                spec = partial(self._specs.spec, run, attempt, container, env, origin)
+                spec = partial(self._specs.spec, run, attempt, container, env, origin, at_least)
                 return self._container(active, run, container, spec, recording, is_new=is_new)
 
             ended = map_in_threads(f"run-{run.id}", one, containers)

@@ -174,3 +174,32 @@ def test_of_scheduled_runs_those_that_find_room_start_and_the_others_say_why_not
         "Scheduled for 2026-01-31 12:05 UTC: project acme has 2 of 2 runs queued; an administrator can raise"
         " limits.queued_runs."
     )
+
+
+def test_a_job_says_what_its_runs_may_less(admin: Caller) -> None:
+    fields = {"non_root": True, "read_only": True, "network": "none"}
+    made = admin.made(JOBS, {"name": "tool", "source": IMAGE, **fields})
+    assert {name: made[name] for name in fields} == fields
+    run = admin.made(f"{JOBS}/tool/runs?dry_run=1")
+    assert {name: run["effective"][name] for name in fields} == fields
+    check = {"type": "liveness", "protocol": "tcp", "port": 80}
+    answer = admin.patch(f"{JOBS}/tool", json={"health_checks": [check]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {
+            "field": "health_checks.0.protocol",
+            "message": "health_checks.0.protocol must be cmd where network is none: nothing reaches the container from"
+            " outside.",
+        }
+    ]
+    check = {"type": "liveness", "protocol": "cmd", "cmd": "true"}
+    assert admin.patch(f"{JOBS}/tool", json={"health_checks": [check]}).status_code == 200
+
+
+def test_what_all_runs_of_a_project_are_held_to(admin: Caller) -> None:
+    assert admin.patch(P, json={"hardening": {"network": "none"}}).status_code == 200
+    changed = admin.patch(P, json={"hardening": {"non_root": True}}).json()
+    assert changed["hardening"] == {"non_root": True, "read_only": False, "network": "none"}
+    theirs = admin.with_token("admin", "acme")
+    assert theirs.patch(P, json={"hardening": {"non_root": False}}).status_code == 403
+    assert admin.patch(P, json={"hardening": {"network": "some"}}).status_code == 422

@@ -52,6 +52,8 @@ RICH = {
     "retry_backoff": "fixed",
     "time_limit_seconds": 60,
     "grace_period_seconds": 5,
+    "non_root": True,
+    "read_only": True,
     "health_checks": [
         {"type": "startup", "protocol": "cmd", "cmd": "test -f /ready"},
         {"type": "liveness", "protocol": "http", "port": 80, "path": "/healthz", "period_seconds": 20},

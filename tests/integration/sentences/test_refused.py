@@ -314,6 +314,11 @@ def test_what_a_build_may_not_ask_for(place: Installation) -> None:
         assert refused(lambda: require_usable_images(tx, ours, 1, cache), BuildFailed) == (
             "The build variable BUILDKIT_CACHE_MOUNT_NS is Jobyard's own: take it out of the job's variables."
         )
+        host = request("FROM busybox\nRUN --network=host true")
+        assert refused(lambda: require_usable_images(tx, ours, 1, host), BuildFailed) == (
+            "The Dockerfile has a step with --network=host: no step of a build gets the network of the machine, or may"
+            " do more than any other, so take the option out."
+        )
     near = request("FROM metadata.example/image")
     assert refused(lambda: require_reachable_hosts(near, lambda *_: ["169.254.169.254"]), BuildFailed) == (
         "The Dockerfile asks for something at metadata.example, which is at the link-local address 169.254.169.254,"

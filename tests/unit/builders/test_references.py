@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.references import Unclear, foreign_frontend, plain, references, web_hosts
+from builders.references import Unclear, foreign_frontend, plain, privileged_steps, references, web_hosts
 
 WANTED = "registry.example.com/secret:1"
 
@@ -107,3 +107,34 @@ def test_dockers_own_is_none(name: str) -> None:
 def test_a_name_is_seen_through_quotes_and_lines() -> None:
     assert "jobyard-0123456789ab" in plain('COPY --from=job"yard-01"23\\\n456789ab / /')
     assert web_hosts("FROM x\nADD http://2852039166/latest /x\nRUN curl http://other/") == {"2852039166"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM busybox\nRUN --network=host true",
+        "FROM busybox\nrun\t--mount=type=cache,target='/a b' --network=host true",
+        "FROM busybox\nONBUILD RUN --network=host true",
+        "FROM busybox\nRUN --net\\\nwork=host true",
+        "# escape=`\nFROM busybox\nRUN --net`\r\nwork=host true",
+        'FROM busybox\nRUN --network="host" true',
+        "FROM busybox\nARG N=host\nRUN --network=$N true",
+        "FROM busybox\nRUN --network true",
+        "FROM busybox\nRUN --network=none --security=insecure true",
+    ],
+)
+def test_a_step_that_asks_for_more_than_others_is_found(text: str) -> None:
+    assert privileged_steps(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM busybox\nRUN --network=none --security=sandbox true",
+        "FROM busybox\nRUN --network=default true",
+        "FROM busybox\nRUN docker run --network=host busybox",
+        "FROM busybox\n# RUN --network=host true",
+    ],
+)
+def test_a_step_like_any_other_is_let_be(text: str) -> None:
+    assert privileged_steps(text) == frozenset()

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engines.base import ContainerSpec, ExitKind, State, Stream
+from app.domain.job.spec import Hardening, Network
+from app.engines.base import ContainerSpec, ExitKind, StartRefused, State, Stream
 from app.engines.docker.frames import (
     HEADER,
     BrokenFrame,
@@ -21,7 +22,7 @@ from app.engines.docker.frames import (
 )
 from app.engines.docker.images import split_environment, split_reference
 from app.engines.docker.output import AfterTime, BeyondCount, Received
-from app.engines.docker.request import container_body, container_name
+from app.engines.docker.request import container_body, container_name, user_of
 from app.engines.docker.state import read_exit, read_sample, read_state
 
 STREAMS = st.sampled_from([Stream.STDOUT, Stream.STDERR])
@@ -136,6 +137,33 @@ def test_commands_and_environment_as_the_api_spells_them() -> None:
     assert body["HostConfig"]["NanoCpus"] == 100_000_000
     own = container_body(ContainerSpec("i"), "k", "i", "bridge")
     assert (own["Entrypoint"], own["Cmd"]) == (None, None)
+
+
+def test_what_a_container_may_less_than_others() -> None:
+    hardening = Hardening(non_root=True, read_only=True, network=Network.NONE)
+    spec = ContainerSpec("i", memory_bytes=64 << 20, hardening=hardening)
+    body = container_body(spec, "k", "i", "bridge", user=user_of(spec, ""))
+    assert body["User"] == "65534:65534"
+    host = body["HostConfig"]
+    assert (host["NetworkMode"], host["ReadonlyRootfs"]) == ("none", True)
+    assert host["Tmpfs"] == {"/tmp": "rw,nosuid,nodev,exec,mode=1777,size=33554432"}
+
+
+@pytest.mark.parametrize("root", ["", "root", "0", "0:0", "00", "root:wheel"])
+def test_root_gives_way_to_nobody_where_it_must(root: str) -> None:
+    assert user_of(ContainerSpec("i"), root) is None
+    assert user_of(ContainerSpec("i", hardening=Hardening(non_root=True)), root) == "65534:65534"
+
+
+def test_the_image_keeps_a_user_that_is_known_not_to_be_root() -> None:
+    spec = ContainerSpec("i", hardening=Hardening(non_root=True))
+    assert user_of(spec, "10001:0") is None
+    with pytest.raises(StartRefused) as refused:
+        user_of(spec, "toor")
+    assert str(refused.value) == (
+        "The image runs as user toor, and non_root needs a number to know that this is not root: give the number in its"
+        " Dockerfile, such as USER 1000."
+    )
 
 
 def test_names_suit_the_engine() -> None:

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.config import read_settings
+from app.cli.doctor import judge_build_limits
+from app.config import Settings, read_settings
 from app.domain.events import repo_key
 from app.domain.job.records import SourceSettings
 from app.installation import open_installation
@@ -41,6 +43,41 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(
     assert lines["data"].startswith("● ok")
     assert lines["server"].startswith("● warn")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "driver", "may_write", "state", "said"),
+    [
+        ({}, "cgroupfs", True, "ok", "Each step of a build has at most 4096 MiB of memory."),
+        (
+            {"build_cpus": 1.5},
+            "systemd",
+            True,
+            "warn",
+            "Steps of builds are not held to 4096 MiB of memory and 1.5 CPUs: that needs the engine on this machine,",
+        ),
+        ({}, "cgroupfs", False, "warn", "Steps of builds are not held to 4096 MiB of memory"),
+        ({"docker_host": "tcp://far:2375"}, "cgroupfs", True, "warn", "Steps of builds are not held to"),
+        (
+            {"build_memory_mb": 0},
+            "systemd",
+            False,
+            "ok",
+            "Steps of builds have what the machine has, as the settings say.",
+        ),
+    ],
+)
+def test_the_doctor_says_whether_steps_of_builds_are_limited(
+    settings: dict[str, Any], driver: str, *, may_write: bool, state: str, said: str
+) -> None:
+    finding = judge_build_limits(Settings(_env_file=None, **settings), driver, may_write=may_write)
+    assert (finding.state, finding.what) == (state, "build limits")
+    assert finding.sentence.startswith(said)
+    if state == "warn":
+        driven = (
+            f"with the cgroup driver cgroupfs (it has {driver}), and the right to write below /sys/fs/cgroup."
+        )
+        assert finding.sentence.endswith(driven)
 
 
 NO_GIT = "There is no git on the PATH of this machine: install the package git."
