@@ -409,6 +409,7 @@ class Parts:
             socket.gethostname(),
             os.getpid(),
             alone=alone,
+            keys_in_use=own.box.in_use,
         )
 
     def retention_loop(self) -> RetentionWorker:

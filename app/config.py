@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.egress import Egress, read_reach
@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         default=None,
         description="seals secrets; a key file with mode 0600 is made in the data directory if unset",
+    )
+    secret_key_file: Path | None = Field(
+        default=None, description="the key file, where it is not in the data directory"
+    )
+    secret_key_command: str | None = Field(
+        default=None, description="prints the key within 30 s, such as a call of a password store; no shell"
     )
     admin_token: SecretStr | None = Field(
         default=None, description="an API token with all rights, for automation and first set-up"
@@ -207,6 +213,13 @@ class Settings(BaseSettings):
             raise ValueError("must be a registry such as registry.example.com:5000/team, without https://")
         return value or None
 
+    @field_validator("secret_key_command")
+    @classmethod
+    def _one_key(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("secret_key"):
+            raise ValueError("can't be set together with JOBYARD_SECRET_KEY: unset one of them")
+        return value or None
+
     @field_validator("plans")
     @classmethod
     def _readable_plans(cls, value: str) -> str:
@@ -273,7 +286,7 @@ class Settings(BaseSettings):
 
     @property
     def key_file(self) -> Path:
-        return self.data / "secret.key"
+        return self.secret_key_file or self.data / "secret.key"
 
     @property
     def store_url(self) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.commands.key_rotation import KEY_CHECK, KEY_RING
 from app.commands.remote_access import without_host
 from app.commands.sources import guessable
 from app.config import Settings
@@ -17,12 +18,22 @@ from app.domain.errors import JobyardError, UserError
 from app.domain.references import Ours
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals
-from app.secrets import SecretBox, SecretKeyError, load_or_create_key
+from app.secrets import (
+    Ring,
+    SecretBox,
+    SecretKeyError,
+    first_ring,
+    key_of_command,
+    load_or_create_key,
+    open_ring,
+    openers,
+    required_key,
+)
 from app.store import credentials, epochs, facts, projects
 from app.store.database import Database
 from app.system import SystemClock
 
-INSTALLATION, KEY_CHECK = "installation", "key_check"
+INSTALLATION = "installation"
 
 
 @dataclass(frozen=True)
@@ -62,9 +73,7 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
     db = Database(settings.store_url, on_commit=signals.publish, quotas=settings.quotas)
     try:
         db.migrate()
-        with db.read() as tx:
-            is_sealed = facts.read(tx, KEY_CHECK) is not None
-        box = SecretBox([_secret_key(settings, is_sealed=is_sealed)])
+        box = _box(settings, db)
         id_, epoch = _identity(db, box)
         yield Installation(settings, db, box, signals, SystemClock(), id_, epoch)
     finally:
@@ -97,9 +106,30 @@ def has_content(database: Path) -> bool:
     return any(each.is_file() and each.stat().st_size > 0 for each in files)
 
 
-def _secret_key(settings: Settings, *, is_sealed: bool) -> bytes:
+def _box(settings: Settings, db: Database) -> SecretBox:
+    """What seals and opens secrets, with the keys that the database has for the operator's. Raises SecretKeyError."""
+
+    known: tuple[str | None, Ring] | None = None
+
+    def ring() -> Ring:
+        nonlocal known
+        with db.read() as tx:
+            stored, is_sealed = facts.read(tx, KEY_RING), facts.read(tx, KEY_CHECK) is not None
+        is_rotated_now = stored is not None and len(openers(stored)) > 1  # the key itself may be another now
+        if known is None or known[0] != stored or is_rotated_now:
+            key = operators_key(settings, is_sealed=is_sealed)
+            known = stored, first_ring(key) if stored is None else open_ring(stored, key)
+        return known[1]
+
+    return SecretBox(ring(), ring)
+
+
+def operators_key(settings: Settings, *, is_sealed: bool) -> bytes:
+    """The key that the settings name; its file is made unless something is sealed already. Raises SecretKeyError."""
     if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value().encode()
+        return required_key(settings.secret_key.get_secret_value().encode())
+    if settings.secret_key_command is not None:
+        return key_of_command(settings.secret_key_command)
     if is_sealed and not settings.key_file.exists():
         raise SecretKeyError(missing_key(settings.key_file))
     return load_or_create_key(settings.key_file)
@@ -184,12 +214,13 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
 
 def guessable_webhook_secrets(settings: Settings, db: Database) -> list[str]:
     """Return a sentence for each webhook secret that would be refused today. Raises SecretKeyError."""
-    if settings.secret_key is None and not settings.key_file.exists():
+    is_elsewhere = settings.secret_key is not None or settings.secret_key_command is not None
+    if not is_elsewhere and not settings.key_file.exists():
         return []
-    box = SecretBox([_secret_key(settings, is_sealed=True)])
+    box = _box(settings, db)
     with db.read() as tx:
         named = projects.named_webhook_secrets(tx)
-    return [f"{of}: {sentence}" for of, sealed in named for sentence in guessable(box, sealed)]
+    return [f"{of}: {sentence}" for of, each in named for sentence in guessable(box, each.sealed, each.place)]
 
 
 def credentials_without_host(db: Database) -> list[str]:

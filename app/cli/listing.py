@@ -111,7 +111,9 @@ COMMANDS = {
             "prune",
             "Remove what is older, or more, than is kept: runs, builds, deliveries, decisions, and their files.",
         ),
-        "admin": Listed("server", "The first account: make an administrator, or a link that makes one."),
+        "admin": Listed(
+            "server", "The first account, and the key of secrets: make an administrator, rotate the key."
+        ),
     },
     "Projects and access": {
         "project": Listed("projects", "Projects: make, list, limit."),

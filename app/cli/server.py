@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.keys import rotate_key
 from app.cli.options import JsonOption, add_command, make_group
 from app.domain.errors import UserError
 from app.domain.public_url import is_every_address, listening_url
@@ -25,9 +26,16 @@ def add_to(cli: typer.Typer) -> None:
         "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
     )
     add_command(cli, "config", config, "jobyard config", "jobyard config --json")
-    admin = make_group("The first account: make an administrator, or a link that makes one.")
+    admin = make_group("The first account, and the key of secrets: make an administrator, rotate the key.")
     add_command(admin, "create", create_admin, "jobyard admin create", "jobyard admin create --name ada")
     add_command(admin, "link", login_link, "jobyard admin link")
+    add_command(
+        admin,
+        "rotate-key",
+        rotate_key,
+        "jobyard admin rotate-key",
+        "jobyard admin rotate-key --new-key-file /run/keys/jobyard-2027",
+    )
     cli.add_typer(admin, name="admin")
 
 

@@ -8,7 +8,7 @@ from app.commands.sources import require_usable_build, source_settings
 from app.domain.errors import require_consistent
 from app.domain.job import rules
 from app.domain.job.drafts import BuildServiceDraft
-from app.domain.job.records import SourceSettings
+from app.domain.job.records import Source, SourceSettings
 from app.domain.references import Ours
 from app.runtime.ports import Vault
 from app.store import build_services
@@ -29,12 +29,11 @@ def change_service(
     tx: Tx, project: Project, service: BuildService, draft: BuildServiceDraft, *, vault: Vault, ours: Ours
 ) -> BuildService:
     """The service as the draft has it. Raises Contradictions or InvalidValue, and then it stays as it was."""
-    kept = service.source.webhook_secret
-    return build_services.change(tx, service, _settings(tx, project, draft, kept, vault, ours))
+    return build_services.change(tx, service, _settings(tx, project, draft, service.source, vault, ours))
 
 
 def _settings(
-    tx: Tx, project: Project, draft: BuildServiceDraft, kept_secret: str | None, vault: Vault, ours: Ours
+    tx: Tx, project: Project, draft: BuildServiceDraft, kept: Source | None, vault: Vault, ours: Ours
 ) -> SourceSettings:
     require_consistent(rules.of_build(draft.git.build, "build"))
     require_usable_build(tx, ours, project, draft.git.build, "build")
@@ -45,7 +44,7 @@ def _settings(
         ci_enabled=draft.ci_enabled,
         builds_in_flight=draft.builds_in_flight,
         webhook_secret=draft.webhook_secret,
-        kept_secret=kept_secret,
+        kept=kept,
         vault=vault,
         field="git",
     )

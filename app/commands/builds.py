@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from app.commands.variables import open_variable
 from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import build_key
 from app.domain.decisions import EventType, Verdict
@@ -15,7 +16,8 @@ from app.domain.job.effective import variables_of
 from app.domain.job.records import Job, Source
 from app.domain.job.spec import BuildConfig
 from app.domain.job.variables import Env, EnvValue
-from app.runtime.ports import ENV_PURPOSE, Vault
+from app.domain.sealing import ENV_PURPOSE
+from app.runtime.ports import Vault
 from app.store import builds, decisions, jobs, movements
 from app.store.database import Tx
 from builders.plan import BuildSettings
@@ -121,14 +123,14 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, EnvValue]:
 def key_of_build(vault: Vault, source: Source, ref: str, sha: str, env: Env) -> str:
     """`build_key` with a keyed digest for each secret: the same value is sealed as another text every time."""
     comparable = {
-        name: replace(given, value=_digest(vault, given.value)) if given.secret else given
+        name: replace(given, value=_digest(vault, source, name, given)) if given.secret else given
         for name, given in env.items()
     }
     return build_key(source.repo_key, ref, sha, source.build, comparable)
 
 
-def _digest(vault: Vault, sealed: str) -> str:
+def _digest(vault: Vault, source: Source, name: str, given: EnvValue) -> str:
     try:
-        return vault.digest(vault.open(sealed, ENV_PURPOSE), ENV_PURPOSE)
+        return vault.digest(open_variable(name, given, vault, source.project_id, None), ENV_PURPOSE)
     except JobyardError:
-        return sealed  # equal to no other: the build itself will tell what is wrong with it
+        return given.value  # equal to no other: the build itself will tell what is wrong with it

@@ -9,10 +9,12 @@ from typing import Literal
 from app.domain.errors import Conflict, InvalidValue
 from app.domain.job.records import Job
 from app.domain.job.spec import GitSource, ImageSource
-from app.runtime.ports import CREDENTIAL_PURPOSE, Vault
+from app.domain.sealing import of_credential
+from app.runtime.ports import Vault
 from app.store import credentials, jobs
 from app.store.credentials import Credential
 from app.store.database import Tx
+from app.store.identity import reserved_id
 from app.store.projects import Project
 
 CredentialKind = Literal["git", "registry"]
@@ -44,14 +46,16 @@ def define_credential(
     tx: Tx, vault: Vault, project: Project, draft: CredentialDraft, now: datetime
 ) -> Credential:
     """Keep a new credential. Raises Conflict if the name is taken."""
+    credential_id = reserved_id(tx, "credential")
     return credentials.create(
         tx,
         project.id,
+        credential_id=credential_id,
         name=draft.name,
         kind=draft.kind,
         host=draft.host,
         username=draft.username,
-        secret=vault.seal(draft.secret, CREDENTIAL_PURPOSE),
+        secret=vault.seal(draft.secret, of_credential(project.id, credential_id)),
         now=now,
     )
 
@@ -65,13 +69,14 @@ def change_credential(tx: Tx, vault: Vault, credential: Credential, change: Cred
         given, stored = getattr(change, name), getattr(credential, name)
         if stored and given not in (None, stored):
             raise InvalidValue(name, f"{name} can't be changed: it stays {stored}.")
+    place = of_credential(credential.project_id, credential.id)
     secret = change.secret
     return credentials.change(
         tx,
         credential,
         host=credential.host or change.host or "",
         username=credential.username if change.username is None else change.username,
-        secret=credential.secret if secret is None else vault.seal(secret, CREDENTIAL_PURPOSE),
+        secret=credential.secret if secret is None else vault.seal(secret, place),
     )
 
 

@@ -21,14 +21,14 @@ from app.store.flows import Flow
 
 def warnings_of(tx: Tx, flow: Flow, vault: Vault) -> list[str]:
     """A sentence for each job that would run twice, and for each secret that is too short to be masked in logs."""
-    return [*_running_twice(tx, flow.project, flow.steps), *_unmasked(flow.steps, vault)]
+    return [*_running_twice(tx, flow.project, flow.steps), *_unmasked(flow, vault)]
 
 
-def _unmasked(steps: Sequence[Step], vault: Vault) -> list[str]:
-    given = (node.overrides for node in nodes_of(steps) if isinstance(node, RunNode))
+def _unmasked(flow: Flow, vault: Vault) -> list[str]:
+    given = (node.overrides for node in nodes_of(flow.steps) if isinstance(node, RunNode))
     known = [each.env for each in given if each is not None]
     set_here = [{name: value for name, value in env.items() if value is not None} for env in known]
-    return [said for env in set_here for said in unmasked(env, vault)]
+    return [said for env in set_here for said in unmasked(env, vault, flow.project_id)]
 
 
 def _running_twice(tx: Tx, project: str, steps: Sequence[Step]) -> list[str]:

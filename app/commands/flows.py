@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from app.commands.image_ownership import require_usable
@@ -35,10 +36,12 @@ from app.domain.job.records import Job
 from app.domain.job.variables import EnvDraft, EnvValue
 from app.domain.pipelines import route
 from app.domain.references import Ours
-from app.runtime.ports import MESSAGE_PURPOSE, Vault
+from app.domain.sealing import Owner, of_message
+from app.runtime.ports import Vault
 from app.store import apps, flows, jobs, pipelines
 from app.store.database import Tx
 from app.store.flows import Flow
+from app.store.identity import reserved_id
 from app.store.projects import Project
 
 T = TypeVar("T")
@@ -79,19 +82,22 @@ def save_flow(
         for field, rule in _references(tx, project, node)
     )
     push_job_id = None if draft.on_push is None else _built_job(tx, project, draft.on_push).id
+    flow_id = reserved_id(tx, "flow") if kept is None else kept.id
     before = {} if kept is None else {node.name: node for node in nodes_of(kept.steps)}
 
     def sealed(place: str, node: NodeSpec) -> NodeSpec:
         match node:
             case MessageNode(url=str()):
-                return _with_sealed_url(place, node, before.get(node.name), vault)
+                seal = partial(vault.seal, place=of_message(project.id, flow_id, node.name))
+                return _with_sealed_url(place, node, before.get(node.name), seal)
             case RunNode(overrides=Overrides() as overrides):
                 if overrides.image is not None:
                     require_usable(tx, ours, project.id, overrides.image, f"{place}.overrides.image")
                 job = jobs.named(tx, project.name, node.job)
                 given = OverridesDraft(overrides, draft.env.get(place, {}))
                 kept_env = _variables_of(before.get(node.name))
-                stored = seal_overrides(job, given, vault, kept_env, f"{place}.overrides.")
+                owner = Owner.flow(project.id, flow_id)
+                stored = seal_overrides(job, given, vault, owner, kept_env, f"{place}.overrides.")
                 return replace(node, overrides=stored)
             case _:
                 return node
@@ -104,7 +110,7 @@ def save_flow(
         concurrency=draft.concurrency,
         push_job_id=push_job_id,
         now=now,
-        flow_id=None if kept is None else kept.id,
+        flow_id=flow_id,
     )
     return flows.named(tx, project.name, draft.name)
 
@@ -127,9 +133,11 @@ def flow_of_webhook(tx: Tx, token: str) -> Flow:
     return flow
 
 
-def _with_sealed_url(place: str, node: MessageNode, before: NodeSpec | None, vault: Vault) -> MessageNode:
+def _with_sealed_url(
+    place: str, node: MessageNode, before: NodeSpec | None, seal: Callable[[str], str]
+) -> MessageNode:
     if node.url is not None and node.url != KEPT_URL:
-        return replace(node, url=vault.seal(node.url, MESSAGE_PURPOSE))
+        return replace(node, url=seal(node.url))
     if not isinstance(before, MessageNode) or before.url is None:
         field = f"{place}.url"
         raise InvalidValue(field, f"{field} is only how an address is shown, and the node has none: give it.")

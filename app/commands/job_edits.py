@@ -14,6 +14,7 @@ from app.domain.job.codec import job_to_json, shown_env, shown_job
 from app.domain.job.drafts import JobDraft
 from app.domain.job.records import Job, SourceSettings
 from app.domain.references import Ours
+from app.domain.sealing import Owner
 from app.runtime.ports import Vault
 from app.store.database import Tx
 from app.store.projects import Project
@@ -54,7 +55,8 @@ def preview_edit(
 ) -> Edit:
     """What the draft would do to the job, or (None) make. Raises as doing it would."""
     source = source_of(tx, project, draft, None if job is None else job.source, vault, ours)
-    spec = sealed_spec(draft, vault, {} if job is None else job.env)
+    owner = Owner.job(project.id, 0 if job is None else job.id)
+    spec = sealed_spec(draft, vault, owner, {} if job is None else job.env)
     after = {**job_to_json(spec), "env": shown_env(spec.run.env)}
     before = {} if job is None else shown_job(job.spec)
     changes = list(_changes(before, after, frozenset(_new_secrets(draft))))

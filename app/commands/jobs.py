@@ -20,9 +20,11 @@ from app.domain.job.spec import BuildServiceSource, GitSource, ImageSource, JobS
 from app.domain.job.variables import Env
 from app.domain.references import Ours
 from app.domain.runs import RunStatus
+from app.domain.sealing import Owner
 from app.runtime.ports import Names, Vault
 from app.store import apps, jobs, pipelines, projects, quotas, runs
 from app.store.database import Tx
+from app.store.identity import reserved_id
 from app.store.projects import Project
 
 
@@ -42,7 +44,9 @@ def define_job(
     why = quotas.why_no_job(tx, project.id, project.name)
     if why is not None:
         raise Conflict(f"Job {draft.spec.name} is not made: {why}.")
-    job = jobs.create(tx, project.id, sealed_spec(draft, vault, {}), source, now)
+    job_id = reserved_id(tx, "job")
+    spec = sealed_spec(draft, vault, Owner.job(project.id, job_id), {})
+    job = jobs.create(tx, project.id, spec, source, now, job_id)
     pausing.record_held_work(tx, names, None, job, who=who, now=now)
     return job
 
@@ -53,7 +57,7 @@ def change_job(
     """The job as the draft has it. Raises Contradictions or InvalidValue, and then it stays as it was."""
     require_same_type(job, draft.spec.source.type)
     source = source_of(tx, projects.with_id(tx, job.project_id), draft, job.source, vault, ours)
-    spec = replace(sealed_spec(draft, vault, job.env), paused=job.paused)
+    spec = replace(sealed_spec(draft, vault, Owner.job(job.project_id, job.id), job.env), paused=job.paused)
     changed = jobs.redefine(tx, job.id, spec, source, now)
     pausing.record_held_work(tx, names, job, changed, who=who, now=now)
     if draft.spec.paused == job.paused:
@@ -88,9 +92,9 @@ def remove_job(tx: Tx, job: Job, now: datetime) -> None:
     jobs.delete(tx, job.id, now)
 
 
-def sealed_spec(draft: JobDraft, vault: Vault, stored: Env) -> JobSpec:
+def sealed_spec(draft: JobDraft, vault: Vault, owner: Owner, stored: Env) -> JobSpec:
     """The specification with the draft's variables, as it is stored. Raises InvalidValue."""
-    return replace(draft.spec, run=replace(draft.spec.run, env=seal_all(draft.env, vault, stored)))
+    return replace(draft.spec, run=replace(draft.spec.run, env=seal_all(draft.env, vault, owner, stored)))
 
 
 def source_of(
@@ -113,7 +117,7 @@ def source_of(
                 ci_enabled=draft.spec.ci_enabled,
                 builds_in_flight=draft.spec.builds_in_flight,
                 webhook_secret=draft.webhook_secret,
-                kept_secret=kept.webhook_secret if kept is not None and kept.name is None else None,
+                kept=kept if kept is not None and kept.name is None else None,
                 vault=vault,
                 field="source.git",
             )

@@ -16,6 +16,7 @@ from app.domain.job.effective import Overrides, merge, variables_of
 from app.domain.job.records import Deployed, Job
 from app.domain.job.variables import EnvDraft, EnvValue
 from app.domain.references import Ours
+from app.domain.sealing import Owner
 from app.runtime.ports import Vault
 from app.store.database import Tx
 
@@ -39,19 +40,20 @@ def request_run(
     image = image_for_run(
         tx, job, image=overrides.image, build_id=overrides.build, sha=overrides.sha, now=now
     )
-    return RunRequest(seal_overrides(job, draft, vault), image)
+    return RunRequest(seal_overrides(job, draft, vault, Owner.job(job.project_id, job.id)), image)
 
 
 def seal_overrides(
     job: Job,
     draft: OverridesDraft,
     vault: Vault,
+    owner: Owner,
     kept: Mapping[str, EnvValue | None] | None = None,
     prefix: str = "",
 ) -> Overrides:
-    """The overrides as they are stored, whose fields are below `prefix`. Raises Contradictions or InvalidValue.
+    """The overrides as they are stored, with secrets sealed for `owner`; their fields are below `prefix`.
 
-    A secret without a value has that of the `kept` variables, or else the job's.
+    A secret without a value has that of the `kept` variables, or else the job's. Raises Contradictions or InvalidValue.
     """
     effective = merge(job.spec.run, draft.overrides)
     require_consistent(rules.of_overrides_for(job, draft.overrides, effective.spec, prefix))
@@ -61,6 +63,7 @@ def seal_overrides(
     def sealed(name: str, given: EnvDraft | None) -> EnvValue | None:
         if given is None:
             return None
-        return seal(f"{prefix}env.{name}", given.inherit(stored.get(name)), vault, known.get(name))
+        draft = given.inherit(stored.get(name))
+        return seal(f"{prefix}env.{name}", draft, vault, owner.variable(name), known.get(name))
 
     return replace(draft.overrides, env={name: sealed(name, given) for name, given in draft.env.items()})

@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from app.runtime.ports import WEBHOOK_PURPOSE, Vault
+from app.domain.sealing import of_project_hook
+from app.runtime.ports import Vault
 from app.store import projects, quotas
 from app.store.database import Tx
+from app.store.identity import reserved_id
 from app.store.projects import Project
 
 
@@ -22,7 +24,8 @@ def define_project(
     limits: Mapping[str, float | None] | None = None,
 ) -> Project:
     """Make a project. Raises Conflict if the name is taken."""
-    made = projects.create(tx, name, _sealed(vault, webhook_secret), now)
+    project_id = reserved_id(tx, "project")
+    made = projects.create(tx, name, _sealed(vault, project_id, webhook_secret), now, project_id)
     return change_project(tx, vault, made, limits=limits)
 
 
@@ -38,7 +41,7 @@ def change_project(
 
     None leaves the secret as it is; of a limit, None takes the server's again.
     """
-    sealed = _sealed(vault, webhook_secret)
+    sealed = _sealed(vault, project.id, webhook_secret)
     if sealed is not None:
         projects.set_webhook_secret(tx, project.id, sealed)
     if hardening:
@@ -48,5 +51,5 @@ def change_project(
     return projects.with_id(tx, project.id)
 
 
-def _sealed(vault: Vault, secret: str | None) -> str | None:
-    return None if secret is None else vault.seal(secret, WEBHOOK_PURPOSE)
+def _sealed(vault: Vault, project_id: int, secret: str | None) -> str | None:
+    return None if secret is None else vault.seal(secret, of_project_hook(project_id))

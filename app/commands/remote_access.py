@@ -7,8 +7,9 @@ from app.domain.errors import InvalidValue
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.job.records import Job
 from app.domain.job.spec import ImageSource
+from app.domain.sealing import of_credential
 from app.engines.base import RegistryLogin
-from app.runtime.ports import CREDENTIAL_PURPOSE, Vault
+from app.runtime.ports import Vault
 from app.store import credentials
 from app.store.database import Tx
 
@@ -19,7 +20,7 @@ def git_access(tx: Tx, vault: Vault, credential_id: int | None, url: str) -> Cre
         return None
     found = credentials.with_id(tx, credential_id)
     _require_host(found, git_host(url))
-    return Credential(vault.open(found.secret, CREDENTIAL_PURPOSE), found.username or None)
+    return Credential(_opened(found, vault), found.username or None)
 
 
 def registry_access(
@@ -59,7 +60,11 @@ def without_host(name: str) -> str:
 
 
 def _login(found: credentials.Credential, vault: Vault) -> RegistryLogin:
-    return RegistryLogin(found.username, vault.open(found.secret, CREDENTIAL_PURPOSE))
+    return RegistryLogin(found.username, _opened(found, vault))
+
+
+def _opened(found: credentials.Credential, vault: Vault) -> str:
+    return vault.open(found.secret, of_credential(found.project_id, found.id))
 
 
 def _require_host(found: credentials.Credential, host: str) -> None:

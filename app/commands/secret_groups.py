@@ -9,9 +9,11 @@ from app.commands.variables import require_usable_variables, seal_all
 from app.domain.errors import InvalidValue, NotFound
 from app.domain.job.drafts import EnvDrafts
 from app.domain.references import Ours
+from app.domain.sealing import Owner
 from app.runtime.ports import Vault
 from app.store import jobs, secret_groups
 from app.store.database import Tx
+from app.store.identity import reserved_id
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 
@@ -31,8 +33,9 @@ def define_group(
 ) -> SecretGroup:
     """A new group. Raises InvalidValue or Conflict, and then nothing is made."""
     _require_usable(tx, project, draft, ours)
-    env = seal_all(draft.env, vault, {})
-    made = secret_groups.create(tx, project.id, draft.name, draft.priority, env, now)
+    group_id = reserved_id(tx, "secret_group")
+    env = seal_all(draft.env, vault, Owner.group(project.id, group_id), {})
+    made = secret_groups.create(tx, project.id, draft.name, draft.priority, env, now, group_id)
     secret_groups.attach(tx, made, draft.jobs)
     return secret_groups.named(tx, project.id, draft.name)
 
@@ -42,7 +45,7 @@ def change_group(
 ) -> SecretGroup:
     """The group as the draft has it. Raises InvalidValue, and then it stays as it was."""
     _require_usable(tx, project, draft, ours)
-    env = seal_all(draft.env, vault, group.env)
+    env = seal_all(draft.env, vault, Owner.group(project.id, group.id), group.env)
     secret_groups.change(tx, group, priority=draft.priority, env=env)
     secret_groups.attach(tx, group, draft.jobs)
     return secret_groups.named(tx, project.id, group.name)

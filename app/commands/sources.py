@@ -8,21 +8,23 @@ from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import repo_key
 from app.domain.guessing import SHORTEST_WEBHOOK_SECRET, require_unguessable
 from app.domain.hosts import git_host, may_be_sent
-from app.domain.job.records import SourceSettings
+from app.domain.job.records import Source, SourceSettings
 from app.domain.job.spec import BuildConfig, BuildsInFlight, GitSource
 from app.domain.references import Ours
-from app.runtime.ports import WEBHOOK_PURPOSE, Vault
+from app.domain.sealing import Place, of_source_hook
+from app.runtime.ports import Vault
 from app.store import credentials
 from app.store.database import Tx
+from app.store.identity import reserved_id
 from app.store.projects import Project
 
 
-def guessable(vault: Vault, sealed: str | None) -> list[str]:
+def guessable(vault: Vault, sealed: str | None, place: Place) -> list[str]:
     """What is to be said of a stored webhook secret that would be refused today: earlier releases took it."""
     if sealed is None:
         return []
     try:
-        require_unguessable(vault.open(sealed, WEBHOOK_PURPOSE), SHORTEST_WEBHOOK_SECRET)
+        require_unguessable(vault.open(sealed, place), SHORTEST_WEBHOOK_SECRET)
     except JobyardError as error:  # it can't be opened
         return [str(error)]
     except ValueError as error:
@@ -38,18 +40,23 @@ def source_settings(
     ci_enabled: bool,
     builds_in_flight: BuildsInFlight,
     webhook_secret: str | None,
-    kept_secret: str | None,
+    kept: Source | None,
     vault: Vault,
     field: str,
 ) -> SourceSettings:
     """The repository, which is at `field`, and how it is built. Raises InvalidValue.
 
-    Without a `webhook_secret`, in plain text, it has the `kept_secret`, which is sealed.
+    `kept` is what takes these settings; without a `webhook_secret`, in plain text, it has its own.
     """
     credential_id = credential_for(
         tx, project, git.credential, "git", git_host(git.url), f"{field}.credential"
     )
+    source_id = reserved_id(tx, "source") if kept is None else kept.id
+    sealed = None if kept is None else kept.webhook_secret
+    if webhook_secret is not None:
+        sealed = vault.seal(webhook_secret, of_source_hook(project.id, source_id))
     return SourceSettings(
+        id=source_id,
         url=git.url,
         repo_key=repo_key(git.url),
         branch=git.branch,
@@ -57,7 +64,7 @@ def source_settings(
         ci_enabled=ci_enabled,
         builds_in_flight=builds_in_flight,
         credential_id=credential_id,
-        webhook_secret=kept_secret if webhook_secret is None else vault.seal(webhook_secret, WEBHOOK_PURPOSE),
+        webhook_secret=sealed,
     )
 
 

@@ -10,20 +10,24 @@ from app.domain.job.drafts import EnvDrafts
 from app.domain.job.variables import Env, EnvDraft, EnvScope, EnvValue
 from app.domain.redaction import MIN_LENGTH, is_masked
 from app.domain.references import Ours
-from app.runtime.ports import ENV_PURPOSE, Vault
+from app.domain.sealing import Owner, Place, place_of_copy
+from app.runtime.ports import Vault
 from app.store.database import Tx
 
 
-def seal_all(drafts: EnvDrafts, vault: Vault, stored: Env) -> dict[str, EnvValue]:
+def seal_all(drafts: EnvDrafts, vault: Vault, owner: Owner, stored: Env) -> dict[str, EnvValue]:
     """The variables of a job or a secret group as they are stored. Raises InvalidValue."""
-    return {name: seal(f"env.{name}", draft, vault, stored.get(name)) for name, draft in drafts.items()}
+    return {
+        name: seal(f"env.{name}", draft, vault, owner.variable(name), stored.get(name))
+        for name, draft in drafts.items()
+    }
 
 
-def seal(field: str, draft: EnvDraft, vault: Vault, stored: EnvValue | None) -> EnvValue:
+def seal(field: str, draft: EnvDraft, vault: Vault, place: Place, stored: EnvValue | None) -> EnvValue:
     """A variable as it is stored. A secret without a value keeps the stored one. Raises InvalidValue below `field`."""
     secret, scope = bool(draft.secret), draft.scope or EnvScope.RUN
     if draft.value is not None:
-        return EnvValue(vault.seal(draft.value, ENV_PURPOSE) if secret else draft.value, secret, scope)
+        return EnvValue(vault.seal(draft.value, place) if secret else draft.value, secret, scope)
     if secret and stored is not None and stored.secret:
         return EnvValue(stored.value, secret, scope)
     raise InvalidValue(f"{field}.value", f"{field}.value is missing: give the variable's text.")
@@ -39,9 +43,9 @@ def require_usable_variables(tx: Tx, ours: Ours, project_id: int, drafts: EnvDra
     require_usable_arguments(tx, ours, project_id, in_build, "env")
 
 
-def unmasked(env: Env, vault: Vault) -> list[str]:
-    """Warnings about the secrets of stored variables that are too short to be masked in logs."""
-    secrets = {name: _opened(value, vault) for name, value in env.items() if value.secret}
+def unmasked(env: Env, vault: Vault, project_id: int) -> list[str]:
+    """Warnings about the secrets of a project's stored variables that are too short to be masked in logs."""
+    secrets = {name: _opened(name, value, vault, project_id) for name, value in env.items() if value.secret}
     return [
         f"{name} is a secret of {_length(secret)}: too short to be masked in logs."
         for name, secret in secrets.items()
@@ -54,8 +58,18 @@ def _length(secret: str) -> str:
     return short if len(secret) < MIN_LENGTH else f"lines of {short}"
 
 
-def _opened(value: EnvValue, vault: Vault) -> str | None:
+def open_variable(name: str, value: EnvValue, vault: Vault, project_id: int, job_id: int | None) -> str:
+    """The text of a variable that a run of the job has, or (None) a build of the project.
+
+    Raises a JobyardError for a secret that was sealed for another job or project, or can't be opened at all.
+    """
+    if not value.secret:
+        return value.value
+    return vault.open(value.value, place_of_copy(value.value, name, project_id, job_id))
+
+
+def _opened(name: str, value: EnvValue, vault: Vault, project_id: int) -> str | None:
     try:
-        return vault.open(value.value, ENV_PURPOSE)
+        return open_variable(name, value, vault, project_id, None)
     except JobyardError:
         return None  # damaged, or of another key: whoever uses it is told

@@ -86,6 +86,7 @@ class Action(enum.StrEnum):
     INSTALLATION_MAKE_ADMINISTRATOR = "installation.make_administrator"
     INSTALLATION_RESTORE = "installation.restore"
     INSTALLATION_NEW_EPOCH = "installation.new_epoch"
+    INSTALLATION_ROTATE_KEY = "installation.rotate_key"
 
     @property
     def type(self) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from app.domain.identities import Begun, Identity
+from app.domain.sealing import Place
 
 
 class Clock(Protocol):
@@ -29,9 +30,10 @@ class Names(Protocol):
 class Vault(Protocol):
     """Seals secrets for the store and opens them on the way to a container."""
 
-    def seal(self, value: str, purpose: str) -> str: ...
+    def seal(self, value: str, place: Place) -> str: ...
 
-    def open(self, token: str, purpose: str) -> str: ...
+    def open(self, sealed: str, place: Place) -> str:
+        """Raises a JobyardError for what was sealed for another place, or can't be opened at all."""
 
     def digest(self, value: str, purpose: str) -> str:
         """Tells equal values from others without telling them."""
@@ -50,12 +52,7 @@ class IdentityProvider(Protocol):
         """Who has signed in, by the code that the browser brought. Raises ProviderUnavailable, NotProven, Busy."""
 
 
-ENV_PURPOSE = "env"
-WEBHOOK_PURPOSE = "webhook"
-CREDENTIAL_PURPOSE = "credential"
-MESSAGE_PURPOSE = "message"
 SCOPE_PURPOSE = "scope of builds"
-SIGN_IN_PURPOSE = "sign-in"
 IMAGE_PURPOSE = "name of an image"
 
 EMPTY: Mapping[str, str] = {}

@@ -170,14 +170,21 @@ def time_of_servers(tx: Tx, now: datetime) -> datetime:
     return found
 
 
-def register_server(tx: Tx, server_id: str, host: str, pid: int, now: datetime) -> None:
-    tx.add(ServerRow(id=server_id, host=host, pid=pid, started_at=now, heartbeat_at=now))
+def register_server(tx: Tx, server_id: str, host: str, pid: int, now: datetime, keys: str = "") -> None:
+    tx.add(ServerRow(id=server_id, host=host, pid=pid, started_at=now, heartbeat_at=now, keys=keys))
 
 
-def heartbeat(tx: Tx, server_id: str, now: datetime) -> bool:
-    """False if somebody took this server for dead meanwhile."""
-    beat = update(ServerRow).where(col(ServerRow.id) == server_id).values(heartbeat_at=now)
+def heartbeat(tx: Tx, server_id: str, now: datetime, keys: str = "") -> bool:
+    """False if somebody took this server for dead meanwhile. `keys` are the ids of those it has of secrets."""
+    beat = update(ServerRow).where(col(ServerRow.id) == server_id).values(heartbeat_at=now, keys=keys)
     return tx.connection().execute(beat).rowcount == 1
+
+
+def keys_of_servers(tx: Tx, now: datetime) -> Sequence[tuple[str, str]]:
+    """Of each server that was heard of lately its host, and the ids of its keys of secrets."""
+    since = time_of_servers(tx, now) - DEAD_AFTER
+    query = select(ServerRow.host, ServerRow.keys).where(col(ServerRow.heartbeat_at) >= since)
+    return tx.exec(query.order_by(ServerRow.host, ServerRow.id)).all()
 
 
 def up_since(tx: Tx, server_id: str, now: datetime) -> datetime:

@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
 from app.store.database import Tx, touch
+from app.store.identity import reserved_id
 from app.store.schema import BuildRow, CredentialRow, ProjectRow, SourceRow
 
 
@@ -38,10 +39,12 @@ def create(
     username: str,
     secret: str,
     now: datetime,
+    credential_id: int | None = None,
 ) -> Credential:
     if find(tx, project_id, name) is not None:
         raise Conflict(f"There is a credential named {name} in this project already.")
     row = CredentialRow(
+        id=credential_id or reserved_id(tx, "credential"),
         project_id=project_id,
         name=name,
         kind=kind,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlmodel import select
+
 from app.store.database import Tx
 from app.store.schema import SettingRow
 
@@ -9,6 +11,11 @@ from app.store.schema import SettingRow
 def read(tx: Tx, name: str) -> str | None:
     row = tx.get(SettingRow, name)
     return None if row is None else row.value
+
+
+def hold(tx: Tx, name: str) -> None:
+    """Keep other transactions that hold the same fact from going on until this one ends."""
+    tx.exec(select(SettingRow.name).where(SettingRow.name == name).with_for_update()).first()
 
 
 def write(tx: Tx, name: str, value: str) -> None:

@@ -16,6 +16,7 @@ from app.domain.flow_codec import node_from_json, node_to_json, steps_from_json,
 from app.domain.flow_nodes import NodeType, Steps, groups_of
 from app.domain.flows import FlowConcurrency, FlowRun, FlowStatus, FlowTrigger, Node, NodeStatus, Started
 from app.store.database import Tx, touch
+from app.store.identity import reserved_id
 from app.store.schema import FlowNodeRow, FlowRow, FlowRunRow, JobRow, ProjectRow
 from app.store.transitions import move, since
 from app.store.unreadable import by_id, newest, value_of, values_of
@@ -49,12 +50,16 @@ def save(
     now: datetime,
     flow_id: int | None = None,
 ) -> int:
-    """A new flow, or other nodes for one. Raises Conflict if the name is taken."""
+    """A new flow, with this id if one is given, or other nodes for the one that has it.
+
+    Raises Conflict if the name is taken.
+    """
     taken = select(FlowRow.id).where(FlowRow.project_id == project_id, FlowRow.name == name)
     if tx.exec(taken.where(FlowRow.id != (flow_id or 0))).first() is not None:
         raise Conflict(f"There is a flow named {name} in this project already.")
-    row = (
-        tx.get_one(FlowRow, flow_id) if flow_id else FlowRow(project_id=project_id, name=name, created_at=now)
+    row = tx.get(FlowRow, flow_id) if flow_id else None
+    row = row or FlowRow(
+        id=flow_id or reserved_id(tx, "flow"), project_id=project_id, name=name, created_at=now
     )
     row.name = name
     row.definition = {"nodes": steps_to_json(steps)}

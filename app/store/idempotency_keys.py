@@ -27,7 +27,7 @@ class KeyedRequest:
 
 @dataclass(frozen=True)
 class Remembered:
-    """`fingerprint` is of the request's body, sealed."""
+    """`fingerprint` is a keyed digest of the request's body."""
 
     fingerprint: str = field(repr=False)
     answer: Json

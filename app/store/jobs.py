@@ -17,12 +17,20 @@ from app.domain.job.effective import merge
 from app.domain.job.records import Deployed, Job, Source, SourceSettings
 from app.domain.job.spec import BuildsInFlight, JobSpec
 from app.store.database import Tx, touch
+from app.store.identity import reserved_id
 from app.store.schema import BuildRow, JobRow, ProjectRow, SecretGroupJobRow, SourceRow
 from app.store.schema.specs import decoded
 from app.store.unreadable import by_id, newest, value_of, values_of
 
 
-def create(tx: Tx, project_id: int, spec: JobSpec, source: SourceSettings | int | None, now: datetime) -> Job:
+def create(
+    tx: Tx,
+    project_id: int,
+    spec: JobSpec,
+    source: SourceSettings | int | None,
+    now: datetime,
+    job_id: int | None = None,
+) -> Job:
     """A new job with a source of its own, that of a build service (its id), or none.
 
     Raises Conflict if the name is taken.
@@ -33,6 +41,7 @@ def create(tx: Tx, project_id: int, spec: JobSpec, source: SourceSettings | int 
     if tx.exec(taken).first() is not None:
         raise Conflict(f"There is a job named {spec.name} in this project already.")
     row = JobRow(
+        id=job_id or reserved_id(tx, "job"),
         project_id=project_id,
         name=spec.name,
         created_at=now,
@@ -85,7 +94,8 @@ def add_source(
 
 def set_source(row: SourceRow, settings: SourceSettings) -> None:
     for name, value in vars(settings).items():
-        setattr(row, name, value)
+        if name != "id":
+            setattr(row, name, value)
 
 
 def _define(row: JobRow, spec: JobSpec, now: datetime) -> None:

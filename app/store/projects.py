@@ -12,7 +12,9 @@ from sqlmodel import and_, col, select
 from app.domain.documents import Stored
 from app.domain.errors import Conflict, NotFound
 from app.domain.job.spec import Hardening, Network
+from app.domain.sealing import Place, of_project_hook, of_source_hook
 from app.store.database import Tx, touch
+from app.store.identity import reserved_id
 from app.store.schema import JobRow, ProjectRow, SourceRow, UnknownRepositoryRow
 
 UNKNOWN_KEPT = 10
@@ -39,12 +41,17 @@ class WebhookSecret:
 
     scope: str
     sealed: str = field(repr=False)
+    place: Place
 
 
-def create(tx: Tx, name: str, webhook_secret: str | None, now: datetime) -> Project:
+def create(
+    tx: Tx, name: str, webhook_secret: str | None, now: datetime, project_id: int | None = None
+) -> Project:
     if tx.exec(select(ProjectRow).where(ProjectRow.name == name)).first():
         raise Conflict(f"There is a project named {name} already.")
-    row = ProjectRow(name=name, webhook_secret=webhook_secret, created_at=now)
+    row = ProjectRow(
+        id=project_id or reserved_id(tx, "project"), name=name, webhook_secret=webhook_secret, created_at=now
+    )
     tx.add(row)
     tx.flush()
     touch(tx, "projects")
@@ -119,29 +126,36 @@ def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
     of_projects = select(ProjectRow.id, ProjectRow.webhook_secret).where(
         col(ProjectRow.webhook_secret).is_not(None)
     )
-    of_sources = select(SourceRow.id, SourceRow.webhook_secret).where(
+    of_sources = select(SourceRow.project_id, SourceRow.id, SourceRow.webhook_secret).where(
         col(SourceRow.webhook_secret).is_not(None)
     )
     return [
-        *(WebhookSecret(f"project:{id_}", sealed or "") for id_, sealed in tx.exec(of_projects)),
-        *(WebhookSecret(f"source:{id_}", sealed or "") for id_, sealed in tx.exec(of_sources)),
+        *(
+            WebhookSecret(f"project:{id_}", sealed or "", of_project_hook(id_))
+            for id_, sealed in tx.exec(of_projects)
+        ),
+        *(
+            WebhookSecret(f"source:{id_}", sealed or "", of_source_hook(project_id, id_))
+            for project_id, id_, sealed in tx.exec(of_sources)
+        ),
     ]
 
 
-def named_webhook_secrets(tx: Tx) -> Sequence[tuple[str, str]]:
+def named_webhook_secrets(tx: Tx) -> Sequence[tuple[str, WebhookSecret]]:
     """Every sealed webhook secret, with what it is of, as a sentence can begin with it."""
-    of_projects = select(ProjectRow.name, ProjectRow.webhook_secret)
+    known = {each.scope: each for each in webhook_secrets(tx)}
+    of_projects = select(ProjectRow.id, ProjectRow.name)
     of_sources = (
-        select(ProjectRow.name, SourceRow.name, JobRow.name, SourceRow.webhook_secret)
+        select(SourceRow.id, ProjectRow.name, SourceRow.name, JobRow.name)
         .join(ProjectRow, col(ProjectRow.id) == col(SourceRow.project_id))
         .outerjoin(JobRow, and_(col(JobRow.source_id) == col(SourceRow.id), col(SourceRow.name).is_(None)))
         .where(col(JobRow.deleted_at).is_(None))
     )
-    found = [(f"Project {name}", sealed) for name, sealed in tx.exec(of_projects)]
-    for project, service, job, sealed in tx.exec(of_sources):
+    found = [(f"project:{project_id}", f"Project {name}") for project_id, name in tx.exec(of_projects)]
+    for source_id, project, service, job in tx.exec(of_sources):
         what = f"job {job}" if service is None else f"build service {service}"
-        found.append((f"Project {project}, {what}", sealed))
-    return [(of, sealed) for of, sealed in found if sealed is not None]
+        found.append((f"source:{source_id}", f"Project {project}, {what}"))
+    return [(name, known[scope]) for scope, name in found if scope in known]
 
 
 def repositories_in_scope(tx: Tx) -> Mapping[tuple[str, str], int]:

@@ -18,6 +18,7 @@ from app.domain.job.effective import merge
 from app.domain.job.spec import RunSpec
 from app.domain.job.variables import Env, SharedValue
 from app.store.database import Tx, touch
+from app.store.identity import reserved_id
 from app.store.schema import JobRow, SecretGroupJobRow, SecretGroupRow
 from app.store.schema.specs import decoded
 from app.store.unreadable import by_id, newest, value_of
@@ -36,13 +37,28 @@ class SecretGroup:
     created_at: datetime
 
 
-def create(tx: Tx, project_id: int, name: str, priority: int, env: Env, now: datetime) -> SecretGroup:
+def create(
+    tx: Tx,
+    project_id: int,
+    name: str,
+    priority: int,
+    env: Env,
+    now: datetime,
+    group_id: int | None = None,
+) -> SecretGroup:
     query = select(SecretGroupRow.id).where(
         SecretGroupRow.project_id == project_id, SecretGroupRow.name == name
     )
     if tx.exec(query).first() is not None:
         raise Conflict(f"There is a secret group named {name} in this project already.")
-    row = SecretGroupRow(project_id=project_id, name=name, priority=priority, env=dict(env), created_at=now)
+    row = SecretGroupRow(
+        id=group_id or reserved_id(tx, "secret_group"),
+        project_id=project_id,
+        name=name,
+        priority=priority,
+        env=dict(env),
+        created_at=now,
+    )
     tx.add(row)
     tx.flush()
     touch(tx, "jobs")

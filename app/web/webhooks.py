@@ -21,7 +21,6 @@ from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import one_line
 from app.domain.lanes import lane_of
 from app.forges.base import Forge, single_header
-from app.runtime.ports import WEBHOOK_PURPOSE
 from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
 from app.web.bodies import CutShort, read_at_most
@@ -72,7 +71,11 @@ class Keyring:
                 self._tracked = projects.repositories_in_scope(tx)
             scopes: dict[bytes, list[str]] = {}
             for each in sealed:
-                secret = self._server.vault.open(each.sealed, WEBHOOK_PURPOSE).encode()
+                try:
+                    secret = self._server.vault.open(each.sealed, each.place).encode()
+                except JobyardError as error:  # whoever looks at it is told; the others are in force
+                    log.warning("the webhook secret of %s is left out: %s", each.scope, error)
+                    continue
                 scopes.setdefault(secret, []).append(each.scope)
             known = self._keys = tuple(Key(secret, tuple(names)) for secret, names in scopes.items())
         return known

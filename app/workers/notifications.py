@@ -14,7 +14,8 @@ from datetime import timedelta
 from app.domain.errors import JobyardError, TransientError
 from app.domain.flow_nodes import MessageNode
 from app.domain.flows import FlowRun, Node, NodeStatus
-from app.runtime.ports import MESSAGE_PURPOSE, Clock, Vault
+from app.domain.sealing import of_message
+from app.runtime.ports import Clock, Vault
 from app.store import flows
 from app.store.database import Database, StoreUnavailable
 from app.workers.flows import fail_node
@@ -62,7 +63,7 @@ class NotificationWorker:
         assert isinstance(message, MessageNode)
         assert message.url is not None
         try:
-            url = self.vault.open(message.url, MESSAGE_PURPOSE)
+            url = self.vault.open(message.url, of_message(run.project_id, run.flow_id, node.name))
             said = self.post(url, message.message, _key(run, node))
             status = NodeStatus.SUCCEEDED
         except TransientError as error:

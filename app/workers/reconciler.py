@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,6 +33,8 @@ RUN_OF_KEY = re.compile(r"run-(\d+)-\d+-\d+(?:-\w+)?")
 class Reconciler:
     """`alone` says that no other server can be alive (it holds the lock of the data directory).
 
+    `keys_in_use` takes over the keys of secrets that were rotated meanwhile, and gives the ids of those in force.
+
     Runs are gone on with `in_background`, as each takes as long as its container.
     """
 
@@ -47,15 +49,17 @@ class Reconciler:
     host: str
     pid: int
     alone: bool
+    keys_in_use: Callable[[], str]
     in_background: Background = in_thread
 
     def register(self) -> None:
         """Say that this server lives. What one claims before it first has is taken for a dead server's."""
+        keys = self.keys_in_use()
         with self.db.write() as tx:
             now = self.clock.now()
             alive_at = time_of_servers(tx, now)
-            if not heartbeat(tx, self.server, alive_at):
-                register_server(tx, self.server, self.host, self.pid, alive_at)
+            if not heartbeat(tx, self.server, alive_at, keys):
+                register_server(tx, self.server, self.host, self.pid, alive_at, keys)
                 crashes.hold_back(tx, now)
 
     def step(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -179,3 +180,19 @@ def test_the_demo_falls_back_where_no_engine_can_be_had() -> None:
     assert "JOBYARD_ENGINE=process" in fallback
     assert "working: step 5 of 5" in said
     assert NO_ISOLATION in said
+
+
+def test_the_key_of_secrets_is_rotated_beside_a_server_that_goes_on(job: HostedJob) -> None:
+    first = {"value": "from-before", "secret": True}
+    job.job(env={"FIRST": first})
+    job.server.built(job.push({"run.sh": "echo $FIRST-$SECOND | tr a-z A-Z"}))
+    rotated = json.loads(job.server.command("admin", "rotate-key", "--json"))
+    assert (rotated["over"], rotated["unopened"]) == (True, [])
+    assert rotated["resealed"]["job"] >= 1
+    env = {"FIRST": {"secret": True}, "SECOND": {"value": "from-after", "secret": True}}
+    job.server.api("PATCH", job.path, {"env": env})
+    run = job.ran(job.push({"again": ""}))
+    assert job.server.log_of(run).endswith("FROM-BEFORE-FROM-AFTER\n")
+    job.server.restart()
+    rerun = job.server.api("POST", f"/runs/{run['id']}/rerun", {"config": "same"})
+    assert job.server.over(f"/runs/{rerun['id']}")["status"] == "succeeded"

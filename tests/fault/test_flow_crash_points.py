@@ -9,8 +9,8 @@ from pathlib import Path
 from app.commands.flow_runs import answer_approval
 from app.domain.flows import FlowRun, FlowStatus
 from app.domain.runs import RunStatus
+from app.domain.sealing import of_message
 from app.engines.fake import Script
-from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs, pipelines
 from app.workers.flows import FlowWorker
 from tests.support.fakes import commit, image_of
@@ -110,7 +110,7 @@ def test_a_message_that_is_posted_when_the_server_dies_is_lost_by_none(tmp_path:
     """It may arrive twice, with one key; the flow goes on once."""
 
     def told(place: Installation, fuse: Fuse) -> list[tuple[str, str, str]]:
-        url = place.box.seal("https://chat.example.com/hook", MESSAGE_PURPOSE)
+        url = place.box.seal("https://chat.example.com/hook", of_message(place.project.id, 1, "tell"))
         flow = place.flow({"name": "tell", "type": "message", "message": "Released.", "url": url})
         run_id = place.start(flow)
         with suppress(Killed):

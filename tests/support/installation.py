@@ -35,7 +35,7 @@ from app.engines.fake import FakeEngine, World
 from app.logs import LogReader
 from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
-from app.secrets import SecretBox
+from app.secrets import SecretBox, first_ring
 from app.store import (
     apps,
     builds,
@@ -79,7 +79,7 @@ class Installation:
         self.clock = ticking()
         self.world = World()
         self.names = Names()
-        self.box = SecretBox([b"a key of the tests, random enough"])
+        self.box = SecretBox(first_ring(b"a key of the tests, random enough"))
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
         (root / "jobyard.db").write_bytes(empty_sqlite())

@@ -89,6 +89,7 @@ class Server:
             host="here",
             pid=1,
             alone=alone,
+            keys_in_use=place.box.in_use,
             in_background=lambda _, work: self.adopted.append(work),
         )
         self.deployment_worker = DeploymentWorker(db, clock, place.names)

@@ -27,16 +27,18 @@ from app.domain.job.spec import JobSpec
 from app.domain.principals import Role
 from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
+from app.domain.sealing import of_project_hook
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
-from app.runtime.ports import WEBHOOK_PURPOSE
 from app.runtime.signals import Signals
-from app.secrets import SecretBox
+from app.secrets import SecretBox, first_ring
 from app.store import builds, decisions, deliveries, jobs, projects, run_attempts, runs, users
-from app.store.database import Database
+from app.store.database import Database, Tx
 from app.store.deliveries import NewDelivery
+from app.store.identity import reserved_id
 from app.store.inbox import Inbox
+from app.store.projects import Project
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.clock import START, Clock, Names
@@ -96,15 +98,17 @@ class World:
         """A job, in a project that is made if it is not there."""
         with self.db.write() as tx:
             known = {each.name: each for each in projects.page(tx, 100, None)}
-            owner = known.get(project) or projects.create(tx, project, self._secret(), self.clock.now())
+            owner = known.get(project) or self._project(tx, project)
             source = None
             if repository is not None:
                 url = f"https://github.com/{repository}"
                 source = SourceSettings(url, repo_key(url), "main")
             return jobs.create(tx, owner.id, spec_of(name, repository, **changes), source, self.clock.now())
 
-    def _secret(self) -> str:
-        return self.box.seal("a secret of all its hooks", WEBHOOK_PURPOSE)
+    def _project(self, tx: Tx, name: str) -> Project:
+        project_id = reserved_id(tx, "project")
+        sealed = self.box.seal("a secret of all its hooks", of_project_hook(project_id))
+        return projects.create(tx, name, sealed, self.clock.now(), project_id)
 
     def delivery(
         self,
@@ -303,7 +307,7 @@ def world(root: Path, clock: Clock | None = None) -> Iterator[World]:
     signals = Signals()
     db = quick_sqlite(root / "jobyard.db", signals.publish)
     log_storage = LogStorage(root / "logs", signals, 64 * 1024 * 1024)
-    made = World(root, db, signals, log_storage, SecretBox([b"k" * 32]), clock or Clock())
+    made = World(root, db, signals, log_storage, SecretBox(first_ring(b"k" * 32)), clock or Clock())
     try:
         yield made
     finally:

@@ -33,7 +33,7 @@ from app.oidc import Provider
 from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
-from app.secrets import SecretBox
+from app.secrets import SecretBox, first_ring
 from app.store import builds, run_attempts, runs
 from app.store.database import Database
 from app.store.inbox import Inbox
@@ -99,7 +99,10 @@ def server_context(
     """What the web of a server stands on: with a clock that stands still, a registry that knows every image, and an
     engine that is up; `changes` are its fields.
     """
-    clock, vault = changes.pop("clock", None) or Clock(), changes.pop("vault", None) or SecretBox([KEY])
+    clock, vault = (
+        changes.pop("clock", None) or Clock(),
+        changes.pop("vault", None) or SecretBox(first_ring(KEY)),
+    )
     forges: dict[str, Forge] = {"github": GitHub()}
     ours = Ours("jobyard-0123456789ab", "registry.jobyard.example/team")
     fields: dict[str, Any] = {

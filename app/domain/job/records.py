@@ -23,7 +23,10 @@ from app.domain.job.variables import EnvValue, SharedValue
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """What is stored of a repository and branch that builds are made of. The webhook secret is sealed."""
+    """What is stored of a repository and branch that builds are made of. The webhook secret is sealed.
+
+    `id` is the row's, also of one that is to be made with it; None where any will do.
+    """
 
     url: str
     repo_key: str
@@ -33,6 +36,7 @@ class SourceSettings:
     builds_in_flight: BuildsInFlight = BuildsInFlight.ALL
     credential_id: int | None = None
     webhook_secret: str | None = field(default=None, repr=False)
+    id: int | None = None
 
 
 @dataclass(frozen=True)

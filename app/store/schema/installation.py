@@ -19,7 +19,10 @@ from app.store.schema.columns import (
 
 
 class ServerRow(SQLModel, table=True):
-    """A running server; its claims are void when it is known dead."""
+    """A running server; its claims are void when it is known dead.
+
+    `keys` are the ids of the operator's key it has, and of the key that it seals with.
+    """
 
     __tablename__ = "server"
     id: str = Field(primary_key=True)
@@ -27,6 +30,7 @@ class ServerRow(SQLModel, table=True):
     pid: int
     started_at: datetime = time_column(null=False)
     heartbeat_at: datetime = time_column(null=False)
+    keys: str = text_column()
 
 
 class SettingRow(SQLModel, table=True):

@@ -158,7 +158,7 @@ def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_ha
                 "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
                 "and give the same to the repository's webhook."
             )
-    warnings += unmasked(job.env, ctx.server.vault)
+    warnings += unmasked(job.env, ctx.server.vault, job.project_id)
     if answer["source"]["type"] == "build_service" and job.source is not None:
         answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {

@@ -77,7 +77,7 @@ def _changed(
 
 
 def _answer(server: ServerContext, group: SecretGroup) -> Json:
-    warnings = unmasked(group.env, server.vault)
+    warnings = unmasked(group.env, server.vault, group.project_id)
     return {**shown_group(group), "id": group.id, "created_at": group.created_at, "warnings": warnings}
 
 

@@ -21,6 +21,7 @@ from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
 from app.domain.job.spec import NoSource
 from app.domain.principals import Right
+from app.domain.sealing import of_source_hook
 from app.store import build_services, credentials, projects
 from app.store.database import Tx
 from app.web.pages import formatting, job_form
@@ -155,7 +156,7 @@ def _settings(
         edit=edit,
         seen=seen,
         job=job,
-        warnings=[*unmasked(job.env, ctx.server.vault), *_of_webhook(ctx, job)],
+        warnings=[*unmasked(job.env, ctx.server.vault, job.project_id), *_of_webhook(ctx, job)],
         project=job.project,
         address=address(job),
         action=f"{address(job)}/settings",
@@ -166,7 +167,11 @@ def _settings(
 
 
 def _of_webhook(ctx: PageContext, job: Job) -> list[str]:
-    return guessable(ctx.server.vault, None if job.source is None else job.source.webhook_secret)
+    source = job.source
+    if source is None:
+        return []
+    place = of_source_hook(source.project_id, source.id)
+    return guessable(ctx.server.vault, source.webhook_secret, place)
 
 
 def show_new(ctx: PageContext) -> Response:

@@ -14,6 +14,7 @@ from app.domain.errors import UserError
 from app.domain.job.spec import HARDENING_WORDS
 from app.domain.principals import Right
 from app.domain.quotas import NAMES
+from app.domain.sealing import of_project_hook
 from app.store import (
     apps,
     build_services,
@@ -153,7 +154,7 @@ def _project(
         jobs=sorted(found[:JOBS], key=lambda job: job.name),
         more=found[JOBS - 1].id if len(found) > JOBS else None,
         saved=ctx.query("saved"),
-        warnings=guessable(ctx.server.vault, project.webhook_secret),
+        warnings=guessable(ctx.server.vault, project.webhook_secret, of_project_hook(project.id)),
         webhook_url=f"{ctx.address}/webhooks/github",
         given=own | {name: ctx.field(name) for name in LIMITS if problem is not None},
         errors=errors,

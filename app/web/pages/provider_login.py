@@ -18,11 +18,13 @@ from app.commands.provider_sign_in import NotAdmitted, sign_in_by_provider, turn
 from app.commands.sign_in import SignedIn
 from app.domain.errors import Busy, JobyardError
 from app.domain.identities import Begun, NotProven, ProviderUnavailable
-from app.runtime.ports import SIGN_IN_PURPOSE, IdentityProvider, Vault
+from app.domain.sealing import Place
+from app.runtime.ports import IdentityProvider, Vault
 from app.web.pages.context import PageContext, get, see
 from app.web.pages.login import client_of, inside, login_page, set_cookie, with_session
 
 BEGUN = "jobyard_sign_in"
+AT_SIGN_IN = Place("sign-in", 0, "browser")
 PATH = "/login/oidc"
 LASTS = timedelta(minutes=10)
 ANOTHER = "This sign-in was begun in another browser, was used already, or took over 10 min: begin again."
@@ -39,12 +41,12 @@ class Pending:
 
     def sealed(self, vault: Vault) -> str:
         told = {**asdict(self.begun), "address": "", "wanted": self.wanted, "at": self.at.isoformat()}
-        return vault.seal(json.dumps(told), SIGN_IN_PURPOSE)
+        return vault.seal(json.dumps(told), AT_SIGN_IN)
 
     @classmethod
     def opened(cls, vault: Vault, sealed: str) -> Pending:
         """Raises JobyardError, ValueError or LookupError for what was not sealed here."""
-        told = json.loads(vault.open(sealed, SIGN_IN_PURPOSE))
+        told = json.loads(vault.open(sealed, AT_SIGN_IN))
         wanted, at = told.pop("wanted"), datetime.fromisoformat(told.pop("at"))
         return cls(Begun(**told), wanted, at)
 

@@ -152,7 +152,7 @@ def _page(
         200 if said is None else said.status,
         project=project,
         group=group,
-        warnings=unmasked(group.env, ctx.server.vault) if group else [],
+        warnings=unmasked(group.env, ctx.server.vault, group.project_id) if group else [],
         action=address(project, group) if group else f"{projects.address(project)}/secret-groups",
         given=typed.given,
         rows=[*typed.rows, *[Row()] * empty_rows],

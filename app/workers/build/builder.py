@@ -19,6 +19,7 @@ from app.commands.continuous_delivery import after_build, end_cancelled_build
 from app.commands.image_ownership import cache_scope, image_tag
 from app.commands.image_policy import Resolve, require_reachable_hosts, require_usable_images
 from app.commands.remote_access import git_access, registry_logins
+from app.commands.variables import open_variable
 from app.domain.build_parts import plan_from_json
 from app.domain.builds import Build, BuildReason, GivenUp, no_answer
 from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
@@ -29,7 +30,7 @@ from app.domain.references import Ours
 from app.engines.base import RegistryLogin
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.log_storage import LogStorage
-from app.runtime.ports import ENV_PURPOSE, Clock, Names, Vault
+from app.runtime.ports import Clock, Names, Vault
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
 from app.store.claims import Claim
@@ -149,7 +150,7 @@ class Builder:
     def _work(self, build: Build) -> None:
         env = build.env
         try:
-            secrets = self._open(env)
+            secrets = self._open(build)
             login = self.publisher.login(build) if self.publisher else None
             logins = self.disk.patiently(f"build {build.id}", partial(self._logins, build))
         except SecretKeyError as error:
@@ -198,9 +199,11 @@ class Builder:
         """Store what a build came to; while the disk has no room for it, it is tried again."""
         self.disk.patiently("the end of a build", partial(end, *what, **more))
 
-    def _open(self, env: Mapping[str, EnvValue]) -> Mapping[str, str]:
+    def _open(self, build: Build) -> Mapping[str, str]:
         return {
-            name: self.vault.open(value.value, ENV_PURPOSE) for name, value in env.items() if value.secret
+            name: open_variable(name, value, self.vault, build.project_id, None)
+            for name, value in build.env.items()
+            if value.secret
         }
 
     def _make_image(

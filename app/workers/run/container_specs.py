@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.commands.variables import open_variable
 from app.domain.errors import UserError
 from app.domain.job.effective import Invocation, invocation
 from app.domain.job.spec import Hardening
@@ -12,7 +13,7 @@ from app.domain.job.variables import EnvValue
 from app.domain.plans import Plan
 from app.domain.runs import Attempt, Container, Run
 from app.engines.base import ContainerSpec
-from app.runtime.ports import ENV_PURPOSE, Vault
+from app.runtime.ports import Vault
 from app.workers.run.images import Origin
 
 RUN_LABEL = "jobyard.run"  # its name, which no other run of any database has
@@ -23,8 +24,8 @@ class Specs:
     vault: Vault
     plans: Mapping[str, Plan]
 
-    def open(self, value: EnvValue) -> str:
-        return self.vault.open(value.value, ENV_PURPOSE) if value.secret else value.value
+    def open(self, run: Run, name: str, value: EnvValue) -> str:
+        return open_variable(name, value, self.vault, run.project_id, run.job_id)
 
     def invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
         """Return how the container is called and how big it is. Raises UserError where that can't be."""
@@ -46,7 +47,7 @@ class Specs:
         """What a container is started with; its project's hardening counts `at_least`."""
         call, plan = self.invocation(run, origin)
         assert run.image is not None
-        own = {name: self.open(value) for name, value in env.items() if value.in_run}
+        own = {name: self.open(run, name, value) for name, value in env.items() if value.in_run}
         return ContainerSpec(
             image=run.image,
             command=call.command,

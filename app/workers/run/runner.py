@@ -254,7 +254,7 @@ class Runner:
     ) -> None:
         """Make one try: all its containers side by side, then the conclusion, then the clean-up."""
         env = run.spec.env
-        secrets = [self._specs.open(value) for value in env.values() if value.secret]
+        secrets = [self._specs.open(run, name, value) for name, value in env.items() if value.secret]
         write = partial(self.log_storage.write_attempt, run.id, attempt.number, Redactor(secrets))
         path = self.log_storage.attempt_path(run.id, attempt.number)
         with self.db.read() as tx:

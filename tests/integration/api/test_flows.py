@@ -11,12 +11,12 @@ import pytest
 
 from app.domain.flow_nodes import MessageNode, RunNode
 from app.domain.runs import Outcome
-from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.flows import FlowWorker
 from tests.support.client import Client
+from tests.support.sealed import unsealed
 from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 FLOWS = "/projects/acme/flows"
@@ -288,7 +288,7 @@ def test_secrets_of_overrides_are_kept_and_never_shown(acme: Caller) -> None:
     assert token is not None
     sealed = token.value
     assert "quite secret" not in sealed
-    assert acme.context.vault.open(sealed, "env") == "quite secret"
+    assert unsealed(acme.context.vault, sealed) == "quite secret"
     assert acme.got("/runs/1")["effective"]["env"]["MODE"] == "fast"
 
 
@@ -305,7 +305,7 @@ def test_the_address_of_a_message_is_kept_and_never_shown(acme: Caller) -> None:
         sealed = node.url
         assert sealed is not None
         assert "T0-secret" not in sealed
-        return acme.context.vault.open(sealed, MESSAGE_PURPOSE)
+        return unsealed(acme.context.vault, sealed)
 
     assert stored() == secret
     answer = acme.patch(f"{FLOWS}/release", json={"nodes": [{**tell, "url": "***", "message": "Live."}]})

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from app.domain.runs import Outcome
-from app.runtime.ports import ENV_PURPOSE, WEBHOOK_PURPOSE
 from app.store import jobs
 from app.web.server_context import ServerContext
+from tests.support.sealed import unsealed
 from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
@@ -65,9 +65,9 @@ def test_secrets_are_sealed_for_their_purpose(admin: Caller, context: ServerCont
     admin.made(JOBS, REPORT)
     with context.db.read() as tx:
         job = jobs.named(tx, "acme", "report")
-    assert context.vault.open(job.env["TOKEN"].value, ENV_PURPOSE) == "token value"
+    assert unsealed(context.vault, job.env["TOKEN"].value) == "token value"
     assert job.source is not None
-    assert context.vault.open(job.source.webhook_secret or "", WEBHOOK_PURPOSE) == "the secret of the hook"
+    assert unsealed(context.vault, job.source.webhook_secret or "") == "the secret of the hook"
     assert "token value" not in repr(job)
 
 
@@ -118,7 +118,7 @@ def test_a_secret_stays_secret_and_keeps_what_is_not_given(
     assert answer.json()["env"]["TOKEN"] == {"value": None, "secret": True, "scope": scope}
     with context.db.read() as tx:
         stored = jobs.named(tx, "acme", "report").env["TOKEN"]
-    assert context.vault.open(stored.value, ENV_PURPOSE) == value
+    assert unsealed(context.vault, stored.value) == value
 
 
 def test_a_secret_is_not_shown_by_calling_it_none(admin: Caller) -> None:
@@ -143,7 +143,7 @@ def _webhook_secret(context: ServerContext) -> str:
     with context.db.read() as tx:
         source = jobs.named(tx, "acme", "report").source
     assert source is not None
-    return context.vault.open(source.webhook_secret or "", WEBHOOK_PURPOSE)
+    return unsealed(context.vault, source.webhook_secret or "")
 
 
 def test_a_patch_that_contradicts_what_is_stored_changes_nothing(admin: Caller) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app.domain.runs import Outcome, Reason
-from app.runtime.ports import ENV_PURPOSE
 from app.store import run_attempts, runs
 from app.web.server_context import ServerContext
+from tests.support.sealed import unsealed
 from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
@@ -79,8 +79,8 @@ def test_a_secret_overridden_by_plain_text_stays_secret(built: Caller, context: 
     with context.db.read() as tx:
         env = runs.with_id(tx, run["id"]).spec.env
     assert env["TOKEN"].scope == "both"
-    assert context.vault.open(env["TOKEN"].value, ENV_PURPOSE) == "this time"
-    assert context.vault.open(env["MODE"].value, ENV_PURPOSE) == "x"
+    assert unsealed(context.vault, env["TOKEN"].value) == "this time"
+    assert unsealed(context.vault, env["MODE"].value) == "x"
 
 
 def test_a_run_takes_a_build_or_a_commit_or_an_image_of_its_own(built: Caller) -> None:

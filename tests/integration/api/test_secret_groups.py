@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.runtime.ports import ENV_PURPOSE
 from app.store import builds, runs
+from tests.support.sealed import unsealed
 from tests.support.server_context import Caller
 
 GROUPS = "/projects/acme/secret-groups"
@@ -29,7 +29,7 @@ def env_of_run(admin: Caller, body: dict[str, Any] | None = None) -> dict[str, s
     with admin.context.db.read() as tx:
         run = runs.with_id(tx, made["id"])
     return {
-        name: admin.context.vault.open(each.value, ENV_PURPOSE) if each.secret else each.value
+        name: unsealed(admin.context.vault, each.value) if each.secret else each.value
         for name, each in run.spec.env.items()
     }
 

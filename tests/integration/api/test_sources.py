@@ -9,11 +9,11 @@ import pytest
 
 from app.domain.builds import build_key
 from app.domain.runs import Outcome
-from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import builds, credentials, jobs
 from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
+from tests.support.sealed import unsealed
 from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 PROJECT = "/projects/acme"
@@ -281,7 +281,7 @@ def test_a_credential_in_use_gets_another_secret_but_no_other_host(
         assert answer.json() == {**made, "username": username} == admin.got(path)
         with context.db.read() as tx:
             stored = credentials.with_id(tx, made["id"])
-        assert context.vault.open(stored.secret, CREDENTIAL_PURPOSE) == secret
+        assert unsealed(context.vault, stored.secret) == secret
     for field, other in (("name", "other"), ("kind", "registry"), ("host", "evil.example"), ("secret", "")):
         refused(admin.patch(path, json={"secret": "not this one", field: other}), field)
     with context.db.read() as tx:

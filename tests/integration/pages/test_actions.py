@@ -11,9 +11,11 @@ import pytest
 from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
 from app.domain.runs import TriggerType
+from app.domain.sealing import Owner
 from app.store import builds, decisions, jobs, runs, secret_groups
 from tests.support.demo_world import Demo
 from tests.support.forms import form_fields
+from tests.support.sealed import unsealed
 from tests.support.seed import World
 from tests.support.shown import shown
 from tests.support.visiting import NOW, read, run_of, visitor
@@ -88,7 +90,7 @@ def test_run_with_changes_previews_then_starts(made: World, demo: Demo) -> None:
     assert "MODEL" not in run.spec.env
     token = run.spec.env["API_TOKEN"]
     assert token.secret
-    assert made.box.open(token.value, "env") == "new secret"
+    assert unsealed(made.box, token.value) == "new secret"
     assert (run.spec.plan, run.spec.retry_limit, run.spec.time_limit_seconds) == ("large", 1, None)
     again = read(client, f"{path}?like={run.name}")
     assert "BATCH=7\nMODEL</textarea>" in again  # and no secret
@@ -139,7 +141,10 @@ def test_a_link_to_the_run_form_has_no_secret_and_starts_nothing(made: World, de
     """Whether the secret is the job's own or a group's, which the preview shows too."""
     client, path = visitor(made, Role.OPERATOR), f"/projects/acme/jobs/{demo.job.name}/run"
     now = made.clock.now()
-    sealed = EnvValue(made.box.seal("of the group", "env"), secret=True)
+    sealed = EnvValue(
+        made.box.seal("of the group", Owner.group(demo.job.project_id, 1).variable("GROUP_TOKEN")),
+        secret=True,
+    )
     with made.db.write() as tx:
         env = {"SHARED": EnvValue("plain"), "GROUP_TOKEN": sealed}
         group = secret_groups.create(tx, demo.job.project_id, name="all", priority=1, env=env, now=now)
@@ -162,7 +167,7 @@ def test_a_link_to_the_run_form_has_no_secret_and_starts_nothing(made: World, de
         assert runs.page(tx, limit=1)[0].id == before
     client.post(path, data=typed)
     env = run_of(made, before + 1).spec.env
-    assert made.box.open(env["GROUP_TOKEN"].value, "env") == "hidden two"
+    assert unsealed(made.box, env["GROUP_TOKEN"].value) == "hidden two"
 
 
 def test_a_paused_job_runs_only_when_that_is_confirmed(made: World, demo: Demo) -> None:

@@ -13,10 +13,10 @@ from app.domain.errors import NotFound
 from app.domain.job.records import Job
 from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
-from app.runtime.ports import ENV_PURPOSE
 from app.store import jobs, runs
 from tests.support.client import Client
 from tests.support.forms import form_fields
+from tests.support.sealed import unsealed
 from tests.support.seed import PASSWORD, World, world
 from tests.support.server_context import ADMIN_TOKEN
 from tests.support.shown import shown
@@ -281,8 +281,8 @@ def test_a_secret_is_kept_replaced_and_removed_but_never_shown(
     assert page.post(PAGE, data=fields).status_code == 303
     env = stored(made).env
     assert sorted(env) == ["KEPT", "NEW", "OPEN"]
-    assert made.box.open(env["KEPT"].value, ENV_PURPOSE) == "stored-KEPT"
-    assert made.box.open(env["NEW"].value, ENV_PURPOSE) == "typed-anew"
+    assert unsealed(made.box, env["KEPT"].value) == "stored-KEPT"
+    assert unsealed(made.box, env["NEW"].value) == "typed-anew"
     assert env["OPEN"] == EnvValue("for all to see")
 
 

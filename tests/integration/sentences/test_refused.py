@@ -24,6 +24,7 @@ from app.domain.public_url import read_public_url
 from app.domain.references import Ours, meaning_of, refusal
 from app.domain.room import Room, no_room
 from app.domain.schedule import Schedule
+from app.domain.sealing import of_credential
 from app.store import builds, comparisons, credentials, jobs, users
 from app.store.database import Database, StoreUnavailable
 from app.workers.clock_changes import ClockChanges
@@ -286,7 +287,7 @@ def test_switches_that_a_job_does_not_have(place: Installation) -> None:
     [("https://elsewhere.example/a/b.git", "elsewhere.example"), ("file:///srv/a", "a local path")],
 )
 def test_a_credential_of_another_host(place: Installation, url: str, where: str) -> None:
-    sealed = place.box.seal("secret", "credential")
+    sealed = place.box.seal("secret", of_credential(place.project.id, 1))
     with place.db.write() as tx:
         known = credentials.create(
             tx,

@@ -16,7 +16,7 @@ from app.domain.errors import GitUnavailable
 from app.domain.events import repo_key
 from app.domain.hosts import git_host
 from app.domain.job.records import Job
-from app.runtime.ports import CREDENTIAL_PURPOSE
+from app.domain.sealing import of_credential
 from app.store import comparisons, credentials, jobs
 from app.store.database import StoreUnavailable
 from builders.backends.base import BuildFailed
@@ -414,7 +414,7 @@ def test_a_real_git_server_is_compared_with(place: Installation, tmp_path: Path)
         url = served.url("report")
         with place.db.write() as tx:
             fields = {"host": git_host(url), "username": "ci", "kind": "git", "name": "acme"}
-            sealed = place.box.seal(served.password, CREDENTIAL_PURPOSE)
+            sealed = place.box.seal(served.password, of_credential(place.project.id, 1))
             credential = credentials.create(
                 tx, place.project.id, secret=sealed, now=place.clock.now(), **fields
             )

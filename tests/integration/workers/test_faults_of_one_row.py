@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.builds import BuildStatus
-from app.runtime.ports import MESSAGE_PURPOSE
+from app.domain.sealing import of_message
 from app.store import builds as store_of_builds
 from app.store import deliveries
 from app.store.database import StoreUnavailable
@@ -179,7 +179,7 @@ def test_a_store_that_is_away_is_no_fault_of_a_row(
     message = {
         "name": "tell",
         "type": "message",
-        "url": place.box.seal("https://example.com", MESSAGE_PURPOSE),
+        "url": place.box.seal("https://example.com", of_message(place.project.id, 1, "tell")),
     }
     place.start(place.flow({**message, "message": "Hello"}))
     place.push(A, B)

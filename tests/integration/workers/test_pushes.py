@@ -7,8 +7,8 @@ import pytest
 from app.domain import paths
 from app.domain.builds import BuildStatus
 from app.domain.runs import RunStatus
+from app.domain.sealing import Owner
 from app.engines.fake import Script
-from app.runtime.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.background import InBackground
 from tests.support.fakes import commit, image_of
@@ -193,7 +193,8 @@ def test_jobs_with_equal_secrets_in_the_build_share_one_build(place: Installatio
     """Although no two sealed texts are equal."""
 
     def token(value: str) -> dict[str, object]:
-        return {"TOKEN": {"value": place.box.seal(value, ENV_PURPOSE), "secret": True, "scope": "build"}}
+        sealed = place.box.seal(value, Owner.group(place.project.id, 1).variable("TOKEN"))
+        return {"TOKEN": {"value": sealed, "secret": True, "scope": "build"}}
 
     place.job("report", env=token("the same"))
     place.job("again", env=token("the same"))

@@ -20,7 +20,7 @@ from app.commands.registry_retention import RegistryRetention
 from app.domain.job.records import Job
 from app.domain.references import Ours
 from app.registry import RegistryUnavailable, Removal, remove_manifest
-from app.secrets import SecretBox
+from app.secrets import SecretBox, first_ring
 from app.store.database import Database
 from tests.support.clock import Clock
 from tests.support.databases import empty_sqlite, quick_sqlite
@@ -176,7 +176,7 @@ def keeper(db: Database, answer: Removal | Exception) -> tuple[RegistryRetention
         return answer
 
     ours = Ours(OURS.repository, "registry.example.com/team")
-    box = SecretBox([b"a key of the tests, random enough"])
+    box = SecretBox(first_ring(b"a key of the tests, random enough"))
     return RegistryRetention(db, Clock(NOW), box, ours, remove), asked
 
 

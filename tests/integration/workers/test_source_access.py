@@ -15,10 +15,11 @@ from app.domain.events import repo_key
 from app.domain.job.records import Job, SourceSettings
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
+from app.domain.sealing import of_credential
 from app.engines.base import RegistryLogin, ResolvedImage
 from app.engines.fake import FakeEngine, Fault
-from app.runtime.ports import CREDENTIAL_PURPOSE
 from app.store import build_services, crashes, credentials, decisions, jobs, runs
+from app.store.identity import reserved_id
 from app.workers.build.publisher import Publisher
 from builders.backends.base import BuiltImage, Login, PushFailed, StopSignal
 from tests.support.fakes import commit, image_of
@@ -32,6 +33,7 @@ DIGEST = "sha256:" + "d" * 64
 
 def keep(place: Installation, kind: str, host: str, secret: str = "the secret") -> int:
     with place.db.write() as tx:
+        credential_id = reserved_id(tx, "credential")
         made = credentials.create(
             tx,
             place.project.id,
@@ -39,7 +41,7 @@ def keep(place: Installation, kind: str, host: str, secret: str = "the secret") 
             kind=kind,
             host=host,
             username="ada",
-            secret=place.box.seal(secret, CREDENTIAL_PURPOSE),
+            secret=place.box.seal(secret, of_credential(place.project.id, credential_id)),
             now=place.clock.now(),
         )
         return made.id

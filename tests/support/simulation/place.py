@@ -20,7 +20,7 @@ from sqlalchemy import event
 from app.runtime.disk import Disk
 from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
-from app.secrets import SecretBox
+from app.secrets import SecretBox, first_ring
 from app.store import builds, epochs, runs
 from app.store.database import Database
 from app.workers.build.slots import Slots
@@ -320,7 +320,7 @@ _OPEN = """SELECT EXISTS(SELECT 1 FROM delivery WHERE status = 'received')
 
 @cache
 def _box() -> SecretBox:
-    return SecretBox([b"a key of the tests, random enough"])
+    return SecretBox(first_ring(b"a key of the tests, random enough"))
 
 
 @cache

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.config import read_settings
+from app.domain.sealing import Owner
 from app.installation import open_installation
-from app.runtime.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.cli import Cli
 
@@ -31,7 +31,7 @@ def sealed(cli: Cli, tmp_path: Path) -> str:
     with open_installation(read_settings()) as installation:
         with installation.db.write() as tx:
             projects.create(tx, "acme", None, installation.clock.now())
-        sealed = installation.box.seal("a secret", ENV_PURPOSE)
+        sealed = installation.box.seal("a secret", Owner.job(1, 1).variable("TOKEN"))
     log = tmp_path / "data/logs/runs/000000/1/1.log"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"a log\xff\n")

@@ -14,9 +14,9 @@ from app.bootstrap import make_engine
 from app.config import read_settings
 from app.engines.base import ContainerSpec
 from app.installation import only_server, open_installation
-from app.runtime.ports import ENV_PURPOSE
 from app.store import projects
 from tests.support.cli import Cli
+from tests.support.sealed import unsealed
 
 
 def test_a_backup_brings_back_database_key_and_logs(
@@ -37,7 +37,7 @@ def test_a_backup_brings_back_database_key_and_logs(
     with open_installation(read_settings()) as installation, installation.db.read() as tx:
         assert projects.named(tx, "acme").name == "acme"
         assert installation.epoch == done["epoch"] != ""
-        assert installation.box.open(sealed, ENV_PURPOSE) == "a secret"
+        assert unsealed(installation.box, sealed) == "a secret"
 
 
 def test_nothing_is_overwritten(cli: Cli, sealed: str, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from app.config import Settings, read_settings
 from app.domain.events import repo_key
 from app.domain.job.records import SourceSettings
 from app.installation import open_installation
-from app.runtime.ports import WEBHOOK_PURPOSE
+from app.secrets import load_or_create_key
 from app.store import build_services, jobs, projects
 from tests.support.cli import Cli
 from tests.support.project import ROOT
+from tests.support.sealed import sealed_before
 from tests.support.seed import spec_of
 from tests.support.server import free_port
 from tests.support.web_answers import web_answers
@@ -339,7 +340,8 @@ def test_the_doctor_warns_of_webhook_secrets_from_before_the_rule(
 ) -> None:
     monkeypatch.setenv("JOBYARD_DATA", str(tmp_path / "data"))
     with open_installation(read_settings()) as place, place.db.write() as tx:
-        weak, good = (place.box.seal(each, WEBHOOK_PURPOSE) for each in ("abcdefgh", "abcdefgh" * 4))
+        key = load_or_create_key(read_settings().key_file)
+        weak, good = (sealed_before(key, each, "webhook") for each in ("abcdefgh", "abcdefgh" * 4))
         now = place.clock.now()
         for name, secret in (("acme", weak), ("beside", good)):
             owner = projects.create(tx, name, secret, now)

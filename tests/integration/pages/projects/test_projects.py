@@ -8,11 +8,13 @@ import pytest
 
 from app.domain.comparing import Seen
 from app.domain.principals import Role
-from app.runtime.ports import WEBHOOK_PURPOSE
+from app.domain.sealing import of_project_hook
 from app.store import comparisons, projects, users
+from app.store.identity import reserved_id
 from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.project_pages import ACME, API, fields_of, make, shown, visitor
+from tests.support.sealed import unsealed
 from tests.support.seed import PASSWORD, World
 
 SERVICES, GROUPS, CREDENTIALS = (
@@ -55,7 +57,7 @@ def test_from_nothing_to_a_job_by_pages_alone(made: World) -> None:
     assert 'href="/projects/acme/jobs/report"' in full
     with made.db.read() as tx:
         sealed = projects.named(tx, "acme").webhook_secret
-    assert made.box.open(sealed or "", WEBHOOK_PURPOSE) == HIDDEN
+    assert unsealed(made.box, sealed or "") == HIDDEN
     assert HIDDEN not in begin + full + page.get("/projects").text
 
 
@@ -100,7 +102,7 @@ def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: 
         assert page.post(action, data={"webhook_secret": secret}).status_code == 303
         with made.db.read() as tx:
             sealed = projects.named(tx, "acme").webhook_secret or ""
-        assert made.box.open(sealed, WEBHOOK_PURPOSE) == secret
+        assert unsealed(made.box, sealed) == secret
         assert "never shown" not in page.get(ACME).text.replace("It is never shown.", "")
     for refused in ("", "short"):
         answer = page.post(action, data={"webhook_secret": refused})
@@ -114,8 +116,10 @@ def test_a_webhook_secret_is_set_and_another_takes_its_place(made: World, page: 
 
 def test_a_secret_of_before_that_is_easily_guessed_is_warned_of(made: World, page: Client) -> None:
     with made.db.write() as tx:
-        projects.create(tx, "weak", made.box.seal("short", WEBHOOK_PURPOSE), made.clock.now())
-        projects.create(tx, "strong", made.box.seal(HIDDEN, WEBHOOK_PURPOSE), made.clock.now())
+        for name, secret in (("weak", "short"), ("strong", HIDDEN)):
+            project_id = reserved_id(tx, "project")
+            sealed = made.box.seal(secret, of_project_hook(project_id))
+            projects.create(tx, name, sealed, made.clock.now(), project_id)
     said = (
         "The webhook secret is easily guessed: it must have at least 16 characters, such as the output of "
         "`openssl rand -hex 32`. Set another, here and at the repository."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.runtime.ports import CREDENTIAL_PURPOSE, ENV_PURPOSE, WEBHOOK_PURPOSE
 from app.store import build_services, credentials, projects, secret_groups
 from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.project_pages import ACME, API, fields_of, make, shown
+from tests.support.sealed import unsealed
 from tests.support.seed import World
 
 SERVICES, GROUPS, CREDENTIALS = (
@@ -71,7 +71,7 @@ def test_saving_a_build_service_as_it_is_shown_changes_nothing(
     assert page.post(path, data=changed).status_code == 303
     source = stored_service(made).source
     assert (source.branch, source.ci_enabled) == ("main", True)
-    assert made.box.open(source.webhook_secret or "", WEBHOOK_PURPOSE) == "a new secret for it"
+    assert unsealed(made.box, source.webhook_secret or "") == "a new secret for it"
 
 
 def stored_service(made: World) -> build_services.BuildService:
@@ -142,7 +142,7 @@ def test_a_secret_group_is_made_as_the_api_makes_it(api: Client, page: Client, m
 def opened(made: World, variable: str) -> str:
     with made.db.read() as tx:
         group = secret_groups.named(tx, projects.named(tx, "acme").id, "mail")
-    return made.box.open(group.env[variable].value, ENV_PURPOSE)
+    return unsealed(made.box, group.env[variable].value)
 
 
 def test_secrets_of_a_group_are_kept_replaced_and_removed_but_never_shown(
@@ -215,7 +215,7 @@ def test_a_secret_group_is_deleted_by_its_name(api: Client, page: Client) -> Non
 def secret_of(made: World) -> str:
     with made.db.read() as tx:
         found = credentials.named(tx, projects.named(tx, "acme").id, "forge")
-    return made.box.open(found.secret, CREDENTIAL_PURPOSE)
+    return unsealed(made.box, found.secret)
 
 
 def test_a_credential_is_kept_changed_and_forgotten(api: Client, page: Client, made: World) -> None:

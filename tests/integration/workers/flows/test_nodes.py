@@ -12,9 +12,9 @@ from app.commands import flow_runs
 from app.domain.errors import Conflict, NotFound
 from app.domain.flows import FlowStatus
 from app.domain.runs import RunStatus, TriggerType
+from app.domain.sealing import of_message
 from app.engines.fake import Script
 from app.http_notifier import NotDelivered
-from app.runtime.ports import MESSAGE_PURPOSE
 from app.store import flows, jobs
 from builders.backends.base import BuildFailed
 from tests.support.databases import somebody_waits
@@ -186,7 +186,7 @@ def test_retries_end(place: Installation, server: Server) -> None:
 
 
 def outgoing(place: Installation, **changes: Any) -> dict[str, Any]:
-    return {**MESSAGE, "url": place.box.seal(CHANNEL, MESSAGE_PURPOSE), **changes}
+    return {**MESSAGE, "url": place.box.seal(CHANNEL, of_message(place.project.id, 1, "tell")), **changes}
 
 
 def test_a_message_is_posted_to_its_address(place: Installation, server: Server) -> None:
@@ -224,10 +224,12 @@ def test_a_message_that_nobody_takes_fails_its_node(
 def test_a_message_whose_address_can_not_be_opened_fails_its_node(
     place: Installation, server: Server
 ) -> None:
-    run = ended(place, server, place.flow(outgoing(place, url=place.box.seal(CHANNEL, "another purpose"))))
+    elsewhere = of_message(place.project.id, 1, "ask")
+    run = ended(place, server, place.flow(outgoing(place, url=place.box.seal(CHANNEL, elsewhere))))
     assert (run.status, place.outbox.posted) == (FlowStatus.FAILED, [])
     assert (
-        log_of(run, "tell")[1] == "The stored secret for message was sealed for something else; set it again."
+        log_of(run, "tell")[1]
+        == "The stored secret for message tell was sealed for something else; set it again."
     )
 
 
