@@ -377,6 +377,7 @@ class Parts:
             disk=self.disk,
             engine_is_up=self._engine_is_up,
             confine=self.engine.confine,
+            egress=own.settings.may_reach,
             slots=Slots(own.settings.workers_builds),
         )
 

@@ -21,6 +21,10 @@ _FROM_OPTION = re.compile(r"(?<![\w.])from\s*=\s*([^\s,]+)", re.IGNORECASE)
 _WEB = re.compile(
     r"\b(?:https?|git|ssh)://(?:[^\s/@]*@)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+)", re.ASCII | re.IGNORECASE
 )
+_ADD = re.compile(r"\s*(?:ONBUILD\s+)*ADD\s", re.IGNORECASE)
+_SETTING = re.compile(r"\s*(?:ONBUILD\s+)*(?:ARG|ENV)\s", re.IGNORECASE)
+_USED = re.compile(r"\$\{?(\w+)", re.ASCII)
+_HIDDEN_HOST = re.compile(r"\b(?:https?|git|ssh)://[^\s/]*\$[^\s/]*|\$\S*://\S*", re.ASCII | re.IGNORECASE)
 _VARIABLE = re.compile(r"(?P<name>\w+)(?:(?P<how>:?[-+?])(?P<word>.*))?", re.ASCII | re.DOTALL)
 _RUN = re.compile(r"\s*(?:ONBUILD\s+)*RUN\s+(.*)", re.IGNORECASE | re.DOTALL)
 _PRIVILEGES = ("--network", "--security")
@@ -85,11 +89,23 @@ def privileged_steps(text: str) -> frozenset[str]:
     return frozenset(word for word in found if word.startswith(_PRIVILEGES) and word not in _HARMLESS)
 
 
-def web_hosts(text: str) -> frozenset[str]:
-    """Return the hosts of addresses on lines of `ADD`, which the engine itself fetches."""
+def web_hosts(text: str, build_args: Mapping[str, str]) -> frozenset[str]:
+    """Return the hosts of addresses on lines of `ADD`, which the engine itself fetches.
+
+    All values that the Dockerfile gives to a variable on such a line are looked at. Raises Unclear where a variable is
+    in the name of a host.
+    """
     lines = plain(text).split("\n")
-    adding = [line for line in lines if re.match(r"\s*(?:ONBUILD\s+)*ADD\s", line, re.IGNORECASE)]
-    return frozenset(host for line in adding for host in _WEB.findall(line))
+    found = [line for line in lines if _ADD.match(line)]
+    named: set[str] = set()
+    for line in found:  # which grows by what the variables on its lines are set to
+        for name in sorted(set(_USED.findall(line)) - named):
+            named.add(name)
+            found += [each for each in lines if _SETTING.match(each) and re.search(rf"\b{name}\b", each)]
+            found += [build_args.get(name, "")]
+        if hidden := _HIDDEN_HOST.search(line):
+            raise Unclear(hidden[0])
+    return frozenset(host for line in found for host in _WEB.findall(line))
 
 
 def _escapes(text: str) -> tuple[str, ...]:

@@ -105,8 +105,9 @@ def check_egress(settings: Settings) -> Iterator[Finding]:
     if found.trouble:
         yield Finding("warn", "egress", found.trouble, found.commands)
     else:
-        sentence = f"The server enforces what jobs and builds may reach: {settings.may_reach}."
-        yield Finding("ok", "egress", sentence)
+        rules = f"rules for what jobs and builds may reach ({settings.may_reach})"
+        is_set, is_due = f"The {rules} are in place.", f"A server that runs as this user sets the {rules}."
+        yield Finding("ok", "egress", is_set if found.is_set else is_due)
 
 
 def check_buildkit(settings: Settings) -> Iterator[Finding]:

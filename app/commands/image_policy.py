@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_address
 
 from app.commands.image_ownership import require_usable
-from app.domain.addresses import is_refused
+from app.domain.addresses import Address, is_refused, readable
+from app.domain.egress import Egress, reach_of
 from app.domain.errors import InvalidValue
 from app.domain.hosts import PUBLIC_REGISTRY, host_and_port, registry_host
 from app.domain.references import Means, Ours, meaning_of, own_names_in
@@ -72,18 +72,38 @@ def _must_be_docker(frontend: str) -> str:
     )
 
 
-def require_reachable_hosts(request: BuildRequest, resolve: Resolve) -> None:
-    """Raises BuildFailed for a base image, or a file to add, at an address where no server is."""
-    hosts = {registry_host(reference) for reference in _references(request)}
-    hosts |= web_hosts(request.dockerfile_text or "")
+def require_reachable_hosts(
+    request: BuildRequest, resolve: Resolve, egress: Egress, is_own: Callable[[Address], bool]
+) -> None:
+    """Raises BuildFailed for a base image, or a file to add, at an address where no server is, and for a file to add
+    that is where builds may not reach: the engine fetches it, from its own machine.
+    """
+    adding = _web_hosts(request)
+    hosts = {registry_host(reference) for reference in _references(request)} | adding
     for host in sorted(hosts - {PUBLIC_REGISTRY}):
         name, port = host_and_port(host)
         for address in _addresses(resolve, name, port or 443):
-            if is_refused(ip_address(address.partition("%")[0])):
+            if is_refused(address):
                 raise BuildFailed(
                     f"The Dockerfile asks for something at {host}, which is at the link-local address {address},"
                     " where clouds keep their machines' credentials: use the server's real address."
                 )
+            reach = reach_of(address, is_own)
+            if host in adding and reach not in egress.reach:
+                raise BuildFailed(
+                    f"The Dockerfile adds something from {host}, which is at {address}: that counts as {reach}, and"
+                    f" builds may reach {egress} (JOBYARD_EGRESS)."
+                )
+
+
+def _web_hosts(request: BuildRequest) -> frozenset[str]:
+    try:
+        return web_hosts(request.dockerfile_text or "", request.build_args)
+    except Unclear as error:
+        raise BuildFailed(
+            f"The Dockerfile adds something from {str(error)!r}, whose host Jobyard can't know before the build: write"
+            " the host out."
+        ) from error
 
 
 def _references(request: BuildRequest) -> Iterable[str]:
@@ -96,9 +116,9 @@ def _references(request: BuildRequest) -> Iterable[str]:
         ) from error
 
 
-def _addresses(resolve: Resolve, name: str, port: int) -> list[str]:
+def _addresses(resolve: Resolve, name: str, port: int) -> list[Address]:
     """None for a name without any: the engine will say so."""
     try:
-        return resolve(name, port)
+        return [address for each in resolve(name, port) if (address := readable(each))]
     except (OSError, UnicodeError):
         return []

@@ -6,10 +6,11 @@ Link-local addresses and the metadata services of clouds (`domain.addresses.REFU
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 
-from app.domain.addresses import Network
+from app.domain.addresses import Address, Network
 
 
 class Reach(enum.StrEnum):
@@ -49,3 +50,12 @@ def read_reach(text: str) -> frozenset[Reach]:
             f"takes internet, private and host, separated by commas, or none alone, not {unknown[0]!r}"
         )
     return frozenset(map(Reach, words))
+
+
+def reach_of(address: Address, is_own: Callable[[Address], bool]) -> Reach:
+    """Return what an address is part of; `is_own` says whether the machine has it."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if address.is_loopback or address.is_unspecified or is_own(address):
+        return Reach.HOST
+    return Reach.PRIVATE if any(address in network for network in PRIVATE) else Reach.INTERNET

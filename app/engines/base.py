@@ -196,11 +196,12 @@ class EngineInfo:
 @dataclass(frozen=True, slots=True)
 class Confinement:
     """How far an engine enforces what containers may reach. `trouble` is a sentence about what it can't enforce;
-    `commands` does that by hand, where there is such a way.
+    `commands` does that by hand, where there is such a way; `is_set` says that it is being enforced.
     """
 
     trouble: str = ""
     commands: str = ""
+    is_set: bool = False
 
 
 class ImageConfig(TypedDict):

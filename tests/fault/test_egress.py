@@ -15,7 +15,7 @@ import pytest
 
 from app.domain.addresses import Address
 from app.domain.egress import Egress, read_reach
-from app.engines.base import ContainerSpec
+from app.engines.base import Confinement, ContainerSpec
 from app.engines.docker import DockerEngine
 from app.engines.docker.calls import Calls
 from app.engines.docker.egress import EgressKeeper
@@ -63,9 +63,10 @@ def around(private: PrivateEngine) -> Iterator[Surroundings]:
 
 @pytest.fixture(autouse=True)
 def leaves_nothing(private: PrivateEngine, around: Surroundings) -> Iterator[None]:
-    before = around.here("iptables-save", "-t", "filter")
-    yield
     with closing(docker.APIClient(base_url=private.url, version="1.41", timeout=60)) as client:
+        client.prune_networks()  # asking the engine whether it is up has made one
+        before = around.here("iptables-save", "-t", "filter")
+        yield
         client.prune_networks()
     around.here("iptables-restore", given=before)
     around.here("ip6tables", "-F")
@@ -297,8 +298,11 @@ def test_the_printed_commands_do_the_same(private: PrivateEngine, around: Surrou
     kept = keeper(private, ticks)
     around.here("bash", "-c", kept.by_hand())
     by_hand = sorted(rules(around))
+    assert kept.confinement() == Confinement(is_set=True)
     kept.keep()
     assert sorted(rules(around)) == by_hand
+    around.here("iptables", "-F", "INPUT")
+    assert kept.confinement() == Confinement(is_set=False)
 
 
 def test_a_job_on_a_network_of_its_own_keeps_the_rules_it_was_started_with(

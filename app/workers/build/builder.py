@@ -22,6 +22,7 @@ from app.commands.remote_access import git_access, registry_logins
 from app.commands.variables import open_variable
 from app.domain.build_parts import plan_from_json
 from app.domain.builds import Build, BuildReason, GivenUp, no_answer
+from app.domain.egress import Egress
 from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.job.variables import EnvValue
 from app.domain.pushes import Containment
@@ -30,6 +31,7 @@ from app.domain.references import Ours
 from app.engines.base import RegistryLogin
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.log_storage import LogStorage
+from app.runtime.own_addresses import is_own
 from app.runtime.ports import Clock, Names, Vault
 from app.secrets import SecretKeyError
 from app.store import builds, jobs
@@ -96,6 +98,7 @@ class Builder:
     ours: Ours
     publisher: Publisher | None = None  # where there is a registry
     addresses_of: Resolve = resolve
+    egress: Egress = field(default_factory=Egress)
     slots: Slots = field(default_factory=lambda: Slots(16))
     disk: Disk = field(default_factory=Disk)
     engine_is_up: Callable[[], bool] = lambda: True
@@ -252,7 +255,7 @@ class Builder:
                 writer.note(sentence)
             with self.db.read() as tx:
                 require_usable_images(tx, self.ours, build.project_id, request)
-            require_reachable_hosts(request, self.addresses_of)
+            require_reachable_hosts(request, self.addresses_of, self.egress, is_own)
             self.confine()
             timeline = StepRecorder(self.db, self.clock, build)
             try:

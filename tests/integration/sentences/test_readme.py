@@ -38,6 +38,7 @@ ADVICE = (  # what Jobyard does not do, but its reader
     "is backed up and restored with its own tools",
     "Builds run code of the repositories you connect",
     "Whoever reaches the engine's socket is root",
+    "a server of bad intent can lead it to any address",
     "who may pull what is there is for the registry to say",
 )
 SHOWN = {
@@ -152,8 +153,8 @@ SHOWN = {
     "nothing on that bridge is touched": "fault/test_egress.py::an_open_bridge_is_left_alone_and_told_of",
     "keeps the rules that it was started with": "fault/test_egress.py::"
     "a_job_on_a_network_of_its_own_keeps_the_rules_it_was_started_with",
-    "is looked at by address": "integration/checkout/attacks/test_reach.py::"
-    "no_git_server_is_at_a_link_local_address",
+    "is looked at by address": "integration/sentences/test_refused.py::"
+    "a_file_is_added_only_from_where_builds_may_reach",
     "Images and build caches are": "e2e/test_neighbours.py::an_image_is_its_projects_alone",
     "An image is named in a job": "integration/workers/test_ownership.py::"
     "no_door_takes_another_projects_image",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.commands.image_policy import require_reachable_hosts, require_usable_im
 from app.commands.pausing import resume
 from app.commands.remote_access import git_access
 from app.domain.builds import BuildReason
+from app.domain.egress import Egress, read_reach
 from app.domain.errors import InvalidValue, UserError
 from app.domain.job.records import Job
 from app.domain.limits import COMMAND, split
@@ -321,9 +323,46 @@ def test_what_a_build_may_not_ask_for(place: Installation) -> None:
             " do more than any other, so take the option out."
         )
     near = request("FROM metadata.example/image")
-    assert refused(lambda: require_reachable_hosts(near, lambda *_: ["169.254.169.254"]), BuildFailed) == (
+    assert refused(lambda: hosts_of(near, "169.254.169.254"), BuildFailed) == (
         "The Dockerfile asks for something at metadata.example, which is at the link-local address 169.254.169.254,"
         " where clouds keep their machines' credentials: use the server's real address."
+    )
+
+
+def hosts_of(asking: BuildRequest, *addresses: str, egress: Egress | None = None) -> None:
+    require_reachable_hosts(
+        asking, lambda *_: list(addresses), egress or Egress(), lambda it: str(it) == "198.51.100.7"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "reach"),
+    [
+        ("10.0.0.9", "private"),
+        ("fd12::1", "private"),
+        ("127.0.0.1", "host"),
+        ("::ffff:127.0.0.1", "host"),
+        ("0.0.0.0", "host"),
+        ("198.51.100.7", "host"),
+        ("192.0.2.1", "internet"),
+    ],
+)
+def test_a_file_is_added_only_from_where_builds_may_reach(address: str, reach: str) -> None:
+    adding = request("FROM busybox\nADD http://files.example/a /a")
+    everywhere = read_reach("internet,private,host")
+    hosts_of(adding, address, egress=Egress(everywhere))
+    hosts_of(request("FROM files.example/image"), address, egress=Egress(frozenset()))
+    allowed = everywhere - {reach}
+    assert refused(lambda: hosts_of(adding, address, egress=Egress(allowed)), BuildFailed) == (
+        f"The Dockerfile adds something from files.example, which is at {ip_address(address)}: that counts as {reach},"
+        f" and builds may reach {Egress(allowed)} (JOBYARD_EGRESS)."
+    )
+
+
+def test_a_file_from_a_host_in_a_variable_is_not_added() -> None:
+    assert refused(lambda: hosts_of(request("FROM x\nADD http://$H/a /a"), "192.0.2.1"), BuildFailed) == (
+        "The Dockerfile adds something from 'http://$H', whose host Jobyard can't know before the build: write the"
+        " host out."
     )
 
 

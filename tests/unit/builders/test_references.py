@@ -68,7 +68,8 @@ def test_a_reference_is_found_however_it_is_cut(data: st.DataObject) -> None:
 @given(st.text(max_size=300), st.dictionaries(st.sampled_from("AB"), st.text(max_size=5)))
 def test_any_text_can_be_read(text: str, build_args: dict[str, str]) -> None:
     plain(text)
-    web_hosts(text)
+    with suppress(Unclear):
+        web_hosts(text, {})
     foreign_frontend(text, build_args)
     with suppress(Unclear):
         references(f"ARG A={text}\nFROM {text}", build_args)
@@ -106,7 +107,7 @@ def test_dockers_own_is_none(name: str) -> None:
 
 def test_a_name_is_seen_through_quotes_and_lines() -> None:
     assert "jobyard-0123456789ab" in plain('COPY --from=job"yard-01"23\\\n456789ab / /')
-    assert web_hosts("FROM x\nADD http://2852039166/latest /x\nRUN curl http://other/") == {"2852039166"}
+    assert web_hosts("FROM x\nADD http://2852039166/latest /x\nRUN curl http://other/", {}) == {"2852039166"}
 
 
 @pytest.mark.parametrize(
@@ -138,3 +139,26 @@ def test_a_step_that_asks_for_more_than_others_is_found(text: str) -> None:
 )
 def test_a_step_like_any_other_is_let_be(text: str) -> None:
     assert privileged_steps(text) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("ARG U=http://one/\nFROM x\nADD $U /x", {"one"}),
+        ("FROM x\nARG B=http://one\nENV U ${B}/two\nADD --chown=1 ${U} /x", {"one"}),
+        ("FROM x\nENV U=http://one/\nADD $U /x\nFROM y\nENV U=http://two/\nADD $U /x", {"one", "two"}),
+        ("FROM x\nENV U=http://one/\nADD file /x", set()),
+        ("FROM x\nARG GIVEN\nADD $GIVEN /x", {"given"}),
+        ("FROM x\nADD http://one/$NAME /x", {"one"}),
+    ],
+)
+def test_hosts_in_variables_of_what_is_added_are_found(text: str, hosts: set[str]) -> None:
+    assert web_hosts(text, {"GIVEN": "https://given/file"}) == hosts
+
+
+@pytest.mark.parametrize(
+    "text", ["ADD http://$H/ /x", "ARG U=http://a.${H}\nADD $U /x", 'ADD ["https://u@${H:-x}/", "/x"]']
+)
+def test_a_variable_in_the_name_of_a_host_is_unclear(text: str) -> None:
+    with pytest.raises(Unclear, match=r"http.*\$"):
+        web_hosts(f"FROM x\n{text}\n", {"H": "169.254.169.254"})

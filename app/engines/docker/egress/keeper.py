@@ -15,7 +15,7 @@ from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Calls
 from app.engines.docker.egress.namespace import PROGRAMS, Namespace, NotFilterable, engine_namespace
 from app.engines.docker.egress.resolvers import nameservers
-from app.engines.docker.egress.rules import FORWARDING, Fence, Version, ours, removing, restoring
+from app.engines.docker.egress.rules import FORWARDING, Fence, Version, are_set, ours, removing, restoring
 from app.engines.docker.request import DEFAULT_NETWORK, INSTALLATION_LABEL, job_network
 
 LOOKED_EVERY = 30.0  # seconds, at the rules; at the containers with every call
@@ -87,11 +87,10 @@ class EgressKeeper:
             return Confinement(self._left_open())
         try:
             namespace = self._namespace(fences)
-            for version, _ in _by_version(fences):
-                namespace.saved(version)
+            is_set = all(are_set(namespace.saved(version), some) for version, some in _by_version(fences))
         except NotFilterable as error:
             return Confinement(self._not_enforced(error), self.by_hand())
-        return Confinement(self._left_open())
+        return Confinement(self._left_open(), is_set=is_set)
 
     def by_hand(self) -> str:
         """Return what sets the rules, for somebody to run as root where the engine has its networks."""

@@ -91,6 +91,12 @@ def ours(saved: str, fences: Sequence[Fence]) -> tuple[str, ...]:
     return tuple(rule for rule in rules if chains.intersection(rule.split()))
 
 
+def are_set(saved: str, fences: Sequence[Fence]) -> bool:
+    """Return whether each of the fences stands, before all rules of others."""
+    targets = {rule.split()[-1] for rule in ours(saved, fences)}
+    return targets.issuperset(chain for fence in fences for chain in (fence.forwarded, fence.received))
+
+
 def _parent(saved: str) -> str:
     return FORWARDING if f":{FORWARDING} " in saved else "FORWARD"
 

@@ -15,7 +15,8 @@ from app.cli.doctor import judge_build_limits
 from app.config import Settings, read_settings
 from app.domain.events import repo_key
 from app.domain.job.records import SourceSettings
-from app.installation import open_installation
+from app.engines.base import Confinement
+from app.installation import known_id, open_installation
 from app.secrets import load_or_create_key
 from app.store import build_services, jobs, projects
 from tests.support.cli import Cli
@@ -44,6 +45,43 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(
     assert lines["data"].startswith("● ok")
     assert lines["server"].startswith("● warn")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "sentence"),
+    [
+        (
+            Confinement(is_set=True),
+            "ok",
+            "The rules for what jobs and builds may reach (internet) are in place.",
+        ),
+        (
+            Confinement(),
+            "ok",
+            "A server that runs as this user sets the rules for what jobs and builds may reach (internet).",
+        ),
+        (Confinement("It is not enforced.", "iptables-restore"), "warn", "It is not enforced."),
+    ],
+)
+def test_the_doctor_says_what_is_enforced_of_egress(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, found: Confinement, state: str, sentence: str
+) -> None:
+    monkeypatch.setenv("JOBYARD_EGRESS", "internet")
+    monkeypatch.setattr("app.bootstrap.ask_confinement", lambda _settings, _installation: found)
+    items = json.loads(cli("doctor", "--json").out)["items"]
+    commands = {"commands": found.commands} if found.commands else {}
+    assert {"state": state, "what": "egress", "sentence": sentence, **commands} in items
+    assert cli("doctor").out.endswith(f"\n{found.commands}\n") is bool(found.commands)
+
+
+def test_the_installation_is_known_without_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBYARD_DATA", str(tmp_path / "data"))
+    settings = read_settings()
+    assert known_id(settings) == ""
+    with open_installation(settings) as installation:
+        assert known_id(settings) == installation.id
+    (tmp_path / "data/jobyard.db").write_bytes(b"no database")
+    assert known_id(settings) == ""
 
 
 @pytest.mark.parametrize(
