@@ -38,6 +38,7 @@ from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, IdentityProvider
 from app.runtime.signals import Waker
 from app.runtime.threads import KeyedThreadPool
+from app.runtime.turns import Turns
 from app.store import builds, runs
 from app.store.inbox import Inbox
 from app.store.sessions import SessionLimits
@@ -223,6 +224,7 @@ class Parts:
     stops: Waker
     checks: Waker
     readings: Waker
+    turns: Turns
 
     @classmethod
     def of(cls, installation: Installation) -> Parts:
@@ -265,6 +267,7 @@ class Parts:
             stops=stops,
             checks=checks,
             readings=readings,
+            turns=Turns(),
         )
 
     @property
@@ -297,6 +300,7 @@ class Parts:
             retention=self.retention,
             dry_run=DryRun(own.db, own.clock, forges, self.checkouts, own.box),
             disk=self.disk,
+            turns=self.turns,
             admin_token_hash=_admin_token_hash(settings),
             desk=Desk(limits=_session_limits(settings)),
             provider=make_provider(settings),
@@ -334,6 +338,7 @@ class Parts:
             remote_poller=self.remote_poller(),
             retention_worker=self.retention_loop(),
             disk=self.disk,
+            turns=self.turns,
             build_workers=settings.workers_builds,
             run_workers=settings.workers_runs,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from app.disk import DATA_SETTING, fault_somewhere, is_disk_fault, require_room, room_in
 from app.domain.errors import DiskUnavailable, TransientError
-from app.domain.room import Level, builds_wait, little_room
+from app.domain.room import Level, Room, builds_wait, little_room
 from app.runtime.ports import Clock
 from app.store.database import StoreUnavailable
 
@@ -45,6 +45,7 @@ class Disk:
     pause_seconds: float = ASKED_EVERY_SECONDS
     engine_directory: Callable[[], str] = str
     refusal: str = ""  # why nothing new is taken on, in a sentence; empty while there is room
+    rooms: Mapping[Path, Room] = field(default_factory=dict)  # as last looked at; without those that can't be
     alarm: Alarm | None = None  # of the directory with the least room, if any has little
     _suspects: dict[Path, DiskUnavailable] = field(default_factory=dict)  # where something else failed
     _said_at: datetime | None = None
@@ -81,10 +82,11 @@ class Disk:
         places = [(each, DATA_SETTING) for each in self.directories]
         if engine and Path(engine).is_dir():
             places.append((Path(engine), ""))
+        self.rooms = {place: room for place, _ in places if (room := room_in(place)) is not None}
         alarms = [
             Alarm(room.level, little_room(place, name, room), builds_wait(place, name, room))
             for place, name in places
-            if (room := room_in(place)) is not None and room.level > Level.ENOUGH
+            if (room := self.rooms.get(place)) is not None and room.level > Level.ENOUGH
         ]
         return max(alarms, key=lambda alarm: alarm.level, default=None)
 

@@ -24,6 +24,7 @@ from app.disk import unavailable
 from app.domain.errors import TransientError
 from app.domain.quotas import Quotas
 from app.store.bulk import Bulk
+from app.store.counts import HAPPENED, Counts
 from app.store.migrate import upgrade
 
 Tx = Session
@@ -104,6 +105,7 @@ class Database:
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
         self._info: dict[str, object] = {NAMED: set(), QUOTAS: quotas or Quotas()}  # of each transaction
+        self.counts = Counts()
         self._state: object = None  # that `has_changed` saw last
         self._watching: PoolProxiedConnection | None = None
 
@@ -134,6 +136,7 @@ class Database:
             tx.commit()
         if recorder is not None:
             recorder.committed()
+        self.counts.add(tx.info.get(HAPPENED, ()))
         topics = frozenset(tx.info.get(TOPICS, ()))
         if topics and self._on_commit is not None:
             self._on_commit(topics)

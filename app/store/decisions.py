@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from app.domain.decisions import Decision, EventType, Inputs, Verdict
 from app.domain.errors import NotFound
+from app.store.counts import happened
 from app.store.database import Tx, touch
 from app.store.schema import DecisionRow, JobRow, ProjectRow
 from app.store.unreadable import newest, value_of
@@ -51,6 +52,7 @@ def record(
     )
     tx.add(row)
     tx.flush()
+    happened(tx, "decision", verdict, rule)
     touch(tx, "decisions", *([f"job:{job_id}"] if job_id else []))
     return row.id
 

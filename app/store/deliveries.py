@@ -18,6 +18,7 @@ from app.domain.errors import NotFound
 from app.domain.lanes import lane_of
 from app.store.bulk import table_of
 from app.store.claims import UNREADABLE, Claim
+from app.store.counts import happened
 from app.store.database import Database, Tx, touch
 from app.store.schema import DeliveryRow, SettingRow
 
@@ -266,7 +267,9 @@ def settle(
         .values(status=status, sentence=sentence, processed_at=now, ref=ref, sha=sha, owner=None)
     )
     touch(tx, "deliveries")
-    return tx.connection().execute(statement).rowcount == 1
+    is_settled = tx.connection().execute(statement).rowcount == 1
+    happened(tx, "delivery settled", status, number=int(is_settled))
+    return is_settled
 
 
 def reopen(tx: Tx, delivery_id: int) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from app.store.counts import Happened
 from app.store.database import Database, StoreUnavailable
 from app.store.deliveries import NewDelivery, count_rejected, record
 
@@ -43,6 +44,7 @@ class Inbox:
 
     def reject(self) -> None:
         """Count a call that failed verification; nothing else of it is kept, and it costs no commit of its own."""
+        self._db.counts.add([Happened("delivery rejected", ())])
         with self._lock:
             self._rejected += 1
 
@@ -99,8 +101,17 @@ class Inbox:
             return
         for delivery, answer in batch:
             key = (delivery.forge, delivery.guid)
+            self._db.counts.add(
+                [Happened("delivery", (delivery.forge, _status(delivery, is_new=key in new)))]
+            )
             _tell(answer, key in new)
             new.discard(key)  # the same delivery twice in one batch: the second is a repeat
+
+
+def _status(delivery: NewDelivery, *, is_new: bool) -> str:
+    if not is_new:
+        return "repeated"
+    return "ignored" if delivery.ignored else "received"
 
 
 def _tell(answer: Callable[[bool | Exception], None], result: bool | Exception) -> None:

@@ -26,6 +26,7 @@ from app.domain.job.codec import schedule_from_json
 from app.domain.job.spec import ScheduleSettings
 from app.domain.runs import RunStatus, TriggerType
 from app.store.bulk import Copied, of_raw, raw, table_of
+from app.store.counts import happened
 from app.store.database import Tx, bulk, touch
 from app.store.run_names import unlike_any
 from app.store.runs import QUEUED, is_open
@@ -143,6 +144,8 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     fired, run_ids = _start(tx, fired, now)
     rows = [row for each in fired for row in _decisions(each, run_ids)]
     bulk(tx).insert(DECISIONS, DECIDED, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
+    for each in fired:
+        happened(tx, "decision", each.verdict, each.rule, number=len(each.jobs))
     touched = islice((f"job:{job.id}" for each in fired for job in each.jobs), CHUNK)
     touch(tx, "runs", "jobs", "decisions", QUEUED, *touched)
 
@@ -154,7 +157,9 @@ def write_repeated(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     if not rows:
         return
     once = "ON CONFLICT (event_type, event_id, job_id) DO NOTHING RETURNING id"
-    if bulk(tx).insert(DECISIONS, DECIDED, rows, same, ending=once):
+    stored = bulk(tx).insert(DECISIONS, DECIDED, rows, same, ending=once)
+    if stored:
+        happened(tx, "decision", fired[0].verdict, fired[0].rule, number=len(stored))
         touch(tx, "decisions")
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, func, literal, update
 from sqlmodel import col
 
+from app.store.counts import happened
 from app.store.database import Tx
 from app.store.schema import BuildRow, DeploymentRow, DeploymentStepRow, FlowNodeRow, FlowRunRow, RunRow
 
@@ -23,7 +24,22 @@ def move(tx: Tx, table: type[Row], row_id: int, *guards: ColumnElement[bool], **
     statement = update(table).where(col(table.id) == row_id, *guards).values(**values).returning(table)
     options = {"synchronize_session": False, "populate_existing": True}
     found: Row | None = tx.execute(statement, execution_options=options).scalar_one_or_none()
+    if found is not None and "status" in values and "finished_at" in values:
+        _count_end(tx, found)
     return found
+
+
+def _count_end(tx: Tx, row: Row) -> None:
+    """Count what is over, by its outcome, with how long it had waited and how long it took."""
+    if isinstance(row, DeploymentStepRow | FlowNodeRow) or row.finished_at is None:
+        return
+    started_at = row.first_started_at if isinstance(row, RunRow) else row.started_at
+    seconds = {}
+    if started_at is not None:
+        seconds["waited"] = max((started_at - row.created_at).total_seconds(), 0.0)
+        seconds["took"] = max((row.finished_at - started_at).total_seconds(), 0.0)
+    reason = row.reason if isinstance(row, RunRow | BuildRow) else None
+    happened(tx, str(row.__tablename__), row.status, reason or "", seconds=seconds)
 
 
 def since(column: Any, now: datetime) -> ColumnElement[datetime]:

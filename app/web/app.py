@@ -22,6 +22,7 @@ from app.web.budget import BodyBudget
 from app.web.compression import Compression
 from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
+from app.web.metrics import show_metrics
 from app.web.pages import page_error, page_routes
 from app.web.problems import answer_with_problem
 from app.web.request_ids import HEADER, RequestIds
@@ -48,6 +49,7 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
             Route("/webhooks/{forge}", receiver, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            Route("/metrics", show_metrics),
             *api_routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
             *page_routes(),

@@ -19,6 +19,7 @@ from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, IdentityProvider, Names, Vault
 from app.runtime.signals import Signals
+from app.runtime.turns import Turns
 from app.store.database import Database
 from app.store.inbox import Inbox
 
@@ -49,6 +50,7 @@ class ServerContext:
     dry_run: DryRun
     retention: Retention
     disk: Disk = field(default_factory=Disk)
+    turns: Turns = field(default_factory=Turns)
     desk: Desk = field(default_factory=Desk)  # where people log in
     provider: IdentityProvider | None = None
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere

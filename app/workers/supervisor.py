@@ -15,6 +15,7 @@ from app.runtime.disk import SAID_EVERY, WAITED_FOR, Disk
 from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals, Waker
+from app.runtime.turns import Turns
 from app.store import builds, deliveries, deployments, flows, runs, schedules
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.inbox import Inbox
@@ -85,6 +86,7 @@ class Supervisor:
     remote_poller: RemotePoller | None
     retention_worker: RetentionWorker
     disk: Disk
+    turns: Turns
     build_workers: int
     run_workers: int
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -268,6 +270,7 @@ class Supervisor:
 
         def work() -> None:
             while not self._stopping.is_set() and goes_on():
+                is_faulty = False
                 try:
                     seconds = loop.look()
                 except WAITED_FOR as error:
@@ -278,7 +281,8 @@ class Supervisor:
                     seconds = FAULT_PAUSE_SECONDS
                 except Exception:
                     log.exception("%s met a fault of Jobyard", name)
-                    seconds = FAULT_PAUSE_SECONDS
+                    is_faulty, seconds = True, FAULT_PAUSE_SECONDS
+                self.turns.note(name, self.clock.now(), failed=is_faulty)
                 waker.wait(seconds)
 
         thread = threading.Thread(target=work, name=name, daemon=True)

@@ -58,7 +58,7 @@ def _endpoint(methods: Mapping[str, Operation]) -> Callable[[Request], Any]:
 def _admit(operation: Operation, action: Action | None, request: Request) -> Principal:
     principal = identify(request)
     if principal is None:
-        _tell_of_token(request)
+        tell_of_token(request)
         raise Problem(401, "This needs an API token: send Authorization: Bearer TOKEN.")
     with audited(request, principal, action):
         if principal.is_browser and operation.method != "GET":
@@ -67,7 +67,7 @@ def _admit(operation: Operation, action: Action | None, request: Request) -> Pri
     return principal
 
 
-def _tell_of_token(request: Request) -> None:
+def tell_of_token(request: Request) -> None:
     """Leave an entry of a token that lets nobody in, if one was sent: bounded, as anybody may send any."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":

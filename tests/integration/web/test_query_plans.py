@@ -14,7 +14,7 @@ from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.errors import NotFound
 from app.domain.runs import RunStatus
-from app.store import builds, conditions, decisions, deliveries, overview, quotas, runs, schedules
+from app.store import builds, conditions, decisions, deliveries, gauges, overview, quotas, runs, schedules
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.web.server_context import ServerContext
@@ -53,6 +53,7 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "decisions of a build": lambda tx: decisions.page(tx, limit=9, build_id=1),
     "live runs of jobs": lambda tx: schedules.alive(tx, [1]),
     "decisions by which nothing ran": lambda tx: overview.nothing_ran(tx, since=START, limit=6),
+    "what is open, for metrics": gauges.read,
     "decisions of a run": lambda tx: decisions.page(tx, limit=9, run_id=1),
 }
 

@@ -20,7 +20,7 @@ LATER = {
     "rich",
     "yaml",
     "psycopg",
-    "watchfiles",
+    "prometheus_client",
 }
 MODULES, THREADS = 1450, 27  # 15 loops, 2 builders, 8 runners, the inbox, and the main thread
 SERVE = """
