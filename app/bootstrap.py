@@ -32,6 +32,7 @@ from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.http_notifier import post_message
 from app.installation import Installation, credentials_without_host, only_server, open_installation
+from app.mail import Mailer
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth, EngineWatch, ask
 from app.runtime.log_storage import LogStorage
@@ -54,6 +55,7 @@ from app.workers.flows import FlowWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
 from app.workers.lookout import Lookout
+from app.workers.mail import MailWorker
 from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
@@ -304,6 +306,7 @@ class Parts:
             admin_token_hash=_admin_token_hash(settings),
             desk=Desk(limits=_session_limits(settings)),
             provider=make_provider(settings),
+            sends_mail=settings.mail_server is not None,
         )
 
     def supervisor(self, *, alone: bool) -> Supervisor:
@@ -335,6 +338,7 @@ class Parts:
             deployment_worker=DeploymentWorker(db, clock, self.names),
             flow_worker=FlowWorker(db, clock, self.names, own.box),
             notification_worker=NotificationWorker(db, clock, own.box, post_message),
+            mail_worker=self.mail_worker(),
             remote_poller=self.remote_poller(),
             retention_worker=self.retention_loop(),
             disk=self.disk,
@@ -422,6 +426,13 @@ class Parts:
         own = self.installation
         registry = RegistryRetention(own.db, own.clock, own.box, own.ours) if own.ours.registry else None
         return RetentionWorker(own.db, own.clock, self.retention, self.checkouts, registry)
+
+    def mail_worker(self) -> MailWorker | None:
+        own = self.installation
+        server = own.settings.mail_server
+        if server is None or own.settings.public_url is None:
+            return None
+        return MailWorker(own.db, own.clock, own.box, Mailer(server).send, own.settings.public_url)
 
     def remote_poller(self) -> RemotePoller | None:
         own = self.installation

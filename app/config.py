@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.domain.egress import Egress, read_reach
 from app.domain.errors import UserError
 from app.domain.guessing import require_unguessable
+from app.domain.mail import MailServer, read_mail_server
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
 from app.domain.public_url import read_issuer, read_public_url
 from app.domain.quotas import NAMES, ProjectLimits, Quotas
@@ -76,6 +77,9 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = Field(default=None, description="proves that to the provider")
     oidc_role_claim: str | None = Field(
         default=None, description="the claim with the role, such as groups or realm_access.roles"
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None, description="sends mail: smtp(s)://user:password@host:port?from=address"
     )
     session_idle_hours: int = Field(
         default=7 * 24,
@@ -206,6 +210,14 @@ class Settings(BaseSettings):
     def _issuer(cls, value: str | None) -> str | None:
         return read_issuer(value) if value else None
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        read_mail_server(value.get_secret_value())
+        return value
+
     @field_validator("registry")
     @classmethod
     def _registry(cls, value: str | None) -> str | None:
@@ -281,6 +293,15 @@ class Settings(BaseSettings):
         return OidcSettings(*given.values())
 
     @property
+    def mail_server(self) -> MailServer | None:
+        """Where mail is handed over. Raises UserError where nobody knows what links in it lead to."""
+        if self.smtp_url is None:
+            return None
+        if self.public_url is None:
+            raise UserError("JOBYARD_SMTP_URL needs JOBYARD_PUBLIC_URL: links in mail lead there.")
+        return read_mail_server(self.smtp_url.get_secret_value())
+
+    @property
     def transports(self) -> frozenset[str]:
         return frozenset(self.git_allow.split(","))
 
@@ -348,7 +369,7 @@ def _plans(text: str) -> list[Plan]:
 def read_settings() -> Settings:
     """The settings in force. Raises UserError with one sentence naming the variable that is wrong."""
     settings = _read(Settings)
-    _ = settings.oidc  # half of it is an error
+    _ = settings.oidc, settings.mail_server  # half of either is an error
     return settings
 
 

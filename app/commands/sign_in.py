@@ -43,6 +43,7 @@ class Desk:
     """What all logging in of one server has in common. Those whom an account knows have places of their own."""
 
     throttle: SignInThrottle = field(default_factory=SignInThrottle)
+    resets: SignInThrottle = field(default_factory=SignInThrottle)  # of who asks for a link by mail
     strangers: Places = field(default_factory=lambda: Places(waiting=8, at_once=1))
     known: Places = field(default_factory=lambda: Places(waiting=4, at_once=1))
     limits: SessionLimits = field(default_factory=SessionLimits)

@@ -74,6 +74,7 @@ class Action(enum.StrEnum):
     USER_RESET = "user.reset"
     USER_LINK = "user.link"
     USER_UNLINK = "user.unlink"
+    USER_ASK_RESET = "user.ask_reset"
     USER_ACCEPT_LINK = "user.accept_link"
     USER_CHANGE_PASSWORD = "user.change_password"  # noqa: S105
     USER_END_SESSIONS = "user.end_sessions"

@@ -133,5 +133,6 @@ OF_FORMS: dict[str, A | None] = {
     "/prune": A.INSTALLATION_PRUNE,
     "/login": A.SIGN_IN_DONE,
     "/login/once/{code}": A.USER_ACCEPT_LINK,
+    "/login/forgot": A.USER_ASK_RESET,
     "/logout": A.SIGN_OUT,
 }

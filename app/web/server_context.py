@@ -53,6 +53,7 @@ class ServerContext:
     turns: Turns = field(default_factory=Turns)
     desk: Desk = field(default_factory=Desk)  # where people log in
     provider: IdentityProvider | None = None
+    sends_mail: bool = False
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)
 

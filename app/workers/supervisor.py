@@ -16,7 +16,7 @@ from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals, Waker
 from app.runtime.turns import Turns
-from app.store import builds, deliveries, deployments, flows, runs, schedules
+from app.store import builds, deliveries, deployments, flows, mails, runs, schedules
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.inbox import Inbox
 from app.workers.build.builder import FETCHERS, Builder
@@ -26,6 +26,7 @@ from app.workers.flows import FlowWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
 from app.workers.lookout import Lookout
+from app.workers.mail import MailWorker
 from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
@@ -83,6 +84,7 @@ class Supervisor:
     deployment_worker: DeploymentWorker
     flow_worker: FlowWorker
     notification_worker: NotificationWorker
+    mail_worker: MailWorker | None
     remote_poller: RemotePoller | None
     retention_worker: RetentionWorker
     disk: Disk
@@ -127,11 +129,19 @@ class Supervisor:
             Loop("health", self.health_bell, self.health.step),
             Loop("metrics", self.metrics_bell, self.sampler.step),
             *self._deciding(),
+            *self._mailing(),
             *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),
             Loop("retention", Waker(ASKED_FOR), self._retain),
             *(Loop(f"builder-{number}", self._build_bell, build) for number in range(self.build_workers)),
             *(Loop(f"runner-{number}", run_bell, run) for number in range(self.run_workers)),
         ]
+
+    def _mailing(self) -> list[Loop]:
+        if self.mail_worker is None:
+            return []
+        posting = Waker(mails.TOPIC)
+        self.lookout.watch(posting, mails.due_at)
+        return [Loop("mail", posting, self._until_idle(self.mail_worker.step, mails.due_at))]
 
     def _deciding(self) -> list[Loop]:
         """Return the loops that decide what happens next; what they begin is worked on by others."""

@@ -25,6 +25,7 @@ from app.store.schema.people import (
     GrantRow,
     KnownDeviceRow,
     LoginRow,
+    MailRow,
     UserRow,
 )
 from app.store.schema.releases import (
@@ -76,6 +77,7 @@ __all__ = [
     "JobRow",
     "KnownDeviceRow",
     "LoginRow",
+    "MailRow",
     "MovementRow",
     "PipelineRow",
     "ProjectRow",

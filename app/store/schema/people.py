@@ -71,6 +71,22 @@ class AccountLinkRow(SQLModel, table=True):
     expires_at: datetime = time_column(null=False)
 
 
+class MailRow(SQLModel, table=True):
+    """A mail with a link to an account; `link` is sealed. Without a user, `account` is what somebody says to be."""
+
+    __tablename__ = "mail"
+    __table_args__ = table_args()
+    id: int = id_column()
+    user_id: int | None = ref_column("user_account.id", null=True, index=True)
+    account: str = text_column()
+    link: str | None = text_column(null=True)
+    created_at: datetime = time_column(null=False)
+    due_at: datetime | None = time_column(index=True)
+    tries: int = 0
+    said: str = text_column()
+    sent_at: datetime | None = time_column()
+
+
 class KnownDeviceRow(SQLModel, table=True):
     """A browser that somebody logged in with, known by the hash of a cookie, and the network it was in then."""
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from app.commands import accounts
+from app.commands.accounts import Link
+from app.commands.mails import mail_link
 from app.domain.principals import Right
 from app.store import projects, sessions, users
 from app.store.database import Tx
@@ -48,7 +50,7 @@ def invite_user(ctx: ApiContext[UserForm, Empty]) -> Any:
         user = accounts.invite(
             tx, name=form.name, email=form.email, role=form.role, project=form.project, now=ctx.now
         )
-        return invited_answer(user, accounts.link_to(tx, user, ctx.now), ctx.address)
+        return invited_answer(user, _link_to(ctx, tx, user), ctx.address)
 
 
 def show_user(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -90,7 +92,7 @@ def enable(ctx: ApiContext[Empty, Empty]) -> Any:
 
 def reset(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.write() as tx:
-        link = accounts.link_to(tx, _user(ctx, tx), ctx.now)
+        link = _link_to(ctx, tx, _user(ctx, tx))
         return LinkAnswer(link=ctx.address + link.path, expires_at=link.expires_at)
 
 
@@ -136,6 +138,14 @@ def show_me(ctx: ApiContext[Empty, Empty]) -> Any:
         user=principal.user_id,
         grants=grants,
     )
+
+
+def _link_to(ctx: ApiContext[Any, Any], tx: Tx, user: User) -> Link:
+    """A link for the answer, which is mailed as well if it can be."""
+    link = accounts.link_to(tx, user, ctx.now)
+    if ctx.server.sends_mail:
+        mail_link(tx, ctx.server.vault, user, link, ctx.now)
+    return link
 
 
 def _user(ctx: ApiContext[Any, Any], tx: Tx) -> User:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands import accounts, sessions
+from app.commands.mails import ask_for_reset
 from app.commands.sessions import Client
 from app.commands.sign_in import LINK_OF_NO_USE, SignedIn, sign_in, welcome
 from app.commands.sign_in import refused as turned_away
@@ -35,6 +36,18 @@ def login_page(ctx: PageContext, status: int, wanted: str, *, name: str = "", tr
     """The form to log in with, and the way to the identity provider if there is one."""
     by_provider = f"/login/oidc?next={quote(wanted, safe='')}" if ctx.server.provider else ""
     return ctx.page("login.html", status, next=wanted, name=name, trouble=trouble, by_provider=by_provider)
+
+
+def show_forgot(ctx: PageContext) -> Response:
+    return ctx.page("login_forgot.html", asked=False) if ctx.server.sends_mail else see("/login")
+
+
+def ask_for_link(ctx: PageContext) -> Response:
+    """The same answer to whoever asks, for whatever account."""
+    if not ctx.server.sends_mail:
+        return see("/login")
+    ask_for_reset(ctx.server.db, ctx.server.desk, ctx.field("name"), client_of(ctx), ctx.now)
+    return ctx.page("login_forgot.html", asked=True)
 
 
 def log_in(ctx: PageContext) -> Response:
@@ -135,6 +148,8 @@ def routes() -> list[Route]:
     return [
         get("/login", show_login, right=None),
         post("/login", log_in, right=None),
+        get("/login/forgot", show_forgot, right=None),
+        post("/login/forgot", ask_for_link, right=None),
         get("/login/once/{code}", show_link, right=None),
         post("/login/once/{code}", accept_link, right=None),
         post("/logout", log_out, right=None),

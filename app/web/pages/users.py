@@ -10,9 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands import accounts
+from app.commands.accounts import Link
+from app.commands.mails import mail_link
 from app.domain.errors import UserError
 from app.domain.principals import Right, Role
-from app.store import projects, sessions, users
+from app.store import mails, projects, sessions, users
 from app.store.database import Tx
 from app.store.users import User
 from app.web.pages.context import PageContext, get, post, see
@@ -54,10 +56,18 @@ def invite(ctx: PageContext) -> Response:
             user = accounts.invite(
                 tx, name=form.name, email=form.email, role=form.role, project=form.project, now=ctx.now
             )
-            link = accounts.link_to(tx, user, ctx.now)
+            link = _link(ctx, tx, user)
     except (UserError, Problem, ValidationError) as error:
         return _list(ctx, given, problem=refused(error))
     return _user(ctx, user.id, link=ctx.address + link.path)
+
+
+def _link(ctx: PageContext, tx: Tx, user: User) -> Link:
+    """A link to show, which is mailed as well if it can be."""
+    link = accounts.link_to(tx, user, ctx.now)
+    if ctx.server.sends_mail:
+        mail_link(tx, ctx.server.vault, user, link, ctx.now)
+    return link
 
 
 def _list(ctx: PageContext, given: dict[str, str], *, problem: Problem | None = None) -> Response:
@@ -96,6 +106,7 @@ def _user(
 ) -> Response:
     with ctx.server.db.read() as tx:
         user = users.with_id(tx, user_id)
+        mail = mails.of_user(tx, user.id)
         open_sessions = sessions.of_user(tx, user.id, ctx.now, ctx.server.desk.limits)
         options = _projects(tx)
     errors, left = placed(problem, frozenset(FIELDS))
@@ -113,6 +124,7 @@ def _user(
         200 if said is None else said.status,
         user=user,
         sessions=open_sessions,
+        mail=mail,
         link=link,
         given={**given, **typed},
         errors=errors,
@@ -190,7 +202,7 @@ def reset(ctx: PageContext) -> Response:
     try:
         with ctx.server.db.write() as tx:
             user = user_of(ctx, tx)
-            link = accounts.link_to(tx, user, ctx.now)
+            link = _link(ctx, tx, user)
     except UserError as error:
         return _user(ctx, number(ctx.path("user")), problem=refused(error))
     return _user(ctx, user.id, link=ctx.address + link.path)

@@ -23,7 +23,7 @@ from tests.support.clock import Clock
 from tests.support.server_context import ADMIN_TOKEN, Caller, Furnished, furnished_by, make_server_context
 
 OURS = {"Sec-Fetch-Site": "same-origin", "X-Request-Id": "mine"}
-OPEN = {"/login", "/login/once/{code}"}
+OPEN = {"/login", "/login/once/{code}", "/login/forgot"}
 WRONG = {"name": "root", "password": "a guess of the password"}
 
 

@@ -29,7 +29,7 @@ EVERY = pytest.mark.parametrize(
     "route", CLOSED, ids=lambda each: f"{'POST' if each.methods == {'POST'} else 'GET'} {each.path}"
 )
 OURS = {"Sec-Fetch-Site": "same-origin"}
-OPEN = {"/login", "/login/oidc", "/login/oidc/callback", "/login/once/{code}", "/logout"}
+OPEN = {"/login", "/login/oidc", "/login/oidc/callback", "/login/forgot", "/login/once/{code}", "/logout"}
 
 
 @dataclass(frozen=True)

@@ -396,3 +396,12 @@ def test_the_doctor_warns_of_webhook_secrets_from_before_the_rule(
         "Project acme, job report: ",
         "Project acme, build service images: ",
     ]
+
+
+def test_mail_needs_an_address_that_links_lead_to(tmp_path: Path) -> None:
+    mail = "smtp://user:hunter2@mail.example.com?from=jobyard@example.com"
+    said = refusal(tmp_path, smtp_url=mail)
+    assert "JOBYARD_SMTP_URL needs JOBYARD_PUBLIC_URL: links in mail lead there." in said
+    said = refusal(tmp_path, smtp_url=mail.replace("smtp:", "mail:"))
+    assert "JOBYARD_SMTP_URL is not usable: must begin with smtp:// or smtps://" in said
+    assert "hunter2" not in said
