@@ -323,6 +323,18 @@ def test_a_job_on_a_network_of_its_own_keeps_the_rules_it_was_started_with(
     assert reached(output) == set()
 
 
+def test_metadata_is_not_reached_either_where_the_machine_leads_it_to_itself(
+    private: PrivateEngine, around: Surroundings
+) -> None:
+    leading = ("PREROUTING", "-d", METADATA, "-p", "tcp", "-j", "DNAT", "--to", f"{HOST}:80")
+    around.here("iptables", "-t", "nat", "-I", *leading)
+    try:
+        with engine_of(private, "internet,private,host") as engine:
+            assert job(engine, private) & NEVER == set()
+    finally:
+        around.here("iptables", "-t", "nat", "-D", *leading)
+
+
 def test_a_published_port_is_the_hosts(private: PrivateEngine, around: Surroundings) -> None:
     publish = ("PREROUTING", "-d", HOST, "-p", "tcp", "--dport", "8080", "-j", "DNAT", "--to", f"{PUBLIC}:80")
     around.here("iptables", "-t", "nat", "-I", *publish)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from app.domain.addresses import Address, readable
 from app.domain.egress import Egress, Reach
@@ -93,12 +94,16 @@ class EgressKeeper:
         return Confinement(self._left_open(), is_set=is_set)
 
     def by_hand(self) -> str:
-        """Return what sets the rules, for somebody to run as root where the engine has its networks."""
+        """Return what sets the rules, for somebody to run as root where the engine has its networks.
+
+        They spare no container of the default bridge: whose an address is changes, and nobody would change the rules.
+        """
         servers = self._resolvers()
+        wanted = [replace(fence, strangers=()) for fence in self._fences()]
         return "\n".join(
             f"{PROGRAMS[version]}-restore --noflush <<'END'\n"
             f"{restoring(f':{FORWARDING} ' if version == 4 else '', fences, servers, version)}END"
-            for version, fences in _by_version(self._fences())
+            for version, fences in _by_version(wanted)
         )
 
     def _restore(self, fences: list[Fence], servers: tuple[Address, ...]) -> str:

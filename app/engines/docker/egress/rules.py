@@ -139,3 +139,5 @@ def _exempt(fence: Fence, nameservers: Sequence[Address], version: Version) -> I
     for network in REFUSED:
         if network.version == version:
             yield f"-d {network} -j {fence.refused}"
+            # Where the machine leads it elsewhere, as agents of clouds have it do.
+            yield f"-m conntrack --ctorigdst {network} -j {fence.refused}"
