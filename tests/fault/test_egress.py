@@ -25,6 +25,7 @@ from builders.backends.base import BuildRequest
 from builders.backends.buildkit import BuildKitCli
 from tests.support.engine_harness import utc_now
 from tests.support.private_engine import PrivateEngine, private_engine
+from tests.support.server import jobyard_server
 from tests.support.surroundings import (
     ALIBABA,
     FAR_AWAY,
@@ -345,3 +346,16 @@ def test_a_published_port_is_the_hosts(private: PrivateEngine, around: Surroundi
                 assert job(engine, private, script) == wanted
     finally:
         around.here("iptables", "-t", "nat", "-D", *publish)
+
+
+def test_a_server_sets_the_rules_and_takes_them_along(
+    private: PrivateEngine, around: Surroundings, tmp_path: Path
+) -> None:
+    bare = rules(around)
+    settings = {"docker_host": private.url, "egress": "private", "egress_bridge": "filtered"}
+    with jobyard_server(tmp_path / "data", **settings) as server:
+        server.wait_for("the engine is up", lambda: server.http.get("/readyz").status_code == 200, 60)
+        assert server.http.get("/readyz").json()["egress"] == ""
+        assert f"-A INPUT -i docker0 -j {PREFIX}{server.installation}-I" in rules(around)
+        server.stop()
+        assert rules(around) == bare

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.builds import BuildReason, BuildStatus
-from app.domain.errors import GitUnavailable, UserError
+from app.domain.errors import EngineUnavailable, GitUnavailable, UserError
 from app.domain.runs import RunStatus
 from app.store import builds, jobs
 from builders.backends.base import BuildFailed, BuildTimedOut, StopSignal
@@ -35,6 +37,33 @@ def test_a_build_that_is_being_cancelled_is_not_joined(place: Installation, serv
     place.push(A, B, guid="hook-1")
     server.work()
     assert [build.status for build in place.builds() if build.sha == B] == ["cancelled", "succeeded"]
+
+
+def test_the_engine_is_confined_before_each_build(place: Installation, server: Server) -> None:
+    place.job()
+    built: list[int] = []
+    server.builder = replace(server.builder, confine=lambda: built.append(len(place.backend.requests)))
+    place.push(A, B)
+    server.work()
+    place.push(B, C)
+    server.work()
+    assert built == [0, 1]
+
+
+def test_an_engine_that_can_not_be_asked_to_confine_is_an_outage(place: Installation, server: Server) -> None:
+    place.job()
+
+    def lost() -> None:
+        raise EngineUnavailable("The container engine does not answer.")
+
+    server.builder = replace(server.builder, confine=lost)
+    place.push(A, B)
+    server.intake.step()
+    server.builder.step()
+    (build,) = place.builds()
+    assert build.status is BuildStatus.QUEUED
+    assert "The container engine does not answer." in build.sentence
+    assert place.backend.requests == []
 
 
 def test_an_old_slow_build_never_overtakes(place: Installation, server: Server) -> None:
