@@ -19,6 +19,7 @@ from app.checkout import Checkouts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
 from app.commands.image_retention import ImageRetention
+from app.commands.log_limits import LogLimits
 from app.commands.registry_retention import RegistryRetention
 from app.commands.retention import Retention
 from app.commands.sign_in import Desk
@@ -425,7 +426,8 @@ class Parts:
     def retention_loop(self) -> RetentionWorker:
         own = self.installation
         registry = RegistryRetention(own.db, own.clock, own.box, own.ours) if own.ours.registry else None
-        return RetentionWorker(own.db, own.clock, self.retention, self.checkouts, registry)
+        log_limits = LogLimits(own.db, self.log_storage)
+        return RetentionWorker(own.db, own.clock, self.retention, self.checkouts, registry, log_limits)
 
     def mail_worker(self) -> MailWorker | None:
         own = self.installation

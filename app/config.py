@@ -141,6 +141,12 @@ class Settings(BaseSettings):
         le=10**9,
         description="MiB of memory of all running containers of a project; 0: any number",
     )
+    project_log_mb: int = Field(
+        default=OF_PROJECT.log_mb,
+        ge=0,
+        le=10**9,
+        description="MiB that all logs of a project may take, of which the oldest go; 0: any number",
+    )
     metrics_seconds: int = Field(
         default=2, ge=1, le=60, description="between two readings of a container's CPU, memory and network"
     )

@@ -17,7 +17,7 @@ from app.domain.quotas import too_big
 from app.domain.rules import require_unpaused
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.runtime.ports import Names
-from app.store import builds, decisions, jobs, quotas, runs
+from app.store import builds, decisions, jobs, projects, quotas, runs
 from app.store.database import Tx, quotas_of
 
 
@@ -124,6 +124,18 @@ def require_size(tx: Tx, project_id: int, project: str, spec: RunSpec) -> None:
     why = too_big(limits, size, project, spec.plan, spec.instances)
     if why is not None:
         raise InvalidValue("plan", f"{why[0].upper()}{why[1:]}.")
+
+
+def held_to(tx: Tx, job: Job, effective: Effective) -> Effective:
+    """What a run is started with, where its project holds all of them to more than its job says."""
+    spec = effective.spec
+    both = spec.hardening.with_at_least(projects.hardening_of(tx, job.project_id))
+    of_project = dict.fromkeys(set(both.asked) - set(spec.hardening.asked), "project")
+    return replace(
+        effective,
+        spec=replace(spec, non_root=both.non_root, read_only=both.read_only, network=both.network),
+        origins={**effective.origins, **of_project},
+    )
 
 
 def require_image(tx: Tx, job: Job) -> None:

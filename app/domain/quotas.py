@@ -22,6 +22,7 @@ class ProjectLimits:
     builds_at_once: int = field(default=0, metadata={"of": "builds at work"})
     cpus: float = field(default=0, metadata={"of": "CPUs of all running containers"})
     memory_mb: int = field(default=0, metadata={"of": "MiB of memory of all running containers"})
+    log_mb: int = field(default=0, metadata={"of": "MiB of logs"})
 
     def with_own(self, own: Mapping[str, float] | None) -> ProjectLimits:
         """These limits, but for those that a project has of its own."""

@@ -17,6 +17,7 @@ from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 
 from app.domain.builds import Build, BuildStatus
+from app.domain.plans import MIB
 from app.domain.quotas import (
     NAMES,
     AtWork,
@@ -121,8 +122,8 @@ def why_no_job(tx: Tx, project_id: int, project: str) -> str | None:
     return full(project, "jobs", number, most) if number >= most else None
 
 
-def usage_of(tx: Tx, project_id: int) -> list[Usage]:
-    """How much of each limit a project uses now."""
+def usage_of(tx: Tx, project_id: int, log_bytes: int) -> list[Usage]:
+    """How much of each limit a project uses now; `log_bytes` are those of its logs."""
     own: Mapping[str, float] = tx.get_one(ProjectRow, project_id).limits or {}
     runs = at_work(tx, RunRow, [project_id]).get(project_id, AtWork())
     builds = at_work(tx, BuildRow, [project_id]).get(project_id, AtWork())
@@ -133,6 +134,7 @@ def usage_of(tx: Tx, project_id: int) -> list[Usage]:
         "builds_at_once": builds.number,
         "cpus": runs.size.cpus,
         "memory_mb": runs.size.memory_mb,
+        "log_mb": -(-log_bytes // MIB),
     }
     return list(usages(limits_of(tx, [project_id])[project_id], own, used))
 

@@ -126,6 +126,9 @@ _OLDER_IS_ALIVE = exists().where(
 )
 _MAY_START = col(RunRow.alone).is_(False) | ~_OLDER_IS_ALIVE
 _CLAIM = claiming(RunRow, _MAY_START, updated_at=NOW)
+# Their containers may be alive, and somebody has to follow them whatever the limits say; in the words of their index.
+_GOES_ON = and_(col(RunRow.status) == literal_column("'queued'"), col(RunRow.active) > literal_column("0"))
+_CLAIM_TO_GO_ON = claiming(RunRow, _GOES_ON, updated_at=NOW)
 
 
 @cache
@@ -135,19 +138,20 @@ def _claim_of_size(plans: tuple[str, ...]) -> Update:
         and_(col(RunRow.plan) == plan, col(RunRow.instances) <= bindparam(f"most_{number}"))
         for number, plan in enumerate(plans)
     ]
-    return claiming(RunRow, _MAY_START, or_(col(RunRow.plan).not_in(plans), *fits), updated_at=NOW)
+    return claiming(RunRow, _MAY_START, or_(col(RunRow.plan).not_in(plans), _GOES_ON, *fits), updated_at=NOW)
 
 
 def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
     """queued → running, for the run that has waited longest of those that their projects' limits let begin.
 
-    One that must be alone waits for older ones' ends.
+    One that must be alone waits for older ones' ends; one that was interrupted, and whose containers may be alive, for
+    no limit.
     """
     plans = quotas_of(tx).plans
 
     def turn(_project: int, limits: ProjectLimits, at_work: AtWork) -> Turn | None:
         if limits.runs_at_once and at_work.number >= limits.runs_at_once:
-            return None
+            return Turn(_CLAIM_TO_GO_ON)
         if not limits.cpus and not limits.memory_mb:
             return Turn(_CLAIM)
         left = instances_left(limits, at_work, plans)

@@ -235,6 +235,7 @@ NEW = {
     "succeeded": 0,
     "failed": 0,
     "interruptions": 0,
+    "log_bytes": 0,
     "deaths": 0,
     "token": 0,
 }

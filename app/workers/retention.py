@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.checkout import Checkouts
+from app.commands.log_limits import LogLimits
 from app.commands.registry_retention import RegistryRetention
 from app.commands.retention import Retention
 from app.domain.errors import EngineUnavailable
@@ -39,6 +40,7 @@ class RetentionWorker:
     retention: Retention
     checkouts: Checkouts | None = None
     registry: RegistryRetention | None = None
+    log_limits: LogLimits | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     _done_at: datetime | None = None
 
@@ -48,7 +50,11 @@ class RetentionWorker:
             self.retention.hurry()
 
     def step(self) -> None:
-        """Do what is due, hurried or asked for; where the clock may be wrong, only what is asked for."""
+        """Do what is due, hurried or asked for; where the clock may be wrong, only what is asked for.
+
+        Whose logs take more than they may is looked at each time.
+        """
+        self._keep_log_limits()
         now = self.clock.now()
         is_asked_for, is_hurried = _taken(self.retention.asked), _taken(self.retention.hurried)
         is_due = self._done_at is None or not timedelta(0) <= now - self._done_at < INTERVAL
@@ -87,6 +93,11 @@ class RetentionWorker:
         removed = self.retention.shorten_audit(self._rest)
         if removed:
             log.info("removed %d entries of the audit log that were too old", removed)
+
+    def _keep_log_limits(self) -> None:
+        dropped = self.log_limits.keep(self.stopping.is_set) if self.log_limits else 0
+        if dropped:
+            log.info("removed the %d oldest logs of projects whose logs take more than they may", dropped)
 
     def _sweep_files(self) -> None:
         removed = self.retention.sweep_logs(self._rest)

@@ -130,6 +130,7 @@ class BuildRow(SQLModel, table=True):
         Index("ix_build_status_project_id_available_at", "status", "project_id", "available_at"),
         Index("ix_build_key", "key"),
         Index("ix_build_digest", "digest"),
+        partial("ix_build_project_id_id_log_bytes", "project_id", "id", "log_bytes", where="log_bytes > 0"),
         partial("ix_build_rebuild_of", "rebuild_of", where="rebuild_of IS NOT NULL"),
     )
     id: int = id_column()
@@ -151,6 +152,7 @@ class BuildRow(SQLModel, table=True):
     image: str | None = text_column(null=True)
     digest: str | None = None
     image_removed_at: datetime | None = time_column()
+    log_bytes: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
     position: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
     on_branch: bool | None = None
     contained_in: list[str] | None = json_column(null=True)
@@ -190,6 +192,12 @@ class RunRow(SQLModel, table=True):
         Index("ix_run_status_project_id_available_at", "status", "project_id", "available_at"),
         Index("ix_run_job_id_id", "job_id", "id"),
         Index("ix_run_project_id_id", "project_id", "id"),
+        partial("ix_run_project_id_id_log_bytes", "project_id", "id", "log_bytes", where="log_bytes > 0"),
+        partial(
+            "ix_run_goes_on_status_project_id_available_at",
+            *("status", "project_id", "available_at"),
+            where="status = 'queued' AND active > 0",
+        ),
         partial("ix_run_open_job_id", "job_id", where="status IN ('queued', 'running')"),
         partial("ix_run_build_id", "build_id", where="build_id IS NOT NULL"),
         partial("ix_run_awaited_build_id", "awaited_build_id", where="awaited_build_id IS NOT NULL"),
@@ -224,6 +232,7 @@ class RunRow(SQLModel, table=True):
     unanswered_since: datetime | None = time_column()
     awaited_build_id: int | None = Field(default=None, sa_column=SaColumn(BigInt))
     exit_code: int | None = None
+    log_bytes: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
     alone: bool = False
     owner: str | None = None
     token: int = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.commands import projects as commands
 from app.domain.principals import Right
-from app.store import projects, quotas
+from app.store import kept_logs, projects, quotas
 from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
 from app.web.schemas.base import Confirm, Empty, Page, Paging
@@ -55,7 +55,8 @@ def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
 
 def show_usage(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
-        return usages_answer(quotas.usage_of(tx, project_of(ctx, tx).id))
+        project_id = project_of(ctx, tx).id
+        return usages_answer(quotas.usage_of(tx, project_id, kept_logs.total(tx, project_id)))
 
 
 def delete_project(ctx: ApiContext[Empty, Confirm]) -> None:

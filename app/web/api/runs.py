@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.commands import runs as commands
 from app.commands.overrides import request_run
-from app.commands.runs import NextImage, image_of_next_run, run_again, start_run
+from app.commands.runs import NextImage, held_to, image_of_next_run, run_again, start_run
 from app.domain.errors import NotFound
 from app.domain.job.effective import Effective, effective_of
 from app.domain.job.records import Deployed, Job
@@ -79,7 +79,7 @@ def create_run(ctx: ApiContext[OverridesForm, RunQuery]) -> Any:
         if ctx.query.dry_run:
             url = f"{ctx.address}/projects/{job.project}/jobs/{job.name}/run"
             query = form_query(asked.overrides)
-            effective = effective_of(job, asked.overrides)
+            effective = held_to(tx, job, effective_of(job, asked.overrides))
             return Answer(_rehearsal(job, effective, asked.image, f"{url}?{query}" if query else url), 200)
 
         def make() -> RunAnswer:

@@ -8,7 +8,7 @@ from app.domain.errors import InvalidValue
 from app.web.pages.context import PageContext
 from app.web.problems import Problem, problem_of
 
-REFUSED = (409, 422, 503)
+REFUSED = (409, 422, 429, 503)
 
 
 def refused(error: Exception) -> Problem:

@@ -22,6 +22,7 @@ from app.store import (
     credentials,
     flows,
     jobs,
+    kept_logs,
     pipelines,
     projects,
     quotas,
@@ -140,7 +141,7 @@ def _project(
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
             "unknown": projects.unknown_repositories(tx, project.id),
             "compared": comparisons.of_project(tx, project.id, COMPARED),
-            "usages": quotas.usage_of(tx, project.id),
+            "usages": quotas.usage_of(tx, project.id, kept_logs.total(tx, project.id)),
         }
     held = {f"hardening.{name}": "1" for name in project.hardening.asked}
     own = held | {f"limits.{name}": f"{value:g}" for name, value in project.limits.items()}

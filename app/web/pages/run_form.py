@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from app.commands.overrides import RunRequest, request_run
 from app.commands.runs import image_of_next_run, start_run
-from app.domain.errors import InvalidValue, UserError
+from app.domain.errors import Busy, InvalidValue, UserError
 from app.domain.job.effective import Effective, effective_of, variables_of
 from app.domain.job.records import Job
 from app.domain.job.variables import ENV_NAME
@@ -101,7 +101,7 @@ def start(ctx: PageContext) -> Response:
             names, now = ctx.server.names, ctx.now
             run_id = start_run(tx, names, job, asked.overrides, trigger, now, asked.image)
             name = runs.with_id(tx, run_id).name
-    except (UserError, Problem, ValidationError) as error:
+    except (UserError, Busy, Problem, ValidationError) as error:
         return _form(ctx, job, given, problem=refused(error))
     return see(f"/runs/{name}")
 

@@ -30,6 +30,9 @@ class LimitsForm(Model):
     memory_mb: Annotated[int, Field(ge=0, le=10**9)] | None = Field(
         default=None, description="of all running containers together, in MiB"
     )
+    log_mb: Annotated[int, Field(ge=0, le=10**9)] | None = Field(
+        default=None, description="of all logs, in MiB: the oldest go"
+    )
 
     @property
     def given(self) -> dict[str, float | None]:

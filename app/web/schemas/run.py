@@ -64,7 +64,9 @@ class RerunForm(Model):
 
 
 class DryRunAnswer(Model):
-    """What a run would be made with, and where each field is from: default, group NAME, job, deployed or override."""
+    """What a run would be made with, and where each field is from: default, group NAME, job, project (which holds all
+    its runs to it), deployed or override.
+    """
 
     effective: dict[str, Any]
     origins: dict[str, str]

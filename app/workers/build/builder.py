@@ -28,15 +28,16 @@ from app.domain.job.variables import EnvValue
 from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
+from app.domain.retention import Kind
 from app.engines.base import RegistryLogin
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.log_storage import LogStorage
 from app.runtime.own_addresses import is_own
 from app.runtime.ports import Clock, Names, Vault
 from app.secrets import SecretKeyError
-from app.store import builds, jobs
+from app.store import builds, jobs, kept_logs
 from app.store.claims import Claim
-from app.store.database import Database, StoreUnavailable
+from app.store.database import Database, StoreUnavailable, Tx
 from app.workers.build.commit_order import ask_git, standing
 from app.workers.build.publisher import Made, Publisher
 from app.workers.build.slots import Slots
@@ -337,6 +338,7 @@ class Builder:
             found = None if git is None else standing(tx, build, sha, git)
             ended = builds.succeed(tx, build, image=image.image, digest=image.digest, now=now, standing=found)
             if ended is not None:
+                self._measure_log(tx, build)
                 after_build(tx, self.names, ended, now)
 
     def _wait_or_give_up(self, build: Build, failure: Failure) -> str:
@@ -369,12 +371,17 @@ class Builder:
         with self.db.write() as tx:
             ended = builds.fail(tx, build, failure.reason, failure.sentence, now)
             if ended is not None:
+                self._measure_log(tx, build)
                 after_build(tx, self.names, ended, now)
 
     def _end_cancelled(self, build: Build) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
+            self._measure_log(tx, build)
             end_cancelled_build(tx, self.names, build, now)
+
+    def _measure_log(self, tx: Tx, build: Build) -> None:
+        kept_logs.measured(tx, Kind.BUILDS, build.id, self.log_storage.size(Kind.BUILDS, build.id))
 
 
 def classify(error: Exception, build: Build) -> Failure:

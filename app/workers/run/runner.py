@@ -21,6 +21,7 @@ from app.domain.outages import PATIENCE
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
+from app.domain.retention import Kind
 from app.domain.runs import (
     Again,
     Attempt,
@@ -52,7 +53,7 @@ from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, Vault
 from app.runtime.threads import map_in_threads, running_beside
-from app.store import projects, run_attempts, runs
+from app.store import kept_logs, projects, run_attempts, runs
 from app.store.database import Database, StoreUnavailable
 from app.workers.claims import ClaimRegistry
 from app.workers.log_recording import Recording
@@ -383,10 +384,13 @@ class Runner:
         outcome: Outcome,
         ended: Sequence[tuple[Container, Outcome]],
     ) -> bool:
+        log_bytes = self.log_storage.size(Kind.RUNS, run.id)
         with self.db.write() as tx:
             current, now = runs.with_id(tx, run.id), self.clock.now()
             verdict = conclude(self._counted(current, now), outcome, now)
             settled = run_attempts.conclude(tx, run, attempt, outcome, verdict, now, ended)
+            if settled is not None:
+                kept_logs.measured(tx, Kind.RUNS, run.id, log_bytes)
         self._forget(run, verdict)
         if settled is None:
             log.warning("run %s was concluded elsewhere", run.name)

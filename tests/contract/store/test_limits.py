@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from app.domain.job.records import Job
 from app.domain.plans import DEFAULT_PLANS, MIB
-from app.domain.runs import Run
-from app.store import builds, quotas, runs
+from app.domain.runs import Again, Outcome, Reason, Run
+from app.store import builds, quotas, run_attempts, runs
 from app.store.database import Database
 from app.store.schema import RunRow
 from tests.support.stored import NOW, add_build, add_job, add_run
@@ -140,6 +140,22 @@ def test_a_small_run_begins_where_a_big_one_does_not_fit(db: Database, job: Job)
     assert again.id == second
 
 
+def test_what_was_interrupted_goes_on_whatever_the_limits_say(db: Database, job: Job) -> None:
+    """Its containers may be alive: nobody would follow them."""
+    for number in range(4):
+        add_run(db, job, f"report-{number}")
+    first, second = claim(db), claim(db)
+    limit(db, job, runs_at_once=1)
+    for run in (first, second):
+        assert run is not None
+        with db.write() as tx:
+            attempt = run_attempts.begin_attempt(tx, run, NOW)
+            lost = Outcome(Reason.INTERRUPTED, sentence="It was lost.")
+            run_attempts.conclude(tx, run, attempt, lost, Again(NOW, "It was lost."), NOW)
+    taken = [claim(db), claim(db), claim(db)]
+    assert [run and run.name for run in taken] == ["report-0", "report-1", None]
+
+
 def test_memory_counts_for_every_instance(db: Database, job: Job) -> None:
     limit(db, job, memory_mb=1024)
     first = add_run(db, job, "first", plan="micro", instances=3)
@@ -168,7 +184,7 @@ def test_usage_is_counted_from_rows(db: Database, job: Job) -> None:
         runs.claim(tx, "a", NOW)
         builds.claim(tx, "a", NOW)
         used = {
-            each.name: (each.used, each.most, each.is_own) for each in quotas.usage_of(tx, job.project_id)
+            each.name: (each.used, each.most, each.is_own) for each in quotas.usage_of(tx, job.project_id, 0)
         }
     assert used == {
         "jobs": (1, 0, True),
@@ -177,10 +193,11 @@ def test_usage_is_counted_from_rows(db: Database, job: Job) -> None:
         "builds_at_once": (1, 0, False),
         "cpus": (1.0, 4, True),
         "memory_mb": (1024, 0, False),
+        "log_mb": (0, 0, False),
     }
     limit(db, job, cpus=None, jobs=None)
     with db.read() as tx:
-        assert not any(each.is_own for each in quotas.usage_of(tx, job.project_id))
+        assert not any(each.is_own for each in quotas.usage_of(tx, job.project_id, 0))
 
 
 @dataclass

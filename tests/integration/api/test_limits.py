@@ -25,6 +25,11 @@ def test_limits_are_set_one_by_one_and_taken_back(admin: Caller) -> None:
     limit(admin, runs_at_once=None, jobs=0)
     own = {name: value for name, value in admin.got(P)["limits"].items() if value is not None}
     assert own == {"cpus": 2.5, "jobs": 0}
+    changes = admin.got("/audit", limit=1)["items"][0]["changes"]
+    assert changes == {
+        "limits.jobs": {"from": None, "to": 0},
+        "limits.runs_at_once": {"from": 4, "to": None},
+    }
     used = {each["limit"]: each for each in admin.got(f"{P}/usage")["items"]}
     assert used["cpus"] == {
         "limit": "cpus",
@@ -37,6 +42,7 @@ def test_limits_are_set_one_by_one_and_taken_back(admin: Caller) -> None:
     assert used["runs_at_once"]["is_own"] is False
     assert used["memory_mb"]["of"] == "MiB of memory of all running containers"
     assert used["builds_at_once"]["of"] == "builds at work"
+    assert used["log_mb"]["of"] == "MiB of logs"
 
 
 @pytest.mark.parametrize(
@@ -203,3 +209,19 @@ def test_what_all_runs_of_a_project_are_held_to(admin: Caller) -> None:
     theirs = admin.with_token("admin", "acme")
     assert theirs.patch(P, json={"hardening": {"non_root": False}}).status_code == 403
     assert admin.patch(P, json={"hardening": {"network": "some"}}).status_code == 422
+
+
+def test_a_rehearsal_says_what_the_project_holds_a_run_to(admin: Caller) -> None:
+    admin.made(JOBS, {"name": "tool", "source": IMAGE, "read_only": True})
+    admin.patch(P, json={"hardening": {"non_root": True, "read_only": True}})
+    found = admin.made(f"{JOBS}/tool/runs?dry_run=1")
+    assert [found["effective"][name] for name in ("non_root", "read_only", "network")] == [
+        True,
+        True,
+        "default",
+    ]
+    assert [found["origins"][name] for name in ("non_root", "read_only", "network")] == [
+        "project",
+        "job",
+        "default",
+    ]

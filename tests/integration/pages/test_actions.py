@@ -10,9 +10,9 @@ import pytest
 
 from app.domain.job.variables import EnvValue
 from app.domain.principals import Role
-from app.domain.runs import TriggerType
+from app.domain.runs import RunStatus, TriggerType
 from app.domain.sealing import Owner
-from app.store import builds, decisions, jobs, runs, secret_groups
+from app.store import builds, decisions, jobs, quotas, runs, secret_groups
 from tests.support.demo_world import Demo
 from tests.support.forms import form_fields
 from tests.support.sealed import unsealed
@@ -124,6 +124,21 @@ def test_run_form_says_which_field_is_wrong_and_keeps_what_was_typed(
     wrong = answer.text[answer.text.index("field wrong") :]
     assert says in wrong[: wrong.index("</div>")]
     assert field == "env" or "A=kept" in answer.text
+
+
+def test_limits_are_said_at_the_run_form_and_on_the_page_of_a_run_that_waits(made: World, demo: Demo) -> None:
+    client, action = visitor(made, Role.OPERATOR), f"/projects/acme/jobs/{demo.job.name}/run"
+    name = client.post(action, data={"env": "A=kept"}).headers["location"].removeprefix("/runs/")
+    with made.db.write() as tx:
+        waiting = runs.named(tx, name)
+        queued = len(runs.page(tx, limit=50, project_id=waiting.project_id, statuses=[RunStatus.QUEUED]))
+        at_work = len(runs.page(tx, limit=50, project_id=waiting.project_id, statuses=[RunStatus.RUNNING]))
+        quotas.set_own(tx, waiting.project_id, {"queued_runs": queued, "runs_at_once": at_work})
+    answer = client.post(action, data={"env": "A=kept"})
+    assert answer.status_code == 429
+    assert f"project acme has {queued} of {queued} runs queued" in answer.text
+    assert "A=kept" in answer.text
+    assert f"Waits: project acme has {at_work} of {at_work} runs at work" in read(client, f"/runs/{name}")
 
 
 def test_run_form_says_that_a_shell_has_nothing_to_wrap(made: World, demo: Demo) -> None:

@@ -13,8 +13,20 @@ from sqlalchemy import event
 from app.domain.builds import BuildStatus
 from app.domain.decisions import Verdict
 from app.domain.errors import NotFound
+from app.domain.retention import Kind
 from app.domain.runs import RunStatus
-from app.store import builds, conditions, decisions, deliveries, gauges, overview, quotas, runs, schedules
+from app.store import (
+    builds,
+    conditions,
+    decisions,
+    deliveries,
+    gauges,
+    kept_logs,
+    overview,
+    quotas,
+    runs,
+    schedules,
+)
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.web.server_context import ServerContext
@@ -59,14 +71,16 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
 
 
 def at_limits(tx: Tx) -> None:
-    quotas.set_own(tx, 1, {"runs_at_once": 4, "cpus": 2, "memory_mb": 4096, "builds_at_once": 2})
+    quotas.set_own(tx, 1, {"runs_at_once": 4, "cpus": 2, "memory_mb": 4096, "builds_at_once": 2, "log_mb": 1})
 
 
 WRITES: dict[str, Callable[[Tx], Any]] = {
     "a run to begin": lambda tx: runs.claim(tx, "a", START),
     "a build to begin": lambda tx: builds.claim(tx, "a", START),
     "room in the queue": lambda tx: quotas.why_not_queued(tx, 1),
-    "what a project uses": lambda tx: quotas.usage_of(tx, 1),
+    "what a project uses": lambda tx: quotas.usage_of(tx, 1, kept_logs.total(tx, 1)),
+    "logs that are too many": lambda tx: kept_logs.beyond_limit(tx),
+    "the oldest logs": lambda tx: kept_logs.oldest(tx, 1, Kind.RUNS, 7, 9),
 }
 
 
@@ -88,7 +102,9 @@ def test_what_limits_are_held_to_is_read_of_open_rows_alone(admin: Caller, what:
         of_work = [step for step in plan if re.search(r"\b(run|build)\b", step)]
         assert not [step for step in of_work if step.startswith("SCAN")], (statement, plan)
         opened = [
-            step for step in of_work if "status=?" in step or "INTEGER PRIMARY KEY" in step or "open" in step
+            step
+            for step in of_work
+            if any(index in step for index in ("status=?", "INTEGER PRIMARY KEY", "open", "log_bytes"))
         ]
         assert opened == of_work, (statement, plan)
 
