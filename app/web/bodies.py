@@ -6,15 +6,9 @@ import asyncio
 
 from starlette.requests import ClientDisconnect, Request
 
-from app.web.budget import BLOCK_BYTES, Hold, hold_of
+from app.web.budget import BLOCK_BYTES, Bounds, Hold, hold_of
 from app.web.problems import Problem
 
-PATIENCE_SECONDS = 60.0
-BLOCK_SECONDS = 10.0
-TOO_SLOW = (
-    f"The body did not arrive in time: each {BLOCK_BYTES // 1024} KiB has {BLOCK_SECONDS:.0f} s,"
-    f" and the whole {PATIENCE_SECONDS:.0f} s."
-)
 NO_ROOM = "Too many bodies are arriving at once, or this one stopped arriving: send it again in a moment."
 _LONGEST_NUMBER = 18
 
@@ -39,15 +33,16 @@ async def read_at_most(request: Request, limit: int) -> bytes:
     if len(declared) > _LONGEST_NUMBER or int(declared) > limit:
         raise _too_long(limit)
     body, hold = bytearray(), hold_of(request)
+    bounds = hold.bounds
     size = int(declared) if "content-length" in request.headers else limit
     try:
-        async with asyncio.timeout(min(BLOCK_SECONDS, PATIENCE_SECONDS)) as patience:
+        async with asyncio.timeout(min(bounds.block_seconds, bounds.patience_seconds)) as patience:
             hold.begin(size, patience)
             await _read(request, body, hold, limit, patience)
     except TimeoutError as error:
         if hold.is_out_of_room:
             raise Problem(503, NO_ROOM, headers={"Retry-After": "5"}) from error
-        raise Problem(408, TOO_SLOW) from error
+        raise Problem(408, _too_slow(bounds)) from error
     except ClientDisconnect as error:
         raise CutShort(len(body), declared) from error
     finally:
@@ -57,7 +52,7 @@ async def read_at_most(request: Request, limit: int) -> bytes:
 
 async def _read(request: Request, body: bytearray, hold: Hold, limit: int, patience: asyncio.Timeout) -> None:
     loop = asyncio.get_running_loop()
-    began_at = loop.time()
+    bounds, began_at = hold.bounds, loop.time()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
@@ -67,7 +62,15 @@ async def _read(request: Request, body: bytearray, hold: Hold, limit: int, patie
             patience.reschedule(None)  # meanwhile it is not the sender who is slow
             await hold.wait()
         if hold.progressed_at > before:
-            patience.reschedule(min(began_at + PATIENCE_SECONDS, hold.progressed_at + BLOCK_SECONDS))
+            ends_at = min(began_at + bounds.patience_seconds, hold.progressed_at + bounds.block_seconds)
+            patience.reschedule(ends_at)
+
+
+def _too_slow(bounds: Bounds) -> str:
+    return (
+        f"The body did not arrive in time: each {BLOCK_BYTES // 1024} KiB has {bounds.block_seconds:.0f} s,"
+        f" and the whole {bounds.patience_seconds:.0f} s."
+    )
 
 
 def _too_long(limit: int) -> Problem:

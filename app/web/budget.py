@@ -7,27 +7,35 @@ room, and gets it from those whose body has stopped coming or comes too slowly.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 SMALL_BYTES = 256 * 1024  # bodies up to here are small
-SMALL_POOL = 16 * 1024 * 1024
-LARGE_POOL = 64 * 1024 * 1024
 BLOCK_BYTES = 64 * 1024
-STALLED_SECONDS = 1.0  # without another block, while others wait for room
-SLOWEST_SECONDS = 20.0  # that a body may take at its pace, while others wait for room
-WAIT_SECONDS = 5.0  # for room
-LOOK_AGAIN_SECONDS = 0.25
 _HOLD = "jobyard.hold"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What bodies under way may take of the server: bytes of all small and of all large ones, and seconds."""
+
+    small_pool: int = 16 * 1024 * 1024
+    large_pool: int = 64 * 1024 * 1024
+    block_seconds: float = 10.0  # for each `BLOCK_BYTES` of a body
+    patience_seconds: float = 60.0  # for a body
+    stalled_seconds: float = 1.0  # without another block, while others wait for room
+    slowest_seconds: float = 20.0  # that a body may take at its pace, while others wait for room
+    wait_seconds: float = 5.0  # for room
+    look_again_seconds: float = 0.25
 
 
 class Pool:
     """So many bytes for those that hold some of them."""
 
-    def __init__(self, size: int) -> None:
-        self._left = size
+    def __init__(self, size: int, look_again_seconds: float) -> None:
+        self._left, self._look_again_seconds = size, look_again_seconds
         self._holds: dict[Hold, int] = {}
         self._freed = asyncio.Event()
 
@@ -57,22 +65,26 @@ class Pool:
         """Returns when something was given back, or it is time to look again."""
         self._freed.clear()
         try:
-            async with asyncio.timeout(LOOK_AGAIN_SECONDS):  # `wait_for` of 3.11 may swallow a cancel
+            async with asyncio.timeout(self._look_again_seconds):  # `wait_for` of 3.11 may swallow a cancel
                 await self._freed.wait()
         except TimeoutError:
             return
 
 
-@dataclass
 class Pools:
-    small: Pool = field(default_factory=lambda: Pool(SMALL_POOL))
-    large: Pool = field(default_factory=lambda: Pool(LARGE_POOL))
+    """Room for small bodies and for large ones."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.small = Pool(bounds.small_pool, bounds.look_again_seconds)
+        self.large = Pool(bounds.large_pool, bounds.look_again_seconds)
 
 
 class Hold:
     """What one request's body takes of the pools. `size` is what it may have in all."""
 
     def __init__(self, pools: Pools) -> None:
+        self.bounds = pools.bounds
         self._pools = pools
         self._pool = pools.small
         self._began_at = self.progressed_at = 0.0
@@ -96,10 +108,13 @@ class Hold:
         """Whether it should make room for others: it has stopped coming, or won't be whole for long."""
         if self._patience is None or self.is_out_of_room:
             return False
-        if now - self.progressed_at > STALLED_SECONDS:
+        if now - self.progressed_at > self.bounds.stalled_seconds:
             return True
         taken = now - self._began_at
-        return taken > STALLED_SECONDS and taken * self._size > SLOWEST_SECONDS * self._received
+        return (
+            taken > self.bounds.stalled_seconds
+            and taken * self._size > self.bounds.slowest_seconds * self._received
+        )
 
     def let_go(self) -> None:
         """Make room for others; whoever reads the body is told by its patience, unless that is over anyway."""
@@ -129,7 +144,7 @@ class Hold:
         """Wait for room. Raises TimeoutError if there is none for long, or others need what this one has."""
         loop = asyncio.get_running_loop()
         wanted = self._pool if self._received <= SMALL_BYTES else self._pools.large
-        ends_at = loop.time() + WAIT_SECONDS
+        ends_at = loop.time() + self.bounds.wait_seconds
         while not self.grow(self._received, loop.time()):
             if loop.time() > ends_at:
                 self.is_out_of_room = True
@@ -144,9 +159,9 @@ class Hold:
 class BodyBudget:
     """Gives every request a `Hold` of the same pools, and takes it back when it is answered."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, bounds: Bounds = Bounds()) -> None:
         self._app = app
-        self._pools = Pools()
+        self._pools = Pools(bounds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
@@ -161,4 +176,4 @@ class BodyBudget:
 
 def hold_of(connection: HTTPConnection) -> Hold:
     found = connection.scope.get(_HOLD)
-    return found if isinstance(found, Hold) else Hold(Pools())
+    return found if isinstance(found, Hold) else Hold(Pools(Bounds()))

@@ -9,20 +9,29 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
+from dataclasses import dataclass
 
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST = 1000
-HEADS, HEADS_OF_ADDRESS = 256, 64  # connections without a whole head
-HEAD_BYTES, HEAD_LINES = 64 * 1024, 200
-HEAD_SECONDS = 10.0
-BODY_SECONDS = 10.0  # for the rest of a body that nobody wants, after the answer
-LAST_BODY_SECONDS = 1.0  # for the rest of a body when the server stops
-WRITE_SECONDS = 60.0  # in which a client that we send to must take something
-LINGER_SECONDS = 2.0  # in which a refused client may read the refusal
-LOOK_SECONDS = 0.5
-PIPELINED = 16  # requests that may wait for the answer to the one before
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What connections may take of the server."""
+
+    heads: int = 256  # connections without a whole head
+    heads_of_address: int = 64
+    head_bytes: int = 64 * 1024
+    head_lines: int = 200
+    head_seconds: float = 10.0
+    body_seconds: float = 10.0  # for the rest of a body that nobody wants, after the answer
+    last_body_seconds: float = 1.0  # for the rest of a body when the server stops
+    write_seconds: float = 60.0  # in which a client that we send to must take something
+    linger_seconds: float = 2.0  # in which a refused client may read the refusal
+    look_seconds: float = 0.5  # between two looks at who has not kept to these
+    pipelined: int = 16  # requests that may wait for the answer to the one before
 
 
 def most_with(open_files: int) -> int:
@@ -33,8 +42,9 @@ def most_with(open_files: int) -> int:
 class Connections:
     """Those that are open. Everything happens on the event loop."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._heads_most = most, min(HEADS, most // 2)
+    def __init__(self, most: int, bounds: Bounds = Bounds()) -> None:
+        self.bounds = bounds
+        self._most, self._heads_most = most, min(bounds.heads, most // 2)
         self._open: set[BoundedConnection] = set()
         self._heads: dict[BoundedConnection, float] = {}  # without a whole head, since when; oldest first
         self._heads_of: Counter[str] = Counter()
@@ -48,7 +58,7 @@ class Connections:
         self.await_head(connection)
         if not self._is_looking:
             self._is_looking = True
-            connection.loop.call_later(LOOK_SECONDS, self._look, connection.loop)
+            connection.loop.call_later(self.bounds.look_seconds, self._look, connection.loop)
 
     def remove(self, connection: BoundedConnection) -> None:
         self._open.discard(connection)
@@ -57,7 +67,7 @@ class Connections:
     def await_head(self, connection: BoundedConnection) -> None:
         self._heads[connection] = connection.loop.time()
         self._heads_of[connection.address] += 1
-        if self._heads_of[connection.address] > HEADS_OF_ADDRESS:
+        if self._heads_of[connection.address] > self.bounds.heads_of_address:
             next(each for each in self._heads if each.address == connection.address).give_up()
         elif len(self._heads) > self._heads_most:
             next(iter(self._heads)).give_up()
@@ -80,20 +90,20 @@ class Connections:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for connection, since in list(self._heads.items()):
-            if now - since <= HEAD_SECONDS:
+            if now - since <= self.bounds.head_seconds:
                 break
             connection.give_up()
         for connection in list(self._open):
             connection.check(now)
         self._is_looking = bool(self._open)
         if self._open:
-            loop.call_later(LOOK_SECONDS, self._look, loop)
+            loop.call_later(self.bounds.look_seconds, self._look, loop)
 
 
 class BoundedConnection(HttpToolsProtocol):
     """One connection, within the bounds of all."""
 
-    bounds: Connections
+    pool: Connections
     address = ""
     _has_begun = False  # something of a head that is not whole has come
     _head_bytes = 0
@@ -107,10 +117,10 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.address = network_of(self.client[0] if self.client else "")
-        self.bounds.add(self)
+        self.pool.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.bounds.remove(self)
+        self.pool.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -122,7 +132,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self._has_begun:  # a whole head, as most come, costs no more than this
             self._await_head()
-            if self._head_bytes > HEAD_BYTES:
+            if self._head_bytes > self.pool.bounds.head_bytes:
                 self._refuse("431 Request Header Fields Too Large")
 
     def pause_writing(self) -> None:
@@ -134,7 +144,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().resume_writing()
 
     def handle_websocket_upgrade(self) -> None:
-        self.bounds.remove(self)
+        self.pool.remove(self)
         super().handle_websocket_upgrade()
 
     # --- what the parser tells
@@ -144,10 +154,10 @@ class BoundedConnection(HttpToolsProtocol):
         self._has_begun = True  # it may be one more in the same piece of data
 
     def on_headers_complete(self) -> None:
-        self.bounds.head_came(self)
-        if self._head_bytes > HEAD_BYTES or len(self.headers) > HEAD_LINES:
+        self.pool.head_came(self)
+        if self._head_bytes > self.pool.bounds.head_bytes or len(self.headers) > self.pool.bounds.head_lines:
             self._check_head()
-        if len(self.pipeline) >= PIPELINED:
+        if len(self.pipeline) >= self.pool.bounds.pipelined:
             raise ValueError("too many requests at once")
         self._is_in_body, self._has_begun, self._head_bytes = True, False, 0
         super().on_headers_complete()
@@ -160,7 +170,7 @@ class BoundedConnection(HttpToolsProtocol):
         """What is answered or idle is closed; a body that is still coming has a moment left."""
         super().shutdown()
         if self._is_in_body:
-            self.loop.call_later(LAST_BODY_SECONDS, self._abandon)
+            self.loop.call_later(self.pool.bounds.last_body_seconds, self._abandon)
 
     # --- what becomes of it
 
@@ -175,7 +185,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def give_up(self) -> None:
         """Close it, with a word if a part of a request has come."""
-        self.bounds.head_came(self)
+        self.pool.head_came(self)
         if self._head_bytes:
             self.close_with("408 Request Timeout")
         self.transport.close()
@@ -191,20 +201,20 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse(self, status: str) -> None:
         """What still comes is thrown away for a moment, as closing now could take the answer from the client."""
-        self.bounds.head_came(self)
+        self.pool.head_came(self)
         self._refused_at = self.loop.time()
         if self.is_answered:
             self.transport.write(_answer(status))
 
     def check(self, now: float) -> None:
         """Close it if what is awaited of the client has not come in time."""
-        if self._refused_at is not None and now - self._refused_at > LINGER_SECONDS:
+        if self._refused_at is not None and now - self._refused_at > self.pool.bounds.linger_seconds:
             self.transport.close()
         if not self._is_in_body or not self.is_answered:
             self._answered_at = None
         elif self._answered_at is None:
             self._answered_at = now
-        elif now - self._answered_at > BODY_SECONDS:
+        elif now - self._answered_at > self.pool.bounds.body_seconds:
             self.transport.close()
         if self._unwritten is not None:
             self._check_writing(now, *self._unwritten)
@@ -213,23 +223,23 @@ class BoundedConnection(HttpToolsProtocol):
         left = self.transport.get_write_buffer_size()
         if left < size:
             self._unwritten = now, left
-        elif now - since > WRITE_SECONDS:
+        elif now - since > self.pool.bounds.write_seconds:
             self.transport.abort()
 
     def _await_head(self) -> None:
-        if self.is_answered and not self.bounds.is_awaited(self):
-            self.bounds.await_head(self)
+        if self.is_answered and not self.pool.is_awaited(self):
+            self.pool.await_head(self)
 
     def _check_head(self) -> None:
         """The exact size: what was counted may have a part of the body in it."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > HEAD_BYTES or len(self.headers) > HEAD_LINES:
+        if size > self.pool.bounds.head_bytes or len(self.headers) > self.pool.bounds.head_lines:
             self.app = Response(status_code=431, headers={"Connection": "close"})
 
 
 def bounded(connections: Connections) -> type[asyncio.Protocol]:
     """The protocol that uvicorn is to speak, over these connections."""
-    return type("Connection", (BoundedConnection,), {"bounds": connections})
+    return type("Connection", (BoundedConnection,), {"pool": connections})
 
 
 def network_of(host: str) -> str:

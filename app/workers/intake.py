@@ -43,8 +43,6 @@ from app.workers.claims import ClaimRegistry
 log = logging.getLogger(__name__)
 TRIES = 3
 DISK_RETRY = timedelta(seconds=5)
-PLACES = 64  # deliveries for which Git is asked at a time; each is a thread and mostly waits
-PLACES_PER_PROJECT = 56
 LOOKED_AT = 1000  # deliveries that wait for such a place
 Tracked = Sequence[tuple[Source, list[Job]]]
 Newer = Mapping[
@@ -68,6 +66,8 @@ class Intake:
     vault: Vault
     in_background: Background = in_thread
     disk: Disk = field(default_factory=Disk)
+    places: int = 64  # deliveries for which Git is asked at a time; each is a thread and mostly waits
+    places_per_project: int = 56
     claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
 
     def step(self) -> bool:
@@ -109,7 +109,7 @@ class Intake:
         if not waiting:
             return None
         busy = deliveries.lanes_of(tx, self.owner)
-        return next_in_line(waiting, busy, places=PLACES, per_owner=PLACES_PER_PROJECT)
+        return next_in_line(waiting, busy, places=self.places, per_owner=self.places_per_project)
 
     def _work(self, delivery: Delivery) -> None:
         """A delivery of which nothing can be stored is let go of, and released by the reconciler."""

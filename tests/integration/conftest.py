@@ -7,10 +7,10 @@ import pytest
 
 from app.store.database import Database
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
 from tests.support.databases import Postgres, migrated_postgres
 from tests.support.installation import Installation
 from tests.support.loops import Server
-from tests.support.server_context import Caller, make_server_context
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +32,8 @@ def other_database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_server_context(tmp_path) as made:
-        yield made
+    with Installation.bare(tmp_path) as place:
+        yield place.web
 
 
 @pytest.fixture
@@ -47,9 +47,8 @@ def admin(context: ServerContext) -> Caller:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Installation]:
     """The loops of one installation, with a simulated engine and Git: steps are taken by the test."""
-    place = Installation(tmp_path / "place")
-    yield place
-    place.close()
+    with Installation(tmp_path / "place") as place:
+        yield place
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from app.store.deliveries import NewDelivery
 from app.web.pages import job_form
 from app.web.server_context import ServerContext
 from app.workers.deployments import DeploymentWorker
-from tests.support.server_context import Caller, build_succeeds
+from tests.support.api import Caller, build_succeeds
 
 GUID = "d1c3"
 PUSH = ("github", GUID, "push", False, ("source:2",), b"{}", "acme/report")

@@ -1,8 +1,10 @@
-"""A whole installation without threads: real store, rules, logs and loops over an engine in memory.
+"""A whole installation without threads: real store, rules, logs, web and loops over an engine in memory.
 
-An `Installation` is what outlives a server: database, logs, the engine's containers, the repository, the clock.
-`Installation.server` starts a server on it: the same loop objects as in production, stepped by hand. A server can be
-given a `Fuse`, which kills it at its n-th contact with the outside world.
+An `Installation` is what outlives a server: database, logs, the engine's containers, the repository, the clock. Every
+test that needs one begins with it, and all that looks at it or works on it comes from it: `server` starts the same loop
+objects as in production, stepped by hand (a `Fuse` kills them at their n-th contact with the outside world), `web` is
+what pages and API stand on (`api.Caller` calls them), and `seed.World` puts there what builders and runners
+would have left.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from copy import copy
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from app.commands.flow_runs import start_flow_run
 from app.domain.builds import Build
@@ -54,49 +56,104 @@ from app.store.database import Database
 from app.store.deliveries import Delivery, NewDelivery
 from app.store.flows import Flow
 from app.store.jobs import add_source
-from tests.support.clock import Names, ticking
+from app.web.server_context import ServerContext
+from tests.support.clock import Clock, Names, ticking
 from tests.support.databases import empty_sqlite, quick_sqlite
 from tests.support.fakes import Backend, Outbox, Repository
 from tests.support.loops import Server
 from tests.support.mortal import Fuse, MortalDatabase
 from tests.support.samples import URL, push_payload, spec_of
+from tests.support.server_context import server_context
+
+KEY = b"a key of the tests, random enough"
 
 
-@cache
-def _database(file: Path) -> Database:
-    """One per path for all tests, with its compiled statements."""
-    return quick_sqlite(file)
+@dataclass(frozen=True)
+class Stored:
+    """What an installation held: the file of its database, and how many names it had given."""
+
+    database: bytes | None = None  # None: one that is migrated and empty
+    names: int = 0
+
+
+NOTHING = Stored()
+
+
+@lru_cache(maxsize=4)
+def _database(file: Path) -> tuple[Database, Signals]:
+    """One for all tests that use the same path one after the other, with its compiled statements."""
+    signals = Signals()
+    return quick_sqlite(file, signals.publish), signals
 
 
 class Installation:
-    """On an empty or missing folder; one that held an installation before is emptied.
+    """In a folder; one that was there before is removed. Its clock moves with every look at it.
 
-    Its database is SQLite's, in there, unless `db` is another one that is migrated and empty.
+    Its database is SQLite's, in the folder, unless `db` is another one that is migrated and empty; with `stored` None
+    it goes on with what the folder has.
     """
 
-    def __init__(self, root: Path, db: Database | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        db: Database | None = None,
+        *,
+        stored: Stored | None = NOTHING,
+        clock: Clock | None = None,
+        project: str | None = "reports",
+        log_cap_bytes: int = 1_000_000,
+    ) -> None:
         self.root = root
-        self.clock = ticking()
+        self.clock = clock or ticking()
         self.world = World()
-        self.names = Names()
-        self.box = SecretBox(first_ring(b"a key of the tests, random enough"))
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir()
-        (root / "jobyard.db").write_bytes(empty_sqlite())
-        (root / "checkouts").mkdir()
+        self.names = Names(stored.names if stored else 0)
+        self.box = SecretBox(first_ring(KEY))
+        if stored:
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir()
+            (root / "jobyard.db").write_bytes(stored.database or empty_sqlite())
+        (root / "checkouts").mkdir(exist_ok=True)
         self.repository = Repository(root / "checkouts")
         self.backend = Backend(self.world)
         self.outbox = Outbox()
         self.epoch = ""
         self.engine = FakeEngine(self.clock.now, self.world)
-        self.db = db or _database(root / "jobyard.db")
-        self.log_storage = self._log_storage(Signals())
-        with self.db.write() as tx:
-            self.project = projects.create(tx, "reports", None, self.clock.now())
+        self.db, self.signals = (db, Signals()) if db else _database(root / "jobyard.db")
+        self._log_cap_bytes = log_cap_bytes
+        self.log_storage = self._log_storage(self.signals)
+        if project is not None:
+            with self.db.write() as tx:
+                self.project = projects.create(tx, project, None, self.clock.now())
+
+    @classmethod
+    def bare(
+        cls,
+        root: Path,
+        *,
+        stored: Stored | None = NOTHING,
+        clock: Clock | None = None,
+        log_cap_bytes: int = 1_000_000,
+    ) -> Self:
+        """One with nothing but what is `stored`, and a clock that stands still: for tests of pages and API, which make
+        there what they look at.
+        """
+        return cls(root, stored=stored, clock=clock or Clock(), project=None, log_cap_bytes=log_cap_bytes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def web(self) -> ServerContext:
+        """What pages and API stand on, in a server that has no loops."""
+        return server_context(self)
 
     def restored(self, root: Path, epoch: str = "restored") -> Installation:
         """What a backup that is made now gives, on the same engine; the same epoch where it was copied by hand."""
         other = copy(self)
+        vars(other).pop("web", None)
         other.root, other.epoch = root, epoch
         shutil.copytree(self.root, root)
         with closing(sqlite3.connect(self.root / "jobyard.db")) as source:
@@ -112,10 +169,12 @@ class Installation:
         return other
 
     def close(self) -> None:
+        if "web" in vars(self):
+            self.web.inbox.close()
         self.db.close()
 
     def _log_storage(self, signals: Signals) -> LogStorage:
-        return LogStorage(self.root / "logs", signals, cap_bytes=1_000_000)
+        return LogStorage(self.root / "logs", signals, cap_bytes=self._log_cap_bytes)
 
     def server(self, name: str, fuse: Fuse | None = None, *, alone: bool = True, **runner: Any) -> Server:
         """A server that is started on it; further fields are those of its `Runner`."""

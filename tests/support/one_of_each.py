@@ -6,7 +6,7 @@ from app.store import deliveries, users
 from app.store.database import Tx
 from app.store.deliveries import NewDelivery
 from app.web.server_context import ServerContext
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 MARK = "7k"
 GUID = "d1c37k"

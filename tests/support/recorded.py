@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.store.database import Database
-from tests.support.server_context import Caller, build_succeeds
+from tests.support.api import Caller, build_succeeds
 
 FILE = Path(__file__).parents[1] / "fixtures/jobs/before_versions.json"
 TABLES = (

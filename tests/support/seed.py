@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
-from app.commands.sign_in import Desk
 from app.domain.build_parts import BuildStep, BuildTrigger, BuildTriggerType
 from app.domain.builds import BuildReason
 from app.domain.decisions import EventType, Verdict
@@ -30,67 +29,40 @@ from app.domain.runs import Outcome, Reason, Trigger, TriggerType, conclude
 from app.domain.sealing import of_project_hook
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
-from app.runtime.log_storage import LogStorage
-from app.runtime.signals import Signals
-from app.secrets import SecretBox, first_ring
 from app.store import builds, decisions, deliveries, jobs, projects, run_attempts, runs, users
 from app.store.database import Database, Tx
 from app.store.deliveries import NewDelivery
 from app.store.identity import reserved_id
-from app.store.inbox import Inbox
 from app.store.projects import Project
 from app.web.app import create_app
 from app.web.server_context import ServerContext
-from tests.support.clock import START, Clock, Names
-from tests.support.databases import empty_sqlite, quick_sqlite
-from tests.support.server_context import server_context
+from tests.support.clock import START, Clock
+from tests.support.databases import empty_sqlite
+from tests.support.installation import Installation, Stored
 
 PASSWORD = "correct horse battery staple"
 OWNER = "server-1"
+LOG_CAP_BYTES = 64 * 1024 * 1024
 UP = EngineHealth(True, "Docker 20.10.24 answers: 4 CPUs, 7.8 GiB.")
 
 
-@dataclass
 class World:
-    """An installation without loops: a test does what builders and runners would."""
+    """An installation and its pages; a test puts there what builders and runners would have left."""
 
-    root: Path
-    db: Database
-    signals: Signals
-    log_storage: LogStorage
-    box: SecretBox
-    clock: Clock
-    names: Names = field(default_factory=Names)
-    health: EngineHealth = UP
-    desk: Desk = field(default_factory=Desk)
-    public_url: str = "http://127.0.0.1:8080"
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.root, self.clock = installation.root, installation.clock
+        self.db, self.log_storage = installation.db, installation.log_storage
+        self.names, self.box = installation.names, installation.box
+        self.health = UP
+        self.public_url = "http://127.0.0.1:8080"
 
     def app(self) -> Starlette:
         return create_app(self.context, nullcontext)
 
     @property
     def context(self) -> ServerContext:
-        return server_context(
-            self.root,
-            self.db,
-            self._inbox,
-            self.signals,
-            self.log_storage,
-            clock=self.clock,
-            names=self.names,
-            vault=self.box,
-            public_url=self.public_url,
-            check_git_url=lambda _url: None,
-            engine_health=lambda: self.health,
-            desk=self.desk,
-        )
-
-    def __post_init__(self) -> None:
-        self._inbox = Inbox(self.db)
-
-    def close(self) -> None:
-        self._inbox.close()
-        self.db.close()
+        return replace(self.installation.web, public_url=self.public_url, engine_health=lambda: self.health)
 
     def job(
         self, name: str, *, project: str = "acme", repository: str | None = "acme/report", **changes: Any
@@ -302,21 +274,14 @@ def spec_of(name: str, repository: str | None, **changes: Any) -> JobSpec:
 @contextmanager
 def world(root: Path, clock: Clock | None = None) -> Iterator[World]:
     """The installation in a directory, with one user of each role whose password is `PASSWORD`."""
-    if not (root / "jobyard.db").exists():
-        (root / "jobyard.db").write_bytes(_with_users())
-    signals = Signals()
-    db = quick_sqlite(root / "jobyard.db", signals.publish)
-    log_storage = LogStorage(root / "logs", signals, 64 * 1024 * 1024)
-    made = World(root, db, signals, log_storage, SecretBox(first_ring(b"k" * 32)), clock or Clock())
-    try:
-        yield made
-    finally:
-        made.close()
+    stored = None if (root / "jobyard.db").exists() else _with_users()
+    with Installation.bare(root, stored=stored, clock=clock, log_cap_bytes=LOG_CAP_BYTES) as made:
+        yield World(made)
 
 
 @cache
-def _with_users() -> bytes:
-    """The file of a database with a user of each role, whose password takes no time to verify."""
+def _with_users() -> Stored:
+    """An installation with a user of each role, whose password takes no time to verify."""
     hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "jobyard.db"
@@ -326,7 +291,7 @@ def _with_users() -> bytes:
             for role in Role:
                 users.add(tx, f"{role}-user", hashed, role, START)
         db.close()
-        return file.read_bytes()
+        return Stored(file.read_bytes())
 
 
 def failed(reason: Reason, sentence: str, code: int | None = 1) -> Outcome:

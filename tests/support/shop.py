@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.runs import Outcome, Run, RunStatus
 from app.store import runs
 from app.workers.deployments import DeploymentWorker
-from tests.support.server_context import Caller, attempt_ends, build_succeeds
+from tests.support.api import Caller, attempt_ends, build_succeeds
 
 P = "/projects/acme"
 APPS, JOBS, PIPELINES = f"{P}/apps", f"{P}/jobs", f"{P}/pipelines"

@@ -14,7 +14,8 @@ from app.store.deliveries import NewDelivery
 from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
 from app.web.server_context import ServerContext
-from tests.support.server_context import API, Caller, Furnished, furnished_by, make_server_context
+from tests.support.api import API, Caller, stored_by
+from tests.support.installation import Installation, Stored
 
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
@@ -51,14 +52,14 @@ def furnish(admin: Caller) -> None:
 
 
 @pytest.fixture(scope="module")
-def furnished() -> Furnished:
-    return furnished_by(furnish)
+def furnished() -> Stored:
+    return stored_by(furnish)
 
 
 @pytest.fixture
-def full(tmp_path: Path, furnished: Furnished) -> Iterator[Caller]:
-    with make_server_context(tmp_path, furnished) as context:
-        yield Caller(context)
+def full(tmp_path: Path, furnished: Stored) -> Iterator[Caller]:
+    with Installation.bare(tmp_path, stored=furnished) as place:
+        yield Caller(place.web)
 
 
 def _delivery(context: ServerContext) -> NewDelivery:

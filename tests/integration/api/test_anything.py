@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from app.web.api import OPERATIONS
 from app.web.api.operations import Operation
-from tests.support.server_context import Caller, make_server_context
+from tests.support.api import Caller
+from tests.support.installation import Installation
 
 JOBS = "/projects/acme/jobs"
 TAKING_BODIES = [operation for operation in OPERATIONS if operation.method in ("POST", "PATCH")]
@@ -57,7 +58,7 @@ NAMES = {
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     root: Path = tmp_path_factory.mktemp("anything")
-    with make_server_context(root) as context, Caller(context) as made:
+    with Installation.bare(root) as place, Caller(place.web) as made:
         made.made("/projects", {"name": "acme"})
         source = {"type": "git", "git": {"url": "https://github.com/acme/report"}}
         made.made(JOBS, {"name": "report", "source": source, "env": {"A": {"value": "x", "secret": True}}})

@@ -13,8 +13,9 @@ from app.domain.audit import Action, Kind, Outcome
 from app.web.api import OPERATIONS
 from app.web.api import audit as api_audit
 from app.web.api.operations import Operation
+from tests.support.api import Caller, stored_by
 from tests.support.audited import CALLS, FLOW, GUID, SHOP, P, change_something, entries, prepare
-from tests.support.server_context import Caller, Furnished, furnished_by, make_server_context
+from tests.support.installation import Installation, Stored
 
 CHANGES = [each for each in OPERATIONS if each.action is not None]
 LOOKS = [each for each in OPERATIONS if each.action is None]
@@ -36,14 +37,14 @@ def name(operation: Operation) -> str:
 
 
 @pytest.fixture(scope="module")
-def furnished() -> Furnished:
-    return furnished_by(prepare)
+def furnished() -> Stored:
+    return stored_by(prepare)
 
 
 @pytest.fixture
-def admin(tmp_path: Path, furnished: Furnished) -> Iterator[Caller]:
-    with make_server_context(tmp_path, furnished) as context:
-        yield Caller(context)
+def admin(tmp_path: Path, furnished: Stored) -> Iterator[Caller]:
+    with Installation.bare(tmp_path, stored=furnished) as place:
+        yield Caller(place.web)
 
 
 def test_every_operation_that_changes_something_is_called_below() -> None:

@@ -21,7 +21,7 @@ from app.web.schemas.job import (
     ScheduleForm,
     TcpCheckForm,
 )
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 JOBS = "/projects/acme/jobs"
 GIT = {"url": "https://github.com/acme/report"}

@@ -9,7 +9,7 @@ import pytest
 from app.domain.decisions import EventType, Verdict
 from app.store import decisions, deliveries
 from app.store.deliveries import NewDelivery
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 JOBS = "/projects/acme/jobs"
 

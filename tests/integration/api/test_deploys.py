@@ -14,7 +14,8 @@ from app.domain.runs import Outcome
 from app.store import builds, jobs, runs
 from app.store.database import Tx
 from app.web.server_context import ServerContext
-from tests.support.server_context import Caller, attempt_ends, build_succeeds, pinned
+from tests.support.api import Caller, attempt_ends, build_succeeds
+from tests.support.server_context import pinned
 
 P = "/projects/acme"
 JOBS, PROMOTIONS = f"{P}/jobs", f"{P}/pipelines/main/promotions"

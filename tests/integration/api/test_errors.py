@@ -12,7 +12,8 @@ from app.commands.tokens import digest
 from app.store.database import Database, StoreUnavailable
 from app.web.principal import COOKIE
 from app.web.server_context import ServerContext
-from tests.support.server_context import ADMIN_TOKEN, Caller
+from tests.support.api import Caller
+from tests.support.server_context import ADMIN_TOKEN
 
 
 def problem(answer: Any, status: int) -> str:

@@ -15,9 +15,9 @@ from app.store import flows
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.flows import FlowWorker
+from tests.support.api import Caller, attempt_ends, build_succeeds
 from tests.support.client import Client
 from tests.support.sealed import unsealed
-from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 FLOWS = "/projects/acme/flows"
 JOBS = "/projects/acme/jobs"

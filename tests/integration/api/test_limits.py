@@ -8,7 +8,7 @@ from app.store import runs
 from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
-from tests.support.server_context import Caller, build_succeeds
+from tests.support.api import Caller, build_succeeds
 
 P = "/projects/acme"
 JOBS = f"{P}/jobs"

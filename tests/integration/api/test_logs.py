@@ -17,7 +17,7 @@ from app.logs import LogWriter, Stream
 from app.store import run_attempts, runs
 from app.web import live
 from app.web.server_context import ServerContext
-from tests.support.server_context import Caller, attempt_ends
+from tests.support.api import Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"
 FOLLOW = {"Accept": "text/event-stream"}

@@ -14,7 +14,7 @@ from app.web.api.openapi import describe
 from app.web.api.operations import PREFIX, Operation
 from app.web.reading import read_value
 from app.web.schemas.base import Empty
-from tests.support.server_context import Caller, attempt_ends, build_succeeds
+from tests.support.api import Caller, attempt_ends, build_succeeds
 
 DOCUMENT = describe(OPERATIONS)
 JOBS = "/projects/{p}/jobs"

@@ -11,9 +11,9 @@ import pytest
 from app.store import deliveries
 from app.store.deliveries import NewDelivery
 from app.workers.intake import Intake
+from tests.support.api import Caller, build_succeeds
 from tests.support.repositories import Repository
 from tests.support.samples import push_payload
-from tests.support.server_context import Caller, build_succeeds
 
 JOBS = "/projects/acme/jobs"
 URL = "https://github.com/acme/report"

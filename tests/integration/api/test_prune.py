@@ -12,9 +12,10 @@ from app.domain.retention import Kind, Limits
 from app.store import jobs
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
 from tests.support.past import Writer
-from tests.support.server_context import ADMIN_TOKEN, Caller
+from tests.support.server_context import ADMIN_TOKEN
 from tests.support.stored import add_job
 
 

@@ -9,8 +9,8 @@ import pytest
 from app.domain.runs import Outcome, Reason
 from app.store import run_attempts, runs
 from app.web.server_context import ServerContext
+from tests.support.api import Caller, attempt_ends, build_succeeds
 from tests.support.sealed import unsealed
-from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 JOBS = "/projects/acme/jobs"
 RUNS = f"{JOBS}/report/runs"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app.store import builds, runs
+from tests.support.api import Caller
 from tests.support.sealed import unsealed
-from tests.support.server_context import Caller
 
 GROUPS = "/projects/acme/secret-groups"
 JOBS = "/projects/acme/jobs"

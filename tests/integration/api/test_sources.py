@@ -13,8 +13,8 @@ from app.store import builds, credentials, jobs
 from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
+from tests.support.api import Caller, attempt_ends, build_succeeds
 from tests.support.sealed import unsealed
-from tests.support.server_context import Caller, attempt_ends, build_succeeds
 
 PROJECT = "/projects/acme"
 JOBS = f"{PROJECT}/jobs"

@@ -13,7 +13,7 @@ from alembic.config import Config
 from app.store import tokens
 from app.store.database import Database
 from app.store.migrate import SCRIPTS
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 JOB = "/projects/acme/jobs/once"
 

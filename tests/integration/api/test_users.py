@@ -7,7 +7,7 @@ import pytest
 from app.commands.sessions import Client, open_session
 from app.store import sessions, users
 from app.web.principal import COOKIE
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 GRACE = {"name": "grace", "email": "grace@example.com", "role": "operator", "project": "acme"}
 

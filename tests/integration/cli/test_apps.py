@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.web.server_context import ServerContext
+from tests.support.api import Caller, build_succeeds
 from tests.support.cli import Cli, point_at, serving
-from tests.support.server_context import Caller, build_succeeds
 from tests.support.shop import APPS, JOBS, ONE, PIPELINES, TWO, A, B, empty_job, job, settle
 
 

@@ -11,8 +11,8 @@ from app.domain.audit import Entry, Kind
 from app.installation import open_installation
 from app.store import audit
 from app.store.audit import Wanted
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
-from tests.support.server_context import Caller
 
 
 def test_who_changed_what_is_listed(

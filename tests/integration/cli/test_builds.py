@@ -12,9 +12,9 @@ from app.domain.redaction import Redactor
 from app.logs import Stream
 from app.store import builds
 from app.web.server_context import ServerContext
+from tests.support.api import Caller, build_succeeds
 from tests.support.cli import Cli, point_at, serving
 from tests.support.meanwhile import Meanwhile
-from tests.support.server_context import Caller, build_succeeds
 
 JOB = "/projects/acme/jobs/report"
 GIT = {

@@ -9,9 +9,9 @@ import pytest
 
 from app.web.server_context import ServerContext
 from app.workers.flows import FlowWorker
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
 from tests.support.meanwhile import Meanwhile
-from tests.support.server_context import Caller
 
 NODES = [
     {"name": "ready", "type": "approval", "message": "Is it?"},

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.targets import complete_jobs, complete_projects, complete_runs
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
-from tests.support.server_context import Caller
 
 REPORT = {"name": "report", "source": {"type": "image", "image": "busybox:1"}, "env": {"MODE": "daily"}}
 

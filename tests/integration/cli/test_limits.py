@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
-from tests.support.server_context import Caller
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from app.logs import LogWriter, Stream
 from app.store import run_attempts, runs
 from app.web.run_texts import GIVEN
 from app.web.server_context import ServerContext
+from tests.support.api import Caller, attempt_ends
 from tests.support.cli import Cli, point_at, serving
 from tests.support.meanwhile import Meanwhile
 from tests.support.project import ROOT
-from tests.support.server_context import Caller, attempt_ends
 
 JOB = "/projects/acme/jobs/report"
 FAILED = Outcome(Reason.EXIT_NONZERO, exit_code=7, sentence="Exited with 7.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 JOBS = "/projects/acme/jobs"
 URL = "https://github.com/acme/report"

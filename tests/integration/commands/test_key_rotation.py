@@ -28,9 +28,10 @@ from app.secrets import SecretBox, SecretKeyError, first_ring, key_id, open_ring
 from app.store import credentials, facts, flows, jobs, projects, runs, secret_groups
 from app.store.database import Database
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
+from tests.support.installation import KEY, Installation
 from tests.support.mortal import Fuse, Killed, MortalDatabase
 from tests.support.sealed import sealed_before
-from tests.support.server_context import KEY, Caller, make_server_context
 
 NEW = b"the key of next year, random too"
 SECRET = "hidden-value"
@@ -42,9 +43,9 @@ SEALED = re.compile(r"v[12]\.[0-9a-f]{8}\.[A-Za-z0-9_=-]{20,}(?:\.[a-z]+:\d+:[a-
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[ServerContext]:
     """With something sealed in every table that can have it; every second value is of an earlier release."""
-    with make_server_context(tmp_path) as context:
-        furnish(Caller(context))
-        yield context
+    with Installation.bare(tmp_path) as place:
+        furnish(Caller(place.web))
+        yield place.web
 
 
 def furnish(admin: Caller) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
 from tests.support.recorded import READ, REQUESTS, answers, make_older, put, reads, recorded
-from tests.support.server_context import Caller
 
 
 def test_every_answer_is_what_it_was_byte_for_byte(admin: Caller) -> None:

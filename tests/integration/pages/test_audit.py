@@ -17,10 +17,12 @@ from app.web.app import create_app
 from app.web.pages import page_routes
 from app.web.principal import COOKIE
 from app.web.server_context import ServerContext
+from tests.support.api import Caller, stored_by
 from tests.support.audited import ADMIN, FORMS, entries, log_in, prepare
 from tests.support.client import Client
 from tests.support.clock import Clock
-from tests.support.server_context import ADMIN_TOKEN, Caller, Furnished, furnished_by, make_server_context
+from tests.support.installation import Installation, Stored
+from tests.support.server_context import ADMIN_TOKEN
 
 OURS = {"Sec-Fetch-Site": "same-origin", "X-Request-Id": "mine"}
 OPEN = {"/login", "/login/once/{code}", "/login/forgot"}
@@ -28,14 +30,14 @@ WRONG = {"name": "root", "password": "a guess of the password"}
 
 
 @pytest.fixture(scope="module")
-def furnished() -> Furnished:
-    return furnished_by(prepare)
+def furnished() -> Stored:
+    return stored_by(prepare)
 
 
 @pytest.fixture
-def place(tmp_path: Path, furnished: Furnished) -> Iterator[ServerContext]:
-    with make_server_context(tmp_path, furnished) as context:
-        yield context
+def place(tmp_path: Path, furnished: Stored) -> Iterator[ServerContext]:
+    with Installation.bare(tmp_path, stored=furnished) as place:
+        yield place.web
 
 
 def visitor(context: ServerContext) -> Client:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -20,8 +19,8 @@ from app.web.pages import job_form, page_routes
 from app.web.pages.context import PageRoute
 from app.web.principal import COOKIE
 from app.web.server_context import ServerContext
+from tests.support.installation import Installation
 from tests.support.one_of_each import MARK, NAMES, make_one_of_each, user
-from tests.support.server_context import make_server_context
 
 ROUTES = [route for route in page_routes() if isinstance(route, PageRoute)]
 CLOSED = [route for route in ROUTES if route.right is not None]
@@ -54,9 +53,9 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Nothing that is asked of it here may change it: what is allowed is only read, what changes is refused."""
-    with make_server_context(Path(tmp_path_factory.mktemp("rights"))) as context:
-        make_one_of_each(context)
-        yield Place(context, create_app(context, nullcontext))
+    with Installation.bare(tmp_path_factory.mktemp("rights")) as made:
+        make_one_of_each(made.web)
+        yield Place(made.web, create_app(made.web, nullcontext))
 
 
 def ask(client: TestClient, route: PageRoute) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from app.domain.rules import ImageEvent, on_image_change
 from app.domain.runs import Reason, RunStatus
 from app.http_notifier import TIME_LIMIT_SECONDS
 from app.logs.lines import PATIENCE_SECONDS
-from app.web import bodies, budget, connections
+from app.web import budget, connections
 from app.web.pages.context import FORM_BYTES
 from app.web.reading import BODY_LIMIT
 from app.web.webhooks import LIMIT as WEBHOOK_LIMIT
@@ -288,9 +288,10 @@ def test_states_and_reasons() -> None:
 
 def test_what_a_stranger_may_send() -> None:
     mib = 1024 * 1024
-    assert (connections.HEAD_SECONDS, connections.MOST) == (10, 1000)
-    assert (bodies.BLOCK_SECONDS, bodies.PATIENCE_SECONDS, budget.BLOCK_BYTES) == (10, 60, 64 * 1024)
-    assert (budget.STALLED_SECONDS, budget.SLOWEST_SECONDS, budget.WAIT_SECONDS) == (1, 20, 5)
-    assert (64 * mib, 256 * 1024, 16 * mib) == (budget.LARGE_POOL, budget.SMALL_BYTES, budget.SMALL_POOL)
+    bounds = budget.Bounds()
+    assert (connections.Bounds().head_seconds, connections.MOST) == (10, 1000)
+    assert (bounds.block_seconds, bounds.patience_seconds, budget.BLOCK_BYTES) == (10, 60, 64 * 1024)
+    assert (bounds.stalled_seconds, bounds.slowest_seconds, bounds.wait_seconds) == (1, 20, 5)
+    assert (64 * mib, 256 * 1024, 16 * mib) == (bounds.large_pool, budget.SMALL_BYTES, bounds.small_pool)
     assert (25 * mib, mib, mib) == (WEBHOOK_LIMIT, BODY_LIMIT, FORM_BYTES)
     assert (PATIENCE_SECONDS, TIME_LIMIT_SECONDS) == (0.75, 10)

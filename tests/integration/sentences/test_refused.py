@@ -32,9 +32,9 @@ from app.store.database import Database, StoreUnavailable
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
 from builders.backends.base import BuildFailed, BuildRequest
+from tests.support.api import Caller
 from tests.support.installation import Installation
 from tests.support.sentences import said, sql
-from tests.support.server_context import Caller
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 JOB = "/projects/acme/jobs"

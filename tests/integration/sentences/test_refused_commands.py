@@ -13,7 +13,7 @@ from app.commands.sign_in import Desk, sign_in
 from app.domain.deployments import Cause
 from app.domain.errors import Busy
 from app.store import apps
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 P = "/projects/acme"
 IMAGE = {"type": "image", "image": "registry.example.com/acme/tool:1"}

@@ -17,6 +17,7 @@ from app.store import run_attempts, runs
 from app.web.pages.formatting import starts
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
 from tests.support.client import Client
 from tests.support.fakes import commit
@@ -24,7 +25,7 @@ from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.project import ROOT
 from tests.support.seed import PASSWORD, World, world
-from tests.support.server_context import ADMIN_TOKEN, Caller
+from tests.support.server_context import ADMIN_TOKEN
 
 A, B, C = (commit(letter) for letter in "abc")
 JOBS = "/projects/acme/jobs"

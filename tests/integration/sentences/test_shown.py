@@ -24,12 +24,12 @@ from app.store import apps, builds, deliveries, flows, jobs, projects, runs
 from app.store.apps import Part
 from app.web.pages.formatting import first_run, no_build, on_image, on_push, paused, starts
 from app.workers.flows import FlowWorker
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
 from tests.support.client import Client
 from tests.support.clock import Clock
 from tests.support.installation import Installation
 from tests.support.seed import PASSWORD, World, world
-from tests.support.server_context import Caller
 from tests.support.stages import two_stages
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
-from app.web import bodies
 from app.web.bodies import CutShort, read_at_most
+from app.web.budget import BodyBudget, Bounds
 from app.web.problems import Problem
 
 END, GONE = {"type": "http.request", "body": b""}, {"type": "http.disconnect"}
@@ -20,7 +21,12 @@ def chunk(body: bytes) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": True}
 
 
-def read(messages: Sequence[dict[str, Any]], limit: int = 8, declared: str | None = None) -> bytes:
+def read(
+    messages: Sequence[dict[str, Any]],
+    limit: int = 8,
+    declared: str | None = None,
+    **bounds: float,
+) -> bytes:
     """With the messages that the server gets; after the last one comes nothing more."""
     waiting = iter(messages)
 
@@ -30,8 +36,18 @@ def read(messages: Sequence[dict[str, Any]], limit: int = 8, declared: str | Non
             await asyncio.Event().wait()
         return message
 
+    bodies = []
+
+    async def app(scope: Scope, receive: Receive, _send: Send) -> None:
+        bodies.append(await read_at_most(Request(scope, receive), limit))
+
+    async def send(_message: Any) -> None:
+        raise AssertionError
+
     headers = [] if declared is None else [(b"content-length", declared.encode())]
-    return asyncio.run(read_at_most(Request({"type": "http", "headers": headers}, receive), limit))
+    scope = {"type": "http", "method": "POST", "headers": headers}
+    asyncio.run(BodyBudget(app, Bounds(**bounds))(scope, receive, send))
+    return bodies[0]
 
 
 def test_a_body_comes_whole_up_to_the_limit() -> None:
@@ -65,8 +81,7 @@ def test_a_body_that_is_cut_short_says_how_far_it_came() -> None:
     assert (cut.value.status, cut.value.received, cut.value.declared) == (400, 3, "7")
 
 
-def test_a_body_that_does_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "PATIENCE_SECONDS", 0.05)
+def test_a_body_that_does_not_arrive() -> None:
     with pytest.raises(Problem, match="did not arrive") as refused:
-        read([chunk(b"abc")])
+        read([chunk(b"abc")], patience_seconds=0.05)
     assert refused.value.status == 408

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.web import bodies, budget
 from app.web.bodies import read_at_most
-from app.web.budget import BodyBudget
+from app.web.budget import BodyBudget, Bounds, Hold, Pools
 from app.web.problems import Problem
 
 MIB = 2**20
 LIMIT = 25 * MIB
 BLOCK = b"x" * (256 * 1024)
+BOUNDS = Bounds(stalled_seconds=0.05, look_again_seconds=0.02, wait_seconds=1.0)
 
 
 class Sender:
@@ -65,10 +66,10 @@ class Sender:
 class Reader:
     """An application that reads bodies, and answers when it may."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self._app = BodyBudget(self._read)
+        self._app = BodyBudget(self._read, bounds)
         self._senders: list[Sender] = []
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,34 +93,27 @@ class Reader:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Reader]:
-    reader = Reader()
+async def opened(bounds: Bounds) -> AsyncIterator[Reader]:
+    reader = Reader(bounds)
     try:
         yield reader
     finally:
         await reader.close()
 
 
-def run(test: Callable[[Reader], Awaitable[None]]) -> None:
+def run(test: Callable[[Reader], Awaitable[None]], **bounds: float) -> None:
     async def within() -> None:
-        async with opened() as reader:
+        async with opened(replace(BOUNDS, **bounds)) as reader:
             await test(reader)
 
     asyncio.run(within())
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "STALLED_SECONDS", 0.05)
-    monkeypatch.setattr(budget, "LOOK_AGAIN_SECONDS", 0.02)
-    monkeypatch.setattr(budget, "WAIT_SECONDS", 1.0)
 
 
 def test_what_is_held_is_bounded_and_the_rest_is_told_to_come_again() -> None:
     async def strangers(reader: Reader) -> None:
         senders = [await reader.sender(24 * MIB) for _ in range(16)]
         held = sum(each.taken for each in senders if not each.is_over())
-        assert held <= budget.LARGE_POOL + budget.SMALL_POOL
+        assert held <= BOUNDS.large_pool + BOUNDS.small_pool
         await senders[0].end()
         assert senders[0].status == 503
         assert (b"retry-after", b"5") in senders[0].headers
@@ -131,7 +125,7 @@ def test_a_body_whose_time_is_just_over_makes_room_like_any_other() -> None:
     """Between the end of its patience and its reader's hearing of that, another body may need its room."""
 
     async def both_at_once() -> None:
-        hold, begun = budget.Hold(budget.Pools()), asyncio.Event()
+        hold, begun = Hold(Pools(BOUNDS)), asyncio.Event()
         patience = asyncio.timeout(60)
 
         async def read() -> None:
@@ -202,9 +196,7 @@ def test_a_body_of_unknown_length_takes_the_most_it_may_have() -> None:
     run(unknown)
 
 
-def test_there_is_no_room_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "WAIT_SECONDS", 0.05)
-
+def test_there_is_no_room_for_long() -> None:
     async def full(reader: Reader) -> None:
         reader.may_answer.clear()
         for _ in range(3):
@@ -213,12 +205,10 @@ def test_there_is_no_room_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
         await late.end()
         assert late.status == 503
 
-    run(full)
+    run(full, wait_seconds=0.05)
 
 
-def test_a_body_that_dribbles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BLOCK_SECONDS", 0.1)
-
+def test_a_body_that_dribbles() -> None:
     async def slow(reader: Reader) -> None:
         sender = await reader.sender(10)
         while not sender.is_over():
@@ -226,4 +216,4 @@ def test_a_body_that_dribbles(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0.01)
         assert sender.status == 408
 
-    run(slow)
+    run(slow, block_seconds=0.1)

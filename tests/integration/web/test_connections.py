@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -16,11 +17,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.web import connections
-from app.web.connections import Connections, bounded, most_with, network_of
+from app.web.connections import Bounds, Connections, bounded, most_with, network_of
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 held = threading.Event()
+watching = threading.Semaphore(0)
 
 
 async def healthz(_request: Request) -> Response:
@@ -29,6 +30,7 @@ async def healthz(_request: Request) -> Response:
 
 async def stream(request: Request) -> Response:
     """Answers when the test says so."""
+    watching.release()
     await asyncio.get_running_loop().run_in_executor(None, held.wait, 20)
     return PlainTextResponse("done")
 
@@ -42,8 +44,8 @@ async def upload(request: Request) -> Response:
 
 
 @contextmanager
-def serving(most: int = 100, graceful: int = 1) -> Iterator[int]:
-    """The port of a server with the bounds of the real one."""
+def serving(most: int = 100, graceful: int = 1, **bounds: float) -> Iterator[int]:
+    """The port of a server with the bounds of the real one, but for some."""
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
@@ -52,7 +54,10 @@ def serving(most: int = 100, graceful: int = 1) -> Iterator[int]:
         ]
     )
     config = uvicorn.Config(
-        app, log_level="error", http=bounded(Connections(most)), timeout_graceful_shutdown=graceful
+        app,
+        log_level="error",
+        http=bounded(Connections(most, replace(Bounds(), **bounds))),
+        timeout_graceful_shutdown=graceful,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -69,13 +74,22 @@ def serving(most: int = 100, graceful: int = 1) -> Iterator[int]:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
-    with serving() as found:
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    with serving(**getattr(request, "param", {})) as found:
         yield found
 
 
 def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+@contextmanager
+def viewer(port: int) -> Iterator[socket.socket]:
+    """One that waits for its answer, which the server knows."""
+    with closing(connect(port)) as made:
+        made.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert watching.acquire(timeout=20)
+        yield made
 
 
 def answer(connection: socket.socket) -> bytes:
@@ -93,8 +107,8 @@ def is_answered(port: int) -> bool:
         return b"200 OK" in one.recv(1000)
 
 
-def test_a_head_that_does_not_come_in_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+@pytest.mark.parametrize("port", [{"head_seconds": 0.2}], indirect=True)
+def test_a_head_that_does_not_come_in_time(port: int) -> None:
     with closing(connect(port)) as silent, closing(connect(port)) as slow, closing(connect(port)) as late:
         slow.sendall(b"GET /healthz HT")
         late.sendall(HEALTHZ)
@@ -106,11 +120,8 @@ def test_a_head_that_does_not_come_in_time(port: int, monkeypatch: pytest.Monkey
     assert is_answered(port)
 
 
-def test_an_answer_under_way_is_not_cut_by_what_the_client_sends_early(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
+@pytest.mark.parametrize("port", [{"head_seconds": 0.1, "look_seconds": 0.05}], indirect=True)
+def test_an_answer_under_way_is_not_cut_by_what_the_client_sends_early(port: int) -> None:
     with closing(connect(port)) as viewer, closing(connect(port)) as silent:
         viewer.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\nGET /hea")
         assert answer(silent) == b""  # so the time is over
@@ -118,10 +129,8 @@ def test_an_answer_under_way_is_not_cut_by_what_the_client_sends_early(
         assert b"200 OK" in viewer.recv(1000)
 
 
-def test_of_too_many_from_one_address_the_longest_waiting_go(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "HEADS_OF_ADDRESS", 4)
+@pytest.mark.parametrize("port", [{"heads_of_address": 4}], indirect=True)
+def test_of_too_many_from_one_address_the_longest_waiting_go(port: int) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(closing(connect(port))) for _ in range(9)]
         for each in slow:
@@ -135,23 +144,17 @@ def test_of_too_many_from_one_address_the_longest_waiting_go(
 
 def test_live_streams_leave_room_and_those_who_wait_give_way() -> None:
     with serving(most=6) as port, ExitStack() as stack:
-        viewers = [stack.enter_context(closing(connect(port))) for _ in range(5)]
-        for each in viewers:
-            each.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        viewers = [stack.enter_context(viewer(port)) for _ in range(5)]
         idle = stack.enter_context(closing(connect(port)))
         idle.sendall(HEALTHZ)
         assert b"200 OK" in idle.recv(1000)
         assert is_answered(port)
         assert answer(idle) == b""
-        viewers.append(stack.enter_context(closing(connect(port))))
-        viewers[-1].sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-        for _ in range(5000):  # until the server has read the sixth stream's request
-            with closing(connect(port)) as one:
-                with suppress(OSError):
-                    one.sendall(HEALTHZ)
-                refusal = answer(one)
-            if refusal:
-                break
+        viewers.append(stack.enter_context(viewer(port)))
+        with closing(connect(port)) as one:
+            with suppress(OSError):
+                one.sendall(HEALTHZ)
+            refusal = answer(one)
         assert refusal.startswith(b"HTTP/1.1 503 Service Unavailable")
         assert b"retry-after: 5" in refusal
         held.set()
@@ -190,9 +193,8 @@ def test_a_long_body_behind_a_short_head_is_no_long_head(port: int) -> None:
         assert b"200 OK" in one.recv(1000)
 
 
-def test_the_rest_of_a_body_that_nobody_wants(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "BODY_SECONDS", 0.1)
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
+@pytest.mark.parametrize("port", [{"body_seconds": 0.1, "look_seconds": 0.05}], indirect=True)
+def test_the_rest_of_a_body_that_nobody_wants(port: int) -> None:
     with closing(connect(port)) as one:
         one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
         assert b"200 OK" in answer(one)

@@ -22,12 +22,13 @@ from app.store.users import User
 from app.web.app import create_app
 from app.web.principal import COOKIE
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
 from tests.support.audited import entries
 from tests.support.client import Client
 from tests.support.clock import Clock
 from tests.support.identity_provider import CLIENT, CLIENT_SECRET, IdentityProvider, identity_provider
+from tests.support.installation import Installation
 from tests.support.seed import PASSWORD
-from tests.support.server_context import Caller, make_server_context
 
 CALLBACK = "https://jobyard.example.com/login/oidc/callback"
 BEGIN_AGAIN = "This sign-in was begun in another browser, was used already, or took over 10 min: begin again."
@@ -41,10 +42,9 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityProvi
 
 @pytest.fixture
 def context(tmp_path: Path, provider: IdentityProvider) -> Iterator[ServerContext]:
-    with make_server_context(tmp_path) as made:
-        clock = Clock(at=datetime.now(UTC))
-        make_administrator(made.db, "ada", PASSWORD, clock.now())
-        yield replace(made, clock=clock, provider=client_of(provider))
+    with Installation.bare(tmp_path, clock=Clock(at=datetime.now(UTC))) as place:
+        make_administrator(place.db, "ada", PASSWORD, place.clock.now())
+        yield replace(place.web, provider=client_of(provider))
 
 
 def client_of(provider: IdentityProvider, secret: str = CLIENT_SECRET, claim: str = "roles") -> Provider:

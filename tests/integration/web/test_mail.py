@@ -24,13 +24,14 @@ from app.store.users import User
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.mail import SENDING_TAKES_AT_MOST, MailWorker
+from tests.support.api import Caller
 from tests.support.audited import entries
 from tests.support.client import Client
 from tests.support.clock import START, Clock
+from tests.support.installation import Installation
 from tests.support.mail_server import PASSWORD as MAILBOX
 from tests.support.mail_server import USER, Postbox, mail_server, make_certificate, silent_server
 from tests.support.seed import PASSWORD
-from tests.support.server_context import Caller, make_server_context
 
 URL = "https://jobyard.example.com"
 SENDER = "jobyard@example.com"
@@ -40,11 +41,11 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_server_context(tmp_path) as made:
-        make_administrator(made.db, "ada", PASSWORD, START)
-        with made.db.write() as tx:
-            accounts.change_user(tx, user_of(made, "ada"), name="ada", email="ada@example.com")
-        yield replace(made, sends_mail=True)
+    with Installation.bare(tmp_path) as place:
+        make_administrator(place.db, "ada", PASSWORD, START)
+        with place.db.write() as tx:
+            accounts.change_user(tx, user_of(place.web, "ada"), name="ada", email="ada@example.com")
+        yield replace(place.web, sends_mail=True)
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from app.store.deliveries import NewDelivery
 from app.web.app import create_app
 from app.web.exposition import exposition
 from app.web.server_context import ServerContext
+from tests.support.api import Caller, attempt_ends
 from tests.support.client import Client
 from tests.support.clock import START
 from tests.support.project import ROOT
-from tests.support.server_context import Caller, attempt_ends
 from tests.support.stored import add_job, add_run
 
 Samples = dict[tuple[str, ...], float]

@@ -30,8 +30,8 @@ from app.store import (
 from app.store.conditions import Show
 from app.store.database import Tx
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
 from tests.support.clock import START
-from tests.support.server_context import Caller
 
 LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "newest builds": lambda tx: builds.page(tx, limit=9),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +17,10 @@ from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
 from tests.support.clock import START, Clock
-from tests.support.server_context import ADMIN_TOKEN, make_server_context
+from tests.support.server_context import ADMIN_TOKEN
 from tests.support.visiting import PASSWORD
 
 ADA = {"name": "ada", "email": "", "password": PASSWORD, "again": PASSWORD}
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_server_context(tmp_path) as made:
-        yield made
 
 
 def browser(context: ServerContext) -> Client:

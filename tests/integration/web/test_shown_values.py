@@ -18,10 +18,11 @@ from app.store import run_attempts, runs
 from app.web.app import create_app
 from app.web.schemas.run import run_answer
 from app.web.server_context import ServerContext
+from tests.support.api import Caller, attempt_ends
 from tests.support.client import Client
 from tests.support.fakes import commit
 from tests.support.installation import Installation
-from tests.support.server_context import ADMIN_TOKEN, Caller, attempt_ends
+from tests.support.server_context import ADMIN_TOKEN
 
 JOBS = "/projects/acme/jobs"
 TAG = "registry.example.com/team/tool:v1"

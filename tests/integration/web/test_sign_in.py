@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -24,16 +22,15 @@ from app.web.principal import COOKIE, DEVICE
 from app.web.server_context import ServerContext
 from tests.support.clock import START, Clock
 from tests.support.seed import PASSWORD
-from tests.support.server_context import ADMIN_TOKEN, make_server_context
+from tests.support.server_context import ADMIN_TOKEN
 
 HOME, AWAY = "192.0.2.7", "203.0.113.9"
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_server_context(tmp_path) as made:
-        make_administrator(made.db, "ada", PASSWORD, START)
-        yield made
+def context(context: ServerContext) -> ServerContext:
+    make_administrator(context.db, "ada", PASSWORD, START)
+    return context
 
 
 def browser(context: ServerContext, address: str = HOME) -> TestClient:

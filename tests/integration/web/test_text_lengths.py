@@ -10,7 +10,7 @@ import pytest
 
 from app.domain import limits
 from builders.commands import LONGEST, exec_form
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 
 JOBS = "/projects/acme/jobs"
 GIT = {"url": "https://github.com/acme/report"}

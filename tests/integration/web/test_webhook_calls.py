@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,17 +16,11 @@ from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
 from tests.support.payloads import encode, push_headers
-from tests.support.server_context import ADMIN_TOKEN, make_server_context
+from tests.support.server_context import ADMIN_TOKEN
 
 SECRET = b"the secret of acme"
 URL = "https://github.com/acme/report.git"
 FORM = "application/x-www-form-urlencoded"
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[ServerContext]:
-    with make_server_context(tmp_path) as context:
-        yield context
 
 
 @pytest.fixture

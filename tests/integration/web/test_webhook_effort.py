@@ -14,8 +14,9 @@ from app.forges.base import Headers
 from app.forges.github import GitHub
 from app.web.app import create_app
 from tests.support.client import Client
+from tests.support.installation import Installation
 from tests.support.payloads import encode, push_headers
-from tests.support.server_context import ADMIN_TOKEN, make_server_context
+from tests.support.server_context import ADMIN_TOKEN
 
 PROJECTS = 61
 MIB = 2**20
@@ -55,9 +56,9 @@ def send(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
     forge = Counted()
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "X-Request-Id": "same"}
     with (
-        make_server_context(tmp_path_factory.mktemp("effort")) as context,
+        Installation.bare(tmp_path_factory.mktemp("effort")) as place,
         Client(
-            create_app(replace(context, forges={"github": forge}), nullcontext), headers=headers
+            create_app(replace(place.web, forges={"github": forge}), nullcontext), headers=headers
         ) as client,
     ):
         for number in range(PROJECTS):

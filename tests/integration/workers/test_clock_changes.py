@@ -12,7 +12,7 @@ from app.store import runs
 from app.web.server_context import ServerContext
 from app.workers.clock_changes import ClockChanges
 from app.workers.scheduler import Scheduler
-from tests.support.server_context import Caller, attempt_ends
+from tests.support.api import Caller, attempt_ends
 
 JOBS = "/projects/acme/jobs"
 HOUR = timedelta(hours=1)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
 from tests.support.client import Client
 from tests.support.seed import PASSWORD, world
-from tests.support.server_context import ADMIN_TOKEN, Caller
+from tests.support.server_context import ADMIN_TOKEN
 
 JOBS = "/projects/acme/jobs"
 IMAGE = {"type": "image", "image": "busybox"}

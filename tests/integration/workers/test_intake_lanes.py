@@ -40,10 +40,13 @@ class Beside:
             self.begun.pop(0)[1]()
 
 
-def waiting_server(place: Installation, name: str = "one", *, alone: bool = True) -> tuple[Server, Beside]:
-    """A server that waits for every answer of Git."""
+def waiting_server(
+    place: Installation, name: str = "one", *, alone: bool = True, **intake: int
+) -> tuple[Server, Beside]:
+    """A server that waits for every answer of Git; further fields are those of its `Intake`."""
     server, beside = place.server(name, alone=alone), Beside()
-    object.__setattr__(server.intake, "in_background", beside)
+    for field, value in {**intake, "in_background": beside}.items():
+        object.__setattr__(server.intake, field, value)
     server.reconcile()
     return server, beside
 
@@ -80,11 +83,7 @@ def test_a_git_server_that_does_not_answer_holds_nobody_else_back(place: Install
     assert [decision.event_id for decision in place.decisions()] == [other, first, second]
 
 
-def test_many_dead_repositories_leave_places_for_others(
-    place: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake_module, "PLACES", 5)
-    monkeypatch.setattr(intake_module, "PLACES_PER_PROJECT", 4)
+def test_many_dead_repositories_leave_places_for_others(place: Installation) -> None:
     for number in range(9):
         url = f"https://dead-{number}.example.com/a/b.git"
         place.job(f"dead-{number}", source__url=url, source__repo_key=url[8:-4], **RULES)
@@ -93,7 +92,7 @@ def test_many_dead_repositories_leave_places_for_others(
         beside_it = projects.create(tx, "beside", None, place.clock.now())
     place.job("asks", project_id=beside_it.id, **RULES)
     place.job("plain")
-    server, beside = waiting_server(place)
+    server, beside = waiting_server(place, places=5, places_per_project=4)
     asks = place.push(A, B, guid="asks", scopes=[f"project:{beside_it.id}"])
     plain = place.push(A, B, guid="plain")
     crank(server)

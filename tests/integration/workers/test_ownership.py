@@ -20,12 +20,13 @@ from app.store import credentials, jobs, projects
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from app.workers.image_names import ImageNames
+from tests.support.api import Caller, build_succeeds
 from tests.support.client import Client
 from tests.support.fakes import commit, image_of
 from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.samples import spec_of
-from tests.support.server_context import ADMIN_TOKEN, Caller, build_succeeds
+from tests.support.server_context import ADMIN_TOKEN
 
 OURS = "jobyard-0123456789ab"
 DIGEST = "sha256:" + "1" * 64

@@ -14,10 +14,10 @@ from app.commands.dry_run import DryRun
 from app.forges.github import GitHub
 from app.store import builds, decisions
 from app.web.server_context import ServerContext
+from tests.support.api import Caller
 from tests.support.cli import Cli, point_at, serving
 from tests.support.git_server import GitServer, git_server
 from tests.support.repositories import Repository
-from tests.support.server_context import Caller
 
 
 @pytest.fixture

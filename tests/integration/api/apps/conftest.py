@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.server_context import Caller
+from tests.support.api import Caller
 from tests.support.shop import APPS, PIPELINES, empty_job, job
 
 

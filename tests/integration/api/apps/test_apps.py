@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import Conflict
-from tests.support.server_context import Caller, build_succeeds
+from tests.support.api import Caller, build_succeeds
 from tests.support.shop import (
     APPS,
     JOBS,

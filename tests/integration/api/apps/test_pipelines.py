@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.server_context import Caller, build_succeeds
+from tests.support.api import Caller, build_succeeds
 from tests.support.shop import (
     APPS,
     JOBS,
