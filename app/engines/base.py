@@ -223,8 +223,8 @@ class Engine(Protocol):
     def confine(self) -> str:
         """See that containers and builds reach no more than they may, as far as that is the engine's to enforce.
 
-        Returns a sentence about what is not enforced, or nothing. Called again it mends what others undid. Containers
-        that this engine starts are confined by then. Raises EngineUnavailable.
+        Returns a sentence about what should be enforced and is not, or nothing. Called again it mends what others
+        undid. Containers that this engine starts are confined by then. Raises EngineUnavailable.
         """
 
     def confinement(self) -> Confinement:

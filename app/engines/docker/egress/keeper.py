@@ -59,7 +59,8 @@ class EgressKeeper:
         self._trouble = ""
 
     def keep(self) -> str:
-        """Set the rules if they are not as they should be. Returns a sentence about what is not enforced, or nothing.
+        """Set the rules if they are not as they should be. Returns a sentence about what should be enforced and is not,
+        or nothing.
 
         The rules are looked at every LOOKED_EVERY seconds, and whenever others are wanted.
         """
@@ -68,7 +69,7 @@ class EgressKeeper:
             if wanted != self._kept or self._ticks() - self._looked_at >= LOOKED_EVERY:
                 self._trouble = self._restore(*wanted)
                 self._kept, self._looked_at = wanted, self._ticks()
-            return self._trouble or self._left_open()
+            return self._trouble
 
     def release(self) -> None:
         """Take the rules on the default bridge away, unless a container of the installation is running there."""
@@ -82,7 +83,7 @@ class EgressKeeper:
                 namespace.restore(version, removing(namespace.saved(version), some))
 
     def confinement(self) -> Confinement:
-        """Return what `keep` would, and leave everything as it is."""
+        """Return what `keep` would, or that it leaves the default bridge alone, and change nothing."""
         fences = self._fences()
         if not fences:
             return Confinement(self._left_open())
