@@ -350,9 +350,10 @@ def test_the_overview_counts_and_filters_all_jobs(made: World, page: Client) -> 
 
 @pytest.mark.parametrize("unticked", [(), ("ci_enabled",), ("cd_enabled", "schedule_active")])
 def test_a_paused_job_is_resumed_with_the_switches_that_are_ticked(
-    made: World, page: Client, unticked: tuple[str, ...]
+    made: World, unticked: tuple[str, ...]
 ) -> None:
     made.job("report", kind="cron", schedule=SCHEDULE)
+    page = visitor(made, Role.ADMIN)
     page.post(f"{JOB}/pause")
     text = page.get(JOB).text
     assert f'action="{JOB}/pause"' not in text
@@ -373,14 +374,24 @@ def test_a_paused_job_is_resumed_with_the_switches_that_are_ticked(
     assert not job.paused
 
 
-def test_resuming_without_a_word_on_switches_leaves_them_as_they_were(made: World, page: Client) -> None:
+def test_resuming_without_a_word_on_switches_leaves_them_as_they_were(made: World) -> None:
     made.job("report", cd_enabled=False, paused=True)
+    page = visitor(made, Role.ADMIN)
     text = page.get(JOB).text
     assert 'name="cd_enabled" value="on">' in text
     assert 'name="schedule_active"' not in text
     assert page.post(f"{JOB}/resume").status_code == 303
     job = job_of(made)
     assert (job.paused, job.ci_enabled, job.cd_enabled) == (False, True, False)
+
+
+def test_an_operator_resumes_a_job_and_is_offered_no_switches(made: World, page: Client) -> None:
+    made.job("report", cd_enabled=False, paused=True)
+    assert 'name="cd_enabled"' not in page.get(JOB).text
+    assert page.post(f"{JOB}/resume", data={"cd_enabled": "on"}).status_code == 403
+    assert job_of(made).paused
+    assert page.post(f"{JOB}/resume").status_code == 303
+    assert not job_of(made).paused
 
 
 # runs
