@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -32,7 +32,13 @@ from app.engines.docker import DockerEngine
 from app.engines.process import ProcessEngine
 from app.forges.github import GitHub
 from app.http_notifier import post_message
-from app.installation import Installation, credentials_without_host, only_server, open_installation
+from app.installation import (
+    Installation,
+    credentials_without_host,
+    is_drill,
+    only_server,
+    open_installation,
+)
 from app.mail import Mailer
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth, EngineWatch, ask
@@ -187,13 +193,17 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             log.info("removed %s, which a process that was killed has left", directory)
         for sentence in credentials_without_host(installation.db):
             log.warning(sentence)
-        parts = Parts.of(installation)
+        parts, drill = Parts.of(installation), is_drill(installation.db)
+        if drill:
+            log.warning("the data was restored for a drill: no loop runs until `jobyard new-epoch` is called")
+        running = nullcontext if drill else _running(parts.supervisor(alone=alone))
         try:
-            yield create_app(parts.server_context(listening_url), _running(parts.supervisor(alone=alone)))
+            yield create_app(parts.server_context(listening_url), running)
         finally:
             parts.inbox.close()
-            with suppress(EngineUnavailable):
-                parts.engine.unconfine()
+            if not drill:  # it confined nothing
+                with suppress(EngineUnavailable):
+                    parts.engine.unconfine()
             parts.engine.close()
 
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.backups.buckets import Bucket
 from app.domain.egress import Egress, read_reach
 from app.domain.errors import UserError
 from app.domain.guessing import require_unguessable
@@ -330,6 +331,21 @@ class OidcSettings:
     role_claim: str
 
 
+class BucketSettings(BaseSettings):
+    """How buckets are reached, from the variables that every tool for S3 knows."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AWS_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    default_region: str | None = None
+    access_key_id: str | None = Field(default=None, repr=False)
+    secret_access_key: str | None = Field(default=None, repr=False)
+    session_token: str | None = Field(default=None, repr=False)
+
+
 class ClientSettings(BaseSettings):
     """What the commands need to speak with a server."""
 
@@ -382,6 +398,18 @@ def read_settings() -> Settings:
 def _listed(names: Iterable[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def read_bucket() -> Bucket:
+    """How buckets are reached."""
+    given = BucketSettings()
+    return Bucket(
+        given.endpoint_url,
+        given.region or given.default_region,
+        given.access_key_id,
+        given.secret_access_key,
+        given.session_token,
+    )
 
 
 def read_client_settings() -> ClientSettings:

@@ -23,6 +23,7 @@ from app.secrets import (
     SecretBox,
     SecretKeyError,
     first_ring,
+    key_id,
     key_of_command,
     load_or_create_key,
     open_ring,
@@ -30,10 +31,10 @@ from app.secrets import (
     required_key,
 )
 from app.store import credentials, epochs, facts, projects
-from app.store.database import Database
+from app.store.database import Database, Tx
 from app.system import SystemClock
 
-INSTALLATION = "installation"
+INSTALLATION, DRILL = "installation", "drill"
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,15 @@ def operators_key(settings: Settings, *, is_sealed: bool) -> bytes:
     return load_or_create_key(settings.key_file)
 
 
+def openers_of(settings: Settings, tx: Tx) -> tuple[str, ...]:
+    """The ids of the keys that open the data: one, or two while the key is rotated. Raises SecretKeyError."""
+    stored = facts.read(tx, KEY_RING)
+    if stored is not None:
+        return openers(stored)
+    is_here = settings.secret_key or settings.secret_key_command or settings.key_file.exists()
+    return (key_id(operators_key(settings, is_sealed=True)),) if is_here else ()
+
+
 def missing_key(file: Path) -> str:
     return (
         f"The key file {file} is missing, and the database was sealed with the key it held: restore it from a backup, "
@@ -176,8 +186,10 @@ def known_id(settings: Settings) -> str:
         db.close()
 
 
-def begin_epoch(db: Database) -> tuple[str, str]:
+def begin_epoch(db: Database, *, is_drill: bool = False) -> tuple[str, str]:
     """Make a copy of an installation's data one of its own; return the installation's id and the new epoch.
+
+    In a drill its server starts no loops, until another epoch begins.
 
     Raises UserError if a server works on it, or it is no installation's.
     """
@@ -187,6 +199,7 @@ def begin_epoch(db: Database) -> tuple[str, str]:
         if known is None:
             raise UserError("The database is not one that a server of Jobyard has worked on.")
         epochs.begin(tx, epoch, now)
+        facts.write(tx, DRILL, "yes" if is_drill else "")
         return known, epoch
 
 
@@ -221,6 +234,12 @@ def guessable_webhook_secrets(settings: Settings, db: Database) -> list[str]:
     with db.read() as tx:
         named = projects.named_webhook_secrets(tx)
     return [f"{of}: {sentence}" for of, each in named for sentence in guessable(box, each.sealed, each.place)]
+
+
+def is_drill(db: Database) -> bool:
+    """Return whether the data was restored to be looked at only."""
+    with db.read() as tx:
+        return bool(facts.read(tx, DRILL))
 
 
 def credentials_without_host(db: Database) -> list[str]:

@@ -1,196 +1,224 @@
-"""`jobyard backup` and `restore`: the whole data directory in one file, database, key and logs; and what makes a copy
-of it, however it was made, an installation of its own."""
+"""`jobyard backup`: database, logs and key in one archive, in a file or a bucket; and whether one is whole."""
 
 from __future__ import annotations
 
-import shutil
-import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from sqlite3 import Error as SqliteError
 from sqlite3 import connect
-from typing import Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import JsonOption, add_command
+from app.cli.lazy import Group
+from app.cli.options import JsonOption, add_command, help_of, show_examples
 from app.domain.errors import UserError
 
-DATABASE, KEY, LOGS = "jobyard.db", "secret.key", "logs"
+if TYPE_CHECKING:
+    from app.backups.archive import Facts, Unpacked
+    from app.config import Settings
+    from app.store.database import Database
+
+COUNTED = ("project", "job", "run", "build", "delivery", "audit")
+WhereArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="A tar file, or s3://BUCKET/NAME with the usual AWS_ variables.")
+]
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "backup", backup, "jobyard backup /var/backups/jobyard-2026-01-31.tar")
-    add_command(
-        cli,
-        "restore",
-        restore,
-        "JOBYARD_DATA=/srv/jobyard jobyard restore /var/backups/jobyard-2026-01-31.tar",
-    )
-    add_command(cli, "new-epoch", new_epoch, "jobyard new-epoch")
+    settings = {"allow_interspersed_args": True}  # options may follow the file
+    group = typer.Typer(cls=Group, invoke_without_command=True, context_settings=settings)
+    group.callback(
+        help=help_of(backup),
+        epilog=show_examples(
+            "jobyard backup /var/backups/jobyard-2026-01-31.tar", "jobyard backup s3://backups/jobyard/"
+        ),
+    )(backup)
+    add_command(group, "verify", verify, "jobyard backup verify /var/backups/jobyard-2026-01-31.tar")
+    cli.add_typer(group, name="backup")
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A tar file that does not exist yet.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A tar file that does not exist yet, or s3://BUCKET/NAME; with a slash at the end a name is chosen.",
+        ),
+    ],
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Put the key file into it, as is done in files by default.")
+    ] = False,
+    without_key: Annotated[
+        bool, typer.Option("--without-key", help="Leave the key file out, as is done in buckets by default.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Copy database, key and logs into one file, also while the server runs.
+    """Copy database, key and logs into one file or bucket, also while the server runs.
 
-    The file holds the key that opens all secrets: keep it as safe as the server. Checkouts and images are left out;
-    they are made again when needed.
+    With the key in it, it opens all secrets: keep it as safe as the server. Without, keep the key elsewhere. Checkouts
+    and images are left out; they are made again when needed. `jobyard backup verify FILE` says whether it is whole.
     """
     from app.cli import output
     from app.config import read_settings
     from app.installation import has_content
+    from app.store.database import Database
 
     settings = read_settings()
-    if settings.database_url is not None:
-        raise UserError(
-            "The database at JOBYARD_DATABASE_URL is backed up with tools of its own, such as pg_dump."
-        )
-    if not has_content(settings.data / DATABASE):
+    if with_key and without_key:
+        raise UserError("--with-key and --without-key can't be given together.")
+    if settings.database_url is None and not has_content(settings.data / "jobyard.db"):
         raise UserError(f"There is nothing to back up in {settings.data.resolve()}: set JOBYARD_DATA.")
+    is_in_bucket = file.startswith("s3://")
+    wants_key = (with_key or not is_in_bucket) and not without_key
+    key_file = settings.key_file if wants_key and _has_key_file(settings) else None
+    db = Database(settings.store_url)  # of whatever version: nothing is migrated by this
+    try:
+        facts = _facts(settings, db, has_key=key_file is not None)
+        write = partial(_write, settings, facts, key_file)
+        where = _to_bucket(file, facts, write) if is_in_bucket else _to_file(Path(file), write)
+    finally:
+        db.close()
+    if json:
+        output.print_json({"path": where, "has_key": key_file is not None})
+    else:
+        print(f"{where} holds {'database, key and logs' if key_file else 'database and logs'}.")
+    if key_file is None:
+        named = "JOBYARD_SECRET_KEY" if settings.secret_key is not None else "The key"
+        typer.echo(f"{named} is not in it: keep it elsewhere, or no secret opens again.", err=True)
+
+
+def _has_key_file(settings: Settings) -> bool:
+    return settings.secret_key is None and settings.secret_key_command is None and settings.key_file.is_file()
+
+
+def _to_file(file: Path, write: Callable[[IO[bytes], Path], None]) -> str:
     if file.exists():
         raise UserError(f"{file} exists already: give the name of a new file.")
+    if not file.parent.is_dir():
+        raise UserError(f"There is no directory {file.parent}.")
     try:
-        with tempfile.TemporaryDirectory(prefix="jobyard-backup-", dir=_parent(file)) as made:
-            copy, tar = Path(made) / DATABASE, Path(made) / "backup.tar"
-            with closing(connect(settings.data / DATABASE)) as live, closing(connect(copy)) as target:
-                live.backup(target)  # in one step: one moment's state, whoever writes meanwhile
-            _pack(tar, copy, settings.data)
-            tar.chmod(0o600)
+        with tempfile.TemporaryDirectory(prefix="jobyard-backup-", dir=file.parent) as made:
+            tar = Path(made) / "backup.tar"
+            tar.touch(mode=0o600)
+            with tar.open("wb") as stream:
+                write(stream, Path(made))
             tar.rename(file)
     except (OSError, SqliteError) as error:
         raise UserError(f"{file} can't be written: {error}.") from error
-    if json:
-        output.print_json({"path": str(file)})
-    else:
-        print(f"{file} holds database, {'key ' if settings.secret_key is None else ''}and logs.")
-    if settings.secret_key is not None:
-        typer.echo("JOBYARD_SECRET_KEY is not in it: keep it elsewhere, or no secret opens again.", err=True)
+    return str(file)
 
 
-def _parent(file: Path) -> Path:
-    if not file.parent.is_dir():
-        raise UserError(f"There is no directory {file.parent}.")
-    return file.parent
+def _to_bucket(address: str, facts: Facts, write: Callable[[IO[bytes], Path], None]) -> str:
+    from app.backups.buckets import Stored, exists, upload
+    from app.config import read_bucket
 
-
-def _pack(tar: Path, database: Path, data: Path) -> None:
-    """Pack the database first: logs only grow, so the copy of them has all that the database knows of."""
-    with tarfile.open(tar, "w") as archive:
-        archive.add(database, DATABASE)
-        for path in [data / KEY, *sorted((data / LOGS).rglob("*"))]:
-            try:
-                with path.open("rb") as opened:
-                    archive.addfile(
-                        archive.gettarinfo(arcname=str(path.relative_to(data)), fileobj=opened), opened
-                    )
-            except (FileNotFoundError, IsADirectoryError):
-                continue  # retention took it meanwhile, or it comes with what is in it
-
-
-def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `jobyard backup` made.")],
-    json: JsonOption = False,
-) -> None:
-    """Fill an empty data directory from a backup, and say what of the time after it the engine still has.
-
-    Nothing of that is touched, so that a backup can be tried beside the server it is of: containers and images of the
-    restored one have names of their own (a new epoch). The first start ends the runs that were alive then, which are
-    tried again if their jobs have retries left, and goes to work on what waited.
-    """
-    from app.cli.epochs import begin, report
-    from app.config import read_settings
-    from app.domain.audit import Action
-    from app.installation import has_content
-
-    settings = read_settings()
-    data = settings.data.resolve()
-    if settings.database_url is not None:
-        raise UserError(
-            "The database at JOBYARD_DATABASE_URL is restored with tools of its own, such as pg_restore: "
-            "call `jobyard new-epoch` after that."
-        )
-    if data.exists() and (not data.is_dir() or any(data.iterdir())):
-        raise UserError(
-            f"{data} is not empty: set JOBYARD_DATA to a new directory, or move the old one away."
-        )
-    data.parent.mkdir(parents=True, exist_ok=True)
+    bucket = read_bucket()
+    stored = Stored.of(address, f"jobyard-{facts.made_at.replace(':', '').replace('-', '')}.tar")
+    if exists(bucket, stored):
+        raise UserError(f"{stored} exists already: give another name.")
     try:
-        with tarfile.open(file) as archive, tempfile.TemporaryDirectory(dir=data.parent) as made:
-            filled = Path(made) / "data"
-            filled.mkdir(mode=0o700)
-            for member, name in _members(archive):
-                _unpack(archive, member, filled / name)
-            if not has_content(filled / DATABASE):
-                raise UserError(f"{file} has no {DATABASE} in it: it is no backup of Jobyard.")
-            epoch = begin(f"sqlite:///{filled / DATABASE}", Action.INSTALLATION_RESTORE)
-            if data.exists():
-                data.rmdir()
-            filled.rename(data)
-    except (OSError, tarfile.TarError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{file} can't be restored: {reason}.") from error
-    report(
-        settings, epoch, {"path": str(data)}, f"{data} is filled; start it with `jobyard serve`.", json=json
-    )
+        with tempfile.TemporaryDirectory(prefix="jobyard-backup-") as made:
+            upload(bucket, stored, lambda stream: write(stream, Path(made)))
+    except (OSError, SqliteError) as error:
+        raise UserError(f"{stored} can't be written: {error}.") from error
+    return str(stored)
 
 
-def new_epoch(json: JsonOption = False) -> None:
-    """Say that this data has become a copy by other means than `restore`, before a server works on it.
+def _write(settings: Settings, facts: Facts, key_file: Path | None, stream: IO[bytes], made: Path) -> None:
+    """Write the archive, the database first: logs only grow, so the copy of them has all that it knows of."""
+    from app.backups import archive, postgres
 
-    Call it after pg_restore, and in a data directory that was copied by hand from one which is still in use: without,
-    the two would take each other's containers and images for their own. In a directory that has only moved it is not
-    needed, and would end the runs that are alive.
-    """
-    from app.cli.epochs import begin, report
-    from app.config import read_settings
-    from app.domain.audit import Action
-    from app.installation import only_server, open_installation
-    from app.store import epochs
+    data = settings.data
+    if facts.kind == "sqlite":
+        database, name = made / archive.DATABASE, archive.DATABASE
+        url = settings.store_url.removeprefix("sqlite:///")
+        with closing(connect(url)) as live, closing(connect(database)) as copy:
+            live.backup(copy)  # in one step: one moment's state, whoever writes meanwhile
+    else:
+        database, name = made / archive.DUMP, archive.DUMP
+        postgres.dump(settings.store_url, database)
+    with archive.Writer(stream, facts) as writer:
+        writer.file(database, name)
+        database.unlink()
+        if key_file is not None:
+            writer.file(key_file, archive.KEY)
+        for path in sorted((data / archive.LOGS).rglob("*")):
+            writer.file(path, str(path.relative_to(data)))
 
-    settings = read_settings()
-    with open_installation(settings) as installation:
-        is_sqlite = installation.db.is_sqlite
-        with installation.db.read() as tx:
-            alive = epochs.servers_alive(tx, installation.clock.now())
-    if alive and not is_sqlite:
-        raise UserError(
-            f"A server on {alive[0]} was at work on this database within the last 30 s: stop it first, or wait."
+
+def _facts(settings: Settings, db: Database, *, has_key: bool) -> Facts:
+    from app.backups.archive import Facts
+    from app.cli.times import rfc3339
+    from app.installation import INSTALLATION, openers_of
+    from app.store import facts
+    from app.store.tables import count_rows, names_of_tables, revision
+    from app.system import SystemClock
+
+    with db.read() as tx:
+        tables = names_of_tables(tx)
+        if "setting" not in tables:
+            raise UserError("There is nothing to back up in the database at JOBYARD_DATABASE_URL.")
+        return Facts(
+            kind="sqlite" if db.is_sqlite else "postgresql",
+            made_at=rfc3339(SystemClock().now().replace(microsecond=0)),
+            installation=facts.read(tx, INSTALLATION) or "",
+            revision=revision(tx),
+            openers=openers_of(settings, tx),
+            has_key=has_key,
+            rows=count_rows(tx, [name for name in COUNTED if name in tables]),
         )
-    with only_server(settings, is_sqlite=is_sqlite):
-        epoch = begin(settings.store_url, Action.INSTALLATION_NEW_EPOCH)
-    said = "A new epoch has begun here; start the server with `jobyard serve`."
-    report(settings, epoch, {}, said, json=json)
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
-    """Return the archive's files, each with its place below the data directory. Raises UserError for anything else."""
-    for member in archive:
-        name = PurePosixPath(member.name)
-        if member.isdir() and name.parts[:1] in ((), (LOGS,)) and ".." not in name.parts:
-            continue  # made with the files in it
-        if not member.isfile() or not (name.parts in ((DATABASE,), (KEY,)) or _is_below_logs(name)):
-            raise UserError(
-                f"The backup has {member.name!r}, which no backup of Jobyard has: nothing was restored."
-            )
-        yield member, name
+def verify(file: WhereArgument, json: JsonOption = False) -> None:
+    """Read a backup to its end and say whether it is whole: every sum, the database, its version and its key.
 
-
-def _is_below_logs(name: PurePosixPath) -> bool:
-    return name.parts[:1] == (LOGS,) and len(name.parts) > 1 and ".." not in name.parts
-
-
-def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Write the bytes alone: modes, owners and times of the archive are not taken over, and no file is written
-    twice.
+    Nothing is restored, and no server is needed. Exit status 1 if anything is wrong with it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    packed = archive.extractfile(member)
-    assert packed is not None, "a regular file"
-    with packed, path.open("xb") as file:
-        shutil.copyfileobj(packed, file)
-    path.chmod(0o600)
+    from app.backups import archive, postgres
+    from app.cli import output
+    from app.cli.restore import open_backup
+    from app.store.tables import check_sqlite
+
+    only = frozenset({archive.DATABASE, archive.DUMP, archive.KEY})
+    with tempfile.TemporaryDirectory(prefix="jobyard-verify-") as made, open_backup(file) as stream:
+        found = archive.unpack(stream, Path(made), only)
+        database, dump = Path(made) / archive.DATABASE, Path(made) / archive.DUMP
+        if not database.exists() and not dump.exists():
+            raise UserError(f"{file} has no database in it: it is no backup of Jobyard.")
+        if dump.exists():
+            postgres.check(dump)
+        else:
+            check_sqlite(database)
+        told = _judged(found, Path(made) / archive.KEY)
+    if json:
+        output.print_json({"path": file, "files": found.files, "bytes": found.bytes, **told})
+        return
+    print(f"{file} is whole: {found.files} files, {found.bytes} bytes.")
+    for name, value in told.items():
+        print(f"{name}: {value}")
+
+
+def _judged(found: Unpacked, key_file: Path) -> dict[str, object]:
+    """What is said of a backup that is whole. Raises UserError for a version or a key that doesn't fit."""
+    from app.secrets import key_id
+    from app.store.migrate import revisions
+
+    facts = found.facts
+    if facts is None:
+        return {"made_at": None, "key": "in it" if key_file.exists() else "kept apart"}
+    if facts.revision not in revisions():
+        raise UserError(
+            f"The backup has revision {facts.revision}, which a later version of Jobyard made: restore it with that."
+        )
+    if key_file.exists() and key_id(key_file.read_bytes().strip()) not in facts.openers:
+        raise UserError("The key in the backup is not the one that its secrets were sealed with.")
+    return {
+        "made_at": facts.made_at,
+        "database": f"{facts.kind}, revision {facts.revision}",
+        "rows": ", ".join(f"{count} {table}" for table, count in facts.rows.items()),
+        "key": "in it" if facts.has_key else f"kept apart: the one with the id {facts.openers[-1]}",
+    }

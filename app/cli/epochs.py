@@ -22,7 +22,7 @@ class Epoch(NamedTuple):
     name: str
 
 
-def begin(store_url: str, action: Action) -> Epoch:
+def begin(store_url: str, action: Action, *, is_drill: bool = False) -> Epoch:
     """Begin a new epoch. Raises UserError if a server works on the data, or a newer Jobyard has."""
     from app.domain.audit import COMMAND_LINE
     from app.installation import begin_epoch
@@ -34,7 +34,7 @@ def begin(store_url: str, action: Action) -> Epoch:
     try:
         db.migrate()
         with as_command(action, COMMAND_LINE, SystemClock().now()):
-            return Epoch(*begin_epoch(db))
+            return Epoch(*begin_epoch(db, is_drill=is_drill))
     finally:
         db.close()
 

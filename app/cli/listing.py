@@ -98,13 +98,15 @@ COMMANDS = {
             "doctor",
             "Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.",
         ),
-        "backup": Listed("backup", "Copy database, key and logs into one file, also while the server runs."),
+        "backup": Listed(
+            "backup", "Copy database, key and logs into one file or bucket, also while the server runs."
+        ),
         "restore": Listed(
-            "backup",
+            "restore",
             "Fill an empty data directory from a backup, and say what of the time after it the engine still has.",
         ),
         "new-epoch": Listed(
-            "backup",
+            "new_epoch",
             "Say that this data has become a copy by other means than `restore`, before a server works on it.",
         ),
         "prune": Listed(

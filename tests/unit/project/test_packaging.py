@@ -19,7 +19,6 @@ NEEDED_BY_OTHERS = {
     "uvloop",
     "httptools",
     "websockets",
-    "psycopg",
 }  # uvicorn and SQLAlchemy import these if they are there
 TOOLS = {"djhtml", "nanoidp", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
 OURS = {"app", "builders", "tests", "scripts"}

@@ -167,9 +167,9 @@ def test_a_name_that_comes_twice_restores_nothing(cli: Cli, tmp_path: Path) -> N
 def test_what_is_no_backup_or_half_of_one_restores_nothing(cli: Cli, tmp_path: Path) -> None:
     file = packed(tmp_path / "backup.tar", member("logs/1.log", size=100_000))
     file.write_bytes(file.read_bytes()[:50_000])
-    assert "can't be restored" in refused(cli, tmp_path, file)
+    assert "can't be read" in refused(cli, tmp_path, file)
     file.write_bytes(b"no tar file at all" * 100)
-    assert "can't be restored" in refused(cli, tmp_path, file)
+    assert "can't be read" in refused(cli, tmp_path, file)
 
 
 def test_a_backup_packed_anew_is_restored_with_modes_of_our_own(
