@@ -30,7 +30,7 @@ from app.store.migrate import upgrade
 Tx = Session
 Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
-QUOTAS = "quotas"
+QUOTAS, WRITES = "quotas", "jobyard_writes"
 NAMED = "named"  # rows that can't be read and that the log has named
 BUSY_TIMEOUT, INCREMENTAL = "busy_timeout=5000", 2
 PRAGMAS = (
@@ -99,7 +99,7 @@ class Database:
             self._url = self._url.set(drivername="postgresql+psycopg")
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = _engine(self._url.render_as_string(hide_password=False), self.is_sqlite)
-        self._writing = self._engine.execution_options(jobyard_writes=True)
+        self._writing = self._engine.execution_options(**{WRITES: True})
         self._driver = self._engine.dialect.loaded_dbapi
         self.IntegrityError: type[Exception] = self._driver.IntegrityError
         self._turn = threading.Lock() if self.is_sqlite else None
@@ -290,6 +290,10 @@ def bulk(tx: Tx) -> Bulk:
     return Bulk(connection.connection.cursor(), connection.dialect)
 
 
+def is_writing(tx: Tx) -> bool:
+    return bool(tx.connection().get_execution_options().get(WRITES))
+
+
 def quotas_of(tx: Tx) -> Quotas:
     quotas: Quotas = tx.info[QUOTAS]
     return quotas
@@ -328,5 +332,5 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("jobyard_writes", False)
+    writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -29,7 +29,7 @@ from app.domain.quotas import (
     why_run_waits,
 )
 from app.domain.runs import Run, RunStatus
-from app.store.database import Tx, quotas_of, touch
+from app.store.database import Tx, is_writing, quotas_of, touch
 from app.store.schema import BuildRow, JobRow, ProjectRow, RunRow
 
 # Whoever adds to a queue that has more room than this does not wait for others who do: they can't fill it together.
@@ -59,9 +59,9 @@ def hold(tx: Tx, project_ids: Collection[int]) -> None:
     """Let nobody else decide by the limits of these projects until the transaction ends.
 
     In the order of their ids, so that no two wait for each other. What is counted afterwards has all that others
-    committed. SQLite has one writer at a time anyway.
+    committed. SQLite has one writer at a time anyway, and who only reads, such as for a forecast, holds up nobody.
     """
-    if not project_ids or tx.connection().dialect.name == "sqlite":
+    if not project_ids or tx.connection().dialect.name == "sqlite" or not is_writing(tx):
         return
     held = select(ProjectRow.id).where(col(ProjectRow.id).in_(project_ids)).order_by(col(ProjectRow.id))
     tx.exec(held.with_for_update(key_share=True)).all()

@@ -17,7 +17,7 @@ from app.domain.job.records import Job
 from app.domain.plans import DEFAULT_PLANS, MIB
 from app.domain.runs import Again, Outcome, Reason, Run
 from app.store import builds, quotas, run_attempts, runs
-from app.store.database import Database
+from app.store.database import Database, is_writing
 from app.store.schema import RunRow
 from tests.support.stored import NOW, add_build, add_job, add_run
 
@@ -117,6 +117,17 @@ def test_two_who_queue_at_once_do_not_exceed_the_queue_together(db: Database, jo
         assert quotas.why_not_queued(tx, job.project_id) == (
             "project reports has 3 of 3 runs queued; an administrator can raise limits.queued_runs"
         )
+
+
+def test_who_only_asks_waits_for_nobody(db: Database, job: Job) -> None:
+    limit(db, job, queued_runs=3)
+    with db.write() as tx, db.read() as other:
+        quotas.hold(tx, [job.project_id])
+        if other.connection().dialect.name == "postgresql":
+            other.connection().exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
+        assert quotas.why_not_queued(other, job.project_id) is None
+    with db.write() as tx:
+        assert is_writing(tx)
 
 
 def test_a_small_run_begins_where_a_big_one_does_not_fit(db: Database, job: Job) -> None:
