@@ -19,7 +19,9 @@ from app.store.database import Database
 from app.store.mails import Mail
 
 log = logging.getLogger(__name__)
-SENDING_TAKES_AT_MOST = timedelta(minutes=5)  # then another server may try
+SENDING_TAKES_AT_MOST = timedelta(
+    minutes=2
+)  # a dozen answers of the server; then another one of ours may try
 FAULT = "Jobyard failed while sending the mail; the server's log has more."
 
 

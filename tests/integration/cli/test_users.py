@@ -33,6 +33,9 @@ def test_a_user_from_invitation_to_removal(cli: Cli) -> None:
     assert "grace (invited): g@example.com" in shown
     assert "No browser is logged in." in cli("user", "show", "grace").err
     assert cli("user", "show", "grace", "--json").json["sessions"] == []
+    assert cli("user", "link", "grace", "4711").out == "grace (active): viewer (all)\n"
+    assert cli("user", "show", "grace", "--json").json["subject"] == "4711"
+    assert cli("user", "unlink", "grace").out == "grace (invited): viewer (all)\n"
     assert cli("user", "disable", "grace").out == "grace (disabled): viewer (all)\n"
     assert cli("user", "reset", "grace").err == "jobyard: grace is disabled: enable the account first.\n"
     assert cli("user", "enable", "1").out == "grace (invited): viewer (all)\n"

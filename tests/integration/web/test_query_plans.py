@@ -22,10 +22,12 @@ from app.store import (
     deliveries,
     gauges,
     kept_logs,
+    mails,
     overview,
     quotas,
     runs,
     schedules,
+    users,
 )
 from app.store.conditions import Show
 from app.store.database import Tx
@@ -66,6 +68,10 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "live runs of jobs": lambda tx: schedules.alive(tx, [1]),
     "decisions by which nothing ran": lambda tx: overview.nothing_ran(tx, since=START, limit=6),
     "what is open, for metrics": gauges.read,
+    "when a mail is due": mails.due_at,
+    "a mail to be sent": lambda tx: mails.claim(tx, START, START),
+    "a user's mail": lambda tx: mails.of_user(tx, 1),
+    "a user by what the identity provider calls them": lambda tx: users.of_identity(tx, "https://x", "1"),
     "decisions of a run": lambda tx: decisions.page(tx, limit=9, run_id=1),
 }
 
