@@ -50,7 +50,7 @@ def add_to(cli: typer.Typer) -> None:
 def doctor(json: JsonOption = False) -> None:
     """Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.
 
-    Also credentials and secrets of earlier releases, and the identity provider if there is one.
+    Also what containers may reach, credentials and secrets of earlier releases, and an identity provider, if any.
     Exit status 1 if something fails; warnings leave it at 0.
     """
     from app.cli import output

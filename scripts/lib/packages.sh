@@ -30,6 +30,7 @@ ensure_tools() {
   fi
   command -v ps >/dev/null || missing+=(procps)
   if [ "$for" = all ]; then
+    command -v ip >/dev/null || missing+=(iproute2)
     command -v docker-registry >/dev/null || missing+=(docker-registry)
     command -v chromium >/dev/null || missing+=(chromium)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)

@@ -20,6 +20,7 @@ from app.engines.docker.request import job_network
 from app.engines.process.engine import NOT_CONFINED
 
 FENCE = Fence("docker0", "one", read_reach("internet"))
+ALL = (1 << 64) - 1  # rights that a process may have
 SAVED = """*filter
 :INPUT ACCEPT [0:0]
 :DOCKER-USER - [0:0]
@@ -107,6 +108,7 @@ def listening(tmp_path: Path) -> str:
 def test_where_the_filter_is_not_the_servers_it_is_said_why(
     listening: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(namespace, "_capabilities", lambda: ALL)
     assert refusal("tcp://192.0.2.1:2375") == "the engine is on another machine."
     assert (
         refusal(f"unix://{tmp_path}/none.sock") == "the engine does not answer (No such file or directory)."
@@ -120,6 +122,7 @@ def test_where_the_filter_is_not_the_servers_it_is_said_why(
 
 
 def test_a_missing_program_is_named(listening: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(namespace, "_capabilities", lambda: ALL)
     here = engine_namespace(listening, frozenset())
     monkeypatch.setattr(namespace, "_SEARCH_PATH", str(tmp_path))
     with pytest.raises(NotFilterable, match="iptables-save is not installed"):
