@@ -45,7 +45,7 @@ class IdentityProvider:
                 env={"PATH": os.environ["PATH"], "HOME": str(self.root)},
                 cwd=self.root,
             )
-        eventually(self._is_up)
+        eventually(self._is_up, 60.0)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -76,6 +76,8 @@ class IdentityProvider:
             return sent.headers["location"]
 
     def _is_up(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.root / "log").read_text()
         with suppress(httpx2.TransportError):
             return httpx2.get(f"{self.issuer}/api/health").is_success
         return False
