@@ -118,6 +118,13 @@ def open_builds(tx: Tx, limit: int, within: Within = None) -> Sequence[Build]:
     )
 
 
+def at_work(tx: Tx) -> tuple[int, int]:
+    """How many builds and how many runs are at work, each up to `COUNTED`."""
+    query = select(BuildRow.id).where(BuildRow.status == BuildStatus.RUNNING).limit(COUNTED).subquery()
+    builds_at_work = tx.exec(select(func.count()).select_from(query)).one()
+    return builds_at_work, count_runs(tx, RunStatus.RUNNING)
+
+
 def count_runs(tx: Tx, status: RunStatus, within: Within = None) -> int:
     """How many runs have an open status, up to `COUNTED`."""
     query = _only(select(RunRow.id).where(RunRow.status == status), RunRow.project_id, within)

@@ -14,7 +14,8 @@ from app.commands.tokens import issue_token
 from app.domain import limits
 from app.domain.errors import Busy, Conflict, InvalidValue
 from app.domain.principals import SCOPES_OF, Right, Role, Scope
-from app.store import deliveries, projects, sessions, tokens
+from app.domain.restarts import of_restart
+from app.store import deliveries, overview, projects, sessions, tokens
 from app.store.database import Tx
 from app.store.sessions import Session
 from app.web.pages.context import PageContext, get, post, see
@@ -51,6 +52,7 @@ def _settings(
             "projects": projects.page(tx, 100, None, only=ctx.projects),
             "sessions": _own_sessions(ctx, tx),
             "rejected": deliveries.rejected(tx) + ctx.server.inbox.rejected,
+            "restart": of_restart(*overview.at_work(tx)) if ctx.projects is None else None,
         }
     errors, left = placed(problem, PASSWORDS)
     return ctx.page(
