@@ -10,6 +10,7 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,9 @@ def _lag(due_at: datetime | None, now: datetime) -> float:
     return 0.0 if due_at is None else max((now - due_at).total_seconds(), 0.0)
 
 
+@cache
 def _versions() -> tuple[str, str]:
+    """Looked up once: that reads the files of each package that is installed."""
     try:
         ours = version("jobyard")
     except PackageNotFoundError:  # run from its source tree

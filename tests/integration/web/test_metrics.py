@@ -24,9 +24,11 @@ from app.web.server_context import ServerContext
 from tests.support.api import Caller, attempt_ends
 from tests.support.client import Client
 from tests.support.clock import START
+from tests.support.counting import counted_calls
 from tests.support.project import ROOT
 from tests.support.stored import add_job, add_run
 
+MOST_CALLS = 10_000  # of functions: some milliseconds
 Samples = dict[tuple[str, ...], float]
 
 
@@ -237,6 +239,13 @@ def test_a_scrape_reads_as_little_with_thousands_of_runs(admin: Caller, context:
             )
         assert run.exec_driver_sql("SELECT count(*) FROM run").scalar_one() == 4096
     assert steps_of_a_scrape(context) <= few + 1
+
+
+def test_a_scrape_does_little_beside(context: ServerContext) -> None:
+    exposition(context)
+    with counted_calls() as counted:
+        exposition(context)
+    assert counted.total() < MOST_CALLS, counted
 
 
 def test_the_readme_names_what_there_is(context: ServerContext) -> None:
