@@ -1,11 +1,12 @@
 """Migrations from 0019 on change no row of a table that grows, so that a server starts as soon with a million of them.
 
-Each revision's statements are looked at as the database gets them. What 0001 to 0018 take is in `app/README.md`.
+Each revision's statements are looked at as the database gets them. What those before take is in `app/README.md`.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from app.store.database import Database
 from app.store.migrate import SCRIPTS, revisions
+from app.store.tables import revision
 
 GROWING = (
     *("attempt", "audit", "build", "build_source", "container", "decision", "delivery", "deployment"),
@@ -51,17 +53,17 @@ def statements(url: str, since: str) -> dict[str, list[str]]:
     config.set_main_option("script_location", str(SCRIPTS))
     with db._writing.connect() as connection, connection.begin():
         config.attributes["connection"] = connection
-        for revision in revisions():
-            heard = said.setdefault(revision, [])
+        for each in revisions():
+            heard = said.setdefault(each, [])
 
             def listen(*seen: object, heard: list[str] = heard) -> None:
                 heard.append(str(seen[2]))
 
             sa.event.listen(connection, "before_cursor_execute", listen)
-            command.upgrade(config, revision)
+            command.upgrade(config, each)
             sa.event.remove(connection, "before_cursor_execute", listen)
     db.close()
-    return {revision: heard for revision, heard in said.items() if revision >= since}
+    return {each: heard for each, heard in said.items() if each >= since}
 
 
 def test_no_revision_rewrites_a_table_that_grows(make: Callable[..., str]) -> None:
@@ -104,3 +106,23 @@ def test_the_rule_finds_what_earlier_revisions_did(make: Callable[..., str]) -> 
 )
 def test_what_the_rule_says_of_a_statement(statement: str, table: str | None) -> None:
     assert rewriting(statement) == table
+
+
+def test_servers_that_start_at_once_migrate_once(make: Callable[..., str]) -> None:
+    """Each of them works on the newest revision after that; nobody meets half of one."""
+    url, gate, found = make(empty=True), threading.Barrier(3), list[str]()
+
+    def start() -> None:
+        db = Database(url)
+        gate.wait()
+        db.migrate()
+        with db.read() as tx:
+            found.append(revision(tx))
+        db.close()
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [revisions()[-1]] * 3
