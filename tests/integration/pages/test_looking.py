@@ -43,7 +43,8 @@ def repository(tmp_path: Path) -> Repository:
 def page(made: World) -> Client:
     """An operator's, of an installation that may read local repositories, with a project `acme`."""
     checkouts = Checkouts(made.root / "allowed", frozenset({"file", "http"}))
-    context = replace(made.context, dry_run=replace(made.context.dry_run, checkouts=checkouts))
+    dry_run = replace(made.context.dry_run, checkouts=checkouts)
+    context = replace(made.context, dry_run=dry_run, check_git_url=checkouts.validate_url)
     app = create_app(context, nullcontext)
     api = Client(app, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201
