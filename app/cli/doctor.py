@@ -198,8 +198,12 @@ def judge_disk(free: int) -> Finding:
 def check_key(settings: Settings) -> Iterator[Finding]:
     from app.installation import missing_key
 
+    yield from _check_rotation(settings)
     if settings.secret_key is not None:
         yield Finding("ok", "secret key", "It is set by JOBYARD_SECRET_KEY.")
+        return
+    if settings.secret_key_command is not None:
+        yield _check_key_command(settings.secret_key_command)
         return
     file = settings.key_file
     try:
@@ -217,6 +221,34 @@ def check_key(settings: Settings) -> Iterator[Finding]:
         yield Finding("fail", "secret key", f"Others can read {file} (mode {mode:o}): chmod 600 {file}")
     else:
         yield Finding("ok", "secret key", f"{file} has mode {mode:o}.")
+
+
+def _check_key_command(command: str) -> Finding:
+    from app.secrets import SecretKeyError, key_of_command
+
+    try:
+        key_of_command(command)
+    except SecretKeyError as error:
+        return Finding("fail", "secret key", str(error))
+    return Finding("ok", "secret key", "It is given by JOBYARD_SECRET_KEY_COMMAND.")
+
+
+def _check_rotation(settings: Settings) -> Iterator[Finding]:
+    """Check whether a rotation waits to be gone on with; a store that can't be read gives nothing."""
+    from app.commands.key_rotation import openers_now
+    from app.store.database import Database
+
+    if settings.database_url is None and not (settings.data / "jobyard.db").is_file():
+        return
+    db = Database(settings.store_url)
+    try:
+        if len(openers_now(db)) > 1:
+            said = "Two keys open the data, as a rotation is not over: call `jobyard admin rotate-key` again."
+            yield Finding("warn", "secret key", said)
+    except JobyardError:
+        return  # which `credentials` tells of
+    finally:
+        db.close()
 
 
 def check_stored(settings: Settings) -> Iterator[Finding]:

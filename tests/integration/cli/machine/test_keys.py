@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -111,3 +112,27 @@ def test_the_key_comes_from_a_command_or_a_file_elsewhere(
     monkeypatch.setenv("JOBYARD_SECRET_KEY", NEW)
     said = cli("admin", "rotate-key").err
     assert "JOBYARD_SECRET_KEY_COMMAND is not usable: can't be set together with JOBYARD_SECRET_KEY" in said
+
+
+def about_the_key(cli: Cli) -> list[tuple[str, str]]:
+    found = json.loads(cli("doctor", "--json").out)["items"]
+    return [(each["state"], each["sentence"]) for each in found if each["what"] == "secret key"]
+
+
+def test_the_doctor_tells_of_a_rotation_that_is_not_over_and_of_a_command(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBYARD_SECRET_KEY", "the key of this year, random enough")
+    assert cli("admin", "rotate-key", "--json").json["over"] is False
+    assert about_the_key(cli) == [
+        ("warn", "Two keys open the data, as a rotation is not over: call `jobyard admin rotate-key` again."),
+        ("ok", "It is set by JOBYARD_SECRET_KEY."),
+    ]
+    monkeypatch.delenv("JOBYARD_SECRET_KEY")
+    monkeypatch.setenv(
+        "JOBYARD_SECRET_KEY_COMMAND", f"{sys.executable} -c 'print(\"long enough to be a key\")'"
+    )
+    assert about_the_key(cli)[-1] == ("ok", "It is given by JOBYARD_SECRET_KEY_COMMAND.")
+    monkeypatch.setenv("JOBYARD_SECRET_KEY_COMMAND", "/no/such/program")
+    said = "The command of JOBYARD_SECRET_KEY_COMMAND can't be called: No such file or directory."
+    assert about_the_key(cli)[-1] == ("fail", said)
