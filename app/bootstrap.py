@@ -348,7 +348,9 @@ class Parts:
             scheduler=Scheduler(db, clock, self.names, changes),
             deployment_worker=DeploymentWorker(db, clock, self.names),
             flow_worker=FlowWorker(db, clock, self.names, own.box),
-            notification_worker=NotificationWorker(db, clock, own.box, post_message),
+            notification_worker=NotificationWorker(
+                db, clock, own.box, partial(post_message, own.settings.may_reach)
+            ),
             mail_worker=self.mail_worker(),
             remote_poller=self.remote_poller(),
             retention_worker=self.retention_loop(),

@@ -12,14 +12,16 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.backups.buckets import Bucket
-from app.domain.egress import Egress, read_reach
+from app.domain.egress import Egress, Reach, read_reach
 from app.domain.errors import UserError
 from app.domain.guessing import require_unguessable
+from app.domain.hosts import registry_host
 from app.domain.mail import MailServer, read_mail_server
 from app.domain.plans import DEFAULT_PLANS, MIB, Plan
 from app.domain.public_url import read_issuer, read_public_url
 from app.domain.quotas import NAMES, ProjectLimits, Quotas
 from app.domain.retention import Limits
+from app.runtime.own_addresses import is_own
 
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
@@ -261,8 +263,17 @@ class Settings(BaseSettings):
 
     @property
     def may_reach(self) -> Egress:
-        """What containers may reach."""
-        return Egress(read_reach(self.egress), on_default_bridge=self.egress_bridge == "filtered")
+        """What containers may reach. Where that is set, users' images and messages are held to it, too: not by default,
+        which would forbid a registry beside the server.
+        """
+        reach = read_reach(self.egress)
+        return Egress(
+            reach,
+            on_default_bridge=self.egress_bridge == "filtered",
+            asked=reach | {Reach.INTERNET} if "egress" in self.model_fields_set else frozenset(Reach),
+            registry=registry_host(f"{self.registry}/image") if self.registry else "",
+            is_own=is_own,
+        )
 
     @property
     def has_local_engine(self) -> bool:

@@ -1,9 +1,9 @@
 """Posts one message to an address on the web, in the form that Slack and its like take.
 
 The address is a secret: no error carries it, no redirect is followed, and nothing of the answer but its status is
-read. It may be anywhere but at a link-local address (see `app.domain.addresses`): its name is resolved here, every
-address it has is checked, and the connection goes to one of those. Through a proxy, which resolves names itself,
-only the addresses that the name has here are checked.
+read. It may be anywhere but at a link-local address (`app.domain.addresses`) or one that `Egress` leaves out: its
+name is resolved here, every address it has is checked, and the connection goes to one of those. Through a proxy,
+which resolves names itself, only the addresses that the name has here are checked.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from app.domain.addresses import is_refused
+from app.domain.egress import Egress
 from app.domain.errors import Conflict, TransientError
 
 TIME_LIMIT_SECONDS = 10.0
@@ -32,13 +33,13 @@ class NotDelivered(TransientError):
     """The address did not take the message; it may take it later."""
 
 
-def post_message(url: str, text: str, key: str) -> str:
+def post_message(egress: Egress, url: str, text: str, key: str) -> str:
     """POST `{"text": text}` with the key as `Idempotency-Key`; returns a sentence.
 
     Raises NotDelivered, or Conflict for what trying again does not change.
     """
     try:
-        status = asyncio.run(_post(url, text, key))
+        status = asyncio.run(_post(egress, url, text, key))
     except (TimeoutError, httpx2.TimeoutException):
         raise NotDelivered(f"The address did not answer in {TIME_LIMIT_SECONDS:g} s.") from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError):
@@ -54,14 +55,14 @@ def post_message(url: str, text: str, key: str) -> str:
     raise Conflict(f"The address refused the message with status {status}: look at the node's url.")
 
 
-async def _post(url: str, text: str, key: str) -> int:
+async def _post(egress: Egress, url: str, text: str, key: str) -> int:
     target = httpx2.URL(url)
     if target.scheme not in _PORTS:
         raise httpx2.UnsupportedProtocol(target.scheme)
     proxy = _proxy_for(target)
     async with asyncio.timeout(TIME_LIMIT_SECONDS):
         try:
-            addresses = await _addresses(target)
+            addresses = await _addresses(egress, target)
         except socket.gaierror:
             if proxy is None:
                 raise
@@ -74,7 +75,7 @@ async def _post(url: str, text: str, key: str) -> int:
             return await send() if proxy else await _send_to_first(send, addresses)
 
 
-async def _addresses(target: httpx2.URL) -> list[str]:
+async def _addresses(egress: Egress, target: httpx2.URL) -> list[str]:
     """Return the addresses of the host. Raises Conflict if one of them is refused, `gaierror` if there is none."""
     found = await asyncio.get_running_loop().getaddrinfo(
         target.host, target.port or _PORTS[target.scheme], type=socket.SOCK_STREAM
@@ -84,6 +85,10 @@ async def _addresses(target: httpx2.URL) -> list[str]:
         raise Conflict(
             "The address is link-local, where clouds keep their machines' credentials and nobody takes messages:"
             " give the node another url."
+        )
+    if reach := next(filter(None, (egress.leaves_out(ip_address(each)) for each in addresses)), None):
+        raise Conflict(
+            f"The address counts as {reach}, which is none of {egress} (JOBYARD_EGRESS): give the node another url."
         )
     return addresses
 

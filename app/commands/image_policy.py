@@ -72,9 +72,7 @@ def _must_be_docker(frontend: str) -> str:
     )
 
 
-def require_reachable_hosts(
-    request: BuildRequest, resolve: Resolve, egress: Egress, is_own: Callable[[Address], bool]
-) -> None:
+def require_reachable_hosts(request: BuildRequest, resolve: Resolve, egress: Egress) -> None:
     """Raises BuildFailed for a base image, or a file to add, at an address where no server is, and for a file to add
     that is where builds may not reach: the engine fetches it, from its own machine.
     """
@@ -88,11 +86,16 @@ def require_reachable_hosts(
                     f"The Dockerfile asks for something at {host}, which is at the link-local address {address},"
                     " where clouds keep their machines' credentials: use the server's real address."
                 )
-            reach = reach_of(address, is_own)
+            reach = reach_of(address, egress.is_own)
             if host in adding and reach not in egress.reach:
                 raise BuildFailed(
                     f"The Dockerfile adds something from {host}, which is at {address}: that counts as {reach}, and"
                     f" builds may reach {egress} (JOBYARD_EGRESS)."
+                )
+            if host not in adding and egress.leaves_out(address, host):
+                raise BuildFailed(
+                    f"The Dockerfile's base image is of {host}, which is at {address}: that counts as {reach}, which is"
+                    f" none of {egress} (JOBYARD_EGRESS)."
                 )
 
 

@@ -26,17 +26,34 @@ NOTHING = "none"
 USUAL = frozenset({Reach.INTERNET, Reach.PRIVATE})
 
 
+def _none(_address: Address) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Egress:
     """What containers may reach. `on_default_bridge` says whether that is enforced on the engine's default bridge,
     too, which others may use.
+
+    `asked` is where the server and the engine look for images and leave messages for users, but for the administrator's
+    own `registry`, which may be anywhere. `is_own` says whether this machine has an address.
     """
 
     reach: frozenset[Reach] = USUAL
     on_default_bridge: bool = True
+    asked: frozenset[Reach] = frozenset(Reach)
+    registry: str = ""
+    is_own: Callable[[Address], bool] = _none
 
     def __str__(self) -> str:
         return ", ".join(each for each in Reach if each in self.reach) or NOTHING
+
+    def leaves_out(self, address: Address, registry: str = "") -> Reach | None:
+        """Return what the address of a message, or of this registry, counts as, where nothing there is asked."""
+        if registry and registry == self.registry:
+            return None
+        reach = reach_of(address, self.is_own)
+        return None if reach in self.asked else reach
 
 
 def read_reach(text: str) -> frozenset[Reach]:

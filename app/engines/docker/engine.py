@@ -64,7 +64,8 @@ class DockerEngine:
     one on the same engine are never touched.
     `timeout_seconds` is how long the engine may take for one answer. `isolate_network` puts jobs on a network
     where they can't reach one another, which costs some 50 ms a start (name resolution is set up for it).
-    `egress` is what containers may reach, which is enforced if `confines`; None is the usual.
+    `egress` is what containers may reach, which is enforced if `confines`, and where registries may be; None is the
+    usual.
     `boot_id` changes with every start of the engine's machine; empty if it can't be known.
     """
 
@@ -87,9 +88,9 @@ class DockerEngine:
         self._installation = installation
         self._epoch = epoch
         self._quick_calls = Calls(url, min(timeout_seconds, INFO_SECONDS))
-        egress = egress or Egress()
-        self._keeper = EgressKeeper(self._quick_calls, installation, egress) if confines else None
-        network = job_network(egress.reach) if isolate_network else None
+        self._egress = egress or Egress()
+        self._keeper = EgressKeeper(self._quick_calls, installation, self._egress) if confines else None
+        network = job_network(self._egress.reach) if isolate_network else None
         self._containers = Containers(self._calls, network, self.confine)
         self._quick = Containers(self._quick_calls, network)
         self._logs = Logs(self._calls, clock, self._containers.ended_at)
@@ -127,7 +128,7 @@ class DockerEngine:
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True
     ) -> ResolvedImage:
-        return images.resolve(self._calls, reference, login, pull=pull)
+        return images.resolve(self._calls, reference, login, self._egress, pull=pull)
 
     def held(self, reference: str) -> ResolvedImage:
         return images.held(self._calls, reference)

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
+from app.domain.egress import Egress
 from app.domain.errors import EngineUnavailable
 from app.domain.held_images import HeldImage
 from app.engines.base import ImageConfig, ImageUnavailable, RegistryLogin, ResolvedImage
@@ -36,11 +37,13 @@ def split_environment(pairs: Iterable[str] | None) -> dict[str, str]:
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs or ())}
 
 
-def resolve(calls: Calls, reference: str, login: RegistryLogin | None, *, pull: bool) -> ResolvedImage:
+def resolve(
+    calls: Calls, reference: str, login: RegistryLogin | None, egress: Egress, *, pull: bool
+) -> ResolvedImage:
     """Resolve as `Engine.resolve` says. A registry's refusal is final; one that doesn't answer decides nothing."""
     if reference.startswith("sha256:"):
         return held(calls, reference)
-    require_reachable(reference)
+    require_reachable(reference, egress)
     auth = {"username": login.username, "password": login.password} if login else None
     try:
         with calls.api() as client:

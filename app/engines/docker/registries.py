@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from app.domain.addresses import is_refused
+from app.domain.egress import Egress
 from app.domain.hosts import PUBLIC_REGISTRY, host_and_port, registry_host
 from app.engines.base import ImageUnavailable
 
@@ -36,8 +37,8 @@ def addresses_of(host: str, port: int) -> list[str]:
     return [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-def require_reachable(reference: str, addresses_of: AddressesOf = addresses_of) -> None:
-    """Raise ImageUnavailable for a registry at an address where none can be (see `app.domain.addresses`)."""
+def require_reachable(reference: str, egress: Egress, addresses_of: AddressesOf = addresses_of) -> None:
+    """Raise ImageUnavailable for a registry at an address where none can be (see `app.domain.addresses`) or may be."""
     host = registry_host(reference)
     if host == PUBLIC_REGISTRY:
         return
@@ -47,9 +48,15 @@ def require_reachable(reference: str, addresses_of: AddressesOf = addresses_of) 
     except (OSError, UnicodeError):
         return  # the engine may know better, and will say so if it doesn't
     for address in addresses:
-        if is_refused(ip_address(address.partition("%")[0])):
+        parsed = ip_address(address.partition("%")[0])
+        if is_refused(parsed):
             raise ImageUnavailable(
                 f"{reference} is at the link-local address {address}, where clouds keep their machines' credentials"
                 " and no registry is: use its real address.",
+                is_missing=False,
+            )
+        if reach := egress.leaves_out(parsed, host):
+            raise ImageUnavailable(
+                f"{reference} is at {address}, which counts as {reach}: that is none of {egress} (JOBYARD_EGRESS).",
                 is_missing=False,
             )

@@ -32,7 +32,6 @@ from app.domain.retention import Kind
 from app.engines.base import RegistryLogin
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.log_storage import LogStorage
-from app.runtime.own_addresses import is_own
 from app.runtime.ports import Clock, Names, Vault
 from app.secrets import SecretKeyError
 from app.store import builds, jobs, kept_logs
@@ -256,7 +255,7 @@ class Builder:
                 writer.note(sentence)
             with self.db.read() as tx:
                 require_usable_images(tx, self.ours, build.project_id, request)
-            require_reachable_hosts(request, self.addresses_of, self.egress, is_own)
+            require_reachable_hosts(request, self.addresses_of, self.egress)
             self.confine()
             timeline = StepRecorder(self.db, self.clock, build)
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -330,9 +331,8 @@ def test_what_a_build_may_not_ask_for(place: Installation) -> None:
 
 
 def hosts_of(asking: BuildRequest, *addresses: str, egress: Egress | None = None) -> None:
-    require_reachable_hosts(
-        asking, lambda *_: list(addresses), egress or Egress(), lambda it: str(it) == "198.51.100.7"
-    )
+    known = replace(egress or Egress(), is_own=lambda it: str(it) == "198.51.100.7")
+    require_reachable_hosts(asking, lambda *_: list(addresses), known)
 
 
 @pytest.mark.parametrize(
@@ -356,6 +356,17 @@ def test_a_file_is_added_only_from_where_builds_may_reach(address: str, reach: s
     assert refused(lambda: hosts_of(adding, address, egress=Egress(allowed)), BuildFailed) == (
         f"The Dockerfile adds something from files.example, which is at {ip_address(address)}: that counts as {reach},"
         f" and builds may reach {Egress(allowed)} (JOBYARD_EGRESS)."
+    )
+
+
+def test_a_base_image_is_of_no_registry_that_the_setting_leaves_out() -> None:
+    near, internet = request("FROM images.example:5000/base"), read_reach("internet")
+    egress = Egress(internet, asked=internet)
+    hosts_of(near, "192.0.2.1", egress=egress)
+    hosts_of(near, "10.0.0.9", egress=replace(egress, registry="images.example:5000"))
+    assert refused(lambda: hosts_of(near, "10.0.0.9", egress=egress), BuildFailed) == (
+        "The Dockerfile's base image is of images.example:5000, which is at 10.0.0.9: that counts as private, which is"
+        " none of internet (JOBYARD_EGRESS)."
     )
 
 

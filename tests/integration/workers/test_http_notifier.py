@@ -18,16 +18,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app import http_notifier
+from app.domain.egress import Egress, Reach
 from app.domain.errors import Conflict
 from app.http_notifier import NotDelivered, post_message
 from tests.support.receiver import SECRET, receiver
+
+ANYWHERE = Egress()
 
 
 def test_a_message_arrives_as_chats_take_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with receiver(204) as (url, got):
         assert (
-            post_message(url, "Released 1.2 \u2713", "flow-run-1-2") == "The address took it with status 204."
+            post_message(ANYWHERE, url, "Released 1.2 \u2713", "flow-run-1-2")
+            == "The address took it with status 204."
         )
     assert got == [(f"/hooks/{SECRET}", {"text": "Released 1.2 \u2713"}, "flow-run-1-2")]
     assert SECRET not in caplog.text
@@ -47,7 +51,7 @@ def test_a_message_arrives_as_chats_take_it(caplog: pytest.LogCaptureFixture) ->
 def test_what_is_not_taken(status: int, kind: type[Exception]) -> None:
     with receiver(status, Location="/elsewhere") as (url, got):
         with pytest.raises(kind, match=f"status {status}") as caught:
-            post_message(url, "Released.", "key")
+            post_message(ANYWHERE, url, "Released.", "key")
         assert len(got) == 1, "a redirect was followed"
     assert SECRET not in str(caught.value)
 
@@ -57,7 +61,7 @@ def test_an_address_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPat
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/{SECRET}"
         with pytest.raises(NotDelivered, match="The address did not answer") as caught:
-            post_message(url, "Released.", "key")
+            post_message(ANYWHERE, url, "Released.", "key")
     assert SECRET not in str(caught.value)
 
 
@@ -65,9 +69,9 @@ def test_where_nobody_listens_and_what_is_no_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(NotDelivered, match="no connection"):
-        post_message(f"http://127.0.0.1:{port}/{SECRET}", "Released.", "key")
+        post_message(ANYWHERE, f"http://127.0.0.1:{port}/{SECRET}", "Released.", "key")
     with pytest.raises(Conflict, match="none that a message can be sent to"):
-        post_message(f"ftp://example.com/{SECRET}", "Released.", "key")
+        post_message(ANYWHERE, f"ftp://example.com/{SECRET}", "Released.", "key")
 
 
 # where addresses lead
@@ -118,14 +122,14 @@ def test_a_link_local_address_gets_no_message(host: str, names: Callable[..., li
     names()
     for scheme in ("http", "https"):
         with pytest.raises(Conflict, match=r"is link-local, .*: give the node another url\.") as caught:
-            post_message(f"{scheme}://{host}/{SECRET}", "Released.", "key")
+            post_message(ANYWHERE, f"{scheme}://{host}/{SECRET}", "Released.", "key")
         assert SECRET not in str(caught.value)
 
 
 def test_a_name_that_may_mean_such_an_address_gets_none(names: Callable[..., list[str]]) -> None:
     names(("127.0.0.1", METADATA))
     with receiver(204) as (url, got), pytest.raises(Conflict, match="is link-local"):
-        post_message(url.replace("127.0.0.1", CHAT), "Released.", "key")
+        post_message(ANYWHERE, url.replace("127.0.0.1", CHAT), "Released.", "key")
     assert got == []
 
 
@@ -134,21 +138,29 @@ def test_a_name_that_means_something_else_a_moment_later_gains_nothing(
 ) -> None:
     asked = names("127.0.0.1", METADATA)
     with receiver(204) as (url, got):
-        post_message(url.replace("127.0.0.1", CHAT), "Released.", "key")
+        post_message(ANYWHERE, url.replace("127.0.0.1", CHAT), "Released.", "key")
     assert len(got) == len(asked) == 1
 
 
 def test_the_next_address_is_tried_where_nobody_listens(names: Callable[..., list[str]]) -> None:
     names(("127.0.0.2", "127.0.0.1"))
     with receiver(204) as (url, got):
-        post_message(url.replace("127.0.0.1", CHAT), "Released.", "key")
+        post_message(ANYWHERE, url.replace("127.0.0.1", CHAT), "Released.", "key")
     assert len(got) == 1
 
 
 def test_a_name_that_means_nothing_may_mean_something_later(names: Callable[..., list[str]]) -> None:
     names()
     with pytest.raises(NotDelivered, match="no connection"):
-        post_message(f"https://nowhere.invalid/{SECRET}", "Released.", "key")
+        post_message(ANYWHERE, f"https://nowhere.invalid/{SECRET}", "Released.", "key")
+
+
+def test_where_the_setting_leaves_out_no_message_goes() -> None:
+    internet = frozenset({Reach.INTERNET})
+    with receiver(204) as (url, got):
+        with pytest.raises(Conflict, match="The address counts as host, which is none of internet"):
+            post_message(Egress(internet, asked=internet), url, "Released.", "key")
+        assert got == []
 
 
 def test_through_a_proxy_a_link_local_address_gets_none_either(
@@ -160,9 +172,9 @@ def test_through_a_proxy_a_link_local_address_gets_none_either(
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
         with pytest.raises(Conflict, match="is link-local"):
-            post_message(f"http://{METADATA}/{SECRET}", "Released.", "key")
+            post_message(ANYWHERE, f"http://{METADATA}/{SECRET}", "Released.", "key")
         assert got == []
-        post_message(f"http://nowhere.invalid/{SECRET}", "Released.", "key")
+        post_message(ANYWHERE, f"http://nowhere.invalid/{SECRET}", "Released.", "key")
     assert [path for path, *_ in got] == [f"http://nowhere.invalid/{SECRET}"]
 
 
@@ -213,8 +225,8 @@ def test_the_certificate_is_asked_for_by_name_though_the_address_is_fixed(
 ) -> None:
     port, hosts = chat
     names("127.0.0.1")
-    assert post_message(f"https://{CHAT}:{port}/x", "Released.", "key").endswith("status 200.")
+    assert post_message(ANYWHERE, f"https://{CHAT}:{port}/x", "Released.", "key").endswith("status 200.")
     assert hosts == [f"{CHAT}:{port}"]
     with pytest.raises(NotDelivered):
-        post_message(f"https://127.0.0.1:{port}/x", "Released.", "key")
+        post_message(ANYWHERE, f"https://127.0.0.1:{port}/x", "Released.", "key")
     assert len(hosts) == 1

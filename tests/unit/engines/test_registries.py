@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.domain.egress import Egress, Reach
 from app.engines.base import ImageUnavailable
 from app.engines.docker.registries import require_reachable, what_is_wrong
 
@@ -16,8 +17,8 @@ def test_a_name_that_means_a_link_local_address_is_refused() -> None:
         return ["192.0.2.1", "fe80::1%eth0"]
 
     with pytest.raises(ImageUnavailable, match="link-local address fe80::1%eth0"):
-        require_reachable("metadata.example.com:5000/a/b:1", addresses_of)
-    require_reachable("busybox:1", addresses_of)
+        require_reachable("metadata.example.com:5000/a/b:1", Egress(), addresses_of)
+    require_reachable("busybox:1", Egress(), addresses_of)
     assert asked == [("metadata.example.com", 5000)]
 
 
@@ -25,8 +26,25 @@ def test_other_addresses_and_names_without_any_are_the_engines_to_judge() -> Non
     def nowhere(_host: str, _port: int) -> list[str]:
         raise OSError
 
-    require_reachable("registry.example.com/a:1", lambda _host, _port: ["127.0.0.1", "10.0.0.1"])
-    require_reachable("registry.example.com/a:1", nowhere)
+    require_reachable("registry.example.com/a:1", Egress(), lambda _host, _port: ["127.0.0.1", "10.0.0.1"])
+    require_reachable("registry.example.com/a:1", Egress(), nowhere)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("127.0.0.1", "host"), ("10.0.0.1", "private"), ("::1", "host")]
+)
+def test_where_the_setting_leaves_out_no_registry_is_asked(address: str, said: str) -> None:
+    internet = frozenset({Reach.INTERNET})
+    egress = Egress(internet, asked=internet, registry="registry.example.com:5000")
+
+    def there(_host: str, _port: int) -> list[str]:
+        return [address]
+
+    with pytest.raises(ImageUnavailable, match=f"at {address}, which counts as {said}") as refused:
+        require_reachable("registry.example.com/a:1", egress, there)
+    assert not refused.value.is_missing
+    require_reachable("registry.example.com/a:1", egress, lambda _host, _port: ["192.0.2.1"])
+    require_reachable("registry.example.com:5000/a:1", egress, there)  # the administrator's own
 
 
 @pytest.mark.parametrize(
