@@ -35,7 +35,8 @@ SECTIONS = (
 )
 ADVICE = (  # what Jobyard does not do, but its reader
     "Does the image move, and does a run start because of it?",
-    "is backed up and restored with its own tools",
+    "are copied by you",
+    "Call it from cron",
     "Builds run code of the repositories you connect",
     "Whoever reaches the engine's socket is root",
     "a server of bad intent can lead it to any address",
@@ -117,6 +118,21 @@ SHOWN = {
     "why it was cancelled": "integration/sentences/test_readme.py::states_and_reasons",
     "`jobyard backup` may run at any time": "fault/test_restore.py::"
     "no_timeline_takes_a_container_of_the_others",
+    "It writes one tar": "integration/cli/machine/test_backup_places.py::"
+    "postgresql_is_backed_up_and_restored_with_its_own_tools",
+    "instead of a file is a bucket": "integration/cli/machine/test_backup_places.py::"
+    "a_bucket_takes_a_backup_of_any_size_without_the_key_and_gives_it_back",
+    "With the key in it a backup": "integration/cli/machine/test_backup_places.py::"
+    "the_key_is_where_it_is_asked_for",
+    "A key from `JOBYARD_SECRET_KEY` or a command": "integration/cli/machine/test_backup_places.py::"
+    "a_key_that_is_elsewhere_is_in_no_backup",
+    "that reads a backup to its end": "integration/cli/machine/test_backup_places.py::"
+    "whatever_is_cut_off_or_changed_is_noticed_and_restores_nothing",
+    "`jobyard restore` fills an empty": "integration/cli/machine/test_backup_places.py::"
+    "postgresql_is_backed_up_and_restored_with_its_own_tools",
+    "With `--drill` its server starts no loop": "integration/cli/machine/test_backup_places.py::"
+    "a_drill_shows_everything_and_starts_no_loop",
+    "A backup may be tried beside": "fault/test_restore.py::no_timeline_takes_a_container_of_the_others",
     "`jobyard restore` lists the containers": "integration/cli/machine/test_backup.py::"
     "a_new_epoch_lists_what_the_engine_has_from_before",
     "When the restored server starts": "integration/workers/test_epochs.py::"

@@ -335,3 +335,13 @@ def test_the_key_is_where_it_is_asked_for(cli: Cli, sealed: str, tmp_path: Path)
     )
     with tarfile.open(tmp_path / "without.tar") as made:
         assert "secret.key" not in made.getnames()
+
+
+def test_a_key_that_is_elsewhere_is_in_no_backup(
+    cli: Cli, sealed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JOBYARD_SECRET_KEY", (tmp_path / "data/secret.key").read_text())
+    done = cli("backup", tmp_path / "backup.tar", "--with-key")
+    assert "JOBYARD_SECRET_KEY is not in it: keep it elsewhere, or no secret opens again." in done.err
+    with tarfile.open(tmp_path / "backup.tar") as made:
+        assert "secret.key" not in made.getnames()
