@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from authlib.oidc.core import CodeIDToken
 from joserfc.errors import BadSignatureError, ExpiredTokenError, InvalidClaimError, JoseError
 
 from app.domain import limits
+from app.domain.documents import Json, Stored
 from app.domain.errors import Busy
 from app.domain.identities import Begun, Identity, NotProven, ProviderUnavailable, claim_at, roles_claimed
 
@@ -91,7 +92,7 @@ class Provider:
                 claims = {**_asked_for(app, token, claims["sub"]), **claims}
         return self._identity(claims)
 
-    def _token(self, app: _App, code: str, begun: Begun) -> Mapping[str, Any]:
+    def _token(self, app: _App, code: str, begun: Begun) -> Stored:
         try:
             token = app.fetch_access_token(begun.redirect, code=code, code_verifier=begun.verifier)
         except OAuthError as error:
@@ -102,7 +103,7 @@ class Provider:
             )
         return dict(token)
 
-    def _identity(self, claims: Mapping[str, Any]) -> Identity:
+    def _identity(self, claims: Stored) -> Identity:
         subject = claims["sub"]
         if (
             not isinstance(subject, str)
@@ -153,7 +154,7 @@ class Provider:
         app.client_kwargs |= {"scope": self._scope(said), "token_endpoint_auth_method": _auth_method(said)}
         return app
 
-    def _scope(self, said: Mapping[str, Any]) -> str:
+    def _scope(self, said: Stored) -> str:
         """What is asked for. Some providers send a claim such as `groups` only with a scope of that name."""
         first = self.role_claim.partition(".")[0]
         more = [first] if first in said.get("scopes_supported", ()) else []
@@ -182,18 +183,18 @@ class Provider:
             self._places.release()
 
 
-def _auth_method(said: Mapping[str, Any]) -> str:
+def _auth_method(said: Stored) -> str:
     supported = said.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
     return "client_secret_basic" if "client_secret_basic" in supported else "client_secret_post"
 
 
-def _verified(app: _App, token: Mapping[str, Any], nonce: str, now: datetime) -> dict[str, Any]:
+def _verified(app: _App, token: Stored, nonce: str, now: datetime) -> Json:
     """The claims of the ID token: signed by the provider, for us, for this sign-in, and not out of date."""
     options = {
         "iss": {"essential": True, "value": app.server_metadata["issuer"]},
         "aud": {"essential": True, "value": app.client_id},
     }
-    how: dict[str, Any] = {"claims_options": options, "claims_cls": _claims_at(now), "leeway": LEEWAY_SECONDS}
+    how: Json = {"claims_options": options, "claims_cls": _claims_at(now), "leeway": LEEWAY_SECONDS}
     try:
         try:
             return dict(app.parse_id_token(token, nonce, **how))
@@ -234,7 +235,7 @@ def _refusal(error: OAuthError) -> str:
     return "The identity provider does not take this sign-in any more: begin again."
 
 
-def _asked_for(app: _App, token: Mapping[str, Any], subject: object) -> dict[str, Any]:
+def _asked_for(app: _App, token: Stored, subject: object) -> Json:
     """What the provider tells of the user when asked: some put less into the ID token."""
     if "userinfo_endpoint" not in app.server_metadata:
         return {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from app.cli.answers import Json
 from app.cli.options import JsonOption, LimitOption, add_command, make_group
 from app.cli.targets import complete_projects
 from app.cli.tokens import RoleName
@@ -186,7 +186,7 @@ def remove(user: UserArgument, json: JsonOption = False) -> None:
         print(f"User {found['name']} is removed.")
 
 
-def _change(user: str, what: str, body: Mapping[str, Any], *, json: bool) -> None:
+def _change(user: str, what: str, body: Json, *, json: bool) -> None:
     from app.cli import output
     from app.cli.client import open_api, path
 
@@ -198,12 +198,12 @@ def _change(user: str, what: str, body: Mapping[str, Any], *, json: bool) -> Non
         print(f"{changed['name']} ({changed['status']}): {_roles(changed)}")
 
 
-def _named(api: Any, user: str) -> dict[str, Any]:
+def _named(api: Any, user: str) -> Json:
     for each in api.each("/users"):
         if user in (each["name"], each["email"], str(each["id"])):
             return dict(each)
     raise NotFound(f"There is no user {user}: `jobyard user list` shows who there is.")
 
 
-def _roles(user: Mapping[str, Any]) -> str:
+def _roles(user: Json) -> str:
     return ", ".join(f"{each['role']} ({each['project'] or 'all'})" for each in user["grants"]) or "none"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.domain.documents import Json
+from app.domain.documents import Json, Stored
 from app.domain.principals import Principal
 
 LONGEST_VALUE = 500  # characters of a value that is shown
@@ -171,7 +171,8 @@ class Entry:
 def changes_between(before: Json, after: Json, shown_before: Json, shown_after: Json) -> Json:
     """Return what differs, by dotted path, with values only where the shown form of a document has the same ones.
 
-    What a document holds and its shown form does not is a secret: of that only `changed` is told.
+    What a document holds and its shown form does not is a secret: of that only `changed` is told. Text that is empty is
+    none.
     """
     old, new = _leaves(before), _leaves(after)
     may_show = (_leaves(shown_before), _leaves(shown_after))
@@ -195,12 +196,12 @@ def shortened(value: Any) -> Any:
     return value if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
 
 
-def _leaves(document: Mapping[str, Any], prefix: str = "") -> Json:
+def _leaves(document: Stored, prefix: str = "") -> Json:
     found: Json = {}
     for name, value in document.items():
         path = f"{prefix}{name}"
         if isinstance(value, Mapping):
             found |= _leaves(value, f"{path}.")
         else:
-            found[path] = value
+            found[path] = None if value == "" else value
     return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.documents import Stored
 from app.domain.errors import TransientError, UserError
 from app.domain.principals import Role
 
@@ -54,7 +55,7 @@ class Begun:
     redirect: str
 
 
-def roles_claimed(claims: Mapping[str, Any], path: str) -> tuple[ClaimedRole, ...]:
+def roles_claimed(claims: Stored, path: str) -> tuple[ClaimedRole, ...]:
     """The roles in the claim at a dotted path: `viewer`, `operator`, `admin` in all projects, `PROJECT:role` in one.
 
     The claim is a text or a list of texts; what else is in it is for others. Of several for the same project, or for
@@ -72,7 +73,7 @@ def roles_claimed(claims: Mapping[str, Any], path: str) -> tuple[ClaimedRole, ..
     return tuple(ClaimedRole(role, project) for project, role in highest.items())
 
 
-def claim_at(claims: Mapping[str, Any], path: str) -> Any:
+def claim_at(claims: Stored, path: str) -> Any:
     """What is at a path such as `realm_access.roles`, or None. A claim that has the whole path as its name is first."""
     if path in claims:
         return claims[path]

@@ -68,7 +68,7 @@ def _guards(wanted: Wanted) -> list[Any]:
     return guards
 
 
-def _values(entry: Entry) -> dict[str, Any]:
+def _values(entry: Entry) -> dict[str, object]:
     actor, subject = entry.actor, entry.subject
     return {
         "at": entry.at,

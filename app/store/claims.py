@@ -62,7 +62,7 @@ class Turn:
     """What takes a project's next row within its limits: a statement of `claiming` and its conditions' parameters."""
 
     statement: Update
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 TurnOf = Callable[[int, ProjectLimits, AtWork], Turn | None]  # None where the project may take none

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
@@ -99,7 +97,7 @@ def set_webhook_secret(ctx: PageContext) -> Response:
 def set_limits(ctx: PageContext) -> Response:
     try:
         body = {name: OPTIONAL_DECIMAL.read(ctx.field(f"limits.{name}")) for name in NAMES}
-        held: dict[str, Any] = {
+        held: dict[str, object] = {
             name: bool(ctx.field(f"hardening.{name}")) for name in ("non_root", "read_only")
         }
         held["network"] = "none" if ctx.field("hardening.network") else "default"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -47,9 +46,10 @@ def _settings(
     problem: Problem | None = None,
 ) -> Response:
     with ctx.server.db.read() as tx:
-        context: dict[str, Any] = {
+        known = projects.page(tx, 100, None, only=ctx.projects)
+        context: dict[str, object] = {
             "tokens": tokens.page(tx, TOKENS) if ctx.may(Right.TOKENS) else [],
-            "projects": projects.page(tx, 100, None, only=ctx.projects),
+            "projects": known,
             "sessions": _own_sessions(ctx, tx),
             "rejected": deliveries.rejected(tx) + ctx.server.inbox.rejected,
             "restart": of_restart(*overview.at_work(tx)) if ctx.projects is None else None,
@@ -66,7 +66,7 @@ def _settings(
         made=made,
         wrong=wrong,
         may=[(name, text) for name, (text, _) in MAY.items()],
-        project_of={each.id: each.name for each in context["projects"]},
+        project_of={each.id: each.name for each in known},
         lifetimes=LIFETIMES,
         plans=ctx.server.plans,
         health=ctx.server.engine_health(),

@@ -18,6 +18,7 @@ def test_of_a_secret_only_that_it_changed_is_told() -> None:
     before, after = {"env": {"S": {"value": "sealed one"}}}, {"env": {"S": {"value": "sealed two"}}}
     shown = {"env": {"S": {"value": None}}}
     assert changes_between(before, after, shown, shown) == {"env.S.value": {"changed": True}}
+    assert changes_between({}, {"username": ""}, {}, {"username": ""}) == {}
     assert changes_between({}, after, {}, shown) == {"env.S.value": {"changed": True}}
     assert changes_between(before, {}, shown, {}) == {"env.S.value": {"changed": True}}
     assert changes_between(before, {"env": {"S": "open"}}, shown, {"env": {"S": "open"}}) == {
