@@ -21,6 +21,7 @@ from app.domain.sealing import (
     Place,
     Reseal,
     of_credential,
+    of_mailed_link,
     of_project_hook,
     of_source_hook,
     resealed_env,
@@ -154,6 +155,8 @@ def _resealed(row: SealedRow, column: str, value: Any, reseal: Reseal) -> Any:
         case "flow", _:
             nodes = [resealed_node(node, project_id, row.id, reseal) for node in value.get("nodes", [])]
             return {**value, "nodes": nodes}
+        case "mail", _:
+            return reseal(value, of_mailed_link(parent))
         case "flow_node", _:
             return resealed_node(value, project_id, parent, reseal)
         case _:  # the specifications of jobs and runs

@@ -12,7 +12,7 @@ from app.commands.sign_in_throttle import Attempt
 from app.domain import limits
 from app.domain.errors import Busy
 from app.domain.mail import Message
-from app.domain.sealing import Place
+from app.domain.sealing import of_mailed_link
 from app.runtime.ports import Vault
 from app.store import mails, users
 from app.store.database import Database, Tx
@@ -24,7 +24,8 @@ def mail_link(tx: Tx, vault: Vault, user: User, link: Link, now: datetime) -> bo
     """Have the link mailed to the user, if there is an address; whether there is."""
     if user.email is None:
         return False
-    mails.add(tx, now, user_id=user.id, account=user.name, link=vault.seal(link.path, _place(user)))
+    sealed = vault.seal(link.path, of_mailed_link(user.id))
+    mails.add(tx, now, user_id=user.id, account=user.name, link=sealed)
     return True
 
 
@@ -54,20 +55,13 @@ def message_of(tx: Tx, vault: Vault, mail: Mail, url: str, now: datetime) -> Mes
     if user is None or user.email is None or user.disabled_at is not None:
         return None
     if mail.link is not None:
-        path, kind = (
-            vault.open(mail.link, _place(user)),
-            accounts.RESET if user.password_hash else accounts.INVITATION,
-        )
+        path = vault.open(mail.link, of_mailed_link(user.id))
+        kind = accounts.RESET if user.password_hash else accounts.INVITATION
     elif user.password_hash:
         path, kind = accounts.link_to(tx, user, now).path, accounts.RESET
     else:
         return None
     return Message(user.email, SUBJECTS[kind], TEXTS[kind].format(name=user.name, link=url + path))
-
-
-def _place(user: User) -> Place:
-    """Where the link to a user's account belongs."""
-    return Place("link", 0, f"user {user.id}")
 
 
 SUBJECTS = {

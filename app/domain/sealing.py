@@ -11,6 +11,7 @@ ENV_PURPOSE = "env"
 WEBHOOK_PURPOSE = "webhook"
 CREDENTIAL_PURPOSE = "credential"
 MESSAGE_PURPOSE = "message"
+LINK_PURPOSE = "link"
 CURRENT_FORM, FORMER_FORM = "v2", "v1"
 
 
@@ -47,6 +48,11 @@ def of_credential(project_id: int, credential_id: int) -> Place:
 
 def of_message(project_id: int, flow_id: int, node: str) -> Place:
     return Place(MESSAGE_PURPOSE, project_id, f"flow {flow_id}", node)
+
+
+def of_mailed_link(user_id: int) -> Place:
+    """Where the link to a user's account belongs, which is of no project."""
+    return Place(LINK_PURPOSE, 0, f"user {user_id}")
 
 
 @dataclass(frozen=True, slots=True)

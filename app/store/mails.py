@@ -65,10 +65,13 @@ def claim(tx: Tx, now: datetime, until: datetime) -> Mail | None:
 def conclude(
     tx: Tx, mail: Mail, said: str, *, due_at: datetime | None, sent_at: datetime | None = None
 ) -> None:
-    """What came of a try: the next one is due then, or (None) there is none. Not if another was made meanwhile."""
+    """What came of a try: the next one is due then, or (None) there is none. Not if another was made meanwhile.
+
+    The link of a mail that is over is forgotten; that of another stays as it is now: it may have been sealed anew.
+    """
     own = update(MailRow).where(col(MailRow.id) == mail.id, col(MailRow.due_at) == mail.due_at)
-    link = None if due_at is None else mail.link
-    tx.connection().execute(own.values(said=said, due_at=due_at, sent_at=sent_at, link=link))
+    forgotten = {"link": None} if due_at is None else {}
+    tx.connection().execute(own.values(said=said, due_at=due_at, sent_at=sent_at, **forgotten))
     touch(tx, TOPIC)
 
 

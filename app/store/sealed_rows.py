@@ -16,7 +16,10 @@ FORMS = ("v1.", "v2.")
 
 @dataclass(frozen=True)
 class SealedRow:
-    """What is sealed in a row, by column: a text, or JSON with texts in it. `parent` is the row's job or flow."""
+    """What is sealed in a row, by column: a text, or JSON with texts in it.
+
+    `parent` is the row's job, flow or (of a mail) user, and `project_id` 0 where it is of no project.
+    """
 
     table: str
     id: int
@@ -42,8 +45,10 @@ _SHAPES = {
     "flow_node": _Shape(documents=("spec",), parent="flow_run_id"),
     "build": _Shape(documents=("env",)),
     "run": _Shape(documents=("effective",), parent="job_id"),
+    "mail": _Shape(texts=("link",), parent="user_id"),
 }
 TABLES = tuple(_SHAPES)
+_WITHOUT_PROJECT_ID = ("project", "flow_node", "mail")
 
 
 def ids_after(tx: Tx, name: str, after: int, limit: int) -> Sequence[int]:
@@ -68,7 +73,7 @@ def locked(tx: Tx, name: str, row_id: int) -> SealedRow | None:
         of_flow = select(run.c.project_id, run.c.flow_id).where(run.c.id == found["flow_run_id"])
         project_id, flow_id = tx.connection().execute(of_flow).one()
         return SealedRow(name, row_id, project_id, flow_id, values)
-    project_id = row_id if name == "project" else found["project_id"]
+    project_id = row_id if name == "project" else found.get("project_id", 0)
     return SealedRow(name, row_id, project_id, found[shape.parent], values)
 
 
@@ -79,7 +84,7 @@ def change(tx: Tx, row: SealedRow, values: Mapping[str, Any]) -> None:
 
 def _table(name: str) -> Any:
     shape = _SHAPES[name]
-    plain = {"id", shape.parent} | ({"project_id"} if name not in ("project", "flow_node") else set())
+    plain = {"id", shape.parent} | ({"project_id"} if name not in _WITHOUT_PROJECT_ID else set())
     return table(
         name,
         *(column(each, BigInt) for each in sorted(plain)),

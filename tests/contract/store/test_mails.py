@@ -8,8 +8,10 @@ import pytest
 
 from app.domain.errors import Conflict
 from app.domain.principals import Role
+from app.domain.sealing import of_mailed_link
 from app.store import mails, projects, users
 from app.store.database import Database
+from tests.support.sealed import box_of, rotate
 from tests.support.waiting import together
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -62,6 +64,33 @@ def test_a_newer_mail_takes_the_place_of_the_older_and_goes_with_its_user(db: Da
         mails.add(tx, LATER, account="nobody")
         users.remove(tx, ada)
         assert mails.due_at(tx) == LATER
+
+
+def test_the_link_of_a_mail_that_waits_outlives_any_number_of_rotations(db: Database) -> None:
+    """Also when a try of it begins before a rotation and ends after it."""
+    keys = [b"the first key, random enough", b"the second key, random enough", b"the third, random enough"]
+    ada = user(db)
+    sealed = box_of(db, keys[0]).seal("/login/once/x", of_mailed_link(ada))
+    with db.write() as tx:
+        mails.add(tx, NOW, user_id=ada, link=sealed)
+        mails.add(tx, LATER, account="nobody")
+    with db.write() as tx:
+        taken = mails.claim(tx, NOW, LATER)
+        assert taken is not None
+    done = rotate(db, keys[0], keys[1])
+    assert (dict(done.rows), done.unopened) == ({"mail": 1}, [])
+    with db.write() as tx:
+        mails.conclude(tx, taken, "The mail server did not answer in 10 s.", due_at=TOMORROW)
+    for number in (1, 2):
+        with db.read() as tx:
+            waiting = mails.of_user(tx, ada)
+        assert waiting is not None
+        assert (waiting.said, waiting.due_at) == ("The mail server did not answer in 10 s.", TOMORROW)
+        box = box_of(db, keys[number])
+        assert box.is_current(waiting.link or "")
+        assert box.open(waiting.link or "", of_mailed_link(ada)) == "/login/once/x"
+        if number == 1:
+            rotate(db, keys[1], keys[2])
 
 
 def test_a_subject_is_one_user_and_that_of_another_issuer_another(db: Database) -> None:
