@@ -246,6 +246,7 @@ class Place(Installation):
         self.engine = SimEngine(world)
         self.backend, self.outbox = SimBackend(world), Outbox()
         self.epoch = ""
+        self._log_cap_bytes = 1_000_000
         self.is_alone = is_alone
         self.servers: list[SimServer] = []
         self.pushed: list[str] = []  # deliveries that were accepted
