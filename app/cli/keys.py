@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.answers import Json
 from app.cli.options import JsonOption
 from app.domain.errors import Conflict, UserError
 
@@ -57,7 +58,7 @@ def rotate_key(
     print(facts["next"])
 
 
-def _rotate(settings: Settings, installation: Installation, given: Path | None) -> dict[str, Any]:
+def _rotate(settings: Settings, installation: Installation, given: Path | None) -> Json:
     from app.commands.key_rotation import finish, openers_now, reseal_all
     from app.installation import operators_key
     from app.secrets import key_id
@@ -96,7 +97,7 @@ class Resealing:
         self.rows.update(done.rows)
         self.unopened = done.unopened
 
-    def facts(self, sentence: str, *, is_over: bool) -> dict[str, Any]:
+    def facts(self, sentence: str, *, is_over: bool) -> Json:
         return {"resealed": dict(self.rows), "unopened": self.unopened, "over": is_over, "next": sentence}
 
 

@@ -10,11 +10,11 @@ server takes the new keys over with its next heartbeat, and says so (`claims.key
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from app.domain.documents import Stored
 from app.domain.errors import Conflict
 from app.domain.sealing import (
     Owner,
@@ -130,7 +130,7 @@ def _reseal_rows(db: Database, box: SecretBox, anew: Reseal, table: str, ids: An
     result.unopened += sorted(unopened)
 
 
-def _changed(row: SealedRow, reseal: Reseal) -> Mapping[str, Any]:
+def _changed(row: SealedRow, reseal: Reseal) -> Stored:
     """The columns that are another, with their values."""
     given = {name: value for name, value in row.values.items() if value}
     after = {name: _resealed(row, name, value, reseal) for name, value in given.items()}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import JSON, Select, Text, cast, column, or_, select, table, update
 
+from app.domain.documents import Stored
 from app.store.database import Tx
 from app.store.schema.columns import BigInt
 
@@ -25,7 +26,7 @@ class SealedRow:
     id: int
     project_id: int
     parent: int
-    values: Mapping[str, Any]
+    values: Stored
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def locked(tx: Tx, name: str, row_id: int) -> SealedRow | None:
     return SealedRow(name, row_id, project_id, found[shape.parent], values)
 
 
-def change(tx: Tx, row: SealedRow, values: Mapping[str, Any]) -> None:
+def change(tx: Tx, row: SealedRow, values: Stored) -> None:
     source = _table(row.table)
     tx.connection().execute(update(source).where(source.c.id == row.id).values(**values))
 

@@ -65,6 +65,7 @@ from tests.support.mortal import Fuse, MortalDatabase
 from tests.support.samples import URL, push_payload, spec_of
 from tests.support.server_context import server_context
 
+LOG_CAP_BYTES = 1_000_000
 KEY = b"a key of the tests, random enough"
 
 
@@ -93,6 +94,8 @@ class Installation:
     it goes on with what the folder has.
     """
 
+    log_cap_bytes = LOG_CAP_BYTES
+
     def __init__(
         self,
         root: Path,
@@ -101,7 +104,7 @@ class Installation:
         stored: Stored | None = NOTHING,
         clock: Clock | None = None,
         project: str | None = "reports",
-        log_cap_bytes: int = 1_000_000,
+        log_cap_bytes: int = LOG_CAP_BYTES,
     ) -> None:
         self.root = root
         self.clock = clock or ticking()
@@ -119,7 +122,7 @@ class Installation:
         self.epoch = ""
         self.engine = FakeEngine(self.clock.now, self.world)
         self.db, self.signals = (db, Signals()) if db else _database(root / "jobyard.db")
-        self._log_cap_bytes = log_cap_bytes
+        self.log_cap_bytes = log_cap_bytes
         self.log_storage = self._log_storage(self.signals)
         if project is not None:
             with self.db.write() as tx:
@@ -132,7 +135,7 @@ class Installation:
         *,
         stored: Stored | None = NOTHING,
         clock: Clock | None = None,
-        log_cap_bytes: int = 1_000_000,
+        log_cap_bytes: int = LOG_CAP_BYTES,
     ) -> Self:
         """One with nothing but what is `stored`, and a clock that stands still: for tests of pages and API, which make
         there what they look at.
@@ -174,7 +177,7 @@ class Installation:
         self.db.close()
 
     def _log_storage(self, signals: Signals) -> LogStorage:
-        return LogStorage(self.root / "logs", signals, cap_bytes=self._log_cap_bytes)
+        return LogStorage(self.root / "logs", signals, cap_bytes=self.log_cap_bytes)
 
     def server(self, name: str, fuse: Fuse | None = None, *, alone: bool = True, **runner: Any) -> Server:
         """A server that is started on it; further fields are those of its `Runner`."""

@@ -172,6 +172,8 @@ SHOWN = {
     "a_job_on_a_network_of_its_own_keeps_the_rules_it_was_started_with",
     "Where `JOBYARD_EGRESS` is set and leaves": "unit/engines/test_registries.py::"
     "where_the_setting_leaves_out_no_registry_is_asked",
+    "What a Dockerfile's `ADD` takes": "integration/sentences/test_refused.py::"
+    "a_file_is_added_only_from_where_builds_may_reach",
     "is looked at by address": "integration/sentences/test_refused.py::"
     "a_file_is_added_only_from_where_builds_may_reach",
     "Images and build caches are": "e2e/test_neighbours.py::an_image_is_its_projects_alone",

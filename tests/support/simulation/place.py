@@ -246,7 +246,6 @@ class Place(Installation):
         self.engine = SimEngine(world)
         self.backend, self.outbox = SimBackend(world), Outbox()
         self.epoch = ""
-        self._log_cap_bytes = 1_000_000
         self.is_alone = is_alone
         self.servers: list[SimServer] = []
         self.pushed: list[str] = []  # deliveries that were accepted
@@ -267,7 +266,7 @@ class Place(Installation):
 
     def logbook_of(self, number: int) -> LogStorage:
         """Each of two servers has a data directory of its own."""
-        return LogStorage(self.root / str(number), Signals(), cap_bytes=1_000_000)
+        return LogStorage(self.root / str(number), Signals(), cap_bytes=self.log_cap_bytes)
 
     def logs_of(self, run_id: int, attempt: int) -> list[bytes]:
         paths = [self.logbook_of(number).attempt_path(run_id, attempt) for number in (0, 1)]
