@@ -116,6 +116,15 @@ def ask_confinement(settings: Settings, installation: str) -> Confinement:
         engine.close()
 
 
+def ask_disk_refusal(settings: Settings) -> str:
+    """Return why the engine can't bound the disk of runs as the settings say, if so. Raises EngineUnavailable."""
+    engine = make_engine(settings, "asking", SystemClock())
+    try:
+        return engine.disk_refusal(settings.run_disk_mb * MIB)
+    finally:
+        engine.close()
+
+
 def make_engine(
     settings: Settings,
     installation: str,
@@ -244,7 +253,7 @@ class Parts:
         settings, data = installation.settings, installation.settings.data.resolve()
         engine = make_engine(settings, installation.id, installation.clock, installation.epoch, confines=True)
         stops, checks, readings = Waker(runs.STOPPING, builds.ENDING), Waker(), Waker()
-        watch = EngineWatch(engine)
+        watch = EngineWatch(engine, run_disk_mb=settings.run_disk_mb)
         images = ImageRetention(
             installation.db, engine, installation.ours, watch.health, settings.build_cache_gb
         )
@@ -378,6 +387,7 @@ class Parts:
             plans=own.settings.sizes,
             ours=own.ours,
             epoch=own.epoch,
+            disk_bytes=own.settings.run_disk_mb * MIB,
             active=self.active,
             disk=self.disk,
             engine_is_up=self._engine_is_up,

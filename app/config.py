@@ -181,6 +181,12 @@ class Settings(BaseSettings):
         le=10**8,
         description="MiB of memory of each step of a build, where the engine can; 0: any amount",
     )
+    run_disk_mb: int = Field(
+        default=0,
+        ge=0,
+        le=10**8,
+        description="MiB that each container of a run may write to its own files, where the engine can; 0: any amount",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="the server's own log: text, or json, an object a line"
     )

@@ -93,6 +93,26 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
         yield judge_build_limits(settings, health.cgroup_driver, may_write=bool(where()))
 
 
+def check_run_disk(settings: Settings) -> Iterator[Finding]:
+    """Check whether the disk of runs is bounded."""
+    from app.bootstrap import ask_disk_refusal
+    from app.runtime.engine_health import unbounded_disk
+
+    what, most = "run disk", settings.run_disk_mb
+    if not most:
+        sentence = "Runs may write as much as there is room for (JOBYARD_RUN_DISK_MB is 0)."
+        yield Finding("ok", what, sentence)
+        return
+    try:
+        refusal = ask_disk_refusal(settings)
+    except EngineUnavailable as error:
+        refusal = str(error)
+    if refusal:
+        yield Finding("warn", what, unbounded_disk(most, refusal))
+    else:
+        yield Finding("ok", what, f"Each container of a run may write {most} MiB to its own files.")
+
+
 def check_egress(settings: Settings) -> Iterator[Finding]:
     """Check what containers may reach; of an engine that does not answer is told elsewhere."""
     from app.bootstrap import ask_confinement
@@ -311,6 +331,7 @@ Check: TypeAlias = "Callable[[Settings], Iterator[Finding]]"
 CHECKS: tuple[Check, ...] = (
     check_engine,
     check_egress,
+    check_run_disk,
     check_buildkit,
     check_git,
     check_data,

@@ -29,7 +29,7 @@ plain data: they are stored, and any other process may go on with them later.
 6. **Faults are typed**: `EngineUnavailable` when the engine doesn't answer (try again), `ImageUnavailable` when the
    image can't be had, `StartRefused` when the engine answers that this specification can't run (the user's to mend).
 7. **What is asked for is kept, or nothing starts.** An engine that can't keep a specification's `hardening` raises
-   `StartRefused`, with the name of what it can't.
+   `StartRefused`, with the name of what it can't. `disk_bytes` is the server's wish: it is kept where it can be.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class ContainerSpec:
     cpus: float = 0.5
     memory_bytes: int = 512 * 1024 * 1024
     pids_limit: int = 512
+    disk_bytes: int = 0  # of its own files, where the engine can (`disk_refusal`); 0: any number
     hardening: Hardening = field(default_factory=Hardening)
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_grace_seconds: int = 30
@@ -232,6 +233,11 @@ class Engine(Protocol):
 
     def unconfine(self) -> None:
         """Leave nothing behind of `confine`, unless a container is running that needs it. Raises EngineUnavailable."""
+
+    def disk_refusal(self, size: int) -> str:
+        """Return a sentence why containers can't be held to so many bytes of files of their own (`disk_bytes`); nothing
+        where they can. Those that can't start without that bound. Raises EngineUnavailable.
+        """
 
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True

@@ -133,6 +133,9 @@ class FakeEngine:
     def unconfine(self) -> None:
         """There is nothing to undo."""
 
+    def disk_refusal(self, size: int) -> str:  # noqa: ARG002
+        return ""
+
     def resolve(
         self,
         reference: str,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.domain.errors import EngineUnavailable
+from app.domain.plans import MIB
 from app.engines.base import Engine
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ SILENT_AFTER = 6.0  # that a question may take; more than the engine's own time 
 class EngineHealth:
     """Whether the container engine answers, in a sentence; `isolation` says what is amiss with that, if anything.
 
-    `egress` is a sentence about what containers may reach, where that is not enforced.
+    `egress` is a sentence about what containers may reach, where that is not enforced; `run_disk` one about what runs
+    may write, where that is not bounded although it should be.
     `directory` is where it keeps images and containers, `cgroup_driver` what sets up their control groups, as it calls
     them; empty where it does not tell.
     """
@@ -31,6 +33,7 @@ class EngineHealth:
     is_isolated: bool = True
     directory: str = ""
     egress: str = ""
+    run_disk: str = ""
     cgroup_driver: str = ""
 
 
@@ -47,6 +50,11 @@ def ask(engine: Engine) -> EngineHealth:
     )
 
 
+def unbounded_disk(run_disk_mb: int, refusal: str) -> str:
+    """Return the sentence for people about runs whose disk an engine does not bound, with the engine's reason."""
+    return f"Runs are not held to {run_disk_mb} MiB of disk (JOBYARD_RUN_DISK_MB). {refusal}"
+
+
 class EngineWatch:
     """Asks the engine every few seconds, in `step`, has it confine its containers, and tells whoever wants to know what
     it said last, in `health`.
@@ -54,12 +62,16 @@ class EngineWatch:
     A question that is still open after some seconds is no answer either, so what is told is never old.
     """
 
-    def __init__(self, engine: Engine, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, engine: Engine, ticks: Callable[[], float] = time.monotonic, *, run_disk_mb: int = 0
+    ) -> None:
         self._engine = engine
         self._ticks = ticks
+        self._run_disk_mb = run_disk_mb
         self._answered_at = self._began_at = ticks()
         self._asked_at: float | None = None  # of a question that is open
         self._last: EngineHealth | None = None
+        self._run_disk_logged = ""
 
     def step(self) -> float:
         """Ask once; returns the seconds until the engine is to be asked again."""
@@ -75,6 +87,9 @@ class EngineWatch:
             _log_change(found)
         if found.egress and (before is None or found.egress != before.egress):
             log.warning(found.egress)
+        if found.run_disk and found.run_disk != self._run_disk_logged:
+            log.warning(found.run_disk)
+            self._run_disk_logged = found.run_disk
         return ASKED_EVERY if found.is_up else ASKED_AGAIN
 
     def _ask(self) -> EngineHealth:
@@ -82,9 +97,20 @@ class EngineWatch:
         if not found.is_up:
             return found
         try:
-            return replace(found, egress=self._engine.confine())
+            found = replace(found, egress=self._engine.confine())
         except EngineUnavailable as error:
             return EngineHealth(is_up=False, sentence=str(error))
+        return replace(found, run_disk=self._run_disk())
+
+    def _run_disk(self) -> str:
+        """Return what is amiss with the bound of runs' disk. An engine that can't tell now is asked again."""
+        if not self._run_disk_mb:
+            return ""
+        try:
+            refusal = self._engine.disk_refusal(self._run_disk_mb * MIB)
+        except EngineUnavailable as error:
+            refusal = str(error)
+        return refusal and unbounded_disk(self._run_disk_mb, refusal)
 
     def health(self) -> EngineHealth:
         last, asked_at, now = self._last, self._asked_at, self._ticks()

@@ -98,7 +98,7 @@ async def healthz(_request: Request) -> Response:
 
 def readyz(request: Request) -> Response:
     """There is room on the disk, and the store and the container engine answer; `disk` says where little is free, and
-    `egress` what of JOBYARD_EGRESS is not enforced.
+    `egress` what of JOBYARD_EGRESS is not enforced, and `run_disk` whether JOBYARD_RUN_DISK_MB is not.
     """
     server = server_of(request)
     if server.disk.trouble:
@@ -114,5 +114,6 @@ def readyz(request: Request) -> Response:
         "detail": health.sentence,
         "disk": alarm.sentence if alarm else "",
         "egress": health.egress,
+        "run_disk": health.run_disk,
     }
     return JSONResponse(body, 200 if health.is_up else 503)

@@ -31,6 +31,7 @@ ensure_tools() {
   command -v ps >/dev/null || missing+=(procps)
   if [ "$for" = all ]; then
     command -v ip >/dev/null || missing+=(iproute2)
+    PATH="$PATH:/usr/sbin" command -v mkfs.btrfs >/dev/null || missing+=(btrfs-progs)
     command -v docker-registry >/dev/null || missing+=(docker-registry)
     command -v chromium >/dev/null || missing+=(chromium)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)

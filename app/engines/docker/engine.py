@@ -35,6 +35,7 @@ from app.engines.docker import exit_verification, images
 from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid, typed
 from app.engines.docker.containers import Containers, Ended, name_of
+from app.engines.docker.disk_bound import DiskBound
 from app.engines.docker.egress import EgressKeeper
 from app.engines.docker.logs import CLOSING, Logs
 from app.engines.docker.request import (
@@ -90,6 +91,7 @@ class DockerEngine:
         self._quick_calls = Calls(url, min(timeout_seconds, INFO_SECONDS))
         self._egress = egress or Egress()
         self._keeper = EgressKeeper(self._quick_calls, installation, self._egress) if confines else None
+        self._disk = DiskBound(self._quick_calls)
         network = job_network(self._egress.reach) if isolate_network else None
         self._containers = Containers(self._calls, network, self.confine)
         self._quick = Containers(self._quick_calls, network)
@@ -101,8 +103,12 @@ class DockerEngine:
         self._closed = threading.Event()
 
     def info(self) -> EngineInfo:
-        with self._quick_calls.api() as client:
-            answer = client.info()
+        try:
+            with self._quick_calls.api() as client:
+                answer = client.info()
+        except EngineUnavailable:
+            self._disk.forget()
+            raise
         shares = self._quick.network() == DEFAULT_NETWORK
         isolation = _SHARED_NETWORK if shares else ""
         return EngineInfo(
@@ -124,6 +130,9 @@ class DockerEngine:
     def unconfine(self) -> None:
         if self._keeper:
             self._keeper.release()
+
+    def disk_refusal(self, size: int) -> str:
+        return self._disk.refusal(size)
 
     def resolve(
         self, reference: str, login: RegistryLogin | None = None, *, pull: bool = True
@@ -151,9 +160,15 @@ class DockerEngine:
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()
         user = user_of(spec, images.user(self._calls, spec.image)) if spec.hardening.non_root else None
-        body = container_body(spec, key, self._installation, network, self._boot_id, self._epoch, user)
+        body = container_body(
+            self._disk.told(spec), key, self._installation, network, self._boot_id, self._epoch, user
+        )
         patience = 1.5 * self._calls.timeout_seconds
-        return Starting(self._containers, self._logs, body, token, patience).run(look_first=not is_new)
+        try:
+            return Starting(self._containers, self._logs, body, token, patience).run(look_first=not is_new)
+        except EngineUnavailable:
+            self._disk.forget()
+            raise
 
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         return self._logs.read(handle, seen)

@@ -81,6 +81,11 @@ def user(calls: Calls, image: str) -> str:
     return str((_inspect(calls, image).get("Config") or {}).get("User") or "")
 
 
+def size(calls: Calls, image: str) -> int:
+    """Return how many bytes the image's files have. Raises ImageUnavailable."""
+    return int(_inspect(calls, image)["Size"])
+
+
 def rename(calls: Calls, new_name: Callable[[str], str | None]) -> int:
     """Rename as `Engine.rename_images` says. An image with another name keeps its layers, whatever uses it."""
     with calls.api() as client:

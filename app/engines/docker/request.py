@@ -88,6 +88,11 @@ def _read_only(spec: ContainerSpec) -> dict[str, object]:
     return {"ReadonlyRootfs": True, "Tmpfs": {"/tmp": options}}  # noqa: S108  inside of the container
 
 
+def storage_option(disk_bytes: int) -> ApiObject:
+    """Return the part of `HostConfig` that bounds what a container writes to its own files; 0 bounds nothing."""
+    return {"StorageOpt": {"size": str(disk_bytes)}} if disk_bytes else {}
+
+
 def container_body(
     spec: ContainerSpec,
     key: str,
@@ -124,6 +129,7 @@ def container_body(
         "HostConfig": {
             "NetworkMode": "none" if spec.hardening.network is Network.NONE else network,
             **(_read_only(spec) if spec.hardening.read_only else {}),
+            **storage_option(spec.disk_bytes),
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges:true"],
             "Init": True,

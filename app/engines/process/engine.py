@@ -46,6 +46,7 @@ NOT_CONFINED = (
     "Jobs and builds are processes of this machine, and reach whatever it does: JOBYARD_EGRESS counts for containers"
     " alone."
 )
+NOT_BOUNDED = "Jobs are processes of this machine, and write as much as there is room for."
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60
 _LOST = Exit(ExitKind.LOST, detail=LOST)
@@ -53,7 +54,7 @@ _TIMED_OUT, _CANNOT_PROBE = 124, 125
 
 
 class ProcessEngine:
-    """See `app.engines.base` for what each method promises; of a specification, CPU, memory and pids are not
+    """See `app.engines.base` for what each method promises; of a specification, CPU, memory, pids and disk are not
     kept.
 
     `root` is a directory of this installation alone, `epoch` what it is in. It is made if it is not there.
@@ -82,6 +83,9 @@ class ProcessEngine:
 
     def unconfine(self) -> None:
         """There is nothing to undo."""
+
+    def disk_refusal(self, size: int) -> str:  # noqa: ARG002
+        return NOT_BOUNDED
 
     def resolve(
         self,

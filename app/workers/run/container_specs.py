@@ -23,6 +23,7 @@ RUN_LABEL = "jobyard.run"  # its name, which no other run of any database has
 class Specs:
     vault: Vault
     plans: Mapping[str, Plan]
+    disk_bytes: int  # of each container's own files; 0: any number
 
     def open(self, run: Run, name: str, value: EnvValue) -> str:
         return open_variable(name, value, self.vault, run.project_id, run.job_id)
@@ -55,6 +56,7 @@ class Specs:
             env={**own, **run_variables(run, attempt, container, origin.branch)},
             cpus=plan.cpus,
             memory_bytes=plan.memory_bytes,
+            disk_bytes=self.disk_bytes,
             hardening=run.spec.hardening.with_at_least(at_least),
             labels={
                 RUN_LABEL: run.name,

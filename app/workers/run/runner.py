@@ -80,6 +80,8 @@ FIRST_WORDS_SECONDS = 0.05
 class Runner:
     """Executes one run at a time; several runners work side by side. `epoch` as the engine has it.
 
+    `disk_bytes` is what each container may write to its own files, as in `ContainerSpec`.
+
     An engine that gives no answer is asked again every `asked_every` seconds, for `patience` seconds at most.
     """
 
@@ -92,6 +94,7 @@ class Runner:
     plans: Mapping[str, Plan]
     ours: Ours
     epoch: str = ""
+    disk_bytes: int = 0
     active: Active = field(default_factory=Active)
     disk: Disk = field(default_factory=Disk)
     engine_is_up: Callable[[], bool] = lambda: True
@@ -174,7 +177,7 @@ class Runner:
 
     @property
     def _specs(self) -> Specs:
-        return Specs(self.vault, self.plans)
+        return Specs(self.vault, self.plans, self.disk_bytes)
 
     @property
     def _starter(self) -> Starter:

@@ -79,6 +79,18 @@ def test_what_is_not_enforced_of_egress_is_on_the_settings_page_and_in_readyz(ma
     assert client.get("/readyz").json()["egress"] == sentence
 
 
+def test_a_disk_of_runs_that_is_not_bounded_is_on_the_settings_page_and_in_readyz(made: World) -> None:
+    from app.runtime.engine_health import EngineHealth
+
+    sentence = "Runs are not held to 512 MiB of disk."
+    client = visitor(made)
+    assert sentence not in read(client, "/settings")
+    assert client.get("/readyz").json()["run_disk"] == ""
+    made.health = EngineHealth(True, "The machine answers.", run_disk=sentence)
+    assert sentence in read(client, "/settings")
+    assert client.get("/readyz").json()["run_disk"] == sentence
+
+
 @pytest.mark.parametrize("by_name", [True, False])
 def test_run_page_begins_with_why_it_ran(made: World, demo: Demo, by_name: bool) -> None:
     run = run_of(made, demo.failed_run)

@@ -44,6 +44,21 @@ def test_a_container_has_what_job_and_project_say_together(
     assert found == kept
 
 
+def test_each_container_has_what_the_server_allows_of_disk(place: Installation) -> None:
+    server = place.server("one", disk_bytes=64 << 20)
+    place.job(run_on_image_change="cd-promote")
+    place.push(commit("a"), commit("b"))
+    place.engine.script("*", Script(exit_code=None))
+    server.intake.step()
+    server.builder.step()
+    run = InBackground(server.runner.step)
+    server.until_running()
+    found = place.engine.spec("run-1-1-0").disk_bytes
+    place.engine.finish("run-1-1-0")
+    run.join()
+    assert found == 64 << 20
+
+
 def test_what_is_asked_for_in_words() -> None:
     assert Hardening().asked == {}
     assert replace(NO_NETWORK, non_root=True, read_only=True).asked == {

@@ -139,6 +139,11 @@ def test_commands_and_environment_as_the_api_spells_them() -> None:
     assert (own["Entrypoint"], own["Cmd"]) == (None, None)
 
 
+def test_what_a_container_may_write_as_the_api_spells_it() -> None:
+    body = container_body(ContainerSpec("i", disk_bytes=5 << 20), "k", "i", "bridge")
+    assert body["HostConfig"]["StorageOpt"] == {"size": "5242880"}
+
+
 def test_what_a_container_may_less_than_others() -> None:
     hardening = Hardening(non_root=True, read_only=True, network=Network.NONE)
     spec = ContainerSpec("i", memory_bytes=64 << 20, hardening=hardening)

@@ -20,6 +20,7 @@ class Engine:
     def __init__(self) -> None:
         self.refusal: str | None = None
         self.egress = ""
+        self.disk = ""
         self.answers = threading.Event()
         self.answers.set()
         self.asked = threading.Event()
@@ -35,6 +36,12 @@ class Engine:
         if self.egress == "refused":
             raise EngineUnavailable("The container engine is gone.")
         return self.egress
+
+    def disk_refusal(self, size: int) -> str:
+        assert size == 512 << 20
+        if self.disk == "refused":
+            raise EngineUnavailable("It has no room.")
+        return self.disk
 
 
 class Ticks:
@@ -131,6 +138,38 @@ def test_what_is_not_enforced_is_told_and_logged_once(
     assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
         "Nothing is enforced."
     ]
+
+
+def test_a_disk_of_runs_that_is_not_bounded_is_told_and_logged_once(
+    engine: Any, ticks: Ticks, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = EngineWatch(engine, ticks, run_disk_mb=512)
+    told = []
+    for engine.disk, engine.refusal in (
+        ("", None),
+        ("It can't.", None),
+        ("", "It is down."),
+        ("It can't.", None),
+    ):
+        watch.step()
+        told.append(watch.health().run_disk)
+    sentence = "Runs are not held to 512 MiB of disk (JOBYARD_RUN_DISK_MB). It can't."
+    assert told == ["", sentence, "", sentence]
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        sentence,
+        "It is down.",
+    ]
+
+
+def test_an_engine_that_can_not_be_tried_now_is_up_and_says_so(engine: Any, ticks: Ticks) -> None:
+    watch = EngineWatch(engine, ticks, run_disk_mb=512)
+    engine.disk = "refused"
+    watch.step()
+    health = watch.health()
+    assert (health.is_up, health.run_disk) == (
+        True,
+        "Runs are not held to 512 MiB of disk (JOBYARD_RUN_DISK_MB). It has no room.",
+    )
 
 
 def test_an_engine_that_is_lost_meanwhile_is_down(watch: EngineWatch, engine: Engine) -> None:

@@ -38,7 +38,7 @@ def test_the_doctor_looks_at_everything_and_says_what_to_do(
     done = cli("doctor")
     assert done.status == 1
     lines = {line.split()[2]: line for line in done.out.splitlines()[1:]}
-    assert list(lines) == ["engine", "BuildKit", "git", "data", "disk", "secret", "server"]
+    assert list(lines) == ["engine", "run", "BuildKit", "git", "data", "disk", "secret", "server"]
     assert lines["engine"].startswith("● fail")
     assert lines["secret"].startswith("● fail")
     assert f"chmod 600 {data}/secret.key" in lines["secret"]
@@ -72,6 +72,36 @@ def test_the_doctor_says_what_is_enforced_of_egress(
     commands = {"commands": found.commands} if found.commands else {}
     assert {"state": state, "what": "egress", "sentence": sentence, **commands} in items
     assert cli("doctor").out.endswith(f"\n{found.commands}\n") is bool(found.commands)
+
+
+@pytest.mark.parametrize(
+    ("most", "refusal", "state", "sentence"),
+    [
+        (0, "It can't.", "ok", "Runs may write as much as there is room for (JOBYARD_RUN_DISK_MB is 0)."),
+        (512, "", "ok", "Each container of a run may write 512 MiB to its own files."),
+        (512, "It can't.", "warn", "Runs are not held to 512 MiB of disk (JOBYARD_RUN_DISK_MB). It can't."),
+    ],
+)
+def test_the_doctor_says_whether_the_disk_of_runs_is_bounded(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, most: int, refusal: str, state: str, sentence: str
+) -> None:
+    monkeypatch.setenv("JOBYARD_RUN_DISK_MB", str(most))
+    monkeypatch.setattr("app.bootstrap.ask_disk_refusal", lambda _settings: refusal)
+    items = json.loads(cli("doctor", "--json").out)["items"]
+    assert {"state": state, "what": "run disk", "sentence": sentence} in items
+
+
+def test_the_doctor_says_of_an_engine_that_is_down_that_nothing_is_bounded(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JOBYARD_RUN_DISK_MB", "512")
+    monkeypatch.setenv("JOBYARD_DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    items = json.loads(cli("doctor", "--json").out)["items"]
+    found = next(item for item in items if item["what"] == "run disk")
+    assert found["state"] == "warn"
+    assert found["sentence"].startswith(
+        "Runs are not held to 512 MiB of disk (JOBYARD_RUN_DISK_MB). The container engine at unix://"
+    )
 
 
 def test_the_installation_is_known_without_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
