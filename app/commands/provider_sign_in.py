@@ -46,6 +46,9 @@ def sign_in_by_provider(
     with _recorded(Action.SIGN_IN_DONE, replace(NOBODY, address=client.address), now), db.write() as tx:
         known = users.of_identity(tx, identity.issuer, identity.subject)
         roles = _roles(tx, identity)
+        if roles and known is None:  # unless another browser of theirs came a moment earlier
+            users.take_turn(tx)
+            known = users.of_identity(tx, identity.issuer, identity.subject)
         if roles and (known is None or known.disabled_at is None):
             user = known or _make(tx, identity, now)
             _apply(tx, user, roles)

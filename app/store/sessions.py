@@ -182,6 +182,8 @@ def spend_link(tx: Tx, hash_: str, now: datetime) -> bool:
 
 def remember_device(tx: Tx, hash_: str, user_id: int, network: str, now: datetime) -> None:
     """Somebody logged in with this browser from this network. Of each user the latest few are kept."""
+    users_turn = select(UserRow.id).where(UserRow.id == user_id)  # one browser may sign in twice at once
+    tx.exec(users_turn.with_for_update(key_share=True)).first()
     row = tx.get(KnownDeviceRow, hash_) or KnownDeviceRow(
         hash=hash_, user_id=user_id, network="", used_at=now
     )

@@ -11,8 +11,9 @@ from sqlmodel import col, func, or_, select
 
 from app.domain.errors import Conflict, NotFound
 from app.domain.principals import Grant, Role
+from app.store import facts
 from app.store.database import Tx, touch
-from app.store.schema import GrantRow, ProjectRow, SettingRow, UserRow
+from app.store.schema import GrantRow, ProjectRow, UserRow
 
 TOPIC = "users"
 TURN = "installation"  # a row that every installation has, to be locked
@@ -50,6 +51,14 @@ class User:
     @property
     def rights(self) -> tuple[Grant, ...]:
         return tuple(Grant.of_role(each.role, each.project_id) for each in self.grants)
+
+
+def take_turn(tx: Tx) -> None:
+    """Keep others who make users, or change who they are or their roles, from going on until this transaction ends.
+
+    What is found after this stays so: no two users get one name, address or identity, and no two make one.
+    """
+    facts.hold(tx, TURN)
 
 
 def add(
@@ -119,6 +128,7 @@ def set_password(tx: Tx, user_id: int, password_hash: str) -> None:
 
 def set_identity(tx: Tx, user_id: int, issuer: str | None, subject: str | None) -> None:
     """Know a user by what an identity provider calls them, or (None) no more. Raises Conflict."""
+    take_turn(tx)
     known = None if issuer is None or subject is None else of_identity(tx, issuer, subject)
     if known is not None and known.id != user_id:
         raise Conflict(f"The identity provider's {subject} is the user {known.name} already.")
@@ -129,6 +139,7 @@ def set_identity(tx: Tx, user_id: int, issuer: str | None, subject: str | None) 
 
 def replace_grants(tx: Tx, user_id: int, roles: Mapping[int | None, Role]) -> None:
     """Give these roles by project, None for all, and take all others: also the last administrator's."""
+    take_turn(tx)
     rows = {row.project_id: row for row in tx.exec(select(GrantRow).where(GrantRow.user_id == user_id))}
     for project_id in rows.keys() - roles.keys():
         tx.delete(rows[project_id])
@@ -176,7 +187,7 @@ def _keeping_an_administrator(tx: Tx, user_id: int) -> Iterator[None]:
 
     One such change after another: of two administrators, each could remove the other at the same time.
     """
-    tx.exec(select(SettingRow).where(SettingRow.name == TURN).with_for_update()).first()
+    take_turn(tx)
     name, before = _row(tx, user_id).name, _administrators(tx)
     yield
     tx.flush()
@@ -197,6 +208,7 @@ def _administrators(tx: Tx) -> int:
 
 
 def _require_free(tx: Tx, name: str, email: str | None, user_id: int | None) -> None:
+    take_turn(tx)
     for column, value, what in ((UserRow.name, name, "named"), (UserRow.email, email, "with the address")):
         taken = None if value is None else tx.exec(select(UserRow.id).where(column == value)).first()
         if taken not in (None, user_id):
