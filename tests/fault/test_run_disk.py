@@ -10,9 +10,12 @@ from pathlib import Path
 import docker
 import pytest
 
+from app.domain.errors import EngineUnavailable
 from app.engines.base import ContainerSpec
 from app.engines.docker import DockerEngine
-from tests.support.engine_harness import utc_now
+from app.engines.fake import Script
+from tests.support.engine_harness import docker_harness, utc_now
+from tests.support.engine_proxy import EngineProxy, Fault, nothing_wrong
 from tests.support.private_engine import PrivateEngine, private_engine
 from tests.support.server import jobyard_server
 from tests.support.small_disk import small_disk
@@ -49,10 +52,8 @@ def boundless(tmp_path: Path) -> Iterator[PrivateEngine]:
 
 
 @contextmanager
-def engine_of(private: PrivateEngine) -> Iterator[DockerEngine]:
-    with closing(
-        DockerEngine(url=private.url, installation="one", clock=utc_now, isolate_network=False)
-    ) as engine:
+def engine_of(url: str) -> Iterator[DockerEngine]:
+    with closing(DockerEngine(url=url, installation="one", clock=utc_now, isolate_network=False)) as engine:
         yield engine
 
 
@@ -73,7 +74,7 @@ def leftovers(private: PrivateEngine) -> list[str]:
 
 
 def test_a_container_writes_as_much_as_it_may_and_others_go_on(bounding: PrivateEngine) -> None:
-    with engine_of(bounding) as engine:
+    with engine_of(bounding.url) as engine:
         assert engine.disk_refusal(MOST) == ""
         for key in ("one", "two"):  # what the first has filled is not the second's
             output, exit_code = written(engine, bounding.image, key)
@@ -86,7 +87,7 @@ def test_a_container_writes_as_much_as_it_may_and_others_go_on(bounding: Private
 def test_where_the_storage_bounds_nothing_containers_start_and_it_is_said(
     boundless: PrivateEngine, tmp_path: Path
 ) -> None:
-    with engine_of(boundless) as engine:
+    with engine_of(boundless.url) as engine:
         output, exit_code = written(engine, boundless.image, "one")
         assert "under 0" in output
         assert exit_code == 0
@@ -99,3 +100,26 @@ def test_where_the_storage_bounds_nothing_containers_start_and_it_is_said(
         server.wait_for("the engine is up", lambda: server.http.get("/readyz").status_code == 200, 60)
         assert server.http.get("/readyz").json()["run_disk"] == sentence
         assert server.log.count(sentence) == 1
+
+
+def test_it_is_tried_once_and_again_after_the_engine_was_away_or_started_nothing(tmp_path: Path) -> None:
+    with docker_harness() as harness, EngineProxy(tmp_path) as proxy:
+        engine = harness.another(url=proxy.url)
+
+        def trials() -> int:
+            spec = harness.spec("exit 0", Script(), disk_bytes=MOST)
+            handle = engine.start(spec, f"at-{len(proxy.calls)}", 1)
+            assert engine.wait(handle).exit_code == 0
+            return [call.path for call in proxy.calls].count("/images/create")
+
+        assert (trials(), trials()) == (1, 1)
+        proxy.rule = lambda _call: Fault.RESET_BEFORE
+        with pytest.raises(EngineUnavailable):
+            engine.info()
+        proxy.rule = nothing_wrong
+        assert (trials(), trials()) == (2, 2)
+        proxy.rule = lambda call: Fault.ERROR if call.path == "/containers/create" else None
+        with pytest.raises(EngineUnavailable):
+            trials()
+        proxy.rule = nothing_wrong
+        assert trials() == 3
