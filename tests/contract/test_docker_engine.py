@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.domain.job.spec import Hardening
 from app.domain.output import Seen, Stream
 from app.engines.base import ContainerSpec, ExitKind, StartRefused, State
 from app.engines.docker.logs import Logs
@@ -142,6 +143,28 @@ def test_an_image_that_can_never_start_is_refused_in_one_sentence(
     assert str(refused.value).startswith(sentence), image
     assert refused.value.exit_code is None
     assert "\n" not in str(refused.value)
+
+
+def test_a_read_only_container_writes_no_volume_of_its_image(harness: DockerHarness) -> None:
+    base = harness.client.create_container(
+        harness.image, labels={"jobyard.installation": harness.installation}
+    )
+    harness.client.import_image(
+        b"".join(harness.client.export(base["Id"])),
+        repository=harness.installation,
+        changes=["VOLUME /data", "VOLUME /tmp/"],
+    )
+    shell = "touch /data/there; grep -Eo ' /(data|tmp) [a-z0-9]+ ' /proc/mounts | sort | xargs"
+    spec = harness.spec(shell, Script(), hardening=Hardening(read_only=True))
+    try:
+        image = harness.client.inspect_image(harness.installation)["Id"]
+        handle = harness.engine.start(replace(spec, image=image), "a", 1)
+        said = b"".join(chunk.data for chunk in harness.engine.logs(handle))
+        mounts = harness.client.inspect_container(handle.id)["Mounts"]
+        harness.engine.remove(handle)
+    finally:
+        harness.client.remove_image(harness.installation, force=True)
+    assert (said, mounts) == (b"/data tmpfs /tmp tmpfs\n", [])
 
 
 def test_command_and_entrypoint_replace_the_images(harness: DockerHarness) -> None:

@@ -133,7 +133,7 @@ class Hardening:
     """What the containers of a run may do less than others. A project's counts for all its jobs."""
 
     non_root: bool = False  # runs as no user 0, whatever the image says
-    read_only: bool = False  # writes nowhere but to /tmp, in memory
+    read_only: bool = False  # writes nowhere but to /tmp and the image's volumes, in memory
     network: Network = Network.DEFAULT
 
     def with_at_least(self, other: Hardening) -> Hardening:

@@ -160,8 +160,10 @@ class DockerEngine:
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()
         user = user_of(spec, images.user(self._calls, spec.image)) if spec.hardening.non_root else None
+        volumes = images.volumes(self._calls, spec.image) if spec.hardening.read_only else ()
+        told = self._disk.told(spec)
         body = container_body(
-            self._disk.told(spec), key, self._installation, network, self._boot_id, self._epoch, user
+            told, key, self._installation, network, self._boot_id, self._epoch, user, volumes
         )
         patience = 1.5 * self._calls.timeout_seconds
         try:

@@ -81,6 +81,11 @@ def user(calls: Calls, image: str) -> str:
     return str((_inspect(calls, image).get("Config") or {}).get("User") or "")
 
 
+def volumes(calls: Calls, image: str) -> tuple[str, ...]:
+    """Return the directories that the image declares as volumes. Raises ImageUnavailable."""
+    return tuple((_inspect(calls, image).get("Config") or {}).get("Volumes") or ())
+
+
 def size(calls: Calls, image: str) -> int:
     """Return how many bytes the image's files have. Raises ImageUnavailable."""
     return int(_inspect(calls, image)["Size"])

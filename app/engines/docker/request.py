@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from posixpath import join, normpath
 
 from app.domain.egress import NOTHING, USUAL, Reach
 from app.domain.job.spec import Network
@@ -82,10 +83,13 @@ def user_of(spec: ContainerSpec, of_image: str) -> str | None:
     return None
 
 
-def _read_only(spec: ContainerSpec) -> dict[str, object]:
-    """Nothing can be written but to /tmp, in memory that is the container's: at most half of it."""
+def _read_only(spec: ContainerSpec, volumes: Iterable[str]) -> dict[str, object]:
+    """Nothing can be written but to /tmp and the image's volumes, in memory that is the container's: at most half of
+    it for each. Volumes would be on the engine's disk otherwise, whatever else is read-only.
+    """
     options = f"rw,nosuid,nodev,exec,mode=1777,size={spec.memory_bytes // 2}"
-    return {"ReadonlyRootfs": True, "Tmpfs": {"/tmp": options}}  # noqa: S108  inside of the container
+    places = {"/tmp", *(normpath(join("/", each)) for each in volumes)}  # noqa: S108  inside of the container
+    return {"ReadonlyRootfs": True, "Tmpfs": dict.fromkeys(sorted(places), options)}
 
 
 def storage_option(disk_bytes: int) -> ApiObject:
@@ -101,8 +105,10 @@ def container_body(
     boot_id: str = "",
     epoch: str = "",
     user: str | None = None,
+    volumes: Iterable[str] = (),
 ) -> ApiObject:
-    """Return the body of `POST /containers/create`. `user` is whom it runs as instead of the image's own.
+    """Return the body of `POST /containers/create`. `user` is whom it runs as instead of the image's own, `volumes` the
+    directories that the image declares as such.
 
     It is closed by construction: nothing of a specification can reach binds, ports, devices, privileges or host
     namespaces.
@@ -128,7 +134,7 @@ def container_body(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             "NetworkMode": "none" if spec.hardening.network is Network.NONE else network,
-            **(_read_only(spec) if spec.hardening.read_only else {}),
+            **(_read_only(spec, volumes) if spec.hardening.read_only else {}),
             **storage_option(spec.disk_bytes),
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges:true"],

@@ -211,7 +211,9 @@ class JobForm(Model):
     grace_period_seconds: int = Field(default=_RUN.grace_period_seconds, ge=1, le=600)
     health_checks: list[HealthCheckForm] = Field(default=[], max_length=2)
     non_root: bool = Field(default=_RUN.non_root, description="runs as no user 0, whatever the image says")
-    read_only: bool = Field(default=_RUN.read_only, description="writes nowhere but to /tmp, in memory")
+    read_only: bool = Field(
+        default=_RUN.read_only, description="writes nowhere but to /tmp and the image's volumes, in memory"
+    )
     network: Literal["default", "none"] = Field(
         default=_RUN.network.value, description="none: its containers reach nothing but themselves"
     )

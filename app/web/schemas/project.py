@@ -44,7 +44,9 @@ class HardeningForm(Model):
     """What all runs of a project are held to, whatever its jobs say."""
 
     non_root: bool = Field(default=False, description="run as no user 0, whatever the image says")
-    read_only: bool = Field(default=False, description="write nowhere but to /tmp, in memory")
+    read_only: bool = Field(
+        default=False, description="write nowhere but to /tmp and the image's volumes, in memory"
+    )
     network: Literal["default", "none"] = Field(
         default="default", description="none: reach nothing but themselves"
     )

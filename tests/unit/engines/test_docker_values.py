@@ -151,7 +151,12 @@ def test_what_a_container_may_less_than_others() -> None:
     assert body["User"] == "65534:65534"
     host = body["HostConfig"]
     assert (host["NetworkMode"], host["ReadonlyRootfs"]) == ("none", True)
-    assert host["Tmpfs"] == {"/tmp": "rw,nosuid,nodev,exec,mode=1777,size=33554432"}
+    in_memory = "rw,nosuid,nodev,exec,mode=1777,size=33554432"
+    assert host["Tmpfs"] == {"/tmp": in_memory}
+    declared = container_body(spec, "k", "i", "bridge", volumes=("/data/", "/tmp", "logs"))
+    assert declared["HostConfig"]["Tmpfs"] == {"/data": in_memory, "/logs": in_memory, "/tmp": in_memory}
+    others = container_body(ContainerSpec("i"), "k", "i", "bridge", volumes=("/data",))
+    assert "Tmpfs" not in others["HostConfig"]
 
 
 @pytest.mark.parametrize("root", ["", "root", "0", "0:0", "00", "root:wheel"])
