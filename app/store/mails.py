@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import delete, update
 from sqlmodel import col, select
@@ -30,6 +31,12 @@ class Mail:
     said: str
     sent_at: datetime | None
     link: str | None = field(default=None, repr=False)
+
+    @property
+    def status(self) -> Literal["waiting", "sent", "failed"]:
+        if self.sent_at is not None:
+            return "sent"
+        return "failed" if self.due_at is None else "waiting"
 
 
 def add(

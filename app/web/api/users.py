@@ -9,7 +9,7 @@ from app.commands import accounts
 from app.commands.accounts import Link
 from app.commands.mails import mail_link
 from app.domain.principals import Right
-from app.store import projects, sessions, users
+from app.store import mails, projects, sessions, users
 from app.store.database import Tx
 from app.store.users import User
 from app.web import reach
@@ -26,11 +26,13 @@ from app.web.schemas.user import (
     RevokeForm,
     RightsAnswer,
     SessionsAnswer,
+    ShownUserAnswer,
     UserAnswer,
     UserForm,
     UserPatch,
     invited_answer,
     session_answer,
+    shown_user_answer,
     user_answer,
 )
 
@@ -55,7 +57,8 @@ def invite_user(ctx: ApiContext[UserForm, Empty]) -> Any:
 
 def show_user(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
-        return user_answer(_user(ctx, tx))
+        user = _user(ctx, tx)
+        return shown_user_answer(user, mails.of_user(tx, user.id))
 
 
 def change_user(ctx: ApiContext[UserPatch, Empty]) -> Any:
@@ -171,7 +174,7 @@ OPERATIONS = (
         answer=InvitedAnswer,
         status=201,
     ),
-    Operation("GET", ONE, "Show a user", show_user, PEOPLE, answer=UserAnswer),
+    Operation("GET", ONE, "Show a user", show_user, PEOPLE, answer=ShownUserAnswer),
     Operation("PATCH", ONE, "Change name or e-mail", change_user, PEOPLE, body=UserPatch, answer=UserAnswer),
     Operation("DELETE", ONE, "Remove a user", remove_user, PEOPLE, query=Confirm, status=204),
     Operation(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from app.commands.accounts import Link
 from app.domain.principals import Right, Role
+from app.store.mails import Mail
 from app.store.sessions import Session
 from app.store.users import User
 from app.web.schemas.base import Model, with_example
@@ -72,6 +73,19 @@ class UserAnswer(Model):
     created_at: Time
 
 
+class MailAnswer(Model):
+    """What came of the last mail with a link to the account."""
+
+    status: Literal["waiting", "sent", "failed"]
+    said: str = Field(description="what came of the last try; empty before the first")
+    sent_at: Time | None
+    next_try_at: Time | None = Field(description="null for one that was sent or given up")
+
+
+class ShownUserAnswer(UserAnswer):
+    mail: MailAnswer | None = Field(description="null if none was made for the user")
+
+
 class LinkAnswer(Model):
     """An address where the user chooses a password, once; it is shown this once."""
 
@@ -117,6 +131,16 @@ class MeAnswer(Model):
 
 def user_answer(user: User) -> UserAnswer:
     return UserAnswer.model_validate(_fields(user))
+
+
+def shown_user_answer(user: User, mail: Mail | None) -> ShownUserAnswer:
+    return ShownUserAnswer.model_validate(
+        {**_fields(user), "mail": None if mail is None else _mail_answer(mail)}
+    )
+
+
+def _mail_answer(mail: Mail) -> MailAnswer:
+    return MailAnswer(status=mail.status, said=mail.said, sent_at=mail.sent_at, next_try_at=mail.due_at)
 
 
 def invited_answer(user: User, link: Link, address: str) -> InvitedAnswer:
