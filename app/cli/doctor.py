@@ -7,11 +7,13 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeAlias
 
 import typer
 
+from app.cli.doctor_outside import check_mail, check_provider
+from app.cli.findings import Finding
 from app.cli.options import JsonOption, add_command
 from app.disk import require_room
 from app.domain.errors import DiskUnavailable, EngineUnavailable, JobyardError
@@ -23,18 +25,6 @@ GIB = 2**30
 ENOUGH_GIB, SCARCE_GIB = 10.0, 1.0
 OLDEST_GIT = (2, 30)
 ANSWER_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report: what was looked at, how it is, and (unless ok) what to do; `commands` for a shell, if
-    there are any.
-    """
-
-    state: Literal["ok", "warn", "fail"]
-    what: str
-    sentence: str
-    commands: str = ""
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -50,8 +40,8 @@ def add_to(cli: typer.Typer) -> None:
 def doctor(json: JsonOption = False) -> None:
     """Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.
 
-    Also what containers may reach, credentials and secrets of earlier releases, and an identity provider, if any.
-    Exit status 1 if something fails; warnings leave it at 0.
+    Also what containers may reach, credentials and secrets of earlier releases, and (if there is one) the identity
+    provider and the mail server, where nothing is sent. Exit status 1 if something fails; warnings leave it at 0.
     """
     from app.cli import output
     from app.config import read_settings
@@ -290,28 +280,6 @@ def check_stored(settings: Settings) -> Iterator[Finding]:
         db.close()
 
 
-def check_provider(settings: Settings) -> Iterator[Finding]:
-    """Ask the identity provider, if there is one, and say what to register there."""
-    from app.bootstrap import make_provider
-    from app.system import SystemClock
-
-    provider, what = make_provider(settings), "identity provider"
-    if provider is None:
-        return
-    if settings.public_url is None:
-        sentence = "Set JOBYARD_PUBLIC_URL: the provider sends browsers back to an address that it knows."
-        yield Finding("warn", what, sentence)
-    redirect = f"{settings.public_url or 'http://HOST:PORT'}/login/oidc/callback"
-    try:
-        provider.begin(redirect, SystemClock().now())
-    except JobyardError as error:
-        yield Finding("fail", what, f"{provider.issuer}: {error}")
-        return
-    yield Finding(
-        "ok", what, f"{provider.issuer} answers; the redirect address to register there is {redirect}."
-    )
-
-
 def check_server(_settings: Settings) -> Iterator[Finding]:
     from app.cli.client import ApiError, Unreachable, open_api
 
@@ -338,5 +306,6 @@ CHECKS: tuple[Check, ...] = (
     check_key,
     check_stored,
     check_provider,
+    check_mail,
     check_server,
 )

@@ -1,4 +1,4 @@
-"""A mail server that keeps what it gets, and one that answers nothing."""
+"""A mail server that keeps what it gets, one that answers nothing, and one that ends it at once."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.runtime.threads import running_beside
 from tests.support.server import free_port
 
 USER, PASSWORD = "jobyard", "the password of the mailbox"
@@ -75,6 +76,19 @@ def mail_server(certificate: Path | None = None) -> Iterator[Postbox]:
 def silent_server() -> Iterator[int]:
     """The port of a server that lets connect, and then says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def curt_server(says: bytes) -> Iterator[int]:
+    """The port of a server that says that to the first one who comes, and no more."""
+
+    def refuse() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(says)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, running_beside("curt", refuse):
         yield listener.getsockname()[1]
 
 

@@ -122,6 +122,28 @@ def test_by_the_api_as_well_and_only_where_there_is_an_address(
     assert link_in(postbox.text()) in again["link"]
 
 
+def test_the_api_tells_what_came_of_the_last_mail(context: ServerContext, postbox: Postbox) -> None:
+    admin = Caller(context)
+    made = admin.made("/users", {"name": "eve", "email": "eve@example.com"})
+
+    def told() -> tuple[str, str, str | None, str | None]:
+        mail = admin.got(f"/users/{made['id']}")["mail"]
+        return mail["status"], mail["said"], mail["sent_at"], mail["next_try_at"]
+
+    assert told() == ("waiting", "", None, "2026-01-31T12:00:00Z")
+    worker(context, 1).step()
+    refused = "The mail server can't be reached: 127.0.0.1 refuses connections at port 1."
+    assert told() == ("waiting", refused, None, "2026-01-31T12:01:00Z")
+    advance(context, minutes=1)
+    worker(context, postbox.port).step()
+    assert told() == ("sent", "Mailed to eve@example.com.", "2026-01-31T12:01:00Z", None)
+    admin.made(f"/users/{made['id']}/reset")
+    postbox.answer = "550 no such mailbox"
+    worker(context, postbox.port).step()
+    no_more = "The mail server does not take mail for eve@example.com (status 550)."
+    assert told() == ("failed", no_more, None, None)
+
+
 def test_whoever_asks_for_a_link_is_answered_alike(context: ServerContext, postbox: Postbox) -> None:
     with context.db.write() as tx:
         hashed = user_of(context, "ada").password_hash
@@ -178,7 +200,7 @@ def test_a_server_that_is_down_is_told_of_and_tried_again(
 ) -> None:
     admin, ada = inside(context), user_of(context, "ada")
     link = link_in(admin.post(f"/users/{ada.id}/reset").text)
-    sentence = "The mail server can't be reached, or does not speak SMTP."
+    sentence = "The mail server can't be reached: 127.0.0.1 refuses connections at port 1."
     assert worker(context, 1).step()
     page = admin.get(f"/users/{ada.id}").text.replace("&#39;", "'")
     assert "A mail waits to be sent" in page
