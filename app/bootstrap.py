@@ -15,6 +15,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from app.backups.buckets import SCHEME
 from app.checkout import Checkouts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
@@ -24,7 +25,7 @@ from app.commands.registry_retention import RegistryRetention
 from app.commands.retention import Retention
 from app.commands.sign_in import Desk
 from app.commands.tokens import digest
-from app.config import Settings
+from app.config import Settings, read_bucket
 from app.domain.errors import EngineUnavailable, UserError
 from app.domain.plans import MIB
 from app.engines.base import Confinement, Engine, Owned
@@ -34,6 +35,7 @@ from app.forges.github import GitHub
 from app.http_notifier import post_message
 from app.installation import (
     Installation,
+    backup_source,
     credentials_without_host,
     is_drill,
     only_server,
@@ -53,6 +55,7 @@ from app.store.sessions import SessionLimits
 from app.system import RandomNames, SystemClock
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from app.workers.backups import BackupWorker
 from app.workers.build.builder import Builder
 from app.workers.build.publisher import Publisher
 from app.workers.build.slots import Slots
@@ -327,6 +330,7 @@ class Parts:
             desk=Desk(limits=_session_limits(settings)),
             provider=make_provider(settings),
             sends_mail=settings.mail_server is not None,
+            backups=settings.backups,
         )
 
     def supervisor(self, *, alone: bool) -> Supervisor:
@@ -363,6 +367,7 @@ class Parts:
             mail_worker=self.mail_worker(),
             remote_poller=self.remote_poller(),
             retention_worker=self.retention_loop(),
+            backup_worker=self.backup_worker(),
             disk=self.disk,
             turns=self.turns,
             build_workers=settings.workers_builds,
@@ -450,6 +455,19 @@ class Parts:
         registry = RegistryRetention(own.db, own.clock, own.box, own.ours) if own.ours.registry else None
         log_limits = LogLimits(own.db, self.log_storage)
         return RetentionWorker(own.db, own.clock, self.retention, self.checkouts, registry, log_limits)
+
+    def backup_worker(self) -> BackupWorker | None:
+        own = self.installation
+        plan = own.settings.backups
+        if plan is None:
+            return None
+        from app.commands.backups import ScheduledBackups  # with what it imports, which few servers need
+
+        is_in_bucket = plan.to.startswith(SCHEME)
+        with_key = not is_in_bucket if plan.with_key is None else plan.with_key
+        source = backup_source(own.settings, own.db, with_key=with_key)
+        place = ScheduledBackups(source, plan.to, read_bucket(), own.id, own.epoch)
+        return BackupWorker(own.db, own.clock, self.server, plan, place)
 
     def mail_worker(self) -> MailWorker | None:
         own = self.installation

@@ -11,9 +11,10 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.backups.buckets import Bucket
+from app.backups.buckets import SCHEME, Bucket
+from app.domain.backups import BackupPlan
 from app.domain.egress import Egress, Reach, read_reach
-from app.domain.errors import UserError
+from app.domain.errors import InvalidValue, UserError
 from app.domain.guessing import require_unguessable
 from app.domain.hosts import registry_host
 from app.domain.mail import MailServer, read_mail_server
@@ -21,11 +22,14 @@ from app.domain.plans import DEFAULT_PLANS, MIB, Plan
 from app.domain.public_url import read_issuer, read_public_url
 from app.domain.quotas import NAMES, ProjectLimits, Quotas
 from app.domain.retention import Limits
+from app.domain.schedule import Schedule
 from app.runtime.own_addresses import is_own
 
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 )
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#@\s/]+)*")
+BACKUP_CRON = "0 3 * * *"
 SHORTEST_ADMIN_TOKEN = 20
 OF_PROJECT = ProjectLimits()
 
@@ -165,6 +169,16 @@ class Settings(BaseSettings):
     audit_days: int = Field(
         default=365, ge=0, le=36_500, description="entries of the audit log are kept; 0: for ever"
     )
+    backup_to: str | None = Field(
+        default=None, description="backups are made there by themselves: a directory, or s3://BUCKET/PREFIX"
+    )
+    backup_cron: str = Field(default=BACKUP_CRON, description="when, in UTC: five cron fields or an @alias")
+    backup_keep: int = Field(
+        default=14, ge=0, le=10**6, description="backups are kept, of those made by themselves; 0: all"
+    )
+    backup_with_key: bool | None = Field(
+        default=None, description="whether the key file is in them; if unset, in files and not in buckets"
+    )
     build_cache_gb: int = Field(
         default=20, ge=0, le=10**6, description="the bound of the engine's build cache; 0: it is left alone"
     )
@@ -247,6 +261,21 @@ class Settings(BaseSettings):
             raise ValueError("can't be set together with JOBYARD_SECRET_KEY: unset one of them")
         return value or None
 
+    @field_validator("backup_to")
+    @classmethod
+    def _backup_place(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return _backup_place(value, info.data.get("data", Path())) if value else None
+
+    @field_validator("backup_cron")
+    @classmethod
+    def _backup_times(cls, value: str) -> str:
+        if value != BACKUP_CRON:  # so that servers without need not load what reads it
+            try:
+                Schedule.parse(value)
+            except InvalidValue as error:
+                raise ValueError(str(error)) from None
+        return value
+
     @field_validator("plans")
     @classmethod
     def _readable_plans(cls, value: str) -> str:
@@ -295,6 +324,15 @@ class Settings(BaseSettings):
     def retention(self) -> Limits:
         """What is kept of what is over."""
         return Limits(self.retention_days, self.retention_runs, self.audit_days)
+
+    @property
+    def backups(self) -> BackupPlan | None:
+        """The backups that are made by themselves, if any are."""
+        if self.backup_to is None:
+            return None
+        return BackupPlan(
+            self.backup_to, Schedule.parse(self.backup_cron), self.backup_keep, self.backup_with_key
+        )
 
     @property
     def oidc(self) -> OidcSettings | None:
@@ -393,6 +431,20 @@ class ClientSettings(BaseSettings):
 Some = TypeVar("Some", bound=BaseSettings)
 
 
+def _backup_place(text: str, data: Path) -> str:
+    """The address of a bucket, or the whole path of a directory. Raises ValueError."""
+    if text.startswith(SCHEME):
+        if not _BUCKET.fullmatch(text.rstrip("/")):
+            raise ValueError("must be a directory, or s3://BUCKET/PREFIX without keys or options in it")
+        return text.rstrip("/")
+    if "://" in text:
+        raise ValueError("must be a directory, or s3://BUCKET/PREFIX")
+    place = Path(text).resolve()
+    if place.is_relative_to(data.resolve()):
+        raise ValueError("must not be in JOBYARD_DATA: what happens to that would happen to its backups")
+    return str(place)
+
+
 def _plans(text: str) -> list[Plan]:
     plans = []
     for item in filter(None, text.split(",")):
@@ -442,5 +494,6 @@ def _read(kind: type[Some]) -> Some:
         field = "_".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         is_secret = "SecretStr" in str(kind.model_fields[field].annotation)
+        is_secret = is_secret or "@" in str(first.get("input"))  # an address may have a password
         given = "" if is_secret else f" (given: {first.get('input')!r})"
         raise UserError(f"JOBYARD_{field.upper()} is not usable: {message}{given}.") from error

@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.commands.key_rotation import KEY_CHECK, KEY_RING
 from app.commands.remote_access import without_host
@@ -34,7 +36,10 @@ from app.store import credentials, epochs, facts, projects
 from app.store.database import Database, Tx
 from app.system import SystemClock
 
-INSTALLATION, DRILL = "installation", "drill"
+if TYPE_CHECKING:
+    from app.commands.backups import BackupSource
+
+INSTALLATION, DRILL = facts.INSTALLATION, "drill"
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,21 @@ def openers_of(settings: Settings, tx: Tx) -> tuple[str, ...]:
         return openers(stored)
     is_here = settings.secret_key or settings.secret_key_command or settings.key_file.exists()
     return (key_id(operators_key(settings, is_sealed=True)),) if is_here else ()
+
+
+def backup_source(settings: Settings, db: Database, *, with_key: bool) -> BackupSource:
+    """What a backup is made of; with the key only where there is a key file."""
+    from app.commands.backups import BackupSource  # with what it imports, which few servers need
+
+    is_elsewhere = settings.secret_key is not None or settings.secret_key_command is not None
+    has_key_file = not is_elsewhere and settings.key_file.is_file()
+    return BackupSource(
+        db,
+        settings.store_url,
+        settings.data,
+        settings.key_file if with_key and has_key_file else None,
+        partial(openers_of, settings),
+    )
 
 
 def missing_key(file: Path) -> str:

@@ -76,6 +76,25 @@ def exists(bucket: Bucket, stored: Stored) -> bool:
     return True
 
 
+def size(bucket: Bucket, stored: Stored) -> int:
+    """The bytes of an object. Raises UserError."""
+    with _as_ours(stored):
+        return _client(bucket).stat_object(stored.bucket, stored.name).size or 0
+
+
+def names(bucket: Bucket, below: Stored) -> list[str]:
+    """The names of the objects right below a prefix, which is empty or ends with a slash. Raises UserError."""
+    with _as_ours(below):
+        found = _client(bucket).list_objects(below.bucket, below.name or None)
+        return [(each.object_name or "").removeprefix(below.name) for each in found if not each.is_dir]
+
+
+def remove(bucket: Bucket, stored: Stored) -> None:
+    """Remove an object; nothing if there is none. Raises UserError."""
+    with _as_ours(stored):
+        _client(bucket).remove_object(stored.bucket, stored.name)
+
+
 def upload(bucket: Bucket, stored: Stored, write: Callable[[IO[bytes]], None]) -> None:
     """Store what `write` writes, part by part, so that it is never as a whole in memory or on a disk.
 
@@ -91,7 +110,7 @@ def upload(bucket: Bucket, stored: Stored, write: Callable[[IO[bytes]], None]) -
             failures.append(error)
         pipe.finish(failed=bool(failures))
 
-    thread = Thread(target=produce, name="backup")
+    thread = Thread(target=produce, name="backup", daemon=True)
     thread.start()
     try:
         with _as_ours(stored):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import typer
 
+from app.cli.backup_findings import check_backups
 from app.cli.doctor_outside import check_mail, check_provider
 from app.cli.findings import Finding
 from app.cli.options import JsonOption, add_command
@@ -40,8 +41,8 @@ def add_to(cli: typer.Typer) -> None:
 def doctor(json: JsonOption = False) -> None:
     """Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.
 
-    Also what containers may reach, credentials and secrets of earlier releases, and (if there is one) the identity
-    provider and the mail server, where nothing is sent. Exit status 1 if something fails; warnings leave it at 0.
+    Also what containers may reach, what earlier releases stored, backups by a schedule, and (if there is one) the
+    identity provider and the mail server, where nothing is sent. Exit status 1 if something fails; not for warnings.
     """
     from app.cli import output
     from app.config import read_settings
@@ -305,6 +306,7 @@ CHECKS: tuple[Check, ...] = (
     check_data,
     check_key,
     check_stored,
+    check_backups,
     check_provider,
     check_mail,
     check_server,

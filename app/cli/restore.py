@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -50,7 +47,8 @@ def restore(
     """
     from app.backups import archive
     from app.cli.epochs import begin, report
-    from app.config import read_settings
+    from app.commands.backups import open_backup
+    from app.config import read_bucket, read_settings
     from app.domain.audit import Action
 
     settings = read_settings()
@@ -65,7 +63,7 @@ def restore(
     with tempfile.TemporaryDirectory(dir=data.parent) as made:
         filled = Path(made) / "data"
         filled.mkdir(mode=0o700)
-        with open_backup(file) as stream:
+        with open_backup(file, read_bucket()) as stream:
             found = archive.unpack(stream, filled)
         url = _load(settings, filled, file)
         try:
@@ -79,24 +77,6 @@ def restore(
     if not (data / archive.KEY).exists() and settings.secret_key is None:
         sentence += _without_key(settings, found.facts)
     report(settings, epoch, {"path": str(data)}, sentence, json=json)
-
-
-@contextmanager
-def open_backup(file: str) -> Iterator[IO[bytes]]:
-    """The backup's bytes. Raises UserError, also for what goes wrong while they are read."""
-    from app.backups.buckets import SCHEME, Stored, download
-    from app.config import read_bucket
-
-    try:
-        if file.startswith(SCHEME):
-            with download(read_bucket(), Stored.of(file, "")) as stream:
-                yield stream
-        else:
-            with Path(file).open("rb") as opened:
-                yield opened
-    except (OSError, EOFError, tarfile.TarError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{file} can't be read: {reason}.") from error
 
 
 def _load(settings: Settings, filled: Path, file: str) -> str:

@@ -7,6 +7,8 @@ from sqlmodel import select
 from app.store.database import Tx
 from app.store.schema import SettingRow
 
+INSTALLATION = "installation"  # its id
+
 
 def read(tx: Tx, name: str) -> str | None:
     row = tx.get(SettingRow, name)

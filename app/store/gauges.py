@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import func, literal_column, text
 from sqlmodel import col, select
 
+from app.domain.backups import BackupState
 from app.domain.builds import BuildStatus
 from app.domain.deployments import DeploymentStatus
 from app.domain.flows import FlowStatus
 from app.domain.runs import RunStatus
-from app.store import builds, runs, schedules
+from app.store import backups, builds, runs, schedules
 from app.store.database import Tx
 from app.store.schema import BuildRow, DeliveryRow, DeploymentRow, FlowRunRow, RunRow, ServerRow
 
@@ -37,6 +38,7 @@ class Gauges:
     schedule_due_at: datetime | None
     delivery_received_at: datetime | None
     servers: int
+    backups: BackupState | None
     database_bytes: int
 
 
@@ -49,6 +51,7 @@ def read(tx: Tx) -> Gauges:
         schedule_due_at=schedules.next_due_at(tx),
         delivery_received_at=tx.exec(oldest.order_by(col(DeliveryRow.id)).limit(1)).first(),
         servers=tx.exec(select(func.count()).select_from(ServerRow)).one(),
+        backups=backups.read(tx),
         database_bytes=_size(tx),
     )
 

@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from app.domain.backups import BackupState
 from app.domain.room import MARKS, SCARCE_BYTES, SCARCE_FILES, Level, Room
 from app.store import gauges
 from app.store.counts import BOUNDS, Durations
@@ -97,7 +98,10 @@ class _Server(Collector):
             found = None
         yield _gauge("jobyard_database_up", "Whether the database answers.", (), {(): found is not None})
         if found is not None:
-            yield from _of_rows(found, self.server.clock.now())
+            now = self.server.clock.now()
+            yield from _of_rows(found, now)
+            if self.server.backups is not None and found.backups is not None:
+                yield from _of_backups(found.backups, now)
 
 
 def _of_rows(found: Gauges, now: datetime) -> Iterator[Metric]:
@@ -113,6 +117,16 @@ def _of_rows(found: Gauges, now: datetime) -> Iterator[Metric]:
     yield _gauge("jobyard_servers", "Servers that work on the database.", (), {(): found.servers})
     size = {(): found.database_bytes}
     yield _gauge("jobyard_database_size_bytes", "What the database takes, without its log.", (), size)
+
+
+def _of_backups(found: BackupState, now: datetime) -> Iterator[Metric]:
+    if found.made_at is not None:
+        age = {(): _lag(found.made_at, now)}
+        text = "Since the last backup made by itself was found whole."
+        yield _gauge("jobyard_backup_age_seconds", text, (), age)
+        yield _gauge("jobyard_backup_size_bytes", "What that backup takes.", (), {(): found.bytes})
+    text = "Tries that failed since the last good backup, or since they are made."
+    yield _gauge("jobyard_backup_failures", text, (), {(): found.failures})
 
 
 def _of_disk(rooms: Mapping[Path, Room]) -> Iterator[Metric]:

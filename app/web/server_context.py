@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
 from app.commands.sign_in import Desk
+from app.domain.backups import BackupPlan
 from app.domain.job.records import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
@@ -54,6 +55,7 @@ class ServerContext:
     desk: Desk = field(default_factory=Desk)  # where people log in
     provider: IdentityProvider | None = None
     sends_mail: bool = False
+    backups: BackupPlan | None = None  # those that are made by themselves, if any
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)
 

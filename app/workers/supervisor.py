@@ -19,6 +19,7 @@ from app.runtime.turns import Turns
 from app.store import builds, deliveries, deployments, flows, mails, runs, schedules
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.inbox import Inbox
+from app.workers.backups import BackupWorker
 from app.workers.build.builder import FETCHERS, Builder
 from app.workers.clock_changes import ClockChanges
 from app.workers.deployments import DeploymentWorker
@@ -87,6 +88,7 @@ class Supervisor:
     mail_worker: MailWorker | None
     remote_poller: RemotePoller | None
     retention_worker: RetentionWorker
+    backup_worker: BackupWorker | None
     disk: Disk
     turns: Turns
     build_workers: int
@@ -132,6 +134,7 @@ class Supervisor:
             *self._mailing(),
             *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),
             Loop("retention", Waker(ASKED_FOR), self._retain),
+            *self._backing_up(),
             *(Loop(f"builder-{number}", self._build_bell, build) for number in range(self.build_workers)),
             *(Loop(f"runner-{number}", run_bell, run) for number in range(self.run_workers)),
         ]
@@ -142,6 +145,13 @@ class Supervisor:
         posting = Waker(mails.TOPIC)
         self.lookout.watch(posting, mails.due_at)
         return [Loop("mail", posting, self._until_idle(self.mail_worker.step, mails.due_at))]
+
+    def _backing_up(self) -> list[Loop]:
+        if self.backup_worker is None:
+            return []
+        waker = Waker()
+        self.lookout.watch(waker, self.backup_worker.is_due)
+        return [Loop("backups", waker, self.backup_worker.step)]
 
     def _deciding(self) -> list[Loop]:
         """Return the loops that decide what happens next; what they begin is worked on by others."""

@@ -41,7 +41,8 @@ class Handler(BaseHTTPRequestHandler):
         if not self._is_signed(parts.path, parts.query):
             self._error(403, "SignatureDoesNotMatch", "The signature is another.")
             return
-        _, bucket, name = unquote(parts.path).split("/", 2)
+        _, bucket, name = f"{unquote(parts.path)}/".split("/", 2)
+        name = name.removesuffix("/")
         if not (self.folder / bucket).is_dir():
             self._error(404, "NoSuchBucket", "There is no such bucket.")
             return
@@ -79,10 +80,25 @@ class Handler(BaseHTTPRequestHandler):
         self._get(file, name)
 
     def _get(self, file: Path, name: str) -> None:
+        if "list-type" in self.query:
+            self._list(file)
+            return
         if not file.is_file():
             self._error(404, "NoSuchKey", f"There is no {name}.")
             return
         self._answer(200, file.read_bytes(), {"Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT"})
+
+    def _list(self, bucket: Path) -> None:
+        """Answer with what lies right below the prefix, two at a time."""
+        prefix, after = self.query.get("prefix", ""), self.query.get("continuation-token", "")
+        keys = sorted(str(each.relative_to(bucket)) for each in bucket.rglob("*") if each.is_file())
+        found = [key for key in keys if key.startswith(prefix) and "/" not in key.removeprefix(prefix)]
+        page = [key for key in found if key > after][:2]
+        is_truncated = bool(page) and page[-1] != found[-1]
+        told = "".join(f"<Contents><Key>{quote(key)}</Key><Size>1</Size></Contents>" for key in page)
+        more = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if is_truncated else ""
+        head = f"<Name>{bucket.name}</Name><IsTruncated>{str(is_truncated).lower()}</IsTruncated>{more}"
+        self._answer(200, _xml("ListBucketResult", f"{head}<EncodingType>url</EncodingType>{told}"))
 
     def _put(self, file: Path, name: str) -> None:
         if "uploadId" in self.query:

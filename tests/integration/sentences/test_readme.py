@@ -34,9 +34,9 @@ SECTIONS = (
     "## Security",
 )
 ADVICE = (  # what Jobyard does not do, but its reader
+    "have unfinished uploads removed by a rule of its own",
     "Does the image move, and does a run start because of it?",
     "are copied by you",
-    "Call it from cron",
     "Builds run code of the repositories you connect",
     "Whoever reaches the engine's socket is root",
     "keeps jobs from nothing",
@@ -129,8 +129,24 @@ SHOWN = {
     "the_key_is_where_it_is_asked_for",
     "A key from `JOBYARD_SECRET_KEY` or a command": "integration/cli/machine/test_backup_places.py::"
     "a_key_that_is_elsewhere_is_in_no_backup",
-    "that reads a backup to its end": "integration/cli/machine/test_backup_places.py::"
+    "reads a backup to its end": "integration/cli/machine/test_backup_places.py::"
     "whatever_is_cut_off_or_changed_is_noticed_and_restores_nothing",
+    "the server makes such backups by itself": "integration/cli/machine/test_scheduled_backups.py::"
+    "a_server_makes_what_was_missed_and_finds_it_whole",
+    "one that was missed while no server ran": "integration/workers/test_backups.py::"
+    "what_was_missed_is_made_once",
+    "Of several servers on one": "integration/workers/test_backups.py::"
+    "a_server_that_dies_at_any_moment_is_taken_over_from",
+    "Each backup is verified, in a directory": "integration/cli/machine/test_scheduled_backups.py::"
+    "one_that_is_not_whole_is_not_there_and_removes_none",
+    "A restored installation leaves": "integration/cli/machine/test_scheduled_backups.py::"
+    "only_what_this_epoch_made_is_removed",
+    "One that fails is tried again": "integration/workers/test_backups.py::"
+    "one_that_fails_says_why_and_is_tried_again_later_and_later",
+    "What came of the last one is told": "integration/cli/machine/test_scheduled_backups.py::"
+    "a_server_makes_what_was_missed_and_finds_it_whole",
+    "The directory has to be there": "integration/cli/machine/test_scheduled_backups.py::"
+    "where_none_can_be_is_refused_or_told_of",
     "`jobyard restore` fills an empty": "integration/cli/machine/test_backup_places.py::"
     "postgresql_is_backed_up_and_restored_with_its_own_tools",
     "With `--drill` its server starts no loop": "integration/cli/machine/test_backup_places.py::"

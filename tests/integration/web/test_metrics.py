@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.domain.backups import BackupPlan, Made
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import TransientError
 from app.domain.room import Level, Room
 from app.domain.runs import Outcome, Reason
-from app.store import decisions, deliveries, projects
+from app.domain.schedule import Schedule
+from app.store import backups, decisions, deliveries, projects
 from app.store.database import StoreUnavailable, Tx
 from app.store.deliveries import NewDelivery
 from app.web.app import create_app
@@ -28,6 +32,7 @@ from tests.support.counting import counted_calls
 from tests.support.project import ROOT
 from tests.support.stored import add_job, add_run
 
+PLAN = BackupPlan("/backups", Schedule.parse("0 3 * * *"), keep=14)
 MOST_CALLS = 10_000  # of functions: some milliseconds
 Samples = dict[tuple[str, ...], float]
 
@@ -248,8 +253,40 @@ def test_a_scrape_does_little_beside(context: ServerContext) -> None:
     assert counted.total() < MOST_CALLS, counted
 
 
+def back_up(context: ServerContext) -> None:
+    """One was made 90 s ago, and a server began another and failed."""
+    made = Made("x", "/backups/x", 12)
+    with context.db.write() as tx:
+        backups.begin(tx, START)
+        state = backups.read(tx)
+        assert state is not None
+        claimed = backups.claim(tx, state, "one", START)
+        assert claimed is not None
+        backups.succeed(tx, claimed, made, START - timedelta(seconds=90))
+        state = backups.read(tx)
+        assert state is not None
+        claimed = backups.claim(tx, state, "one", START)
+        assert claimed is not None
+        backups.fail(tx, claimed, "The disk is full.", START)
+
+
+def test_the_age_of_the_last_good_backup_is_told_where_they_are_scheduled(context: ServerContext) -> None:
+    with_plan = replace(context, backups=PLAN)
+    assert not [name for name in names(with_plan) if "backup" in name]
+    with context.db.write() as tx:
+        backups.begin(tx, START)
+    assert [name for name in names(with_plan) if "backup" in name] == ["jobyard_backup_failures"]
+    back_up(context)
+    found = scrape(with_plan)
+    assert found["jobyard_backup_age_seconds",] == 90
+    assert found["jobyard_backup_size_bytes",] == 12
+    assert found["jobyard_backup_failures",] == 1
+    assert not [name for name in names(context) if "backup" in name]
+
+
 def test_the_readme_names_what_there_is(context: ServerContext) -> None:
     readme = (ROOT / "README.md").read_text().partition("## Metrics for Prometheus")[2].partition("\n## ")[0]
     said = set(re.findall(r"`(jobyard_\w+)`", readme))
-    there = {name for name in names(context) if name.startswith("jobyard_")}
+    back_up(context)
+    there = {name for name in names(replace(context, backups=PLAN)) if name.startswith("jobyard_")}
     assert said == there

@@ -23,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cli.client import Api, Piece, Unreachable, path
-from app.cli.doctor import Finding, judge_disk, judge_git
+from app.cli.doctor import judge_disk, judge_git
+from app.cli.findings import Finding
 from app.cli.listing import COMMANDS
 from app.cli.main import cli as app
 from app.cli.main import commands

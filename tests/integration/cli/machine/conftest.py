@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from app.domain.sealing import Owner
 from app.installation import open_installation
 from app.store import projects
 from tests.support.cli import Cli
+from tests.support.s3_server import ACCESS_KEY, SECRET_KEY, s3_server
 
 
 @pytest.fixture
@@ -37,3 +39,13 @@ def sealed(cli: Cli, tmp_path: Path) -> str:
     log.write_bytes(b"a log\xff\n")
     (tmp_path / "data/checkouts/mirror").mkdir(parents=True)
     return sealed
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Where the objects of the bucket are."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    with s3_server(tmp_path / "s3") as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        yield tmp_path / "s3/backups"

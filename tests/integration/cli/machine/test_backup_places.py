@@ -34,16 +34,6 @@ def postgres() -> Iterator[Postgres]:
         yield cluster
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """Where the objects of the bucket are."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    with s3_server(tmp_path / "s3") as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        yield tmp_path / "s3/backups"
-
-
 def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty place to restore to, which the settings name from now on."""
     monkeypatch.setenv("JOBYARD_DATA", str(tmp_path / "restored"))
@@ -276,7 +266,7 @@ def test_a_backup_of_a_later_version_is_left_to_that(cli: Cli, sealed: str, tmp_
     later = Facts(**{**vars(FACTS), "revision": "9999"})
     file = archive(tmp_path / "revision.tar", later, jobyard__db=database)
     assert (
-        "The backup has revision 9999, which a later version of Jobyard made"
+        "The backup has revision 9999, which a later version of Jobyard made: restore it with that."
         in cli("backup", "verify", file).err
     )
     other = archive(tmp_path / "key.tar", FACTS, jobyard__db=database, secret__key=b"another key, random")
