@@ -116,4 +116,4 @@ class BackupWorker:
             log.warning("older backups stay until the next one is made: %s", error)
             return
         if old:
-            log.info("removed the %d oldest backups, as %d are kept", len(old), self.plan.keep)
+            log.info("removed what is beyond the %d backups to keep: %s", self.plan.keep, ", ".join(old))
