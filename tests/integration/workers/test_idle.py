@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 
 from app.bootstrap import Parts
@@ -30,6 +31,12 @@ from tests.support.stored import add_job, add_run
 MINUTES = 20
 MOST_TURNS_A_SECOND = 1.5
 OF_EACH_WORKER = MINUTES / 5 + 1
+
+
+@pytest.fixture(autouse=True)
+def others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is told to end ends all streams of the process, from then on: they read this."""
+    monkeypatch.setattr(AppStatus, "should_exit", False)
 
 
 @contextmanager
