@@ -167,7 +167,7 @@ def test_an_engine_that_is_down(tmp_path: Path, host: Callable[[JobyardServer], 
         server.wait_for("the build says why", lambda: server.api("GET", path)["sentence"])
         build = server.api("GET", path)
         assert (build["status"], build["reason"]) == ("queued", None)
-        assert "engine doesn't answer" in build["sentence"]
+        assert "does not answer: start it" in build["sentence"]
         assert "Tried again in" in build["sentence"]
         assert server.http.get("/healthz").status_code == 200
         assert server.stop() < 15
