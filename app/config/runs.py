@@ -1,0 +1,50 @@
+"""How many runs there are at once, the sizes that they may have, and what is recorded of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from app.config.group import Group
+from app.domain.plans import DEFAULT_PLANS, MIB, Plan
+
+
+def _readable_plans(value: str) -> str:
+    _plans(value)
+    return value
+
+
+class RunSettings(Group):
+    workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
+    plans: Annotated[str, AfterValidator(_readable_plans)] = Field(
+        default="", description="sizes to add or change: name=cpus:MiB, separated by commas"
+    )
+    run_disk_mb: int = Field(
+        default=0,
+        ge=0,
+        le=10**8,
+        description="MiB that each container of a run may write to its own files, where the engine can; 0: any amount",
+    )
+    metrics_seconds: int = Field(
+        default=2, ge=1, le=60, description="between two readings of a container's CPU, memory and network"
+    )
+    log_cap_mb: int = Field(default=100, ge=1, description="kept of each log: its first and its last part")
+
+    @property
+    def sizes(self) -> dict[str, Plan]:
+        """The plans by name, in order of size."""
+        named = {plan.name: plan for plan in (*DEFAULT_PLANS, *_plans(self.plans))}
+        return dict(sorted(named.items(), key=lambda item: (item[1].cpus, item[1].memory_bytes)))
+
+
+def _plans(text: str) -> list[Plan]:
+    plans = []
+    for item in filter(None, text.split(",")):
+        name, _, size = item.partition("=")
+        cpus, _, mib = size.partition(":")
+        try:
+            plans.append(Plan(name.strip(), float(cpus), int(mib) * MIB))
+        except ValueError:
+            raise ValueError(f"{item!r} is not name=cpus:MiB, such as huge=8:16384") from None
+    return plans
