@@ -179,7 +179,8 @@ def _throwaway(directory: Path, progress: Progress) -> Iterator[tuple[DemoServer
     import httpx2
     from pydantic import SecretStr
 
-    from app.bootstrap import ask_engine, open_server
+    from app.bootstrap.engine import ask_engine
+    from app.bootstrap.server import open_server
     from app.commands.accounts import setup_path
     from app.config import Settings
 
@@ -249,7 +250,7 @@ def _serving(app: Any, listener: socket.socket) -> Iterator[None]:
 @contextmanager
 def _swept(settings: Settings) -> Iterator[None]:
     """Remove this installation's containers and images from the engine after the block, whatever happens in it."""
-    from app.bootstrap import make_engine
+    from app.bootstrap.engine import make_engine
     from app.installation import open_installation
 
     with open_installation(settings) as installation:

@@ -68,7 +68,7 @@ def doctor(json: JsonOption = False) -> None:
 
 
 def check_engine(settings: Settings) -> Iterator[Finding]:
-    from app.bootstrap import ask_engine
+    from app.bootstrap.engine import ask_engine
     from builders.backends.step_limits import where
 
     what = f"engine {settings.engine}"
@@ -86,7 +86,7 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
 
 def check_run_disk(settings: Settings) -> Iterator[Finding]:
     """Check whether the disk of runs is bounded."""
-    from app.bootstrap import ask_disk_refusal
+    from app.bootstrap.engine import ask_disk_refusal
     from app.runtime.engine_health import unbounded_disk
 
     what, most = "run disk", settings.run_disk_mb
@@ -106,7 +106,7 @@ def check_run_disk(settings: Settings) -> Iterator[Finding]:
 
 def check_egress(settings: Settings) -> Iterator[Finding]:
     """Check what containers may reach; of an engine that does not answer is told elsewhere."""
-    from app.bootstrap import ask_confinement
+    from app.bootstrap.engine import ask_confinement
     from app.installation import known_id
 
     try:

@@ -16,7 +16,7 @@ MAIL_SECONDS = 30  # for all answers of the mail server together, and for findin
 
 def check_provider(settings: Settings) -> Iterator[Finding]:
     """Ask the identity provider, if there is one, and say what to register there."""
-    from app.bootstrap import make_provider
+    from app.bootstrap.web import make_provider
     from app.system import SystemClock
 
     provider, what = make_provider(settings), "identity provider"

@@ -43,7 +43,7 @@ def report(
     settings: Settings, epoch: Epoch, facts: Mapping[str, object], sentence: str, *, json: bool
 ) -> None:
     """Say what was done, and what the engine has from before: names, whose they are, since when, how to end them."""
-    from app.bootstrap import of_other_epochs
+    from app.bootstrap.engine import of_other_epochs
 
     try:
         found, silence = of_other_epochs(settings, *epoch), None

@@ -47,7 +47,7 @@ def serve(
     gc.disable()  # what is imported and made until it serves stays: looking through it all again takes a quarter second
     from uvicorn import Config
 
-    from app.bootstrap import open_server
+    from app.bootstrap.server import open_server
     from app.checkout import find_git
     from app.config import read_settings
     from app.runtime.log_format import log_to_stderr

@@ -32,6 +32,7 @@ from app.workers.notifications import NotificationWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
 from app.workers.retention import RetentionWorker
+from app.workers.run.bells import Bells
 from app.workers.run.health_checks import HealthChecks
 from app.workers.run.metrics import Sampler
 from app.workers.run.runner import Runner
@@ -72,11 +73,9 @@ class Supervisor:
     builder: Builder
     runner: Runner
     watcher: Watcher
-    watcher_bell: Waker
     health: HealthChecks
-    health_bell: Waker
     sampler: Sampler
-    metrics_bell: Waker
+    bells: Bells
     reconciler: Reconciler
     image_names: ImageNames
     clock_changes: ClockChanges
@@ -127,9 +126,9 @@ class Supervisor:
             Loop("disk", Waker(), self._look_at_disk),
             Loop("reconciler", Waker(), self._reconcile),
             Loop("sweeper", Waker(), self._sweep),
-            Loop("watcher", self.watcher_bell, self.watcher.step),
-            Loop("health", self.health_bell, self.health.step),
-            Loop("metrics", self.metrics_bell, self.sampler.step),
+            Loop("watcher", self.bells.watcher, self.watcher.step),
+            Loop("health", self.bells.health, self.health.step),
+            Loop("metrics", self.bells.metrics, self.sampler.step),
             *self._deciding(),
             *self._mailing(),
             *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from app import bootstrap
+from app.bootstrap import parts
 from app.cli import main
 from app.engines.fake import FakeEngine, World
 from tests.support.server import JobyardServer
@@ -28,5 +28,5 @@ def make_engine(_settings: Any, _installation: Any, clock: Any, epoch: str = "",
 
 
 if __name__ == "__main__":
-    bootstrap.make_engine = make_engine  # type: ignore[assignment]
+    parts.make_engine = make_engine  # type: ignore[assignment]
     main()

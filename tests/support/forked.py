@@ -107,7 +107,7 @@ def _serve(port: int, environment: dict[str, str], log: str) -> None:
 def _fork_for_each_line() -> None:
     import uvicorn  # noqa: F401
 
-    import app.bootstrap
+    import app.bootstrap.server
     import app.cli.server
     import app.web.connections  # noqa: F401
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from app.bootstrap import SystemClock
 from app.cli import main
+from app.system import SystemClock
 from tests.support.server import JobyardServer
 
 FILE = "SHIFT_FILE"

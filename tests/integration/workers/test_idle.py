@@ -16,7 +16,8 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 
-from app.bootstrap import Parts
+from app.bootstrap.loops import make_supervisor
+from app.bootstrap.parts import make_parts
 from app.config import Settings
 from app.installation import open_installation
 from app.runtime.signals import Waker
@@ -44,8 +45,8 @@ def idle_loops(data: Path, clock: Clock) -> Iterator[list[Loop]]:
     """The loops of a server whose installation is empty."""
     settings = Settings(data=data, engine="process", _env_file=None)
     with open_installation(settings) as installation:
-        parts = Parts.of(replace(installation, clock=clock))
-        supervisor = parts.supervisor(alone=True)
+        parts = make_parts(replace(installation, clock=clock))
+        supervisor = make_supervisor(parts, alone=True)
         supervisor.reconciler.register()
         yield supervisor.loops()
         parts.inbox.close()

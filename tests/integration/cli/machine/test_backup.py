@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import make_engine
+from app.bootstrap.engine import make_engine
 from app.config import read_settings
 from app.engines.base import ContainerSpec
 from app.installation import only_server, open_installation

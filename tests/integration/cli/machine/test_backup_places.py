@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.backups.archive import Facts, Writer
-from app.bootstrap import open_server
+from app.bootstrap.server import open_server
 from app.config import read_settings
 from app.installation import open_installation
 from app.secrets import key_id

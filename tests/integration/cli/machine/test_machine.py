@@ -67,7 +67,7 @@ def test_the_doctor_says_what_is_enforced_of_egress(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, found: Confinement, state: str, sentence: str
 ) -> None:
     monkeypatch.setenv("JOBYARD_EGRESS", "internet")
-    monkeypatch.setattr("app.bootstrap.ask_confinement", lambda _settings, _installation: found)
+    monkeypatch.setattr("app.bootstrap.engine.ask_confinement", lambda _settings, _installation: found)
     items = json.loads(cli("doctor", "--json").out)["items"]
     commands = {"commands": found.commands} if found.commands else {}
     assert {"state": state, "what": "egress", "sentence": sentence, **commands} in items
@@ -86,7 +86,7 @@ def test_the_doctor_says_whether_the_disk_of_runs_is_bounded(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, most: int, refusal: str, state: str, sentence: str
 ) -> None:
     monkeypatch.setenv("JOBYARD_RUN_DISK_MB", str(most))
-    monkeypatch.setattr("app.bootstrap.ask_disk_refusal", lambda _settings: refusal)
+    monkeypatch.setattr("app.bootstrap.engine.ask_disk_refusal", lambda _settings: refusal)
     items = json.loads(cli("doctor", "--json").out)["items"]
     assert {"state": state, "what": "run disk", "sentence": sentence} in items
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from app.bootstrap import Parts, open_server
+from app.bootstrap.loops import backup_worker
+from app.bootstrap.parts import make_parts
+from app.bootstrap.server import open_server
 from app.commands.backups import ScheduledBackups
 from app.config import read_bucket, read_settings
 from app.domain.errors import UserError
@@ -128,8 +130,8 @@ def test_the_key_is_in_them_where_that_is_set(
 ) -> None:
     monkeypatch.setenv("JOBYARD_BACKUP_WITH_KEY", value)
     with open_installation(read_settings()) as installation:
-        parts = Parts.of(installation)
-        worker = parts.backup_worker()
+        parts = make_parts(installation)
+        worker = backup_worker(parts)
         assert worker is not None
         made = worker.place.make(AT)
         parts.inbox.close()

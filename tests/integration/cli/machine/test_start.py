@@ -27,7 +27,7 @@ SERVE = """
 import asyncio, json, sys, threading
 import app.cli.server
 from uvicorn import Config
-from app.bootstrap import open_server
+from app.bootstrap.server import open_server
 from app.config import read_settings
 from app.web.connections import bounded
 from app.web.http_server import SleepingServer

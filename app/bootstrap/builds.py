@@ -1,0 +1,36 @@
+"""What builds images that the engine can run, and what pushes them to the registry."""
+
+from __future__ import annotations
+
+from app.config import Settings
+from app.domain.errors import UserError
+from app.domain.plans import MIB
+from app.installation import Installation
+from app.workers.build.publisher import Publisher
+from builders.backends.base import ImageBackend
+from builders.backends.buildkit import BuildKitCli
+from builders.backends.local import LocalBackend
+from builders.backends.push import RegistryPush
+from builders.backends.step_limits import StepLimits
+
+
+def make_backend(settings: Settings) -> ImageBackend:
+    """Return what builds images that `make_engine`'s engine can run."""
+    if settings.engine == "process":
+        return LocalBackend(settings.data.resolve() / "process" / "images")
+    limits = StepLimits(
+        settings.build_cpus, settings.build_memory_mb * MIB, setting="JOBYARD_BUILD_MEMORY_MB"
+    )
+    return BuildKitCli(settings.docker_host, limits=limits if settings.has_local_engine else None)
+
+
+def make_publisher(installation: Installation) -> Publisher | None:
+    """Return what pushes built images, if there is a registry. Raises UserError for an engine that pushes none."""
+    settings = installation.settings
+    if settings.registry is None:
+        return None
+    if settings.engine != "docker":
+        raise UserError(
+            f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
+        )
+    return Publisher(installation.db, installation.box, settings.registry, RegistryPush(settings.docker_host))

@@ -1,0 +1,212 @@
+"""The loops of a server, each made of what the server's parts are."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+from functools import partial
+
+from app.backups.buckets import SCHEME
+from app.bootstrap.builds import make_backend, make_publisher
+from app.bootstrap.parts import Parts
+from app.commands.log_limits import LogLimits
+from app.commands.registry_retention import RegistryRetention
+from app.config import read_bucket
+from app.domain.plans import MIB
+from app.http_notifier import post_message
+from app.installation import backup_source
+from app.mail import Mailer
+from app.runtime.threads import KeyedThreadPool
+from app.workers.backups import BackupWorker
+from app.workers.build.builder import Builder
+from app.workers.build.slots import Slots
+from app.workers.clock_changes import ClockChanges
+from app.workers.deployments import DeploymentWorker
+from app.workers.flows import FlowWorker
+from app.workers.image_names import ImageNames
+from app.workers.intake import Intake
+from app.workers.lookout import Lookout
+from app.workers.mail import MailWorker
+from app.workers.notifications import NotificationWorker
+from app.workers.reconciler import Reconciler
+from app.workers.remote_poller import RemotePoller
+from app.workers.retention import RetentionWorker
+from app.workers.run.health_checks import HealthChecks
+from app.workers.run.metrics import Sampler
+from app.workers.run.runner import Runner
+from app.workers.run.watcher import Watcher
+from app.workers.scheduler import Scheduler
+from app.workers.supervisor import Supervisor
+
+PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE = 8, 4, 8
+
+
+def make_supervisor(parts: Parts, *, alone: bool) -> Supervisor:
+    """Return the supervisor. `alone` means that certainly no other server works on the database."""
+    own, settings = parts.installation, parts.settings
+    db, clock = own.db, own.clock
+    changes = ClockChanges(db, clock)
+    runner, builder, intake = _runner(parts), _builder(parts), _intake(parts)
+    return Supervisor(
+        db=db,
+        clock=clock,
+        signals=own.signals,
+        inbox=parts.inbox,
+        engine_watch=parts.watch,
+        intake=intake,
+        builder=builder,
+        runner=runner,
+        watcher=Watcher(db, clock, parts.engine, parts.active, builder.stopping),
+        health=_health_checks(parts),
+        sampler=_sampler(parts),
+        bells=parts.bells,
+        reconciler=_reconciler(parts, runner, builder, intake, alone=alone),
+        image_names=ImageNames(parts.engine, own.box, own.ours),
+        clock_changes=changes,
+        lookout=Lookout(db, clock),
+        scheduler=Scheduler(db, clock, parts.names, changes),
+        deployment_worker=DeploymentWorker(db, clock, parts.names),
+        flow_worker=FlowWorker(db, clock, parts.names, own.box),
+        notification_worker=_notification_worker(parts),
+        mail_worker=_mail_worker(parts),
+        remote_poller=_remote_poller(parts),
+        retention_worker=_retention_worker(parts),
+        backup_worker=backup_worker(parts),
+        disk=parts.disk,
+        turns=parts.turns,
+        build_workers=settings.workers_builds,
+        run_workers=settings.workers_runs,
+    )
+
+
+def _intake(parts: Parts) -> Intake:
+    own = parts.installation
+    return Intake(
+        own.db,
+        own.clock,
+        parts.names,
+        parts.server,
+        parts.forges,
+        parts.impatient,
+        own.box,
+        disk=parts.disk,
+    )
+
+
+def _runner(parts: Parts) -> Runner:
+    own = parts.installation
+    return Runner(
+        db=own.db,
+        clock=own.clock,
+        owner=parts.server,
+        engine=parts.engine,
+        vault=own.box,
+        log_storage=parts.log_storage,
+        plans=parts.settings.sizes,
+        ours=own.ours,
+        epoch=own.epoch,
+        disk_bytes=parts.settings.run_disk_mb * MIB,
+        active=parts.active,
+        disk=parts.disk,
+        engine_is_up=parts.engine_is_up,
+    )
+
+
+def _builder(parts: Parts) -> Builder:
+    own = parts.installation
+    return Builder(
+        db=own.db,
+        clock=own.clock,
+        names=parts.names,
+        owner=parts.server,
+        checkouts=parts.checkouts,
+        backend=make_backend(parts.settings),
+        vault=own.box,
+        log_storage=parts.log_storage,
+        ours=own.ours,
+        publisher=make_publisher(own),
+        disk=parts.disk,
+        engine_is_up=parts.engine_is_up,
+        confine=parts.engine.confine,
+        egress=parts.settings.may_reach,
+        slots=Slots(parts.settings.workers_builds),
+    )
+
+
+def _health_checks(parts: Parts) -> HealthChecks:
+    own, pool = parts.installation, KeyedThreadPool("health", PROBES_AT_ONCE, parts.bells.health.ring)
+    return HealthChecks(own.db, own.clock, parts.engine, parts.active, parts.log_storage, pool)
+
+
+def _sampler(parts: Parts) -> Sampler:
+    every = timedelta(seconds=parts.settings.metrics_seconds)
+    pool = KeyedThreadPool("metrics", READINGS_AT_ONCE)
+    clock = parts.installation.clock
+    return Sampler(clock, parts.engine, parts.active, parts.log_storage, every, pool)
+
+
+def _reconciler(parts: Parts, runner: Runner, builder: Builder, intake: Intake, *, alone: bool) -> Reconciler:
+    own = parts.installation
+    return Reconciler(
+        own.db,
+        own.clock,
+        parts.names,
+        parts.engine,
+        runner,
+        builder,
+        intake,
+        parts.server,
+        socket.gethostname(),
+        os.getpid(),
+        alone=alone,
+        keys_in_use=own.box.in_use,
+    )
+
+
+def _notification_worker(parts: Parts) -> NotificationWorker:
+    own, post = parts.installation, partial(post_message, parts.settings.may_reach)
+    return NotificationWorker(own.db, own.clock, own.box, post)
+
+
+def _mail_worker(parts: Parts) -> MailWorker | None:
+    own, server, public_url = parts.installation, parts.settings.mail_server, parts.settings.public_url
+    if server is None or public_url is None:
+        return None
+    return MailWorker(own.db, own.clock, own.box, Mailer(server).send, public_url)
+
+
+def _remote_poller(parts: Parts) -> RemotePoller | None:
+    own, minutes = parts.installation, parts.settings.reconcile_minutes
+    if minutes == 0:
+        return None
+    return RemotePoller(
+        db=own.db,
+        clock=own.clock,
+        names=parts.names,
+        checkouts=parts.impatient,
+        vault=own.box,
+        interval=timedelta(minutes=minutes),
+        give=KeyedThreadPool("remote-poller", LOOKS_AT_ONCE).give,
+    )
+
+
+def _retention_worker(parts: Parts) -> RetentionWorker:
+    own = parts.installation
+    registry = RegistryRetention(own.db, own.clock, own.box, own.ours) if own.ours.registry else None
+    log_limits = LogLimits(own.db, parts.log_storage)
+    return RetentionWorker(own.db, own.clock, parts.retention, parts.checkouts, registry, log_limits)
+
+
+def backup_worker(parts: Parts) -> BackupWorker | None:
+    """Return what makes backups by a schedule, if one is set."""
+    own, plan = parts.installation, parts.settings.backups
+    if plan is None:
+        return None
+    from app.commands.backups import ScheduledBackups  # with what it imports, which few servers need
+
+    is_in_bucket = plan.to.startswith(SCHEME)
+    with_key = not is_in_bucket if plan.with_key is None else plan.with_key
+    source = backup_source(parts.settings, own.db, with_key=with_key)
+    place = ScheduledBackups(source, plan.to, read_bucket(), own.id, own.epoch)
+    return BackupWorker(own.db, own.clock, parts.server, plan, place)

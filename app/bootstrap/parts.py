@@ -1,0 +1,110 @@
+"""What the pages and the loops of one server share."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.bootstrap.engine import make_engine
+from app.checkout import Checkouts
+from app.commands.image_retention import ImageRetention
+from app.commands.retention import Retention
+from app.config import Settings
+from app.domain.plans import MIB
+from app.engines.base import Engine
+from app.forges.base import Forge
+from app.forges.github import GitHub
+from app.installation import Installation
+from app.runtime.disk import Disk
+from app.runtime.engine_health import EngineWatch
+from app.runtime.log_storage import LogStorage
+from app.runtime.turns import Turns
+from app.store.inbox import Inbox
+from app.system import RandomNames
+from app.workers.run.active import Active
+from app.workers.run.bells import Bells
+
+# A delivery waits no longer for Git: its push builds then.
+INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = 60.0, 10
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One of each for a server; `server` is its name among those that share a database."""
+
+    installation: Installation
+    server: str
+    names: RandomNames
+    inbox: Inbox
+    engine: Engine
+    watch: EngineWatch
+    forges: Mapping[str, Forge]
+    checkouts: Checkouts
+    log_storage: LogStorage
+    retention: Retention
+    disk: Disk
+    active: Active
+    bells: Bells
+    turns: Turns
+
+    @property
+    def settings(self) -> Settings:
+        return self.installation.settings
+
+    @property
+    def impatient(self) -> Checkouts:
+        """Return the checkouts for what others wait for: their Git commands have less time."""
+        limit = min(self.settings.git_time_limit_seconds, INTAKE_GIT_SECONDS)
+        return replace(self.checkouts, git_time_limit_seconds=limit, stall_seconds=INTAKE_STALL_SECONDS)
+
+    def engine_is_up(self) -> bool:
+        return self.watch.health().is_up
+
+
+def make_parts(installation: Installation) -> Parts:
+    settings, data = installation.settings, installation.settings.data.resolve()
+    engine = make_engine(settings, installation.id, installation.clock, installation.epoch, confines=True)
+    watch, bells = EngineWatch(engine, run_disk_mb=settings.run_disk_mb), Bells()
+    log_storage = LogStorage(data / "logs", installation.signals, settings.log_cap_mb * MIB)
+    return Parts(
+        installation=installation,
+        server=f"{socket.gethostname()}-{secrets.token_hex(4)}",
+        names=RandomNames(),
+        inbox=Inbox(installation.db),
+        engine=engine,
+        watch=watch,
+        forges={"github": GitHub()},
+        checkouts=Checkouts(
+            data / "checkouts",
+            allow=settings.transports,
+            git_time_limit_seconds=settings.git_time_limit_seconds,
+        ),
+        log_storage=log_storage,
+        retention=_retention(installation, engine, watch, log_storage),
+        disk=_disk(settings, watch),
+        active=Active(bells.ring),
+        bells=bells,
+        turns=Turns(),
+    )
+
+
+def _retention(own: Installation, engine: Engine, watch: EngineWatch, log_storage: LogStorage) -> Retention:
+    images = ImageRetention(own.db, engine, own.ours, watch.health, own.settings.build_cache_gb)
+    return Retention(own.db, own.clock, log_storage, own.settings.retention, own.ours, images=images)
+
+
+def _disk(settings: Settings, watch: EngineWatch) -> Disk:
+    """Return the watch over the directories that nothing works without: the data's, that of SQLite's database where it
+    is elsewhere, and the engine's, which is unknown where it runs elsewhere or has not told yet.
+    """
+    directories = [settings.data.resolve()]
+    if settings.store_url.startswith("sqlite:///"):
+        directories.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)
+
+    def of_engine() -> str:
+        return watch.health().directory if settings.has_local_engine else ""
+
+    return Disk(list(dict.fromkeys(directories)), engine_directory=of_engine)

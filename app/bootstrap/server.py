@@ -1,0 +1,58 @@
+"""A server: the application, and the loops that run while it serves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+
+from starlette.applications import Starlette
+
+from app.bootstrap.loops import make_supervisor
+from app.bootstrap.parts import make_parts
+from app.bootstrap.web import server_context
+from app.config import Settings
+from app.domain.errors import EngineUnavailable
+from app.installation import credentials_without_host, is_drill, only_server, open_installation
+from app.web.app import create_app
+from app.workers.supervisor import Supervisor
+from builders import private
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
+    """Yield the application; its loops run while it serves. Raises UserError."""
+    with (
+        open_installation(settings) as installation,
+        only_server(settings, is_sqlite=installation.db.is_sqlite) as alone,
+    ):
+        for directory in private.sweep(installation.clock.now().timestamp()):
+            log.info("removed %s, which a process that was killed has left", directory)
+        for sentence in credentials_without_host(installation.db):
+            log.warning(sentence)
+        parts, drill = make_parts(installation), is_drill(installation.db)
+        if drill:
+            log.warning("the data was restored for a drill: no loop runs until `jobyard new-epoch` is called")
+        running = nullcontext if drill else _running(make_supervisor(parts, alone=alone))
+        try:
+            yield create_app(server_context(parts, listening_url), running)
+        finally:
+            parts.inbox.close()
+            if not drill:  # it confined nothing
+                with suppress(EngineUnavailable):
+                    parts.engine.unconfine()
+            parts.engine.close()
+
+
+def _running(supervisor: Supervisor) -> Callable[[], AbstractContextManager[None]]:
+    @contextmanager
+    def running() -> Iterator[None]:
+        supervisor.start()
+        try:
+            yield
+        finally:
+            supervisor.stop()
+
+    return running

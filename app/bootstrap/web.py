@@ -1,0 +1,67 @@
+"""What the pages and the API of a server are handed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.bootstrap.parts import Parts
+from app.commands.dry_run import DryRun
+from app.commands.image_resolution import Resolver
+from app.commands.sign_in import Desk
+from app.commands.tokens import digest
+from app.config import Settings
+from app.runtime.ports import IdentityProvider
+from app.store.sessions import SessionLimits
+from app.web.server_context import ServerContext
+
+
+def server_context(parts: Parts, listening_url: str) -> ServerContext:
+    own, settings = parts.installation, parts.settings
+    resolver = Resolver(own.db, parts.engine, own.box, own.ours, parts.watch.health)
+    return ServerContext(
+        db=own.db,
+        inbox=parts.inbox,
+        clock=own.clock,
+        names=parts.names,
+        vault=own.box,
+        signals=own.signals,
+        log_storage=parts.log_storage,
+        forges=parts.forges,
+        plans=settings.sizes,
+        ours=own.ours,
+        public_url=settings.public_url or listening_url,
+        is_public_url_set=settings.public_url is not None,
+        check_git_url=parts.checkouts.validate_url,
+        pin_image=resolver.pin,
+        missing_images=resolver.missing,
+        engine_health=parts.watch.health,
+        retention=parts.retention,
+        dry_run=DryRun(own.db, own.clock, parts.forges, parts.checkouts, own.box),
+        disk=parts.disk,
+        turns=parts.turns,
+        admin_token_hash=_admin_token_hash(settings),
+        desk=Desk(limits=_session_limits(settings)),
+        provider=make_provider(settings),
+        sends_mail=settings.mail_server is not None,
+        backups=settings.backups,
+    )
+
+
+def make_provider(settings: Settings) -> IdentityProvider | None:
+    """Return where people sign in by OpenID Connect, if that is set. Nothing is asked yet."""
+    if settings.oidc is None:
+        return None
+    from app.oidc import Provider  # with what it imports it takes memory that others need not spend
+
+    own = settings.oidc
+    return Provider(own.issuer, own.client_id, own.client_secret, own.role_claim)
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    idle, absolute = settings.session_idle_hours, settings.session_hours
+    return SessionLimits(idle=timedelta(hours=idle), absolute=timedelta(hours=absolute))
+
+
+def _admin_token_hash(settings: Settings) -> str | None:
+    token = settings.admin_token
+    return None if token is None else digest(token.get_secret_value())
