@@ -9,16 +9,18 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.commands.passwords import Places, check_password, hash_password
+from app.commands.passwords import check_password, hash_password
 from app.commands.tokens import digest
 from app.domain import limits
+from app.domain.audit import COMMAND_LINE, NOBODY, PROVIDER
 from app.domain.errors import Conflict, InvalidValue, NotFound
-from app.domain.principals import Role
+from app.domain.principals import OF_SETTINGS, TOKEN_CALLED, Role
 from app.store import projects, sessions, users
 from app.store.database import Database, Tx
 from app.store.sessions import AccountLink
 from app.store.users import User
 
+NOT_USERS = frozenset({OF_SETTINGS, NOBODY.name, COMMAND_LINE.name, PROVIDER.name})
 SETUP, INVITATION, RESET = "setup", "invitation", "reset"
 LASTS = {SETUP: timedelta(hours=1), INVITATION: timedelta(days=7), RESET: timedelta(days=1)}
 
@@ -101,14 +103,10 @@ def make_administrator(db: Database, name: str, password: str, now: datetime) ->
         sessions.void_links(tx, None)
 
 
-def change_password(
-    db: Database, places: Places, user_id: int, *, current: str, new: str, session: str | None
-) -> None:
-    """Another password, for who knows the present one; all sessions end but `session` (its hash)."""
+def change_password(db: Database, user_id: int, new: str, *, session: str | None) -> None:
+    """Another password, for who has proved to know the present one; all sessions end but `session` (its hash)."""
     with db.read() as tx:
         user = users.with_id(tx, user_id)
-    if len(current) > limits.PASSWORD or not places.verify(current, user.password_hash):
-        raise InvalidValue("current", "That is not the present password.")
     hashed = hash_password(check_password(new, user.name))
     with db.write() as tx:
         users.set_password(tx, user_id, hashed)
@@ -178,6 +176,8 @@ def check_name(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= limits.USER_NAME or not name.isprintable():
         raise InvalidValue("name", f"The name must have 1 to {limits.USER_NAME} printable characters.")
+    if (key := users.name_key(name)) in NOT_USERS or key.startswith(TOKEN_CALLED):
+        raise InvalidValue("name", f"The name {name} stands for somebody who is no user: choose another.")
     return name
 
 

@@ -17,7 +17,7 @@ from app.commands.sessions import Client, open_session
 from app.commands.sign_in import Desk, SignedIn
 from app.commands.tokens import digest
 from app.domain import limits
-from app.domain.audit import NOBODY, Action, Actor, Entry, Kind, Subject
+from app.domain.audit import NOBODY, PROVIDER, Action, Actor, Entry, Subject
 from app.domain.errors import Conflict, NotFound, UserError
 from app.domain.identities import Identity
 from app.domain.principals import Grant, Role
@@ -127,7 +127,7 @@ def _loses(before: Sequence[Grant], after: Sequence[Grant]) -> bool:
 
 
 def _take_all(db: Database, user: User, client: Client, now: datetime) -> None:
-    actor = Actor("the identity provider", Kind.PROVIDER, address=client.address)
+    actor = replace(PROVIDER, address=client.address)
     with _recorded(Action.USER_REVOKE, actor, now, user.id), db.write() as tx:
         users.replace_grants(tx, user.id, {})
         sessions.end_of_user(tx, user.id)

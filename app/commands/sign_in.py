@@ -14,7 +14,7 @@ from app.commands.sign_in_throttle import Attempt, SignInThrottle
 from app.commands.tokens import digest, holder_of
 from app.domain import limits
 from app.domain.audit import NOBODY, Action, Entry, Subject
-from app.domain.errors import Busy
+from app.domain.errors import Busy, InvalidValue
 from app.domain.principals import Right
 from app.runtime import request_id
 from app.store import sessions as store
@@ -85,6 +85,29 @@ def sign_in(
         return None
     desk.throttle.succeeded(attempt)
     return welcome(db, desk, user.id, client, now)
+
+
+def require_password(
+    db: Database, desk: Desk, user_id: int, password: str, session: str | None, client: Client, now: datetime
+) -> None:
+    """The user's present password, from who has a session (its hash) of theirs. Raises InvalidValue; Busy.
+
+    Wrong ones count for that session: who has taken it over guesses no faster than at the door, and holds up nobody.
+    """
+    with db.read() as tx:
+        user = users.with_id(tx, user_id)
+    attempt = Attempt(users.name_key(user.name), client.network, session or client.network)
+    try:
+        desk.throttle.require_turn(attempt, now)
+        is_right = len(password) <= limits.PASSWORD and desk.known.verify(password, user.password_hash)
+    except Busy:
+        refused(db, desk, client, user, THROTTLED, now)
+        raise
+    if not is_right:
+        desk.throttle.failed(attempt, now)
+        refused(db, desk, client, user, "wrong present password", now)
+        raise InvalidValue("current", "That is not the present password.")
+    desk.throttle.succeeded(attempt)
 
 
 def _why(user: User | None, *, is_right: bool) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from app.domain import principals
 from app.domain.errors import InvalidValue, NotFound
 from app.domain.principals import Grant, Principal, Role, Scope
 from app.store import projects, tokens
@@ -17,7 +18,7 @@ from app.store.tokens import Token
 
 LASTS = timedelta(days=365)  # unless it is said otherwise
 TOKEN_PREFIX = "jy_"  # noqa: S105 - what a token begins with, so that scanners find a leaked one
-OF_SETTINGS = Principal("admin token", (Grant.of_role(Role.ADMIN),))  # JOBYARD_ADMIN_TOKEN
+OF_SETTINGS = Principal(principals.OF_SETTINGS, (Grant.of_role(Role.ADMIN),))  # JOBYARD_ADMIN_TOKEN
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ class Actor:
 
 NOBODY = Actor("nobody", Kind.NOBODY)
 COMMAND_LINE = Actor("the command line", Kind.COMMAND, address="this machine")
+PROVIDER = Actor("the identity provider", Kind.PROVIDER)
 
 
 def actor_of(principal: Principal | None, address: str, otherwise: Kind = Kind.NOBODY) -> Actor:

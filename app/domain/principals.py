@@ -24,6 +24,9 @@ class Right(enum.StrEnum):
     PEOPLE = "people"  # invite, change, disable and remove users, and end their sessions
 
 
+OF_SETTINGS = "admin token"  # what who has the token of the settings is called
+TOKEN_CALLED = "token "  # noqa: S105 - before the name of any other
+
 # Only who has these for all projects has them.
 INSTALLATION = frozenset({Right.PROJECTS, Right.TOKENS, Right.PRUNE, Right.PEOPLE})
 
@@ -110,6 +113,11 @@ class Principal:
     user_id: int | None = None
     session: str | None = None
     token_id: int | None = None
+
+    @property
+    def called(self) -> str:
+        """The name, and for an API token that it is one: a user may be called the same."""
+        return self.name if self.token_id is None else f"{TOKEN_CALLED}{self.name}"
 
     def may(self, right: Right, project_id: int | None = None) -> bool:
         """Whether the principal has the right in this project, or (None) in the whole installation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -207,12 +208,21 @@ def _administrators(tx: Tx) -> int:
     return tx.exec(query).one()
 
 
+def name_key(name: str) -> str:
+    """What names that look the same have in common: two users who differ in case alone would be taken for one."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
 def _require_free(tx: Tx, name: str, email: str | None, user_id: int | None) -> None:
+    """Raises Conflict for a name or an address by which somebody else logs in, or is known."""
     take_turn(tx)
-    for column, value, what in ((UserRow.name, name, "named"), (UserRow.email, email, "with the address")):
-        taken = None if value is None else tx.exec(select(UserRow.id).where(column == value)).first()
-        if taken not in (None, user_id):
-            raise Conflict(f"There is a user {what} {value} already.")
+    others = select(UserRow.name, UserRow.email)
+    for called, address in tx.exec(others if user_id is None else others.where(UserRow.id != user_id)):
+        taken = {name_key(called), address}
+        if name_key(name) in taken:
+            raise Conflict(f"There is a user named {name} already.")
+        if email is not None and email in taken:
+            raise Conflict(f"There is a user with the address {email} already.")
 
 
 def _row(tx: Tx, user_id: int) -> UserRow:

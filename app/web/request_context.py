@@ -32,7 +32,8 @@ class RequestContext:
 
     @property
     def who(self) -> str:
-        return self.principal.name if self.principal else "nobody"
+        """The caller in what is stored of this: a token is told from a user who is called the same."""
+        return self.principal.called if self.principal else "nobody"
 
     @property
     def from_address(self) -> str:

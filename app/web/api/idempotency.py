@@ -29,7 +29,9 @@ def is_repeated(ctx: ApiContext[Any, Any], tx: Tx) -> bool:
 
 def _request(ctx: ApiContext[Any, Any], key: str) -> idempotency_keys.KeyedRequest:
     user_id = ctx.principal.user_id
-    whose = ctx.who if user_id is None else f"user {user_id}"  # no token is called so: its name has no space
+    whose = (
+        ctx.principal.name if user_id is None else f"user {user_id}"
+    )  # no token is called so: its name has no space
     return idempotency_keys.KeyedRequest(whose, ctx.request.url.path, key)
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands import accounts
+from app.commands.sign_in import require_password
 from app.commands.tokens import issue_token
 from app.domain import limits
 from app.domain.backups import BackupPlan, BackupState, due_at
@@ -21,6 +22,7 @@ from app.store.database import Tx
 from app.store.sessions import Session
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed
+from app.web.pages.login import client_of
 from app.web.problems import Problem, problem_of
 from app.web.reach import number
 
@@ -115,17 +117,15 @@ def _user_id(ctx: PageContext) -> int:
 
 
 def change_password(ctx: PageContext) -> Response:
+    server, user_id = ctx.server, _user_id(ctx)
+    session = ctx.principal.session if ctx.principal else None
     try:
         if ctx.field("password") != ctx.field("again"):
             raise InvalidValue("again", "The two passwords differ.")
-        accounts.change_password(
-            ctx.server.db,
-            ctx.server.desk.known,
-            _user_id(ctx),
-            current=ctx.field("current"),
-            new=ctx.field("password"),
-            session=ctx.principal.session if ctx.principal else None,
+        require_password(
+            server.db, server.desk, user_id, ctx.field("current"), session, client_of(ctx), ctx.now
         )
+        accounts.change_password(server.db, user_id, ctx.field("password"), session=session)
     except (InvalidValue, Conflict, Busy) as error:
         return _settings(ctx, problem=problem_of(error))
     return see("/settings?saved=1#account")

@@ -56,6 +56,41 @@ def test_an_invitation_answers_with_its_link_once(admin: Caller) -> None:
     assert admin.post("/users", json=GRACE).json()["detail"] == "There is a user named grace already."
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("GRACE", "There is a user named GRACE already."),
+        ("\uff47race", "There is a user named \uff47race already."),  # a wide g
+        ("Grace@Example.com", "There is a user named Grace@Example.com already."),
+        ("Nobody", "The name Nobody stands for somebody who is no user: choose another."),
+        ("admin token", "The name admin token stands for somebody who is no user: choose another."),
+        ("token deployer", "The name token deployer stands for somebody who is no user: choose another."),
+        ("the command line", "The name the command line stands for somebody who is no user: choose another."),
+    ],
+)
+def test_nobody_can_be_taken_for_somebody_else_by_name(admin: Caller, name: str, said: str) -> None:
+    admin.made("/users", GRACE)
+    assert admin.post("/users", json={**GRACE, "name": name, "email": None}).json()["detail"] == said
+    ada = admin.made("/users", {**GRACE, "name": "ada", "email": None})
+    assert admin.patch(f"/users/{ada['id']}", json={"name": name}).json()["detail"] == said
+    assert admin.patch(f"/users/{ada['id']}", json={"name": "Ada"}).json()["name"] == "Ada"
+
+
+def test_nobody_gets_an_address_that_is_somebody_s_name(admin: Caller) -> None:
+    admin.made("/users", {**GRACE, "name": "ada@example.com"})
+    refused = admin.post("/users", json={**GRACE, "name": "ada", "email": "ada@example.com"})
+    assert refused.json()["detail"] == "There is a user with the address ada@example.com already."
+
+
+def test_what_a_token_did_is_told_from_what_a_user_of_its_name_did(admin: Caller, grace: Caller) -> None:
+    admin.made("/projects/acme/jobs", {"name": "report", "source": {"type": "image", "image": "busybox"}})
+    made = admin.made("/tokens", {"name": "grace", "scopes": ["run"]})
+    by_token = Caller(admin.context, made["token"]).post("/projects/acme/jobs/report/runs", json={}).json()
+    by_user = grace.post("/projects/acme/jobs/report/runs", json={}).json()
+    assert by_token["trigger"]["cause"] == "Started by the API by token grace."
+    assert by_user["trigger"]["cause"] == "Started manually by grace."
+
+
 def test_somebody_with_two_grants_sees_and_does_as_each_says(admin: Caller, grace: Caller) -> None:
     image = {"source": {"type": "image", "image": "busybox"}}
     for project in ("acme", "beside", "hidden"):

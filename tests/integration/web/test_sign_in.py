@@ -6,6 +6,7 @@ import logging
 from contextlib import nullcontext
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from app.commands import accounts
@@ -13,12 +14,14 @@ from app.commands.accounts import make_administrator
 from app.commands.passwords import check_password
 from app.commands.sessions import Client
 from app.commands.sign_in import sign_in
-from app.domain.errors import Busy, Conflict, InvalidValue, UserError
+from app.domain.audit import Action
+from app.domain.errors import Busy, Conflict, UserError
 from app.domain.principals import Role
-from app.store import sessions, users
+from app.store import audit, sessions, users
+from app.store.audit import Wanted
 from app.store.users import User
 from app.web.app import create_app
-from app.web.principal import COOKIE, DEVICE
+from app.web.principal import DEVICE
 from app.web.server_context import ServerContext
 from tests.support.clock import START, Clock
 from tests.support.seed import PASSWORD
@@ -184,23 +187,36 @@ def test_a_reset_ends_all_sessions_and_keeps_the_name(context: ServerContext) ->
     assert try_in(browser(context), new) == 303
 
 
+def change(client: TestClient, current: str, new: str = "another good password") -> Response:
+    return client.post("/settings/password", data={"current": current, "password": new, "again": new})
+
+
 def test_another_password_ends_the_other_sessions(context: ServerContext) -> None:
     first, second = browser(context), browser(context)
     assert [try_in(each, PASSWORD) for each in (first, second)] == [303, 303]
-    hash_ = accounts.digest(first.cookies[COOKIE])
-    ada, new = user_of(context, "ada"), "another good password"
-
-    def change(current: str, new: str) -> None:
-        accounts.change_password(
-            context.db, context.desk.known, ada.id, current=current, new=new, session=hash_
-        )
-
-    with pytest.raises(InvalidValue) as said:
-        change("wrong", new)
-    assert str(said.value) == "That is not the present password."
-    change(PASSWORD, new)
+    assert "That is not the present password." in change(first, "wrong").text
+    assert change(first, PASSWORD).status_code == 303
     assert first.get("/").status_code == 200
     assert second.get("/").status_code == 303
+
+
+def test_who_took_over_a_session_can_t_guess_its_password_faster_than_at_the_door(
+    context: ServerContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    stolen, own = browser(context), browser(context)
+    assert [try_in(each, PASSWORD) for each in (stolen, own)] == [303, 303]
+    assert [change(stolen, f"wrong {n}").status_code for n in range(4)] == [422, 422, 422, 429]
+    assert change(stolen, PASSWORD).status_code == 429
+    assert (
+        change(own, "wrong " * 300).status_code == 422
+    )  # longer than any password, and looked at no further
+    assert change(own, PASSWORD).status_code == 303
+    lines = [each.getMessage() for each in caplog.records if "refused" in each.getMessage()]
+    assert lines[0] == f"Sign-in refused from {HOME}: account ada, wrong present password"
+    assert f"Sign-in refused from {HOME}: account ada, too many tries" in lines
+    with context.db.read() as tx:
+        told = audit.page(tx, Wanted(action=Action.SIGN_IN_FAILED), 10)
+    assert {each.detail for each in told} == {"Wrong present password."}
 
 
 @pytest.mark.parametrize("change", ["disable", "remove", "role", "revoke"])
