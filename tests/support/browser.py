@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from app.web import libraries
 from tests.support.seed import World
 from tests.support.server_context import ADMIN_TOKEN
 
@@ -58,6 +59,7 @@ CONTRAST = """() => {
 @contextmanager
 def serving(world: World, port: int = 0) -> Iterator[str]:
     """The world's pages over HTTP; yields the address."""
+    assert libraries.missing() == "", libraries.missing()
     config = uvicorn.Config(
         world.app(), port=port, log_level="warning", timeout_graceful_shutdown=1, lifespan="on"
     )

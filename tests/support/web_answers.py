@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Answers:
-    """`paths` are the answers by path: a status and text, or what is sent as JSON."""
+    """`paths` are the answers by path: a status with text or bytes, or what is sent as JSON."""
 
     url: str = ""
     paths: dict[str, Any] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Answers:
         self.asked.append(path)
         found = self.paths.get(path, (404, ""))
         status, text = found if isinstance(found, tuple) else (200, json.dumps(found))
-        return status, text.encode()
+        return status, text if isinstance(text, bytes) else text.encode()
 
 
 @contextmanager

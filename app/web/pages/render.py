@@ -23,10 +23,10 @@ from app.web.server_context import server_of
 WEB = Path(__file__).parent.parent
 
 
-def _version() -> str:
+def version_of(web: Path) -> str:
     """Changes with any static file, so that a browser never mixes two versions."""
     digest = hashlib.sha256()
-    for path in sorted(WEB.joinpath("static").rglob("*")):
+    for path in sorted(web.joinpath("static").rglob("*")):
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()[:10]
@@ -50,7 +50,7 @@ _env = Environment(
     trim_blocks=True,
     extensions=[Unindented],
 )
-_env.globals.update(version=_version(), fmt=formatting, next_fire_of=next_fire_of, charts=charts)
+_env.globals.update(version=version_of(WEB), fmt=formatting, next_fire_of=next_fire_of, charts=charts)
 _env.filters.update(
     utc=formatting.utc,
     iso=formatting.iso,

@@ -55,7 +55,8 @@ function schedule() {
 
 export function start(given) {
   tools = given;
-  if (!main.dataset.topics) return;
+  // A source tree may be without the library: its pages stay as they were loaded.
+  if (!main.dataset.topics || !globalThis.Idiomorph) return;
   tools.connect(() => `/live?topics=${encodeURIComponent(main.dataset.topics)}`, { changed: refresh });
   schedule();
 }

@@ -1,5 +1,6 @@
 """The scripts keep their promises: runnable, stopping at the first failure, and their lists consistent."""
 
+import json
 import os
 import re
 import subprocess
@@ -74,7 +75,9 @@ def test_a_recipe_stands_below_the_one_it_is_built_on() -> None:
         made.add(f"{recipe}:{version}")
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-server.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "requirements-server.lock", "app/web/javascript/npm.lock"]
+)
 def test_every_locked_package_is_pinned_with_hashes(lock: str) -> None:
     for entry in re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip()):
         assert PINNED.match(entry), entry
@@ -126,3 +129,16 @@ def test_sizes_reports_median_and_longest(tmp_path: Path) -> None:
         "files: 1, median 7, p90 7, longest 7 (a.py)",
         "functions: 2, median 2.5, p90 2, longest 3 (a.py:longer:5)",
     ]
+
+
+def test_every_javascript_library_is_locked_with_its_hash_at_no_address() -> None:
+    folder = ROOT / "app/web/javascript"
+    wanted = json.loads((folder / "package.json").read_text())
+    locked = json.loads((folder / "package-lock.json").read_text())["packages"]
+    assert locked.pop("") == {"dependencies": wanted["dependencies"]}
+    assert {name.removeprefix("node_modules/"): each["version"] for name, each in locked.items()} == wanted[
+        "dependencies"
+    ]
+    assert all(each["integrity"].startswith("sha512-") and "resolved" not in each for each in locked.values())
+    assert wanted["copy"].keys() == wanted["dependencies"].keys()
+    assert all("LICENSE" in files for files in wanted["copy"].values())
