@@ -14,6 +14,12 @@ class Listing(TypedDict):
     next: int | None
 
 
+class LogMatch(TypedDict):
+    attempt: int | None
+    line: int
+    text: str
+
+
 class Deployed(TypedDict):
     image: str
     sha: str | None

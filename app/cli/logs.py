@@ -33,6 +33,8 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard logs report-x7k2mq --attempt 2 > attempt.log",
         "jobyard logs report-x7k2mq --instance 2 --stream stderr",
         "jobyard logs --build 12 -f",
+        "jobyard logs report-x7k2mq --search 'out of memory'",
+        "jobyard logs report-x7k2mq --errors",
     )
 
 
@@ -47,10 +49,16 @@ def logs(
         OutputStream | None, typer.Option(help="Only what came by this one.", show_choices=True)
     ] = None,
     build: Annotated[int | None, typer.Option(metavar="ID", help="The log of a build instead.")] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only lines with this text, each after attempt and number."),
+    ] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Only lines that look like an error.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Print the log of a run, or of a build: to a file or pipe byte for byte, to a terminal made harmless."""
     from app.cli.client import open_api, path
+    from app.cli.log_search import print_matches
     from app.cli.waiting import saying_why_it_waits
 
     if (run is None) == (build is None):
@@ -58,6 +66,8 @@ def logs(
     for option, given in (("attempt", attempt), ("instance", instance), ("stream", stream)):
         if build is not None and given is not None:
             raise typer.BadParameter(f"a build has no {option}s", param_hint=f"--{option}")
+    if (search is not None) + errors + follow > 1:
+        raise typer.BadParameter("give one of --search, --errors and --follow", param_hint="--search")
     where = path("builds", str(build), "logs") if run is None else path("runs", run, "logs")
     wanted = {"attempt": attempt, "instance": instance, "stream": stream and stream.value}
     with open_api() as api:
@@ -65,6 +75,9 @@ def logs(
             is_whole = run is not None and attempt is None
             with saying_why_it_waits(api, path("runs", str(run))) if is_whole else nullcontext():
                 follow_log(api, where, sys.stdout, as_json=json, **wanted)
+        elif search is not None or errors:
+            lines = {"q": search, "errors": "true" if errors else None}
+            print_matches(api, where, {**lines, **wanted}, as_json=json)
         else:
             _print_log(api, where, wanted, as_json=json)
 

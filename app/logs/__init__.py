@@ -7,6 +7,7 @@ from app.logs.display import display_segments, display_text
 from app.logs.layout import remove_log
 from app.logs.reader import Line, LogReader, Piece
 from app.logs.rows import Row, rows, rows_before, rows_from
+from app.logs.search import is_error
 from app.logs.selection import RunLog, Selection
 from app.logs.writer import DEFAULT_CAP, LogWriter
 
@@ -22,6 +23,7 @@ __all__ = [
     "Stream",
     "display_segments",
     "display_text",
+    "is_error",
     "remove_log",
     "rows",
     "rows_before",

@@ -10,7 +10,7 @@ from typing import Final
 
 _TOKEN: Final = re.compile(
     rb"\x1b\[(?P<csi>[0-?]*)[ -/]*(?P<final>[@-~])?"  # control sequences, of which colours (…m) are kept
-    rb"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|\Z|(?=\x1b))"  # titles, links, clipboard, device strings
+    rb"|\x1b[\]PX^_](?P<string>[^\x07\x1b\n]*)(?:\x07|\x1b\\)?"  # titles, links, clipboard, device strings
     rb"|\x1b[ -/]*[0-Z\\^-~]?"  # other escapes, whole or broken
     rb"|(?P<cr>\r)"
 )
@@ -42,6 +42,13 @@ def display_segments(line: bytes) -> list[tuple[str, str | None]]:
             _restyle(style, token["csi"])
     _add(segments, line[position:], style)
     return segments
+
+
+def without_escapes(raw: bytes) -> bytes:
+    """Return lines without escape sequences, everything else as it is: none reaches beyond its line."""
+    if b"\x1b" not in raw:
+        return raw
+    return _TOKEN.sub(lambda token: b"\r" if token["cr"] else b"", raw)
 
 
 def display_text(line: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Reading a log while it is written, and after: bytes by offset, lines with time and source, search."""
+"""Reading a log while it is written, and after: bytes by offset, lines with time and source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise, takewhile
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -101,23 +101,6 @@ class LogReader:
                 return self._start_before(offset, count)
             except FileNotFoundError:  # as in `read`
                 continue
-
-    def search(self, text: str, offset: int = 0, limit: int = 100) -> list[Line]:
-        """Return the first `limit` lines from `offset` on that contain `text`, whatever the case of ASCII letters."""
-        needle = text.encode("utf-8", "surrogatepass").lower()
-        number = self.number_at(offset)
-        found: list[Line] = []
-        while len(found) < limit and (piece := self.read(offset)).data:
-            block, end = piece.data, piece.next_offset
-            if not piece.dropped:
-                block = block[: block.rfind(b"\n") + 1] or block
-                end = offset + len(block)
-            if needle in block.lower():  # most blocks are passed over at the speed of this line
-                lines = self.lines(offset, number=number)
-                found += (line for line in _lines_before(end, lines) if needle in line.text.lower())
-            number += block.count(b"\n")
-            offset = end
-        return found[:limit]
 
     def number_at(self, offset: int) -> int:
         """Return the number of the line that `offset` is in."""
@@ -256,10 +239,6 @@ def _nth_from_end(block: bytes, count: int) -> int:
     return at
 
 
-def _lines_before(end: int, lines: Iterator[Line]) -> Iterator[Line]:
-    return takewhile(lambda line: line.offset < end, lines)
-
-
 def _line(
     number: int, start: int, at: int, until: int, record: Record, block: bytes, *, complete: bool
 ) -> Line:
@@ -271,19 +250,22 @@ def _line(
 
 
 def _records_between(index: Path, start: int, end: int) -> list[Record]:
-    """Return, of one part's index, the record in force at `start` and those up to `end`."""
+    """Return, of one part's index, the record in force at `start` and those up to `end`, reading little more."""
     try:
-        raw = index.read_bytes()
+        file = os.open(index, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return []
-    whole = raw[: len(raw) - len(raw) % RECORD.size]
-    count = len(whole) // RECORD.size
-    positions = range(count)
-    first = max(
-        bisect_right(positions, start, key=lambda n: RECORD.unpack_from(whole, n * RECORD.size)[0]) - 1, 0
-    )
-    last = bisect_right(positions, end - 1, key=lambda n: RECORD.unpack_from(whole, n * RECORD.size)[0])
-    return list(decode_records(whole[first * RECORD.size : last * RECORD.size]))
+    try:
+        positions = range(os.fstat(file).st_size // RECORD.size)
+
+        def offset_of(position: int) -> int:
+            return int(RECORD.unpack(os.pread(file, RECORD.size, position * RECORD.size))[0])
+
+        first = max(bisect_right(positions, start, key=offset_of) - 1, 0)
+        last = bisect_right(positions, end - 1, lo=first, key=offset_of)
+        return list(decode_records(os.pread(file, (last - first) * RECORD.size, first * RECORD.size)))
+    finally:
+        os.close(file)
 
 
 def _read_at(path: Path, offset: int, count: int) -> bytes:

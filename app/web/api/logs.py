@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import InvalidValue, NotFound
-from app.logs import Line, RunLog, Selection, Stream
+from app.logs import Line, RunLog, Stream
 from app.logs.reader import BLOCK
 from app.store import builds, run_attempts, runs
 from app.web.api.operations import ApiContext, Operation
 from app.web.live import follow_log, stream
 from app.web.numbers import LARGEST, whole_number
 from app.web.schemas.base import Empty, Model
+from app.web.schemas.log import RunLogSelection
 from app.web.scope import build_of, run_of
 
 NEXT_OFFSET = "X-Log-Next-Offset"
@@ -32,21 +33,8 @@ class LogQuery(Model):
     )
 
 
-class RunLogQuery(LogQuery):
-    attempt: int | None = Field(
-        default=None,
-        ge=1,
-        le=LARGEST,
-        description="one attempt's log; all, one after the other, if left out",
-    )
-    instance: int | None = Field(
-        default=None, ge=0, le=99, description="only what this instance said; offsets stay those of the whole"
-    )
-    stream: Literal["stdout", "stderr"] | None = Field(default=None, description="only what came by this one")
-
-    @property
-    def selection(self) -> Selection:
-        return Selection(self.instance, Stream[self.stream.upper()] if self.stream else None)
+class RunLogQuery(LogQuery, RunLogSelection):
+    pass
 
 
 def build_log(ctx: ApiContext[Empty, LogQuery]) -> Response:

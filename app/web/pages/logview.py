@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +13,7 @@ from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from app.logs import LogReader, Row, Stream, display_segments, rows, rows_before, rows_from
+from app.logs import LogReader, Row, Stream, display_segments, is_error, rows, rows_before, rows_from
 from app.web.live import changes, event, stream
 from app.web.pages.render import fragment
 from app.web.server_context import ServerContext
@@ -26,11 +25,6 @@ _ROW_MARKUP = 400  # bytes of HTML around the text of a line
 _SEGMENT_MARKUP = 24  # around each of its coloured parts
 FAR = 1024 * 1024  # a reader this many bytes behind is shown the end instead of everything on the way
 BREATH = 0.1  # seconds between two parcels of lines
-_ERROR = re.compile(
-    rb"\b(error|errors|exception|traceback|fatal|panic|panicked|critical|failed|failure)\b|[a-z](Error|Exception)\b",
-    re.IGNORECASE,
-)
-_NO_ERROR = re.compile(rb"\b(0|no) (errors?|failed|failures?)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -94,11 +88,6 @@ def shown(row: Row) -> ShownLine:
         rest=row.rest,
         rest_at=row.rest_at,
     )
-
-
-def is_error(text: bytes) -> bool:
-    """Whether a line looks like one that somebody who looks for the error would stop at."""
-    return _ERROR.search(text) is not None and _NO_ERROR.search(text) is None
 
 
 def last_lines(log: LogReader) -> Window:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from app.domain.principals import Role
 from app.store import deliveries
@@ -71,9 +72,13 @@ def _delivery(context: ServerContext) -> NewDelivery:
 def call(caller: Caller, operation: Operation, **names: str) -> Any:
     id_ = GUID if operation.path.startswith("/deliveries") else "1"
     path = operation.path.format(**{**NAMES, "id": id_, **names})
-    examples = (operation.body.model_config.get("json_schema_extra") or {}).get("examples")  # type: ignore[union-attr]
-    body = {"json": examples[0] if examples else {}} if operation.method in ("POST", "PATCH") else {}  # type: ignore[index]
-    return caller.request(operation.method, path, **body)
+    body = {"json": example_of(operation.body)} if operation.method in ("POST", "PATCH") else {}
+    return caller.request(operation.method, path, params=example_of(operation.query), **body)
+
+
+def example_of(form: type[BaseModel]) -> Any:
+    examples = (form.model_config.get("json_schema_extra") or {}).get("examples")  # type: ignore[union-attr]
+    return examples[0] if examples else {}  # type: ignore[index]
 
 
 @EVERY

@@ -401,3 +401,19 @@ def test_run_again_and_cancel(cli: Cli, context: ServerContext, admin: Caller) -
     over = cli("cancel", again["name"])
     assert over.status == 1
     assert "over already" in over.err
+
+
+def test_lines_of_a_log_are_found(cli: Cli, context: ServerContext, admin: Caller) -> None:
+    name = admin.made(f"{JOB}/runs", {"retry_limit": 1})["name"]
+    attempt_ends(context, FAILED, b"loading\n\x1b[31mERROR\x1b[0m: no file\n")
+    context.clock.advance(minutes=10)  # type: ignore[attr-defined]
+    attempt_ends(context, Outcome(None, exit_code=0), b"Loading again\n")
+    assert cli("logs", name, "--search", "loading").out == "1:1: loading\n2:1: Loading again\n"
+    assert cli("logs", name, "--search", "loading", "--attempt", 2).out == "2:1: Loading again\n"
+    assert cli("logs", name, "--errors").out == "1:2: ERROR: no file\n"
+    assert cli("logs", name, "--errors", "--json").json["text"] == "ERROR: no file"
+    nothing = cli("logs", name, "--search", "absent")
+    assert (nothing.status, nothing.out, nothing.err) == (0, "", "No line was found.\n")
+    refused = cli("logs", name, "--search", "x", "--follow")
+    assert refused.status == 2
+    assert "give one of --search, --errors and --follow" in refused.err

@@ -106,6 +106,9 @@ SHOWN = {
     "the_rest_of_a_long_line_is_a_link_away",
     "give any stretch of the bytes": "integration/api/test_logs.py::"
     "a_stretch_of_bytes_is_read_by_offset_and_limit",
+    "finds lines in all attempts": "integration/api/test_log_search.py::"
+    "all_attempts_instances_and_streams_are_searched",
+    "with its `next` as `after`": "integration/api/test_log_search.py::a_search_goes_on_where_it_stopped",
     "moves its images at once or not at all": "integration/workers/deployments/test_steps.py::"
     "a_failed_pre_deploy_job_moves_nothing",
     "takes the images of a stage": "integration/api/apps/test_pipelines.py::"

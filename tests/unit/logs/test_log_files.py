@@ -222,18 +222,6 @@ def test_a_very_long_line_comes_in_bounded_pieces(path: Path) -> None:
     assert (last.number, last.text) == (2, b"end")
 
 
-def test_search(path: Path) -> None:
-    with LogWriter(path) as log:
-        for number in range(1, 20_001):
-            log.write(at(number), Stream.STDOUT, b"this is line number %d of many\n" % number)
-    log_reader = LogReader(path)
-    assert [line.number for line in log_reader.search("NUMBER 1234 ")] == [1234]
-    found = log_reader.search("line", limit=3)
-    assert [line.number for line in found] == [1, 2, 3]
-    assert [line.number for line in log_reader.search("line", found[-1].end, limit=1)] == [4]
-    assert log_reader.search("absent") == []
-
-
 def test_above_the_cap_first_and_last_part_are_kept_with_a_marker_between(path: Path) -> None:
     cap = 16_000
     written = b"".join(b"%06d\n" % number for number in range(20_000))
