@@ -1,4 +1,7 @@
-"""Alembic's entry: runs the migrations on the connection it is handed, in the transaction that is open there."""
+"""Alembic's entry: runs the migrations on the connection it is handed.
+
+In the transaction that is open there, if one is; else each in one of its own.
+"""
 
 from alembic import context
 
@@ -9,6 +12,7 @@ context.configure(
     connection=connection,
     target_metadata=metadata,
     render_as_batch=True,
+    transaction_per_migration=not connection.in_transaction(),
 )
 with context.begin_transaction():
     context.run_migrations()
