@@ -17,10 +17,11 @@ from app.domain.audit import NOBODY, Action, Entry, Subject
 from app.domain.errors import Busy, InvalidValue
 from app.domain.principals import Right
 from app.runtime import request_id
+from app.runtime.pace import Pace
 from app.store import sessions as store
 from app.store import users
 from app.store.audit_recorder import identified
-from app.store.database import Database
+from app.store.database import Database, recorded_by
 from app.store.sessions import SessionLimits
 from app.store.users import User
 
@@ -46,6 +47,7 @@ class Desk:
     resets: SignInThrottle = field(default_factory=SignInThrottle)  # of who asks for a link by mail
     strangers: Places = field(default_factory=lambda: Places(waiting=8, at_once=1))
     known: Places = field(default_factory=lambda: Places(waiting=4, at_once=1))
+    refusing: Pace = field(default_factory=lambda: Pace(a_second=10, at_once=10, longest=5))
     limits: SessionLimits = field(default_factory=SessionLimits)
     refusals: Refusals = field(default_factory=Refusals)
 
@@ -84,7 +86,16 @@ def sign_in(
         refused(db, desk, client, user, _why(user, is_right=is_right), now)
         return None
     desk.throttle.succeeded(attempt)
+    _renew_hash(db, places, user, password)
     return welcome(db, desk, user.id, client, now)
+
+
+def _renew_hash(db: Database, places: Places, user: User, password: str) -> None:
+    """Store the password anew, as today's are, which is no change of the account's."""
+    renewed = places.renewed(password, user.password_hash)
+    if renewed is not None:
+        with recorded_by(None), db.write() as tx:
+            users.renew_hash(tx, user.id, user.password_hash, renewed)
 
 
 def require_password(

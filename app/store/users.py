@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlmodel import col, func, or_, select
 
 from app.domain.errors import Conflict, NotFound
@@ -125,6 +126,12 @@ def change(tx: Tx, user_id: int, *, name: str, email: str | None) -> None:
 def set_password(tx: Tx, user_id: int, password_hash: str) -> None:
     _row(tx, user_id).password_hash = password_hash
     touch(tx, TOPIC)
+
+
+def renew_hash(tx: Tx, user_id: int, before: str, password_hash: str) -> None:
+    """Replace a hash by another of the same password, unless the password was changed meanwhile."""
+    is_same = (col(UserRow.id) == user_id, col(UserRow.password_hash) == before)
+    tx.execute(update(UserRow).where(*is_same).values(password_hash=password_hash))
 
 
 def set_identity(tx: Tx, user_id: int, issuer: str | None, subject: str | None) -> None:

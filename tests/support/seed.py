@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
 from app.domain.build_parts import BuildStep, BuildTrigger, BuildTriggerType
@@ -38,6 +37,7 @@ from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.clock import START, Clock
 from tests.support.databases import empty_sqlite
+from tests.support.desk import QUICK
 from tests.support.installation import Installation, Stored
 
 PASSWORD = "correct horse battery staple"
@@ -282,7 +282,7 @@ def world(root: Path, clock: Clock | None = None) -> Iterator[World]:
 @cache
 def _with_users() -> Stored:
     """An installation with a user of each role, whose password takes no time to verify."""
-    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    hashed = QUICK.hash(PASSWORD)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "jobyard.db"
         file.write_bytes(empty_sqlite())

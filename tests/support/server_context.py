@@ -20,6 +20,7 @@ from app.oidc import Provider
 from app.runtime.engine_health import EngineHealth
 from app.store.inbox import Inbox
 from app.web.server_context import ServerContext
+from tests.support.desk import quick_desk
 
 if TYPE_CHECKING:
     from tests.support.installation import Installation
@@ -65,6 +66,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "missing_images": lambda _images: frozenset(),
         "engine_health": lambda: EngineHealth(is_up=True, sentence="The engine answers."),
         "admin_token_hash": digest(ADMIN_TOKEN),
+        "desk": quick_desk(),
         "provider": Provider("https://id.example.com", "jobyard", "the secret of a client", "roles"),
     }
     return ServerContext(**fields | changes)

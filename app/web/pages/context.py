@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from urllib.parse import parse_qsl, quote
 
 from starlette.concurrency import run_in_threadpool
@@ -76,9 +78,22 @@ def post(path: str, handler: Handler, right: Right | None) -> Route:
     return PageRoute(path, _endpoint(handler, right, OF_FORMS[path], takes_form=True), "POST", right)
 
 
+def post_of_strangers(path: str, handler: Handler) -> Route:
+    """An action that lets people in. What is refused leaves at a bounded pace, as who guesses waits for it."""
+    endpoint = _endpoint(handler, None, OF_FORMS[path], takes_form=True)
+
+    async def paced(request: Request) -> Response:
+        answer = await endpoint(request)
+        if answer.status_code >= HTTPStatus.BAD_REQUEST:
+            await asyncio.sleep(server_of(request).desk.refusing.wait(asyncio.get_running_loop().time()))
+        return answer
+
+    return PageRoute(path, paced, "POST", None)
+
+
 def _endpoint(
     handler: Handler, right: Right | None, action: Action | None = None, *, takes_form: bool
-) -> Callable[[Request], object]:
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             form = await _form(request) if takes_form else {}
@@ -151,7 +166,9 @@ async def page_error(request: Request, error: Exception) -> Response:
         return RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)
     advice = _ADVICE.get(problem.status, "Go back and try again.")
     ctx = await run_in_threadpool(_somebody, request)
-    return render(request, "error.html", problem.status, ctx=ctx, problem=problem, advice=advice)
+    answer = render(request, "error.html", problem.status, ctx=ctx, problem=problem, advice=advice)
+    answer.headers.update(problem.headers)
+    return answer
 
 
 def _somebody(request: Request) -> PageContext | None:

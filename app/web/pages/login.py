@@ -15,7 +15,7 @@ from app.commands.sign_in import refused as turned_away
 from app.domain.audit import Action, Kind
 from app.domain.errors import Conflict, InvalidValue
 from app.web.auditing import refuse
-from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.context import PageContext, get, post, post_of_strangers, see
 from app.web.pages.form_errors import placed, refused
 from app.web.principal import COOKIE, DEVICE
 from app.web.problems import Problem
@@ -147,10 +147,10 @@ def inside(path: str) -> str:
 def routes() -> list[Route]:
     return [
         get("/login", show_login, right=None),
-        post("/login", log_in, right=None),
+        post_of_strangers("/login", log_in),
         get("/login/forgot", show_forgot, right=None),
         post("/login/forgot", ask_for_link, right=None),
         get("/login/once/{code}", show_link, right=None),
-        post("/login/once/{code}", accept_link, right=None),
+        post_of_strangers("/login/once/{code}", accept_link),
         post("/logout", log_out, right=None),
     ]

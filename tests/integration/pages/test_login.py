@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from threading import Event
 
 import pytest
 
-from app.commands import passwords
 from app.commands.accounts import setup_path
 from app.domain.principals import Role, Scope
+from app.web.app import create_app
 from app.web.principal import COOKIE
 from tests.support.client import Client
 from tests.support.demo_world import Demo
+from tests.support.desk import quick_desk
 from tests.support.seed import PASSWORD, World
 from tests.support.server_context import ADMIN_TOKEN
 from tests.support.visiting import NOW, OURS, read, run_of, visitor
@@ -79,7 +82,7 @@ def test_a_form_that_is_none_is_refused(made: World, content: bytes, kind: str, 
     assert "<main" in answer.text
 
 
-def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crowd_at_the_door_is_asked_to_wait(made: World) -> None:
     """Checking a password takes memory and time, and anybody may ask for it."""
     may_go_on = Event()
 
@@ -88,11 +91,14 @@ def test_a_crowd_at_the_door_is_asked_to_wait(made: World, monkeypatch: pytest.M
             assert may_go_on.wait(30)
             return True
 
-    monkeypatch.setattr(passwords, "_hasher", Slow())
+        def check_needs_rehash(self, _hash: str) -> bool:
+            return False
+
+    app = create_app(replace(made.context, desk=quick_desk(Slow())), nullcontext)
     data = {"name": "admin-user", "password": "x"}
 
     def log_in() -> int:
-        client = Client(made.app(), follow_redirects=False, headers=OURS)
+        client = Client(app, follow_redirects=False, headers=OURS)
         return client.post("/login", data=data).status_code
 
     with ThreadPoolExecutor(20) as crowd:

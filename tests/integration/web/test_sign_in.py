@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
+from argon2 import PasswordHasher
 from httpx2 import Response
 from starlette.testclient import TestClient
 
@@ -17,6 +19,7 @@ from app.commands.sign_in import sign_in
 from app.domain.audit import Action
 from app.domain.errors import Busy, Conflict, UserError
 from app.domain.principals import Role
+from app.runtime.pace import Pace
 from app.store import audit, sessions, users
 from app.store.audit import Wanted
 from app.store.users import User
@@ -24,10 +27,23 @@ from app.web.app import create_app
 from app.web.principal import DEVICE
 from app.web.server_context import ServerContext
 from tests.support.clock import START, Clock
+from tests.support.desk import QUICK, quick_desk
 from tests.support.seed import PASSWORD
 from tests.support.server_context import ADMIN_TOKEN
 
 HOME, AWAY = "192.0.2.7", "203.0.113.9"
+
+
+class Turns(Pace):
+    """Counts who is made to wait, and lets nobody wait."""
+
+    def __init__(self) -> None:
+        super().__init__(a_second=1, at_once=1, longest=0)
+        self.taken = 0
+
+    def wait(self, _now: float) -> float:
+        self.taken += 1
+        return 0.0
 
 
 @pytest.fixture
@@ -120,6 +136,47 @@ def test_too_many_at_once_are_asked_to_wait(context: ServerContext) -> None:
     with pytest.raises(Busy) as said:
         sign_in(context.db, context.desk, "ada", PASSWORD, Client(AWAY), START, None)
     assert str(said.value) == "Too many are logging in at once: try again in a moment."
+
+
+def test_a_storm_of_guesses_keeps_out_nobody_whom_the_account_knows(context: ServerContext) -> None:
+    at_home = browser(context)
+    assert try_in(at_home, PASSWORD) == 303
+    for _ in range(8):
+        assert context.desk.strangers._places.acquire(blocking=False)
+    answer = browser(context, AWAY).post("/login", data={"name": "ada", "password": PASSWORD})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+    assert "Too many are logging in at once: try again in a moment." in answer.text
+    assert try_in(at_home, PASSWORD) == 303
+
+
+def test_what_is_refused_leaves_at_a_pace_and_nobody_else_waits(context: ServerContext) -> None:
+    turns = Turns()
+    context = replace(context, desk=quick_desk(refusing=turns))
+    client = browser(context, AWAY)
+    assert [try_in(client, "wrong") for _ in range(4)] == [422, 422, 422, 429]
+    assert client.post("/login/once/nothing", data={}).status_code == 410
+    assert turns.taken == 5
+    assert try_in(browser(context), PASSWORD) == 303
+    assert client.get("/login").status_code == 200
+    assert turns.taken == 5
+
+
+def test_an_older_hash_is_renewed_once_its_password_was_right(context: ServerContext) -> None:
+    older = PasswordHasher(time_cost=1, memory_cost=64, parallelism=4).hash(PASSWORD)
+    with context.db.write() as tx:
+        users.set_password(tx, user_of(context, "ada").id, older)
+    client = browser(context)
+    assert try_in(client, "wrong") == 422
+    assert user_of(context, "ada").password_hash == older
+    assert try_in(client, PASSWORD) == 303
+    renewed = user_of(context, "ada").password_hash
+    assert renewed != older
+    assert not QUICK.check_needs_rehash(renewed)
+    assert try_in(client, PASSWORD) == 303
+    assert user_of(context, "ada").password_hash == renewed
+    with context.db.write() as tx:
+        users.renew_hash(tx, user_of(context, "ada").id, older, "what comes too late")
+    assert user_of(context, "ada").password_hash == renewed
 
 
 def test_an_invitation_makes_name_and_password_once(context: ServerContext) -> None:
