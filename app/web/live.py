@@ -15,6 +15,7 @@ from app.web.server_context import ServerContext
 
 ASK_AGAIN_SECONDS = 5.0  # between two looks at whether a reader may still read
 POLL_SECONDS = 1.0  # how late a change is seen of which no signal came
+RARE_SECONDS = 15.0  # the same of a log that is written by this process, which signals each piece of it
 NEWLINE = "\n"
 _UNFINISHED = re.compile(rb"(?:\r|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
 
@@ -38,8 +39,8 @@ class Ear:
         self._heard |= topics
         self._rung.set()
 
-    async def wait(self, seconds: float) -> frozenset[str]:
-        """The topics heard since the last time; empty when the time is over."""
+    async def wait(self, seconds: float | None) -> frozenset[str]:
+        """The topics heard since the last time; empty when the time is over. None waits until there is something."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._rung.wait()
@@ -49,17 +50,21 @@ class Ear:
 
 
 async def changes(
-    server: ServerContext, topics: Iterable[str], every: float = POLL_SECONDS
+    server: ServerContext, topics: Iterable[str], every: float | None = POLL_SECONDS
 ) -> AsyncIterator[frozenset[str]]:
     """Yields whenever something in `topics` changed, with which, and (empty) when nothing was heard for `every` s.
 
-    The first comes at once and is empty: read the state then, and after each of the others.
+    The first comes at once and is empty: read the state then, and after each of the others. None is for who only
+    passes on what changed. A log of which this process has told once needs no other look but a rare one.
     """
     ear = Ear(topics)
     with server.signals.listening(ear.hear):
         yield frozenset()
         while True:
-            yield await ear.wait(every)
+            heard = await ear.wait(every)
+            if every is not None and any(topic.startswith("log:") for topic in heard):
+                every = max(every, RARE_SECONDS)
+            yield heard
 
 
 async def follow_log(

@@ -216,27 +216,6 @@ def test_a_link_to_a_line_shows_and_marks_it(page: Page, made: World) -> None:
     expect(page.locator("[data-log] .row").last.locator(".x")).to_have_text("line 2499")
 
 
-KEEP_STREAMS = """
-window.made = [];
-window.EventSource = class extends EventSource {
-  constructor(...all) { super(...all); window.made.push(this); }
-};
-"""
-
-
-def test_a_lost_connection_is_said_and_comes_back(page: Page, demo: Demo) -> None:
-    page.add_init_script(KEEP_STREAMS)
-    look(page, "/")
-    banner = page.locator("[data-stale]")
-    expect(banner).to_be_hidden()
-    page.wait_for_function("window.made.length && window.made[0].readyState === 1")
-    page.evaluate("window.made[0].onerror()")
-    expect(banner).to_be_visible()
-    expect(banner).to_contain_text("Connection lost, trying again in")
-    expect(banner).to_be_hidden()
-    assert page.evaluate("window.made.length") == 2
-
-
 def test_keyboard(page: Page, demo: Demo) -> None:
     look(page, "/")
     page.keyboard.press("j")

@@ -31,6 +31,7 @@ from app.web.pages import (
     schedule,
     secret_groups,
     settings,
+    streams,
     users,
 )
 from app.web.pages.context import page_error
@@ -60,6 +61,7 @@ def page_routes() -> tuple[Route, ...]:
         deliveries,
         dry_runs,
         live,
+        streams,
         settings,
         users,
         audit,

@@ -20,7 +20,7 @@ from app.logs import LogReader
 from app.store import builds, decisions, jobs, overview, quotas
 from app.store.database import Tx
 from app.web.pages import charts, logview
-from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.context import PageContext, StreamRoute, get, post, see
 from app.web.pages.logview import Place
 from app.web.pages.runs import log_rows, position, window_of
 from app.web.reach import job_named, project_named
@@ -142,7 +142,7 @@ def routes() -> list[Route]:
     return [
         get("/builds/{build}", show_build),
         get("/builds/{build}/log", more_log),
-        get("/builds/{build}/follow", follow_log),
+        StreamRoute("/builds/{build}/follow", follow_log),
         post("/builds/{build}/cancel", cancel_build, Right.RUN),
         post("/builds/{build}/deploy", deploy_build, Right.DEPLOY),
     ]

@@ -68,8 +68,16 @@ class PageRoute(Route):
         self.right = right
 
 
+class StreamRoute(PageRoute):
+    """A page's stream of what happens there; `handler` is what answers, for whoever has several in one."""
+
+    def __init__(self, path: str, handler: Handler) -> None:
+        super().__init__(path, _endpoint(handler, Right.READ, takes_form=False), "GET", Right.READ)
+        self.handler = handler
+
+
 def get(path: str, handler: Handler, right: Right | None = Right.READ) -> Route:
-    """A page, or a stream of what happens on one."""
+    """A page."""
     return PageRoute(path, _endpoint(handler, right, takes_form=False), "GET", right)
 
 

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from app.store import topics
 from app.web.live import changes, event, stream
-from app.web.pages.context import PageContext, get
+from app.web.pages.context import PageContext, StreamRoute
 
 AT_MOST_EVERY = 0.25  # seconds between two words of change
 TOPICS = 20
@@ -23,7 +23,7 @@ def live(ctx: PageContext) -> Response:
 
     async def events() -> AsyncGenerator[ServerSentEvent]:
         is_first = True
-        async for changed in changes(ctx.server, wanted):
+        async for changed in changes(ctx.server, wanted, every=None):
             if changed or is_first:
                 yield event("", name="changed")
                 await asyncio.sleep(AT_MOST_EVERY)
@@ -42,4 +42,4 @@ def _may_hear(ctx: PageContext, topic: str) -> bool:
 
 
 def routes() -> list[Route]:
-    return [get("/live", live)]
+    return [StreamRoute("/live", live)]

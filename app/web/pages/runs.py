@@ -19,7 +19,7 @@ from app.runtime.engine_health import EngineHealth
 from app.store import jobs, overview, projects, quotas, run_attempts, runs
 from app.web.numbers import whole_number
 from app.web.pages import charts, logview, vitals
-from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.context import PageContext, StreamRoute, get, post, see
 from app.web.pages.logview import Place, Window
 from app.web.problems import Problem
 from app.web.scope import run_of
@@ -194,7 +194,7 @@ def routes() -> list[Route]:
     return [
         get("/runs/{run}", show_run),
         get("/runs/{run}/log", more_log),
-        get("/runs/{run}/follow", follow_log),
+        StreamRoute("/runs/{run}/follow", follow_log),
         post("/runs/{run}/cancel", cancel, Right.RUN),
         post("/runs/{run}/again", again, Right.RUN),
     ]

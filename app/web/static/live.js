@@ -1,6 +1,7 @@
 // A page that changes in place: on word of a change it fetches itself and takes over what is different.
 const main = document.getElementById("main");
 let tools;
+let feed;
 let fetching = false;
 let wanted = false;
 let timer = null;
@@ -42,8 +43,10 @@ async function morph() {
   tools.localise(fresh);
   Idiomorph.morph(main, fresh.innerHTML, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
   document.title = page.title;
+  const hadTopics = main.dataset.topics;
   main.dataset.topics = fresh.dataset.topics ?? "";
   main.dataset.refresh = fresh.dataset.refresh ?? "";
+  if (main.dataset.topics !== hadTopics) listen();
   schedule();
   tools.afterMorph();
 }
@@ -53,10 +56,16 @@ function schedule() {
   if (main.dataset.refresh) timer = setTimeout(() => (document.hidden ? schedule() : refresh()), main.dataset.refresh * 1000);
 }
 
+function listen() {
+  feed?.close();
+  feed = main.dataset.topics &&
+    tools.connect(() => `/live?topics=${encodeURIComponent(main.dataset.topics)}`, { changed: refresh });
+}
+
 export function start(given) {
   tools = given;
   // A source tree may be without the library: its pages stay as they were loaded.
   if (!main.dataset.topics || !globalThis.Idiomorph) return;
-  tools.connect(() => `/live?topics=${encodeURIComponent(main.dataset.topics)}`, { changed: refresh });
+  listen();
   schedule();
 }

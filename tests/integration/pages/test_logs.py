@@ -10,6 +10,7 @@ from app.logs import LogReader
 from app.web.pages import logview
 from tests.support.demo_world import Demo
 from tests.support.seed import SUCCEEDED, World
+from tests.support.sse import sse
 from tests.support.visiting import NOW, read, visitor
 
 
@@ -135,18 +136,6 @@ def test_a_log_line_says_which_instance_and_stream_it_is_from(made: World, insta
         rows = page.split('<div class="row')[1:]
         assert ['<span class="s">stderr</span>' in row for row in rows] == [False, True, False]
         assert ['title="Instance 0">0</span>' in row for row in rows] == [instances > 1, instances > 1, False]
-
-
-def sse(body: str) -> list[dict[str, str]]:
-    events = []
-    for block in body.replace("\r\n", "\n").split("\n\n"):
-        fields: dict[str, str] = {}
-        for line in filter(None, block.split("\n")):
-            name, _, value = line.partition(": ") if ": " in line else line.partition(":")
-            fields[name] = f"{fields[name]}\n{value}" if name in fields else value
-        if fields.get("event"):
-            events.append(fields)
-    return events
 
 
 def test_following_an_ended_log_gives_the_rest_and_ends(made: World) -> None:

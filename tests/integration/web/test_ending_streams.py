@@ -10,6 +10,7 @@ from sse_starlette import ServerSentEvent
 
 from app.web import live
 from app.web.live import event
+from app.web.server_context import ServerContext
 
 
 @pytest.fixture
@@ -66,3 +67,25 @@ def test_who_stops_reading_closes_the_feed() -> None:
 
     asyncio.run(asyncio.wait_for(first(), 30))
     assert feed.is_closed
+
+
+def test_a_log_that_is_written_here_is_looked_at_rarely_as_each_piece_is_told(
+    context: ServerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience: list[float | None] = []
+
+    async def heard(_ear: live.Ear, seconds: float | None) -> frozenset[str]:
+        patience.append(seconds)
+        return frozenset({"log:run:1"} if len(patience) == 2 else ())
+
+    async def listen(every: float | None) -> list[float | None]:
+        changes = live.changes(context, ["run:1", "log:run:1"], every)
+        patience.clear()
+        for _ in range(4):
+            await anext(changes)
+        await changes.aclose()  # type: ignore[attr-defined]
+        return [*patience]
+
+    monkeypatch.setattr(live.Ear, "wait", heard)
+    assert asyncio.run(listen(1.0)) == [1.0, 1.0, live.RARE_SECONDS]
+    assert asyncio.run(listen(None)) == [None, None, None]
