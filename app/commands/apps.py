@@ -26,7 +26,9 @@ def define_app(
     """
     app_id = apps.create(tx, project.id, name, now)
     _set_members(tx, app_id, project.name, job_names, hooks)
-    return apps.with_id(tx, app_id)
+    made = apps.with_id(tx, app_id)
+    told({}, _members(made))
+    return made
 
 
 def change_app(tx: Tx, app: App, job_names: Sequence[str] | None, hooks: Sequence[str] | None) -> App:
@@ -43,7 +45,7 @@ def _members(app: App) -> Json:
     """The jobs of an app and which of them are hooks, as the audit log tells it."""
     return {
         "jobs": [member.job for member in app.members],
-        "hooks": [member.job for member in app.members if member.hook],
+        "hooks": [member.job for member in app.members if member.hook] or None,
     }
 
 
@@ -56,6 +58,7 @@ def remove_app(tx: Tx, app: App) -> None:
     if stage is not None:
         raise Conflict(f"App {app.name} is in stage {stage[1]} of pipeline {stage[0]}: take it out first.")
     apps.delete(tx, app.id)
+    told(_members(app), {})
 
 
 def release_hold(tx: Tx, names: Names, app: App, *, who: str, now: datetime) -> App:

@@ -32,7 +32,9 @@ def define_pipeline(
     """Make a pipeline. Raises InvalidValue, or Conflict for a name or a component that is taken."""
     pipeline_id = pipelines.create(tx, project.id, name, now)
     pipelines.set_stages(tx, pipeline_id, _stages(tx, project.name, stages, None))
-    return pipelines.named(tx, project.name, name)
+    made = pipelines.named(tx, project.name, name)
+    told({}, _told(made))
+    return made
 
 
 def change_pipeline(tx: Tx, pipeline: Pipeline, stages: Sequence[StageDraft]) -> Pipeline:
@@ -41,6 +43,12 @@ def change_pipeline(tx: Tx, pipeline: Pipeline, stages: Sequence[StageDraft]) ->
     changed = pipelines.named(tx, pipeline.project, pipeline.name)
     told(_told(pipeline), _told(changed))
     return changed
+
+
+def remove_pipeline(tx: Tx, pipeline: Pipeline) -> None:
+    """Delete a pipeline; its components stay as they are."""
+    pipelines.delete(tx, pipeline.id)
+    told(_told(pipeline), {})
 
 
 def _told(pipeline: Pipeline) -> Json:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.documents import Json, Stored
+from app.domain.errors import InvalidValue
 from app.domain.principals import Principal
 
 LONGEST_VALUE = 500  # characters of a value that is shown
@@ -94,6 +95,15 @@ class Action(enum.StrEnum):
         """What the action is done to, such as `job`; who logs in or out does it to their own account."""
         first = self.value.partition(".")[0]
         return "user" if first in ("sign_in", "sign_out") else first
+
+
+def check_action(given: str) -> str:
+    """An action, or the first word of some, that entries are looked for by. Raises InvalidValue for any other."""
+    if given not in {*Action, *(each.partition(".")[0] for each in Action)}:
+        raise InvalidValue(
+            "action", f"action must be one such as job.change, or job for all of those, not {given!r}."
+        )
+    return given
 
 
 class Outcome(enum.StrEnum):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 from sqlmodel import SQLModel
 
 from app.domain.audit import changes_between
 from app.domain.documents import Json
 from app.domain.flow_codec import shown_steps, steps_from_json, steps_to_json
-from app.domain.flow_nodes import Steps
-from app.domain.job.codec import env_to_json, job_to_json, shown_env, shown_job
-from app.domain.job.spec import JobSpec
+from app.domain.job.codec import env_to_json, job_to_json, run_to_json, shown_env, shown_job
+from app.domain.job.spec import Hardening, JobSpec, Network
+from app.domain.job.variables import Env
+from app.store.database import Tx
 from app.store.schema import (
     AppRow,
     BuildRow,
@@ -64,10 +65,16 @@ WATCHED: Mapping[type[SQLModel], Watched] = {
     FlowRow: Watched("flow", ("concurrency", "push_job_id"), ("trigger_hash",)),
     FlowRunRow: Watched("flow_run"),
     UserRow: Watched("user", ("name", "email", "disabled_at", "subject"), ("password_hash",)),
-    GrantRow: Watched("grant", ("role", "project_id")),
+    GrantRow: Watched("grant", ("role",)),
     TokenRow: Watched("token", ("scopes", "project_id", "expires_at")),
 }
-TELL_WHEN_MADE = {"grant", "token", "credential", "user"}  # what they begin with says what somebody may do
+# Columns with the id of something that has a name: what they are called, and whose name is told.
+NAMED_BY: Mapping[str, tuple[str, type[SQLModel]]] = {
+    "project_id": ("project", ProjectRow),
+    "credential_id": ("credential", CredentialRow),
+    "push_job_id": ("on_push", JobRow),
+}
+UNTOLD: tuple[Any, ...] = (None, False, "", [], {})  # of what is made or removed: as good as nothing
 
 
 def type_of(row: object) -> str | None:
@@ -76,14 +83,17 @@ def type_of(row: object) -> str | None:
     return None if watched is None else watched.type
 
 
-def changes_of(row: SQLModel, *, made: bool, gone: bool) -> Json:
-    """What is about to change in a watched row, by column."""
+def changes_of(tx: Tx, row: SQLModel, *, made: bool, gone: bool) -> Json:
+    """What changes in a watched row, by field. Of what is made or removed it is what that is, but for the defaults."""
     watched = WATCHED[type(row)]
-    if (made or gone) and watched.type not in TELL_WHEN_MADE:
-        return {}
     found: Json = {}
     for name, before, after in _columns(row, made=made, gone=gone):
-        found |= _change(watched, name, before, after)
+        found |= _change(tx, watched, name, before, after)
+    if isinstance(row, RunRow):
+        return _overrides(row) if made else {}
+    if isinstance(row, GrantRow):
+        where = "all projects" if row.project_id is None else _name(tx, ProjectRow, row.project_id)
+        return {f"{name} in {where}": change for name, change in found.items()}
     return found
 
 
@@ -97,32 +107,66 @@ def _columns(row: SQLModel, *, made: bool, gone: bool) -> Iterator[tuple[str, An
             yield attribute.key, attribute.history.deleted[0], attribute.loaded_value
 
 
-def _change(watched: Watched, name: str, before: Any, after: Any) -> Json:
+def _change(tx: Tx, watched: Watched, name: str, before: Any, after: Any) -> Json:
     if name in watched.hidden:
         return {name: {"changed": True}} if before != after and (before or after) else {}
     if name in watched.shown:
-        old, new = {name: _plain(before)}, {name: _plain(after)}
-        return changes_between(old, new, old, new)
-    if isinstance(before, JobSpec) and isinstance(after, JobSpec):
-        return changes_between(job_to_json(before), job_to_json(after), shown_job(before), shown_job(after))
-    if watched.type == "secret_group" and name == "env" and before is not None and after is not None:
-        shown = shown_env(before), shown_env(after)
-        return changes_between(
-            {"env": env_to_json(before)}, {"env": env_to_json(after)}, {"env": shown[0]}, {"env": shown[1]}
-        )
-    if watched.type == "flow" and name == "definition" and before and after:
-        return _of_steps(steps_from_json(before["nodes"]), steps_from_json(after["nodes"]))
-    return {}
+        called, old, new = name, _plain(name, before), _plain(name, after)
+        if name in NAMED_BY:
+            called, of = NAMED_BY[name]
+            old, new = (None if each is None else _name(tx, of, each) for each in (old, new))
+        return changes_between({called: old}, {called: new}, {called: old}, {called: new})
+    stored, shown = DOCUMENTS.get((watched.type, name), (None, None))
+    if stored is None or shown is None or before == after:
+        return {}
+    old, new = ({} if each is None else stored(each) for each in (before, after))
+    may_show = [{} if each is None else shown(each) for each in (before, after)]
+    told = changes_between(old, new, *may_show)
+    if before is not None and after is not None:
+        return told
+    usual = changes_between({}, stored(JobSpec("")), {}, stored(JobSpec(""))) if watched.type == "job" else {}
+    return {path: change for path, change in told.items() if not _is_usual(change, usual.get(path))}
 
 
-def _of_steps(before: Steps, after: Steps) -> Json:
-    """By the names of nodes, so that one that was put in changes nothing of the others."""
-    stored = [_by_name(steps_to_json(steps)) for steps in (before, after)]
-    shown = [_by_name(shown_steps(steps)) for steps in (before, after)]
-    return changes_between(stored[0], stored[1], shown[0], shown[1])
+def _is_usual(change: Json, usual: Json | None) -> bool:
+    """Whether something has a value from its beginning to its end that it needs not be told of."""
+    if "changed" in change:
+        return False
+    value = change["from"] if change["to"] is None else change["to"]
+    return value in UNTOLD or (usual is not None and value == usual["to"])
+
+
+def _overrides(run: RunRow) -> Json:
+    """What a run has otherwise than its job, as who asked for it gave it."""
+    image = {"image": run.reference or run.image, "build": run.build_id, "sha": run.sha}
+    stored, shown = run_to_json(run.effective) | image, {**run_to_json(run.effective), **image}
+    shown["env"] = shown_env(run.effective.env)
+    told = changes_between({}, stored, {}, shown)
+    return {
+        path: change
+        for path, change in told.items()
+        if any(path == name or path.startswith(f"{name}.") for name in run.overridden)
+    }
+
+
+def _group(env: Env) -> Json:
+    return {"env": env_to_json(env)}
+
+
+def _shown_group(env: Env) -> Json:
+    return {"env": shown_env(env)}
+
+
+def _steps(definition: Json) -> Json:
+    return _by_name(steps_to_json(steps_from_json(definition["nodes"])))
+
+
+def _shown_steps(definition: Json) -> Json:
+    return _by_name(shown_steps(steps_from_json(definition["nodes"])))
 
 
 def _by_name(documents: list[Json]) -> Json:
+    """By the names of nodes, so that one that was put in changes nothing of the others."""
     nodes = [node for each in documents for node in each.get("parallel", [each])]
     order = [
         [node["name"] for node in each["parallel"]] if "parallel" in each else each["name"]
@@ -131,5 +175,22 @@ def _by_name(documents: list[Json]) -> Json:
     return {"order": order, "nodes": {node["name"]: node for node in nodes}}
 
 
-def _plain(value: Any) -> Any:
+# Columns that hold a document: how it is stored, and how it is shown.
+DOCUMENTS: Mapping[tuple[str, str], tuple[Callable[[Any], Json], Callable[[Any], Json]]] = {
+    ("job", "definition"): (job_to_json, shown_job),
+    ("secret_group", "env"): (_group, _shown_group),
+    ("flow", "definition"): (_steps, _shown_steps),
+}
+
+
+def _name(tx: Tx, of: type[SQLModel], id_: int) -> str:
+    """What is called so by its id; asked of the connection, as the session is in the middle of a flush."""
+    table = of.__table__  # type: ignore[attr-defined]
+    name = tx.connection().execute(select(table.c.name).where(table.c.id == id_)).scalar()
+    return str(id_) if name is None else str(name)
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "hardening" and value is None:
+        return {**asdict(Hardening()), "network": Network.DEFAULT.value}
     return value.isoformat() if isinstance(value, datetime) else value

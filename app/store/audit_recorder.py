@@ -23,6 +23,8 @@ from app.store.audit_changes import changes_of, type_of
 from app.store.database import Database, Tx, recorded_by, recorder
 from app.store.schema import LoginRow, ProjectRow, UserRow
 
+TOLD_BESIDE = {"grant"}  # what is told of when it is made or removed together with something else
+
 
 @dataclass
 class AuditRecorder:
@@ -95,21 +97,23 @@ class AuditRecorder:
                 self._login = row
             if type_ := type_of(row):
                 self._made.setdefault(type_, row)
-                self._note(row, type_, made=True)
+                self._note(tx, row, type_, made=True)
         for row in tx.dirty:
             if (type_ := type_of(row)) and tx.is_modified(row):
                 self._rows.setdefault(type_, row)
-                self._note(row, type_)
+                self._note(tx, row, type_)
         for row in tx.deleted:
             if type_ := type_of(row):
                 self._rows[type_] = row
-                self._note(row, type_, gone=True)
+                self._note(tx, row, type_, gone=True)
 
-    def _note(self, row: SQLModel, type_: str, *, made: bool = False, gone: bool = False) -> None:
-        prefix = "" if type_ == self.action.type else f"{type_}."
-        for name, change in changes_of(row, made=made, gone=gone).items():
+    def _note(self, tx: Tx, row: SQLModel, type_: str, *, made: bool = False, gone: bool = False) -> None:
+        if (made or gone) and type_ != self.action.type and type_ not in TOLD_BESIDE:
+            return
+        prefix = "" if type_ == self.action.type or type_ == "grant" else f"{type_}."
+        for name, change in changes_of(tx, row, made=made, gone=gone).items():
             field_ = f"{prefix}{name}"
-            if field_ in self._changes:  # of several rows, such as roles in projects, each is told
+            if field_ in self._changes:  # of several rows each is told
                 field_ = f"{type_} {getattr(row, 'id', '')}.{name}"
             self._changes[field_] = change
 

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.domain.principals import Right
 from app.store import audit
+from app.store.audit import Wanted
 from app.web.api.lists import paged
 from app.web.api.operations import ApiContext, Operation
 from app.web.schemas.audit import AuditAnswer, AuditQuery, audit_answer, wanted_of
@@ -20,24 +21,25 @@ BLOCK = 500  # entries that are in memory at once
 
 
 def list_entries(ctx: ApiContext[Empty, AuditQuery]) -> Any:
+    wanted = wanted_of(ctx, ctx.query)
     ctx.server.desk.refusals.flush(ctx.server.db, ctx.now)
     if LINES in ctx.request.headers.get("accept", ""):
-        return _exported(ctx)
+        return _exported(ctx, wanted)
     with ctx.server.db.read() as tx:
         return paged(
             ctx,
-            partial(audit.page, tx, wanted_of(ctx, ctx.query)),
+            partial(audit.page, tx, wanted),
             lambda found: [audit_answer(each) for each in found],
         )
 
 
-def _exported(ctx: ApiContext[Empty, AuditQuery]) -> Response:
+def _exported(ctx: ApiContext[Empty, AuditQuery], wanted: Wanted) -> Response:
     """All that the filters leave, newest first; `limit` has no meaning here, `cursor` says where to begin."""
-    return StreamingResponse(_lines(ctx), media_type=LINES)
+    return StreamingResponse(_lines(ctx, wanted), media_type=LINES)
 
 
-def _lines(ctx: ApiContext[Empty, AuditQuery]) -> Iterator[bytes]:
-    wanted, before = wanted_of(ctx, ctx.query), ctx.query.cursor
+def _lines(ctx: ApiContext[Empty, AuditQuery], wanted: Wanted) -> Iterator[bytes]:
+    before = ctx.query.cursor
     while ctx.may_still():
         with ctx.server.db.read() as tx:
             block = audit.page(tx, wanted, BLOCK, before)

@@ -59,7 +59,7 @@ def delete_pipeline(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
         pipeline = pipeline_of(ctx, tx)
         confirmed(ctx, pipeline.name)
-        pipelines.delete(tx, pipeline.id)
+        commands.remove_pipeline(tx, pipeline)
 
 
 def pipeline_answer(tx: Tx, pipeline: Pipeline) -> PipelineAnswer:

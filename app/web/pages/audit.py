@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.audit import Action, Entry
+from app.domain.audit import Action, Entry, check_action
 from app.domain.errors import InvalidValue
 from app.domain.principals import Right
 from app.store import audit, projects
@@ -22,7 +22,8 @@ FILTERS = ("who", "action", "project", "since")
 def show_audit(ctx: PageContext) -> Response:
     ctx.server.desk.refusals.flush(ctx.server.db, ctx.now)
     given = {name: ctx.query(name).strip() for name in FILTERS}
-    wanted = Wanted(given["who"], given["action"], given["project"], _day(given["since"]), ctx.projects)
+    action = given["action"] and check_action(given["action"])
+    wanted = Wanted(given["who"], action, given["project"], _day(given["since"]), ctx.projects)
     with ctx.server.db.read() as tx:
         found = audit.page(tx, wanted, ENTRIES + 1, ctx.number("before"))
         names = [each.name for each in projects.page(tx, PROJECTS, None, only=ctx.projects)]

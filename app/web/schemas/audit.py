@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from app.domain.audit import Action, Entry, Kind, Outcome
+from app.domain.audit import Action, Entry, Kind, Outcome, check_action
 from app.domain.documents import Json
 from app.store.audit import Wanted
 from app.web.request_context import RequestContext
@@ -70,4 +70,5 @@ def audit_answer(entry: Entry) -> AuditAnswer:
 
 def wanted_of(ctx: RequestContext, query: AuditQuery) -> Wanted:
     """What the query asks for, within what the caller may read."""
-    return Wanted(query.who, query.action, query.project, query.since, ctx.projects)
+    action = query.action and check_action(query.action)
+    return Wanted(query.who, action, query.project, query.since, ctx.projects)

@@ -10,6 +10,7 @@ import pytest
 
 from app.commands.refusals import OF_A_NETWORK
 from app.domain.audit import Action, Kind, Outcome
+from app.domain.documents import Json
 from app.web.api import OPERATIONS
 from app.web.api import audit as api_audit
 from app.web.api.operations import Operation
@@ -148,6 +149,14 @@ def test_filters(admin: Caller) -> None:
     assert {each["about"]["project"] for each in admin.got("/audit", project="acme")["items"]} == {"acme"}
     assert admin.got("/audit", since="2030-01-01T00:00:00Z")["items"] == []
     assert admin.get("/audit", params={"since": "yesterday"}).status_code == 422
+    for accept in ("application/json", "application/x-ndjson"):
+        wrong = admin.get("/audit?action=job.changed", headers={"Accept": accept})
+        assert wrong.json()["errors"] == [
+            {
+                "field": "action",
+                "message": "action must be one such as job.change, or job for all of those, not 'job.changed'.",
+            }
+        ]
     first = admin.got("/audit", limit=2)
     second = admin.got("/audit", limit=2, cursor=first["next"])
     ids = [each["id"] for each in (*first["items"], *second["items"])]
@@ -185,7 +194,7 @@ def test_what_apps_pipelines_and_flows_are_made_of_is_told_from_to(admin: Caller
     assert admin.patch(FLOW, json={"nodes": nodes}).status_code == 200
     app, pipeline, first, second = (each.changes for each in entries(admin.context)[-4:])
     assert app == {
-        "hooks": {"from": [], "to": ["idle"]},
+        "hooks": {"from": None, "to": ["idle"]},
         "jobs": {"from": ["report"], "to": ["report", "idle"]},
     }
     assert pipeline == {
@@ -201,6 +210,73 @@ def test_what_apps_pipelines_and_flows_are_made_of_is_told_from_to(admin: Caller
         "nodes.tell.url": {"changed": True},
     }
     assert "sesame" not in admin.get("/audit?limit=100").text
+
+
+def told(admin: Caller) -> Json:
+    """What the newest entry says of changes."""
+    return entries(admin.context)[-1].changes
+
+
+def test_what_is_made_is_told_but_for_what_is_usual(admin: Caller) -> None:
+    env = {"A": "one", "S": {"value": "sesame", "secret": True}}
+    job = {"name": "n", "source": {"type": "image", "image": "busybox"}, "command": ["echo"], "env": env}
+    admin.made(f"{P}/jobs", {**job, "plan": "micro", "retry_limit": 2})
+    assert told(admin) == {
+        "name": {"from": None, "to": "n"},
+        "source.type": {"from": None, "to": "image"},
+        "source.image": {"from": None, "to": "busybox"},
+        "command": {"from": None, "to": ["echo"]},
+        "env.A": {"from": None, "to": "one"},
+        "env.S.value": {"changed": True},
+        "env.S.scope": {"from": None, "to": "run"},
+        "env.S.secret": {"from": None, "to": True},
+        "plan": {"from": None, "to": "micro"},
+        "retry_limit": {"from": None, "to": 2},
+    }
+    admin.made(
+        f"{P}/jobs/n/runs", {"command": "rm -rf /", "env": {"A": "two", "S": env["S"]}, "image": "busybox:1"}
+    )
+    assert told(admin) == {
+        "command": {"from": None, "to": "rm -rf /"},
+        "env.A": {"from": None, "to": "two"},
+        "env.S.value": {"changed": True},
+        "env.S.scope": {"from": None, "to": "run"},
+        "env.S.secret": {"from": None, "to": True},
+        "image": {"from": None, "to": "busybox:1"},
+    }
+    admin.made(f"{P}/secret-groups", {"name": "g", "priority": 5, "env": env})
+    assert told(admin)["env.A"] == {"from": None, "to": "one"}
+    assert told(admin)["env.S.value"] == {"changed": True}
+    admin.made(f"{P}/apps", {"name": "a", "jobs": ["n"]})
+    assert told(admin) == {"jobs": {"from": None, "to": ["n"]}}
+    admin.made(f"{P}/pipelines", {"name": "p", "stages": [{"name": "x", "components": ["a"]}]})
+    assert told(admin) == {
+        "stages": {"from": None, "to": ["x"]},
+        "components.x": {"from": None, "to": ["a"]},
+    }
+    assert admin.delete(f"{P}/pipelines/p?confirm=p").status_code == 204
+    assert told(admin)["components.x"] == {"from": ["a"], "to": None}
+    admin.made(f"{P}/flows", {"name": "f", "nodes": [{"name": "ready", "type": "approval"}]})
+    assert told(admin)["nodes.ready.type"] == {"from": None, "to": "approval"}
+    assert "sesame" not in admin.get("/audit?limit=100").text
+
+
+def test_a_role_is_told_with_the_project_that_it_is_in(admin: Caller) -> None:
+    made = admin.made("/users", {"name": "n", "role": "viewer", "project": "beside"})
+    assert told(admin)["role in beside"] == {"from": None, "to": "viewer"}
+    admin.made(f"/users/{made['id']}/grant", {"role": "admin", "project": "beside"})
+    assert told(admin) == {"role in beside": {"from": "viewer", "to": "admin"}}
+    admin.made(f"/users/{made['id']}/grant", {"role": "operator"})
+    assert told(admin) == {"role in all projects": {"from": None, "to": "operator"}}
+    admin.made(f"/users/{made['id']}/revoke", {"project": "beside"})
+    assert told(admin) == {"role in beside": {"from": "admin", "to": None}}
+    admin.made("/tokens", {"name": "t", "role": "viewer", "project": "beside"})
+    assert told(admin)["project"] == {"from": None, "to": "beside"}
+
+
+def test_only_what_a_project_is_newly_held_to_is_told(admin: Caller) -> None:
+    assert admin.patch(P, json={"hardening": {"non_root": True}}).status_code == 200
+    assert told(admin) == {"hardening.non_root": {"from": False, "to": True}}
 
 
 def test_tokens_that_let_nobody_in_leave_a_bounded_trace(admin: Caller) -> None:

@@ -110,7 +110,7 @@ def test_the_first_sign_in_makes_a_user_and_leads_where_they_meant_to_go(
     assert [(each.role, each.project_id) for each in grace.grants] == [(Role.OPERATOR, None)]
     entry = last_entry(context)
     assert (entry.action, entry.actor.name, entry.actor.kind) == (Action.SIGN_IN_DONE, "grace", Kind.USER)
-    assert entry.changes["grant.role"] == {"from": None, "to": "operator"}
+    assert entry.changes["role in all projects"] == {"from": None, "to": "operator"}
     assert entry.changes["subject"] == {"from": None, "to": "grace"}
     assert sign_in(context, provider, "grace").get("/").status_code == 200
     with context.db.read() as tx:
@@ -168,7 +168,7 @@ def test_who_has_no_role_any_more_is_out(context: ServerContext, provider: Ident
         "the identity provider",
         "mia",
     )
-    assert revoked.changes["grant.role"] == {"from": "admin", "to": None}
+    assert revoked.changes["role in all projects"] == {"from": "admin", "to": None}
     assert (refused.action, refused.outcome) == (Action.SIGN_IN_FAILED, Outcome.REFUSED)
     assert "its claim roles must be" in refused.detail
 
