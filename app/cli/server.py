@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import logging
 import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -62,7 +64,9 @@ def serve(
     # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listener(host, port) as listener, open_server(settings, url) as app:
-        _greet(app.state.server, url, host)
+        say = logging.getLogger(__name__).info if settings.log_format == "json" else typer.echo
+        for line in _greeting(app.state.server, url, host):
+            say(line)
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
         gc.freeze()  # nor is it looked through later: that would hold up answers
         gc.enable()
@@ -93,23 +97,21 @@ def _listener(host: str, port: int) -> socket.socket:
         raise UserError(message) from error
 
 
-def _greet(server: object, url: str, host: str) -> None:
+def _greeting(server: object, url: str, host: str) -> Iterator[str]:
     from app.commands.accounts import setup_path
     from app.store import users
     from app.web.server_context import ServerContext
 
     assert isinstance(server, ServerContext)
     everywhere = is_every_address(host)
-    typer.echo(f"Jobyard listens on {url}{', and at all addresses of this machine' if everywhere else ''}")
+    yield f"Jobyard listens on {url}{', and at all addresses of this machine' if everywhere else ''}"
     with server.db.read() as tx:
         has_admin = users.has_admin(tx)
     if not has_admin:
         path = setup_path(server.db, server.clock.now())
-        typer.echo(f"No administrator yet. Set one up, once, at {server.public_url}{path}")
+        yield f"No administrator yet. Set one up, once, at {server.public_url}{path}"
         if everywhere and not server.is_public_url_set:
-            typer.echo(
-                "From another machine: the same, with this machine's name in it. JOBYARD_PUBLIC_URL sets that."
-            )
+            yield "From another machine: the same, with this machine's name in it. JOBYARD_PUBLIC_URL sets that."
 
 
 def config(json: JsonOption = False) -> None:

@@ -49,6 +49,7 @@ class Disk:
     alarm: Alarm | None = None  # of the directory with the least room, if any has little
     _suspects: dict[Path, DiskUnavailable] = field(default_factory=dict)  # where something else failed
     _said_at: datetime | None = None
+    _said_level: Level = Level.ENOUGH  # of what was said last: what is worse is said at once
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -127,14 +128,15 @@ class Disk:
 
     def _say(self, now: datetime) -> None:
         said = self.trouble or (self.alarm.sentence if self.alarm else "")
+        level = Level.SCARCE if self.trouble else self.alarm.level if self.alarm else Level.ENOUGH
         every = SAID_EVERY if self.trouble else ALARM_SAID_EVERY
         if not said:
             if self._said_at is not None:
                 log.warning("there is room on the disk again: work goes on")
-            self._said_at = None
-        elif self._said_at is None or abs(now - self._said_at) >= every:
+            self._said_at, self._said_level = None, level
+        elif self._said_at is None or level > self._said_level or abs(now - self._said_at) >= every:
             log.warning(said)
-            self._said_at = now
+            self._said_at, self._said_level = now, level
 
 
 def _look(directory: Path, setting: str) -> DiskUnavailable | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -143,3 +144,27 @@ def test_readyz_and_every_page_say_so(context: ServerContext, free: FreeSpace, t
     page = client.get("/").text
     assert "<b>Little room.</b>" in page
     assert said in page
+
+
+def test_a_worse_state_is_logged_at_once_and_the_same_one_once_an_hour(
+    place: Installation, free: FreeSpace, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = Disk([place.root])
+
+    def logged(gib: float) -> list[str]:
+        caplog.clear()
+        free.free[str(place.root)] = int(gib * GIB)
+        with caplog.at_level(logging.WARNING):
+            room.step(place.clock)
+        return [each.getMessage() for each in caplog.records]
+
+    [low] = logged(4)
+    assert "what is beyond the limits of retention is removed now" in low
+    assert logged(3.9) == []
+    [short] = logged(1)
+    assert "builds wait until there is more" in short
+    assert logged(4) == logged(1) == []  # to and fro around a mark
+    [scarce] = logged(0.001)
+    assert "is nearly full" in scarce
+    [over] = logged(50)
+    assert over == "there is room on the disk again: work goes on"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.support.project import ROOT
+from tests.support.server import free_port
 
 LATER = {
     "alembic",
@@ -71,3 +74,24 @@ def test_what_is_seldom_needed_is_not_imported(started: dict[str, object]) -> No
 def test_threads_are_bounded(started: dict[str, object]) -> None:
     assert isinstance(started["threads"], int)
     assert started["threads"] <= THREADS
+
+
+def test_everything_that_a_server_says_is_json_where_that_is_wanted(tmp_path: Path) -> None:
+    ours = {"DATA": str(tmp_path / "data"), "ENGINE": "process", "LOG_FORMAT": "json"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "serve", "--port", str(free_port())],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **{f"JOBYARD_{name}": value for name, value in ours.items()}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        said = []
+        for line in server.stdout:
+            said.append(json.loads(line)["message"])
+            if said[-1].startswith("No administrator yet. Set one up, once, at http://"):
+                server.terminate()
+    assert any(each.startswith("Jobyard listens on http://127.0.0.1:") for each in said)
+    assert server.returncode in (0, -signal.SIGTERM)
+    assert [each for each in said if "Set one up" in each]
