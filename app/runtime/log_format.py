@@ -38,9 +38,10 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr(form: str) -> None:
-    """Send all log lines of this process to standard error, as `text` or as `json`."""
+    """Send all log lines of this process to standard error, as `text` or as `json`, and Python's warnings with them."""
     handler = logging.StreamHandler()
     handler.addFilter(OfRequest())
     handler.setFormatter(JsonLines() if form == "json" else logging.Formatter(TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
