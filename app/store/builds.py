@@ -40,6 +40,8 @@ from app.store.unreadable import by_id, newest, value_of, values_of
 OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
 QUEUED = "queued:builds"  # the topic that workers listen to
 ENDING = "ending:builds"  # an end came or was asked for
+# Said so where few builds are looked through: SQLite would rather read all that succeeded, by their status.
+NOT_SUCCEEDED = tuple(status for status in BuildStatus if status is not BuildStatus.SUCCEEDED)
 
 
 def enqueue(
@@ -360,7 +362,7 @@ def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:
         builds_query()
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref)
-        .where(BuildRow.status == BuildStatus.SUCCEEDED, col(BuildRow.on_branch).is_(True))
+        .where(col(BuildRow.status).not_in(NOT_SUCCEEDED), col(BuildRow.on_branch).is_(True))
         .order_by(col(BuildRow.position).desc(), col(BuildRow.id).desc())
     )
     found = tx.exec(query.limit(1)).first()
@@ -380,6 +382,12 @@ def with_ids(tx: Tx, build_ids: Sequence[int]) -> dict[int, Build]:
     """Return those of the builds that can be read, by their ids."""
     found = tx.exec(builds_query().where(col(BuildRow.id).in_(build_ids)))
     return {build.id: build for build in values_of(tx, build_value, found)}
+
+
+def sentences_of(tx: Tx, build_ids: Sequence[int]) -> dict[int, str]:
+    """What is said of each of these builds, by its id."""
+    found = select(BuildRow.id, BuildRow.sentence).where(col(BuildRow.id).in_(build_ids))
+    return dict(tx.exec(found).all())
 
 
 def page(

@@ -2,58 +2,102 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence, Set
-from typing import Any
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, literal, or_
+from sqlalchemy import JSON, ColumnElement, case, literal, literal_column, or_, type_coerce
+from sqlalchemy import select as select_columns
 from sqlmodel import col, func, select
 
 from app.domain.builds import Build, BuildStatus
 from app.domain.events import BRANCH_PREFIX
-from app.domain.job.records import Job
 from app.domain.job.spec import JobKind
 from app.domain.runs import RunStatus
-from app.store import builds, jobs
+from app.store import builds
 from app.store.database import Tx
-from app.store.schema import BuildRow, BuildSourceRow, JobRow, RunRow, SourceRow
+from app.store.schema import BuildRow, BuildSourceRow, JobRow, ProjectRow, RunRow, SourceRow, metadata
 
+FAILED: Any = literal_column(f"'{RunStatus.FAILED}'")  # in the words of the index that holds such runs alone
 ENDED = (BuildStatus.SUCCEEDED, BuildStatus.FAILED)  # what a cancel ended says nothing of the branch
 
 
-class Show(enum.StrEnum):
-    """A choice of jobs."""
+class Standing(NamedTuple):
+    """How a job is doing, in what lists of many sort and filter by. There may be thousands, so it is a plain tuple."""
 
-    ALL = ""
-    FAILING = "failing"  # the latest run, or the latest build of the branch, failed
-    SCHEDULED = "scheduled"
+    job_id: int
+    name: str
+    project: str
+    is_scheduled: bool
+    is_failing: bool  # its latest run, or the latest build of its branch, failed
+    is_running: bool
+    latest_run_id: int | None
+    failed_build_id: int | None  # the latest build of its branch, if that failed
 
 
-def count_jobs(tx: Tx, show: Show, within: Set[int] | None = None) -> int:
-    """How many there are: in all projects, or in those with these ids."""
-    count: int = tx.exec(_shown(select(func.count(col(JobRow.id))), show, within)).one()
-    return count
+def standings(
+    tx: Tx, within: Set[int] | None = None, *, project_id: int | None = None, named: str = ""
+) -> list[Standing]:
+    """All jobs that there are, in all projects or in those with these ids; `named` is a part of their names.
+
+    One statement, which reads no row of a run: the newest run failed if it is the newest one that failed.
+    """
+    query = _jobs_standing()
+    if within is not None:
+        query = query.where(col(JobRow.project_id).in_(within))
+    if project_id is not None:
+        query = query.where(JobRow.project_id == project_id)
+    if named:
+        called = type_coerce(col(JobRow.definition), JSON)["display_name"].as_string()
+        text = {"other": named.lower(), "autoescape": True}
+        query = query.where(or_(col(JobRow.name).contains(**text), func.lower(called).contains(**text)))
+    running = set(tx.exec(select(RunRow.job_id).where(RunRow.status == RunStatus.RUNNING)))
+    found = tx.connection().execute(query).all()
+    return [
+        Standing(
+            job_id,
+            name,
+            project,
+            kind == JobKind.CRON,
+            (latest is not None and latest == failed) or build is not None,
+            job_id in running,
+            latest,
+            build,
+        )
+        for job_id, name, project, kind, latest, failed, build in found
+    ]
 
 
-def page_of_jobs(
-    tx: Tx, show: Show, limit: int, before: int | None, within: Set[int] | None = None
-) -> Sequence[Job]:
-    """Newest first: of all projects, or of those with these ids."""
-    found: list[Job] = []
-    while True:
-        query = _shown(select(JobRow.id), show, within).order_by(col(JobRow.id).desc())
-        query = query.limit(limit - len(found))
-        ids = tx.exec(query if before is None else query.where(col(JobRow.id) < before)).all()
-        readable = jobs.with_ids(tx, ids)
-        found += [readable[job_id] for job_id in ids if job_id in readable]
-        if len(readable) == len(ids):
-            return found
-        before = ids[-1]  # as many older ones come instead of those that can't be read
+def next_fires(tx: Tx) -> dict[int, datetime]:
+    """When each job that is scheduled is due next, by its id."""
+    due = select(JobRow.id, JobRow.next_fire_at).where(col(JobRow.next_fire_at).is_not(None))
+    return {job_id: at for job_id, at in tx.exec(due) if at is not None}
+
+
+@cache
+def _jobs_standing() -> Any:
+    job, project = metadata.tables["job"].c, metadata.tables["project"].c
+    newest = select_columns(func.max(RunRow.id)).where(col(RunRow.job_id) == JobRow.id)
+    failed = newest.where(col(RunRow.status) == FAILED)
+    return (
+        select_columns(
+            *(job.id, job.name, project.name, job.kind),
+            newest.correlate(JobRow).scalar_subquery(),
+            failed.correlate(JobRow).scalar_subquery(),
+            _latest_build(case((col(BuildRow.status) == BuildStatus.FAILED, BuildRow.id))),
+        )
+        .join(ProjectRow, col(ProjectRow.id) == col(JobRow.project_id))
+        .outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
+        .where(col(JobRow.deleted_at).is_(None))
+    )
 
 
 def failing_of(tx: Tx, job_ids: Sequence[int]) -> set[int]:
     """Return the ids of those jobs that are failing."""
-    return set(tx.exec(_shown(select(JobRow.id), Show.FAILING).where(col(JobRow.id).in_(job_ids))))
+    query = select(JobRow.id).outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
+    query = query.where(col(JobRow.deleted_at).is_(None), col(JobRow.id).in_(job_ids))
+    return set(tx.exec(query.where(_is_failing())))
 
 
 def latest_builds_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Build]:
@@ -63,20 +107,6 @@ def latest_builds_of(tx: Tx, job_ids: Sequence[int]) -> dict[int, Build]:
     latest = {job_id: build_id for job_id, build_id in tx.exec(query) if build_id is not None}
     found = builds.with_ids(tx, list(latest.values()))
     return {job_id: found[build_id] for job_id, build_id in latest.items() if build_id in found}
-
-
-def _shown(query: Any, show: Show, within: Set[int] | None = None) -> Any:
-    query = query.outerjoin(SourceRow, col(SourceRow.id) == col(JobRow.source_id))
-    query = query.where(col(JobRow.deleted_at).is_(None))
-    if within is not None:
-        query = query.where(col(JobRow.project_id).in_(within))
-    match show:
-        case Show.ALL:
-            return query
-        case Show.FAILING:
-            return query.where(_is_failing())
-        case Show.SCHEDULED:
-            return query.where(JobRow.kind == JobKind.CRON)
 
 
 def _is_failing() -> ColumnElement[bool]:

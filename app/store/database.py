@@ -8,6 +8,7 @@ passes the same tests. `Tx` is what store functions take first; nothing outside 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
@@ -32,6 +33,7 @@ Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
 QUOTAS, WRITES = "quotas", "jobyard_writes"
 NAMED = "named"  # rows that can't be read and that the log has named
+STRIPS = "strips"  # of jobs, as `store.strips` remembers them
 BUSY_TIMEOUT, INCREMENTAL = "busy_timeout=5000", 2
 PRAGMAS = (
     "journal_mode=WAL",
@@ -104,7 +106,8 @@ class Database:
         self.IntegrityError: type[Exception] = self._driver.IntegrityError
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
-        self._info: dict[str, object] = {NAMED: set(), QUOTAS: quotas or Quotas()}  # of each transaction
+        # of each transaction
+        self._info: dict[str, object] = {NAMED: set(), STRIPS: OrderedDict(), QUOTAS: quotas or Quotas()}
         self.counts = Counts()
         self._state: object = None  # that `has_changed` saw last
         self._watching: PoolProxiedConnection | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import bindparam, literal_column
@@ -59,30 +60,34 @@ class Bar:
         return max((self.finished_at or now) - self.started_at, timedelta(0))
 
 
-def _strip_query() -> Any:
-    """Built once, and of plain columns: an overview asks it for every job."""
+BAR = (
+    *("id", "name", "status", "reason", "cause", "exit_code"),
+    *("created_at", "first_started_at", "finished_at", "active", "succeeded", "failed"),
+)
+
+
+def bar_columns() -> list[Any]:
+    """Return the plain columns that a bar is made of."""
     run = metadata.tables["run"].c
-    names = (
-        *("id", "name", "status", "reason", "cause", "exit_code"),
-        *("created_at", "first_started_at", "finished_at", "active", "succeeded", "failed"),
-    )
-    of_job = columns(*(run[name] for name in names)).where(
-        run.job_id == bindparam("job_id"), run.id < bindparam("before")
-    )
+    return [run[name] for name in BAR]
+
+
+def bar_of(row: Sequence[Any]) -> Bar:
+    id_, name, status, reason, *rest = row
+    return Bar(id_, name, RunStatus(status), Reason(reason) if reason else None, *rest)
+
+
+@cache
+def _strip_query() -> Any:
+    run = metadata.tables["run"].c
+    of_job = columns(*bar_columns()).where(run.job_id == bindparam("job_id"), run.id < bindparam("before"))
     return of_job.order_by(run.id.desc()).limit(bindparam("limit"))
-
-
-_STRIP = _strip_query()
 
 
 def strip(tx: Tx, job_id: int, limit: int = STRIP, before: int | None = None) -> list[Bar]:
     """A job's latest runs, newest first."""
     asked = {"job_id": job_id, "limit": limit, "before": NO_ID_YET if before is None else before}
-    found = tx.connection().execute(_STRIP, asked)
-    return [
-        Bar(id_, name, RunStatus(status), Reason(reason) if reason else None, *rest)
-        for id_, name, status, reason, *rest in found
-    ]
+    return [bar_of(row) for row in tx.connection().execute(_strip_query(), asked)]
 
 
 def _only(query: Any, project: Any, within: Within) -> Any:

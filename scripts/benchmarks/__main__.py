@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-SUPPORT = {"__main__", "bare_receiver", "fake_server", "follow", "pairs", "raw_push", "strangers"}
+SUPPORT = {"__main__", "bare_receiver", "fake_server", "follow", "million", "pairs", "raw_push", "strangers"}
 
 
 def names() -> list[str]:

@@ -198,6 +198,8 @@ class RunRow(SQLModel, table=True):
             *("status", "project_id", "available_at"),
             where="status = 'queued' AND active > 0",
         ),
+        partial("ix_run_failed_job_id_status_id", "job_id", "status", "id", where="status = 'failed'"),
+        partial("ix_run_not_succeeded_status_id", "status", "id", where="status IN ('failed', 'cancelled')"),
         partial("ix_run_open_job_id", "job_id", where="status IN ('queued', 'running')"),
         partial("ix_run_build_id", "build_id", where="build_id IS NOT NULL"),
         partial("ix_run_awaited_build_id", "awaited_build_id", where="awaited_build_id IS NOT NULL"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,33 +11,36 @@ from math import sqrt
 from app.domain.build_parts import BuildStep
 from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Run, RunStatus
-from app.store.overview import STRIP, Bar
+from app.store.overview import STRIP
+from app.store.strips import Mark
 from app.web.pages import formatting
 
 STRIP_HEIGHT = 28
 SHORTEST = 4  # of a bar, in pixels
 
 
-@dataclass(frozen=True)
-class StripBar:
-    """A bar of a strip: `x` and `height` in a drawing of 24 columns, 7 wide, and 28 high."""
+def strip(marks: Sequence[Mark], now: datetime) -> dict[RunStatus, str]:
+    """The `d` of an SVG path by status, in a drawing 166 wide and 28 high: a bar for each run.
 
-    bar: Bar
-    x: int
-    height: int
-    lasted: str
-
-
-def strip(bars: Sequence[Bar], now: datetime) -> list[StripBar]:
-    """Oldest left, the newest at the right edge; height is duration, by its root."""
-    lasted = [bar.lasted(now).total_seconds() for bar in bars]
+    Oldest left, the newest at the right edge; the height is the duration, by its root.
+    """
+    lasted = [mark.lasted(now) for mark in marks]
     longest = max([*lasted, 1.0])
-    drawn = []
-    for index, (bar, seconds) in enumerate(zip(bars, lasted, strict=True)):
-        share = sqrt(seconds / longest)
-        height = SHORTEST + (STRIP_HEIGHT - SHORTEST) * share
-        drawn.append(StripBar(bar, (STRIP - 1 - index) * 7, round(height), formatting.duration(seconds)))
-    return drawn[::-1]
+    drawn: dict[RunStatus, list[str]] = {}
+    for index, (mark, seconds) in enumerate(zip(marks, lasted, strict=True)):
+        height = round(SHORTEST + (STRIP_HEIGHT - SHORTEST) * sqrt(seconds / longest))
+        at = f"M{(STRIP - 1 - index) * 7} {STRIP_HEIGHT}v-{height}h5v{height}z"
+        drawn.setdefault(mark.status, []).append(at)
+    return {status: "".join(bars) for status, bars in drawn.items()}
+
+
+def strip_in_words(marks: Sequence[Mark]) -> str:
+    """`24 runs: 22 succeeded, 2 failed; the latest failed`."""
+    if not marks:
+        return "no runs yet"
+    numbers = Counter(str(mark.status) for mark in marks)
+    said = ", ".join(f"{number} {status}" for status, number in numbers.most_common())
+    return f"{formatting.plural(len(marks), 'run')}: {said}; the latest {marks[0].status}"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from app.domain.decisions import Verdict
 from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.store import apps, builds, conditions, decisions, overview, projects
+from app.store.strips import mark_of
 from app.web.pages.context import PageContext, get, post, see
 from app.web.scope import job_of, job_or_what_is_left
 
@@ -44,6 +45,7 @@ def show_job(ctx: PageContext) -> Response:
         need=need,
         address=address(job),
         bars=bars[:RUNS],
+        marks=[mark_of(bar) for bar in bars[:RUNS]],
         latest=latest[0] if latest else None,
         failed_build=built if built is not None and built.status is BuildStatus.FAILED else None,
         more=bars[RUNS - 1].id if len(bars) > RUNS else None,

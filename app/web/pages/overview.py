@@ -10,36 +10,20 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.builds import Build, BuildStatus
 from app.domain.errors import NotFound
-from app.domain.job.records import Job
 from app.domain.runs import Run, RunStatus
-from app.store import apps, builds, conditions, overview, projects
-from app.store.apps import Part
-from app.store.conditions import Show
+from app.store import builds, overview, projects
 from app.store.database import Tx
-from app.store.overview import Bar
+from app.store.strips import strips
 from app.web.pages import charts
 from app.web.pages.context import PageContext, get, see
+from app.web.pages.decision_groups import Group, grouped
+from app.web.pages.job_rows import ORDER_NAMES, Show, asked_of, list_jobs
 from app.web.reach import newest, run_called
 
-JOBS = 100
 RUNNING = 8
+SKIPPED, SKIPPED_READ = 6, 40  # lines, and decisions that they are made of
 LATELY = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class JobRow:
-    """A job with its latest runs, newest first, and the build of its branch that failed, if that is the latest."""
-
-    job: Job
-    bars: list[Bar]
-    failed_build: Build | None
-    part: Part | None
-
-    @property
-    def latest(self) -> Bar | None:
-        return self.bars[0] if self.bars else None
 
 
 @dataclass(frozen=True)
@@ -51,38 +35,34 @@ class Underway:
 
 
 def show_overview(ctx: PageContext) -> Response:
-    show = next((each for each in Show if each == ctx.query("show")), Show.ALL)
     within = ctx.projects
     with ctx.server.db.read() as tx:
-        page = conditions.page_of_jobs(tx, show, JOBS + 1, ctx.number("before"), within)
-        counts = {each: conditions.count_jobs(tx, each, within) for each in Show}
+        listed = list_jobs(tx, ctx, asked_of(ctx, "/"))
+        is_empty = not listed.counts[Show.ALL]
         context: dict[str, Any] = {
-            "rows": _rows(tx, sorted(page[:JOBS], key=lambda job: (job.project, job.name))),
-            "counts": counts,
-            "more": page[JOBS - 1].id if len(page) > JOBS else None,
-            "has_project": bool(counts[Show.ALL]) or bool(projects.page(tx, 1, None, only=within)),
-            "running": [
-                _underway(tx, ctx, run) for run in overview.open_runs(tx, RunStatus.RUNNING, RUNNING, within)
-            ],
+            "listed": listed,
+            "has_project": not is_empty or bool(projects.page(tx, 1, None, only=within)),
+            "running": _underway(tx, ctx, overview.open_runs(tx, RunStatus.RUNNING, RUNNING, within)),
             "building": overview.open_builds(tx, RUNNING, within),
             "running_count": overview.count_runs(tx, RunStatus.RUNNING, within),
             "queued_count": overview.count_runs(tx, RunStatus.QUEUED, within),
-            "nothing_ran": overview.nothing_ran(tx, since=ctx.now - LATELY, limit=6, within=within),
+            "skipped": _skipped(tx, ctx),
             "builds": newest(ctx, lambda only: builds.page(tx, limit=6, project_id=only), 6),
         }
-    return ctx.page("overview.html", show=str(show), health=ctx.server.engine_health(), **context)
+    return ctx.page("overview.html", health=ctx.server.engine_health(), order_names=ORDER_NAMES, **context)
 
 
-def _rows(tx: Tx, listed: Sequence[Job]) -> list[JobRow]:
-    latest = conditions.latest_builds_of(tx, [job.id for job in listed])
-    failed = {job_id: build for job_id, build in latest.items() if build.status is BuildStatus.FAILED}
-    parts = apps.parts_of(tx, [job.id for job in listed])
-    return [JobRow(job, overview.strip(tx, job.id), failed.get(job.id), parts.get(job.id)) for job in listed]
+def _underway(tx: Tx, ctx: PageContext, running: Sequence[Run]) -> list[Underway]:
+    newest_runs = {run.job_id: run.id for run in reversed(running)}
+    before = strips(tx, newest_runs)
+    return [
+        Underway(run, charts.progress(run.started_at, ctx.now, before[run.job_id].typical)) for run in running
+    ]
 
 
-def _underway(tx: Tx, ctx: PageContext, run: Run) -> Underway:
-    typical = overview.typical_duration(overview.strip(tx, run.job_id))
-    return Underway(run, charts.progress(run.started_at, ctx.now, typical))
+def _skipped(tx: Tx, ctx: PageContext) -> list[Group]:
+    since = ctx.now - LATELY
+    return grouped(overview.nothing_ran(tx, since=since, limit=SKIPPED_READ, within=ctx.projects))[:SKIPPED]
 
 
 def search(ctx: PageContext) -> Response:

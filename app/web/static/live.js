@@ -5,6 +5,8 @@ let feed;
 let fetching = false;
 let wanted = false;
 let timer = null;
+let known = null; // the ETag of what is shown
+let restsUntil = 0; // a page that is dear to make asks for some calm between two looks
 
 const callbacks = {
   beforeNodeMorphed(old, fresh) {
@@ -25,6 +27,8 @@ async function refresh() {
   try {
     do {
       wanted = false;
+      await new Promise((wake) => setTimeout(wake, restsUntil - performance.now()));
+      restsUntil = performance.now() + 1000 * (main.dataset.calm ?? 0);
       await morph();
     } while (wanted);
   } catch {
@@ -35,9 +39,11 @@ async function refresh() {
 }
 
 async function morph() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  const headers = { Accept: "text/html", ...(known && { "If-None-Match": known }) };
+  const answer = await fetch(location.href, { headers });
   if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
-  if (!answer.ok) return;
+  if (!answer.ok) return; // or 304: nothing is different
+  known = answer.headers.get("ETag");
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("main");
   tools.localise(fresh);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from app.domain.build_parts import BuildStep
 from app.domain.job.checks import CheckType, CommandCheck, HttpCheck
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
-from app.store import overview, run_attempts, runs
+from app.store import conditions, overview, run_attempts, runs
+from app.store.strips import Strip, mark_of, strips
 from app.web.pages import charts, formatting
 from tests.support.demo_world import Demo
 from tests.support.seed import SUCCEEDED, World, failed
@@ -32,15 +34,41 @@ def test_a_lane_places_attempts_and_waits_against_the_limit(made: World, demo: D
 
 def test_a_strip_is_oldest_first_and_as_high_as_the_run_was_long(made: World) -> None:
     job = made.job("strip")
+    ends = (SUCCEEDED, failed(Reason.EXIT_NONZERO, "Exited with code 1"), SUCCEEDED)
     for number, seconds in enumerate((10, 1000, 40)):
-        made.run(job, NOW - timedelta(hours=9 - number), seconds=seconds, outcome=SUCCEEDED)
+        made.run(job, NOW - timedelta(hours=9 - number), seconds=seconds, outcome=ends[number])
     with made.db.read() as tx:
         bars = overview.strip(tx, job.id)
-    drawn = charts.strip(bars, NOW)
-    assert [each.x for each in drawn] == [147, 154, 161]
-    assert drawn[1].height == charts.STRIP_HEIGHT
-    assert drawn[0].height < drawn[2].height < drawn[1].height
+    marks = [mark_of(bar) for bar in bars]
+    drawn = charts.strip(marks, NOW)
+    assert set(drawn) == {RunStatus.SUCCEEDED, RunStatus.FAILED}
+    assert re.findall(r"M(\d+) 28v-", drawn[RunStatus.SUCCEEDED]) == ["161", "147"]
+    assert drawn[RunStatus.FAILED] == "M154 28v-28h5v28z"
+    heights = [int(each) for each in re.findall(r"v-(\d+)", drawn[RunStatus.SUCCEEDED])]
+    assert charts.STRIP_HEIGHT > heights[0] > heights[1] >= charts.SHORTEST
+    assert charts.strip_in_words(marks) == "3 runs: 2 succeeded, 1 failed; the latest succeeded"
+    assert charts.strip_in_words([]) == "no runs yet"
     assert overview.typical_duration(bars) == timedelta(seconds=40)
+
+
+def test_strips_of_many_are_those_of_each_whatever_was_remembered(made: World) -> None:
+    busy, idle = made.job("busy"), made.job("idle")
+    for number in range(30):
+        made.run(busy, NOW - timedelta(hours=60 - number), seconds=number + 1, outcome=SUCCEEDED)
+
+    def told() -> dict[int, Strip]:
+        with made.db.read() as tx:
+            latest = {each.job_id: each.latest_run_id for each in conditions.standings(tx)}
+            found = strips(tx, latest)
+            assert found[busy.id].marks == tuple(map(mark_of, overview.strip(tx, busy.id)))
+            return found
+
+    assert told()[idle.id].marks == ()
+    assert told()[busy.id].typical == timedelta(seconds=19)
+    running = made.run(busy, NOW - timedelta(seconds=30))
+    assert told()[busy.id].marks[0] == (running, RunStatus.RUNNING, 0.0, NOW - timedelta(seconds=30))
+    made.end_attempt(running, SUCCEEDED, NOW)
+    assert told()[busy.id].marks[0].seconds == 30
 
 
 def test_a_step_that_was_never_reported_over_ended_with_its_build() -> None:

@@ -28,7 +28,8 @@ def test_overview_shows_each_job_with_its_last_runs_and_why_nothing_ran(made: Wo
     page = read(visitor(made), "/")
     row = re.search(rf'<tr data-row id="job-{demo.job.id}">.*?</tr>', page, re.DOTALL)
     assert row is not None
-    assert row[0].count("<title>") == 22
+    assert 'aria-label="22 runs: ' in row[0]
+    assert f'data-runs="{demo.failed_run} ' in row[0]
     assert "Failed · time limit" in row[0]
     assert run_of(made, demo.failed_run).name in row[0]
     assert "all ignored by the path rules" in page
@@ -44,7 +45,7 @@ def test_overview_filters_jobs(made: World, demo: Demo) -> None:
         for show in ("", "failing", "scheduled")
     }
     assert listed["failing"] == ["embeddings"]
-    assert listed["scheduled"] == ["cleanup", "nightly-report", "sync-orders"]
+    assert listed["scheduled"] == ["sync-orders", "cleanup", "nightly-report"]  # what runs comes first
     assert len(listed[""]) == 6
 
 

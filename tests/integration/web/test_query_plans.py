@@ -29,8 +29,8 @@ from app.store import (
     schedules,
     users,
 )
-from app.store.conditions import Show
 from app.store.database import Tx
+from app.store.strips import strips
 from app.web.server_context import ServerContext
 from tests.support.api import Caller
 from tests.support.clock import START
@@ -42,9 +42,10 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "newest runs": lambda tx: runs.page(tx, limit=9),
     "runs of a job": lambda tx: runs.page(tx, limit=9, job_id=1, before=7),
     "runs of a project": lambda tx: runs.page(tx, limit=9, project_id=1),
-    "how many jobs are failing": lambda tx: conditions.count_jobs(tx, Show.FAILING),
-    "failing jobs": lambda tx: conditions.page_of_jobs(tx, Show.FAILING, 9, 7),
-    "scheduled jobs": lambda tx: conditions.page_of_jobs(tx, Show.SCHEDULED, 9, None),
+    "how all jobs are doing": conditions.standings,
+    "how some projects' jobs are doing": lambda tx: conditions.standings(tx, {1}, named="report"),
+    "how a project's jobs are doing": lambda tx: conditions.standings(tx, project_id=1),
+    "strips of jobs": lambda tx: strips(tx, {1: 7, 2: 8}),
     "failing ones of some jobs": lambda tx: conditions.failing_of(tx, [1, 2]),
     "latest builds of jobs": lambda tx: conditions.latest_builds_of(tx, [1, 2]),
     "what ran last with success": lambda tx: runs.page(tx, limit=9, job_id=1, statuses=[RunStatus.SUCCEEDED]),
@@ -147,6 +148,19 @@ def test_a_look_up_reads_no_more_than_it_gives(context: ServerContext, what: str
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
         scans = [step for step in plan if re.match(r"SCAN (run|build|decision|delivery)\b", step)]
         assert not scans or " WHERE " not in statement, plan
+
+
+def test_how_jobs_are_doing_is_read_of_no_run(context: ServerContext) -> None:
+    """A row of each would be read from anywhere in the table."""
+    plans = [step for _, plan in plans_of(context, conditions.standings) for step in plan if "run" in step]
+    assert [step for step in plans if "COVERING INDEX ix_run_failed" in step], plans
+    opened = "SEARCH run USING INDEX ix_run_status"  # the few that are running
+    assert not [step for step in plans if "COVERING" not in step and not step.startswith(opened)], plans
+
+
+def test_the_newest_image_of_a_branch_is_looked_for_among_its_builds(context: ServerContext) -> None:
+    ((_, plan),) = plans_of(context, lambda tx: builds.latest_succeeded(tx, 1, "refs/heads/main"))
+    assert plan[0].startswith("SEARCH build_source USING COVERING INDEX"), plan
 
 
 @pytest.mark.parametrize("asks_git", [True, False])
