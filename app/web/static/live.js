@@ -42,7 +42,8 @@ async function morph() {
   const headers = { Accept: "text/html", ...(known && { "If-None-Match": known }) };
   const answer = await fetch(location.href, { headers });
   if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
-  if (!answer.ok) return; // or 304: nothing is different
+  if (answer.status === 304) return schedule();
+  if (!answer.ok) return;
   known = answer.headers.get("ETag");
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("main");
