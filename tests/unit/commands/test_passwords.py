@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,9 +15,24 @@ from argon2 import PasswordHasher, Type, extract_parameters
 
 from app.commands.passwords import HASHER, NICENESS, Places, hash_password
 from tests.support.desk import QUICK
+from tests.support.project import ROOT
 from tests.support.waiting import eventually
 
 PASSWORD = "a password of some length"
+HASHES = """
+import re
+from pathlib import Path
+from app.commands.passwords import hash_password
+
+def resident():
+    return re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+
+hash_password("first")
+before = resident()
+for number in range(24):
+    hash_password(str(number))
+print(before, resident())
+"""
 
 
 @dataclass
@@ -66,7 +83,16 @@ def test_hashing_comes_after_all_other_work() -> None:
 
 def test_a_hash_is_made_as_owasp_recommends() -> None:
     made = extract_parameters(hash_password(PASSWORD))
-    assert (made.type, made.memory_cost, made.time_cost, made.parallelism) == (Type.ID, 19456, 2, 1)
+    assert (made.type, made.memory_cost, made.time_cost, made.parallelism) == (Type.ID, 47104, 1, 1)
+
+
+def test_what_hashing_takes_is_given_back() -> None:
+    """Each hash has a thread of its own, and so possibly a heap of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", HASHES], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    before, after = map(int, done.stdout.split())
+    assert after - before < 24 * 1024  # KiB, of which one hash takes 46 * 1024
 
 
 @pytest.mark.parametrize("hasher", [HASHER, QUICK, PasswordHasher(1, 64, 4)])
