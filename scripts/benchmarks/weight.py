@@ -2,7 +2,7 @@
 
 What it takes to start, and with nothing to do; what strangers do to others' answers; what of 10,000 runs stays in
 memory. Beside the bound of the idle memory stands what others of its class take, measured on two such cores: Buildbot
-with a worker, and `webhook`, which keeps nothing. The data of the many runs lies in memory, as no disk is measured there.
+with a worker, and `webhook`, which keeps nothing. The data of the many runs lies in memory: no disk is measured there.
 """
 
 from __future__ import annotations
