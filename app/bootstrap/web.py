@@ -7,6 +7,7 @@ from datetime import timedelta
 from app.bootstrap.parts import Parts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
+from app.commands.shells import Shells
 from app.commands.sign_in import Desk
 from app.commands.tokens import digest
 from app.config import Settings
@@ -36,6 +37,7 @@ def server_context(parts: Parts, listening_url: str) -> ServerContext:
         missing_images=resolver.missing,
         engine_health=parts.watch.health,
         retention=parts.retention,
+        shells=Shells(own.db, parts.engine, settings.shells, settings.shell_idle_minutes),
         dry_run=DryRun(own.db, own.clock, parts.forges, parts.checkouts, own.box),
         disk=parts.disk,
         turns=parts.turns,

@@ -47,14 +47,12 @@ def serve(
 ) -> None:
     """Run the server: webhooks, pages, API, builds and runs."""
     gc.disable()  # what is imported and made until it serves stays: looking through it all again takes a quarter second
-    from uvicorn import Config
-
     from app.bootstrap.server import open_server
     from app.checkout import find_git
     from app.config import read_settings
     from app.runtime.log_format import log_to_stderr
-    from app.web.connections import Connections, bounded, most_with
-    from app.web.http_server import SleepingServer
+    from app.web.connections import Connections, most_with
+    from app.web.http_server import make_server
 
     settings = read_settings()
     log_to_stderr(settings.log_format)
@@ -70,18 +68,7 @@ def serve(
         sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
         gc.freeze()  # nor is it looked through later: that would hold up answers
         gc.enable()
-        server = SleepingServer(
-            Config(
-                app,
-                log_level="warning",
-                log_config=None,  # its lines go where ours do
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                timeout_graceful_shutdown=5,
-                http=bounded(Connections(most_with(open_files))),
-            )
-        )
+        server = make_server(app, Connections(most_with(open_files)))
         server.run(sockets=[listener])
         if not server.started:
             raise typer.Exit(1)

@@ -17,6 +17,12 @@ def _readable_plans(value: str) -> str:
 
 class RunSettings(Group):
     workers_runs: int = Field(default=8, ge=1, le=256, description="runs at once")
+    shells: int = Field(
+        default=8, ge=0, le=100, description="shells in running containers at once; 0 switches them off"
+    )
+    shell_idle_minutes: int = Field(
+        default=15, ge=1, le=1440, description="a shell into which nobody types is closed after this long"
+    )
     plans: Annotated[str, AfterValidator(_readable_plans)] = Field(
         default="", description="sizes to add or change: name=cpus:MiB, separated by commas"
     )

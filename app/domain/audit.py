@@ -41,6 +41,8 @@ class Action(enum.StrEnum):
     BUILD_CANCEL = "build.cancel"
     RUN_START = "run.start"
     RUN_CANCEL = "run.cancel"
+    RUN_OPEN_SHELL = "run.open_shell"
+    RUN_CLOSE_SHELL = "run.close_shell"
     DELIVERY_REPLAY = "delivery.replay"
     APP_MAKE = "app.make"
     APP_CHANGE = "app.change"
@@ -164,7 +166,8 @@ class Subject:
 class Entry:
     """One line of the audit log. `changes` are by field: `from` and `to`, or for a secret `changed` alone.
 
-    `detail` says why something was refused. `times` is more than one where many refusals became one entry.
+    `detail` says why something was refused, or what of it is no field. `times` is more than one where many refusals
+    became one entry.
     """
 
     at: datetime

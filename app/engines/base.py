@@ -45,6 +45,7 @@ from app.domain.held_images import HeldImage
 from app.domain.job.spec import Hardening
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream
+from app.engines.shells import Shell
 
 
 class ImageUnavailable(UserError):
@@ -280,6 +281,16 @@ class Engine(Protocol):
 
     def probe(self, handle: Handle, argv: Sequence[str], timeout_seconds: float) -> int:
         """Run a command beside the process in its container and return its exit code (124 when its time was over)."""
+
+    def shell(self, handle: Handle, columns: int, rows: int) -> Shell:
+        """Open a shell beside the process in its container, on a terminal of this size. Raises NoShell,
+        EngineUnavailable.
+        """
+
+    def end_shells(self, handle: Handle) -> None:
+        """End the shells in the container that no process has open any more, as its server was killed: all but those
+        of this engine. Raises EngineUnavailable.
+        """
 
     def address(self, handle: Handle) -> str | None:
         """Return the address at which this machine reaches the container's ports, or None if it is not running."""

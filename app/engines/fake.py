@@ -45,6 +45,8 @@ from app.engines.base import (
     State,
     is_same,
 )
+from app.engines.fake_shell import FakeShell
+from app.engines.shells import NO_SHELL, NOT_RUNNING, NoShell
 
 SIGKILLED = 137
 SIGTERMED = 143
@@ -64,6 +66,7 @@ class Script:
     on_sigterm: int | None = SIGTERMED
     start_error: JobyardError | None = None
     probe_exit_code: int = 0
+    has_shell: bool = True
     sample: Sample | None = None
 
 
@@ -84,6 +87,7 @@ class _Container:
     started_at: datetime | None = None
     chunks: list[Chunk] = field(default_factory=list)
     exit: Exit | None = None
+    shells: list[FakeShell] = field(default_factory=list)
 
 
 FAKE_BYTES = 1_000_000
@@ -243,6 +247,24 @@ class FakeEngine:
             container = self._alive(handle)
             return container.script.probe_exit_code if container else 125
 
+    def shell(self, handle: Handle, columns: int, rows: int) -> FakeShell:
+        with self._call("shell"):
+            container = self._alive(handle)
+            if container is None:
+                raise NoShell(NOT_RUNNING)
+            if not container.script.has_shell:
+                raise NoShell(NO_SHELL)
+            shell = FakeShell(self._world.changed, (columns, rows), id(self))
+            container.shells.append(shell)
+            return shell
+
+    def end_shells(self, handle: Handle) -> None:
+        with self._call("end_shells"):
+            container = self._found(handle)
+            for shell in container.shells if container else ():
+                if shell.opened_by != id(self):
+                    shell.close()
+
     def address(self, handle: Handle) -> str | None:
         with self._call("address"):
             return "127.0.0.1" if self._alive(handle) else None
@@ -364,6 +386,11 @@ class FakeEngine:
         with self._world.changed:
             return self._world.starts[key]
 
+    def shells(self, key: str) -> Sequence[FakeShell]:
+        """Return the shells that were opened in the container, also those that have ended, oldest first."""
+        with self._world.changed:
+            return list(self._world.containers[key].shells)
+
     def spec(self, key: str) -> ContainerSpec:
         """Return what the container was started with."""
         with self._world.changed:
@@ -443,6 +470,8 @@ class FakeEngine:
     def _end(self, container: _Container, exit_code: int | None, *, oom_killed: bool = False) -> None:
         container.exit = Exit(ExitKind.EXITED, exit_code, oom_killed, container.started_at, self._clock())
         container.state = State.EXITED
+        for shell in container.shells:
+            shell.close()
         self._world.changed.notify_all()
 
 

@@ -1,4 +1,4 @@
-"""What each operation and each form does, as the audit log calls it. One that is not named here has no route.
+"""What each operation, form and WebSocket does, as the audit log calls it. One that is not named here has no route.
 
 None stands for a rehearsal, which changes nothing.
 """
@@ -136,3 +136,4 @@ OF_FORMS: dict[str, A | None] = {
     "/login/forgot": A.USER_ASK_RESET,
     "/logout": A.SIGN_OUT,
 }
+OF_SOCKETS: dict[str, A] = {"/runs/{id}/attempts/{n}/shell": A.RUN_OPEN_SHELL}

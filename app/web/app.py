@@ -29,6 +29,7 @@ from app.web.pages import page_error, page_routes
 from app.web.problems import answer_with_problem
 from app.web.request_ids import HEADER, RequestIds
 from app.web.server_context import ServerContext, server_of
+from app.web.shell import shell_routes
 from app.web.slashes import WithoutSlash
 from app.web.webhooks import Keyring, Receiver
 
@@ -55,6 +56,7 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", show_metrics),
+            *shell_routes(),
             *api_routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
             *page_routes(),

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
+
+from app.web.connections import Connections, bounded
+
+WEBSOCKET_BYTES = 64 * 1024  # of a message that a client sends
 
 
 class SleepingServer(uvicorn.Server):
@@ -26,3 +32,31 @@ class SleepingServer(uvicorn.Server):
         super().handle_exit(sig, frame)
         if self._wake is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
+
+
+class LazyWebSockets(asyncio.Protocol):
+    """uvicorn's WebSockets, imported with the first one: a server that is asked for none is spared the memory."""
+
+    def __new__(cls, **given: Any) -> Any:
+        from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+        return WebSocketsSansIOProtocol(**given)
+
+
+def make_server(app: Starlette, connections: Connections) -> SleepingServer:
+    """The server of the application, with its bounds on connections and messages."""
+    return SleepingServer(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            log_config=None,  # its lines go where ours do
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=5,
+            http=bounded(connections),
+            ws=LazyWebSockets,
+            ws_max_size=WEBSOCKET_BYTES,
+            ws_per_message_deflate=False,  # it would take memory for each, and time for what is typed
+        )
+    )

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.runtime import request_id
 
 HEADER = b"x-request-id"
+BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")  # of an answer
 
 
 class RequestIds:
@@ -16,14 +17,14 @@ class RequestIds:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         offered = next((value for name, value in scope["headers"] if name == HEADER), b"")
         given = request_id.begin(offered.decode("latin-1")).encode()
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in BEGINNINGS:
                 message["headers"] = [*message.get("headers", []), (HEADER, given)]
             await send(message)
 

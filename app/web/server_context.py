@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
+from app.commands.shells import Shells
 from app.commands.sign_in import Desk
 from app.domain.backups import BackupPlan
 from app.domain.job.records import Pinned
@@ -50,6 +51,7 @@ class ServerContext:
     engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
     dry_run: DryRun
     retention: Retention
+    shells: Shells
     disk: Disk = field(default_factory=Disk)
     turns: Turns = field(default_factory=Turns)
     desk: Desk = field(default_factory=Desk)  # where people log in

@@ -1,4 +1,4 @@
-"""A database of either kind for the store's tests."""
+"""A database of either kind for the store's tests, and each engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 from app.domain.job.records import Job
 from app.store.database import Database
+from tests.support import engine_harness
 from tests.support.databases import Postgres, empty_sqlite, migrated_postgres
+from tests.support.engine_harness import Harness
 from tests.support.stored import add_job
 
 
@@ -46,3 +48,17 @@ def db(make: Callable[..., str]) -> Iterator[Database]:
 @pytest.fixture
 def job(db: Database) -> Job:
     return add_job(db)
+
+
+@pytest.fixture(params=["fake", "docker", "process"])
+def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    match request.param:
+        case "fake":
+            with engine_harness.fake_harness() as fake:
+                yield fake
+        case "docker":
+            with engine_harness.docker_harness() as docker:
+                yield docker
+        case _:
+            with engine_harness.process_harness(tmp_path_factory.mktemp("process")) as process:
+                yield process

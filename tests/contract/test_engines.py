@@ -24,7 +24,6 @@ from app.engines.base import (
     Stream,
 )
 from app.engines.fake import Script
-from tests.support import engine_harness
 from tests.support.engine_harness import Harness, utc_now
 from tests.support.waiting import together
 
@@ -33,20 +32,6 @@ STUBBORN = (
     "trap '' TERM; echo ready; while true; do sleep 1; done",
     Script(output=[b"ready\n"], exit_code=None, on_sigterm=None),
 )
-
-
-@pytest.fixture(params=["fake", "docker", "process"])
-def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    match request.param:
-        case "fake":
-            with engine_harness.fake_harness() as fake:
-                yield fake
-        case "docker":
-            with engine_harness.docker_harness() as docker:
-                yield docker
-        case _:
-            with engine_harness.process_harness(tmp_path_factory.mktemp("process")) as process:
-                yield process
 
 
 def text(chunks: Iterator[Chunk] | list[Chunk], stream: Stream | None = None) -> bytes:

@@ -9,6 +9,7 @@ from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
+from app.commands.shells import Shells
 from app.commands.tokens import digest
 from app.domain.job.records import Pinned
 from app.domain.plans import DEFAULT_PLANS
@@ -57,6 +58,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "log_storage": place.log_storage,
         "dry_run": DryRun(place.db, place.clock, forges, checkouts, place.box),
         "retention": Retention(place.db, place.clock, place.log_storage, Limits(), ours),
+        "shells": Shells(place.db, place.engine, most=2, idle_minutes=15),
         "forges": forges,
         "plans": {plan.name: plan for plan in DEFAULT_PLANS},
         "ours": ours,

@@ -168,6 +168,21 @@ class Connection:
         self._socket.settimeout(timeout_seconds)
         return bytes(self._socket.recv(size))
 
+    def read_some(self, size: int = 1 << 16) -> bytes:
+        """Return the next bytes of a hijacked connection, also those that came together with the answer's head; none
+        at its end, or once it is closed.
+        """
+        raw: Any = self._response.raw
+        buffered = raw._fp.fp
+        try:
+            return bytes(buffered.read1(size)) if buffered is not None else b""
+        except ValueError:  # closed meanwhile
+            return b""
+
+    def send(self, data: bytes) -> None:
+        """Send all of it to the other end of a hijacked connection."""
+        self._socket.sendall(data)
+
     def chunks(self, timeout_seconds: float | None = None) -> Iterator[bytes]:
         """Yield the body of an ordinary answer as it comes. Raises OSError if nothing comes for `timeout_seconds`."""
         self._socket.settimeout(timeout_seconds)

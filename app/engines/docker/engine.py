@@ -48,6 +48,7 @@ from app.engines.docker.request import (
     job_network,
     user_of,
 )
+from app.engines.docker.shells import DockerShell, Shells
 from app.engines.docker.starting import Starting, shell_code
 from app.engines.docker.state import CpuReading, is_in_order, read_exit, read_sample, read_state
 
@@ -95,6 +96,7 @@ class DockerEngine:
         network = job_network(self._egress.reach) if isolate_network else None
         self._containers = Containers(self._calls, network, self.confine)
         self._quick = Containers(self._quick_calls, network)
+        self._shells = Shells(self._calls)
         self._logs = Logs(self._calls, clock, self._containers.ended_at)
         self._clock = clock
         self._boot_id = boot_id
@@ -232,6 +234,12 @@ class DockerEngine:
         with self._calls.api() as client:
             code = client.exec_inspect(exec_id)["ExitCode"]
         return _CANNOT_PROBE if code is None else int(code)
+
+    def shell(self, handle: Handle, columns: int, rows: int) -> DockerShell:
+        return self._shells.open(handle.id, columns, rows)
+
+    def end_shells(self, handle: Handle) -> None:
+        self._shells.end_left(handle.id)
 
     def address(self, handle: Handle) -> str | None:
         try:

@@ -36,6 +36,7 @@ from app.engines.base import (
 )
 from app.engines.process import image, supervisor
 from app.engines.process.container import Container, OutputReader
+from app.engines.process.shell import ProcessShell, Shells
 from app.engines.process.usage import Usage, read_usage
 
 NO_ISOLATION = (
@@ -68,6 +69,7 @@ class ProcessEngine:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
         self._usage: dict[str, Usage] = {}
+        self._shells = Shells()
         self._closed = threading.Event()
 
     def info(self) -> EngineInfo:
@@ -209,6 +211,13 @@ class ProcessEngine:
         except OSError:
             return supervisor.NOT_EXECUTABLE
         return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+    def shell(self, handle: Handle, columns: int, rows: int) -> ProcessShell:
+        return self._shells.open(self._find(handle), columns, rows)
+
+    def end_shells(self, handle: Handle) -> None:
+        if container := self._find(handle):
+            self._shells.end_left(container)
 
     def address(self, handle: Handle) -> str | None:
         container = self._find(handle)

@@ -45,7 +45,7 @@ class AuditAnswer(Model):
     about: AuditAbout
     changes: Json = Field(description="by field: `from` and `to`; of a secret only that it changed")
     outcome: Outcome
-    detail: str = Field(description="why it was refused")
+    detail: str = Field(description="why it was refused, or what of it is no field")
     times: int = Field(description="more than one where many refusals became one entry")
     request_id: str
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -320,6 +321,8 @@ class Runner:
                 recording.note(self.clock.now(), outcome.sentence)
             elif handle is not None:
                 active.started(container.instance, handle)
+                with suppress(EngineUnavailable):  # the next to take the run over asks again
+                    self.engine.end_shells(handle)
                 outcome = self._follower.follow(active, container, handle, recording, threading.Event())
             else:
                 handle = self._starter.start(active, run, container.key, spec(), is_new=is_new)

@@ -15,6 +15,7 @@ from app.domain.flows import FlowStatus, NodeStatus
 from app.domain.health import CheckStatus
 from app.domain.runs import Reason, RunStatus
 from app.web.api import api_routes
+from app.web.shell import shell_routes
 from tests.support.project import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -31,7 +32,7 @@ def test_every_setting_is_in_the_readme() -> None:
 
 def test_the_paths_of_the_api_are_in_the_readme_and_no_others() -> None:
     said = {path for path in re.findall(r"`(/[^`\s]+)`", API) if path != "/api/v1"}
-    assert said == {route.path.removeprefix("/api/v1") for route in api_routes()}
+    assert said == {route.path.removeprefix("/api/v1") for route in (*api_routes(), *shell_routes())}
 
 
 @pytest.mark.parametrize(

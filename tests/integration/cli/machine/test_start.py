@@ -24,18 +24,19 @@ LATER = {
     "yaml",
     "psycopg",
     "prometheus_client",
+    "websockets",
 }
 MODULES, THREADS = 1450, 27  # 15 loops, 2 builders, 8 runners, the inbox, and the main thread
 SERVE = """
 import asyncio, json, sys, threading
 import app.cli.server
-from uvicorn import Config
 from app.bootstrap.server import open_server
 from app.config import read_settings
-from app.web.connections import bounded
-from app.web.http_server import SleepingServer
+from app.web.connections import Connections
+from app.web.http_server import make_server
 
 async def started(app):
+    make_server(app, Connections(10)).config.load()
     async with app.router.lifespan_context(app):
         return {"modules": sorted(sys.modules), "threads": threading.active_count()}
 
