@@ -79,9 +79,10 @@ def serving(world: World, port: int = 0) -> Iterator[str]:
 
 
 @contextmanager
-def browsing() -> Iterator[Browser]:
+def browsing(*args: str) -> Iterator[Browser]:
+    """A browser, with further arguments of its command."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGS, *args])
         yield browser
         browser.close()
 

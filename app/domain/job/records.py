@@ -105,6 +105,11 @@ class Job:
     deleted_at: datetime | None = None  # its runs, logs and decisions stay
 
     @property
+    def title(self) -> str:
+        """What people call it: its display name, or its name where it has none."""
+        return self.spec.display_name or self.name
+
+    @property
     def ci_enabled(self) -> bool:
         return self.spec.ci_enabled
 

@@ -57,6 +57,7 @@ def show_run(ctx: PageContext) -> Response:
         waits="" if waits == run.sentence else waits,
         hardening=run.spec.hardening.with_at_least(at_least).asked,
         is_paused=job.paused,
+        job_title=job.title,
         stopping=stopping(run, attempts, ctx.server.engine_health()),
         is_deleted=job.deleted_at is not None,
         attempts=attempts,

@@ -21,9 +21,29 @@ function nextTheme() {
   refresh();
 }
 
+/** A text, or the whole address of a link. */
 async function copy(button) {
-  await navigator.clipboard.writeText(button.parentElement.querySelector("[data-copy-text]").textContent);
+  const source = button.parentElement.querySelector("[data-copy-text]");
+  const text = source.href ?? source.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // A page that came by http from another machine has no clipboard, and may be refused one elsewhere.
+    if (!copySelected(button, text)) return button.replaceChildren("Select it and press Ctrl+C");
+  }
   button.textContent = "Copied";
+}
+
+function copySelected(button, text) {
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "off-screen";
+  button.after(field);
+  field.select();
+  const isCopied = document.execCommand("copy");
+  field.remove();
+  button.focus();
+  return isCopied;
 }
 
 export function start() {

@@ -1,8 +1,8 @@
 // Starts everything. Each part is a module of its own; all carry the version that this one was loaded with.
 const version = new URL(import.meta.url).search;
 const load = (name) => import(`./${name}.js${version}`);
-const [time, { connect }, live, log, keys, controls, lists] = await Promise.all(
-  ["time", "stream", "live", "log", "keys", "controls", "lists"].map(load),
+const [time, { connect }, live, log, keys, controls, lists, forms] = await Promise.all(
+  ["time", "stream", "live", "log", "keys", "controls", "lists", "forms"].map(load),
 );
 
 time.start();
@@ -10,12 +10,10 @@ controls.start();
 keys.start(log);
 lists.start();
 log.start({ connect, localise: time.localise });
-live.start({
-  connect,
-  localise: time.localise,
-  afterMorph() {
-    log.attach();
-    controls.refresh();
-  },
-});
+const afterMorph = () => {
+  log.attach();
+  controls.refresh();
+};
+live.start({ connect, localise: time.localise, afterMorph });
+forms.start({ localise: time.localise, afterMorph });
 document.documentElement.dataset.ready = "";

@@ -1,0 +1,54 @@
+// What a form shows before it is sent for good comes in place: nothing that was typed is lost, and nothing scrolls.
+let tools;
+
+export function start(given) {
+  tools = given;
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (!button?.hasAttribute("data-here") || !globalThis.Idiomorph) return;
+    event.preventDefault();
+    show(event.target, button);
+  });
+}
+
+async function show(form, button) {
+  const body = new URLSearchParams(new FormData(form, button));
+  button.disabled = true;
+  try {
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body });
+    if (answer.redirected) return location.assign(answer.url);
+    button.disabled = false;
+    take(form, button, new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main"));
+  } catch {
+    button.removeAttribute("data-here"); // as without scripts: the browser says what is wrong
+    button.disabled = false;
+    form.requestSubmit(button);
+  }
+}
+
+function take(form, button, fresh) {
+  const before = new Map(texts(form).map((each) => [each.name, each.value]));
+  const secrets = new Map(rows(form).map((row) => [part(row, "name").value, part(row, "value").value]));
+  const beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
+  const action = form.getAttribute("action");
+  const same = [...fresh.querySelectorAll("form")].find((each) => each.getAttribute("action") === action);
+  form.id = same.id = "shown-here"; // so that the morph keeps the form itself
+  tools.localise(fresh);
+  const main = document.getElementById("main");
+  Idiomorph.morph(main, fresh.innerHTML, { morphStyle: "innerHTML", callbacks: { beforeAttributeUpdated } });
+  for (const each of texts(form)) each.value = before.get(each.name) ?? each.value;
+  for (const row of rows(form)) {
+    const value = part(row, "value");
+    if (!value.value) value.value = secrets.get(part(row, "name").value) ?? "";
+  }
+  document.querySelector("[data-retype]")?.remove(); // what the server never shows is still there
+  tools.afterMorph();
+  const wrong = form.querySelector("[aria-invalid]");
+  if (wrong) wrong.focus();
+  else button.focus({ preventScroll: true });
+}
+
+const TEXTS = "input:not([type=hidden], [type=checkbox], [type=radio]), textarea";
+const texts = (form) => [...form.querySelectorAll(TEXTS)].filter((each) => each.name && !each.closest(".env-row"));
+const rows = (form) => [...form.querySelectorAll(".env-row")];
+const part = (row, name) => row.querySelector(`[name$=".${name}"]`);
