@@ -19,6 +19,10 @@ from app.workers.supervisor import Supervisor
 from builders import private
 
 log = logging.getLogger(__name__)
+DRILL = (
+    "This copy was restored for a drill: nothing is built, run, sent or removed here, whatever it shows, until"
+    " `jobyard new-epoch` is called."
+)
 
 
 @contextmanager
@@ -32,12 +36,12 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             log.info("removed %s, which a process that was killed has left", directory)
         for sentence in credentials_without_host(installation.db):
             log.warning(sentence)
-        parts, drill = make_parts(installation), is_drill(installation.db)
+        parts, drill = make_parts(installation), DRILL if is_drill(installation.db) else ""
         if drill:
-            log.warning("the data was restored for a drill: no loop runs until `jobyard new-epoch` is called")
+            log.warning(drill)
         running = nullcontext if drill else _running(make_supervisor(parts, alone=alone))
         try:
-            yield create_app(server_context(parts, listening_url), running)
+            yield create_app(server_context(parts, listening_url, drill), running)
         finally:
             parts.inbox.close()
             if not drill:  # it confined nothing

@@ -16,7 +16,8 @@ from app.store.sessions import SessionLimits
 from app.web.server_context import ServerContext
 
 
-def server_context(parts: Parts, listening_url: str) -> ServerContext:
+def server_context(parts: Parts, listening_url: str, drill: str = "") -> ServerContext:
+    """`drill` says, where the data was restored for one, that no loop runs."""
     own, settings = parts.installation, parts.settings
     resolver = Resolver(own.db, parts.engine, own.box, own.ours, parts.watch.health)
     return ServerContext(
@@ -46,6 +47,7 @@ def server_context(parts: Parts, listening_url: str) -> ServerContext:
         provider=make_provider(settings),
         sends_mail=settings.mail_server is not None,
         backups=settings.backups,
+        drill=drill,
     )
 
 

@@ -114,6 +114,8 @@ def readyz(request: Request) -> Response:
         server.db.check()
     except JobyardError as error:
         return JSONResponse({"status": "not ready", "detail": str(error)}, 503)
+    if server.drill:
+        return JSONResponse({"status": "not ready", "detail": server.drill}, 503)
     health = server.engine_health()
     alarm = server.disk.alarm
     body = {

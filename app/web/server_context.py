@@ -58,6 +58,7 @@ class ServerContext:
     provider: IdentityProvider | None = None
     sends_mail: bool = False
     backups: BackupPlan | None = None  # those that are made by themselves, if any
+    drill: str = ""  # in a drill, what that means: no loop runs
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     admin_token_hash: str | None = field(default=None, repr=False)
 

@@ -94,8 +94,8 @@ def tag_of(text: str) -> str:
 
 
 def render(request: Request, template: str, status: int, **context: object) -> Response:
-    disk = server_of(request).disk
-    room = {"disk_trouble": disk.trouble, "disk_alarm": disk.alarm}
+    server = server_of(request)
+    room = {"drill": server.drill, "disk_trouble": server.disk.trouble, "disk_alarm": server.disk.alarm}
     text = fragment(template, request=request, path=request.url.path, **room, **context)
     headers = {"Cache-Control": "no-store"}
     if status == 200 and request.method == "GET":

@@ -154,6 +154,8 @@ SHOWN = {
     "postgresql_is_backed_up_and_restored_with_its_own_tools",
     "With `--drill` its server starts no loop": "integration/cli/machine/test_backup_places.py::"
     "a_drill_shows_everything_and_starts_no_loop",
+    "Each page and `/readyz` say so": "integration/cli/machine/test_backup_places.py::"
+    "a_drill_is_not_taken_for_the_server_that_it_is_a_copy_of",
     "A backup may be tried beside": "fault/test_restore.py::no_timeline_takes_a_container_of_the_others",
     "`jobyard restore` lists the containers": "integration/cli/machine/test_backup.py::"
     "a_new_epoch_lists_what_the_engine_has_from_before",

@@ -189,6 +189,25 @@ def test_a_drill_shows_everything_and_starts_no_loop(
     assert loops() == {"scheduler", "notifications", "retention"}
 
 
+def test_a_drill_is_not_taken_for_the_server_that_it_is_a_copy_of(
+    cli: Cli, sealed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sentence = (
+        "This copy was restored for a drill: nothing is built, run, sent or removed here, whatever it shows, until"
+        " `jobyard new-epoch` is called."
+    )
+    assert cli("backup", tmp_path / "backup.tar").status == 0
+    restored(monkeypatch, tmp_path)
+    assert cli("restore", tmp_path / "backup.tar", "--drill").status == 0
+    with open_server(read_settings(), "http://127.0.0.1:1") as app, TestClient(app) as client:
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["detail"]) == (503, sentence)
+        assert f'role="alert"><b>A drill.</b> {sentence}</p>' in client.get("/login").text
+    assert cli("new-epoch").status == 0
+    with open_server(read_settings(), "http://127.0.0.1:1") as app, TestClient(app) as client:
+        assert sentence not in client.get("/readyz").text + client.get("/login").text
+
+
 def cut(file: Path, at: int) -> None:
     file.write_bytes(file.read_bytes()[:at])
 
