@@ -79,8 +79,8 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         yield found
 
 
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+def connect(port: int, of: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(of, 0))
 
 
 @contextmanager
@@ -133,6 +133,19 @@ def test_an_answer_under_way_is_not_cut_by_what_the_client_sends_early(port: int
 def test_of_too_many_from_one_address_the_longest_waiting_go(port: int) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(closing(connect(port))) for _ in range(9)]
+        for each in slow:
+            each.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert all(b"200 OK" not in answer(each) for each in slow[:5])
+        assert is_answered(port)
+        for each in slow[6:]:
+            each.sendall(b"\r\n")
+            assert b"200 OK" in each.recv(1000)
+
+
+@pytest.mark.parametrize("port", [{"heads": 4}], indirect=True)
+def test_of_too_many_from_many_addresses_the_longest_waiting_go(port: int) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(closing(connect(port, f"127.0.1.{n}"))) for n in range(1, 10)]
         for each in slow:
             each.sendall(b"GET /healthz HTTP/1.1\r\n")
         assert all(b"200 OK" not in answer(each) for each in slow[:5])
