@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from app.commands.image_ownership import require_usable
 from app.domain.addresses import Address, is_refused, readable
@@ -15,6 +15,7 @@ from builders.backends.base import SCOPING, BuildFailed, BuildRequest
 from builders.references import Unclear, foreign_frontend, plain, privileged_steps, references, web_hosts
 
 Resolve = Callable[[str, int], list[str]]
+Reader = Callable[[str, Mapping[str, str]], frozenset[str]]
 
 
 def require_usable_images(tx: Tx, ours: Ours, project_id: int, request: BuildRequest) -> None:
@@ -100,23 +101,31 @@ def require_reachable_hosts(request: BuildRequest, resolve: Resolve, egress: Egr
 
 
 def _web_hosts(request: BuildRequest) -> frozenset[str]:
-    try:
-        return web_hosts(request.dockerfile_text or "", request.build_args)
-    except Unclear as error:
-        raise BuildFailed(
-            f"The Dockerfile adds something from {str(error)!r}, whose host Jobyard can't know before the build: write"
+    def refused(unclear: str) -> str:
+        return (
+            f"The Dockerfile adds something from {unclear!r}, whose host Jobyard can't know before the build: write"
             " the host out."
-        ) from error
+        )
+
+    return _read(web_hosts, request, refused)
 
 
-def _references(request: BuildRequest) -> Iterable[str]:
-    try:
-        return references(request.dockerfile_text or "", request.build_args)
-    except Unclear as error:
-        raise BuildFailed(
-            f"The Dockerfile's FROM has {str(error)!r}, which Jobyard can't fill in before the build: write the"
+def _references(request: BuildRequest) -> frozenset[str]:
+    def refused(unclear: str) -> str:
+        return (
+            f"The Dockerfile's FROM has {unclear!r}, which Jobyard can't fill in before the build: write the"
             " image with plain variables such as ${VERSION}."
-        ) from error
+        )
+
+    return _read(references, request, refused)
+
+
+def _read(reader: Reader, request: BuildRequest, refused: Callable[[str], str]) -> frozenset[str]:
+    """Return what the reader finds in the Dockerfile. Raises BuildFailed for what it can't know."""
+    try:
+        return reader(request.dockerfile_text or "", request.build_args)
+    except Unclear as error:
+        raise BuildFailed(refused(str(error))) from error
 
 
 def _addresses(resolve: Resolve, name: str, port: int) -> list[Address]:

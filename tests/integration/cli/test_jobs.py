@@ -6,26 +6,15 @@ import io
 import json
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.cli.targets import complete_jobs, complete_projects, complete_runs
 from tests.support.api import Caller
-from tests.support.cli import Cli, point_at, serving
+from tests.support.cli import Cli
 
 REPORT = {"name": "report", "source": {"type": "image", "image": "busybox:1"}, "env": {"MODE": "daily"}}
-
-
-@pytest.fixture
-def cli(
-    admin: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Iterator[Cli]:
-    monkeypatch.chdir(tmp_path)
-    with serving(admin.context) as port:
-        point_at(monkeypatch, port)
-        yield Cli(capsys)
 
 
 def test_jobs_are_listed_for_people_and_for_programs(cli: Cli, admin: Caller) -> None:

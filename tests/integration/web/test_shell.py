@@ -17,7 +17,7 @@ from app.commands.sessions import Client, log_out, open_session
 from app.commands.shells import Shells
 from app.domain.principals import RIGHTS_OF, Right, Role
 from app.engines.fake import Script
-from app.engines.fake_shell import FakeShell
+from app.engines.fake.shell import FakeShell
 from app.runtime.threads import start_in_thread
 from app.store import audit, projects, runs, users
 from app.store.audit import Wanted
