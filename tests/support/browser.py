@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Response, sync_playwright
 
 from app.web import libraries
 from tests.support.seed import World
@@ -25,6 +26,7 @@ ARGS = [
     "--disable-sync",
 ]
 PATIENCE = 10.0  # seconds
+NETWORK_CHANGES = 5  # while a page is gone to
 # Every text whose contrast with its ground is below AA.
 CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -106,12 +108,28 @@ def visitor(
     )
     context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
+    page.goto = _going_again(page.goto)  # type: ignore[method-assign]
     if logged_in:
         page.goto("/login")
         page.get_by_label("API token").fill(ADMIN_TOKEN)
         page.get_by_role("button", name="Log in").click()
         page.wait_for_url("**/")
     return page
+
+
+def _going_again(go: Callable[..., Response | None]) -> Callable[..., Response | None]:
+    """Go to an address again where Chromium gave up: it does as containers start, which have addresses of their own."""
+
+    def going(*args: Any, **options: Any) -> Response | None:
+        for _ in range(NETWORK_CHANGES):
+            try:
+                return go(*args, **options)
+            except Error as error:
+                if "ERR_NETWORK_CHANGED" not in error.message:
+                    raise
+        return go(*args, **options)
+
+    return going
 
 
 def listen(page: Page) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
@@ -14,6 +15,7 @@ from app.domain.principals import Right
 from app.store import audit, projects
 from app.store.audit import Wanted
 from app.web.pages.context import PageContext, get
+from app.web.pages.form_errors import placed, refused
 
 ENTRIES, PROJECTS = 50, 200
 FILTERS = ("who", "action", "project", "since")
@@ -22,21 +24,41 @@ FILTERS = ("who", "action", "project", "since")
 def show_audit(ctx: PageContext) -> Response:
     ctx.server.desk.refusals.flush(ctx.server.db, ctx.now)
     given = {name: ctx.query(name).strip() for name in FILTERS}
-    action = given["action"] and check_action(given["action"])
-    wanted = Wanted(given["who"], action, given["project"], _day(given["since"]), ctx.projects)
+    try:
+        wanted = _wanted(ctx, given)
+    except InvalidValue as error:
+        problem = refused(error)
+        return _page(ctx, problem.status, given, [], errors=placed(problem, frozenset(FILTERS))[0])
     with ctx.server.db.read() as tx:
         found = audit.page(tx, wanted, ENTRIES + 1, ctx.number("before"))
-        names = [each.name for each in projects.page(tx, PROJECTS, None, only=ctx.projects)]
+    return _page(ctx, 200, given, found)
+
+
+def _wanted(ctx: PageContext, given: Mapping[str, str]) -> Wanted:
+    action = given["action"] and check_action(given["action"])
+    return Wanted(given["who"], action, given["project"], _day(given["since"]), ctx.projects)
+
+
+def _page(
+    ctx: PageContext,
+    status: int,
+    given: Mapping[str, str],
+    found: Sequence[Entry],
+    errors: Mapping[str, str] | None = None,
+) -> Response:
     entries = found[:ENTRIES]
     older = {
         **{name: value for name, value in given.items() if value},
         "before": entries[-1].id if entries else 0,
     }
+    with ctx.server.db.read() as tx:
+        names = [each.name for each in projects.page(tx, PROJECTS, None, only=ctx.projects)]
     return ctx.page(
         "audit.html",
+        status,
         entries=[(each, address_of(each)) for each in entries],
         given=given,
-        errors={},
+        errors=errors or {},
         actions=list(Action),
         projects=names,
         more=f"/audit?{urlencode(older)}" if len(found) > ENTRIES else None,

@@ -205,9 +205,14 @@ def test_the_page_shows_filters_and_links(place: ServerContext, root: Client) ->
     one = root.get("/audit?action=job.change&who=admin+token&project=acme&since=2026-01-01").text
     assert set(re.findall(r'data-action="([^"]*)"', one)) == {"job.change"}
     assert "No entry is of this kind." in root.get("/audit?who=nobody+at+all").text
-    wrong = root.get("/audit?since=never")
+    wrong = root.get("/audit?since=never&who=root")
     assert wrong.status_code == 422
-    assert "since must be a day such as 2026-01-31, not &#39;never&#39;." in wrong.text
+    assert 'id="e-since">since must be a day such as 2026-01-31, not &#39;never&#39;.</p>' in wrong.text
+    assert 'name="who" aria-describedby="e-who" value="root"' in wrong.text
+    assert "No entry is of this kind." not in wrong.text
+    wrong = root.get("/audit?action=job.changed")
+    assert wrong.status_code == 422
+    assert 'id="e-action">action must be one such as job.change, or job for all of those, not ' in wrong.text
 
 
 def test_older_entries_are_a_page_further(place: ServerContext, root: Client) -> None:
