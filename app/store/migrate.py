@@ -54,7 +54,7 @@ def _turn(connection: Connection) -> Iterator[None]:
     # Nobody waits inside a statement: an index that is made on line waits for all who were there before it.
     while not _has_turn(connection):
         if not is_told:
-            log.info("another server brings the database up to date: waiting until it is done")
+            log.warning("another server brings the database up to date: waiting until it is done")
             is_told = True
         time.sleep(LOOK_SECONDS)
     try:

@@ -5,7 +5,6 @@ And those that make an index beside servers that write: nobody waits for them, a
 
 from __future__ import annotations
 
-import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -123,7 +122,6 @@ def test_an_index_that_was_left_half_made_is_made_again(postgres: Postgres) -> N
 def test_servers_wait_for_the_one_that_migrates(postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
     """Outside of any statement, as an index that is made on line would wait for the end of that."""
     db = Database(postgres.create("template0"))
-    caplog.set_level(logging.INFO, logger="app.store.migrate")
     with db._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
         other.exec_driver_sql(f"SELECT pg_advisory_lock({TURN})")
         with migrating(str(db._url.render_as_string(hide_password=False))) as failed:
