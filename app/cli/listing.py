@@ -118,7 +118,7 @@ COMMANDS = {
         ),
     },
     "Projects and access": {
-        "project": Listed("projects", "Projects: make, list, limit."),
+        "project": Listed("projects", "Projects: make, list, limit, publish."),
         "audit": Listed("audit", "List who changed what and who was refused, newest first."),
         "user": Listed("users", "Users: invite, give rights, disable, reset, link, remove."),
         "token": Listed("tokens", "API tokens: make, list, revoke."),

@@ -13,7 +13,7 @@ from app.domain.errors import UserError
 
 
 def add_to(cli: typer.Typer) -> None:
-    project = make_group("Projects: make, list, limit.")
+    project = make_group("Projects: make, list, limit, publish.")
     add_command(
         project,
         "create",
@@ -29,6 +29,9 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard project limits acme",
         "jobyard project limits acme --set runs_at_once=4 --set cpus=2.5",
         "jobyard project limits acme --set runs_at_once=default",
+    )
+    add_command(
+        project, "public", make_public, "jobyard project public acme", "jobyard project public acme --off"
     )
     cli.add_typer(project, name="project")
 
@@ -115,6 +118,23 @@ def show_limits(
         ],
         "",
     )
+
+
+def make_public(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_projects)],
+    off: Annotated[bool, typer.Option("--off", help="Make it private again.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Let anybody see badges of a project's jobs, and a page of their outcomes and times."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+
+    with open_api() as api:
+        changed = api.patch(path("projects", name), {"public": not off})
+    if json:
+        output.print_json(changed)
+    else:
+        print(f"{name} is private." if off else f"{name} is public: its page is /public/{name}.")
 
 
 def _limit(text: str) -> tuple[str, float | None]:

@@ -22,11 +22,12 @@ def define_project(
     webhook_secret: str | None,
     now: datetime,
     limits: Mapping[str, float | None] | None = None,
+    public: bool = False,
 ) -> Project:
     """Make a project. Raises Conflict if the name is taken."""
     project_id = reserved_id(tx, "project")
     made = projects.create(tx, name, _sealed(vault, project_id, webhook_secret), now, project_id)
-    return change_project(tx, vault, made, limits=limits)
+    return change_project(tx, vault, made, limits=limits, public=public)
 
 
 def change_project(
@@ -36,16 +37,19 @@ def change_project(
     webhook_secret: str | None = None,
     limits: Mapping[str, float | None] | None = None,
     hardening: Mapping[str, Any] | None = None,
+    public: bool | None = None,
 ) -> Project:
     """Change what is given; fields of `hardening` that are left out stay.
 
-    None leaves the secret as it is; of a limit, None takes the server's again.
+    None leaves the secret, and whether it is public, as it is; of a limit, None takes the server's again.
     """
     sealed = _sealed(vault, project.id, webhook_secret)
     if sealed is not None:
         projects.set_webhook_secret(tx, project.id, sealed)
     if hardening:
         projects.set_hardening(tx, project.id, replace(project.hardening, **hardening))
+    if public is not None:
+        projects.set_public(tx, project.id, public)
     if limits:
         quotas.set_own(tx, project.id, limits)
     return projects.with_id(tx, project.id)

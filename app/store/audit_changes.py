@@ -47,7 +47,7 @@ class Watched:
 
 
 WATCHED: Mapping[type[SQLModel], Watched] = {
-    ProjectRow: Watched("project", ("name", "limits", "hardening"), ("webhook_secret",)),
+    ProjectRow: Watched("project", ("name", "limits", "hardening", "public"), ("webhook_secret",)),
     CredentialRow: Watched("credential", ("kind", "host", "username"), ("secret",)),
     SecretGroupRow: Watched("secret_group", ("priority",)),
     SourceRow: Watched(

@@ -33,6 +33,7 @@ class Project:
     webhook_secret: str | None = field(default=None, repr=False)
     limits: Mapping[str, float] = field(default_factory=dict)
     hardening: Hardening = field(default_factory=Hardening)
+    public: bool = False  # anybody may see how its jobs are doing: by badges, and on a page of its own
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ def set_hardening(tx: Tx, project_id: int, hardening: Hardening) -> None:
     row.hardening = (
         None if hardening == Hardening() else {**asdict(hardening), "network": hardening.network.value}
     )
+    touch(tx, "projects")
+
+
+def set_public(tx: Tx, project_id: int, public: bool) -> None:
+    tx.get_one(ProjectRow, project_id).public = public
     touch(tx, "projects")
 
 
@@ -226,7 +232,13 @@ def unknown_repositories(tx: Tx, project_id: int) -> Sequence[UnknownRepository]
 
 def _value(row: ProjectRow) -> Project:
     return Project(
-        row.id, row.name, row.created_at, row.webhook_secret, row.limits or {}, _hardening(row.hardening)
+        row.id,
+        row.name,
+        row.created_at,
+        row.webhook_secret,
+        row.limits or {},
+        _hardening(row.hardening),
+        row.public,
     )
 
 

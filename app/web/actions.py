@@ -76,6 +76,7 @@ OF_FORMS: dict[str, A | None] = {
     "/projects": A.PROJECT_MAKE,
     f"{_O}/webhook-secret": A.PROJECT_CHANGE,
     f"{_O}/limits": A.PROJECT_CHANGE,
+    f"{_O}/public": A.PROJECT_CHANGE,
     f"{_O}/delete": A.PROJECT_REMOVE,
     f"{_O}/build-services": A.BUILD_SERVICE_MAKE,
     f"{_O}/build-services/{{service}}": A.BUILD_SERVICE_CHANGE,

@@ -38,10 +38,11 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = message.get("headers", [])
+                said = {name.lower() for name, _ in given}
                 message["headers"] = [
                     *given,
                     _date(int(time.monotonic())),
-                    *HEADERS,
+                    *(header for header in HEADERS if header[0] not in said),
                     *_of_caches(scope["path"], given),
                 ]
             await send(message)

@@ -224,6 +224,7 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/projects/{project}/apps/{app}/release-hold": (f"{SHOP}/release-hold", {}),
     "/deployments/{deployment}/rollback": ("/deployments/1/rollback", {}),
     "/deployments/{deployment}/cancel": ("/deployments/2/cancel", {}),
+    "/projects/{project}/public": (f"{P}/public", {"public": "1"}),
     "/projects/{project}/jobs/{job}/pause": (f"{P}/jobs/once/pause", {}),
     "/projects/{project}/jobs/{job}/resume": (f"{P}/jobs/resting/resume", {}),
     "/jobs/new": ("/jobs/new", _job("n", project="acme")),

@@ -32,6 +32,7 @@ class ProjectRow(SQLModel, table=True):
     webhook_secret: str | None = text_column(null=True)
     limits: Json | None = json_column(null=True)  # those of its own, by their names
     hardening: Json | None = json_column(null=True)  # what all its runs are held to
+    public: bool = False
     created_at: datetime = time_column(null=False)
 
 

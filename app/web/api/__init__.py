@@ -30,6 +30,7 @@ from app.web.api import (
     tokens,
     users,
 )
+from app.web.api.badges import badge_routes
 from app.web.api.openapi import openapi_route
 from app.web.api.operations import Operation
 from app.web.api.routing import routes_of
@@ -69,4 +70,4 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 @cache
 def api_routes() -> tuple[Route, ...]:
     """All routes of the API, its description included."""
-    return (*routes_of(OPERATIONS), openapi_route(OPERATIONS))
+    return (*routes_of(OPERATIONS), *badge_routes(), openapi_route(OPERATIONS))

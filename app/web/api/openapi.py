@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.domain.documents import Json
+from app.web.api import badges
 from app.web.api.idempotency import HEADER
 from app.web.api.operations import PREFIX, Operation
 from app.web.problems import MEDIA_TYPE
@@ -69,6 +70,7 @@ def describe(operations: Sequence[Operation]) -> Json:
     for operation in operations:
         entry = _entry(operation, keys)
         paths.setdefault(PREFIX + operation.path, {})[operation.method.lower()] = entry
+    paths |= {PREFIX + path: {"get": _badge(path, summary)} for path, summary in badges.SUMMARIES.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Jobyard", "version": "1", "description": "Times are RFC 3339 in UTC."},
@@ -131,6 +133,24 @@ def _entry(operation: Operation, lookup: Lookup) -> Json:
     return entry
 
 
+def _badge(path: str, summary: str) -> Json:
+    """An entry for what is no operation, and open to everybody."""
+    image = {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}
+    return {
+        "operationId": "show_pipeline_badge" if "{pl}" in path else "show_badge",
+        "summary": summary,
+        "description": "Open to everybody; answers with an ETag.",
+        "tags": ["badges"],
+        "security": [],
+        "parameters": [*_path_parameters(path)],
+        "responses": {
+            "200": {"description": "How it is doing", **image},
+            "304": {"description": "It is as it was."},
+            "404": {"description": "There is no such thing, or it is not public.", **image},
+        },
+    }
+
+
 def _needs_body(model: type[BaseModel]) -> bool:
     return any(each.is_required() for each in model.model_fields.values())
 
@@ -146,8 +166,8 @@ def _responses(operation: Operation, lookup: Lookup) -> Json:
     return {str(operation.status): done, **errors}
 
 
-def _parameters(operation: Operation) -> Iterator[Json]:
-    for name in re.findall(r"{(\w+)}", operation.path):
+def _path_parameters(path: str) -> Iterator[Json]:
+    for name in re.findall(r"{(\w+)}", path):
         yield {
             "name": name,
             "in": "path",
@@ -155,6 +175,10 @@ def _parameters(operation: Operation) -> Iterator[Json]:
             "description": PATH_PARAMETERS[name],
             "schema": {"type": "string"},
         }
+
+
+def _parameters(operation: Operation) -> Iterator[Json]:
+    yield from _path_parameters(operation.path)
     schema = operation.query.model_json_schema()
     for name, each in schema.get("properties", {}).items():
         described = {key: value for key, value in each.items() if key not in ("title", "description")}

@@ -35,7 +35,9 @@ def create_project(ctx: ApiContext[ProjectForm, Empty]) -> Any:
         body = ctx.body
         limits = body.limits.given
         return project_answer(
-            commands.define_project(tx, ctx.server.vault, body.name, body.webhook_secret, ctx.now, limits)
+            commands.define_project(
+                tx, ctx.server.vault, body.name, body.webhook_secret, ctx.now, limits, body.public
+            )
         )
 
 
@@ -50,7 +52,8 @@ def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
         if limits or hardening:
             ctx.require(Right.PROJECTS)
         vault, secret = ctx.server.vault, ctx.body.webhook_secret
-        return project_answer(commands.change_project(tx, vault, project, secret, limits, hardening))
+        changed = commands.change_project(tx, vault, project, secret, limits, hardening, ctx.body.public)
+        return project_answer(changed)
 
 
 def show_usage(ctx: ApiContext[Empty, Empty]) -> Any:

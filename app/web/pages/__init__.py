@@ -26,6 +26,7 @@ from app.web.pages import (
     projects,
     provider_login,
     prune,
+    publicity,
     run_form,
     runs,
     schedule,
@@ -66,6 +67,7 @@ def page_routes() -> tuple[Route, ...]:
         users,
         audit,
         prune,
+        publicity,
         login,
         provider_login,
     )

@@ -29,6 +29,7 @@ from app.store import (
 from app.store.projects import Project
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
+from app.web.pages.publicity import snippets
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.project import ProjectForm, ProjectPatch
@@ -129,12 +130,13 @@ def _project(
     with ctx.server.db.read() as tx:
         project = project_of(ctx, tx)
         found = jobs.page(tx, project_id=project.id, limit=JOBS + 1, before=ctx.number("before"))
+        of_pipelines = pipelines.page(tx, project_id=project.id, limit=MANY)
         shared = {
             "parts": apps.parts_of(tx, [job.id for job in found]),
             "services": build_services.page(tx, project.id, MANY),
             "groups": secret_groups.page(tx, project.id, MANY),
             "credentials": credentials.page(tx, project.id, MANY),
-            "pipelines": pipelines.page(tx, project_id=project.id, limit=MANY),
+            "pipelines": of_pipelines,
             "apps": apps.page(tx, project_id=project.id, limit=MANY),
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
             "unknown": projects.unknown_repositories(tx, project.id),
@@ -156,6 +158,7 @@ def _project(
         warnings=guessable(ctx.server.vault, project.webhook_secret, of_project_hook(project.id)),
         webhook_url=f"{ctx.address}/webhooks/github",
         given=own | {name: ctx.field(name) for name in LIMITS if problem is not None},
+        snippets=snippets(ctx.address, project, found[:JOBS], of_pipelines) if project.public else [],
         errors=errors,
         left=left,
         undeleted="" if undeleted is None else undeleted.detail,

@@ -14,6 +14,7 @@ from app.store.projects import Project
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import Name, Time, WebhookSecret
 
+PUBLIC = "anybody may see badges of its jobs, and a page of how they are doing"
 Count = Annotated[int, Field(ge=0, le=10**6)]
 
 
@@ -66,6 +67,7 @@ class ProjectForm(Model):
     name: Name
     webhook_secret: WebhookSecret | None = Field(default=None, repr=False, description="write-only")
     limits: LimitsForm = Field(default_factory=LimitsForm)
+    public: bool = Field(default=False, description=PUBLIC)
 
 
 class ProjectPatch(Model):
@@ -82,6 +84,7 @@ class ProjectPatch(Model):
         default_factory=HardeningForm,
         description="only for administrators of all projects; what is left out stays",
     )
+    public: bool | None = Field(default=None, description=f"{PUBLIC}; left out or null changes nothing")
 
 
 class ProjectAnswer(Model):
@@ -91,6 +94,7 @@ class ProjectAnswer(Model):
     has_webhook_secret: bool
     limits: LimitsForm = Field(description="those of its own; null where the server's count")
     hardening: HardeningForm
+    public: bool
     created_at: Time
 
 
@@ -115,6 +119,7 @@ def project_answer(project: Project) -> ProjectAnswer:
         has_webhook_secret=project.webhook_secret is not None,
         limits=LimitsForm.model_validate(project.limits),
         hardening=HardeningForm.model_validate(asdict(project.hardening)),
+        public=project.public,
         created_at=project.created_at,
     )
 

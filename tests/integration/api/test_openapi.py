@@ -106,6 +106,8 @@ def test_the_description_is_whole() -> None:
 
 def test_every_error_is_a_problem() -> None:
     for entry in (each for path in DOCUMENT["paths"].values() for each in path.values()):
+        if entry["tags"] == ["badges"]:
+            continue  # images, for anybody
         for status in (401, 403, 404, 422):
             assert entry["responses"][str(status)] == {"$ref": f"#/components/responses/{status}"}
     for response in DOCUMENT["components"]["responses"].values():
