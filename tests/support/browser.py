@@ -97,6 +97,7 @@ def visitor(
     height: int = 860,
     theme: str = "light",
     logged_in: bool = True,
+    token: str = ADMIN_TOKEN,
 ) -> Page:
     """A page of a browser of its own, in Berlin, logged in as administrator."""
     context: BrowserContext = browser.new_context(
@@ -111,7 +112,7 @@ def visitor(
     page.goto = _going_again(page.goto)  # type: ignore[method-assign]
     if logged_in:
         page.goto("/login")
-        page.get_by_label("API token").fill(ADMIN_TOKEN)
+        page.get_by_label("API token").fill(token)
         page.get_by_role("button", name="Log in").click()
         page.wait_for_url("**/")
     return page

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
 
 from app.domain.build_parts import BuildStep
-from app.domain.metrics import Sample
 from app.domain.runs import Attempt, Run, RunStatus
 from app.store.overview import STRIP
 from app.store.strips import Mark
@@ -157,34 +156,30 @@ def progress(
     return max((now - started_at).total_seconds(), 0.0), max(typical.total_seconds(), 1.0)
 
 
+Point = tuple[datetime, float]
+
+
 def polyline(
-    samples: Sequence[Sample],
-    value: Callable[[Sample], float],
-    *,
-    width: float,
-    height: float,
-    top: float | None = None,
+    values: Sequence[Point], *, start: datetime, end: datetime, width: float, height: float, top: float
 ) -> str:
-    """The `points` of an SVG polyline: time from left to right over the whole width, 0 at the bottom.
+    """The `points` of an SVG polyline: time from left (`start`) to right (`end`), 0 at the bottom, `top` at the upper
+    edge, where greater values are cut off.
 
-    `top` is the value drawn at the upper edge, the greatest one unless given; greater ones are cut off there.
-    Empty without samples; a single sample is a level line.
+    Empty without values; a single moment is a level line over the whole width.
     """
-    if not samples:
+
+    def y(value: float) -> str:
+        share = value / top if top > 0 else 0.0
+        return _number(height * (1 - min(max(share, 0.0), 1.0)))
+
+    if not values:
         return ""
-    values = [value(sample) for sample in samples]
-    most = top if top is not None else max(values)
-    start, span = samples[0].at, samples[-1].at - samples[0].at
-
-    def y(each: float) -> float:
-        share = each / most if most > 0 else 0.0
-        return height * (1 - min(max(share, 0.0), 1.0))
-
-    if not span:
-        return f"{_number(0)},{_number(y(values[-1]))} {_number(width)},{_number(y(values[-1]))}"
+    if end <= start:
+        level = y(values[-1][1])
+        return f"{_number(0)},{level} {_number(width)},{level}"
+    span = end - start
     return " ".join(
-        f"{_number(width * ((sample.at - start) / span))},{_number(y(each))}"
-        for sample, each in zip(samples, values, strict=True)
+        f"{_number(width * min(max((at - start) / span, 0), 1))},{y(value)}" for at, value in values
     )
 
 

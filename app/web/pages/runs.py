@@ -18,7 +18,7 @@ from app.logs import LogReader
 from app.runtime.engine_health import EngineHealth
 from app.store import jobs, overview, projects, quotas, run_attempts, runs
 from app.web.numbers import whole_number
-from app.web.pages import charts, logview, vitals
+from app.web.pages import charts, containers, logview, vitals
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
 from app.web.pages.logview import Place, Window
 from app.web.problems import Problem
@@ -45,10 +45,15 @@ def show_run(ctx: PageContext) -> Response:
         typical = overview.typical_duration(overview.strip(tx, run.job_id))
         job = jobs.with_id(tx, run.job_id)
     attempt = _chosen(attempts, ctx.number("attempt"))
-    window, place, containers = None, None, []
+    may_shell = ctx.server.shells.most > 0 and ctx.may(Right.SHELL, run.project_id)
+    window, place, rows, usage = None, None, [], []
     if attempt is not None:
         plan = ctx.server.plans.get(run.spec.plan)
-        containers = vitals.containers(run, plan, ctx.server.log_storage.vitals(run.id, attempt.number))
+        measured = ctx.server.log_storage.vitals(run.id, attempt.number)
+        with ctx.server.db.read() as tx:
+            found = run_attempts.containers_of(tx, attempt.id)
+        rows = containers.rows(attempt, found, run.spec.health_checks, measured)
+        usage = vitals.charts(run.spec.instances, plan, measured)
         place = place_of(run, attempt.number)
         window = window_of(ctx.server.log_storage.reader(run.id, attempt.number), ctx.number("at"))
     return ctx.page(
@@ -64,7 +69,10 @@ def show_run(ctx: PageContext) -> Response:
         attempt=attempt,
         window=window,
         place=place,
-        containers=containers,
+        rows=rows,
+        usage_charts=usage,
+        may_shell=may_shell,
+        offers_shell=may_shell and not run.status.is_final,
         at=ctx.number("at"),
         decision=decision,
         typical=typical,

@@ -9,6 +9,10 @@ time.start();
 controls.start();
 keys.start(log);
 lists.start();
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-shell-open]");
+  if (button) (await load("shell")).begin(button.dataset);
+});
 log.start({ connect, localise: time.localise });
 const afterMorph = () => {
   log.attach();

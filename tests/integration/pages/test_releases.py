@@ -322,12 +322,15 @@ def measured(made: World, **changes: Any) -> int:
 
 def test_a_run_shows_what_it_used_and_how_its_checks_went(made: World) -> None:
     page = read(visitor(made), f"/runs/{measured(made)}")
-    assert "at most 0.4 CPU of 0.5 CPU" in page
-    assert "at most 256 MiB of 512 MiB" in page
-    first, second = re.findall(r'<polyline points="([^"]*)"', page)
-    assert first.startswith("0,57.6 100,50.4")
-    assert first.endswith("600,14.4")
-    assert second.endswith("600,36")
+    assert "peak 0.4 CPU of 0.5 CPU" in page
+    assert "peak 256 MiB of 512 MiB" in page
+    cpu, memory, network, processes = re.findall(r'<polyline data-hue="0" points="([^"]*)"', page)
+    assert cpu.startswith("0,44.8 100,39.2")
+    assert cpu.endswith("600,11.2")
+    assert memory.endswith("600,28")
+    assert network.startswith("100,56")  # what went between the first two samples
+    assert network.endswith("600,56")
+    assert processes.endswith("600,0")
     assert page.count('class="usage-limit"') == 2
     assert '<span class="st" data-status="failed">Failing</span>' in page
     assert "Liveness: GET /live at port 8080" in page
@@ -335,13 +338,39 @@ def test_a_run_shows_what_it_used_and_how_its_checks_went(made: World) -> None:
     assert shown == [("failed", "status 503"), *[("passed", "status 200")] * 4]
 
 
-def test_a_line_far_below_the_plan_has_a_scale_of_its_own(made: World) -> None:
+def test_the_limit_is_always_drawn_so_that_little_looks_like_little(made: World) -> None:
     page = read(visitor(made), f"/runs/{measured(made, plan='xlarge')}")
-    assert "at most 256 MiB of 8 GiB" in page
-    assert page.count('class="usage-limit"') == 1  # 0.4 of 4 CPUs is a tenth, 256 MiB of 8 GiB is not
+    assert "peak 256 MiB of 8 GiB" in page
+    assert page.count('class="usage-limit"') == 2
+    memory = re.findall(r'<polyline data-hue="0" points="([^"]*)"', page)[1]
+    assert memory.endswith("600,54.2")
+
+
+def test_instances_are_drawn_over_one_another(made: World) -> None:
+    job = made.job("many", instances=3)
+    run_id = made.run(job, NOW, outcome=SUCCEEDED)
+    vitals = made.log_storage.vitals(run_id, 1)
+    for instance in (0, 2):
+        metrics = vitals.write_metrics(instance)
+        for second in range(3):
+            sent = second * (instance + 1) * MIB
+            metrics.append(Sample(NOW + timedelta(seconds=second), 0.1, MIB, 0, sent, instance + 1))
+    page = read(visitor(made), f"/runs/{run_id}")
+    assert re.findall(r'<polyline data-hue="(\d)"', page) == ["0", "2"] * 4
+    assert "peak 3 MiB/s" in page
+    spoken = " ".join(re.findall(r'aria-label="(Processes[^"]*)"', page)[0].split())
+    assert spoken == "Processes: peak 3; instance 0 peak 1, instance 2 peak 3"
+
+
+def test_two_samples_are_no_chart(made: World) -> None:
+    run_id = made.run(made.job("brief"), NOW, outcome=SUCCEEDED)
+    metrics = made.log_storage.vitals(run_id, 1).write_metrics(0)
+    for second in range(2):
+        metrics.append(Sample(NOW + timedelta(seconds=second), 0.1, MIB, 0, 0, 1))
+    assert 'id="usage-title"' not in read(visitor(made), f"/runs/{run_id}")
 
 
 def test_a_run_without_measurements_has_no_empty_charts(made: World) -> None:
     page = read(visitor(made), f"/runs/{made.run(made.job('quick'), NOW, outcome=SUCCEEDED)}")
-    assert "CPU and memory" not in page
+    assert 'id="usage-title"' not in page
     assert '<h2 id="health-title"' not in page
