@@ -123,7 +123,9 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, EnvValue]:
 def key_of_build(vault: Vault, source: Source, ref: str, sha: str, env: Env) -> str:
     """`build_key` with a keyed digest for each secret: the same value is sealed as another text every time."""
     comparable = {
-        name: replace(given, value=_digest(vault, source, name, given)) if given.secret else given
+        name: replace(given, value=_digest(vault, source, name, given))
+        if given.secret and given.reference is None
+        else given
         for name, given in env.items()
     }
     return build_key(source.repo_key, ref, sha, source.build, comparable)

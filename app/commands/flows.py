@@ -97,7 +97,7 @@ def save_flow(
                 given = OverridesDraft(overrides, draft.env.get(place, {}))
                 kept_env = _variables_of(before.get(node.name))
                 owner = Owner.flow(project.id, flow_id)
-                stored = seal_overrides(job, given, vault, owner, kept_env, f"{place}.overrides.")
+                stored = seal_overrides(tx, job, given, vault, owner, kept_env, f"{place}.overrides.")
                 return replace(node, overrides=stored)
             case _:
                 return node

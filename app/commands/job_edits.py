@@ -56,7 +56,7 @@ def preview_edit(
     """What the draft would do to the job, or (None) make. Raises as doing it would."""
     source = source_of(tx, project, draft, None if job is None else job.source, vault, ours)
     owner = Owner.job(project.id, 0 if job is None else job.id)
-    spec = sealed_spec(draft, vault, owner, {} if job is None else job.env)
+    spec = sealed_spec(tx, draft, vault, owner, {} if job is None else job.env)
     after = {**job_to_json(spec), "env": shown_env(spec.run.env)}
     before = {} if job is None else shown_job(job.spec)
     changes = list(_changes(before, after, frozenset(_new_secrets(draft))))

@@ -45,7 +45,7 @@ def define_job(
     if why is not None:
         raise Conflict(f"Job {draft.spec.name} is not made: {why}.")
     job_id = reserved_id(tx, "job")
-    spec = sealed_spec(draft, vault, Owner.job(project.id, job_id), {})
+    spec = sealed_spec(tx, draft, vault, Owner.job(project.id, job_id), {})
     job = jobs.create(tx, project.id, spec, source, now, job_id)
     pausing.record_held_work(tx, names, None, job, who=who, now=now)
     return job
@@ -57,7 +57,8 @@ def change_job(
     """The job as the draft has it. Raises Contradictions or InvalidValue, and then it stays as it was."""
     require_same_type(job, draft.spec.source.type)
     source = source_of(tx, projects.with_id(tx, job.project_id), draft, job.source, vault, ours)
-    spec = replace(sealed_spec(draft, vault, Owner.job(job.project_id, job.id), job.env), paused=job.paused)
+    sealed = sealed_spec(tx, draft, vault, Owner.job(job.project_id, job.id), job.env)
+    spec = replace(sealed, paused=job.paused)
     changed = jobs.redefine(tx, job.id, spec, source, now)
     pausing.record_held_work(tx, names, job, changed, who=who, now=now)
     if draft.spec.paused == job.paused:
@@ -92,9 +93,10 @@ def remove_job(tx: Tx, job: Job, now: datetime) -> None:
     jobs.delete(tx, job.id, now)
 
 
-def sealed_spec(draft: JobDraft, vault: Vault, owner: Owner, stored: Env) -> JobSpec:
+def sealed_spec(tx: Tx, draft: JobDraft, vault: Vault, owner: Owner, stored: Env) -> JobSpec:
     """The specification with the draft's variables, as it is stored. Raises InvalidValue."""
-    return replace(draft.spec, run=replace(draft.spec.run, env=seal_all(draft.env, vault, owner, stored)))
+    env = seal_all(tx, draft.env, vault, owner, stored)
+    return replace(draft.spec, run=replace(draft.spec.run, env=env))
 
 
 def source_of(

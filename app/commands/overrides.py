@@ -9,7 +9,7 @@ from datetime import datetime
 from app.commands.image_ownership import require_usable
 from app.commands.runs import image_for_run
 from app.commands.variables import seal
-from app.domain.errors import require_consistent
+from app.domain.errors import InvalidValue, require_consistent
 from app.domain.job import rules
 from app.domain.job.drafts import OverridesDraft
 from app.domain.job.effective import Overrides, merge, variables_of
@@ -40,10 +40,20 @@ def request_run(
     image = image_for_run(
         tx, job, image=overrides.image, build_id=overrides.build, sha=overrides.sha, now=now
     )
-    return RunRequest(seal_overrides(job, draft, vault, Owner.job(job.project_id, job.id)), image)
+    _require_no_references(draft)
+    return RunRequest(seal_overrides(tx, job, draft, vault, Owner.job(job.project_id, job.id)), image)
+
+
+def _require_no_references(draft: OverridesDraft) -> None:
+    """Whoever may run a job may not thereby read more secrets than it has. Raises InvalidValue."""
+    for name, given in draft.env.items():
+        if given is not None and given.reference is not None:
+            rule = "is not for a single run: give the reference to the job, or to a secret group"
+            raise InvalidValue(f"env.{name}.from", f"env.{name}.from {rule}.")
 
 
 def seal_overrides(
+    tx: Tx,
     job: Job,
     draft: OverridesDraft,
     vault: Vault,
@@ -64,6 +74,6 @@ def seal_overrides(
         if given is None:
             return None
         draft = given.inherit(stored.get(name))
-        return seal(f"{prefix}env.{name}", draft, vault, owner.variable(name), known.get(name))
+        return seal(tx, f"{prefix}env.{name}", draft, vault, owner.variable(name), known.get(name))
 
     return replace(draft.overrides, env={name: sealed(name, given) for name, given in draft.env.items()})

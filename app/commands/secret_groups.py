@@ -34,7 +34,7 @@ def define_group(
     """A new group. Raises InvalidValue or Conflict, and then nothing is made."""
     _require_usable(tx, project, draft, ours)
     group_id = reserved_id(tx, "secret_group")
-    env = seal_all(draft.env, vault, Owner.group(project.id, group_id), {})
+    env = seal_all(tx, draft.env, vault, Owner.group(project.id, group_id), {})
     made = secret_groups.create(tx, project.id, draft.name, draft.priority, env, now, group_id)
     secret_groups.attach(tx, made, draft.jobs)
     return secret_groups.named(tx, project.id, draft.name)
@@ -45,7 +45,7 @@ def change_group(
 ) -> SecretGroup:
     """The group as the draft has it. Raises InvalidValue, and then it stays as it was."""
     _require_usable(tx, project, draft, ours)
-    env = seal_all(draft.env, vault, Owner.group(project.id, group.id), group.env)
+    env = seal_all(tx, draft.env, vault, Owner.group(project.id, group.id), group.env)
     secret_groups.change(tx, group, priority=draft.priority, env=env)
     secret_groups.attach(tx, group, draft.jobs)
     return secret_groups.named(tx, project.id, group.name)

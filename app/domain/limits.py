@@ -18,6 +18,7 @@ VARIABLES = 1000  # of a job, a group or a run's overrides
 VARIABLES_TEXT = 512 * 1024  # all names and values of them: the system starts no process with over 2 MiB
 WEBHOOK_SECRET = 1000
 CREDENTIAL = 20_000
+VAULT_KEY = 255
 USERNAME = 255
 USER_NAME = 60
 EMAIL = 254

@@ -23,6 +23,7 @@ from sqlmodel import Session, create_engine, text
 
 from app.disk import unavailable
 from app.domain.errors import TransientError
+from app.domain.external_secrets import SecretRules
 from app.domain.quotas import Quotas
 from app.store.bulk import Bulk
 from app.store.counts import HAPPENED, Counts
@@ -31,7 +32,7 @@ from app.store.migrate import upgrade
 Tx = Session
 Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
-QUOTAS, WRITES = "quotas", "jobyard_writes"
+QUOTAS, SECRET_RULES, WRITES = "quotas", "secret_rules", "jobyard_writes"
 NAMED = "named"  # rows that can't be read and that the log has named
 STRIPS = "strips"  # of jobs, as `store.strips` remembers them
 BUSY_TIMEOUT, INCREMENTAL = "busy_timeout=5000", 2
@@ -92,10 +93,16 @@ class StoreUnavailable(TransientError):
 class Database:
     """One database. `on_commit` is told the topics (`runs`, `run:7`, …) that a committed transaction touched.
 
-    `quotas` are what its transactions hold projects to.
+    `quotas` and `secret_rules` are what its transactions hold projects to.
     """
 
-    def __init__(self, url: str, on_commit: Changes | None = None, quotas: Quotas | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        on_commit: Changes | None = None,
+        quotas: Quotas | None = None,
+        secret_rules: SecretRules | None = None,
+    ) -> None:
         self._url = make_url(url)
         if self._url.drivername in ("postgres", "postgresql"):
             self._url = self._url.set(drivername="postgresql+psycopg")
@@ -106,8 +113,12 @@ class Database:
         self.IntegrityError: type[Exception] = self._driver.IntegrityError
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
-        # of each transaction
-        self._info: dict[str, object] = {NAMED: set(), STRIPS: OrderedDict(), QUOTAS: quotas or Quotas()}
+        self._info: dict[str, object] = {  # of each transaction
+            NAMED: set(),
+            STRIPS: OrderedDict(),
+            QUOTAS: quotas or Quotas(),
+            SECRET_RULES: secret_rules or SecretRules(),
+        }
         self.counts = Counts()
         self._state: object = None  # that `has_changed` saw last
         self._watching: PoolProxiedConnection | None = None
@@ -300,6 +311,11 @@ def is_writing(tx: Tx) -> bool:
 def quotas_of(tx: Tx) -> Quotas:
     quotas: Quotas = tx.info[QUOTAS]
     return quotas
+
+
+def secret_rules_of(tx: Tx) -> SecretRules:
+    rules: SecretRules = tx.info[SECRET_RULES]
+    return rules
 
 
 def touch(tx: Tx, *topics: str) -> None:

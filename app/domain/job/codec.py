@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import Any
 
 from app.domain.documents import Json, Stored
+from app.domain.external_secrets import reference_from_json, reference_to_json
 from app.domain.job.checks import Check, CheckTimes, CheckType, CommandCheck, HttpCheck, Protocol, TcpCheck
 from app.domain.job.commands import Command
 from app.domain.job.effective import Overrides
@@ -199,16 +200,19 @@ def env_to_json(env: Env) -> Json:
 
 def value_to_json(value: EnvValue) -> str | Json:
     """A plain variable of runs alone is its bare text."""
-    if not value.secret and value.scope is EnvScope.RUN:
-        return value.value
-    return {"value": value.value, "secret": value.secret, "scope": value.scope.value}
+    return value.value if not value.secret and value.scope is EnvScope.RUN else _whole(value)
+
+
+def _whole(value: EnvValue) -> Json:
+    held: Json = {"value": value.value} if value.reference is None else reference_to_json(value.reference)
+    return {**held, "secret": value.secret, "scope": value.scope.value}
 
 
 def shown_env(env: Env) -> Json:
     """Variables as they are shown: without the value of any secret."""
     return {
         name: {"value": None, "secret": True, "scope": value.scope.value}
-        if value.secret
+        if value.secret and value.reference is None
         else value_to_json(value)
         for name, value in env.items()
     }
@@ -221,19 +225,14 @@ def env_from_json(stored: Stored) -> dict[str, EnvValue]:
 def value_from_json(given: str | Stored) -> EnvValue:
     if isinstance(given, str):
         return EnvValue(given)
-    return EnvValue(given["value"], bool(given.get("secret")), EnvScope(given.get("scope") or EnvScope.RUN))
+    scope = EnvScope(given.get("scope") or EnvScope.RUN)
+    if "from" in given:
+        return EnvValue("", True, scope, reference_from_json(given))
+    return EnvValue(given["value"], bool(given.get("secret")), scope)
 
 
 def shared_to_json(shared: Mapping[str, SharedValue]) -> Json:
-    return {
-        name: {
-            "value": each.given.value,
-            "secret": each.given.secret,
-            "scope": each.given.scope.value,
-            "group": each.group,
-        }
-        for name, each in shared.items()
-    }
+    return {name: {**_whole(each.given), "group": each.group} for name, each in shared.items()}
 
 
 def shared_from_json(stored: Stored) -> dict[str, SharedValue]:
