@@ -76,7 +76,7 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
         raise UserError(message) from error
     _refuse_remains(settings)
     signals = Signals()
-    db = Database(settings.store_url, on_commit=signals.publish, quotas=settings.quotas)
+    db = Database(settings.store_url, signals.publish, settings.quotas, settings.secret_rules)
     try:
         db.migrate()
         box = _box(settings, db)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.bootstrap.engine import make_engine
+from app.bootstrap.secrets import make_external_secrets
 from app.checkout import Checkouts
 from app.commands.image_retention import ImageRetention
 from app.commands.retention import Retention
@@ -20,6 +21,7 @@ from app.forges.github import GitHub
 from app.installation import Installation
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineWatch
+from app.runtime.external_secrets import ExternalSecrets
 from app.runtime.log_storage import LogStorage
 from app.runtime.turns import Turns
 from app.store.inbox import Inbox
@@ -46,6 +48,7 @@ class Parts:
     log_storage: LogStorage
     retention: Retention
     disk: Disk
+    external: ExternalSecrets
     active: Active
     bells: Bells
     turns: Turns
@@ -85,6 +88,7 @@ def make_parts(installation: Installation) -> Parts:
         log_storage=log_storage,
         retention=_retention(installation, engine, watch, log_storage),
         disk=_disk(settings, watch),
+        external=make_external_secrets(settings),
         active=Active(bells.ring),
         bells=bells,
         turns=Turns(),

@@ -20,6 +20,7 @@ from app.config.mail import MailSettings
 from app.config.network import NetworkSettings
 from app.config.registry import RegistrySettings
 from app.config.runs import RunSettings
+from app.config.secret_sources import SecretSourceSettings
 from app.config.server import ServerSettings
 from app.config.sign_in import SignInSettings
 from app.domain.errors import UserError
@@ -40,6 +41,7 @@ class Settings(
     MailSettings,
     SignInSettings,
     ServerSettings,
+    SecretSourceSettings,
     KeySettings,
     DataSettings,
 ):
@@ -50,6 +52,7 @@ def read_settings() -> Settings:
     """The settings in force. Raises UserError with one sentence naming the variable that is wrong."""
     settings = _read(Settings)
     _ = settings.oidc, settings.mail_server  # half of either is an error
+    settings.require_one_login()
     return settings
 
 

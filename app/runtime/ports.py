@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.external_secrets import ExternalSecret
 from app.domain.identities import Begun, Identity
 from app.domain.sealing import Place
 
@@ -37,6 +38,16 @@ class Vault(Protocol):
 
     def digest(self, value: str, purpose: str) -> str:
         """Tells equal values from others without telling them."""
+
+
+class SecretSource(Protocol):
+    """Reads the secrets that are kept elsewhere, in bounded time and by the operator's rules."""
+
+    def read(self, wanted: Mapping[str, ExternalSecret], project: str) -> dict[str, str]:
+        """The values by the variables that have them.
+
+        Raises SecretRefused or SecretUnavailable with a sentence that names the variable, the source and what to do.
+        """
 
 
 class IdentityProvider(Protocol):

@@ -1,0 +1,1 @@
+"""Where secrets are that are not kept here: files of the operator's, and Vault."""
