@@ -268,6 +268,11 @@ class Engine(Protocol):
         Raises ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain.
         """
 
+    def environment(self, key: str, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Return the variables of the container that a start with this key and a specification with these labels would
+        adopt, as it was made with them; None where there is none. Raises EngineUnavailable.
+        """
+
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         """Yield output until the container's end (rule 2). Raises EngineUnavailable if it breaks: call again with
         what was seen.

@@ -216,6 +216,23 @@ class TestStart:
         spec = harness.spec(shell, Script(output=[expected]), env=env)
         assert text(harness.engine.logs(harness.engine.start(spec, "a", 1))) == expected
 
+    def test_a_container_is_known_by_what_it_was_made_with(self, harness: Harness) -> None:
+        """However it is by then, and whoever asks; another's of the same key is not."""
+        labels = {"run": "report-1"}
+        spec = harness.spec(*FOREVER, env={"TOKEN": "a=b\nc", "EMPTY": ""}, labels=labels)
+        assert harness.engine.environment("a", labels) is None
+        harness.engine.start(spec, "a", 1)
+        handle = harness.another().start(replace(spec, env={"TOKEN": "another by now"}), "a", 2)
+        found = harness.another().environment("a", labels)
+        assert found is not None
+        assert (found["TOKEN"], found["EMPTY"]) == ("a=b\nc", "")
+        assert harness.engine.environment("a", {"run": "report-2"}) is None
+        assert harness.engine.environment("b", labels) is None
+        harness.engine.stop(handle, 0)
+        assert harness.engine.environment("a", labels) == found
+        harness.engine.remove(handle)
+        assert harness.engine.environment("a", labels) is None
+
 
 class TestEnd:
     @pytest.mark.parametrize("code", [0, 1, 42, 255])

@@ -46,6 +46,7 @@ from app.engines.docker.request import (
     container_body,
     epoch_of,
     job_network,
+    labels_of,
     user_of,
 )
 from app.engines.docker.shells import DockerShell, Shells
@@ -173,6 +174,14 @@ class DockerEngine:
         except EngineUnavailable:
             self._disk.forget()
             raise
+
+    def environment(self, key: str, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        wanted = labels_of(labels, key, self._installation, epoch=self._epoch)
+        for candidate in self._containers.candidates(wanted):
+            with suppress(Gone):
+                found = self._containers.inspect(candidate.id)
+                return images.split_environment(found["Config"]["Env"])
+        return None
 
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         return self._logs.read(handle, seen)

@@ -97,6 +97,19 @@ def storage_option(disk_bytes: int) -> ApiObject:
     return {"StorageOpt": {"size": str(disk_bytes)}} if disk_bytes else {}
 
 
+def labels_of(
+    own: Mapping[str, str], key: str, installation: str, boot_id: str = "", epoch: str = ""
+) -> dict[str, str]:
+    """Return the labels of a container: those of its specification, and those by which it is known again."""
+    return {
+        **own,
+        INSTALLATION_LABEL: installation,
+        KEY_LABEL: key,
+        **({EPOCH_LABEL: epoch} if epoch else {}),
+        **({BOOT_LABEL: boot_id} if boot_id else {}),
+    }
+
+
 def container_body(
     spec: ContainerSpec,
     key: str,
@@ -119,13 +132,7 @@ def container_body(
         # [""] is how the API spells "no entrypoint"; an empty list means the image's own.
         "Entrypoint": None if spec.entrypoint is None else list(spec.entrypoint) or [""],
         "Env": [f"{name}={value}" for name, value in spec.env.items()],
-        "Labels": {
-            **spec.labels,
-            INSTALLATION_LABEL: installation,
-            KEY_LABEL: key,
-            **({EPOCH_LABEL: epoch} if epoch else {}),
-            **({BOOT_LABEL: boot_id} if boot_id else {}),
-        },
+        "Labels": labels_of(spec.labels, key, installation, boot_id, epoch),
         **({"User": user} if user is not None else {}),
         "AttachStdout": True,
         "AttachStderr": True,

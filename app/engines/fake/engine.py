@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -110,7 +110,7 @@ class FakeEngine(Told):
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         with self._call("start", lost=StartUncertain):
-            place = self._world.place(spec, key, self._epoch)
+            place = self._world.place(spec.labels, key, self._epoch)
             known = self._world.containers.get(place)
             if known and known.state is not State.CREATED:
                 return known.handle
@@ -123,6 +123,11 @@ class FakeEngine(Told):
                 raise script.start_error
             self._world.run(container, self._clock)
             return handle
+
+    def environment(self, key: str, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        with self._call("environment"):
+            known = self._world.containers.get(self._world.place(labels, key, self._epoch))
+            return None if known is None else known.spec.env
 
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         handed_out = 0

@@ -6,7 +6,7 @@ import enum
 import hashlib
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -101,13 +101,13 @@ class World:
                 return script
         return Script()
 
-    def place(self, spec: ContainerSpec, key: str, epoch: str) -> str:
+    def place(self, labels: Mapping[str, str], key: str, epoch: str) -> str:
         """Return where the container of this key is or will be: at its key, unless another request's container has
         it.
         """
         for place, there in self.containers.items():
             is_ours = there.handle.key == key and there.epoch == epoch
-            if is_ours and is_same(there.spec.labels, spec.labels):
+            if is_ours and is_same(there.spec.labels, labels):
                 return place
         free = (key, *(f"{key}@{number}" for number in range(2, len(self.containers) + 3)))
         return next(place for place in free if place not in self.containers)

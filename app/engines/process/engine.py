@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -128,7 +128,7 @@ class ProcessEngine:
                 f"The engine process can't keep {asked}: it runs plain processes of this machine;"
                 " leave that out, or use the engine docker."
             )
-        container = self._of_key(spec, key)
+        container = self._of_key(spec.labels, key)
         if container is None:
             manifest = image.load(spec.image)
             what = {
@@ -143,7 +143,7 @@ class ProcessEngine:
                 if is_disk_fault(error):
                     raise fault_of(error, self._root) from error
                 raise
-            container = self._of_key(spec, key)
+            container = self._of_key(spec.labels, key)
         if container is None:
             raise EngineUnavailable(f"{key} was removed from {self._root} while it was started.")
         self._supervise(container)
@@ -151,6 +151,10 @@ class ProcessEngine:
             message, code = refusal
             raise StartRefused(f"The command can't be run: {message}.", code)
         return container.handle
+
+    def environment(self, key: str, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        container = self._of_key(labels, key)
+        return None if container is None else container.spec["env"]
 
     def logs(self, handle: Handle, seen: Seen | None = None) -> Iterator[Chunk]:
         container = self._find(handle)
@@ -251,9 +255,9 @@ class ProcessEngine:
     def close(self) -> None:
         self._closed.set()
 
-    def _of_key(self, spec: ContainerSpec, key: str) -> Container | None:
+    def _of_key(self, labels: Mapping[str, str], key: str) -> Container | None:
         for each in Container.all(self._root, key):
-            if each.epoch == self._epoch and is_same(each.spec["labels"], spec.labels):
+            if each.epoch == self._epoch and is_same(each.spec["labels"], labels):
                 return each
         return None
 
