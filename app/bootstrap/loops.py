@@ -109,6 +109,7 @@ def _runner(parts: Parts) -> Runner:
         disk_bytes=parts.settings.run_disk_mb * MIB,
         active=parts.active,
         disk=parts.disk,
+        secret_source=parts.external,
         engine_is_up=parts.engine_is_up,
     )
 
@@ -127,6 +128,7 @@ def _builder(parts: Parts) -> Builder:
         ours=own.ours,
         publisher=make_publisher(own),
         disk=parts.disk,
+        secret_source=parts.external,
         engine_is_up=parts.engine_is_up,
         confine=parts.engine.confine,
         egress=parts.settings.may_reach,

@@ -41,6 +41,7 @@ class BuildReason(enum.StrEnum):
     BUILD_FAILED = "build_failed"  # a step of the build failed: the repository's
     NOT_RECOGNISED = "not_recognised"  # no runtime, or the plan contradicts itself: the repository's
     SOURCE_UNAVAILABLE = "source_unavailable"  # commit, branch or repository can't be had
+    SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105 - what a secret is read from does not have it, or no answer
     TIME_LIMIT = "time_limit"
     ENGINE_FAILED = "engine_failed"  # the container engine did not answer or can't build
     PUSH_FAILED = "push_failed"  # built, but the registry would not take the image

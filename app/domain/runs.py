@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     TIME_LIMIT = "time_limit"  # the run's time limit passed
     UNHEALTHY = "unhealthy"  # a health check failed
     IMAGE_UNAVAILABLE = "image_unavailable"  # the image can't be had
+    SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105 - what a secret is read from does not have it, or no answer
     ENGINE_FAILED = "engine_failed"  # the container engine failed, refused or lost the container
     INTERRUPTED = "interrupted"  # the server died, or the data was restored, and how it ended is not known
     CANCELLED = "cancelled"  # a person asked
@@ -244,7 +245,7 @@ class Again:
 
 
 OVERRULING = {Reason.TIME_LIMIT, Reason.CANCELLED, Reason.REPLACED}
-NOT_RETRIED = OVERRULING | {Reason.IMAGE_UNAVAILABLE}
+NOT_RETRIED = OVERRULING | {Reason.IMAGE_UNAVAILABLE, Reason.SECRET_UNAVAILABLE}
 
 
 def conclude(run: Run, outcome: Outcome, now: datetime) -> Final | Again:
@@ -300,15 +301,22 @@ def _retry(run: Run, outcome: Outcome, now: datetime) -> Again:
     return Again(available_at, f"{outcome.sentence.rstrip('.')} — {retry}.")
 
 
-def no_answer(run: Run, sentence: str, now: datetime, *, engine_is_down: bool = False) -> Final | Again:
-    """Decide what becomes of a run whose image nobody could tell. `run.tries` doesn't count it yet."""
+def no_answer(
+    run: Run,
+    sentence: str,
+    now: datetime,
+    *,
+    engine_is_down: bool = False,
+    reason: Reason = Reason.ENGINE_FAILED,
+) -> Final | Again:
+    """Decide what becomes of a run whose image or secrets nobody could tell. `run.tries` doesn't count it yet."""
     if engine_is_down:
         again = f"Asked again in {WHILE_ENGINE_IS_DOWN.total_seconds():.0f} s."
         return Again(_no_later(run, now + WHILE_ENGINE_IS_DOWN), f"{sentence.rstrip('.')}. {again}")
     since, pause = run.unanswered_since or now, pause_after(run.tries)
     if pause is None:
         given_up_with = in_vain(sentence, run.tries + 1, since, now, "run")
-        return Final(RunStatus.FAILED, Reason.ENGINE_FAILED, given_up_with)
+        return Final(RunStatus.FAILED, reason, given_up_with)
     again = f"Asked again in {pause.total_seconds():.0f} s."
     return Again(_no_later(run, now + pause), f"{sentence.rstrip('.')}. {again}", since)
 

@@ -24,15 +24,17 @@ from app.domain.build_parts import plan_from_json
 from app.domain.builds import Build, BuildReason, GivenUp, no_answer
 from app.domain.egress import Egress
 from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
-from app.domain.job.variables import EnvValue
+from app.domain.external_secrets import SecretRefused, SecretUnavailable
+from app.domain.job.variables import EnvValue, references_in
 from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
 from app.domain.retention import Kind
 from app.engines.base import RegistryLogin
 from app.runtime.disk import WAITED_FOR, Disk
+from app.runtime.external_secrets import ExternalSecrets
 from app.runtime.log_storage import LogStorage
-from app.runtime.ports import Clock, Names, Vault
+from app.runtime.ports import Clock, Names, SecretSource, Vault
 from app.secrets import SecretKeyError
 from app.store import builds, jobs, kept_logs
 from app.store.claims import Claim
@@ -101,6 +103,7 @@ class Builder:
     egress: Egress = field(default_factory=Egress)
     slots: Slots = field(default_factory=lambda: Slots(16))
     disk: Disk = field(default_factory=Disk)
+    secret_source: SecretSource = field(default_factory=ExternalSecrets)
     engine_is_up: Callable[[], bool] = lambda: True
     confine: Callable[[], object] = lambda: None  # see `Engine.confine`
     stopping: dict[Claim, threading.Event] = field(default_factory=dict)
@@ -153,11 +156,18 @@ class Builder:
     def _work(self, build: Build) -> None:
         env = build.env
         try:
-            secrets = self._open(build)
+            secrets = {**self._open(build), **self._read_external(build)}
             login = self.publisher.login(build) if self.publisher else None
             logins = self.disk.patiently(f"build {build.id}", partial(self._logins, build))
         except SecretKeyError as error:
             self._end(self._end_failed, build, Failure(BuildReason.ENGINE_FAILED, str(error)))
+            return
+        except SecretRefused as error:
+            self._end(self._end_failed, build, Failure(BuildReason.SECRET_UNAVAILABLE, str(error)))
+            return
+        except SecretUnavailable as error:
+            outage = Failure(BuildReason.SECRET_UNAVAILABLE, str(error), is_outage=True)
+            self.disk.patiently("the end of a build", partial(self._wait_or_give_up, build, outage))
             return
         hidden = [*secrets.values(), *(each.password for each in (*logins.values(), login) if each)]
         with self._log(build, hidden) as writer:
@@ -206,8 +216,16 @@ class Builder:
         return {
             name: open_variable(name, value, self.vault, build.project_id, None)
             for name, value in build.env.items()
-            if value.secret
+            if value.secret and value.reference is None
         }
+
+    def _read_external(self, build: Build) -> Mapping[str, str]:
+        """The secrets that are kept elsewhere; while they are waited for, another build may have the place."""
+        wanted = references_in(build.env)
+        if not wanted:
+            return {}
+        with self.slots.lent(self.stopping[claim_of(build)].is_set):
+            return self.secret_source.read(wanted, build.project)
 
     def _make_image(
         self,

@@ -25,7 +25,12 @@ class Specs:
     plans: Mapping[str, Plan]
     disk_bytes: int  # of each container's own files; 0: any number
 
-    def open(self, run: Run, name: str, value: EnvValue) -> str:
+    def secrets(self, run: Run) -> list[str]:
+        """The values of the secrets that are kept here. Raises a JobyardError for one that can't be opened."""
+        kept = {name: value for name, value in run.spec.env.items() if value.secret and not value.reference}
+        return [self._open(run, name, value) for name, value in kept.items()]
+
+    def _open(self, run: Run, name: str, value: EnvValue) -> str:
         return open_variable(name, value, self.vault, run.project_id, run.job_id)
 
     def invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
@@ -41,14 +46,20 @@ class Specs:
         run: Run,
         attempt: Attempt,
         container: Container,
-        env: Mapping[str, EnvValue],
+        external: Mapping[str, str],
         origin: Origin,
         at_least: Hardening,
     ) -> ContainerSpec:
-        """What a container is started with; its project's hardening counts `at_least`."""
+        """What a container is started with: among it the `external` values of variables that have a reference. Its
+        project's hardening counts `at_least`.
+        """
         call, plan = self.invocation(run, origin)
         assert run.image is not None
-        own = {name: self.open(run, name, value) for name, value in env.items() if value.in_run}
+        own = {
+            name: self._open(run, name, value) if value.reference is None else external[name]
+            for name, value in run.spec.env.items()
+            if value.in_run
+        }
         return ContainerSpec(
             image=run.image,
             command=call.command,
@@ -58,14 +69,19 @@ class Specs:
             memory_bytes=plan.memory_bytes,
             disk_bytes=self.disk_bytes,
             hardening=run.spec.hardening.with_at_least(at_least),
-            labels={
-                RUN_LABEL: run.name,
-                "jobyard.job": run.job,
-                "jobyard.project": run.project,
-                "jobyard.attempt": str(attempt.number),
-            },
+            labels=labels_of(run, attempt),
             stop_grace_seconds=run.spec.grace_period_seconds,
         )
+
+
+def labels_of(run: Run, attempt: Attempt) -> dict[str, str]:
+    """Return the labels of each container of an attempt."""
+    return {
+        RUN_LABEL: run.name,
+        "jobyard.job": run.job,
+        "jobyard.project": run.project,
+        "jobyard.attempt": str(attempt.number),
+    }
 
 
 def run_variables(run: Run, attempt: Attempt, container: Container, branch: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.domain.errors import JobyardError, UserError
+from app.domain.external_secrets import SecretRefused, SecretUnavailable
 from app.domain.runs import Container, Outcome, Reason, Run
 from app.engines.base import Exit, ExitKind, ImageUnavailable, StartRefused
 from app.workers.run.active import HealthVerdict
@@ -46,6 +47,10 @@ def outcome_of_start_error(error: JobyardError, run: Run) -> Outcome:
         case StartRefused():
             reason = Reason.ENGINE_FAILED if error.exit_code is None else Reason.EXIT_NONZERO
             return Outcome(reason, error.exit_code, str(error), is_refusal=True)
+        case (
+            SecretRefused() | SecretUnavailable()
+        ):  # of an attempt that was taken over before it had its containers
+            return Outcome(Reason.SECRET_UNAVAILABLE, sentence=str(error))
         case _:
             return Outcome(Reason.ENGINE_FAILED, sentence=str(error))
 

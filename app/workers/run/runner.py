@@ -18,6 +18,7 @@ from functools import partial
 from app.commands.rebuilds import after_waiting, wait_for_image
 from app.domain.crashes import is_given_up
 from app.domain.errors import EngineUnavailable, UserError
+from app.domain.external_secrets import SecretRefused, SecretUnavailable
 from app.domain.outages import PATIENCE
 from app.domain.plans import Plan
 from app.domain.redaction import Redactor
@@ -51,15 +52,17 @@ from app.engines.base import (
     StartUncertain,
 )
 from app.runtime.disk import WAITED_FOR, Disk
+from app.runtime.external_secrets import ExternalSecrets
 from app.runtime.log_storage import LogStorage
-from app.runtime.ports import Clock, Vault
+from app.runtime.ports import Clock, SecretSource, Vault
 from app.runtime.threads import map_in_threads, running_beside
 from app.store import kept_logs, projects, run_attempts, runs
 from app.store.database import Database, StoreUnavailable
 from app.workers.claims import ClaimRegistry
 from app.workers.log_recording import Recording
 from app.workers.run.active import Active, ActiveRun, HealthVerdict, StopRequested
-from app.workers.run.container_specs import Specs
+from app.workers.run.container_specs import Specs, labels_of
+from app.workers.run.external_values import ExternalValues, TakenOver, wanted_by
 from app.workers.run.images import Origin, image_of, origin_of
 from app.workers.run.log_follower import Follower
 from app.workers.run.outcomes import (
@@ -75,6 +78,15 @@ from app.workers.run.starter import ClaimLost, Starter
 
 log = logging.getLogger(__name__)
 FIRST_WORDS_SECONDS = 0.05
+START_ERRORS = (
+    ImageUnavailable,
+    SecretRefused,
+    SecretUnavailable,
+    StartRefused,
+    EngineUnavailable,
+    StartUncertain,
+    StopRequested,
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ class Runner:
     disk_bytes: int = 0
     active: Active = field(default_factory=Active)
     disk: Disk = field(default_factory=Disk)
+    secret_source: SecretSource = field(default_factory=ExternalSecrets)
     engine_is_up: Callable[[], bool] = lambda: True
     claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
     patience: float = PATIENCE.total_seconds()
@@ -135,9 +148,10 @@ class Runner:
             elif unfinished is not None:
                 with self.db.read() as tx:
                     origin = origin_of(tx, run)
-                self._attempt(
-                    run, *unfinished, origin, is_new=unfinished[0].token == run.token and not goes_on
-                )
+                is_new = unfinished[0].token == run.token and not goes_on
+                external = self._external_of(run, *unfinished)
+                if external is not None:
+                    self._attempt(run, *unfinished, origin, external, is_new=is_new)
             else:
                 self._begin(run)
         except ClaimLost:
@@ -203,8 +217,9 @@ class Runner:
             self._settle(run, Outcome(Reason.TIME_LIMIT), out_of_time(run))
         else:
             found = self._with_image(run, now)
-            if found is not None:
-                self._begin_attempt(*found, now)
+            external = None if found is None else self._read_external(found[0], now)
+            if found is not None and external is not None:
+                self._begin_attempt(*found, external, now)
 
     def _with_image(self, run: Run, now: datetime) -> tuple[Run, Origin] | None:
         """The run with what it executes; None if it is settled, as it can't have that, or not yet."""
@@ -232,7 +247,24 @@ class Runner:
     def _no_answer(self, run: Run, error: EngineUnavailable, now: datetime) -> Final | Again:
         return no_answer(run, str(error), now, engine_is_down=not self.engine_is_up())
 
-    def _begin_attempt(self, run: Run, origin: Origin, now: datetime) -> None:
+    def _read_external(self, run: Run, now: datetime) -> ExternalValues | None:
+        """The secrets that are kept elsewhere; None if the run is settled, as it can't have them, or not yet."""
+        wanted, reason = wanted_by(run), Reason.SECRET_UNAVAILABLE
+        if not wanted:
+            return ExternalValues()
+        try:
+            with self.active.watching(run, run.attempts + 1) as active:
+                read = partial(self.secret_source.read, wanted, run.project)
+                return ExternalValues(active.unless_stopped(f"secrets-{run.id}", read))
+        except StopRequested:
+            self._conclude(run, None, Outcome(Reason.CANCELLED))
+        except SecretRefused as error:
+            self._settle_without_attempt(run, reason, str(error))
+        except SecretUnavailable as error:
+            self._settle(run, Outcome(reason), no_answer(run, str(error), now, reason=reason))
+        return None
+
+    def _begin_attempt(self, run: Run, origin: Origin, external: ExternalValues, now: datetime) -> None:
         try:
             self._specs.invocation(run, origin)
         except UserError as error:
@@ -244,7 +276,21 @@ class Runner:
             attempt = run_attempts.begin_attempt(tx, run, now, self.epoch)
             containers = run_attempts.containers_of(tx, attempt.id) if attempt else ()
         if attempt is not None:
-            self._attempt(run, attempt, containers, origin, is_new=True)
+            self._attempt(run, attempt, containers, origin, external, is_new=True)
+
+    def _external_of(
+        self, run: Run, attempt: Attempt, containers: Sequence[Container]
+    ) -> ExternalValues | None:
+        """Those of an attempt that is gone on with; None if it is concluded, as its engine can't tell them."""
+        say = self._starter.is_ours_still
+        taken_over = TakenOver(self.engine, self.secret_source, self._patience, self.asked_every, say)
+        ours = [each for each in containers if epoch_of_key(each.key) == self.epoch]
+        try:
+            with self.active.watching(run, attempt.number) as active:
+                return taken_over.find(active, run, ours, labels_of(run, attempt))
+        except EngineUnavailable as error:
+            self._conclude(run, attempt, outcome_of_start_error(error, run))
+            return None
 
     def _resolve(self, active: ActiveRun, reference: str, login: RegistryLogin | None) -> ResolvedImage:
         """However long a registry takes, the run can be cancelled meanwhile. Nothing is started by it."""
@@ -255,11 +301,17 @@ class Runner:
         self._settle(run, Outcome(reason), Final(RunStatus.FAILED, reason, sentence))
 
     def _attempt(
-        self, run: Run, attempt: Attempt, containers: Sequence[Container], origin: Origin, *, is_new: bool
+        self,
+        run: Run,
+        attempt: Attempt,
+        containers: Sequence[Container],
+        origin: Origin,
+        external: ExternalValues,
+        *,
+        is_new: bool,
     ) -> None:
         """Make one try: all its containers side by side, then the conclusion, then the clean-up."""
-        env = run.spec.env
-        secrets = [self._specs.open(run, name, value) for name, value in env.items() if value.secret]
+        secrets = [*self._specs.secrets(run), *external.hidden()]
         write = partial(self.log_storage.write_attempt, run.id, attempt.number, Redactor(secrets))
         path = self.log_storage.attempt_path(run.id, attempt.number)
         with self.db.read() as tx:
@@ -270,11 +322,18 @@ class Runner:
         ):
 
             def one(container: Container) -> tuple[Outcome, Handle | None]:
-                spec = partial(self._specs.spec, run, attempt, container, env, origin, at_least)
+
+                def spec() -> ContainerSpec:
+                    given = external.of(container)
+                    return self._specs.spec(run, attempt, container, given, origin, at_least)
+
                 return self._container(active, run, container, spec, recording, is_new=is_new)
 
             ended = map_in_threads(f"run-{run.id}", one, containers)
             outcomes = [outcome for outcome, _ in ended]
+            if is_new:
+                for sentence in external.warnings():
+                    recording.note(self.clock.now(), sentence)
             for sentence in dict.fromkeys(outcome.sentence for outcome, handle in ended if handle is None):
                 recording.note(self.clock.now(), sentence)  # nothing else says why it wrote nothing
             self._follower.complete(recording, [(each, ended[n][1]) for n, each in enumerate(containers)])
@@ -330,7 +389,7 @@ class Runner:
                 save = partial(self._started, active, run, container, handle, spoke)
                 with running_beside(f"start-{container.key}", save):
                     outcome = self._follower.follow(active, container, handle, recording, spoke)
-        except (ImageUnavailable, StartRefused, EngineUnavailable, StartUncertain, StopRequested) as error:
+        except START_ERRORS as error:
             outcome = outcome_of_start_error(error, run)
         now = self.clock.now()
         outcome = with_health_verdict(outcome, active.unhealthy.get(container.instance), now)

@@ -61,13 +61,13 @@ class Starter:
                     raise EngineUnavailable(unanswered_for(str(error), patience.seconds)) from error
                 sentence = asked_again(str(error), patience.left)
             is_new = False
-            if not self._is_ours_still(run, "" if sentence == said else sentence):
+            if not self.is_ours_still(run, "" if sentence == said else sentence):
                 raise ClaimLost
             said = sentence
             active.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _is_ours_still(self, run: Run, sentence: str) -> bool:
+    def is_ours_still(self, run: Run, sentence: str) -> bool:
         """Return whether the run is this claim's still; a new sentence is stored with it."""
         if not sentence:
             with self.db.read() as tx:

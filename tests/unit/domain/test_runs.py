@@ -45,7 +45,13 @@ RUN = Run(
 OK = Outcome(None, 0, "Exited with code 0.")
 RETRIED = {Reason.EXIT_NONZERO, Reason.OUT_OF_MEMORY, Reason.UNHEALTHY, Reason.ENGINE_FAILED}
 # Cancel and replace are requests on the run, never an outcome by themselves, but must not be retried either.
-NOT_RETRIED = {Reason.IMAGE_UNAVAILABLE, Reason.TIME_LIMIT, Reason.CANCELLED, Reason.REPLACED}
+NOT_RETRIED = {
+    Reason.IMAGE_UNAVAILABLE,
+    Reason.SECRET_UNAVAILABLE,
+    Reason.TIME_LIMIT,
+    Reason.CANCELLED,
+    Reason.REPLACED,
+}
 
 
 OF_SPEC = ("retry_limit", "retry_backoff", "time_limit_seconds")
