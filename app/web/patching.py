@@ -19,6 +19,7 @@ from app.web.reading import read_value
 from app.web.schemas import build_service, secret_group
 from app.web.schemas.drafts import job_draft, service_draft
 from app.web.schemas.job import READ_ONLY, JobForm
+from app.web.schemas.variables import merged_entry
 from app.web.server_context import ServerContext
 
 
@@ -101,7 +102,7 @@ def _merge_env(base: Json, patch: Json) -> Json:
         if given is None:
             continue
         merged[name] = given
-        if isinstance(known, dict):  # what is secret stays so, unless it is said otherwise
+        if isinstance(known, dict):
             change = {"value": given} if isinstance(given, str) else given
-            merged[name] = {**known, **change} if isinstance(change, dict) else change
+            merged[name] = merged_entry(known, change) if isinstance(change, dict) else change
     return merged

@@ -91,13 +91,21 @@ def as_sent(text: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """A variable as it is typed. `is_stored` says that a secret has a value already."""
+    """A variable as it is typed. `is_stored` says that a secret has a value already; with an `origin` other than
+    `value` that is where it is read from.
+    """
 
     name: str = ""
     value: str = ""
     secret: bool = False
     scope: str = "run"
     is_stored: bool = False
+    origin: str = "value"
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether its text is not shown again."""
+        return self.secret and self.origin == "value"
 
 
 def stored_rows(env: Json) -> list[Row]:
@@ -107,8 +115,28 @@ def stored_rows(env: Json) -> list[Row]:
 def _row(name: str, entry: Any) -> Row:
     if isinstance(entry, str):
         return Row(name, entry)
-    secret = bool(entry.get("secret"))
-    return Row(name, "" if secret else entry["value"], secret, entry.get("scope", "run"), secret)
+    secret, scope = bool(entry.get("secret")), entry.get("scope", "run")
+    if "from" in entry:
+        return Row(name, _place_of(entry), secret, scope, origin=entry["from"])
+    return Row(name, "" if secret else entry["value"], secret, scope, secret)
+
+
+def _place_of(entry: Json) -> str:
+    """Where a secret is kept, as it is typed: a path, a name, or `PATH#KEY`."""
+    where: str = entry["name"] if entry["from"] == "env" else entry["path"]
+    return f"{where}#{entry['key']}" if entry["from"] == "vault" else where
+
+
+def _reference_of(row: Row) -> Json:
+    path, _, key = row.value.strip().partition("#")
+    match row.origin:
+        case "env":
+            where: Json = {"name": row.value.strip()}
+        case "vault":
+            where = {"path": path, "key": key}
+        case _:
+            where = {"path": row.value.strip()}
+    return {"from": row.origin, **where, "scope": row.scope}
 
 
 def rows_of(form: Mapping[str, Sequence[str]], stored: Json) -> list[Row]:
@@ -122,15 +150,16 @@ def rows_of(form: Mapping[str, Sequence[str]], stored: Json) -> list[Row]:
     for number in found:
         name = text(number, "name").strip()
         entry = stored.get(name)
-        is_stored = isinstance(entry, dict) and bool(entry.get("secret"))
+        is_stored = isinstance(entry, dict) and bool(entry.get("secret")) and "from" not in entry
         secret, scope = bool(text(number, "secret")), text(number, "scope") or "run"
-        rows.append(Row(name, text(number, "value"), secret, scope, is_stored))
+        origin = text(number, "from") or "value"
+        rows.append(Row(name, text(number, "value"), secret, scope, is_stored, origin))
     return [row for row in rows if row.name or row.value]
 
 
 def to_retype(rows: Sequence[Row]) -> list[str]:
     """Secrets whose new values are not shown again."""
-    return [row.name for row in rows if row.secret and row.value]
+    return [row.name for row in rows if row.is_hidden and row.value]
 
 
 def env_of(stored: Json, rows: Sequence[Row]) -> Json:
@@ -144,11 +173,14 @@ def env_of(stored: Json, rows: Sequence[Row]) -> Json:
             raise InvalidValue("env", "env: a value has no name: name it, or empty it.")
         if sum(each.name == row.name for each in rows) > 1:
             raise InvalidValue(f"env.{row.name}", f"env.{row.name} is given twice: keep one of them.")
+        if row.origin != "value":
+            env[row.name] = _reference_of(row)
+            continue
         before = _row(row.name, stored[row.name]) if row.name in stored else Row()
         value: str | None = row.value
         if not row.value and (row.secret or before.secret):
             value = None  # the API keeps a secret that stays one, and asks for the text of one that does not
         elif not before.secret and row.value == as_sent(before.value):
             value = before.value
-        env[row.name] = {"value": value, "secret": row.secret, "scope": row.scope}
+        env[row.name] = {"from": "value", "value": value, "secret": row.secret, "scope": row.scope}
     return env

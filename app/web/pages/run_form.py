@@ -159,7 +159,7 @@ def shown(effective: Effective) -> list[Shown]:
         elif variable not in env:
             lines.append(Shown(variable, "unset", origin))
         elif env[variable].in_run:
-            lines.append(Shown(variable, "***" if env[variable].secret else env[variable].value, origin))
+            lines.append(Shown(variable, env[variable].shown, origin))
     return lines
 
 

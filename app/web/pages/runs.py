@@ -108,7 +108,7 @@ def _chosen(attempts: Sequence[Attempt], number: int | None) -> Attempt | None:
 def variables(run: Run) -> list[Variable]:
     given = run.spec.env
     return [
-        Variable(name, "***" if each.secret else each.value, each.secret, f"env.{name}" in run.overridden)
+        Variable(name, each.shown, each.secret, f"env.{name}" in run.overridden)
         for name, each in sorted(given.items())
         if each.in_run
     ]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pydantic import BaseModel
 
 from app.domain.job.codec import job_from_json, overrides_from_json, source_from_json
-from app.domain.job.drafts import BuildServiceDraft, EnvDrafts, JobDraft, OverridesDraft
+from app.domain.job.drafts import BuildServiceDraft, JobDraft, OverridesDraft
 from app.domain.job.effective import IMAGE_FIELDS
 from app.domain.job.spec import BuildsInFlight, GitSource
-from app.domain.job.variables import EnvDraft, EnvScope
 from app.web.schemas.build_service import BuildServiceForm
-from app.web.schemas.job import BuildForm, BuildServiceSourceForm, EnvForm, GitSourceForm, JobForm
+from app.web.schemas.job import BuildForm, BuildServiceSourceForm, GitSourceForm, JobForm
 from app.web.schemas.run import OverridesForm
+from app.web.schemas.variables import env_draft_of_its_own, env_drafts
 
 
 def job_draft(form: JobForm) -> JobDraft:
@@ -49,19 +47,5 @@ def overrides_draft(form: OverridesForm) -> OverridesDraft:
     for name in ("plan", "retry_limit", *IMAGE_FIELDS):
         if given.get(name, ...) is None:
             del given[name]
-    env = {name: None if entry is None else _of_its_own(entry) for name, entry in form.env.items()}
+    env = {name: None if entry is None else env_draft_of_its_own(entry) for name, entry in form.env.items()}
     return OverridesDraft(overrides_from_json(given), env)
-
-
-def env_drafts(env: Mapping[str, EnvForm]) -> EnvDrafts:
-    return {name: EnvDraft(entry.value, entry.secret, EnvScope(entry.scope)) for name, entry in env.items()}
-
-
-def _of_its_own(entry: EnvForm) -> EnvDraft:
-    """What the entry says itself; the rest is as the job has it."""
-    said = entry.model_fields_set
-    return EnvDraft(
-        entry.value,
-        entry.secret if "secret" in said else None,
-        EnvScope(entry.scope) if "scope" in said else None,
-    )

@@ -138,7 +138,7 @@ def _require_length(length: int) -> None:
 
 def _within_size(env: Any) -> Any:
     """For variables: the system starts no process with more than a certain size of them."""
-    size = sum(len(name) + len((entry and entry.value) or "") for name, entry in env.items())
+    size = sum(len(name) + len(getattr(entry, "value", None) or "") for name, entry in env.items())
     if size > limits.VARIABLES_TEXT:
         most = f"{limits.VARIABLES_TEXT:,}"
         sentence = f"names and values have at most {most} characters in all, not {size:,}"
@@ -215,16 +215,6 @@ def _time(value: Any) -> Any:
         raise ValueError(f"must be a time such as {TIME_EXAMPLE}") from None
 
 
-def _plainly_env(value: Any) -> Any:
-    match value:
-        case str():
-            return {"value": value}
-        case dict():
-            return value
-        case _:
-            raise ValueError("must be text, or an object with a value")
-
-
 Name = Annotated[
     str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
 ]
@@ -270,4 +260,3 @@ BuildChoice = Annotated[
 Time = Annotated[
     AwareDatetime, BeforeValidator(_time, json_schema_input_type=str), AfterValidator(_within_reach)
 ]
-PlainEnv = BeforeValidator(_plainly_env, json_schema_input_type=EnvText | dict[str, Any])

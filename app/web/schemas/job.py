@@ -18,14 +18,10 @@ from app.web.schemas.fields import (
     Command,
     CommitFlag,
     Cron,
-    EnvName,
-    EnvSize,
-    EnvText,
     GitUrl,
     ImageRef,
     Name,
     PathPattern,
-    PlainEnv,
     PlanName,
     ProcessName,
     Retries,
@@ -37,6 +33,7 @@ from app.web.schemas.fields import (
     WebPath,
 )
 from app.web.schemas.tagged import told_by
+from app.web.schemas.variables import AnyEnvForm, Variables
 
 _JOB, _RUN, _BUILD = JobSpec(name=""), RunSpec(), BuildConfig()  # which have the defaults
 _SCHEDULE, _TIMES = ScheduleSettings(cron=""), CheckTimes()
@@ -166,18 +163,6 @@ HealthCheckForm = Annotated[
     Field(discriminator="protocol"),
     told_by("protocol", "a check by", HttpCheckForm, TcpCheckForm, CommandCheckForm),
 ]
-
-
-class EnvForm(Model):
-    """A variable; a bare string stands for its value. A secret's value is write-only: it is shown as null."""
-
-    value: EnvText | None = Field(default=None, repr=False)
-    secret: bool = False
-    scope: Literal["run", "build", "both"] = "run"
-
-
-EnvEntry = Annotated[EnvForm, PlainEnv]
-Variables = Annotated[dict[EnvName, EnvEntry], Field(max_length=limits.VARIABLES), EnvSize]
 
 
 class JobForm(Model):
@@ -317,7 +302,7 @@ class JobAnswer(JobForm):
     id: int
     project: str
     source: SourceAnswer  # read as one form, shown as it is stored
-    env: dict[str, str | EnvForm]  # type: ignore[assignment]
+    env: dict[str, str | AnyEnvForm]  # type: ignore[assignment]
     health_checks: list[HealthCheckAnswer]  # type: ignore[assignment]
     app: str | None = Field(description="the app that it deploys with")
     deployed: DeployedAnswer | None

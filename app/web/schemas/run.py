@@ -29,7 +29,7 @@ from app.web.schemas.fields import (
     ShaOrBegin,
     Time,
 )
-from app.web.schemas.job import EnvEntry
+from app.web.schemas.variables import EnvEntry
 from app.web.schemas.vitals import CheckAnswer, check_answers
 
 

@@ -10,9 +10,8 @@ from app.commands.secret_groups import SecretGroupDraft
 from app.domain.job.codec import shown_env
 from app.store.secret_groups import SecretGroup
 from app.web.schemas.base import Model, with_example
-from app.web.schemas.drafts import env_drafts
 from app.web.schemas.fields import Name, Time
-from app.web.schemas.job import EnvForm, Variables
+from app.web.schemas.variables import AnyEnvForm, Variables, env_drafts
 
 EXAMPLE = {"name": "mail", "priority": 10, "env": {"SMTP_PASSWORD": {"value": "…", "secret": True}}}
 
@@ -42,7 +41,7 @@ class SecretGroupAnswer(SecretGroupForm):
 
     model_config = ConfigDict(json_schema_extra={"examples": []})
 
-    env: dict[str, str | EnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
+    env: dict[str, str | AnyEnvForm]  # type: ignore[assignment]  # read as one form, shown as it is stored
     id: int
     created_at: Time
     warnings: list[str] = Field(description="what will not work as it is")

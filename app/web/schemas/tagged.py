@@ -88,5 +88,6 @@ def same(error: ErrorDetails, loc: Sequence[int | str]) -> Line:
 
 
 def _literals(model: type[BaseModel], tag: str) -> Sequence[Any]:
-    arguments: Sequence[Any] = get_args(model.model_fields[tag].annotation)
+    field = next(each for name, each in model.model_fields.items() if tag in (name, each.alias))
+    arguments: Sequence[Any] = get_args(field.annotation)
     return arguments

@@ -11,7 +11,6 @@ from app.web.schemas.job import (
     BuildForm,
     BuildServiceSourceForm,
     CommandCheckForm,
-    EnvForm,
     GitForm,
     GitSourceForm,
     HttpCheckForm,
@@ -21,6 +20,8 @@ from app.web.schemas.job import (
     ScheduleForm,
     TcpCheckForm,
 )
+from app.web.schemas.tagged import names_of
+from app.web.schemas.variables import EnvForm, EnvironmentSecretForm, FileSecretForm, VaultSecretForm
 from tests.support.api import Caller
 
 JOBS = "/projects/acme/jobs"
@@ -222,6 +223,10 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("health_checks.0.success_threshold", check(success_threshold=0)),
     ("paused", {"paused": 0}),
     ("retries", {"retries": 3}),
+    ("env.A.from", {"env": {"A": {"from": "elsewhere", "path": "a"}}}),
+    ("env.A.path", {"env": {"A": {"from": "file", "path": "../a"}}}),
+    ("env.A.name", {"env": {"A": {"from": "env", "name": "A-B"}}}),
+    ("env.A.key", {"env": {"A": {"from": "vault", "path": "secret/data/a", "key": ""}}}),
     ("id", {"id": 3}),
 ]
 
@@ -244,9 +249,10 @@ def test_the_table_has_every_field() -> None:
     tried = {part for field, _ in BAD for part in [field.split(".")[-1], field.split(".")[0]]}
     forms: list[type[BaseModel]] = [
         JobForm, GitSourceForm, BuildServiceSourceForm, ImageSourceForm, NoSourceForm, GitForm, BuildForm,
-        ScheduleForm, HttpCheckForm, TcpCheckForm, CommandCheckForm, EnvForm,
+        ScheduleForm, HttpCheckForm, TcpCheckForm, CommandCheckForm, EnvForm, FileSecretForm,
+        EnvironmentSecretForm, VaultSecretForm,
     ]  # fmt: skip
-    assert {name for form in forms for name in form.model_fields} - tried == set()
+    assert {name for form in forms for name in names_of(form)} - tried == set()
 
 
 @pytest.mark.parametrize(
