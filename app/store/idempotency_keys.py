@@ -38,8 +38,8 @@ def reserve(tx: Tx, request: KeyedRequest, fingerprint: str, now: datetime) -> b
     tx.connection().execute(delete(AnswerRow).where(col(AnswerRow.created_at) <= now - KEPT))
     insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
     row = {**vars(request), "fingerprint": fingerprint, "answer": {}, "created_at": now}
-    statement = insert(AnswerRow).values(row).on_conflict_do_nothing()
-    return tx.connection().execute(statement).rowcount == 1
+    statement = insert(AnswerRow).values(row).on_conflict_do_nothing().returning(col(AnswerRow.key))
+    return tx.connection().execute(statement).first() is not None  # of an INSERT, psycopg counts no rows
 
 
 def remember(tx: Tx, request: KeyedRequest, answer: Json) -> None:
