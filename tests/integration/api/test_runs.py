@@ -170,7 +170,7 @@ def test_each_cancel_is_one_decision_that_says_by_whom(built: Caller) -> None:
         {"type": "manual", "id": f"cancel_forced:{run['id']}"},
         {"type": "manual", "id": f"cancel:{run['id']}"},
     ]
-    assert found[1]["inputs"] == {"run": run["name"], "by": "operator-all", "status": "running"}
+    assert found[1]["inputs"] == {"run": run["name"], "by": "token operator-all", "status": "running"}
     assert found[:2] == built.got("/projects/acme/jobs/report/why")["items"][:2]
 
 
