@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import literal_column, tuple_
@@ -18,6 +18,8 @@ from app.store.unreadable import newest, value_of
 
 # In the words of the index that holds these alone.
 NOTHING_STARTED = col(DecisionRow.verdict) != literal_column(f"'{Verdict.STARTED}'")
+
+SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is about
 
 
 def record(
@@ -58,7 +60,7 @@ def record(
 
 
 def with_id(tx: Tx, decision_id: int) -> Decision:
-    query = _decisions().where(DecisionRow.id == decision_id)
+    query = decisions_query().where(DecisionRow.id == decision_id)
     found = tx.exec(query).first()
     if found is None:
         raise NotFound(f"There is no decision {decision_id}.")
@@ -84,19 +86,20 @@ def page(
     run_id: int | None = None,
     build_id: int | None = None,
     event: tuple[EventType, str | int] | None = None,
+    event_type: EventType | None = None,
     pushes: Sequence[str] = (),
     verdicts: Sequence[Verdict] = (),
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Sequence[Decision]:
     """Decisions that match everything given, newest first; `pushes` are event ids of deliveries."""
-    query = _decisions()
+    query = decisions_query()
     wanted = {
         "project_id": project_id,
         "job_id": job_id,
         "run_id": run_id,
         "build_id": build_id,
-        "event_type": event and event[0],
+        "event_type": event[0] if event else event_type,
         "event_id": event and str(event[1]),
     }
     for name, value in wanted.items():
@@ -127,10 +130,17 @@ def _place_of(decision_id: int) -> Any:
     return select(DecisionRow.at, DecisionRow.id).where(DecisionRow.id == decision_id).scalar_subquery()
 
 
+def answering(tx: Tx, job_id: int, at: datetime | None, limit: int) -> list[Decision]:
+    """What tells why a job did or did not run at a moment, the likeliest first; the latest if none is given."""
+    until = None if at is None else at + SOON_AFTER
+    missed = None if until is None else missed_over(tx, job_id, until)
+    return [*([] if missed is None else [missed]), *page(tx, limit=limit, job_id=job_id, until=until)]
+
+
 def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
     """The decision about a gap of missed scheduled times that `at` lies in; it was made after the gap."""
     query = (
-        _decisions()
+        decisions_query()
         .where(DecisionRow.job_id == job_id, col(DecisionRow.at) > at)
         .where(DecisionRow.verdict == Verdict.MISSED, NOTHING_STARTED)
         .order_by(col(DecisionRow.at), col(DecisionRow.id))
@@ -144,7 +154,7 @@ def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:
     return decision if begins <= at else None
 
 
-def _decisions() -> Any:
+def decisions_query() -> Any:
     return (
         select(DecisionRow, ProjectRow.name, JobRow.name)
         .join(ProjectRow, col(ProjectRow.id) == col(DecisionRow.project_id))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import JSON, type_coerce
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, select
 
@@ -177,6 +178,13 @@ def with_ids(tx: Tx, job_ids: Sequence[int]) -> dict[int, Job]:
 def names_of(tx: Tx, job_ids: Collection[int]) -> dict[int, str]:
     """The jobs' names, also of those that were deleted."""
     return dict(tx.exec(select(JobRow.id, JobRow.name).where(col(JobRow.id).in_(job_ids))).all())
+
+
+def display_names(tx: Tx, job_ids: Collection[int]) -> dict[int, str]:
+    """What the jobs are called for people, where that is not their name."""
+    called = type_coerce(col(JobRow.definition), JSON)["display_name"].as_string()
+    found = tx.exec(select(JobRow.id, called).where(col(JobRow.id).in_(job_ids)))
+    return {job_id: name for job_id, name in found if name}
 
 
 def still_there(tx: Tx, job_id: int) -> Job:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from app.domain.builds import Build
 from app.domain.deployments import Deployment
-from app.domain.errors import Conflict, NotFound, Unreadable
+from app.domain.errors import Conflict, InvalidValue, NotFound, Unreadable
 from app.domain.flows import FlowRun
 from app.domain.job.records import Job
 from app.domain.pipelines import Pipeline
@@ -90,6 +90,18 @@ def job_once_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> 
     if job is None:
         raise NotFound(f"There is no job {name}, or not for {ctx.whom}.")
     return job
+
+
+def named_in(
+    ctx: RequestContext, tx: Tx, project: str | None, job: str | None
+) -> tuple[Project | None, Job | None]:
+    """What a list is of by the names in a query; None for all that is within reach. Also a job that was deleted."""
+    if project is None:
+        if job is not None:
+            raise InvalidValue("project", "project is missing: the name of a job needs it.")
+        return None, None
+    found = project_named(ctx, tx, project)
+    return found, None if job is None else job_once_named(ctx, tx, found, job)
 
 
 def app_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> App:

@@ -10,27 +10,44 @@ from app.commands.builds import request_build
 from app.domain.builds import Build, BuildReason
 from app.domain.errors import Conflict
 from app.domain.principals import Right
-from app.store import builds, quotas
+from app.store import build_lists, builds, quotas
+from app.store.build_lists import BuildFilter
 from app.store.database import Tx
 from app.web.api.idempotency import once
-from app.web.api.lists import paged
+from app.web.api.lists import stretched
 from app.web.api.operations import ApiContext, Operation
+from app.web.reach import named_in
 from app.web.schemas.base import Empty, Page, Paging
 from app.web.schemas.build import BuildAnswer, ManualBuildForm, build_answer
-from app.web.scope import build_of, job_of
+from app.web.schemas.lists import BuildsWanted, OfAll
+from app.web.scope import build_of, job_of, project_of
 
 
-def list_builds(ctx: ApiContext[Empty, Paging]) -> Any:
+class JobBuildsQuery(BuildsWanted, Paging):
+    """Builds for a job."""
+
+
+class BuildsQuery(BuildsWanted, OfAll, Paging):
+    """Builds for all jobs and build services."""
+
+
+def list_all_builds(ctx: ApiContext[Empty, BuildsQuery]) -> Any:
     with ctx.server.db.read() as tx:
-        job = job_of(ctx, tx)
-        source = job.source
-        if source is None:
-            return {"items": [], "next": None}
-        return paged(
-            ctx,
-            lambda limit, before: builds.page(tx, limit=limit, before=before, source_id=source.id),
-            lambda found: build_answers(tx, found),
-        )
+        project, job = named_in(ctx, tx, ctx.query.project, ctx.query.job)
+        return _listed(ctx, tx, ctx.query.filter(ctx, project, job))
+
+
+def list_builds(ctx: ApiContext[Empty, JobBuildsQuery]) -> Any:
+    with ctx.server.db.read() as tx:
+        return _listed(ctx, tx, ctx.query.filter(ctx, project_of(ctx, tx), job_of(ctx, tx)))
+
+
+def _listed(ctx: ApiContext[Any, Any], tx: Tx, wanted: BuildFilter) -> Any:
+    return stretched(
+        ctx,
+        lambda place, limit: build_lists.page(tx, wanted, place, limit),
+        lambda found: build_answers(tx, found),
+    )
 
 
 def create_build(ctx: ApiContext[ManualBuildForm, Empty]) -> Any:
@@ -74,12 +91,13 @@ def build_answers(tx: Tx, found: Sequence[Build]) -> list[BuildAnswer]:
 
 
 OPERATIONS = (
+    Operation("GET", "/builds", "List builds", list_all_builds, query=BuildsQuery, answer=Page[BuildAnswer]),
     Operation(
         "GET",
         "/projects/{p}/jobs/{j}/builds",
         "List a job's builds",
         list_builds,
-        query=Paging,
+        query=JobBuildsQuery,
         answer=Page[BuildAnswer],
     ),
     Operation(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
@@ -33,7 +32,6 @@ from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deploy
 from app.web.scope import job_of, project_of
 
 WHY_ITEMS = 50
-SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is about
 
 
 class WhyQuery(Model):
@@ -115,14 +113,9 @@ def resume_job(ctx: ApiContext[ResumeForm, Empty]) -> Any:
 
 
 def why(ctx: ApiContext[Empty, WhyQuery]) -> Any:
-    at = ctx.query.at
     with ctx.server.db.read() as tx:
         job = job_once_named(ctx, tx, project_of(ctx, tx), ctx.path("j"))
-        until = None if at is None else at + SOON_AFTER
-        found = list(decisions.page(tx, limit=WHY_ITEMS, job_id=job.id, until=until))
-        missed = None if until is None else decisions.missed_over(tx, job.id, until)
-    if missed is not None:
-        found = [missed, *found]
+        found = decisions.answering(tx, job.id, ctx.query.at, WHY_ITEMS)
     return DecisionsAnswer(items=[decision_answer(each) for each in found])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -15,16 +14,18 @@ from app.domain.job.effective import Effective, effective_of
 from app.domain.job.records import Deployed, Job
 from app.domain.principals import Right
 from app.domain.runs import Trigger, TriggerType
-from app.store import quotas, run_attempts, runs
+from app.store import quotas, run_attempts, run_lists, runs
 from app.store.database import Tx
+from app.store.run_lists import RunFilter
 from app.web.api.idempotency import once
-from app.web.api.lists import history, history_wanted, paged
+from app.web.api.lists import stretched
 from app.web.api.operations import Answer, ApiContext, Operation
 from app.web.numbers import LARGEST
-from app.web.reach import job_once_named
+from app.web.reach import job_once_named, named_in
 from app.web.run_texts import form_query
 from app.web.schemas.base import Empty, Model, Page, Paging
 from app.web.schemas.drafts import overrides_draft
+from app.web.schemas.lists import OfAll, RunsWanted
 from app.web.schemas.run import (
     AttemptsAnswer,
     DryRunAnswer,
@@ -47,25 +48,31 @@ class RunQuery(Model):
     dry_run: bool = Field(default=False, description="start nothing, show what would be run")
 
 
-class RunsQuery(Paging):
-    project: str | None = None
-    job: str | None = Field(default=None, description="a job's name, also of a deleted one; needs `project`")
+class JobRunsQuery(RunsWanted, Paging):
+    """Runs of a job."""
+
+
+class RunsQuery(RunsWanted, OfAll, Paging):
+    """Runs of all jobs."""
 
 
 def list_all_runs(ctx: ApiContext[Empty, RunsQuery]) -> Any:
     with ctx.server.db.read() as tx:
-        return _listed(ctx, tx, **history_wanted(ctx, tx, ctx.query.project, ctx.query.job))
+        project, job = named_in(ctx, tx, ctx.query.project, ctx.query.job)
+        return _listed(ctx, tx, ctx.query.filter(ctx, project, job))
 
 
-def list_runs(ctx: ApiContext[Empty, Paging]) -> Any:
+def list_runs(ctx: ApiContext[Empty, JobRunsQuery]) -> Any:
     with ctx.server.db.read() as tx:
-        return _listed(ctx, tx, job_id=job_once_named(ctx, tx, project_of(ctx, tx), ctx.path("j")).id)
+        project = project_of(ctx, tx)
+        job = job_once_named(ctx, tx, project, ctx.path("j"))
+        return _listed(ctx, tx, ctx.query.filter(ctx, project, job))
 
 
-def _listed(ctx: ApiContext[Any, Any], tx: Tx, **wanted: Any) -> Any:
-    return paged(
+def _listed(ctx: ApiContext[Any, Any], tx: Tx, wanted: RunFilter) -> Any:
+    return stretched(
         ctx,
-        lambda limit, before: history(ctx, partial(runs.page, tx, limit=limit, before=before), wanted, limit),
+        lambda place, limit: run_lists.page(tx, wanted, place, limit),
         lambda found: [run_answer(run) for run in found],
     )
 
@@ -185,7 +192,7 @@ OPERATIONS = (
         "/projects/{p}/jobs/{j}/runs",
         "List a job's runs, also of a deleted one whose name no other has",
         list_runs,
-        query=Paging,
+        query=JobRunsQuery,
         answer=Page[RunAnswer],
     ),
     Operation(

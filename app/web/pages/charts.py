@@ -11,10 +11,13 @@ from math import sqrt
 from app.domain.build_parts import BuildStep
 from app.domain.runs import Attempt, Run, RunStatus
 from app.store.overview import STRIP
+from app.store.run_lists import SUMMED, Past
 from app.store.strips import Mark
 from app.web.pages import formatting
 
 STRIP_HEIGHT = 28
+WIDE, LOW, COLUMNS = 720, 36, 72  # of a drawing of many runs
+STACKED = (RunStatus.SUCCEEDED, RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.CANCELLED, RunStatus.FAILED)
 SHORTEST = 4  # of a bar, in pixels
 
 
@@ -40,6 +43,57 @@ def strip_in_words(marks: Sequence[Mark]) -> str:
     numbers = Counter(str(mark.status) for mark in marks)
     said = ", ".join(f"{number} {status}" for status, number in numbers.most_common())
     return f"{formatting.plural(len(marks), 'run')}: {said}; the latest {marks[0].status}"
+
+
+@dataclass(frozen=True)
+class PastRuns:
+    """How the newest runs of a list went; `bars` are the `d` of an SVG path by status, `WIDE` and `LOW`."""
+
+    number: int
+    start: datetime
+    end: datetime
+    counts: dict[RunStatus, int]
+    percentiles: dict[int, timedelta]  # of the durations of those that are over
+    bars: dict[RunStatus, str]
+
+    @property
+    def is_some(self) -> bool:
+        """There may be more than these."""
+        return self.number == SUMMED
+
+
+def past(runs: Sequence[Past]) -> PastRuns | None:
+    """None for fewer than two, which say nothing together."""
+    if len(runs) < 2:
+        return None
+    start, end = min(run.created_at for run in runs), max(run.created_at for run in runs)
+    span = max((end - start).total_seconds(), 1.0)
+    columns: list[Counter[RunStatus]] = [Counter() for _ in range(COLUMNS)]
+    for run in runs:
+        columns[min(int((run.created_at - start).total_seconds() / span * COLUMNS), COLUMNS - 1)][
+            run.status
+        ] += 1
+    lasted = sorted(run.finished_at - run.started_at for run in runs if run.started_at and run.finished_at)
+    percentiles = {of: lasted[min(len(lasted) * of // 100, len(lasted) - 1)] for of in (50, 95) if lasted}
+    counts = Counter(run.status for run in runs)
+    return PastRuns(len(runs), start, end, dict(counts), percentiles, _stacked(columns))
+
+
+def _stacked(columns: Sequence[Counter[RunStatus]]) -> dict[RunStatus, str]:
+    """Statuses on one another, what did not succeed on top."""
+    most = max(column.total() for column in columns)
+    drawn: dict[RunStatus, list[str]] = {}
+    for index, column in enumerate(columns):
+        foot = float(LOW)
+        for status in STACKED:
+            if not column[status]:
+                continue
+            height = max(LOW * column[status] / most, 1.0)
+            x, high = index * WIDE // COLUMNS, _number(height)
+            at = f"M{x} {_number(foot)}v-{high}h{WIDE // COLUMNS - 1}v{high}z"
+            drawn.setdefault(status, []).append(at)
+            foot -= height
+    return {status: "".join(bars) for status, bars in drawn.items()}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from starlette.routing import Route
 from app.commands import pausing
 from app.commands.runs import how_to_get_an_image
 from app.domain.builds import BuildStatus
-from app.domain.decisions import Verdict
 from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.store import apps, builds, conditions, decisions, overview, projects
@@ -19,7 +18,6 @@ from app.web.pages.context import PageContext, get, post, see
 from app.web.scope import job_of, job_or_what_is_left
 
 RUNS = 50
-DECISIONS = 50
 LATELY = timedelta(days=7)
 
 
@@ -66,24 +64,6 @@ def _switches(job: Job) -> list[tuple[str, str, bool]]:
     return [*by_push, ("cd_enabled", "CD", job.cd_enabled), *by_time]
 
 
-def show_decisions(ctx: PageContext) -> Response:
-    wanted = [verdict for verdict in Verdict if verdict == ctx.query("verdict")]
-    with ctx.server.db.read() as tx:
-        job = job_or_what_is_left(ctx, tx)
-        found = decisions.page(
-            tx, limit=DECISIONS + 1, before=ctx.number("before"), job_id=job.id, verdicts=wanted
-        )
-    return ctx.page(
-        "decisions.html",
-        job=job,
-        address=address(job),
-        decisions=found[:DECISIONS],
-        verdicts=list(Verdict),
-        chosen=wanted[0] if wanted else None,
-        more=found[DECISIONS - 1].id if len(found) > DECISIONS else None,
-    )
-
-
 def pause(ctx: PageContext) -> Response:
     with ctx.server.db.write() as tx:
         job = job_of(ctx, tx)
@@ -107,7 +87,6 @@ def routes() -> list[Route]:
     path = "/projects/{project}/jobs/{job}"
     return [
         get(path, show_job),
-        get(f"{path}/decisions", show_decisions),
         post(f"{path}/pause", pause, Right.RUN),
         post(f"{path}/resume", resume, Right.RUN),
     ]

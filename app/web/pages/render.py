@@ -18,6 +18,7 @@ from app.domain.fires import next_fire_of
 from app.store.overview import STRIP
 from app.store.strips import Mark
 from app.web.pages import charts, formatting
+from app.web.pages.places import places_for
 from app.web.server_context import server_of
 
 WEB = Path(__file__).parent.parent
@@ -51,7 +52,9 @@ _env = Environment(
     trim_blocks=True,
     extensions=[Unindented],
 )
-_env.globals.update(version=version_of(WEB), fmt=formatting, next_fire_of=next_fire_of, charts=charts)
+_env.globals.update(
+    places_for=places_for, version=version_of(WEB), fmt=formatting, next_fire_of=next_fire_of, charts=charts
+)
 _env.filters.update(
     utc=formatting.utc,
     iso=formatting.iso,

@@ -7,7 +7,31 @@ function runAt(strip, x) {
   return strip.dataset.runs.split(" ")[COLUMNS - 1 - column];
 }
 
+// A field for a day and time is of the reader's zone; the address has it in UTC.
+const two = (number) => String(number).padStart(2, "0");
+const local = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+
+export function localise(root = document) {
+  for (const field of root.querySelectorAll("input[data-zoned]")) {
+    const at = new Date(field.dataset.at ?? "");
+    if (!Number.isNaN(at.getTime())) field.setAttribute("value", local(at));
+    field.parentElement.querySelector("[data-zoned-name]").textContent = "";
+  }
+}
+
+function withoutEmpty(event) {
+  const form = event.target;
+  if (!form.matches("form.filters")) return;
+  for (const field of form.querySelectorAll("input[data-zoned]")) {
+    if (field.value) event.formData.set(field.name, new Date(field.value).toISOString());
+  }
+  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+}
+
 export function start() {
+  localise();
+  document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  document.addEventListener("formdata", withoutEmpty);
   document.addEventListener("click", (event) => {
     const strip = event.target.closest?.(".strip[data-runs]");
     const run = strip && runAt(strip, event.clientX);

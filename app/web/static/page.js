@@ -14,10 +14,14 @@ document.addEventListener("click", async (event) => {
   if (button) (await load("shell")).begin(button.dataset);
 });
 log.start({ connect, localise: time.localise });
+const localise = (root) => {
+  time.localise(root);
+  lists.localise(root);
+};
 const afterMorph = () => {
   log.attach();
   controls.refresh();
 };
-live.start({ connect, localise: time.localise, afterMorph });
-forms.start({ localise: time.localise, afterMorph });
+live.start({ connect, localise, afterMorph });
+forms.start({ localise, afterMorph });
 document.documentElement.dataset.ready = "";

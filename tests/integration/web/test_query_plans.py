@@ -10,26 +10,35 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from app.domain.build_parts import BuildTriggerType
 from app.domain.builds import BuildStatus
-from app.domain.decisions import Verdict
+from app.domain.decisions import EventType, Verdict
 from app.domain.errors import NotFound
 from app.domain.retention import Kind
-from app.domain.runs import RunStatus
+from app.domain.runs import RunStatus, TriggerType
 from app.store import (
+    build_lists,
     builds,
     conditions,
+    decision_lists,
     decisions,
     deliveries,
     gauges,
     kept_logs,
+    lists,
     mails,
     overview,
     quotas,
+    run_lists,
     runs,
     schedules,
     users,
 )
+from app.store.build_lists import BuildFilter
 from app.store.database import Tx
+from app.store.decision_lists import DecisionFilter
+from app.store.lists import Place
+from app.store.run_lists import RunFilter
 from app.store.strips import strips
 from app.web.server_context import ServerContext
 from tests.support.api import Caller
@@ -73,6 +82,35 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "a mail to be sent": lambda tx: mails.claim(tx, START, START),
     "a user's mail": lambda tx: mails.of_user(tx, 1),
     "a user by what the identity provider calls them": lambda tx: users.of_identity(tx, "https://x", "1"),
+    "a page of runs": lambda tx: run_lists.page(tx, RunFilter(), Place(before=7), 9),
+    "a newer page of runs": lambda tx: run_lists.page(tx, RunFilter(), Place(after=7), 9),
+    "runs that failed": lambda tx: run_lists.page(tx, RunFilter(status=RunStatus.FAILED), Place(7), 9),
+    "runs that succeeded": lambda tx: run_lists.page(tx, RunFilter(status=RunStatus.SUCCEEDED), Place(7), 9),
+    "runs of a project by trigger": lambda tx: run_lists.page(
+        tx, RunFilter(project_id=1, trigger=TriggerType.FLOW), Place(7), 9
+    ),
+    "runs of a job in a time": lambda tx: run_lists.page(
+        tx, RunFilter(job_id=1, status=RunStatus.FAILED, since=START, until=START), Place(7), 9
+    ),
+    "runs of a branch": lambda tx: run_lists.page(tx, RunFilter(branch="main"), Place(7), 9),
+    "how many runs failed": lambda tx: run_lists.count(tx, RunFilter(status=RunStatus.FAILED)),
+    "how the newest runs went": lambda tx: run_lists.newest(tx, RunFilter(within={1})),
+    "a page of builds": lambda tx: build_lists.page(
+        tx, BuildFilter(status=BuildStatus.FAILED, trigger=BuildTriggerType.PUSH), Place(7), 9
+    ),
+    "a page of a project's builds": lambda tx: build_lists.page(tx, BuildFilter(project_id=1), Place(7), 9),
+    "a page of a job's builds": lambda tx: build_lists.page(
+        tx, BuildFilter(source_id=1, branch="main", since=START), Place(7), 9
+    ),
+    "a page of decisions": lambda tx: decision_lists.page(
+        tx, DecisionFilter(verdict=Verdict.MISSED), lists.NEWEST, 9
+    ),
+    "decisions in a time": lambda tx: decision_lists.page(
+        tx, DecisionFilter(since=START, until=START), lists.NEWEST, 9
+    ),
+    "decisions of a project by event": lambda tx: decision_lists.page(
+        tx, DecisionFilter(project_id=1, event=EventType.PUSH), lists.NEWEST, 9
+    ),
     "decisions of a run": lambda tx: decisions.page(tx, limit=9, run_id=1),
 }
 
