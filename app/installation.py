@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,12 +71,7 @@ class Installation:
 @contextmanager
 def open_installation(settings: Settings) -> Iterator[Installation]:
     """Make or open the data directory, bring the store up to date and check the key. Raises UserError."""
-    try:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"JOBYARD_DATA: the directory {settings.data} can't be made ({error.strerror})."
-        raise UserError(message) from error
-    _refuse_remains(settings)
+    _make_directory(settings)
     signals = Signals()
     db = Database(settings.store_url, signals.publish, settings.quotas, settings.secret_rules)
     try:
@@ -84,6 +81,40 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
         yield Installation(settings, db, box, signals, SystemClock(), id_, epoch)
     finally:
         db.close()
+
+
+def migrate_apart(settings: Settings) -> None:
+    """Bring the store up to date in a process that ends, as what that takes would stay in a server: 13 MB.
+
+    What fails there is left to `open_installation`, which tries it again and says what is wrong. To be called before
+    there are threads. Raises UserError.
+    """
+    _make_directory(settings)
+    with closing(Database(settings.store_url)) as db:
+        if db.is_current():
+            return
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            Database(settings.store_url).migrate()
+        os._exit(0)
+    try:
+        with suppress(
+            ChildProcessError
+        ):  # where who started the server does not want to know of its children
+            os.waitpid(child, 0)
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
+
+
+def _make_directory(settings: Settings) -> None:
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"JOBYARD_DATA: the directory {settings.data} can't be made ({error.strerror})."
+        raise UserError(message) from error
+    _refuse_remains(settings)
 
 
 def _refuse_remains(settings: Settings) -> None:

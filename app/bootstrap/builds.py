@@ -8,8 +8,6 @@ from app.domain.plans import MIB
 from app.installation import Installation
 from app.workers.build.publisher import Publisher
 from builders.backends.base import ImageBackend
-from builders.backends.buildkit import BuildKitCli
-from builders.backends.local import LocalBackend
 from builders.backends.push import RegistryPush
 from builders.backends.step_limits import StepLimits
 
@@ -17,7 +15,11 @@ from builders.backends.step_limits import StepLimits
 def make_backend(settings: Settings) -> ImageBackend:
     """Return what builds images that `make_engine`'s engine can run."""
     if settings.engine == "process":
+        from builders.backends.local import LocalBackend
+
         return LocalBackend(settings.data.resolve() / "process" / "images")
+    from builders.backends.buildkit import BuildKitCli
+
     limits = StepLimits(
         settings.build_cpus, settings.build_memory_mb * MIB, setting="JOBYARD_BUILD_MEMORY_MB"
     )

@@ -8,8 +8,6 @@ from pathlib import Path
 from app.config import Settings
 from app.domain.plans import MIB
 from app.engines.base import Confinement, Engine, Owned
-from app.engines.docker import DockerEngine
-from app.engines.process import ProcessEngine
 from app.runtime.engine_health import EngineHealth, ask
 from app.runtime.ports import Clock
 from app.system import SystemClock
@@ -32,6 +30,8 @@ def make_engine(
     """
     match settings.engine:
         case "docker":
+            from app.engines.docker import DockerEngine  # with the SDK it is 12 MB
+
             return DockerEngine(
                 url=settings.docker_host,
                 installation=installation,
@@ -44,6 +44,8 @@ def make_engine(
                 epoch=epoch,
             )
         case "process":
+            from app.engines.process import ProcessEngine
+
             root = settings.data.resolve() / "process" / "containers"
             return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
-from functools import partial
 
 from app.backups.buckets import SCHEME
 from app.bootstrap.builds import make_backend, make_publisher
 from app.bootstrap.parts import Parts
 from app.commands.log_limits import LogLimits
-from app.commands.registry_retention import RegistryRetention
 from app.config import read_bucket
 from app.domain.plans import MIB
-from app.http_notifier import post_message
 from app.installation import backup_source
-from app.mail import Mailer
 from app.runtime.threads import KeyedThreadPool
 from app.workers.backups import BackupWorker
 from app.workers.build.builder import Builder
@@ -167,7 +163,15 @@ def _reconciler(parts: Parts, runner: Runner, builder: Builder, intake: Intake, 
 
 
 def _notification_worker(parts: Parts) -> NotificationWorker:
-    own, post = parts.installation, partial(post_message, parts.settings.may_reach)
+    own, egress = parts.installation, parts.settings.may_reach
+
+    def post(url: str, text: str, key: str) -> str:
+        from app.http_notifier import (
+            post_message,  # with what it imports, when there is first something to post
+        )
+
+        return post_message(egress, url, text, key)
+
     return NotificationWorker(own.db, own.clock, own.box, post)
 
 
@@ -175,6 +179,8 @@ def _mail_worker(parts: Parts) -> MailWorker | None:
     own, server, public_url = parts.installation, parts.settings.mail_server, parts.settings.public_url
     if server is None or public_url is None:
         return None
+    from app.mail import Mailer
+
     return MailWorker(own.db, own.clock, own.box, Mailer(server).send, public_url)
 
 
@@ -195,8 +201,11 @@ def _remote_poller(parts: Parts) -> RemotePoller | None:
 
 def _retention_worker(parts: Parts) -> RetentionWorker:
     own = parts.installation
-    registry = RegistryRetention(own.db, own.clock, own.box, own.ours) if own.ours.registry else None
-    log_limits = LogLimits(own.db, parts.log_storage)
+    log_limits, registry = LogLimits(own.db, parts.log_storage), None
+    if own.ours.registry:
+        from app.commands.registry_retention import RegistryRetention
+
+        registry = RegistryRetention(own.db, own.clock, own.box, own.ours)
     return RetentionWorker(own.db, own.clock, parts.retention, parts.checkouts, registry, log_limits)
 
 

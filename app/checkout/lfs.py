@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import httpx2
 from pydantic import BaseModel, Field, ValidationError
 
 from app.checkout.command import GitStopped, StopSignal
@@ -26,6 +26,9 @@ from app.checkout.submodules import Place
 from app.checkout.urls import Remote, parse_remote
 from app.checkout.web import asked, unless_stopped
 from app.domain.errors import GitUnavailable
+
+if TYPE_CHECKING:
+    import httpx2
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
 BATCH = 100

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
-
-import httpx2
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.checkout.addresses import addresses_of
 from app.checkout.command import GitStopped, StopSignal
 from app.checkout.failures import FetchRefused
 from app.domain.errors import GitUnavailable
+
+if TYPE_CHECKING:
+    import httpx2
 
 T = TypeVar("T")
 SILENCE_SECONDS = 30.0
@@ -32,6 +33,8 @@ def asked(
 
     Raises FetchRefused for an address that is not allowed, and GitUnavailable where nobody answers.
     """
+    import httpx2  # 4 MB, which few repositories need
+
     try:
         target = httpx2.URL(url)
     except httpx2.InvalidURL:

@@ -50,6 +50,7 @@ def serve(
     from app.bootstrap.server import open_server
     from app.checkout import find_git
     from app.config import read_settings
+    from app.installation import migrate_apart
     from app.runtime.log_format import log_to_stderr
     from app.web.connections import Connections, most_with
     from app.web.http_server import make_server
@@ -61,17 +62,19 @@ def serve(
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     # uvicorn shuts down and then raises the signal again: this way the blocks around it are left in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with _listener(host, port) as listener, open_server(settings, url) as app:
-        say = logging.getLogger(__name__).info if settings.log_format == "json" else typer.echo
-        for line in _greeting(app.state.server, url, host):
-            say(line)
-        sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
-        gc.freeze()  # nor is it looked through later: that would hold up answers
-        gc.enable()
-        server = make_server(app, Connections(most_with(open_files)))
-        server.run(sockets=[listener])
-        if not server.started:
-            raise typer.Exit(1)
+    with _listener(host, port) as listener:
+        migrate_apart(settings)
+        with open_server(settings, url) as app:
+            say = logging.getLogger(__name__).info if settings.log_format == "json" else typer.echo
+            for line in _greeting(app.state.server, url, host):
+                say(line)
+            sys.setswitchinterval(0.001)  # the workers' threads hold up an answer for this long at most
+            gc.freeze()  # nor is it looked through later: that would hold up answers
+            gc.enable()
+            server = make_server(app, Connections(most_with(open_files)))
+            server.run(sockets=[listener])
+            if not server.started:
+                raise typer.Exit(1)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -32,9 +32,7 @@ from app.store import apps, jobs, projects
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
 from app.store.projects import Project
-from builders.detect import make_plan
 from builders.plan import PlanError
-from builders.render import render_dockerfile
 from builders.source import SourceTree
 
 NOBODY_HAS_IT = "No job or build service has this repository, or not for this token."
@@ -224,6 +222,9 @@ class DryRun:
             with self.checkouts.tree(
                 url, sha, submodules=config.submodules, lfs=config.lfs, credential=credential
             ) as tree:
+                from builders.detect import make_plan  # with all languages
+                from builders.render import render_dockerfile
+
                 plan = make_plan(SourceTree(tree), build_settings(config, start_required=False))
                 dockerfile = plan.dockerfile_text or render_dockerfile(plan) or ""
                 return Detected(sha, plan_from_json(plan.to_json()), dockerfile)

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from app.domain.backups import BackupState, Made, brought_back, delay_after
@@ -20,6 +19,7 @@ from app.store import facts
 from app.store.claims import DEAD_AFTER, time_of_servers
 from app.store.database import Tx
 from app.store.schema import ServerRow, SettingRow
+from app.store.upsert import insert_unless_there
 
 BACKUPS = "backups"
 
@@ -32,9 +32,8 @@ def read(tx: Tx) -> BackupState | None:
 
 def begin(tx: Tx, now: datetime) -> None:
     """Backups are scheduled from now on; nothing if they are already."""
-    insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
-    first = insert(SettingRow).values(name=BACKUPS, value=_to_text(BackupState(now)))
-    tx.connection().execute(first.on_conflict_do_nothing())
+    first = insert_unless_there(tx, SettingRow, name=BACKUPS, value=_to_text(BackupState(now)))
+    tx.connection().execute(first)
 
 
 def is_being_made(tx: Tx, state: BackupState, now: datetime) -> bool:

@@ -27,7 +27,7 @@ from app.domain.external_secrets import SecretRules
 from app.domain.quotas import Quotas
 from app.store.bulk import Bulk
 from app.store.counts import HAPPENED, Counts
-from app.store.migrate import upgrade
+from app.store.migrate import is_current, upgrade
 
 Tx = Session
 Changes = Callable[[frozenset[str]], None]
@@ -130,6 +130,11 @@ class Database:
         """Bring the schema to this version's. Raises UserError if a newer Jobyard has been here."""
         with self._as_ours(), self._writing.connect() as connection:
             upgrade(connection)
+
+    def is_current(self) -> bool:
+        """Return whether `migrate` would find nothing to do."""
+        with self._as_ours(), self._engine.connect() as connection:
+            return is_current(connection)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from app.domain.documents import Json
 from app.store.database import Tx
 from app.store.schema import AnswerRow
+from app.store.upsert import insert_unless_there
 
 KEPT = timedelta(days=1)
 
@@ -36,9 +36,8 @@ class Remembered:
 def reserve(tx: Tx, request: KeyedRequest, fingerprint: str, now: datetime) -> bool:
     """True for the first request of its key; another one at the same time waits here until this is committed."""
     tx.connection().execute(delete(AnswerRow).where(col(AnswerRow.created_at) <= now - KEPT))
-    insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
     row = {**vars(request), "fingerprint": fingerprint, "answer": {}, "created_at": now}
-    statement = insert(AnswerRow).values(row).on_conflict_do_nothing().returning(col(AnswerRow.key))
+    statement = insert_unless_there(tx, AnswerRow, **row).returning(col(AnswerRow.key))
     return tx.connection().execute(statement).first() is not None  # of an INSERT, psycopg counts no rows
 
 

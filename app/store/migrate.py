@@ -77,6 +77,12 @@ def _has_turn(connection: Connection) -> bool:
         return bool(connection.scalar(text(f"SELECT pg_try_advisory_lock({TURN})")))
 
 
+def is_current(connection: Connection) -> bool:
+    """Return whether the connected database has the newest revision, so that there is nothing to bring it to."""
+    with connection.begin():
+        return _current(connection) == revisions()[-1]
+
+
 def revisions() -> list[str]:
     """Return the revisions that this version knows, oldest first, as the names of their files say."""
     return sorted(path.name.partition("_")[0] for path in SCRIPTS.glob("versions/[0-9]*.py"))

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel, col, select
 
 from app.domain.references import Ours
@@ -35,6 +34,7 @@ from app.store.schema import (
     RunRow,
     SettingRow,
 )
+from app.store.upsert import insert_unless_there
 
 OVER = ("succeeded", "failed", "cancelled", "superseded")
 BEGUN_AT, DOUBTED_FROM = "retention_begun_at", "retention_clock_doubted_from"
@@ -158,8 +158,7 @@ def take_turn(tx: Tx, now: datetime, interval: timedelta) -> bool:
     if before is not None and timedelta(0) <= now - datetime.fromisoformat(before) < interval:
         return False
     if before is None:
-        insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
-        first = insert(SettingRow).values(name=BEGUN_AT, value=now.isoformat()).on_conflict_do_nothing()
+        first = insert_unless_there(tx, SettingRow, name=BEGUN_AT, value=now.isoformat())
         return tx.connection().execute(first.returning(col(SettingRow.name))).first() is not None
     mine = update(SettingRow).where(col(SettingRow.name) == BEGUN_AT, col(SettingRow.value) == before)
     is_mine = tx.connection().execute(mine.values(value=now.isoformat())).rowcount == 1

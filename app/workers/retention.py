@@ -6,16 +6,19 @@ import logging
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from app.checkout import Checkouts
 from app.commands.log_limits import LogLimits
-from app.commands.registry_retention import RegistryRetention
 from app.commands.retention import Retention
 from app.domain.errors import EngineUnavailable
 from app.runtime.ports import Clock
 from app.store import removal
 from app.store.database import Database
 from builders import private
+
+if TYPE_CHECKING:
+    from app.commands.registry_retention import RegistryRetention
 
 log = logging.getLogger(__name__)
 INTERVAL, HURRIED_EVERY = timedelta(hours=1), timedelta(minutes=5)

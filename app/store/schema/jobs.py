@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Column as SaColumn
 from sqlalchemy import ForeignKey as SaForeignKey
-from sqlalchemy import Index, text
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from app.domain.documents import Json
@@ -16,6 +16,7 @@ from app.store.schema.columns import (
     BigInt,
     id_column,
     json_column,
+    partial,
     ref_column,
     table_args,
     text_column,
@@ -69,14 +70,7 @@ class SourceRow(SQLModel, table=True):
 class JobRow(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = table_args(
-        Index(
-            "uq_job_project_id_name",
-            "project_id",
-            "name",
-            unique=True,
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
-        ),
+        partial("uq_job_project_id_name", "project_id", "name", unique=True, where="deleted_at IS NULL"),
     )
     id: int = id_column()
     project_id: int = ref_column("project.id")

@@ -56,7 +56,6 @@ from builders.backends.base import (
     PushFailed,
     request_for,
 )
-from builders.detect import make_plan
 from builders.plan import BuildSettings, PlanError
 from builders.source import SourceTree
 
@@ -250,6 +249,10 @@ class Builder:
                 should_stop=self.stopping[claim_of(build)],
             )
         with self._tree(build, sha, credential) as tree:
+            from builders.detect import (
+                make_plan,  # with all languages, when there is first something to build
+            )
+
             plan = make_plan(SourceTree(tree), self._settings(build))
             plain = {name: value.value for name, value in env.items() if not value.secret}
             request = request_for(
