@@ -14,6 +14,7 @@ from app.domain.errors import InvalidValue
 from app.domain.principals import Principal
 
 LONGEST_VALUE = 500  # characters of a value that is shown
+MOST_CHANGES = 200  # of one entry
 
 
 class Action(enum.StrEnum):
@@ -202,6 +203,14 @@ def _change(path: str, old: Json, new: Json, may_show: tuple[Json, Json]) -> Jso
         if path in leaves and (path not in shown or shown[path] != leaves[path]):
             return {"changed": True}
     return {"from": shortened(old.get(path)), "to": shortened(new.get(path))}
+
+
+def bounded(changes: Json) -> Json:
+    """The first so many changes and, of more, how many there are: a job may have a thousand variables."""
+    further = len(changes) - MOST_CHANGES
+    if further <= 0:
+        return changes
+    return {**dict(list(changes.items())[:MOST_CHANGES]), f"{further} further fields": {"changed": True}}
 
 
 def shortened(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlmodel import SQLModel
 
-from app.domain.audit import Action, Actor, Entry, Kind, Subject, actor_of, changes_between
+from app.domain.audit import Action, Actor, Entry, Kind, Subject, actor_of, bounded, changes_between
 from app.domain.documents import Json
 from app.domain.principals import Principal
 from app.store import audit
@@ -131,7 +131,7 @@ class AuditRecorder:
             actor=actor,
             action=self.action,
             subject=self._subject(tx, actor),
-            changes=self._changes,
+            changes=bounded(self._changes),
             request_id=self.request_id,
         )
 

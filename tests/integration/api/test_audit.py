@@ -261,6 +261,14 @@ def test_what_is_made_is_told_but_for_what_is_usual(admin: Caller) -> None:
     assert "sesame" not in admin.get("/audit?limit=100").text
 
 
+def test_of_very_many_changes_the_first_are_told(admin: Caller) -> None:
+    admin.made(f"{P}/secret-groups", {"name": "g", "env": {f"V{n:03}": "x" for n in range(300)}})
+    changes = told(admin)
+    assert changes["env.V000"] == {"from": None, "to": "x"}
+    assert list(changes)[200:] == ["101 further fields"]  # and the priority
+    assert len(changes) == 201
+
+
 def test_a_role_is_told_with_the_project_that_it_is_in(admin: Caller) -> None:
     made = admin.made("/users", {"name": "n", "role": "viewer", "project": "beside"})
     assert told(admin)["role in beside"] == {"from": None, "to": "viewer"}
