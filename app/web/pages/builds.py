@@ -21,6 +21,7 @@ from app.store import builds, decisions, jobs, overview, quotas
 from app.store.database import Tx
 from app.web.pages import charts, logview
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
+from app.web.pages.decision_groups import grouped
 from app.web.pages.logview import Place
 from app.web.pages.runs import log_rows, position, window_of
 from app.web.reach import job_named, project_named
@@ -43,7 +44,7 @@ def show_build(ctx: PageContext) -> Response:
         jobs=made_for,
         deploys=deploys,
         paused=[name for job_id, _, name in made_for if job_id in paused],
-        decisions=caused,
+        decisions=grouped(caused),
         steps=charts.steps(build.steps, building=not build.status.is_final, elapsed=elapsed),
         elapsed=elapsed,
         at=ctx.number("at"),

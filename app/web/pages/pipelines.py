@@ -102,6 +102,8 @@ def promote_component(ctx: PageContext) -> Response:
             raise Conflict(
                 f"{formatting.paused(way.paused)}: agree to that on the page to promote all the same."
             )
+        if way.again and ctx.field("confirm_again") != "1":
+            raise Conflict(f"{way.again}: agree to that on the page to promote it once more.")
         promote(tx, ctx.server.names, pipeline, way.planned, who=ctx.who, now=ctx.now)
     return see(f"/pipelines#pipeline-{pipeline.id}")
 

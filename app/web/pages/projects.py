@@ -19,7 +19,6 @@ from app.store import (
     comparisons,
     credentials,
     flows,
-    jobs,
     kept_logs,
     pipelines,
     projects,
@@ -29,6 +28,7 @@ from app.store import (
 from app.store.projects import Project
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
+from app.web.pages.job_rows import ORDER_NAMES, asked_of, list_jobs
 from app.web.pages.publicity import snippets
 from app.web.problems import Problem
 from app.web.reading import read_value
@@ -37,7 +37,6 @@ from app.web.scope import project_of
 from app.web.texts import OPTIONAL_DECIMAL
 
 PROJECTS = 50
-JOBS = 100
 MANY = 200
 COMPARED = 20
 NEW = frozenset({"name", "webhook_secret"})
@@ -129,10 +128,9 @@ def _project(
 ) -> Response:
     with ctx.server.db.read() as tx:
         project = project_of(ctx, tx)
-        found = jobs.page(tx, project_id=project.id, limit=JOBS + 1, before=ctx.number("before"))
+        listed = list_jobs(tx, ctx, asked_of(ctx, address(project)), project.id)
         of_pipelines = pipelines.page(tx, project_id=project.id, limit=MANY)
         shared = {
-            "parts": apps.parts_of(tx, [job.id for job in found]),
             "services": build_services.page(tx, project.id, MANY),
             "groups": secret_groups.page(tx, project.id, MANY),
             "credentials": credentials.page(tx, project.id, MANY),
@@ -152,13 +150,15 @@ def _project(
         200 if said is None else said.status,
         project=project,
         address=address(project),
-        jobs=sorted(found[:JOBS], key=lambda job: job.name),
-        more=found[JOBS - 1].id if len(found) > JOBS else None,
+        listed=listed,
+        order_names=ORDER_NAMES,
         saved=ctx.query("saved"),
         warnings=guessable(ctx.server.vault, project.webhook_secret, of_project_hook(project.id)),
         webhook_url=f"{ctx.address}/webhooks/github",
         given=own | {name: ctx.field(name) for name in LIMITS if problem is not None},
-        snippets=snippets(ctx.address, project, found[:JOBS], of_pipelines) if project.public else [],
+        snippets=snippets(ctx.address, project, [row.job for row in listed.rows], of_pipelines)
+        if project.public
+        else [],
         errors=errors,
         left=left,
         undeleted="" if undeleted is None else undeleted.detail,

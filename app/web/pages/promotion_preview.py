@@ -8,18 +8,22 @@ from app.commands.promotions import PromotionPlan, forecast_promotion, plan_prom
 from app.domain.errors import UserError
 from app.domain.pipelines import Component, Pipeline, route
 from app.domain.rollout import DeploymentForecast, Forecast
-from app.store import deployments
+from app.store import deployments, jobs
 from app.store.database import Tx
 from app.web.pages import formatting
 
 
 @dataclass(frozen=True)
 class Offer:
-    """`sentence` says what happens; `paused` names the jobs that the reader has to agree to."""
+    """`sentence` says what happens; `paused` names the jobs that the reader has to agree to.
+
+    `again` says that nothing would move, as all that it leads to is there already; "" where something would.
+    """
 
     planned: PromotionPlan
     sentence: str
     paused: tuple[str, ...]
+    again: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,16 @@ def offer(tx: Tx, pipeline: Pipeline, component: str, who: str) -> Offer | Refus
     losing = [each.job.name for each in ahead.moves if each.loses_cd]
     if losing:
         said.append(f"CD of {', '.join(losing)} is turned off")
-    return Offer(planned, f"Promote {what} to {way.to_stage}: {'; '.join(said)}.", planned.paused)
+    again = f"{way.target.name} has this image already" if _is_there(tx, planned) else ""
+    return Offer(planned, f"Promote {what} to {way.to_stage}: {'; '.join(said)}.", planned.paused, again)
+
+
+def _is_there(tx: Tx, planned: PromotionPlan) -> bool:
+    targets = jobs.with_ids(tx, list(planned.images))
+    return all(
+        (deployed := targets[job_id].deployed) is not None and deployed.digest == image.digest
+        for job_id, image in planned.images.items()
+    )
 
 
 def _of_job(ahead: Forecast) -> str:

@@ -38,6 +38,8 @@ export function start() {
     if (run) location.assign(`/runs/${run}`);
   });
   document.addEventListener("change", (event) => {
+    const says = event.target.closest("select[data-says]");
+    if (says) document.getElementById(says.dataset.says).textContent = says.selectedOptions[0].dataset.said;
     if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
   });
 }

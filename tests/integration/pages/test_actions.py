@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,6 +14,7 @@ from app.domain.principals import Role
 from app.domain.runs import RunStatus, TriggerType
 from app.domain.sealing import Owner
 from app.store import builds, decisions, jobs, quotas, runs, secret_groups
+from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import Demo
 from tests.support.forms import form_fields
 from tests.support.sealed import unsealed
@@ -42,7 +44,7 @@ def test_a_build_is_deployed_from_its_page_which_says_what_will_happen(made: Wor
     client = visitor(made, Role.OPERATOR)
     page = read(client, f"/builds/{demo.build}")
     deploy = page[page.index("Deploy it") :]
-    said = re.search(r'<p class="sub">([^<]*deployed by operator-user[^<]*)</p>', deploy)
+    said = re.search(r'id="deploy-said" aria-live="polite">([^<]*deployed by operator-user[^<]*)</p>', deploy)
     assert said is not None
     fields = form_fields(deploy, f"/builds/{demo.build}/deploy")
     answer = client.post(f"/builds/{demo.build}/deploy", data=fields)
@@ -56,6 +58,24 @@ def test_a_build_is_deployed_from_its_page_which_says_what_will_happen(made: Wor
     assert "Deploy it" not in read(client, f"/builds/{demo.running_build}")
     assert client.post(f"/builds/{demo.running_build}/deploy", data=fields).status_code == 422
     assert "Deploy it" not in read(visitor(made, Role.VIEWER), f"/builds/{demo.build}")
+
+
+def test_a_build_of_several_jobs_is_deployed_to_the_chosen_one(made: World) -> None:
+    made.job("embeddings")
+    furnish_shared(made)
+    with made.db.read() as tx:
+        job = jobs.named(tx, "acme", "clean-up")
+    build = made.build(job, NOW - timedelta(hours=1), sha="a" * 40)
+    client = visitor(made, Role.OPERATOR)
+    deploy = read(client, f"/builds/{build}").partition("Deploy it")[2]
+    assert re.findall(r'<option value="([^"]+)" data-said="[^"]+">', deploy) == ["clean-up", "re-index"]
+    assert deploy.count('/deploy"') == 1
+    fields = {**form_fields(deploy, f"/builds/{build}/deploy"), "job": "re-index"}
+    assert client.post(f"/builds/{build}/deploy", data=fields).status_code == 303
+    with made.db.read() as tx:
+        deployed = jobs.named(tx, "acme", "re-index").deployed
+    assert deployed is not None
+    assert deployed.build_id == build
 
 
 def test_run_now_starts_a_run_by_that_person(made: World, demo: Demo) -> None:

@@ -337,10 +337,10 @@ def test_the_overview_counts_and_filters_all_jobs(made: World, page: Client) -> 
         made.job(f"job-{number}")
     words = " ".join(re.sub(r"<[^>]+>", " ", read(page, "/")).split())
     assert "108 jobs · 2 failing ·" in words
-    assert "All Failing 2 Scheduled 1" in words
+    assert "All 108 Failing 2 Running Scheduled 1" in words
     failing = read(page, "/?show=failing")
     assert re.findall(r'class="name" href="/projects/acme/jobs/([^"]+)"', failing) == ["broken", "red"]
-    assert "2 failing" in read(page, "/?show=failing&before=1")
+    assert "2 failing" in read(page, "/?show=failing&page=2")
     assert re.findall(r'href="/projects/acme/jobs/(nightly)"', read(page, "/?show=scheduled")) == ["nightly"]
     assert "build 1 failed" in shown(read(page, "/projects/acme/jobs/broken"))
 

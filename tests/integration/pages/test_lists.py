@@ -19,6 +19,7 @@ from app.store.lists import Place
 from app.store.run_lists import RunFilter
 from app.web.principal import COOKIE
 from tests.support.client import Client
+from tests.support.demo_world import Demo
 from tests.support.seed import SUCCEEDED, World, failed
 from tests.support.visiting import NOW, OURS, read, visitor
 
@@ -233,6 +234,81 @@ def test_nobody_sees_what_is_not_theirs(made: World) -> None:
         assert "/projects/other" not in page
     assert "2 runs" in words(read(seen_by, "/runs"))
     read(seen_by, "/runs?project=other", 404)
+
+
+def jobs_of(page: str) -> list[str]:
+    return re.findall(
+        r'<tr data-row id="job-\d+">.*?<a class="name" href="/projects/\w+/jobs/([^"]+)"', page, re.DOTALL
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/projects/acme"])
+def test_jobs_are_filtered_and_sorted_by_the_address_a_page_at_a_time(made: World, path: str) -> None:
+    client, long = visitor(made), "a" * 63
+    assert jobs_of(read(client, path if path == "/" else "/")) == []
+    made.job(long)
+    assert jobs_of(read(client, path)) == [long]
+    assert f'title="{long}"' in read(client, path)
+    failing, running = made.job("x-failing"), made.job("y-running")
+    made.run(failing, NOW - timedelta(hours=2), outcome=FAILED)
+    made.run(running, NOW - timedelta(hours=1))
+    made.build(made.job("z-unbuilt", repository="acme/other"), NOW, sha="a" * 40, state="failed")
+    for number in range(47):
+        made.job(f"job-{number:02}", display_name="The Quarterly" if number == 5 else "")
+    first, second = read(client, path), read(client, f"{path}?page=2")
+    assert jobs_of(first)[:4] == ["x-failing", "z-unbuilt", "y-running", long]
+    assert (len(jobs_of(first)), jobs_of(second)) == (50, ["job-46"])
+    assert "1 to 50 of 51 jobs" in words(first)
+    assert "51 to 51 of 51 jobs" in words(second)
+    assert jobs_of(read(client, f"{path}?page=99")) == ["job-46"]
+    assert "build 1 failed" in words(first)
+    assert jobs_of(read(client, f"{path}?show=failing")) == ["x-failing", "z-unbuilt"]
+    assert jobs_of(read(client, f"{path}?show=running")) == ["y-running"]
+    assert jobs_of(read(client, f"{path}?name=job-1")) == [f"job-1{number}" for number in range(10)]
+    assert jobs_of(read(client, f"{path}?name=quarterly")) == ["job-05"]
+    assert jobs_of(read(client, f"{path}?sort=name"))[0] == long
+    assert jobs_of(read(client, f"{path}?sort=latest"))[:2] == ["y-running", "x-failing"]
+
+
+def test_jobs_are_grouped_by_project_and_sorted_by_when_they_are_due(made: World) -> None:
+    daily = {"kind": "cron", "schedule": {"cron": "0 3 * * *", "time_zone": "UTC"}}
+    hourly = {"kind": "cron", "schedule": {"cron": "0 * * * *", "time_zone": "UTC"}}
+    for name, project, more in (("b", "acme", daily), ("c", "acme", hourly), ("a", "beta", {})):
+        made.job(name, project=project, **more)
+    client = visitor(made)
+    assert jobs_of(read(client, "/?sort=next")) == ["c", "b", "a"]
+    page = read(client, "/?group=project&sort=name")
+    assert jobs_of(page) == ["b", "c", "a"]
+    assert re.findall(r'<th colspan="4" scope="rowgroup"><a href="/projects/(\w+)">', page) == [
+        "acme",
+        "beta",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "current"),
+    [
+        ("/", "Overview", "page"),
+        ("/projects/acme", "Projects", "true"),
+        ("/projects/acme/jobs/embeddings", "Projects", "true"),
+        ("/projects/acme/jobs/embeddings/settings", "Projects", "true"),
+        ("/jobs/new?project=acme", "Projects", "true"),
+        ("/runs", "Runs", "page"),
+        ("/runs/1", "Runs", "true"),
+        ("/builds/1", "Builds", "true"),
+        ("/flows", "Flows", "page"),
+        ("/apps", "Apps", "page"),
+        ("/rehearse", "Deliveries", "true"),
+        ("/users/1", "Users", "true"),
+        ("/prune", "Settings", "true"),
+    ],
+)
+def test_the_open_place_is_marked_on_every_page(
+    made: World, demo: Demo, path: str, place: str, current: str
+) -> None:
+    page = read(visitor(made), path).partition("</nav>")[0]
+    assert re.findall(r'aria-current="(\w+)">([^<]+)<', page) == [(current, place)]
+    assert demo.job.name == "embeddings"
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,27 @@ def test_a_promotion_does_what_its_button_says(made: World) -> None:
         assert [run.job for run in runs.page(tx, limit=5)] == [target.name]
 
 
+def test_a_promotion_of_what_is_there_already_has_to_be_agreed_to(made: World) -> None:
+    two_stages(made)
+    client, path = visitor(made), "/projects/acme/pipelines/main/promote"
+    assert "Once more" not in read(client, "/pipelines")
+    form = {"component": "report", "said": "Promote a8810fe to production: report-live will run."}
+    assert client.post(path, data=form).status_code == 303
+    page = read(client, "/pipelines")
+    assert "Once more, though report-live has this image already" in shown(page)
+    refused = client.post(path, data=form)
+    assert refused.status_code == 409
+    assert (
+        "report-live has this image already: agree to that on the page to promote it once more."
+        in refused.text
+    )
+    with made.db.read() as tx:
+        assert len(runs.page(tx, limit=5)) == 1
+    assert client.post(path, data={**form, "confirm_again": "1"}).status_code == 303
+    with made.db.read() as tx:
+        assert len(runs.page(tx, limit=5)) == 2
+
+
 def test_a_promotion_to_a_paused_job_has_to_be_agreed_to(made: World) -> None:
     _, target = two_stages(made, paused=True)
     client, path = visitor(made), "/projects/acme/pipelines/main/promote"

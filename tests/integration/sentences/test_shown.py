@@ -198,7 +198,9 @@ def test_pages_of_a_project_with_a_job_that_nothing_happened_to(made: World) -> 
             "No build yet: a push that a job or build service builds makes one.",
         ],
         "/projects/acme/jobs/report": ["Deployed nothing yet", "Nothing was decided yet."],
-        "/projects/acme/jobs/report/decisions": ["No such decision was made about this job yet."],
+        "/projects/acme/jobs/report/decisions": [
+            "Nothing was decided about this job yet: pushes, its schedule and new images lead to decisions."
+        ],
         "/apps": ["It has no jobs."],
         "/projects/acme": [
             "None. One repository for several jobs is built once, by a build service.",
