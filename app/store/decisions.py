@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.store.unreadable import newest, value_of
 
 # In the words of the index that holds these alone.
 NOTHING_STARTED = col(DecisionRow.verdict) != literal_column(f"'{Verdict.STARTED}'")
+MISSED = col(DecisionRow.verdict) == literal_column(f"'{Verdict.MISSED}'")
 
 SOON_AFTER = timedelta(minutes=1)  # a verdict comes a moment after what it is about
 
@@ -135,6 +136,20 @@ def answering(tx: Tx, job_id: int, at: datetime | None, limit: int) -> list[Deci
     until = None if at is None else at + SOON_AFTER
     missed = None if until is None else missed_over(tx, job_id, until)
     return [*([] if missed is None else [missed]), *page(tx, limit=limit, job_id=job_id, until=until)]
+
+
+def missed(
+    tx: Tx, since: datetime, limit: int, within: Set[int] | None, *, project: str = "", named: str = ""
+) -> Sequence[Decision]:
+    """Scheduled times that passed without a run since then, newest first; `named` is a part of the jobs' names."""
+    query = decisions_query().where(MISSED, col(DecisionRow.at) >= since)
+    if within is not None:
+        query = query.where(col(DecisionRow.project_id).in_(within))
+    if project:
+        query = query.where(col(ProjectRow.name) == project)
+    if named:
+        query = query.where(col(JobRow.name).contains(named.lower(), autoescape=True))
+    return newest(tx, lambda before: _older(query, before), decision_value, limit, None)
 
 
 def missed_over(tx: Tx, job_id: int, at: datetime) -> Decision | None:

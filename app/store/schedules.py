@@ -17,20 +17,20 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Text, cast
+from sqlalchemy import JSON, Select, Text, cast, type_coerce
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 
 from app.domain.decisions import EventType, Verdict
 from app.domain.job.codec import schedule_from_json
-from app.domain.job.spec import ScheduleSettings
+from app.domain.job.spec import JobKind, ScheduleSettings
 from app.domain.runs import RunStatus, TriggerType
 from app.store.bulk import Copied, of_raw, raw, table_of
 from app.store.counts import happened
 from app.store.database import Tx, bulk, touch
 from app.store.run_names import unlike_any
 from app.store.runs import QUEUED, is_open
-from app.store.schema import DecisionRow, JobRow, RunRow
+from app.store.schema import DecisionRow, JobRow, ProjectRow, RunRow
 from app.store.unreadable import unreadable
 
 CHUNK = 500
@@ -112,6 +112,61 @@ def _alike(tx: Tx, query: Select[Any]) -> Sequence[DueJobs]:
 @lru_cache(maxsize=1000)
 def _schedule(stored: str) -> ScheduleSettings:
     return schedule_from_json(json.loads(stored))
+
+
+class ListedJob(NamedTuple):
+    """A job with a schedule, as a list of many shows it. Nothing starts by it while it is not `is_active`."""
+
+    id: int
+    name: str
+    title: str
+    project: str
+    cron: str
+    time_zone: str
+    is_active: bool
+    next_fire_at: datetime | None
+
+
+def listed(tx: Tx, within: Set[int] | None, *, project: str = "", named: str = "") -> Sequence[ListedJob]:
+    """All jobs with a schedule in the projects with these ids (None: in all), by name; `named` is a part of theirs."""
+    called = type_coerce(col(JobRow.definition), JSON)["display_name"].as_string()
+    query = (
+        select_columns(
+            cast(col(JobRow.schedule), Text),
+            *(col(JobRow.id), col(JobRow.name), called, col(ProjectRow.name), col(JobRow.paused)),
+            col(JobRow.next_fire_at),
+        )
+        .join(ProjectRow, col(ProjectRow.id) == col(JobRow.project_id))
+        .where(col(JobRow.deleted_at).is_(None), col(JobRow.kind) == JobKind.CRON)
+        .order_by(col(JobRow.name), col(JobRow.id))
+    )
+    if within is not None:
+        query = query.where(col(JobRow.project_id).in_(within))
+    if project:
+        query = query.where(col(ProjectRow.name) == project)
+    if named:
+        query = query.where(col(JobRow.name).contains(named.lower(), autoescape=True))
+    found = []
+    for stored, job_id, name, title, of_project, paused, next_fire_at in tx.connection().execute(query):
+        try:
+            settings = _schedule(stored)
+        except Exception as error:  # the others are listed
+            unreadable(tx, JobRow.__tablename__, job_id, error)
+            continue
+        is_active = settings.active and not paused
+        found.append(
+            ListedJob(
+                job_id,
+                name,
+                title or name,
+                of_project,
+                settings.cron,
+                settings.time_zone,
+                is_active,
+                next_fire_at,
+            )
+        )
+    return found
 
 
 def next_due_at(tx: Tx) -> datetime | None:

@@ -107,7 +107,7 @@ def test_overview_shows_a_jobs_row_in_the_readers_zone(page: Page, demo: Demo) -
     expect(row).to_contain_text("embeddings")
     expect(row.locator("[data-status=failed]").last).to_have_text("Failed · time limit")
     expect(row.locator("time").first).to_have_text(re.compile(r"^\d+ (min|h) ago$"))
-    expect(page.locator("[data-zone]")).to_have_text("Berlin time")
+    expect(page.locator(".zone")).to_have_text("Berlin time")
     look(page, f"/runs/{demo.failed_run}")
     started = page.locator(".facts time").first
     at = datetime.fromisoformat(started.get_attribute("datetime") or "")

@@ -293,6 +293,7 @@ class DecisionRow(SQLModel, table=True):
         Index("ix_decision_project_id_at", "project_id", "at"),
         Index("ix_decision_job_id_at", "job_id", "at"),
         partial("ix_decision_job_id_verdict_at", "job_id", "verdict", "at", where="verdict <> 'started'"),
+        partial("ix_decision_missed_at", "at", "id", where="verdict = 'missed'"),
         partial(
             "ix_decision_nothing_ran_at",
             *("at", "id"),

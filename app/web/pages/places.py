@@ -25,6 +25,7 @@ PLACES = (
     Place("/runs", "Runs", r"/runs(/.*)?"),
     Place("/builds", "Builds", r"/builds(/.*)?"),
     Place("/decisions", "Decisions", r"/decisions"),
+    Place("/schedule", "Schedule", r"/schedule"),
     Place("/pipelines", "Pipelines", rf"/pipelines|{OF_PROJECT}/pipelines(/.*)?"),
     Place("/apps", "Apps", rf"/apps|/deployments/.*|{OF_PROJECT}/apps(/.*)?"),
     Place("/flows", "Flows", rf"/flows(/.*)?|{OF_PROJECT}/flows(/.*)?"),

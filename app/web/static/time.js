@@ -1,9 +1,19 @@
-// Times in the reader's zone and words; durations that go on; all from what the server wrote.
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const year = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+// Times in the reader's zone or UTC, and in words; durations that go on; all from what the server wrote.
+const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+let zone, day, year, clock, exact, dayOf;
+
+function use(name) {
+  const as = (options) => new Intl.DateTimeFormat(undefined, { timeZone: name, ...options });
+  zone = name;
+  day = as({ day: "numeric", month: "short" });
+  year = as({ day: "numeric", month: "short", year: "numeric" });
+  clock = as({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  exact = as({ dateStyle: "full", timeStyle: "long" });
+  dayOf = new Intl.DateTimeFormat("en-CA", { timeZone: name, year: "numeric", month: "2-digit", day: "2-digit" });
+  // For pages that the server lays out by days and hours.
+  document.cookie = `jobyard_zone=${name}; path=/; max-age=31536000; samesite=lax`;
+}
+use(localStorage.getItem("jobyard-utc") ? "UTC" : own);
 
 const words = {
   ago(at, now) {
@@ -16,7 +26,7 @@ const words = {
     return ahead ? `in ${text}` : `${text} ago`;
   },
   full(at, now) {
-    const near = Math.round((midnight(now) - midnight(at)) / 86400e3);
+    const near = (midnight(now) - midnight(at)) / 86400e3;
     const name = { 0: "today", 1: "yesterday", "-1": "tomorrow" }[near];
     return `${name ?? dated(at, now)} ${clock.format(at)}`;
   },
@@ -28,8 +38,8 @@ const words = {
   log: (at) => `${clock.format(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`,
 };
 
-const dated = (at, now) => (at.getFullYear() === now.getFullYear() ? day : year).format(at);
-const midnight = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate());
+const dated = (at, now) => (dayOf.format(at).slice(0, 4) === dayOf.format(now).slice(0, 4) ? day : year).format(at);
+const midnight = (at) => Date.parse(dayOf.format(at)); // of that date, wherever it is
 
 export function localise(root, only = "time[data-as]") {
   const now = new Date();
@@ -37,7 +47,9 @@ export function localise(root, only = "time[data-as]") {
     const at = new Date(each.dateTime);
     const text = words[each.dataset.as](at, now);
     if (each.textContent !== text) each.textContent = text;
-    if (each.dataset.as !== "log" && !each.title) each.title = `${exact.format(at)} · ${at.toISOString()}`;
+    if (each.dataset.as === "log" || each.dataset.in === zone) continue;
+    each.dataset.in = zone;
+    each.title = `${exact.format(at)} · ${at.toISOString()}`;
   }
 }
 
@@ -62,11 +74,40 @@ function tick() {
   localise(document, 'main time[data-as="ago"], main time[data-as="soon"]');
 }
 
-export function start() {
+export function refresh() {
   for (const each of document.querySelectorAll("[data-zone]")) {
-    each.textContent = `${zone.split("/").pop().replaceAll("_", " ")} time`;
-    each.title = zone;
+    each.textContent = zone === "UTC" ? "UTC" : `${zone.split("/").pop().replaceAll("_", " ")} time`;
   }
+  for (const each of document.querySelectorAll("[data-zone-next]")) {
+    each.title = `Times are in ${zone}; press for ${zone === "UTC" ? own : "UTC"}`;
+  }
+}
+
+function next() {
+  if (zone === "UTC") localStorage.removeItem("jobyard-utc");
+  else localStorage.setItem("jobyard-utc", "yes");
+  use(zone === "UTC" ? own : "UTC");
+  sessionStorage.removeItem("jobyard-redrawn");
+  refresh();
   localise(document);
+  redraw();
+}
+
+/** A page whose very layout is in a zone is asked for again, if that is another. */
+function redraw() {
+  const laid = document.querySelector("main").dataset.zoneOf;
+  const isKept = !laid || laid === zone || new URLSearchParams(location.search).has("zone");
+  if (isKept || sessionStorage.getItem("jobyard-redrawn") === zone) return; // the server may not know the zone
+  sessionStorage.setItem("jobyard-redrawn", zone);
+  location.reload();
+}
+
+export function start() {
+  refresh();
+  localise(document);
+  redraw();
   setInterval(tick, 1000);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-zone-next]")) next();
+  });
 }

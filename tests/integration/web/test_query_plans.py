@@ -75,6 +75,8 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     "decisions since a time": lambda tx: decisions.page(tx, limit=9, since=START),
     "decisions of a project since a time": lambda tx: decisions.page(tx, limit=9, project_id=1, since=START),
     "decisions of a build": lambda tx: decisions.page(tx, limit=9, build_id=1),
+    "what was missed": lambda tx: decisions.missed(tx, START, 9, None),
+    "what was missed in a project": lambda tx: decisions.missed(tx, START, 9, {1}),
     "live runs of jobs": lambda tx: schedules.alive(tx, [1]),
     "decisions by which nothing ran": lambda tx: overview.nothing_ran(tx, since=START, limit=6),
     "what is open, for metrics": gauges.read,
