@@ -3,7 +3,7 @@ disk.
 """
 
 from app.domain.output import Stream
-from app.logs.display import display_segments, display_text
+from app.logs.display import Segment, display_segments, display_text
 from app.logs.layout import remove_log
 from app.logs.reader import Line, LogReader, Piece
 from app.logs.rows import Row, rows, rows_before, rows_from
@@ -19,6 +19,7 @@ __all__ = [
     "Piece",
     "Row",
     "RunLog",
+    "Segment",
     "Selection",
     "Stream",
     "display_segments",

@@ -6,42 +6,91 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from typing import Final, NamedTuple
+
+from app.logs.colours import Style, restyle
+from app.logs.links import is_safe, split_at_addresses
 
 _TOKEN: Final = re.compile(
     rb"\x1b\[(?P<csi>[0-?]*)[ -/]*(?P<final>[@-~])?"  # control sequences, of which colours (…m) are kept
-    rb"|\x1b[\]PX^_](?P<string>[^\x07\x1b\n]*)(?:\x07|\x1b\\)?"  # titles, links, clipboard, device strings
+    rb"|\x1b(?P<kind>[\]PX^_])(?P<string>[^\x07\x1b\n]*)(?:\x07|\x1b\\)?"  # titles, links, clipboard, device strings
     rb"|\x1b[ -/]*[0-Z\\^-~]?"  # other escapes, whole or broken
     rb"|(?P<cr>\r)"
 )
+_PLAIN: Final = re.compile(r"[ -~\t]*")  # characters that are shown as they are
 _JOINERS: Final = "\u200c\u200d"  # part of scripts and emoji
-_COLOURS: Final = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
-_ON: Final = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 9: "strike"}
-_OFF: Final = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",), 27: ("inverse",), 29: ("strike",)}
-_GROUNDS: Final = {30: "fg", 40: "bg", 90: "fg-bright", 100: "bg-bright"}
+_LINK: Final = re.compile(rb"8;[^;]*;(.*)", re.DOTALL)
+_TARGET_SHOWN: Final = 100  # characters of where a link leads, beside what it says
 
 
-def display_segments(line: bytes) -> list[tuple[str, str | None]]:
-    """(text, CSS classes or None) of one line.
+class Segment(NamedTuple):
+    """A stretch of a line: its text, its CSS classes if any, and where it leads if it is a link."""
 
-    Classes are `ansi-bold`, `-dim`, `-italic`, `-underline`, `-inverse`, `-strike`, `ansi-fg-red`,
-    `ansi-fg-bright-red`, `ansi-bg-…`; colours beyond the sixteen are dropped. A carriage return starts the
-    line anew, so of a progress bar its last state is left. Invalid UTF-8, control characters and those that
-    reorder text become visible stand-ins. The text is not HTML-escaped.
+    text: str
+    classes: str | None = None
+    href: str | None = None
+
+
+def display_segments(line: bytes) -> list[Segment]:
+    """Return a line in stretches of one look each.
+
+    Classes are `ansi-bold`, `-dim`, `-italic`, `-underline`, `-inverse`, `-strike` and those of `colours`. A carriage
+    return starts the line anew, so of a progress bar its last state is left. Addresses of the web are links, and where
+    a program gives a link other words, its target follows them (`ansi-target`). Invalid UTF-8, control characters and
+    those that reorder text become visible stand-ins. The text is not HTML-escaped.
     """
-    segments: list[tuple[str, str | None]] = []
-    style: dict[str, str] = {}
+    drawing = _Drawing()
     line = line.rstrip(b"\r\n")
     position = 0
     for token in _TOKEN.finditer(line):
-        _add(segments, line[position : token.start()], style)
+        drawing.add(line[position : token.start()])
         position = token.end()
         if token["cr"]:
-            segments.clear()
+            drawing.begin_anew()
         elif token["final"] == b"m":
-            _restyle(style, token["csi"])
-    _add(segments, line[position:], style)
-    return segments
+            restyle(drawing.style, token["csi"])
+        elif token["kind"] == b"]" and (link := _LINK.fullmatch(token["string"])):
+            drawing.lead_to(link[1].decode("utf-8", "replace"))
+    drawing.add(line[position:])
+    drawing.lead_to("")
+    return drawing.segments
+
+
+class _Drawing:
+    """The segments of a line so far, and how what follows looks."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.style: Style = {}
+        self._target = ""
+        self._label = ""  # what the open link says
+
+    def add(self, raw: bytes) -> None:
+        if not raw:
+            return
+        text = raw.decode("utf-8", "replace")
+        if not _PLAIN.fullmatch(text):
+            text = "".join(map(_visible, text))
+        classes = " ".join(self.style.values()) or None
+        if self._target:
+            self._label += text
+            self.segments.append(Segment(text, classes, self._target))
+        elif "://" in text:
+            self.segments += (Segment(part, classes, href) for part, href in split_at_addresses(text))
+        else:
+            self.segments.append(Segment(text, classes))
+
+    def begin_anew(self) -> None:
+        self.segments.clear()
+        self._label = ""
+
+    def lead_to(self, address: str) -> None:
+        """End the open link, and begin one to `address`, unless that is nothing a page may link to."""
+        if self._label and self._label != self._target:
+            is_long = len(self._target) > _TARGET_SHOWN
+            shown = f" ({self._target[:_TARGET_SHOWN]}{'…' * is_long})"
+            self.segments.append(Segment(shown, "ansi-target"))
+        self._target, self._label = address if is_safe(address) else "", ""
 
 
 def without_escapes(raw: bytes) -> bytes:
@@ -52,14 +101,8 @@ def without_escapes(raw: bytes) -> bytes:
 
 
 def display_text(line: bytes) -> str:
-    """Return what `display_segments` returns, without the classes, as one text."""
-    return "".join(text for text, _ in display_segments(line))
-
-
-def _add(segments: list[tuple[str, str | None]], raw: bytes, style: dict[str, str]) -> None:
-    if raw:
-        text = "".join(map(_visible, raw.decode("utf-8", "replace")))
-        segments.append((text, " ".join(style.values()) or None))
+    """Return a line as `display_segments` shows it, without where its links lead, as one text."""
+    return "".join(each.text for each in display_segments(line) if each.classes != "ansi-target")
 
 
 def _visible(character: str) -> str:
@@ -70,42 +113,3 @@ def _visible(character: str) -> str:
     # Cc: 8-bit controls; Cf: direction overrides and the like; Zl, Zp: line breaks to a browser's script.
     harmful = unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"} and character not in _JOINERS
     return "\N{REPLACEMENT CHARACTER}" if harmful else character
-
-
-def _restyle(style: dict[str, str], parameters: bytes) -> None:
-    """Apply an SGR sequence to `style` (slot → class)."""
-    codes = [
-        int(code[:4] or b"0") if code.isdigit() or not code else -1 for code in re.split(rb"[;:]", parameters)
-    ]
-    position = 0
-    while position < len(codes):
-        code = codes[position]
-        position += 1
-        if code == 0:
-            style.clear()
-        elif code in _ON:
-            style[_ON[code]] = f"ansi-{_ON[code]}"
-        elif code in _OFF:
-            for slot in _OFF[code]:
-                style.pop(slot, None)
-        elif code in (39, 49):
-            style.pop("fg" if code == 39 else "bg", None)
-        elif code in (38, 48):
-            position += _extended(style, "fg" if code == 38 else "bg", codes[position:])
-        else:
-            _colour(style, code)
-
-
-def _colour(style: dict[str, str], code: int) -> None:
-    ground = _GROUNDS.get(code - code % 10)
-    if ground is not None and code % 10 < len(_COLOURS):
-        style[ground[:2]] = f"ansi-{ground}-{_COLOURS[code % 10]}"
-
-
-def _extended(style: dict[str, str], slot: str, rest: list[int]) -> int:
-    """Apply `5;N` or `2;R;G;B` and return how many codes that took."""
-    style.pop(slot, None)
-    if rest[:1] == [5] and len(rest) > 1 and 0 <= rest[1] < 16:
-        bright = "-bright" if rest[1] >= 8 else ""
-        style[slot] = f"ansi-{slot}{bright}-{_COLOURS[rest[1] % 8]}"
-    return {5: 2, 2: 4}.get(rest[0] if rest else 0, 0)

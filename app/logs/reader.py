@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from app.domain.output import Stream
 from app.logs.layout import RECORD, Part, Record, decode_records, parts
+from app.logs.line_counts import breaks_before
 
 BLOCK: Final = 64 * 1024
 _BACKWARDS: Final = 256 * 1024  # read at once on the way back to where a line begins
@@ -104,12 +105,23 @@ class LogReader:
 
     def number_at(self, offset: int) -> int:
         """Return the number of the line that `offset` is in."""
-        number, start = 1, 0
-        for piece in self.pieces():
-            if piece.next_offset > offset:
-                return number + (0 if piece.dropped else piece.data.count(b"\n", 0, offset - start))
-            number += piece.data.count(b"\n")
-            start = piece.next_offset
+        while True:
+            try:
+                return self._number_at(offset)
+            except FileNotFoundError:  # as in `read`
+                continue
+
+    def _number_at(self, offset: int) -> int:
+        number, before = 1, None
+        for extent in self._extents():
+            if extent.start > (before.end if before else 0):  # the marker of what was dropped
+                if offset < extent.start:
+                    return number
+                number += self._marker(before, 0, 0).data.count(b"\n")
+            number += breaks_before(extent.part.data, min(offset, extent.end) - extent.start)
+            if offset < extent.end:
+                return number
+            before = extent
         return number
 
     def _start_before(self, offset: int, count: int) -> int:

@@ -206,6 +206,6 @@ def _whole_lines(log: LogReader, place: Place, end: int) -> Iterator[Searched]:
             if row is not None:
                 yield Searched(row, without_escapes(b"".join(texts)))
             row, texts = Row.of(piece), []
-        texts.append(piece.text[: max(end - piece.offset, 0)])
+        texts.append(piece.text if piece.end <= end else piece.text[: end - piece.offset])
     if row is not None:
         yield Searched(row, without_escapes(b"".join(texts)))

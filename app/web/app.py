@@ -26,6 +26,7 @@ from app.web.flow_webhook import start_by_webhook
 from app.web.headers import SecurityHeaders
 from app.web.metrics import show_metrics
 from app.web.pages import page_error, page_routes
+from app.web.pages.logfollow import Feeds
 from app.web.problems import answer_with_problem
 from app.web.request_ids import HEADER, RequestIds
 from app.web.server_context import ServerContext, server_of
@@ -73,6 +74,7 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
     )
     app.router.redirect_slashes = False  # a redirect loses what was posted, and names the host of the request
     app.state.server = server
+    app.state.log_feeds = Feeds()
     return app
 
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import suppress
+from copy import copy
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
@@ -108,6 +109,23 @@ def _whole(data: bytes, *, more_comes: bool) -> bytes:
 
 def event(data: str, *, name: str | None = None, id_: str | None = None) -> ServerSentEvent:
     return ServerSentEvent(data, event=name, id=id_, sep=NEWLINE)
+
+
+class SharedEvent(ServerSentEvent):
+    """An event for many readers, encoded once."""
+
+    def __init__(self, data: str, *, name: str, id_: str) -> None:
+        super().__init__(data, event=name, id=id_, sep=NEWLINE)
+        self._after_name = event(data, id_=id_).encode()
+
+    def called(self, name: str) -> SharedEvent:
+        """The same event by another name."""
+        other = copy(self)
+        other.event = name
+        return other
+
+    def encode(self) -> bytes:
+        return f"event: {self.event}{NEWLINE}".encode() + self._after_name
 
 
 def stream(events: AsyncGenerator[ServerSentEvent], may_still: Callable[[], bool]) -> EventSourceResponse:

@@ -6,21 +6,20 @@ import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.domain.redaction import Redactor
-from app.domain.runs import Reason, Trigger, TriggerType
+from app.domain.runs import Trigger, TriggerType
 from app.logs import Stream
 from app.store import runs
 from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import Demo, furnish
-from tests.support.seed import SUCCEEDED, World, failed, world
+from tests.support.seed import SUCCEEDED, World, world
 
 MANUAL = Trigger(TriggerType.MANUAL, by="ada", cause="Started manually by ada.")
 
@@ -140,80 +139,6 @@ def test_a_change_arrives_without_reload_and_keeps_focus_and_open_details(
     made.delivery("arrived-meanwhile", datetime.now(UTC), sentence="Nothing tracks this repository.")
     expect(page.get_by_text("Nothing tracks this repository.")).to_be_visible()
     expect(fold).to_have_attribute("open", "")
-
-
-def test_the_log_follows_until_the_reader_scrolls_then_counts(page: Page, made: World) -> None:
-    job = made.job("talking")
-    lines = b"\n".join(b"line %d" % number for number in range(1, 1501))
-    run = made.run(job, datetime.now(UTC), trigger=MANUAL, log=lines)
-    page.set_viewport_size({"width": 1280, "height": 1200})
-    look(page, f"/runs/{run}")
-    log = page.locator("[data-log]")
-    rows = log.locator(".row")
-    expect(rows).to_have_count(1000)
-    expect(rows.last).to_be_in_viewport()
-    with made.log_storage.write_attempt(run, 1, Redactor([])) as writer:
-        writer.write(datetime.now(UTC), Stream.STDOUT, b"half a ")
-        expect(rows.last.locator(".x")).to_have_text("half a ")
-        writer.write(datetime.now(UTC), Stream.STDOUT, b"line\n")
-        expect(rows.last.locator(".x")).to_have_text("half a line")
-        expect(rows.last.locator(".n")).to_have_text("1501")
-        expect(rows.last).to_be_in_viewport()
-
-        log.evaluate("log => { log.scrollTop = 0 }")
-        expect(rows.last).not_to_be_in_viewport()
-        writer.write(datetime.now(UTC), Stream.STDERR, b"ERROR: two\nthree\n")
-        fresh = page.locator("[data-log-new]")
-        expect(fresh).to_have_text("2 new lines")
-        assert log.evaluate("log => log.scrollTop") == 0
-        fresh.click()
-        expect(fresh).to_be_hidden()
-        expect(rows.last).to_be_in_viewport()
-        writer.end_streams()
-
-    page.keyboard.press("e")
-    expect(log.locator(".row.here .x")).to_have_text("ERROR: two")
-
-    log.evaluate("log => { log.scrollTop = 0 }")
-    seen = rows.first.locator(".x").inner_text()
-    page.get_by_role("button", name="Load earlier lines").click()
-    expect(rows).to_have_count(1503)
-    expect(rows.first.locator(".x")).to_have_text("line 1")
-    expect(log.get_by_text(seen, exact=True)).to_be_in_viewport()  # nothing jumped
-    shown = [int(number) for number in log.locator(".n").all_inner_texts()]
-    assert all(after == before + 1 for before, after in pairwise(shown))
-
-    made.end_attempt(run, SUCCEEDED, datetime.now(UTC))
-    expect(page.locator("h1")).to_contain_text("Succeeded")
-    expect(rows).to_have_count(1503)
-
-
-def test_a_new_attempt_takes_the_logs_place(page: Page, made: World) -> None:
-    now = datetime.now(UTC)
-    job = made.job("trying", retry_limit=2, retry_backoff="none")
-    run = made.queue_run(job, now, MANUAL)
-    made.attempt(run, now, b"first attempt")
-    look(page, f"/runs/{run}")
-    expect(page.locator("[data-log] .row .x")).to_have_text("first attempt")
-    made.end_attempt(run, failed(Reason.EXIT_NONZERO, "Exited with code 1"), now)
-    made.attempt(run, now, b"second attempt")
-    expect(page.locator("[data-log] .row .x").first).to_have_text("second attempt")
-    expect(page.locator(".lane rect[data-status]")).to_have_count(2)
-    page.get_by_role("navigation", name="Attempts").get_by_role("link", name="Attempt 1").click()
-    expect(page.locator("[data-log] .row .x")).to_have_text("first attempt")
-
-
-def test_a_link_to_a_line_shows_and_marks_it(page: Page, made: World) -> None:
-    job = made.job("linked")
-    log = b"\n".join(b"line %d" % number for number in range(1, 3001))
-    run = made.run(job, datetime.now(UTC), log=log, outcome=SUCCEEDED)
-    offset = next(line.offset for line in made.log_storage.reader(run, 1).lines() if line.number == 700)
-    look(page, f"/runs/{run}?attempt=1&at={offset}")
-    marked = page.locator("[data-log] .row.here")
-    expect(marked.locator(".x")).to_have_text("line 700")
-    expect(marked).to_be_in_viewport()
-    page.get_by_role("button", name="Load later lines").click()
-    expect(page.locator("[data-log] .row").last.locator(".x")).to_have_text("line 2499")
 
 
 def test_keyboard(page: Page, demo: Demo) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,11 +18,11 @@ from app.domain.principals import Right
 from app.logs import LogReader
 from app.store import builds, decisions, jobs, overview, quotas
 from app.store.database import Tx
-from app.web.pages import charts, logview
+from app.web.pages import charts
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
 from app.web.pages.decision_groups import grouped
-from app.web.pages.logview import Place
-from app.web.pages.runs import log_rows, position, window_of
+from app.web.pages.logcard import address_of_build, card_of_build, log_rows, view_of
+from app.web.pages.logfollow import Followed, follow
 from app.web.reach import job_named, project_named
 from app.web.scope import build_of
 from app.web.server_context import ServerContext
@@ -47,9 +46,7 @@ def show_build(ctx: PageContext) -> Response:
         decisions=grouped(caused),
         steps=charts.steps(build.steps, building=not build.status.is_final, elapsed=elapsed),
         elapsed=elapsed,
-        at=ctx.number("at"),
-        place=_place(build),
-        window=window_of(_reader(ctx.server, build), ctx.number("at")),
+        log=card_of_build(ctx, build),
     )
 
 
@@ -95,14 +92,11 @@ def _reader(server: ServerContext, build: Build) -> LogReader:
     return LogReader(server.log_storage.build_path(build.id))
 
 
-def _place(build: Build) -> Place:
-    return Place(page=f"/builds/{build.id}?log=1", raw=f"/api/v1/builds/{build.id}/logs")
-
-
 def more_log(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         build = build_of(ctx, tx)
-    return log_rows(ctx, _reader(ctx.server, build), _place(build))
+    view = view_of(ctx, _reader(ctx.server, build))
+    return log_rows(ctx, view, address_of_build(build).place(several=False))
 
 
 def follow_log(ctx: PageContext) -> Response:
@@ -110,17 +104,13 @@ def follow_log(ctx: PageContext) -> Response:
     server = ctx.server
     with server.db.read() as tx:
         build = build_of(ctx, tx)
-    offset, number = position(ctx.request)
-    return logview.follow(
-        server,
-        _reader(server, build),
-        frozenset({f"log:build:{build.id}", f"build:{build.id}"}),
-        lambda: _load(server, build.id).status.is_final,
-        offset=offset,
-        number=number,
-        place=_place(build),
-        may_still=partial(ctx.may_still, build.project_id),
+    followed = Followed(
+        view=view_of(ctx, _reader(server, build)).unfolded,
+        topics=frozenset({f"log:build:{build.id}", f"build:{build.id}"}),
+        is_over=lambda: _load(server, build.id).status.is_final,
+        place=address_of_build(build).place(several=False),
     )
+    return follow(ctx, followed, build.project_id)
 
 
 def _load(server: ServerContext, build_id: int) -> Build:

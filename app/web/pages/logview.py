@@ -1,65 +1,79 @@
-"""A log as a page shows it: a window of lines, more of them on demand, and what comes while it is open."""
+"""A log as a page shows it: a window of bounded weight, of the lines that are wanted, with groups folded."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
-from markupsafe import escape
-from sse_starlette import ServerSentEvent
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from app.logs import LogReader, Row, Selection, rows, rows_from
+from app.logs.groups import LARGEST, Group, group_of, title_of
+from app.web.pages.logrows import ShownLine, shown
 
-from app.logs import LogReader, Row, Stream, display_segments, is_error, rows, rows_before, rows_from
-from app.web.live import changes, event, stream
-from app.web.pages.render import fragment
-from app.web.server_context import ServerContext
-
-WINDOW = 1000  # lines
-BEFORE_WANTED = 200  # lines shown before one that was asked for
+WINDOW = 250  # lines
+BEFORE_WANTED = 100  # lines shown before one that was asked for
 HEAVIEST = 1024 * 1024  # bytes of HTML in a window, as long as one line has no more
-_ROW_MARKUP = 400  # bytes of HTML around the text of a line
-_SEGMENT_MARKUP = 24  # around each of its coloured parts
-FAR = 1024 * 1024  # a reader this many bytes behind is shown the end instead of everything on the way
-BREATH = 0.1  # seconds between two parcels of lines
+SCANNED = 4 * 1024 * 1024  # bytes that are looked at for a window's lines, give or take a line
+FAR = 256 * 1024  # a reader this many bytes behind is shown the end instead of everything on the way
+_MOST_OPEN = 50  # groups
 
 
 @dataclass(frozen=True)
-class Place:
-    """Whose log it is: `page` is the address that links to its lines begin with, `raw` that of its bytes in the API."""
+class View:
+    """What of a log is shown: the lines of a selection; groups that are over are folded, unless `opened` has a place
+    inside.
+    """
 
-    page: str
-    raw: str
-    several: bool = False  # instances, so that each line says whose it is
+    log: LogReader
+    selection: Selection = field(default_factory=Selection)
+    opened: tuple[int, ...] = ()
+    folds: bool = True
 
-    def rest_of(self, line: ShownLine) -> str:
-        """The address of what `line` doesn't show."""
-        return f"{self.raw}{'&' if '?' in self.raw else '?'}offset={line.rest_at}&limit={line.rest}"
-
-
-@dataclass(frozen=True)
-class ShownLine:
-    """A line ready for the template. `offset` is its place in the log, and its identity while it grows; `rest` is how
-    many bytes of it follow from `rest_at` on that are not shown."""
-
-    number: int
-    offset: int
-    at: datetime | None
-    stream: str
-    instance: int
-    is_error: bool
-    segments: list[tuple[str, str | None]]
-    rest: int
-    rest_at: int
+    def with_open(self, *places: int) -> View:
+        return replace(self, opened=(*self.opened, *places)[:_MOST_OPEN])
 
     @property
-    def weight(self) -> int:
-        """About as many bytes as its HTML has."""
-        parts = (_SEGMENT_MARKUP + len(classes or "") + _size(text) for text, classes in self.segments)
-        return _ROW_MARKUP + sum(parts)
+    def unfolded(self) -> View:
+        return replace(self, folds=False)
+
+    def has(self, row: Row) -> bool:
+        return self.selection.has(row.stream, row.instance)
+
+    def rows_before(self, offset: int, count: int) -> tuple[list[Row], int]:
+        """The last `count` rows before `offset`, or as many as a bounded search finds, and where that began."""
+        wanted = count
+        while True:
+            start = self.log.start_before(offset, wanted)
+            found = [row for row in self._rows(start, offset) if self.has(row)]
+            is_enough = self.selection.is_all or len(found) >= count or offset - start >= SCANNED
+            if is_enough or start == 0:
+                found = found[-count:]
+                return found, found[0].offset if len(found) == count else start
+            wanted *= 4
+
+    def _rows(self, start: int, end: int) -> Iterator[Row]:
+        return takewhile(lambda row: row.offset < end, rows_from(self.log, start))
+
+    def folded(self, found: Iterator[Row], end: int) -> Iterator[tuple[Row, ShownLine, int, int]]:
+        """Each row as it is shown, with where what follows it begins, and the number of the line there. A group that
+        goes beyond `end` isn't folded.
+        """
+        while (row := next(found, None)) is not None:
+            group = self._group(row)
+            if group is None or group.end > end:
+                yield row, shown(row), row.end, row.number + row.complete
+            elif any(row.offset < place < group.end for place in self.opened):
+                yield row, shown(row, group), row.end, row.number + row.complete
+            else:
+                yield row, shown(row, group, is_open=False), group.end, group.number
+                found = rows(self.log.lines(group.end, number=group.number))
+
+    def _group(self, row: Row) -> Group | None:
+        if not self.folds or not row.complete or title_of(row) is None:
+            return None
+        following = rows(self.log.lines(row.end, number=row.number + 1))
+        near = takewhile(lambda each: each.offset - row.end <= LARGEST, following)
+        return group_of(row, filter(self.has, near))
 
 
 @dataclass(frozen=True)
@@ -76,121 +90,106 @@ class Window:
     is_jump: bool = False  # what lies between this and the window before is left out
 
 
-def shown(row: Row) -> ShownLine:
-    return ShownLine(
-        number=row.number,
-        offset=row.offset,
-        at=row.at,
-        stream=row.stream.name.lower(),
-        instance=row.instance,
-        is_error=row.stream is not Stream.SYSTEM and is_error(row.text),
-        segments=display_segments(row.text),
-        rest=row.rest,
-        rest_at=row.rest_at,
-    )
+def last_lines(view: View) -> Window:
+    size = view.log.size
+    return _from(view, _beginning(view, size, WINDOW, HEAVIEST), size)
 
 
-def last_lines(log: LogReader) -> Window:
-    size = log.size
-    return _window(rows_before(log, size, WINDOW), size, from_end=True)
-
-
-def lines_around(log: LogReader, offset: int) -> Window:
+def lines_around(view: View, offset: int) -> Window:
     """The window that holds the line at `offset`, with some lines before it."""
-    size = log.size
-    before = _fitting(rows_before(log, offset, BEFORE_WANTED), HEAVIEST // 2, from_end=True)
-    return lines_from(log, before[0][0].offset if before else min(offset, size))
+    size = view.log.size
+    start = _beginning(view, min(offset, size), BEFORE_WANTED, HEAVIEST // 2)
+    return _from(view.with_open(offset), start, size, near=offset)
 
 
-def lines_from(log: LogReader, offset: int) -> Window:
-    size = log.size
-    return _window(rows_from(log, offset), size)
+def lines_from(view: View, offset: int) -> Window:
+    return _from(view, offset, view.log.size)
 
 
-def lines_before(log: LogReader, offset: int) -> Window:
-    size = log.size
-    return _window(rows_before(log, offset, WINDOW), size, from_end=True)
+def lines_before(view: View, offset: int) -> Window:
+    return _from(view, _beginning(view, offset, WINDOW, HEAVIEST), view.log.size, until=offset)
 
 
-def _fitting(found: Iterable[Row], heaviest: int, *, from_end: bool = False) -> list[tuple[Row, ShownLine]]:
-    """As many of the first rows, or of the last ones, as are not too heavy together; at least one."""
-    fitting: list[tuple[Row, ShownLine]] = []
-    weight = 0
-    for row in islice(reversed(list(found)) if from_end else found, WINDOW):
-        line = shown(row)
-        weight += line.weight
-        if fitting and weight > heaviest:
-            break
-        fitting.append((row, line))
-    return fitting[::-1] if from_end else fitting
+def last_lines_before(view: View, offset: int) -> Window:
+    return replace(lines_before(view, offset), is_jump=True)
 
 
-def _window(found: Iterable[Row], size: int, *, from_end: bool = False) -> Window:
-    """`size` is that of the log before it was read."""
-    fitting = _fitting(found, HEAVIEST, from_end=from_end)
-    if not fitting:
-        return Window([], None, None, size, 1, size)
-    first, last = fitting[0][0], fitting[-1][0]
-    pending = None if last.complete or last.end < size else last
-    return Window(
-        lines=[line for _, line in fitting],
-        before=first.offset or None,
-        after=last.end if last.end < size else None,
-        end=last.end if pending is None else last.offset,
-        number=last.number + (1 if last.complete else 0),
-        size=size,
-        pending=pending,
-    )
+def lines_between(view: View, last: Window, until: int) -> Window:
+    """The lines after `last` and before `until`, or as many of them as a window holds."""
+    found = rows(view.log.lines(last.end, number=last.number))
+    return _window(view, found, last.end, last.number, view.log.size, near=last.end, until=until)
 
 
-def _size(text: str) -> int:
-    return len(str(escape(text)).encode())
-
-
-def html(lines: Iterable[ShownLine], place: Place) -> str:
-    return fragment("_log_rows.html", lines=lines, place=place)
-
-
-def follow(
-    server: ServerContext,
-    log: LogReader,
-    topics: frozenset[str],
-    is_over: Callable[[], bool],
-    *,
-    offset: int,
-    number: int,
-    place: Place,
-    may_still: Callable[[], bool],
-) -> Response:
-    """What comes after `offset`, as `lines` events of HTML; `reset` starts anew near the end; `end` is the last.
-
-    The last line is sent again as it grows. An event's id is `OFFSET:NUMBER` of what follows it.
-    """
-
-    async def events() -> AsyncGenerator[ServerSentEvent]:
-        window, seen = Window([], None, None, offset, number, 0), -1
-        async for _ in changes(server, topics):
-            over = await run_in_threadpool(is_over)
-            while log.size != seen:
-                window = await run_in_threadpool(_next, log, window)
-                seen = window.size if window.after is None else -1
-                if window.lines:
-                    text = await run_in_threadpool(html, window.lines, place)
-                    name = "reset" if window.is_jump else "lines"
-                    yield event(text, name=name, id_=f"{window.end}:{window.number}")
-            if over:
-                yield event("", name="end")
-                return
-            await asyncio.sleep(BREATH)
-
-    return stream(events(), may_still)
-
-
-def _next(log: LogReader, last: Window) -> Window:
-    size = log.size
+def next_lines(view: View, last: Window) -> Window:
+    """What was written since `last`; its last line once more, if that has grown."""
+    size = view.log.size
     begun = last.pending
     read_to = last.end if begun is None else begun.end
     if size - read_to > FAR:
-        return replace(last_lines(log), is_jump=True)
-    window = _window(rows(log.lines(read_to, number=last.number), begun), size)
-    return window if window.lines else replace(window, end=last.end, number=last.number)
+        return replace(last_lines(view), is_jump=True)
+    if size == read_to:
+        return replace(last, lines=[], after=None, size=size, is_jump=False)
+    return _window(
+        view,
+        rows(view.log.lines(read_to, number=last.number), begun),
+        last.end,
+        last.number,
+        size,
+        near=last.end,
+    )
+
+
+def _beginning(view: View, offset: int, count: int, heaviest: int) -> int:
+    """Where the last lines before `offset` begin: `count`, or as many as are not too heavy together."""
+    found, start = view.rows_before(offset, count)
+    weight = 0
+    for position, row in reversed(list(enumerate(found))):
+        weight += shown(row).weight
+        if weight > heaviest and position < len(found) - 1:
+            return found[position + 1].offset
+    return start
+
+
+def _from(view: View, start: int, size: int, *, near: int = 0, until: int | None = None) -> Window:
+    number = view.log.number_at(start)
+    found = rows(view.log.lines(start, number=number))
+    return _window(view, found, start, number, size, near=max(start, near, until or 0), until=until)
+
+
+def _window(
+    view: View,
+    found: Iterable[Row],
+    start: int,
+    number: int,
+    size: int,
+    *,
+    near: int,
+    until: int | None = None,
+) -> Window:
+    """Of rows from `start` to `until`, as many as a window holds, or as a bounded search beyond `near` finds. `size` is
+    that of the log before it was read.
+    """
+    lines: list[ShownLine] = []
+    weight, end, last = 0, start, None
+    limit = size if until is None else until
+    for row, line, following, number_there in view.folded(iter(found), limit):
+        if until is not None and row.offset >= until:
+            break
+        if view.has(row):
+            weight += line.weight
+            if lines and weight > HEAVIEST:
+                break
+            lines.append(line)
+        end, number, last = following, number_there, row
+        if len(lines) == WINDOW or end - near > SCANNED:
+            break
+    pending = None if last is None or last.complete or end < size else last
+    return Window(
+        lines=lines,
+        before=start or None,
+        after=end if end < size else None,
+        end=end if pending is None else pending.offset,
+        number=number,
+        size=size,
+        pending=pending,
+    )

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands.runs import cancel_run, run_again
 from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
-from app.logs import LogReader
 from app.runtime.engine_health import EngineHealth
 from app.store import jobs, overview, projects, quotas, run_attempts, runs
-from app.web.numbers import whole_number
-from app.web.pages import charts, containers, logview, vitals
+from app.web.pages import charts, containers, vitals
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
-from app.web.pages.logview import Place, Window
+from app.web.pages.logcard import address_of_run, card_of_run, log_rows, view_of
+from app.web.pages.logfollow import Followed, follow
 from app.web.problems import Problem
 from app.web.scope import run_of
 
@@ -46,7 +43,7 @@ def show_run(ctx: PageContext) -> Response:
         job = jobs.with_id(tx, run.job_id)
     attempt = _chosen(attempts, ctx.number("attempt"))
     may_shell = ctx.server.shells.most > 0 and ctx.may(Right.SHELL, run.project_id)
-    window, place, rows, usage = None, None, [], []
+    log, rows, usage = None, [], []
     if attempt is not None:
         plan = ctx.server.plans.get(run.spec.plan)
         measured = ctx.server.log_storage.vitals(run.id, attempt.number)
@@ -54,8 +51,7 @@ def show_run(ctx: PageContext) -> Response:
             found = run_attempts.containers_of(tx, attempt.id)
         rows = containers.rows(attempt, found, run.spec.health_checks, measured)
         usage = vitals.charts(run.spec.instances, plan, measured)
-        place = place_of(run, attempt.number)
-        window = window_of(ctx.server.log_storage.reader(run.id, attempt.number), ctx.number("at"))
+        log = card_of_run(ctx, run, attempt, len(attempts))
     return ctx.page(
         "run.html",
         run=run,
@@ -67,13 +63,11 @@ def show_run(ctx: PageContext) -> Response:
         is_deleted=job.deleted_at is not None,
         attempts=attempts,
         attempt=attempt,
-        window=window,
-        place=place,
+        log=log,
         rows=rows,
         usage_charts=usage,
         may_shell=may_shell,
         offers_shell=may_shell and not run.status.is_final,
-        at=ctx.number("at"),
         decision=decision,
         typical=typical,
         lane=charts.lane(run, attempts, ctx.now, typical),
@@ -90,10 +84,6 @@ def stopping(run: Run, attempts: Sequence[Attempt], engine: EngineHealth) -> str
     if run.cancel_forced_at is not None:
         return "It is killed now."
     return f"The process has at most {run.spec.grace_period_seconds} s to end by itself."
-
-
-def window_of(log: LogReader, at: int | None) -> Window:
-    return logview.last_lines(log) if at is None else logview.lines_around(log, at)
 
 
 def _chosen(attempts: Sequence[Attempt], number: int | None) -> Attempt | None:
@@ -115,34 +105,12 @@ def variables(run: Run) -> list[Variable]:
 
 
 def more_log(ctx: PageContext) -> Response:
-    """More lines as HTML: those before an offset, or from one on."""
+    """Lines as HTML: those around a place, before one, or from one on."""
     with ctx.server.db.read() as tx:
         run = run_of(ctx, tx)
     number = ctx.number("attempt") or 1
-    log = ctx.server.log_storage.reader(run.id, number)
-    return log_rows(ctx, log, place_of(run, number))
-
-
-def log_rows(ctx: PageContext, log: LogReader, place: Place) -> Response:
-    """The answer's headers say where the lines before and after these are."""
-    before, after = ctx.number("before"), ctx.number("from")
-    window = logview.lines_from(log, after or 0) if before is None else logview.lines_before(log, before)
-    headers = {
-        "X-Log-Before": "" if window.before is None else str(window.before),
-        "X-Log-After": "" if window.after is None else str(window.after),
-        "X-Log-End": f"{window.end}:{window.number}",
-        "Cache-Control": "no-store",
-    }
-    return HTMLResponse(logview.html(window.lines, place), headers=headers)
-
-
-def place_of(run: Run, attempt: int) -> Place:
-    query = f"attempt={attempt}"
-    return Place(
-        page=f"/runs/{run.name}?{query}",
-        raw=f"/api/v1/runs/{run.id}/logs?{query}",
-        several=run.spec.instances > 1,
-    )
+    view = view_of(ctx, ctx.server.log_storage.reader(run.id, number))
+    return log_rows(ctx, view, address_of_run(ctx, run, number).place(several=run.spec.instances > 1))
 
 
 def follow_log(ctx: PageContext) -> Response:
@@ -150,7 +118,6 @@ def follow_log(ctx: PageContext) -> Response:
     server, attempt = ctx.server, ctx.number("attempt")
     with server.db.read() as tx:
         run = run_of(ctx, tx)
-    offset, number = position(ctx.request)
     if attempt is None:
         raise Problem(400, "Following the log of a run needs attempt=N.")
 
@@ -159,25 +126,13 @@ def follow_log(ctx: PageContext) -> Response:
             attempts = run_attempts.attempts_of(tx, run.id)
         return all(each.number != attempt or each.finished_at is not None for each in attempts)
 
-    return logview.follow(
-        server,
-        server.log_storage.reader(run.id, attempt),
-        frozenset({f"log:run:{run.id}", f"run:{run.id}"}),
-        is_over,
-        offset=offset,
-        number=number,
-        place=place_of(run, attempt),
-        may_still=partial(ctx.may_still, run.project_id),
+    followed = Followed(
+        view=view_of(ctx, server.log_storage.reader(run.id, attempt)).unfolded,
+        topics=frozenset({f"log:run:{run.id}", f"run:{run.id}"}),
+        is_over=is_over,
+        place=address_of_run(ctx, run, attempt).place(several=run.spec.instances > 1),
     )
-
-
-def position(request: Request) -> tuple[int, int]:
-    """Where to go on: after the last event that arrived, or from what the page has."""
-    text = request.headers.get("last-event-id") or request.query_params.get("from", "")
-    offset, number = (whole_number(part) for part in text.partition(":")[::2])
-    if offset is None or number is None:
-        raise Problem(400, "Following a log needs from=OFFSET:LINE.")
-    return offset, number
+    return follow(ctx, followed, run.project_id)
 
 
 def cancel(ctx: PageContext) -> Response:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from app.domain.errors import JobyardError
-from app.web.live import event, stream
+from app.web.live import SharedEvent, event, stream
 from app.web.pages.context import PageContext, StreamRoute, get
 from app.web.problems import Problem
 
@@ -68,7 +68,7 @@ async def _all_of(feeds: Mapping[str, Feed | None]) -> Feed:
                 if said is None or feed is None:
                     yield event("", name=f"{key}:over")
                 else:
-                    yield event(str(said.data), name=f"{key}:{said.event}", id_=said.id)
+                    yield _called(said, f"{key}:{said.event}")
                     coming[asyncio.ensure_future(anext(feed, None))] = key
     finally:
         for each in coming:
@@ -77,6 +77,12 @@ async def _all_of(feeds: Mapping[str, Feed | None]) -> Feed:
         for feed in feeds.values():
             if feed is not None:
                 await feed.aclose()
+
+
+def _called(said: ServerSentEvent, name: str) -> ServerSentEvent:
+    return (
+        said.called(name) if isinstance(said, SharedEvent) else event(str(said.data), name=name, id_=said.id)
+    )
 
 
 def routes() -> list[Route]:

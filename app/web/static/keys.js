@@ -17,7 +17,10 @@ export function start(log) {
     else if (key === "/") document.querySelector(".search input")?.select();
     else if (key === "j" || key === "k") move(key === "j" ? 1 : -1);
     else if (key === "r") document.querySelector("[data-run-changes]")?.click();
-    else if (key === "e") log.nextError();
+    else if (key === "e" || key === "E") log.nextError(key === "e" ? 1 : -1);
+    else if (key === "n" || key === "N") log.nextMatch(key === "n" ? 1 : -1);
+    else if (key === "f") log.find();
+    else if (key === "w") log.wrap();
     else if (key === "?") document.querySelector("[data-help-dialog]").showModal();
     else return;
     if (key !== "g") pending = 0;

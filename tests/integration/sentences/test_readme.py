@@ -106,6 +106,7 @@ SHOWN = {
     "the_rest_of_a_long_line_is_a_link_away",
     "give any stretch of the bytes": "integration/api/test_logs.py::"
     "a_stretch_of_bytes_is_read_by_offset_and_limit",
+    "is folded on a page once it is over": "e2e/test_browser_log.py::groups_are_folded_and_open_where_one_looks",
     "finds lines in all attempts": "integration/api/test_log_search.py::"
     "all_attempts_instances_and_streams_are_searched",
     "with its `next` as `after`": "integration/api/test_log_search.py::a_search_goes_on_where_it_stopped",

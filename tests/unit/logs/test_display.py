@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -7,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.logs import display_segments, display_text
+from app.logs.colours import colour_of, nearest
+from scripts import ansi_colours
+from tests.support.project import ROOT
 
 
 @pytest.mark.parametrize(
@@ -17,13 +21,87 @@ from app.logs import display_segments, display_text
         (b"\x1b[31mred\x1b[0m plain", [("red", "ansi-fg-red"), (" plain", None)]),
         (b"\x1b[1;92mok\x1b[22m!", [("ok", "ansi-bold ansi-fg-bright-green"), ("!", "ansi-fg-bright-green")]),
         (b"\x1b[38;5;9;4mx\x1b[39m\x1b[24my", [("x", "ansi-fg-bright-red ansi-underline"), ("y", None)]),
-        (b"\x1b[38;2;1;2;3;1mx", [("x", "ansi-bold")]),
+        (b"\x1b[38;2;1;2;3;1mx", [("x", "ansi-fg-16 ansi-bold")]),
+        (
+            b"\x1b[38;5;208mx\x1b[48;5;232;1my",
+            [("x", "ansi-fg-208"), ("y", "ansi-fg-208 ansi-bg-232 ansi-bold")],
+        ),
+        (b"\x1b[38:2::255:135:0mx", [("x", "ansi-fg-208")]),
+        (b"\x1b[38:2:255:135:0mx", [("x", "ansi-fg-208")]),
+        (b"\x1b[48;2;250;130;3mx", [("x", "ansi-bg-208")]),
+        (b"\x1b[31m\x1b[38;5;256mx", [("x", None)]),
+        (b"\x1b[31m\x1b[38;2;1;2mx", [("x", None)]),
+        (b"\x1b[4:3mx\x1b[4:0my", [("x", "ansi-underline"), ("y", None)]),
         (b"\x1b[48:5:4mx", [("x", "ansi-bg-blue")]),
         (b"\x1b[103;30mx\x1b[my", [("x", "ansi-bg-bright-yellow ansi-fg-black"), ("y", None)]),
     ],
 )
 def test_colours_become_classes(line: bytes, segments: list[tuple[str, str | None]]) -> None:
-    assert display_segments(line) == segments
+    assert [(each.text, each.classes) for each in display_segments(line)] == segments
+
+
+DOCS = "https://example.com/docs?page=2#top"
+LINK = b"\x1b]8;id=1;%s\x1b\\%s\x1b]8;;\x1b\\"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (f"see {DOCS}.".encode(), [("see ", None), (DOCS, DOCS), (".", None)]),
+        (f"({DOCS})".encode(), [("(", None), (DOCS, DOCS), (")", None)]),
+        (
+            b"https://en.example.org/wiki/Ada_(name)",
+            [("https://en.example.org/wiki/Ada_(name)", "https://en.example.org/wiki/Ada_(name)")],
+        ),
+        (LINK % (DOCS.encode(), b"the docs"), [("the docs", DOCS), (f" ({DOCS})", None)]),
+        (LINK % (DOCS.encode(), DOCS.encode()), [(DOCS, DOCS)]),
+        (
+            LINK % (b"https://evil.example/", b"https://bank.example/"),
+            [("https://bank.example/", "https://evil.example/"), (" (https://evil.example/)", None)],
+        ),
+        (LINK % (b"javascript:alert(1)", b"link"), [("link", None)]),
+        (LINK % (b"file:///etc/passwd", b"link"), [("link", None)]),
+        (LINK % (b"https://bank.example@evil.example/", b"bank"), [("bank", None)]),
+        (LINK % ("https://b\u0430nk.example/".encode(), b"bank"), [("bank", None)]),
+        (b"https://user@evil.example/", [("https://user@evil.example/", None)]),
+        (b"ftp://example.com http:// https://[::1", [("ftp://example.com http:// https://[::1", None)]),
+        (
+            b"\x1b]8;;https://a.example/\x07never ended",
+            [("never ended", "https://a.example/"), (" (https://a.example/)", None)],
+        ),
+    ],
+)
+def test_addresses_of_the_web_are_links_and_show_where_they_lead(
+    line: bytes, shown: list[tuple[str, str | None]]
+) -> None:
+    assert [(each.text, each.href) for each in display_segments(line)] == shown
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_of_sixteen_million_colours_the_nearest_is_taken(wanted: tuple[int, int, int]) -> None:
+    distances = [sum((a - b) ** 2 for a, b in zip(wanted, colour_of(n), strict=True)) for n in range(16, 256)]
+    assert distances[nearest(*wanted) - 16] == min(distances)
+
+
+def test_every_colour_can_be_read_in_both_themes() -> None:
+    """The file is what the script makes, which looks at the contrast; the grounds are those of the themes."""
+    css = ROOT.joinpath("app/web/static/ansi.css").read_text()
+    assert css == ansi_colours.stylesheet(), (
+        "run: .venv/bin/python -m scripts.ansi_colours > app/web/static/ansi.css"
+    )
+    tokens = ROOT.joinpath("app/web/static/tokens.css").read_text()
+    light, dark = tokens.split(':root[data-theme="dark"]')
+    for theme, ground, opposite in (
+        (light, ansi_colours.LIGHT_GROUND, ansi_colours.BLACK),
+        (dark, ansi_colours.DARK_GROUND, ansi_colours.WHITE),
+    ):
+        for name in ("sunken", "line", "accent-soft", "surface"):
+            found = re.search(rf"--{name}: #([0-9a-f]{{6}})", theme)
+            assert found is not None
+            red, green, blue = bytes.fromhex(found[1])
+            assert ansi_colours.contrast((red, green, blue), opposite) >= ansi_colours.contrast(
+                ground, opposite
+            )
 
 
 @pytest.mark.parametrize(
@@ -54,10 +132,10 @@ def test_what_a_terminal_would_obey_is_made_harmless(line: bytes, text: str) -> 
     )
 )
 def test_no_line_yields_control_or_reordering_characters(line: bytes) -> None:
-    for text, css_class in display_segments(line):
+    for text, css_class, _ in display_segments(line):
         assert all(
             character in "\t\u200c\u200d"
             or unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp", "Cs"}
             for character in text
         )
-        assert css_class is None or set(css_class) <= set("abcdefghijklmnopqrstuvwxyz- ")
+        assert css_class is None or set(css_class) <= set("abcdefghijklmnopqrstuvwxyz0123456789- ")

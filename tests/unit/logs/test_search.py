@@ -62,6 +62,15 @@ def naive(log: LogReader, needle: str, selection: Selection = ALL) -> list[tuple
     ]
 
 
+def test_where_few_bytes_were_dropped_the_line_that_says_so_is_found(path: Path) -> None:
+    with LogWriter(path, cap_bytes=40) as writer:
+        for number in range(30):
+            writer.write(START + timedelta(seconds=number), Stream.STDOUT, b"\n")
+    log = LogReader(path)
+    assert len(naive(log, "dropped")) == 1
+    assert found(log, Containing("dropped"), block=1, budget=1) == naive(log, "dropped")
+
+
 PIECES = [
     b"\n",
     b"\r",

@@ -1,0 +1,174 @@
+"""The log of a run or build on its page: what is asked for by the address, and what the template needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlencode
+
+from starlette.responses import HTMLResponse, Response
+
+from app.domain.builds import Build
+from app.domain.runs import Attempt, Run
+from app.logs import LogReader, Selection, Stream
+from app.web.numbers import whole_number
+from app.web.pages import logview
+from app.web.pages.context import PageContext
+from app.web.pages.logrows import Place, html
+from app.web.pages.logview import View, Window
+
+_LONGEST_LIST = 1000  # characters of the groups that are open
+_STREAMS = {"stdout": Stream.STDOUT, "stderr": Stream.STDERR}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a log is found: `page` is its page's address, `api` that of its bytes. `query` names the attempt and the
+    filters, each in both.
+    """
+
+    page: str
+    api: str
+    query: dict[str, str]
+    name: str  # of the file that is downloaded, without its ending
+
+    @property
+    def encoded(self) -> str:
+        return urlencode(self.query)
+
+    def place(self, *, several: bool) -> Place:
+        raw = f"{self.api}?{self.encoded}" if self.query else self.api
+        return Place(f"{self.page}?{self.encoded or 'log=1'}", raw, several)
+
+    @property
+    def searching(self) -> str:
+        """The address that finds lines in all attempts, with the filters."""
+        filters = {name: value for name, value in self.query.items() if name != "attempt"}
+        return f"{self.api}/search?{urlencode(filters)}"
+
+    @property
+    def file(self) -> str:
+        filters = [f"-instance-{self.query['instance']}"] if "instance" in self.query else []
+        filters += [f"-{self.query['stream']}"] if "stream" in self.query else []
+        return f"{self.name}{''.join(filters)}.log"
+
+
+@dataclass(frozen=True)
+class LogCard:
+    """A log as the template shows it. `key` changes where another log takes its place."""
+
+    key: str
+    address: Address
+    place: Place
+    window: Window
+    is_live: bool
+    empty: str
+    at: int | None
+    attempt: int | None = None
+    attempts: int = 1
+    instances: int = 1
+    selection: Selection = field(default_factory=Selection)
+    started_at: datetime | None = None
+    find: str = ""
+
+
+def address_of_run(ctx: PageContext, run: Run, attempt: int) -> Address:
+    query = {"attempt": str(attempt), **_filters(ctx)}
+    return Address(f"/runs/{run.name}", f"/api/v1/runs/{run.id}/logs", query, f"{run.name}-{attempt}")
+
+
+def address_of_build(build: Build) -> Address:
+    return Address(f"/builds/{build.id}", f"/api/v1/builds/{build.id}/logs", {}, f"build-{build.id}")
+
+
+def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> LogCard:
+    view = view_of(ctx, ctx.server.log_storage.reader(run.id, attempt.number))
+    address = address_of_run(ctx, run, attempt.number)
+    is_live = attempt.finished_at is None
+    return LogCard(
+        key=f"run-{run.id}-{attempt.number}",
+        address=address,
+        place=address.place(several=run.spec.instances > 1),
+        window=window_of(ctx, view),
+        is_live=is_live,
+        empty=_nothing(
+            view, is_live=is_live, began=attempt.started_at is not None, what="attempt", ended="never started"
+        ),
+        at=ctx.number("at"),
+        attempt=attempt.number,
+        attempts=attempts,
+        instances=run.spec.instances,
+        selection=view.selection,
+        started_at=attempt.started_at,
+        find=ctx.query("find"),
+    )
+
+
+def card_of_build(ctx: PageContext, build: Build) -> LogCard:
+    view = view_of(ctx, LogReader(ctx.server.log_storage.build_path(build.id)))
+    address = address_of_build(build)
+    is_live = not build.status.is_final
+    return LogCard(
+        key=f"build-{build.id}",
+        address=address,
+        place=address.place(several=False),
+        window=window_of(ctx, view),
+        is_live=is_live,
+        empty=_nothing(
+            view, is_live=is_live, began=build.started_at is not None, what="build", ended="never began"
+        ),
+        at=ctx.number("at"),
+        started_at=build.started_at,
+        find=ctx.query("find"),
+    )
+
+
+def view_of(ctx: PageContext, log: LogReader) -> View:
+    """The log with the filters and open groups that the address names; what makes no sense there counts as nothing."""
+    filters = _filters(ctx)
+    instance = int(filters["instance"]) if "instance" in filters else None
+    selection = Selection(instance, _STREAMS.get(filters.get("stream", "")))
+    opened = map(whole_number, ctx.query("open")[:_LONGEST_LIST].split(","))
+    return View(log, selection).with_open(*(place for place in opened if place is not None))
+
+
+def window_of(ctx: PageContext, view: View) -> Window:
+    """The lines around `at`, before `before` or from `from` on; the last ones where nothing is asked for."""
+    at, before, after = ctx.number("at"), ctx.number("before"), ctx.number("from")
+    if at is not None:
+        return logview.lines_around(view, at)
+    if before is not None:
+        return logview.lines_before(view, before)
+    if after is not None:
+        return logview.lines_from(view, after)
+    return logview.last_lines(view)
+
+
+def log_rows(ctx: PageContext, view: View, place: Place) -> Response:
+    """Lines as HTML. The answer's headers say where the lines before and after these are, and how long the log is."""
+    window = window_of(ctx, view)
+    headers = {
+        "X-Log-Before": "" if window.before is None else str(window.before),
+        "X-Log-After": "" if window.after is None else str(window.after),
+        "X-Log-End": f"{window.end}:{window.number}",
+        "X-Log-Size": str(window.size),
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(html(window.lines, place), headers=headers)
+
+
+def _filters(ctx: PageContext) -> dict[str, str]:
+    instance, stream = ctx.number("instance"), ctx.query("stream")
+    found = {} if instance is None else {"instance": str(instance)}
+    return found | ({"stream": stream} if stream in _STREAMS else {})
+
+
+def _nothing(view: View, *, is_live: bool, began: bool, what: str, ended: str) -> str:
+    """What stands in the place of lines where there are none."""
+    if not view.selection.is_all and view.log.size:
+        return "No line here is of this instance and stream."
+    if is_live:
+        return "Nothing was written yet."
+    if began:
+        return f"No output of this {what} is kept here."
+    return f"This {what} {ended}, so it has no output."

@@ -1,0 +1,359 @@
+// The part of a log that is on the page: some hundred rows, with room above and below for the others, so that the
+// scrollbar is that of the whole log. Scrolling loads rows on either side and drops those that are far away.
+const MOST = 1600; // rows on the page
+const KEPT = 1000; // of them once some are dropped
+const AT_ONCE = 500; // rows that are made in one go
+const NEAR = 800; // pixels from the first or last row at which more are loaded
+const TALLEST = 4e6; // pixels of room for rows that are not here: browsers have a limit
+const BOTTOM = 24; // pixels from the bottom that still count as the end
+const numberOr = (text, other) => (text ? Number(text) : other);
+const offsetOf = (row) => Number(row.dataset.o);
+const [offsetIn, lineIn] = [(end) => Number(end.split(":")[0]), (end) => Number(end.split(":")[1])];
+
+export class LogWindow {
+  /** `tools` has `connect` and `dress`, which makes rows ready; `changed` is called when other rows are on the page. */
+  constructor(box, tools, changed) {
+    Object.assign(this, { box, tools, changed, key: box.dataset.log, stream: null, missed: 0, turn: 0, busy: false });
+    const part = (name) => document.querySelector(`[data-log-${name}]`);
+    Object.assign(this, { rows: part("rows"), above: part("above"), below: part("below"), fresh: part("new"), empty: part("empty") });
+    this.opened = new Set();
+    this.incoming = [];
+    this.before = numberOr(box.dataset.before, null);
+    this.after = numberOr(box.dataset.after, null);
+    this.size = Number(box.dataset.size);
+    this.end = box.dataset.end;
+    this.counted = lineIn(this.end);
+    for (const link of box.querySelectorAll("[data-log-more]")) link.remove();
+    tools.dress(this.rows, box);
+    this.measure();
+    this.fit();
+    box.onscroll = () => this.plan();
+    const at = numberOr(box.dataset.at, null);
+    const asked = at === null ? null : this.row(at);
+    if (asked) this.point(asked);
+    else if (at === null) this.toEnd();
+    this.follow();
+    this.plan();
+  }
+
+  close() {
+    this.stream?.close();
+    this.turn += 1;
+  }
+
+  get attempt() {
+    return numberOr(this.box.dataset.attempt, null);
+  }
+
+  row(offset) {
+    return this.rows.querySelector(`[data-o="${offset}"]`);
+  }
+
+  measure() {
+    const bytes = (this.after ?? this.size) - (this.before ?? 0);
+    this.perByte = this.rows.offsetHeight / Math.max(bytes, 1);
+  }
+
+  fit() {
+    const scale = Math.min(this.perByte, TALLEST / Math.max(this.size, 1));
+    this.above.style.height = `${(this.before ?? 0) * scale}px`;
+    this.below.style.height = `${this.after === null ? 0 : Math.max(this.size - this.after, 1) * scale}px`;
+    this.empty.hidden = this.rows.childElementCount > 0 || this.before !== null || this.after !== null;
+  }
+
+  /** The first row in sight. */
+  first() {
+    const all = this.rows.children;
+    const top = this.box.scrollTop + this.box.offsetTop;
+    let [low, high] = [0, all.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (all[middle].offsetTop + all[middle].offsetHeight > top) high = middle;
+      else low = middle + 1;
+    }
+    return all[low];
+  }
+
+  /** Change rows without moving what is in sight. */
+  keeping(change) {
+    const anchor = this.first();
+    const was = anchor?.getBoundingClientRect().top;
+    change();
+    if (anchor?.isConnected) this.box.scrollTop += anchor.getBoundingClientRect().top - was;
+    this.changed();
+  }
+
+  plan() {
+    if (this.planned) return;
+    this.planned = true;
+    requestAnimationFrame(() => {
+      this.planned = false;
+      this.look();
+    });
+  }
+
+  look() {
+    const { box, rows } = this;
+    const [top, bottom] = [box.scrollTop, box.scrollTop + box.clientHeight];
+    const begin = rows.offsetTop - box.offsetTop;
+    const end = begin + rows.offsetHeight;
+    this.following = this.after === null && bottom >= box.scrollHeight - BOTTOM;
+    if (this.following) this.miss(0);
+    if (this.before !== null && bottom < begin) this.leap((this.before * top) / this.above.offsetHeight);
+    else if (this.after !== null && top > end) this.leap(this.after + ((this.size - this.after) * (top - end)) / this.below.offsetHeight);
+    else if (this.before !== null && top < begin + NEAR) this.earlier();
+    else if (this.after !== null && bottom > end - NEAR) this.later();
+  }
+
+  /** To a place that was scrolled to, once the scrolling has come to rest. */
+  leap(offset) {
+    clearTimeout(this.resting);
+    this.resting = setTimeout(async () => {
+      const at = Math.max(Math.round(offset), 0);
+      if (!await this.replace(`at=${at}`)) return;
+      const row = [...this.rows.children].findLast((each) => offsetOf(each) <= at) ?? this.rows.firstElementChild;
+      if (row) this.box.scrollTop = row.offsetTop - this.box.offsetTop;
+    }, 60);
+  }
+
+  async get(parameter) {
+    const { address, query } = this.box.dataset;
+    const open = this.opened.size ? `&open=${[...this.opened].join(",")}` : "";
+    const answer = await fetch(`${address}/log?${query}&${parameter}${open}`);
+    if (!answer.ok) throw new Error(`the log answered ${answer.status}`);
+    const header = (name) => answer.headers.get(`X-Log-${name}`);
+    const found = { before: numberOr(header("Before"), null), after: numberOr(header("After"), null), end: header("End") };
+    return { ...found, size: Number(header("Size")), rows: this.made(await answer.text()) };
+  }
+
+  made(html) {
+    const template = document.createElement("template");
+    template.innerHTML = html; // made and escaped by our own server
+    this.tools.dress(template.content, this.box);
+    return template.content;
+  }
+
+  /** Show other rows; returns whether they are the ones that were asked for last. */
+  async replace(parameter) {
+    this.turn += 1;
+    const turn = this.turn;
+    const found = await this.get(parameter);
+    if (turn !== this.turn) return false;
+    this.rows.replaceChildren(found.rows);
+    this.before = found.before;
+    this.reach(found);
+    this.fit();
+    this.changed();
+    return true;
+  }
+
+  /** The last row on the page is the last of what was found. */
+  reach({ after, end, size }) {
+    this.after = after;
+    this.size = Math.max(size, this.size);
+    this.end = end;
+    if (after !== null) return;
+    this.counted = lineIn(end);
+    this.stream?.close();
+    this.stream = null;
+    this.incoming = [];
+    this.follow();
+  }
+
+  async more(parameter, change) {
+    if (this.busy) return;
+    this.busy = true;
+    const turn = this.turn;
+    try {
+      const found = await this.get(parameter);
+      if (turn !== this.turn) return;
+      this.keeping(() => {
+        change(found);
+        this.fit();
+      });
+    } finally {
+      this.busy = false;
+    }
+    this.plan();
+  }
+
+  earlier() {
+    return this.more(`before=${this.before}`, (found) => {
+      this.rows.prepend(found.rows);
+      this.before = found.before;
+      this.dropBelow();
+    });
+  }
+
+  later() {
+    return this.more(`from=${this.after}`, (found) => {
+      this.append(found.rows);
+      this.reach(found);
+      this.dropAbove();
+    });
+  }
+
+  /** The last line comes again when it has grown. */
+  append(fragment) {
+    const last = this.rows.lastElementChild;
+    if (last && fragment.firstElementChild?.dataset.o === last.dataset.o) last.remove();
+    this.rows.append(fragment);
+  }
+
+  dropAbove() {
+    const surplus = this.rows.childElementCount > MOST ? this.rows.childElementCount - KEPT : 0;
+    for (let n = 0; n < surplus; n += 1) this.rows.firstElementChild.remove();
+    if (surplus) this.before = offsetOf(this.rows.firstElementChild);
+  }
+
+  dropBelow() {
+    if (this.rows.childElementCount <= MOST) return;
+    while (this.rows.childElementCount > KEPT) {
+      this.after = offsetOf(this.rows.lastElementChild);
+      this.rows.lastElementChild.remove();
+    }
+  }
+
+  follow() {
+    if (!("live" in this.box.dataset) || this.after !== null || this.stream) return;
+    const take = (event, anew) => {
+      this.incoming.push({ html: event.data, end: event.lastEventId || this.end, anew });
+      this.planFlush();
+    };
+    const stream = this.tools.connect(
+      () => `${this.box.dataset.address}/follow?${this.box.dataset.query}&from=${this.end}`,
+      {
+        lines: (event) => take(event, false),
+        reset: (event) => take(event, true),
+        end: () => {
+          stream.close();
+          delete this.box.dataset.live;
+        },
+      },
+    );
+    this.stream = stream;
+  }
+
+  planFlush() {
+    if (this.flushing) return;
+    this.flushing = true;
+    requestAnimationFrame(() => {
+      this.flushing = false;
+      this.flush();
+    });
+  }
+
+  /** What came since the last time; of very much, the end. */
+  flush() {
+    const parcels = this.incoming.splice(0);
+    if (!parcels.length) return;
+    const last = parcels.at(-1).end;
+    this.size = Math.max(this.size, offsetIn(last));
+    if (!this.following && this.after === null && this.rows.childElementCount > MOST) this.after = offsetIn(this.end);
+    if (this.after !== null) {
+      this.miss(this.missed + Math.max(lineIn(last) - this.counted, 0));
+      this.counted = lineIn(last);
+      return this.fit();
+    }
+    let from = parcels.findLastIndex((each) => each.anew);
+    if (from < 0 && this.following && lineIn(last) - lineIn(this.end) > 2 * AT_ONCE) {
+      from = parcels.findLastIndex((each, n) => lineIn(last) - lineIn(parcels[n - 1]?.end ?? this.end) > AT_ONCE);
+      parcels[from].anew = true;
+    }
+    const now = parcels.slice(Math.max(from, 0));
+    const enough = now.findIndex((each) => lineIn(each.end) - lineIn(this.end) >= AT_ONCE);
+    if (enough >= 0 && !now[0].anew) {
+      this.incoming.unshift(...now.splice(enough + 1));
+      if (this.incoming.length) this.planFlush();
+    }
+    this.add(now);
+  }
+
+  add(parcels) {
+    const fragment = this.made(parcels.map((each) => each.html).join(""));
+    for (const [n, row] of [...fragment.children].entries()) {
+      if (row.dataset.o === fragment.children[n + 1]?.dataset.o) row.remove(); // it has grown since
+    }
+    if (parcels[0].anew) {
+      this.rows.replaceChildren(fragment);
+      this.before = offsetOf(this.rows.firstElementChild) || null;
+    } else this.append(fragment);
+    this.end = parcels.at(-1).end;
+    const count = Math.max(lineIn(this.end) - this.counted, 0);
+    this.counted = lineIn(this.end);
+    if (this.following) {
+      this.dropAbove();
+      this.fit();
+      this.toEnd();
+    } else {
+      this.fit();
+      this.miss(this.missed + count);
+    }
+    this.changed();
+  }
+
+  miss(count) {
+    this.missed = count;
+    this.fresh.hidden = count === 0;
+    this.fresh.textContent = `${count.toLocaleString()} new line${count === 1 ? "" : "s"}`;
+  }
+
+  toEnd() {
+    this.box.scrollTop = this.box.scrollHeight;
+    this.following = this.after === null;
+    if (this.following) this.miss(0);
+  }
+
+  async toFirst() {
+    if (this.before !== null) await this.replace("from=0");
+    this.box.scrollTop = 0;
+  }
+
+  async toLast() {
+    if (this.after !== null && !await this.replace("last=1")) return;
+    this.toEnd();
+  }
+
+  /** To the line that begins at `offset`. */
+  async show(offset) {
+    if (!this.row(offset) && !await this.replace(`at=${offset}`)) return;
+    const row = this.row(offset);
+    if (row) this.point(row);
+  }
+
+  point(row) {
+    this.rows.querySelector(".here")?.classList.remove("here");
+    row.classList.add("here");
+    this.box.scrollTop = row.offsetTop - this.box.offsetTop - this.box.clientHeight / 3;
+    this.following = false;
+    this.plan();
+  }
+
+  /** Where the reader is: the line that was pointed at, or just before the first one in sight. */
+  get here() {
+    const pointed = this.rows.querySelector(".here");
+    if (pointed) return { attempt: this.attempt, offset: offsetOf(pointed) };
+    const first = this.first();
+    return { attempt: this.attempt, offset: first ? offsetOf(first) - 1 : -1 };
+  }
+
+  /** Open or fold the group that a row begins. */
+  async fold(link) {
+    const row = link.closest(".row");
+    const inside = Number(link.dataset.fold);
+    if (link.ariaExpanded === "true") this.opened.delete(inside);
+    else this.opened.add(inside);
+    this.turn += 1;
+    const turn = this.turn;
+    const found = await this.get(`from=${row.dataset.o}`);
+    if (turn !== this.turn) return;
+    this.keeping(() => {
+      while (row.nextElementSibling) row.nextElementSibling.remove();
+      row.replaceWith(found.rows);
+      this.reach(found);
+      this.fit();
+    });
+    this.row(row.dataset.o)?.querySelector("[data-fold]")?.focus();
+    this.plan();
+  }
+}
