@@ -7,6 +7,7 @@ from datetime import timedelta
 from app.bootstrap.parts import Parts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
+from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
 from app.commands.sign_in import Desk
 from app.commands.tokens import digest
@@ -39,6 +40,7 @@ def server_context(parts: Parts, listening_url: str, drill: str = "") -> ServerC
         engine_health=parts.watch.health,
         retention=parts.retention,
         shells=Shells(own.db, parts.engine, settings.shells, settings.shell_idle_minutes),
+        commit_ranges=CommitRanges(parts.checkouts.commits_between),
         dry_run=DryRun(own.db, own.clock, parts.forges, parts.checkouts, own.box),
         disk=parts.disk,
         turns=parts.turns,

@@ -20,7 +20,7 @@ from app.checkout.trees import Slot, filled, work_tree
 from app.checkout.upkeep import Tended, tend
 from app.checkout.urls import full_ref, parse_remote
 from app.domain.errors import GitUnavailable, InvalidValue
-from app.domain.events import repo_key
+from app.domain.events import Commit, repo_key
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 
@@ -167,6 +167,20 @@ class Checkouts:
         with access(remote, credential, self._known_hosts) as way_in:
             found = self._mirror(url).listed(remote, sorted(refs), way_in)
         return {refs[ref]: sha for ref, sha in found.items()}
+
+    def commits_between(self, url: str, before: str, after: str, limit: int) -> list[Commit] | None:
+        """Return the newest commits in `after` and not in `before`, at most `limit`; `None` unless both have been
+        fetched.
+        """
+        which = (_checked(after), f"^{_checked(before)}")
+        said = self._mirror(url).read(
+            "log", "-z", f"--max-count={limit}", "--format=%H%n%an%n%s", *which, "--"
+        )
+        if not said.ok:
+            return None
+        entries = said.stdout.decode(errors="replace").split("\0")
+        found = [entry.strip("\n").split("\n", 2) for entry in entries if entry.strip("\n")]
+        return [Commit(sha, message, author) for sha, author, message in found]
 
     def message_of(self, url: str, sha: str) -> str:
         """Return the message of a commit; empty unless it has been fetched."""

@@ -24,6 +24,7 @@ from app.store.schema import BuildRow, BuildSourceRow, DecisionRow, JobRow, Proj
 from app.store.unreadable import values_of
 
 STRIP = 24
+TYPICAL_OF = 3  # runs that succeeded
 WINDOW = 500  # of the newest ids, where there is no index to lead further back
 Within: TypeAlias = Set[int] | None  # the ids of the projects that are looked at; None for all
 Row = TypeVar("Row", Run, Build)
@@ -103,13 +104,13 @@ def _newest(fetch: Callable[[int | None], Sequence[Row]], limit: int, within: Wi
 
 
 def typical_duration(bars: Sequence[Bar]) -> timedelta | None:
-    """The median of those that succeeded; None if none did."""
+    """The median of those that succeeded; None where fewer than `TYPICAL_OF` did: one or two say little."""
     lasted = sorted(
         bar.finished_at - bar.started_at
         for bar in bars
         if bar.status is RunStatus.SUCCEEDED and bar.started_at and bar.finished_at
     )
-    return lasted[len(lasted) // 2] if lasted else None
+    return lasted[len(lasted) // 2] if len(lasted) >= TYPICAL_OF else None
 
 
 def open_runs(tx: Tx, status: RunStatus, limit: int, within: Within = None) -> Sequence[Run]:

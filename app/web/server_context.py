@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
+from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
 from app.commands.sign_in import Desk
 from app.domain.backups import BackupPlan
@@ -52,6 +53,7 @@ class ServerContext:
     dry_run: DryRun
     retention: Retention
     shells: Shells
+    commit_ranges: CommitRanges
     disk: Disk = field(default_factory=Disk)
     turns: Turns = field(default_factory=Turns)
     desk: Desk = field(default_factory=Desk)  # where people log in

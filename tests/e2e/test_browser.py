@@ -164,7 +164,7 @@ def test_keyboard(page: Page, demo: Demo) -> None:
     page.wait_for_url("**/")
     page.locator("html[data-ready]").wait_for()
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog")).to_contain_text("run with changes")
+    expect(page.get_by_role("dialog")).to_contain_text("run with overrides")
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     page.keyboard.type("embeddings-")
@@ -174,7 +174,7 @@ def test_keyboard(page: Page, demo: Demo) -> None:
 
 def test_run_with_changes_from_form_to_run(page: Page, made: World, demo: Demo) -> None:
     look(page, f"/runs/{demo.failed_run}")
-    page.get_by_role("link", name="Run with changes").click()
+    page.get_by_role("link", name="Run with overrides…").click()
     expect(page.get_by_role("textbox", name="Variables")).to_have_value("BATCH=127")
     page.get_by_role("textbox", name="Command").fill("python embed.py --dry")
     page.get_by_role("button", name="Preview").click()

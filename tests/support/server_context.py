@@ -9,6 +9,7 @@ from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
+from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
 from app.commands.tokens import digest
 from app.domain.job.records import Pinned
@@ -59,6 +60,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "dry_run": DryRun(place.db, place.clock, forges, checkouts, place.box),
         "retention": Retention(place.db, place.clock, place.log_storage, Limits(), ours),
         "shells": Shells(place.db, place.engine, most=2, idle_minutes=15),
+        "commit_ranges": CommitRanges(checkouts.commits_between),
         "forges": forges,
         "plans": {plan.name: plan for plan in DEFAULT_PLANS},
         "ours": ours,

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.domain.fires import next_fire_of
+from app.domain.forge_links import commit_page
 from app.store.overview import STRIP
 from app.store.strips import Mark
 from app.web.pages import charts, formatting
@@ -64,6 +65,7 @@ _env.filters.update(
     label=formatting.label,
     bytes=formatting.size,
     repository=formatting.repository,
+    commit_page=commit_page,
 )
 
 

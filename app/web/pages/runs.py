@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,11 +13,12 @@ from app.commands.runs import cancel_run, run_again
 from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.runtime.engine_health import EngineHealth
-from app.store import jobs, overview, projects, quotas, run_attempts, runs
+from app.store import builds, jobs, overview, projects, quotas, run_attempts, runs
 from app.web.pages import charts, containers, vitals
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
 from app.web.pages.logcard import address_of_run, card_of_run, log_rows, view_of
 from app.web.pages.logfollow import Followed, follow
+from app.web.pages.run_failure import failure
 from app.web.problems import Problem
 from app.web.scope import run_of
 
@@ -39,19 +40,13 @@ def show_run(ctx: PageContext) -> Response:
         waits = quotas.run_waits(tx, run, ctx.now).sentence
         attempts = run_attempts.attempts_of(tx, run.id)
         decision = overview.decision_of_run(tx, run.id)
-        typical = overview.typical_duration(overview.strip(tx, run.job_id))
+        typical = overview.typical_duration(
+            [bar for bar in overview.strip(tx, run.job_id) if bar.id != run.id]
+        )
+        build = builds.with_ids(tx, [run.build_id]).get(run.build_id) if run.build_id else None
         job = jobs.with_id(tx, run.job_id)
     attempt = _chosen(attempts, ctx.number("attempt"))
-    may_shell = ctx.server.shells.most > 0 and ctx.may(Right.SHELL, run.project_id)
-    log, rows, usage = None, [], []
-    if attempt is not None:
-        plan = ctx.server.plans.get(run.spec.plan)
-        measured = ctx.server.log_storage.vitals(run.id, attempt.number)
-        with ctx.server.db.read() as tx:
-            found = run_attempts.containers_of(tx, attempt.id)
-        rows = containers.rows(attempt, found, run.spec.health_checks, measured)
-        usage = vitals.charts(run.spec.instances, plan, measured)
-        log = card_of_run(ctx, run, attempt, len(attempts))
+    log = None if attempt is None else card_of_run(ctx, run, attempt, len(attempts))
     return ctx.page(
         "run.html",
         run=run,
@@ -64,15 +59,33 @@ def show_run(ctx: PageContext) -> Response:
         attempts=attempts,
         attempt=attempt,
         log=log,
-        rows=rows,
-        usage_charts=usage,
-        may_shell=may_shell,
-        offers_shell=may_shell and not run.status.is_final,
         decision=decision,
+        build=build,
         typical=typical,
         lane=charts.lane(run, attempts, ctx.now, typical),
         variables=variables(run),
+        **of_attempt(ctx, run, attempt),
     )
+
+
+def of_attempt(ctx: PageContext, run: Run, attempt: Attempt | None) -> dict[str, Any]:
+    """What the page shows of the attempt's containers: how they are, what they use, a shell, and why they failed."""
+    rows: list[containers.Row] = []
+    usage: list[vitals.Chart] = []
+    if attempt is not None:
+        measured = ctx.server.log_storage.vitals(run.id, attempt.number)
+        with ctx.server.db.read() as tx:
+            found = run_attempts.containers_of(tx, attempt.id)
+        rows = containers.rows(attempt, found, run.spec.health_checks, measured)
+        usage = vitals.charts(run.spec.instances, ctx.server.plans.get(run.spec.plan), measured)
+    may_shell = ctx.server.shells.most > 0 and ctx.may(Right.SHELL, run.project_id)
+    return {
+        "rows": rows,
+        "usage_charts": usage,
+        "may_shell": may_shell,
+        "offers_shell": may_shell and not run.status.is_final,
+        "failure": failure(ctx, run, attempt, rows),
+    }
 
 
 def stopping(run: Run, attempts: Sequence[Attempt], engine: EngineHealth) -> str:

@@ -93,11 +93,17 @@ def stopped_for_another(outcome: Outcome) -> Outcome:
     return replace(outcome, sentence=f"Stopped, as another instance had failed. {outcome.sentence}")
 
 
-def combined(outcomes: Sequence[Outcome]) -> Outcome:
+def combined(outcomes: Sequence[Outcome], *, is_stopped: bool = False) -> Outcome:
     """Return the outcome of an attempt of several instances: success once all have succeeded, else that of the first
-    which failed, since the others were stopped for it. Each outcome has its `ended_at`."""
-    failed = [outcome for outcome in outcomes if outcome.reason is not None]
-    return min(failed, key=_end) if failed else max(outcomes, key=_end)
+    which failed, since the others were stopped for it; it is named, unless all were stopped or ended alike. Each
+    outcome has its `ended_at`."""
+    failed = [each for each in enumerate(outcomes) if each[1].reason is not None]
+    if not failed:
+        return max(outcomes, key=_end)
+    instance, outcome = min(failed, key=lambda each: _end(each[1]))
+    if is_stopped or all(each.sentence == outcome.sentence for each in outcomes):
+        return outcome
+    return replace(outcome, sentence=f"{outcome.sentence} It was instance {instance}.")
 
 
 def _end(outcome: Outcome) -> datetime:

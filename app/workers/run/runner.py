@@ -341,7 +341,8 @@ class Runner:
             return
         unsaved = list(zip(containers, outcomes, strict=True)) if run.spec.instances == 1 else []
         # What was taken over stays for the sweep: the former owner may still be about to start its container.
-        if self._conclude(run, attempt, combined(outcomes), unsaved) and is_new:
+        outcome = combined(outcomes, is_stopped=active.stop_is_requested)
+        if self._conclude(run, attempt, outcome, unsaved) and is_new:
             self._remove([handle for _, handle in ended if handle is not None])
 
     def _waits_for_image(

@@ -23,6 +23,7 @@ from app.checkout import (
     RepositoryNotFound,
 )
 from app.domain.errors import GitUnavailable, InvalidValue
+from app.domain.events import Commit
 from tests.support.checkouts import files_of
 from tests.support.git_server import GitServer, git_server
 from tests.support.repositories import Repository
@@ -137,6 +138,21 @@ def test_changed_files_between_two_commits(checkouts: Checkouts, repository: Rep
     assert checkouts.changed_files(url, after, after) == frozenset()
     assert checkouts.changed_files(url, "1" * 40, after) is None
     assert checkouts.changed_files("file:///never/fetched", before, after) is None
+
+
+def test_commits_between_two_are_listed_newest_first(
+    checkouts: Checkouts, repository: Repository, url: str
+) -> None:
+    before = repository.head
+    first = repository.commit({"a.txt": "1"}, "Add a\n\nWith a body.")
+    second = repository.commit({"b.txt": "1"}, "Add b: grüße")
+    checkouts.fetch(url, sha=second, ref="main")
+    found = checkouts.commits_between(url, before, second, 9)
+    assert found == [Commit(second, "Add b: grüße", "Ada Example"), Commit(first, "Add a", "Ada Example")]
+    assert checkouts.commits_between(url, before, second, 1) == found[:1]
+    assert checkouts.commits_between(url, second, before, 9) == []
+    assert checkouts.commits_between(url, "1" * 40, second, 9) is None
+    assert checkouts.commits_between("file:///never/fetched", before, second, 9) is None
 
 
 def test_ancestry(checkouts: Checkouts, repository: Repository, url: str) -> None:

@@ -48,7 +48,8 @@ def test_a_strip_is_oldest_first_and_as_high_as_the_run_was_long(made: World) ->
     assert charts.STRIP_HEIGHT > heights[0] > heights[1] >= charts.SHORTEST
     assert charts.strip_in_words(marks) == "3 runs: 2 succeeded, 1 failed; the latest succeeded"
     assert charts.strip_in_words([]) == "no runs yet"
-    assert overview.typical_duration(bars) == timedelta(seconds=40)
+    assert overview.typical_duration(bars) is None, "two say little"
+    assert overview.typical_duration([*bars, bars[0]]) == timedelta(seconds=40)
 
 
 def test_strips_of_many_are_those_of_each_whatever_was_remembered(made: World) -> None:

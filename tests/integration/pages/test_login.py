@@ -152,7 +152,7 @@ def test_a_viewer_sees_no_actions_and_can_do_none(made: World, demo: Demo) -> No
     client, run = visitor(made, Role.VIEWER), run_of(made, demo.running_run)
     page = read(client, f"/runs/{run.name}")
     assert "Cancel this run" not in page
-    assert "Run with changes" not in page
+    assert "Run with overrides…" not in page
     job = f"/projects/{demo.job.project}/jobs/{demo.job.name}"
     for path in (
         f"/runs/{run.name}/cancel",

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.runs import Outcome, Reason
+from app.domain.events import Commit
+from app.domain.output import Stream
+from app.domain.redaction import Redactor
+from app.domain.runs import Outcome, Reason, Trigger, TriggerType
 from app.store import run_attempts, runs
 from tests.support.client import Client
 from tests.support.seed import SUCCEEDED, World, world
@@ -63,6 +66,142 @@ class TestContainers:
         ((instance, state, code, took, opens),) = cells(read(visitor(made), f"/runs/{run_id}"))
         assert (instance, state, took, opens) == ("0", "Succeeded", "30 s", "")
         assert code == DASH
+
+
+FAILURE = Outcome(Reason.EXIT_NONZERO, 1, "Exited with code 1.")
+LOG = b"""reading 3 files
+!Traceback (most recent call last):
+!  File "report.py", line 3, in <module>
+!    main()
+!ValueError: no such <b>month</b>
+"""
+
+
+def part(page: str, name: str) -> str:
+    """The text of one section of the page."""
+    found = re.search(rf"<section[^>]* data-{name}>.*?</section>", page, re.DOTALL)
+    return "" if found is None else " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+
+
+class TestFailure:
+    def test_the_last_error_lines_come_first(self, made: World) -> None:
+        run_id = made.run(made.job("report"), NOW, outcome=FAILURE, log=LOG)
+        page = read(visitor(made), f"/runs/{run_id}")
+        assert part(page, "tail").startswith(
+            "Last error lines In the log Traceback (most recent call last): File"
+        )
+        assert part(page, "tail").endswith("ValueError: no such &lt;b&gt;month&lt;/b&gt;")
+        assert page.index("data-tail") < page.index("data-log=")
+        assert "&amp;at=16" in page
+
+    def test_of_many_lines_the_first_and_the_last(self, made: World) -> None:
+        frames = b"".join(b"!  frame %d\n" % number for number in range(25))
+        log = b"!Traceback (most recent call last):\n" + frames + b"!ValueError\n"
+        page = read(visitor(made), f"/runs/{made.run(made.job('report'), NOW, outcome=FAILURE, log=log)}")
+        lines = re.findall(r'<pre class="tail"[^>]*>(.*?)</pre>', page, re.DOTALL)[0].split("\n")
+        assert (lines[0], lines[2].strip(), lines[-1]) == (
+            "Traceback (most recent call last):",
+            "frame 20",
+            "ValueError",
+        )
+
+    @pytest.mark.parametrize(
+        ("log", "shown"),
+        [(b"one\n!two\nthree\n", "two"), (b"one\ntwo\n", "one two")],
+        ids=["standard error", "what there is"],
+    )
+    def test_without_an_error_the_end_of_the_log(self, made: World, log: bytes, shown: str) -> None:
+        page = read(visitor(made), f"/runs/{made.run(made.job('report'), NOW, outcome=FAILURE, log=log)}")
+        assert part(page, "tail") == f"Last error lines In the log {shown}"
+
+    def test_of_several_instances_it_is_the_one_that_failed_first(self, made: World) -> None:
+        job = made.job("many", instances=2)
+        run_id = made.queue_run(job, NOW, Trigger(TriggerType.MANUAL))
+        made.attempt(run_id, NOW)
+        with made.log_storage.write_attempt(run_id, 1, Redactor([])) as writer:
+            for instance in (0, 1):
+                writer.write(NOW, Stream.STDERR, b"error of %d\n" % instance, instance)
+        end_container(made, run_id, 1, replace(FAILURE, ended_at=NOW), NOW)
+        end_container(made, run_id, 0, replace(FAILURE, ended_at=NOW), NOW + timedelta(seconds=1))
+        made.end_attempt(run_id, FAILURE, NOW)
+        page = read(visitor(made), f"/runs/{run_id}")
+        assert part(page, "tail") == "Last error lines of instance 1 In the log error of 1"
+
+    def test_neither_is_shown_of_a_run_that_did_not_fail(self, made: World) -> None:
+        job = made.job("report")
+        for outcome in (SUCCEEDED, None):
+            page = read(visitor(made), f"/runs/{made.run(job, NOW, outcome=outcome, log=LOG)}")
+            assert "data-tail" not in page
+            assert "data-differs" not in page
+
+    def test_what_differs_from_the_last_green_run(self, made: World) -> None:
+        job = made.job("report", env={"MODE": "full", "KEY": {"value": "x", "secret": True}})
+        green = {
+            "sha": "a" * 40,
+            "image": "sha256:" + "1" * 64,
+            "build_id": made.build(job, NOW, sha="a" * 40),
+        }
+        made.run(job, NOW, seconds=41, outcome=SUCCEEDED, **green)
+        build = made.build(job, NOW, sha="b" * 40, message="Read months\n\nMore.")
+        red = {"sha": "b" * 40, "image": "sha256:" + "2" * 64, "build_id": build}
+        changed = {"env": {"MODE": "quick", "NEW": "1"}, "plan": "medium"}
+        run_id = made.run(job, NOW, seconds=3, outcome=FAILURE, overrides=changed, **red)
+        page = read(visitor(made), f"/runs/{run_id}")
+        said = part(page, "differs")
+        assert "Commits aaaaaaa … bbbbbbb Compare" in said
+        assert "What lies between them is not known here." in said
+        assert "Image sha256:11111111…11 → sha256:22222222…22" in said
+        assert "env.MODE full → quick" in said
+        assert "env.NEW nothing → 1" in said
+        assert "plan small → medium" in said
+        assert "KEY" not in said
+        assert "Took 41 s → 3.0 s" in said
+        assert f"https://github.com/acme/report/compare/{'a' * 40}...{'b' * 40}" in page
+        assert f"https://github.com/acme/report/commit/{'b' * 40}" in page
+        assert "Read months" in page
+        assert "More." not in page
+
+    def test_the_commits_between_are_listed(self, made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = made.job("report")
+        asked: list[tuple[str, str, str]] = []
+
+        def ask(url: str, before: str, after: str, limit: int) -> list[Commit]:
+            asked.append((url, before, after))
+            return [Commit(f"{number:040x}", f"Change {number}", "Ada") for number in range(limit)]
+
+        monkeypatch.setattr(made.installation.web.commit_ranges, "_ask", ask)
+        made.run(job, NOW, outcome=SUCCEEDED, sha="a" * 40)
+        build = made.build(job, NOW, sha="b" * 40)
+        run_id = made.run(job, NOW, outcome=FAILURE, sha="b" * 40, build_id=build)
+        for _ in range(2):
+            said = part(read(visitor(made), f"/runs/{run_id}"), "differs")
+            assert "0000000 Change 0 Ada" in said
+            assert "Change 19 Ada and older ones" in said
+        assert asked == [("https://github.com/acme/report", "a" * 40, "b" * 40)]  # Git is asked once
+
+    def test_nothing_differs(self, made: World) -> None:
+        job = made.job("report", env={"KEY": {"value": "x", "secret": True}})
+        made.run(job, NOW, outcome=SUCCEEDED)
+        said = part(read(visitor(made), f"/runs/{made.run(job, NOW, outcome=FAILURE)}"), "differs")
+        assert "Nothing: image, commit and configuration are the same." in said
+        assert "Values of secrets are not compared." in said
+
+    def test_where_none_was_green_nothing_is_compared(self, made: World) -> None:
+        job, other = made.job("report"), made.job("other")
+        made.run(other, NOW, outcome=SUCCEEDED)
+        run_id = made.run(job, NOW, outcome=FAILURE)
+        made.run(job, NOW, outcome=SUCCEEDED)
+        assert "data-differs" not in read(visitor(made), f"/runs/{run_id}")
+
+
+def test_usually_is_said_from_three_other_runs_on(made: World) -> None:
+    job = made.job("report")
+    last = [made.run(job, NOW, seconds=30, outcome=SUCCEEDED) for _ in range(4)]
+    client = visitor(made)
+    assert "usually 30 s" in read(client, f"/runs/{last[-1]}")
+    job = made.job("young")
+    last = [made.run(job, NOW, seconds=30, outcome=SUCCEEDED) for _ in range(3)]
+    assert "usually" not in read(client, f"/runs/{last[-1]}")
 
 
 class TestShell:

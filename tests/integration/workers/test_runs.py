@@ -237,6 +237,7 @@ def test_all_instances_must_succeed(place: Installation, server: Server) -> None
     stop_what_has_to_end(server, run)
     (ended,) = place.runs()
     assert (ended.status, ended.reason, ended.exit_code) == (RunStatus.FAILED, Reason.OUT_OF_MEMORY, 137)
+    assert ended.sentence == "Killed for using more memory than the plan has. It was instance 1."
     assert not place.world.containers
     with place.db.read() as tx:
         (attempt,) = run_attempts.attempts_of(tx, ended.id)
