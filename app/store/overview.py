@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import bindparam, literal_column
+from sqlalchemy import JSON, bindparam, literal_column, or_, type_coerce
 from sqlalchemy import select as columns
 from sqlmodel import col, func, select
 
@@ -181,12 +181,16 @@ def decision_of_run(tx: Tx, run_id: int) -> Decision | None:
     return next(reversed(decisions.page(tx, limit=20, run_id=run_id, verdicts=starting)), None)
 
 
-def find_jobs(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequence[tuple[str, str]]:
-    """(project, job) of jobs whose name contains the text."""
+def find_jobs(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequence[tuple[str, str, str]]:
+    """(project, job, display name) of jobs of which either name contains the text."""
+    called = type_coerce(col(JobRow.definition), JSON)["display_name"].as_string()
     query = (
-        select(ProjectRow.name, JobRow.name)
+        select(ProjectRow.name, JobRow.name, called)
         .join(ProjectRow, col(ProjectRow.id) == col(JobRow.project_id))
-        .where(col(JobRow.deleted_at).is_(None), col(JobRow.name).contains(text, autoescape=True))
+        .where(col(JobRow.deleted_at).is_(None))
+        .where(
+            or_(*(each.contains(text, autoescape=True) for each in (col(JobRow.name), func.lower(called))))
+        )
     )
     query = _only(query, JobRow.project_id, within)
     return list(tx.exec(query.order_by(col(JobRow.name)).limit(limit)))

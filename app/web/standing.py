@@ -52,10 +52,10 @@ def public_jobs(tx: Tx, project_id: int) -> list[PublicJob]:
     found = conditions.standings(tx, project_id=project_id)
     found = sorted(found, key=lambda each: (not each.is_failing, each.name))[:MOST]
     drawn = strips.strips(tx, {each.job_id: each.latest_run_id for each in found})
-    known = jobs.with_ids(tx, [each.job_id for each in found])
+    titles = jobs.display_names(tx, [each.job_id for each in found])
     return [
         PublicJob(
-            known[each.job_id].title,
+            titles.get(each.job_id, each.name),
             _of_runs(drawn[each.job_id].marks, is_failing=each.is_failing),
             each.is_running,
             drawn[each.job_id].latest,

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.domain.errors import NotFound
+from app.domain.errors import NotFound, Unreadable
 from app.store import jobs, pipelines
 from app.store.database import Tx
 from app.web.api.operations import PREFIX
+from app.web.problems import problem_of, problem_response
 from app.web.server_context import server_of
 from app.web.standing import Standing, jobs_of, of_jobs, public_project
 
@@ -74,12 +75,15 @@ def _route(path: str, find: Find) -> Route:
         try:
             with server_of(request).db.read() as tx:
                 label, standing = find(tx, request)
-        except NotFound:
+        except (NotFound, Unreadable):
             return _image(request, drawn("Jobyard", UNKNOWN, GREY), 404)
         return _image(request, drawn(label, standing, COLOURS.get(standing, GREY)), 200)
 
     async def endpoint(request: Request) -> Response:
-        return await run_in_threadpool(answer, request)
+        try:
+            return await run_in_threadpool(answer, request)
+        except Exception as error:
+            return problem_response(problem_of(error))
 
     return Route(PREFIX + path, endpoint, methods=["GET"])
 

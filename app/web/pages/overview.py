@@ -78,7 +78,7 @@ def search(ctx: PageContext) -> Response:
             found_runs = overview.find_runs(tx, text, within=ctx.projects)
             found_builds = overview.find_builds(tx, text.lower(), within=ctx.projects)
     if len(found_jobs) == 1 and not found_runs and not found_builds:
-        project, job = found_jobs[0]
+        project, job, _ = found_jobs[0]
         return see(f"/projects/{project}/jobs/{job}")
     return ctx.page(
         "search.html",

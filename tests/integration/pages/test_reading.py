@@ -169,6 +169,10 @@ def test_search_finds_jobs_runs_and_commits(made: World, demo: Demo) -> None:
     assert build.sha is not None
     assert f"/builds/{build.id}" in read(client, f"/search?q={build.sha[:7]}")
     assert "Nothing is called that" in read(client, "/search?q=%25")
+    for name in ("sums", "totals"):
+        made.job(name, display_name=f"Quarterly {name}")
+    assert ">Quarterly sums<" in read(client, "/search?q=quarterLY")
+    assert client.get("/search?q=quarterly+t").headers["location"] == "/projects/acme/jobs/totals"
 
 
 @pytest.mark.parametrize(

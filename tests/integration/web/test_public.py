@@ -8,10 +8,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import text
 
 from app.domain.pipelines import Component, Stage
 from app.domain.runs import Reason
-from app.store import pipelines, projects
+from app.store import jobs, pipelines, projects
 from tests.support.client import Client
 from tests.support.seed import SUCCEEDED, World, failed, world
 from tests.support.visiting import NOW, read, visitor
@@ -37,8 +38,6 @@ def publish(made: World, *, public: bool = True) -> None:
 
 def run(made: World, name: str, *, succeeds: bool) -> None:
     with made.db.read() as tx:
-        from app.store import jobs
-
         job = jobs.named(tx, "acme", name)
     outcome = SUCCEEDED if succeeds else failed(Reason.EXIT_NONZERO, SAID)
     made.run(job, NOW, log=b"printed by the job", outcome=outcome)
@@ -69,8 +68,6 @@ def test_a_pipelines_badge_is_that_of_its_worst_job(made: World) -> None:
     publish(made)
     other = made.job("other")
     with made.db.write() as tx:
-        from app.store import jobs
-
         report = jobs.named(tx, "acme", "report")
         pipeline = pipelines.create(tx, report.project_id, "release", NOW)
         stages = [Stage("one", (Component("job", report.id, "report"),))]
@@ -122,6 +119,18 @@ def test_a_job_or_pipeline_that_is_not_there_has_the_same_badge_as_a_private_one
         answer = client.get(path)
         assert (answer.status_code, answer.text) == (404, private)
     assert said(private) == ["Jobyard: unknown", "Jobyard", "unknown"]
+
+
+def test_a_job_that_this_version_can_not_read_has_no_badge_and_harms_no_page(made: World) -> None:
+    publish(made)
+    made.job("other")
+    with made.db.write() as tx:
+        tx.connection().execute(text("UPDATE job SET definition = '{\"version\": 99}' WHERE name = 'report'"))
+    client = anybody(made)
+    assert said(read(client, JOB, 404))[0] == "Jobyard: unknown"
+    page = read(client, "/public/acme")
+    assert "other" in page
+    assert "report" in page
 
 
 def test_a_name_can_be_any_text(made: World) -> None:
