@@ -97,7 +97,7 @@ def differences(compared: Compared, ranges: CommitRanges) -> Differences:
     before, after = _shown(green.spec), _shown(run.spec)
     return Differences(
         green=green,
-        has_other_image=(run.digest or run.image) != (green.digest or green.image),
+        has_other_image=(green.digest or green.image) not in (None, run.digest or run.image),
         source=_range(compared, ranges),
         settings=changes_between(before, after, before, after),
     )

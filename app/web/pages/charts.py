@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
@@ -105,6 +105,26 @@ class Span:
     kind: str  # a status, or `waiting`
     text: str
     title: str
+    brief: str = ""
+
+    @property
+    def sizes(self) -> str:
+        """The screens on which the stretch has room for `text`."""
+        return _screens(self.width, WHOLE)
+
+    @property
+    def brief_sizes(self) -> str:
+        """Those on which it has room for no more than `brief`."""
+        fits, whole = _screens(self.width, BRIEF).split(), self.sizes.split()
+        return " ".join(each for each in fits if each not in whole)
+
+
+WHOLE = {"desk": 15.0, "phone": 50.0}  # percent of a lane that a label takes
+BRIEF = {"desk": 2.0, "phone": 7.0}
+
+
+def _screens(width: float, least: Mapping[str, float]) -> str:
+    return " ".join(screen for screen, needed in least.items() if width >= needed)
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,8 @@ def lane(
         text = f"attempt {attempt.number} · {_ending(attempt)}"
         took = formatting.duration(ended - begun)
         width = max(x(ended) - x(begun), 0.4)
-        spans.append(Span(min(x(begun), 99.6), width, attempt.status, text, f"{text} · {took}"))
+        title, number = f"{text} · {took}", str(attempt.number)
+        spans.append(Span(min(x(begun), 99.6), width, attempt.status, text, title, number))
         before = ended
     if run.status is RunStatus.QUEUED and before is not None and now > before:
         spans.append(Span(x(before), x(now) - x(before), "waiting", "", "waits to be tried again"))
