@@ -97,6 +97,8 @@ def without_escapes(raw: bytes) -> bytes:
     """Return lines without escape sequences, everything else as it is: none reaches beyond its line."""
     if b"\x1b" not in raw:
         return raw
+    if b"\r" not in raw:
+        return _TOKEN.sub(b"", raw)
     return _TOKEN.sub(lambda token: b"\r" if token["cr"] else b"", raw)
 
 

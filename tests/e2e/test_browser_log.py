@@ -175,7 +175,7 @@ def test_much_that_pours_in_is_shown_in_small_steps(page: Page, made: World) -> 
             text = b"".join(b"%d of many\n" % (part * 1000 + number) for number in range(1000))
             writer.write(datetime.now(UTC), Stream.STDOUT, text)
         writer.end_streams()
-    expect(rows.last.locator(".x")).to_have_text("49999 of many")
+    expect(rows.last.locator(".x")).to_have_text("49999 of many", timeout=30_000)
     expect(rows.last).to_be_in_viewport()
     numbers = shown_numbers(page)
     assert len(numbers) < MOST_ROWS

@@ -17,14 +17,26 @@ class Matches {
 
   async loadAll(told) {
     do {
-      const answer = await fetch(`${this.address}&limit=1000${this.next ? `&after=${encodeURIComponent(this.next)}` : ""}`);
-      if (!answer.ok) throw new Error(`the search answered ${answer.status}`);
-      const { matches, next, complete } = await answer.json();
-      const last = this.found.at(-1);
-      this.found.push(...(last ? matches.filter((each) => compare(each, last) > 0) : matches));
-      Object.assign(this, { next, complete });
+      this.part = this.loadPart();
+      await this.part;
       told();
     } while (!this.complete && !this.over && this.found.length < MOST);
+  }
+
+  async loadPart() {
+    const answer = await fetch(`${this.address}&limit=1000${this.next ? `&after=${encodeURIComponent(this.next)}` : ""}`);
+    if (!answer.ok) throw new Error(`the search answered ${answer.status}`);
+    const { matches, next, complete } = await answer.json();
+    const last = this.found.at(-1);
+    this.found.push(...(last ? matches.filter((each) => compare(each, last) > 0) : matches));
+    Object.assign(this, { next, complete });
+  }
+
+  /** Go on, but wait no longer than for the first match after a place. */
+  async until(place, told) {
+    let isOver = false;
+    this.load(told).finally(() => { isOver = true; });
+    while (!isOver && !(this.found.length && compare(this.found.at(-1), place) > 0)) await this.part;
   }
 
   get isFull() {
@@ -120,7 +132,9 @@ export class Finder {
     const { matches } = this;
     if (!matches) return;
     if (isNew || !matches.complete) {
-      await matches.load(() => { if (matches === this.matches) this.say(); });
+      const told = () => { if (matches === this.matches) this.say(); };
+      if (step < 0) await matches.load(told);
+      else await matches.until(this.log().here, told);
       if (matches !== this.matches) return;
     }
     const there = this.log().here;
@@ -189,10 +203,18 @@ export class Finder {
     if (!this.log()) return;
     this.errors ??= new Matches(this.address("errors=true"));
     const { errors } = this;
-    if (!errors.complete || "live" in this.log().box.dataset) await errors.load();
-    const count = document.querySelector("[data-error-count]");
-    const index = errors.from(this.log().here, step);
-    count.textContent = index < 0 ? "No error" : `Error ${(index + 1).toLocaleString()} of ${errors.found.length.toLocaleString()}`;
+    const { here } = this.log();
+    const say = () => {
+      const index = errors.from(here, step);
+      const total = `${errors.found.length.toLocaleString()}${errors.complete ? "" : "+"}`;
+      const said = index < 0 ? (errors.complete ? "No error" : "Searching") : `Error ${(index + 1).toLocaleString()} of ${total}`;
+      document.querySelector("[data-error-count]").textContent = said;
+    };
+    if (!errors.complete || "live" in this.log().box.dataset) {
+      if (step < 0) await errors.load(say);
+      else await errors.until(here, say);
+    }
+    say();
     await this.go(errors, step);
   }
 }

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
-from app.logs import LogReader
+from app.domain.redaction import Redactor
+from app.domain.runs import Reason, Trigger, TriggerType
+from app.logs import LogReader, Stream
 from app.web.pages import logview
 from tests.support.demo_world import Demo
-from tests.support.seed import SUCCEEDED, World
+from tests.support.seed import SUCCEEDED, World, failed
 from tests.support.sse import sse
 from tests.support.visiting import NOW, read, visitor
 
@@ -183,3 +185,82 @@ def test_the_download_is_the_logs_own_bytes(made: World, demo: Demo) -> None:
         found = re.search(r'href="(/api/v1/[^"]+)" download', read(client, path))
         assert found is not None
         assert b"\x1b[" in client.get(found[1].replace("&amp;", "&")).content
+
+
+def test_the_head_of_a_failed_log_and_the_job_page_say_why(made: World) -> None:
+    job = made.job("failing")
+    run = made.run(job, NOW, log=b"one", outcome=failed(Reason.EXIT_NONZERO, "Exited with code 3.", 3))
+    build = made.build(job, NOW, sha="a" * 40, log=b"one", state="failed")
+    client = visitor(made)
+    sentence = "Step “RUN npm ci” failed: exit code 1."
+    head = read(client, f"/runs/{run}").split('id="log-title"')[1].split("</header>")[0]
+    assert "Failed · exit 3" in head
+    assert sentence in read(client, f"/builds/{build}").split('id="log-title"')[1].split("</header>")[0]
+    page = read(client, "/projects/acme/jobs/failing")
+    assert sentence in page.split(f'id="build-{build}"')[1].split("</li>")[0]
+    assert "Failed · exit 3" in page.split(f'id="run-{run}"')[1].split("</tr>")[0]
+
+
+def test_what_one_instance_and_stream_said_is_windowed_like_the_whole(made: World) -> None:
+    job = made.job("several", instances=2)
+    run = made.queue_run(job, NOW, Trigger(TriggerType.MANUAL, by="ada"))
+    made.attempt(run, NOW)
+    with made.log_storage.write_attempt(run, 1, Redactor([])) as writer:
+        for number in range(1, 4001):
+            stream = Stream.STDERR if number % 10 == 0 else Stream.STDOUT
+            writer.write(NOW, stream, b"line %d\n" % number, number % 20 // 10)
+    client = visitor(made)
+    wanted = [number for number in range(1, 4001) if number % 20 == 10]
+    page = read(client, f"/runs/{run}?attempt=1&instance=1&stream=stderr")
+    seen, before = numbers(page), re.search(r'data-before="(\d*)"', page)
+    assert before is not None
+    place = before[1]
+    while place:
+        answer = client.get(f"/runs/{run}/log?attempt=1&instance=1&stream=stderr&before={place}")
+        seen, place = numbers(answer.text) + seen, answer.headers["X-Log-Before"]
+    assert seen == wanted
+    made.end_attempt(run, SUCCEEDED, NOW)
+    address = f"/runs/{run}/follow?attempt=1&instance=1&stream=stderr&from=0:1"
+    followed = sse(read(client, address))
+    assert [number for each in followed[:-1] for number in numbers(each["data"])] == wanted
+
+
+GROUPED = (
+    b"zero\n::group::One\nin one\nERROR in one\n::endgroup::\nbetween\n::group::Two\nin two\n::endgroup::"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "shown"),
+    [
+        (GROUPED, [1, 2, 6, 7]),
+        (b"::group::Open\none\ntwo", [1, 2, 3]),
+        (b"::group::One\none\n::group::Two\ntwo\n::endgroup::", [1, 2, 3]),
+        (b"::group::One\none\n#Jobyard speaks\n::endgroup::", [1, 2, 3, 4]),
+        (b"::group::\nnameless\n::endgroup::", [1]),
+        (b"::group::Empty\n::endgroup::", [1, 2]),
+    ],
+    ids=["two groups", "not over", "another begins", "Jobyard speaks in it", "nameless", "empty"],
+)
+def test_groups_that_are_over_are_folded(made: World, log: bytes, shown: list[int]) -> None:
+    run = made.run(made.job("grouped"), NOW, log=log, outcome=SUCCEEDED)
+    assert numbers(read(visitor(made), f"/runs/{run}")) == shown
+
+
+def test_a_folded_group_says_what_it_holds_and_opens_where_a_line_of_it_is_asked_for(made: World) -> None:
+    run = made.run(made.job("grouped"), NOW, log=GROUPED, outcome=SUCCEEDED)
+    client = visitor(made)
+    page = read(client, f"/runs/{run}")
+    assert "2 lines, 1 like an error" in page
+    found = re.search(r'href="([^"]+)" data-fold="(\d+)"', page)
+    assert found is not None
+    assert numbers(read(client, found[1].replace("&amp;", "&").partition("#")[0])) == [1, 2, 3, 4, 5, 6, 7]
+    assert numbers(client.get(f"/runs/{run}/log?attempt=1&from=0&open={found[2]}").text) == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+    ]

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import tempfile
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.logs import LogReader, LogWriter, Row, Stream, rows, rows_before, rows_from
+from app.logs import LogReader, LogWriter, Row, Stream, display_segments, rows, rows_before, rows_from
 from app.logs.rows import LONGEST
 
 START = datetime(2026, 11, 22, 7, 30, tzinfo=UTC)
@@ -118,3 +119,19 @@ def test_the_end_of_a_log_is_found_without_its_beginning(path: Path) -> None:
     assert len(rows_before(log, log.size, 15_000)) == 15_000
     assert log.start_before(log.size, 15_000) == rows_before(log, log.size, 15_000)[0].offset
     assert rows_before(log, 0, 3) == []
+
+
+LINKED = "\x1b]8;;https://example.org/\x1b\\label\x1b]8;;\x1b\\"
+COLOURED = f"1%\r\x1b[31mröd\x1b[0m https://example.com/a {LINKED}\n".encode()
+
+
+@given(cuts=st.lists(st.integers(0, len(COLOURED) * 3), max_size=8))
+def test_wherever_the_bytes_are_split_the_same_is_shown(cuts: list[int]) -> None:
+    whole = COLOURED * 3
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "attempt.log"
+        with LogWriter(path) as writer:
+            for begin, end in pairwise([0, *sorted(cuts), len(whole)]):
+                writer.write(at(0), Stream.STDOUT, whole[begin:end])
+        shown = [display_segments(row.text) for row in rows_from(LogReader(path), 0)]
+    assert shown == [display_segments(COLOURED)] * 3
