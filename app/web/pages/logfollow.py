@@ -157,35 +157,38 @@ class Feeds:
 
 
 def follow(ctx: PageContext, followed: Followed, project_id: int) -> Response:
-    """What comes after the place that is asked for, as `lines` events of HTML; `reset` starts anew near the end; `end`
-    is the last.
+    """What comes after the place that is asked for, as `follow_from` says."""
+    offset, number = position(ctx.request)
+    feeds: Feeds = ctx.request.app.state.log_feeds
+    events = follow_from(ctx.server, feeds, followed, offset, number)
+    return stream(events, partial(ctx.may_still, project_id))
+
+
+async def follow_from(
+    server: ServerContext, feeds: Feeds, followed: Followed, offset: int, number: int
+) -> AsyncGenerator[ServerSentEvent]:
+    """What comes after `offset`, where line `number` begins, as `lines` events of HTML; `reset` starts anew near the
+    end; `end` is the last.
 
     The last line is sent again as it grows. An event's id is `OFFSET:NUMBER` of what follows it.
     """
-
-    offset, number = position(ctx.request)
-    feeds: Feeds = ctx.request.app.state.log_feeds
-
-    async def events() -> AsyncGenerator[ServerSentEvent]:
-        here = Window([], None, None, offset, number, 0)
-        while True:
-            feed = feeds.of(ctx.server, followed, here)
-            reader, there = await feed.join()
-            try:
-                async for parcel in _up_to(followed, here, there):
-                    yield parcel.event
-                here = there
-                while (following := await feed.next_of(reader)) is not None:
-                    yield following.event
-                    here = replace(following.place, is_jump=False)
-                if not reader.lost:
-                    break
-            finally:
-                feed.leave(reader)
-        if feed.is_over:
-            yield event("", name="end")
-
-    return stream(events(), partial(ctx.may_still, project_id))
+    here = Window([], None, None, offset, number, 0)
+    while True:
+        feed = feeds.of(server, followed, here)
+        reader, there = await feed.join()
+        try:
+            async for parcel in _up_to(followed, here, there):
+                yield parcel.event
+            here = there
+            while (following := await feed.next_of(reader)) is not None:
+                yield following.event
+                here = replace(following.place, is_jump=False)
+            if not reader.lost:
+                break
+        finally:
+            feed.leave(reader)
+    if feed.is_over:
+        yield event("", name="end")
 
 
 def position(request: Request) -> tuple[int, int]:
