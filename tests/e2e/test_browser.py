@@ -71,6 +71,10 @@ def every_page(demo: Demo) -> list[str]:
     job = "/projects/acme/jobs/embeddings"
     return [
         "/",
+        "/?group=project&name=e",
+        "/runs?status=failed&project=acme&since=2026-01-01T00:00:00Z",
+        "/builds",
+        "/decisions",
         f"/runs/{demo.failed_run}",
         f"/runs/{demo.running_run}",
         f"/builds/{demo.build}",

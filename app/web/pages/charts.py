@@ -76,7 +76,7 @@ def past(runs: Sequence[Past]) -> PastRuns | None:
     lasted = sorted(run.finished_at - run.started_at for run in runs if run.started_at and run.finished_at)
     percentiles = {of: lasted[min(len(lasted) * of // 100, len(lasted) - 1)] for of in (50, 95) if lasted}
     counts = Counter(run.status for run in runs)
-    return PastRuns(len(runs), start, end, dict(counts), percentiles, _stacked(columns))
+    return PastRuns(len(runs), start, end, dict(counts.most_common()), percentiles, _stacked(columns))
 
 
 def _stacked(columns: Sequence[Counter[RunStatus]]) -> dict[RunStatus, str]:

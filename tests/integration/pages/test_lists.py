@@ -130,7 +130,7 @@ def test_a_filter_that_means_nothing_is_refused_by_name(made: World, path: str, 
 def test_runs_say_how_the_newest_of_them_went(made: World) -> None:
     fill(made, made.job("report"), 20)
     page = read(visitor(made), "/runs")
-    assert "20 runs: 5 failed, 15 succeeded · 50 % within 11 s · 95 % within 20 s" in words(page)
+    assert "20 runs: 15 succeeded, 5 failed · 50 % within 11 s · 95 % within 20 s" in words(page)
     assert re.findall(r'<path data-status="(\w+)" d="M', page.split("figcaption")[0]) == [
         "succeeded",
         "failed",
