@@ -62,10 +62,10 @@ def _at_rest(root: Path) -> Iterator[dict[str, Any]]:
             memory.append(_memory(server.pid))
         yield row("ready after", median(starts), "s", READY_SECONDS, STARTS, all_ours=starts)
         yield _idle_memory(memory)
-        wakes, seconds, began = _wakes(server.pid), _cpu_seconds(server.pid), time.monotonic()
+        wakes, seconds, began = _wakes(server.pid), cpu_seconds(server.pid), time.monotonic()
         time.sleep(IDLE_SECONDS)
         passed = time.monotonic() - began
-        core = 100 * (_cpu_seconds(server.pid) - seconds) / passed
+        core = 100 * (cpu_seconds(server.pid) - seconds) / passed
         yield row("idle: % of a core", core, "%", IDLE_CORE_PERCENT, 1)
         yield row("idle: wake-ups", (_wakes(server.pid) - wakes) / passed, "a second", IDLE_WAKES, 1)
 
@@ -108,7 +108,7 @@ def _wakes(pid: int) -> int:
     return sum(_status(each / "status", "voluntary_ctxt_switches") for each in threads)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """What the threads that are there have spent, to the nanosecond."""
     spent = (int((each / "schedstat").read_text().split()[0]) for each in Path(f"/proc/{pid}/task").iterdir())
     return sum(spent) / 1e9
