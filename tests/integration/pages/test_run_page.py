@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.run_differences import CommitRanges
+from app.commands.shells import Shells
 from app.domain.events import Commit
 from app.domain.output import Stream
 from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType
 from app.store import run_attempts, runs
-from tests.support.client import Client
 from tests.support.seed import SUCCEEDED, World, world
 from tests.support.visiting import read, visitor
 
@@ -161,7 +162,7 @@ class TestFailure:
         assert "Read months" in page
         assert "More." not in page
 
-    def test_the_commits_between_are_listed(self, made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_commits_between_are_listed(self, made: World) -> None:
         job = made.job("report")
         asked: list[tuple[str, str, str]] = []
 
@@ -169,7 +170,7 @@ class TestFailure:
             asked.append((url, before, after))
             return [Commit(f"{number:040x}", f"Change {number}", "Ada") for number in range(limit)]
 
-        monkeypatch.setattr(made.installation.web.commit_ranges, "_ask", ask)
+        made.installation.web = replace(made.installation.web, commit_ranges=CommitRanges(ask))
         made.run(job, NOW, outcome=SUCCEEDED, sha="a" * 40)
         build = made.build(job, NOW, sha="b" * 40)
         run_id = made.run(job, NOW, outcome=FAILURE, sha="b" * 40, build_id=build)
@@ -220,6 +221,7 @@ class TestShell:
 
     def test_it_is_not_offered_where_shells_are_switched_off(self, made: World) -> None:
         run_id = made.run(made.job("many"), NOW)
-        made.installation.web.shells.most = 0
-        client: Client = visitor(made)
-        assert "data-shell" not in read(client, f"/runs/{run_id}")
+        web = made.installation.web
+        off = Shells(web.db, made.installation.engine, most=0, idle_minutes=15)
+        made.installation.web = replace(web, shells=off)
+        assert "data-shell" not in read(visitor(made), f"/runs/{run_id}")
