@@ -6,9 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from app.commands.builds import build_env, key_of_build, request_build
+from app.commands.deployment_choices import (
+    builds_by_job,
+    built_jobs,
+    is_for,
+    jobs_of_one_repository,
+    latest_builds,
+    latest_of,
+)
 from app.commands.deployments import begin_deployment
 from app.commands.rebuilds import builds_again, images_again, record_rebuilds
-from app.domain.builds import Build, BuildStatus
+from app.domain.builds import Build
 from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.events import BRANCH_PREFIX, short
@@ -32,14 +40,14 @@ def images_to_deploy(
     if sha is not None and build_ids is not None:
         raise InvalidValue("builds", "builds can't be given together with sha: give one of them.")
     images: dict[int, str] = {}
-    for job in _built_jobs(tx, app):
+    for job in built_jobs(tx, app):
         assert job.source is not None
         if sha is not None:
             build = builds.newest_of_commit(tx, job.source.id, sha)
         elif build_ids is not None:
             build = next(iter(_for_job(tx, build_ids, job)), None)
         else:
-            build = _latest(tx, job)
+            build = latest_of(tx, job)
         if build is not None and build.image is not None:
             images[job.id] = build.image
     return images
@@ -89,13 +97,8 @@ def deploy_commit(
     Like the others, it raises Conflict where a job that gets an image is paused, and that is not confirmed; and what
     made an image that is `gone` is built again, and waited for.
     """
-    built = _built_jobs(tx, app)
+    built = jobs_of_one_repository(tx, app)
     require_unpaused(built, "deploy to", confirmed=confirm_paused)
-    if len({job.source.repo_key for job in built if job.source is not None}) > 1:
-        raise InvalidValue(
-            "sha",
-            f"sha can't be one commit: the jobs of app {app.name} are of several repositories, so give builds.",
-        )
     build_ids = [_build_of_commit(tx, vault, job, sha, who, now) for job in built]
     sentence = f"Deploy of {short(sha)} by {who}."
     return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=sha)
@@ -112,21 +115,7 @@ def deploy_builds(
     gone: Collection[str] = (),
 ) -> Deployment:
     """The components that these builds were made for get their images; at most one build for each."""
-    by_job: dict[int, int] = {}
-    for build_id in build_ids:
-        of_build = [job for job in _built_jobs(tx, app) if _is_for(tx, build_id, job)]
-        if not of_build:
-            message = f"builds must be made for jobs of app {app.name}, which build {build_id} is not."
-            raise InvalidValue("builds", message)
-        build = builds.with_id(tx, build_id)
-        if build.status not in (*builds.OPEN, BuildStatus.SUCCEEDED):
-            message = f"builds must be such as succeeded or are not over; build {build_id} is {build.status}."
-            raise InvalidValue("builds", message)
-        for job in of_build:
-            other = by_job.setdefault(job.id, build_id)
-            if other != build_id:
-                message = f"builds {other} and {build_id} are both for job {job.name}: give one of them."
-                raise InvalidValue("builds", message)
+    by_job = builds_by_job(tx, app, build_ids)
     require_unpaused([jobs.with_id(tx, job_id) for job_id in by_job], "deploy to", confirmed=confirm_paused)
     listed = ", ".join(map(str, build_ids))
     sentence = f"Deploy of build{'s' * (len(build_ids) != 1)} {listed} by {who}."
@@ -143,11 +132,9 @@ def deploy_latest(
     gone: Collection[str] = (),
 ) -> Deployment:
     """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
-    latest = [(job, build.id) for job in _built_jobs(tx, app) if (build := _latest(tx, job))]
-    if not latest:
-        raise Conflict(f"No job of app {app.name} has a build of its branch that succeeded yet.")
+    latest = latest_builds(tx, app)
     require_unpaused([job for job, _ in latest], "deploy to", confirmed=confirm_paused)
-    build_ids = [build_id for _, build_id in latest]
+    build_ids = [build.id for _, build in latest]
     sha, sentence = _common_sha(tx, build_ids), f"Deploy of the latest builds by {who}."
     return _deploy(tx, app, build_ids, sentence, who, now, gone, sha=sha, keeps_cd=True)
 
@@ -180,8 +167,8 @@ def _deploy(
         job.id: build
         for build in again.values()
         if not build.status.is_final
-        for job in _built_jobs(tx, app)
-        if _is_for(tx, build.id, job)
+        for job in built_jobs(tx, app)
+        if is_for(tx, build.id, job)
     }
     record_rebuilds(tx, made.id, awaited, now)
     return made
@@ -243,15 +230,6 @@ def roll_back(
     return made
 
 
-def _built_jobs(tx: Tx, app: App) -> Sequence[Job]:
-    """The app's jobs that Jobyard builds. Raises Conflict where there are none."""
-    members = [jobs.with_id(tx, member.job_id) for member in app.members]
-    built = [job for job in members if job.source is not None]
-    if not built:
-        raise Conflict(f"No job of app {app.name} is built from a repository, so there is nothing to deploy.")
-    return built
-
-
 def _build_of_commit(tx: Tx, vault: Vault, job: Job, sha: str, who: str, now: datetime) -> int:
     """A build of the commit that is there or on its way, else a new one."""
     source = job.source
@@ -268,18 +246,8 @@ def _build_of_commit(tx: Tx, vault: Vault, job: Job, sha: str, who: str, now: da
     return request_build(tx, job, sha=sha, branch=None, who=who, now=now, vault=vault)
 
 
-def _latest(tx: Tx, job: Job) -> Build | None:
-    if job.source is None:
-        return None
-    return builds.latest_succeeded(tx, job.source.id, BRANCH_PREFIX + job.source.branch)
-
-
 def _for_job(tx: Tx, build_ids: Sequence[int], job: Job) -> Sequence[Build]:
-    return [each for each in builds.with_ids(tx, build_ids).values() if _is_for(tx, each.id, job)]
-
-
-def _is_for(tx: Tx, build_id: int, job: Job) -> bool:
-    return job.source is not None and job.source.id in builds.sources_of(tx, build_id)
+    return [each for each in builds.with_ids(tx, build_ids).values() if is_for(tx, each.id, job)]
 
 
 def _common_sha(tx: Tx, build_ids: Sequence[int]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.checkout import Checkouts
@@ -24,7 +24,7 @@ from app.domain.job.records import Deployed, Job, Source
 from app.domain.job.rules import of_build
 from app.domain.job.spec import BuildConfig, GitSource
 from app.domain.pushes import Changes
-from app.domain.rollout import CD_OFF, Forecast, HookForecast, forecast_hook
+from app.domain.rollout import CD_OFF, DeploymentForecast, Forecast, HookForecast, forecast_hook
 from app.domain.rules import ImageEvent
 from app.forges.base import Forge
 from app.runtime.ports import Clock, Vault
@@ -271,17 +271,25 @@ def of_promotion(tx: Tx, planned: PromotionPlan, *, confirm_paused: bool) -> lis
 
     It is planned as if it had been agreed to for paused jobs.
     """
-    ahead = forecast_promotion(tx, planned)
+    return of_deployment(forecast_promotion(tx, planned), lambda _job_id: planned.sentence, confirm_paused)
+
+
+def of_deployment(
+    ahead: DeploymentForecast, what_of: Callable[[int], str], confirm_paused: bool
+) -> list[Effect]:
+    """A forecast as what becomes of each job; `what_of` has the words for what a job gets, by its id."""
     hooks, moves = {each.job.id: each for each in ahead.hooks}, {each.job.id: each for each in ahead.moves}
     found = []
-    for job_id in dict.fromkeys([*planned.images, *hooks]):
+    for job_id in dict.fromkeys([*moves, *hooks]):
         move, hook = moves.get(job_id), hooks.get(job_id)
-        what = planned.sentence + (CD_OFF if move is not None and move.loses_cd else "")
+        what = what_of(job_id) + (CD_OFF if move is not None and move.loses_cd else "")
         stage = _as_hook(hook, move, what) if hook is not None else _stage(move)
         job = (move or hooks[job_id]).job
         said = replace(stage, sentence=stage.sentence + _to_confirm(job, confirm_paused=confirm_paused))
         runs = _runs_as_hook(hook) if hook is not None else move is not None and move.starts
-        found.append(Effect(job.project, job.name, None, None, said, False, move is not None, runs))
+        found.append(
+            Effect(job.project, job.name, None, None, said, False, move is not None and move.moves, runs)
+        )
     return found
 
 

@@ -220,6 +220,12 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/flows/runs/{run}/cancel": ("/flows/runs/1/cancel", {}),
     "/flows/runs/{run}/nodes/{node}/approve": ("/flows/runs/1/nodes/ready/approve", {}),
     "/flows/runs/{run}/nodes/{node}/decline": ("/flows/runs/1/nodes/ready/decline", {}),
+    "/projects/{project}/new/app": (f"{P}/new/app", {"name": "n", "jobs": "idle"}),
+    "/projects/{project}/apps/{app}/settings": (f"{SHOP}/settings", {"jobs": "once"}),
+    "/projects/{project}/apps/{app}/settings/delete": (
+        f"{P}/apps/spare/settings/delete",
+        {"confirm": "spare"},
+    ),
     "/projects/{project}/apps/{app}/deploy": (f"{SHOP}/deploy", {"sha": SHA}),
     "/projects/{project}/apps/{app}/release-hold": (f"{SHOP}/release-hold", {}),
     "/deployments/{deployment}/rollback": ("/deployments/1/rollback", {}),

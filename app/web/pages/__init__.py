@@ -7,6 +7,8 @@ from functools import cache
 from starlette.routing import Route
 
 from app.web.pages import (
+    app_deploys,
+    app_settings,
     apps,
     audit,
     build_list,
@@ -55,6 +57,8 @@ def page_routes() -> tuple[Route, ...]:
         pipelines,
         flows,
         apps,
+        app_settings,
+        app_deploys,
         jobs,
         job_settings,
         manual_builds,

@@ -21,14 +21,16 @@ class Place:
 OF_PROJECT = r"/projects/[^/]+"
 PLACES = (
     Place("/", "Overview", r"/|/search"),
-    Place("/projects", "Projects", rf"/projects|/jobs/.*|{OF_PROJECT}(?!/(pipelines|apps|flows)(/|$))(/.*)?"),
+    Place(
+        "/projects", "Projects", rf"/projects|/jobs/.*|{OF_PROJECT}(?!/(pipelines|apps|flows|new)(/|$))(/.*)?"
+    ),
     Place("/runs", "Runs", r"/runs(/.*)?"),
     Place("/builds", "Builds", r"/builds(/.*)?"),
     Place("/decisions", "Decisions", r"/decisions"),
     Place("/schedule", "Schedule", r"/schedule"),
-    Place("/pipelines", "Pipelines", rf"/pipelines|{OF_PROJECT}/pipelines(/.*)?"),
-    Place("/apps", "Apps", rf"/apps|/deployments/.*|{OF_PROJECT}/apps(/.*)?"),
-    Place("/flows", "Flows", rf"/flows(/.*)?|{OF_PROJECT}/flows(/.*)?"),
+    Place("/pipelines", "Pipelines", rf"/pipelines|{OF_PROJECT}/(new/pipeline|pipelines(/.*)?)"),
+    Place("/apps", "Apps", rf"/apps|/deployments/.*|{OF_PROJECT}/(new/app|apps(/.*)?)"),
+    Place("/flows", "Flows", rf"/flows(/.*)?|{OF_PROJECT}/(new/flow|flows(/.*)?)"),
     Place("/deliveries", "Deliveries", r"/deliveries(/.*)?|/rehearse"),
     Place("/settings", "Settings", r"/settings(/.*)?|/prune"),
     Place("/users", "Users", r"/users(/.*)?", "people"),

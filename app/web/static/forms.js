@@ -3,6 +3,7 @@ let tools;
 
 export function start(given) {
   tools = given;
+  document.querySelector("main [aria-invalid]")?.focus(); // the first field of a form that was refused
   document.addEventListener("submit", (event) => {
     const button = event.submitter;
     if (!button?.hasAttribute("data-here") || !globalThis.Idiomorph) return;

@@ -183,7 +183,7 @@ def test_pages_of_jobs_that_did_nothing_yet(made: World) -> None:
         "The job is paused and its schedule inactive: resume it with its schedule, and it is due again from then on."
     ) in page(made, "/projects/acme/jobs/report/schedule")
     assert (
-        "Nothing was deployed yet: Deploy latest does, and so does a push that builds a job with CD on."
+        "Nothing was deployed yet: Deploy does, and so does a push that builds a job with CD on."
     ) in page(made, "/apps")
 
 
