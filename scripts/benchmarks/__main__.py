@@ -12,7 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-SUPPORT = {"__main__", "bare_receiver", "fake_server", "follow", "million", "pairs", "raw_push", "strangers"}
+SUPPORT = {
+    "viewed_log",
+    "__main__",
+    "bare_receiver",
+    "fake_server",
+    "follow",
+    "million",
+    "pairs",
+    "raw_push",
+    "strangers",
+}
 
 
 def names() -> list[str]:

@@ -14,7 +14,7 @@ WINDOW = 250  # lines
 BEFORE_WANTED = 100  # lines shown before one that was asked for
 HEAVIEST = 1024 * 1024  # bytes of HTML in a window, as long as one line has no more
 SCANNED = 4 * 1024 * 1024  # bytes that are looked at for a window's lines, give or take a line
-FAR = 256 * 1024  # a reader this many bytes behind is shown the end instead of everything on the way
+FAR = 512 * 1024  # a reader this many bytes behind is shown the end instead of everything on the way
 _MOST_OPEN = 50  # groups
 
 
