@@ -1,27 +1,37 @@
 // Starts everything. Each part is a module of its own; all carry the version that this one was loaded with.
 const version = new URL(import.meta.url).search;
 const load = (name) => import(`./${name}.js${version}`);
-const [time, { connect }, live, log, keys, controls, lists, forms] = await Promise.all(
-  ["time", "stream", "live", "log", "keys", "controls", "lists", "forms"].map(load),
+const [time, { connect }, live, keys, controls, lists, forms] = await Promise.all(
+  ["time", "stream", "live", "keys", "controls", "lists", "forms"].map(load),
 );
 
 time.start();
 controls.start();
-keys.start(log);
+
+// What shows logs is loaded with the first one.
+let log = null;
+async function attachLog() {
+  if (log) return log.attach();
+  if (!document.querySelector("[data-log]")) return;
+  log = await load("log");
+  log.start({ connect, localise: time.localise });
+}
+const onLog = (name) => (step) => log?.[name](step);
+keys.start(Object.fromEntries(["nextError", "nextMatch", "find", "wrap"].map((name) => [name, onLog(name)])));
 lists.start();
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-shell-open]");
   if (button) (await load("shell")).begin(button.dataset);
 });
-log.start({ connect, localise: time.localise });
 const localise = (root) => {
   time.localise(root);
   lists.localise(root);
 };
 const afterMorph = () => {
-  log.attach();
+  attachLog();
   controls.refresh();
 };
 live.start({ connect, localise, afterMorph });
 forms.start({ localise, afterMorph });
+await attachLog();
 document.documentElement.dataset.ready = "";
