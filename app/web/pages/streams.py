@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -28,7 +29,7 @@ def streams(ctx: PageContext) -> Response:
     """
     asked = islice(ctx.request.query_params.items(), FEEDS)
     feeds = {key: _feed(ctx, address) for key, address in asked if key.isalnum()}
-    return stream(_all_of(feeds), ctx.may_still)
+    return stream(_all_of(feeds, ctx.may_still), ctx.may_still)
 
 
 def _feed(ctx: PageContext, address: str) -> Feed | None:
@@ -51,8 +52,11 @@ def _feed(ctx: PageContext, address: str) -> Feed | None:
     return None
 
 
-async def _all_of(feeds: Mapping[str, Feed | None]) -> Feed:
-    """What each says, as it comes; of one feed in its order."""
+async def _all_of(feeds: Mapping[str, Feed | None], may_still: Callable[[], bool]) -> Feed:
+    """What each says, as it comes; of one feed in its order.
+
+    Where a feed ends as its reader has signed out, all of it ends, and says no more: whoever asks again is told why.
+    """
     coming: dict[asyncio.Future[ServerSentEvent | None], str] = {}
     try:
         for key, feed in feeds.items():
@@ -65,6 +69,8 @@ async def _all_of(feeds: Mapping[str, Feed | None]) -> Feed:
             for each in done:
                 key = coming.pop(each)
                 said, feed = each.result(), feeds[key]
+                if said is None and not await run_in_threadpool(may_still):
+                    return
                 if said is None or feed is None:
                     yield event("", name=f"{key}:over")
                 else:

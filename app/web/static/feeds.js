@@ -94,8 +94,8 @@ function take({ name, data, id }) {
   const feed = feeds.get(key);
   if (!feed) return;
   if (id) feed.last = id;
-  if (kind === "over") feeds.delete(key);
-  else feed.client.send({ id: feed.id, name: kind, data, lastEventId: id ?? "" });
+  if (kind === "over" || kind === "end") feeds.delete(key); // its last word
+  if (kind !== "over") feed.client.send({ id: feed.id, name: kind, data, lastEventId: id ?? "" });
 }
 
 /** The server-sent events of an answer. */

@@ -28,6 +28,7 @@ async function refresh() {
     do {
       wanted = false;
       await new Promise((wake) => setTimeout(wake, restsUntil - performance.now()));
+      if (document.hidden) break; // when it is seen again it is told to look at once
       restsUntil = performance.now() + 1000 * (main.dataset.calm ?? 0);
       await morph();
     } while (wanted);
