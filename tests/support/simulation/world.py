@@ -18,8 +18,10 @@ import app.runtime.disk
 import app.workers.reconciler
 from app.disk import unavailable
 from app.domain.errors import EngineUnavailable, JobyardError
+from app.domain.output import Stream
 from app.engines.base import ContainerSpec, Handle, StartUncertain, State
 from app.engines.fake import FakeEngine, Script, World
+from app.engines.fake.world import Container, Now
 from app.store.database import Database, StoreUnavailable, Tx
 from builders.backends.base import (
     BackendUnavailable,
@@ -112,6 +114,38 @@ class SimWorld(World):
             with suppress(JobyardError):
                 engine.start_late(spec, key, token)
 
+    def script_for(self, image: str, key: str) -> Script:  # noqa: ARG002
+        told = self.chance.choice((None, 0, 143))
+        return Script(output=FIRST_LINES, exit_code=None, on_sigterm=told)
+
+    def run(self, container: Container, now: Now) -> None:
+        place = place_of(container)
+        lasts, code = self.chance.choice(DURATIONS), self.chance.choice(EXIT_CODES)
+        ends_at = self.clock.steady() + lasts
+        labels = container.spec.labels
+        self.lives[place] = Life(container.handle.key, container.epoch, labels, ends_at, code, self.event())
+        super().run(container, now)
+        if not lasts:
+            self.end_by_itself(container, code, now)
+
+    def end_by_itself(self, container: Container, exit_code: int, now: Now) -> None:
+        self.write(container, Stream.STDOUT, LAST_LINE, now)
+        self.how = "by itself"
+        self.end(container, exit_code, now)
+        self.how = "stopped"
+
+    def end(self, container: Container, exit_code: int | None, now: Now, *, oom_killed: bool = False) -> None:
+        super().end(container, exit_code, now, oom_killed=oom_killed)
+        self.over(place_of(container), self.how)
+
+    def over(self, place: str, how: str) -> None:
+        life = self.lives[place]
+        life.ended, life.how = self.event(), how
+
+
+def place_of(container: Container) -> str:
+    return container.handle.id.removeprefix("fake-")
+
 
 class SimEngine(FakeEngine):
     """Its containers take their time, what is asked may hang until it is restarted, and starts may come late."""
@@ -138,20 +172,14 @@ class SimEngine(FakeEngine):
         super().remove(handle)
         place = handle.id.removeprefix("fake-")
         if place not in self._world.containers and self._world.lives[place].ended is None:
-            self._over(place, "stopped")
-
-    def finish(self, key: str, exit_code: int = 0, *, oom_killed: bool = False) -> None:
-        self.emit(key, LAST_LINE)
-        self._world.how = "by itself"
-        super().finish(key, exit_code, oom_killed=oom_killed)
-        self._world.how = "stopped"
+            self._world.over(place, "stopped")
 
     def pass_time(self) -> None:
         """Containers whose time has come end by themselves."""
-        now = self._world.clock.steady()
-        for place, life in self._world.lives.items():
+        world, now = self._world, self._world.clock.steady()
+        for place, life in world.lives.items():
             if life.ended is None and life.ends_at <= now:
-                self.finish(place, life.exit_code)
+                world.end_by_itself(world.containers[place], life.exit_code, self._clock)
 
     def restart(self, *, keeps_running: bool) -> None:
         """Whoever waits for an answer is told that the connection broke."""
@@ -161,7 +189,7 @@ class SimEngine(FakeEngine):
         for place, container in world.containers.items():
             if container.state is State.RUNNING and not keeps_running:
                 self.crash(place)
-                self._over(place, "crashed")
+                world.over(place, "crashed")
         world.changed.notify_all()
 
     @contextmanager
@@ -179,33 +207,6 @@ class SimEngine(FakeEngine):
         if world.facts.restarts != restarts:
             raise EngineUnavailable("The connection to the engine broke.")
         self._check_up()
-
-    def _script_for(self, image: str, key: str) -> Script:
-        told = self._world.chance.choice((None, 0, 143))
-        return Script(output=FIRST_LINES, exit_code=None, on_sigterm=told)
-
-    def _run(self, container: Any) -> None:
-        world, place = self._world, container.handle.id.removeprefix("fake-")
-        lasts, code = world.chance.choice(DURATIONS), world.chance.choice(EXIT_CODES)
-        world.lives[place] = Life(
-            container.handle.key,
-            self._epoch,
-            container.spec.labels,
-            world.clock.steady() + lasts,
-            code,
-            world.event(),
-        )
-        super()._run(container)
-        if not lasts:
-            self.finish(place, code)
-
-    def _end(self, container: Any, exit_code: int | None, *, oom_killed: bool = False) -> None:
-        super()._end(container, exit_code, oom_killed=oom_killed)
-        self._over(container.handle.id.removeprefix("fake-"), self._world.how)
-
-    def _over(self, place: str, how: str) -> None:
-        life = self._world.lives[place]
-        life.ended, life.how = self._world.event(), how
 
 
 class SimBackend(Backend):
