@@ -114,7 +114,7 @@ class SimWorld(World):
             with suppress(JobyardError):
                 engine.start_late(spec, key, token)
 
-    def script_for(self, image: str, key: str) -> Script:  # noqa: ARG002
+    def script_for(self, image: str, key: str) -> Script:
         told = self.chance.choice((None, 0, 143))
         return Script(output=FIRST_LINES, exit_code=None, on_sigterm=told)
 
