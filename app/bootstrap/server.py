@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from starlette.applications import Starlette
 
 from app.bootstrap.loops import make_supervisor
 from app.bootstrap.parts import make_parts
-from app.bootstrap.web import server_context
+from app.bootstrap.web import NONE, server_context
 from app.config import Settings
 from app.domain.errors import EngineUnavailable
 from app.installation import credentials_without_host, is_drill, only_server, open_installation
 from app.web.app import create_app
+from app.web.guide import Reference
 from app.workers.supervisor import Supervisor
 from builders import private
 
@@ -26,8 +27,10 @@ DRILL = (
 
 
 @contextmanager
-def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
-    """Yield the application; its loops run while it serves. Raises UserError."""
+def open_server(
+    settings: Settings, listening_url: str, references: Mapping[str, Reference] = NONE
+) -> Iterator[Starlette]:
+    """Yield the application; its loops run while it serves. `references` are added to the guide. Raises UserError."""
     with (
         open_installation(settings) as installation,
         only_server(settings, is_sqlite=installation.db.is_sqlite) as alone,
@@ -41,7 +44,7 @@ def open_server(settings: Settings, listening_url: str) -> Iterator[Starlette]:
             log.warning(drill)
         running = nullcontext if drill else _running(make_supervisor(parts, alone=alone))
         try:
-            yield create_app(server_context(parts, listening_url, drill), running)
+            yield create_app(server_context(parts, listening_url, drill, references), running)
         finally:
             parts.inbox.close()
             if not drill:  # it confined nothing

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
+from app.bootstrap import guide
 from app.bootstrap.parts import Parts
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
@@ -14,11 +16,16 @@ from app.commands.tokens import digest
 from app.config import Settings
 from app.runtime.ports import IdentityProvider
 from app.store.sessions import SessionLimits
+from app.web.guide import Reference
 from app.web.server_context import ServerContext
 
+NONE: Mapping[str, Reference] = {}
 
-def server_context(parts: Parts, listening_url: str, drill: str = "") -> ServerContext:
-    """`drill` says, where the data was restored for one, that no loop runs."""
+
+def server_context(
+    parts: Parts, listening_url: str, drill: str = "", references: Mapping[str, Reference] = NONE
+) -> ServerContext:
+    """`drill` says, where the data was restored for one, that no loop runs. `references` are added to the guide."""
     own, settings = parts.installation, parts.settings
     resolver = Resolver(own.db, parts.engine, own.box, own.ours, parts.watch.health)
     return ServerContext(
@@ -50,6 +57,7 @@ def server_context(parts: Parts, listening_url: str, drill: str = "") -> ServerC
         sends_mail=settings.mail_server is not None,
         backups=settings.backups,
         drill=drill,
+        references={**guide.references(), **references},
     )
 
 

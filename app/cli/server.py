@@ -49,6 +49,7 @@ def serve(
     gc.disable()  # what is imported and made until it serves stays: looking through it all again takes a quarter second
     from app.bootstrap.server import open_server
     from app.checkout import find_git
+    from app.cli.reference import command_reference
     from app.config import read_settings
     from app.installation import migrate_apart
     from app.runtime.log_format import log_to_stderr
@@ -64,7 +65,7 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _listener(host, port) as listener:
         migrate_apart(settings)
-        with open_server(settings, url) as app:
+        with open_server(settings, url, {"commands": command_reference()}) as app:
             say = logging.getLogger(__name__).info if settings.log_format == "json" else typer.echo
             for line in _greeting(app.state.server, url, host):
                 say(line)

@@ -19,10 +19,12 @@ from starlette.staticfiles import StaticFiles
 from app.domain.errors import JobyardError
 from app.runtime import request_id
 from app.web import libraries
-from app.web.api import api_routes
+from app.web.api import OPERATIONS, api_routes
+from app.web.api.reference import api_reference
 from app.web.budget import BodyBudget
 from app.web.compression import Compression
 from app.web.flow_webhook import start_by_webhook
+from app.web.guide import Guide, guide_references
 from app.web.headers import SecurityHeaders
 from app.web.metrics import show_metrics
 from app.web.pages import page_error, page_routes
@@ -74,6 +76,7 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
     )
     app.router.redirect_slashes = False  # a redirect loses what was posted, and names the host of the request
     app.state.server = server
+    app.state.guide = Guide({**guide_references(), "api": api_reference(OPERATIONS), **server.references})
     app.state.log_feeds = Feeds()
     return app
 

@@ -25,6 +25,7 @@ from app.runtime.signals import Signals
 from app.runtime.turns import Turns
 from app.store.database import Database
 from app.store.inbox import Inbox
+from app.web.guide import Reference
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ class ServerContext:
     backups: BackupPlan | None = None  # those that are made by themselves, if any
     drill: str = ""  # in a drill, what that means: no loop runs
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
+    references: Mapping[str, Reference] = field(
+        default_factory=dict
+    )  # parts of the guide that pages don't know
     admin_token_hash: str | None = field(default=None, repr=False)
 
 

@@ -31,6 +31,7 @@ class Runtime:
       files only, so that it costs next to nothing in a big repository.
     - `plan`: raises PlanError when the tree contradicts itself or names nothing to run.
     - `words`: first words of commands that need this language.
+    - `signs` and `versions`, for people: files that are evidence, the strongest first, and the lines of base images.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Runtime:
     evidence: Callable[[SourceTree], Evidence | None]
     plan: Callable[[SourceTree, BuildSettings], BuildPlan]
     words: frozenset[str] = frozenset()
+    signs: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 def first_marker(tree: SourceTree, names: tuple[str, ...], strength: Strength) -> Evidence | None:

@@ -12,6 +12,7 @@ from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
 from builders.versions import Line, dotted, parse_line
 
+MANIFESTS = ("go.mod", "go.work")
 OLDEST: Line = (1, 26)
 NEWEST: Line = (1, 27)
 LOOSE_MODULE = "module job\n"
@@ -38,7 +39,7 @@ class Main:
 
 
 def evidence(tree: SourceTree) -> Evidence | None:
-    return first_marker(tree, ("go.mod", "go.work"), Strength.MANIFEST) or first_marker(
+    return first_marker(tree, MANIFESTS, Strength.MANIFEST) or first_marker(
         tree, tree.glob("*.go"), Strength.SECONDARY
     )
 
@@ -171,4 +172,12 @@ def _stages(tree: SourceTree, line: Line, install: tuple[str | None, bool], buil
     )
 
 
-RUNTIME = Runtime("go", "Go", evidence, plan, frozenset({"go"}))
+RUNTIME = Runtime(
+    "go",
+    "Go",
+    evidence,
+    plan,
+    frozenset({"go"}),
+    signs=(*MANIFESTS, "*.go"),
+    versions=(dotted(OLDEST), dotted(NEWEST)),
+)

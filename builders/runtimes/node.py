@@ -238,5 +238,11 @@ def _conventional(tree: SourceTree, line: Line) -> Option | None:
 
 
 RUNTIME = Runtime(
-    "node", "Node.js", evidence, plan, frozenset(["node", "npm", "npx", "pnpm", "yarn", "tsx", "ts-node"])
+    "node",
+    "Node.js",
+    evidence,
+    plan,
+    frozenset(["node", "npm", "npx", "pnpm", "yarn", "tsx", "ts-node"]),
+    signs=("package.json", *CONVENTIONAL),
+    versions=tuple(dotted(line) for line in LINES),
 )

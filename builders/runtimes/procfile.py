@@ -15,4 +15,4 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     return debian_plan("procfile", tree, settings, choose_start(tree, settings, Offers()))
 
 
-RUNTIME = Runtime("procfile", "Procfile", evidence, plan)
+RUNTIME = Runtime("procfile", "Procfile", evidence, plan, signs=("Procfile",))

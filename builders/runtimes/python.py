@@ -210,4 +210,6 @@ RUNTIME = Runtime(
             "django-admin",
         ]
     ),
+    signs=(*MANIFESTS, "requirements/", *CONVENTIONAL),
+    versions=tuple(dotted(line) for line in LINES),
 )

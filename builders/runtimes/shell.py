@@ -40,4 +40,6 @@ def _is_script(tree: SourceTree, name: str) -> bool:
     return tree.is_executable(name) and (tree.read_head(name) or "").startswith("#!")
 
 
-RUNTIME = Runtime("shell", "Shell", evidence, plan, frozenset({"sh", "bash"}))
+RUNTIME = Runtime(
+    "shell", "Shell", evidence, plan, frozenset({"sh", "bash"}), signs=(*START_SCRIPTS, "the only *.sh")
+)

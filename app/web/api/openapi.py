@@ -182,6 +182,7 @@ def _parameters(operation: Operation) -> Iterator[Json]:
     schema = operation.query.model_json_schema()
     for name, each in schema.get("properties", {}).items():
         described = {key: value for key, value in each.items() if key not in ("title", "description")}
+        described = _with(schema.get("$defs", {}), described)
         yield {
             "name": name,
             "in": "query",
@@ -197,6 +198,16 @@ def _parameters(operation: Operation) -> Iterator[Json]:
             "description": "a request that is sent again with the same key gets the first answer, for a day",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         }
+
+
+def _with(definitions: Json, schema: Any) -> Any:
+    """The schema of a parameter with what it refers to in its place: the document has no other for it."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            found: Json = definitions[schema["$ref"].rpartition("/")[2]]
+            return {key: value for key, value in found.items() if key not in ("title", "description")}
+        return {key: _with(definitions, value) for key, value in schema.items()}
+    return [_with(definitions, each) for each in schema] if isinstance(schema, list) else schema
 
 
 PATH_PARAMETERS = {

@@ -21,6 +21,7 @@ from app.web.pages import (
     deploys,
     dry_runs,
     flows,
+    guide,
     job_settings,
     jobs,
     live,
@@ -80,6 +81,7 @@ def page_routes() -> tuple[Route, ...]:
         audit,
         prune,
         publicity,
+        guide,
         login,
         provider_login,
     )

@@ -18,6 +18,7 @@ from app.store.strips import strips
 from app.web.pages import charts
 from app.web.pages.context import PageContext, get, see
 from app.web.pages.decision_groups import Group, grouped
+from app.web.pages.guide import guide_of
 from app.web.pages.job_rows import ORDER_NAMES, Show, asked_of, list_jobs
 from app.web.reach import newest, run_called
 
@@ -66,7 +67,10 @@ def _skipped(tx: Tx, ctx: PageContext) -> list[Group]:
 
 
 def search(ctx: PageContext) -> Response:
-    """Jobs by any part of their name, runs by the beginning of theirs, builds by that of their commit."""
+    """Jobs by any part of their name, runs by the beginning of theirs, builds by that of their commit.
+
+    Passages of the guide are found by the words in them.
+    """
     text = ctx.query("q").strip()[:100]
     if not text:
         return see("/")
@@ -77,7 +81,9 @@ def search(ctx: PageContext) -> Response:
             found_jobs = overview.find_jobs(tx, text.lower(), within=ctx.projects)
             found_runs = overview.find_runs(tx, text, within=ctx.projects)
             found_builds = overview.find_builds(tx, text.lower(), within=ctx.projects)
-    if len(found_jobs) == 1 and not found_runs and not found_builds:
+    passages = guide_of(ctx).find(text)
+    is_the_guides = any(each.is_titled for each in passages)
+    if len(found_jobs) == 1 and not (found_runs or found_builds or is_the_guides):
         project, job, _ = found_jobs[0]
         return see(f"/projects/{project}/jobs/{job}")
     return ctx.page(
@@ -86,6 +92,7 @@ def search(ctx: PageContext) -> Response:
         jobs=found_jobs,
         runs=found_runs,
         builds=found_builds,
+        passages=passages,
         window=overview.WINDOW,
     )
 

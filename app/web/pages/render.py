@@ -21,6 +21,7 @@ from app.store.strips import Mark
 from app.web.pages import charts, formatting
 from app.web.pages.places import places_for
 from app.web.server_context import server_of
+from app.web.shortcuts import SHORTCUTS
 
 WEB = Path(__file__).parent.parent
 NO_RUNS = '<line class="strip-none" x1="0" x2="166" y1="27" y2="27"/>'
@@ -54,7 +55,12 @@ _env = Environment(
     extensions=[Unindented],
 )
 _env.globals.update(
-    places_for=places_for, version=version_of(WEB), fmt=formatting, next_fire_of=next_fire_of, charts=charts
+    places_for=places_for,
+    version=version_of(WEB),
+    fmt=formatting,
+    next_fire_of=next_fire_of,
+    charts=charts,
+    shortcuts=SHORTCUTS,
 )
 _env.filters.update(
     utc=formatting.utc,

@@ -1,5 +1,5 @@
 // The keyboard: one letter does one thing, never while somebody types.
-const places = { o: "/", j: "/projects", r: "/runs", b: "/builds", w: "/decisions", p: "/pipelines", f: "/flows", a: "/apps", c: "/schedule", d: "/deliveries", s: "/settings" };
+const places = { o: "/", j: "/projects", r: "/runs", b: "/builds", w: "/decisions", p: "/pipelines", f: "/flows", a: "/apps", c: "/schedule", d: "/deliveries", s: "/settings", h: "/help" };
 let pending = 0; // until when a letter after `g` counts
 
 export function start(log) {

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.project import ROOT
 
 
-def test_the_wheel_has_types_templates_static_files_and_migrations(tmp_path: Path) -> None:
+def test_the_wheel_has_types_templates_static_files_help_and_migrations(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for folder in ("app", "builders"):
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -35,7 +35,7 @@ def test_the_wheel_has_types_templates_static_files_and_migrations(tmp_path: Pat
         path.relative_to(source).as_posix()
         for folder in ("app", "builders")
         for path in (source / folder).rglob("*")
-        if path.is_file() and path.suffix != ".md"
+        if path.is_file() and path.name != "README.md"
     }
-    assert {"app/py.typed", "builders/py.typed"} <= wanted
+    assert {"app/py.typed", "builders/py.typed", "app/web/help/rules.md"} <= wanted
     assert wanted - held == set()

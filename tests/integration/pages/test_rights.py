@@ -29,7 +29,7 @@ EVERY = pytest.mark.parametrize(
 )
 OURS = {"Sec-Fetch-Site": "same-origin"}
 OPEN = {"/login", "/login/oidc", "/login/oidc/callback", "/login/forgot", "/login/once/{code}", "/logout"}
-OPEN |= {"/public/{project}"}
+OPEN |= {"/public/{project}", "/help", "/help/{chapter}"}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ LATER = {
     "app.registry",
     "builders.detect",
     "mako",
+    "markdown_it",
     "docker",
     "git",
     "httpx2",

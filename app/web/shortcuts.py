@@ -1,0 +1,26 @@
+"""The keys that pages know: for the list that `?` opens, and for the guide. `static/keys.js` does what they say."""
+
+SHORTCUTS: tuple[tuple[str, str], ...] = (
+    ("/", "search"),
+    ("j k", "next, previous row"),
+    ("Enter", "open the row"),
+    ("r", "run with overrides"),
+    ("e E", "next, previous error in the log"),
+    ("f", "find in the log"),
+    ("n N", "next, previous match in it"),
+    ("w", "wrap its long lines"),
+    ("Home End", "its first, last line"),
+    ("g o", "overview"),
+    ("g j", "projects"),
+    ("g r", "runs"),
+    ("g b", "builds"),
+    ("g w", "decisions"),
+    ("g p", "pipelines"),
+    ("g f", "release flows"),
+    ("g a", "apps"),
+    ("g c", "schedule"),
+    ("g d", "deliveries"),
+    ("g s", "settings"),
+    ("g h", "help"),
+    ("?", "this list"),
+)
