@@ -204,18 +204,23 @@ export class Finder {
     this.errors ??= new Matches(this.address("errors=true"));
     const { errors } = this;
     const { here } = this.log();
-    const say = () => {
-      const index = errors.from(here, step);
-      const total = `${errors.found.length.toLocaleString()}${errors.complete ? "" : "+"}`;
-      const said = index < 0 ? (errors.complete ? "No error" : "Searching") : `Error ${(index + 1).toLocaleString()} of ${total}`;
-      document.querySelector("[data-error-count]").textContent = said;
-    };
+    this.errorAt = -1;
     if (!errors.complete || "live" in this.log().box.dataset) {
-      if (step < 0) await errors.load(say);
-      else await errors.until(here, say);
+      const told = () => this.sayErrors();
+      if (step < 0) await errors.load(told);
+      else await errors.until(here, told);
     }
-    say();
+    this.errorAt = errors.from(here, step);
+    this.sayErrors();
     await this.go(errors, step);
+  }
+
+  sayErrors() {
+    const { found, complete } = this.errors;
+    const total = `${found.length.toLocaleString()}${complete ? "" : "+"}`;
+    const none = complete ? "No error" : "Searching";
+    const said = this.errorAt >= 0 ? `Error ${(this.errorAt + 1).toLocaleString()} of ${total}` : found.length ? `${total} errors` : none;
+    document.querySelector("[data-error-count]").textContent = said;
   }
 }
 
