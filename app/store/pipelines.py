@@ -85,6 +85,17 @@ def of_component(tx: Tx, kind: str, component_id: int) -> tuple[str, str] | None
     return tx.exec(query).first()
 
 
+def taken(tx: Tx, project_id: int, *, but_by: int | None = None) -> set[tuple[str, int]]:
+    """The kind and id of each job and app that is in a pipeline of the project, except in the one with the id."""
+    query = (
+        select(StageComponentRow.job_id, StageComponentRow.app_id)
+        .join(StageRow, col(StageRow.id) == col(StageComponentRow.stage_id))
+        .join(PipelineRow, col(PipelineRow.id) == col(StageRow.pipeline_id))
+        .where(PipelineRow.project_id == project_id, PipelineRow.id != (but_by or 0))
+    )
+    return {("job", job) if job is not None else ("app", app or 0) for job, app in tx.exec(query)}
+
+
 def _require_free(tx: Tx, component: Component) -> None:
     taken = of_component(tx, component.kind, component.id)
     if taken is not None:

@@ -210,6 +210,18 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
         f"{P}/credentials/forge/delete",
         {"confirm": "forge"},
     ),
+    "/projects/{project}/new/pipeline": (
+        f"{P}/new/pipeline",
+        {"name": "n", "stages": "0", "name.0": "x", "in.0": "spare"},
+    ),
+    "/projects/{project}/pipelines/{pipeline}/settings": (
+        f"{P}/pipelines/main/settings",
+        {"stages": "0", "name.0": "x", "in.0": "shop"},
+    ),
+    "/projects/{project}/pipelines/{pipeline}/settings/delete": (
+        f"{P}/pipelines/main/settings/delete",
+        {"confirm": "main"},
+    ),
     "/projects/{project}/pipelines/{pipeline}/promote": (
         f"{P}/pipelines/main/promote",
         {"component": "shop"},

@@ -15,7 +15,7 @@ from app.domain.documents import Json
 from app.domain.errors import Contradictions, UserError
 from app.domain.job.records import Job
 from app.domain.principals import Right
-from app.store import apps, jobs
+from app.store import apps, jobs, pipelines
 from app.store.apps import App
 from app.store.database import Tx
 from app.store.projects import Project
@@ -206,11 +206,17 @@ def _page(
         project = project_of(ctx, tx)
         lines = _lines(tx, project, typed)
         known = jobs.page(tx, project_id=project.id, limit=LISTED)
-        taken = apps.names_of(tx, [job.id for job in known])
+        of_apps = apps.names_of(tx, [job.id for job in known])
+        staged = pipelines.taken(tx, project.id)
         seen = "" if app is None else version_of(_shown(tx, app))
     errors, left = placed(problem, frozenset({"name", "jobs", *(f"hook.{name}" for name in typed.jobs)}))
     said = problem or undeleted
-    free = [job for job in known if job.name not in typed.jobs and taken.get(job.id, "") in ("", typed.name)]
+    own = ("", app.name if app else "")
+    free = [
+        job
+        for job in known
+        if job.name not in typed.jobs and of_apps.get(job.id, "") in own and ("job", job.id) not in staged
+    ]
     return ctx.page(
         "app_settings.html",
         200 if said is None else said.status,

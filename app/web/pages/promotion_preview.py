@@ -33,10 +33,18 @@ class Refusal:
     sentence: str
 
 
-def offer(tx: Tx, pipeline: Pipeline, component: str, who: str) -> Offer | Refusal:
-    """A component's promotion to its peer in the next stage."""
+def offer(
+    tx: Tx,
+    pipeline: Pipeline,
+    component: str,
+    who: str,
+    *,
+    to_stage: str | None = None,
+    may_skip_stages: bool = False,
+) -> Offer | Refusal:
+    """A component's promotion to its peer in a stage, or (None) in the next."""
     try:
-        way = route(pipeline, component, to=None, to_stage=None, may_skip_stages=False)
+        way = route(pipeline, component, to=None, to_stage=to_stage, may_skip_stages=may_skip_stages)
         planned = plan_promotion(tx, way, who=who, confirm_paused=True)
     except UserError as error:
         return Refusal(str(error))

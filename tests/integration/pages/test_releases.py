@@ -57,9 +57,11 @@ def read(client: Client, path: str) -> str:
 
 
 def test_without_pipelines_the_page_shows_how_to_make_one(made: World) -> None:
-    page = read(visitor(made), "/pipelines")
+    made.job("report")
+    page = read(visitor(made, Role.ADMIN), "/pipelines")
     assert "There is no pipeline yet" in page
-    assert f"{made.public_url}/api/v1/projects/acme/pipelines" in page
+    assert 'href="/projects/acme/new/pipeline"' in page
+    assert "/new/pipeline" not in read(visitor(made), "/pipelines")  # an operator makes none
 
 
 def test_a_promotion_does_what_its_button_says(made: World) -> None:
@@ -86,11 +88,12 @@ def test_a_promotion_does_what_its_button_says(made: World) -> None:
 def test_a_promotion_of_what_is_there_already_has_to_be_agreed_to(made: World) -> None:
     two_stages(made)
     client, path = visitor(made), "/projects/acme/pipelines/main/promote"
-    assert "Once more" not in read(client, "/pipelines")
+    preview = f"{path}?component=report"
+    assert "Once more" not in read(client, preview)
     form = {"component": "report", "said": "Promote a8810fe to production: report-live will run."}
     assert client.post(path, data=form).status_code == 303
-    page = read(client, "/pipelines")
-    assert "Once more, though report-live has this image already" in shown(page)
+    assert "report-live has this image already." in shown(read(client, "/pipelines"))
+    assert "Once more, though report-live has this image already" in shown(read(client, preview))
     refused = client.post(path, data=form)
     assert refused.status_code == 409
     assert (
@@ -109,6 +112,7 @@ def test_a_promotion_to_a_paused_job_has_to_be_agreed_to(made: World) -> None:
     client, path = visitor(made), "/projects/acme/pipelines/main/promote"
     said = "Promote a8810fe to production: report-live is paused, so it gets the image and nothing runs."
     assert said in read(client, "/pipelines")
+    assert "Also though report-live is paused" in shown(read(client, f"{path}?component=report"))
     form = {"component": "report", "said": said}
     assert client.post(path, data=form).status_code == 409
     assert client.post(path, data={**form, "confirm_paused": "1"}).status_code == 303

@@ -19,7 +19,7 @@ from tests.support.server_context import ADMIN_TOKEN
 LISTENING, SET = "http://127.0.0.1:8080", "https://jobyard.example.com"
 API = "/api/v1/projects"
 GIT = {"type": "git", "git": {"url": "ssh://git@github.com/acme/report", "branch": "main"}}
-PAGES = ("/settings", "/deliveries", "/projects/acme", "/apps", "/pipelines")
+PAGES = ("/settings", "/deliveries", "/projects/acme")
 
 
 @pytest.fixture
