@@ -67,16 +67,56 @@ def find_candidates(tree: SourceTree) -> tuple[Candidate, ...]:
     return tuple(sorted(found, key=lambda candidate: -candidate.evidence.strength))
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What a repository could be built as.
+
+    `types` are modes with a file that speaks for each, the one that a look at the tree takes first; `directories` are
+    those with a manifest of their own, each with what it says, where the root has none.
+    """
+
+    types: tuple[tuple[str, str], ...]
+    directories: tuple[tuple[str, str], ...]
+
+
+def find_choices(tree: SourceTree, settings: BuildSettings = BuildSettings()) -> Choices:  # noqa: B008 - frozen
+    """Return what could be set instead of leaving it to detection. Raises nothing for what can't be built."""
+    try:
+        dockerfile = find_dockerfile(tree, replace(settings, mode="auto"))
+    except PlanError:
+        dockerfile = None
+    root = tree.subtree(settings.root_directory)
+    candidates = find_candidates(root) if root else ()
+    types = [("dockerfile", dockerfile)] if dockerfile else []
+    types += [(each.runtime.name, each.evidence.file) for each in candidates]
+    has_manifest = any(each.evidence.strength == Strength.MANIFEST for each in candidates)
+    inner = () if dockerfile or has_manifest else _components(tree)
+    return Choices(
+        tuple(types),
+        tuple((f"/{path}", f"{each.runtime.title}: {each.evidence.file}") for path, each in inner),
+    )
+
+
 def _plan_below(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
     candidates = find_candidates(tree)
+    if settings.mode not in ("auto", "dockerfile"):
+        candidates = tuple(each for each in candidates if each.runtime.name == settings.mode)
+        if not candidates:
+            raise PlanError(_without_evidence(tree, settings.mode))
     chosen = _settle(tree, candidates, settings) if candidates else None
-    _refuse_foreign(tree, chosen)
+    if settings.mode == "auto":
+        _refuse_foreign(tree, chosen)
     if chosen:
         plan = chosen.runtime.plan(tree, settings)
         return replace(plan, reasons=(_because(chosen, candidates), *plan.reasons), root_directory=directory)
     if settings.run_command:
         return replace(PROCFILE.plan(tree, settings), root_directory=directory)
     return _descend(tree, settings, directory, levels)
+
+
+def _without_evidence(tree: SourceTree, mode: str) -> str:
+    found = ", ".join(each.runtime.name for each in find_candidates(tree)) or "none"
+    return f"mode is {mode}, but no file here is of that runtime (found: {found}). Set mode to auto."
 
 
 def _descend(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from builders.instructions import Stage
 
+Mode = Literal["auto", "dockerfile", "go", "python", "node", "shell", "procfile"]
+"""What decides how an image is made: a look at the tree, where a Dockerfile wins; the Dockerfile; or one runtime."""
+
 
 class PlanError(Exception):
     """The repository or its build settings can't be built as they are; `str()` is a sentence with the fix."""
@@ -27,7 +30,7 @@ class BuildSettings:
     warning, and a container started without a command says so and exits 64.
     """
 
-    mode: Literal["auto", "dockerfile"] = "auto"
+    mode: Mode = "auto"
     root_directory: str = "/"
     dockerfile: str = "/Dockerfile"
     target: str | None = None

@@ -182,6 +182,13 @@ class Checkouts:
         found = [entry.strip("\n").split("\n", 2) for entry in entries if entry.strip("\n")]
         return [Commit(sha, message, author) for sha, author, message in found]
 
+    def branches_of(self, url: str, credential: Credential | None = None) -> tuple[str, ...]:
+        """Ask the server for all branches, its default first; raises what `fetch` raises."""
+        remote = parse_remote(url, self.allow)
+        with access(remote, credential, self._known_hosts) as way_in:
+            default, names = self._mirror(url).branches(remote, way_in)
+        return tuple(sorted(names, key=lambda name: (name != default, name)))
+
     def message_of(self, url: str, sha: str) -> str:
         """Return the message of a commit; empty unless it has been fetched."""
         said = self._mirror(url).read("log", "--max-count=1", "--format=%B", _checked(sha), "--")

@@ -33,6 +33,7 @@ from app.checkout.failures import (
 from app.checkout.locks import locked, sweep, unfinished
 from app.checkout.urls import Remote
 from app.domain.errors import GitUnavailable
+from app.domain.events import BRANCH_PREFIX
 
 REMEMBERED = 200
 """Fetched commits that are remembered as such per credential; an older one is simply asked for again."""
@@ -79,6 +80,21 @@ class Mirror:
         found = (line.partition("\t") for line in said.line.splitlines())
         # Git matches tails: refs/heads/main is in refs/heads/refs/heads/main too
         return {name: sha for sha, _, name in found if name in refs}
+
+    def branches(self, remote: Remote, access: Access) -> tuple[str | None, list[str]]:
+        """Ask the remote for its default branch, None where it names none, and for all its branches."""
+        which = ("HEAD", f"{BRANCH_PREFIX}*")
+        said = self._talk(remote, access, (), "ls-remote", "--quiet", "--symref", "--", remote.url, *which)
+        if not said.ok:
+            raise explain(remote.url, said.stderr, access.secrets, self.git.max_file_bytes, self.folder)
+        default, names = None, []
+        for line in said.line.splitlines():
+            what, _, ref = line.partition("\t")
+            if ref == "HEAD" and what.startswith(f"ref: {BRANCH_PREFIX}"):
+                default = what.removeprefix(f"ref: {BRANCH_PREFIX}")
+            elif ref.startswith(BRANCH_PREFIX):
+                names.append(ref.removeprefix(BRANCH_PREFIX))
+        return default if default in names else None, names
 
     def discard_damaged(self, url: str) -> None:
         with self._writing(url):

@@ -1,4 +1,4 @@
-"""What a push would do, and what a repository would be built as: the rules that really decide, with nothing stored."""
+"""What a push would do: the rules that really decide, with nothing stored."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from dataclasses import dataclass, replace
 
 from app.checkout import Checkouts
 from app.commands.branch_tracking import change_by_following
-from app.commands.builds import build_settings
 from app.commands.change_sets import Inquiry, without_git
+from app.commands.detection import Detection
 from app.commands.image_rollout import forecast_build, forecast_deploy
 from app.commands.promotions import PromotionPlan, forecast_promotion
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.commands.remote_access import git_access
-from app.commands.sources import credential_for
-from app.domain.build_parts import BuildTrigger, BuildTriggerType, PlanDocument, plan_from_json
+from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import Go, Verdict
-from app.domain.errors import InvalidValue, NotFound, UserError, require_consistent
-from app.domain.events import Push, short
-from app.domain.hosts import git_host
+from app.domain.errors import InvalidValue, NotFound, UserError
+from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef, short
 from app.domain.job.records import Deployed, Job, Source
-from app.domain.job.rules import of_build
-from app.domain.job.spec import BuildConfig, GitSource
 from app.domain.pushes import Changes
 from app.domain.rollout import CD_OFF, DeploymentForecast, Forecast, HookForecast, forecast_hook
 from app.domain.rules import ImageEvent
@@ -31,9 +27,6 @@ from app.runtime.ports import Clock, Vault
 from app.store import apps, jobs, projects
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
-from app.store.projects import Project
-from builders.plan import PlanError
-from builders.source import SourceTree
 
 NOBODY_HAS_IT = "No job or build service has this repository, or not for this token."
 
@@ -62,15 +55,6 @@ class Effect:
     would_build: bool
     would_deploy: bool
     would_run: bool
-
-
-@dataclass(frozen=True)
-class Detected:
-    """What a commit would be built as, and the recipe."""
-
-    sha: str
-    plan: PlanDocument
-    dockerfile: str
 
 
 @dataclass(frozen=True)
@@ -198,40 +182,32 @@ class DryRun:
             position=position,
         )
 
-    def look_at(self, project: Project | None, git: GitSource, at: str) -> Detected:
-        """What the head of a branch would be built as; `at` comes before the names of the source's fields.
+    @property
+    def detection(self) -> Detection:
+        """Looks at repositories, by the same access."""
+        return Detection(self.db, self.checkouts, self.vault)
 
-        Raises Contradictions, InvalidValue or TransientError where that can't be said.
-        """
-        require_consistent(of_build(git.build, f"{at}build"))
-        credential_id = None
-        if project is not None:
-            name, host = git.credential, git_host(git.url)
-            with self.db.read() as tx:
-                credential_id = credential_for(tx, project, name, "git", host, f"{at}git.credential")
-        return self.detect(git.url, git.branch, git.build, credential_id)
-
-    def detect(
-        self, url: str, branch: str, config: BuildConfig, credential_id: int | None = None
-    ) -> Detected:
-        """What the head of a branch would be built as. Raises InvalidValue with the reason where it can't be."""
-        with self.db.read() as tx:
-            credential = git_access(tx, self.vault, credential_id, url)
-        try:
-            sha = self.checkouts.fetch(url, sha=None, ref=branch, credential=credential)
-            with self.checkouts.tree(
-                url, sha, submodules=config.submodules, lfs=config.lfs, credential=credential
-            ) as tree:
-                from builders.detect import make_plan  # with all languages
-                from builders.render import render_dockerfile
-
-                plan = make_plan(SourceTree(tree), build_settings(config, start_required=False))
-                dockerfile = plan.dockerfile_text or render_dockerfile(plan) or ""
-                return Detected(sha, plan_from_json(plan.to_json()), dockerfile)
-        except PlanError as error:
-            raise InvalidValue("detect.build", str(error)) from error
-        except UserError as error:
-            raise InvalidValue("detect.git", str(error)) from error
+    def of_new_job(self, tx: Tx, job: Job, sha: str | None) -> list[Effect]:
+        """What a first push of this commit, to the branch that a new job follows, would do."""
+        source = job.source
+        if source is None:
+            return []
+        push = Push(
+            forge="",
+            repository=RepositoryRef(source.url, (source.url,)),
+            ref=BRANCH_PREFIX + source.branch,
+            before=None,
+            after=sha,
+            deleted=False,
+            created=False,
+            forced=False,
+            commits=(),
+            head_message="",
+            changed_files=None,
+            pusher="",
+            compare_url="",
+        )
+        return self._of_source(tx, push, source, [job], without_git(push, source), None)
 
 
 def summary(found: Sequence[Effect]) -> str:

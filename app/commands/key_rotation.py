@@ -21,6 +21,7 @@ from app.domain.sealing import (
     Place,
     Reseal,
     of_credential,
+    of_job_draft,
     of_mailed_link,
     of_project_hook,
     of_source_hook,
@@ -157,6 +158,8 @@ def _resealed(row: SealedRow, column: str, value: Any, reseal: Reseal) -> Any:
             return {**value, "nodes": nodes}
         case "mail", _:
             return reseal(value, of_mailed_link(parent))
+        case "job_draft", _:
+            return reseal(value, of_job_draft(row.id))
         case "flow_node", _:
             return resealed_node(value, project_id, parent, reseal)
         case _:  # the specifications of jobs and runs

@@ -12,6 +12,7 @@ WEBHOOK_PURPOSE = "webhook"
 CREDENTIAL_PURPOSE = "credential"
 MESSAGE_PURPOSE = "message"
 LINK_PURPOSE = "link"
+DRAFT_PURPOSE = "draft"
 CURRENT_FORM, FORMER_FORM = "v2", "v1"
 
 
@@ -53,6 +54,11 @@ def of_message(project_id: int, flow_id: int, node: str) -> Place:
 def of_mailed_link(user_id: int) -> Place:
     """Where the link to a user's account belongs, which is of no project."""
     return Place(LINK_PURPOSE, 0, f"user {user_id}")
+
+
+def of_job_draft(draft_id: int) -> Place:
+    """Where what somebody has typed of a new job belongs, which may be moved to another project."""
+    return Place(DRAFT_PURPOSE, 0, f"job draft {draft_id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel, col, select
 
 from app.domain.references import Ours
 from app.domain.retention import Kind
-from app.store import facts, idempotency_keys, needs
+from app.store import facts, idempotency_keys, job_drafts, needs
 from app.store.database import Tx, touch
 from app.store.history import IS_ALONE
 from app.store.schema import (
@@ -36,6 +36,7 @@ from app.store.schema import (
 )
 from app.store.upsert import insert_unless_there
 
+DRAFTS_KEPT = timedelta(days=7)  # since they were changed last
 OVER = ("succeeded", "failed", "cancelled", "superseded")
 BEGUN_AT, DOUBTED_FROM = "retention_begun_at", "retention_clock_doubted_from"
 LONG_PAUSE, DOUBTED_FOR = timedelta(days=2), timedelta(days=1)
@@ -134,7 +135,7 @@ def _delete(tx: Tx, row: type[SQLModel], ids: Any, *guards: Any) -> int:
 
 
 def forget_expired(tx: Tx, now: datetime) -> None:
-    """Remove what is void by itself: links to accounts, and first answers to keyed requests.
+    """Remove what is void by itself: links to accounts, first answers to keyed requests, and old drafts of jobs.
 
     Sessions that are over go when the next one begins.
     """
@@ -143,6 +144,7 @@ def forget_expired(tx: Tx, now: datetime) -> None:
         delete(AnswerRow).where(col(AnswerRow.created_at) <= now - idempotency_keys.KEPT),
     ):
         tx.connection().execute(expired)
+    job_drafts.sweep(tx, now - DRAFTS_KEPT)
 
 
 def logs_of(tx: Tx, kind: Kind, first: int, last: int) -> tuple[set[int], int]:

@@ -47,9 +47,10 @@ _SHAPES = {
     "build": _Shape(documents=("env",)),
     "run": _Shape(documents=("effective",), parent="job_id"),
     "mail": _Shape(texts=("link",), parent="user_id"),
+    "job_draft": _Shape(texts=("content",)),
 }
 TABLES = tuple(_SHAPES)
-_WITHOUT_PROJECT_ID = ("project", "flow_node", "mail")
+_WITHOUT_PROJECT_ID = ("project", "flow_node", "mail", "job_draft")
 
 
 def ids_after(tx: Tx, name: str, after: int, limit: int) -> Sequence[int]:

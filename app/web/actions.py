@@ -1,6 +1,6 @@
 """What each operation, form and WebSocket does, as the audit log calls it. One that is not named here has no route.
 
-None stands for a rehearsal, which changes nothing.
+None stands for a rehearsal, and for what is typed of a job that is not made yet: nothing changes by them.
 """
 
 from __future__ import annotations
@@ -107,7 +107,11 @@ OF_FORMS: dict[str, A | None] = {
     "/deployments/{deployment}/cancel": A.DEPLOYMENT_CANCEL,
     f"{_O}/jobs/{{job}}/pause": A.JOB_PAUSE,
     f"{_O}/jobs/{{job}}/resume": A.JOB_RESUME,
-    "/jobs/new": A.JOB_MAKE,
+    "/jobs/new": None,
+    "/jobs/new/{draft}/source": None,
+    "/jobs/new/{draft}/build": None,
+    "/jobs/new/{draft}/start": None,
+    "/jobs/new/{draft}/review": A.JOB_MAKE,
     f"{_O}/jobs/{{job}}/settings": A.JOB_CHANGE,
     f"{_O}/jobs/{{job}}/settings/delete": A.JOB_REMOVE,
     f"{_O}/jobs/{{job}}/build": A.BUILD_START,

@@ -27,11 +27,14 @@ class DockerStage:
 
 
 def find_dockerfile(tree: SourceTree, settings: BuildSettings) -> str | None:
-    """Return its path from the repository's root, or None if there is none and none was asked for.
+    """Return its path from the repository's root, or None if there is none and none was asked for, or a
+    runtime is to be used whatever there is.
 
     The default is looked for below the root directory, any other path from the repository's root first. Raises
     PlanError for one that was named and isn't there.
     """
+    if settings.mode not in ("auto", "dockerfile"):
+        return None
     root = settings.root_directory.strip("/")
     below = f"{root}/" if root not in ("", ".") else ""
     named = settings.dockerfile.lstrip("/")

@@ -46,12 +46,8 @@ def test_from_an_empty_server_to_a_rehearsed_push(page: Page, made: World) -> No
     page.wait_for_url("**/projects/acme")
     expect(page.locator("#webhook [data-copy-text]")).to_have_text(f"{made.public_url}/webhooks/github")
 
-    page.get_by_role("link", name="Make the first job").click()
-    page.get_by_label("Name", exact=True).fill("report")
-    page.get_by_label("Repository").fill("https://github.com/acme/report")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/projects/acme/jobs/report")
-
+    made.job("report", project="acme")
+    look(page, "/projects/acme/jobs/report")
     page.get_by_role("link", name="What would a push do?").click()
     expect(page.get_by_label("Repository")).to_have_value("https://github.com/acme/report")
     page.get_by_label("Commit that is pushed").fill("b26c5f7")

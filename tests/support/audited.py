@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlmodel import text
 
+from app.commands import job_drafts
 from app.commands.accounts import make_administrator
 from app.commands.sessions import Client, open_session
 from app.commands.tokens import digest
@@ -15,6 +17,7 @@ from app.store import audit, deliveries, users
 from app.store.audit import Wanted
 from app.store.deliveries import NewDelivery
 from app.web.pages import job_form
+from app.web.pages.job_draft import Typed
 from app.web.server_context import ServerContext
 from app.workers.deployments import DeploymentWorker
 from tests.support.api import Caller, build_succeeds
@@ -245,7 +248,7 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/projects/{project}/public": (f"{P}/public", {"public": "1"}),
     "/projects/{project}/jobs/{job}/pause": (f"{P}/jobs/once/pause", {}),
     "/projects/{project}/jobs/{job}/resume": (f"{P}/jobs/resting/resume", {}),
-    "/jobs/new": ("/jobs/new", _job("n", project="acme")),
+    "/jobs/new/{draft}/review": ("/jobs/new/1/review", {"build": "1"}),
     "/projects/{project}/jobs/{job}/settings": (f"{P}/jobs/once/settings", _job(command="true")),
     "/projects/{project}/jobs/{job}/settings/delete": (
         f"{P}/jobs/idle/settings/delete",
@@ -294,5 +297,7 @@ def log_in(context: ServerContext) -> str:
         session, other = (
             open_session(tx, context.clock.now(), limits, browser, user_id=user.id) for _ in range(2)
         )
+        draft = replace(Typed.blank("acme", "none"), given={**Typed.blank("acme", "none").given, "name": "n"})
+        job_drafts.begin(tx, context.vault, f"user {user.id}", draft.content(), context.clock.now())
         tx.connection().execute(text(f"UPDATE login SET hash = '{'b' * 16}' WHERE hash = '{digest(other)}'"))
     return session

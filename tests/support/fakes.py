@@ -84,6 +84,12 @@ class Repository:
             raise self.faults.pop(0)
         return {branch: self.heads[branch] for branch in branches if branch in self.heads}
 
+    def branches_of(self, url: str, credential: Credential | None = None) -> tuple[str, ...]:
+        self.credentials.append(credential)
+        if self.faults:
+            raise self.faults.pop(0)
+        return tuple(self.heads)
+
     def message_of(self, url: str, sha: str) -> str:
         return self.messages.get(sha, "")
 

@@ -101,7 +101,7 @@ def of_build(build: BuildConfig, field: str) -> Contradictions:
     commands = {"install_command": build.install_command, "build_command": build.build_command}
     for name, command in commands.items():
         if build.mode == "dockerfile" and command is not None:
-            yield f"{field}.{name}", "is only for mode auto: a Dockerfile says itself how to build"
+            yield f"{field}.{name}", "is not for mode dockerfile: a Dockerfile says itself how to build"
 
 
 def of_overrides(overrides: Overrides, prefix: str = "") -> Contradictions:

@@ -14,6 +14,7 @@ from app.store.schema.installation import (
 )
 from app.store.schema.jobs import (
     CredentialRow,
+    JobDraftRow,
     JobRow,
     ProjectRow,
     SecretGroupJobRow,
@@ -74,6 +75,7 @@ __all__ = [
     "FlowRow",
     "FlowRunRow",
     "GrantRow",
+    "JobDraftRow",
     "JobRow",
     "KnownDeviceRow",
     "LoginRow",

@@ -118,3 +118,14 @@ class SecretGroupJobRow(SQLModel, table=True):
     job_id: int = Field(
         sa_column=SaColumn(BigInt, SaForeignKey("job.id", ondelete="CASCADE"), primary_key=True, index=True)
     )
+
+
+class JobDraftRow(SQLModel, table=True):
+    """A new job that somebody is still filling in; `content` is all that was typed, sealed."""
+
+    __tablename__ = "job_draft"
+    __table_args__ = table_args()
+    id: int = id_column()
+    owner: str = Field(index=True)
+    content: str = text_column()
+    changed_at: datetime = time_column(null=False, index=True)

@@ -51,10 +51,10 @@ def _detect(ctx: ApiContext[PlanForm, Empty], form: DetectForm) -> Any:
     if form.project is not None:
         with ctx.server.db.read() as tx:
             project = project_named(ctx, tx, form.project)
-        return asdict(ctx.server.dry_run.look_at(project, form.source(), "detect."))
+        return asdict(ctx.server.dry_run.detection.look_at(project, form.source(), "detect."))
     if form.git.credential is not None:
         raise InvalidValue("detect.project", "detect.project is missing: a credential needs its project.")
-    return asdict(ctx.server.dry_run.look_at(None, form.source(), "detect."))
+    return asdict(ctx.server.dry_run.detection.look_at(None, form.source(), "detect."))
 
 
 def _settings(ctx: ApiContext[PlanForm, Empty], form: PlanSettingsForm) -> Any:

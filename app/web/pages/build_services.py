@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.commands import build_services as commands
-from app.commands.dry_run import Detected
+from app.commands.detection import Detected
 from app.domain.documents import Json
 from app.domain.errors import UserError
 from app.domain.job.codec import source_to_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from app.commands.dry_run import Detected
+from app.commands.detection import Detected
 from app.domain.documents import Json
 from app.domain.errors import JobyardError
 from app.web.pages.context import PageContext
@@ -26,7 +26,7 @@ def look(ctx: PageContext, project: str, typed: Json, at: str) -> Detected:
         form = read_value(DetectForm, {"git": git, "build": typed["build"]}, ctx.server)
         with ctx.server.db.read() as tx:
             owner = project_named(ctx, tx, project)
-        return ctx.server.dry_run.look_at(owner, form.source(), at)
+        return ctx.server.dry_run.detection.look_at(owner, form.source(), at)
     except (JobyardError, ValidationError, Problem) as error:
         problem = problem_of(error)
         errors = [{**each, "field": _placed(each["field"], at)} for each in problem.errors]

@@ -1,4 +1,4 @@
-"""`/projects/{p}/jobs/{j}/settings` and `/jobs/new`: define, change and delete a job, by the API's own rules."""
+"""`/projects/{p}/jobs/{j}/settings`: change and delete a job, by the API's own rules."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.dry_run import Detected
+from app.commands.detection import Detected
 from app.commands.job_edits import Edit, preview_edit
-from app.commands.jobs import change_job, define_job, remove_job
+from app.commands.jobs import change_job, remove_job
 from app.commands.sources import guessable
 from app.commands.variables import unmasked
 from app.domain.documents import Json
@@ -22,7 +22,7 @@ from app.domain.job.records import Job
 from app.domain.job.spec import NoSource
 from app.domain.principals import Right
 from app.domain.sealing import of_source_hook
-from app.store import build_services, credentials, projects
+from app.store import build_services, credentials
 from app.store.database import Tx
 from app.web.pages import formatting, job_form
 from app.web.pages.context import PageContext, get, post, see
@@ -34,9 +34,6 @@ from app.web.pages.jobs import address
 from app.web.patching import job_and_draft, patched_job
 from app.web.problems import Problem
 from app.web.reach import project_named
-from app.web.reading import read_value
-from app.web.schemas.drafts import job_draft
-from app.web.schemas.job import JobForm
 from app.web.scope import job_of
 
 EMPTY_ROWS, MORE_ROWS = 2, 8
@@ -174,79 +171,6 @@ def _of_webhook(ctx: PageContext, job: Job) -> list[str]:
     return guessable(ctx.server.vault, source.webhook_secret, place)
 
 
-def show_new(ctx: PageContext) -> Response:
-    return _new(ctx, _stored(job_form.blank(_source_of(ctx.query("source")))), ctx.query("project"))
-
-
-def make_job(ctx: PageContext) -> Response:
-    typed = _typed(ctx, job_form.blank(_source_of(ctx.field("source.type"))))
-    project_name = ctx.field("project")
-    if ctx.field("more"):
-        return _new(ctx, typed, project_name, empty_rows=MORE_ROWS)
-    try:
-        body = {**typed.definition(), "name": ctx.field("name").strip()}
-        if ctx.field("look"):
-            return _new(ctx, typed, project_name, seen=look(ctx, project_name, body["source"], "source."))
-        if ctx.field("preview"):
-            return _new(ctx, typed, project_name, edit=_edit(ctx, project_name, body))
-        form = read_value(JobForm, body, ctx.server)
-        with ctx.server.db.write() as tx:
-            server = ctx.server
-            job = define_job(
-                tx,
-                project_named(ctx, tx, project_name),
-                job_draft(form),
-                names=server.names,
-                vault=server.vault,
-                ours=server.ours,
-                who=ctx.who,
-                now=ctx.now,
-            )
-    except (UserError, Problem, ValidationError) as error:
-        return _new(ctx, typed, project_name, problem=refused(error))
-    return see(address(job))
-
-
-def _source_of(text: str) -> str:
-    return text if text in SOURCES else "git"
-
-
-def _new(
-    ctx: PageContext,
-    typed: Typed,
-    project: str,
-    *,
-    problem: Problem | None = None,
-    edit: Edit | None = None,
-    seen: Detected | None = None,
-    empty_rows: int = EMPTY_ROWS,
-) -> Response:
-    with ctx.server.db.read() as tx:
-        names = [each.name for each in projects.page(tx, MANY, None, only=ctx.projects)]
-        chosen = project if project in names else next(iter(names), "")
-        context = _choices(tx, projects.named(tx, chosen).id) if chosen else {}
-    if not chosen:
-        return ctx.page("job_new_nowhere.html")
-    return _page(
-        ctx,
-        typed,
-        problem,
-        empty_rows,
-        **context,
-        edit=edit,
-        seen=seen,
-        job=None,
-        project=chosen,
-        projects=names,
-        address="/jobs/new",
-        action="/jobs/new",
-        may_choose_source=True,
-        undeleted="",
-        warnings=[],
-        groups=[],
-    )
-
-
 def _choices(tx: Tx, project_id: int) -> Json:
     """What a job of the project may name, as options: value and text."""
     known = credentials.page(tx, project_id, MANY)
@@ -265,7 +189,7 @@ def _page(
     status: int = 200,
     **context: Any,
 ) -> Response:
-    names = job_form.names_of(typed.form, typed.rows) | {"name"}
+    names = job_form.names_of(typed.form, typed.rows)
     errors, left = placed(problem, names, lambda field: job_form.as_typed(field, typed.given))
     return ctx.page(
         "job_settings.html",
@@ -286,8 +210,6 @@ def _page(
 def routes() -> list[Route]:
     path = "/projects/{project}/jobs/{job}/settings"
     return [
-        get("/jobs/new", show_new, Right.CHANGE),
-        post("/jobs/new", make_job, Right.CHANGE),
         get(path, show_settings, Right.CHANGE),
         post(path, save_settings, Right.CHANGE),
         post(f"{path}/delete", delete_job, Right.CHANGE),

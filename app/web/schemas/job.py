@@ -67,7 +67,10 @@ class GitForm(Model):
 class BuildForm(Model):
     """How an image is made from a commit, and which pushes are worth one."""
 
-    mode: Literal["auto", "dockerfile"] = _BUILD.mode
+    mode: Literal["auto", "dockerfile", "go", "python", "node", "shell", "procfile"] = Field(
+        default=_BUILD.mode,
+        description="auto looks at the repository, where a Dockerfile wins; any other says what it is",
+    )
     root_directory: BelowRoot = _BUILD.root_directory
     dockerfile: BelowRoot = _BUILD.dockerfile
     target: Text | None = None

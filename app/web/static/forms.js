@@ -10,6 +10,28 @@ export function start(given) {
     event.preventDefault();
     show(event.target, button);
   });
+  document.addEventListener("input", (event) => {
+    if (event.target.dataset?.check) check(event.target);
+  });
+}
+
+// A name is looked at while it is typed: whether it is one, and free. The server says so in its own words.
+const PAUSE = 250;
+let latest = 0;
+async function check(field) {
+  const mine = ++latest;
+  await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  if (mine !== latest) return;
+  const answer = await fetch(`${field.dataset.check}?${new URLSearchParams({ name: field.value })}`);
+  if (!answer.ok || mine !== latest) return;
+  const wrong = await answer.text();
+  const said = document.getElementById(field.getAttribute("aria-describedby"));
+  said.dataset.usual ??= said.classList.contains("error") ? "" : said.textContent;
+  said.textContent = wrong || said.dataset.usual;
+  said.classList.toggle("error", wrong !== "");
+  said.classList.toggle("sub", wrong === "");
+  field.toggleAttribute("aria-invalid", wrong !== "");
+  field.closest(".field").classList.toggle("wrong", wrong !== "");
 }
 
 async function show(form, button) {

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.commands import job_drafts
 from app.commands.key_rotation import begin, finish, openers_now, reseal_all
 from app.commands.variables import open_variable
 from app.domain import sealing
@@ -76,6 +77,10 @@ def furnish(admin: Caller) -> None:
     admin.made(f"{of_acme}/flows", {"name": "release", "nodes": [run, {"parallel": [message]}]})
     admin.made(f"{of_acme}/flows/release/runs")
     admin.made("/users", {"name": "ada", "email": "ada@example.com"})
+    context = admin.context
+    with context.db.write() as tx:
+        typed = {"given": {"name": OPENED["draft"]}}
+        job_drafts.begin(tx, context.vault, "user 1", typed, context.clock.now())
 
 
 def texts(db: Database) -> dict[str, list[str]]:
@@ -124,6 +129,7 @@ def opened(db: Database, box: SecretBox) -> dict[str, str]:
         assert mail is not None
         told["mail"], _, code = box.open(mail.link or "", of_mailed_link(1)).rpartition("/")
         assert code
+        told["draft"] = job_drafts.opened(tx, box, 1, "user 1")["given"]["name"]
     return told
 
 
@@ -137,6 +143,7 @@ OPENED = {
     "tool": str({"PASSWORD": SECRET}),
     "node": "https://chat.example.com/x",
     "mail": "/login/once",
+    "draft": "typed of a new job",
 }
 PLACES = {
     "project.webhook_secret",
@@ -151,6 +158,7 @@ PLACES = {
     "flow.definition",
     "flow_node.spec",
     "mail.link",
+    "job_draft.content",
 }
 
 

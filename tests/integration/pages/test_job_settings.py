@@ -316,10 +316,7 @@ def test_a_preview_says_what_would_change_and_saves_nothing(made: World, api: Cl
     assert form_fields(answer.text, PAGE)["instances"] == "3"
     refused = page.post(PAGE, data={**fields, "instances": "500"})
     assert (refused.status_code, 'href="#f-instances"' in refused.text) == (422, True)
-    new = form_fields(page.get("/jobs/new?source=none").text, "/jobs/new")
-    assert "can be made" in page.post("/jobs/new", data={**new, "name": "fresh", "preview": "1"}).text
     assert stored(made) == before
-    assert api.get(f"{ACME}/jobs/fresh").status_code == 404
 
 
 def test_the_webhook_secret_is_kept_until_another_is_typed(made: World, api: Client, page: Client) -> None:
@@ -339,25 +336,6 @@ def test_a_job_without_a_source_is_given_one(api: Client, page: Client) -> None:
     fields["source.git.url"] = "https://github.com/acme/report"
     assert page.post(PAGE, data=fields).status_code == 303
     assert api.get(f"{ACME}/jobs/report").json()["source"]["git"]["url"] == fields["source.git.url"]
-
-
-@pytest.mark.parametrize("source", ["git", "build_service", "image", "none"])
-def test_a_job_is_made_on_a_page(api: Client, page: Client, source: str) -> None:
-    fields = form_fields(page.get(f"/jobs/new?project=acme&source={source}").text, "/jobs/new")
-    refused = page.post("/jobs/new", data={**fields, "name": "Bad Name"})
-    assert (refused.status_code, 'href="#f-name"' in refused.text) == (422, True)
-    own = {"source.git.url": "https://github.com/acme/report", "source.image": "busybox:1.36"}
-    fields |= {name: value for name, value in own.items() if name in fields} | {"name": "report"}
-    answer = page.post("/jobs/new", data=fields)
-    assert (answer.status_code, answer.headers.get("location")) == (303, "/projects/acme/jobs/report")
-    job = api.get(f"{ACME}/jobs/report").json()
-    given = make(api, **SOURCES[source] | {"name": "twin"})
-    own_fields = ("id", "name", "created_at")
-    assert {k: v for k, v in job.items() if k not in own_fields} == {
-        k: v for k, v in given.items() if k not in own_fields
-    }
-    taken = page.post("/jobs/new", data=fields)
-    assert (taken.status_code, "There is a job named report" in taken.text) == (409, True)
 
 
 def test_without_a_project_the_page_says_how_to_make_one(made: World) -> None:
@@ -380,7 +358,7 @@ def test_a_job_is_deleted_by_its_name_only(made: World, api: Client, page: Clien
         assert runs.with_id(tx, run["id"]).job == "report"
 
 
-@pytest.mark.parametrize("path", [PAGE, f"{PAGE}/delete", "/jobs/new"])
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}/delete"])
 def test_only_operators_from_our_own_pages_change_anything(made: World, api: Client, path: str) -> None:
     make(api)
     assert visitor(made, Role.VIEWER).post(path, data={"confirm": "report"}).status_code == 403

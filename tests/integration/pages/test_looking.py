@@ -19,7 +19,7 @@ from tests.support.repositories import Repository
 from tests.support.seed import PASSWORD, World, world
 from tests.support.server_context import ADMIN_TOKEN
 
-NEW_JOB = "/jobs/new"
+SETTINGS = "/projects/acme/jobs/report/settings"
 SERVICES = "/projects/acme/build-services"
 HIDDEN = "a text that is never shown"
 
@@ -48,17 +48,18 @@ def page(made: World) -> Client:
     app = create_app(context, nullcontext)
     api = Client(app, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     assert api.post("/api/v1/projects", json={"name": "acme"}).status_code == 201
+    assert api.post("/api/v1/projects/acme/jobs", json={"name": "report"}).status_code == 201
     client = Client(app, follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     assert client.post("/login", data={"name": f"{Role.ADMIN}-user", "password": PASSWORD}).status_code == 303
     return client
 
 
-FORMS = pytest.mark.parametrize(("path", "at"), [(NEW_JOB, "source."), (SERVICES, "")])
+FORMS = pytest.mark.parametrize(("path", "at"), [(SETTINGS, "source."), (SERVICES, "")])
 
 
 def typed(page: Client, path: str, at: str, url: str, **changes: str) -> dict[str, str]:
     """The form that makes a thing, asked to look; `__` stands for a dot."""
-    fields = form_fields(page.get(path).text, path)
+    fields = form_fields(page.get(f"{path}?source=git").text, path)
     given = {"name": "report", "look": "1", f"{at}git.url": url, f"{at}git.webhook_secret": HIDDEN}
     return fields | given | {at + name.replace("__", "."): text for name, text in changes.items()}
 
@@ -66,7 +67,8 @@ def typed(page: Client, path: str, at: str, url: str, **changes: str) -> dict[st
 def nothing_is_stored(made: World) -> bool:
     with made.db.read() as tx:
         acme = projects.named(tx, "acme")
-        return not (jobs.page(tx) or build_services.page(tx, acme.id, 9) or builds.page(tx, limit=9))
+        has_source = any(job.source is not None for job in jobs.page(tx))
+        return not (has_source or build_services.page(tx, acme.id, 9) or builds.page(tx, limit=9))
 
 
 @FORMS
@@ -98,7 +100,7 @@ def test_what_is_there_is_said_and_nothing_is_saved(
         (
             {"build__mode": "dockerfile", "build__build_command": "make"},
             "build.build_command",
-            "only for mode auto",
+            "not for mode dockerfile",
         ),
     ],
 )
@@ -145,7 +147,7 @@ def test_a_thing_that_is_there_is_looked_at_with_what_was_typed(
     made: World, page: Client, repository: Repository
 ) -> None:
     for path, at, address in (
-        (NEW_JOB, "source.", "/projects/acme/jobs/report/settings"),
+        (SETTINGS, "source.", "/projects/acme/jobs/report/settings"),
         (SERVICES, "", f"{SERVICES}/report"),
     ):
         fields = typed(page, path, at, repository.url)

@@ -50,8 +50,10 @@ def test_from_nothing_to_a_job_by_pages_alone(made: World) -> None:
     assert f"{made.public_url}/webhooks/github" in begin
     assert 'href="/jobs/new?project=acme">Make the first job' in begin
     assert 'href="/jobs/new">Make the first job' in page.get("/").text
-    job = form_fields(page.get("/jobs/new?project=acme").text, "/jobs/new")
-    page.post("/jobs/new", data={**job, "name": "report", "source.git.url": "https://github.com/acme/report"})
+    job = form_fields(page.get("/jobs/new?project=acme&source=none").text, "/jobs/new")
+    start = page.post("/jobs/new", data=job).headers["location"]
+    page.post(start, data={**form_fields(page.get(start).text, start), "name": "report"})
+    page.post(start.replace("/start", "/review"), data={})
     full = page.get(ACME).text
     assert "First steps" not in full
     assert 'href="/projects/acme/jobs/report"' in full

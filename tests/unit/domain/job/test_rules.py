@@ -94,7 +94,7 @@ def said(draft: JobDraft) -> list[str]:
         ),
         (
             {"source": replace(GIT, build=BuildConfig(mode="dockerfile", build_command="make"))},
-            "source.build.build_command is only for mode auto: a Dockerfile says itself how to build.",
+            "source.build.build_command is not for mode dockerfile: a Dockerfile says itself how to build.",
         ),
     ],
 )

@@ -1,0 +1,330 @@
+"""`/jobs/new`: a new job in steps, each a form of its own; what is typed is kept in a draft that its address names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from app.commands import job_drafts
+from app.commands.builds import request_build_of_source
+from app.commands.job_drafts import Rehearsal
+from app.commands.jobs import define_job
+from app.domain.errors import Conflict, InvalidValue, UserError
+from app.domain.job.spec import NAME, NAME_RULE
+from app.domain.principals import Right
+from app.domain.schedule import Schedule
+from app.store import build_services, credentials, deliveries, jobs, projects
+from app.store import job_drafts as stored_drafts
+from app.store.database import Tx
+from app.store.projects import Project
+from app.web.pages import formatting
+from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.form_errors import placed, refused
+from app.web.pages.form_fields import Row
+from app.web.pages.job_draft import OF_STEP, STEPS, Typed, filled, suggested_name
+from app.web.pages.job_form import SOURCES, as_typed, blank, names_of
+from app.web.pages.jobs import address
+from app.web.pages.repository_look import looked
+from app.web.problems import Problem
+from app.web.reach import number, project_named
+
+EMPTY_ROWS, MORE_ROWS = 2, 8
+MANY, RECENT = 200, 50
+FIRES = 3
+CRONS = (
+    ("*/5 * * * *", "every five minutes"),
+    ("0 * * * *", "every hour"),
+    ("0 6 * * *", "every day at 6"),
+    ("0 6 * * 1-5", "on weekdays at 6"),
+    ("0 6 * * 1", "on Mondays at 6"),
+    ("0 0 1 * *", "on the first of each month"),
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft that the visitor may go on with; without an id it is not stored yet."""
+
+    id: int | None
+    typed: Typed = field(repr=False)
+
+    def address(self, step: str) -> str:
+        return "/jobs/new" if self.id is None else f"/jobs/new/{self.id}/{step}"
+
+
+def _owner(ctx: PageContext) -> str:
+    assert ctx.principal is not None  # the route needs a right
+    return job_drafts.owner_of(ctx.principal)
+
+
+def _opened(ctx: PageContext, tx: Tx) -> Draft:
+    """Raises NotFound for a draft of somebody else, or of a project that is out of reach."""
+    draft_id = number(ctx.path("draft"))
+    typed = Typed.stored(job_drafts.opened(tx, ctx.server.vault, draft_id, _owner(ctx)))
+    project_named(ctx, tx, typed.project)
+    return Draft(draft_id, typed)
+
+
+def _kept(ctx: PageContext, draft: Draft, typed: Typed) -> Draft:
+    """The draft with what was typed since, stored."""
+    owner, vault, content = _owner(ctx), ctx.server.vault, typed.content()
+    with ctx.server.db.write() as tx:
+        if draft.id is None:
+            return Draft(job_drafts.begin(tx, vault, owner, content, ctx.now), typed)
+        job_drafts.keep(tx, vault, draft.id, owner, content, ctx.now)
+    return Draft(draft.id, typed)
+
+
+def show_new(ctx: PageContext) -> Response:
+    names = _projects(ctx)
+    if not names:
+        return ctx.page("job_new_nowhere.html")
+    chosen = ctx.query("project") if ctx.query("project") in names else names[0]
+    source = ctx.query("source") if ctx.query("source") in SOURCES else "git"
+    return _page(ctx, Draft(None, Typed.blank(chosen, source)), "source")
+
+
+def begin(ctx: PageContext) -> Response:
+    """The first step was sent: from here on there is a draft."""
+    with ctx.server.db.read() as tx:
+        project = project_named(ctx, tx, ctx.field("project")).name
+    return _take(ctx, Draft(None, Typed.blank(project, ctx.field("source.type"))), "source")
+
+
+def show_step(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        draft = _opened(ctx, tx)
+    step = _step(ctx)
+    if step == "source" and ctx.query("source") in SOURCES:
+        given = {**draft.typed.given, "source.type": ctx.query("source")}
+        draft = Draft(draft.id, Typed(draft.typed.project, given, draft.typed.rows, draft.typed.look))
+    if step not in draft.typed.steps:
+        return see(draft.address("start"))
+    return _page(ctx, draft, step)
+
+
+def take_step(ctx: PageContext) -> Response:
+    with ctx.server.db.read() as tx:
+        draft = _opened(ctx, tx)
+    return _take(ctx, draft, _step(ctx))
+
+
+def _step(ctx: PageContext) -> str:
+    return ctx.request.url.path.rpartition("/")[2]
+
+
+def _take(ctx: PageContext, draft: Draft, step: str) -> Response:
+    """Store what was sent; go on where the step has nothing wrong, else say at its fields what is."""
+    try:
+        typed = filled(draft.typed, step, ctx.form)
+    except InvalidValue as error:
+        return _page(ctx, draft, step, refused(error))
+    with ctx.server.db.read() as tx:
+        project_named(ctx, tx, typed.project)
+    draft = _kept(ctx, draft, typed)
+    if ctx.field("more"):
+        return _page(ctx, draft, step, empty_rows=MORE_ROWS)
+    try:
+        if typed.source == "git" and step in ("source", "build"):
+            only = step == "source" and bool(ctx.field("look"))
+            draft = _kept(ctx, draft, looked(ctx, typed, branches_only=only))
+        if ctx.field("look"):
+            return see(f"{draft.address(step)}?looked=1")
+        if step == "source":
+            draft = _kept(ctx, draft, _named(ctx, draft.typed))
+        _check(ctx, draft.typed, step)
+    except (UserError, Problem, ValidationError) as error:
+        return _page(ctx, draft, step, refused(error))
+    steps = draft.typed.steps
+    return see(draft.address(steps[steps.index(step) + 1]))
+
+
+def _named(ctx: PageContext, typed: Typed) -> Typed:
+    """With a name from the repository, where none was typed."""
+    url = typed.given["source.git.url"] if typed.source == "git" else ""
+    if typed.given["name"].strip() or not url:
+        return typed
+    with ctx.server.db.read() as tx:
+        project = project_named(ctx, tx, typed.project)
+        taken = {job.name for job in jobs.page(tx, project_id=project.id, limit=MANY)}
+    return Typed(typed.project, {**typed.given, "name": suggested_name(url, taken)}, typed.rows, typed.look)
+
+
+def _check(ctx: PageContext, typed: Typed, step: str) -> None:
+    """Raises a Problem with what is wrong with this step; what is wrong with others is said there."""
+    if step == "start" and not typed.given["name"].strip():
+        raise InvalidValue("name", f"name must be {NAME_RULE}.")
+    try:
+        _rehearsed(ctx, typed)
+    except (UserError, Problem, ValidationError) as error:
+        problem = refused(error)
+        own = [each for each in problem.errors if step_of(each["field"], typed) == step]
+        if own or (step == "start" and not problem.errors):
+            raise Problem(problem.status, problem.detail, own) from error
+
+
+def step_of(field_: str, typed: Typed) -> str:
+    """The step that a field of the API's is typed in."""
+    name = as_typed(field_, typed.given)
+    while name and not any(name in names for names in OF_STEP.values()):
+        name = name.rpartition(".")[0]
+    found = next((step for step, names in OF_STEP.items() if name in names), "")
+    return found or ("source" if field_.startswith("source") else "start")
+
+
+def _rehearsed(ctx: PageContext, typed: Typed) -> Rehearsal:
+    """What the job would be. Raises what making it would."""
+    server = ctx.server
+    with server.db.read() as tx:
+        project = project_named(ctx, tx, typed.project)
+    return job_drafts.rehearse(
+        server.db,
+        server.dry_run,
+        project,
+        typed.draft(server),
+        typed.look.sha if typed.look else None,
+        names=server.names,
+        vault=server.vault,
+        ours=server.ours,
+        who=ctx.who,
+        now=ctx.now,
+    )
+
+
+def launch(ctx: PageContext) -> Response:
+    """Make the job, once, and build the newest commit if that was asked for."""
+    with ctx.server.db.read() as tx:
+        draft = _opened(ctx, tx)
+    try:
+        made, server = draft.typed.draft(ctx.server), ctx.server
+        if not draft.typed.given["name"].strip():
+            raise InvalidValue("name", f"name must be {NAME_RULE}.")
+        with server.db.write() as tx:
+            if draft.id is None or not stored_drafts.remove(tx, draft.id, _owner(ctx)):
+                raise Conflict("The job was made of this draft already: look for it in its project.")
+            job = define_job(
+                tx,
+                project_named(ctx, tx, draft.typed.project),
+                made,
+                names=server.names,
+                vault=server.vault,
+                ours=server.ours,
+                who=ctx.who,
+                now=ctx.now,
+            )
+            if ctx.field("build") and job.source is not None and job.source.name is None:
+                request_build_of_source(
+                    tx, job.source, [job], sha=None, branch=None, who=ctx.who, now=ctx.now
+                )
+    except (UserError, Problem, ValidationError) as error:
+        return _page(ctx, draft, "review", refused(error))
+    return see(address(job))
+
+
+def check_name(ctx: PageContext) -> Response:
+    """What is wrong with a name, as a sentence; nothing where it can be had."""
+    name = ctx.query("name").strip()
+    with ctx.server.db.read() as tx:
+        project = _opened(ctx, tx).typed.project
+        is_taken = jobs.find(tx, project, name) is not None
+    if not NAME.fullmatch(name):
+        return PlainTextResponse(f"name must be {NAME_RULE}.")
+    return PlainTextResponse(f"There is a job named {name} in project {project} already." if is_taken else "")
+
+
+def _projects(ctx: PageContext) -> list[str]:
+    with ctx.server.db.read() as tx:
+        return [each.name for each in projects.page(tx, MANY, None, only=ctx.projects)]
+
+
+def _page(
+    ctx: PageContext, draft: Draft, step: str, problem: Problem | None = None, *, empty_rows: int = EMPTY_ROWS
+) -> Response:
+    typed = draft.typed
+    with ctx.server.db.read() as tx:
+        project = project_named(ctx, tx, typed.project)
+        context = _choices(tx, project)
+    rehearsal = None
+    if step == "review" and problem is None:
+        try:
+            rehearsal = _rehearsed(ctx, typed)
+        except (UserError, Problem, ValidationError) as error:
+            problem = refused(error)
+    names = names_of(blank(typed.source), typed.rows).union({"env_block"}, *OF_STEP.values())
+    errors, left = placed(problem, names, lambda field_: as_typed(field_, typed.given))
+    wrong = {name: step_of(name, typed) for name in errors}
+    return ctx.page(
+        f"new_job_{step}.html",
+        200 if problem is None or (step == "review" and ctx.request.method == "GET") else problem.status,
+        draft=draft,
+        step=step,
+        steps=[(name, STEPS[name]) for name in typed.steps],
+        project=project,
+        projects=[(name, name) for name in _projects(ctx)],
+        sources=SOURCES,
+        source=typed.source,
+        given={**typed.shown, "project": typed.project, "env_block": ctx.field("env_block")},
+        rows=[*typed.shown_rows, *[Row()] * empty_rows],
+        look=typed.look,
+        branches=[(name, name) for name in typed.look.branches] if typed.look else [],
+        errors=errors,
+        left=left,
+        wrong=wrong,
+        fires=_fires(typed, ctx.now),
+        crons=CRONS,
+        rehearsal=rehearsal,
+        plans=[(name, f"{name} · {formatting.capacity(plan)}") for name, plan in ctx.server.plans.items()],
+        webhook_url=f"{ctx.address}/webhooks/github",
+        **context,
+    )
+
+
+def _choices(tx: Tx, project: Project) -> dict[str, Any]:
+    """What a job of the project may name, as options: value and text."""
+    known = credentials.page(tx, project.id, MANY)
+    found = jobs.page(tx, project_id=project.id, limit=MANY)
+    return {
+        "git_credentials": [(each.name, each.name) for each in known if each.kind == "git"],
+        "registry_credentials": [(each.name, each.name) for each in known if each.kind == "registry"],
+        "services": [(each.name, each.name) for each in build_services.page(tx, project.id, MANY)],
+        "repositories": sorted({job.source.url for job in found if job.source is not None}),
+        "ping": ping_of(tx, project),
+    }
+
+
+def ping_of(tx: Tx, project: Project) -> datetime | None:
+    """When a webhook of the project's last called to say that it is there, if that is not long ago."""
+    scopes = projects.scopes_of(tx, project.id)
+    recent = deliveries.page(tx, RECENT)
+    found = (each for each in recent if each.event == "ping" and scopes.intersection(each.scopes))
+    return next((each.received_at for each in found), None)
+
+
+def _fires(typed: Typed, now: datetime) -> list[datetime]:
+    """The next times of the schedule; none where it has none, or one that is refused."""
+    given = typed.given
+    if given["kind"] != "cron" or not given["schedule.cron"].strip():
+        return []
+    try:
+        schedule = Schedule.parse(given["schedule.cron"].strip(), given["schedule.time_zone"].strip())
+    except InvalidValue:
+        return []
+    return [each.at for each in schedule.upcoming(now, FIRES)]
+
+
+def routes() -> list[Route]:
+    path = "/jobs/new/{draft}"
+    steps = ("source", "build", "start")
+    return [
+        get("/jobs/new", show_new, Right.CHANGE),
+        post("/jobs/new", begin, Right.CHANGE),
+        *(get(f"{path}/{step}", show_step, Right.CHANGE) for step in (*steps, "review")),
+        *(post(f"{path}/{step}", take_step, Right.CHANGE) for step in steps),
+        post(f"{path}/review", launch, Right.CHANGE),
+        get(f"{path}/name", check_name, Right.CHANGE),
+    ]
