@@ -1,4 +1,4 @@
-"""Each statement of the readme about what Jobyard does has a test that shows it; here are those that no other has.
+"""Each statement of the readme, and of the guide's promises, has a test that shows it; here are those no other has.
 
 A sentence is found by a part of it, so that it may be worded better; one that nothing shows fails.
 """
@@ -22,20 +22,38 @@ from app.web import budget, connections
 from app.web.pages.context import FORM_BYTES
 from app.web.reading import BODY_LIMIT
 from app.web.webhooks import LIMIT as WEBHOOK_LIMIT
+from tests.support.guide import section
 from tests.support.project import ROOT
 
 README = (ROOT / "README.md").read_text()
-SECTIONS = (
-    "",
-    "## How it decides",
-    "## Backup and restore",
-    "## When something does not answer",
-    "## What jobs, builds and the server reach",
-    "## Security",
-)
+SECTIONS = ("", "## Security")
+PROMISES = {  # chapters of the guide, and those of their sections that are held to it
+    "rules": (
+        "## Does a push build?",
+        "## Does the image move, and does a run start?",
+        "## Which commit is deployed",
+    ),
+    "runs": ("## Retries and limits", "## Logs", "## States"),
+    "builds": ("## Submodules and Git LFS",),
+    "apps": ("## What a deployment does",),
+    "pipelines": ("## Promote",),
+    "flows": ("## What a flow promises",),
+    "outages": (
+        "## Registries, Git servers and the engine",
+        "## Images that are gone",
+        "## The disk and the clock",
+    ),
+    "backup": ("## Make a backup", "## Backups by a schedule", "## Restore"),
+    "network": (
+        "## What jobs and builds may reach",
+        "## Where that is enforced",
+        "## What the server and the engine reach",
+    ),
+    "security": ("## Images and caches belong to a project", "## What strangers may send"),
+}
 ADVICE = (  # what Jobyard does not do, but its reader
     "have unfinished uploads removed by a rule of its own",
-    "Does the image move, and does a run start because of it?",
+    "what strangers may send [is bounded]",
     "are copied by you",
     "Builds run code of the repositories you connect",
     "Whoever reaches the engine's socket is root",
@@ -54,8 +72,24 @@ SHOWN = {
     "Apps and pipelines.": "e2e/test_pipeline.py::from_push_to_production",
     "Kill it at any moment": "fault/test_kill.py::killed_again_and_again_in_one_push",
     "leaves one stored decision per job": "contract/store/test_rows.py::one_decision_for_an_event_and_a_job",
-    "Does a push build?": "integration/workers/test_pushes.py::"
+    "A push builds if all of this is so": "integration/workers/test_pushes.py::"
     "a_push_that_is_not_built_says_why_and_does_nothing_else",
+    "CI is on, and the job not paused": "integration/workers/test_pushes.py::"
+    "a_push_that_is_not_built_says_why_and_does_nothing_else",
+    "in any commit of the push": "integration/workers/test_pushes.py::"
+    "a_push_that_is_not_built_says_why_and_does_nothing_else",
+    "in `.gitignore` syntax, as Git reads it": "integration/workers/test_change_sets.py::"
+    "where_git_cannot_say_the_push_builds_and_says_so",
+    "It is to the tracked branch": "integration/workers/test_pushes.py::"
+    "a_push_that_is_not_built_says_why_and_does_nothing_else",
+    "`never`, `cd-promote` or": "integration/sentences/test_readme.py::the_table_of_images_and_runs",
+    "is promoted to its peer": "integration/api/apps/test_pipelines.py::a_job_is_promoted",
+    "To pass over a stage": "integration/api/apps/test_pipelines.py::only_an_administrator_skips_a_stage",
+    "A promotion to a job turns its CD off": "integration/api/apps/test_pipelines.py::a_job_is_promoted",
+    "Promoting to a paused job": "integration/api/apps/test_pipelines.py::"
+    "a_promotion_to_a_paused_job_wants_to_be_confirmed",
+    "Each job has a setting": "integration/sentences/test_readme.py::the_table_of_images_and_runs",
+    "Nothing is built again": "integration/api/apps/test_pipelines.py::an_app_is_promoted_by_digest_with_its_hooks",
     "Git is asked for the files": "integration/workers/test_change_sets.py::"
     "where_git_cannot_say_the_push_builds_and_says_so",
     "Tags and deleted branches": "e2e/test_push.py::a_tag_and_a_deleted_branch_build_nothing",
@@ -227,8 +261,10 @@ def sections() -> dict[str, str]:
 def statements() -> list[str]:
     """The sentences of the sections that say what Jobyard does, without tables, pictures and commands."""
     found = []
-    for heading in SECTIONS:
-        text = re.sub(r"^(\||!\[|    |# ).*$", "", sections()[heading], flags=re.M)
+    texts = [sections()[heading] for heading in SECTIONS]
+    texts += [section(name, heading) for name, headings in PROMISES.items() for heading in headings]
+    for whole in texts:
+        text = re.sub(r"^```.*?^```$|^(\||!\[|    |# ).*?$", "", whole, flags=re.M | re.S)
         for paragraph in re.split(r"\n\s*\n|\n- ", text):
             found += re.split(r"(?<=[.?:])\s+(?=[A-Z*`])", " ".join(paragraph.split()))
     return [each for each in found if len(each.split()) > 3]
@@ -285,7 +321,9 @@ def job(rule: str, *, cd: bool = True, paused: bool = False, inactive: bool = Fa
 
 def rows() -> dict[str, list[str]]:
     lines = [
-        line.strip("| ").split(" | ") for line in sections()["## How it decides"].splitlines() if "|" in line
+        line.strip("| ").split(" | ")
+        for line in section("rules", "## Does the image move, and does a run start?").splitlines()
+        if "|" in line
     ]
     return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
 
@@ -331,8 +369,7 @@ def test_ends_of_the_server() -> None:
 
 
 def test_states_and_reasons() -> None:
-    (paragraph,) = [each for each in README.split("\n\n") if each.startswith("**States.**")]
-    states, reasons = paragraph.split("Why a run failed:")
+    states, reasons = section("runs", "## States").split("Why a run failed:")
     failed, cancelled = reasons.split("why it was cancelled:")
     assert set(re.findall(r"`(\w+)`", states)) == set(RunStatus)
     names = [set(re.findall(r"`(\w+)`", each)) for each in (failed, cancelled)]

@@ -29,7 +29,7 @@ from tests.support.api import Caller, attempt_ends
 from tests.support.client import Client
 from tests.support.clock import START
 from tests.support.counting import counted_calls
-from tests.support.project import ROOT
+from tests.support.guide import chapter
 from tests.support.stored import add_job, add_run
 
 PLAN = BackupPlan("/backups", Schedule.parse("0 3 * * *"), keep=14)
@@ -284,9 +284,8 @@ def test_the_age_of_the_last_good_backup_is_told_where_they_are_scheduled(contex
     assert not [name for name in names(context) if "backup" in name]
 
 
-def test_the_readme_names_what_there_is(context: ServerContext) -> None:
-    readme = (ROOT / "README.md").read_text().partition("## Metrics for Prometheus")[2].partition("\n## ")[0]
-    said = set(re.findall(r"`(jobyard_\w+)`", readme))
+def test_the_guide_names_what_there_is(context: ServerContext) -> None:
+    said = set(re.findall(r"`(jobyard_\w+)`", chapter("metrics")))
     back_up(context)
     there = {name for name in names(replace(context, backups=PLAN)) if name.startswith("jobyard_")}
     assert said == there
