@@ -30,6 +30,7 @@ from app.web.pages.detection_preview import look
 from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
+from app.web.pages.job_sections import SECTIONS, has_more, only, require_unchanged, versions, was_of
 from app.web.pages.jobs import address
 from app.web.patching import job_and_draft, patched_job
 from app.web.problems import Problem
@@ -82,30 +83,52 @@ def _with_source(job: Job, wanted: str) -> Json:
 def save_settings(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         job = job_of(ctx, tx)
+    section = ctx.field("section") if ctx.field("section") in SECTIONS else ""
     typed = _typed(ctx, _with_source(job, ctx.field("source.type")))
     if ctx.field("more"):
         return _settings(ctx, job, typed, empty_rows=MORE_ROWS)
     try:
+        if section:
+            return _save_section(ctx, typed, section)
         patch = typed.definition()
         if ctx.field("look"):
             return _settings(ctx, job, typed, seen=look(ctx, job.project, patch["source"], "source."))
         if ctx.field("preview"):
             return _settings(ctx, job, typed, edit=_edit(ctx, job.project, {**patch, "name": job.name}))
-        with ctx.server.db.write() as tx:
-            job, server = job_of(ctx, tx), ctx.server
-            change_job(
-                tx,
-                job,
-                patched_job(job, patch, server),
-                names=server.names,
-                vault=server.vault,
-                ours=server.ours,
-                who=ctx.who,
-                now=ctx.now,
-            )
+        _change(ctx, typed)
     except (UserError, Problem, ValidationError) as error:
         return _settings(ctx, job, typed, problem=refused(error))
     return see(f"{address(job)}/settings?saved=1")
+
+
+def _save_section(ctx: PageContext, typed: Typed, section: str) -> Response:
+    """Save what was typed in a section; what was typed in others stays typed, and is not saved."""
+    changed = _change(ctx, typed, section)
+    form = shown_job(changed.spec)
+    if has_more(section, form, typed.given, typed.rows):
+        return _settings(ctx, changed, Typed(form, typed.given, typed.rows), saved_section=section)
+    return see(f"{address(changed)}/settings?saved={section}#s-{section}")
+
+
+def _change(ctx: PageContext, typed: Typed, section: str = "") -> Job:
+    """Save all that was typed, or a section. Raises Conflict for what somebody else has changed meanwhile."""
+    server = ctx.server
+    with server.db.write() as tx:
+        job = job_of(ctx, tx)
+        require_unchanged(job, typed.given, section)
+        if section:
+            form = typed.form if section == "source" else shown_job(job.spec)
+            typed = Typed(form, *only(section, form, typed.given, typed.rows))
+        return change_job(
+            tx,
+            job,
+            patched_job(job, typed.definition(), server),
+            names=server.names,
+            vault=server.vault,
+            ours=server.ours,
+            who=ctx.who,
+            now=ctx.now,
+        )
 
 
 def _edit(ctx: PageContext, project: str, fields: Json) -> Edit:
@@ -140,6 +163,7 @@ def _settings(
     seen: Detected | None = None,
     undeleted: str = "",
     empty_rows: int = EMPTY_ROWS,
+    saved_section: str = "",
 ) -> Response:
     with ctx.server.db.read() as tx:
         context = _choices(tx, job.project_id)
@@ -153,6 +177,9 @@ def _settings(
         edit=edit,
         seen=seen,
         job=job,
+        versions=versions(job) if problem is None else was_of(typed.given),
+        sections=SECTIONS,
+        saved_section=SECTIONS.get(saved_section, ""),
         warnings=[*unmasked(job.env, ctx.server.vault, job.project_id), *_of_webhook(ctx, job)],
         project=job.project,
         address=address(job),
