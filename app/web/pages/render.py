@@ -19,6 +19,7 @@ from app.domain.forge_links import commit_page
 from app.store.overview import STRIP
 from app.store.strips import Mark
 from app.web.pages import charts, formatting
+from app.web.pages.help_links import help_link
 from app.web.pages.places import places_for
 from app.web.server_context import server_of
 from app.web.shortcuts import SHORTCUTS
@@ -97,6 +98,7 @@ def strip(marks: Sequence[Mark], now: datetime) -> Markup:
 
 
 _env.globals["strip"] = strip
+_env.globals["help_link"] = help_link
 
 
 def tag_of(text: str) -> str:
