@@ -75,13 +75,7 @@ def save_flow(
 
     Raises Contradictions, which name every field that is wrong, or InvalidValue, or Conflict if the name is taken.
     """
-    require_consistent(contradictions_of(draft.steps))
-    require_consistent(
-        (f"{place}.{field}", rule)
-        for place, node in placed(draft.steps)
-        for field, rule in _references(tx, project, node)
-    )
-    push_job_id = None if draft.on_push is None else _built_job(tx, project, draft.on_push).id
+    push_job_id = check_flow(tx, project, draft)
     flow_id = reserved_id(tx, "flow") if kept is None else kept.id
     before = {} if kept is None else {node.name: node for node in nodes_of(kept.steps)}
 
@@ -113,6 +107,20 @@ def save_flow(
         flow_id=flow_id,
     )
     return flows.named(tx, project.name, draft.name)
+
+
+def check_flow(tx: Tx, project: Project, draft: FlowDraft) -> int | None:
+    """Look whether a flow makes sense in its project; returns the id of the job whose pushes start it, if one's do.
+
+    Raises Contradictions, which name every field that is wrong, or InvalidValue.
+    """
+    require_consistent(contradictions_of(draft.steps))
+    require_consistent(
+        (f"{place}.{field}", rule)
+        for place, node in placed(draft.steps)
+        for field, rule in _references(tx, project, node)
+    )
+    return None if draft.on_push is None else _built_job(tx, project, draft.on_push).id
 
 
 def issue_webhook(tx: Tx, flow: Flow) -> str:

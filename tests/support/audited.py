@@ -229,6 +229,18 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
         f"{P}/pipelines/main/promote",
         {"component": "shop"},
     ),
+    "/projects/{project}/new/flow": (
+        f"{P}/new/flow",
+        {"name": "n", "nodes": "0", "type.0": "approval", "node.0": "ready"},
+    ),
+    "/projects/{project}/flows/{flow}/settings": (
+        f"{FLOW}/settings",
+        {"nodes": "0", "type.0": "approval", "node.0": "sure"},
+    ),
+    "/projects/{project}/flows/{flow}/settings/delete": (
+        f"{P}/flows/idle/settings/delete",
+        {"confirm": "idle"},
+    ),
     "/projects/{project}/flows/{flow}/start": (f"{FLOW}/start", {}),
     "/projects/{project}/flows/{flow}/webhook": (f"{FLOW}/webhook", {}),
     "/projects/{project}/flows/{flow}/webhook/void": (f"{FLOW}/webhook/void", {}),

@@ -28,6 +28,7 @@ from app.store import flows
 from app.store.database import Tx
 from app.store.flows import Flow
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.makers import projects_to_change
 from app.web.reach import newest
 from app.web.reading import read_value
 from app.web.schemas.flow import FlowStartForm
@@ -111,14 +112,22 @@ def show_flows(ctx: PageContext) -> Response:
         else:
             found = flows.page(tx, project_id=project_of(ctx, tx).id, limit=limit, before=before)
         rows = [_row(tx, each) for each in found[:FLOWS]]
+        makers = projects_to_change(ctx, tx) if project is None else _maker(ctx, tx)
     return ctx.page(
         "flows.html",
         project=project,
         rows=rows,
+        makers=makers,
         started_by=started_by,
         groups_of=groups_of,
         more=found[FLOWS - 1].id if len(found) > FLOWS else None,
     )
+
+
+def _maker(ctx: PageContext, tx: Tx) -> Sequence[str]:
+    """The project of the page, if the reader may make something in it."""
+    project = project_of(ctx, tx)
+    return [project.name] if ctx.may(Right.CHANGE, project.id) else []
 
 
 def _row(tx: Tx, flow: Flow) -> Row:
