@@ -18,12 +18,13 @@ from app.domain.errors import Conflict, InvalidValue, UserError
 from app.domain.job.spec import NAME, NAME_RULE
 from app.domain.principals import Right
 from app.domain.schedule import Schedule
-from app.store import build_services, credentials, deliveries, jobs, projects
+from app.store import build_services, credentials, jobs, projects
 from app.store import job_drafts as stored_drafts
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.pages import formatting
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.first_steps import ping_of
 from app.web.pages.form_errors import placed, refused
 from app.web.pages.form_fields import Row
 from app.web.pages.job_draft import OF_STEP, STEPS, Typed, filled, suggested_name
@@ -34,7 +35,7 @@ from app.web.problems import Problem
 from app.web.reach import number, project_named
 
 EMPTY_ROWS, MORE_ROWS = 2, 8
-MANY, RECENT = 200, 50
+MANY = 200
 FIRES = 3
 CRONS = (
     ("*/5 * * * *", "every five minutes"),
@@ -295,14 +296,6 @@ def _choices(tx: Tx, project: Project) -> dict[str, Any]:
         "repositories": sorted({job.source.url for job in found if job.source is not None}),
         "ping": ping_of(tx, project),
     }
-
-
-def ping_of(tx: Tx, project: Project) -> datetime | None:
-    """When a webhook of the project's last called to say that it is there, if that is not long ago."""
-    scopes = projects.scopes_of(tx, project.id)
-    recent = deliveries.page(tx, RECENT)
-    found = (each for each in recent if each.event == "ping" and scopes.intersection(each.scopes))
-    return next((each.received_at for each in found), None)
 
 
 def _fires(typed: Typed, now: datetime) -> list[datetime]:

@@ -27,6 +27,7 @@ from app.store import (
 )
 from app.store.projects import Project
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.first_steps import first_steps
 from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.job_rows import ORDER_NAMES, asked_of, list_jobs
 from app.web.pages.publicity import snippets
@@ -139,6 +140,7 @@ def _project(
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
             "unknown": projects.unknown_repositories(tx, project.id),
             "compared": comparisons.of_project(tx, project.id, COMPARED),
+            "steps": first_steps(tx, project),
             "usages": quotas.usage_of(tx, project.id, kept_logs.total(tx, project.id)),
         }
     held = {f"hardening.{name}": "1" for name in project.hardening.asked}
