@@ -81,6 +81,7 @@ def test_four_steps_lead_to_a_job_that_runs_what_is_pushed(made: World, page: Cl
     said = shown(page.get(review).text)
     assert "What the first push will do" in said
     assert "If the build of" in said
+    assert 'href="/projects/acme/jobs/report"' not in page.get(review).text  # it is not made yet
     assert "hidden text" not in page.get(start).text + page.get(review).text
     answer = page.post(review, data={})
     assert answer.headers["location"] == "/projects/acme/jobs/report"
