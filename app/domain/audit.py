@@ -87,6 +87,7 @@ class Action(enum.StrEnum):
     SIGN_IN_THROTTLED = "sign_in.throttled"
     SIGN_OUT = "sign_out.done"
     INSTALLATION_PRUNE = "installation.prune"
+    INSTALLATION_BACK_UP = "installation.back_up"
     INSTALLATION_SETUP_LINK = "installation.setup_link"
     INSTALLATION_MAKE_ADMINISTRATOR = "installation.make_administrator"
     INSTALLATION_RESTORE = "installation.restore"

@@ -52,6 +52,11 @@ def claim(tx: Tx, state: BackupState, server: str, now: datetime) -> BackupState
     return _changed(tx, state, replace(state, owner=server, token=state.token + 1, begun_at=now))
 
 
+def ask(tx: Tx, state: BackupState, now: datetime) -> BackupState | None:
+    """The state with the next one due at once; None if it is no longer what was read."""
+    return _changed(tx, state, replace(state, retry_at=now))
+
+
 def succeed(tx: Tx, claimed: BackupState, made: Made, now: datetime) -> bool:
     """False if another server has taken over since; then nothing is stored. Times until it was begun are done with."""
     after = BackupState(

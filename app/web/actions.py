@@ -145,6 +145,7 @@ OF_FORMS: dict[str, A | None] = {
     "/users/{user}/sessions/{session}/end": A.USER_END_SESSIONS,
     "/users/{user}/delete": A.USER_REMOVE,
     "/prune": A.INSTALLATION_PRUNE,
+    "/backups": A.INSTALLATION_BACK_UP,
     "/login": A.SIGN_IN_DONE,
     "/login/once/{code}": A.USER_ACCEPT_LINK,
     "/login/forgot": A.USER_ASK_RESET,

@@ -295,6 +295,7 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/users/{user}/sessions/{session}/end": ("/users/1/sessions/aaaaaaaaaaaaaaaa/end", {}),
     "/users/{user}/delete": ("/users/1/delete", {"confirm": "ada"}),
     "/prune": ("/prune", {}),
+    "/backups": ("/backups", {}),
     "/logout": ("/logout", {}),
 }
 

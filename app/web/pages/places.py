@@ -32,7 +32,7 @@ PLACES = (
     Place("/apps", "Apps", rf"/apps|/deployments/.*|{OF_PROJECT}/(new/app|apps(/.*)?)"),
     Place("/flows", "Flows", rf"/flows(/.*)?|{OF_PROJECT}/(new/flow|flows(/.*)?)"),
     Place("/deliveries", "Deliveries", r"/deliveries(/.*)?|/rehearse"),
-    Place("/settings", "Settings", r"/settings(/.*)?|/prune"),
+    Place("/settings", "Settings", r"/settings(/.*)?|/prune|/backups"),
     Place("/users", "Users", r"/users(/.*)?", "people"),
     Place("/audit", "Audit", r"/audit", "audit"),
 )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,13 +12,13 @@ from app.commands import accounts
 from app.commands.sign_in import require_password
 from app.commands.tokens import issue_token
 from app.domain import limits
-from app.domain.backups import BackupPlan, BackupState, due_at
 from app.domain.errors import Busy, Conflict, InvalidValue
 from app.domain.principals import SCOPES_OF, Right, Role, Scope
 from app.domain.restarts import of_restart
-from app.store import backups, deliveries, overview, projects, sessions, tokens
+from app.store import deliveries, overview, projects, sessions, tokens
 from app.store.database import Tx
 from app.store.sessions import Session
+from app.web.pages.backups import backups_of
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed
 from app.web.pages.login import client_of
@@ -56,7 +55,7 @@ def _settings(
             "projects": known,
             "sessions": _own_sessions(ctx, tx),
             "rejected": deliveries.rejected(tx) + ctx.server.inbox.rejected,
-            "backups": _backups(ctx, tx) if ctx.may(Right.PRUNE) else None,
+            "backups": backups_of(ctx, tx) if ctx.may(Right.PRUNE) else None,
             "restart": of_restart(*overview.at_work(tx)) if ctx.projects is None else None,
         }
     errors, left = placed(problem, PASSWORDS)
@@ -78,26 +77,6 @@ def _settings(
         webhook_url=f"{ctx.address}/webhooks/github",
         **context,
     )
-
-
-@dataclass(frozen=True)
-class _Backups:
-    """What the page says of backups that are made by themselves; `state` is None before the first look at them."""
-
-    plan: BackupPlan
-    state: BackupState | None
-    due_at: datetime
-    is_being_made: bool
-
-
-def _backups(ctx: PageContext, tx: Tx) -> _Backups | None:
-    plan = ctx.server.backups
-    if plan is None:
-        return None
-    state = backups.read(tx)
-    due = due_at(state or BackupState(ctx.now), plan.schedule)
-    is_being_made = state is not None and backups.is_being_made(tx, state, ctx.now)
-    return _Backups(plan, state, due, is_being_made)
 
 
 def _own_sessions(ctx: PageContext, tx: Tx) -> Sequence[Session]:

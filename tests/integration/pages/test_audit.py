@@ -6,12 +6,15 @@ import html
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.commands.refusals import OF_A_NETWORK, REST
 from app.domain.audit import Action, Entry, Kind, Outcome
+from app.domain.backups import BackupPlan
+from app.domain.schedule import Schedule
 from app.web.actions import OF_FORMS
 from app.web.app import create_app
 from app.web.pages import page_routes
@@ -37,7 +40,8 @@ def furnished() -> Stored:
 @pytest.fixture
 def place(tmp_path: Path, furnished: Stored) -> Iterator[ServerContext]:
     with Installation.bare(tmp_path, stored=furnished) as place:
-        yield place.web
+        plan = BackupPlan("/srv/backups", Schedule.parse("0 3 * * *"), keep=14)
+        yield replace(place.web, backups=plan)
 
 
 def visitor(context: ServerContext) -> Client:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.backups import BackupPlan, BackupState, Made
+from app.domain.backups import BackupPlan, BackupState, Made, due_at
 from app.domain.principals import Role
+from app.domain.room import Room
 from app.domain.schedule import Schedule
 from app.store import backups, claims
 from app.web.app import create_app
+from app.web.pages.prune import disks_of
 from tests.support.client import Client
 from tests.support.seed import PASSWORD, World, world
 from tests.support.visiting import OURS, read
@@ -72,3 +74,66 @@ def test_the_last_and_the_next_are_told(made: World) -> None:
     assert all(
         part in told for part in ("Failed", "The last try failed, ", "The disk &lt;is&gt; full.", "3.0 MiB")
     )
+
+
+def visitor_of(made: World, plan: BackupPlan | None, role: Role = Role.ADMIN) -> Client:
+    client = Client(
+        create_app(replace(made.context, backups=plan), nullcontext), follow_redirects=False, headers=OURS
+    )
+    assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
+    return client
+
+
+def test_one_is_asked_for_on_the_page_and_due_at_once(made: World) -> None:
+    client = visitor_of(made, PLAN)
+    assert "Make one now" in read(client, "/backups")
+    assert client.post("/backups").headers["location"] == "/backups?asked=1"
+    with made.db.read() as tx:
+        state = backups.read(tx)
+    assert state is not None
+    assert due_at(state, PLAN.schedule) <= made.clock.now()
+    assert "It is begun within seconds" in read(client, "/backups?asked=1")
+
+
+def test_none_is_asked_for_where_none_is_made_or_while_one_is(made: World) -> None:
+    refused = visitor_of(made, None).post("/backups")
+    assert refused.status_code == 409
+    assert (
+        "No backup is made by itself, so none can be asked for: that needs JOBYARD_BACKUP_TO." in refused.text
+    )
+    with made.db.write() as tx:
+        claims.register_server(tx, "one", "here", 1, made.clock.now())
+        backups.begin(tx, made.clock.now())
+        state = backups.read(tx)
+        assert state is not None
+        assert backups.claim(tx, state, "one", made.clock.now()) is not None
+    client = visitor_of(made, PLAN)
+    assert "Make one now" not in read(client, "/backups")
+    going = client.post("/backups")
+    assert (going.status_code, "A backup is being made already." in going.text) == (409, True)
+
+
+def test_the_page_tells_the_last_one_and_the_way_back(made: World) -> None:
+    with made.db.write() as tx:
+        backups.begin(tx, made.clock.now())
+        state = backups.read(tx)
+        assert state is not None
+        claimed = backups.claim(tx, state, "one", made.clock.now())
+        assert claimed is not None
+        backups.succeed(tx, claimed, Made("a.tar", "/srv/backups/a.tar", 4096), made.clock.now())
+    page = read(visitor_of(made, PLAN), "/backups")
+    assert "found whole" in page
+    assert "jobyard restore /srv/backups/a.tar" in page
+    assert visitor_of(made, PLAN, Role.OPERATOR).get("/backups").status_code == 403
+
+
+def test_the_disk_is_told_with_its_three_marks() -> None:
+    [shown] = disks_of({Path("/srv"): Room(3 * 2**30, None, 100 * 2**30)})
+    assert (shown.free, shown.state, shown.is_little) == (
+        "3.0 GiB of 100.0 GiB free",
+        "clean-up hurries",
+        True,
+    )
+    assert [what for _, what in shown.marks] == ["clean-up hurries", "builds wait", "nothing new is accepted"]
+    [enough] = disks_of({Path("/srv"): Room(50 * 2**30, None, 100 * 2**30)})
+    assert (enough.state, enough.is_little) == ("there is enough", False)
