@@ -133,13 +133,10 @@ def _hour(text: str, zone: str) -> datetime | None:
     """The hour of the address, such as 2026-12-01T02:00+01:00; None for what is none."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        hour = at.astimezone(load_zone(zone)) if at.tzinfo else None
+    except (ValueError, OverflowError):  # the latter for the first and last hours of the calendar
         return None
-    return (
-        None
-        if at.tzinfo is None
-        else at.astimezone(load_zone(zone)).replace(minute=0, second=0, microsecond=0)
-    )
+    return hour and hour.replace(minute=0, second=0, microsecond=0)
 
 
 def _marks(weeks: Iterable[tuple[ListedJob, Week]], zone: str, now: datetime) -> Iterator[Mark]:
