@@ -25,6 +25,7 @@ from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.detection_preview import look
 from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.form_fields import BUILD, GIT, Fields, below, patch_of, texts
+from app.web.pages.form_versions import require_unchanged, version_of
 from app.web.patching import patched_service, shown_service
 from app.web.problems import Problem
 from app.web.reach import look_up
@@ -98,6 +99,7 @@ def save_service(ctx: PageContext) -> Response:
             return _page(ctx, service, given, seen=look(ctx, ctx.path("project"), patch, ""))
         with ctx.server.db.write() as tx:
             project, now = project_of(ctx, tx), service_of(ctx, tx)
+            require_unchanged(ctx, shown_service(now), f"build service {now.name}")
             patch = patch_of(shown_service(now), FIELDS, given)
             commands.change_service(
                 tx,
@@ -141,6 +143,7 @@ def _page(
         project = project_of(ctx, tx)
         known = credentials.page(tx, project.id, MANY)
         made = builds.page(tx, limit=BUILDS, source_id=service.id) if service else []
+        seen_as = version_of(shown_service(service_of(ctx, tx))) if service else ""
     errors, left = placed(problem, frozenset({*FIELDS, "name"}))
     said = problem or undeleted
     return ctx.page(
@@ -148,6 +151,7 @@ def _page(
         200 if said is None else said.status,
         project=project,
         service=service,
+        seen_as=seen_as,
         action=address(project, service) if service else f"{projects.address(project)}/build-services",
         given=given,
         errors=errors,

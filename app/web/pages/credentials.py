@@ -18,6 +18,7 @@ from app.store.projects import Project
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
+from app.web.pages.form_versions import require_unchanged, version_of
 from app.web.problems import Problem
 from app.web.reach import look_up
 from app.web.reading import read_value
@@ -74,7 +75,9 @@ def save_credential(ctx: PageContext) -> Response:
         patch = read_value(CredentialPatch, {**given, "secret": ctx.field("secret") or None}, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(ctx, tx)
-            change_credential(tx, ctx.server.vault, credential_of(ctx, tx), patch.change())
+            known = credential_of(ctx, tx)
+            require_unchanged(ctx, _texts(known), f"credential {known.name}")
+            change_credential(tx, ctx.server.vault, known, patch.change())
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, credential, {**_texts(credential), **given}, problem=refused(error))
     return see(f"{address(project, credential)}?saved=1")
@@ -102,6 +105,7 @@ def _page(
 ) -> Response:
     with ctx.server.db.read() as tx:
         project = project_of(ctx, tx)
+        seen_as = version_of(_texts(credential_of(ctx, tx))) if credential else ""
     errors, left = placed(problem, FIELDS)
     said = problem or undeleted
     path = f"{projects.address(project)}/credentials"
@@ -110,6 +114,7 @@ def _page(
         200 if said is None else said.status,
         project=project,
         credential=credential,
+        seen_as=seen_as,
         action=address(project, credential) if credential else path,
         given=given,
         errors=errors,

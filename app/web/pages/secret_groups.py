@@ -31,6 +31,7 @@ from app.web.pages.form_fields import (
     texts,
     to_retype,
 )
+from app.web.pages.form_versions import require_unchanged, version_of
 from app.web.patching import patched_group
 from app.web.problems import Problem
 from app.web.reach import look_up
@@ -113,6 +114,7 @@ def save_group(ctx: PageContext) -> Response:
         with ctx.server.db.write() as tx:
             project = project_of(ctx, tx)
             known = group_of(ctx, tx)
+            require_unchanged(ctx, shown_group(known), f"secret group {known.name}")
             draft = patched_group(known, patch, server)
             change_group(tx, project, known, draft, vault=server.vault, ours=server.ours)
     except (UserError, Problem, ValidationError) as error:
@@ -144,6 +146,7 @@ def _page(
     with ctx.server.db.read() as tx:
         project = project_of(ctx, tx)
         known = jobs.page(tx, project_id=project.id, limit=LISTED + 1)
+        seen = version_of(shown_group(group_of(ctx, tx))) if group else ""
     names = frozenset({*FIELDS, "name", *(f"env.{row.name}" for row in typed.rows)})
     errors, left = placed(problem, names)
     said = problem or undeleted
@@ -152,6 +155,7 @@ def _page(
         200 if said is None else said.status,
         project=project,
         group=group,
+        seen_as=seen,
         warnings=unmasked(group.env, ctx.server.vault, group.project_id) if group else [],
         action=address(project, group) if group else f"{projects.address(project)}/secret-groups",
         given=typed.given,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.store import build_services, credentials, projects, secret_groups
@@ -72,6 +74,11 @@ def test_saving_a_build_service_as_it_is_shown_changes_nothing(
     source = stored_service(made).source
     assert (source.branch, source.ci_enabled) == ("main", True)
     assert unsealed(made.box, source.webhook_secret or "") == "a new secret for it"
+
+
+def typed_of(page: Client, path: str) -> dict[str, str]:
+    """The fields of a form that people type into."""
+    return {name: text for name, text in fields_of(page, path).items() if name != "seen"}
 
 
 def stored_service(made: World) -> build_services.BuildService:
@@ -232,7 +239,7 @@ def test_a_credential_is_kept_changed_and_forgotten(api: Client, page: Client, m
     known = {"kind": "git", "host": "github.com", "username": "ada", "secret": None}
     assert shown(api, path) == {**known, "warnings": []}
     assert secret_of(made) == HIDDEN
-    assert fields_of(page, path) == {"username": "ada", "secret": ""}
+    assert typed_of(page, path) == {"username": "ada", "secret": ""}
     assert page.post(path, data={"username": "grace", "secret": ""}).status_code == 303
     assert (shown(api, path)["username"], secret_of(made)) == ("grace", HIDDEN)
     assert page.post(path, data={"username": "", "secret": "another token"}).status_code == 303
@@ -251,11 +258,11 @@ def test_a_credential_without_a_host_gets_one_on_its_page(api: Client, page: Cli
     path = f"{CREDENTIALS}/forge"
     assert "no host: sent nowhere" in page.get(ACME).text
     typed = {"username": "ada", "secret": ""}
-    assert fields_of(page, path) == {**typed, "host": ""}
+    assert typed_of(page, path) == {**typed, "host": ""}
     refused = page.post(path, data={**typed, "host": ""})
     assert (refused.status_code, 'id="e-host">host must be a host' in refused.text) == (422, True)
     assert page.post(path, data={**typed, "host": "github.com"}).status_code == 303
-    assert (shown(api, path)["host"], fields_of(page, path)) == ("github.com", typed)
+    assert (shown(api, path)["host"], typed_of(page, path)) == ("github.com", typed)
 
 
 def test_a_credential_in_use_is_not_forgotten(api: Client, page: Client) -> None:
@@ -269,3 +276,26 @@ def test_a_credential_in_use_is_not_forgotten(api: Client, page: Client) -> None
     api.delete(f"{API}/acme/jobs/private?confirm=private")
     assert page.post(path, data={"confirm": "forge"}).headers["location"] == ACME
     assert page.get(f"{CREDENTIALS}/forge").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "change", "typed"),
+    [
+        ("build-services", SERVICE, {"builds_in_flight": "all"}, {"git.branch": "other"}),
+        ("secret-groups", {"name": "mail", "env": {}}, {"priority": 9}, {"priority": "3"}),
+        ("credentials", CREDENTIAL, {"username": "grace"}, {"username": "mary"}),
+    ],
+)
+def test_a_change_by_somebody_else_is_told_and_can_be_written_over(
+    api: Client, page: Client, kind: str, body: dict[str, Any], change: dict[str, Any], typed: dict[str, str]
+) -> None:
+    make(api, kind, body)
+    path = f"{ACME}/{kind}/{body['name']}"
+    stale = fields_of(page, path) | typed
+    assert api.patch(f"/api/v1{path}", json=change).status_code == 200
+    before = shown(api, path)
+    refused = page.post(path, data=stale)
+    assert (refused.status_code, "since this page was opened" in refused.text) == (409, True)
+    assert shown(api, path) == before
+    fresh = form_fields(refused.text, path)["seen"]
+    assert page.post(path, data={**stale, "seen": fresh}).status_code == 303
