@@ -46,6 +46,7 @@ def test_from_the_set_up_address_to_the_finished_run_of_a_push(
         seconds = time.monotonic() - began
         print(f"newcomer: {len(clicks.names)} clicks, {seconds:.1f} s: {' · '.join(clicks.names)}")
         assert len(clicks.names) <= MOST_CLICKS
+        _to_a_green_badge(page, server, hosted)
         assert complaints == []
 
 
@@ -74,6 +75,16 @@ def _walk(page: Page, click: Clicks, server: JobyardServer, hosted: HostedJob) -
     hosted.push({"README": "pushed\n"}, "Second")
     expect(page.locator("table.runs [data-status=succeeded]").first).to_be_visible(timeout=PATIENCE)
     assert "Hello from the first run" in server.text(f"/runs/{server.runs(hosted.name)[0]['id']}/logs")
+
+
+def _to_a_green_badge(page: Page, server: JobyardServer, hosted: HostedJob) -> None:
+    page.goto("/projects/acme")
+    expect(page.locator("#begin")).to_have_count(0)  # all first steps are done
+    page.locator("#public").get_by_role("button").click()
+    expect(page.locator("#public")).to_contain_text("Anybody may see")
+    badge = server.http.get(f"/api/v1/projects/acme/badges/{hosted.name}.svg")
+    assert badge.status_code == 200
+    assert "passing" in badge.text
 
 
 def _ping(server: JobyardServer, hosted: HostedJob) -> None:
