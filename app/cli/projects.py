@@ -44,7 +44,7 @@ def create_project(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a project: a namespace for jobs, credentials and tokens."""
+    """Create a project: a namespace for jobs, credentials and tokens."""
     from app.cli import output
     from app.cli.client import open_api
 

@@ -131,7 +131,7 @@ def deploy_latest(
     confirm_paused: bool = False,
     gone: Collection[str] = (),
 ) -> Deployment:
-    """Every component with a repository gets its latest build that succeeded; CD stays as it is."""
+    """Every component with a repository gets its latest build that succeeded; CD is not changed."""
     latest = latest_builds(tx, app)
     require_unpaused([job for job, _ in latest], "deploy to", confirmed=confirm_paused)
     build_ids = [build.id for _, build in latest]

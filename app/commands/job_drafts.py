@@ -72,7 +72,7 @@ def rehearse(
     who: str,
     now: datetime,
 ) -> Rehearsal:
-    """Make the job, look what a push would do, and undo all of it. Raises as making it would."""
+    """Create the job, look what a push would do, and undo all of it. Raises as making it would."""
     found: Rehearsal | None = None
     try:
         with db.write() as tx:

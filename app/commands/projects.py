@@ -24,7 +24,7 @@ def define_project(
     limits: Mapping[str, float | None] | None = None,
     public: bool = False,
 ) -> Project:
-    """Make a project. Raises Conflict if the name is taken."""
+    """Create a project. Raises Conflict if the name is taken."""
     project_id = reserved_id(tx, "project")
     made = projects.create(tx, name, _sealed(vault, project_id, webhook_secret), now, project_id)
     return change_project(tx, vault, made, limits=limits, public=public)

@@ -47,7 +47,7 @@ def issue_token(
     expires_at: datetime | None,
     now: datetime,
 ) -> IssuedToken:
-    """Make a token for all projects, or for the one named. Raises InvalidValue, Conflict."""
+    """Create a token for all projects, or for the one named. Raises InvalidValue, Conflict."""
     if not scopes:
         raise InvalidValue("scopes", "scopes must name at least one of read, run, deploy and admin.")
     if expires_at is not None and expires_at <= now:

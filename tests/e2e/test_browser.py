@@ -207,7 +207,7 @@ def test_a_new_token_can_be_copied_and_is_gone_after(page: Page, demo: Demo) -> 
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     look(page, "/settings")
     page.get_by_label("Name").fill("from the browser")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create token").click()
     note = page.locator(".made")
     token = note.locator("code").inner_text()
     note.get_by_role("button", name="Copy").click()

@@ -39,10 +39,10 @@ def press(page: Page, name: str) -> None:
 
 def test_from_an_empty_server_to_a_rehearsed_push(page: Page, made: World) -> None:
     look(page, "/")
-    page.get_by_role("link", name="Make a project").click()
+    page.get_by_role("link", name="Create a project").click()
     page.get_by_label("Name", exact=True).fill("acme")
     page.get_by_label("Webhook secret").fill(HIDDEN)
-    press(page, "Make the project")
+    press(page, "Create project")
     page.wait_for_url("**/projects/acme")
     expect(page.locator("#webhook [data-copy-text]")).to_have_text(f"{made.public_url}/webhooks/github")
 
@@ -70,7 +70,7 @@ def test_a_secret_group_by_the_browser_and_a_job_resumed_with_changes(page: Page
     row.get_by_label("Value").fill(HIDDEN)
     row.get_by_label("secret").check()
     page.get_by_label("report", exact=True).check()
-    press(page, "Make the secret group")
+    press(page, "Create secret group")
     expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
     assert HIDDEN not in page.content()
     with made.db.read() as tx:

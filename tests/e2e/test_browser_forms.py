@@ -84,7 +84,7 @@ def test_preview_and_more_rows_keep_typed_secrets_and_the_place(page: Page) -> N
     expect(changes).to_contain_text("Weekly report")
     assert secrets(page) == [SECRET, SECRET]
     assert page.evaluate("scrollY") == before
-    expect(page.get_by_text("Type again")).to_have_count(0)
+    expect(page.get_by_text("Re-enter these secrets")).to_have_count(0)
     assert page.evaluate("window.notReloaded")
     assert SECRET not in page.locator("html").inner_html()
     press(page, "Save settings of report")
@@ -117,7 +117,7 @@ def test_without_scripts_a_preview_is_a_page(browser: Browser, address: str) -> 
     type_secrets(plain)
     press(plain, "Preview")
     expect(plain.locator("#preview")).to_be_visible()
-    expect(plain.get_by_text("Type again")).to_be_visible()
+    expect(plain.get_by_text("Re-enter these secrets")).to_be_visible()
     context.close()
 
 

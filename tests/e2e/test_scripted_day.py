@@ -188,7 +188,7 @@ def test_a_day_of_four_people(office: Office, host: Callable[[JobyardServer], Ho
     # Another password ends the viewer's other session.
     elsewhere.goto("/settings")
     elsewhere.locator("#account summary").click()
-    elsewhere.get_by_label("Present password").fill(PASSWORD)
+    elsewhere.get_by_label("Current password").fill(PASSWORD)
     elsewhere.get_by_label("New password", exact=True).fill(ANOTHER)
     elsewhere.get_by_label("The new password again").fill(ANOTHER)
     press(elsewhere, "Change the password")

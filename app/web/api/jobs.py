@@ -193,7 +193,7 @@ PATH = "/projects/{p}/jobs"
 OPERATIONS = (
     Operation("GET", PATH, "List a project's jobs", list_jobs, query=Paging, answer=Page[JobAnswer]),
     Operation(
-        "POST", PATH, "Make a job", create_job, Right.CHANGE, body=JobForm, answer=JobAnswer, status=201
+        "POST", PATH, "Create a job", create_job, Right.CHANGE, body=JobForm, answer=JobAnswer, status=201
     ),
     Operation("GET", PATH + "/{j}", "Show a job", show_job, answer=JobAnswer),
     Operation(

@@ -75,7 +75,7 @@ OPERATIONS = (
     Operation(
         "POST",
         PATH,
-        "Make a project",
+        "Create a project",
         create_project,
         Right.PROJECTS,
         body=ProjectForm,

@@ -66,7 +66,7 @@ OPERATIONS = (
     Operation(
         "POST",
         PATH,
-        "Make a token",
+        "Create token",
         create_token,
         Right.TOKENS,
         body=TokenForm,

@@ -202,7 +202,7 @@ OPERATIONS = (
     Operation(
         "POST",
         ONE + "/reset",
-        "Make a link where the user chooses a password, once; earlier ones are void",
+        "Make a link where the user chooses a password, once; earlier ones stop working",
         reset,
         PEOPLE,
         answer=LinkAnswer,

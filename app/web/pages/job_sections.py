@@ -14,7 +14,7 @@ from app.web.pages import job_form
 from app.web.pages.form_fields import Row, as_sent
 
 SECTIONS = {
-    "source": "Where its image comes from",
+    "source": "Source",
     "push": "On a push, and on a new image",
     "starts": "When it starts",
     "runs": "What it runs",

@@ -29,26 +29,29 @@ FIELDS = ("ref", "sha")
 
 @dataclass(frozen=True)
 class Target:
-    """What is built, for which jobs, and the page that it is asked for from."""
+    """What is built, for which jobs, and its page; `may_open` says whether whoever builds it may see that."""
 
     name: str
     project: str
     source: Source
     jobs: Sequence[Job]
     address: str
+    may_open: bool
 
 
 def _of_job(tx: Tx, ctx: PageContext) -> Target:
     job = job_of(ctx, tx)
     if job.source is None:
         raise Conflict(f"Job {job.name} has no Git source, so there is nothing to build.")
-    return Target(job.name, job.project, job.source, [job], job_pages.address(job))
+    return Target(job.name, job.project, job.source, [job], job_pages.address(job), True)
 
 
 def _of_service(tx: Tx, ctx: PageContext) -> Target:
     project, service = project_of(ctx, tx), build_services.service_of(ctx, tx)
     address = build_services.address(project, service)
-    return Target(service.name, project.name, service.source, jobs.of_source(tx, service.id), address)
+    of_service = jobs.of_source(tx, service.id)
+    may_open = ctx.may(Right.CHANGE, project.id)
+    return Target(service.name, project.name, service.source, of_service, address, may_open)
 
 
 def _target_of(ctx: PageContext, tx: Tx) -> Target:

@@ -198,7 +198,7 @@ def _rehearsed(ctx: PageContext, typed: Typed) -> Rehearsal:
 
 
 def launch(ctx: PageContext) -> Response:
-    """Make the job, once, and build the newest commit if that was asked for."""
+    """Create the job, once, and build the newest commit if that was asked for."""
     with ctx.server.db.read() as tx:
         draft = _opened(ctx, tx)
     try:

@@ -87,7 +87,7 @@ def _of_app(tx: Tx, target: Component, ahead: DeploymentForecast) -> list[str]:
     """Its hooks in their order, and the jobs that run because their image moves."""
     going = deployments.unfinished_of(tx, target.id)
     said = [f"{target.name} waits for deployment {going[0]}" if going else f"{target.name} deploys as one"]
-    for kind, when in (("pre-deploy", "before the images move"), ("post-deploy", "after it")):
+    for kind in ("pre-deploy", "post-deploy"):
         names = ahead.names_of_hooks(kind)
-        said += [f"{', '.join(names)} will run {when}"] if names else []
+        said += [f"{', '.join(names)} will run {kind}"] if names else []
     return [*said, f"{', '.join(ahead.starting)} will run"] if ahead.starting else said

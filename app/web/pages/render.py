@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from app.domain.fires import next_fire_of
 from app.domain.forge_links import commit_page
 from app.store.overview import STRIP
 from app.store.strips import Mark
-from app.web.pages import charts, formatting
+from app.web.pages import charts, field_labels, formatting
 from app.web.pages.help_links import help_link
 from app.web.pages.places import places_for
 from app.web.server_context import server_of
@@ -110,6 +110,8 @@ def render(request: Request, template: str, status: int, **context: object) -> R
     server = server_of(request)
     room = {"drill": server.drill, "disk_trouble": server.disk.trouble, "disk_alarm": server.disk.alarm}
     text = fragment(template, request=request, path=request.url.path, **room, **context)
+    if (wrong := context.get("errors")) and isinstance(wrong, Mapping):
+        text = field_labels.finish(text, wrong)
     headers = {"Cache-Control": "no-store"}
     if status == 200 and request.method == "GET":
         headers["ETag"] = tag_of(text)

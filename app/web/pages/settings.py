@@ -25,7 +25,7 @@ from app.web.pages.login import client_of
 from app.web.problems import Problem, problem_of
 from app.web.reach import number
 
-LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "for ever"}
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "never"}
 MAY = {
     "viewer": ("read (viewer)", SCOPES_OF[Role.VIEWER]),
     "run": ("read and run", (Scope.READ, Scope.RUN)),
@@ -91,7 +91,7 @@ def _shown(session: str | None) -> str:
 def _user_id(ctx: PageContext) -> int:
     """Of who is logged in. Raises Conflict for an API token, which is nobody's account."""
     if ctx.principal is None or ctx.principal.user_id is None:
-        raise Conflict("You came with an API token, which has no account.")
+        raise Conflict("You are logged in with an API token, which has no account.")
     return ctx.principal.user_id
 
 

@@ -46,7 +46,16 @@ function copySelected(button, text) {
   return isCopied;
 }
 
+/** The browser keeps the place on a page to itself, so a login that leads there has to be told. */
+function rememberPlace() {
+  const next = document.querySelector("form[action='/login'] [name=next]");
+  if (!next || !location.hash || next.value.includes("#")) return;
+  next.value += location.hash;
+  for (const each of document.querySelectorAll("a[href^='/login/oidc']")) each.href += encodeURIComponent(location.hash);
+}
+
 export function start() {
+  rememberPlace();
   refresh();
   document.addEventListener("click", (event) => {
     const on = (selector) => event.target.closest(selector);

@@ -113,7 +113,7 @@ def test_a_crowd_at_the_door_is_asked_to_wait(made: World) -> None:
 def test_a_one_time_link_is_spent_by_its_button_and_only_once(made: World) -> None:
     client, path = visitor(made, None), setup_path(made.db, NOW)
     for _ in range(3):
-        assert "Make the administrator's account" in read(client, path)  # looking spends nothing
+        assert "Create the administrator's account" in read(client, path)  # looking spends nothing
     given = {"name": "ada", "password": PASSWORD, "again": PASSWORD}
     assert client.post(path, data=given).headers["location"] == "/"
     assert "Overview" in read(client, "/")

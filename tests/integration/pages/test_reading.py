@@ -19,7 +19,7 @@ from tests.support.visiting import NOW, read, run_of, visitor
 
 def test_an_empty_installation_says_what_to_do_first(made: World) -> None:
     client = visitor(made)
-    assert 'href="/projects">Make a project' in read(client, "/")
+    assert 'href="/projects">Create a project' in read(client, "/")
     assert "/webhooks/github" in read(client, "/deliveries")
     assert f"{made.public_url}/webhooks/github" in read(client, "/settings")
 

@@ -280,7 +280,7 @@ def test_promoting_an_app_names_its_hooks_and_begins_a_deployment(made: World) -
     client = visitor(made)
     said = (
         "Promote a8810fe to production: shop-live deploys as one;"
-        " migrate-live will run before the images move; web-live will run."
+        " migrate-live will run pre-deploy; web-live will run."
     )
     assert said in read(client, "/pipelines")
     form = {"component": "shop", "said": said}

@@ -124,7 +124,7 @@ def test_a_token_has_no_account(made: World) -> None:
     assert "Your account" not in read(client, "/settings")
     answer = client.post("/settings/password", data={"password": PASSWORD, "again": PASSWORD})
     assert answer.status_code == 409
-    assert "You came with an API token, which has no account." in answer.text
+    assert "You are logged in with an API token, which has no account." in answer.text
 
 
 def test_a_shared_link_opens_for_a_colleague_with_access_to_the_job(made: World) -> None:

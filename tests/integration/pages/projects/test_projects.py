@@ -39,17 +39,17 @@ CREDENTIAL = {"name": "forge", "kind": "git", "host": "github.com", "username": 
 
 def test_from_nothing_to_a_job_by_pages_alone(made: World) -> None:
     page = visitor(made)
-    assert 'href="/projects">Make a project' in page.get("/").text
-    assert 'href="/projects">Make a project' in page.get("/jobs/new").text
-    assert 'href="/projects">Make a project' in page.get("/settings").text
+    assert 'href="/projects">Create a project' in page.get("/").text
+    assert 'href="/projects">Create a project' in page.get("/jobs/new").text
+    assert 'href="/projects">Create a project' in page.get("/settings").text
     fields = fields_of(page, "/projects")
     answer = page.post("/projects", data={**fields, "name": "acme", "webhook_secret": HIDDEN})
     assert (answer.status_code, answer.headers["location"]) == (303, ACME)
     begin = page.get(ACME).text
     assert "First steps" in begin
     assert f"{made.public_url}/webhooks/github" in begin
-    assert 'href="/jobs/new?project=acme">Make the first job' in begin
-    assert 'href="/jobs/new">Make the first job' in page.get("/").text
+    assert 'href="/jobs/new?project=acme">Create the first job' in begin
+    assert 'href="/jobs/new">Create the first job' in page.get("/").text
     job = form_fields(page.get("/jobs/new?project=acme&source=none").text, "/jobs/new")
     start = page.post("/jobs/new", data=job).headers["location"]
     page.post(start, data={**form_fields(page.get(start).text, start), "name": "report"})

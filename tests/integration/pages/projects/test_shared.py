@@ -168,7 +168,7 @@ def test_secrets_of_a_group_are_kept_replaced_and_removed_but_never_shown(
         True,
         False,
     )
-    assert "Type again" in refused.text
+    assert "Re-enter these secrets" in refused.text
     assert opened(made, "KEY") == HIDDEN
     assert page.post(path, data=typed | {"env.2.value": "", "jobs": ["sync"]}).status_code == 303
     assert (opened(made, "KEY"), shown(api, path)["jobs"]) == ("typed-anew", ["sync"])
@@ -230,7 +230,7 @@ def test_a_credential_is_kept_changed_and_forgotten(api: Client, page: Client, m
     typed = fields | {name: str(value) for name, value in CREDENTIAL.items()}
     refused = page.post(CREDENTIALS, data={**typed, "host": "https://github.com/"})
     assert (refused.status_code, 'id="e-host">host must be a host' in refused.text) == (422, True)
-    assert (HIDDEN in refused.text, "Type again" in refused.text) == (False, True)
+    assert (HIDDEN in refused.text, "Re-enter these secrets" in refused.text) == (False, True)
     assert form_fields(refused.text, CREDENTIALS)["username"] == "ada"
     missing = page.post(CREDENTIALS, data={**typed, "secret": ""})
     assert 'id="e-secret">secret is missing' in missing.text
