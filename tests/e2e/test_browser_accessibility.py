@@ -18,10 +18,19 @@ from tests.support.browser import browsing, listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import furnish
+from tests.support.forms import form_fields
 from tests.support.one_of_each import NAMES, make_one_of_each
 from tests.support.seed import PASSWORD, World, world
+from tests.support.visiting import visitor as logged_in
 
-NO_PAGES = {"/streams", "/runs/{run}/log", "/builds/{build}/log", "/login/oidc", "/login/oidc/callback"}
+NO_PAGES = {
+    "/streams",
+    "/jobs/new/{draft}/name",
+    "/runs/{run}/log",
+    "/builds/{build}/log",
+    "/login/oidc",
+    "/login/oidc/callback",
+}
 ROUTES = [
     route.path
     for route in page_routes()
@@ -29,7 +38,7 @@ ROUTES = [
 ]
 OPEN = [path for path in ROUTES if path.startswith("/login")]
 PAGES = [path for path in ROUTES if path not in OPEN]
-FILLED = {**NAMES, "user": "1"}
+FILLED = {**NAMES, "user": "1", "draft": "1", "chapter": "first-steps"}
 
 
 def filled(path: str) -> str:
@@ -64,8 +73,16 @@ def visiting(browser: Browser, made: World, name: str | None) -> Iterator[Page]:
 def test_every_page_with_one_of_everything(browser: Browser, tmp_path: Path, name: str) -> None:
     with world(tmp_path, Clock(at=None)) as made:
         make_one_of_each(made.context)
+        begin_a_draft(made)
         with visiting(browser, made, name) as page:
             assert faults_of(page, [*map(filled, PAGES), "/nothing-here", "/search?q=report7k"]) == {}
+
+
+def begin_a_draft(made: World) -> None:
+    """The first draft of a job, which is the administrator's."""
+    client = logged_in(made)
+    answer = client.post("/jobs/new", data=form_fields(client.get("/jobs/new?source=none").text, "/jobs/new"))
+    assert answer.headers["location"].startswith("/jobs/new/1/")
 
 
 def test_the_pages_of_an_afternoon_of_work(browser: Browser, tmp_path: Path) -> None:

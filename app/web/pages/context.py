@@ -161,6 +161,8 @@ _ADVICE = {
     405: "Go back and use the button on the page.",
     409: "Go back, look at its state now, and try again.",
     422: "Go back and change the value.",
+    413: "Send less at once.",
+    429: "Wait some seconds, then load the page again; what was refused was not done.",
     503: "Try again in a moment; if it stays, look at the settings page for what is down.",
     500: "Try again; if it stays, the server's log says more.",
 }

@@ -20,6 +20,7 @@ from app.store.overview import STRIP
 from app.store.strips import Mark
 from app.web.pages import charts, field_labels, formatting
 from app.web.pages.help_links import help_link
+from app.web.pages.people import device
 from app.web.pages.places import places_for
 from app.web.server_context import server_of
 from app.web.shortcuts import SHORTCUTS
@@ -73,6 +74,7 @@ _env.filters.update(
     bytes=formatting.size,
     repository=formatting.repository,
     commit_page=commit_page,
+    device=device,
 )
 
 

@@ -19,6 +19,7 @@ from app.store.database import Tx
 from app.store.users import User
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.form_errors import placed, refused, require_named
+from app.web.pages.people import who_may_what
 from app.web.problems import Problem
 from app.web.reach import number, provider_of
 from app.web.reading import read_value
@@ -85,6 +86,8 @@ def _list(ctx: PageContext, given: dict[str, str], *, problem: Problem | None = 
         left=left,
         roles=ROLES,
         projects=options,
+        rights=who_may_what(),
+        role_names=[role.value for role in Role],
     )
 
 

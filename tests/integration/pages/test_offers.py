@@ -19,6 +19,7 @@ from tests.support.one_of_each import NAMES, make_one_of_each
 from tests.support.seed import World, world
 from tests.support.visiting import read, visitor
 
+FILLED = {**NAMES, "user": "1", "draft": "1", "chapter": "first-steps"}
 MOST = 300  # addresses of one walk
 ENDS = ("/logout", "/settings/sessions/", "/users/")  # what may end the walk itself
 
@@ -98,7 +99,7 @@ def test_each_page_is_in_one_place_of_the_navigation() -> None:
         assert isinstance(route, PageRoute)
         if route.methods == {"POST"} or route.right is None or isinstance(route, StreamRoute):
             continue
-        path = re.sub(r"\{(\w+)\}", lambda match: {**NAMES, "user": "1"}[match[1]], route.path)
+        path = re.sub(r"\{(\w+)\}", lambda match: FILLED[match[1]], route.path)
         found = [place.name for place in PLACES if place.path == path or re.fullmatch(place.within, path)]
         assert len(found) == 1 or path == "/streams", (path, found)
 
