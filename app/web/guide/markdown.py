@@ -35,7 +35,9 @@ def to_html(markdown: str) -> Markup:
     for at in [at for at, token in enumerate(tokens) if token.type == "table_open"]:
         tokens[at].attrSet("class", "matrix" if _columns(tokens[at:]) >= WIDE else "cells")
     html = str(reader.renderer.render(tokens, reader.options, {}))
-    html = html.replace("<pre><code", '<pre tabindex="0"><code')  # it scrolls, so the keyboard has to reach it
+    html = html.replace(
+        "<pre><code", '<pre tabindex="0"><code'
+    )  # it scrolls, so the keyboard has to reach it
     return Markup(html)  # noqa: S704 - HTML in the text is escaped
 
 
