@@ -33,7 +33,10 @@ def to_html(markdown: str) -> Markup:
                 child.attrSet("href", address_of(str(child.attrGet("href"))))
                 child.attrSet("class", "link")
     for at in [at for at, token in enumerate(tokens) if token.type == "table_open"]:
-        tokens[at].attrSet("class", "matrix" if _columns(tokens[at:]) >= WIDE else "cells")
+        is_wide = _columns(tokens[at:]) >= WIDE
+        tokens[at].attrSet("class", "matrix" if is_wide else "cells")
+        if is_wide:
+            tokens[at].attrSet("tabindex", "0")  # it scrolls on a phone, so the keyboard has to reach it
     html = str(reader.renderer.render(tokens, reader.options, {}))
     html = html.replace(
         "<pre><code", '<pre tabindex="0"><code'
