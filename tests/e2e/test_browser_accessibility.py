@@ -131,3 +131,12 @@ def test_forms_that_were_refused(browser: Browser, tmp_path: Path) -> None:
                 page.locator("html[data-ready]").wait_for()
                 found[path] = faults(page)
             assert {path: wrong for path, wrong in found.items() if wrong} == {}
+
+
+def test_a_shared_link_opens_what_it_meant_after_the_login(browser: Browser, tmp_path: Path) -> None:
+    with world(tmp_path, Clock(at=None)) as made, visiting(browser, made, None) as page:
+        look(page, "/runs?status=failed#main")
+        page.get_by_label("Name or e-mail").fill("viewer-user")
+        page.locator("#password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in", exact=True).click()
+        page.wait_for_url("**/runs?status=failed#main")
