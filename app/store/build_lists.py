@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,9 +40,12 @@ class BuildFilter:
 
 def page(tx: Tx, wanted: BuildFilter, place: Place, limit: int) -> tuple[list[Build], Stretch]:
     """Builds, newest first; what can't be read is left out."""
-    found = lists.stretch(tx, _sought(tx, wanted), place, limit)
-    rows = tx.exec(builds_query().where(col(BuildRow.id).in_(found.ids)).order_by(col(BuildRow.id).desc()))
-    return values_of(tx, build_value, rows), found
+
+    def read(ids: Sequence[int]) -> list[Build]:
+        rows = builds_query().where(col(BuildRow.id).in_(ids)).order_by(col(BuildRow.id).desc())
+        return values_of(tx, build_value, tx.exec(rows))
+
+    return lists.page(tx, _sought(tx, wanted), place, limit, read)
 
 
 def count(tx: Tx, wanted: BuildFilter) -> Count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,10 +32,13 @@ class DecisionFilter:
 
 def page(tx: Tx, wanted: DecisionFilter, place: Place, limit: int) -> tuple[list[Decision], Stretch]:
     """Decisions, newest first; what can't be read is left out."""
-    found = lists.stretch(tx, _sought(wanted), place, limit)
-    query = decisions.decisions_query().where(col(DecisionRow.id).in_(found.ids))
-    values = {each.id: each for each in values_of(tx, decisions.decision_value, tx.exec(query))}
-    return [values[each] for each in found.ids if each in values], found
+
+    def read(ids: Sequence[int]) -> list[Decision]:
+        query = decisions.decisions_query().where(col(DecisionRow.id).in_(ids))
+        values = {each.id: each for each in values_of(tx, decisions.decision_value, tx.exec(query))}
+        return [values[each] for each in ids if each in values]
+
+    return lists.page(tx, _sought(wanted), place, limit, read)
 
 
 def count(tx: Tx, wanted: DecisionFilter) -> Count:

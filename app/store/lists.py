@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import ge, gt, le, lt
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, func, select, tuple_
 
@@ -18,7 +18,9 @@ from app.domain.errors import NotFound
 from app.store.database import Tx
 
 LOOKED_AT = 10_000
+FURTHER_LOOKS = 20  # for what takes the place of rows that can't be read
 CLOCKS = timedelta(minutes=10)  # that servers' clocks may differ by
+V = TypeVar("V")
 Conditions = Sequence[ColumnElement[bool]]
 Key = Sequence[Any]  # columns of an order, the last of which is the id
 Position = tuple[Any, ...]  # the values of a row's key
@@ -103,6 +105,31 @@ def stretch(tx: Tx, sought: Sought, place: Place, limit: int) -> Stretch:
         if end is not None and len(some) <= limit:
             ends.append(end)
     return _page(found, ends, place, limit)
+
+
+def page(
+    tx: Tx, sought: Sought, place: Place, limit: int, read: Callable[[Sequence[int]], list[V]]
+) -> tuple[list[V], Stretch]:
+    """Return a page of up to `limit` values and where it is.
+
+    `read` gives the values of some ids in their order, without those that can't be read. Further ones come in the place
+    of these, as long as not very many follow one another.
+    """
+    found = stretch(tx, sought, place, limit)
+    values = read(found.ids)
+    for _ in range(FURTHER_LOOKS):
+        onward = found.older if place.after is None else found.newer
+        if len(values) == limit or onward is None or found.looked_to is not None:
+            break
+        beyond = Place(before=onward) if place.after is None else Place(after=onward)
+        more = stretch(tx, sought, beyond, limit - len(values))
+        if place.after is None:
+            values += read(more.ids)
+            found = Stretch([*found.ids, *more.ids], more.older, found.newer, more.looked_to)
+        else:
+            values = [*read(more.ids), *values]
+            found = Stretch([*more.ids, *found.ids], found.older, more.newer, more.looked_to)
+    return values, found
 
 
 def _ordered(tx: Tx, sought: Sought, base: Conditions, place: Place) -> Any:

