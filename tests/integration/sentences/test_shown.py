@@ -267,7 +267,7 @@ def test_a_build_that_is_being_stopped_and_one_that_never_began(made: World) -> 
     said = page(made, f"/builds/{queued}")
     assert "How it ended Cancelled by ada." in said
     assert "Started never" in said
-    assert "This build never began, so it has no log." in said
+    assert "This build never began, so it has no output." in said
 
 
 def test_a_run_that_is_being_stopped_and_one_that_never_began(made: World) -> None:
