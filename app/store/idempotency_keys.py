@@ -37,8 +37,9 @@ def reserve(tx: Tx, request: KeyedRequest, fingerprint: str, now: datetime) -> b
     """True for the first request of its key; another one at the same time waits here until this is committed."""
     tx.connection().execute(delete(AnswerRow).where(col(AnswerRow.created_at) <= now - KEPT))
     row = {**vars(request), "fingerprint": fingerprint, "answer": {}, "created_at": now}
-    statement = insert_unless_there(tx, AnswerRow, **row).returning(col(AnswerRow.key))
-    return tx.connection().execute(statement).first() is not None  # of an INSERT, psycopg counts no rows
+    statement = insert_unless_there(tx, AnswerRow, **row)
+    counted = {"preserve_rowcount": True}  # which is not told of an INSERT otherwise
+    return tx.connection().execute(statement, execution_options=counted).rowcount == 1
 
 
 def remember(tx: Tx, request: KeyedRequest, answer: Json) -> None:
