@@ -15,19 +15,13 @@ from app.domain.redaction import Redactor
 from app.domain.runs import Trigger, TriggerType
 from app.logs import Stream
 from app.store import runs
-from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.browser import CONTRAST, listen, look, visitor
 from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import Demo, furnish
 from tests.support.seed import SUCCEEDED, World, world
 
 MANUAL = Trigger(TriggerType.MANUAL, by="ada", cause="Started manually by ada.")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
 
 
 @pytest.fixture(scope="module")
@@ -49,22 +43,6 @@ def made(furnished: tuple[Path, Demo], tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def demo(furnished: tuple[Path, Demo]) -> Demo:
     return furnished[1]
-
-
-@pytest.fixture
-def address(made: World) -> Iterator[str]:
-    with serving(made) as each:
-        yield each
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A visitor on a desk; whatever the browser complains about fails the test."""
-    each = visitor(browser, address)
-    complaints = listen(each)
-    yield each
-    each.context.close()
-    assert complaints == []
 
 
 def every_page(demo: Demo) -> list[str]:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 from app.web.pages import page_routes
 from app.web.pages.context import StreamRoute
 from tests.support.accessibility import faults, faults_of
-from tests.support.browser import browsing, listen, look, serving, visitor
+from tests.support.browser import listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import furnish
@@ -45,12 +45,6 @@ FILLED = {**NAMES, "user": "1", "draft": "1", "chapter": "first-steps"}
 def filled(path: str) -> str:
     names = {**FILLED, "run": "1"} if path.startswith("/flows/") else FILLED
     return re.sub(r"\{(\w+)\}", lambda match: names[match[1]], path)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
 
 
 @contextmanager

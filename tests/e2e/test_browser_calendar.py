@@ -9,18 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.store import projects
-from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.browser import CONTRAST, listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.seed import SUCCEEDED, World, world
 
 NOW = datetime(2026, 1, 14, 15, 30, tzinfo=UTC)  # Berlin is an hour ahead
 PAGES = ("/schedule", "/schedule?hour=2026-01-15T06:00%2B01:00", "/public/acme")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +33,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def address(made: World) -> Iterator[str]:
     with serving(made) as each:
         yield each
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    each = visitor(browser, address)
-    complaints = listen(each)
-    yield each
-    each.context.close()
-    assert complaints == []
 
 
 def test_the_calendar_is_in_ones_own_time_and_in_utc_at_a_press(page: Page) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from app.domain.flows import FlowStatus
 from app.store import flows
 from app.workers.flows import FlowWorker
-from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.browser import CONTRAST, listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.demo_releases import furnish_releases
 from tests.support.demo_world import furnish
@@ -19,12 +19,6 @@ from tests.support.seed import World, world
 
 ASKS = "/flows/runs/3"
 PAGES = ("/flows", "/projects/acme/flows/release", "/flows/runs/2", ASKS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import browsing, listen, look, serving, visitor
+from tests.support.browser import browsing, listen, look, visitor
 from tests.support.clock import Clock
 from tests.support.seed import World, world
 
@@ -27,21 +27,6 @@ def made(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path, Clock(at=None)) as each:
         each.job("report", display_name="Daily report")
         yield each
-
-
-@pytest.fixture
-def address(made: World) -> Iterator[str]:
-    with serving(made) as each:
-        yield each
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    each = visitor(browser, address)
-    complaints = listen(each)
-    yield each
-    each.context.close()
-    assert complaints == []
 
 
 def press(page: Page, name: str) -> None:

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from app.domain.decisions import EventType, Verdict
 from app.domain.runs import Reason
 from app.store import jobs
-from tests.support.browser import browsing, listen, look, serving, visitor
+from tests.support.browser import look, visitor
 from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.seed import SUCCEEDED, World, failed, world
@@ -24,12 +24,6 @@ FAILED = failed(Reason.EXIT_NONZERO, "Exited with code 1")
 BERLIN = ZoneInfo("Europe/Berlin")
 LONG = "a-name-of-63-characters-is-as-long-as-a-name-may-be-and-is-sho"
 LONG += "w" * (63 - len(LONG))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +51,6 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(furnished: Path, tmp_path: Path) -> Iterator[World]:
     with world(shutil.copytree(furnished, tmp_path / "world"), Clock(at=None)) as each:
         yield each
-
-
-@pytest.fixture
-def address(made: World) -> Iterator[str]:
-    with serving(made) as each:
-        yield each
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A visitor on a desk; whatever the browser complains about fails the test."""
-    each = visitor(browser, address)
-    complaints = listen(each)
-    yield each
-    each.context.close()
-    assert complaints == []
 
 
 def test_a_job_of_many_is_found_on_the_overview(page: Page) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from app.domain.redaction import Redactor
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.logs import Stream
-from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.browser import CONTRAST, listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.seed import SUCCEEDED, World, failed, world
 from tests.support.waiting import eventually
@@ -27,32 +27,10 @@ FIRST_IN_SIGHT = """log => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
-
-
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path / "world", Clock(at=None)) as each:
         yield each
-
-
-@pytest.fixture
-def address(made: World) -> Iterator[str]:
-    with serving(made) as each:
-        yield each
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A visitor on a desk; whatever the browser complains about fails the test."""
-    each = visitor(browser, address)
-    complaints = listen(each)
-    yield each
-    each.context.close()
-    assert complaints == []
 
 
 def numbered(lines: int) -> bytes:

@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import browsing, listen, look, serving, visitor
+from tests.support.browser import listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.seed import World, world
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
 
 
 @pytest.fixture

@@ -9,18 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browser import CONTRAST, browsing, listen, look, serving, visitor
+from tests.support.browser import CONTRAST, listen, look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.demo_world import Demo, furnish
 from tests.support.seed import world
 
 DESK, PHONE = (1280, 860), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
 
 
 @pytest.fixture(scope="module")

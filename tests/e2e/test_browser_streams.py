@@ -14,7 +14,7 @@ from app.domain.redaction import Redactor
 from app.domain.runs import Trigger, TriggerType
 from app.logs import Stream
 from app.web import live
-from tests.support.browser import browsing, listen, look, serving, visitor
+from tests.support.browser import look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world
 
@@ -27,31 +27,10 @@ HIDE = """isHidden => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as each:
-        yield each
-
-
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path / "world", Clock(at=None)) as each:
         yield each
-
-
-@pytest.fixture
-def address(made: World) -> Iterator[str]:
-    with serving(made) as each:
-        yield each
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    each = visitor(browser, address)
-    complaints = listen(each)
-    yield each
-    each.context.close()
-    assert complaints == []
 
 
 def running(made: World, name: str, log: bytes) -> int:
