@@ -76,7 +76,7 @@ def test_preview_and_more_rows_keep_typed_secrets_and_the_place(page: Page) -> N
     page.wait_for_url(f"**{SETTINGS}?saved=1")
     expect(page.get_by_label("Display name")).to_have_value("Weekly report")
     expect(page.get_by_label("Value of TOKEN")).to_have_attribute(
-        "placeholder", "set; leave empty to keep it"
+        "placeholder", "Set. Leave empty to keep it"
     )
 
 
