@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 LAST_WORDS_SECONDS = 5.0  # in which a browser that takes nothing more may take why
 SERVER_STOPS = 1012
 WINDOW = 256 * 1024
+ENDS_WITHIN_TENTHS = 10  # of a second
 GONE = (WebSocketDisconnect, WebSocketDisconnected)
 R = TypeVar("R")
 
@@ -110,8 +111,12 @@ class Talk:
             while self._shown - self._taken >= WINDOW:
                 self._may_show.clear()
                 await self._may_show.wait()
-        goes_on = await self._in_thread(partial(self._server.shells.is_in_a_running_container, shell))
-        return EXITED if goes_on else CONTAINER_ENDED
+        # An engine notes the end of a container a moment later than those of its processes.
+        for _ in range(ENDS_WITHIN_TENTHS):
+            if not await self._in_thread(partial(self._server.shells.is_in_a_running_container, shell)):
+                return CONTAINER_ENDED
+            await asyncio.sleep(0.1)
+        return EXITED
 
     async def _take(self, shell: OpenShell) -> str:
         while True:
