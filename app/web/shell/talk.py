@@ -58,7 +58,9 @@ class Talk:
     def __init__(self, context: RequestContext, socket: WebSocket, target: Target, actor: Actor) -> None:
         self._context, self._server, self._socket = context, context.server, socket
         self._target, self._actor = target, actor
-        self._typed_at = self._server.clock.ticks()
+        self._typed_at = self._asked_at = (
+            self._server.clock.ticks()
+        )  # the handshake has just asked for the right
         self._shown = self._taken = 0  # bytes
         self._may_show = asyncio.Event()
 
@@ -140,14 +142,13 @@ class Talk:
     async def _watch(self, shell: OpenShell) -> str:
         """Until the container has ended, nobody types, or whoever opened the shell may not have it any more."""
         clock, shells, project_id = self._server.clock, self._server.shells, self._target.run.project_id
-        asked_at = clock.ticks()
         async for _ in changes(self._server, {f"run:{self._target.run.id}"}, ASK_AGAIN_SECONDS):
             if await self._in_thread(partial(shells.has_to_end, shell)):
                 return CONTAINER_ENDED
             if clock.ticks() - self._typed_at > shells.idle_minutes * 60:
                 return f"Nothing was typed for {shells.idle_minutes} minutes."
-            if clock.ticks() - asked_at >= ASK_AGAIN_SECONDS:
-                asked_at = clock.ticks()
+            if clock.ticks() - self._asked_at >= ASK_AGAIN_SECONDS:
+                self._asked_at = clock.ticks()
                 if not await self._in_thread(partial(self._context.may_still, project_id)):
                     return NOT_ALLOWED
         raise AssertionError("changes never end")
