@@ -1,0 +1,26 @@
+"""Requests to servers on the web, and their answers, as values: made and read by pure functions, sent by `outbound`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """`url`, `headers` and `json` may hold secrets; `reads` is how many bytes of the answer's body are wanted."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: object = field(default=None, repr=False)  # None sends no body
+    reads: int = 0
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """Names of headers are in lower case; `body` is what was read of it, at most `HttpRequest.reads` bytes."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
