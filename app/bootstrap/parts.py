@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.bootstrap.engine import make_engine
+from app.bootstrap.forges import make_forges
 from app.bootstrap.secrets import make_external_secrets
 from app.checkout import Checkouts
 from app.commands.image_retention import ImageRetention
@@ -17,7 +18,6 @@ from app.config import Settings
 from app.domain.plans import MIB
 from app.engines.base import Engine
 from app.forges.base import Forge
-from app.forges.github import GitHub
 from app.installation import Installation
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineWatch
@@ -79,7 +79,7 @@ def make_parts(installation: Installation) -> Parts:
         inbox=Inbox(installation.db),
         engine=engine,
         watch=watch,
-        forges={"github": GitHub()},
+        forges=make_forges(),
         checkouts=Checkouts(
             data / "checkouts",
             allow=settings.transports,

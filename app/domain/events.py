@@ -50,7 +50,8 @@ class Push:
 
     `after` of an annotated tag is the tag object, not its commit. `commits` are those the forge lists, oldest first,
     which need not be all. `changed_files` are what a rehearsal says of the push; where it is `None`, Git is asked.
-    `found_at` is when it was found by comparing with the remote, where no hook told of it.
+    `found_at` is when it was found by comparing with the remote, where no hook told of it. `target` is the commit that
+    an annotated tag points to, where the forge says it.
     """
 
     forge: str
@@ -67,6 +68,12 @@ class Push:
     pusher: str
     compare_url: str
     found_at: datetime | None = None
+    target: str | None = None
+
+    @property
+    def commit(self) -> str | None:
+        """The pushed commit: what `after` is, or what the tag points to."""
+        return self.target or self.after
 
     @property
     def branch(self) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hmac
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.domain.errors import InvalidValue
@@ -10,6 +13,22 @@ from app.domain.events import Push, RepositoryRef
 
 Headers = Iterable[tuple[bytes, bytes]]
 """Raw name and value pairs as ASGI has them (`scope["headers"]`), so that a doubled header can be seen."""
+
+
+PUSH, PING, PULL_REQUEST = "push", "ping", "pull_request"  # kinds of events, whatever a forge calls them
+
+_DELIVERY = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_HEX_DIGEST = re.compile(rb"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is said of a forge where one of its calls is refused: its name, and the headers that it sends."""
+
+    title: str
+    event_header: str
+    delivery_header: str
+    proof_header: str  # has the signature or the token
 
 
 class BadPayload(InvalidValue):
@@ -24,12 +43,20 @@ class Forge(Protocol):
         """The last part of the webhook's path, such as `github`."""
         ...
 
+    @property
+    def about(self) -> About:
+        """Return what is said of the forge where one of its calls is refused."""
+        ...
+
     def verify(self, secret: bytes, body: bytes, headers: Headers) -> bool:
-        """Return whether the raw body was signed with `secret`, in constant time; an empty secret signs nothing."""
+        """Return whether the call proves that its sender has `secret`, in constant time; an empty one proves nothing.
+
+        Most forges sign the raw body; GitLab sends the secret itself.
+        """
         ...
 
     def event_kind(self, headers: Headers) -> str | None:
-        """Return the kind of event in the forge's words (`push`, `ping`, …), `None` if absent or unreadable."""
+        """Return `PUSH`, `PING`, `PULL_REQUEST`, or another kind in the forge's words; None if there is none."""
         ...
 
     def delivery_id(self, headers: Headers) -> str | None:
@@ -46,8 +73,12 @@ class Forge(Protocol):
         """
         ...
 
+    def parts(self, payload: object) -> Sequence[object]:
+        """Return a payload for each ref that a push moves: the very same where it is one. Raises `BadPayload`."""
+        ...
+
     def parse_push(self, payload: object) -> Push:
-        """Return the push that a payload (parsed JSON of any shape) tells of. Raises `BadPayload` and nothing else."""
+        """Return the push that one of the `parts` tells of. Raises `BadPayload` and nothing else."""
         ...
 
 
@@ -60,3 +91,26 @@ def single_header(headers: Headers, name: bytes) -> bytes | None:
                 return None
             found = value
     return found
+
+
+def announces(forge: Forge, headers: Headers) -> bool:
+    """Return whether a call has the header by which the forge says what kind of event it is."""
+    name = forge.about.event_header.lower().encode()
+    return any(key.lower() == name for key, _ in headers)
+
+
+def is_signed(secret: bytes, body: bytes, signature: bytes | None) -> bool:
+    """Return whether a signature is the HMAC-SHA-256 of a body, as 64 lower-case hexadecimal digits."""
+    if not secret or signature is None or not _HEX_DIGEST.fullmatch(signature):
+        return False
+    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), signature)
+
+
+def readable(value: bytes | None, shape: re.Pattern[bytes] = _DELIVERY) -> str | None:
+    """Return a header's value as text, if it has the shape; the usual one is that of a delivery's id."""
+    return value.decode() if value is not None and shape.fullmatch(value) else None
+
+
+def one_part(payload: object) -> Sequence[object]:
+    """Return the `parts` of forges that tell of each ref by itself."""
+    return (payload,)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from app.domain.events import Commit
 from app.forges.base import BadPayload
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _NO_SHA = "0" * 40
+_REF = re.compile(r"refs/[^\s\x00-\x1f\x7f\ud800-\udfff]{1,1019}")
 
 
 def members(value: object, field: str) -> Mapping[str, object]:
@@ -47,3 +49,26 @@ def sha_or_none(value: object, field: str) -> str | None:
     """Return the SHA, or None for all zeros, by which Git says that there is no object."""
     found = sha(value, field)
     return None if found == _NO_SHA else found
+
+
+def full_ref(value: object, field: str) -> str:
+    if not isinstance(value, str) or not _REF.fullmatch(value):
+        raise BadPayload(field, f"The payload's {field} must be a full ref name such as refs/heads/main.")
+    return value
+
+
+def commits(value: object, field: str) -> tuple[Commit, ...]:
+    """Return the commits of a list as GitHub, GitLab and Gitea have them."""
+    return tuple(
+        _commit(members(item, f"{field}.{number}"), f"{field}.{number}")
+        for number, item in enumerate(items(value, field))
+    )
+
+
+def _commit(item: Mapping[str, object], field: str) -> Commit:
+    author = members(item.get("author", {}), f"{field}.author")
+    return Commit(
+        sha=sha(item.get("id"), f"{field}.id"),
+        message=text(item.get("message"), f"{field}.message"),
+        author=text(author.get("name", ""), f"{field}.author.name"),
+    )

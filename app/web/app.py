@@ -26,6 +26,7 @@ from app.web.compression import Compression
 from app.web.flow_webhook import start_by_webhook
 from app.web.guide import Guide, guide_references
 from app.web.headers import SecurityHeaders
+from app.web.keyring import Keyring
 from app.web.metrics import show_metrics
 from app.web.pages import page_error, page_routes
 from app.web.pages.logfollow import Feeds
@@ -34,7 +35,7 @@ from app.web.request_ids import HEADER, RequestIds
 from app.web.server_context import ServerContext, server_of
 from app.web.shell import shell_routes
 from app.web.slashes import WithoutSlash
-from app.web.webhooks import Keyring, Receiver
+from app.web.webhooks import Receiver
 
 STATIC = Path(__file__).parent / "static"
 log = logging.getLogger(__name__)

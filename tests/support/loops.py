@@ -7,10 +7,10 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from app.bootstrap.forges import make_forges
 from app.domain.errors import EngineUnavailable
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.references import Ours
-from app.forges.github import GitHub
 from app.runtime.signals import Signals
 from app.workers.build.builder import Builder
 from app.workers.deployments import DeploymentWorker
@@ -47,7 +47,7 @@ class Server:
         self.adopted: list[Callable[[], None]] = []
         self.engine_is_up = True  # as far as is known
         self.intake = Intake(
-            db, clock, place.names, name, {"github": GitHub()}, checkouts, place.box, lambda _, work: work()
+            db, clock, place.names, name, make_forges(), checkouts, place.box, lambda _, work: work()
         )
         self.builder = Builder(
             db=db,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from app.bootstrap.forges import make_forges
 from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.dry_run import DryRun
@@ -16,8 +17,6 @@ from app.domain.job.records import Pinned
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.references import Ours
 from app.domain.retention import Limits
-from app.forges.base import Forge
-from app.forges.github import GitHub
 from app.oidc import Provider
 from app.runtime.engine_health import EngineHealth
 from app.store.inbox import Inbox
@@ -46,7 +45,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
     """The context of a server of an installation without loops, with a registry that knows every image, and an engine
     that is up; `changes` are its fields.
     """
-    forges: dict[str, Forge] = {"github": GitHub()}
+    forges = make_forges()
     ours = Ours("jobyard-0123456789ab", "registry.jobyard.example/team")
     checkouts = Checkouts(place.root / "checkouts", frozenset({"file"}))
     fields: dict[str, Any] = {

@@ -332,7 +332,7 @@ def test_two_values_that_changed_their_rows_open_in_neither(context: ServerConte
         assert str(raised.value) == (
             f"The stored secret for {place.label} was sealed for something else; set it again."
         )
-    from app.web.webhooks import Keyring
+    from app.web.keyring import Keyring
 
     (key,) = Keyring(replace(context, vault=box)).keys()
     assert (key.secret, key.scopes) == (b"the secret of all hooks", ("project:1",))
