@@ -8,13 +8,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from copy import copy
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from app.logs import RunLog
 from app.web.server_context import ServerContext
 
-ASK_AGAIN_SECONDS = 5.0  # between two looks at whether a reader may still read
 POLL_SECONDS = 1.0  # how late a change is seen of which no signal came
 RARE_SECONDS = 15.0  # the same of a log that is written by this process, which signals each piece of it
 NEWLINE = "\n"
@@ -126,32 +125,3 @@ class SharedEvent(ServerSentEvent):
 
     def encode(self) -> bytes:
         return f"event: {self.event}{NEWLINE}".encode() + self._after_name
-
-
-def stream(events: AsyncGenerator[ServerSentEvent], may_still: Callable[[], bool]) -> EventSourceResponse:
-    """An answer of these events. `may_still` is asked in a thread now and then; when it says no, the stream ends."""
-    return EventSourceResponse(_while_allowed(events, may_still), sep=NEWLINE)
-
-
-async def _while_allowed(
-    events: AsyncGenerator[ServerSentEvent], may_still: Callable[[], bool]
-) -> AsyncIterator[ServerSentEvent]:
-    loop = asyncio.get_running_loop()
-    asked_at, coming = loop.time(), asyncio.ensure_future(anext(events, None))
-    try:
-        while True:
-            await asyncio.wait({coming}, timeout=ASK_AGAIN_SECONDS)
-            if loop.time() - asked_at >= ASK_AGAIN_SECONDS:
-                asked_at = loop.time()
-                if not await run_in_threadpool(may_still):
-                    return
-            if coming.done():
-                if (said := coming.result()) is None:
-                    return
-                yield said
-                coming = asyncio.ensure_future(anext(events, None))
-    finally:
-        coming.cancel()
-        with suppress(asyncio.CancelledError):
-            await coming
-        await events.aclose()

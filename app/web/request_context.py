@@ -75,14 +75,20 @@ class RequestContext:
 
         A session may have ended since, a token been revoked, a right been taken away.
         """
+        return self._has(identify(self.request), project_id)
+
+    def still_readable(self, project_ids: frozenset[int | None]) -> frozenset[int | None]:
+        """Of these projects, those in which `may_still`: asks the store once for all of them."""
         principal = identify(self.request)
+        return frozenset(each for each in project_ids if self._has(principal, each))
+
+    def _has(self, principal: Principal | None, project_id: int | None) -> bool:
+        """Whether this one has the right of this route in the project, or (None) in any."""
         if principal is None:
             return False
-        return (
-            principal.may_somewhere(self.right)
-            if project_id is None
-            else principal.may(self.right, project_id)
-        )
+        if project_id is None:
+            return principal.may_somewhere(self.right)
+        return principal.may(self.right, project_id)
 
     def require(self, right: Right, project_id: int | None = None) -> None:
         """Raises 403 unless the caller has the right in this project, or (None) in the whole installation."""

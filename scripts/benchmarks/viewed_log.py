@@ -6,6 +6,7 @@ of its input. Each line carries its number and the time of the machine's monoton
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ def main(lines_a_second: int, seconds: int) -> None:
         with httpx2.Client(base_url=address, headers={"Origin": address}) as http:
             http.post("/login", data={"name": "", "password": ADMIN_TOKEN})
             print(address, f"{COOKIE}={http.cookies[COOKIE]}", run, flush=True)
+        gc.freeze()  # as the server does when it has started
         sys.stdin.readline()
         with made.log_storage.write_attempt(run, 1, Redactor([])) as writer:
             write(writer, lines_a_second, seconds)

@@ -1,6 +1,7 @@
 """`viewers`: 100 browsers follow one log of 1,000 lines a second; how late each line is at each, and what is lost.
 
-The delay is from the write in the server to the arrival of the event, so it has the reading side's own share, too.
+The delay is from the write in the server to the arrival of the event, so it has the reading side's own share, too (an
+eighth of one core). Server and viewers need a core each: on two cores with other work on them p99 tells of that work.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from app.domain.principals import Role
 from app.domain.redaction import Redactor
 from app.domain.runs import Trigger, TriggerType
 from app.logs import Stream
-from app.web import live
+from app.web import event_streams
 from tests.support.browser import look, serving, visitor
 from tests.support.clock import Clock
 from tests.support.seed import PASSWORD, SUCCEEDED, World, world
@@ -122,7 +122,7 @@ def test_a_lost_connection_is_said_and_comes_back(browser: Browser, made: World,
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "ASK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(event_streams, "ASK_AGAIN_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -15,7 +14,8 @@ from app.logs import Line, RunLog, Stream
 from app.logs.reader import BLOCK
 from app.store import builds, run_attempts, runs
 from app.web.api.operations import ApiContext, Operation
-from app.web.live import follow_log, stream
+from app.web.event_streams import stream
+from app.web.live import follow_log
 from app.web.numbers import LARGEST, whole_number
 from app.web.schemas.base import Empty, Model
 from app.web.schemas.log import RunLogSelection
@@ -76,7 +76,7 @@ def _send(
         if ctx.query.limit is not None:
             raise InvalidValue("limit", "limit is for what is there already; leave it out to follow a log.")
         events = follow_log(ctx.server, topic, log, _resumed(ctx))
-        return stream(events, partial(ctx.may_still, project_id))
+        return stream(ctx, events, project_id)
     reader, _ = log()
     offset, end = ctx.query.offset, reader.size
     if ctx.query.limit is not None:

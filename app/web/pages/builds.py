@@ -18,6 +18,7 @@ from app.domain.principals import Right
 from app.logs import LogReader
 from app.store import builds, decisions, jobs, overview, quotas
 from app.store.database import Tx
+from app.web.event_streams import Stream
 from app.web.pages import charts
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
 from app.web.pages.decision_groups import grouped
@@ -99,7 +100,7 @@ def more_log(ctx: PageContext) -> Response:
     return log_rows(ctx, view, address_of_build(build).place(several=False))
 
 
-def follow_log(ctx: PageContext) -> Response:
+def follow_log(ctx: PageContext) -> Stream:
     """The build's log while it grows."""
     server = ctx.server
     with server.db.read() as tx:

@@ -19,6 +19,7 @@ from app.domain.principals import Principal, Right
 from app.web.actions import OF_FORMS
 from app.web.auditing import audited, refuse
 from app.web.bodies import read_at_most
+from app.web.event_streams import Stream
 from app.web.numbers import whole_number
 from app.web.pages.render import render
 from app.web.principal import identify
@@ -71,7 +72,7 @@ class PageRoute(Route):
 class StreamRoute(PageRoute):
     """A page's stream of what happens there; `handler` is what answers, for whoever has several in one."""
 
-    def __init__(self, path: str, handler: Handler) -> None:
+    def __init__(self, path: str, handler: Callable[[PageContext], Stream]) -> None:
         super().__init__(path, _endpoint(handler, Right.READ, takes_form=False), "GET", Right.READ)
         self.handler = handler
 

@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from sse_starlette import ServerSentEvent
-from starlette.responses import Response
 from starlette.routing import Route
 
 from app.store import topics
-from app.web.live import changes, event, stream
+from app.web.event_streams import Stream, stream
+from app.web.live import changes, event
 from app.web.pages.context import PageContext, StreamRoute
 
 AT_MOST_EVERY = 0.25  # seconds between two words of change
 TOPICS = 20
 
 
-def live(ctx: PageContext) -> Response:
+def live(ctx: PageContext) -> Stream:
     """`/live?topics=run:7,jobs`: `changed` at once, as the page is older than this, then once a burst."""
     wanted = [each for each in ctx.query("topics").split(",")[:TOPICS] if _may_hear(ctx, each)]
 
@@ -29,7 +29,7 @@ def live(ctx: PageContext) -> Response:
                 await asyncio.sleep(AT_MOST_EVERY)
             is_first = False
 
-    return stream(events(), ctx.may_still)
+    return stream(ctx, events(), None)
 
 
 def _may_hear(ctx: PageContext, topic: str) -> bool:

@@ -7,15 +7,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final
 
 from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
 
-from app.web.live import SharedEvent, changes, event, stream
+from app.web.event_streams import Stream, stream
+from app.web.live import SharedEvent, changes, event
 from app.web.numbers import whole_number
 from app.web.pages.context import PageContext
 from app.web.pages.logrows import Place, html, shown
@@ -128,16 +127,17 @@ class _Feed:
 
     async def _catch_up(self) -> None:
         while True:
-            was, self.window = (
-                self.window,
-                await run_in_threadpool(next_lines, self._followed.view, self.window),
-            )
-            if self.window.lines:
-                parcel = await run_in_threadpool(_parcel, self.window, self._followed.place)
+            was = self.window
+            self.window, parcel = await run_in_threadpool(self._next)
+            if parcel is not None:
                 for reader in self._readers:
                     reader.put(parcel)
             if self.window.after is None or self.window.end == was.end:
                 return
+
+    def _next(self) -> tuple[Window, _Parcel | None]:
+        window = next_lines(self._followed.view, self.window)
+        return window, _parcel(window, self._followed.place) if window.lines else None
 
 
 class Feeds:
@@ -156,12 +156,12 @@ class Feeds:
         return feed
 
 
-def follow(ctx: PageContext, followed: Followed, project_id: int) -> Response:
+def follow(ctx: PageContext, followed: Followed, project_id: int) -> Stream:
     """What comes after the place that is asked for, as `follow_from` says."""
     offset, number = position(ctx.request)
     feeds: Feeds = ctx.request.app.state.log_feeds
     events = follow_from(ctx.server, feeds, followed, offset, number)
-    return stream(events, partial(ctx.may_still, project_id))
+    return stream(ctx, events, project_id)
 
 
 async def follow_from(

@@ -14,6 +14,7 @@ from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.runtime.engine_health import EngineHealth
 from app.store import builds, jobs, overview, projects, quotas, run_attempts, runs
+from app.web.event_streams import Stream
 from app.web.pages import charts, containers, vitals
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
 from app.web.pages.logcard import address_of_run, card_of_run, log_rows, view_of
@@ -126,7 +127,7 @@ def more_log(ctx: PageContext) -> Response:
     return log_rows(ctx, view, address_of_run(ctx, run, number).place(several=run.spec.instances > 1))
 
 
-def follow_log(ctx: PageContext) -> Response:
+def follow_log(ctx: PageContext) -> Stream:
     """The log of one attempt while it grows."""
     server, attempt = ctx.server, ctx.number("attempt")
     with server.db.read() as tx:

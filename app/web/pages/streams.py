@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from app.domain.errors import JobyardError
-from app.web.live import SharedEvent, event, stream
+from app.web.event_streams import Feed, events_of
+from app.web.live import NEWLINE, SharedEvent, event
 from app.web.pages.context import PageContext, StreamRoute, get
 from app.web.problems import Problem
 
-Feed = AsyncGenerator[ServerSentEvent]
+Events = AsyncGenerator[ServerSentEvent]
 FEEDS = 100  # that one browser may follow at once
 
 
 def streams(ctx: PageContext) -> Response:
     """`/streams?a=/live?topics=jobs&b=/runs/…/follow?…`: the events of each, called `a:changed`, `b:lines`.
 
-    `a:over` is the last of one that is over, or may not be followed. The stream ends with the last of them.
+    `a:over` is the last of one that is over, or may not be followed. The stream ends with the last of them; where its
+    reader has signed out it says no more: whoever asks again is told why.
     """
     asked = islice(ctx.request.query_params.items(), FEEDS)
-    feeds = {key: _feed(ctx, address) for key, address in asked if key.isalnum()}
-    return stream(_all_of(feeds, ctx.may_still), ctx.may_still)
+    found = {key: _feed(ctx, address) for key, address in asked if key.isalnum()}
+    feeds = {key: feed for key, feed in found.items() if feed is not None}
+    return EventSourceResponse(_all_of(ctx, feeds, found.keys() - feeds.keys()), sep=NEWLINE)
 
 
 def _feed(ctx: PageContext, address: str) -> Feed | None:
@@ -43,46 +45,18 @@ def _feed(ctx: PageContext, address: str) -> Feed | None:
         match, found = route.matches(scope)
         if match is Match.FULL:
             try:
-                answer = route.handler(replace(ctx, request=Request({**scope, **found})))
+                return route.handler(replace(ctx, request=Request({**scope, **found}))).feed
             except (JobyardError, Problem):
                 return None
-            assert isinstance(answer, EventSourceResponse)
-            assert isinstance(answer.body_iterator, AsyncGenerator)
-            return answer.body_iterator
     return None
 
 
-async def _all_of(feeds: Mapping[str, Feed | None], may_still: Callable[[], bool]) -> Feed:
-    """What each says, as it comes; of one feed in its order.
-
-    Where a feed ends as its reader has signed out, all of it ends, and says no more: whoever asks again is told why.
-    """
-    coming: dict[asyncio.Future[ServerSentEvent | None], str] = {}
-    try:
-        for key, feed in feeds.items():
-            if feed is None:
-                yield event("", name=f"{key}:over")
-            else:
-                coming[asyncio.ensure_future(anext(feed, None))] = key
-        while coming:
-            done, _ = await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                key = coming.pop(each)
-                said, feed = each.result(), feeds[key]
-                if said is None and not await run_in_threadpool(may_still):
-                    return
-                if said is None or feed is None:
-                    yield event("", name=f"{key}:over")
-                else:
-                    yield _called(said, f"{key}:{said.event}")
-                    coming[asyncio.ensure_future(anext(feed, None))] = key
-    finally:
-        for each in coming:
-            each.cancel()
-        await asyncio.gather(*coming, return_exceptions=True)
-        for feed in feeds.values():
-            if feed is not None:
-                await feed.aclose()
+async def _all_of(ctx: PageContext, feeds: Mapping[str, Feed], missing: Iterable[str]) -> Events:
+    for key in missing:
+        yield event("", name=f"{key}:over")
+    async with aclosing(events_of(ctx, feeds)) as said:
+        async for key, each in said:
+            yield event("", name=f"{key}:over") if each is None else _called(each, f"{key}:{each.event}")
 
 
 def _called(said: ServerSentEvent, name: str) -> ServerSentEvent:

@@ -27,7 +27,8 @@ from app.domain.audit import Actor
 from app.domain.errors import EngineUnavailable
 from app.runtime import request_id
 from app.runtime.threads import start_in_thread
-from app.web.live import ASK_AGAIN_SECONDS, changes
+from app.web.event_streams import ASK_AGAIN_SECONDS
+from app.web.live import changes
 from app.web.problems import problem_of
 from app.web.request_context import RequestContext
 

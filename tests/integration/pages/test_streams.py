@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
 from urllib.parse import urlencode
-
-import pytest
-from sse_starlette import ServerSentEvent
 
 from app.commands.sessions import Client as Browser
 from app.commands.sessions import open_session
 from app.domain.principals import Role
 from app.store import projects
-from app.web.live import event
-from app.web.pages import streams as streams_page
 from app.web.principal import COOKIE
 from tests.support.one_of_each import user
 from tests.support.seed import SUCCEEDED, World
@@ -84,14 +77,3 @@ def test_a_last_event_of_somebody_else_moves_none(made: World) -> None:
 
 def test_nobody_is_led_to_the_log_in(made: World) -> None:
     assert visitor(made, None).get(streams(a="/live?topics=jobs")).status_code == 303
-
-
-@pytest.mark.parametrize("may_still", [True, False])
-def test_a_feed_that_ends_as_its_reader_signed_out_is_not_said_to_be_over(may_still: bool) -> None:
-    async def ending() -> AsyncGenerator[ServerSentEvent]:
-        yield event("", name="changed")
-
-    async def heard() -> list[str | None]:
-        return [each.event async for each in streams_page._all_of({"a": ending()}, lambda: may_still)]
-
-    assert asyncio.run(heard()) == ["a:changed", *(["a:over"] if may_still else [])]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from itertools import pairwise
 
 import pytest
 from sse_starlette import ServerSentEvent
 
-from app.web import live
+from app.web import event_streams, live
+from app.web.event_streams import Feed, Moments, _Merged
 from app.web.live import event
 from app.web.server_context import ServerContext
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(event_streams, "ASK_AGAIN_SECONDS", 0.01)
 
 
-class Feed:
+class Talker:
     """Says one thing, and then nothing until it is closed."""
 
     def __init__(self) -> None:
@@ -32,41 +34,123 @@ class Feed:
             self.is_closed = True
 
 
-async def read(feed: Feed, answers: list[bool]) -> list[str]:
-    said = live._while_allowed(feed.events(), lambda: answers.pop(0))
-    return [str(each.data) async for each in said]
+async def _two() -> AsyncGenerator[ServerSentEvent]:
+    yield event("one")
+    yield event("two")
+
+
+class Reader:
+    """May read in `projects`, one set for each look; None among them is anywhere."""
+
+    def __init__(self, *projects: set[int | None]) -> None:
+        self.looks = list(projects)
+        self.asked: list[frozenset[int | None]] = []
+
+    def readable(self, asked: frozenset[int | None]) -> frozenset[int | None]:
+        self.asked.append(asked)
+        return asked & self.looks.pop(0)
+
+    def read(self, **feeds: Feed) -> list[str]:
+        """All that is said, with the keys of feeds; `KEY over` where one is."""
+
+        async def all_of_it() -> list[str]:
+            said = _Merged(feeds, self.readable, 0.01).events()
+            return [f"{key} {each.data if each else 'over'}" async for key, each in said]
+
+        return asyncio.run(asyncio.wait_for(all_of_it(), 30))
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_quiet_stream_ends_when_its_reader_may_read_no_longer() -> None:
-    feed, answers = Feed(), [True, True, False]
-    assert asyncio.run(asyncio.wait_for(read(feed, answers), 30)) == ["first"]
-    assert answers == []
-    assert feed.is_closed
+def test_a_quiet_stream_ends_without_a_word_when_its_reader_may_read_no_longer() -> None:
+    talker, reader = Talker(), Reader({None}, {None}, set())
+    assert reader.read(a=Feed(talker.events())) == ["a first"]
+    assert reader.asked == [{None}] * 3
+    assert talker.is_closed
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_look_asks_for_all_feeds_and_ends_those_of_projects_that_were_lost() -> None:
+    mine, theirs = Talker(), Talker()
+    reader = Reader({None, 1, 2}, {None, 1}, {1})
+    said = reader.read(a=Feed(mine.events(), 1), b=Feed(theirs.events(), 2))
+    assert sorted(said) == ["a first", "b first", "b over"]
+    assert reader.asked == [{None, 1, 2}, {None, 1, 2}, {None, 1}]
+    assert mine.is_closed
+    assert theirs.is_closed
 
 
 def test_what_is_over_ends_by_itself() -> None:
-    async def two() -> AsyncGenerator[ServerSentEvent]:
+    assert Reader().read(a=Feed(_two())) == ["a one", "a two", "a over"]
+
+
+def test_a_slow_reader_is_told_in_order_and_feeds_run_no_further_ahead_than_one_event() -> None:
+    said: list[int] = []
+
+    async def counting() -> AsyncGenerator[ServerSentEvent]:
+        for number in range(5):
+            said.append(number)
+            yield event(str(number))
+
+    async def slowly() -> None:
+        heard = 0
+        async for _, each in _Merged({"a": Feed(counting())}, frozenset, 60).events():
+            for _ in range(10):
+                await asyncio.sleep(0)
+            if each is not None:
+                assert each.data == str(heard)
+                heard += 1
+                assert len(said) <= heard
+
+    asyncio.run(asyncio.wait_for(slowly(), 30))
+    assert said == [0, 1, 2, 3, 4]
+
+
+def test_what_a_feed_raises_reaches_the_reader() -> None:
+    async def broken() -> AsyncGenerator[ServerSentEvent]:
         yield event("one")
-        yield event("two")
+        raise OSError("no such log")
 
-    async def all_of_it() -> list[str]:
-        return [str(each.data) async for each in live._while_allowed(two(), lambda: False)]
+    with pytest.raises(OSError, match="no such log"):
+        Reader().read(a=Feed(broken()))
 
-    assert asyncio.run(all_of_it()) == ["one", "two"]
+
+@pytest.mark.usefixtures("impatient")
+def test_what_a_look_raises_ends_the_stream() -> None:
+    def failing(_asked: frozenset[int | None]) -> frozenset[int | None]:
+        raise OSError("the store is gone")
+
+    async def read() -> None:
+        async for _ in _Merged({"a": Feed(talker.events())}, failing, 0.01).events():
+            pass
+
+    talker = Talker()
+    with pytest.raises(OSError, match="the store is gone"):
+        asyncio.run(asyncio.wait_for(read(), 30))
+    assert talker.is_closed
 
 
 def test_who_stops_reading_closes_the_feed() -> None:
-    feed = Feed()
+    talker = Talker()
 
     async def first() -> None:
-        stream = live._while_allowed(feed.events(), lambda: True)
-        async for _ in stream:
+        said = _Merged({"a": Feed(talker.events())}, frozenset, 60).events()
+        async for _ in said:
             break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await said.aclose()
 
     asyncio.run(asyncio.wait_for(first(), 30))
-    assert feed.is_closed
+    assert talker.is_closed
+
+
+@pytest.mark.parametrize("streams", [2, 10, 100])
+def test_streams_that_were_opened_together_look_at_moments_that_lie_apart(streams: int) -> None:
+    moments = Moments()
+    looks = sorted(moments.next() for _ in range(streams))
+    apart = [
+        later - sooner for sooner, later in pairwise([*looks, looks[0] + event_streams.ASK_AGAIN_SECONDS])
+    ]
+    assert 0 <= looks[0] <= looks[-1] < event_streams.ASK_AGAIN_SECONDS
+    assert min(apart) > event_streams.ASK_AGAIN_SECONDS / streams / 3
 
 
 def test_a_log_that_is_written_here_is_looked_at_rarely_as_each_piece_is_told(
