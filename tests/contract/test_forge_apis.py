@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from app.domain.commit_statuses import CommitStatus, StatusState
 from app.domain.http import HttpAnswer
 from app.forges.api import Access, ForgeApi, Hook, Later, Moved, Outcome, Refused, Taken
+from app.forges.bitbucket_api import BitbucketApi
+from app.forges.gitea_api import GiteaApi
 from app.forges.github_api import GitHubApi
+from app.forges.gitlab_api import GitLabApi
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SHA = "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d"
 SECRET = "t0ken-of-acme"
-APIS: list[ForgeApi] = [GitHubApi()]
+APIS: list[ForgeApi] = [GitHubApi(), GitLabApi(), GiteaApi(), BitbucketApi()]
 GITHUB = GitHubApi()
 ACCESS = Access("https://api.github.com", SECRET)
 
