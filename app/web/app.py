@@ -23,7 +23,6 @@ from app.web.api import OPERATIONS, api_routes
 from app.web.api.reference import api_reference
 from app.web.budget import BodyBudget
 from app.web.compression import Compression
-from app.web.event_streams import Moments
 from app.web.flow_webhook import start_by_webhook
 from app.web.guide import Guide, guide_references
 from app.web.headers import SecurityHeaders
@@ -80,7 +79,6 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
     app.state.server = server
     app.state.guide = Guide({**guide_references(), "api": api_reference(OPERATIONS), **server.references})
     app.state.log_feeds = Feeds()
-    app.state.moments = Moments()
     return app
 
 

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +18,6 @@ from app.web.live import NEWLINE
 from app.web.request_context import RequestContext
 
 ASK_AGAIN_SECONDS = 5.0  # between two looks at whether a reader may still read
-_GOLDEN: Final = 0.618034  # of one after the other of these, none comes close to another for long
 
 Readable = Callable[[frozenset[int | None]], frozenset[int | None]]
 Said = AsyncGenerator[tuple[str, ServerSentEvent | None]]
@@ -31,17 +29,6 @@ class Feed:
 
     events: AsyncGenerator[ServerSentEvent]
     project_id: int | None = None
-
-
-class Moments:
-    """Seconds until each stream's first look, so that many streams don't look at the same time."""
-
-    def __init__(self) -> None:
-        self._part = 0.0
-
-    def next(self) -> float:
-        self._part = (self._part + _GOLDEN) % 1
-        return self._part * ASK_AGAIN_SECONDS
 
 
 class Stream(EventSourceResponse):
@@ -69,8 +56,8 @@ def events_of(ctx: RequestContext, feeds: Mapping[str, Feed]) -> Said:
 
     It ends with the last of them, and without another word once the reader may read nowhere, as one who signed out.
     """
-    moments: Moments = ctx.request.app.state.moments
-    return _Merged(feeds, ctx.still_readable, moments.next()).events()
+    first_look = ctx.server.moments.next() * ASK_AGAIN_SECONDS
+    return _Merged(feeds, ctx.still_readable, first_look).events()
 
 
 class _Merged:

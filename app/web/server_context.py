@@ -20,6 +20,7 @@ from app.forges.base import Forge
 from app.runtime.disk import Disk
 from app.runtime.engine_health import EngineHealth
 from app.runtime.log_storage import LogStorage
+from app.runtime.moments import Moments
 from app.runtime.ports import Clock, IdentityProvider, Names, Vault
 from app.runtime.signals import Signals
 from app.runtime.turns import Turns
@@ -57,6 +58,7 @@ class ServerContext:
     commit_ranges: CommitRanges
     disk: Disk = field(default_factory=Disk)
     turns: Turns = field(default_factory=Turns)
+    moments: Moments = field(default_factory=Moments)  # at which streams look at rights
     desk: Desk = field(default_factory=Desk)  # where people log in
     provider: IdentityProvider | None = None
     sends_mail: bool = False

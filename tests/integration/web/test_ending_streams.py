@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from itertools import pairwise
 
 import pytest
 from sse_starlette import ServerSentEvent
 
 from app.web import event_streams, live
-from app.web.event_streams import Feed, Moments, _Merged
+from app.web.event_streams import Feed, _Merged
 from app.web.live import event
 from app.web.server_context import ServerContext
 
@@ -140,17 +139,6 @@ def test_who_stops_reading_closes_the_feed() -> None:
 
     asyncio.run(asyncio.wait_for(first(), 30))
     assert talker.is_closed
-
-
-@pytest.mark.parametrize("streams", [2, 10, 100])
-def test_streams_that_were_opened_together_look_at_moments_that_lie_apart(streams: int) -> None:
-    moments = Moments()
-    looks = sorted(moments.next() for _ in range(streams))
-    apart = [
-        later - sooner for sooner, later in pairwise([*looks, looks[0] + event_streams.ASK_AGAIN_SECONDS])
-    ]
-    assert 0 <= looks[0] <= looks[-1] < event_streams.ASK_AGAIN_SECONDS
-    assert min(apart) > event_streams.ASK_AGAIN_SECONDS / streams / 3
 
 
 def test_a_log_that_is_written_here_is_looked_at_rarely_as_each_piece_is_told(
