@@ -22,10 +22,11 @@ REMEMBERED = 1000  # strips, of a kilobyte or two
 
 
 class Mark(NamedTuple):
-    """A run in a strip: how long it took in seconds, or when it began if it goes on."""
+    """A run in a strip: when it began (or was made, if it didn't), and how long it took, or `since` when it goes on."""
 
     id: int
     status: RunStatus
+    at: datetime
     seconds: float
     since: datetime | None = None
 
@@ -75,7 +76,9 @@ def strips(tx: Tx, latest: Mapping[int, int | None]) -> dict[int, Strip]:
 def mark_of(bar: Bar) -> Mark:
     is_over = bar.finished_at is not None or bar.started_at is None
     seconds = bar.lasted(bar.finished_at or bar.created_at).total_seconds() if is_over else 0.0
-    return Mark(bar.id, bar.status, seconds, None if is_over else bar.started_at)
+    return Mark(
+        bar.id, bar.status, bar.started_at or bar.created_at, seconds, None if is_over else bar.started_at
+    )
 
 
 def _bars(tx: Tx, job_ids: Sequence[int]) -> Iterator[tuple[int, list[Bar]]]:

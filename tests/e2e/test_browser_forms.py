@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.support.clock import Clock
 from tests.support.seed import World, world
 
 SECRET = "a text that is never shown"
+KEPT = "Set. Leave empty to keep it"
 SETTINGS = "/projects/acme/jobs/report/settings"
 
 
@@ -42,7 +44,8 @@ def type_secrets(page: Page) -> None:
 
 
 def secrets(page: Page) -> list[str]:
-    row = page.locator(".env-row").filter(has=page.locator('[value="TOKEN"]'))
+    rows = page.locator(".env-row").all()
+    (row,) = [each for each in rows if each.get_by_label("Name of a variable").input_value() == "TOKEN"]
     return [
         page.locator('[name="source.git.webhook_secret"]').input_value(),
         row.locator("textarea").input_value(),
@@ -75,9 +78,7 @@ def test_preview_and_more_rows_keep_typed_secrets_and_the_place(page: Page) -> N
     press(page, "Save settings of report")
     page.wait_for_url(f"**{SETTINGS}?saved=1")
     expect(page.get_by_label("Display name")).to_have_value("Weekly report")
-    expect(page.get_by_label("Value of TOKEN")).to_have_attribute(
-        "placeholder", "Set. Leave empty to keep it"
-    )
+    expect(page.get_by_label("Value of TOKEN")).to_have_attribute("placeholder", KEPT)
 
 
 def test_a_refused_preview_says_so_at_its_field_and_keeps_the_rest(page: Page) -> None:
@@ -89,6 +90,84 @@ def test_a_refused_preview_says_so_at_its_field_and_keeps_the_rest(page: Page) -
     expect(branch).to_have_attribute("aria-invalid", "true")
     expect(branch).to_be_focused()
     assert secrets(page) == [SECRET, SECRET]
+
+
+class TestARefusedSave:
+    """What was typed stays where it was typed, secrets included; no page has them in it."""
+
+    def test_of_a_job(self, page: Page) -> None:
+        look(page, SETTINGS)
+        page.evaluate("window.notReloaded = true")
+        type_secrets(page)
+        branch = page.get_by_label("Branch")
+        branch.fill("not a branch..")
+        press(page, "Save settings of report")
+        expect(branch).to_be_focused()
+        expect(page.get_by_text("Nothing was saved")).to_be_visible()
+        expect(page.get_by_text("Re-enter these secrets")).to_have_count(0)
+        assert page.evaluate("window.notReloaded")
+        assert secrets(page) == [SECRET, SECRET]
+        assert SECRET not in page.locator("html").inner_html()
+        assert page.url.endswith(SETTINGS)
+        branch.fill("main")
+        press(page, "Save settings of report")
+        page.wait_for_url(f"**{SETTINGS}?saved=1")
+        expect(page.get_by_label("Value of TOKEN")).to_have_attribute("placeholder", KEPT)
+        expect(page.get_by_label("Webhook secret")).to_have_attribute("placeholder", KEPT)
+
+    def test_of_a_section_keeps_what_was_typed_in_others(self, page: Page) -> None:
+        look(page, SETTINGS)
+        type_secrets(page)
+        source = page.locator("section", has=page.locator("#s-source"))
+        source.get_by_role("button", name="Save this section").click()
+        expect(page.get_by_text("Other sections have changes that are not saved yet.")).to_be_visible()
+        assert secrets(page) == ["", SECRET]  # that of the section is saved, and not typed any more
+        variables = page.locator("section", has=page.locator("#s-env"))
+        variables.get_by_role("button", name="Save this section").click()
+        page.wait_for_url(f"**{SETTINGS}?saved=env#s-env")
+        page.evaluate("window.notReloaded = true")
+        variables.get_by_role("button", name="Save this section").click()
+        page.wait_for_function("!window.notReloaded")
+        assert page.url.endswith(f"{SETTINGS}?saved=env#s-env")
+
+    def test_of_a_credential(self, page: Page) -> None:
+        look(page, "/projects/acme/credentials")
+        page.get_by_label("Name").fill("Not A Name")
+        page.get_by_label("Host").fill("github.com")
+        page.get_by_label("Password or token").fill(SECRET)
+        press(page, "Create credential")
+        expect(page.get_by_label("Name")).to_be_focused()
+        expect(page.get_by_label("Password or token")).to_have_value(SECRET)
+        assert SECRET not in page.locator("html").inner_html()
+        page.get_by_label("Name").fill("github")
+        press(page, "Create credential")
+        page.wait_for_url("**/projects/acme#credentials")
+        expect(page.get_by_role("link", name="github")).to_be_visible()
+
+    def test_of_a_new_job_whose_address_is_new_with_its_first_step(self, page: Page) -> None:
+        look(page, "/jobs/new")
+        page.get_by_text("More", exact=True).click()
+        page.get_by_label("Webhook secret of this job alone").fill(SECRET)
+        page.get_by_label("Repository").fill("no address")
+        press(page, "Continue")
+        expect(page.get_by_label("Repository")).to_be_focused()
+        expect(page.get_by_label("Webhook secret of this job alone")).to_have_value(SECRET)
+        expect(page.locator("main form.settings")).to_have_attribute(
+            "action", re.compile("/jobs/new/[0-9]+/source")
+        )
+
+    def test_a_server_without_an_answer_costs_nothing(self, browser: Browser, address: str) -> None:
+        page = visitor(browser, address)
+        look(page, SETTINGS)
+        type_secrets(page)
+        page.route(f"**{SETTINGS}", lambda route: route.abort())
+        press(page, "Save settings of report")
+        expect(page.get_by_text("What you typed is still here: try again.")).to_be_visible()
+        assert secrets(page) == [SECRET, SECRET]
+        page.unroute(f"**{SETTINGS}")
+        press(page, "Save settings of report")
+        page.wait_for_url(f"**{SETTINGS}?saved=1")
+        page.context.close()
 
 
 def test_without_scripts_a_preview_is_a_page(browser: Browser, address: str) -> None:

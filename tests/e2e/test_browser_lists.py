@@ -53,6 +53,22 @@ def made(furnished: Path, tmp_path: Path) -> Iterator[World]:
         yield each
 
 
+def test_each_bar_of_a_strip_says_which_run_it_is(page: Page) -> None:
+    look(page, "/?name=busy")
+    strip = page.locator("table.jobs .strip")
+    ids = (strip.get_attribute("data-runs") or "").split()
+    title, box = strip.locator("title"), strip.bounding_box()
+    assert len(ids) == 24
+    assert box
+    for index, state, took in (
+        (0, "succeeded", "1 m 39 s"),
+        (4, "failed", "1 m 35 s"),
+        (23, "succeeded", "1 m 16 s"),
+    ):
+        page.mouse.move(box["x"] + box["width"] * (23.3 - index) * 7 / 166, box["y"] + box["height"] / 2)
+        expect(title).to_have_text(re.compile(rf"^Run {ids[index]}: {state}, .+ [0-9:]{{8}}, took {took}$"))
+
+
 def test_a_job_of_many_is_found_on_the_overview(page: Page) -> None:
     look(page, "/")
     rows = page.locator("table.jobs tr[data-row]")

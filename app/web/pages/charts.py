@@ -45,6 +45,19 @@ def strip_in_words(marks: Sequence[Mark]) -> str:
     return f"{formatting.plural(len(marks), 'run')}: {said}; the latest {marks[0].status}"
 
 
+def strip_told(marks: Sequence[Mark]) -> str:
+    """What `static/lists.js` tells of each bar: `s60+5`, the first letter of the status, how many seconds before the
+    one to its right it began, and how many it took (none while it goes on). The newest counts from 1970.
+    """
+    told, later = [], 0
+    for index, mark in enumerate(marks):
+        at = int(mark.at.timestamp())
+        took = "" if mark.since is not None else round(mark.seconds)
+        told.append(f"{str(mark.status)[0]}{later - at if index else at}+{took}")
+        later = at
+    return " ".join(told)
+
+
 @dataclass(frozen=True)
 class PastRuns:
     """How the newest runs of a list went; `bars` are the `d` of an SVG path by status, `WIDE` and `LOW`."""

@@ -31,6 +31,10 @@ Handler = Callable[["PageContext"], Response]
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_BYTES = 1024 * 1024
 FORM_FIELDS = 1000
+IN_PLACE, GOES_TO = (
+    "jobyard-in-place",
+    "jobyard-goes-to",
+)  # headers of a form that a script sends, and of its answer
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,14 @@ def _answer(
         answer = handler(PageContext(request, server, principal, now, right or Right.READ, form))
     if answer.status_code == 403 and action is not None:
         refuse(request, principal, action, "A field of the form named what is not theirs to change.")
-    return answer
+    return _for_scripts(answer) if IN_PLACE in request.headers else answer
+
+
+def _for_scripts(answer: Response) -> Response:
+    """A redirect as `static/forms.js` can read it: where it leads to, with the fragment that fetch would leave out."""
+    if answer.status_code != HTTPStatus.SEE_OTHER:
+        return answer
+    return Response(status_code=204, headers={GOES_TO: answer.headers["location"]})
 
 
 def require(principal: Principal | None, right: Right, *, in_project: bool) -> None:

@@ -239,4 +239,6 @@ def told(value: object) -> str:
     """A value of any kind in a few words, as the audit log tells it."""
     if value is None or value == "":
         return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -94,7 +94,8 @@ def strip(marks: Sequence[Mark], now: datetime) -> Markup:
     )
     label = charts.strip_in_words(shown)
     return Markup(  # noqa: S704 - see above
-        f'<svg class="strip" viewBox="0 0 166 28" role="img" aria-label="{label}" data-runs="{ids}">'
+        f'<svg class="strip" viewBox="0 0 166 28" role="img" aria-label="{label}" data-runs="{ids}"'
+        f' data-told="{charts.strip_told(shown)}">'
         f"{bars or NO_RUNS}</svg>"
     )
 

@@ -1,4 +1,5 @@
-// What a form shows before it is sent for good comes in place: nothing that was typed is lost, and nothing scrolls.
+// What a form shows before it is sent for good, and what it is refused with, comes in place: nothing that was typed is
+// lost, secrets included, which no page ever has in it.
 let tools;
 
 export function start(given) {
@@ -6,7 +7,8 @@ export function start(given) {
   document.querySelector("main [aria-invalid]")?.focus(); // the first field of a form that was refused
   document.addEventListener("submit", (event) => {
     const button = event.submitter;
-    if (!button?.hasAttribute("data-here") || !globalThis.Idiomorph) return;
+    const isHere = button?.hasAttribute("data-here") || event.target.hasAttribute("data-here");
+    if (!isHere || !globalThis.Idiomorph) return;
     event.preventDefault();
     show(event.target, button);
   });
@@ -37,41 +39,72 @@ async function check(field) {
 async function show(form, button) {
   const body = new URLSearchParams(new FormData(form, button));
   button.disabled = true;
+  let answer, main;
   try {
-    const answer = await fetch(form.getAttribute("action"), { method: "POST", body });
-    if (answer.redirected) return location.assign(answer.url);
-    button.disabled = false;
-    take(form, button, new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main"));
+    answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { "Jobyard-In-Place": "1" } });
+    main = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
   } catch {
-    button.removeAttribute("data-here"); // as without scripts: the browser says what is wrong
+    return unanswered(form, "The server did not answer. What you typed is still here: try again.");
+  } finally {
     button.disabled = false;
-    form.requestSubmit(button);
   }
+  const address = answer.headers.get("Jobyard-Goes-To");
+  if (address) return goTo(address);
+  const same = sameForm(form, main);
+  if (same) take(form, button, main, same, answer.ok);
+  else unanswered(form, main?.innerText.trim().replace(/\s+/g, " ") || `The server answered ${answer.status}.`);
 }
 
-function take(form, button, fresh) {
-  const before = new Map(texts(form).map((each) => [each.name, each.value]));
-  const secrets = new Map(rows(form).map((row) => [part(row, "name").value, part(row, "value").value]));
-  const beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
+// The form with the same address or, as a new job has one from its first step on, the only one that is shown in place.
+function sameForm(form, main) {
+  const forms = [...(main?.querySelectorAll("form") ?? [])];
+  const here = forms.filter((each) => each.hasAttribute("data-here"));
   const action = form.getAttribute("action");
-  const same = [...fresh.querySelectorAll("form")].find((each) => each.getAttribute("action") === action);
+  return forms.find((each) => each.getAttribute("action") === action) ?? (here.length === 1 ? here[0] : null);
+}
+
+function goTo(address) {
+  const url = new URL(address, location);
+  const isHere = url.href.split("#")[0] === location.href.split("#")[0];
+  location.assign(url);
+  if (isHere && url.hash) location.reload(); // else that would only scroll
+}
+
+function unanswered(form, sentence) {
+  const said = form.querySelector(".unanswered") ?? document.createElement("p");
+  said.className = "error unanswered";
+  said.role = "alert";
+  said.textContent = sentence;
+  form.append(said);
+}
+
+function take(form, button, fresh, same, isDone) {
+  const saved = isDone && button.name === "section" ? button.closest("section") : null; // no secret of it is to be typed
+  const before = new Map(texts(form, saved).map((each) => [each.name, each.value]));
+  const secrets = new Map(rows(form, saved).map((row) => [part(row, "name").value, part(row, "value").value]));
+  const beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
   form.id = same.id = "shown-here"; // so that the morph keeps the form itself
   tools.localise(fresh);
   const main = document.getElementById("main");
   Idiomorph.morph(main, fresh.innerHTML, { morphStyle: "innerHTML", callbacks: { beforeAttributeUpdated } });
-  for (const each of texts(form)) each.value = before.get(each.name) ?? each.value;
-  for (const row of rows(form)) {
+  form.removeAttribute("id");
+  for (const each of texts(form, saved)) each.value = before.get(each.name) ?? each.value;
+  for (const row of rows(form, saved)) {
     const value = part(row, "value");
     if (!value.value) value.value = secrets.get(part(row, "name").value) ?? "";
   }
+  for (const each of saved?.querySelectorAll("input[type=password]") ?? []) each.value = "";
   document.querySelector("[data-retype]")?.remove(); // what the server never shows is still there
   tools.afterMorph();
   const wrong = form.querySelector("[aria-invalid]");
-  if (wrong) wrong.focus();
-  else button.focus({ preventScroll: true });
+  if (wrong) return wrong.focus();
+  if (!isDone) main.querySelector("[role=alert]")?.scrollIntoView({ block: "center" });
+  button.focus({ preventScroll: true });
 }
 
 const TEXTS = "input:not([type=hidden], [type=checkbox], [type=radio]), textarea";
-const texts = (form) => [...form.querySelectorAll(TEXTS)].filter((each) => each.name && !each.closest(".env-row"));
-const rows = (form) => [...form.querySelectorAll(".env-row")];
+const outside = (part, each) => !part?.contains(each);
+const texts = (form, but) =>
+  [...form.querySelectorAll(TEXTS)].filter((each) => each.name && !each.closest(".env-row") && outside(but, each));
+const rows = (form, but) => [...form.querySelectorAll(".env-row")].filter((row) => outside(but, row));
 const part = (row, name) => row.querySelector(`[name$=".${name}"]`);

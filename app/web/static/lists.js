@@ -1,10 +1,30 @@
 // Lists: the bars of a strip lead to their runs, and a choice counts as soon as it is made.
 const COLUMNS = 24, STEP = 7; // as the server draws them, the newest at the right edge
 
-function runAt(strip, x) {
+const STATUS = { q: "queued", r: "running", s: "succeeded", f: "failed", c: "cancelled" };
+
+function indexAt(strip, x) {
   const box = strip.getBoundingClientRect();
   const column = Math.floor((x - box.left) * (strip.viewBox.baseVal.width / box.width) / STEP);
-  return strip.dataset.runs.split(" ")[COLUMNS - 1 - column];
+  return COLUMNS - 1 - column;
+}
+const runAt = (strip, x) => strip.dataset.runs.split(" ")[indexAt(strip, x)];
+
+// A bar is called by its run, state, time and duration, as soon as the pointer is on it.
+function tell(strip, x, { words, duration }) {
+  const index = indexAt(strip, x);
+  let title = strip.querySelector("title");
+  if (title?.dataset.of === String(index)) return;
+  title?.remove();
+  const told = strip.dataset.told.split(" ").slice(0, index + 1).map((each) => /^(.)(-?\d+)\+(\d*)$/.exec(each));
+  if (index < 0 || index >= strip.dataset.runs.split(" ").length || told.includes(null)) return;
+  const at = told.slice(1).reduce((later, [, , before]) => later - before, Number(told[0][2]));
+  const [, status, , took] = told.at(-1);
+  title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+  title.dataset.of = index;
+  const lasted = took ? `took ${duration(Number(took))}` : `goes on for ${duration(Date.now() / 1000 - at)}`;
+  title.textContent = `Run ${runAt(strip, x)}: ${STATUS[status]}, ${words.full(new Date(at * 1000), new Date())}, ${lasted}`;
+  strip.prepend(title);
 }
 
 // A field for a day and time is of the reader's zone; the address has it in UTC.
@@ -28,8 +48,12 @@ function withoutEmpty(event) {
   for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
 }
 
-export function start() {
+export function start(time) {
   localise();
+  document.addEventListener("pointermove", (event) => {
+    const strip = event.target.closest?.(".strip[data-runs]");
+    if (strip) tell(strip, event.clientX, time);
+  }, { passive: true });
   document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   document.addEventListener("formdata", withoutEmpty);
   document.addEventListener("click", (event) => {

@@ -18,7 +18,7 @@ async function attachLog() {
 }
 const onLog = (name) => (step) => log?.[name](step);
 keys.start(Object.fromEntries(["nextError", "nextMatch", "find", "wrap"].map((name) => [name, onLog(name)])));
-lists.start();
+lists.start(time);
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-shell-open]");
   if (button) (await load("shell")).begin(button.dataset);

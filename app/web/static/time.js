@@ -15,7 +15,7 @@ function use(name) {
 }
 use(localStorage.getItem("jobyard-utc") ? "UTC" : own);
 
-const words = {
+export const words = {
   ago(at, now) {
     const seconds = (now - at) / 1000;
     const ahead = seconds < 0;

@@ -67,7 +67,8 @@ def test_strips_of_many_are_those_of_each_whatever_was_remembered(made: World) -
     assert told()[idle.id].marks == ()
     assert told()[busy.id].typical == timedelta(seconds=19)
     running = made.run(busy, NOW - timedelta(seconds=30))
-    assert told()[busy.id].marks[0] == (running, RunStatus.RUNNING, 0.0, NOW - timedelta(seconds=30))
+    began = NOW - timedelta(seconds=30)
+    assert told()[busy.id].marks[0] == (running, RunStatus.RUNNING, began, 0.0, began)
     made.end_attempt(running, SUCCEEDED, NOW)
     assert told()[busy.id].marks[0].seconds == 30
 

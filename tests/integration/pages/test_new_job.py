@@ -119,7 +119,7 @@ def test_what_was_typed_stays_whichever_way_one_goes(made: World, page: Client) 
         plan="micro",
     )
     source = build.replace("/build", "/source")
-    assert "set; type to replace" in page.get(source).text
+    assert "Set. Leave empty to keep it" in page.get(source).text
     assert "a secret of this hook" not in page.get(source).text
     assert sent(page, source).status_code == 303
     assert fields_of(page, build)["source.build.build_command"] == "make all"

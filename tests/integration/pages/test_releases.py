@@ -186,7 +186,7 @@ def test_an_app_shows_its_jobs_and_each_step_of_a_deployment(made: World) -> Non
     assert "Deploy of the latest builds by operator-user." in first
     assert '<a class="link" href="/builds/1">Build 1</a>' in first
     assert re.search(r'Pre deploy: .*migrate</a> · <a class="link" href="/runs/1">run 1</a>', first)
-    assert "The images move at once" in first
+    assert "All jobs get their new images" in first
     assert 'data-status="succeeded">Succeeded' in first
     assert "Roll back to this" not in first  # it is what is live
 
