@@ -12,6 +12,7 @@ from app.bootstrap.engine import make_engine
 from app.bootstrap.forges import make_forges
 from app.bootstrap.secrets import make_external_secrets
 from app.checkout import Checkouts
+from app.commands.credentials import pin_shown
 from app.commands.image_retention import ImageRetention
 from app.commands.retention import Retention
 from app.config import Settings
@@ -84,6 +85,7 @@ def make_parts(installation: Installation) -> Parts:
             data / "checkouts",
             allow=settings.transports,
             git_time_limit_seconds=settings.git_time_limit_seconds,
+            pin=pin_shown(installation.db),
         ),
         log_storage=log_storage,
         retention=_retention(installation, engine, watch, log_storage),

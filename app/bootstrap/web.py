@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from app.bootstrap import guide
 from app.bootstrap.parts import Parts
+from app.checkout import shown_by
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
 from app.commands.run_differences import CommitRanges
@@ -42,6 +43,7 @@ def server_context(
         public_url=settings.public_url or listening_url,
         is_public_url_set=settings.public_url is not None,
         check_git_url=parts.checkouts.validate_url,
+        host_keys_of=shown_by,
         pin_image=resolver.pin,
         missing_images=resolver.missing,
         engine_health=parts.watch.health,

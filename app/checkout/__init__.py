@@ -13,6 +13,7 @@ from app.checkout.failures import (
     RefNotFound,
     RepositoryNotFound,
 )
+from app.checkout.host_keys import shown_by
 
 __all__ = [
     "AuthRefused",
@@ -25,4 +26,5 @@ __all__ = [
     "RepositoryNotFound",
     "StopSignal",
     "find_git",
+    "shown_by",
 ]

@@ -16,10 +16,11 @@ from app.checkout.failures import FetchRefused
 from app.checkout.urls import Remote
 from app.domain.addresses import is_refused
 from app.domain.errors import GitUnavailable
+from app.domain.host_keys import SSH_PORT
 
 Resolve = Callable[[str, int], list[str]]
 
-_PORTS = {"https": 443, "http": 80, "ssh": 22}
+_PORTS = {"https": 443, "http": 80, "ssh": SSH_PORT}
 _AUTHORITY = re.compile(
     r"(?:[a-z]+://)?(?:[^@/]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/]+)(?::(?P<port>\d+)(?=/))?"
 )
@@ -43,6 +44,14 @@ def way_to(remote: Remote, resolve: Resolve = resolve) -> tuple[tuple[str, str],
     if remote.transport == "ssh" or host.startswith("["):
         return ()
     return (("http.curloptResolve", f"{host}:{port}:{','.join(map(_for_curl, addresses))}"),)
+
+
+def ssh_server(remote: Remote) -> tuple[str, int]:
+    """Return the host and port of a remote that is reached by ssh."""
+    authority = _AUTHORITY.match(remote.url)
+    assert authority is not None  # a remote was parsed
+    has_port = authority["port"] and "://" in remote.url
+    return authority["host"].strip("[]"), int(authority["port"]) if has_port else SSH_PORT
 
 
 def addresses_of(what: str, host: str, port: int, resolve: Resolve = resolve) -> list[str]:

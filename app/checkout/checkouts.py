@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from app.checkout.command import GitCommand, StopSignal
-from app.checkout.credential import Credential, access
+from app.checkout.credential import Access, Credential, Pin, access, pin_nowhere
 from app.checkout.failures import CommitNotFound, MirrorDamaged
 from app.checkout.lfs import LargeFiles
 from app.checkout.mirror import Mirror
 from app.checkout.submodules import Filling, Place
 from app.checkout.trees import Slot, filled, work_tree
 from app.checkout.upkeep import Tended, tend
-from app.checkout.urls import full_ref, parse_remote
+from app.checkout.urls import Remote, full_ref, parse_remote
 from app.domain.errors import GitUnavailable, InvalidValue
 from app.domain.events import Commit, repo_key
 
@@ -31,8 +31,9 @@ class Checkouts:
 
     `allow` are the Git transports of `JOBYARD_GIT_ALLOW`. `git_time_limit_seconds` bounds each single Git
     command, `stall_seconds` how long an HTTP server may say next to nothing. `max_file_bytes` bounds one pack of a
-    fetch and one file of a work tree. Every method blocks; call it from a thread. A `sha` is 40 lower-case
-    hexadecimal digits; a `ref` is a branch or a full name such as `refs/tags/v1`.
+    fetch and one file of a work tree. `pin` remembers the host keys that an ssh server showed first. Every method
+    blocks; call it from a thread. A `sha` is 40 lower-case hexadecimal digits; a `ref` is a branch or a full name such
+    as `refs/tags/v1`.
     """
 
     root: Path
@@ -40,6 +41,7 @@ class Checkouts:
     git_time_limit_seconds: float = 600.0
     stall_seconds: int = 30
     max_file_bytes: int = 4 * 1024**3
+    pin: Pin = pin_nowhere
 
     def validate_url(self, url: str) -> None:
         """Raise `InvalidValue` with the reason unless the URL may be fetched."""
@@ -64,7 +66,7 @@ class Checkouts:
         remote = parse_remote(url, self.allow)
         name = full_ref(ref) if ref is not None else None
         mirror = self._mirror(url, should_stop)
-        with access(remote, credential, self._known_hosts) as way_in:
+        with self._access(remote, credential) as way_in:
             if sha is None:
                 if name is None:
                     raise InvalidValue("ref", "Name the commit or the branch to fetch.")
@@ -153,7 +155,7 @@ class Checkouts:
     def head_of(self, url: str, branch: str, credential: Credential | None = None) -> str:
         """Ask the server which commit a branch is at now; raises what `fetch` raises."""
         remote = parse_remote(url, self.allow)
-        with access(remote, credential, self._known_hosts) as way_in:
+        with self._access(remote, credential) as way_in:
             return self._mirror(url).resolve(remote, full_ref(branch), way_in)
 
     def heads_of(
@@ -164,7 +166,7 @@ class Checkouts:
         """
         remote = parse_remote(url, self.allow)
         refs = {full_ref(branch): branch for branch in branches}
-        with access(remote, credential, self._known_hosts) as way_in:
+        with self._access(remote, credential) as way_in:
             found = self._mirror(url).listed(remote, sorted(refs), way_in)
         return {refs[ref]: sha for ref, sha in found.items()}
 
@@ -185,7 +187,7 @@ class Checkouts:
     def branches_of(self, url: str, credential: Credential | None = None) -> tuple[str, ...]:
         """Ask the server for all branches, its default first; raises what `fetch` raises."""
         remote = parse_remote(url, self.allow)
-        with access(remote, credential, self._known_hosts) as way_in:
+        with self._access(remote, credential) as way_in:
             default, names = self._mirror(url).branches(remote, way_in)
         return tuple(sorted(names, key=lambda name: (name != default, name)))
 
@@ -199,9 +201,8 @@ class Checkouts:
         for lock in sorted(self.root.absolute().glob("*/mirror.lock")):
             yield tend(Mirror(lock.parent, self._git()), now)
 
-    @property
-    def _known_hosts(self) -> Path:
-        return self.root.absolute() / "known_hosts"
+    def _access(self, remote: Remote, credential: Credential | None) -> AbstractContextManager[Access]:
+        return access(remote, credential, self.root.absolute() / "known_hosts", self.pin)
 
     def _mirror(self, url: str, should_stop: StopSignal | None = None) -> Mirror:
         root = self.root.absolute()

@@ -6,13 +6,15 @@ import base64
 import hashlib
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.checkout.addresses import ssh_server
 from app.checkout.urls import Remote
 from app.domain.errors import InvalidValue
+from app.domain.host_keys import HostKey, keys_in, known_hosts, published_for
 from builders.private import private_directory
 
 ANYBODY = "anybody"
@@ -22,11 +24,21 @@ _TOKEN_USER = "x-access-token"  # noqa: S105 - the user name that goes with toke
 @dataclass(frozen=True, slots=True)
 class Credential:
     """What a Git server knows one by: `secret` is a token or password (https, http) or a private key in PEM or
-    OpenSSH form (ssh).
+    OpenSSH form (ssh). `host_keys` are those that its ssh server has to have; without any, what it shows first is
+    given to `pin`, and nobody else's after that.
     """
 
     secret: str = field(repr=False)
     username: str | None = None
+    host_keys: tuple[HostKey, ...] = ()
+    id: int | None = field(default=None, compare=False)
+
+
+Pin = Callable[[Credential, Sequence[HostKey]], None]
+
+
+def pin_nowhere(_credential: Credential, _keys: Sequence[HostKey]) -> None:
+    """Remembers no host key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +55,16 @@ class Access:
 
 
 @contextmanager
-def access(remote: Remote, credential: Credential | None, known_hosts: Path) -> Iterator[Access]:
-    """Yield the access for one call. A private key exists as a file (mode 0600) only while the call runs."""
+def access(
+    remote: Remote, credential: Credential | None, shared: Path, pin: Pin = pin_nowhere
+) -> Iterator[Access]:
+    """Yield the access for one call. A private key exists as a file (mode 0600) only while the call runs.
+
+    `shared` is a known_hosts of the operator's, asked for servers of which no key is pinned.
+    """
     if remote.transport == "ssh":
-        with private_directory() as folder:
-            key = folder / "key"
-            if credential is not None:
-                _write_private(key, credential.secret.strip() + "\n")
-            yield Access(
-                who=_fingerprint(credential),
-                environment=(("GIT_SSH_COMMAND", ssh_command(key, known_hosts)),),
-                secrets=tuple(credential.secret.splitlines()) if credential else (),
-            )
+        with _ssh_access(remote, credential, shared, pin) as way_in:
+            yield way_in
     elif credential is None or remote.transport == "file":
         yield Access()
     else:
@@ -63,19 +73,44 @@ def access(remote: Remote, credential: Credential | None, known_hosts: Path) -> 
         yield Access(_fingerprint(credential), config=(header,), secrets=(token, credential.secret))
 
 
-def ssh_command(key: Path, known_hosts: Path) -> str:
+@contextmanager
+def _ssh_access(remote: Remote, credential: Credential | None, shared: Path, pin: Pin) -> Iterator[Access]:
+    host, port = ssh_server(remote)
+    pinned = (credential.host_keys if credential else ()) or published_for(host)
+    with private_directory() as folder:
+        key, own = folder / "key", folder / "known_hosts"
+        if credential is not None:
+            _write_private(key, credential.secret.strip() + "\n")
+        _write_private(own, known_hosts(pinned, host, port))
+        files = [own] if pinned else [own, shared] if credential else [shared]
+        try:
+            yield Access(
+                who=_fingerprint(credential),
+                environment=(("GIT_SSH_COMMAND", ssh_command(key, *files, is_pinned=bool(pinned))),),
+                secrets=tuple(credential.secret.splitlines()) if credential else (),
+            )
+        finally:
+            learned = () if pinned else tuple(keys_in(own.read_text(errors="replace")))
+            if credential is not None and learned:
+                pin(credential, learned)
+
+
+def ssh_command(key: Path, *known_hosts: Path, is_pinned: bool = False) -> str:
     """Return an ssh command that uses nothing of the host's configuration, agent or keys.
 
-    A host key is remembered at the first connection and a different one is refused ever after; an operator who
-    wants it stricter fills `known_hosts` beforehand.
+    A server is known by the files `known_hosts`. Unless its keys are pinned, what it shows at the first connection is
+    added to the first of them; another than a known one is refused.
     """
     options = {
         "IdentitiesOnly": "yes",
         "IdentityAgent": "none",
         "BatchMode": "yes",
-        "StrictHostKeyChecking": "accept-new",
-        "UserKnownHostsFile": str(known_hosts),
+        "StrictHostKeyChecking": "yes" if is_pinned else "accept-new",
+        "UserKnownHostsFile": " ".join(f'"{path}"' for path in known_hosts),
         "GlobalKnownHostsFile": "/dev/null",
+        "CheckHostIP": "no",
+        "HashKnownHosts": "no",
+        "UpdateHostKeys": "no",
         "ConnectTimeout": "20",
         "ServerAliveInterval": "15",
         "ForwardAgent": "no",

@@ -52,6 +52,7 @@ _AUTH = re.compile(
     re.I,
 )
 _HOST_KEY = re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED", re.I)
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _REDIRECT = re.compile(r"returned error: 30\d", re.I)
 _MISSING = re.compile(
     r"repository .*not found|returned error: 404|does not appear to be a git|not valid: is this a git", re.I
@@ -100,7 +101,12 @@ def explain(url: str, stderr: str, secrets: Iterable[str], max_file_bytes: int, 
     """
     told = cause(stderr, secrets)
     if _HOST_KEY.search(stderr):
-        return AuthRefused(f"The ssh host key of {url} is not the one known for it; check it in known_hosts.")
+        sent = _FINGERPRINT.search(stderr)
+        shown = f" It showed {sent[0]}." if sent else ""
+        return AuthRefused(
+            f"The ssh host key of {url} is not the one pinned for it, so nothing was sent.{shown} If the server's"
+            " operator confirms the change, accept the new key at the credential; else somebody else may have answered."
+        )
     if _AUTH.search(stderr):
         return AuthRefused(f"{url} refused access; set a credential that may read it. Git said: {told}")
     if _REDIRECT.search(stderr):

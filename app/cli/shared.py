@@ -119,6 +119,8 @@ def _applying(kind: Kind) -> Callable[..., None]:
                 answers.append(answer)
                 if not json:
                     print(f"{owner}/{fields['name']} {what}")
+                    if fields.get("ssh_key") and answer.get("public_key"):
+                        print(answer["public_key"])
         if json:
             output.print_json({"items": answers, "next": None})
 

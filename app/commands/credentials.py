@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from app.checkout import Credential as Access
 from app.domain.errors import Conflict, InvalidValue
+from app.domain.host_keys import HostKey, published_for
 from app.domain.job.records import Job
 from app.domain.job.spec import GitSource, ImageSource
 from app.domain.sealing import of_credential
 from app.runtime.ports import Vault
+from app.secrets.key_pairs import is_private_key, new_key, public_key_of, with_lines
 from app.store import credentials, jobs
 from app.store.credentials import Credential
-from app.store.database import Tx
+from app.store.database import Database, Tx
 from app.store.identity import reserved_id
 from app.store.projects import Project
 
 CredentialKind = Literal["git", "registry"]
+HostKeyOrigin = Literal["nobody", "first_use", "person", "forge"]
 
 
 @dataclass(frozen=True)
 class CredentialDraft:
-    """A user and password or token, in plain text, for the server at `host` alone."""
+    """A user and password, token or private key, in plain text, for the server at `host` alone.
+
+    Without a `secret`, a private key for ssh is made here, which nobody ever sees.
+    """
 
     name: str
     kind: CredentialKind
     host: str
     username: str
-    secret: str = field(repr=False)
+    secret: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,16 @@ class CredentialChange:
     host: str | None = None
     username: str | None = None
     secret: str | None = field(default=None, repr=False)
+    host_keys: Sequence[HostKey] | None = None
+    ssh_key: bool = False  # make a key unless it has one
 
 
 def define_credential(
     tx: Tx, vault: Vault, project: Project, draft: CredentialDraft, now: datetime
 ) -> Credential:
-    """Keep a new credential. Raises Conflict if the name is taken."""
+    """Keep a new credential. Raises Conflict if the name is taken, InvalidValue for a key that ssh can't use."""
     credential_id = reserved_id(tx, "credential")
+    secret, public_key = _usable(draft.kind, new_key() if draft.secret is None else draft.secret)
     return credentials.create(
         tx,
         project.id,
@@ -55,7 +66,8 @@ def define_credential(
         kind=draft.kind,
         host=draft.host,
         username=draft.username,
-        secret=vault.seal(draft.secret, of_credential(project.id, credential_id)),
+        secret=vault.seal(secret, of_credential(project.id, credential_id)),
+        public_key=public_key,
         now=now,
     )
 
@@ -70,14 +82,71 @@ def change_credential(tx: Tx, vault: Vault, credential: Credential, change: Cred
         if stored and given not in (None, stored):
             raise InvalidValue(name, f"{name} can't be changed: it stays {stored}.")
     place = of_credential(credential.project_id, credential.id)
-    secret = change.secret
+    secret, public_key = credential.secret, credential.public_key
+    if change.secret is not None or (change.ssh_key and public_key is None):
+        plain, public_key = _usable(credential.kind, change.secret or new_key())
+        secret = vault.seal(plain, place)
+    if change.host_keys is not None:
+        if credential.kind != "git":
+            raise InvalidValue("host_keys", "host_keys can be set for a credential of kind git alone.")
+        credentials.set_host_keys(tx, credential, change.host_keys)
     return credentials.change(
         tx,
         credential,
         host=credential.host or change.host or "",
         username=credential.username if change.username is None else change.username,
-        secret=credential.secret if secret is None else vault.seal(secret, place),
+        secret=secret,
+        public_key=public_key,
     )
+
+
+def pinned_host_keys(credential: Credential) -> tuple[HostKey, ...]:
+    """What its ssh server has to have: pinned keys, else those that its forge publishes; empty while nothing is known.
+
+    Those of a forge are for its usual port.
+    """
+    return credential.host_keys or (published_for(credential.host) if credential.kind == "git" else ())
+
+
+def host_keys_from(credential: Credential) -> HostKeyOrigin:
+    """Who says that its host keys are right."""
+    if credential.host_keys:
+        return "person" if credential.host_keys_confirmed else "first_use"
+    return "forge" if pinned_host_keys(credential) else "nobody"
+
+
+def shown_host_keys(credential: Credential, ask: Callable[[str], Sequence[HostKey]]) -> Sequence[HostKey]:
+    """What its ssh server shows now. Raises Conflict for a credential of a registry, and as `ask` does."""
+    if credential.kind != "git" or not credential.host:
+        raise Conflict(
+            f"Credential {credential.name} is for no Git server, so there are no host keys to ask for."
+        )
+    return ask(credential.host)
+
+
+def pin_shown(db: Database) -> Callable[[Access, Sequence[HostKey]], None]:
+    """What pins the host keys that a server showed at the first connection with a credential."""
+
+    def pin(used: Access, keys: Sequence[HostKey]) -> None:
+        if used.id is not None:
+            with db.write() as tx:
+                credentials.pin_host_keys(tx, used.id, keys)
+
+    return pin
+
+
+def _usable(kind: str, secret: str) -> tuple[str, str | None]:
+    """The secret as it is stored, and the public part of one that is a private key.
+
+    Raises InvalidValue for what means to be a private key and is none that ssh can use.
+    """
+    if kind != "git" or not is_private_key(secret):
+        return secret, None
+    whole = with_lines(secret)
+    try:
+        return whole, public_key_of(whole)
+    except ValueError as error:
+        raise InvalidValue("secret", f"secret {error}.") from None
 
 
 def remove_credential(tx: Tx, credential: Credential) -> None:

@@ -20,7 +20,7 @@ def git_access(tx: Tx, vault: Vault, credential_id: int | None, url: str) -> Cre
         return None
     found = credentials.with_id(tx, credential_id)
     _require_host(found, git_host(url))
-    return Credential(_opened(found, vault), found.username or None)
+    return Credential(_opened(found, vault), found.username or None, found.host_keys, found.id)
 
 
 def registry_access(

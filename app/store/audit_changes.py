@@ -48,7 +48,9 @@ class Watched:
 
 WATCHED: Mapping[type[SQLModel], Watched] = {
     ProjectRow: Watched("project", ("name", "limits", "hardening", "public"), ("webhook_secret",)),
-    CredentialRow: Watched("credential", ("kind", "host", "username"), ("secret",)),
+    CredentialRow: Watched(
+        "credential", ("kind", "host", "username", "public_key", "host_keys"), ("secret",)
+    ),
     SecretGroupRow: Watched("secret_group", ("priority",)),
     SourceRow: Watched(
         "build_service",

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from app.domain.errors import Conflict, NotFound
+from app.domain.host_keys import HostKey, keys_in
 from app.store.database import Tx, touch
 from app.store.identity import reserved_id
 from app.store.schema import BuildRow, CredentialRow, ProjectRow, SourceRow
@@ -17,7 +18,11 @@ from app.store.schema import BuildRow, CredentialRow, ProjectRow, SourceRow
 
 @dataclass(frozen=True)
 class Credential:
-    """`kind` is git or registry; `host` is where it is sent, empty for one of old, sent nowhere; `secret` is sealed."""
+    """`kind` is git or registry; `host` is where it is sent, empty for one of old, sent nowhere; `secret` is sealed.
+
+    `public_key` is that of a secret that is a private key. Its ssh server has to have one of the `host_keys`, which a
+    person has confirmed or (`host_keys_confirmed` is false) the server showed first; empty while nothing is pinned.
+    """
 
     id: int
     project_id: int
@@ -27,6 +32,9 @@ class Credential:
     username: str
     created_at: datetime
     secret: str = field(repr=False)
+    public_key: str | None = None
+    host_keys: tuple[HostKey, ...] = ()
+    host_keys_confirmed: bool = False
 
 
 def create(
@@ -40,6 +48,7 @@ def create(
     secret: str,
     now: datetime,
     credential_id: int | None = None,
+    public_key: str | None = None,
 ) -> Credential:
     if find(tx, project_id, name) is not None:
         raise Conflict(f"There is a credential named {name} in this project already.")
@@ -51,6 +60,7 @@ def create(
         host=host,
         username=username,
         secret=secret,
+        public_key=public_key,
         created_at=now,
     )
     tx.add(row)
@@ -100,13 +110,35 @@ def without_host(tx: Tx) -> Sequence[tuple[str, str]]:
     return tx.exec(query.where(CredentialRow.host == "").order_by(col(CredentialRow.id))).all()
 
 
-def change(tx: Tx, credential: Credential, *, host: str, username: str, secret: str) -> Credential:
+def change(
+    tx: Tx, credential: Credential, *, host: str, username: str, secret: str, public_key: str | None
+) -> Credential:
     """Another host, user and sealed secret, for all that name it."""
     row = tx.get_one(CredentialRow, credential.id)
-    row.host, row.username, row.secret = host, username, secret
+    row.host, row.username, row.secret, row.public_key = host, username, secret, public_key
     tx.flush()
     touch(tx, "projects")
     return _value(row)
+
+
+def set_host_keys(tx: Tx, credential: Credential, keys: Sequence[HostKey]) -> Credential:
+    """The keys that a person confirmed; without any, the next connection pins what is shown then."""
+    row = tx.get_one(CredentialRow, credential.id)
+    row.host_keys, row.host_keys_confirmed = _lines(keys), bool(keys)
+    tx.flush()
+    touch(tx, "projects")
+    return _value(row)
+
+
+def pin_host_keys(tx: Tx, credential_id: int, keys: Sequence[HostKey]) -> bool:
+    """Pin what a server showed at the first connection; False if some are pinned already, or the row is gone."""
+    free = update(CredentialRow).where(
+        col(CredentialRow.id) == credential_id, col(CredentialRow.host_keys) == ""
+    )
+    pinned = tx.connection().execute(free.values(host_keys=_lines(keys))).rowcount == 1
+    if pinned:
+        touch(tx, "projects")
+    return pinned
 
 
 def delete(tx: Tx, credential: Credential) -> None:
@@ -122,6 +154,10 @@ def delete(tx: Tx, credential: Credential) -> None:
     touch(tx, "projects")
 
 
+def _lines(keys: Sequence[HostKey]) -> str:
+    return "\n".join(map(str, keys))
+
+
 def _value(row: CredentialRow) -> Credential:
     return Credential(
         id=row.id,
@@ -132,4 +168,7 @@ def _value(row: CredentialRow) -> Credential:
         username=row.username,
         created_at=row.created_at,
         secret=row.secret,
+        public_key=row.public_key,
+        host_keys=tuple(keys_in(row.host_keys)),
+        host_keys_confirmed=row.host_keys_confirmed,
     )

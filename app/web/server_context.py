@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
@@ -13,6 +13,7 @@ from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
 from app.commands.sign_in import Desk
 from app.domain.backups import BackupPlan
+from app.domain.host_keys import HostKey
 from app.domain.job.records import Pinned
 from app.domain.plans import Plan
 from app.domain.references import Ours
@@ -45,6 +46,7 @@ class ServerContext:
     ours: Ours
     public_url: str  # without a slash at its end
     check_git_url: Callable[[str], None]  # raises InvalidValue
+    host_keys_of: Callable[[str], Sequence[HostKey]]  # asks an ssh server for them, for some seconds
     pin_image: Callable[
         [int, str], Pinned
     ]  # for the job of that id; raises InvalidValue where it can't be had

@@ -32,6 +32,7 @@ ensure_tools() {
   if [ "$for" = all ]; then
     command -v ip >/dev/null || missing+=(iproute2)
     PATH="$PATH:/usr/sbin" command -v mkfs.btrfs >/dev/null || missing+=(btrfs-progs)
+    PATH="$PATH:/usr/sbin" command -v sshd >/dev/null || missing+=(openssh-server)
     command -v docker-registry >/dev/null || missing+=(docker-registry)
     command -v chromium >/dev/null || missing+=(chromium)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)

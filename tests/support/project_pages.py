@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from app.domain.principals import Role
+from app.web.app import create_app
+from app.web.server_context import ServerContext
 from tests.support.client import Client
 from tests.support.forms import form_fields
 from tests.support.seed import PASSWORD, World
@@ -14,8 +17,9 @@ ACME = "/projects/acme"
 ITS_OWN = ("id", "name", "created_at")
 
 
-def visitor(made: World, role: Role = Role.ADMIN) -> Client:
-    client = Client(made.app(), follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
+def visitor(made: World, role: Role = Role.ADMIN, context: ServerContext | None = None) -> Client:
+    app = made.app() if context is None else create_app(context, nullcontext)
+    client = Client(app, follow_redirects=False, headers={"Sec-Fetch-Site": "same-origin"})
     assert client.post("/login", data={"name": f"{role}-user", "password": PASSWORD}).status_code == 303
     return client
 

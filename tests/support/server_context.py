@@ -65,6 +65,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "ours": ours,
         "public_url": "https://jobyard.example.com",
         "check_git_url": check_git_url,
+        "host_keys_of": lambda _host: (),
         "pin_image": lambda _job, image: pinned(image),
         "missing_images": lambda _images: frozenset(),
         "engine_health": lambda: EngineHealth(is_up=True, sentence="The engine answers."),

@@ -47,6 +47,9 @@ class CredentialRow(SQLModel, table=True):
     host: str = ""
     username: str = ""
     secret: str = text_column()
+    public_key: str | None = text_column(null=True)  # of a secret that is a private key
+    host_keys: str = text_column()  # one a line: those that its ssh server has to have
+    host_keys_confirmed: bool = False  # by a person; else they were shown at the first connection
     created_at: datetime = time_column(null=False)
 
 

@@ -15,7 +15,13 @@ from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
 from app.web.reach import look_up
 from app.web.schemas.base import Confirm, Empty, Page, Paging
-from app.web.schemas.credential import CredentialAnswer, CredentialForm, CredentialPatch
+from app.web.schemas.credential import (
+    CredentialAnswer,
+    CredentialForm,
+    CredentialPatch,
+    HostKeyAnswer,
+    HostKeysAnswer,
+)
 from app.web.scope import project_of
 
 
@@ -46,6 +52,16 @@ def change_credential(ctx: ApiContext[CredentialPatch, Empty]) -> Any:
         return _answer(commands.change_credential(tx, ctx.server.vault, found, ctx.body.change()))
 
 
+def ask_for_host_keys(ctx: ApiContext[Empty, Empty]) -> Any:
+    with ctx.server.db.read() as tx:
+        found = _credential_of(ctx, tx, project_of(ctx, tx))
+    shown = commands.shown_host_keys(found, ctx.server.host_keys_of)
+    pinned = commands.pinned_host_keys(found)
+    return HostKeysAnswer(
+        shown=[HostKeyAnswer.of(key) for key in shown], is_known=any(key in pinned for key in shown)
+    )
+
+
 def delete_credential(ctx: ApiContext[Empty, Confirm]) -> None:
     with ctx.server.db.write() as tx:
         found = _credential_of(ctx, tx, project_of(ctx, tx))
@@ -61,7 +77,13 @@ def _credential_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> Crede
 def _answer(credential: Credential) -> CredentialAnswer:
     shown = ("id", "name", "kind", "host", "username", "created_at")
     warnings = [] if credential.host else [without_host(credential.name)]
-    return CredentialAnswer(**{name: getattr(credential, name) for name in shown}, warnings=warnings)
+    return CredentialAnswer(
+        **{name: getattr(credential, name) for name in shown},
+        public_key=credential.public_key,
+        host_keys=[HostKeyAnswer.of(key) for key in commands.pinned_host_keys(credential)],
+        host_keys_from=commands.host_keys_from(credential),
+        warnings=warnings,
+    )
 
 
 PATH = "/projects/{p}/credentials"
@@ -88,11 +110,19 @@ OPERATIONS = (
     Operation(
         "PATCH",
         PATH + "/{c}",
-        "Change the user or the secret of a credential, or set its host if it has none",
+        "Change the user, the secret or the host keys of a credential, or set its host if it has none",
         change_credential,
         Right.SECRETS,
         body=CredentialPatch,
         answer=CredentialAnswer,
+    ),
+    Operation(
+        "POST",
+        PATH + "/{c}/host-keys",
+        "Ask the ssh server of a credential for its host keys",
+        ask_for_host_keys,
+        Right.SECRETS,
+        answer=HostKeysAnswer,
     ),
     Operation(
         "DELETE",

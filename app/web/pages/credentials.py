@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.commands.credentials import change_credential, define_credential, remove_credential
-from app.domain.errors import UserError
+from app.commands.credentials import (
+    change_credential,
+    define_credential,
+    host_keys_from,
+    pinned_host_keys,
+    remove_credential,
+    shown_host_keys,
+)
+from app.domain.errors import TransientError, UserError
+from app.domain.host_keys import PUBLISHED, PUBLISHED_ON, HostKey
 from app.domain.principals import Right
 from app.store import credentials
 from app.store.credentials import Credential
@@ -26,7 +34,7 @@ from app.web.schemas.credential import CredentialForm, CredentialPatch
 from app.web.scope import project_of
 
 SHOWN = ("name", "kind", "host", "username")
-FIELDS = frozenset({*SHOWN, "secret"})
+FIELDS = frozenset({*SHOWN, "secret", "ssh_key"})
 
 
 def credential_of(ctx: PageContext, tx: Tx) -> Credential:
@@ -45,13 +53,17 @@ def show_new(ctx: PageContext) -> Response:
 def make_credential(ctx: PageContext) -> Response:
     given = {name: ctx.field(name).strip() for name in SHOWN}
     secret = {"secret": ctx.field("secret")} if ctx.field("secret") else {}  # else the API says it is missing
+    is_made_here = bool(ctx.field("ssh_key"))
     try:
-        form = read_value(CredentialForm, {**given, **secret}, ctx.server)
+        form = read_value(CredentialForm, {**given, **secret, "ssh_key": is_made_here}, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(ctx, tx)
-            define_credential(tx, ctx.server.vault, project, form.draft(), ctx.now)
+            made = define_credential(tx, ctx.server.vault, project, form.draft(), ctx.now)
     except (UserError, Problem, ValidationError) as error:
+        given["ssh_key"] = ctx.field("ssh_key")
         return _page(ctx, None, given, problem=refused(error))
+    if made.public_key:
+        return see(f"{address(project, made)}#ssh-key")
     return see(f"{projects.address(project)}#credentials")
 
 
@@ -83,6 +95,31 @@ def save_credential(ctx: PageContext) -> Response:
     return see(f"{address(project, credential)}?saved=1")
 
 
+def look_at_host_keys(ctx: PageContext) -> Response:
+    """Show what the ssh server shows now; nothing is stored before somebody accepts it."""
+    with ctx.server.db.read() as tx:
+        credential = credential_of(ctx, tx)
+    try:
+        shown = shown_host_keys(credential, ctx.server.host_keys_of)
+    except (UserError, TransientError) as error:
+        return _page(ctx, credential, _texts(credential), unseen=str(error))
+    return _page(ctx, credential, _texts(credential), shown=shown)
+
+
+def accept_host_keys(ctx: PageContext) -> Response:
+    """Pin the keys that the form has; without any, those of the next connection."""
+    with ctx.server.db.read() as tx:
+        credential = credential_of(ctx, tx)
+    try:
+        patch = read_value(CredentialPatch, {"host_keys": ctx.field("host_keys").splitlines()}, ctx.server)
+        with ctx.server.db.write() as tx:
+            project = project_of(ctx, tx)
+            change_credential(tx, ctx.server.vault, credential_of(ctx, tx), patch.change())
+    except (UserError, Problem, ValidationError) as error:
+        return _page(ctx, credential, _texts(credential), problem=refused(error))
+    return see(f"{address(project, credential)}?saved=1#host-keys")
+
+
 def delete_credential(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         project, credential = project_of(ctx, tx), credential_of(ctx, tx)
@@ -102,6 +139,8 @@ def _page(
     *,
     problem: Problem | None = None,
     undeleted: Problem | None = None,
+    shown: Sequence[HostKey] = (),
+    unseen: str = "",
 ) -> Response:
     with ctx.server.db.read() as tx:
         project = project_of(ctx, tx)
@@ -122,6 +161,12 @@ def _page(
         saved=bool(ctx.query("saved")),
         retype=["secret"] if ctx.field("secret") else [],
         undeleted="" if undeleted is None else undeleted.detail,
+        pinned=pinned_host_keys(credential) if credential else (),
+        origin=host_keys_from(credential) if credential else "nobody",
+        published=PUBLISHED.get(credential.host.lower()) if credential else None,
+        published_on=PUBLISHED_ON,
+        shown=shown,
+        unseen=unseen,
     )
 
 
@@ -132,5 +177,7 @@ def routes() -> list[Route]:
         post(path, make_credential, Right.SECRETS),
         get(f"{path}/{{credential}}", show_credential, Right.SECRETS),
         post(f"{path}/{{credential}}", save_credential, Right.SECRETS),
+        post(f"{path}/{{credential}}/host-keys/look", look_at_host_keys, Right.SECRETS),
+        post(f"{path}/{{credential}}/host-keys", accept_host_keys, Right.SECRETS),
         post(f"{path}/{{credential}}/delete", delete_credential, Right.SECRETS),
     ]

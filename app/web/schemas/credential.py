@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,6 +13,8 @@ from app.commands.credentials import (
     CredentialDraft,
 )
 from app.domain import limits
+from app.domain.errors import require_consistent
+from app.domain.host_keys import HostKey, read_key
 from app.domain.hosts import is_refused_host
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import LINK_LOCAL, Name, Time
@@ -30,8 +33,15 @@ def _host(value: str) -> str:
 Host = Annotated[str, AfterValidator(_host)]
 
 
+def _host_key(value: str) -> str:
+    return str(read_key(value))
+
+
+HostKeyLine = Annotated[str, Field(max_length=limits.CREDENTIAL), AfterValidator(_host_key)]
+
+
 class CredentialForm(Model):
-    """A user and password or token. It is sent to `host` alone."""
+    """A user and password or token, or (for git by ssh) a private key. It is sent to `host` alone."""
 
     model_config = with_example({"name": "github", "kind": "git", "host": "github.com", "secret": "a token"})
 
@@ -39,10 +49,30 @@ class CredentialForm(Model):
     kind: Literal["git", "registry"]
     host: Host = Field(description="with its port, if that is not the usual one; without, for all its ports")
     username: str = Field(default="", max_length=limits.USERNAME)
-    secret: str = Field(min_length=1, max_length=limits.CREDENTIAL, repr=False, description="write-only")
+    secret: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=limits.CREDENTIAL,
+        repr=False,
+        description="write-only; a private key has no passphrase",
+    )
+    ssh_key: bool = Field(
+        default=False,
+        description="instead of a `secret`: make an ed25519 key here, whose public part is in the answer",
+    )
 
     def draft(self) -> CredentialDraft:
+        """Raises Contradictions unless there is one secret: given, or a key to be made."""
+        require_consistent(self._contradictions())
         return CredentialDraft(self.name, self.kind, self.host, self.username, self.secret)
+
+    def _contradictions(self) -> Iterator[tuple[str, str]]:
+        if not self.ssh_key and self.secret is None:
+            yield "secret", "is missing"
+        if self.ssh_key and self.secret is not None:
+            yield "secret", "must be left out where ssh_key is true: the key that is made is the secret"
+        if self.ssh_key and self.kind != "git":
+            yield "ssh_key", "can be true for a credential of kind git alone"
 
 
 class CredentialPatch(Model):
@@ -64,9 +94,32 @@ class CredentialPatch(Model):
         repr=False,
         description="write-only; left out, it stays",
     )
+    ssh_key: bool = Field(default=False, description="make an ed25519 key here, unless it has one")
+    host_keys: Annotated[list[HostKeyLine], Field(max_length=20)] | None = Field(
+        default=None,
+        description="those that the ssh server has to have from now on; empty: what it shows next is pinned",
+    )
 
     def change(self) -> CredentialChange:
-        return CredentialChange(self.name, self.kind, self.host, self.username, self.secret)
+        keys = None if self.host_keys is None else [read_key(each) for each in self.host_keys]
+        wants = (self.name, self.kind, self.host, self.username, self.secret, keys, self.ssh_key)
+        return CredentialChange(*wants)
+
+
+class HostKeyAnswer(Model):
+    key: str = Field(description="as in a known_hosts file, without the host")
+    fingerprint: str = Field(description="as ssh shows it")
+
+    @classmethod
+    def of(cls, key: HostKey) -> HostKeyAnswer:
+        return cls(key=str(key), fingerprint=key.fingerprint)
+
+
+class HostKeysAnswer(Model):
+    """What the ssh server of a credential shows at this moment; nothing is stored by looking."""
+
+    shown: list[HostKeyAnswer]
+    is_known: bool = Field(description="whether one of them is pinned, or published by the forge")
 
 
 class CredentialAnswer(Model):
@@ -76,5 +129,15 @@ class CredentialAnswer(Model):
     host: str
     username: str
     secret: None = None
+    public_key: str | None = Field(
+        description="of a private key: to be pasted at the repository as a deploy key"
+    )
+    host_keys: list[HostKeyAnswer] = Field(
+        description="one of which its ssh server has to have; empty while none is known"
+    )
+    host_keys_from: Literal["nobody", "first_use", "person", "forge"] = Field(
+        description="who says that they are right: nobody yet, the server itself when it was first asked, a person,"
+        " or the page of a big forge"
+    )
     created_at: Time
     warnings: list[str] = Field(description="why it is of no use as it is")

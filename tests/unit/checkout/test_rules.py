@@ -155,7 +155,11 @@ def test_what_is_no_ref(ref: str) -> None:
         ),
         ("fatal: unable to access 'x': The requested URL returned error: 403", AuthRefused, "credential"),
         ("git@h: Permission denied (publickey).\nfatal: Could not read", AuthRefused, "credential"),
-        ("No ED25519 host key is known for h\nHost key verification failed.", AuthRefused, "known_hosts"),
+        (
+            "No ED25519 host key is known for h\nHost key verification failed.",
+            AuthRefused,
+            "accept the new key",
+        ),
         ("fatal: unable to access 'x': The requested URL returned error: 302", FetchRefused, "redirects"),
         ("fatal: repository 'https://h/x/' not found", RepositoryNotFound, "no repository"),
         ("ERROR: Repository not found.\nfatal: Could not read", RepositoryNotFound, "no repository"),
@@ -241,7 +245,12 @@ def test_a_key_is_a_private_file_for_as_long_as_it_is_used(tmp_path: Path) -> No
 def test_ssh_takes_nothing_from_the_host() -> None:
     words = shlex.split(ssh_command(Path("/k e y"), Path("/known")))
     assert words[:5] == ["ssh", "-F", "/dev/null", "-i", "/k e y"]
-    for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "UserKnownHostsFile=/known"):
+    for option in (
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        "BatchMode=yes",
+        'UserKnownHostsFile="/known"',
+    ):
         assert option in words
 
 
