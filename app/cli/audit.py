@@ -29,7 +29,11 @@ def list_entries(
     project: Annotated[
         str | None, typer.Option("--project", "-p", help="In this project.", autocompletion=complete_projects)
     ] = None,
+    about: Annotated[
+        str | None, typer.Option(metavar="NAME", help="About the thing of this name, such as a job or a run.")
+    ] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Not older than this.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Older than this.")] = None,
     limit: LimitOption = 50,
     json: JsonOption = False,
 ) -> None:
@@ -40,7 +44,14 @@ def list_entries(
 
     with open_api() as api:
         found = api.items(
-            "/audit", limit, who=who, action=action, project=project, since=instant(since, "--since")
+            "/audit",
+            limit,
+            who=who,
+            action=action,
+            project=project,
+            about=about,
+            since=instant(since, "--since"),
+            until=instant(until, "--until"),
         )
     if json:
         output.print_json(found)

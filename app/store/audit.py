@@ -17,7 +17,8 @@ from app.store.schema import AuditRow
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which entries: by whom, of which action (or, as `job`, of all with a type), of a project by name, since when.
+    """Which entries: by whom, of which action (or, as `job`, of all with a type), of a project by name, from `since` on
+    and before `until`, about things of a name.
 
     `projects` are the ids of those whose entries may be read; None stands for all, and for what is of no project.
     """
@@ -27,6 +28,8 @@ class Wanted:
     project: str | None = None
     since: datetime | None = None
     projects: Collection[int] | None = None
+    until: datetime | None = None
+    about: str | None = None
 
 
 def add(tx: Tx, entry: Entry) -> None:
@@ -63,6 +66,10 @@ def _guards(wanted: Wanted) -> list[Any]:
         guards.append(AuditRow.project == wanted.project)
     if wanted.since:
         guards.append(col(AuditRow.at) >= wanted.since)
+    if wanted.until:
+        guards.append(col(AuditRow.at) < wanted.until)
+    if wanted.about:
+        guards.append(AuditRow.about_name == wanted.about)
     if wanted.projects is not None:
         guards.append(col(AuditRow.project_id).in_(wanted.projects))
     return guards

@@ -20,6 +20,7 @@ class AuditRow(SQLModel, table=True):
         Index("ix_audit_who_id", "who", "id"),
         Index("ix_audit_action_id", "action", "id"),
         Index("ix_audit_at", "at"),
+        Index("ix_audit_about_name_id", "about_name", "id"),
     )
     id: int = id_column()
     at: datetime = time_column(null=False)

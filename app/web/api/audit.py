@@ -23,7 +23,7 @@ BLOCK = 500  # entries that are in memory at once
 def list_entries(ctx: ApiContext[Empty, AuditQuery]) -> Any:
     wanted = wanted_of(ctx, ctx.query)
     ctx.server.desk.refusals.flush(ctx.server.db, ctx.now)
-    if LINES in ctx.request.headers.get("accept", ""):
+    if ctx.query.format == "lines" or LINES in ctx.request.headers.get("accept", ""):
         return _exported(ctx, wanted)
     with ctx.server.db.read() as tx:
         return paged(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
@@ -16,14 +16,17 @@ from app.store import audit, projects
 from app.store.audit import Wanted
 from app.web.pages.context import PageContext, get
 from app.web.pages.form_errors import placed, refused
+from app.web.pages.list_filters import as_utc
 
 ENTRIES, PROJECTS = 50, 200
-FILTERS = ("who", "action", "project", "since")
+TIMES = ("since", "until")
+FILTERS = ("who", "action", "about", "project", *TIMES)
 
 
 def show_audit(ctx: PageContext) -> Response:
     ctx.server.desk.refusals.flush(ctx.server.db, ctx.now)
     given = {name: ctx.query(name).strip() for name in FILTERS}
+    given |= {name: as_utc(given[name]) for name in TIMES if given[name]}
     try:
         wanted = _wanted(ctx, given)
     except InvalidValue as error:
@@ -36,7 +39,8 @@ def show_audit(ctx: PageContext) -> Response:
 
 def _wanted(ctx: PageContext, given: Mapping[str, str]) -> Wanted:
     action = given["action"] and check_action(given["action"])
-    return Wanted(given["who"], action, given["project"], _day(given["since"]), ctx.projects)
+    since, until = (_time(name, given[name]) for name in TIMES)
+    return Wanted(given["who"], action, given["project"], since, ctx.projects, until, given["about"])
 
 
 def _page(
@@ -47,10 +51,8 @@ def _page(
     errors: Mapping[str, str] | None = None,
 ) -> Response:
     entries = found[:ENTRIES]
-    older = {
-        **{name: value for name, value in given.items() if value},
-        "before": entries[-1].id if entries else 0,
-    }
+    asked = {name: value for name, value in given.items() if value}
+    older = {**asked, "before": entries[-1].id if entries else 0}
     with ctx.server.db.read() as tx:
         names = [each.name for each in projects.page(tx, PROJECTS, None, only=ctx.projects)]
     return ctx.page(
@@ -62,17 +64,19 @@ def _page(
         actions=list(Action),
         projects=names,
         more=f"/audit?{urlencode(older)}" if len(found) > ENTRIES else None,
+        export=f"/api/v1/audit?{urlencode({**asked, 'format': 'lines'})}",
     )
 
 
-def _day(text: str) -> datetime | None:
+def _time(name: str, text: str) -> datetime | None:
     if not text:
         return None
     try:
-        at = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidValue("since", f"since must be a day such as 2026-01-31, not {text!r}.") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+        raise InvalidValue(
+            name, f"{name} must be a time such as 2026-01-31T06:00, or a day, not {text!r}."
+        ) from None
 
 
 def address_of(entry: Entry) -> str | None:

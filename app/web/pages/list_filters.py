@@ -91,7 +91,7 @@ def as_utc(text: str) -> str:
         at = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return text if at.tzinfo else f"{text}Z"
+    return text if at.tzinfo else f"{at.isoformat()}Z"
 
 
 def place_of(ctx: PageContext) -> Place:

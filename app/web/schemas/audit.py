@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,7 +21,14 @@ class AuditQuery(Paging):
         default=None, description="such as `job.change`, or `job` for all of that type"
     )
     project: str | None = Field(default=None, description="a project's name, also of a removed one")
+    about: str | None = Field(
+        default=None, description="the name of what it was done to, such as a job or a run"
+    )
     since: Time | None = Field(default=None, description="entries from this time on")
+    until: Time | None = Field(default=None, description="entries before this time")
+    format: Literal["page", "lines"] = Field(
+        default="page", description="`lines`: all of it, a line each, as with `Accept: application/x-ndjson`"
+    )
 
 
 class AuditWho(Model):
@@ -71,4 +79,4 @@ def audit_answer(entry: Entry) -> AuditAnswer:
 def wanted_of(ctx: RequestContext, query: AuditQuery) -> Wanted:
     """What the query asks for, within what the caller may read."""
     action = query.action and check_action(query.action)
-    return Wanted(query.who, action, query.project, query.since, ctx.projects)
+    return Wanted(query.who, action, query.project, query.since, ctx.projects, query.until, query.about)

@@ -148,6 +148,9 @@ def test_filters(admin: Caller) -> None:
     assert {each["about"]["type"] for each in admin.got("/audit", action="flow")["items"]} == {"flow"}
     assert {each["about"]["project"] for each in admin.got("/audit", project="acme")["items"]} == {"acme"}
     assert admin.got("/audit", since="2030-01-01T00:00:00Z")["items"] == []
+    assert admin.got("/audit", until="2020-01-01T00:00:00Z")["items"] == []
+    about = admin.got("/audit", about="once-00003", until="2030-01-01T00:00:00Z")["items"]
+    assert [each["action"] for each in about] == ["run.start"]
     assert admin.get("/audit", params={"since": "yesterday"}).status_code == 422
     for accept in ("application/json", "application/x-ndjson"):
         wrong = admin.get("/audit?action=job.changed", headers={"Accept": accept})
@@ -177,6 +180,7 @@ def test_all_of_it_comes_as_lines(admin: Caller, monkeypatch: pytest.MonkeyPatch
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert lines == admin.got("/audit", action="job", limit=100)["items"]
     assert len(lines) > 0
+    assert admin.get("/audit?action=job&format=lines").text == answer.text
     everything = admin.get("/audit", headers={"Accept": "application/x-ndjson"}).text.splitlines()
     assert len(everything) == len(entries(admin.context)) > 14
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -209,9 +210,16 @@ def test_the_page_shows_filters_and_links(place: ServerContext, root: Client) ->
     one = root.get("/audit?action=job.change&who=admin+token&project=acme&since=2026-01-01").text
     assert set(re.findall(r'data-action="([^"]*)"', one)) == {"job.change"}
     assert "No entry is of this kind." in root.get("/audit?who=nobody+at+all").text
+    of_a_thing = root.get("/audit?about=once&until=2030-01-01").text
+    assert set(re.findall(r'data-action="([^"]*)"', of_a_thing)) == {"job.make", "job.change"}
+    assert 'data-at="2030-01-01T00:00:00Z"' in of_a_thing
+    assert "No entry is of this kind." in root.get("/audit?about=once&until=2026-01-01").text
+    [export] = map(html.unescape, re.findall(r'href="([^"]*)" download="audit.jsonl"', of_a_thing))
+    lines = [json.loads(line) for line in root.get(export).text.splitlines()]
+    assert {each["action"] for each in lines} == {"job.make", "job.change"}
     wrong = root.get("/audit?since=never&who=root")
     assert wrong.status_code == 422
-    assert 'id="e-since">since must be a day such as 2026-01-31, not &#39;never&#39;.</p>' in wrong.text
+    assert "since must be a time such as 2026-01-31T06:00, or a day, not &#39;never&#39;.</p>" in wrong.text
     assert 'name="who" aria-describedby="e-who" value="root"' in wrong.text
     assert "No entry is of this kind." not in wrong.text
     wrong = root.get("/audit?action=job.changed")

@@ -17,6 +17,7 @@ from app.domain.errors import NotFound
 from app.domain.retention import Kind
 from app.domain.runs import RunStatus, TriggerType
 from app.store import (
+    audit,
     build_lists,
     builds,
     conditions,
@@ -62,6 +63,7 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
         tx, limit=9, source_id=1, statuses=[BuildStatus.SUCCEEDED]
     ),
     "strip of a job": lambda tx: overview.strip(tx, 1),
+    "entries about a thing": lambda tx: audit.page(tx, audit.Wanted(about="report"), 9),
     "newest deliveries": lambda tx: deliveries.page(tx, limit=9, scopes=None),
     "delivery by its guid": lambda tx: deliveries.find(tx, "guid"),
     "decisions of a job": lambda tx: decisions.page(tx, limit=9, job_id=1, before=7),
