@@ -22,6 +22,7 @@ PREFIX = "/api/v1"
 PAGE = 100  # the most the server gives at once
 ANSWER_SECONDS = 30.0
 SILENCE_SECONDS = 60.0  # a followed log says something, if only a ping, four times as often
+TEXT = {"Accept": "text/plain"}
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0)  # between tries to reach a server that went away
 CONFIRMING = (
     "confirm with confirm_paused",
@@ -110,12 +111,21 @@ class Api:
         """Yield a log as it is now, byte for byte."""
         with (
             self._explained(),
-            self.http.stream(
-                "GET", PREFIX + path, params=_given(query), headers={"Accept": "text/plain"}
-            ) as answer,
+            self.http.stream("GET", PREFIX + path, params=_given(query), headers=TEXT) as answer,
         ):
             self._check(answer)
             yield from answer.iter_bytes()
+
+    def read_end(self, path: str, most: int, **query: Any) -> tuple[str, bool]:
+        """Return up to the last `most` bytes of a log as text, and whether that is all of it."""
+        with self._explained():
+            # Nothing is beyond the end, and the answer says where that is.
+            beyond = self.http.get(PREFIX + path, params={**_given(query), "offset": 2**63 - 1}, headers=TEXT)
+            self._check(beyond)
+            begin = max(int(beyond.headers.get("X-Log-Next-Offset", 0)) - most, 0)
+            answer = self.http.get(PREFIX + path, params={**_given(query), "offset": begin}, headers=TEXT)
+        self._check(answer)
+        return answer.content[-most:].decode(errors="replace"), begin == 0 and len(answer.content) <= most
 
     def follow(self, path: str, on_lost: Callable[[], None], **query: Any) -> Iterator[Piece]:
         """Yield a log from its beginning until it is over; it goes on where it was when the connection was lost.

@@ -117,6 +117,12 @@ COMMANDS = {
             "server", "The first account, and the key of secrets: make an administrator, rotate the key."
         ),
     },
+    "For programs": {
+        "mcp": Listed(
+            "assistants",
+            "Let an assistant read jobs, runs, logs and reasons by MCP, and what else is allowed.",
+        ),
+    },
     "Projects and access": {
         "project": Listed("projects", "Projects: make, list, limit, publish."),
         "audit": Listed("audit", "List who changed what and who was refused, newest first."),

@@ -33,7 +33,7 @@ def list_pipelines(project: ProjectOption = None, json: JsonOption = False) -> N
     from app.cli.client import open_api
 
     with open_api() as api:
-        found = _pipelines(api, project)
+        found = pipelines_of(api, project)
     if json:
         output.print_json({"items": found, "next": None})
         return
@@ -86,7 +86,7 @@ def promote(
         if "/" in component:
             project, _, component = component.partition("/")
             body["component"] = component
-        pipeline = _of(_pipelines(api, project), component)
+        pipeline = pipeline_of(api, component, project)
         if dry_run:
             where = {"project": pipeline["project"], "pipeline": pipeline["name"]}
             print_forecast(api, {"promotion": body | where}, json)
@@ -102,7 +102,7 @@ def promote(
         print(f"Deployment {made['deployment']} does it; see `jobyard deployment {made['deployment']}`.")
 
 
-def _pipelines(api: Api, project: str | None) -> list[Pipeline]:
+def pipelines_of(api: Api, project: str | None) -> list[Pipeline]:
     from app.cli.client import path
 
     wanted = project or api.settings.project
@@ -110,11 +110,11 @@ def _pipelines(api: Api, project: str | None) -> list[Pipeline]:
     return [found for name in names for found in api.each(path("projects", name, "pipelines"))]
 
 
-def _of(pipelines: list[Pipeline], component: str) -> Pipeline:
+def pipeline_of(api: Api, component: str, project: str | None) -> Pipeline:
     """Return the one pipeline with a component of that name. Raises NotFound, UserError."""
     found = [
         pipeline
-        for pipeline in pipelines
+        for pipeline in pipelines_of(api, project)
         if any(each["name"] == component for stage in pipeline["stages"] for each in stage["components"])
     ]
     if not found:

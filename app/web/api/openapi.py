@@ -16,11 +16,11 @@ from starlette.routing import Route
 from app.domain.documents import Json
 from app.web.api import badges
 from app.web.api.idempotency import HEADER
+from app.web.api.openapi_names import REF, public_name, renamed
 from app.web.api.operations import PREFIX, Operation
 from app.web.problems import MEDIA_TYPE
 from app.web.schemas.base import Empty, Model
 
-REF = "#/components/schemas/{model}"
 Mode = Literal["validation", "serialization"]
 ERRORS = {
     400: "The body can't be read.",
@@ -104,12 +104,16 @@ def _schemas(operations: Sequence[Operation]) -> tuple[Lookup, Json]:
     inputs: list[tuple[str, Mode, TypeAdapter[Any]]] = [
         (name, mode, TypeAdapter(model)) for (name, mode), model in wanted.items()
     ]
-    found, schemas = TypeAdapter.json_schemas(inputs, ref_template=REF)
+    found, made = TypeAdapter.json_schemas(inputs, ref_template=REF)
+    schemas = made.get("$defs", {})
+    names = {name: public_name(name) for name in schemas}
 
     def lookup(model: Any, mode: Mode) -> Json:
-        return dict(found[_key(model, mode)])
+        return dict(renamed(found[_key(model, mode)], names))
 
-    return lookup, schemas.get("$defs", {})
+    # Generators call a model by its title.
+    named = {names[name]: {**renamed(each, names), "title": names[name]} for name, each in schemas.items()}
+    return lookup, named
 
 
 def _key(model: Any, mode: Mode) -> tuple[str, Mode]:

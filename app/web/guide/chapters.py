@@ -48,6 +48,6 @@ PARTS = {
         "metrics",
         "security",
     ),
-    "Reference": ("sentences", "settings", "commands", "api", "keyboard"),
+    "Reference": ("sentences", "settings", "commands", "api", "programs", "keyboard"),
 }
 CHAPTERS = tuple(Chapter(name, part) for part, names in PARTS.items() for name in names)

@@ -120,6 +120,11 @@ SourceForm = Annotated[
 ]
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """Generators of clients make no default of an object."""
+    del schema["default"]
+
+
 class ScheduleForm(Model):
     cron: Cron
     time_zone: TimeZone = _SCHEDULE.time_zone
@@ -175,7 +180,11 @@ class JobForm(Model):
 
     name: Name
     display_name: str = Field(default=_JOB.display_name, max_length=limits.DISPLAY_NAME)
-    source: SourceForm = NoSourceForm(type="none")
+    source: SourceForm = Field(
+        default=NoSourceForm(type="none"),
+        description="of type none if left out",
+        json_schema_extra=_without_default,
+    )
     ci_enabled: bool = _JOB.ci_enabled
     cd_enabled: bool = _JOB.cd_enabled
     builds_in_flight: Literal["all", "latest"] = Field(
