@@ -1,33 +1,22 @@
-"""Jobs from a file: every one is checked before the first is made or changed."""
+"""Configuration from a file, all of it or nothing, and as a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.dry_run import print_edit
 from app.cli.options import JsonOption, ProjectOption, add_command
-from app.cli.targets import JobName, find_project
+from app.cli.targets import find_project
 from app.domain.errors import UserError
 
 if TYPE_CHECKING:
     from app.cli.answers import Json
     from app.cli.client import Api, ApiError
 
-OF_THE_FILE = frozenset({400, 403, 404, 409, 422})  # other refusals would be the same for every job
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A job as the file has it, and what the server says it would change."""
-
-    name: JobName
-    fields: Json
-    edit: Any
+WHATS = {"created": "+", "changed": "~", "deleted": "-"}
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -37,8 +26,10 @@ def add_to(cli: typer.Typer) -> None:
         apply,
         "jobyard apply jobs.yaml",
         "jobyard apply --project acme report.json --dry-run",
+        "jobyard export --project acme > acme.yaml; jobyard apply acme.yaml --prune",
         "jobyard job report --json | jq '{name, retry_limit: 2}' | jobyard apply -",
     )
+    add_command(cli, "export", export, "jobyard export > everything.yaml", "jobyard export --project acme")
 
 
 def apply(
@@ -46,86 +37,100 @@ def apply(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the file and show what would change; save nothing.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Delete what a section that the file has leaves out; shown and asked for before."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without being asked.")] = False,
     project: ProjectOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make or change jobs as a file says: one job, a list of jobs, or several YAML documents.
+    """Make or change what a file declares: jobs, or sections of a project such as `jobs` and `apps`.
 
-    A job has the fields of the API; `project` says where, else --project, JOBYARD_PROJECT or the only project.
-    Fields that the file leaves out stay as they are; in `env`, null deletes a variable. All jobs are checked
-    first: if one is wrong, every mistake is listed and nothing is applied.
+    Things have the fields of the API; `project` says where, else --project, JOBYARD_PROJECT or the only project.
+    Fields that the file leaves out stay as they are; in `env`, null deletes a variable. Everything is checked
+    first: if anything is wrong, every mistake is listed with its line and nothing is applied.
     """
     from app.cli import output
     from app.cli.client import open_api
-    from app.cli.files import read_objects
+    from app.cli.files import read_with_lines
 
-    answers: list[Any] = []
-    wanted = read_objects(file, "job")
+    documents, lines = read_with_lines(file, "job")
     with open_api() as api:
-        for job in _checked(api, wanted, project):
-            if dry_run:
-                answers.append(job.edit)
-                if not json:
-                    print_edit(job.edit, str(job.name))
-                continue
-            answer, what = _apply(api, job.name, job.fields)
-            answers.append(answer)
-            if not json:
-                print(f"{job.name} {what}")
-                for warning in answer["warnings"]:
-                    output.say(f"Warning: {warning}")
+        wanted: Json = {"documents": documents, "project": _project(api, documents, project), "prune": prune}
+        confirmed: list[str] = []
+        if prune and not dry_run:
+            plan = _sent(api, {**wanted, "dry_run": True}, lines)
+            confirmed = [each["label"] for each in plan["items"] if each["what"] == "deleted"]
+            if confirmed and not yes:
+                _show(plan)
+                typer.confirm(f"Delete {len(confirmed)} and apply the rest?", abort=True, err=True)
+        done = _sent(api, {**wanted, "dry_run": dry_run, "confirm": confirmed}, lines)
     if json:
-        output.print_json({"items": answers, "next": None})
+        output.print_json(done)
+    elif dry_run:
+        _show(done)
+    else:
+        for each in done["items"]:
+            print(f"{each['label']} {each['what']}")
+            for warning in each["warnings"]:
+                output.say(f"Warning: {warning}")
 
 
-def _checked(api: Api, wanted: Sequence[Json], project: str | None) -> list[Checked]:
-    """Return all jobs, each compared with what there is. Raises UserError with everything that is wrong in any of
-    them.
-    """
+def export(project: ProjectOption = None) -> None:
+    """Print everything that is configured as YAML that `apply` takes; secrets are left out and named."""
+    from app.cli.client import open_api
+
+    with open_api() as api:
+        typer.echo(api.text("/export", {"project": project or api.settings.project}), nl=False)
+
+
+def _project(api: Api, documents: Sequence[Json], project: str | None) -> str | None:
+    """Whose things are that name none; not asked for where all of them name one."""
+    if all("project" in each for each in documents):
+        return project or api.settings.project
+    return find_project(api, project)
+
+
+def _sent(api: Api, wanted: Json, lines: Mapping[str, int]) -> Any:
+    """The server's answer. Raises UserError with everything that is wrong, and where."""
     from app.cli.client import ApiError
 
-    found: list[Checked] = []
-    wrong: list[str] = []
-    for number, job in enumerate(wanted, 1):
-        where = job.get("project", project)
-        if not isinstance(job.get("name"), str) or not isinstance(where, str | None):
-            rule = "needs its name as text, and so is its project if it is given."
-            wrong.append(f"job number {number} in the file {rule}")
-            continue
-        name = JobName(find_project(api, where), job["name"])
-        fields = {key: job[key] for key in job if key != "project"}
-        try:
-            edit = api.post("/plan", {"settings": {"project": name.project, "fields": fields}})
-            found.append(Checked(name, fields, edit))
-        except ApiError as error:
-            if error.status not in OF_THE_FILE:
-                raise
-            wrong += (f"job {name}: {sentence}" for sentence in _sentences(error))
+    try:
+        return api.post("/apply", wanted)
+    except ApiError as error:
+        if not error.errors:
+            raise
+        wrong = list(_sentences(error, lines))
     if len(wrong) > 1:
         raise UserError("\n  ".join([f"nothing was applied, as {len(wrong)} things are wrong:", *wrong]))
-    if wrong:
-        raise UserError(wrong[0])
-    return found
+    raise UserError(wrong[0])
 
 
-def _sentences(error: ApiError) -> Iterator[str]:
-    """Return one sentence for each wrong field, which it names; or else the whole of what the server said."""
-    if not error.errors:
-        yield str(error)
+def _sentences(error: ApiError, lines: Mapping[str, int]) -> Iterator[str]:
+    from app.web.declared.texts import line_of
+
     for each in error.errors:
-        field, message = each["field"], each["message"]
-        yield message if field in message else f"{field}: {message}"
+        line = line_of(lines, each["field"].removeprefix("documents."))
+        yield each["message"] if line is None else f"line {line}: {each['message']}"
 
 
-def _apply(api: Api, name: JobName, job: Json) -> tuple[Any, str]:
-    """Apply one job; return it as it is now, and the word for what was done."""
-    from app.cli.client import ApiError, path
+def _show(plan: Any) -> None:
+    """Print what would become of each thing that would not stay as it is."""
+    for each in plan["items"]:
+        if each["what"] == "unchanged":
+            continue
+        print(f"{WHATS[each['what']]} {each['label']} would be {each['what']}")
+        for field in each["fields"] if each["what"] == "changed" else ():
+            print(f"    {field['field']}: {_text(field['before'])} → {_text(field['after'])}")
+        for warning in each["warnings"]:
+            print(f"    Warning: {warning}")
+    print(plan["sentence"])
 
-    try:
-        before = api.get(name.path())
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return api.post(path("projects", name.project, "jobs"), job), "created"
-    after = api.patch(name.path(), job)
-    return after, "unchanged" if after == before else "changed"
+
+def _text(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

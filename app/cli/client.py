@@ -107,6 +107,13 @@ class Api:
         found: list[Any] = self.items(path, 1_000_000)["items"]
         return found
 
+    def text(self, path: str, query: Query) -> str:
+        """Return what is no JSON, as text."""
+        with self._explained():
+            answer = self.http.get(PREFIX + path, params=_given(query), headers={"Accept": "*/*"})
+        self._check(answer)
+        return answer.text
+
     def read_bytes(self, path: str, **query: Any) -> Iterator[bytes]:
         """Yield a log as it is now, byte for byte."""
         with (

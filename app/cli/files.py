@@ -2,62 +2,67 @@
 
 from __future__ import annotations
 
-import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from app.domain.errors import UserError
 
 if TYPE_CHECKING:
     from app.cli.answers import Json
 
-
-class _Loader(yaml.SafeLoader):
-    """Reads YAML as JSON understands it: `on` and `no` are text, so are `2026-01-31` and `12:30`."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+MOST_BYTES = 4 * 1024 * 1024
 
 
-_SCALARS = (
-    ("tag:yaml.org,2002:bool", r"true|false", "tf"),
-    ("tag:yaml.org,2002:null", r"null|~|", "n~\0"),
-    ("tag:yaml.org,2002:int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
-    ("tag:yaml.org,2002:float", r"-?(?:0|[1-9][0-9]*)\.[0-9]+", "-0123456789"),
-    ("tag:yaml.org,2002:merge", r"<<", "<"),
-)
-for _tag, _pattern, _first in _SCALARS:
-    _Loader.add_implicit_resolver(
-        _tag, re.compile(rf"(?:{_pattern})\Z"), ["" if letter == "\0" else letter for letter in _first]
-    )
+def name_of(file: Path) -> str:
+    return "standard input" if str(file) == "-" else str(file)
 
 
-def read_objects(file: Path, what: str) -> list[Json]:
-    """Return each job, or `what` it is, as the API takes it. Raises UserError naming the file and line."""
-    name = "standard input" if str(file) == "-" else str(file)
+def read_file(file: Path) -> str:
+    """The text of a file, or (-) of standard input. Raises UserError."""
+    name = name_of(file)
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
-        documents = list(yaml.load_all(text, _Loader))
+        given = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
     except OSError as error:
         raise UserError(f"{name} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not UTF-8 text.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{name} is not YAML: {_complaint(error)}.") from error
-    found = [
-        each for document in documents for each in (document if isinstance(document, list) else [document])
-    ]
-    if not found or not all(isinstance(each, dict) for each in found):
+    if len(given) > MOST_BYTES:
+        raise UserError(f"{name} is bigger than {MOST_BYTES // 1024**2} MiB.")
+    return given
+
+
+def read_objects(file: Path, what: str) -> list[Json]:
+    """Return each job, or `what` it is, as the API takes it. Raises UserError naming the file and line."""
+    return read_with_lines(file, what)[0]
+
+
+def read_with_lines(file: Path, what: str) -> tuple[list[Json], dict[str, int]]:
+    """The same, with the line of each value by its dotted place, such as `0.env.MODE` in the first of them."""
+    from app.web.declared.texts import read_text
+
+    name = name_of(file)
+    read = read_text(read_file(file), name)
+    found = list(_flat(read.documents))
+    if not found or not all(isinstance(each, dict) for each, _ in found):
         raise UserError(f"{name} must hold a {what} (an object with a name), or a list of {what}s.")
-    return found
+    lines: dict[str, int] = {}
+    for number, (_, place) in enumerate(found):
+        begin = f"{place}."
+        lines[str(number)] = read.lines[place]
+        lines |= {
+            f"{number}.{at.removeprefix(begin)}": line
+            for at, line in read.lines.items()
+            if at.startswith(begin)
+        }
+    return [each for each, _ in found], lines
 
 
-def _complaint(error: yaml.YAMLError) -> str:
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return str(error).rstrip(".")
-    hint = ""
-    if "alias" in f"{error.context} {error.problem}":
-        hint = " (a value that begins with * needs quotes)"
-    return f"{error.problem or error.context} in line {error.problem_mark.line + 1}{hint}"
+def _flat(documents: list[Any]) -> Iterator[tuple[Any, str]]:
+    """Each document with its place; of a list, each of its items."""
+    for number, document in enumerate(documents):
+        if isinstance(document, list):
+            yield from ((item, f"{number}.{index}") for index, item in enumerate(document))
+        else:
+            yield document, str(number)

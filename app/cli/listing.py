@@ -22,7 +22,11 @@ COMMANDS = {
         "job": Listed("jobs", "Show a job: its source, switches, schedule, deployed image and last run."),
         "apply": Listed(
             "applying",
-            "Make or change jobs as a file says: one job, a list of jobs, or several YAML documents.",
+            "Make or change what a file declares: jobs, or sections of a project such as `jobs` and `apps`.",
+        ),
+        "export": Listed(
+            "applying",
+            "Print everything that is configured as YAML that `apply` takes; secrets are left out and named.",
         ),
         "delete": Listed("jobs", "Delete a job."),
         "pause": Listed(

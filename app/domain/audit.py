@@ -23,6 +23,7 @@ class Action(enum.StrEnum):
     PROJECT_MAKE = "project.make"
     PROJECT_CHANGE = "project.change"
     PROJECT_REMOVE = "project.remove"
+    PROJECT_APPLY = "project.apply"  # a file of configuration, to one or several
     CREDENTIAL_MAKE = "credential.make"
     CREDENTIAL_CHANGE = "credential.change"
     CREDENTIAL_REMOVE = "credential.remove"

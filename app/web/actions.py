@@ -36,6 +36,7 @@ OF_OPERATIONS: dict[str, A | None] = {
     "POST /runs/{id}/rerun": A.RUN_START,
     "POST /deliveries/{id}/replay": A.DELIVERY_REPLAY,
     "POST /plan": None,
+    "POST /apply": A.PROJECT_APPLY,
     f"POST {_P}/apps": A.APP_MAKE,
     f"PATCH {_P}/apps/{{a}}": A.APP_CHANGE,
     f"DELETE {_P}/apps/{{a}}": A.APP_REMOVE,

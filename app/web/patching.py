@@ -6,6 +6,7 @@ from app.commands.jobs import require_same_type
 from app.commands.secret_groups import SecretGroupDraft
 from app.domain.documents import Json
 from app.domain.errors import InvalidValue
+from app.domain.flow_codec import shown_steps
 from app.domain.job.codec import shown_job, source_to_json
 from app.domain.job.drafts import BuildServiceDraft, JobDraft
 from app.domain.job.records import Job
@@ -13,11 +14,14 @@ from app.domain.job.spec import GitSource
 from app.store import jobs
 from app.store.build_services import BuildService
 from app.store.database import Tx
+from app.store.flows import Flow
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
 from app.web.reading import read_value
 from app.web.schemas import build_service, secret_group
 from app.web.schemas.drafts import job_draft, service_draft
+from app.web.schemas.flow import READ_ONLY as FLOW_READ_ONLY
+from app.web.schemas.flow import FlowForm
 from app.web.schemas.job import READ_ONLY, JobForm
 from app.web.schemas.variables import merged_entry
 from app.web.server_context import ServerContext
@@ -70,6 +74,22 @@ def patched_group(group: SecretGroup, patch: Json, server: ServerContext) -> Sec
     require_changeable(patch, group.name, secret_group.READ_ONLY)
     merged = merge_patch(secret_group.shown_group(group), patch)
     return read_value(secret_group.SecretGroupForm, merged, server).draft()
+
+
+def shown_flow(flow: Flow) -> Json:
+    """What is stored as it could be given again."""
+    return {
+        "name": flow.name,
+        "nodes": shown_steps(flow.steps),
+        "concurrency": flow.concurrency.value,
+        "on_push": flow.push_job,
+    }
+
+
+def patched_flow(flow: Flow, patch: Json, server: ServerContext) -> FlowForm:
+    """The flow with a patch merged in. Raises InvalidValue or ValidationError."""
+    require_changeable(patch, flow.name, FLOW_READ_ONLY)
+    return read_value(FlowForm, merge_patch(shown_flow(flow), patch), server)
 
 
 def require_changeable(patch: Json, name: str, read_only: frozenset[str]) -> None:

@@ -160,6 +160,7 @@ CALLS: dict[str, tuple[str, Any]] = {
     "DELETE /users/{id}/sessions": ("/users/1/sessions", None),
     "DELETE /users/{id}/sessions/{s}": ("/users/1/sessions/aaaaaaaaaaaaaaaa", None),
     "POST /prune": ("/prune", None),
+    "POST /apply": ("/apply", {"documents": [{"project": "acme", "jobs": [{"name": "n"}]}]}),
 }
 
 

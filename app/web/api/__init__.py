@@ -9,6 +9,7 @@ from app.web.api import (
     audit,
     build_services,
     builds,
+    configuration,
     credentials,
     decisions,
     deliveries,
@@ -62,6 +63,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
         users,
         audit,
         prune,
+        configuration,
     )
     for operation in module.OPERATIONS
 )

@@ -6,8 +6,6 @@ from typing import Any
 
 from app.commands.flow_warnings import warnings_of
 from app.commands.flows import issue_webhook, save_flow
-from app.domain.documents import Json
-from app.domain.flow_codec import shown_steps
 from app.domain.principals import Right
 from app.store import flows
 from app.store.database import Tx
@@ -15,10 +13,9 @@ from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
-from app.web.patching import merge_patch, require_changeable
-from app.web.reading import read_value
+from app.web.patching import patched_flow, shown_flow
 from app.web.schemas.base import Confirm, Empty, Page, Paging
-from app.web.schemas.flow import READ_ONLY, FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
+from app.web.schemas.flow import FlowAnswer, FlowForm, FlowPatch, FlowWebhookAnswer
 from app.web.scope import flow_of, project_of
 
 
@@ -45,9 +42,7 @@ def show_flow(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_flow(ctx: ApiContext[FlowPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         flow = flow_of(ctx, tx)
-        require_changeable(ctx.body.root, flow.name, READ_ONLY)
-        form = read_value(FlowForm, merge_patch(_form_of(flow), ctx.body.root), ctx.server)
-        return _save(ctx, tx, project_of(ctx, tx), form, flow)
+        return _save(ctx, tx, project_of(ctx, tx), patched_flow(flow, ctx.body.root, ctx.server), flow)
 
 
 def delete_flow(ctx: ApiContext[Empty, Confirm]) -> None:
@@ -78,19 +73,9 @@ def _save(
     return _answer(ctx, tx, saved)
 
 
-def _form_of(flow: Flow) -> Json:
-    """What is stored as it could be given again."""
-    return {
-        "name": flow.name,
-        "nodes": shown_steps(flow.steps),
-        "concurrency": flow.concurrency,
-        "on_push": flow.push_job,
-    }
-
-
 def _answer(ctx: ApiContext[Any, Any], tx: Tx, flow: Flow) -> FlowAnswer:
     return FlowAnswer(
-        **_form_of(flow),
+        **shown_flow(flow),
         id=flow.id,
         project=flow.project,
         has_webhook=flow.has_webhook,

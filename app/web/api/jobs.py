@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.commands import jobs as commands
 from app.commands import pausing
-from app.commands.variables import unmasked
+from app.commands.job_warnings import warnings_of
 from app.domain.builds import Build
 from app.domain.documents import Json
 from app.domain.fires import next_fire_of
@@ -141,17 +141,10 @@ def job_answer(ctx: ApiContext[Any, Any], tx: Tx, job: Job) -> Json:
 
 def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_has_secret: bool) -> Json:
     answer: Json = {"id": job.id, "project": job.project, **shown_job(job.spec)}
-    warnings = []
     if answer["source"]["type"] == "git":
         has_secret = job.source is not None and job.source.webhook_secret is not None
         git = {**answer["source"]["git"], "webhook_secret": None, "has_webhook_secret": has_secret}
         answer["source"] = {**answer["source"], "git": git}
-        if not has_secret and not project_has_secret:
-            warnings.append(
-                "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
-                "and give the same to the repository's webhook."
-            )
-    warnings += unmasked(job.env, ctx.server.vault, job.project_id)
     if answer["source"]["type"] == "build_service" and job.source is not None:
         answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {
@@ -161,7 +154,7 @@ def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_ha
         "last_run": _last_run(last),
         "created_at": job.created_at,
         "webhook_url": f"{ctx.address}/webhooks/github",
-        "warnings": warnings,
+        "warnings": warnings_of(job, ctx.server.vault, project_has_secret=project_has_secret),
     }
 
 

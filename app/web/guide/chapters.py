@@ -36,7 +36,7 @@ def _text(name: str) -> str:
 
 PARTS = {
     "Start": ("first-steps", "github"),
-    "Work": ("jobs", "schedules", "rules", "builds", "runs", "apps", "pipelines", "flows"),
+    "Work": ("jobs", "schedules", "rules", "builds", "runs", "apps", "pipelines", "flows", "configuration"),
     "Access": ("secrets", "people"),
     "Operation": (
         "install",

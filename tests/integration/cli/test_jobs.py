@@ -71,11 +71,13 @@ def test_apply_makes_then_changes_then_leaves_alone(cli: Cli, admin: Caller, tmp
   schedule: {cron: "0 3 * * *"}
 """
     )
-    assert cli("apply", file).out == "acme/report created\nacme/clean-up created\n"
-    assert cli("apply", file).out == "acme/report unchanged\nacme/clean-up unchanged\n"
+    assert cli("apply", file).out == "job acme/report created\njob acme/clean-up created\n"
+    assert cli("apply", file).out == "job acme/report unchanged\njob acme/clean-up unchanged\n"
     file.write_text("project: acme\nname: report\nenv: {ANSWER: null, DAY: 2026-02-01}\nretry_limit: 2\n")
-    (changed,) = cli("apply", file, "--json").json["items"]
-    assert changed == admin.got("/projects/acme/jobs/report")
+    (done,) = cli("apply", file, "--json").json["items"]
+    assert (done["label"], done["what"]) == ("job acme/report", "changed")
+    assert {"field": "env.DAY", "before": "2026-01-31", "after": "2026-02-01"} in done["fields"]
+    changed = admin.got("/projects/acme/jobs/report")
     assert changed["retry_limit"] == 2
     assert changed["env"] == {"DAY": "2026-02-01", "AT": "12:30"}
 
@@ -117,11 +119,11 @@ def test_a_dry_run_of_apply_says_what_would_change(cli: Cli, admin: Caller) -> N
     jobs = [{"name": "report", "retry_limit": 2}, {"name": "fresh"}]
     Path("jobs.json").write_text(json.dumps(jobs))
     said = cli("apply", "jobs.json", "--dry-run").out
-    assert "acme/report: 1 setting of report would change; nothing was done." in said
-    assert re.search(r"retry_limit +0 +2", said)
-    assert "acme/fresh: Job fresh would be made" in said
+    assert "~ job acme/report would be changed\n    retry_limit: 0 → 2\n" in said
+    assert "+ job acme/fresh would be created\n" in said
+    assert said.endswith("It would be 1 created, 1 changed, 0 unchanged; nothing was done.\n")
     answers = cli("apply", "jobs.json", "--dry-run", "--json").json["items"]
-    assert [each["is_new"] for each in answers] == [False, True]
+    assert [each["what"] for each in answers] == ["changed", "created"]
     assert admin.got("/projects/acme/jobs") == before
     Path("jobs.json").write_text(json.dumps({"name": "report", "retry_limit": -1}))
     refused = cli("apply", "jobs.json", "--dry-run")

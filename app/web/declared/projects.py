@@ -1,0 +1,42 @@
+"""The settings of a project itself, which make it where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from app.commands.projects import change_project, define_project
+from app.domain.documents import Json
+from app.domain.principals import Right
+from app.store.database import Tx
+from app.store.projects import Project
+from app.web.declared.kinds import Scene
+from app.web.reading import read_value
+from app.web.schemas.project import LimitsForm, ProjectForm, ProjectPatch
+
+
+def shown_settings(project: Project) -> Json:
+    """The settings as they could be given again; null is the server's own limit."""
+    hardening = asdict(project.hardening)
+    return {
+        "public": project.public,
+        "limits": LimitsForm.model_validate(project.limits).model_dump(),
+        "hardening": {**hardening, "network": project.hardening.network.value},
+    }
+
+
+def save_settings(tx: Tx, scene: Scene, name: str, project: Project | None, fields: Json) -> Project:
+    """Make the project, or change what is given of it. Limits and hardening are for who may make projects."""
+    server, form = scene.server, read_value(ProjectPatch, fields, scene.server)
+    limits, hardening = form.limits.given, form.hardening.given
+    if project is None:
+        scene.require(Right.PROJECTS, None)
+        made = read_value(ProjectForm, {"name": name}, server)
+        project = define_project(tx, server.vault, made.name, form.webhook_secret, scene.now, limits)
+        return change_project(tx, server.vault, project, hardening=hardening, public=form.public)
+    scene.require(Right.SECRETS, project.id)
+    shown = shown_settings(project)
+    limits = {each: value for each, value in limits.items() if value != shown["limits"][each]}
+    hardening = {each: value for each, value in hardening.items() if value != shown["hardening"][each]}
+    if limits or hardening:
+        scene.require(Right.PROJECTS, None)
+    return change_project(tx, server.vault, project, form.webhook_secret, limits, hardening, form.public)
