@@ -1,4 +1,4 @@
-"""Configuration as code through the API: applied whole or not at all, pruned when confirmed, exported and taken again."""
+"""Configuration as code through the API: applied whole or not at all, pruned when confirmed, exported."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_who_has_one_project_applies_there_and_sets_no_limits(admin: Caller) -> 
     for project in ("other", "fresh"):
         limited = {"project": project, "settings": {"limits": {"jobs": 5}}}
         assert theirs.post("/apply", json={"documents": [limited]}).status_code == 403
-    assert list(yaml.safe_load_all(theirs.get("/export").text))[0]["project"] == "other"
+    assert next(iter(yaml.safe_load_all(theirs.get("/export").text)))["project"] == "other"
     assert theirs.get("/export", params={"project": "acme"}).status_code == 404
 
 
@@ -309,7 +309,8 @@ def test_the_audit_log_names_what_was_made_and_changed(admin: Caller) -> None:
 def test_a_job_whose_pushes_nobody_can_verify_is_warned_of(admin: Caller) -> None:
     source = {"type": "git", "git": {"url": "https://github.com/acme/links"}}
     [made] = apply(admin, {"project": "acme", "jobs": [{"name": "a", "source": source}]})["items"]
-    assert made["warnings"] == [
-        "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, and give the same"
-        " to the repository's webhook."
-    ]
+    [warning] = made["warnings"]
+    assert warning == (
+        "Pushes can't be verified: set source.git.webhook_secret, or the project's webhook_secret, "
+        "and give the same to the repository's webhook."
+    )

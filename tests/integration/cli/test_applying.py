@@ -49,11 +49,14 @@ def test_pruning_shows_its_plan_and_asks(
     assert cli("apply", shop, "--prune", "--dry-run").out == plan
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     declined = cli("apply", shop, "--prune")
-    assert (declined.status, declined.out.rstrip(' ')) == (1, plan)
+    assert (declined.status, declined.out.rstrip(" ")) == (1, plan)
     assert "Delete 1 and apply the rest?" in declined.err
     assert admin.got("/projects/shop/jobs/report")["retry_limit"] == 0
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    assert cli("apply", shop, "--prune").out.replace(".\n ", ".\n") == f"{plan}job shop/report changed\njob shop/old deleted\n"
+    assert (
+        cli("apply", shop, "--prune").out.replace(".\n ", ".\n")
+        == f"{plan}job shop/report changed\njob shop/old deleted\n"
+    )
     assert admin.get("/projects/shop/jobs/old").status_code == 404
     assert admin.got("/projects/shop/apps")["items"]
 
