@@ -19,7 +19,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from app.domain.errors import UserError
 
@@ -42,11 +42,18 @@ class Facts:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
+class Sink(Protocol):
+    """What an archive is written to."""
+
+    def write(self, piece: bytes, /) -> int: ...
+
+
 class Writer:
     """Writes an archive to a stream, each file once; with the block it is whole, or, by an exception, left as it is."""
 
-    def __init__(self, stream: IO[bytes], facts: Facts) -> None:
+    def __init__(self, stream: Sink, facts: Facts) -> None:
         self._outlet = _Outlet(stream)
+        # Closed by `__exit__`; of a stream that is written to, tarfile asks nothing but `write`, which its types hide.
         self._tar = tarfile.open(fileobj=self._outlet, mode="w|")  # type: ignore[call-overload]  # noqa: SIM115
         self._sums: dict[str, list[Any]] = {}
         self._document(FORMAT, {"version": VERSION, **asdict(facts)})
@@ -86,7 +93,7 @@ class Writer:
 class _Outlet:
     """A stream that takes nothing any more once it is shut: a tar always writes its end."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Sink) -> None:
         self._stream, self.is_shut = stream, False
 
     def write(self, piece: bytes) -> int:

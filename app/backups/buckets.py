@@ -11,6 +11,7 @@ from threading import Event, Thread
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from app.backups.archive import Sink
 from app.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def remove(bucket: Bucket, stored: Stored) -> None:
         _client(bucket).remove_object(stored.bucket, stored.name)
 
 
-def upload(bucket: Bucket, stored: Stored, write: Callable[[IO[bytes]], None]) -> None:
+def upload(bucket: Bucket, stored: Stored, write: Callable[[Sink], None]) -> None:
     """Store what `write` writes, part by part, so that it is never as a whole in memory or on a disk.
 
     An object comes to be when all of it is there, or not at all. Raises UserError, and whatever `write` raises.
@@ -105,7 +106,7 @@ def upload(bucket: Bucket, stored: Stored, write: Callable[[IO[bytes]], None]) -
 
     def produce() -> None:
         try:
-            write(pipe)  # type: ignore[arg-type]  # it is only written to
+            write(pipe)
         except BaseException as error:  # whoever reads raises it
             failures.append(error)
         pipe.finish(failed=bool(failures))
@@ -115,8 +116,9 @@ def upload(bucket: Bucket, stored: Stored, write: Callable[[IO[bytes]], None]) -
     try:
         with _as_ours(stored):
             parts = {"part_size": PART_BYTES, "num_parallel_uploads": 1}
+            # It asks nothing but `read` of what it stores.
             _client(bucket).put_object(stored.bucket, stored.name, pipe, -1, TYPE, **parts)  # type: ignore[arg-type]
-    except Exception:
+    except Exception:  # whatever the bucket's side says then, it is since the writer failed
         if pipe.has_failed:
             raise failures[0] from None
         raise

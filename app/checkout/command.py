@@ -71,6 +71,16 @@ _KEPT_BYTES = 8192
 _LOOKED_EVERY_SECONDS = 0.2  # for a request to stop
 
 
+class _Process(Protocol):
+    """A command of GitPython's, which knows the methods of a `Popen` by handing them on."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int: ...
+    def communicate(self, *, timeout: float | None = None) -> tuple[bytes, bytes]: ...
+
+
 def _git(folder: Path) -> Any:
     """Return GitPython's access to a folder; imported here, as a server without sources never needs it."""
     # GitPython looks for `git` when it is imported, and raises without one: who needs it says so, `find_git`.
@@ -160,7 +170,7 @@ class GitCommand:
             **dict(access.environment),
             **(environment or {}),
         }
-        process = _git(self.folder).execute(
+        process: _Process = _git(self.folder).execute(
             [*_unset_all_but(ours), *(self._bounds() if is_bounded else ()), find_git(), *arguments],
             env=ours,
             as_process=True,
@@ -171,7 +181,7 @@ class GitCommand:
         )
         try:
             stdout, stderr = self._communicate(process)
-        except BaseException as error:
+        except BaseException as error:  # whatever ends the wait, the command doesn't outlive it
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             if isinstance(error, subprocess.TimeoutExpired):
@@ -183,14 +193,14 @@ class GitCommand:
     def is_stopped(self) -> bool:
         return self.should_stop is not None and self.should_stop.is_set()
 
-    def _communicate(self, process: Any) -> tuple[bytes, bytes]:
+    def _communicate(self, process: _Process) -> tuple[bytes, bytes]:
         """Return the command's output when it has ended. Raises TimeoutExpired or GitStopped."""
         if self.should_stop is None:
-            return process.communicate(timeout=self.time_limit_seconds)  # type: ignore[no-any-return]
+            return process.communicate(timeout=self.time_limit_seconds)
         gives_up_at = time.monotonic() + self.time_limit_seconds
         while True:
             try:
-                return process.communicate(timeout=_LOOKED_EVERY_SECONDS)  # type: ignore[no-any-return]
+                return process.communicate(timeout=_LOOKED_EVERY_SECONDS)
             except subprocess.TimeoutExpired:
                 if self.is_stopped():
                     raise GitStopped from None

@@ -16,7 +16,7 @@ from sqlite3 import connect
 from typing import IO
 
 from app.backups import archive, buckets
-from app.backups.archive import Facts, Unpacked
+from app.backups.archive import Facts, Sink, Unpacked
 from app.backups.buckets import SCHEME, Bucket, Stored
 from app.domain.backups import Made, is_own, name_of
 from app.domain.errors import UserError
@@ -25,7 +25,7 @@ from app.store.database import Database, Tx
 from app.store.tables import check_sqlite, count_rows, names_of_tables, revision
 
 COUNTED = ("project", "job", "run", "build", "delivery", "audit")
-Write = Callable[[IO[bytes], Path], None]  # to a stream, with a directory for what is needed meanwhile
+Write = Callable[[Sink, Path], None]  # to a stream, with a directory for what is needed meanwhile
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class BackupSource:
                 rows=count_rows(tx, [name for name in COUNTED if name in tables]),
             )
 
-    def write(self, of: Facts, stream: IO[bytes], made: Path) -> None:
+    def write(self, of: Facts, stream: Sink, made: Path) -> None:
         """Write the archive, the database first: logs only grow, so the copy of them has all that it knows of."""
         if self.db.is_sqlite:
             database = made / archive.DATABASE
@@ -195,7 +195,7 @@ class ScheduledBackups:
         def check(file: Path) -> None:
             verify(str(file), self.bucket)
 
-        def write(stream: IO[bytes], made: Path) -> None:
+        def write(stream: Sink, made: Path) -> None:
             self.source.write(of, stream, made)
 
         return Made(name, where, to_file(Path(where), write, prefix=self._parts, check=check))

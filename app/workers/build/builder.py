@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec
 
-from app.checkout import Checkouts, Credential, GitStopped
+from app.checkout import Checkouts, GitStopped
 from app.checkout.addresses import resolve
-from app.commands.builds import build_settings
 from app.commands.continuous_delivery import after_build, end_cancelled_build
-from app.commands.image_ownership import cache_scope, image_tag
-from app.commands.image_policy import Resolve, require_reachable_hosts, require_usable_images
-from app.commands.remote_access import git_access, registry_logins
+from app.commands.image_policy import Resolve
+from app.commands.remote_access import registry_logins
 from app.commands.variables import open_variable
-from app.domain.build_parts import plan_from_json
 from app.domain.builds import Build, BuildReason, GivenUp, no_answer
 from app.domain.egress import Egress
 from app.domain.errors import DiskUnavailable, GitUnavailable, JobyardError, TransientError, UserError
 from app.domain.external_secrets import SecretRefused, SecretUnavailable
-from app.domain.job.variables import EnvValue, references_in
+from app.domain.job.variables import references_in
 from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
@@ -36,13 +31,13 @@ from app.runtime.external_secrets import ExternalSecrets
 from app.runtime.log_storage import LogStorage
 from app.runtime.ports import Clock, Names, SecretSource, Vault
 from app.secrets import SecretKeyError
-from app.store import builds, jobs, kept_logs
+from app.store import builds, kept_logs
 from app.store.claims import Claim
 from app.store.database import Database, StoreUnavailable, Tx
 from app.workers.build.commit_order import ask_git, standing
+from app.workers.build.image_maker import ImageMaker, Stopped
 from app.workers.build.publisher import Made, Publisher
 from app.workers.build.slots import Slots
-from app.workers.build.step_recorder import StepRecorder
 from app.workers.claims import ClaimRegistry, claim_of
 from app.workers.log_recording import BuildRecording, Recording
 from builders.backends.base import (
@@ -52,12 +47,9 @@ from builders.backends.base import (
     BuildTimedOut,
     BuiltImage,
     ImageBackend,
-    Login,
     PushFailed,
-    request_for,
 )
-from builders.plan import BuildSettings, PlanError
-from builders.source import SourceTree
+from builders.plan import PlanError
 
 log = logging.getLogger(__name__)
 FETCHERS = 64  # builds that wait for their Git servers, beside those that are made
@@ -67,10 +59,6 @@ DISK_RETRY = timedelta(seconds=10)
 
 
 P = ParamSpec("P")
-
-
-class Stopped(Exception):
-    """The build is somebody else's by now, or was asked to end."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +141,6 @@ class Builder:
         return due is not None and due <= self.clock.now()
 
     def _work(self, build: Build) -> None:
-        env = build.env
         try:
             secrets = {**self._open(build), **self._read_external(build)}
             login = self.publisher.login(build) if self.publisher else None
@@ -172,7 +159,7 @@ class Builder:
         with self._log(build, hidden) as writer:
             try:
                 began = self.clock.ticks()
-                sha, built = self._make_image(build, env, secrets, logins, writer)
+                sha, built = self._maker(build, secrets, logins, writer).make()
                 spent = self.clock.ticks() - began
                 image = self._publish(build, sha, built, login, writer, spent)
                 git = self._ask_git(build, sha)
@@ -180,23 +167,51 @@ class Builder:
                 writer.note("The build was stopped.")
                 self._end(self._end_cancelled, build)
             except Exception as error:
-                known = self.disk.seen_in(error)
-                failure = classify(known, build)
-                if failure.reason is BuildReason.ENGINE_FAILED and not isinstance(
-                    known, JobyardError | BackendUnavailable
-                ):
-                    log.exception("build %s met a fault of Jobyard", build.id)
-                if isinstance(known, WAITED_FOR):
-                    writer.note(failure.sentence)
-                    self._end(self._wait_for_room, build, failure.sentence)
-                elif failure.is_outage:
-                    wait = partial(self._wait_or_give_up, build, failure)
-                    writer.note(self.disk.patiently("the end of a build", wait))
-                else:
-                    writer.note(failure.sentence)
-                    self._end(self._end_failed, build, failure)
+                self._failed(build, self.disk.seen_in(error), writer)
             else:
                 self._end(self._end_succeeded, build, sha, image, git)
+
+    def _failed(self, build: Build, error: Exception, writer: BuildRecording) -> None:
+        """Store what an error means for the build, and say it in the log."""
+        failure = classify(error, build)
+        is_known = isinstance(error, JobyardError | BackendUnavailable)
+        if failure.reason is BuildReason.ENGINE_FAILED and not is_known:
+            log.error("build %s met a fault of Jobyard", build.id, exc_info=error)
+        if isinstance(error, WAITED_FOR):
+            writer.note(failure.sentence)
+            self._end(self._wait_for_room, build, failure.sentence)
+        elif failure.is_outage:
+            wait = partial(self._wait_or_give_up, build, failure)
+            writer.note(self.disk.patiently("the end of a build", wait))
+        else:
+            writer.note(failure.sentence)
+            self._end(self._end_failed, build, failure)
+
+    def _maker(
+        self,
+        build: Build,
+        secrets: Mapping[str, str],
+        logins: Mapping[str, RegistryLogin],
+        writer: BuildRecording,
+    ) -> ImageMaker:
+        return ImageMaker(
+            self.db,
+            self.clock,
+            self.checkouts,
+            self.backend,
+            self.vault,
+            self.ours,
+            self.addresses_of,
+            self.egress,
+            self.slots,
+            self.disk,
+            self.confine,
+            build,
+            secrets,
+            logins,
+            writer,
+            self.stopping[claim_of(build)],
+        )
 
     def _logins(self, build: Build) -> Mapping[str, RegistryLogin]:
         with self.db.read() as tx:
@@ -226,88 +241,6 @@ class Builder:
         with self.slots.lent(self.stopping[claim_of(build)].is_set):
             return self.secret_source.read(wanted, build.project)
 
-    def _make_image(
-        self,
-        build: Build,
-        env: Mapping[str, EnvValue],
-        secrets: Mapping[str, str],
-        logins: Mapping[str, RegistryLogin],
-        writer: BuildRecording,
-    ) -> tuple[str, BuiltImage]:
-        """The commit that was built, and the engine's image of it."""
-        writer.note(f"Fetching {build.sha or build.ref} of {build.url}")
-        with self.db.read() as tx:
-            credential = git_access(tx, self.vault, build.credential_id, build.url)
-            tag = image_tag(tx, self.vault, build.project_id, build.id)
-            scope = cache_scope(tx, self.vault, build.project_id)
-        with self.slots.lent(self.stopping[claim_of(build)].is_set):
-            sha = self.checkouts.fetch(
-                build.url,
-                sha=build.sha,
-                ref=build.ref,
-                credential=credential,
-                should_stop=self.stopping[claim_of(build)],
-            )
-        with self._tree(build, sha, credential) as tree:
-            from builders.detect import (
-                make_plan,  # with all languages, when there is first something to build
-            )
-
-            plan = make_plan(SourceTree(tree), self._settings(build))
-            plain = {name: value.value for name, value in env.items() if not value.secret}
-            request = request_for(
-                plan,
-                tree,
-                build_args={**plain, "JOBYARD_GIT_SHA": sha, "JOBYARD_GIT_BRANCH": build.branch},
-                secrets={name: value.encode() for name, value in secrets.items()},
-                logins={host: Login(each.username, each.password) for host, each in logins.items()},
-                labels=image_labels(build, sha, self.clock.now()),
-                tags=(f"{self.ours.repository}:{tag}",),
-                scope=scope,
-            )
-            text = plan.dockerfile_text or request.dockerfile_text
-            with self.db.write() as tx:
-                kept = builds.save_plan(
-                    tx, build, sha=sha, plan=plan_from_json(plan.to_json()), dockerfile=text
-                )
-            if kept is None:
-                raise Stopped
-            for sentence in (*plan.reasons, *plan.warnings):
-                writer.note(sentence)
-            with self.db.read() as tx:
-                require_usable_images(tx, self.ours, build.project_id, request)
-            require_reachable_hosts(request, self.addresses_of, self.egress)
-            self.confine()
-            timeline = StepRecorder(self.db, self.clock, build)
-            try:
-                return sha, self.backend.build(
-                    request,
-                    on_output=writer.write,
-                    on_step=timeline.add,
-                    should_stop=self.stopping[claim_of(build)],
-                    time_limit_seconds=build.config.time_limit_seconds,
-                )
-            finally:
-                self.disk.patiently(f"build {build.id}", timeline.save)
-
-    @contextmanager
-    def _tree(self, build: Build, sha: str, credential: Credential | None) -> Iterator[Path]:
-        """The files of a commit. Where other servers have to be asked for some, the place is lent meanwhile."""
-        config, stopping = build.config, self.stopping[claim_of(build)]
-        tree = self.checkouts.tree(
-            build.url,
-            sha,
-            submodules=config.submodules,
-            lfs=config.lfs,
-            credential=credential,
-            should_stop=stopping,
-        )
-        asks = config.submodules or config.lfs
-        with ExitStack() as stack:
-            with self.slots.lent(stopping.is_set) if asks else nullcontext():
-                files = stack.enter_context(tree)
-            yield files
-
     def _publish(
         self,
         build: Build,
@@ -334,15 +267,6 @@ class Builder:
         )
         writer.note(f"Pushed {made.image}.")
         return made
-
-    def _settings(self, build: Build) -> BuildSettings:
-        """A missing start command is no fault where every job brings its own, or where it was none before."""
-        if build.rebuild_of is not None:
-            return build_settings(build.config, start_required=False)
-        with self.db.read() as tx:
-            made_for = [job for id_ in builds.sources_of(tx, build.id) for job in jobs.of_source(tx, id_)]
-        has_own = [job.spec.run.starts_something for job in made_for]
-        return build_settings(build.config, start_required=not (has_own and all(has_own)))
 
     def _ask_git(self, build: Build, sha: str) -> Containment | None:
         """About a commit that somebody chose; those of pushes and heads of branches are where they have to be."""
@@ -427,12 +351,3 @@ def classify(error: Exception, build: Build) -> Failure:
         case _:
             sentence = "Jobyard failed while building; the server's log has more. Start the build again."
             return Failure(BuildReason.ENGINE_FAILED, sentence)
-
-
-def image_labels(build: Build, sha: str, now: datetime) -> dict[str, str]:
-    prefix = "org.opencontainers.image"
-    return {
-        f"{prefix}.revision": sha,
-        f"{prefix}.source": build.url,
-        f"{prefix}.created": now.isoformat(timespec="seconds"),
-    }

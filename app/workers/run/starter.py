@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.commands.remote_access import registry_access_of_job
 from app.domain.errors import EngineUnavailable
@@ -61,19 +62,11 @@ class Starter:
                     raise EngineUnavailable(unanswered_for(str(error), patience.seconds)) from error
                 sentence = asked_again(str(error), patience.left)
             is_new = False
-            if not self.is_ours_still(run, "" if sentence == said else sentence):
+            if not is_ours_still(self.db, run, "" if sentence == said else sentence, self.clock.now()):
                 raise ClaimLost
             said = sentence
             active.pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-    def is_ours_still(self, run: Run, sentence: str) -> bool:
-        """Return whether the run is this claim's still; a new sentence is stored with it."""
-        if not sentence:
-            with self.db.read() as tx:
-                return runs.is_claimed(tx, run)
-        with self.db.write() as tx:
-            return runs.say(tx, run, sentence, self.clock.now()) is not None
 
     def _once(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
@@ -86,3 +79,12 @@ class Starter:
             login = registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), spec.image)
         self.resolve(active, spec.image, login)
         return self.engine.start(spec, key, run.token)
+
+
+def is_ours_still(db: Database, run: Run, sentence: str, now: datetime) -> bool:
+    """Return whether the run is this claim's still; a new sentence is stored with it."""
+    if not sentence:
+        with db.read() as tx:
+            return runs.is_claimed(tx, run)
+    with db.write() as tx:
+        return runs.say(tx, run, sentence, now) is not None

@@ -19,7 +19,7 @@ from greenlet import getcurrent, greenlet
 from app.domain.errors import JobyardError
 from app.runtime import threads
 from app.runtime.disk import Disk
-from app.workers.run import active, runner, watcher
+from app.workers.run import active, container_life, watcher
 from app.workers.run.patience import Patience
 from tests.support.clock import START, Clock
 from tests.support.mortal import Fuse, Killed
@@ -189,7 +189,7 @@ def patched() -> Iterator[None]:
             patch.setattr(module, "start_in_thread", start_in_thread)
             patch.setattr(module, "wait", wait)
         patch.setattr(watcher, "threading", SimpleNamespace(Thread=HubThread))
-        patch.setattr(runner, "FIRST_WORDS_SECONDS", 0)
+        patch.setattr(container_life, "FIRST_WORDS_SECONDS", 0)
         patch.setattr(Disk, "pause", lambda self: Hub.current.sleep(self.pause_seconds))
         patch.setattr(Patience, "pause", lambda _, seconds: Hub.current.sleep(seconds))
         patch.setattr(
