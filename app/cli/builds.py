@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.dry_run import DryRunOption, print_forecast
+from app.cli.filters import (
+    BranchOption,
+    BuildStatusOption,
+    BuildTriggerOption,
+    SinceOption,
+    UntilOption,
+    in_time,
+)
 from app.cli.options import (
     JobArgument,
     JsonOption,
@@ -15,18 +23,25 @@ from app.cli.options import (
     ProjectOption,
     add_command,
 )
-from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, jobs_of, open_job
+from app.cli.targets import AppName, JobName, complete_jobs, find_app, find_job, open_job
 from app.domain.errors import NotFound
 
 if TYPE_CHECKING:
-    from app.cli.answers import Build, Listing
+    from app.cli.answers import Build
     from app.cli.client import Api
 
 EXIT_CODES = {"succeeded": 0, "cancelled": 130}
 
 
 def add_to(cli: typer.Typer) -> None:
-    add_command(cli, "builds", list_builds, "jobyard builds", "jobyard builds report --json")
+    add_command(
+        cli,
+        "builds",
+        list_builds,
+        "jobyard builds",
+        "jobyard builds report --json",
+        "jobyard builds --status failed --branch main --since 2026-01-31",
+    )
     add_command(
         cli,
         "build",
@@ -48,6 +63,11 @@ def add_to(cli: typer.Typer) -> None:
 
 def list_builds(
     job: OptionalJobArgument = None,
+    status: BuildStatusOption = None,
+    trigger: BuildTriggerOption = None,
+    branch: BranchOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: LimitOption = 20,
     project: ProjectOption = None,
     json: JsonOption = False,
@@ -57,8 +77,12 @@ def list_builds(
     from app.cli.client import open_api
     from app.cli.times import now, when
 
+    wanted = {"status": status, "trigger": trigger, "branch": branch, **in_time(since, until)}
     with open_api() as api:
-        found = _newest(api, job, project, limit)
+        if job is None:
+            found = api.items("/builds", limit, project=project or api.settings.project, **wanted)
+        else:
+            found = api.items(find_job(api, job, project).path("builds"), limit, **wanted)
     if json:
         output.print_json(found)
         return
@@ -77,17 +101,10 @@ def list_builds(
             )
             for each in found["items"]
         ],
-        "There are no builds yet: start one with `jobyard build JOB`.",
+        "No build is of this kind."
+        if any(wanted.values())
+        else "There are no builds yet: start one with `jobyard build JOB`.",
     )
-
-
-def _newest(api: Api, job: str | None, project: str | None, limit: int) -> Listing:
-    """Return the newest builds, of one job or of all; a build of several jobs once."""
-    if job is not None:
-        return api.items(find_job(api, job, project).path("builds"), limit)
-    jobs = [JobName(each["project"], each["name"]) for each in jobs_of(api, project or api.settings.project)]
-    found = {each["id"]: each for name in jobs for each in api.items(name.path("builds"), limit)["items"]}
-    return {"items": [found[id_] for id_ in sorted(found, reverse=True)[:limit]], "next": None}
 
 
 def build(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.dry_run import DryRunOption, print_forecast
+from app.cli.filters import EventOption, SinceOption, UntilOption, VerdictOption, in_time
 from app.cli.lazy import Group
 from app.cli.options import (
     JobArgument,
@@ -43,6 +44,7 @@ def add_to(cli: typer.Typer) -> None:
         list_decisions,
         "jobyard decisions",
         "jobyard decisions --job report --since 2026-01-31",
+        "jobyard decisions --verdict skipped --event push",
         "jobyard decisions --run report-x7k2mq",
     )
     deliveries = typer.Typer(
@@ -79,7 +81,10 @@ def list_decisions(
     delivery: Annotated[str | None, typer.Option(metavar="ID", help="About what a forge sent.")] = None,
     run: Annotated[str | None, typer.Option(metavar="RUN", help="That led to this run.")] = None,
     build: Annotated[int | None, typer.Option(metavar="ID", help="That led to this build.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Not older than this.")] = None,
+    verdict: VerdictOption = None,
+    event: EventOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: LimitOption = 20,
     project: ProjectOption = None,
     json: JsonOption = False,
@@ -91,7 +96,9 @@ def list_decisions(
         "delivery": delivery,
         "run": run,
         "build": build,
-        "since": instant(since, "--since"),
+        "verdict": verdict,
+        "event": event,
+        **in_time(since, until),
     }
     with open_api() as api:
         query["project"] = project or api.settings.project

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.dry_run import print_run_forecast
+from app.cli.filters import (
+    BranchOption,
+    RunStatusOption,
+    RunTriggerOption,
+    SinceOption,
+    UntilOption,
+    in_time,
+)
 from app.cli.options import (
     JobArgument,
     JsonOption,
@@ -52,6 +60,8 @@ def add_to(cli: typer.Typer) -> None:
         list_runs,
         "jobyard runs",
         "jobyard runs report -n 50",
+        "jobyard runs --status failed --since 2026-01-31",
+        "jobyard runs report --trigger schedule --branch main",
         "jobyard runs --json",
     )
     add_command(
@@ -214,6 +224,11 @@ def _say_how_it_ended(run: Run) -> None:
 
 def list_runs(
     job: OptionalJobArgument = None,
+    status: RunStatusOption = None,
+    trigger: RunTriggerOption = None,
+    branch: BranchOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: LimitOption = 20,
     project: ProjectOption = None,
     json: JsonOption = False,
@@ -223,11 +238,12 @@ def list_runs(
     from app.cli.client import open_api
     from app.cli.times import now, span, when
 
+    wanted = {"status": status, "trigger": trigger, "branch": branch, **in_time(since, until)}
     with open_api() as api:
         if job is None:
-            found = api.items("/runs", limit, project=project or api.settings.project)
+            found = api.items("/runs", limit, project=project or api.settings.project, **wanted)
         else:
-            found = api.items(find_job(api, job, project).path("runs"), limit)
+            found = api.items(find_job(api, job, project).path("runs"), limit, **wanted)
     if json:
         output.print_json(found)
         return
@@ -246,7 +262,9 @@ def list_runs(
             )
             for run in found["items"]
         ],
-        "There are no runs yet: start one with `jobyard run JOB`.",
+        "No run is of this kind."
+        if any(wanted.values())
+        else "There are no runs yet: start one with `jobyard run JOB`.",
     )
 
 
