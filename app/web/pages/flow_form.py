@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from app.domain.documents import Json
-from app.domain.errors import InvalidValue
 from app.domain.flow_codec import KEPT_URL
 from app.domain.flow_nodes import NodeType
 from app.web.pages.context import PageContext
+from app.web.pages.flow_env import secrets_shown, secrets_typed, shown_env, typed_env
 from app.web.pages.form_fields import ABSENT, Fields, value_of
 from app.web.pages.rearranging import rearranged
-from app.web.texts import COMMAND, LINES, OPTIONAL, OPTIONAL_NUMBER, TEXT, Kind
+from app.web.texts import COMMAND, OPTIONAL, OPTIONAL_NUMBER, SWITCH, TEXT, Kind
 
+ON = Kind(SWITCH.show, lambda text: True if text else None)  # a switch that is left out where it is off
 BUILD_NUMBER = Kind(OPTIONAL.show, lambda text: None if not text.strip() else OPTIONAL_NUMBER.read(text))
 OF_TYPE: Mapping[NodeType, Fields] = {
     NodeType.BUILD: {"job": TEXT, "ref": OPTIONAL, "sha": OPTIONAL, "retries": OPTIONAL_NUMBER},
@@ -30,8 +30,19 @@ OF_TYPE: Mapping[NodeType, Fields] = {
     NodeType.APPROVAL: {"message": OPTIONAL},
     NodeType.MESSAGE: {"message": TEXT, "url": OPTIONAL, "retries": OPTIONAL_NUMBER},
 }
-OF_RUN: Fields = {"command": COMMAND, "plan": OPTIONAL, "time_limit_seconds": OPTIONAL_NUMBER}
-KEPT = "***"  # a secret that is there already, in place of its value
+OF_RUN: Fields = {
+    "command": COMMAND,
+    "entrypoint": COMMAND,
+    "process": OPTIONAL,
+    "shell": ON,
+    "image": OPTIONAL,
+    "build": OPTIONAL_NUMBER,
+    "sha": OPTIONAL,
+    "plan": OPTIONAL,
+    "time_limit_seconds": OPTIONAL_NUMBER,
+    "retry_limit": OPTIONAL_NUMBER,
+    "confirm_paused": ON,
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class TypedFlow:
             found |= {f"{field}.{node.key}": text for field, text in node.texts.items()}
             found |= {f"node.{node.key}": node.name, f"beside.{node.key}": "1" if node.is_beside else ""}
             found[f"url.{node.key}"] = _address_shown(node.texts.get("url", ""))
-            found[f"secrets.{node.key}"] = _secrets_shown(node.texts.get("secrets", ""))
+            found[f"secrets.{node.key}"] = secrets_shown(node.texts.get("secrets", ""))
         return found
 
     def to_retype(self) -> list[str]:
@@ -79,8 +90,7 @@ class TypedFlow:
         for node in self.nodes:
             if node.texts.get("url", "") not in ("", KEPT_URL):
                 found.append(f"address of {node.name}")
-            lines = LINES.read(node.texts.get("secrets", ""))
-            found += [line.partition("=")[0] for line in lines if line.partition("=")[2] not in ("", KEPT)]
+            found += secrets_typed(node.texts.get("secrets", ""))
         return found
 
     def places(self) -> Iterator[tuple[str, TypedNode]]:
@@ -151,23 +161,8 @@ def _texts(node: Json) -> dict[str, str]:
         overrides = node.get("overrides") or {}
         texts["wait"] = "" if node.get("wait") is False else "1"
         texts |= {name: kind.show(overrides[name]) for name, kind in OF_RUN.items() if name in overrides}
-        env = overrides.get("env", {})
-        plain = [f"{name}={_plain(entry)}" for name, entry in env.items() if _plain(entry) is not None]
-        unset = [name for name, entry in env.items() if entry is None]
-        texts["env"] = "\n".join([*plain, *unset])
-        texts["secrets"] = "\n".join(f"{name}={KEPT}" for name, entry in env.items() if _is_hidden(entry))
+        texts |= shown_env(overrides.get("env", {}))
     return texts
-
-
-def _plain(entry: Any) -> str | None:
-    """A value that has its own line: no secret, and of one line."""
-    if isinstance(entry, dict):
-        entry = None if entry.get("secret") or "from" in entry else entry.get("value")
-    return entry if isinstance(entry, str) and "\n" not in entry else None
-
-
-def _is_hidden(entry: Any) -> bool:
-    return isinstance(entry, dict) and bool(entry.get("secret")) and "from" not in entry
 
 
 def _node(typed: TypedNode, before: Json) -> Json:
@@ -198,45 +193,9 @@ def _overrides(typed: TypedNode, before: Json) -> Json:
         value = value_of(kind, before.get(name, ABSENT), typed.texts.get(name, ""))
         if value is not None:
             overrides[name] = value
-    env = _env(typed, before.get("env", {}))
+    env = typed_env(typed.texts, before.get("env", {}), lambda field: f"{field}.{typed.key}")
     return {**overrides, "env": env} if env else overrides
-
-
-def _env(typed: TypedNode, before: Json) -> Json:
-    """Raises InvalidValue for a variable that is given twice, or as a secret without a value."""
-    has_no_line = {
-        name: entry
-        for name, entry in before.items()
-        if entry is not None and _plain(entry) is None and not _is_hidden(entry)
-    }
-    env: Json = {}
-    for field in ("env", "secrets"):
-        for line in LINES.read(typed.texts.get(field, "")):
-            name, sign, value = line.partition("=")
-            name = name.strip()
-            if name in env:
-                raise InvalidValue(f"{field}.{typed.key}", f"{name} is given twice: keep one of its lines.")
-            env[name] = _entry(field, typed.key, name, value if sign else None, before.get(name))
-    return {**has_no_line, **env}
-
-
-def _entry(field: str, key: str, name: str, value: str | None, before: Any) -> Any:
-    if field == "env":
-        return before if value is not None and _plain(before) == value else value
-    if value == KEPT and _is_hidden(before):
-        return before
-    if not value:
-        raise InvalidValue(
-            f"{field}.{key}", f"{name} has no value: write {name}=VALUE, or leave its line out."
-        )
-    return {"value": value, "secret": True}
 
 
 def _address_shown(text: str) -> str:
     return text if text in ("", KEPT_URL) else ""
-
-
-def _secrets_shown(text: str) -> str:
-    """The lines without the values that were just typed."""
-    lines = [line.partition("=") for line in LINES.read(text)]
-    return "\n".join(f"{name}={value if value == KEPT else ''}" for name, _, value in lines)

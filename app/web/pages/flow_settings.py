@@ -21,7 +21,8 @@ from app.store.flows import Flow
 from app.store.projects import Project
 from app.web.pages import projects
 from app.web.pages.context import PageContext, get, post, see
-from app.web.pages.flow_form import TypedFlow, nodes_by_name, stored_flow, typed_flow
+from app.web.pages.flow_env import ELSEWHERE, PLAIN, SECRETS
+from app.web.pages.flow_form import OF_RUN, TypedFlow, nodes_by_name, stored_flow, typed_flow
 from app.web.pages.flow_graph import graph_of
 from app.web.pages.form_errors import placed, refused, require_named
 from app.web.pages.form_versions import require_unchanged, version_of
@@ -157,6 +158,7 @@ def _page(
         given={**given, "add": ""},
         nodes=typed.nodes,
         types=list(NodeType),
+        different=(*OF_RUN, PLAIN, SECRETS, ELSEWHERE),
         choices=choices,
         graph=graph_of([[(node.name, node.type, node.key) for node in group] for group in typed.groups]),
         seen=seen,

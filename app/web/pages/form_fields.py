@@ -117,26 +117,26 @@ def _row(name: str, entry: Any) -> Row:
         return Row(name, entry)
     secret, scope = bool(entry.get("secret")), entry.get("scope", "run")
     if "from" in entry:
-        return Row(name, _place_of(entry), secret, scope, origin=entry["from"])
+        return Row(name, place_of(entry), secret, scope, origin=entry["from"])
     return Row(name, "" if secret else entry["value"], secret, scope, secret)
 
 
-def _place_of(entry: Json) -> str:
+def place_of(entry: Json) -> str:
     """Where a secret is kept, as it is typed: a path, a name, or `PATH#KEY`."""
     where: str = entry["name"] if entry["from"] == "env" else entry["path"]
     return f"{where}#{entry['key']}" if entry["from"] == "vault" else where
 
 
-def _reference_of(row: Row) -> Json:
-    path, _, key = row.value.strip().partition("#")
-    match row.origin:
+def reference_of(origin: str, where: str) -> Json:
+    """The fields that say where a secret is kept, of what was typed as `place_of` shows it."""
+    path, _, key = where.strip().partition("#")
+    match origin:
         case "env":
-            where: Json = {"name": row.value.strip()}
+            return {"name": where.strip()}
         case "vault":
-            where = {"path": path, "key": key}
+            return {"path": path, "key": key}
         case _:
-            where = {"path": row.value.strip()}
-    return {"from": row.origin, **where, "scope": row.scope}
+            return {"path": where.strip()}
 
 
 def rows_of(form: Mapping[str, Sequence[str]], stored: Json) -> list[Row]:
@@ -174,7 +174,7 @@ def env_of(stored: Json, rows: Sequence[Row]) -> Json:
         if sum(each.name == row.name for each in rows) > 1:
             raise InvalidValue(f"env.{row.name}", f"env.{row.name} is given twice: keep one of them.")
         if row.origin != "value":
-            env[row.name] = _reference_of(row)
+            env[row.name] = {"from": row.origin, **reference_of(row.origin, row.value), "scope": row.scope}
             continue
         before = _row(row.name, stored[row.name]) if row.name in stored else Row()
         value: str | None = row.value

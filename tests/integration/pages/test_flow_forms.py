@@ -12,6 +12,7 @@ import pytest
 
 from app.domain.principals import Role
 from app.store import flows
+from app.web.pages.flow_form import OF_RUN
 from tests.support.client import Client
 from tests.support.clock import Clock
 from tests.support.forms import form_fields
@@ -37,9 +38,12 @@ NODES = [
                         "DAY": "today",
                         "LETTER": "two\nlines",
                         "KEY": {"value": HIDDEN, "secret": True},
+                        "PEM": {"value": "-----\nabc\n-----\n", "secret": True},
                         "GONE": None,
                     },
                     "command": ["python", "a b.py"],
+                    "entrypoint": ["sh", "-c"],
+                    "image": "busybox:1.36",
                     "retry_limit": 2,
                 },
             },
@@ -157,6 +161,41 @@ def test_saving_a_flow_as_it_is_shown_changes_nothing(made: World, api: Client, 
         assert flows.named(tx, "acme", "release").steps == stored.steps
 
 
+def test_a_run_has_every_field_that_its_api_has(api: Client, client: Client) -> None:
+    run = {
+        "job": "report",
+        "wait": "1",
+        "env": "DAY=first\r\n second\r\n \r\nB=2",
+        "secrets": "KEY=-----\r\n abc",
+    }
+    run |= {"process": "worker", "shell": "1", "entrypoint": "sh -c", "retry_limit": "3"}
+    run |= {"confirm_paused": "1", "plan": "micro"}
+    answer = client.post(NEW, data={**typed("0", name="release"), **node("0", "run", "today", **run)})
+    assert answer.headers.get("location") == RELEASE, answer.text
+    overrides = overrides_of(api)
+    env = overrides.pop("env")
+    assert (env["DAY"], env["B"], env["KEY"]["secret"]) == ("first\nsecond\n", "2", True)
+    assert overrides == {
+        "process": "worker",
+        "shell": True,
+        "entrypoint": "sh -c",
+        "retry_limit": 3,
+        "confirm_paused": True,
+        "plan": "micro",
+    }
+    fields = fields_of(client, SETTINGS)
+    assert (fields["env.0"], fields["secrets.0"]) == ("DAY=first\r\n second\r\n \r\nB=2", "KEY=***")
+    cleared = dict.fromkeys(("shell.0", "process.0", "entrypoint.0", "retry_limit.0", "confirm_paused.0"), "")
+    saved = client.post(SETTINGS, data={**fields, **cleared, "image.0": "busybox:1"})
+    assert saved.headers.get("location") == f"{SETTINGS}?saved=1", saved.text
+    assert overrides_of(api) == {"plan": "micro", "image": "busybox:1", "env": env}
+
+
+def overrides_of(api: Client) -> dict[str, Any]:
+    found: dict[str, Any] = api.get(f"{API}/flows/release").json()["nodes"][0]["overrides"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("pressed", "keys"),
     [
@@ -190,7 +229,7 @@ def test_each_type_of_node_has_its_own_fields(client: Client, kind: str) -> None
         "build": {"job", "ref", "sha", "retries"},
         "promote": {"pipeline", "from", "to", "to_stage", "retries"},
         "deploy": {"job", "app", "build", "retries"},
-        "run": {"job", "wait", "env", "secrets", "command", "plan", "time_limit_seconds", "retries"},
+        "run": {"job", "wait", "retries", *OF_RUN, "env", "secrets", "elsewhere"},
         "approval": {"message"},
         "message": {"message", "url", "retries"},
     }[kind]
@@ -200,7 +239,8 @@ def test_each_type_of_node_has_its_own_fields(client: Client, kind: str) -> None
 
 FIELDS = (
     "job", "ref", "sha", "retries", "pipeline", "from", "to", "to_stage", "app", "build", "message", "url", "env",
-    "secrets", "command", "plan", "time_limit_seconds", "wait",
+    "secrets", "elsewhere", "command", "entrypoint", "process", "shell", "image", "plan", "time_limit_seconds",
+    "retry_limit", "confirm_paused", "wait",
 )  # fmt: skip
 
 
@@ -212,7 +252,23 @@ FIELDS = (
         (node("0", "build", "a b", job="report"), "node.0", "name"),
         (node("0", "build", "image", job="report", retries="many"), "retries.0", "retries"),
         (node("0", "run", "image", job="report", plan="huge"), "plan.0", "plan"),
-        (node("0", "run", "image", job="report", secrets="KEY="), "secrets.0", "KEY has no value"),
+        (node("0", "run", "image", job="report", build="x"), "build.0", "build"),
+        (node("0", "run", "image", job="report", image="a b"), "image.0", "image"),
+        (
+            node("0", "run", "image", job="report", secrets="KEY="),
+            "secrets.0",
+            "KEY has no value: write KEY=VALUE, or leave its line out.",
+        ),
+        (
+            node("0", "run", "image", job="report", elsewhere="KEY=db/password"),
+            "elsewhere.0",
+            "KEY is from nowhere: write KEY=file:PATH, KEY=env:NAME or KEY=vault:PATH#KEY.",
+        ),
+        (
+            node("0", "run", "image", job="report", env="A=1", secrets="A=2"),
+            "secrets.0",
+            "A is given twice: keep one of its lines.",
+        ),
         (node("0", "run", "image", job="report", env="A=1\nA=2"), "env.0", "A is given twice"),
         (node("0", "message", "image", message=""), "message.0", "message"),
         (node("0", "wash", "image"), "type.0", "type"),
@@ -243,7 +299,7 @@ def test_in_a_group_what_is_wrong_is_said_at_its_node(client: Client) -> None:
 def test_typed_secrets_are_not_shown_again(client: Client) -> None:
     fields = {
         **typed("0", "1", name="not a name"),
-        **node("0", "run", "today", job="report", secrets=f"KEY={HIDDEN}"),
+        **node("0", "run", "today", job="report", secrets=f"KEY=one\n {HIDDEN}"),
         **node("1", "message", "tell", message="x", url="https://chat.example.com/a-token"),
     }
     answer = client.post(NEW, data=fields)
