@@ -83,11 +83,15 @@ def size(bucket: Bucket, stored: Stored) -> int:
         return _client(bucket).stat_object(stored.bucket, stored.name).size or 0
 
 
-def names(bucket: Bucket, below: Stored) -> list[str]:
-    """The names of the objects right below a prefix, which is empty or ends with a slash. Raises UserError."""
+def sizes(bucket: Bucket, below: Stored) -> dict[str, int]:
+    """The bytes of the objects right below a prefix, which is empty or ends with a slash, by name. Raises UserError."""
     with _as_ours(below):
         found = _client(bucket).list_objects(below.bucket, below.name or None)
-        return [(each.object_name or "").removeprefix(below.name) for each in found if not each.is_dir]
+        return {
+            (each.object_name or "").removeprefix(below.name): each.size or 0
+            for each in found
+            if not each.is_dir
+        }
 
 
 def remove(bucket: Bucket, stored: Stored) -> None:

@@ -6,11 +6,10 @@ import os
 import socket
 from datetime import timedelta
 
-from app.backups.buckets import SCHEME
+from app.bootstrap.backups import backup_shelf
 from app.bootstrap.builds import make_backend, make_publisher
 from app.bootstrap.parts import Parts
 from app.commands.log_limits import LogLimits
-from app.config import read_bucket
 from app.domain.plans import MIB
 from app.installation import backup_source
 from app.runtime.threads import KeyedThreadPool
@@ -216,8 +215,7 @@ def backup_worker(parts: Parts) -> BackupWorker | None:
         return None
     from app.commands.backups import ScheduledBackups  # with what it imports, which few servers need
 
-    is_in_bucket = plan.to.startswith(SCHEME)
-    with_key = not is_in_bucket if plan.with_key is None else plan.with_key
+    shelf = backup_shelf(own, plan)
+    with_key = not shelf.is_bucket if plan.with_key is None else plan.with_key
     source = backup_source(parts.settings, own.db, with_key=with_key)
-    place = ScheduledBackups(source, plan.to, read_bucket(), own.id, own.epoch)
-    return BackupWorker(own.db, own.clock, parts.server, plan, place)
+    return BackupWorker(own.db, own.clock, parts.server, plan, ScheduledBackups(source, shelf))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from app.bootstrap import guide
+from app.bootstrap.backups import backup_list
 from app.bootstrap.parts import Parts
 from app.checkout import shown_by
 from app.commands.dry_run import DryRun
@@ -58,6 +59,7 @@ def server_context(
         provider=make_provider(settings),
         sends_mail=settings.mail_server is not None,
         backups=settings.backups,
+        backup_list=backup_list(own),
         drill=drill,
         references={**guide.references(), **references},
     )

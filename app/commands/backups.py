@@ -18,7 +18,7 @@ from typing import IO
 from app.backups import archive, buckets
 from app.backups.archive import Facts, Sink, Unpacked
 from app.backups.buckets import SCHEME, Bucket, Stored
-from app.domain.backups import Made, is_own, name_of
+from app.domain.backups import Made, StoredBackup, is_own, name_of
 from app.domain.errors import UserError
 from app.store import facts
 from app.store.database import Database, Tx
@@ -174,26 +174,57 @@ def _judged(found: Unpacked, key_file: Path) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class ScheduledBackups:
-    """Those of one epoch of an installation, in a directory or, where `to` is an address, in a bucket."""
+class BackupShelf:
+    """Where an epoch's backups by a schedule are: a directory or, where `to` is an address, a bucket."""
 
-    source: BackupSource
     to: str
     bucket: Bucket
     installation: str
     epoch: str
 
+    def stored(self) -> list[StoredBackup]:
+        """This epoch's backups, newest first, whatever else is there. Raises UserError."""
+        found = [
+            StoredBackup(name, self.where(name), size)
+            for name, size in self._sizes().items()
+            if is_own(name, self.installation, self.epoch)
+        ]
+        return sorted(found, key=lambda each: each.name, reverse=True)
+
+    def _sizes(self) -> dict[str, int]:
+        if self.is_bucket:
+            return buckets.sizes(self.bucket, Stored.of(f"{self.to}/", ""))
+        try:
+            return {each.name: each.stat().st_size for each in Path(self.to).iterdir()}
+        except OSError as error:
+            raise UserError(f"{self.to} can't be read: {error.strerror}.") from error
+
+    def where(self, name: str) -> str:
+        return f"{self.to}/{name}"
+
+    @property
+    def is_bucket(self) -> bool:
+        return self.to.startswith(SCHEME)
+
+
+@dataclass(frozen=True)
+class ScheduledBackups:
+    """Makes and removes those of a shelf."""
+
+    source: BackupSource
+    shelf: BackupShelf
+
     def make(self, now: datetime) -> Made:
         """Make one, and read it to its end; one in a bucket that is not whole is removed. Raises UserError."""
         of = self.source.facts(now)
-        name = name_of(now, self.installation, self.epoch)
-        where = self._where(name)
-        if self._is_bucket:
+        name = name_of(now, self.shelf.installation, self.shelf.epoch)
+        where = self.shelf.where(name)
+        if self.shelf.is_bucket:
             return Made(name, where, self._stored(name, of))
         self._sweep()
 
         def check(file: Path) -> None:
-            verify(str(file), self.bucket)
+            verify(str(file), self.shelf.bucket)
 
         def write(stream: Sink, made: Path) -> None:
             self.source.write(of, stream, made)
@@ -201,50 +232,36 @@ class ScheduledBackups:
         return Made(name, where, to_file(Path(where), write, prefix=self._parts, check=check))
 
     def _stored(self, name: str, of: Facts) -> int:
-        where = self._where(name)
+        where = self.shelf.where(name)
         stored = Stored.of(where, "")
-        to_bucket(self.bucket, stored, lambda stream, made: self.source.write(of, stream, made))
+        to_bucket(self.shelf.bucket, stored, lambda stream, made: self.source.write(of, stream, made))
         try:
-            verify(where, self.bucket)
+            verify(where, self.shelf.bucket)
         except UserError:
             with suppress(UserError):  # why it is not whole says more
-                buckets.remove(self.bucket, stored)
+                buckets.remove(self.shelf.bucket, stored)
             raise
-        return buckets.size(self.bucket, stored)
+        return buckets.size(self.shelf.bucket, stored)
 
     def names(self) -> Sequence[str]:
         """The names of this epoch's backups, whatever else is there. Raises UserError."""
-        if self._is_bucket:
-            names = buckets.names(self.bucket, Stored.of(f"{self.to}/", ""))
-        else:
-            try:
-                names = [each.name for each in Path(self.to).iterdir()]
-            except OSError as error:
-                raise UserError(f"{self.to} can't be read: {error.strerror}.") from error
-        return [name for name in names if is_own(name, self.installation, self.epoch)]
+        return [each.name for each in self.shelf.stored()]
 
     def remove(self, name: str) -> None:
         """Nothing if it is gone already. Raises UserError."""
-        if self._is_bucket:
-            buckets.remove(self.bucket, Stored.of(self._where(name), ""))
+        if self.shelf.is_bucket:
+            buckets.remove(self.shelf.bucket, Stored.of(self.shelf.where(name), ""))
             return
         try:
-            Path(self._where(name)).unlink(missing_ok=True)
+            Path(self.shelf.where(name)).unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"{self._where(name)} can't be removed: {error.strerror}.") from error
+            raise UserError(f"{self.shelf.where(name)} can't be removed: {error.strerror}.") from error
 
     def _sweep(self) -> None:
         """Remove what a server that was killed has left of one that it was making: no other is at it now."""
-        for half in Path(self.to).glob(f"{self._parts}*"):
+        for half in Path(self.shelf.to).glob(f"{self._parts}*"):
             shutil.rmtree(half, ignore_errors=True)
-
-    def _where(self, name: str) -> str:
-        return f"{self.to}/{name}"
-
-    @property
-    def _is_bucket(self) -> bool:
-        return self.to.startswith(SCHEME)
 
     @property
     def _parts(self) -> str:
-        return f".jobyard-{self.installation}-{self.epoch}-part-"
+        return f".jobyard-{self.shelf.installation}-{self.shelf.epoch}-part-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.domain.schedule import Schedule
 
@@ -32,6 +32,20 @@ class Made:
     name: str
     where: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class StoredBackup:
+    """A backup that is there; `where` is its path or address."""
+
+    name: str
+    where: str
+    bytes: int
+
+    @property
+    def made_at(self) -> datetime:
+        """As its name says."""
+        return datetime.strptime(self.name[8:24], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

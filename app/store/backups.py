@@ -21,7 +21,8 @@ from app.store.database import Tx
 from app.store.schema import ServerRow, SettingRow
 from app.store.upsert import insert_unless_there
 
-BACKUPS = "backups"
+BACKUPS, FOUND_WHOLE = "backups", "backups_found_whole"
+REMEMBERED = 1000  # names
 
 
 def read(tx: Tx) -> BackupState | None:
@@ -58,7 +59,11 @@ def ask(tx: Tx, state: BackupState, now: datetime) -> BackupState | None:
 
 
 def succeed(tx: Tx, claimed: BackupState, made: Made, now: datetime) -> bool:
-    """False if another server has taken over since; then nothing is stored. Times until it was begun are done with."""
+    """False if another server has taken over since; then only is stored that it was found whole. Times until it was
+    begun are done with.
+    """
+    whole = [made.name, *(name for name in found_whole(tx) if name != made.name)]
+    facts.write(tx, FOUND_WHOLE, json.dumps(whole[:REMEMBERED]))
     after = BackupState(
         since=claimed.begun_at or now,
         token=claimed.token,
@@ -67,6 +72,12 @@ def succeed(tx: Tx, claimed: BackupState, made: Made, now: datetime) -> bool:
         bytes=made.bytes,
     )
     return _changed(tx, claimed, after) is not None
+
+
+def found_whole(tx: Tx) -> list[str]:
+    """The names of backups that were read to their end and found whole, the newest first."""
+    found: list[str] = json.loads(facts.read(tx, FOUND_WHOLE) or "[]")
+    return found
 
 
 def fail(tx: Tx, claimed: BackupState, trouble: str, now: datetime) -> BackupState | None:

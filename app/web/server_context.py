@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from app.commands.backup_list import BackupList
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
 from app.commands.run_differences import CommitRanges
@@ -65,6 +66,7 @@ class ServerContext:
     provider: IdentityProvider | None = None
     sends_mail: bool = False
     backups: BackupPlan | None = None  # those that are made by themselves, if any
+    backup_list: BackupList | None = None  # and which there are
     drill: str = ""  # in a drill, what that means: no loop runs
     is_public_url_set: bool = True  # else it is where the server listens, which means little elsewhere
     references: Mapping[str, Reference] = field(

@@ -95,7 +95,8 @@ class Handler(BaseHTTPRequestHandler):
         found = [key for key in keys if key.startswith(prefix) and "/" not in key.removeprefix(prefix)]
         page = [key for key in found if key > after][:2]
         is_truncated = bool(page) and page[-1] != found[-1]
-        told = "".join(f"<Contents><Key>{quote(key)}</Key><Size>1</Size></Contents>" for key in page)
+        sizes = [(quote(key), (bucket / key).stat().st_size) for key in page]
+        told = "".join(f"<Contents><Key>{key}</Key><Size>{size}</Size></Contents>" for key, size in sizes)
         more = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if is_truncated else ""
         head = f"<Name>{bucket.name}</Name><IsTruncated>{str(is_truncated).lower()}</IsTruncated>{more}"
         self._answer(200, _xml("ListBucketResult", f"{head}<EncodingType>url</EncodingType>{told}"))

@@ -1,4 +1,4 @@
-"""`/backups`: the last one by the schedule and whether it was whole, one now, and the way back."""
+"""`/backups`: those by the schedule, and whether each was whole, one now, and the way back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands.backup_list import Backups as Listed
 from app.domain.backups import BackupPlan, BackupState, due_at
 from app.domain.errors import Conflict
 from app.domain.principals import Right
@@ -39,8 +40,11 @@ def backups_of(ctx: PageContext, tx: Tx) -> Backups | None:
 
 def show_backups(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
-        found = backups_of(ctx, tx)
-    return ctx.page("backups.html", backups=found, is_asked=bool(ctx.query("asked")))
+        found, whole = backups_of(ctx, tx), frozenset(backups.found_whole(tx))
+    listed = ctx.server.backup_list.look() if ctx.server.backup_list else Listed()
+    return ctx.page(
+        "backups.html", backups=found, listed=listed, whole=whole, is_asked=bool(ctx.query("asked"))
+    )
 
 
 def make_one(ctx: PageContext) -> Response:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from app.domain.backups import BackupPlan, BackupState, Made, due_at
+from app.commands.backup_list import BackupList
+from app.domain.backups import BackupPlan, BackupState, Made, StoredBackup, due_at, name_of
+from app.domain.errors import UserError
 from app.domain.principals import Role
 from app.domain.room import Room
 from app.domain.schedule import Schedule
@@ -125,6 +128,59 @@ def test_the_page_tells_the_last_one_and_the_way_back(made: World) -> None:
     assert "found whole" in page
     assert "jobyard restore /srv/backups/a.tar" in page
     assert visitor_of(made, PLAN, Role.OPERATOR).get("/backups").status_code == 403
+
+
+def stored(*days: int) -> list[StoredBackup]:
+    names = [name_of(datetime(2026, 1, day, 3, tzinfo=UTC), "0123456789ab", "") for day in days]
+    return [StoredBackup(name, f"/srv/backups/{name}", 3 * 2**20) for name in names]
+
+
+def listed(made: World, look: BackupList) -> str:
+    context = replace(made.context, backups=PLAN, backup_list=look)
+    client = Client(create_app(context, nullcontext), follow_redirects=False, headers=OURS)
+    assert client.post("/login", data={"name": "admin-user", "password": PASSWORD}).status_code == 303
+    return read(client, "/backups").partition('id="stored"')[2].partition("</section>")[0]
+
+
+class TestTheListOfThoseThatAreThere:
+    def test_it_has_time_size_and_whether_each_was_found_whole(self, made: World) -> None:
+        newer, older = stored(31, 30)
+        now = made.context.clock.now()
+        with made.db.write() as tx:
+            backups.begin(tx, now)
+            state = backups.read(tx)
+            assert state is not None
+            claimed = backups.claim(tx, state, "one", now)
+            assert claimed is not None
+            backups.succeed(tx, claimed, Made(newer.name, newer.where, newer.bytes), now)
+        page = listed(made, BackupList(lambda: [newer, older], "/srv/backups"))
+        assert "2 backups" in page
+        first, second = page.split("<li ")[1:]
+        assert all(part in first for part in ("2026-01-31 03:00:00 UTC", "3.0 MiB", newer.where, ">Whole<"))
+        assert all(part in second for part in ("2026-01-30 03:00:00 UTC", older.where, ">Not verified<"))
+
+    def test_where_there_is_none_it_says_so(self, made: World) -> None:
+        assert "There is none of this installation in" in listed(made, BackupList(list, "/srv/backups"))
+
+    def test_a_place_that_can_not_be_read_says_why(self, made: World) -> None:
+        def fail() -> list[StoredBackup]:
+            raise UserError("/srv/backups can't be read: Permission denied.")
+
+        assert "Permission denied." in listed(made, BackupList(fail, "/srv/backups"))
+
+    def test_a_place_that_hangs_is_not_waited_for_and_not_asked_again_and_again(self, made: World) -> None:
+        is_over = threading.Event()
+
+        def hang() -> list[StoredBackup]:
+            is_over.wait()
+            return []
+
+        look = BackupList(hang, "s3://backups/a", seconds=0.01)
+        said = [listed(made, look) for _ in range(3)]
+        is_over.set()
+        late = "s3://backups/a did not say within 0.01 s which backups it has."
+        assert [late in each for each in said] == [True, True, False]
+        assert "s3://backups/a is being asked for its backups already: reload the page." in said[2]
 
 
 def test_the_disk_is_told_with_its_three_marks() -> None:

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 from app.bootstrap.loops import backup_worker
 from app.bootstrap.parts import make_parts
 from app.bootstrap.server import open_server
-from app.commands.backups import ScheduledBackups
+from app.commands.backups import BackupShelf, ScheduledBackups
 from app.config import read_bucket, read_settings
+from app.domain.backups import StoredBackup
 from app.domain.errors import UserError
 from app.installation import backup_source, begin_epoch, open_installation
 from app.store import backups
@@ -87,9 +88,8 @@ def scheduled(epoch: str = "") -> ScheduledBackups:
     settings = read_settings()
     with open_installation(settings) as installation:
         source = backup_source(settings, installation.db, with_key=True)
-        return ScheduledBackups(
-            source, str(settings.backup_to), read_bucket(), installation.id, epoch or installation.epoch
-        )
+        to, epoch = str(settings.backup_to), epoch or installation.epoch
+        return ScheduledBackups(source, BackupShelf(to, read_bucket(), installation.id, epoch))
 
 
 def test_one_that_is_not_whole_is_not_there_and_removes_none(cli: Cli, shelf: Path) -> None:
@@ -97,6 +97,8 @@ def test_one_that_is_not_whole_is_not_there_and_removes_none(cli: Cli, shelf: Pa
     whole = scheduled()
     first = whole.make(AT)
     assert (names(shelf), whole.names()) == ([first.name], [first.name])
+    assert whole.shelf.stored() == [StoredBackup(first.name, first.where, first.bytes)]
+    assert whole.shelf.stored()[0].made_at == AT
     assert first.bytes == (shelf / first.name).stat().st_size
     spoilt = replace(whole, source=replace(whole.source, openers=lambda _: ("00000000",)))
     with pytest.raises(
@@ -143,7 +145,7 @@ def test_the_key_is_in_them_where_that_is_set(
 def test_what_a_killed_server_has_left_is_removed(cli: Cli, sealed: str, tmp_path: Path) -> None:
     with open_installation(read_settings()) as installation:
         source = backup_source(read_settings(), installation.db, with_key=False)
-        place = ScheduledBackups(source, str(tmp_path), read_bucket(), installation.id, "")
+        place = ScheduledBackups(source, BackupShelf(str(tmp_path), read_bucket(), installation.id, ""))
         half, others = tmp_path / f".jobyard-{installation.id}--part-x1", tmp_path / ".jobyard-f--part-x1"
         for each in (half, others):
             each.mkdir()
