@@ -55,7 +55,9 @@ def test_a_shell_from_its_opening_to_the_end_of_the_run(page: Page, server: Joby
     look(page, f"/runs/{run['name']}")
     panel = page.locator("[data-shell]")
     expect(panel).to_be_hidden()
-    page.get_by_role("button", name="Shell in instance 1").click()
+    page.get_by_role("button", name="Shell in instance 1", exact=True).click()
+    expect(page.get_by_role("tab", name="Shell")).to_have_attribute("aria-selected", "true")
+    assert page.url.endswith("?tab=shell")
     rows = panel.locator(".xterm-rows")
     shows(rows, "/ #")
     shows(panel, "secrets unmasked")
@@ -82,4 +84,4 @@ def test_a_shell_from_its_opening_to_the_end_of_the_run(page: Page, server: Joby
     shows(rows, "done-43")  # what was shown stays to be read
     panel.get_by_role("button", name="Close").click()
     expect(panel).to_be_hidden()
-    expect(page.get_by_role("button", name="Shell in instance 1")).to_have_count(0)
+    expect(page.get_by_role("button", name="shell in instance 1")).to_have_count(0)

@@ -85,6 +85,7 @@ def of_attempt(ctx: PageContext, run: Run, attempt: Attempt | None) -> dict[str,
         "usage_charts": usage,
         "may_shell": may_shell,
         "offers_shell": may_shell and not run.status.is_final,
+        "pane": "shell" if may_shell and ctx.query("tab") == "shell" else "log",
         "failure": failure(ctx, run, attempt, rows),
     }
 
@@ -123,8 +124,9 @@ def more_log(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         run = run_of(ctx, tx)
     number = ctx.number("attempt") or 1
-    view = view_of(ctx, ctx.server.log_storage.reader(run.id, number))
-    return log_rows(ctx, view, address_of_run(ctx, run, number).place(several=run.spec.instances > 1))
+    address = address_of_run(ctx, run, number)
+    view = view_of(ctx, ctx.server.log_storage.reader(run.id, number), address)
+    return log_rows(ctx, view, address.place(several=run.spec.instances > 1))
 
 
 def follow_log(ctx: PageContext) -> Stream:
@@ -140,11 +142,12 @@ def follow_log(ctx: PageContext) -> Stream:
             attempts = run_attempts.attempts_of(tx, run.id)
         return all(each.number != attempt or each.finished_at is not None for each in attempts)
 
+    address = address_of_run(ctx, run, attempt)
     followed = Followed(
-        view=view_of(ctx, server.log_storage.reader(run.id, attempt)).unfolded,
+        view=view_of(ctx, server.log_storage.reader(run.id, attempt), address).unfolded,
         topics=frozenset({f"log:run:{run.id}", f"run:{run.id}"}),
         is_over=is_over,
-        place=address_of_run(ctx, run, attempt).place(several=run.spec.instances > 1),
+        place=address.place(several=run.spec.instances > 1),
     )
     return follow(ctx, followed, run.project_id)
 

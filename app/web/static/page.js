@@ -19,9 +19,13 @@ async function attachLog() {
 const onLog = (name) => (step) => log?.[name](step);
 keys.start(Object.fromEntries(["nextError", "nextMatch", "find", "wrap"].map((name) => [name, onLog(name)])));
 lists.start(time);
+if (document.querySelector("[data-pane]")) (await load("panes")).start();
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-shell-open]");
-  if (button) (await load("shell")).begin(button.dataset);
+  if (!button) return;
+  const [panes, shell] = await Promise.all([load("panes"), load("shell")]);
+  panes.show("shell");
+  shell.begin(button.dataset);
 });
 const localise = (root) => {
   time.localise(root);

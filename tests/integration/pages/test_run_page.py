@@ -209,15 +209,25 @@ class TestShell:
     def test_it_is_offered_where_something_runs(self, made: World) -> None:
         job = made.job("many", instances=2)
         page = read(visitor(made), f"/runs/{made.run(job, NOW)}")
-        assert re.findall(r'data-shell-open="(\d)"', page) == ["0", "1"]
+        assert re.findall(r'data-shell-open="(\d)"', page) == [
+            "0",
+            "1",
+            "0",
+            "1",
+        ]  # beside the log, and in the table
+        assert 'data-pane="log"' in page
+        assert 'data-pane="shell"' in read(visitor(made), "/runs/1?tab=shell")
         assert 'data-address="/api/v1/runs/1/attempts/1/shell"' in page
         page = read(visitor(made), f"/runs/{made.run(made.job('over'), NOW, outcome=SUCCEEDED)}")
         assert "data-shell-open" not in page
+        assert "No container of this attempt is running, so there is none to open a shell in." in page
 
     @pytest.mark.parametrize("role", ["viewer", "operator"])
     def test_it_is_not_offered_to_who_may_not(self, made: World, role: str) -> None:
         run_id = made.run(made.job("many"), NOW)
-        assert "data-shell" not in read(visitor(made, role), f"/runs/{run_id}")
+        page = read(visitor(made, role), f"/runs/{run_id}?tab=shell")
+        assert "data-shell" not in page
+        assert 'data-pane="log"' in page
 
     def test_it_is_not_offered_where_shells_are_switched_off(self, made: World) -> None:
         run_id = made.run(made.job("many"), NOW)
