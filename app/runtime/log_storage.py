@@ -37,8 +37,8 @@ class LogStorage:
     def write_attempt(self, run_id: int, number: int, redactor: Redactor, *, anew: bool = False) -> LogWriter:
         return self._writer(self.attempt_path(run_id, number), redactor, f"log:run:{run_id}", anew=anew)
 
-    def read_build(self, build_id: int) -> RunLog:
-        return RunLog([self.build_path(build_id)])
+    def read_build(self, build_id: int, selection: Selection | None = None) -> RunLog:
+        return RunLog([self.build_path(build_id)], selection)
 
     def read_run(self, run_id: int, attempts: int, selection: Selection | None = None) -> RunLog:
         """All attempts so far, one after the other."""

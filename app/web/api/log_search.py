@@ -12,7 +12,13 @@ from app.logs.search import BUDGET, Containing, Errors, Place, search
 from app.web.api.operations import ApiContext, Operation
 from app.web.numbers import whole_number
 from app.web.schemas.base import Empty
-from app.web.schemas.log import LogMatch, LogMatches, LogSearchQuery, RunLogSearchQuery
+from app.web.schemas.log import (
+    BuildLogSearchQuery,
+    LogMatch,
+    LogMatches,
+    LogSearchQuery,
+    RunLogSearchQuery,
+)
 from app.web.scope import build_of, run_of
 
 _SHOWN: Final = 300  # bytes of a line
@@ -32,11 +38,11 @@ def search_run_log(ctx: ApiContext[Empty, RunLogSearchQuery]) -> LogMatches:
     return _matches(ctx.query, lambda number: storage.reader(run.id, number), numbers, ctx.query.selection)
 
 
-def search_build_log(ctx: ApiContext[Empty, LogSearchQuery]) -> LogMatches:
+def search_build_log(ctx: ApiContext[Empty, BuildLogSearchQuery]) -> LogMatches:
     with ctx.server.db.read() as tx:
         build = build_of(ctx, tx)
     log = LogReader(ctx.server.log_storage.build_path(build.id))
-    found = _matches(ctx.query, lambda _: log, [1], Selection())
+    found = _matches(ctx.query, lambda _: log, [1], ctx.query.selection)
     return found.model_copy(
         update={"matches": [each.model_copy(update={"attempt": None}) for each in found.matches]}
     )
@@ -112,7 +118,7 @@ OPERATIONS = (
         "/builds/{id}/logs/search",
         "Find lines of a build's log",
         search_build_log,
-        query=LogSearchQuery,
+        query=BuildLogSearchQuery,
         answer=LogMatches,
     ),
     Operation(

@@ -18,7 +18,7 @@ from app.web.event_streams import stream
 from app.web.live import follow_log
 from app.web.numbers import LARGEST, whole_number
 from app.web.schemas.base import Empty, Model
-from app.web.schemas.log import RunLogSelection
+from app.web.schemas.log import BuildLogSelection, RunLogSelection
 from app.web.scope import build_of, run_of
 
 NEXT_OFFSET = "X-Log-Next-Offset"
@@ -37,7 +37,11 @@ class RunLogQuery(LogQuery, RunLogSelection):
     pass
 
 
-def build_log(ctx: ApiContext[Empty, LogQuery]) -> Response:
+class BuildLogQuery(LogQuery, BuildLogSelection):
+    pass
+
+
+def build_log(ctx: ApiContext[Empty, BuildLogQuery]) -> Response:
     server = ctx.server
     with server.db.read() as tx:
         build = build_of(ctx, tx)
@@ -45,7 +49,7 @@ def build_log(ctx: ApiContext[Empty, LogQuery]) -> Response:
     def log() -> tuple[RunLog, bool]:
         with server.db.read() as tx:
             is_over = builds.with_id(tx, build.id).status.is_final
-        return server.log_storage.read_build(build.id), is_over
+        return server.log_storage.read_build(build.id, ctx.query.selection), is_over
 
     return _send(ctx, f"build:{build.id}", build.project_id, log)
 
@@ -133,7 +137,7 @@ OPERATIONS = (
         "/builds/{id}/logs",
         "Read or follow a build's log, or (application/x-ndjson) its lines with offset, at, stream and text",
         build_log,
-        query=LogQuery,
+        query=BuildLogQuery,
         media_types=MEDIA_TYPES,
     ),
     Operation(

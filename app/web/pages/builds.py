@@ -96,8 +96,9 @@ def _reader(server: ServerContext, build: Build) -> LogReader:
 def more_log(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         build = build_of(ctx, tx)
-    view = view_of(ctx, _reader(ctx.server, build))
-    return log_rows(ctx, view, address_of_build(build).place(several=False))
+    address = address_of_build(ctx, build)
+    view = view_of(ctx, _reader(ctx.server, build), address)
+    return log_rows(ctx, view, address.place(several=False))
 
 
 def follow_log(ctx: PageContext) -> Stream:
@@ -105,11 +106,12 @@ def follow_log(ctx: PageContext) -> Stream:
     server = ctx.server
     with server.db.read() as tx:
         build = build_of(ctx, tx)
+    address = address_of_build(ctx, build)
     followed = Followed(
-        view=view_of(ctx, _reader(server, build)).unfolded,
+        view=view_of(ctx, _reader(server, build), address).unfolded,
         topics=frozenset({f"log:build:{build.id}", f"build:{build.id}"}),
         is_over=lambda: _load(server, build.id).status.is_final,
-        place=address_of_build(build).place(several=False),
+        place=address.place(several=False),
     )
     return follow(ctx, followed, build.project_id)
 

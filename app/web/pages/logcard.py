@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlencode
@@ -19,6 +20,8 @@ from app.web.pages.logview import View, Window
 
 _LONGEST_LIST = 1000  # characters of the groups that are open
 _STREAMS = {"stdout": Stream.STDOUT, "stderr": Stream.STDERR}
+OF_RUN = {name: name for name in _STREAMS}  # the streams that can be asked for, and what they are called
+OF_BUILD = {"stdout": "of the build"}  # whose steps have but one, beside Jobyard's own lines
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class LogCard:
     attempts: int = 1
     instances: int = 1
     selection: Selection = field(default_factory=Selection)
+    streams: Mapping[str, str] = field(default_factory=lambda: OF_RUN)
     started_at: datetime | None = None
     find: str = ""
 
@@ -77,13 +81,14 @@ def address_of_run(ctx: PageContext, run: Run, attempt: int) -> Address:
     return Address(f"/runs/{run.name}", f"/api/v1/runs/{run.id}/logs", query, f"{run.name}-{attempt}")
 
 
-def address_of_build(build: Build) -> Address:
-    return Address(f"/builds/{build.id}", f"/api/v1/builds/{build.id}/logs", {}, f"build-{build.id}")
+def address_of_build(ctx: PageContext, build: Build) -> Address:
+    query = {"stream": "stdout"} if ctx.query("stream") == "stdout" else {}
+    return Address(f"/builds/{build.id}", f"/api/v1/builds/{build.id}/logs", query, f"build-{build.id}")
 
 
 def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> LogCard:
-    view = view_of(ctx, ctx.server.log_storage.reader(run.id, attempt.number))
     address = address_of_run(ctx, run, attempt.number)
+    view = view_of(ctx, ctx.server.log_storage.reader(run.id, attempt.number), address)
     is_live = attempt.finished_at is None
     return LogCard(
         key=f"run-{run.id}-{attempt.number}",
@@ -105,8 +110,8 @@ def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> 
 
 
 def card_of_build(ctx: PageContext, build: Build) -> LogCard:
-    view = view_of(ctx, LogReader(ctx.server.log_storage.build_path(build.id)))
-    address = address_of_build(build)
+    address = address_of_build(ctx, build)
+    view = view_of(ctx, LogReader(ctx.server.log_storage.build_path(build.id)), address)
     is_live = not build.status.is_final
     return LogCard(
         key=f"build-{build.id}",
@@ -118,14 +123,16 @@ def card_of_build(ctx: PageContext, build: Build) -> LogCard:
             view, is_live=is_live, began=build.started_at is not None, what="build", ended="never began"
         ),
         at=ctx.number("at"),
+        selection=view.selection,
+        streams=OF_BUILD,
         started_at=build.started_at,
         find=ctx.query("find"),
     )
 
 
-def view_of(ctx: PageContext, log: LogReader) -> View:
-    """The log with the filters and open groups that the address names; what makes no sense there counts as nothing."""
-    filters = _filters(ctx)
+def view_of(ctx: PageContext, log: LogReader, address: Address) -> View:
+    """The log with the filters of its address and the groups that the request names as open."""
+    filters = address.query
     instance = int(filters["instance"]) if "instance" in filters else None
     selection = Selection(instance, _STREAMS.get(filters.get("stream", "")))
     opened = map(whole_number, ctx.query("open")[:_LONGEST_LIST].split(","))
@@ -158,6 +165,7 @@ def log_rows(ctx: PageContext, view: View, place: Place) -> Response:
 
 
 def _filters(ctx: PageContext) -> dict[str, str]:
+    """The filters of a run's log that the request names; what makes no sense there counts as nothing."""
     instance, stream = ctx.number("instance"), ctx.query("stream")
     found = {} if instance is None else {"instance": str(instance)}
     return found | ({"stream": stream} if stream in _STREAMS else {})

@@ -40,6 +40,22 @@ class RunLogSelection(Model):
         return Selection(self.instance, Stream[self.stream.upper()] if self.stream else None)
 
 
+class BuildLogSelection(Model):
+    """Which part of a build's log is meant: its steps have one stream, and no instances."""
+
+    stream: Literal["stdout"] | None = Field(
+        default=None, description="only what the build's steps said, without Jobyard's own lines"
+    )
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(stream=Stream.STDOUT if self.stream else None)
+
+
+class BuildLogSearchQuery(BuildLogSelection, LogSearchQuery):
+    pass
+
+
 class RunLogSearchQuery(RunLogSelection, LogSearchQuery):
     pass
 

@@ -111,6 +111,21 @@ def test_a_builds_log_is_searched_likewise(admin: Caller) -> None:
     assert lines(admin.get("/builds/1/logs/search?q=%2A%2A%2A").json()) == [(None, 2, 7)]
 
 
+def test_of_a_builds_log_its_own_lines_can_be_had_alone(admin: Caller) -> None:
+    admin.made(JOBS, {"name": "report", "source": {"type": "git", "git": {"url": "https://example.com/a/b"}}})
+    admin.made(f"{JOBS}/report/builds")
+    now = admin.context.clock.now()
+    with admin.context.log_storage.write_build(1, Redactor([])) as writer:
+        writer.note(now, "Fetching main")
+        writer.write(now, Stream.STDOUT, b"Step 1 of main\n")
+    whole = admin.got("/builds/1/logs/search", q="main")["matches"]
+    steps = admin.got("/builds/1/logs/search", q="main", stream="stdout")["matches"]
+    assert [each["text"] for each in whole] == ["Fetching main", "Step 1 of main"]
+    assert steps == whole[1:]
+    assert admin.get("/builds/1/logs?stream=stdout").text == "Step 1 of main\n"
+    assert admin.get("/builds/1/logs?stream=stderr").status_code == 422
+
+
 @pytest.mark.parametrize(
     ("query", "field", "sentence"),
     [

@@ -230,6 +230,21 @@ GROUPED = (
 )
 
 
+def test_the_lines_of_a_build_are_shown_without_those_of_jobyard(made: World) -> None:
+    build = made.build(made.job("built"), NOW, sha="a" * 40)
+    with made.log_storage.write_build(build, Redactor([])) as writer:
+        writer.note(NOW, "Fetching main")
+        writer.write(NOW, Stream.STDOUT, b"Step 1\n")
+    client = visitor(made)
+    for address, has_ours in ((f"/builds/{build}", True), (f"/builds/{build}?stream=stdout", False)):
+        page = read(client, address)
+        rows = page[page.index("data-log-rows") :]
+        assert ("Fetching main" in rows, "Step 1" in rows) == (has_ours, True)
+    assert '<option value="stdout" selected>of the build</option>' in page
+    assert f'href="/api/v1/builds/{build}/logs?stream=stdout"' in page
+    assert "Step 1" in read(client, f"/builds/{build}?stream=stderr&instance=3")  # which no build has
+
+
 @pytest.mark.parametrize(
     ("log", "shown"),
     [
