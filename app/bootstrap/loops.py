@@ -13,6 +13,8 @@ from app.commands.log_limits import LogLimits
 from app.domain.plans import MIB
 from app.installation import backup_source
 from app.runtime.threads import KeyedThreadPool
+from app.web.declared.repository_file import RepositoryFile
+from app.web.form_rules import FormRules
 from app.workers.backups import BackupWorker
 from app.workers.build.builder import Builder
 from app.workers.build.slots import Slots
@@ -86,7 +88,13 @@ def _intake(parts: Parts) -> Intake:
         parts.impatient,
         own.box,
         disk=parts.disk,
+        apply_file=_repository_file(parts).apply,
     )
+
+
+def _repository_file(parts: Parts) -> RepositoryFile:
+    own, rules = parts.installation, FormRules(parts.settings.sizes, parts.checkouts.validate_url)
+    return RepositoryFile(rules, parts.names, own.box, own.ours)
 
 
 def _runner(parts: Parts) -> Runner:

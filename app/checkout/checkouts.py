@@ -21,6 +21,7 @@ from app.checkout.upkeep import Tended, tend
 from app.checkout.urls import Remote, full_ref, parse_remote
 from app.domain.errors import GitUnavailable, InvalidValue
 from app.domain.events import Commit, repo_key
+from app.domain.repository_file import FileRefused
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 
@@ -146,6 +147,21 @@ class Checkouts:
             if _searched(mirror, [flag], "--no-walk", found):
                 return found, flag
         return None
+
+    def file_at(self, url: str, sha: str, path: str, most_bytes: int) -> bytes | None:
+        """Return what a file of a fetched commit holds; None where there is no such file, as a link or folder is none.
+
+        Raises `FileRefused` for a longer one.
+        """
+        mirror, mode = self._mirror(url), b"100"  # of files, also executable ones
+        listed = mirror.read("ls-tree", "-l", "-z", _checked(sha), "--", path)
+        if not listed.ok or not listed.stdout.startswith(mode):
+            return None
+        _, _, blob, size = listed.stdout.split(b"\t", 1)[0].split()
+        if int(size) > most_bytes:
+            raise FileRefused(f"{path} is longer than {most_bytes // 1024} KiB.")
+        content = mirror.read("cat-file", "blob", blob.decode())
+        return content.stdout if content.ok else None
 
     def is_ancestor(self, url: str, older: str, newer: str) -> bool | None:
         """Return whether `newer` contains `older`; `None` unless both have been fetched."""

@@ -37,6 +37,8 @@ DOTS = {
     "deployed": "green",
     "available": "bright_black",
     "skipped": "bright_black",
+    "configured": "green",
+    "refused": "red",
     "replaced": "yellow",
     "missed": "red",
     "duplicate": "bright_black",

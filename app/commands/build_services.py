@@ -47,4 +47,5 @@ def _settings(
         kept=kept,
         vault=vault,
         field="git",
+        config_file=draft.config_file,
     )

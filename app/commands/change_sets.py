@@ -12,6 +12,7 @@ from app.domain.errors import GitUnavailable, JobyardError
 from app.domain.events import Commit, Push
 from app.domain.job.records import Source
 from app.domain.pushes import Changes, lists_all_commits
+from app.domain.repository_file import FileRefused
 from app.runtime.disk import WAITED_FOR
 from app.runtime.ports import Vault
 from app.store.database import Database
@@ -69,6 +70,19 @@ class Inquiry:
         if source.build.paths and files is None:
             return Changes(flagged=flagged, unknown=NO_DIFFERENCE)
         return Changes(files, flagged)
+
+    def text_of(self, source: Source, path: str, most_bytes: int) -> str | None:
+        """The text of a file of the pushed commit, None where there is none. Raises a JobyardError where Git can't say,
+        and FileRefused for what is no text, or too long.
+        """
+        after = self.push.after
+        assert after is not None
+        self._fetch(source, after)
+        content = self.checkouts.file_at(source.url, after, path, most_bytes)
+        try:
+            return None if content is None else content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FileRefused(f"{path} is not UTF-8 text.") from error
 
     def containing(self, source: Source, newest: str | None, known: Collection[str]) -> frozenset[str]:
         """Those of the known commits of the branch that hold the pushed one; none if Git can't say."""

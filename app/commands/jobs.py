@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.commands import pausing
 from app.commands.branch_tracking import follow_branch
+from app.commands.held_fields import require_free
 from app.commands.image_ownership import require_usable
 from app.commands.runs import require_size
 from app.commands.sources import credential_for, require_usable_build, source_settings
@@ -58,6 +59,7 @@ def change_job(
     require_same_type(job, draft.spec.source.type)
     source = source_of(tx, projects.with_id(tx, job.project_id), draft, job.source, vault, ours)
     sealed = sealed_spec(tx, draft, vault, Owner.job(job.project_id, job.id), job.env)
+    require_free(job, sealed)
     spec = replace(sealed, paused=job.paused)
     changed = jobs.redefine(tx, job.id, spec, source, now)
     pausing.record_held_work(tx, names, job, changed, who=who, now=now)

@@ -43,6 +43,7 @@ def source_settings(
     kept: Source | None,
     vault: Vault,
     field: str,
+    config_file: bool = False,
 ) -> SourceSettings:
     """The repository, which is at `field`, and how it is built. Raises InvalidValue.
 
@@ -65,6 +66,7 @@ def source_settings(
         builds_in_flight=builds_in_flight,
         credential_id=credential_id,
         webhook_secret=sealed,
+        config_file=config_file,
     )
 
 

@@ -24,6 +24,8 @@ class Verdict(enum.StrEnum):
     CANCELLED = "cancelled"  # somebody asked for a run's end
     PAUSED = "paused"  # from now on nothing happens by itself
     RESUMED = "resumed"  # what was held back goes on
+    CONFIGURED = "configured"  # the repository's own file made the job, or changed it
+    REFUSED = "refused"  # the repository's own file is wrong, so nothing is built
 
 
 class EventType(enum.StrEnum):
@@ -37,6 +39,7 @@ class EventType(enum.StrEnum):
     PROMOTION = "promotion"
     DEPLOYMENT = "deployment"  # of an app
     RUN = "run"  # what came up when it was to start
+    FILE = "file"  # of the repository, which says something of the job
 
 
 @dataclass(frozen=True)

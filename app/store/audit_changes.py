@@ -54,7 +54,7 @@ WATCHED: Mapping[type[SQLModel], Watched] = {
     SecretGroupRow: Watched("secret_group", ("priority",)),
     SourceRow: Watched(
         "build_service",
-        ("url", "branch", "ci_enabled", "builds_in_flight", "credential_id"),
+        ("url", "branch", "ci_enabled", "builds_in_flight", "credential_id", "config_file"),
         ("webhook_secret", "build"),
     ),
     JobRow: Watched("job", ("deployed",)),

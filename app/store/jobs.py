@@ -17,6 +17,7 @@ from app.domain.job.codec import schedule_to_json
 from app.domain.job.effective import merge
 from app.domain.job.records import Deployed, Job, Source, SourceSettings
 from app.domain.job.spec import BuildsInFlight, JobSpec
+from app.domain.repository_file import FromFile
 from app.store.database import Tx, touch
 from app.store.identity import reserved_id
 from app.store.schema import BuildRow, JobRow, ProjectRow, SecretGroupJobRow, SourceRow
@@ -260,6 +261,13 @@ def set_cd(tx: Tx, job_id: int, *, enabled: bool, now: datetime) -> None:
     touch(tx, "jobs", f"job:{job_id}")
 
 
+def set_from_file(tx: Tx, job_id: int, from_file: FromFile | None) -> None:
+    """Say what of a job its repository's own file sets."""
+    tx.get_one(JobRow, job_id).from_file = None if from_file is None else from_file.to_json()
+    tx.flush()
+    touch(tx, "jobs", f"job:{job_id}")
+
+
 def deploy(tx: Tx, job_id: int, deployed: Deployed) -> None:
     """Point a job at an image."""
     hold_builds(tx, [deployed.build_id])
@@ -299,6 +307,7 @@ def source_value(row: SourceRow) -> Source:
         builds_in_flight=BuildsInFlight(row.builds_in_flight),
         credential_id=row.credential_id,
         webhook_secret=row.webhook_secret,
+        config_file=row.config_file,
     )
 
 
@@ -315,4 +324,5 @@ def _value(row: JobRow, project: str, source: SourceRow | None) -> Job:
         created_at=row.created_at,
         next_fire_at=row.next_fire_at,
         deleted_at=row.deleted_at,
+        from_file=None if row.from_file is None else FromFile.from_json(row.from_file),
     )

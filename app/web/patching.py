@@ -17,6 +17,7 @@ from app.store.database import Tx
 from app.store.flows import Flow
 from app.store.projects import Project
 from app.store.secret_groups import SecretGroup
+from app.web.form_rules import FormRules
 from app.web.reading import read_value
 from app.web.schemas import build_service, secret_group
 from app.web.schemas.drafts import job_draft, service_draft
@@ -24,23 +25,22 @@ from app.web.schemas.flow import READ_ONLY as FLOW_READ_ONLY
 from app.web.schemas.flow import FlowForm
 from app.web.schemas.job import READ_ONLY, JobForm
 from app.web.schemas.variables import merged_entry
-from app.web.server_context import ServerContext
 
 
-def patched_job(job: Job, patch: Json, server: ServerContext) -> JobDraft:
+def patched_job(job: Job, patch: Json, rules: FormRules) -> JobDraft:
     """The job with a patch merged in. Raises InvalidValue or ValidationError."""
     require_changeable(patch, job.name, READ_ONLY)
     source = patch.get("source")
     if isinstance(source, dict):
         require_same_type(job, source.get("type", job.spec.source.type))
-    return job_draft(read_value(JobForm, merge_patch(shown_job(job.spec), patch), server))
+    return job_draft(read_value(JobForm, merge_patch(shown_job(job.spec), patch), rules))
 
 
-def patched_service(service: BuildService, patch: Json, server: ServerContext) -> BuildServiceDraft:
+def patched_service(service: BuildService, patch: Json, rules: FormRules) -> BuildServiceDraft:
     """The build service with a patch merged in. Raises InvalidValue or ValidationError."""
     require_changeable(patch, service.name, build_service.READ_ONLY)
     merged = merge_patch(shown_service(service), patch)
-    return service_draft(read_value(build_service.BuildServiceForm, merged, server))
+    return service_draft(read_value(build_service.BuildServiceForm, merged, rules))
 
 
 def shown_service(service: BuildService) -> Json:
@@ -53,27 +53,26 @@ def shown_service(service: BuildService) -> Json:
         "build": shown["build"],
         "ci_enabled": source.ci_enabled,
         "builds_in_flight": source.builds_in_flight.value,
+        "config_file": source.config_file,
     }
 
 
-def job_and_draft(
-    tx: Tx, project: Project, fields: Json, server: ServerContext
-) -> tuple[Job | None, JobDraft]:
+def job_and_draft(tx: Tx, project: Project, fields: Json, rules: FormRules) -> tuple[Job | None, JobDraft]:
     """The job that fields name, which may be a new one (None), and what giving them makes of it.
 
     Raises InvalidValue or ValidationError.
     """
     job = jobs.find(tx, project.name, str(fields.get("name")))
     if job is None:
-        return None, job_draft(read_value(JobForm, dict(fields), server))
-    return job, patched_job(job, fields, server)
+        return None, job_draft(read_value(JobForm, dict(fields), rules))
+    return job, patched_job(job, fields, rules)
 
 
-def patched_group(group: SecretGroup, patch: Json, server: ServerContext) -> SecretGroupDraft:
+def patched_group(group: SecretGroup, patch: Json, rules: FormRules) -> SecretGroupDraft:
     """The secret group with a patch merged in. Raises InvalidValue or ValidationError."""
     require_changeable(patch, group.name, secret_group.READ_ONLY)
     merged = merge_patch(secret_group.shown_group(group), patch)
-    return read_value(secret_group.SecretGroupForm, merged, server).draft()
+    return read_value(secret_group.SecretGroupForm, merged, rules).draft()
 
 
 def shown_flow(flow: Flow) -> Json:
@@ -86,10 +85,10 @@ def shown_flow(flow: Flow) -> Json:
     }
 
 
-def patched_flow(flow: Flow, patch: Json, server: ServerContext) -> FlowForm:
+def patched_flow(flow: Flow, patch: Json, rules: FormRules) -> FlowForm:
     """The flow with a patch merged in. Raises InvalidValue or ValidationError."""
     require_changeable(patch, flow.name, FLOW_READ_ONLY)
-    return read_value(FlowForm, merge_patch(shown_flow(flow), patch), server)
+    return read_value(FlowForm, merge_patch(shown_flow(flow), patch), rules)
 
 
 def require_changeable(patch: Json, name: str, read_only: frozenset[str]) -> None:

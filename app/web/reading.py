@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from app.domain.errors import InvalidValue
+from app.web.form_rules import FormRules
 from app.web.problems import Problem
-from app.web.server_context import ServerContext
 
 BODY_LIMIT = 1024 * 1024
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_model(model: type[M], body: bytes, server: ServerContext) -> M:
+def read_model(model: type[M], body: bytes, rules: FormRules) -> M:
     """The body as the model; no body is an empty object. Raises a Problem (400), InvalidValue or ValidationError."""
     value = _json_object(body)
     for path, text in _texts(value, ""):
@@ -25,13 +25,13 @@ def read_model(model: type[M], body: bytes, server: ServerContext) -> M:
             raise InvalidValue(
                 path, f"{path} has a character that no text may have (NUL or half a surrogate)."
             )
-    return read_value(model, value, server)
+    return read_value(model, value, rules)
 
 
-def read_value(model: type[M], value: Any, server: ServerContext) -> M:
-    """A JSON value as the model; validators find the server in their context."""
+def read_value(model: type[M], value: Any, rules: FormRules) -> M:
+    """A JSON value as the model; validators find the rules in their context."""
     try:
-        return model.model_validate_json(json.dumps(value), strict=True, context=server)
+        return model.model_validate_json(json.dumps(value), strict=True, context=rules)
     except ValidationError as error:
         if any(each["type"] == "json_invalid" for each in error.errors(include_input=False)):
             raise Problem(

@@ -16,7 +16,6 @@ from app.commands.sign_in import Desk
 from app.domain.backups import BackupPlan
 from app.domain.host_keys import HostKey
 from app.domain.job.records import Pinned
-from app.domain.plans import Plan
 from app.domain.references import Ours
 from app.forges.base import Forge
 from app.runtime.disk import Disk
@@ -28,11 +27,12 @@ from app.runtime.signals import Signals
 from app.runtime.turns import Turns
 from app.store.database import Database
 from app.store.inbox import Inbox
+from app.web.form_rules import FormRules
 from app.web.guide import Reference
 
 
 @dataclass(frozen=True)
-class ServerContext:
+class ServerContext(FormRules):
     """The running installation as the web sees it. Handlers stay thin: they call the store and the commands."""
 
     db: Database
@@ -43,10 +43,8 @@ class ServerContext:
     signals: Signals
     log_storage: LogStorage
     forges: Mapping[str, Forge]
-    plans: Mapping[str, Plan]
     ours: Ours
     public_url: str  # without a slash at its end
-    check_git_url: Callable[[str], None]  # raises InvalidValue
     host_keys_of: Callable[[str], Sequence[HostKey]]  # asks an ssh server for them, for some seconds
     pin_image: Callable[
         [int, str], Pinned

@@ -31,6 +31,7 @@ from app.domain.job.spec import BuildsInFlight
 from app.domain.lanes import next_in_line
 from app.domain.paths import Matching
 from app.domain.pushes import Changes, Movement, is_connected, is_repeated
+from app.domain.repository_file import FileText
 from app.forges.base import Forge
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.ports import Clock, Names, Vault
@@ -38,7 +39,9 @@ from app.runtime.threads import Background, in_thread
 from app.store import builds, decisions, deliveries, jobs, movements
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.deliveries import Delivery
+from app.workers import repository_files
 from app.workers.claims import ClaimRegistry
+from app.workers.repository_files import Taken, is_newest, take
 
 log = logging.getLogger(__name__)
 TRIES = 3
@@ -69,6 +72,7 @@ class Intake:
     places: int = 64  # deliveries for which Git is asked at a time; each is a thread and mostly waits
     places_per_project: int = 56
     claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
+    apply_file: repository_files.Apply | None = None  # None: no repository says anything of its jobs
 
     def step(self) -> bool:
         """Process the oldest delivery that may be decided at once, and begin with one that needs Git; False if none."""
@@ -146,12 +150,20 @@ class Intake:
                 source for source, each in tracked if git_decides(tx, push, source, each, delivery)
             ]
             late = _maybe_late(tx, push, tracked)
-        if (asked_about or late) and not delivery.asks_git:
+        with_file = [
+            source for source, _ in tracked if self.apply_file and repository_files.is_of(push, source)
+        ]
+        if (asked_about or late or with_file) and not delivery.asks_git:
             with self.db.write() as tx:
                 deliveries.hand_to_git(tx, delivery)
             return
         git = Inquiry(self.db, self.vault, self.checkouts, push)
         changes = {source.id: git.changes(source) for source in asked_about}
+        is_last_try = delivery.tries >= TRIES
+        files = {
+            source.id: repository_files.read_file(git, source, is_last_try=is_last_try)
+            for source in with_file
+        }
         newer = {
             (source.project_id, source.repo_key): git.containing(source, newest, commits)
             for source, newest, commits in late
@@ -162,7 +174,7 @@ class Intake:
             verdict_on(push, source, of_source, known, repeated=False, matching=matching)
         with self.db.write() as tx:
             if deliveries.is_held(tx, delivery):
-                self._decide(tx, delivery, push, changes, newer, matching)
+                self._decide(tx, delivery, push, changes, newer, files, matching)
 
     def _decide(
         self,
@@ -171,6 +183,7 @@ class Intake:
         push: Push,
         changes: Mapping[int, Changes],
         newer: Newer,
+        files: Mapping[int, FileText],
         matching: Matching,
     ) -> None:
         now = self.clock.now()
@@ -183,9 +196,16 @@ class Intake:
             built_before = _built_by_hand(tx, push, source)
             movement, repeated = _movement(tx, delivery, push, source, contained)
             known = changes.get(source.id) or without_git(push, source)
+            taken = Taken(source, of_source)
+            if source.id in files and not repeated and is_newest(tx, source, push, movement.position):
+                assert self.apply_file is not None
+                file = files[source.id]
+                taken = take(tx, self.apply_file, delivery, push, source, of_source, file, now)
+                source, of_source = taken.source, list(taken.jobs)
             verdict = verdict_on(
                 push, source, of_source, known, repeated=repeated, built=built_before, matching=matching
             )
+            verdict = taken.verdict(verdict)
             decided += len(of_source)
             build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
             if build_id is not None:

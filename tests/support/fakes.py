@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from app.checkout import Credential, RefNotFound
+from app.domain.repository_file import FileRefused
 from app.engines.fake import World
 from builders.backends.base import BuildCancelled, BuildRequest, BuiltImage, Step, StopSignal
 
@@ -65,6 +66,12 @@ class Repository:
             yield folder
         finally:
             shutil.rmtree(folder)
+
+    def file_at(self, url: str, sha: str, path: str, most_bytes: int) -> bytes | None:
+        content = self.files.get(sha, DOCKERFILE).get(path)
+        if content is not None and len(content) > most_bytes:
+            raise FileRefused(f"{path} is longer than {most_bytes // 1024} KiB.")
+        return None if content is None else content.encode()
 
     def changed_files(self, url: str, before: str, after: str) -> frozenset[str] | None:
         return self.differing.get((before, after))

@@ -12,6 +12,8 @@ from app.domain.errors import EngineUnavailable
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.references import Ours
 from app.runtime.signals import Signals
+from app.web.declared.repository_file import RepositoryFile
+from app.web.form_rules import FormRules
 from app.workers.build.builder import Builder
 from app.workers.deployments import DeploymentWorker
 from app.workers.flows import FlowWorker
@@ -47,7 +49,20 @@ class Server:
         self.adopted: list[Callable[[], None]] = []
         self.engine_is_up = True  # as far as is known
         self.intake = Intake(
-            db, clock, place.names, name, make_forges(), checkouts, place.box, lambda _, work: work()
+            db,
+            clock,
+            place.names,
+            name,
+            make_forges(),
+            checkouts,
+            place.box,
+            lambda _, work: work(),
+            apply_file=RepositoryFile(
+                FormRules({plan.name: plan for plan in DEFAULT_PLANS}, lambda _url: None),
+                place.names,
+                place.box,
+                Ours("jobyard-0123456789ab"),
+            ).apply,
         )
         self.builder = Builder(
             db=db,

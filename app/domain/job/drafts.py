@@ -34,6 +34,7 @@ class BuildServiceDraft:
     ci_enabled: bool = True
     builds_in_flight: BuildsInFlight = BuildsInFlight.ALL
     webhook_secret: str | None = field(default=None, repr=False)
+    config_file: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from app.domain.job.spec import (
     ScheduleSettings,
 )
 from app.domain.job.variables import EnvValue, SharedValue
+from app.domain.repository_file import FromFile
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class SourceSettings:
     builds_in_flight: BuildsInFlight = BuildsInFlight.ALL
     credential_id: int | None = None
     webhook_secret: str | None = field(default=None, repr=False)
+    config_file: bool = False  # a build service whose jobs the repository's jobyard.yaml declares
     id: int | None = None
 
 
@@ -57,6 +59,7 @@ class Source:
     builds_in_flight: BuildsInFlight = BuildsInFlight.ALL
     credential_id: int | None = None
     webhook_secret: str | None = field(default=None, repr=False)  # sealed
+    config_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Job:
     created_at: datetime | None = None
     next_fire_at: datetime | None = None  # None while nothing starts by schedule
     deleted_at: datetime | None = None  # its runs, logs and decisions stay
+    from_file: FromFile | None = None  # what its repository says of it itself
 
     @property
     def title(self) -> str:

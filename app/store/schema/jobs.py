@@ -67,6 +67,7 @@ class SourceRow(SQLModel, table=True):
     build: BuildConfig = build_column()
     ci_enabled: bool = True
     builds_in_flight: str = "all"
+    config_file: bool = False
     created_at: datetime = time_column(null=False)
 
 
@@ -93,6 +94,7 @@ class JobRow(SQLModel, table=True):
     plan: str = ""
     instances: int = 1
     next_fire_at: datetime | None = time_column(index=True)
+    from_file: Json | None = json_column(null=True)  # what of it the repository's own file sets
     created_at: datetime = time_column(null=False)
     updated_at: datetime = time_column(null=False)
     deleted_at: datetime | None = time_column()

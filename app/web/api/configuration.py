@@ -26,8 +26,20 @@ YAML = "application/yaml"
 def apply_file(ctx: ApiContext[ApplyForm, Empty]) -> Any:
     form = ctx.body
     declared = read_documents(form.documents, form.project)
-    scene = Scene(ctx.server, ctx.who, ctx.now, ctx.require, lambda tx, name: project_named(ctx, tx, name))
-    changes = apply(scene, declared, prune=form.prune, dry_run=form.dry_run, confirmed=form.confirm)
+    server = ctx.server
+    scene = Scene(
+        server,
+        server.names,
+        server.vault,
+        server.ours,
+        ctx.who,
+        ctx.now,
+        ctx.require,
+        lambda tx, name: project_named(ctx, tx, name),
+    )
+    changes = apply(
+        server.db, scene, declared, prune=form.prune, dry_run=form.dry_run, confirmed=form.confirm
+    )
     return ApplyAnswer(sentence=summary(changes, done=not form.dry_run), items=list(map(_answer, changes)))
 
 

@@ -149,6 +149,7 @@ def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_ha
         answer["source"] = {**answer["source"], "branch": job.source.branch}
     return {
         **answer,
+        "from_file": _from_file(job),
         "deployed": None if job.deployed is None else deployed_answer(job.deployed).model_dump(),
         "next_fire_at": next_fire_of(job, ctx.now),
         "last_run": _last_run(last),
@@ -156,6 +157,15 @@ def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_ha
         "webhook_url": f"{ctx.address}/webhooks/github",
         "warnings": warnings_of(job, ctx.server.vault, project_has_secret=project_has_secret),
     }
+
+
+def _from_file(job: Job) -> Json | None:
+    held = job.from_file
+    if held is None:
+        return None
+    service = None if job.source is None else job.source.name
+    fields = list(held.fields)
+    return {"build_service": service, "sha": held.sha, "fields": fields, "removed": held.removed}
 
 
 def _last_run(run: Run | None) -> dict[str, object] | None:

@@ -17,7 +17,7 @@ from app.commands.job_edits import FieldChange
 from app.domain.documents import Json
 from app.domain.errors import Conflict, Contradictions, NotFound, UserError
 from app.store.audit_recorder import told
-from app.store.database import Tx
+from app.store.database import Database, Tx
 from app.store.projects import Project
 from app.web.declared.differences import differences
 from app.web.declared.documents import KINDS, OF_SECTION, Declared, Fault, Item, label_of
@@ -54,7 +54,7 @@ class _Undone(Exception):
 
 
 def apply(
-    scene: Scene, declared: Declared, *, prune: bool, dry_run: bool, confirmed: Collection[str]
+    db: Database, scene: Scene, declared: Declared, *, prune: bool, dry_run: bool, confirmed: Collection[str]
 ) -> list[Change]:
     """Do what is declared, in a transaction of its own; `prune` deletes what a section that the file has leaves out.
 
@@ -63,8 +63,8 @@ def apply(
     """
     changes: list[Change] = []
     try:
-        with scene.server.db.write() as tx:
-            changes = _Application(tx, scene, declared).changes(prune=prune)
+        with db.write() as tx:
+            changes = Application(tx, scene, declared).changes(prune=prune)
             if dry_run or all(change.what == "unchanged" for change in changes):
                 raise _Undone
             _require_confirmed(changes, confirmed)
@@ -96,7 +96,7 @@ def _summary(changes: Sequence[Change]) -> Json:
 
 
 @dataclass
-class _Application:
+class Application:
     tx: Tx
     scene: Scene
     declared: Declared

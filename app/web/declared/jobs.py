@@ -28,9 +28,8 @@ def _shown(tx: Tx, project: Project, name: str) -> Json | None:
 
 
 def _save(tx: Tx, scene: Scene, project: Project, fields: Json) -> Sequence[str]:
-    server = scene.server
-    job, draft = job_and_draft(tx, project, fields, server)
-    names, vault, ours, who, now = server.names, server.vault, server.ours, scene.who, scene.now
+    job, draft = job_and_draft(tx, project, fields, scene.rules)
+    names, vault, ours, who, now = scene.names, scene.vault, scene.ours, scene.who, scene.now
     if job is None:
         saved = define_job(tx, project, draft, names=names, vault=vault, ours=ours, who=who, now=now)
     else:

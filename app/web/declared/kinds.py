@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from app.domain.documents import Json
 from app.domain.errors import NotFound
 from app.domain.principals import Right
+from app.domain.references import Ours
+from app.runtime.ports import Names, Vault
 from app.store.database import Tx
 from app.store.projects import Project
-from app.web.server_context import ServerContext
+from app.web.form_rules import FormRules
 
 PAGE = 100
 
@@ -30,15 +32,18 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Scene:
-    """Who declares something, and when. `require` raises 403 unless they have the right in the project of that id or,
-    with None, in all.
+    """Who declares something, when, and by what rules. `require` raises 403 unless they have the right in the project
+    of that id or, with None, in all; `project` is the project of a name, and raises NotFound for one out of reach.
     """
 
-    server: ServerContext
+    rules: FormRules
+    names: Names
+    vault: Vault
+    ours: Ours
     who: str
     now: datetime
     require: Callable[[Right, int | None], None]
-    project: Callable[[Tx, str], Project]  # the project of that name; raises NotFound for one out of reach
+    project: Callable[[Tx, str], Project]
 
 
 @dataclass(frozen=True)

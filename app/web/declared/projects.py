@@ -26,17 +26,17 @@ def shown_settings(project: Project) -> Json:
 
 def save_settings(tx: Tx, scene: Scene, name: str, project: Project | None, fields: Json) -> Project:
     """Make the project, or change what is given of it. Limits and hardening are for who may make projects."""
-    server, form = scene.server, read_value(ProjectPatch, fields, scene.server)
+    form = read_value(ProjectPatch, fields, scene.rules)
     limits, hardening = form.limits.given, form.hardening.given
     if project is None:
         scene.require(Right.PROJECTS, None)
-        made = read_value(ProjectForm, {"name": name}, server)
-        project = define_project(tx, server.vault, made.name, form.webhook_secret, scene.now, limits)
-        return change_project(tx, server.vault, project, hardening=hardening, public=form.public)
+        made = read_value(ProjectForm, {"name": name}, scene.rules)
+        project = define_project(tx, scene.vault, made.name, form.webhook_secret, scene.now, limits)
+        return change_project(tx, scene.vault, project, hardening=hardening, public=form.public)
     scene.require(Right.SECRETS, project.id)
     shown = shown_settings(project)
     limits = {each: value for each, value in limits.items() if value != shown["limits"][each]}
     hardening = {each: value for each, value in hardening.items() if value != shown["hardening"][each]}
     if limits or hardening:
         scene.require(Right.PROJECTS, None)
-    return change_project(tx, server.vault, project, form.webhook_secret, limits, hardening, form.public)
+    return change_project(tx, scene.vault, project, form.webhook_secret, limits, hardening, form.public)

@@ -54,7 +54,7 @@ def _save_app(tx: Tx, scene: Scene, project: Project, fields: Json) -> Sequence[
     merged = {**(shown or {}), **fields}
     if shown is not None and "hooks" not in fields and isinstance(merged["jobs"], list):
         merged["hooks"] = [hook for hook in merged["hooks"] if hook in merged["jobs"]]
-    form = read_value(AppForm, merged, scene.server)
+    form = read_value(AppForm, merged, scene.rules)
     if known is None:
         app_commands.define_app(tx, project, form.name, form.jobs, form.hooks, scene.now)
     else:
@@ -87,7 +87,7 @@ def _shown_pipeline(tx: Tx, project: Project, name: str) -> Json | None:
 
 def _save_pipeline(tx: Tx, scene: Scene, project: Project, fields: Json) -> Sequence[str]:
     known, shown = _pipeline(tx, project, fields["name"]), _shown_pipeline(tx, project, fields["name"])
-    form = read_value(PipelineForm, merge_patch(shown or {}, fields), scene.server)
+    form = read_value(PipelineForm, merge_patch(shown or {}, fields), scene.rules)
     if known is None:
         pipeline_commands.define_pipeline(tx, project, form.name, drafts_of(form.stages), scene.now)
     else:
@@ -114,10 +114,14 @@ def _shown_flow(tx: Tx, project: Project, name: str) -> Json | None:
 
 
 def _save_flow(tx: Tx, scene: Scene, project: Project, fields: Json) -> Sequence[str]:
-    server, known = scene.server, _flow(tx, project, fields["name"])
-    form = read_value(FlowForm, fields, server) if known is None else patched_flow(known, fields, server)
-    saved = save_flow(tx, project, form.draft(), known, vault=server.vault, ours=server.ours, now=scene.now)
-    return warnings_of(tx, saved, server.vault)
+    known = _flow(tx, project, fields["name"])
+    form = (
+        read_value(FlowForm, fields, scene.rules)
+        if known is None
+        else patched_flow(known, fields, scene.rules)
+    )
+    saved = save_flow(tx, project, form.draft(), known, vault=scene.vault, ours=scene.ours, now=scene.now)
+    return warnings_of(tx, saved, scene.vault)
 
 
 def _remove_flow(tx: Tx, _scene: Scene, project: Project, name: str) -> None:

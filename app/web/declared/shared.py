@@ -44,14 +44,14 @@ def _shown_credential(tx: Tx, project: Project, name: str) -> Json | None:
 
 def _save_credential(tx: Tx, scene: Scene, project: Project, fields: Json) -> Sequence[str]:
     """A secret that is null is the stored one; a new credential needs one."""
-    server, given = scene.server, {name: value for name, value in fields.items() if value is not None}
+    given = {name: value for name, value in fields.items() if value is not None}
     known = credentials.find(tx, project.id, fields["name"])
     if known is None:
-        draft = read_value(CredentialForm, given, server).draft()
-        credential_commands.define_credential(tx, server.vault, project, draft, scene.now)
+        draft = read_value(CredentialForm, given, scene.rules).draft()
+        credential_commands.define_credential(tx, scene.vault, project, draft, scene.now)
     else:
-        change = read_value(CredentialPatch, given, server).change()
-        credential_commands.change_credential(tx, server.vault, known, change)
+        change = read_value(CredentialPatch, given, scene.rules).change()
+        credential_commands.change_credential(tx, scene.vault, known, change)
     return ()
 
 
@@ -73,15 +73,13 @@ def _shown_service(tx: Tx, project: Project, name: str) -> Json | None:
 
 
 def _save_service(tx: Tx, scene: Scene, project: Project, fields: Json) -> Sequence[str]:
-    server, known = scene.server, _service(tx, project, fields["name"])
+    known = _service(tx, project, fields["name"])
     if known is None:
-        draft = service_draft(read_value(BuildServiceForm, fields, server))
-        service_commands.define_service(
-            tx, project, draft, vault=server.vault, ours=server.ours, now=scene.now
-        )
+        draft = service_draft(read_value(BuildServiceForm, fields, scene.rules))
+        service_commands.define_service(tx, project, draft, vault=scene.vault, ours=scene.ours, now=scene.now)
     else:
-        draft = patched_service(known, fields, server)
-        service_commands.change_service(tx, project, known, draft, vault=server.vault, ours=server.ours)
+        draft = patched_service(known, fields, scene.rules)
+        service_commands.change_service(tx, project, known, draft, vault=scene.vault, ours=scene.ours)
     return ()
 
 
@@ -103,16 +101,16 @@ def _shown_group(tx: Tx, project: Project, name: str) -> Json | None:
 
 
 def _save_group(tx: Tx, scene: Scene, project: Project, fields: Json) -> Sequence[str]:
-    server, known = scene.server, _group(tx, project, fields["name"])
+    known = _group(tx, project, fields["name"])
     if known is None:
-        draft = read_value(SecretGroupForm, fields, server).draft()
+        draft = read_value(SecretGroupForm, fields, scene.rules).draft()
         saved = group_commands.define_group(
-            tx, project, draft, vault=server.vault, ours=server.ours, now=scene.now
+            tx, project, draft, vault=scene.vault, ours=scene.ours, now=scene.now
         )
     else:
-        draft = patched_group(known, fields, server)
-        saved = group_commands.change_group(tx, project, known, draft, vault=server.vault, ours=server.ours)
-    return unmasked(saved.env, server.vault, project.id)
+        draft = patched_group(known, fields, scene.rules)
+        saved = group_commands.change_group(tx, project, known, draft, vault=scene.vault, ours=scene.ours)
+    return unmasked(saved.env, scene.vault, project.id)
 
 
 def _remove_group(tx: Tx, _scene: Scene, project: Project, name: str) -> None:

@@ -17,9 +17,14 @@ UNKNOWN = "There is no field "
 
 def with_suggestions(sentence: str, field: str, kind: Kind | None) -> str:
     """The sentence, with the closest field that a thing of this kind has where it says that there is no such field."""
+    return with_hint(sentence, field, ProjectPatch if kind is None else kind.form)
+
+
+def with_hint(sentence: str, field: str, form: type[BaseModel]) -> str:
+    """The same for a form."""
     if not sentence.startswith(UNKNOWN):
         return sentence
-    hint = suggestion(field.rpartition(".")[2], _fields_of(ProjectPatch if kind is None else kind.form))
+    hint = suggestion(field.rpartition(".")[2], _fields_of(form))
     return sentence.removesuffix(".") + hint
 
 

@@ -37,6 +37,7 @@ from app.web.texts import SWITCH, TEXT
 
 FIELDS: Fields = {
     "ci_enabled": SWITCH,
+    "config_file": SWITCH,
     "builds_in_flight": TEXT,
     **below("git", GIT),
     **below("build", BUILD),
@@ -58,7 +59,11 @@ def blank() -> Json:
     """A build service that nothing is said of yet, with the API's defaults."""
     draft = BuildServiceDraft("", GitSource(url=""))
     parts = source_to_json(draft.git)
-    switches = {"ci_enabled": draft.ci_enabled, "builds_in_flight": draft.builds_in_flight.value}
+    switches = {
+        "ci_enabled": draft.ci_enabled,
+        "config_file": draft.config_file,
+        "builds_in_flight": draft.builds_in_flight.value,
+    }
     return {"git": parts["git"], "build": parts["build"], **switches}
 
 

@@ -27,6 +27,10 @@ class BuildServiceForm(Model):
     build: BuildForm = Field(default_factory=BuildForm)
     ci_enabled: bool = True
     builds_in_flight: Literal["all", "latest"] = "all"
+    config_file: bool = Field(
+        default=False,
+        description="each push to the branch makes its jobs as jobyard.yaml at its root declares them",
+    )
 
 
 class BuildServicePatch(RootModel[dict[str, Any]]):

@@ -31,6 +31,7 @@ def service_draft(form: BuildServiceForm) -> BuildServiceDraft:
         ci_enabled=form.ci_enabled,
         builds_in_flight=BuildsInFlight(form.builds_in_flight),
         webhook_secret=form.git.webhook_secret,
+        config_file=form.config_file,
     )
 
 

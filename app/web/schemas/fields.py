@@ -25,8 +25,8 @@ from app.domain.job.spec import NAME, NAME_RULE
 from app.domain.job.variables import ENV_NAME
 from app.domain.paths import check_patterns
 from app.domain.schedule import Schedule
+from app.web.form_rules import FormRules
 from app.web.numbers import LARGEST
-from app.web.server_context import ServerContext
 from app.web.validation_messages import as_sentence
 
 LINK_LOCAL = "a link-local address, where clouds keep their machines' credentials and no server is"
@@ -84,7 +84,7 @@ def _sha_or_begin(value: str) -> str:
 
 
 def _git_url(value: str, info: ValidationInfo) -> str:
-    if isinstance(info.context, ServerContext):
+    if isinstance(info.context, FormRules):
         try:
             info.context.check_git_url(value)
         except InvalidValue as error:
@@ -98,7 +98,7 @@ def _webhook_secret(value: str) -> str:
 
 
 def _plan(value: str, info: ValidationInfo) -> str:
-    if isinstance(info.context, ServerContext) and value not in info.context.plans:
+    if isinstance(info.context, FormRules) and value not in info.context.plans:
         raise ValueError(f"must be one of the plans {', '.join(info.context.plans)}")
     return value
 

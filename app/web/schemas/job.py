@@ -290,6 +290,15 @@ def deployed_answer(deployed: Deployed) -> DeployedAnswer:
     )
 
 
+class FromFileAnswer(Model):
+    """What the repository's `jobyard.yaml` sets of a job, which can't be changed elsewhere."""
+
+    build_service: str | None
+    sha: str
+    fields: list[str] = Field(description="fields of the job, and env.NAME for single variables")
+    removed: bool = Field(description="the file has the job no more, and holds none of its fields")
+
+
 class LastRun(Model):
     id: int
     name: str
@@ -317,6 +326,9 @@ class JobAnswer(JobForm):
     env: dict[str, str | AnyEnvForm]  # type: ignore[assignment]
     health_checks: list[HealthCheckAnswer]  # type: ignore[assignment]
     app: str | None = Field(description="the app that it deploys with")
+    from_file: FromFileAnswer | None = Field(
+        description="null for a job that no file of its repository declares"
+    )
     deployed: DeployedAnswer | None
     next_fire_at: Time | None
     last_run: LastRun | None
