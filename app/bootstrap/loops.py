@@ -213,7 +213,9 @@ def _retention_worker(parts: Parts) -> RetentionWorker:
         from app.commands.registry_retention import RegistryRetention
 
         registry = RegistryRetention(own.db, own.clock, own.box, own.ours)
-    return RetentionWorker(own.db, own.clock, parts.retention, parts.checkouts, registry, log_limits)
+    return RetentionWorker(
+        own.db, own.clock, parts.retention, parts.checkouts, registry, log_limits, server=parts.server
+    )
 
 
 def backup_worker(parts: Parts) -> BackupWorker | None:

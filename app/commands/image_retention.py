@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.errors import Busy, EngineUnavailable, JobyardError
-from app.domain.held_images import HeldImage, Unneeded, unneeded, weight
+from app.domain.held_images import CacheUse, HeldImage, Unneeded, unneeded, weight
 from app.domain.references import Ours
 from app.engines.base import Engine
 from app.runtime.engine_health import EngineHealth
@@ -84,3 +84,14 @@ class ImageRetention:
     def bound_cache(self) -> int:
         """Remove from the build cache what it has beyond its bound, least recently used first; the bytes."""
         return self.engine.prune_build_cache(self.cache_gb * GB) if self.cache_gb else 0
+
+    def cache_use(self) -> CacheUse | None:
+        """What the build cache takes; None where it is left alone, or the engine does not say now."""
+        try:
+            return self.engine.build_cache() if self.cache_gb else None
+        except EngineUnavailable:
+            return None
+
+    def cache_going(self, use: CacheUse) -> int:
+        """The bytes of a build cache that are beyond its bound."""
+        return max(use.bytes - self.cache_gb * GB, 0) if self.cache_gb else 0

@@ -19,6 +19,14 @@ class HeldImage:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """What an engine keeps so that builds are quicker: how many parts, and the bytes that they take."""
+
+    parts: int
+    bytes: int
+
+
 @dataclass(frozen=True)
 class NeededImages:
     """What has to stay: images of builds, by their ids and digests, and those that Dockerfiles name.

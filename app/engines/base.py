@@ -41,7 +41,7 @@ from datetime import datetime
 from typing import Protocol, TypedDict
 
 from app.domain.errors import TransientError, UserError
-from app.domain.held_images import HeldImage
+from app.domain.held_images import CacheUse, HeldImage
 from app.domain.job.spec import Hardening
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream
@@ -332,6 +332,9 @@ class Engine(Protocol):
         """Remove from the cache of builds what it has beyond so many bytes, least recently used first, and return the
         bytes that went. Raises EngineUnavailable.
         """
+
+    def build_cache(self) -> CacheUse:
+        """Return what the cache of builds takes. An engine may need minutes to find out. Raises EngineUnavailable."""
 
     def close(self) -> None:
         """Release connections; containers are left alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 from app.checkout import Checkouts
 from app.commands.log_limits import LogLimits
 from app.commands.retention import Retention
+from app.domain.clean_ups import CACHE_BYTES, ENTRIES, IMAGES, LOGS, CleanUp
 from app.domain.errors import EngineUnavailable
 from app.runtime.ports import Clock
-from app.store import removal
+from app.store import clean_ups, removal
 from app.store.database import Database
 from builders import private
 
@@ -45,6 +47,8 @@ class RetentionWorker:
     registry: RegistryRetention | None = None
     log_limits: LogLimits | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
+    server: str = ""
+    _removed: Counter[str] = field(default_factory=Counter)
     _done_at: datetime | None = None
 
     def hurry(self) -> None:
@@ -71,6 +75,7 @@ class RetentionWorker:
         if is_doubted and not is_asked_for:
             log.warning(CLOCK_IS_DOUBTED)
             return
+        self._removed = Counter()
         if is_first:
             self._remove_rows()
             self._shorten_audit()
@@ -80,6 +85,13 @@ class RetentionWorker:
             if not self.stopping.is_set():
                 part()
         self._shorten_database()
+        self._remember(now)
+
+    def _remember(self, now: datetime) -> None:
+        images = self.retention.images
+        use = None if images is None or self.stopping.is_set() else images.cache_use()
+        with self.db.write() as tx:
+            clean_ups.add(tx, CleanUp(now, self.server, dict(+self._removed)), use)
 
     def _remove_rows(self) -> None:
         is_whole = False
@@ -87,6 +99,7 @@ class RetentionWorker:
             plan = self.retention.plan()
             is_whole = plan.is_whole
             done = self.retention.carry_out(plan, self._rest)
+            self._removed.update({kind.value: count for kind, count in done.items()})
             removed = [f"{count} {kind.replace('_', ' ')}" for kind, count in done.items() if count]
             if not removed:
                 return
@@ -94,6 +107,7 @@ class RetentionWorker:
 
     def _shorten_audit(self) -> None:
         removed = self.retention.shorten_audit(self._rest)
+        self._removed[ENTRIES] += removed
         if removed:
             log.info("removed %d entries of the audit log that were too old", removed)
 
@@ -104,6 +118,7 @@ class RetentionWorker:
 
     def _sweep_files(self) -> None:
         removed = self.retention.sweep_logs(self._rest)
+        self._removed[LOGS] += removed
         if removed:
             log.info("removed the logs of %d runs and builds that are no more", removed)
         for directory in private.sweep(self.clock.now().timestamp()):
@@ -116,7 +131,9 @@ class RetentionWorker:
             return
         try:
             removed = images.carry_out(images.plan(), self._rest)
+            self._removed[IMAGES] += removed
             freed = images.bound_cache()
+            self._removed[CACHE_BYTES] += freed
         except EngineUnavailable as error:
             log.info("images are looked at later: %s", error)
             return

@@ -25,8 +25,11 @@ def test_the_build_cache_is_cut_to_its_bound(tmp_path: Path) -> None:
         engine = DockerEngine(url=private.url, installation="cache", clock=utc_now)
         try:
             assert engine.prune_build_cache(10**9) == 0
+            assert engine.build_cache().parts > 0
             assert engine.remove_image("made:1")
+            assert engine.build_cache().bytes > 20_000_000
             assert engine.prune_build_cache(10_000_000) > 20_000_000
+            assert engine.build_cache().bytes < 10_000_000
             assert engine.prune_build_cache(10_000_000) == 0
         finally:
             engine.close()

@@ -14,7 +14,7 @@ import requests
 
 from app.domain.egress import Egress
 from app.domain.errors import EngineUnavailable
-from app.domain.held_images import HeldImage
+from app.domain.held_images import CacheUse, HeldImage
 from app.domain.metrics import Sample
 from app.domain.output import Seen
 from app.engines.base import (
@@ -159,6 +159,9 @@ class DockerEngine:
 
     def prune_build_cache(self, keep_bytes: int) -> int:
         return images.prune_build_cache(self._calls, keep_bytes)
+
+    def build_cache(self) -> CacheUse:
+        return images.build_cache(self._calls)
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:
         network = self._containers.network()

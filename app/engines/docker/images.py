@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from app.domain.egress import Egress
 from app.domain.errors import EngineUnavailable
-from app.domain.held_images import HeldImage
+from app.domain.held_images import CacheUse, HeldImage
 from app.engines.base import ImageConfig, ImageUnavailable, RegistryLogin, ResolvedImage
 from app.engines.docker.api_objects import ApiObject
 from app.engines.docker.calls import Calls, Conflicting, Gone, Refusal
@@ -149,6 +149,15 @@ def prune_build_cache(calls: Calls, keep_bytes: int) -> int:
         client._raise_for_status(answer)
         removed: int = answer.json().get("SpaceReclaimed") or 0
         return removed
+
+
+def build_cache(calls: Calls) -> CacheUse:
+    """Return what `Engine.build_cache` says. Layers that images have too are not counted: they would stay."""
+    with calls.api() as client:
+        answer = client.get(client._url("/system/df"), params={"type": "build-cache"}, timeout=_PRUNE_SECONDS)
+        client._raise_for_status(answer)
+        found = [each for each in answer.json().get("BuildCache") or () if not each.get("Shared")]
+    return CacheUse(len(found), sum(each["Size"] for each in found))
 
 
 def _own_image_instead(calls: Calls, reference: str, error: Refusal) -> ResolvedImage:

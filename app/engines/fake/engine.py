@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from app.domain.errors import EngineUnavailable, JobyardError
-from app.domain.held_images import HeldImage
+from app.domain.held_images import CacheUse, HeldImage
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
 from app.engines.base import (
@@ -107,6 +107,10 @@ class FakeEngine(Told):
                 min(self._world.cache_bytes, keep_bytes),
             )
             return before - self._world.cache_bytes
+
+    def build_cache(self) -> CacheUse:
+        with self._call("build_cache"):
+            return CacheUse(1 if self._world.cache_bytes else 0, self._world.cache_bytes)
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         with self._call("start", lost=StartUncertain):

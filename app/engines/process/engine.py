@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app.disk import fault_of, is_disk_fault
 from app.domain.errors import EngineUnavailable
-from app.domain.held_images import HeldImage
+from app.domain.held_images import CacheUse, HeldImage
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
 from app.engines.base import (
@@ -120,6 +120,9 @@ class ProcessEngine:
 
     def prune_build_cache(self, keep_bytes: int) -> int:  # noqa: ARG002
         return 0  # it has none
+
+    def build_cache(self) -> CacheUse:
+        return CacheUse(0, 0)
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
         if spec.hardening.asked:

@@ -12,13 +12,15 @@ from sqlalchemy import text
 
 from app.commands.image_retention import ImageRetention, ImagesPreview
 from app.domain.audit import NOBODY, Action, Entry, Subject
+from app.domain.clean_ups import CacheSeen
+from app.domain.held_images import CacheUse
 from app.domain.job.records import Job
 from app.domain.redaction import Redactor
 from app.domain.retention import Kind, Limits
 from app.engines.fake import FakeEngine, World
 from app.logs import Stream
 from app.runtime.engine_health import EngineHealth
-from app.store import apps, audit, projects
+from app.store import apps, audit, clean_ups, projects
 from app.store.audit import Wanted
 from app.store.database import LONG_LOG_BYTES, Database
 from app.workers.retention import RetentionWorker
@@ -67,6 +69,25 @@ def test_it_is_due_every_hour_and_when_it_is_asked_for(db: Database, job: Job, t
     assert not is_done()
     clock.advance(minutes=61)
     assert is_done()
+
+
+def test_what_it_removed_is_remembered_and_of_those_that_removed_nothing_the_newest(
+    db: Database, job: Job, tmp_path: Path
+) -> None:
+    clock = Clock(NOW)
+    loop = worker(db, tmp_path, clock, count=1)
+    with db.write() as tx:
+        writer = Writer(tx)
+        for _ in range(3):
+            writer.run(job, 1, "cancelled")
+    told = []
+    for _ in range(3):
+        loop.step()
+        with db.read() as tx:
+            told.append([(each.at, dict(each.removed)) for each in clean_ups.newest(tx)])
+        clock.advance(hours=1)
+    full = (NOW, {"runs": 2})
+    assert told == [[full], [(ago(-1 / 24), {}), full], [(ago(-2 / 24), {}), full]]
 
 
 def test_a_clock_that_is_set_forward_makes_nothing_old_at_once(
@@ -260,6 +281,10 @@ def test_images_go_that_nothing_needs(db: Database, job: Job, tmp_path: Path) ->
     assert place.builds == {deployed, live, of_run, *newest, running, running + 1}
     assert len(before) - len(place.world.names) == shown.going
     assert place.world.cache_bytes == 10**9
+    with db.read() as tx:
+        [done], seen = clean_ups.newest(tx), clean_ups.cache_seen(tx)
+    assert (done.at, dict(done.removed)) == (NOW, {"images": 2, "build_cache_bytes": 2 * 10**9})
+    assert seen == CacheSeen(NOW, CacheUse(1, 10**9))
 
 
 def test_an_image_that_is_needed_again_meanwhile_stays(db: Database, job: Job, tmp_path: Path) -> None:
