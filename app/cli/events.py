@@ -48,7 +48,7 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard decisions --run report-x7k2mq",
     )
     deliveries = typer.Typer(
-        cls=Group, help="What forges sent: list, show, replay.", invoke_without_command=True
+        cls=Group, help="What forges sent: list, show, replay, approve.", invoke_without_command=True
     )
     deliveries.callback(
         help=help_of(list_deliveries),
@@ -59,6 +59,9 @@ def add_to(cli: typer.Typer) -> None:
     )
     add_command(
         deliveries, "replay", replay, "jobyard deliveries replay 72d3162e-cc78-11e3-81ab-4c9367dc0958"
+    )
+    add_command(
+        deliveries, "approve", approve, "jobyard deliveries approve 72d3162e-cc78-11e3-81ab-4c9367dc0958"
     )
     cli.add_typer(deliveries, name="deliveries")
 
@@ -209,3 +212,16 @@ def replay(delivery: DeliveryArgument, dry_run: DryRunOption = False, json: Json
         print(
             f"{delivery} will be processed once more; `jobyard deliveries show {delivery}` tells what comes of it."
         )
+
+
+def approve(delivery: DeliveryArgument, json: JsonOption = False) -> None:
+    """Let the commit of a fork be built that a pull request has in this delivery, for its status alone."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+
+    with open_api() as api:
+        answer = api.post(path("deliveries", delivery, "approve"))
+    if json:
+        output.print_json(answer)
+    else:
+        print(f"{delivery} is approved; `jobyard deliveries show {delivery}` tells what comes of it.")

@@ -93,6 +93,12 @@ def request_build_of_source(
     return build_id
 
 
+def newest_position(tx: Tx, source: Source) -> int:
+    """Return the place of the newest push of the source's branch, which is where a tag counts."""
+    history = movements.known(tx, source.project_id, source.repo_key, BRANCH_PREFIX + source.branch)
+    return max((each.position for each in history), default=0)
+
+
 def _position(tx: Tx, source: Source, ref: str, sha: str | None) -> int:
     """Where the commit stands among the branch's pushes; one that no push told of counts as the newest."""
     history = movements.known(tx, source.project_id, source.repo_key, ref)
@@ -118,6 +124,12 @@ def build_env(source: Source, of_source: Sequence[Job]) -> dict[str, EnvValue]:
     if source.name is not None or not of_source:
         return {}
     return {name: value for name, value in variables_of(of_source[0]).items() if value.in_build}
+
+
+def as_for_strangers(source: Source, env: Env) -> tuple[Source, dict[str, EnvValue]]:
+    """A source and its variables as a commit is built that anybody may have written: without what is only ours."""
+    build = replace(source.build, submodules=False, lfs=False)
+    return replace(source, build=build), {name: value for name, value in env.items() if not value.secret}
 
 
 def key_of_build(vault: Vault, source: Source, ref: str, sha: str, env: Env) -> str:

@@ -19,6 +19,8 @@ from app.store.database import Database
 
 log = logging.getLogger(__name__)
 NEW_BRANCH = "the branch is new, so there is nothing to compare it with."
+NEW_TAG = "a tag is compared with nothing."
+OF_NO_BRANCH = "a pull request is compared with nothing."
 NO_DIFFERENCE = "one of the commits before and after the push can't be had."
 
 
@@ -33,8 +35,14 @@ def needs_git(push: Push, source: Source) -> bool:
 def without_git(push: Push, source: Source) -> Changes:
     """What can be said of a push without asking."""
     if push.before is None and source.build.paths and push.changed_files is None:
-        return Changes(unknown=NEW_BRANCH)
+        return Changes(unknown=_nothing_before(push))
     return Changes(push.changed_files)
+
+
+def _nothing_before(push: Push) -> str:
+    if push.pull_request is not None:
+        return OF_NO_BRANCH
+    return NEW_TAG if push.is_tag else NEW_BRANCH
 
 
 def access_to(db: Database, vault: Vault, source: Source) -> Credential | None:

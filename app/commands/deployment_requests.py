@@ -21,6 +21,7 @@ from app.domain.deployments import Cause, Deployment, DeploymentStatus
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.events import BRANCH_PREFIX, short
 from app.domain.job.records import Deployed, Job
+from app.domain.refs import is_proposal
 from app.domain.rules import require_unpaused
 from app.runtime.ports import Vault
 from app.store import apps, builds, jobs
@@ -247,7 +248,11 @@ def _build_of_commit(tx: Tx, vault: Vault, job: Job, sha: str, who: str, now: da
 
 
 def _for_job(tx: Tx, build_ids: Sequence[int], job: Job) -> Sequence[Build]:
-    return [each for each in builds.with_ids(tx, build_ids).values() if is_for(tx, each.id, job)]
+    return [
+        each
+        for each in builds.with_ids(tx, build_ids).values()
+        if is_for(tx, each.id, job) and not is_proposal(each.ref)
+    ]
 
 
 def _common_sha(tx: Tx, build_ids: Sequence[int]) -> str | None:

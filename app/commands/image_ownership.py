@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.domain.builds import Build
 from app.domain.errors import InvalidValue
 from app.domain.references import Meaning, Means, Ours, may_use, meaning_of, refusal
 from app.runtime.ports import IMAGE_PURPOSE, SCOPE_PURPOSE, Vault
@@ -49,9 +50,13 @@ def _owners(tx: Tx, meaning: Meaning) -> frozenset[int]:
             return frozenset()
 
 
-def cache_scope(tx: Tx, vault: Vault, project_id: int) -> str:
-    """What the builds of a project have in common, that nobody else can guess, nor a later project of the same id."""
-    return vault.digest(_identity(tx, project_id), SCOPE_PURPOSE)[:SCOPE_LENGTH]
+def cache_scope(tx: Tx, vault: Vault, build: Build) -> str:
+    """What the builds of a project have in common, that nobody else can guess, nor a later project of the same id.
+
+    One of a fork has nothing in common with any other.
+    """
+    alone = f" {build.id}" if build.trigger.is_fork else ""
+    return vault.digest(f"{_identity(tx, build.project_id)}{alone}", SCOPE_PURPOSE)[:SCOPE_LENGTH]
 
 
 def image_tag(tx: Tx, vault: Vault, project_id: int, build_id: int) -> str:

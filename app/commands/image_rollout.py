@@ -14,8 +14,10 @@ from app.domain.events import BRANCH_PREFIX, repo_key, short
 from app.domain.job.records import Deployed, Job
 from app.domain.job.spec import JobKind
 from app.domain.quotas import QUEUE_IS_FULL
+from app.domain.ref_rules import builds_tag
+from app.domain.refs import is_proposal, named, tag_of
 from app.domain.rollout import Forecast, forecast
-from app.domain.rules import ImageEvent, require_unpaused
+from app.domain.rules import ONLY_PROPOSED, ImageEvent, require_unpaused
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.runtime.ports import Names
 from app.store import builds, decisions, jobs, quotas, runs, schedules
@@ -190,8 +192,10 @@ def why_not_followed(build: Build, job: Job) -> tuple[str, str] | None:
     source = job.source
     if source is None or source.repo_key != repo_key(build.url):
         return "other_source", f"job {job.name} is built from another repository by now"
+    if is_proposal(build.ref):
+        return ONLY_PROPOSED, f"{named(build.ref)} is built for its status alone"
     branch = f"{source.branch}, the branch of job {job.name}"
-    if build.ref != BRANCH_PREFIX + source.branch:
+    if build.ref != BRANCH_PREFIX + source.branch and not builds_tag(source, build.ref):
         return "other_branch", f"it is of {build.branch}, not of {branch}"
     if build.on_branch is False:
         return "other_branch", f"its commit is not on {branch}"
@@ -202,9 +206,15 @@ def why_not_followed(build: Build, job: Job) -> tuple[str, str] | None:
 
 
 def overtaken_by(build: Build, job: Job) -> str | None:
-    """The newer commit of the same branch that is deployed already, if there is one."""
+    """The newer commit of the same branch that is deployed already, if there is one.
+
+    A tag has no place on the branch: what was built after it is newer.
+    """
     now_has = job.deployed
     if now_has is None:
         return None
-    is_later = now_has.position is not None and now_has.position > build.position
+    if tag_of(build.ref) is not None:
+        is_later = now_has.build_id is not None and now_has.build_id > build.id > 0
+    else:
+        is_later = now_has.position is not None and now_has.position > build.position
     return short(now_has.sha) if is_later or now_has.sha in build.contained_in else None

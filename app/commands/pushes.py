@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from app.commands.change_sets import needs_git
 from app.domain import comparing
 from app.domain.decisions import Go, Skip
-from app.domain.events import Push
+from app.domain.errors import InvalidValue
+from app.domain.events import PULL_REQUEST, Push
 from app.domain.job.records import Job, Source
 from app.domain.paths import Matching
 from app.domain.pushes import Changes, Movement, is_repeated, position_of, told_before
 from app.domain.rules import should_build
 from app.forges.base import Forge
-from app.store import movements
+from app.store import builds, movements
 from app.store.database import Tx
 from app.store.deliveries import Delivery
 
@@ -23,7 +25,16 @@ def push_of(delivery: Delivery, forges: Mapping[str, Forge]) -> Push:
     """What a stored delivery tells of. Raises InvalidValue."""
     if delivery.forge == comparing.REMOTE:
         return comparing.from_body(delivery.body)
-    return forges[delivery.forge].parse_push(json.loads(delivery.body))
+    forge, payload = forges[delivery.forge], json.loads(delivery.body)
+    if delivery.event != PULL_REQUEST:
+        return forge.parse_push(payload)
+    push = forge.parse_pull_request(payload)
+    if push is None or push.pull_request is None:
+        raise InvalidValue(
+            "action", "The payload tells of nothing that changes what a pull request would build."
+        )
+    is_allowed = push.pull_request.is_allowed or delivery.approved_by is not None
+    return replace(push, pull_request=replace(push.pull_request, is_allowed=is_allowed))
 
 
 def git_decides(
@@ -43,7 +54,15 @@ def place_of(
     delivery: Delivery | None = None,
     contained_in: frozenset[str] = frozenset(),
 ) -> tuple[Movement, bool]:
-    """Where a push stands among the branch's movements, and whether the source has taken it from another delivery."""
+    """Where a push stands among the branch's movements, and whether the source has taken it from another delivery.
+
+    The heads of a pull request are no movements: one that has a build is told again, unless this is a replay.
+    """
+    if push.pull_request is not None:
+        position = 0 if delivery is None else delivery.id
+        is_built = builds.is_of_commit(tx, source.id, push.ref, push.after or "")
+        is_replay = delivery is not None and delivery.replays > 0
+        return Movement(None, push.after, position), is_built and not is_replay
     told = None if delivery is None else movements.of_delivery(tx, delivery.id, source)
     if told is not None and told[1]:
         return told[0], False  # a replay

@@ -165,7 +165,9 @@ def _make_again(tx: Tx, gone: Build, by: str, now: datetime) -> Build:
     found = rebuilds.made_again_by(tx, gone)
     if found is not None:
         return found
-    trigger = BuildTrigger(BuildTriggerType.REBUILD, by, of=gone.rebuild_of or gone.id)
+    trigger = BuildTrigger(
+        BuildTriggerType.REBUILD, by, of=gone.rebuild_of or gone.id, is_fork=gone.trigger.is_fork
+    )
     return rebuilds.enqueue(tx, gone, trigger, now)
 
 

@@ -14,6 +14,7 @@ from app.domain.job.effective import Effective, Overrides, effective_of
 from app.domain.job.records import Deployed, Job
 from app.domain.job.spec import RunSpec
 from app.domain.quotas import too_big
+from app.domain.refs import is_proposal, named
 from app.domain.rules import require_unpaused
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.runtime.ports import Names
@@ -232,6 +233,9 @@ def build_of_job(tx: Tx, job: Job, build_id: int) -> Build:
     build = builds.with_id(tx, build_id)
     if build.status is not BuildStatus.SUCCEEDED:
         raise InvalidValue("build", f"build must be one that succeeded; build {build_id} is {build.status}.")
+    if is_proposal(build.ref):
+        only = f"build {build_id} is of {named(build.ref)}, which is built for its status alone"
+        raise InvalidValue("build", f"build must be one of a branch or a tag; {only}.")
     return build
 
 

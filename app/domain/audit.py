@@ -46,6 +46,7 @@ class Action(enum.StrEnum):
     RUN_OPEN_SHELL = "run.open_shell"
     RUN_CLOSE_SHELL = "run.close_shell"
     DELIVERY_REPLAY = "delivery.replay"
+    DELIVERY_APPROVE = "delivery.approve"
     APP_MAKE = "app.make"
     APP_CHANGE = "app.change"
     APP_REMOVE = "app.remove"

@@ -12,28 +12,35 @@ from app.domain.documents import Json, Stored
 
 class BuildTriggerType(enum.StrEnum):
     PUSH = "push"
+    PULL_REQUEST = "pull_request"  # built for its status alone
     MANUAL = "manual"
     REBUILD = "rebuild"  # the image of another build was gone
 
 
 @dataclass(frozen=True)
 class BuildTrigger:
-    """The reason why a build began. `by` is None where nobody is known; `of` is the build whose image is made again."""
+    """The reason why a build began. `by` is None where nobody is known; `of` is the build whose image is made again.
+
+    `is_fork` says that anybody may have written the commit: nothing is given to the build, and it shares no cache.
+    """
 
     type: BuildTriggerType
     by: str | None = None
     delivery: str | None = None
     of: int | None = None
+    is_fork: bool = False
 
 
 def trigger_to_json(trigger: BuildTrigger) -> Json:
     given = {"type": str(trigger.type), "delivery": trigger.delivery, "of": trigger.of, "by": trigger.by}
+    given |= {"fork": trigger.is_fork or None}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def trigger_from_json(stored: Stored) -> BuildTrigger:
     type_ = BuildTriggerType(stored["type"])
-    return BuildTrigger(type_, stored.get("by"), stored.get("delivery"), stored.get("of"))
+    of, is_fork = stored.get("of"), bool(stored.get("fork"))
+    return BuildTrigger(type_, stored.get("by"), stored.get("delivery"), of, is_fork)
 
 
 class PlanDocument(TypedDict, total=False):

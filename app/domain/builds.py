@@ -101,7 +101,7 @@ def build_key(repo_key: str, ref: str, sha: str, config: BuildConfig, env: Env) 
     the same for the same value stands for each secret.
     """
     settings = build_to_json(config)
-    for name in ("paths", "paths_mode", "commit_flags", "time_limit_seconds"):
+    for name in ("paths", "paths_mode", "commit_flags", "time_limit_seconds", "tags", "pull_requests"):
         settings.pop(name)
     for name in ("submodules", "lfs"):  # keys from before there were such settings stay as they are
         if not settings[name]:

@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from app.domain import limits
 
+PUSH, PING, PULL_REQUEST = "push", "ping", "pull_request"  # kinds of events, whatever a forge calls them
+
 BRANCH_PREFIX = "refs/heads/"
 TAG_PREFIX = "refs/tags/"
 
@@ -45,13 +47,27 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A proposal to merge a commit into the branch `base` (a merge request, in GitLab's words).
+
+    `is_fork` says that it comes from another repository; `is_allowed` that somebody of this one lets that commit be
+    built: by the label that this very event set, or by an approval.
+    """
+
+    base: str
+    is_fork: bool
+    is_allowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Push:
     """One ref moved from `before` to `after` (40 hex digits; `None` where the ref did not or does not exist).
 
     `after` of an annotated tag is the tag object, not its commit. `commits` are those the forge lists, oldest first,
     which need not be all. `changed_files` are what a rehearsal says of the push; where it is `None`, Git is asked.
     `found_at` is when it was found by comparing with the remote, where no hook told of it. `target` is the commit that
-    an annotated tag points to, where the forge says it.
+    an annotated tag points to, where the forge says it. Where `pull_request` is there, `after` is its head, and nothing
+    is before.
     """
 
     forge: str
@@ -69,6 +85,7 @@ class Push:
     compare_url: str
     found_at: datetime | None = None
     target: str | None = None
+    pull_request: PullRequest | None = None
 
     @property
     def commit(self) -> str | None:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from app.domain.events import repo_key
 
 _SHA = re.compile(r"[0-9a-f]{7,64}")
+_HOST_SIGNS = frozenset(" \"<>'")  # in no name of a host
 _PATH = "/~.+-_@"
 
 
@@ -24,7 +25,7 @@ def repository_page(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    if key.startswith("file:") or not parts.hostname:
+    if key.startswith("file:") or not parts.hostname or not _HOST_SIGNS.isdisjoint(parts.hostname):
         return None
     is_web = scheme in ("http", "https") and bool(separator)
     host = parts.hostname if port is None or not is_web else f"{parts.hostname}:{port}"

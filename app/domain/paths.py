@@ -22,6 +22,7 @@ WORK = 2**34
 much less.
 """
 
+_WORK_OF_ONE = 2**24
 _SPECIAL = "*?[\\"
 _CLASSES = {
     "alnum": ("09", "AZ", "az"),
@@ -99,6 +100,14 @@ def asks_for_build(
         if ignored if mode == "allow" else names.ends & ~ignored:
             return True
     return False
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a name is one that a single pattern means; a pattern that takes too much work means none."""
+    try:
+        return asks_for_build([pattern], "allow", [name], Work(_WORK_OF_ONE))
+    except TooMuchWork:
+        return False
 
 
 def _ignored(rules: Sequence[Rule], names: Names) -> int:

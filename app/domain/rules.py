@@ -16,7 +16,11 @@ from app.domain.job.records import Job, Source
 from app.domain.job.spec import RunOnImageChange
 from app.domain.paths import Matching
 from app.domain.pushes import Changes
+from app.domain.ref_rules import UNTRUSTED, pushed, skip_for_ref
+from app.domain.refs import queued_for
 
+ONLY_PROPOSED = "pull_request"  # the rule by which its image goes nowhere
+ONLY_BUILT = "It is built for its status alone: neither deployed nor run."
 ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # as Git ignores case, which is asked as well
 
 
@@ -38,7 +42,7 @@ def should_build(
     not built once more. `matching` knows what was found out about path rules before.
     """
     verdict = (
-        _skip_for_ref(push, source)
+        skip_for_ref(push, source)
         or _skip_for_switches(source, paused=paused)
         or _skip_for_repetition(push, repeated=repeated)
         or _skip_for_build(push, built)
@@ -57,37 +61,33 @@ def should_build(
 
 
 def _go(push: Push, source: Source, changes: Changes) -> Go:
-    inputs = {"sha": push.after, "branch": source.branch}
+    rule, more = _what_builds(push)
+    inputs = {"sha": push.commit, "branch": source.branch, **({} if rule == "push" else {"ref": push.ref})}
     if not changes.unknown:
-        return Go("push", f"{_pushed(push)}.", inputs)
+        return Go(rule, f"{pushed(push)}.{more}", inputs)
     what = (
         "which files it changes" if source.build.paths else "whether commits that aren't listed carry a flag"
     )
-    sentence = f"{_pushed(push)}. Git could not say {what}, so it builds: {changes.unknown}"
-    return Go("push", sentence, {**inputs, "unknown": changes.unknown})
+    sentence = f"{pushed(push)}. Git could not say {what}, so it builds: {changes.unknown}{more}"
+    return Go(rule, sentence, {**inputs, "unknown": changes.unknown})
 
 
 def _commits(push: Push) -> tuple[Commit, ...]:
     """Return the listed commits and the pushed one: a branch that is made of an old commit lists none."""
-    if push.after is None or any(commit.sha == push.after for commit in push.commits):
+    head = push.commit
+    if head is None or any(commit.sha == head for commit in push.commits):
         return push.commits
-    return (*push.commits, Commit(push.after, push.head_message, ""))
+    return (*push.commits, Commit(head, push.head_message, ""))
 
 
-def _pushed(push: Push) -> str:
-    where = f"to {push.branch}" if push.branch else f"of {push.ref}"
-    return f"Push of {push.after[:7] if push.after else 'nothing'} {where}"
-
-
-def _skip_for_ref(push: Push, source: Source) -> Skip | None:
-    inputs = {"ref": push.ref, "tracked": source.branch}
-    if push.is_tag:
-        return Skip("tag", f"Push of {push.ref}: tags don't build.", inputs)
-    if push.branch != source.branch:
-        return Skip("other_branch", f"{_pushed(push)}: only {source.branch} is tracked.", inputs)
-    if push.deleted or push.after is None:
-        return Skip("deleted_ref", f"Branch {push.branch} was deleted: there is nothing to build.", inputs)
-    return None
+def _what_builds(push: Push) -> tuple[str, str]:
+    """The rule by which a ref builds, and what is special about that, as a sentence goes on."""
+    if push.pull_request is not None:
+        untrusted = f" {UNTRUSTED}" if push.pull_request.is_fork else ""
+        return "pull_request", f" {ONLY_BUILT}{untrusted}"
+    if queued_for(push.ref) is not None:
+        return "merge_queue", f" {ONLY_BUILT}"
+    return ("tag_push" if push.is_tag else "push"), ""
 
 
 def _skip_for_switches(source: Source, *, paused: bool) -> Skip | None:
@@ -106,7 +106,7 @@ def _skip_for_repetition(push: Push, *, repeated: bool) -> Skip | None:
         return None
     return Skip(
         "same_push",
-        f"{_pushed(push)} was already taken from another delivery.",
+        f"{pushed(push)} was already taken from another delivery.",
         {"before": push.before, "after": push.after},
         verdict=Verdict.DUPLICATE,
     )
@@ -115,7 +115,7 @@ def _skip_for_repetition(push: Push, *, repeated: bool) -> Skip | None:
 def _skip_for_build(push: Push, built: int | None) -> Skip | None:
     if built is None or push.found_at is None:
         return None
-    sentence = f"{_pushed(push)}: build {built} of it was asked for already."
+    sentence = f"{pushed(push)}: build {built} of it was asked for already."
     return Skip("already_built", sentence, {"sha": push.after, "build": built})
 
 
@@ -144,16 +144,16 @@ def _by_paths(
     if asks is None:
         return Go(
             "paths_unmatched",
-            f"{_pushed(push)} changed {count}, too much to match with the path rules in time, so it builds.",
-            {"sha": push.after, "branch": source.branch},
+            f"{pushed(push)} changed {count}, too much to match with the path rules in time, so it builds.",
+            {"sha": push.commit, "branch": source.branch},
         )
     listed = ", ".join(build.paths)
     if not changed_files:
-        sentence = f"{_pushed(push)} changed no file, so none that the path rules ({listed}) let build."
+        sentence = f"{pushed(push)} changed no file, so none that the path rules ({listed}) let build."
     elif build.paths_mode == "ignore":
-        sentence = f"{_pushed(push)} changed {count}, all ignored by the path rules ({listed})."
+        sentence = f"{pushed(push)} changed {count}, all ignored by the path rules ({listed})."
     else:
-        sentence = f"{_pushed(push)} changed {count}, none allowed by the path rules ({listed})."
+        sentence = f"{pushed(push)} changed {count}, none allowed by the path rules ({listed})."
     inputs = {"paths": list(build.paths), "mode": build.paths_mode, "changed": nsmallest(50, changed_files)}
     return Skip("paths", sentence, inputs)
 
@@ -236,7 +236,10 @@ def on_image_change(
 
 
 def stays_available(rule: str, why: str, *, what: str) -> ImageChange:
-    """The verdict on a build that continuous delivery leaves alone, for somebody to deploy."""
+    """The verdict on a build that continuous delivery leaves alone, for somebody to deploy, or for nobody."""
+    if rule == ONLY_PROPOSED:
+        sentence = f"{what}: {why}, neither deployed nor run."
+        return ImageChange(moves=False, runs=False, rule=rule, sentence=sentence, is_available=True)
     sentence = f"{what}: {why}, so the build is only available; deploy it manually to use it."
     return ImageChange(moves=False, runs=False, rule=rule, sentence=sentence, is_available=True)
 

@@ -15,8 +15,6 @@ Headers = Iterable[tuple[bytes, bytes]]
 """Raw name and value pairs as ASGI has them (`scope["headers"]`), so that a doubled header can be seen."""
 
 
-PUSH, PING, PULL_REQUEST = "push", "ping", "pull_request"  # kinds of events, whatever a forge calls them
-
 _DELIVERY = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _HEX_DIGEST = re.compile(rb"[0-9a-f]{64}")
 
@@ -56,7 +54,7 @@ class Forge(Protocol):
         ...
 
     def event_kind(self, headers: Headers) -> str | None:
-        """Return `PUSH`, `PING`, `PULL_REQUEST`, or another kind in the forge's words; None if there is none."""
+        """Return `events.PUSH`, `PING`, `PULL_REQUEST`, or a kind in the forge's words; None if there is none."""
         ...
 
     def delivery_id(self, headers: Headers) -> str | None:
@@ -79,6 +77,13 @@ class Forge(Protocol):
 
     def parse_push(self, payload: object) -> Push:
         """Return the push that one of the `parts` tells of. Raises `BadPayload` and nothing else."""
+        ...
+
+    def parse_pull_request(self, payload: object) -> Push | None:
+        """Return the head of a pull request that an event tells of, None if the event changes nothing to build.
+
+        Raises `BadPayload` and nothing else.
+        """
         ...
 
 

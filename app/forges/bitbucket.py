@@ -10,17 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from app.domain.events import BRANCH_PREFIX, TAG_PREFIX, Commit, Push, RepositoryRef, one_line
-from app.forges.base import (
-    PING,
-    PUSH,
-    About,
-    BadPayload,
-    Headers,
-    is_signed,
-    readable,
-    single_header,
-)
+from app.domain.events import BRANCH_PREFIX, PING, PUSH, TAG_PREFIX, Commit, Push, RepositoryRef, one_line
+from app.forges.base import About, BadPayload, Headers, is_signed, readable, single_header
 from app.forges.glimpse import objects_named
 from app.forges.reading import full_ref, items, members, sha, sha_or_none, text
 
@@ -99,6 +90,10 @@ class Bitbucket:
             pusher=one_line(text(who, "actor.nickname")),
             compare_url=compare,
         )
+
+    def parse_pull_request(self, payload: object) -> Push | None:  # noqa: ARG002
+        """None: Bitbucket has no ref by which a pull request's head could be fetched."""
+        return None
 
 
 _Moved = tuple[str, str | None, str | None, tuple[Commit, ...], bool, str]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import parse_qs
 
 from app.domain.events import TAG_PREFIX, Push, RepositoryRef, one_line
+from app.domain.ref_rules import LABEL
 from app.forges.base import About, BadPayload, Headers, is_signed, one_part, readable, single_header
 from app.forges.glimpse import objects_named
-from app.forges.reading import commits, full_ref, members, sha_or_none, text
+from app.forges.proposals import read_pull_request
+from app.forges.reading import commits, full_ref, items, members, sha_or_none, text
 
 _BRANDS = (b"forgejo", b"gitea", b"gogs")  # each sends its own names and those after it
 _KIND = re.compile(rb"[a-z_]{1,64}")
 _URL_FIELDS = ("clone_url", "html_url", "ssh_url")
+_ACTIONS = ("opened", "reopened", "synchronized")
 _FORM = b"payload="
 
 
@@ -75,6 +78,19 @@ class Gitea:
             compare_url=text(body.get("compare_url") or "", "compare_url"),
             target=head_commit.sha if head_commit is not None and ref.startswith(TAG_PREFIX) else None,
         )
+
+    def parse_pull_request(self, payload: object) -> Push | None:
+        body = members(payload, "payload")
+        is_labelled = body.get("action") == "label_updated" and _has_label(body)
+        if body.get("action") not in _ACTIONS and not is_labelled:
+            return None
+        return read_pull_request(self, body, is_labelled=is_labelled)
+
+
+def _has_label(body: Mapping[str, object]) -> bool:
+    request = members(body.get("pull_request"), "pull_request")
+    labels = items(request.get("labels") or [], "pull_request.labels")
+    return any(isinstance(each, dict) and each.get("name") == LABEL for each in labels)
 
 
 def _header(headers: Headers, what: bytes) -> bytes | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from app.domain.events import TAG_PREFIX, Push, RepositoryRef, one_line
+from app.domain.ref_rules import LABEL
 from app.forges.base import About, BadPayload, Headers, is_signed, one_part, readable, single_header
 from app.forges.glimpse import objects_named
+from app.forges.proposals import read_pull_request
 from app.forges.reading import commits, flag, full_ref, members, sha, sha_or_none, text
 
+_ACTIONS = ("opened", "reopened", "synchronize")
 _ALGORITHM = b"sha256="
 _KIND = re.compile(rb"[a-z_]{1,64}")
 _URL_FIELDS = ("clone_url", "html_url", "ssh_url", "git_url")
@@ -73,6 +76,18 @@ class GitHub:
             compare_url=text(body.get("compare", ""), "compare"),
             target=None if head is None or not ref.startswith(TAG_PREFIX) else _commit(head),
         )
+
+    def parse_pull_request(self, payload: object) -> Push | None:
+        body = members(payload, "payload")
+        is_labelled = body.get("action") == "labeled" and _label(body) == LABEL
+        if body.get("action") not in _ACTIONS and not is_labelled:
+            return None
+        return read_pull_request(self, body, is_labelled=is_labelled)
+
+
+def _label(body: Mapping[str, object]) -> object:
+    """The label that was set by this event."""
+    return members(body.get("label"), "label").get("name")
 
 
 def _message(head: object) -> str:

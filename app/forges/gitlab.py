@@ -7,21 +7,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from app.domain.events import Push, RepositoryRef, one_line
-from app.forges.base import (
-    PUSH,
-    About,
-    BadPayload,
-    Headers,
-    one_part,
-    readable,
-    single_header,
-)
+from app.domain.events import PULL_REQUEST, PUSH, PullRequest, Push, RepositoryRef, one_line
+from app.domain.ref_rules import LABEL
+from app.forges.base import About, BadPayload, Headers, one_part, readable, single_header
 from app.forges.glimpse import objects_named
-from app.forges.reading import commits, full_ref, members, sha_or_none, text
+from app.forges.proposals import number
+from app.forges.reading import commits, full_ref, members, sha, sha_or_none, text
 
 _KIND = re.compile(rb"[A-Za-z][A-Za-z ]{0,63}")
-_KINDS = {"Push Hook": PUSH, "Tag Push Hook": PUSH}
+_KINDS = {"Push Hook": PUSH, "Tag Push Hook": PUSH, "Merge Request Hook": PULL_REQUEST}
+_ACTIONS = ("open", "reopen")
 _URL_FIELDS = ("git_http_url", "web_url", "git_ssh_url", "http_url", "ssh_url")
 
 
@@ -81,6 +76,51 @@ class GitLab:
             compare_url="",
             target=target,
         )
+
+    def parse_pull_request(self, payload: object) -> Push | None:
+        """Return the head of a merge request: where commits came, or the label was set."""
+        body = members(payload, "payload")
+        request = members(body.get("object_attributes"), "object_attributes")
+        is_labelled = _is_labelled(body)
+        has_commits = request.get("action") == "update" and request.get("oldrev") is not None
+        if request.get("action") not in _ACTIONS and not has_commits and not is_labelled:
+            return None
+        branch = text(request.get("target_branch"), "object_attributes.target_branch")
+        full_ref(f"refs/heads/{branch}", "object_attributes.target_branch")
+        last = members(request.get("last_commit"), "object_attributes.last_commit")
+        user = members(body.get("user") or {}, "user")
+        source, target = request.get("source_project_id"), request.get("target_project_id")
+        is_fork = target is None or source != target
+        return Push(
+            forge=self.name,
+            repository=self.repository_of(body),
+            ref=f"refs/merge-requests/{number(request.get('iid'), 'object_attributes.iid')}/head",
+            before=None,
+            after=sha(last.get("id"), "object_attributes.last_commit.id"),
+            deleted=False,
+            created=False,
+            forced=False,
+            commits=(),
+            head_message=text(request.get("title", ""), "object_attributes.title"),
+            changed_files=None,
+            pusher=one_line(text(user.get("username") or "", "user.username")),
+            compare_url=text(request.get("url") or "", "object_attributes.url"),
+            pull_request=PullRequest(branch, is_fork=is_fork, is_allowed=is_labelled),
+        )
+
+
+def _is_labelled(body: Mapping[str, object]) -> bool:
+    """Return whether this event set the label."""
+    changes = members(body.get("changes") or {}, "changes")
+    labels = members(changes.get("labels") or {}, "changes.labels")
+    before, now = (_titles(labels.get(when)) for when in ("previous", "current"))
+    return LABEL in now and LABEL not in before
+
+
+def _titles(labels: object) -> list[object]:
+    return (
+        [each.get("title") for each in labels if isinstance(each, dict)] if isinstance(labels, list) else []
+    )
 
 
 def _target(body: Mapping[str, object]) -> str | None:

@@ -18,6 +18,7 @@ from app.domain.job.spec import BuildConfig, BuildsInFlight
 from app.domain.job.variables import Env
 from app.domain.pushes import Standing
 from app.domain.quotas import AtWork, ProjectLimits
+from app.domain.refs import PROPOSALS
 from app.store.build_values import build_value, builds_query
 from app.store.claims import (
     ME,
@@ -40,6 +41,7 @@ from app.store.unreadable import by_id, newest, value_of, values_of
 OPEN = (BuildStatus.QUEUED, BuildStatus.RUNNING)
 QUEUED = "queued:builds"  # the topic that workers listen to
 ENDING = "ending:builds"  # an end came or was asked for
+_IS_PROPOSAL = or_(*(col(BuildRow.ref).startswith(each) for each in PROPOSALS))
 # Said so where few builds are looked through: SQLite would rather read all that succeeded, by their status.
 NOT_SUCCEEDED = tuple(status for status in BuildStatus if status is not BuildStatus.SUCCEEDED)
 
@@ -326,12 +328,12 @@ def made_for(tx: Tx, build_ids: Sequence[int]) -> dict[int, list[tuple[str | Non
 
 
 def newest_of_commit(tx: Tx, source_id: int, sha: str) -> Build | None:
-    """The newest build of a source that succeeded for a commit, which may be abbreviated."""
+    """The newest build of a source that succeeded for a commit, which may be abbreviated; none of a proposal."""
     query = (
         builds_query()
         .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
         .where(BuildSourceRow.source_id == source_id, BuildRow.status == BuildStatus.SUCCEEDED)
-        .where(col(BuildRow.sha).startswith(sha, autoescape=True))
+        .where(col(BuildRow.sha).startswith(sha, autoescape=True), ~_IS_PROPOSAL)
         .order_by(col(BuildRow.id).desc())
         .limit(1)
     )
@@ -354,6 +356,17 @@ def since(tx: Tx, source_id: int, ref: str, sha: str, position: int) -> int | No
         .where(col(BuildRow.rebuild_of).is_(None))
     )
     return tx.exec(query.order_by(col(BuildRow.id).desc()).limit(1)).first()
+
+
+def is_of_commit(tx: Tx, source_id: int, ref: str, sha: str) -> bool:
+    """Return whether a source has a build of a commit by that ref, unless it was cancelled."""
+    query = (
+        select(BuildRow.id)
+        .join(BuildSourceRow, col(BuildSourceRow.build_id) == col(BuildRow.id))
+        .where(BuildSourceRow.source_id == source_id, BuildRow.ref == ref, BuildRow.sha == sha)
+        .where(col(BuildRow.status) != BuildStatus.CANCELLED)
+    )
+    return tx.exec(query.limit(1)).first() is not None
 
 
 def latest_succeeded(tx: Tx, source_id: int, ref: str) -> Build | None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from app.domain.errors import NotFound
+from app.domain.events import PULL_REQUEST
 from app.domain.lanes import lane_of
 from app.store.bulk import table_of
 from app.store.claims import UNREADABLE, Claim
@@ -79,6 +80,7 @@ class Delivery:
     lane: str = ""
     asks_git: bool = False
     token: int = 0
+    approved_by: str | None = None  # who lets the commit of a fork be built
     body: bytes = field(default=b"", repr=False)
 
     @property
@@ -139,6 +141,8 @@ def _row(new: NewDelivery) -> tuple[Any, ...]:
 def _why_ignored(event: str) -> str:
     if event == "ping":
         return "A ping: the webhook's address and its secret are right."
+    if event == PULL_REQUEST:
+        return "Event pull_request: nothing here builds pull requests for its branch, or it changes none's commit."
     return f"Event {event}: only pushes build."
 
 
@@ -282,6 +286,12 @@ def reopen(tx: Tx, delivery_id: int) -> None:
     touch(tx, "deliveries")
 
 
+def approve(tx: Tx, delivery_id: int, who: str) -> None:
+    """Let the commit of a fork be built that a delivery tells of, and process it once more."""
+    reopen(tx, delivery_id)
+    tx.get_one(DeliveryRow, delivery_id).approved_by = who
+
+
 def find(tx: Tx, guid: str, forge: str | None = None) -> Delivery:
     query = select(DeliveryRow).where(DeliveryRow.guid == guid)
     if forge is not None:
@@ -348,5 +358,6 @@ def _value(row: DeliveryRow, *, with_body: bool = False) -> Delivery:
         lane=row.lane,
         asks_git=row.asks_git,
         token=row.token,
+        approved_by=row.approved_by,
         body=row.body if with_body else b"",
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
+from sqlalchemy import JSON, type_coerce
 from sqlalchemy import delete as delete_rows
 from sqlmodel import and_, col, select
 
@@ -172,6 +173,15 @@ def repositories_in_scope(tx: Tx) -> Mapping[tuple[str, str], int]:
         for source, project, key in found
         for scope in (f"source:{source}", f"project:{project}")
     }
+
+
+def scopes_of_pull_requests(tx: Tx) -> frozenset[tuple[str, str]]:
+    """Every (scope, repository key) for which something builds pull requests."""
+    wanted = type_coerce(col(SourceRow.build), JSON)["pull_requests"].as_boolean()
+    found = tx.exec(select(SourceRow.id, SourceRow.project_id, SourceRow.repo_key).where(wanted.is_(True)))
+    return frozenset(
+        (scope, key) for source, project, key in found for scope in (f"source:{source}", f"project:{project}")
+    )
 
 
 def projects_of(tx: Tx, scopes: Sequence[str]) -> frozenset[int]:

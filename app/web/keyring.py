@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from app.domain.errors import JobyardError
+from app.domain.events import PUSH
 from app.domain.lanes import lane_of
-from app.forges.base import PUSH, Forge
+from app.forges.base import Forge
 from app.store import projects
 from app.web.server_context import ServerContext
 from app.web.webhook_bodies import plain
@@ -39,6 +40,7 @@ class Keyring:
         self._server = server
         self._keys: tuple[Key, ...] | None = None
         self._tracked: Mapping[tuple[str, str], int] = {}
+        self._proposed: frozenset[tuple[str, str]] = frozenset()
         self._turns = count()
 
     def forget(self, topics: frozenset[str]) -> None:
@@ -51,6 +53,7 @@ class Keyring:
             with self._server.db.read() as tx:
                 sealed = projects.webhook_secrets(tx)
                 self._tracked = projects.repositories_in_scope(tx)
+                self._proposed = projects.scopes_of_pull_requests(tx)
             scopes: dict[bytes, list[str]] = {}
             for each in sealed:
                 try:
@@ -68,6 +71,10 @@ class Keyring:
         return lane_of(
             (tracked[scope, key], key) for key in repo_keys for scope in scopes if (scope, key) in tracked
         )
+
+    def wants_pull_requests(self, repo_keys: Iterable[str], scopes: Sequence[str]) -> bool:
+        """Whether something that these scopes have builds pull requests of one of these repositories."""
+        return any((scope, key) in self._proposed for key in repo_keys for scope in scopes)
 
     def is_quick(self, body: bytes) -> bool:
         """Whether every secret may be tried, and on the event loop."""

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import InvalidValue, JobyardError
-from app.domain.events import one_line
-from app.forges.base import PING, PUSH, Forge, announces
+from app.domain.events import PING, PULL_REQUEST, PUSH, one_line
+from app.forges.base import Forge, announces
 from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
 from app.web.bodies import CutShort, read_at_most
@@ -130,20 +130,32 @@ class Receiver:
             repository=_named(forge, payload) if event == PING else "",
             received_at=self._server.clock.now(),
         )
-        if event == PUSH:
-            return await self._accept_push(forge, call, payload)
+        if event == PUSH or self._is_to_build(forge, call, payload):
+            return await self._accept_push(forge, replace(call, ignored=False), payload)
         is_new = await self._record(call)
         if event == PING:
             return JSONResponse({"delivery": guid, "status": "pong"})
         status = "ignored" if is_new else "duplicate"
         return JSONResponse({"delivery": guid, "status": status}, 202 if is_new else 200)
 
+    def _is_to_build(self, forge: Forge, call: NewDelivery, payload: object) -> bool:
+        """Whether it is a pull request that something here may build. Raises Problem for one that can't be read."""
+        if call.event != PULL_REQUEST:
+            return False
+        try:
+            keys = forge.repository_of(payload).keys
+            wanted = self._keyring.wants_pull_requests(keys, call.scopes)
+            return wanted and forge.parse_pull_request(payload) is not None
+        except InvalidValue as error:
+            raise _misplaced(forge, error) from error
+
     async def _accept_push(self, forge: Forge, call: NewDelivery, payload: object) -> Response:
         """Record a delivery for each ref that was pushed, the first under the call's own id."""
         try:
-            reference, parts = forge.repository_of(payload), forge.parts(payload)
+            reference = forge.repository_of(payload)
+            parts = forge.parts(payload) if call.event == PUSH else [payload]
         except InvalidValue as error:
-            raise Problem(400, f"{error} {forge.about.title} is expected to call this address.") from error
+            raise _misplaced(forge, error) from error
         lane = self._keyring.lane(reference.keys, call.scopes)
         if not lane:
             self._server.inbox.reject()
@@ -212,6 +224,10 @@ class Receiver:
             beside = replace(delivery, guid=guid, scopes=tuple(sorted(left)), lane=lane)
             if deliveries.record(self._server.db, [beside]):
                 return guid, True
+
+
+def _misplaced(forge: Forge, error: InvalidValue) -> Problem:
+    return Problem(400, f"{error} {forge.about.title} is expected to call this address.")
 
 
 def _named(forge: Forge, payload: object) -> str:

@@ -14,23 +14,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.checkout import Checkouts
-from app.commands.builds import build_env, key_of_build
 from app.commands.change_sets import Inquiry, without_git
-from app.commands.continuous_delivery import cancel_superseded
 from app.commands.deployments import deploy_push
 from app.commands.flow_runs import start_flow_runs_by_push
+from app.commands.pushed_builds import build_push
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.domain import comparing
-from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.crashes import is_given_up
 from app.domain.decisions import EventType, Go, Skip, Verdict
 from app.domain.errors import InvalidValue, JobyardError
-from app.domain.events import Push, one_line
+from app.domain.events import Push
 from app.domain.job.records import Job, Source
-from app.domain.job.spec import BuildsInFlight
 from app.domain.lanes import next_in_line
 from app.domain.paths import Matching
 from app.domain.pushes import Changes, Movement, is_connected, is_repeated
+from app.domain.refs import is_proposal
 from app.domain.repository_file import FileText
 from app.forges.base import Forge
 from app.runtime.disk import WAITED_FOR, Disk
@@ -210,9 +208,9 @@ class Intake:
             build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
             if build_id is not None:
                 built.append((build_id, of_source))
-        if built and push.after is not None:
-            deploy_push(tx, built, push.after, push.pusher, now)
-            start_flow_runs_by_push(tx, delivery.event_id, push.after, push.pusher, built, now)
+        if built and push.commit is not None and not is_proposal(push.ref):
+            deploy_push(tx, built, push.commit, push.pusher, now)
+            start_flow_runs_by_push(tx, delivery.event_id, push.commit, push.pusher, built, now)
         sentence = (
             f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} to be built, "
             f"{decided} job{'s' * (decided != 1)} decided."
@@ -237,7 +235,7 @@ class Intake:
         """Carry out and store the verdict for each of the source's jobs; the build's id, if there is one."""
         build_id, sentence = None, verdict.sentence
         if isinstance(verdict, Go):
-            build_id, joined = _build(
+            build_id, joined = build_push(
                 tx, self.names, self.vault, delivery, push, source, of_source, position, now
             )
             how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
@@ -320,6 +318,8 @@ def _movement(
 ) -> tuple[Movement, bool]:
     """`place_of`, and from now on the source has taken the movement."""
     movement, repeated = place_of(tx, push, source, delivery, contained_in)
+    if push.pull_request is not None:
+        return movement, repeated
     known = movements.of_delivery(tx, delivery.id, source)
     if not repeated and (known is None or not known[1]):
         taken = replace(movement, is_found=push.found_at is not None)
@@ -327,52 +327,7 @@ def _movement(
     return movement, repeated
 
 
-def _build(
-    tx: Tx,
-    names: Names,
-    vault: Vault,
-    delivery: Delivery,
-    push: Push,
-    source: Source,
-    of_source: Sequence[Job],
-    position: int,
-    now: datetime,
-) -> tuple[int, bool]:
-    """The build of the pushed commit: an equal one that is still open, or a new one."""
-    assert push.after is not None
-    env = build_env(source, of_source)
-    key = key_of_build(vault, source, push.ref, push.after, env)
-    joined = builds.join_equal(tx, key, source.project_id, source.id, position)
-    if joined is not None:
-        _drop_superseded(tx, names, source, joined.id, now)
-        return joined.id, True
-    build_id = builds.enqueue(
-        tx,
-        project_id=source.project_id,
-        source_id=source.id,
-        key=key,
-        url=source.url,
-        ref=push.ref,
-        sha=push.after,
-        config=source.build,
-        trigger=BuildTrigger(BuildTriggerType.PUSH, push.pusher, delivery.guid),
-        now=now,
-        env=env,
-        credential_id=source.credential_id,
-        position=position,
-        message=one_line(push.head_message),
-        author=push.pusher,
-    )
-    _drop_superseded(tx, names, source, build_id, now)
-    return build_id, False
-
-
 def _build_named(verdict: Go | Skip) -> int | None:
     """The build that there was already, where a verdict was made because of it."""
     build = verdict.inputs.get("build")
     return build if isinstance(build, int) else None
-
-
-def _drop_superseded(tx: Tx, names: Names, source: Source, build_id: int, now: datetime) -> None:
-    if source.builds_in_flight is BuildsInFlight.LATEST:
-        cancel_superseded(tx, names, source, builds.with_id(tx, build_id), now)

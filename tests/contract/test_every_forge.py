@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.events import Push
-from app.forges.base import PUSH, BadPayload, announces
+from app.domain.events import PUSH, Push
+from app.forges.base import BadPayload, announces
 from app.forges.bitbucket import CHANGES
+from tests.support.any_json import JSON, places
 from tests.support.senders import FORGES, SENDERS, Sender, digest
 
 SECRET = b"It's a Secret to Everybody"
@@ -185,12 +184,6 @@ def test_no_changes_and_too_many_are_refused(name: str, changes: list[object]) -
 
 # payloads of any shape
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=20,
-)
-
 
 @given(value=JSON, name=st.sampled_from(NAMES))
 def test_any_json_is_a_push_or_a_bad_payload(value: object, name: str) -> None:
@@ -206,7 +199,7 @@ def test_a_real_payload_with_any_value_anywhere_is_a_push_or_a_bad_payload(
     payload = sender.load(recorded[1])
     dice = random.Random(seed)
     for _ in range(2):
-        parent, key = dice.choice(list(_places(payload)))
+        parent, key = dice.choice(list(places(payload)))
         if isinstance(parent, dict) and dice.random() < 0.3:
             del parent[key]
         else:
@@ -223,14 +216,6 @@ def _is_total(sender: Sender, value: object) -> None:
             "".join(texts).encode()
     except BadPayload as error:
         f"{error.field} {error}".encode()
-
-
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container and key in a JSON value."""
-    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    for key in keys:
-        yield value, key
-        yield from _places(value[key])
 
 
 # what a body seems to be about

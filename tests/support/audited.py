@@ -24,6 +24,8 @@ from tests.support.api import Caller, build_succeeds
 
 GUID = "d1c3"
 PUSH = ("github", GUID, "push", False, ("source:2",), b"{}", "acme/report")
+PROPOSED = "d1c4"
+PULL_REQUEST = ("github", PROPOSED, "pull_request", False, ("source:2",), b"{}", "acme/report")
 SHA = "a" * 40
 
 
@@ -70,7 +72,7 @@ def prepare(admin: Caller) -> None:
     admin.made("/users/3/disable")
     admin.made("/users/3/link", {"subject": "4711"})
     admin.made("/tokens", {"name": "ci", "role": "viewer"})
-    deliveries.record(context.db, [NewDelivery(*PUSH, context.clock.now())])
+    deliveries.record(context.db, [NewDelivery(*each, context.clock.now()) for each in (PUSH, PULL_REQUEST)])
     with context.db.write() as tx:
         for change in (
             "UPDATE delivery SET status = 'processed'",
@@ -119,6 +121,7 @@ CALLS: dict[str, tuple[str, Any]] = {
     "POST /runs/{id}/cancel": ("/runs/1/cancel", None),
     "POST /runs/{id}/rerun": ("/runs/1/rerun", {}),
     "POST /deliveries/{id}/replay": (f"/deliveries/{GUID}/replay", None),
+    "POST /deliveries/{id}/approve": (f"/deliveries/{PROPOSED}/approve", None),
     "POST /projects/{p}/apps": (f"{P}/apps", {"name": "n", "jobs": ["idle"]}),
     "PATCH /projects/{p}/apps/{a}": (SHOP, {"jobs": ["report", "once"]}),
     "DELETE /projects/{p}/apps/{a}": (f"{P}/apps/spare?confirm=spare", None),
@@ -275,6 +278,7 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/builds/{build}/cancel": ("/builds/2/cancel", {}),
     "/builds/{build}/deploy": ("/builds/1/deploy", {"project": "acme", "job": "report"}),
     "/deliveries/{forge}/{guid}/replay": (f"/deliveries/github/{GUID}/replay", {}),
+    "/deliveries/{forge}/{guid}/approve": (f"/deliveries/github/{PROPOSED}/approve", {}),
     "/settings/password": (
         "/settings/password",
         {"current": ADMIN, "password": "a password that is another", "again": "a password that is another"},

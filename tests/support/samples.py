@@ -37,8 +37,9 @@ def push_payload(
     messages: Sequence[str] = ("Change",),
     files: Sequence[str] = ("report.py",),
     url: str = URL,
+    target: str | None = None,
 ) -> dict[str, Any]:
-    """The parts of GitHub's push event that are read."""
+    """The parts of GitHub's push event that are read; `target` is the commit of an annotated tag."""
     listed = []
     if after is not None:
         ids = [*(commit(f"{after}-{number}") for number in range(len(messages) - 1)), after]
@@ -53,6 +54,7 @@ def push_payload(
             }
             for id_, message in zip(ids, messages, strict=True)
         ]
+    head = listed[-1] if listed else None
     return {
         "ref": ref,
         "before": before or ZERO,
@@ -61,7 +63,7 @@ def push_payload(
         "deleted": after is None,
         "forced": forced,
         "commits": listed,
-        "head_commit": listed[-1] if listed else None,
+        "head_commit": {**head, "id": target} if head and target else head,
         "pusher": {"name": "ada"},
         "compare": "https://github.com/acme/report/compare/a...b",
         "repository": {"full_name": "acme/report", "clone_url": url},

@@ -38,7 +38,7 @@ class Sender:
     def pushes(self) -> list[str]:
         """The names of the recorded pushes of a single ref."""
         found = {each.stem for each in (FIXTURES / self.fixtures).glob("*.json")}
-        return sorted(found - {"ping", "push.schema", "several_refs"})
+        return sorted(found - {"ping", "push.schema", "several_refs", "pull_request"})
 
     def load(self, name: str) -> dict[str, Any]:
         payload: dict[str, Any] = json.loads((FIXTURES / self.fixtures / f"{name}.json").read_text())
@@ -65,7 +65,9 @@ def _github(secret: bytes, body: bytes, guid: str, event: str) -> dict[str, str]
 
 def _gitlab(secret: bytes, body: bytes, guid: str, event: str) -> dict[str, str]:
     tag = b'"tag_push"' in body
-    kind = ("Tag Push Hook" if tag else "Push Hook") if event == "push" else event
+    kind = {"push": "Tag Push Hook" if tag else "Push Hook", "pull_request": "Merge Request Hook"}.get(
+        event, event
+    )
     return {
         "User-Agent": "GitLab/18.0.0",
         "X-Gitlab-Instance": "https://gitlab.com",

@@ -45,7 +45,7 @@ def _names(of: type) -> tuple[str, ...]:
 
 
 _BUILD, _SCHEDULE, _RUN, _TIMES = map(_names, (BuildConfig, ScheduleSettings, RunSpec, CheckTimes))
-_FETCHED = ("submodules", "lfs")  # are among the fields of `git` there
+_OF_GIT = ("submodules", "lfs", "tags", "pull_requests")  # are among the fields of `git` there
 _OF_JOB = tuple(name for name in _names(JobSpec) if name not in ("run", "source", "schedule"))
 
 
@@ -120,8 +120,8 @@ def source_to_json(source: JobSource) -> Json:
     match source:
         case GitSource():
             build = build_to_json(source.build)
-            fetched = {name: build.pop(name) for name in _FETCHED}
-            git = {"url": source.url, "branch": source.branch, "credential": source.credential, **fetched}
+            of_git = {name: build.pop(name) for name in _OF_GIT}
+            git = {"url": source.url, "branch": source.branch, "credential": source.credential, **of_git}
             return {"type": source.type, "git": git, "build": build}
         case BuildServiceSource():
             return {"type": source.type, "build_service": source.build_service}
@@ -135,8 +135,8 @@ def source_from_json(stored: Stored) -> JobSource:
     match stored["type"]:
         case "git":
             git = stored["git"]
-            fetched = {name: git[name] for name in _FETCHED if name in git}
-            build = build_from_json({**stored.get("build", {}), **fetched})
+            of_git = {name: git[name] for name in _OF_GIT if name in git}
+            build = build_from_json({**stored.get("build", {}), **of_git})
             return GitSource(git["url"], git["branch"], git.get("credential"), build)
         case "build_service":
             return BuildServiceSource(stored["build_service"])

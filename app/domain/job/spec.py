@@ -66,6 +66,8 @@ class BuildConfig:
     commit_flags: tuple[str, ...] = DEFAULT_COMMIT_FLAGS
     submodules: bool = False  # fetched with the commit, which is where both are said to users
     lfs: bool = False
+    tags: str | None = None  # the pattern of tags that build as well, said where the branch is
+    pull_requests: bool = False  # whether those for the branch build, for their status alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class DeliveryRow(SQLModel, table=True):
     """One webhook call whose signature was right. `scopes` are the secrets that verified it.
 
     `lane` names the projects and repositories it is for: those of a lane are taken one after the other. While it is
-    being processed a server owns it; `asks_git` says that Git has to be asked about it.
+    being processed a server owns it; `asks_git` says that Git has to be asked about it. `approved_by` lets the commit
+    of a fork be built that it tells of.
     """
 
     __tablename__ = "delivery"
@@ -55,6 +56,7 @@ class DeliveryRow(SQLModel, table=True):
     deaths: int = 0  # `crashes`, by its former name
     lane: str = text_column()
     asks_git: bool = False
+    approved_by: str | None = None
     owner: str | None = None
     token: int = 0
     available_at: datetime | None = time_column()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
+from app.commands.approvals import approve_pull_request
 from app.domain.principals import Right
 from app.store import decisions, deliveries
 from app.store.deliveries import Delivery
@@ -28,6 +31,7 @@ class DeliveryAnswer(Model):
     sentence: str
     tries: int
     replays: int
+    approved_by: str | None = Field(description="who let the commit of a fork's pull request be built")
     received_at: Time
     processed_at: Time | None
 
@@ -70,6 +74,15 @@ def replay_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
         return _answer(deliveries.find(tx, delivery.guid, delivery.forge))
 
 
+def approve_delivery(ctx: ApiContext[Empty, Empty]) -> Any:
+    """Let the commit of a fork be built that the pull request has in this delivery; a later one needs another."""
+    with ctx.server.db.write() as tx:
+        delivery = delivery_called(ctx, tx, ctx.path("id"))
+        require_all_of(ctx, tx, delivery)
+        approve_pull_request(tx, delivery, ctx.who)
+        return _answer(deliveries.find(tx, delivery.guid, delivery.forge))
+
+
 def _answer(delivery: Delivery) -> DeliveryAnswer:
     fields = {name: getattr(delivery, name) for name in DeliveryAnswer.model_fields if name != "id"}
     return DeliveryAnswer(id=delivery.guid, **fields)
@@ -84,6 +97,15 @@ OPERATIONS = (
         PATH + "/{id}/replay",
         "Process a delivery once more",
         replay_delivery,
+        Right.RUN,
+        answer=DeliveryAnswer,
+        status=202,
+    ),
+    Operation(
+        "POST",
+        PATH + "/{id}/approve",
+        "Approve a fork's pull request",
+        approve_delivery,
         Right.RUN,
         answer=DeliveryAnswer,
         status=202,

@@ -28,6 +28,8 @@ GIT: Fields = {
     "webhook_secret": SECRET,
     "submodules": SWITCH,
     "lfs": SWITCH,
+    "tags": OPTIONAL,
+    "pull_requests": SWITCH,
 }
 BUILD: Fields = {
     "mode": TEXT,

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.domain.fires import next_fire_of
 from app.domain.forge_links import commit_page
+from app.domain.refs import named
 from app.store.overview import STRIP
 from app.store.strips import Mark
 from app.web.pages import charts, field_labels, formatting
@@ -73,6 +74,7 @@ _env.filters.update(
     label=formatting.label,
     bytes=formatting.size,
     repository=formatting.repository,
+    ref=named,
     commit_page=commit_page,
     device=device,
 )

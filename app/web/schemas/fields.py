@@ -237,6 +237,7 @@ Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_
 BelowRoot = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_path_below_root)]
 WebPath = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_web_path)]
 PathPattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
+TagPattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_pattern)]
 CommitFlag = Annotated[str, Field(max_length=limits.COMMIT_FLAG), AfterValidator(_commit_flag)]
 ProcessName = Annotated[str, AfterValidator(_process)]
 Cron = Annotated[str, AfterValidator(_cron)]

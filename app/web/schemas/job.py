@@ -26,6 +26,7 @@ from app.web.schemas.fields import (
     ProcessName,
     Retries,
     Seconds,
+    TagPattern,
     Text,
     Time,
     TimeZone,
@@ -62,6 +63,12 @@ class GitForm(Model):
     )
     submodules: bool = Field(default=False, description="fetch its submodules, and theirs")
     lfs: bool = Field(default=False, description="fetch its Git LFS files, by https")
+    tags: TagPattern | None = Field(
+        default=None, description="tags that build as well, in .gitignore syntax, such as v*; null is none"
+    )
+    pull_requests: bool = Field(
+        default=False, description="build pull requests for the branch, neither deployed nor run"
+    )
 
 
 class BuildForm(Model):

@@ -24,6 +24,7 @@ from app.domain.job.variables import references_in
 from app.domain.pushes import Containment
 from app.domain.redaction import Redactor
 from app.domain.references import Ours
+from app.domain.refs import is_proposal
 from app.domain.retention import Kind
 from app.engines.base import RegistryLogin
 from app.runtime.disk import WAITED_FOR, Disk
@@ -214,6 +215,8 @@ class Builder:
         )
 
     def _logins(self, build: Build) -> Mapping[str, RegistryLogin]:
+        if build.trigger.is_fork:
+            return {}
         with self.db.read() as tx:
             return registry_logins(tx, self.vault, build.project_id)
 
@@ -252,7 +255,7 @@ class Builder:
     ) -> Made:
         """Push to the registry, where there is one, in what is left of the time limit after `spent` seconds."""
         writer.note(f"Built {built.digest}.")
-        if self.publisher is None:
+        if self.publisher is None or is_proposal(build.ref):
             return Made(built.image, built.digest)
         name = self.publisher.name(build)
         writer.note(f"Pushing to {name}:{sha}")

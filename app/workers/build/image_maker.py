@@ -114,7 +114,7 @@ class ImageMaker:
         build = self.build
         with self.db.read() as tx:
             tag = image_tag(tx, self.vault, build.project_id, build.id)
-            scope = cache_scope(tx, self.vault, build.project_id)
+            scope = cache_scope(tx, self.vault, build)
         plain = {name: value.value for name, value in build.env.items() if not value.secret}
         return request_for(
             plan,

@@ -56,6 +56,7 @@ PUBLIC = {
     "/deliveries": {"get"},
     "/deliveries/{id}": {"get"},
     "/deliveries/{id}/replay": {"post"},
+    "/deliveries/{id}/approve": {"post"},
     "/decisions": {"get"},
     "/tokens": {"get", "post"},
 }
