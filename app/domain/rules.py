@@ -61,15 +61,26 @@ def should_build(
 
 
 def _go(push: Push, source: Source, changes: Changes) -> Go:
-    rule, more = _what_builds(push)
-    inputs = {"sha": push.commit, "branch": source.branch, **({} if rule == "push" else {"ref": push.ref})}
-    if not changes.unknown:
-        return Go(rule, f"{pushed(push)}.{more}", inputs)
-    what = (
-        "which files it changes" if source.build.paths else "whether commits that aren't listed carry a flag"
-    )
-    sentence = f"{pushed(push)}. Git could not say {what}, so it builds: {changes.unknown}{more}"
-    return Go(rule, sentence, {**inputs, "unknown": changes.unknown})
+    inputs = {"sha": push.commit, "branch": source.branch}
+    if push.branch != source.branch:
+        inputs["ref"] = push.ref
+    said = f"{pushed(push)}."
+    if changes.unknown:
+        what = (
+            "which files it changes"
+            if source.build.paths
+            else "whether commits that aren't listed carry a flag"
+        )
+        said = f"{said} Git could not say {what}, so it builds: {changes.unknown}"
+        inputs["unknown"] = changes.unknown
+    if push.pull_request is not None:
+        untrusted = f" {UNTRUSTED}" if push.pull_request.is_fork else ""
+        return Go("pull_request", f"{said} {ONLY_BUILT}{untrusted}", inputs)
+    if queued_for(push.ref) is not None:
+        return Go("merge_queue", f"{said} {ONLY_BUILT}", inputs)
+    if push.is_tag:
+        return Go("tag_push", said, inputs)
+    return Go("push", said, inputs)
 
 
 def _commits(push: Push) -> tuple[Commit, ...]:
@@ -78,16 +89,6 @@ def _commits(push: Push) -> tuple[Commit, ...]:
     if head is None or any(commit.sha == head for commit in push.commits):
         return push.commits
     return (*push.commits, Commit(head, push.head_message, ""))
-
-
-def _what_builds(push: Push) -> tuple[str, str]:
-    """The rule by which a ref builds, and what is special about that, as a sentence goes on."""
-    if push.pull_request is not None:
-        untrusted = f" {UNTRUSTED}" if push.pull_request.is_fork else ""
-        return "pull_request", f" {ONLY_BUILT}{untrusted}"
-    if queued_for(push.ref) is not None:
-        return "merge_queue", f" {ONLY_BUILT}"
-    return ("tag_push" if push.is_tag else "push"), ""
 
 
 def _skip_for_switches(source: Source, *, paused: bool) -> Skip | None:

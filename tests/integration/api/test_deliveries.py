@@ -58,6 +58,7 @@ def test_a_delivery_is_shown_with_its_decisions(delivered: Caller) -> None:
         "sentence": "1 of 1 source built, 1 job decided.",
         "tries": 0,
         "replays": 0,
+        "approved_by": None,
         "received_at": "2026-01-31T12:00:00Z",
         "processed_at": "2026-01-31T12:00:00Z",
     }

@@ -170,6 +170,28 @@ def test_a_form_of_gitea_is_signed_by_its_json(client: Client, sender: Sender) -
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
 
 
+@pytest.mark.parametrize("sender", ["github", "gitea", "forgejo", "gitlab"], indirect=True)
+def test_pull_requests_are_taken_where_something_builds_them(client: Client, sender: Sender) -> None:
+    payload = sender.load("pull_request")
+    ignored = send(client, sender, encode(payload), "p1", event="pull_request")
+    assert (ignored.status_code, ignored.json()["status"]) == (202, "ignored")
+    assert listed(client)[0]["sentence"] == (
+        "Event pull_request: nothing here builds pull requests for its branch, or it changes none's commit."
+    )
+    source = {"source": {"git": {"pull_requests": True}}}
+    assert client.patch("/api/v1/projects/acme/jobs/report", json=source).status_code == 200
+    taken = send(client, sender, encode(payload), "p2", event="pull_request")
+    assert (taken.status_code, taken.json()) == (202, {"delivery": "p2", "status": "accepted"})
+    broken = send(
+        client,
+        sender,
+        encode({**payload, "pull_request": 7, "object_attributes": 7}),
+        "p3",
+        event="pull_request",
+    )
+    assert broken.status_code == 400
+
+
 @pytest.mark.parametrize("sender", ["bitbucket_server"], indirect=True)
 def test_a_ping_of_data_center_is_answered(client: Client, sender: Sender) -> None:
     answer = send(client, sender, encode(sender.load("ping")), event="ping")

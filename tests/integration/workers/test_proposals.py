@@ -71,7 +71,8 @@ def test_tags_do_not_build_by_default(place: Installation, server: Server) -> No
     place.job()
     place.push(None, A, ref="refs/tags/v1.0")
     server.work()
-    assert sentences(place) == ["Push of refs/tags/v1.0: tags don't build."]
+    (decision,) = place.decisions()
+    assert (decision.rule, decision.sentence) == ("tag", "Push of refs/tags/v1.0: tags don't build.")
     assert place.builds() == []
 
 
@@ -85,9 +86,9 @@ def test_a_tag_that_matches_is_built_deployed_and_run(place: Installation, serve
     build = place.builds()[-1]
     assert (build.ref, build.sha, build.status) == ("refs/tags/v1.0", A, BuildStatus.SUCCEEDED)
     decided = sentences(place)
-    assert f"Push of {A[:7]} of refs/tags/v1.0: build {build.id}. Git could not say" not in decided
     assert any(each.startswith(f"Push of {A[:7]} of refs/tags/v1.0: build {build.id}.") for each in decided)
     assert "Push of refs/tags/nightly: only tags that match v* build." in decided
+    assert {"tag_push", "tag"} <= {each.rule for each in place.decisions()}
     deployed = place.job_now(job).deployed
     assert deployed is not None
     assert (deployed.build_id, deployed.position) == (build.id, None)
@@ -150,7 +151,9 @@ def test_pull_requests_do_not_build_by_default(place: Installation, server: Serv
     place.job()
     propose(place, fork=False)
     server.work()
-    assert sentences(place) == [f"Pull request 7 at {B[:7]}: pull requests don't build."]
+    (decision,) = place.decisions()
+    assert decision.rule == "pull_request"
+    assert decision.sentence == f"Pull request 7 at {B[:7]}: pull requests don't build."
 
 
 def test_one_of_the_repository_is_built_with_its_secrets_and_goes_no_further(
@@ -186,6 +189,7 @@ def test_one_of_a_fork_waits_for_an_approval_and_then_gets_no_secrets(
     place.job(build__pull_requests=True, env=env(place), build__submodules=True, build__lfs=True)
     guid = propose(place)
     server.work()
+    assert [each.rule for each in place.decisions()] == ["fork"]
     assert sentences(place) == [
         (
             f"Pull request 7 at {B[:7]} comes from a fork: it builds once somebody approves it on the page of"
@@ -206,7 +210,10 @@ def test_one_of_a_fork_waits_for_an_approval_and_then_gets_no_secrets(
         " submodules or LFS files, and shares no build cache."
     )
     assert place.delivery(guid).approved_by == "ada"
-    with place.db.write() as tx, pytest.raises(Conflict, match="it is approved already"):
+    with (
+        place.db.write() as tx,
+        pytest.raises(Conflict, match=r"Delivery p1 can't be approved: it is approved already\."),
+    ):
         approve_pull_request(tx, deliveries.find(tx, guid), "eve")
     propose(place, C, "p2", action="synchronize")
     server.work()
@@ -242,7 +249,7 @@ def test_only_pull_requests_that_were_decided_can_be_approved(place: Installatio
     server.work()
     with (
         place.db.write() as tx,
-        pytest.raises(Conflict, match="it tells of no pull request that was decided"),
+        pytest.raises(Conflict, match=r"can't be approved: it tells of no pull request that was decided\."),
     ):
         approve_pull_request(tx, deliveries.find(tx, guid), "ada")
 
@@ -274,6 +281,23 @@ def test_an_app_is_not_deployed_and_no_flow_starts(place: Installation, server: 
     assert [each.verdict for each in place.decisions()] == ["built", "available"]
 
 
+def test_a_pull_request_is_compared_with_nothing(place: Installation, server: Server) -> None:
+    place.job(build__pull_requests=True, build__paths=["docs/"])
+    propose(place, fork=False)
+    server.work()
+    assert "so it builds: a pull request is compared with nothing." in sentences(place)[0]
+
+
+def test_what_changes_no_commit_of_a_pull_request_is_no_push(place: Installation, server: Server) -> None:
+    place.job(build__pull_requests=True)
+    guid = propose(place, action="closed")
+    server.work()
+    assert place.delivery(guid).status == "failed"
+    assert place.delivery(guid).sentence == (
+        "The payload tells of nothing that changes what a pull request would build."
+    )
+
+
 # merge queues
 
 
@@ -289,6 +313,7 @@ def test_an_entry_of_the_merge_queue_is_built_for_its_status(place: Installation
     decided = sentences(place)
     assert f"Push of {B[:7]} to gh-readonly-queue/main/pr-7-{A}: only main is tracked." in decided
     assert any(each.endswith(ONLY_BUILT) for each in decided)
+    assert "merge_queue" in {each.rule for each in place.decisions()}
     assert any(
         "pull request 7 in the merge queue of main is built for its status alone, neither deployed nor run."
         in each
