@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from functools import cache
 
 import pytest
 import typer
@@ -34,7 +35,9 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {route.path for route in page_routes()}
 
 
+@cache
 def whole(name: str) -> str:
+    """A chapter with what is made from the code: that takes a while, and tests ask for it word by word."""
     (found,) = [each for each in CHAPTERS if each.name == name]
     return whole_guide().markdown(found)
 
