@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from app.domain.egress import Egress
 from app.domain.errors import Conflict, TransientError
-from app.domain.http import HttpRequest
-from app.outbound import NoAnswer, NotAllowed, NotAnAddress, send
+from app.domain.http import HttpRequest, NoAnswer, NotAllowed, NotAnAddress
+from app.outbound import send
 
 TIME_LIMIT_SECONDS = 10.0
 _LATER = {408, 425, 429}

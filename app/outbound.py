@@ -21,23 +21,10 @@ import httpx2
 
 from app.domain.addresses import is_refused
 from app.domain.egress import Egress
-from app.domain.errors import Conflict, TransientError
-from app.domain.http import HttpAnswer, HttpRequest
+from app.domain.http import HttpAnswer, HttpRequest, NoAnswer, NotAllowed, NotAnAddress
 
 _PORTS = {"https": 443, "http": 80}
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log each address
-
-
-class NoAnswer(TransientError):
-    """Nothing answered; `str` goes on from the name of what was asked: `did not answer in 10 s`."""
-
-
-class NotAnAddress(Conflict):
-    """It is no address that a request can be sent to."""
-
-
-class NotAllowed(Conflict):
-    """Nothing is sent there; `str` goes on from the name of what was asked: `counts as private, …`."""
 
 
 def send(egress: Egress, request: HttpRequest, seconds: float) -> HttpAnswer:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from app.bootstrap.backups import backup_shelf
 from app.bootstrap.builds import make_backend, make_publisher
+from app.bootstrap.forges import make_forge_apis, send_to_forge
 from app.bootstrap.parts import Parts
 from app.commands.log_limits import LogLimits
 from app.domain.plans import MIB
@@ -34,9 +35,10 @@ from app.workers.run.metrics import Sampler
 from app.workers.run.runner import Runner
 from app.workers.run.watcher import Watcher
 from app.workers.scheduler import Scheduler
+from app.workers.statuses import StatusWorker
 from app.workers.supervisor import Supervisor
 
-PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE = 8, 4, 8
+PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE, FORGES_AT_ONCE = 8, 4, 8, 4
 
 
 def make_supervisor(parts: Parts, *, alone: bool) -> Supervisor:
@@ -67,6 +69,7 @@ def make_supervisor(parts: Parts, *, alone: bool) -> Supervisor:
         flow_worker=FlowWorker(db, clock, parts.names, own.box),
         notification_worker=_notification_worker(parts),
         mail_worker=_mail_worker(parts),
+        status_worker=_status_worker(parts),
         remote_poller=_remote_poller(parts),
         retention_worker=_retention_worker(parts),
         backup_worker=backup_worker(parts),
@@ -189,6 +192,19 @@ def _mail_worker(parts: Parts) -> MailWorker | None:
     from app.mail import Mailer
 
     return MailWorker(own.db, own.clock, own.box, Mailer(server).send, public_url)
+
+
+def _status_worker(parts: Parts) -> StatusWorker:
+    own, settings = parts.installation, parts.settings
+    return StatusWorker(
+        own.db,
+        own.clock,
+        own.box,
+        make_forge_apis(),
+        send_to_forge(settings),
+        settings.public_url,
+        KeyedThreadPool("statuses", FORGES_AT_ONCE).give,
+    )
 
 
 def _remote_poller(parts: Parts) -> RemotePoller | None:

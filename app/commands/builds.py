@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from app.commands.commit_statuses import note_build_by_hand
 from app.commands.variables import open_variable
 from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import build_key
@@ -76,20 +77,23 @@ def request_build_of_source(
         on_branch=True if sha is None else None,
     )
     what = short(sha) if sha else f"the head of {branch or source.branch}"
-    job_ids: list[int | None] = [job.id for job in told]
-    for job_id in job_ids or [None]:
-        decisions.record(
+    decided: list[tuple[Job | None, int]] = []
+    concerned: Sequence[Job | None] = told or [None]
+    for job in concerned:
+        decision_id = decisions.record(
             tx,
             at=now,
             event=(EventType.MANUAL, f"build:{build_id}"),
             project_id=source.project_id,
-            job_id=job_id,
+            job_id=job.id if job else None,
             verdict=Verdict.BUILT,
             rule="manual",
             sentence=f"Build {build_id} of {what} asked for by {who}.",
             inputs={"sha": sha, "ref": ref},
             build_id=build_id,
         )
+        decided.append((job, decision_id))
+    note_build_by_hand(tx, source, decided, sha, build_id, now)
     return build_id
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from app.checkout import Credential as Access
@@ -15,7 +15,7 @@ from app.domain.job.spec import GitSource, ImageSource
 from app.domain.sealing import of_credential
 from app.runtime.ports import Vault
 from app.secrets.key_pairs import is_private_key, new_key, public_key_of, with_lines
-from app.store import credentials, jobs
+from app.store import commit_statuses, credentials, jobs
 from app.store.credentials import Credential
 from app.store.database import Database, Tx
 from app.store.identity import reserved_id
@@ -23,6 +23,7 @@ from app.store.projects import Project
 
 CredentialKind = Literal["git", "registry"]
 HostKeyOrigin = Literal["nobody", "first_use", "person", "forge"]
+TRIED_AGAIN = timedelta(days=1)  # statuses that a credential was refused for, when there is another
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class CredentialDraft:
     host: str
     username: str
     secret: str | None = field(repr=False)
+    api_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,20 @@ class CredentialChange:
     secret: str | None = field(default=None, repr=False)
     host_keys: Sequence[HostKey] | None = None
     ssh_key: bool = False  # make a key unless it has one
+    api_url: str | None = None
 
 
 def define_credential(
     tx: Tx, vault: Vault, project: Project, draft: CredentialDraft, now: datetime
 ) -> Credential:
-    """Keep a new credential. Raises Conflict if the name is taken, InvalidValue for a key that ssh can't use."""
+    """Keep a new credential. Raises Conflict if the name is taken.
+
+    Raises InvalidValue for a key that ssh can't use, and for an API, which no registry has.
+    """
+    _require_git(draft.kind, draft.api_url)
     credential_id = reserved_id(tx, "credential")
     secret, public_key = _usable(draft.kind, new_key() if draft.secret is None else draft.secret)
-    return credentials.create(
+    made = credentials.create(
         tx,
         project.id,
         credential_id=credential_id,
@@ -68,11 +75,16 @@ def define_credential(
         username=draft.username,
         secret=vault.seal(secret, of_credential(project.id, credential_id)),
         public_key=public_key,
+        api_url=draft.api_url,
         now=now,
     )
+    commit_statuses.try_again(tx, project.id, now, now - TRIED_AGAIN)
+    return made
 
 
-def change_credential(tx: Tx, vault: Vault, credential: Credential, change: CredentialChange) -> Credential:
+def change_credential(
+    tx: Tx, vault: Vault, credential: Credential, change: CredentialChange, now: datetime
+) -> Credential:
     """Take another user or secret for the credential. Raises InvalidValue for another name, kind or host.
 
     Those stay, as they were checked against whatever names it; without a host it was sent to nobody so far.
@@ -81,6 +93,9 @@ def change_credential(tx: Tx, vault: Vault, credential: Credential, change: Cred
         given, stored = getattr(change, name), getattr(credential, name)
         if stored and given not in (None, stored):
             raise InvalidValue(name, f"{name} can't be changed: it stays {stored}.")
+    _require_git(credential.kind, change.api_url or "")
+    if change.api_url not in (None, credential.api_url) and change.secret is None:
+        raise InvalidValue("secret", "secret is needed once more with another api_url, as it is sent there.")
     place = of_credential(credential.project_id, credential.id)
     secret, public_key = credential.secret, credential.public_key
     if change.secret is not None or (change.ssh_key and public_key is None):
@@ -90,14 +105,17 @@ def change_credential(tx: Tx, vault: Vault, credential: Credential, change: Cred
         if credential.kind != "git":
             raise InvalidValue("host_keys", "host_keys can be set for a credential of kind git alone.")
         credentials.set_host_keys(tx, credential, change.host_keys)
-    return credentials.change(
+    changed = credentials.change(
         tx,
         credential,
         host=credential.host or change.host or "",
         username=credential.username if change.username is None else change.username,
         secret=secret,
         public_key=public_key,
+        api_url=change.api_url,
     )
+    commit_statuses.try_again(tx, credential.project_id, now, now - TRIED_AGAIN)
+    return changed
 
 
 def pinned_host_keys(credential: Credential) -> tuple[HostKey, ...]:
@@ -161,6 +179,11 @@ def remove_credential(tx: Tx, credential: Credential) -> None:
             raise Conflict(f"Credential {credential.name} is in use by job {user}: name another there first.")
         before = page[-1].id
     credentials.delete(tx, credential)
+
+
+def _require_git(kind: str, api_url: str) -> None:
+    if api_url and kind != "git":
+        raise InvalidValue("api_url", "api_url is of the forge that a git credential is for: leave it out.")
 
 
 def _names(job: Job, credential: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from app.domain.commit_statuses import Statuses
 from app.domain.sealing import of_project_hook
 from app.runtime.ports import Vault
 from app.store import projects, quotas
@@ -23,11 +24,12 @@ def define_project(
     now: datetime,
     limits: Mapping[str, float | None] | None = None,
     public: bool = False,
+    statuses: Statuses = Statuses.ONE,
 ) -> Project:
     """Create a project. Raises Conflict if the name is taken."""
     project_id = reserved_id(tx, "project")
     made = projects.create(tx, name, _sealed(vault, project_id, webhook_secret), now, project_id)
-    return change_project(tx, vault, made, limits=limits, public=public)
+    return change_project(tx, vault, made, limits=limits, public=public, statuses=statuses)
 
 
 def change_project(
@@ -38,10 +40,12 @@ def change_project(
     limits: Mapping[str, float | None] | None = None,
     hardening: Mapping[str, Any] | None = None,
     public: bool | None = None,
+    statuses: Statuses | None = None,
 ) -> Project:
     """Change what is given; fields of `hardening` that are left out stay.
 
-    None leaves the secret, and whether it is public, as it is; of a limit, None takes the server's again.
+    None leaves the secret, whether it is public and its commit statuses as they are; of a limit, None takes the
+    server's again.
     """
     sealed = _sealed(vault, project.id, webhook_secret)
     if sealed is not None:
@@ -50,6 +54,8 @@ def change_project(
         projects.set_hardening(tx, project.id, replace(project.hardening, **hardening))
     if public is not None:
         projects.set_public(tx, project.id, public)
+    if statuses is not None:
+        projects.set_commit_statuses(tx, project.id, statuses)
     if limits:
         quotas.set_own(tx, project.id, limits)
     return projects.with_id(tx, project.id)

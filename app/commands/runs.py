@@ -18,7 +18,7 @@ from app.domain.refs import is_proposal, named
 from app.domain.rules import require_unpaused
 from app.domain.runs import Cancel, Reason, Run, Trigger, TriggerType
 from app.runtime.ports import Names
-from app.store import builds, decisions, jobs, projects, quotas, runs
+from app.store import builds, commit_statuses, decisions, jobs, projects, quotas, runs
 from app.store.database import Tx, quotas_of
 
 
@@ -285,6 +285,8 @@ def run_again(
         inputs={"run": run.name, "config": config},
         run_id=run_id,
     )
+    if same:
+        commit_statuses.follow_rerun(tx, run.id, run_id, now)
     return run_id
 
 

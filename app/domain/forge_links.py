@@ -14,6 +14,15 @@ from app.domain.events import repo_key
 _SHA = re.compile(r"[0-9a-f]{7,64}")
 _HOST_SIGNS = frozenset(" \"<>'")  # in no name of a host
 _PATH = "/~.+-_@"
+_NAMES = {
+    "github": "github",
+    "gitlab": "gitlab",
+    "bitbucket": "bitbucket",
+    "gitea": "gitea",
+    "forgejo": "gitea",
+    "codeberg": "gitea",
+}
+_API_PATHS = {"/api/v3": "github", "/api/v4": "gitlab", "/api/v1": "gitea"}
 
 
 def repository_page(url: str) -> str | None:
@@ -61,6 +70,13 @@ def comparison_page(url: str, before: str, after: str) -> str | None:
             return f"{page}/compare/{before}...{after}"
 
 
+def kind_of(host: str, api_url: str = "") -> str:
+    """The kind of forge that a host is, by its name or by where its API is; empty if neither tells."""
+    path = urlsplit(api_url).path.rstrip("/")
+    by_path = next((kind for end, kind in _API_PATHS.items() if path.endswith(end)), "")
+    by_name = next((kind for part, kind in _NAMES.items() if part in host.lower()), "")
+    return by_path or by_name or ("github" if urlsplit(api_url).hostname == "api.github.com" else "")
+
+
 def _kind(page: str) -> str:
-    host = urlsplit(page).hostname or ""
-    return next((kind for kind in ("gitlab", "bitbucket") if kind in host), "")
+    return kind_of(urlsplit(page).hostname or "")

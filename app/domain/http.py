@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.domain.errors import Conflict, TransientError
+
 
 @dataclass(frozen=True)
 class HttpRequest:
@@ -24,3 +26,15 @@ class HttpAnswer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
+
+
+class NoAnswer(TransientError):
+    """Nothing answered; `str` goes on from the name of what was asked: `did not answer in 10 s`."""
+
+
+class NotAnAddress(Conflict):
+    """`str` goes on from the name of what was asked: `is none that a request can be sent to`."""
+
+
+class NotAllowed(Conflict):
+    """Nothing is sent there; `str` goes on from the name of what was asked: `counts as private, …`."""

@@ -47,9 +47,11 @@ class Watched:
 
 
 WATCHED: Mapping[type[SQLModel], Watched] = {
-    ProjectRow: Watched("project", ("name", "limits", "hardening", "public"), ("webhook_secret",)),
+    ProjectRow: Watched(
+        "project", ("name", "limits", "hardening", "public", "commit_statuses"), ("webhook_secret",)
+    ),
     CredentialRow: Watched(
-        "credential", ("kind", "host", "username", "public_key", "host_keys"), ("secret",)
+        "credential", ("kind", "host", "username", "api_url", "public_key", "host_keys"), ("secret",)
     ),
     SecretGroupRow: Watched("secret_group", ("priority",)),
     SourceRow: Watched(

@@ -22,6 +22,7 @@ class Credential:
 
     `public_key` is that of a secret that is a private key. Its ssh server has to have one of the `host_keys`, which a
     person has confirmed or (`host_keys_confirmed` is false) the server showed first; empty while nothing is pinned.
+    `api_url` is where the API of a Git server is, empty for where its kind has it.
     """
 
     id: int
@@ -35,6 +36,7 @@ class Credential:
     public_key: str | None = None
     host_keys: tuple[HostKey, ...] = ()
     host_keys_confirmed: bool = False
+    api_url: str = ""
 
 
 def create(
@@ -49,6 +51,7 @@ def create(
     now: datetime,
     credential_id: int | None = None,
     public_key: str | None = None,
+    api_url: str = "",
 ) -> Credential:
     if find(tx, project_id, name) is not None:
         raise Conflict(f"There is a credential named {name} in this project already.")
@@ -61,6 +64,7 @@ def create(
         username=username,
         secret=secret,
         public_key=public_key,
+        api_url=api_url,
         created_at=now,
     )
     tx.add(row)
@@ -88,6 +92,14 @@ def of_kind(tx: Tx, project_id: int, kind: str) -> Sequence[Credential]:
     return [_value(row) for row in tx.exec(query.order_by(col(CredentialRow.id)))]
 
 
+def of_repository(tx: Tx, project_id: int, repo_key: str) -> frozenset[int]:
+    """Return the ids of the credentials that a project fetches a repository with."""
+    query = select(SourceRow.credential_id).where(
+        SourceRow.repo_key == repo_key, SourceRow.project_id == project_id
+    )
+    return frozenset(found for found in tx.exec(query) if found is not None)
+
+
 def named(tx: Tx, project_id: int, name: str) -> Credential:
     found = find(tx, project_id, name)
     if found is None:
@@ -111,11 +123,19 @@ def without_host(tx: Tx) -> Sequence[tuple[str, str]]:
 
 
 def change(
-    tx: Tx, credential: Credential, *, host: str, username: str, secret: str, public_key: str | None
+    tx: Tx,
+    credential: Credential,
+    *,
+    host: str,
+    username: str,
+    secret: str,
+    public_key: str | None,
+    api_url: str | None = None,
 ) -> Credential:
-    """Another host, user and sealed secret, for all that name it."""
+    """Another host, user, sealed secret and (None leaves it) address of the API, for all that name it."""
     row = tx.get_one(CredentialRow, credential.id)
     row.host, row.username, row.secret, row.public_key = host, username, secret, public_key
+    row.api_url = row.api_url if api_url is None else api_url
     tx.flush()
     touch(tx, "projects")
     return _value(row)
@@ -171,4 +191,5 @@ def _value(row: CredentialRow) -> Credential:
         public_key=row.public_key,
         host_keys=tuple(keys_in(row.host_keys)),
         host_keys_confirmed=row.host_keys_confirmed,
+        api_url=row.api_url,
     )

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, type_coerce
 from sqlalchemy import delete as delete_rows
 from sqlmodel import and_, col, select
 
+from app.domain.commit_statuses import Statuses
 from app.domain.documents import Stored
 from app.domain.errors import Conflict, NotFound
 from app.domain.job.spec import Hardening, Network
@@ -35,6 +36,7 @@ class Project:
     limits: Mapping[str, float] = field(default_factory=dict)
     hardening: Hardening = field(default_factory=Hardening)
     public: bool = False  # anybody may see how its jobs are doing: by badges, and on a page of its own
+    commit_statuses: Statuses = Statuses.ONE
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ def set_hardening(tx: Tx, project_id: int, hardening: Hardening) -> None:
 
 def set_public(tx: Tx, project_id: int, public: bool) -> None:
     tx.get_one(ProjectRow, project_id).public = public
+    touch(tx, "projects")
+
+
+def set_commit_statuses(tx: Tx, project_id: int, statuses: Statuses) -> None:
+    tx.get_one(ProjectRow, project_id).commit_statuses = statuses
     touch(tx, "projects")
 
 
@@ -249,6 +256,7 @@ def _value(row: ProjectRow) -> Project:
         row.limits or {},
         _hardening(row.hardening),
         row.public,
+        Statuses(row.commit_statuses),
     )
 
 

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel, col, select
 
 from app.domain.references import Ours
 from app.domain.retention import Kind
-from app.store import facts, idempotency_keys, job_drafts, needs
+from app.store import commit_statuses, facts, idempotency_keys, job_drafts, needs
 from app.store.database import Tx, touch
 from app.store.history import IS_ALONE
 from app.store.schema import (
@@ -37,6 +37,7 @@ from app.store.schema import (
 from app.store.upsert import insert_unless_there
 
 DRAFTS_KEPT = timedelta(days=7)  # since they were changed last
+STATUSES_KEPT = timedelta(days=90)  # of commits, since they changed last
 OVER = ("succeeded", "failed", "cancelled", "superseded")
 BEGUN_AT, DOUBTED_FROM = "retention_begun_at", "retention_clock_doubted_from"
 LONG_PAUSE, DOUBTED_FOR = timedelta(days=2), timedelta(days=1)
@@ -135,7 +136,8 @@ def _delete(tx: Tx, row: type[SQLModel], ids: Any, *guards: Any) -> int:
 
 
 def forget_expired(tx: Tx, now: datetime) -> None:
-    """Remove what is void by itself: links to accounts, first answers to keyed requests, and old drafts of jobs.
+    """Remove what is void by itself: links to accounts, first answers to keyed requests, old drafts of
+    jobs and what was told of old commits.
 
     Sessions that are over go when the next one begins.
     """
@@ -145,6 +147,7 @@ def forget_expired(tx: Tx, now: datetime) -> None:
     ):
         tx.connection().execute(expired)
     job_drafts.sweep(tx, now - DRAFTS_KEPT)
+    commit_statuses.sweep(tx, now - STATUSES_KEPT)
 
 
 def logs_of(tx: Tx, kind: Kind, first: int, last: int) -> tuple[set[int], int]:

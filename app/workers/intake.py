@@ -9,12 +9,13 @@ only a delivery's own lane waits for its Git server, and only for a bounded time
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.checkout import Checkouts
 from app.commands.change_sets import Inquiry, without_git
+from app.commands.commit_statuses import notes_of_push
 from app.commands.deployments import deploy_push
 from app.commands.flow_runs import start_flow_runs_by_push
 from app.commands.pushed_builds import build_push
@@ -34,7 +35,8 @@ from app.forges.base import Forge
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.ports import Clock, Names, Vault
 from app.runtime.threads import Background, in_thread
-from app.store import builds, decisions, deliveries, jobs, movements
+from app.store import builds, commit_statuses, decisions, deliveries, jobs, movements
+from app.store.commit_statuses import Note
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.deliveries import Delivery
 from app.workers import repository_files
@@ -188,7 +190,7 @@ class Intake:
         tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
         movements.lock_projects(tx, sorted({source.project_id for source, _ in tracked}))
         built: list[tuple[int, Sequence[Job]]] = []
-        decided = 0
+        decided, notes = 0, list[Note]()
         for source, of_source in tracked:
             contained = newer.get((source.project_id, source.repo_key), frozenset())
             built_before = _built_by_hand(tx, push, source)
@@ -205,12 +207,16 @@ class Intake:
             )
             verdict = taken.verdict(verdict)
             decided += len(of_source)
-            build_id = self._apply(tx, delivery, push, source, of_source, verdict, movement.position, now)
+            build_id, noted = self._apply(
+                tx, delivery, push, source, of_source, verdict, movement.position, now
+            )
+            notes += noted
             if build_id is not None:
                 built.append((build_id, of_source))
         if built and push.commit is not None and not is_proposal(push.ref):
             deploy_push(tx, built, push.commit, push.pusher, now)
             start_flow_runs_by_push(tx, delivery.event_id, push.commit, push.pusher, built, now)
+        commit_statuses.note(tx, notes, now)
         sentence = (
             f"{len(built)} of {len(tracked)} source{'s' * (len(tracked) != 1)} to be built, "
             f"{decided} job{'s' * (decided != 1)} decided."
@@ -231,8 +237,11 @@ class Intake:
         verdict: Go | Skip,
         position: int,
         now: datetime,
-    ) -> int | None:
-        """Carry out and store the verdict for each of the source's jobs; the build's id, if there is one."""
+    ) -> tuple[int | None, Iterable[Note]]:
+        """Carry out and store the verdict for each of the source's jobs: the build's id, if there is one.
+
+        And what the commit's statuses follow.
+        """
         build_id, sentence = None, verdict.sentence
         if isinstance(verdict, Go):
             build_id, joined = build_push(
@@ -241,21 +250,23 @@ class Intake:
             how = f"joins build {build_id}, which makes the same image" if joined else f"build {build_id}"
             what, _, more = verdict.sentence.partition(". ")
             sentence = f"{what.removesuffix('.')}: {how}." + (more and f" {more}")
-        job_ids: list[int | None] = [job.id for job in of_source]
-        for job_id in job_ids or [None]:  # a build service may have no job
-            decisions.record(
+        decided: list[tuple[Job | None, int]] = []
+        concerned: Sequence[Job | None] = of_source or [None]  # a build service may have no job
+        for job in concerned:
+            decision_id = decisions.record(
                 tx,
                 at=now,
                 event=(EventType.PUSH, delivery.event_id),
                 project_id=source.project_id,
-                job_id=job_id,
+                job_id=job.id if job else None,
                 verdict=Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict,
                 rule=verdict.rule,
                 sentence=sentence,
                 inputs=verdict.inputs,
                 build_id=build_id or _build_named(verdict),
             )
-        return build_id
+            decided.append((job, decision_id))
+        return build_id, notes_of_push(push, source, decided, build_id or _build_named(verdict), sentence)
 
     def _give_up(self, delivery: Delivery, sentence: str) -> None:
         with self.db.write() as tx:

@@ -16,7 +16,7 @@ from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals, Waker
 from app.runtime.turns import Turns
-from app.store import builds, deliveries, deployments, flows, mails, runs, schedules
+from app.store import builds, commit_statuses, deliveries, deployments, flows, mails, runs, schedules
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.inbox import Inbox
 from app.workers.backups import BackupWorker
@@ -38,6 +38,7 @@ from app.workers.run.metrics import Sampler
 from app.workers.run.runner import Runner
 from app.workers.run.watcher import Watcher
 from app.workers.scheduler import Scheduler
+from app.workers.statuses import StatusWorker
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0  # while something is open that may go on by itself, or waits for what is not in the store
@@ -48,6 +49,7 @@ FAULT_PAUSE_SECONDS = 1.0
 POURING = 10  # deliveries that came while one was processed
 COURTESY_SECONDS = 0.02  # for each of them
 LONGEST_COURTESY_SECONDS = 0.5
+TOLD_EVERY_SECONDS = 1.0  # statuses of commits
 PATIENCE_SECONDS = 5.0  # for loops to end when the server stops
 
 
@@ -85,6 +87,7 @@ class Supervisor:
     flow_worker: FlowWorker
     notification_worker: NotificationWorker
     mail_worker: MailWorker | None
+    status_worker: StatusWorker
     remote_poller: RemotePoller | None
     retention_worker: RetentionWorker
     backup_worker: BackupWorker | None
@@ -131,6 +134,7 @@ class Supervisor:
             Loop("metrics", self.bells.metrics, self.sampler.step),
             *self._deciding(),
             *self._mailing(),
+            self._telling_forges(),
             *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),
             Loop("retention", Waker(ASKED_FOR), self._retain),
             *self._backing_up(),
@@ -144,6 +148,12 @@ class Supervisor:
         posting = Waker(mails.TOPIC)
         self.lookout.watch(posting, mails.due_at)
         return [Loop("mail", posting, self._until_idle(self.mail_worker.step, mails.due_at))]
+
+    def _telling_forges(self) -> Loop:
+        telling = Waker(commit_statuses.TOPIC, "builds", "runs", deployments.TOPIC)
+        self.lookout.watch(telling, commit_statuses.next_due_at)
+        self.lookout.watch(telling, commit_statuses.is_any_open)
+        return Loop("statuses", telling, self._tell_forges)
 
     def _backing_up(self) -> list[Loop]:
         if self.backup_worker is None:
@@ -207,6 +217,15 @@ class Supervisor:
             self._hired -= 1
         self._build_bell.ring()  # what woke this one may be for another
         return False
+
+    def _tell_forges(self) -> float:
+        """What changes in the next second is told with that: of a burst only what it ends with."""
+        self.status_worker.step()
+        self._stopping.wait(TOLD_EVERY_SECONDS)
+        with self.db.read() as tx:
+            due = commit_statuses.next_due_at(tx)
+        left = IDLE_SECONDS if due is None else (due - self.clock.now()).total_seconds()
+        return min(max(left, 0.0), IDLE_SECONDS)
 
     def _reconcile(self) -> float:
         self.reconciler.step()

@@ -6,6 +6,7 @@ with an index that a query plan test watches.
 
 from app.store.schema.audit import AuditRow
 from app.store.schema.columns import UtcDateTime, metadata
+from app.store.schema.forges import CommitStatusRow
 from app.store.schema.installation import (
     AnswerRow,
     ServerRow,
@@ -64,6 +65,7 @@ __all__ = [
     "AuditRow",
     "BuildRow",
     "BuildSourceRow",
+    "CommitStatusRow",
     "ComparisonRow",
     "ContainerRow",
     "CredentialRow",

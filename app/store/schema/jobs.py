@@ -34,6 +34,7 @@ class ProjectRow(SQLModel, table=True):
     limits: Json | None = json_column(null=True)  # those of its own, by their names
     hardening: Json | None = json_column(null=True)  # what all its runs are held to
     public: bool = False
+    commit_statuses: str = "one"  # as `domain.commit_statuses.Statuses`
     created_at: datetime = time_column(null=False)
 
 
@@ -46,6 +47,7 @@ class CredentialRow(SQLModel, table=True):
     kind: str
     host: str = ""
     username: str = ""
+    api_url: str = text_column()  # of the forge; empty is that of its host
     secret: str = text_column()
     public_key: str | None = text_column(null=True)  # of a secret that is a private key
     host_keys: str = text_column()  # one a line: those that its ssh server has to have

@@ -49,7 +49,7 @@ def show_credential(ctx: ApiContext[Empty, Empty]) -> Any:
 def change_credential(ctx: ApiContext[CredentialPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         found = _credential_of(ctx, tx, project_of(ctx, tx))
-        return _answer(commands.change_credential(tx, ctx.server.vault, found, ctx.body.change()))
+        return _answer(commands.change_credential(tx, ctx.server.vault, found, ctx.body.change(), ctx.now))
 
 
 def ask_for_host_keys(ctx: ApiContext[Empty, Empty]) -> Any:
@@ -75,7 +75,7 @@ def _credential_of(ctx: ApiContext[Any, Any], tx: Tx, project: Project) -> Crede
 
 
 def _answer(credential: Credential) -> CredentialAnswer:
-    shown = ("id", "name", "kind", "host", "username", "created_at")
+    shown = ("id", "name", "kind", "host", "username", "api_url", "created_at")
     warnings = [] if credential.host else [without_host(credential.name)]
     return CredentialAnswer(
         **{name: getattr(credential, name) for name in shown},

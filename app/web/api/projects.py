@@ -36,7 +36,14 @@ def create_project(ctx: ApiContext[ProjectForm, Empty]) -> Any:
         limits = body.limits.given
         return project_answer(
             commands.define_project(
-                tx, ctx.server.vault, body.name, body.webhook_secret, ctx.now, limits, body.public
+                tx,
+                ctx.server.vault,
+                body.name,
+                body.webhook_secret,
+                ctx.now,
+                limits,
+                body.public,
+                body.commit_statuses,
             )
         )
 
@@ -52,7 +59,9 @@ def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
         if limits or hardening:
             ctx.require(Right.PROJECTS)
         vault, secret = ctx.server.vault, ctx.body.webhook_secret
-        changed = commands.change_project(tx, vault, project, secret, limits, hardening, ctx.body.public)
+        changed = commands.change_project(
+            tx, vault, project, secret, limits, hardening, ctx.body.public, ctx.body.commit_statuses
+        )
         return project_answer(changed)
 
 

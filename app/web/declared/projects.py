@@ -19,6 +19,7 @@ def shown_settings(project: Project) -> Json:
     hardening = asdict(project.hardening)
     return {
         "public": project.public,
+        "commit_statuses": str(project.commit_statuses),
         "limits": LimitsForm.model_validate(project.limits).model_dump(),
         "hardening": {**hardening, "network": project.hardening.network.value},
     }
@@ -32,11 +33,14 @@ def save_settings(tx: Tx, scene: Scene, name: str, project: Project | None, fiel
         scene.require(Right.PROJECTS, None)
         made = read_value(ProjectForm, {"name": name}, scene.rules)
         project = define_project(tx, scene.vault, made.name, form.webhook_secret, scene.now, limits)
-        return change_project(tx, scene.vault, project, hardening=hardening, public=form.public)
+        return change_project(
+            tx, scene.vault, project, hardening=hardening, public=form.public, statuses=form.commit_statuses
+        )
     scene.require(Right.SECRETS, project.id)
     shown = shown_settings(project)
     limits = {each: value for each, value in limits.items() if value != shown["limits"][each]}
     hardening = {each: value for each, value in hardening.items() if value != shown["hardening"][each]}
     if limits or hardening:
         scene.require(Right.PROJECTS, None)
-    return change_project(tx, scene.vault, project, form.webhook_secret, limits, hardening, form.public)
+    public, statuses = form.public, form.commit_statuses
+    return change_project(tx, scene.vault, project, form.webhook_secret, limits, hardening, public, statuses)

@@ -39,6 +39,7 @@ def _shown_credential(tx: Tx, project: Project, name: str) -> Json | None:
         "host": found.host,
         "username": found.username,
         "secret": None,
+        "api_url": found.api_url,
     }
 
 
@@ -51,7 +52,7 @@ def _save_credential(tx: Tx, scene: Scene, project: Project, fields: Json) -> Se
         credential_commands.define_credential(tx, scene.vault, project, draft, scene.now)
     else:
         change = read_value(CredentialPatch, given, scene.rules).change()
-        credential_commands.change_credential(tx, scene.vault, known, change)
+        credential_commands.change_credential(tx, scene.vault, known, change, scene.now)
     return ()
 
 

@@ -33,7 +33,7 @@ from app.web.reading import read_value
 from app.web.schemas.credential import CredentialForm, CredentialPatch
 from app.web.scope import project_of
 
-SHOWN = ("name", "kind", "host", "username")
+SHOWN = ("name", "kind", "host", "username", "api_url")
 FIELDS = frozenset({*SHOWN, "secret", "ssh_key"})
 
 
@@ -81,6 +81,8 @@ def save_credential(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         credential = credential_of(ctx, tx)
     given = {"username": ctx.field("username").strip()}
+    if credential.kind == "git":
+        given["api_url"] = ctx.field("api_url").strip()
     if not credential.host:
         given["host"] = ctx.field("host").strip()
     try:
@@ -89,7 +91,7 @@ def save_credential(ctx: PageContext) -> Response:
             project = project_of(ctx, tx)
             known = credential_of(ctx, tx)
             require_unchanged(ctx, _texts(known), f"credential {known.name}")
-            change_credential(tx, ctx.server.vault, known, patch.change())
+            change_credential(tx, ctx.server.vault, known, patch.change(), ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, credential, {**_texts(credential), **given}, problem=refused(error))
     return see(f"{address(project, credential)}?saved=1")
@@ -114,7 +116,7 @@ def accept_host_keys(ctx: PageContext) -> Response:
         patch = read_value(CredentialPatch, {"host_keys": ctx.field("host_keys").splitlines()}, ctx.server)
         with ctx.server.db.write() as tx:
             project = project_of(ctx, tx)
-            change_credential(tx, ctx.server.vault, credential_of(ctx, tx), patch.change())
+            change_credential(tx, ctx.server.vault, credential_of(ctx, tx), patch.change(), ctx.now)
     except (UserError, Problem, ValidationError) as error:
         return _page(ctx, credential, _texts(credential), problem=refused(error))
     return see(f"{address(project, credential)}?saved=1#host-keys")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -40,6 +41,29 @@ def _host_key(value: str) -> str:
 HostKeyLine = Annotated[str, Field(max_length=limits.CREDENTIAL), AfterValidator(_host_key)]
 
 
+def _api_url(value: str) -> str:
+    such = "such as https://github.example.com/api/v3"
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(f"has a host or a port that can't be read: it must be an address, {such}") from None
+    is_readable = value.isascii() and value.isprintable() and " " not in value
+    if not is_readable or parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
+        raise ValueError(f"must be an address, {such}")
+    if "?" in value or "#" in value:
+        raise ValueError(f"must be an address without a question in it, {such}")
+    if is_refused_host(parts.netloc):
+        raise ValueError(f"must not be at {host}, {LINK_LOCAL}")
+    return value.rstrip("/")
+
+
+ApiUrl = Annotated[str, Field(max_length=limits.URL), AfterValidator(lambda value: value and _api_url(value))]
+API_URL = (
+    "where the forge's API is, if not where its kind has it: `https://HOST/api/v3` for GitHub Enterprise"
+)
+
+
 class CredentialForm(Model):
     """A user and password or token, or (for git by ssh) a private key. It is sent to `host` alone."""
 
@@ -61,10 +85,12 @@ class CredentialForm(Model):
         description="instead of a `secret`: make an ed25519 key here, whose public part is in the answer",
     )
 
+    api_url: ApiUrl = Field(default="", description=f"{API_URL}; only of a git credential")
+
     def draft(self) -> CredentialDraft:
         """Raises Contradictions unless there is one secret: given, or a key to be made."""
         require_consistent(self._contradictions())
-        return CredentialDraft(self.name, self.kind, self.host, self.username, self.secret)
+        return CredentialDraft(self.name, self.kind, self.host, self.username, self.secret, self.api_url)
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         if not self.ssh_key and self.secret is None:
@@ -99,11 +125,14 @@ class CredentialPatch(Model):
         default=None,
         description="those that the ssh server has to have from now on; empty: what it shows next is pinned",
     )
+    api_url: ApiUrl | None = Field(
+        default=None, description=f"{API_URL}; another one needs the secret as well, as that is sent there"
+    )
 
     def change(self) -> CredentialChange:
         keys = None if self.host_keys is None else [read_key(each) for each in self.host_keys]
         wants = (self.name, self.kind, self.host, self.username, self.secret, keys, self.ssh_key)
-        return CredentialChange(*wants)
+        return CredentialChange(*wants, api_url=self.api_url)
 
 
 class HostKeyAnswer(Model):
@@ -139,5 +168,6 @@ class CredentialAnswer(Model):
         description="who says that they are right: nobody yet, the server itself when it was first asked, a person,"
         " or the page of a big forge"
     )
+    api_url: str = Field(description="empty where it is where the forge's kind has it")
     created_at: Time
     warnings: list[str] = Field(description="why it is of no use as it is")

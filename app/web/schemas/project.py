@@ -8,12 +8,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from app.domain.commit_statuses import Statuses
 from app.domain.job.spec import Network
 from app.domain.quotas import NAMES, Usage
 from app.store.projects import Project
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import Name, Time, WebhookSecret
 
+STATUSES = (
+    "statuses posted of each commit and job at its forge: none, one that follows the build and then the run it starts,"
+    " or two"
+)
 PUBLIC = "anybody may see badges of its jobs, and a page of how they are doing"
 Count = Annotated[int, Field(ge=0, le=10**6)]
 
@@ -68,6 +73,7 @@ class ProjectForm(Model):
     webhook_secret: WebhookSecret | None = Field(default=None, repr=False, description="write-only")
     limits: LimitsForm = Field(default_factory=LimitsForm)
     public: bool = Field(default=False, description=PUBLIC)
+    commit_statuses: Statuses = Field(default=Statuses.ONE, description=STATUSES)
 
 
 class ProjectPatch(Model):
@@ -85,6 +91,9 @@ class ProjectPatch(Model):
         description="only for administrators of all projects; what is left out stays",
     )
     public: bool | None = Field(default=None, description=f"{PUBLIC}; left out or null changes nothing")
+    commit_statuses: Statuses | None = Field(
+        default=None, description=f"{STATUSES}; left out or null changes nothing"
+    )
 
 
 class ProjectAnswer(Model):
@@ -95,6 +104,7 @@ class ProjectAnswer(Model):
     limits: LimitsForm = Field(description="those of its own; null where the server's count")
     hardening: HardeningForm
     public: bool
+    commit_statuses: Statuses = Field(description=STATUSES)
     created_at: Time
 
 
@@ -120,6 +130,7 @@ def project_answer(project: Project) -> ProjectAnswer:
         limits=LimitsForm.model_validate(project.limits),
         hardening=HardeningForm.model_validate(asdict(project.hardening)),
         public=project.public,
+        commit_statuses=project.commit_statuses,
         created_at=project.created_at,
     )
 

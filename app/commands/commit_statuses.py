@@ -1,0 +1,72 @@
+"""What the status of a commit follows: noted with the decisions of a push, a build by hand, and a run started again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from app.domain.build_parts import BuildTriggerType
+from app.domain.builds import Build
+from app.domain.comparing import REMOTE
+from app.domain.events import Push
+from app.domain.hosts import git_host
+from app.domain.job.records import Job, Source
+from app.store import commit_statuses
+from app.store.commit_statuses import Note
+from app.store.database import Tx
+
+Decided = Sequence[tuple[Job | None, int]]  # each job that was decided for, or None, and the decision's id
+
+
+def notes_of_push(
+    push: Push, source: Source, decided: Decided, build_id: int | None, sentence: str
+) -> Iterator[Note]:
+    """What a push says of its commit for a source: that a build decides, or (None) why there is none.
+
+    What is no commit of a branch, such as a tag's object, has no status unless it is built.
+    """
+    if push.commit is None or (push.branch is None and build_id is None):
+        return
+    forge = "" if push.forge == REMOTE else push.forge
+    yield from _notes(source, decided, push.commit, build_id, sentence, forge)
+
+
+def note_build_by_hand(
+    tx: Tx, source: Source, decided: Decided, sha: str | None, build_id: int, now: datetime
+) -> None:
+    """The commit's statuses follow a build that somebody asked for, if it is known of which commit that is."""
+    if sha is not None:
+        commit_statuses.note(tx, list(_notes(source, decided, sha, build_id, "", "")), now)
+
+
+def note_ended_build(tx: Tx, job: Job, build: Build, now: datetime) -> None:
+    """A build by hand of a branch's head knows its commit by its end."""
+    is_by_hand = build.trigger.type is BuildTriggerType.MANUAL
+    if is_by_hand and build.sha is not None and job.source is not None:
+        commit_statuses.note(tx, list(_notes(job.source, [(job, None)], build.sha, build.id, "", "")), now)
+
+
+def _notes(
+    source: Source,
+    decided: Sequence[tuple[Job | None, int | None]],
+    sha: str,
+    build_id: int | None,
+    sentence: str,
+    forge: str,
+) -> Iterator[Note]:
+    host = git_host(source.url)
+    for job, decision_id in decided if host else ():
+        name = job.name if job else source.name or ""
+        job_id = job.id if job else None
+        yield Note(
+            source.project_id,
+            job_id,
+            name,
+            source.url,
+            host,
+            forge,
+            sha,
+            build_id,
+            decision_id,
+            sentence,
+        )
