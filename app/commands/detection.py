@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from app.checkout import Checkouts
 from app.commands.builds import build_settings
 from app.commands.remote_access import git_access
 from app.commands.sources import credential_for
 from app.domain.build_parts import PlanDocument, plan_from_json
-from app.domain.errors import InvalidValue, UserError, require_consistent
+from app.domain.errors import InvalidValue, TransientError, UserError, require_consistent
 from app.domain.hosts import git_host
 from app.domain.job.rules import of_build
 from app.domain.job.spec import BuildConfig, GitSource
 from app.runtime.ports import Vault
+from app.runtime.threads import with_deadline
 from app.store.database import Database
 from app.store.projects import Project
 from builders.plan import PlanError
 from builders.source import SourceTree
+
+T = TypeVar("T")
+WAITING_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,18 @@ class Examined:
 
 @dataclass(frozen=True)
 class Detection:
-    """Asks Git servers, and looks at what they give."""
+    """Asks Git servers, and looks at what they give, while a request waits: for `seconds`, and few at once.
+
+    What takes longer goes on beside, so that the next try finds what was fetched meanwhile.
+    """
 
     db: Database
     checkouts: Checkouts
     vault: Vault
+    seconds: float = 30.0
+    turns: threading.BoundedSemaphore = field(
+        default_factory=partial(threading.BoundedSemaphore, WAITING_AT_ONCE)
+    )
 
     def look_at(self, project: Project | None, git: GitSource, at: str) -> Detected:
         """What the head of a branch would be built as; `at` comes before the names of the source's fields.
@@ -73,10 +87,16 @@ class Detection:
     def detect(
         self, url: str, branch: str, config: BuildConfig, credential_id: int | None = None
     ) -> Detected:
-        """What the head of a branch would be built as. Raises InvalidValue with the reason where it can't be."""
-        try:
+        """What the head of a branch would be built as. Raises InvalidValue with the reason where it can't be, and
+        TransientError where Git does not answer in time.
+        """
+
+        def look() -> Detected:
             with self._head_of(url, branch, config, credential_id) as (sha, tree):
                 return _detected(sha, tree, config)
+
+        try:
+            return self._in_time(look)
         except PlanError as error:
             raise InvalidValue("detect.build", str(error)) from error
         except UserError as error:
@@ -87,7 +107,8 @@ class Detection:
 
         Raises InvalidValue where Git gives no commit, TransientError where it does not answer.
         """
-        try:
+
+        def look() -> Examined:
             with self._head_of(url, branch, config, credential_id) as (sha, tree):
                 from builders.detect import find_choices
 
@@ -97,6 +118,9 @@ class Detection:
                 except PlanError as error:
                     detected, problem = None, str(error)
                 return Examined(sha, detected, problem, found.types, found.directories)
+
+        try:
+            return self._in_time(look)
         except UserError as error:
             raise InvalidValue("git", str(error)) from error
 
@@ -112,12 +136,30 @@ class Detection:
         ) as tree:
             yield sha, SourceTree(tree)
 
+    def _in_time(self, ask: Callable[[], T]) -> T:
+        """Raises TransientError where that takes too long, or too many wait already."""
+        if not self.turns.acquire(blocking=False):
+            raise TransientError("Too many requests wait for Git servers: try again in a moment.")
+
+        def asked() -> T:
+            try:
+                return ask()
+            finally:
+                self.turns.release()
+
+        try:
+            return with_deadline(self.seconds, "detection", asked)
+        except TimeoutError:
+            raise TransientError(
+                f"Git has not answered within {self.seconds:g} s. It goes on beside: try again in a moment."
+            ) from None
+
     def branches(self, url: str, credential_id: int | None) -> tuple[str, ...]:
         """The branches of a repository, its default first. Raises InvalidValue, TransientError."""
         with self.db.read() as tx:
             credential = git_access(tx, self.vault, credential_id, url)
         try:
-            return self.checkouts.branches_of(url, credential)
+            return self._in_time(partial(self.checkouts.branches_of, url, credential))
         except UserError as error:
             raise InvalidValue("git.url", str(error)) from error
 

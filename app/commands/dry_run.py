@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from app.checkout import Checkouts
 from app.commands.branch_tracking import change_by_following
@@ -182,7 +183,7 @@ class DryRun:
             position=position,
         )
 
-    @property
+    @cached_property
     def detection(self) -> Detection:
         """Looks at repositories, by the same access."""
         return Detection(self.db, self.checkouts, self.vault)

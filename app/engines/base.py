@@ -100,19 +100,24 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """What any process needs to find a container again; it is stored with the attempt."""
+    """What any process needs to find a container again; it is stored with the attempt.
+
+    `node` names the machine that it is on, where an engine has several.
+    """
 
     engine: str
     key: str
     id: str
     name: str
+    node: str = ""
 
     def to_json(self) -> dict[str, str]:
-        return {"engine": self.engine, "key": self.key, "id": self.id, "name": self.name}
+        where = {"node": self.node} if self.node else {}
+        return {"engine": self.engine, "key": self.key, "id": self.id, "name": self.name, **where}
 
     @classmethod
     def from_json(cls, data: Mapping[str, str]) -> Handle:
-        return cls(data["engine"], data["key"], data["id"], data["name"])
+        return cls(data["engine"], data["key"], data["id"], data["name"], data.get("node", ""))
 
 
 class State(enum.StrEnum):

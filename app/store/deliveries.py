@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 REJECTED = "deliveries_rejected"
 TABLE = table_of(DeliveryRow)
 WAITING: Any = literal_column("'received'")  # in the words of the index that holds these alone
+IS_PING: Any = col(DeliveryRow.event) == literal_column("'ping'")  # as well
 RECEIVED = (
     "forge",
     "guid",
@@ -320,6 +321,17 @@ def page(
         found = tx.exec(query.execution_options(yield_per=limit))
         rows = islice((row for row in found if scopes.intersection(row.scopes)), limit)
     return [Delivery(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in rows]
+
+
+def last_ping(tx: Tx, scopes: frozenset[str]) -> datetime | None:
+    """Return when a webhook last called to say that it is there, verified by one of the scopes, however long ago."""
+    query = (
+        select(DeliveryRow.received_at, DeliveryRow.scopes)
+        .where(IS_PING)
+        .order_by(col(DeliveryRow.id).desc())
+    )
+    found = tx.exec(query.execution_options(yield_per=100))
+    return next((at for at, of in found if scopes.intersection(of)), None)
 
 
 def waiting(tx: Tx) -> int:

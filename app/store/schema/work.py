@@ -38,6 +38,7 @@ class DeliveryRow(SQLModel, table=True):
         Index("uq_delivery_guid_forge", "guid", "forge", unique=True),
         Index("ix_delivery_status_id", "status", "id"),
         partial("ix_delivery_waiting_lane_id", "lane", "id", where="status = 'received'"),
+        partial("ix_delivery_ping_id", "id", where="event = 'ping'"),
         partial("ix_delivery_waiting_asks_git_id", "status", "asks_git", "id", where="status = 'received'"),
     )
     id: int = id_column()

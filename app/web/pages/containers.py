@@ -17,13 +17,16 @@ _CANCELLED = (Reason.CANCELLED, Reason.REPLACED)
 
 @dataclass(frozen=True)
 class Row:
-    """One container. `instance` counts from 0, as JOBYARD_INSTANCE_INDEX does; `name` is the engine's."""
+    """One container. `instance` counts from 0, as JOBYARD_INSTANCE_INDEX does; `name` is the engine's,
+    and `node` the machine it is on where the engine has several.
+    """
 
     instance: int
     status: RunStatus
     exit_code: int | None
     sentence: str
     name: str
+    node: str
     started_at: datetime | None
     finished_at: datetime | None
     uses: str
@@ -48,6 +51,7 @@ def rows(
                 exit_code=each.exit_code,
                 sentence=each.sentence,
                 name=(each.handle or {}).get("name", ""),
+                node=(each.handle or {}).get("node", ""),
                 started_at=each.started_at,
                 finished_at=each.finished_at,
                 uses=uses,

@@ -1,4 +1,4 @@
-"""How far a project is on its way to the first run of a push: each step is done once what it needs has happened."""
+"""How far a project or a job is on its way to the first run: each step is done once what it needs has happened."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.builds import Build
-from app.domain.runs import Run
+from app.domain.job.records import Job
+from app.domain.runs import Run, RunStatus
 from app.store import builds, comparisons, deliveries, projects, runs
 from app.store.database import Tx
 from app.store.projects import Project
 
-RECENT, COMPARED = 50, 20
+COMPARED = 20
 
 
 @dataclass(frozen=True)
 class FirstSteps:
-    """What has happened: `reached` that Git gave a commit or a branch of a repository, and the latest of each other."""
+    """What has happened: `reached` that Git gave a commit or a branch of a repository, and the latest of each other.
+
+    What has no repository has neither of the first steps, nor a build (`has_source`).
+    """
 
     reached: bool
     ping: datetime | None
     build: Build | None
     run: Run | None
+    has_source: bool = True
 
 
 def first_steps(tx: Tx, project: Project) -> FirstSteps | None:
@@ -35,14 +40,34 @@ def first_steps(tx: Tx, project: Project) -> FirstSteps | None:
         return None
     build = next(iter(builds.page(tx, limit=1, project_id=project.id)), None)
     compared = comparisons.of_project(tx, project.id, COMPARED)
-    reached = any(each.compared_at is not None and not each.sentence for each in compared)
-    has_commit = build is not None and build.plan is not None
-    return FirstSteps(reached or has_commit, ping_of(tx, project), build, run)
+    return FirstSteps(_is_reached(compared, build), ping_of(tx, project.id), build, run)
 
 
-def ping_of(tx: Tx, project: Project) -> datetime | None:
-    """When a webhook of the project's last called to say that it is there, if that is not long ago."""
-    scopes = projects.scopes_of(tx, project.id)
-    recent = deliveries.page(tx, RECENT)
-    found = (each for each in recent if each.event == "ping" and scopes.intersection(each.scopes))
-    return next((each.received_at for each in found), None)
+def first_steps_of_job(tx: Tx, job: Job) -> FirstSteps | None:
+    """None for a job that has had a run that succeeded, or is no more."""
+    if job.deleted_at or runs.page(tx, limit=1, job_id=job.id, statuses=[RunStatus.SUCCEEDED]):
+        return None
+    run = next(iter(runs.page(tx, limit=1, job_id=job.id)), None)
+    source = job.source
+    if source is None:
+        return FirstSteps(False, None, None, run, has_source=False)
+    build = next(iter(builds.page(tx, limit=1, source_id=source.id)), None)
+    compared = [
+        each
+        for each in comparisons.of_project(tx, job.project_id, COMPARED)
+        if (each.url, each.branch) == (source.url, source.branch)
+    ]
+    return FirstSteps(_is_reached(compared, build), ping_of(tx, job.project_id, source.id), build, run)
+
+
+def _is_reached(compared: Sequence[comparisons.Comparison], build: Build | None) -> bool:
+    is_compared = any(each.compared_at is not None and not each.sentence for each in compared)
+    return is_compared or (build is not None and build.plan is not None)
+
+
+def ping_of(tx: Tx, project_id: int, source_id: int | None = None) -> datetime | None:
+    """When a webhook last called to say that it is there: the project's, or one of any source or (given) of that."""
+    scopes = projects.scopes_of(tx, project_id)
+    if source_id is not None:
+        scopes &= {f"project:{project_id}", f"source:{source_id}"}
+    return deliveries.last_ping(tx, scopes)

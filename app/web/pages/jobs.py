@@ -15,6 +15,7 @@ from app.domain.principals import Right
 from app.store import apps, builds, conditions, decisions, overview, projects
 from app.store.strips import mark_of
 from app.web.pages.context import PageContext, get, post, see
+from app.web.pages.first_steps import first_steps_of_job
 from app.web.scope import job_of, job_or_what_is_left
 
 RUNS = 50
@@ -34,6 +35,7 @@ def show_job(ctx: PageContext) -> Response:
         why = decisions.page(tx, limit=6, job_id=job.id)
         made = builds.page(tx, limit=6, source_id=job.source.id) if job.source else []
         part = apps.parts_of(tx, [job.id]).get(job.id)
+        steps = first_steps_of_job(tx, job)
         at_least = projects.hardening_of(tx, job.project_id)
         need = None if job.has_image else how_to_get_an_image(tx, job)
     return ctx.page(
@@ -41,6 +43,7 @@ def show_job(ctx: PageContext) -> Response:
         job=job,
         part=part,
         need=need,
+        steps=steps,
         address=address(job),
         bars=bars[:RUNS],
         marks=[mark_of(bar) for bar in bars[:RUNS]],

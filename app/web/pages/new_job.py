@@ -294,7 +294,7 @@ def _choices(tx: Tx, project: Project) -> dict[str, Any]:
         "registry_credentials": [(each.name, each.name) for each in known if each.kind == "registry"],
         "services": [(each.name, each.name) for each in build_services.page(tx, project.id, MANY)],
         "repositories": sorted({job.source.url for job in found if job.source is not None}),
-        "ping": ping_of(tx, project),
+        "ping": ping_of(tx, project.id),
     }
 
 

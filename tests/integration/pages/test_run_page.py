@@ -16,7 +16,9 @@ from app.domain.events import Commit
 from app.domain.output import Stream
 from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType
+from app.engines.base import Handle
 from app.store import run_attempts, runs
+from app.store.schema import ContainerRow
 from tests.support.seed import SUCCEEDED, World, world
 from tests.support.visiting import read, visitor
 
@@ -61,6 +63,17 @@ class TestContainers:
         assert second[:4] == ["1", "Failed", "3", "20 s"]
         assert third[:4] == ["2", "Succeeded", "0", "5.0 s"]
         assert second[4] == "Log of instance 1"
+
+    def test_the_node_is_shown_where_the_engine_names_one(self, made: World) -> None:
+        run_id = made.run(made.job("many", instances=2), NOW)
+        assert "Node</th>" not in read(visitor(made), f"/runs/{run_id}")
+        with made.db.write() as tx:
+            attempt = run_attempts.attempts_of(tx, run_id)[-1]
+            row = tx.get_one(ContainerRow, run_attempts.containers_of(tx, attempt.id)[1].id)
+            row.handle = Handle("swarm", "1-1-1", "c1", "jy-1", "machine-two").to_json()
+        page = read(visitor(made), f"/runs/{run_id}")
+        assert "Node</th>" in page
+        assert [each[3] for each in cells(page)] == [DASH, "machine-two"]
 
     def test_one_of_an_attempt_that_is_over_has_its_end(self, made: World) -> None:
         run_id = made.run(made.job("once"), NOW, seconds=30, outcome=SUCCEEDED)

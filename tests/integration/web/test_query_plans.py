@@ -64,6 +64,7 @@ LOOK_UPS: dict[str, Callable[[Tx], Any]] = {
     ),
     "strip of a job": lambda tx: overview.strip(tx, 1),
     "entries about a thing": lambda tx: audit.page(tx, audit.Wanted(about="report"), 9),
+    "last ping": lambda tx: deliveries.last_ping(tx, frozenset({"project:1"})),
     "newest deliveries": lambda tx: deliveries.page(tx, limit=9, scopes=None),
     "delivery by its guid": lambda tx: deliveries.find(tx, "guid"),
     "decisions of a job": lambda tx: decisions.page(tx, limit=9, job_id=1, before=7),
