@@ -30,6 +30,7 @@ from app.web.schemas.drafts import job_draft
 from app.web.schemas.fields import Time
 from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
 from app.web.scope import job_of, project_of
+from app.web.webhook_places import forge_of
 
 WHY_ITEMS = 50
 
@@ -154,7 +155,7 @@ def _answer(ctx: ApiContext[Any, Any], job: Job, last: Run | None, *, project_ha
         "next_fire_at": next_fire_of(job, ctx.now),
         "last_run": _last_run(last),
         "created_at": job.created_at,
-        "webhook_url": f"{ctx.address}/webhooks/github",
+        "webhook_url": f"{ctx.address}/webhooks/{forge_of('' if job.source is None else job.source.url)}",
         "warnings": warnings_of(job, ctx.server.vault, project_has_secret=project_has_secret),
     }
 

@@ -33,6 +33,7 @@ from app.web.pages.jobs import address
 from app.web.pages.repository_look import looked
 from app.web.problems import Problem
 from app.web.reach import number, project_named
+from app.web.webhook_places import webhook_places
 
 EMPTY_ROWS, MORE_ROWS = 2, 8
 MANY = 200
@@ -280,7 +281,8 @@ def _page(
         crons=CRONS,
         rehearsal=rehearsal,
         plans=[(name, f"{name} · {formatting.capacity(plan)}") for name, plan in ctx.server.plans.items()],
-        webhook_url=f"{ctx.address}/webhooks/github",
+        webhook_base=ctx.address,
+        webhook_places=webhook_places(typed.shown.get("source.git.url", "")),
         **context,
     )
 

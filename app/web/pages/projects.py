@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,13 +31,14 @@ from app.store.projects import Project
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.first_steps import first_steps
 from app.web.pages.form_errors import placed, refused, require_named
-from app.web.pages.job_rows import ORDER_NAMES, asked_of, list_jobs
+from app.web.pages.job_rows import ORDER_NAMES, JobRow, asked_of, list_jobs
 from app.web.pages.publicity import snippets
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.project import ProjectForm, ProjectPatch
 from app.web.scope import project_of
 from app.web.texts import OPTIONAL_DECIMAL
+from app.web.webhook_places import webhook_places
 
 PROJECTS = 50
 MANY = 200
@@ -156,7 +159,8 @@ def _project(
         order_names=ORDER_NAMES,
         saved=ctx.query("saved"),
         warnings=guessable(ctx.server.vault, project.webhook_secret, of_project_hook(project.id)),
-        webhook_url=f"{ctx.address}/webhooks/github",
+        webhook_base=ctx.address,
+        webhook_places=webhook_places(_a_repository(listed.rows)),
         given=own | {name: ctx.field(name) for name in LIMITS if problem is not None},
         snippets=snippets(ctx.address, project, [row.job for row in listed.rows], of_pipelines)
         if project.public
@@ -166,6 +170,11 @@ def _project(
         undeleted="" if undeleted is None else undeleted.detail,
         **shared,
     )
+
+
+def _a_repository(rows: Sequence[JobRow]) -> str:
+    """The address of the repository of one of the jobs: they mostly are on one forge."""
+    return next((row.job.source.url for row in rows if row.job.source is not None), "")
 
 
 def routes() -> list[Route]:

@@ -24,6 +24,7 @@ from app.web.pages.form_errors import placed
 from app.web.pages.login import client_of
 from app.web.problems import Problem, problem_of
 from app.web.reach import number
+from app.web.webhook_places import webhook_places
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "never"}
 MAY = {
@@ -74,7 +75,8 @@ def _settings(
         lifetimes=LIFETIMES,
         plans=ctx.server.plans,
         health=ctx.server.engine_health(),
-        webhook_url=f"{ctx.address}/webhooks/github",
+        webhook_base=ctx.address,
+        webhook_places=webhook_places(),
         **context,
     )
 

@@ -151,7 +151,7 @@ def test_json_of_a_job_is_accepted(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_paths_of_pages_are_there(name: str) -> None:
     for path in re.findall(r"`https://YOUR-SERVER(/[^`]*)`", chapter(name)):
-        assert path == "/webhooks/github" or path in PAGES, path
+        assert path.startswith("/webhooks/") or path in PAGES, path
 
 
 # what is made from the code
