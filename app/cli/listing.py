@@ -118,7 +118,8 @@ COMMANDS = {
             "Remove what is older, or more, than is kept: runs, builds, deliveries, decisions, and their files.",
         ),
         "admin": Listed(
-            "server", "The first account, and the key of secrets: make an administrator, rotate the key."
+            "server",
+            "The first account and token, and the key of secrets: make an administrator or a token, rotate the key.",
         ),
     },
     "For programs": {

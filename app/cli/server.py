@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.first_token import make_token
 from app.cli.keys import rotate_key
 from app.cli.options import JsonOption, add_command, make_group
 from app.domain.errors import UserError
@@ -28,9 +29,14 @@ def add_to(cli: typer.Typer) -> None:
         "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
     )
     add_command(cli, "config", config, "jobyard config", "jobyard config --json")
-    admin = make_group("The first account, and the key of secrets: make an administrator, rotate the key.")
+    admin = make_group(
+        "The first account and token, and the key of secrets: make an administrator or a token, rotate the key."
+    )
     add_command(admin, "create", create_admin, "jobyard admin create", "jobyard admin create --name ada")
     add_command(admin, "link", login_link, "jobyard admin link")
+    add_command(
+        admin, "token", make_token, "jobyard admin token ci", "jobyard admin token grafana --role viewer"
+    )
     add_command(
         admin,
         "rotate-key",

@@ -17,9 +17,22 @@ install_packages() {
     apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
 
+# The same for servers that tests start by themselves: no package's script starts one meanwhile.
+install_unstarted() {
+  local policy=/usr/sbin/policy-rc.d
+  if ! can_install || [ -e "$policy" ]; then
+    install_packages "$@"
+    return
+  fi
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  (install_packages "$@") || { rm -f "$policy"; exit 1; }
+  rm -f "$policy"
+}
+
 # Tools the tests and the server use, by the command or file that proves each; `demo`: only what the server needs.
 ensure_tools() {
-  local for=$1 missing=()
+  local for=$1 missing=() servers=()
   command -v git >/dev/null || missing+=(git)
   if ! find_python >/dev/null; then
     is_supported "$DISTRIBUTIONS_PYTHON" || die "$SUPPORTED is needed: install it (Debian 12 and 13 have one as python3), then run this again"
@@ -36,7 +49,13 @@ ensure_tools() {
     command -v docker-registry >/dev/null || missing+=(docker-registry)
     command -v chromium >/dev/null || missing+=(chromium)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
+    command -v docker-compose >/dev/null || missing+=(docker-compose)
+    command -v prometheus >/dev/null || servers+=(prometheus)
+    command -v caddy >/dev/null || servers+=(caddy)
+    PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || servers+=(nginx-light)
   fi
   [ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+  [ ${#servers[@]} = 0 ] || install_unstarted "${servers[@]}"
 }

@@ -6,19 +6,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.domain.backups import BackupPlan, Made
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import TransientError
 from app.domain.room import Level, Room
 from app.domain.runs import Outcome, Reason
-from app.domain.schedule import Schedule
 from app.store import backups, decisions, deliveries, projects
 from app.store.database import StoreUnavailable, Tx
 from app.store.deliveries import NewDelivery
@@ -26,13 +23,13 @@ from app.web.app import create_app
 from app.web.exposition import exposition
 from app.web.server_context import ServerContext
 from tests.support.api import Caller, attempt_ends
+from tests.support.backed_up import PLAN, back_up
 from tests.support.client import Client
 from tests.support.clock import START
 from tests.support.counting import counted_calls
 from tests.support.guide import chapter
 from tests.support.stored import add_job, add_run
 
-PLAN = BackupPlan("/backups", Schedule.parse("0 3 * * *"), keep=14)
 MOST_CALLS = 10_000  # of functions: some milliseconds
 Samples = dict[tuple[str, ...], float]
 
@@ -251,23 +248,6 @@ def test_a_scrape_does_little_beside(context: ServerContext) -> None:
     with counted_calls() as counted:
         exposition(context)
     assert counted.total() < MOST_CALLS, counted
-
-
-def back_up(context: ServerContext) -> None:
-    """One was made 90 s ago, and a server began another and failed."""
-    made = Made("x", "/backups/x", 12)
-    with context.db.write() as tx:
-        backups.begin(tx, START)
-        state = backups.read(tx)
-        assert state is not None
-        claimed = backups.claim(tx, state, "one", START)
-        assert claimed is not None
-        backups.succeed(tx, claimed, made, START - timedelta(seconds=90))
-        state = backups.read(tx)
-        assert state is not None
-        claimed = backups.claim(tx, state, "one", START)
-        assert claimed is not None
-        backups.fail(tx, claimed, "The disk is full.", START)
 
 
 def test_the_age_of_the_last_good_backup_is_told_where_they_are_scheduled(context: ServerContext) -> None:

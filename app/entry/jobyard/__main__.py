@@ -1,0 +1,5 @@
+"""`python -m jobyard`, the same as `jobyard`."""
+
+from jobyard import main
+
+main()

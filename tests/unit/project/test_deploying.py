@@ -1,0 +1,70 @@
+"""What `scripts/deploy` has for an installation, read by the programs that it is for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.guide import chapter
+from tests.support.project import ROOT
+
+DEPLOY = ROOT / "scripts/deploy"
+SITE = "jobyard.example.com"
+
+
+def ask(*command: str | Path, **settings: str) -> str:
+    """What a program says of a file, which it has to find right."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={"PATH": path, "HOME": "/nonexistent", **settings}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", sorted(DEPLOY.iterdir()), ids=lambda file: file.name)
+def test_the_guide_names_each_file(file: Path) -> None:
+    assert f"scripts/deploy/{file.name}" in chapter("install") + chapter("metrics")
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = (DEPLOY / "jobyard.service").read_text()
+    there = tmp_path / "jobyard.service"
+    there.write_text(unit.replace("/opt/jobyard/bin/jobyard", "/bin/true"))
+    said = ask("systemd-analyze", "verify", there)
+    assert "jobyard.service" not in said, said
+
+
+def test_caddy_takes_its_file(tmp_path: Path) -> None:
+    file = DEPLOY / "Caddyfile"
+    assert "Valid configuration" in ask(
+        "caddy", "validate", "--config", file, "--adapter", "caddyfile", HOME=str(tmp_path)
+    )
+    ask("caddy", "fmt", file, HOME=str(tmp_path))  # exits with 1 if it would indent it otherwise
+
+
+def test_nginx_takes_its_file(tmp_path: Path) -> None:
+    pair = ("-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem")
+    ask("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={SITE}", *pair)
+    site = (DEPLOY / "nginx.conf").read_text().replace(f"/etc/letsencrypt/live/{SITE}", str(tmp_path))
+    logs = f"error_log {tmp_path}/error.log; pid {tmp_path}/pid; events {{}}"
+    whole = tmp_path / "nginx.conf"
+    whole.write_text(f"{logs} http {{ access_log off; {site} }}")
+    assert "test is successful" in ask("nginx", "-t", "-c", whole)
+
+
+def test_compose_takes_its_file() -> None:
+    said = ask(
+        "docker-compose",
+        "--file",
+        DEPLOY / "compose.yaml",
+        "config",
+        JOBYARD_HOST=SITE,
+        DOCKER_GROUP="999",
+    )
+    assert f"JOBYARD_PUBLIC_URL: https://{SITE}" in said
+    assert "- '999'" in said
+    assert "/var/run/docker.sock" in said
