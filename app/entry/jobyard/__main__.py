@@ -1,5 +1,5 @@
 """`python -m jobyard`, the same as `jobyard`."""
 
-from jobyard import main
+from . import main
 
 main()

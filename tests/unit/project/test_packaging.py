@@ -22,7 +22,7 @@ NEEDED_BY_OTHERS = {
 }  # uvicorn and SQLAlchemy import these if they are there
 TOOLS = {"djhtml", "nanoidp", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
 OPTIONAL = ("build", "mcp")  # the build backend, and what only some installations want
-OURS = {"app", "builders", "tests", "scripts"}
+OURS = {"app", "builders", "jobyard", "tests", "scripts"}
 
 
 def _named(requirements: list[str]) -> list[str]:
