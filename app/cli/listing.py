@@ -91,10 +91,11 @@ COMMANDS = {
         "plan": Listed("offline", "Say what would be built from a source tree, and why."),
         "dockerfile": Listed("offline", "Print the Dockerfile that a source tree would be built with."),
         "schedule": Listed("offline", "Print when a schedule is due, one time a line."),
+        "import": Listed("importing", "From other platforms: App Platform specs, Northflank jobs."),
     },
     "The server's own machine": {
         "serve": Listed("server", "Run the server: webhooks, pages, API, builds and runs."),
-        "config": Listed("server", "List every setting, its value and what it is for."),
+        "config": Listed("configuring", "List every setting, its value and what it is for."),
         "demo": Listed(
             "demo", "Show the main thing on a throwaway server: a signed push, its build, its run, its log."
         ),

@@ -15,7 +15,7 @@ import typer
 
 from app.cli.first_token import make_token
 from app.cli.keys import rotate_key
-from app.cli.options import JsonOption, add_command, make_group
+from app.cli.options import add_command, make_group
 from app.domain.errors import UserError
 from app.domain.public_url import is_every_address, listening_url
 
@@ -28,7 +28,6 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard serve",
         "JOBYARD_DATA=/srv/jobyard jobyard serve --host 0.0.0.0 --port 80",
     )
-    add_command(cli, "config", config, "jobyard config", "jobyard config --json")
     admin = make_group(
         "The first account and token, and the key of secrets: make an administrator or a token, rotate the key."
     )
@@ -109,34 +108,6 @@ def _greeting(server: object, url: str, host: str) -> Iterator[str]:
         yield f"No administrator yet. Set one up, once, at {server.public_url}{path}"
         if everywhere and not server.is_public_url_set:
             yield "From another machine: the same, with this machine's name in it. JOBYARD_PUBLIC_URL sets that."
-
-
-def config(json: JsonOption = False) -> None:
-    """List every setting, its value and what it is for. Secret ones are not shown."""
-    from app.cli import output
-    from app.config import read_client_settings, read_settings
-
-    items = [
-        {
-            "name": f"JOBYARD_{name.upper()}",
-            "value": _shown(getattr(each, name)),
-            "description": field.description,
-        }
-        for each in (read_settings(), read_client_settings())
-        for name, field in type(each).model_fields.items()
-    ]
-    if json:
-        output.print_json({"items": items})
-        return
-    output.print_table(
-        ("SETTING", "VALUE", "WHAT FOR"),
-        [(item["name"], item["value"] or "(not set)", item["description"]) for item in items],
-        "",
-    )
-
-
-def _shown(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def create_admin(

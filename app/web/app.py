@@ -23,6 +23,7 @@ from app.web.api import OPERATIONS, api_routes
 from app.web.api.reference import api_reference
 from app.web.budget import BodyBudget
 from app.web.compression import Compression
+from app.web.file_schemas import schema_routes
 from app.web.flow_webhook import start_by_webhook
 from app.web.guide import Guide, guide_references
 from app.web.headers import SecurityHeaders
@@ -60,6 +61,7 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", show_metrics),
+            *schema_routes(),
             *shell_routes(),
             *api_routes(),
             Mount("/static", StaticFiles(directory=STATIC)),

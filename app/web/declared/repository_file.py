@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -26,12 +26,14 @@ from app.web.declared.jobs import JOBS
 from app.web.declared.kinds import Kind, Scene, or_none
 from app.web.declared.releases import APPS, PIPELINES
 from app.web.declared.shared import BUILD_SERVICES, SECRET_GROUPS
-from app.web.declared.texts import Read, read_text
 from app.web.declared.unknown_fields import with_hint
 from app.web.form_rules import FormRules
 from app.web.schemas.job import JobForm
 from app.web.schemas.repository_file import FileJobForm, RepositoryFileForm
 from app.web.validation_messages import field_errors
+
+if TYPE_CHECKING:
+    from app.web.declared.texts import Read  # with the YAML library, which few servers need
 
 SAID = 5  # faults that are told in full
 NOT_OF_A_JOB = ("source", "secret_groups")
@@ -52,6 +54,8 @@ class RepositoryFile:
 
         One that is wrong changes nothing, and is answered with sentences that name each line and field.
         """
+        from app.web.declared.texts import read_text
+
         project = projects.with_id(tx, source.project_id)
         scene = Scene(
             self.rules,
@@ -83,6 +87,8 @@ def check(text: str, name: str) -> list[tuple[int | None, str]]:
     """Everything that is wrong with a file as far as it can be seen without a server: the line, if it is of one, and a
     sentence.
     """
+    from app.web.declared.texts import read_text
+
     try:
         read = read_text(text, name)
     except UserError as error:
