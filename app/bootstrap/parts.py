@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.bootstrap.engine import make_engine
-from app.bootstrap.forges import make_forges
+from app.bootstrap.forges import make_forges, send_to_forge
 from app.bootstrap.secrets import make_external_secrets
 from app.checkout import Checkouts
+from app.commands.app_tokens import AppTokens
 from app.commands.credentials import pin_shown
 from app.commands.image_retention import ImageRetention
 from app.commands.retention import Retention
@@ -44,6 +45,7 @@ class Parts:
     inbox: Inbox
     engine: Engine
     watch: EngineWatch
+    app_tokens: AppTokens
     forges: Mapping[str, Forge]
     checkouts: Checkouts
     log_storage: LogStorage
@@ -72,6 +74,7 @@ def make_parts(installation: Installation) -> Parts:
     settings, data = installation.settings, installation.settings.data.resolve()
     engine = make_engine(settings, installation.id, installation.clock, installation.epoch, confines=True)
     watch, bells = EngineWatch(engine, run_disk_mb=settings.run_disk_mb), Bells()
+    tokens = AppTokens(installation.clock, send_to_forge(settings))
     log_storage = LogStorage(data / "logs", installation.signals, settings.log_cap_mb * MIB)
     return Parts(
         installation=installation,
@@ -80,12 +83,14 @@ def make_parts(installation: Installation) -> Parts:
         inbox=Inbox(installation.db),
         engine=engine,
         watch=watch,
+        app_tokens=tokens,
         forges=make_forges(),
         checkouts=Checkouts(
             data / "checkouts",
             allow=settings.transports,
             git_time_limit_seconds=settings.git_time_limit_seconds,
             pin=pin_shown(installation.db),
+            tokens=tokens,
         ),
         log_storage=log_storage,
         retention=_retention(installation, engine, watch, log_storage),

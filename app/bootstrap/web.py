@@ -51,6 +51,7 @@ def server_context(
         retention=parts.retention,
         shells=Shells(own.db, parts.engine, settings.shells, settings.shell_idle_minutes),
         commit_ranges=CommitRanges(parts.checkouts.commits_between),
+        app_tokens=parts.app_tokens,
         dry_run=DryRun(own.db, own.clock, parts.forges, parts.checkouts, own.box),
         disk=parts.disk,
         turns=parts.turns,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from app.checkout.command import GitCommand, StopSignal
-from app.checkout.credential import Access, Credential, Pin, access, pin_nowhere
-from app.checkout.failures import CommitNotFound, MirrorDamaged
+from app.checkout.credential import Access, Credential, Pin, TokenSource, access, pin_nowhere
+from app.checkout.failures import AuthRefused, CommitNotFound, MirrorDamaged, RepositoryNotFound
 from app.checkout.lfs import LargeFiles
 from app.checkout.mirror import Mirror
 from app.checkout.submodules import Filling, Place
@@ -43,6 +43,7 @@ class Checkouts:
     stall_seconds: int = 30
     max_file_bytes: int = 4 * 1024**3
     pin: Pin = pin_nowhere
+    tokens: TokenSource | None = None  # of GitHub Apps
 
     def validate_url(self, url: str) -> None:
         """Raise `InvalidValue` with the reason unless the URL may be fetched."""
@@ -98,7 +99,8 @@ class Checkouts:
                 whole = Place(mirror, url, sha, slot.files, credential)
                 with self._with_submodules(slot, whole) if submodules else nullcontext([whole]) as places:
                     for place in places if lfs else ():
-                        LargeFiles(self.allow, self.max_file_bytes, should_stop).fetch(place)
+                        opened = replace(place, credential=self._opened(place.url, place.credential))
+                        LargeFiles(self.allow, self.max_file_bytes, should_stop).fetch(opened)
                     yield slot.files
         except MirrorDamaged:
             mirror.discard_damaged(url)
@@ -217,8 +219,21 @@ class Checkouts:
         for lock in sorted(self.root.absolute().glob("*/mirror.lock")):
             yield tend(Mirror(lock.parent, self._git()), now)
 
-    def _access(self, remote: Remote, credential: Credential | None) -> AbstractContextManager[Access]:
-        return access(remote, credential, self.root.absolute() / "known_hosts", self.pin)
+    @contextmanager
+    def _access(self, remote: Remote, credential: Credential | None) -> Iterator[Access]:
+        opened, known_hosts = self._opened(remote.url, credential), self.root.absolute() / "known_hosts"
+        try:
+            with access(remote, opened, known_hosts, self.pin) as way_in:
+                yield way_in
+        except (AuthRefused, RepositoryNotFound):
+            self._opened(remote.url, credential, anew=True)  # an App may be told more than Git is
+            raise
+
+    def _opened(self, url: str, credential: Credential | None, *, anew: bool = False) -> Credential | None:
+        """Return the credential with what opens the repository now."""
+        if credential is None or credential.app is None or self.tokens is None:
+            return credential
+        return replace(credential, secret=self.tokens(credential.app, url, anew=anew))
 
     def _mirror(self, url: str, should_stop: StopSignal | None = None) -> Mirror:
         root = self.root.absolute()

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from app.checkout.addresses import ssh_server
 from app.checkout.urls import Remote
 from app.domain.errors import InvalidValue
+from app.domain.github_apps import AppKey
 from app.domain.host_keys import HostKey, keys_in, known_hosts, published_for
 from builders.private import private_directory
 
@@ -32,6 +34,15 @@ class Credential:
     username: str | None = None
     host_keys: tuple[HostKey, ...] = ()
     id: int | None = field(default=None, compare=False)
+    app: AppKey | None = None  # whose tokens are the secret, each for one repository and an hour
+
+
+class TokenSource(Protocol):
+    """Where the tokens of GitHub Apps come from."""
+
+    def __call__(self, key: AppKey, url: str, *, anew: bool = False) -> str:
+        """Return what opens the repository at `url`. Raises UserError with what would be right, or GitUnavailable."""
+        ...
 
 
 Pin = Callable[[Credential, Sequence[HostKey]], None]
@@ -132,6 +143,8 @@ def basic(credential: Credential) -> str:
 def _fingerprint(credential: Credential | None) -> str:
     if credential is None:
         return ANYBODY
+    if credential.app is not None:  # its tokens come and go
+        return hashlib.sha256(f"app {credential.app.credential_id}".encode()).hexdigest()[:12]
     return hashlib.sha256(f"{credential.username}\0{credential.secret}".encode()).hexdigest()[:12]
 
 

@@ -15,7 +15,7 @@ from app.domain.job.spec import GitSource, ImageSource
 from app.domain.sealing import of_credential
 from app.runtime.ports import Vault
 from app.secrets.key_pairs import is_private_key, new_key, public_key_of, with_lines
-from app.store import commit_statuses, credentials, jobs
+from app.store import commit_statuses, credentials, github_apps, jobs
 from app.store.credentials import Credential
 from app.store.database import Database, Tx
 from app.store.identity import reserved_id
@@ -96,6 +96,8 @@ def change_credential(
     _require_git(credential.kind, change.api_url or "")
     if change.api_url not in (None, credential.api_url) and change.secret is None:
         raise InvalidValue("secret", "secret is needed once more with another api_url, as it is sent there.")
+    if credential.kind == github_apps.KIND:
+        raise Conflict(f"Credential {credential.name} is a GitHub App: change it as one, at github-apps.")
     place = of_credential(credential.project_id, credential.id)
     secret, public_key = credential.secret, credential.public_key
     if change.secret is not None or (change.ssh_key and public_key is None):

@@ -20,6 +20,7 @@ from app.domain.sealing import (
     Owner,
     Place,
     Reseal,
+    of_app_hook,
     of_credential,
     of_job_draft,
     of_mailed_link,
@@ -147,6 +148,8 @@ def _resealed(row: SealedRow, column: str, value: Any, reseal: Reseal) -> Any:
             return reseal(value, of_source_hook(project_id, row.id))
         case "credential", _:
             return reseal(value, of_credential(project_id, row.id))
+        case "github_app", _:
+            return reseal(value, of_app_hook(project_id, row.id))
         case "secret_group", _:
             return resealed_env(value, Owner.group(project_id, row.id), reseal)
         case "job", "shared_env":

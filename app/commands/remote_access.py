@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.checkout import Credential
+from app.commands.github_apps import key_of
 from app.domain.errors import InvalidValue
 from app.domain.hosts import git_host, may_be_sent, registry_host
 from app.domain.job.records import Job
@@ -10,7 +11,7 @@ from app.domain.job.spec import ImageSource
 from app.domain.sealing import of_credential
 from app.engines.base import RegistryLogin
 from app.runtime.ports import Vault
-from app.store import credentials
+from app.store import credentials, github_apps
 from app.store.database import Tx
 
 
@@ -20,6 +21,9 @@ def git_access(tx: Tx, vault: Vault, credential_id: int | None, url: str) -> Cre
         return None
     found = credentials.with_id(tx, credential_id)
     _require_host(found, git_host(url))
+    app = github_apps.find(tx, found.id) if found.kind == github_apps.KIND else None
+    if app is not None:
+        return Credential("", None, (), found.id, key_of(vault, app))
     return Credential(_opened(found, vault), found.username or None, found.host_keys, found.id)
 
 

@@ -13,7 +13,7 @@ from app.domain.job.spec import BuildConfig, BuildsInFlight, GitSource
 from app.domain.references import Ours
 from app.domain.sealing import Place, of_source_hook
 from app.runtime.ports import Vault
-from app.store import credentials
+from app.store import credentials, github_apps
 from app.store.database import Tx
 from app.store.identity import reserved_id
 from app.store.projects import Project
@@ -88,7 +88,8 @@ def credential_for(
     if name is None:
         return None
     found = credentials.find(tx, project.id, name)
-    if found is None or found.kind != kind:
+    kinds = (kind, github_apps.KIND) if kind == "git" else (kind,)
+    if found is None or found.kind not in kinds:
         raise InvalidValue(
             field, f"{field} must name a {kind} credential of project {project.name}, not {name!r}."
         )

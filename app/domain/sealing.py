@@ -13,6 +13,7 @@ CREDENTIAL_PURPOSE = "credential"
 MESSAGE_PURPOSE = "message"
 LINK_PURPOSE = "link"
 DRAFT_PURPOSE = "draft"
+MANIFEST_PURPOSE = "manifest"
 CURRENT_FORM, FORMER_FORM = "v2", "v1"
 
 
@@ -47,6 +48,11 @@ def of_credential(project_id: int, credential_id: int) -> Place:
     return Place(CREDENTIAL_PURPOSE, project_id, f"credential {credential_id}")
 
 
+def of_app_hook(project_id: int, app_id: int) -> Place:
+    """Where the webhook secret of a GitHub App belongs; `app_id` is our own."""
+    return Place(WEBHOOK_PURPOSE, project_id, f"github app {app_id}")
+
+
 def of_message(project_id: int, flow_id: int, node: str) -> Place:
     return Place(MESSAGE_PURPOSE, project_id, f"flow {flow_id}", node)
 
@@ -54,6 +60,11 @@ def of_message(project_id: int, flow_id: int, node: str) -> Place:
 def of_mailed_link(user_id: int) -> Place:
     """Where the link to a user's account belongs, which is of no project."""
     return Place(LINK_PURPOSE, 0, f"user {user_id}")
+
+
+def of_manifest(project_id: int) -> Place:
+    """Where what was begun of a GitHub App belongs, which is at GitHub meanwhile and stored nowhere."""
+    return Place(MANIFEST_PURPOSE, project_id, f"project {project_id}")
 
 
 def of_job_draft(draft_id: int) -> Place:

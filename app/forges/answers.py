@@ -25,13 +25,13 @@ def outcome_of(answer: HttpAnswer, now: datetime, name: str, permission: str) ->
         )
     if status in _REDIRECTS and location:
         return Moved(location)
-    if status == 429 or (status == 403 and _is_limit(answer)):
+    if status == 429 or (status == 403 and is_limit(answer)):
         return Later(
             f"{name} asks to wait (status {status}): a rate limit is reached.", _end(answer, now), True
         )
     if status >= 500 or status in (408, 425):
         return Later(f"{name} answered with status {status}.")
-    return _refused(status, _message(answer), name, permission)
+    return _refused(status, said_in(answer), name, permission)
 
 
 def _refused(status: int, said: str, name: str, permission: str) -> Refused:
@@ -53,11 +53,11 @@ def _refused(status: int, said: str, name: str, permission: str) -> Refused:
             return Refused(f"{name} refused it with status {status}.{said}")
 
 
-def _is_limit(answer: HttpAnswer) -> bool:
+def is_limit(answer: HttpAnswer) -> bool:
     """Return whether a 403 is a rate limit, of GitHub the primary one or a secondary."""
     if "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0":
         return True
-    return "rate limit" in _message(answer).lower()
+    return "rate limit" in said_in(answer).lower()
 
 
 def _end(answer: HttpAnswer, now: datetime) -> datetime:
@@ -83,7 +83,7 @@ def _epoch(text: str) -> datetime | None:
     return datetime.fromtimestamp(int(text), UTC) if is_time else None
 
 
-def _message(answer: HttpAnswer) -> str:
+def said_in(answer: HttpAnswer) -> str:
     """Return what the forge says, as a sentence behind one of ours; empty if it says nothing that can be read."""
     body = body_of(answer)
     said = (body.get("message") or body.get("error")) if isinstance(body, dict) else None

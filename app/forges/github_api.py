@@ -28,13 +28,13 @@ class GitHubApi:
     def status(self, access: Access, repository: str, sha: str, status: CommitStatus) -> HttpRequest:
         said = {"state": status.state, "context": status.context, "description": status.description}
         link = {"target_url": status.link} if status.link else {}
-        return _request("POST", access, f"/repos/{quote(repository)}/statuses/{quote(sha)}", {**said, **link})
+        return request("POST", access, f"/repos/{quote(repository)}/statuses/{quote(sha)}", {**said, **link})
 
     def status_outcome(self, answer: HttpAnswer, now: datetime) -> Outcome:
         return outcome_of(answer, now, self.name, _STATUSES)
 
     def hooks(self, access: Access, repository: str) -> HttpRequest:
-        return _request("GET", access, f"/repos/{quote(repository)}/hooks?per_page=100")
+        return request("GET", access, f"/repos/{quote(repository)}/hooks?per_page=100")
 
     def hooks_in(self, answer: HttpAnswer) -> Sequence[Hook]:
         found = body_of(answer)
@@ -47,15 +47,15 @@ class GitHubApi:
         path = f"/repos/{quote(repository)}/hooks"
         if hook_id is None:
             made = {"name": "web", "active": True, "events": ["push"], "config": config}
-            return _request("POST", access, path, made)
+            return request("POST", access, path, made)
         changed = {"active": True, "add_events": ["push"], "config": config}
-        return _request("PATCH", access, f"{path}/{quote(hook_id)}", changed)
+        return request("PATCH", access, f"{path}/{quote(hook_id)}", changed)
 
     def hook_outcome(self, answer: HttpAnswer, now: datetime) -> Outcome:
         return outcome_of(answer, now, self.name, _HOOKS)
 
 
-def _request(method: str, access: Access, path: str, body: object = None) -> HttpRequest:
+def request(method: str, access: Access, path: str, body: object = None) -> HttpRequest:
     headers = {
         "Accept": MEDIA_TYPE,
         "Authorization": f"Bearer {access.secret}",

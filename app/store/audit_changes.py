@@ -24,6 +24,7 @@ from app.store.schema import (
     DeploymentRow,
     FlowRow,
     FlowRunRow,
+    GithubAppRow,
     GrantRow,
     JobRow,
     PipelineRow,
@@ -53,6 +54,7 @@ WATCHED: Mapping[type[SQLModel], Watched] = {
     CredentialRow: Watched(
         "credential", ("kind", "host", "username", "api_url", "public_key", "host_keys"), ("secret",)
     ),
+    GithubAppRow: Watched("credential", ("app_id",), ("webhook_secret",)),
     SecretGroupRow: Watched("secret_group", ("priority",)),
     SourceRow: Watched(
         "build_service",

@@ -14,10 +14,10 @@ from app.domain.commit_statuses import Statuses
 from app.domain.documents import Stored
 from app.domain.errors import Conflict, NotFound
 from app.domain.job.spec import Hardening, Network
-from app.domain.sealing import Place, of_project_hook, of_source_hook
+from app.domain.sealing import Place, of_app_hook, of_project_hook, of_source_hook
 from app.store.database import Tx, touch
 from app.store.identity import reserved_id
-from app.store.schema import JobRow, ProjectRow, SourceRow, UnknownRepositoryRow
+from app.store.schema import GithubAppRow, JobRow, ProjectRow, SourceRow, UnknownRepositoryRow
 
 UNKNOWN_KEPT = 10
 
@@ -136,7 +136,11 @@ def scopes_of(tx: Tx, project_id: int) -> frozenset[str]:
 
 
 def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
-    """Every sealed webhook secret there is, of projects and of single sources."""
+    """Every sealed webhook secret there is: of projects, of single sources and of GitHub Apps."""
+    return [*_own_secrets(tx), *_secrets_of_apps(tx)]
+
+
+def _own_secrets(tx: Tx) -> Sequence[WebhookSecret]:
     of_projects = select(ProjectRow.id, ProjectRow.webhook_secret).where(
         col(ProjectRow.webhook_secret).is_not(None)
     )
@@ -155,9 +159,22 @@ def webhook_secrets(tx: Tx) -> Sequence[WebhookSecret]:
     ]
 
 
+def _secrets_of_apps(tx: Tx) -> Sequence[WebhookSecret]:
+    """Those of GitHub Apps, each of which speaks for all the project's repositories."""
+    found = tx.exec(
+        select(GithubAppRow.project_id, GithubAppRow.id, GithubAppRow.webhook_secret).where(
+            col(GithubAppRow.webhook_secret).is_not(None)
+        )
+    )
+    return [
+        WebhookSecret(f"project:{project_id}", sealed or "", of_app_hook(project_id, id_))
+        for project_id, id_, sealed in found
+    ]
+
+
 def named_webhook_secrets(tx: Tx) -> Sequence[tuple[str, WebhookSecret]]:
-    """Every sealed webhook secret, with what it is of, as a sentence can begin with it."""
-    known = {each.scope: each for each in webhook_secrets(tx)}
+    """Every sealed webhook secret that people chose, with what it is of, as a sentence can begin with it."""
+    known = {each.scope: each for each in _own_secrets(tx)}
     of_projects = select(ProjectRow.id, ProjectRow.name)
     of_sources = (
         select(SourceRow.id, ProjectRow.name, SourceRow.name, JobRow.name)

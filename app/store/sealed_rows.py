@@ -40,6 +40,7 @@ _SHAPES = {
     "project": _Shape(texts=("webhook_secret",)),
     "source": _Shape(texts=("webhook_secret",)),
     "credential": _Shape(texts=("secret",)),
+    "github_app": _Shape(texts=("webhook_secret",)),
     "secret_group": _Shape(documents=("env",)),
     "job": _Shape(documents=("definition", "shared_env", "effective")),
     "flow": _Shape(documents=("definition",)),

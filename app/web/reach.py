@@ -17,11 +17,23 @@ from app.domain.job.records import Job
 from app.domain.pipelines import Pipeline
 from app.domain.runs import Run
 from app.runtime.ports import IdentityProvider
-from app.store import apps, builds, deliveries, deployments, flows, jobs, pipelines, projects, runs
+from app.store import (
+    apps,
+    builds,
+    deliveries,
+    deployments,
+    flows,
+    github_apps,
+    jobs,
+    pipelines,
+    projects,
+    runs,
+)
 from app.store.apps import App
 from app.store.database import Tx
 from app.store.deliveries import Delivery
 from app.store.flows import Flow
+from app.store.github_apps import GithubApp
 from app.store.projects import Project
 from app.web.auditing import tell_found
 from app.web.numbers import whole_number
@@ -114,6 +126,15 @@ def pipeline_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> 
 
 def flow_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> Flow:
     return look_up(ctx, f"flow {name}", lambda: flows.named(tx, project.name, name))
+
+
+def github_app_named(ctx: RequestContext, tx: Tx, project: Project, name: str) -> GithubApp:
+    """A GitHub App, which is a credential to the audit log."""
+    what = f"GitHub App {name}"
+    found = look_up(ctx, what, lambda: github_apps.named(tx, project.id, name).credential)
+    app = github_apps.find(tx, found.id)
+    assert app is not None  # in this transaction it was there
+    return app
 
 
 def build_numbered(ctx: RequestContext, tx: Tx, ref: str) -> Build:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from app.commands.app_tokens import AppTokens
 from app.commands.backup_list import BackupList
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
@@ -53,6 +54,7 @@ class ServerContext(FormRules):
         [Mapping[int, str]], frozenset[str]
     ]  # of those that jobs are to get, the ones that can't be had any more
     engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
+    app_tokens: AppTokens  # asks GitHub as a GitHub App
     dry_run: DryRun
     retention: Retention
     shells: Shells

@@ -40,11 +40,16 @@ NAMES = {
     "{g}": "mail",
     "{s}": "images",
     "{a}": "shop",
+    "{ga}": "octo",
     "{pl}": "reports",
     "{f}": "release",
     "{id}": "1",
 }
-SINCE = {"/users": "0015", "/audit": "0018"}  # what older versions had none of
+SINCE = {
+    "/users": "0015",
+    "/audit": "0018",
+    "/projects/{p}/github-apps": "0043",
+}  # what older versions had none of
 THINGS = (
     "project",
     "job",

@@ -13,6 +13,7 @@ from app.commands.accounts import make_administrator
 from app.commands.sessions import Client, open_session
 from app.commands.tokens import digest
 from app.domain.audit import Entry
+from app.domain.host_keys import PUBLISHED
 from app.store import audit, deliveries, users
 from app.store.audit import Wanted
 from app.store.deliveries import NewDelivery
@@ -21,6 +22,7 @@ from app.web.pages.job_draft import Typed
 from app.web.server_context import ServerContext
 from app.workers.deployments import DeploymentWorker
 from tests.support.api import Caller, build_succeeds
+from tests.support.github import PEM
 
 GUID = "d1c3"
 PUSH = ("github", GUID, "push", False, ("source:2",), b"{}", "acme/report")
@@ -42,6 +44,7 @@ def prepare(admin: Caller) -> None:
     of = "/projects/acme"
     git = {"url": "https://github.com/acme/report", "webhook_secret": "a secret of the hook"}
     admin.made(f"{of}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"})
+    admin.made(f"{of}/github-apps", {"name": "the-app", "app_id": 4711, "private_key": PEM})
     admin.made(f"{of}/build-services", {"name": "images", "git": git})
     admin.made(f"{of}/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
     for name in ("report", "live"):
@@ -97,6 +100,15 @@ CALLS: dict[str, tuple[str, Any]] = {
         f"{P}/credentials",
         {"name": "n", "kind": "git", "host": "git.example.com", "secret": "x"},
     ),
+    "POST /projects/{p}/github-apps": (
+        f"{P}/github-apps",
+        {"name": "n", "app_id": 4711, "private_key": PEM},
+    ),
+    "PATCH /projects/{p}/github-apps/{ga}": (
+        f"{P}/github-apps/the-app",
+        {"webhook_secret": "another secret of it"},
+    ),
+    "DELETE /projects/{p}/github-apps/{ga}": (f"{P}/github-apps/the-app?confirm=the-app", None),
     "PATCH /projects/{p}/credentials/{c}": (f"{P}/credentials/forge", {"secret": "another"}),
     "DELETE /projects/{p}/credentials/{c}": (f"{P}/credentials/forge?confirm=forge", None),
     "POST /projects/{p}/secret-groups": (f"{P}/secret-groups", {"name": "n", "env": {"A": "1"}}),
@@ -213,6 +225,22 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
         {"name": "n", "kind": "git", "host": "git.example.com", "secret": "x"},
     ),
     "/projects/{project}/credentials/{credential}": (f"{P}/credentials/forge", {"username": "ada"}),
+    "/projects/{project}/credentials/{credential}/host-keys": (
+        f"{P}/credentials/forge/host-keys",
+        {"host_keys": str(PUBLISHED["github.com"].keys[0])},
+    ),
+    "/projects/{project}/github-apps": (
+        f"{P}/github-apps",
+        {"name": "n", "host": "github.com", "app_id": "4711", "private_key": PEM},
+    ),
+    "/projects/{project}/github-apps/{github_app}": (
+        f"{P}/github-apps/the-app",
+        {"webhook_secret": "another secret of it"},
+    ),
+    "/projects/{project}/github-apps/{github_app}/delete": (
+        f"{P}/github-apps/the-app/delete",
+        {"confirm": "the-app"},
+    ),
     "/projects/{project}/credentials/{credential}/delete": (
         f"{P}/credentials/forge/delete",
         {"confirm": "forge"},

@@ -7,6 +7,7 @@ from app.store.database import Tx
 from app.store.deliveries import NewDelivery
 from app.web.server_context import ServerContext
 from tests.support.api import Caller
+from tests.support.github import PEM
 
 MARK = "7k"
 GUID = "d1c37k"
@@ -19,6 +20,7 @@ NAMES = {
     "service": "images7k",
     "group": "mail7k",
     "credential": "forge7k",
+    "github_app": "octo7k",
     "app": "shop7k",
     "deployment": "1",
     "pipeline": "main7k",
@@ -37,6 +39,7 @@ def make_one_of_each(context: ServerContext) -> None:
     of_acme = "/projects/acme"
     secret = {"kind": "git", "host": "github.com", "secret": "x"}
     admin.made(f"{of_acme}/credentials", {"name": NAMES["credential"], **secret})
+    admin.made(f"{of_acme}/github-apps", {"name": NAMES["github_app"], "app_id": 4711, "private_key": PEM})
     admin.made(f"{of_acme}/build-services", {"name": NAMES["service"], "git": source["git"]})
     admin.made(f"{of_acme}/secret-groups", {"name": NAMES["group"], "env": {"HOST": "mail.example.com"}})
     schedule = {"kind": "cron", "schedule": {"cron": "0 6 * * *"}}

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 from app.bootstrap.forges import make_forges
 from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
+from app.commands.app_tokens import AppTokens
 from app.commands.dry_run import DryRun
 from app.commands.retention import Retention
 from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
 from app.commands.tokens import digest
+from app.domain.http import HttpAnswer, HttpRequest
 from app.domain.job.records import Pinned
 from app.domain.plans import DEFAULT_PLANS
 from app.domain.references import Ours
 from app.domain.retention import Limits
 from app.oidc import Provider
+from app.outbound import NoAnswer
 from app.runtime.engine_health import EngineHealth
 from app.store.inbox import Inbox
 from app.web.server_context import ServerContext
@@ -41,6 +44,10 @@ def check_git_url(url: str) -> None:
     parse_remote(url, TRANSPORTS)
 
 
+def nothing_answers(_request: HttpRequest) -> HttpAnswer:
+    raise NoAnswer("did not answer in 10 s")
+
+
 def server_context(place: Installation, **changes: Any) -> ServerContext:
     """The context of a server of an installation without loops, with a registry that knows every image, and an engine
     that is up; `changes` are its fields.
@@ -56,6 +63,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "vault": place.box,
         "signals": place.signals,
         "log_storage": place.log_storage,
+        "app_tokens": AppTokens(place.clock, nothing_answers),
         "dry_run": DryRun(place.db, place.clock, forges, checkouts, place.box),
         "retention": Retention(place.db, place.clock, place.log_storage, Limits(), ours),
         "shells": Shells(place.db, place.engine, most=2, idle_minutes=15),

@@ -15,6 +15,7 @@ from app.store.schema.installation import (
 )
 from app.store.schema.jobs import (
     CredentialRow,
+    GithubAppRow,
     JobDraftRow,
     JobRow,
     ProjectRow,
@@ -76,6 +77,7 @@ __all__ = [
     "FlowNodeRow",
     "FlowRow",
     "FlowRunRow",
+    "GithubAppRow",
     "GrantRow",
     "JobDraftRow",
     "JobRow",

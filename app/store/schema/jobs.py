@@ -55,6 +55,19 @@ class CredentialRow(SQLModel, table=True):
     created_at: datetime = time_column(null=False)
 
 
+class GithubAppRow(SQLModel, table=True):
+    """What a credential of kind github-app has besides: its private key is the credential's secret."""
+
+    __tablename__ = "github_app"
+    __table_args__ = table_args(Index("uq_github_app_credential_id", "credential_id", unique=True))
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    credential_id: int = ref_column("credential.id")
+    app_id: int = Field(sa_column=SaColumn(BigInt, nullable=False))
+    slug: str = ""  # as it is called in addresses at GitHub, once that is known
+    webhook_secret: str | None = text_column(null=True)
+
+
 class SourceRow(SQLModel, table=True):
     __tablename__ = "source"
     __table_args__ = table_args(Index("uq_source_project_id_name", "project_id", "name", unique=True))

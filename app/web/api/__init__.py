@@ -17,6 +17,7 @@ from app.web.api import (
     deploys,
     flow_runs,
     flows,
+    github_apps,
     jobs,
     log_search,
     logs,
@@ -41,6 +42,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
     for module in (
         projects,
         credentials,
+        github_apps,
         secret_groups,
         build_services,
         jobs,

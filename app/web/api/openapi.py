@@ -222,6 +222,7 @@ PATH_PARAMETERS = {
     "g": "a secret group's name",
     "a": "an app's name",
     "pl": "a pipeline's name",
+    "ga": "the name of a GitHub App",
     "f": "a flow's name",
     "node": "a node's name",
     "id": "an id; of a run, its name will do as well",

@@ -12,12 +12,22 @@ from difflib import get_close_matches
 from typing import Any
 
 from app.domain.documents import Json
+from app.web.declared.github_apps import GITHUB_APPS
 from app.web.declared.jobs import JOBS
 from app.web.declared.kinds import Kind
 from app.web.declared.releases import APPS, FLOWS, PIPELINES
 from app.web.declared.shared import BUILD_SERVICES, CREDENTIALS, SECRET_GROUPS
 
-KINDS: tuple[Kind, ...] = (CREDENTIALS, BUILD_SERVICES, JOBS, SECRET_GROUPS, APPS, PIPELINES, FLOWS)
+KINDS: tuple[Kind, ...] = (
+    CREDENTIALS,
+    GITHUB_APPS,
+    BUILD_SERVICES,
+    JOBS,
+    SECRET_GROUPS,
+    APPS,
+    PIPELINES,
+    FLOWS,
+)
 OF_SECTION = {kind.section: kind for kind in KINDS}
 SETTINGS, PROJECT = "settings", "project"
 Fault = tuple[str, str]  # a dotted place, and a sentence

@@ -11,7 +11,7 @@ from app.commands import secret_groups as group_commands
 from app.commands.variables import unmasked
 from app.domain.documents import Json
 from app.domain.principals import Right
-from app.store import build_services, credentials, secret_groups
+from app.store import build_services, credentials, github_apps, secret_groups
 from app.store.build_services import BuildService
 from app.store.database import Tx
 from app.store.projects import Project
@@ -26,12 +26,13 @@ from app.web.schemas.secret_group import SecretGroupForm, shown_group
 
 
 def _credential_names(tx: Tx, project: Project) -> list[str]:
-    return [each.name for each in all_of(partial(credentials.page, tx, project.id, PAGE))]
+    known = all_of(partial(credentials.page, tx, project.id, PAGE))
+    return [each.name for each in known if each.kind != github_apps.KIND]
 
 
 def _shown_credential(tx: Tx, project: Project, name: str) -> Json | None:
     found = credentials.find(tx, project.id, name)
-    if found is None:
+    if found is None or found.kind == github_apps.KIND:
         return None
     return {
         "name": name,

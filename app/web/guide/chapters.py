@@ -35,7 +35,7 @@ def _text(name: str) -> str:
 
 
 PARTS = {
-    "Start": ("first-steps", "github", "forges"),
+    "Start": ("first-steps", "github", "github-app", "forges"),
     "Work": ("jobs", "schedules", "rules", "builds", "runs", "apps", "pipelines", "flows", "configuration"),
     "Access": ("secrets", "people"),
     "Operation": (

@@ -164,7 +164,7 @@ def _page(
         saved=bool(ctx.query("saved")),
         retype=["git.webhook_secret"] if given.get("git.webhook_secret") else [],
         undeleted="" if undeleted is None else undeleted.detail,
-        git_credentials=[(each.name, each.name) for each in known if each.kind == "git"],
+        git_credentials=[(each.name, each.name) for each in known if each.kind != "registry"],
         builds=made,
         seen=seen,
     )

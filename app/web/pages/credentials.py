@@ -19,7 +19,7 @@ from app.commands.credentials import (
 from app.domain.errors import TransientError, UserError
 from app.domain.host_keys import PUBLISHED, PUBLISHED_ON, HostKey
 from app.domain.principals import Right
-from app.store import credentials
+from app.store import credentials, github_apps
 from app.store.credentials import Credential
 from app.store.database import Tx
 from app.store.projects import Project
@@ -70,6 +70,8 @@ def make_credential(ctx: PageContext) -> Response:
 def show_credential(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         credential = credential_of(ctx, tx)
+    if credential.kind == github_apps.KIND:
+        return see(ctx.request.url.path.replace("/credentials/", "/github-apps/"))
     return _page(ctx, credential, _texts(credential))
 
 

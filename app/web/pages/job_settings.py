@@ -202,7 +202,7 @@ def _choices(tx: Tx, project_id: int) -> Json:
     """What a job of the project may name, as options: value and text."""
     known = credentials.page(tx, project_id, MANY)
     return {
-        "git_credentials": [(each.name, each.name) for each in known if each.kind == "git"],
+        "git_credentials": [(each.name, each.name) for each in known if each.kind != "registry"],
         "registry_credentials": [(each.name, each.name) for each in known if each.kind == "registry"],
         "services": [(each.name, each.name) for each in build_services.page(tx, project_id, MANY)],
     }

@@ -292,7 +292,7 @@ def _choices(tx: Tx, project: Project) -> dict[str, Any]:
     known = credentials.page(tx, project.id, MANY)
     found = jobs.page(tx, project_id=project.id, limit=MANY)
     return {
-        "git_credentials": [(each.name, each.name) for each in known if each.kind == "git"],
+        "git_credentials": [(each.name, each.name) for each in known if each.kind != "registry"],
         "registry_credentials": [(each.name, each.name) for each in known if each.kind == "registry"],
         "services": [(each.name, each.name) for each in build_services.page(tx, project.id, MANY)],
         "repositories": sorted({job.source.url for job in found if job.source is not None}),

@@ -154,7 +154,7 @@ class HostKeysAnswer(Model):
 class CredentialAnswer(Model):
     id: int
     name: str
-    kind: Literal["git", "registry"]
+    kind: Literal["git", "registry", "github-app"]
     host: str
     username: str
     secret: None = None

@@ -16,12 +16,22 @@ from app.web.api import OPERATIONS
 from app.web.api.operations import PREFIX, Operation
 from app.web.server_context import ServerContext
 from tests.support.api import API, Caller, stored_by
+from tests.support.github import PEM
 from tests.support.installation import Installation, Stored
 
 JOBS = "/projects/acme/jobs"
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 GUID = "d1c3"
-NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "images", "g": "mail", "a": "shop", "pl": "main"}
+NAMES = {
+    "p": "acme",
+    "j": "report",
+    "c": "forge",
+    "s": "images",
+    "g": "mail",
+    "a": "shop",
+    "ga": "octo",
+    "pl": "main",
+}
 NAMES |= {"f": "release", "node": "ready"}
 
 
@@ -36,6 +46,7 @@ def furnish(admin: Caller) -> None:
     admin.made(
         "/projects/acme/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"}
     )
+    admin.made("/projects/acme/github-apps", {"name": "octo", "app_id": 4711, "private_key": PEM})
     admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
     admin.made("/projects/acme/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
     admin.made(JOBS, {"name": "report", "source": source, "kind": "cron", "schedule": {"cron": "0 6 * * *"}})

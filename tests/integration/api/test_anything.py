@@ -20,7 +20,16 @@ from tests.support.installation import Installation
 
 JOBS = "/projects/acme/jobs"
 TAKING_BODIES = [operation for operation in OPERATIONS if operation.method in ("POST", "PATCH")]
-NAMES = {"p": "acme", "j": "report", "c": "forge", "s": "x", "g": "x", "a": "shop", "pl": "main"}
+NAMES = {
+    "p": "acme",
+    "j": "report",
+    "c": "forge",
+    "s": "x",
+    "g": "x",
+    "a": "shop",
+    "ga": "octo",
+    "pl": "main",
+}
 NAMES |= {"f": "release", "node": "ready", "id": "1"}
 IDS = [f"{each.method} {each.path}" for each in TAKING_BODIES]
 
@@ -48,6 +57,7 @@ NAMES = {
     "s": "images",
     "g": "mail",
     "a": "shop",
+    "ga": "octo",
     "pl": "main",
     "f": "nightly",
     "node": "1",

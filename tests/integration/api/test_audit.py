@@ -28,6 +28,7 @@ NAMES = {
     "s": "images",
     "g": "mail",
     "a": "shop",
+    "ga": "the-app",
     "pl": "main",
     "f": "release",
 }
@@ -50,7 +51,11 @@ def admin(tmp_path: Path, furnished: Stored) -> Iterator[Caller]:
 
 def test_every_operation_that_changes_something_is_called_below() -> None:
     assert set(CALLS) == {name(each) for each in CHANGES}
-    assert {name(each) for each in LOOKS if each.method != "GET"} == {"POST /plan"}
+    assert {name(each) for each in LOOKS if each.method != "GET"} == {
+        "POST /plan",
+        "POST /projects/{p}/credentials/{c}/host-keys",
+        "POST /projects/{p}/github-apps/{ga}/look",
+    }
 
 
 @pytest.mark.parametrize("operation", CHANGES, ids=name)

@@ -15,6 +15,7 @@ from app.web.api.operations import PREFIX, Operation
 from app.web.reading import read_value
 from app.web.schemas.base import Empty
 from tests.support.api import Caller, attempt_ends, build_succeeds
+from tests.support.github import PEM
 
 DOCUMENT = describe(OPERATIONS)
 JOBS = "/projects/{p}/jobs"
@@ -147,6 +148,7 @@ def test_answers_are_as_described(admin: Caller) -> None:
     admin.made("/tokens", {"name": "ci"})
     admin.made("/projects/acme/apps", {"name": "shop", "jobs": ["report"]})
     admin.made("/projects/acme/apps/shop/deployments")
+    admin.made("/projects/acme/github-apps", {"name": "octo", "app_id": 4711, "private_key": PEM})
     stages = [{"name": "one", "components": ["shop"]}]
     admin.made("/projects/acme/pipelines", {"name": "main", "stages": stages})
     admin.made("/projects/acme/flows", {"name": "release", "nodes": [{"name": "ready", "type": "approval"}]})
@@ -158,6 +160,7 @@ def test_answers_are_as_described(admin: Caller) -> None:
         "s": "images",
         "g": "mail",
         "a": "shop",
+        "ga": "octo",
         "pl": "main",
         "f": "release",
         "id": "1",

@@ -30,6 +30,7 @@ from tests.support.server_context import ADMIN_TOKEN
 
 OURS = {"Sec-Fetch-Site": "same-origin", "X-Request-Id": "mine"}
 OPEN = {"/login", "/login/once/{code}", "/login/forgot"}
+WITH_GITHUB = {"/projects/{project}/github-app-made"}  # see `projects/test_github_apps.py`
 WRONG = {"name": "root", "password": "a guess of the password"}
 
 
@@ -63,7 +64,9 @@ def added(context: ServerContext, before: int) -> list[Entry]:
 def test_every_form_that_changes_something_is_sent_below() -> None:
     forms = {route.path for route in page_routes() if "POST" in (route.methods or ())}
     assert set(OF_FORMS) == forms
-    assert set(FORMS) | OPEN == {path for path, action in OF_FORMS.items() if action is not None}
+    assert set(FORMS) | OPEN | WITH_GITHUB == {
+        path for path, action in OF_FORMS.items() if action is not None
+    }
 
 
 @pytest.mark.parametrize("path", FORMS)
