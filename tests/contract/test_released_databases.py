@@ -48,7 +48,7 @@ NAMES = {
 SINCE = {
     "/users": "0015",
     "/audit": "0018",
-    "/projects/{p}/github-apps": "0043",
+    "/projects/{p}/github-apps": "0044",
 }  # what older versions had none of
 THINGS = (
     "project",

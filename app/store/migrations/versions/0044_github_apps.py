@@ -5,8 +5,8 @@ from alembic import op
 
 from app.store.schema.columns import BigInt
 
-revision = "0043"
-down_revision = "0042"
+revision = "0044"
+down_revision = "0043"
 
 
 def upgrade() -> None:
