@@ -1,14 +1,23 @@
 // The part of a log that is on the page: some hundred rows, with room above and below for the others, so that the
 // scrollbar is that of the whole log. Scrolling loads rows on either side and drops those that are far away.
-const MOST = 1600; // rows on the page
-const KEPT = 1000; // of them once some are dropped
-const AT_ONCE = 500; // rows that are made in one go
+const MOST = 1000; // rows on the page: laying them out is most of the work of a change
+const KEPT = 600; // of them once some are dropped
+const AT_ONCE = 250; // rows that are made in one go
+const STEP = 100; // rows that are put on the page in one frame as somebody scrolls
 const NEAR = 800; // pixels from the first or last row at which more are loaded
 const TALLEST = 4e6; // pixels of room for rows that are not here: browsers have a limit
 const BOTTOM = 24; // pixels from the bottom that still count as the end
 const numberOr = (text, other) => (text ? Number(text) : other);
+const nextFrame = () => new Promise(requestAnimationFrame);
 const offsetOf = (row) => Number(row.dataset.o);
 const [offsetIn, lineIn] = [(end) => Number(end.split(":")[0]), (end) => Number(end.split(":")[1])];
+
+/** Some rows of a fragment, the first or the last ones, out of it. */
+function taken(rows, { last }) {
+  const part = document.createDocumentFragment();
+  part.append(...[...rows.children].slice(...(last ? [-STEP] : [0, STEP])));
+  return part;
+}
 
 export class LogWindow {
   /** `tools` has `connect` and `dress`, which makes rows ready; `changed` is called when other rows are on the page. */
@@ -160,17 +169,21 @@ export class LogWindow {
     this.follow();
   }
 
+  /** Put the rows that are found on the page, by `change`, until it has taken all of them. */
   async more(parameter, change) {
     if (this.busy) return;
     this.busy = true;
     const turn = this.turn;
     try {
       const found = await this.get(parameter);
-      if (turn !== this.turn) return;
-      this.keeping(() => {
-        change(found);
-        this.fit();
-      });
+      do {
+        if (turn !== this.turn) return;
+        this.keeping(() => {
+          change(found);
+          this.fit();
+        });
+        await nextFrame();
+      } while (found.rows.childElementCount);
     } finally {
       this.busy = false;
     }
@@ -179,16 +192,18 @@ export class LogWindow {
 
   earlier() {
     return this.more(`before=${this.before}`, (found) => {
-      this.rows.prepend(found.rows);
-      this.before = found.before;
+      const part = taken(found.rows, { last: true });
+      this.before = found.rows.childElementCount ? offsetOf(part.firstElementChild) : found.before;
+      this.rows.prepend(part);
       this.dropBelow();
     });
   }
 
   later() {
     return this.more(`from=${this.after}`, (found) => {
-      this.append(found.rows);
-      this.reach(found);
+      this.append(taken(found.rows, { last: false }));
+      if (found.rows.childElementCount) this.after = offsetOf(found.rows.firstElementChild);
+      else this.reach(found);
       this.dropAbove();
     });
   }
