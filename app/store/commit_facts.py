@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from app.domain.builds import BuildReason, BuildStatus
 from app.domain.commit_statuses import BuildFacts, DeploymentFacts, RunFacts
-from app.domain.decisions import EventType
+from app.domain.decisions import EventType, Verdict
 from app.domain.deployments import DeploymentStatus, StepKind
 from app.domain.runs import Reason, RunStatus
 from app.store.database import Tx
@@ -32,6 +32,12 @@ def runs(tx: Tx, run_ids: Sequence[int]) -> dict[int, RunFacts]:
         id_: RunFacts(id_, name, RunStatus(status), Reason(reason) if reason else None, sentence)
         for id_, name, status, reason, sentence in found
     }
+
+
+def is_refused(tx: Tx, decision_id: int | None) -> bool:
+    """Whether nothing is built because of what the repository itself has, such as a file that is wrong."""
+    query = select(DecisionRow.verdict).where(DecisionRow.id == decision_id)
+    return decision_id is not None and tx.exec(query).first() == Verdict.REFUSED
 
 
 def decided(tx: Tx, build_id: int, job_id: int) -> tuple[str, int | None] | None:

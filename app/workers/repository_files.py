@@ -90,7 +90,7 @@ def take(
         return Taken(source, of_source, remark=f"There is no {at}, so settings stay as they are.")
     outcome = apply(tx, source, sha, file.text, now)
     if outcome.wrong:
-        sentence = f"{at} is wrong, so nothing of it is applied and nothing is built: {outcome.wrong}"
+        sentence = f"{at} is wrong, so nothing is built: {outcome.wrong}"
         return Taken(source, of_source, _refusal(sentence, sha))
     for job_id, sentence in outcome.changed:
         decisions.record(

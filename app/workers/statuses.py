@@ -187,7 +187,9 @@ def _told(
     tx: Tx, status: Status, builds: Mapping[int, BuildFacts], runs: Mapping[int, RunFacts]
 ) -> tuple[Told, int | None]:
     if status.build_id is None:
-        return Told(StatusState.SUCCESS, status.noted, _decisions_page(tx, status)), None
+        is_refused = commit_facts.is_refused(tx, status.decision_id)
+        state = StatusState.FAILURE if is_refused else StatusState.SUCCESS
+        return Told(state, status.noted, _decisions_page(tx, status)), None
     if status.run_id in runs:
         assert status.run_id is not None
         return runs[status.run_id].told, status.run_id

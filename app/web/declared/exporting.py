@@ -58,6 +58,8 @@ def _unset(value: Any, place: str) -> Iterator[str]:
     match value:
         case {"secret": True, "value": None}:
             yield place
+        case {"ssh_key": True}:
+            return
         case dict():
             for name, each in value.items():
                 below = f"{place}.{name}" if place else name

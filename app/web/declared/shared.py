@@ -40,6 +40,7 @@ def _shown_credential(tx: Tx, project: Project, name: str) -> Json | None:
         "host": found.host,
         "username": found.username,
         "secret": None,
+        "ssh_key": found.public_key is not None,  # without its secret, another server makes one
         "api_url": found.api_url,
     }
 

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from app.web.declared.documents import KINDS
+from app.web.schemas.job import BuildForm, GitForm
+from app.web.schemas.project import ProjectPatch
 from tests.support.api import Caller
 
 SECRET = "a long secret of hooks"
@@ -157,6 +160,19 @@ def test_what_is_exported_is_taken_again_and_changes_nothing(admin: Caller) -> N
     assert set(whats(apply(admin, exported(admin))).values()) == {"unchanged"}
     both = list(yaml.safe_load_all(admin.get("/export").text))
     assert [each["project"] for each in both] == ["acme", "shop"]
+
+
+def test_every_field_that_a_thing_can_be_given_is_exported(admin: Caller) -> None:
+    """But for secrets, and for what is only asked for as a thing is made."""
+    apply(admin, EVERYTHING)
+    found = exported(admin)
+    for kind in KINDS:
+        fields = {field.alias or name for name, field in kind.form.model_fields.items()}
+        assert fields - set(found[kind.section][0]) == set(), kind.section
+    assert set(ProjectPatch.model_fields) - set(found["settings"]) == {"webhook_secret"}
+    git = found["jobs"][2]["source"]["git"]
+    assert set(GitForm.model_fields) - set(git) == {"webhook_secret"}
+    assert set(BuildForm.model_fields) == set(found["jobs"][2]["source"]["build"])
 
 
 def test_a_fresh_server_takes_it_once_secrets_are_set(admin: Caller) -> None:

@@ -117,7 +117,7 @@ def test_a_wrong_file_builds_nothing_and_keeps_everything(repository: Installati
     assert len(repository.builds()) == 1
     [sentence] = set(sentences(repository, "refused"))
     assert sentence == (
-        f"jobyard.yaml at {B[:7]} is wrong, so nothing of it is applied and nothing is built: "
+        f"jobyard.yaml at {B[:7]} is wrong, so nothing is built: "
         "line 5: jobs.0.schedule.cron: The minute '61' is out of range; it goes from 0 to 59. "
         "line 9: There is no field jobs.1.retry_limt: did you mean retry_limit?"
     )

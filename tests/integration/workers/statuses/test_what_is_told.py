@@ -11,10 +11,12 @@ from app.domain.builds import BuildReason
 from app.domain.commit_statuses import Statuses
 from app.domain.runs import Trigger, TriggerType
 from app.store import projects
+from tests.support.api import Caller
 from tests.support.fakes import commit
 from tests.support.github_api import GitHubDouble
 from tests.support.installation import Installation
 from tests.support.loops import Server
+from tests.support.samples import URL
 from tests.support.told_forge import PUBLIC_URL, ToldForge
 
 A, B = commit("a"), commit("b")
@@ -65,6 +67,22 @@ def test_what_is_not_built_is_success_with_the_reason(
     assert github.shown(A) == {
         REPORT: ("success", f"Push of {A[:7]} to feature: only main is tracked.", page)
     }
+
+
+def test_a_repository_s_own_file_that_is_wrong_is_a_failure(
+    place: Installation, server: Server, github: GitHubDouble, told: ToldForge
+) -> None:
+    place.repository.files[A] = {"jobyard.yaml": "jobs: []"}
+    service = {"name": "images", "git": {"url": URL}, "config_file": True}
+    Caller(place.web).made("/projects/reports/build-services", service)
+    place.push(None, A)
+    server.work()
+    told.tell()
+    [(state, sentence, _)] = github.shown(A).values()
+    assert (state, sentence) == (
+        "failure",
+        f"jobyard.yaml at {A[:7]} is wrong, so nothing is built: line 1: jobs must not be empty.",
+    )
 
 
 def test_a_skip_takes_the_place_of_no_build(
