@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -112,6 +112,14 @@ def list_decisions(
     _print_decisions(found, json, "No decision is of this kind.")
 
 
+def _told(status: Any) -> str:
+    """What came of telling the commit's forge, where the answer has that."""
+    if not status:
+        return ""
+    posted = {"posted": "is posted", "waiting": "is to be posted", "given_up": "is not posted"}
+    return f" Status {status['context']} {posted[status['posting']]}.{status['said'] and ' '}{status['said']}"
+
+
 def _print_decisions(found: Listing, json: bool, none: str) -> None:
     from app.cli import output
     from app.cli.times import now, when
@@ -128,7 +136,7 @@ def _print_decisions(found: Listing, json: bool, none: str) -> None:
                 f"{each['project']}/{each['job']}" if each["job"] else each["project"],
                 each["event"]["type"],
                 output.status(each["verdict"]),
-                f"{each['sentence']} ({each['rule']})",
+                f"{each['sentence']} ({each['rule']}){_told(each.get('commit_status'))}",
             )
             for each in found["items"]
         ],

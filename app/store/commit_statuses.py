@@ -308,6 +308,11 @@ def about(
     return [_value(row) for row in tx.exec(select(Row).where(or_(*wanted)).order_by(col(Row.id)))]
 
 
+def of_commit(tx: Tx, project_id: int, sha: str) -> Sequence[Status]:
+    query = select(Row).where(Row.project_id == project_id, Row.sha == sha).order_by(col(Row.id))
+    return [_value(row) for row in tx.exec(query)]
+
+
 def latest_given_up(tx: Tx, project_id: int) -> Status | None:
     query = select(Row).where(col(Row.is_given_up), Row.project_id == project_id)
     row = tx.exec(query.order_by(col(Row.id).desc()).limit(1)).first()

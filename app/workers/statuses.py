@@ -149,8 +149,8 @@ class StatusWorker:
                     commit_statuses.give_up(tx, status, given_up(outcome.sentence), now)
                 case Refused():
                     commit_statuses.give_up(tx, status, outcome.sentence, now)
-        if not isinstance(outcome, Taken):
-            log.warning("the status %s of %s is not posted: %s", status.context, status.sha, outcome)
+        if isinstance(outcome, Later | Refused):
+            log.warning("the status %s of %s is not posted: %s", status.context, status.sha, outcome.sentence)
 
 
 def _of_credential(outcome: Outcome, found: ForgeAccess) -> Outcome:

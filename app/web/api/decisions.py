@@ -16,15 +16,9 @@ from app.web.api.operations import ApiContext, Operation
 from app.web.numbers import LARGEST
 from app.web.reach import delivery_called, named_in, newest, run_called
 from app.web.request_context import RequestContext
-from app.web.schemas.base import Empty, Model, Page, Paging
+from app.web.schemas.base import Empty, Page, Paging
 from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.lists import DecisionsWanted, OfAll
-
-
-class DecisionsAnswer(Model):
-    """Decisions, newest first."""
-
-    items: list[DecisionAnswer]
 
 
 class DecisionsQuery(DecisionsWanted, OfAll, Paging):

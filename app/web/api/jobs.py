@@ -17,15 +17,15 @@ from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.domain.runs import Run
-from app.store import apps, conditions, decisions, jobs, projects, runs
+from app.store import apps, commit_statuses, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
-from app.web.api.decisions import DecisionsAnswer
 from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
 from app.web.patching import patched_job
 from app.web.reach import job_once_named
 from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
-from app.web.schemas.decision import decision_answer
+from app.web.schemas.commit_status import CommitStatusAnswer, commit_status_answers
+from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.drafts import job_draft
 from app.web.schemas.fields import Time
 from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
@@ -39,6 +39,18 @@ class WhyQuery(Model):
     at: Time | None = Field(
         default=None, description="decisions up to a minute after this time; the latest if left out"
     )
+
+
+class WhyItem(DecisionAnswer):
+    commit_status: CommitStatusAnswer | None = Field(
+        description="what the commit's forge is told since this was decided; null if nothing is, or a later one is"
+    )
+
+
+class WhyAnswer(Model):
+    """Decisions, the likeliest answer first."""
+
+    items: list[WhyItem]
 
 
 def list_jobs(ctx: ApiContext[Empty, Paging]) -> Any:
@@ -117,7 +129,15 @@ def why(ctx: ApiContext[Empty, WhyQuery]) -> Any:
     with ctx.server.db.read() as tx:
         job = job_once_named(ctx, tx, project_of(ctx, tx), ctx.path("j"))
         found = decisions.answering(tx, job.id, ctx.query.at, WHY_ITEMS)
-    return DecisionsAnswer(items=[decision_answer(each) for each in found])
+        told = commit_statuses.about(tx, decisions=[each.id for each in found])
+    by_decision = {
+        each.decision_id: answer for each, answer in zip(told, commit_status_answers(told), strict=True)
+    }
+    return WhyAnswer(
+        items=[
+            WhyItem(**dict(decision_answer(each)), commit_status=by_decision.get(each.id)) for each in found
+        ]
+    )
 
 
 def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list[Json]:
@@ -227,6 +247,6 @@ OPERATIONS = (
         "Why it did or did not run: the latest decisions about a job, also a deleted one",
         why,
         query=WhyQuery,
-        answer=DecisionsAnswer,
+        answer=WhyAnswer,
     ),
 )

@@ -16,7 +16,7 @@ from app.domain.events import BRANCH_PREFIX
 from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.logs import LogReader
-from app.store import builds, decisions, jobs, overview, quotas
+from app.store import builds, commit_statuses, decisions, jobs, overview, quotas
 from app.store.database import Tx
 from app.web.event_streams import Stream
 from app.web.pages import charts
@@ -25,6 +25,7 @@ from app.web.pages.decision_groups import grouped
 from app.web.pages.logcard import address_of_build, card_of_build, log_rows, view_of
 from app.web.pages.logfollow import Followed, follow
 from app.web.reach import job_named, project_named
+from app.web.schemas.commit_status import commit_status_answers
 from app.web.scope import build_of
 from app.web.server_context import ServerContext
 
@@ -37,6 +38,7 @@ def show_build(ctx: PageContext) -> Response:
         deploys = [_deploy(tx, ctx, build, job) for job in found.values()] if may_deploy(build) else []
         paused = {job.id for job in found.values() if job.paused}
         caused = decisions.page(tx, limit=50, build_id=build.id)
+        told = commit_status_answers(commit_statuses.about(tx, builds=[build.id]))
     elapsed = (build.finished_at or ctx.now) - build.started_at if build.started_at else timedelta(0)
     return ctx.page(
         "build.html",
@@ -45,6 +47,7 @@ def show_build(ctx: PageContext) -> Response:
         deploys=deploys,
         paused=[name for job_id, _, name in made_for if job_id in paused],
         decisions=grouped(caused),
+        commit_statuses=told,
         steps=charts.steps(build.steps, building=not build.status.is_final, elapsed=elapsed),
         elapsed=elapsed,
         log=card_of_build(ctx, build),

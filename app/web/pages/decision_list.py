@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.domain.decisions import EventType, Verdict
 from app.domain.job.records import Job
-from app.store import decision_lists, decisions
+from app.store import commit_statuses, decision_lists, decisions
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.pages.context import PageContext, get
@@ -30,6 +30,7 @@ from app.web.pages.list_filters import (
 )
 from app.web.reach import named_in
 from app.web.reading import read_value
+from app.web.schemas.commit_status import commit_status_answers
 from app.web.schemas.lists import DecisionsWanted, Moment
 from app.web.scope import job_or_what_is_left, project_of
 
@@ -65,9 +66,13 @@ def _listed(
     place = place_of(ctx)
     wanted = read_filters(ctx, DecisionsWanted, filters).filter(ctx, project, job)
     found, stretch = decision_lists.page(tx, wanted, place, PER_PAGE)
+    told = commit_statuses.about(tx, decisions=[each.id for each in found])
     return {
         "filters": filters,
         "groups": grouped(found),
+        "told": {
+            each.decision_id: answer for each, answer in zip(told, commit_status_answers(told), strict=True)
+        },
         "count": counted(decision_lists.count(tx, wanted), "decision"),
         "pages": pager(filters, place, stretch),
     }

@@ -13,7 +13,7 @@ from app.commands.runs import cancel_run, run_again
 from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
 from app.runtime.engine_health import EngineHealth
-from app.store import builds, jobs, overview, projects, quotas, run_attempts, runs
+from app.store import builds, commit_statuses, jobs, overview, projects, quotas, run_attempts, runs
 from app.web.event_streams import Stream
 from app.web.pages import charts, containers, vitals
 from app.web.pages.context import PageContext, StreamRoute, get, post, see
@@ -21,6 +21,7 @@ from app.web.pages.logcard import address_of_run, card_of_run, log_rows, view_of
 from app.web.pages.logfollow import Followed, follow
 from app.web.pages.run_failure import failure
 from app.web.problems import Problem
+from app.web.schemas.commit_status import commit_status_answers
 from app.web.scope import run_of
 
 
@@ -46,6 +47,7 @@ def show_run(ctx: PageContext) -> Response:
         )
         build = builds.with_ids(tx, [run.build_id]).get(run.build_id) if run.build_id else None
         job = jobs.with_id(tx, run.job_id)
+        told = commit_status_answers(commit_statuses.about(tx, runs=[run.id]))
     attempt = _chosen(attempts, ctx.number("attempt"))
     log = None if attempt is None else card_of_run(ctx, run, attempt, len(attempts))
     return ctx.page(
@@ -61,6 +63,7 @@ def show_run(ctx: PageContext) -> Response:
         attempt=attempt,
         log=log,
         decision=decision,
+        commit_statuses=told,
         build=build,
         typical=typical,
         lane=charts.lane(run, attempts, ctx.now, typical),
