@@ -49,7 +49,7 @@ def server_context(
         missing_images=resolver.missing,
         engine_health=parts.watch.health,
         retention=parts.retention,
-        shells=Shells(own.db, parts.engine, settings.shells, settings.shell_idle_minutes),
+        shells=_shells(parts),
         commit_ranges=CommitRanges(parts.checkouts.commits_between),
         app_tokens=parts.app_tokens,
         dry_run=DryRun(own.db, own.clock, parts.forges, parts.checkouts, own.box),
@@ -64,6 +64,12 @@ def server_context(
         drill=drill,
         references={**guide.references(), **references},
     )
+
+
+def _shells(parts: Parts) -> Shells:
+    own, settings = parts.installation, parts.settings
+    most, idle_minutes = settings.shells, settings.shell_idle_minutes
+    return Shells(own.db, parts.engine, parts.server, most=most, idle_minutes=idle_minutes)
 
 
 def make_provider(settings: Settings) -> IdentityProvider | None:

@@ -12,7 +12,7 @@ from app.domain.errors import Busy, Conflict, EngineUnavailable, NotFound
 from app.domain.runs import Container, Run
 from app.engines.base import Engine, Handle
 from app.engines.shells import Shell
-from app.store import audit, run_attempts
+from app.store import open_shells, run_attempts
 from app.store.database import Database, Tx
 
 OFF = "Shells are switched off on this server: JOBYARD_SHELLS is 0."
@@ -42,12 +42,13 @@ class OpenShell:
 
 
 class Shells:
-    """Opens shells on the engine of this server, at most `most` at once. One that nobody types into for `idle_minutes`
-    is to be closed.
+    """Opens shells on the engine of this `server`, at most `most` at once. One that nobody types into for
+    `idle_minutes` is to be closed.
     """
 
-    def __init__(self, db: Database, engine: Engine, most: int, idle_minutes: int) -> None:
-        self._db, self._engine = db, engine
+    def __init__(self, db: Database, engine: Engine, server: str, *, most: int, idle_minutes: int) -> None:
+        self._db, self._engine, self._server = db, engine, server
+        self._stored = threading.Lock()  # what of them is stored changes one by one
         self.most, self.idle_minutes = most, idle_minutes
         self._lock = threading.Lock()
         self._count = 0
@@ -67,8 +68,8 @@ class Shells:
             shell = self._engine.shell(handle, *size)
             try:
                 entry = _entry(target, handle, actor, now, request_id)
-                with self._db.write() as tx:
-                    audit.add(tx, entry)
+                with self._stored, self._db.write() as tx:
+                    entry = open_shells.opened(tx, self._server, entry)
             except BaseException:
                 shell.close()
                 raise
@@ -90,8 +91,8 @@ class Shells:
                 action=Action.RUN_CLOSE_SHELL,
                 detail=f"{shell.opened.detail} It was open for {round(lasted.total_seconds())} s. {why}",
             )
-            with self._db.write() as tx:
-                audit.add(tx, entry)
+            with self._stored, self._db.write() as tx:
+                open_shells.closed(tx, self._server, shell.opened, entry)
 
     def is_in_a_running_container(self, shell: OpenShell) -> bool:
         """Whether the engine says so; a shell may end before the store knows that its container has."""

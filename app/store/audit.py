@@ -32,8 +32,17 @@ class Wanted:
     about: str | None = None
 
 
-def add(tx: Tx, entry: Entry) -> None:
-    tx.connection().execute(insert(AuditRow).values(_values(entry)))
+def add(tx: Tx, entry: Entry) -> int:
+    """Add an entry; returns its id."""
+    added = tx.connection().execute(insert(AuditRow).values(_values(entry)).returning(col(AuditRow.id)))
+    id_: int = added.scalar_one()
+    return id_
+
+
+def find(tx: Tx, id_: int) -> Entry | None:
+    """None for one that is removed, as it was too old."""
+    row = tx.get(AuditRow, id_)
+    return None if row is None else _entry(row)
 
 
 def page(tx: Tx, wanted: Wanted, limit: int, before: int | None = None) -> Sequence[Entry]:

@@ -20,6 +20,13 @@ def hold(tx: Tx, name: str) -> None:
     tx.exec(select(SettingRow.name).where(SettingRow.name == name).with_for_update()).first()
 
 
+def forget(tx: Tx, name: str) -> None:
+    """Nothing if it is not known."""
+    row = tx.get(SettingRow, name)
+    if row is not None:
+        tx.delete(row)
+
+
 def write(tx: Tx, name: str, value: str) -> None:
     row = tx.get(SettingRow, name) or SettingRow(name=name)
     row.value = value

@@ -16,7 +16,7 @@ from app.domain.runs import Run
 from app.engines.base import Engine, Owned, State
 from app.runtime.ports import Clock, Names
 from app.runtime.threads import Background, in_thread
-from app.store import builds, crashes, deliveries, runs
+from app.store import builds, crashes, deliveries, open_shells, runs
 from app.store.claims import expire_servers, heartbeat, register_server, time_of_servers, up_since
 from app.store.database import Database, Tx
 from app.workers.build.builder import Builder
@@ -85,7 +85,8 @@ class Reconciler:
         ):
             with self.db.write() as tx:
                 now = self.clock.now()
-                expire_servers(tx, time_of_servers(tx, now), alone=self.alone, me=self.server)
+                dead = expire_servers(tx, time_of_servers(tx, now), alone=self.alone, me=self.server)
+                open_shells.close_left(tx, dead, now)
                 if crashes.count(tx, self.server):
                     crashes.hold_back(tx, now)
                 deliveries.release(tx, self.server, self.intake.claim_registry.claims)

@@ -66,7 +66,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "app_tokens": AppTokens(place.clock, nothing_answers),
         "dry_run": DryRun(place.db, place.clock, forges, checkouts, place.box),
         "retention": Retention(place.db, place.clock, place.log_storage, Limits(), ours),
-        "shells": Shells(place.db, place.engine, most=2, idle_minutes=15),
+        "shells": Shells(place.db, place.engine, "one", most=2, idle_minutes=15),
         "commit_ranges": CommitRanges(checkouts.commits_between),
         "forges": forges,
         "plans": {plan.name: plan for plan in DEFAULT_PLANS},

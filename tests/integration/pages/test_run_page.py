@@ -245,6 +245,6 @@ class TestShell:
     def test_it_is_not_offered_where_shells_are_switched_off(self, made: World) -> None:
         run_id = made.run(made.job("many"), NOW)
         web = made.installation.web
-        off = Shells(web.db, made.installation.engine, most=0, idle_minutes=15)
+        off = Shells(web.db, made.installation.engine, "one", most=0, idle_minutes=15)
         made.installation.web = replace(web, shells=off)
         assert "data-shell" not in read(visitor(made), f"/runs/{run_id}")

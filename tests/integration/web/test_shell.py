@@ -14,13 +14,15 @@ import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 
 from app.commands.sessions import Client, log_out, open_session
-from app.commands.shells import Shells
+from app.commands.shells import Shells, Target
+from app.domain.audit import Actor, Kind
 from app.domain.principals import RIGHTS_OF, Right, Role
 from app.engines.fake import Script
 from app.engines.fake.shell import FakeShell
 from app.runtime.threads import start_in_thread
 from app.store import audit, projects, runs, users
 from app.store.audit import Wanted
+from app.store.claims import register_server
 from app.web.api.operations import PREFIX
 from app.web.app import create_app
 from app.web.principal import COOKIE
@@ -264,7 +266,7 @@ class TestWhich:
             pass
 
     def test_none_where_they_are_switched_off(self, place: Place) -> None:
-        off = Shells(place.made.db, place.made.engine, most=0, idle_minutes=15)
+        off = Shells(place.made.db, place.made.engine, "one", most=0, idle_minutes=15)
         app = create_app(replace(place.made.web, shells=off), nullcontext)
         with TestClient(app).websocket_connect(SHELL, headers=BEARER) as socket:
             assert last_words(socket) == "Shells are switched off on this server: JOBYARD_SHELLS is 0."
@@ -415,3 +417,29 @@ def test_the_audit_log_tells_who_where_and_for_how_long(place: Place) -> None:
         "testclient",
     )
     assert entry.request_id
+
+
+def test_the_end_of_one_on_a_server_that_was_killed_is_told_by_the_next(place: Place) -> None:
+    with place.made.db.write() as tx:
+        register_server(tx, "killed", "here", 1, place.made.clock.now())
+    with place.made.db.read() as tx:
+        target = Target(runs.with_id(tx, 1), 1, 0)
+    shells = Shells(place.made.db, place.made.engine, "killed", most=2, idle_minutes=15)
+    ended, _left = (
+        shells.open(target, (80, 24), Actor(name, Kind.USER), place.made.clock.now(), "mine")
+        for name in ("ada", "ben")
+    )
+    shells.close(ended, "It was closed.", place.made.clock.now())
+    place.made.clock.advance(60)
+    for _ in range(2):
+        place.server.reconciler.step()
+    where = "In attempt 1, instance 0: container jy-run-1-1-0-t1."
+    assert place.audited()[2:] == [
+        ("ada", "run.close_shell", "done", f"{where} It was open for 0 s. It was closed."),
+        (
+            "ben",
+            "run.close_shell",
+            "done",
+            f"{where} The server that it was open on has died, and told nobody when the shell ended.",
+        ),
+    ]
