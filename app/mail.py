@@ -90,7 +90,10 @@ class Mailer:
         sender = self._server.sender
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = sender, message.to, message.subject
-        mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain=sender.rpartition("@")[2])
+        domain = sender.rpartition("@")[2]
+        mail["Date"] = formatdate()
+        mail["Message-ID"] = f"<{message.key}@{domain}>" if message.key else make_msgid(domain=domain)
+        mail["Auto-Submitted"] = "auto-generated"  # no reply of an absence is wanted
         mail.set_content(message.text)
         return mail
 

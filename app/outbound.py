@@ -94,7 +94,7 @@ async def _send(
     headers = {"Accept-Encoding": "identity", **request.headers, "Host": target.netloc.decode()}
     name = {"sni_hostname": target.raw_host.decode()} if address else {}
     async with client.stream(
-        request.method, where, json=request.json, headers=headers, extensions=name
+        request.method, where, json=request.json, content=request.body, headers=headers, extensions=name
     ) as answer:
         body = await _beginning(answer, request.reads) if request.reads else b""
         return HttpAnswer(

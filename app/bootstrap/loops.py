@@ -9,6 +9,7 @@ from datetime import timedelta
 from app.bootstrap.backups import backup_shelf
 from app.bootstrap.builds import make_backend, make_publisher
 from app.bootstrap.forges import make_forge_apis, send_to_forge
+from app.bootstrap.notifying import notifying_worker
 from app.bootstrap.parts import Parts
 from app.commands.log_limits import LogLimits
 from app.domain.plans import MIB
@@ -16,6 +17,7 @@ from app.installation import backup_source
 from app.runtime.threads import KeyedThreadPool
 from app.web.declared.repository_file import RepositoryFile
 from app.web.form_rules import FormRules
+from app.workers.alarms import AlarmWorker
 from app.workers.backups import BackupWorker
 from app.workers.build.builder import Builder
 from app.workers.build.slots import Slots
@@ -27,6 +29,7 @@ from app.workers.intake import Intake
 from app.workers.lookout import Lookout
 from app.workers.mail import MailWorker
 from app.workers.notifications import NotificationWorker
+from app.workers.notifying import NoticeWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
 from app.workers.retention import RetentionWorker
@@ -41,8 +44,11 @@ from app.workers.supervisor import Supervisor
 PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE, FORGES_AT_ONCE = 8, 4, 8, 4
 
 
-def make_supervisor(parts: Parts, *, alone: bool) -> Supervisor:
-    """Return the supervisor. `alone` means that certainly no other server works on the database."""
+def make_supervisor(parts: Parts, *, alone: bool, listening_url: str = "") -> Supervisor:
+    """Return the supervisor. `alone` means that certainly no other server works on the database.
+
+    Links in messages lead to `listening_url` where no other address is set.
+    """
     own, settings = parts.installation, parts.settings
     db, clock = own.db, own.clock
     changes = ClockChanges(db, clock)
@@ -70,6 +76,9 @@ def make_supervisor(parts: Parts, *, alone: bool) -> Supervisor:
         notification_worker=_notification_worker(parts),
         mail_worker=_mail_worker(parts),
         status_worker=_status_worker(parts),
+        notice_worker=NoticeWorker(db, clock),
+        notifying_worker=notifying_worker(parts, listening_url),
+        alarm_worker=AlarmWorker(db, clock, socket.gethostname(), parts.disk, parts.watch.health),
         remote_poller=_remote_poller(parts),
         retention_worker=_retention_worker(parts),
         backup_worker=backup_worker(parts),

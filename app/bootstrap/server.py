@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 
 from starlette.applications import Starlette
 
@@ -42,7 +43,8 @@ def open_server(
         parts, drill = make_parts(installation), DRILL if is_drill(installation.db) else ""
         if drill:
             log.warning(drill)
-        running = nullcontext if drill else _running(make_supervisor(parts, alone=alone))
+        make = partial(make_supervisor, parts, alone=alone, listening_url=listening_url)
+        running = nullcontext if drill else _running(make())
         try:
             yield create_app(server_context(parts, listening_url, drill, references), running)
         finally:

@@ -139,5 +139,6 @@ COMMANDS = {
         "build-service": Listed(
             "shared", "Repositories that several jobs are built from: list, apply, delete."
         ),
+        "target": Listed("shared", "Who is told what happens: list, apply, delete, test, deliveries."),
     },
 }

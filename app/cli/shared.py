@@ -1,4 +1,4 @@
-"""What the jobs of a project share: credentials, secret groups and build services."""
+"""What the jobs of a project share: credentials, secret groups, build services and notification targets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli import notification_targets
 from app.cli.options import JsonOption, LimitOption, ProjectOption, add_command, make_group
 from app.cli.targets import find_project
 from app.domain.errors import UserError
@@ -69,6 +70,16 @@ KINDS = (
             "JOBS": lambda it: ", ".join(it["jobs"]),
         },
     ),
+    Kind(
+        "target",
+        "notification-targets",
+        "Who is told what happens: list, apply, delete, test, deliveries.",
+        {
+            "KIND": lambda it: it["kind"],
+            "TOLD OF": lambda it: ", ".join(it["on"]) or "each begin and end",
+            "JOBS": lambda it: ", ".join(it["jobs"]) or "all",
+        },
+    ),
 )
 
 
@@ -79,6 +90,8 @@ def add_to(cli: typer.Typer) -> None:
         add_command(group, "list", _listing(kind), f"{begin} list --project acme")
         add_command(group, "apply", _applying(kind), f"{begin} apply {kind.name}.yaml")
         add_command(group, "delete", _deleting(kind), f"{begin} delete NAME --confirm NAME")
+        if kind.name == "target":
+            notification_targets.add_commands(group)
         cli.add_typer(group, name=kind.name)
 
 
@@ -139,7 +152,7 @@ def _apply(api: Api, kind: Kind, project: str, fields: Json) -> tuple[Any, str]:
             raise
         return api.post(path("projects", project, kind.path), fields), "created"
     after = api.patch(one, fields)
-    is_same = after == before and "secret" not in fields  # of which the answer says nothing
+    is_same = after == before and not {"secret", "address"} & set(fields)  # of which the answer says nothing
     return after, "unchanged" if is_same else "changed"
 
 

@@ -13,6 +13,7 @@ from app.domain.errors import Conflict
 from app.domain.events import BRANCH_PREFIX, repo_key, short
 from app.domain.job.records import Deployed, Job
 from app.domain.job.spec import JobKind
+from app.domain.notifications import What
 from app.domain.quotas import QUEUE_IS_FULL
 from app.domain.ref_rules import builds_tag
 from app.domain.refs import is_proposal, named, tag_of
@@ -20,7 +21,7 @@ from app.domain.rollout import Forecast, forecast
 from app.domain.rules import ONLY_PROPOSED, ImageEvent, require_unpaused
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.runtime.ports import Names
-from app.store import builds, decisions, jobs, quotas, runs, schedules
+from app.store import builds, decisions, jobs, notices, quotas, runs, schedules
 from app.store.apps import App
 from app.store.database import Tx
 
@@ -98,7 +99,7 @@ def carry_out(
         jobs.deploy(tx, job.id, image)
     if ahead.starts and image is not None:
         run_id = _start(tx, names, occasion, ahead, image, now)
-    return decisions.record(
+    decision_id = decisions.record(
         tx,
         at=now,
         event=occasion.event,
@@ -112,6 +113,9 @@ def carry_out(
         run_id=run_id,
         deployment_id=deployment_id,
     )
+    if ahead.moves and deployment_id is None:  # else the deployment tells of it
+        notices.note(tx, What.IMAGE_MOVED, job.project_id, decision_id, job.id)
+    return decision_id
 
 
 def _start(tx: Tx, names: Names, occasion: Occasion, ahead: Forecast, image: Deployed, now: datetime) -> int:

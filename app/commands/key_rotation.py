@@ -26,6 +26,7 @@ from app.domain.sealing import (
     of_mailed_link,
     of_project_hook,
     of_source_hook,
+    of_target,
     resealed_env,
     resealed_node,
     resealed_spec,
@@ -163,6 +164,8 @@ def _resealed(row: SealedRow, column: str, value: Any, reseal: Reseal) -> Any:
             return reseal(value, of_mailed_link(parent))
         case "job_draft", _:
             return reseal(value, of_job_draft(row.id))
+        case "notification_target", _:
+            return reseal(value, of_target(project_id, row.id))
         case "flow_node", _:
             return resealed_node(value, project_id, parent, reseal)
         case _:  # the specifications of jobs and runs

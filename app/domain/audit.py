@@ -30,6 +30,10 @@ class Action(enum.StrEnum):
     SECRET_GROUP_MAKE = "secret_group.make"  # noqa: S105 - names of actions, here and below
     SECRET_GROUP_CHANGE = "secret_group.change"  # noqa: S105
     SECRET_GROUP_REMOVE = "secret_group.remove"  # noqa: S105
+    NOTIFICATION_TARGET_MAKE = "notification_target.make"
+    NOTIFICATION_TARGET_CHANGE = "notification_target.change"
+    NOTIFICATION_TARGET_REMOVE = "notification_target.remove"
+    NOTIFICATION_TARGET_TEST = "notification_target.test"
     BUILD_SERVICE_MAKE = "build_service.make"
     BUILD_SERVICE_CHANGE = "build_service.change"
     BUILD_SERVICE_REMOVE = "build_service.remove"

@@ -15,8 +15,9 @@ class HttpRequest:
     method: str
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    json: object = field(default=None, repr=False)  # None sends no body
+    json: object = field(default=None, repr=False)  # None sends no body, or `body` as it is
     reads: int = 0
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

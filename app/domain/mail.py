@@ -35,11 +35,12 @@ class MailServer:
 
 @dataclass(frozen=True)
 class Message:
-    """A mail in plain text."""
+    """A mail in plain text. `key` is the same for every try of it, so that who got it twice can tell."""
 
     to: str
     subject: str
     text: str = field(repr=False)
+    key: str = ""
 
 
 def read_mail_server(text: str) -> MailServer:

@@ -14,6 +14,7 @@ MESSAGE_PURPOSE = "message"
 LINK_PURPOSE = "link"
 DRAFT_PURPOSE = "draft"
 MANIFEST_PURPOSE = "manifest"
+TARGET_PURPOSE = "target"
 CURRENT_FORM, FORMER_FORM = "v2", "v1"
 
 
@@ -55,6 +56,11 @@ def of_app_hook(project_id: int, app_id: int) -> Place:
 
 def of_message(project_id: int, flow_id: int, node: str) -> Place:
     return Place(MESSAGE_PURPOSE, project_id, f"flow {flow_id}", node)
+
+
+def of_target(project_id: int, target_id: int) -> Place:
+    """Where the address of a notification target belongs."""
+    return Place(TARGET_PURPOSE, project_id, f"notification target {target_id}")
 
 
 def of_mailed_link(user_id: int) -> Place:

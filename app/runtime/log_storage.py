@@ -50,6 +50,9 @@ class LogStorage:
     def reader(self, run_id: int, number: int) -> LogReader:
         return LogReader(self.attempt_path(run_id, number))
 
+    def build_reader(self, build_id: int) -> LogReader:
+        return LogReader(self.build_path(build_id))
+
     def vitals(self, run_id: int, number: int) -> Vitals:
         """The health and metrics of an attempt's containers."""
         return Vitals(vitals_directory(self.attempt_path(run_id, number)))

@@ -70,7 +70,7 @@ class KeyedThreadPool:
     def __init__(self, name: str, size: int, on_done: Callable[[], None] = lambda: None) -> None:
         self._name = name
         self._size = size
-        self._on_done = on_done
+        self.on_done = on_done
         self._calls: SimpleQueue[tuple[Hashable, Callable[[], None]]] = SimpleQueue()
         self._busy: set[Hashable] = set()
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class KeyedThreadPool:
             finally:
                 with self._lock:
                     self._busy.discard(key)
-                self._on_done()
+                self.on_done()
 
 
 Background = Callable[[str, Callable[[], None]], None]

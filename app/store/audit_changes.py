@@ -27,6 +27,7 @@ from app.store.schema import (
     GithubAppRow,
     GrantRow,
     JobRow,
+    NotificationTargetRow,
     PipelineRow,
     ProjectRow,
     PromotionRow,
@@ -56,6 +57,9 @@ WATCHED: Mapping[type[SQLModel], Watched] = {
     ),
     GithubAppRow: Watched("credential", ("app_id",), ("webhook_secret",)),
     SecretGroupRow: Watched("secret_group", ("priority",)),
+    NotificationTargetRow: Watched(
+        "notification_target", ("kind", "rules", "absence_hours"), ("address", "jobs")
+    ),
     SourceRow: Watched(
         "build_service",
         ("url", "branch", "ci_enabled", "builds_in_flight", "credential_id", "config_file"),

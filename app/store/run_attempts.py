@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import col, select
 
+from app.domain.notifications import What
 from app.domain.runs import (
     Again,
     Attempt,
@@ -23,6 +24,7 @@ from app.domain.runs import (
 )
 from app.domain.runs import conclude as decide
 from app.store.database import Tx, touch
+from app.store.notices import note
 from app.store.run_values import attempt_value, container_value, outcome_columns
 from app.store.runs import QUEUED, image_columns, is_claimed, move_claimed, tell_who_awaits, with_id
 from app.store.schema import AttemptRow, ContainerRow, RunRow
@@ -59,6 +61,8 @@ def container_started(
     started = move_claimed(tx, run, **times, awaited_build_id=None, sentence="", updated_at=now)
     if started is None:
         return None
+    if started.first_started_at == now:
+        note(tx, What.RUN_BEGAN, run.project_id, run.id, run.job_id)
     values = {"handle": dict(handle), "started_at": since(ContainerRow.started_at, now)}
     _change(tx, ContainerRow, container.id, **values)
     _change(tx, AttemptRow, container.attempt_id, started_at=since(AttemptRow.started_at, now))

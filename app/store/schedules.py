@@ -28,6 +28,7 @@ from app.domain.runs import RunStatus, TriggerType
 from app.store.bulk import Copied, of_raw, raw, table_of
 from app.store.counts import happened
 from app.store.database import Tx, bulk, touch
+from app.store.notices import note_missed
 from app.store.run_names import unlike_any
 from app.store.runs import QUEUED, is_open
 from app.store.schema import DecisionRow, JobRow, ProjectRow, RunRow
@@ -199,6 +200,7 @@ def write(tx: Tx, fired: Sequence[Fired], now: datetime) -> None:
     fired, run_ids = _start(tx, fired, now)
     rows = [row for each in fired for row in _decisions(each, run_ids)]
     bulk(tx).insert(DECISIONS, DECIDED, rows, {"at": now, "event_type": EventType.SCHEDULE.value})
+    note_missed(tx, [row[0] for row in rows if row[4] == Verdict.MISSED])
     for each in fired:
         happened(tx, "decision", each.verdict, each.rule, number=len(each.jobs))
     touched = islice((f"job:{job.id}" for each in fired for job in each.jobs), CHUNK)

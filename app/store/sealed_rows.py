@@ -49,6 +49,7 @@ _SHAPES = {
     "run": _Shape(documents=("effective",), parent="job_id"),
     "mail": _Shape(texts=("link",), parent="user_id"),
     "job_draft": _Shape(texts=("content",)),
+    "notification_target": _Shape(texts=("address",)),
 }
 TABLES = tuple(_SHAPES)
 _WITHOUT_PROJECT_ID = ("project", "flow_node", "mail", "job_draft")

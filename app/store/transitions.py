@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, func, literal, update
 from sqlmodel import col
 
+from app.domain.notifications import What
 from app.store.counts import happened
 from app.store.database import Tx
+from app.store.notices import note
 from app.store.schema import BuildRow, DeploymentRow, DeploymentStepRow, FlowNodeRow, FlowRunRow, RunRow
 
 Row = TypeVar("Row", BuildRow, RunRow, DeploymentRow, DeploymentStepRow, FlowRunRow, FlowNodeRow)
@@ -26,7 +28,18 @@ def move(tx: Tx, table: type[Row], row_id: int, *guards: ColumnElement[bool], **
     found: Row | None = tx.execute(statement, execution_options=options).scalar_one_or_none()
     if found is not None and "status" in values and "finished_at" in values:
         _count_end(tx, found)
+        _note_end(tx, found)
     return found
+
+
+def _note_end(tx: Tx, row: Row) -> None:
+    """Have whoever wants to know told of it, later."""
+    if isinstance(row, RunRow):
+        note(tx, What.RUN_ENDED, row.project_id, row.id, row.job_id)
+    elif isinstance(row, BuildRow):
+        note(tx, What.BUILD_ENDED, row.project_id, row.id)
+    elif isinstance(row, DeploymentRow):
+        note(tx, What.DEPLOYMENT_ENDED, row.project_id, row.id)
 
 
 def _count_end(tx: Tx, row: Row) -> None:

@@ -31,6 +31,7 @@ TYPES = {
     "Credential": "credential",
     "SecretGroup": "secret_group",
     "BuildService": "build_service",
+    "Target": "notification_target",
     "Delivery": "delivery",
 }
 

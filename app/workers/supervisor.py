@@ -16,9 +16,22 @@ from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals, Waker
 from app.runtime.turns import Turns
-from app.store import builds, commit_statuses, deliveries, deployments, flows, mails, runs, schedules
+from app.store import (
+    builds,
+    commit_statuses,
+    deliveries,
+    deployments,
+    flows,
+    mails,
+    notices,
+    notification_targets,
+    notifications,
+    runs,
+    schedules,
+)
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.inbox import Inbox
+from app.workers.alarms import AlarmWorker
 from app.workers.backups import BackupWorker
 from app.workers.build.builder import FETCHERS, Builder
 from app.workers.clock_changes import ClockChanges
@@ -29,6 +42,7 @@ from app.workers.intake import Intake
 from app.workers.lookout import Lookout
 from app.workers.mail import MailWorker
 from app.workers.notifications import NotificationWorker
+from app.workers.notifying import NoticeWorker, NotifyingWorker
 from app.workers.reconciler import Reconciler
 from app.workers.remote_poller import RemotePoller
 from app.workers.retention import RetentionWorker
@@ -88,6 +102,9 @@ class Supervisor:
     notification_worker: NotificationWorker
     mail_worker: MailWorker | None
     status_worker: StatusWorker
+    notice_worker: NoticeWorker
+    notifying_worker: NotifyingWorker
+    alarm_worker: AlarmWorker
     remote_poller: RemotePoller | None
     retention_worker: RetentionWorker
     backup_worker: BackupWorker | None
@@ -135,6 +152,7 @@ class Supervisor:
             *self._deciding(),
             *self._mailing(),
             self._telling_forges(),
+            *self._telling(),
             *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),
             Loop("retention", Waker(ASKED_FOR), self._retain),
             *self._backing_up(),
@@ -154,6 +172,13 @@ class Supervisor:
         self.lookout.watch(telling, commit_statuses.next_due_at)
         self.lookout.watch(telling, commit_statuses.is_any_open)
         return Loop("statuses", telling, self._tell_forges)
+
+    def _telling(self) -> list[Loop]:
+        waker = Waker(notices.TOPIC, notification_targets.TOPIC, notifications.TOPIC)
+        self.lookout.watch(waker, notices.is_any)
+        self.lookout.watch(waker, notifications.due_at)
+        self.notifying_worker.pool.on_done = waker.ring
+        return [Loop("telling", waker, self._tell)]
 
     def _backing_up(self) -> list[Loop]:
         if self.backup_worker is None:
@@ -248,8 +273,14 @@ class Supervisor:
         self.remote_poller.step()
         return RECONCILE_SECONDS
 
+    def _tell(self) -> float:
+        """Make notifications of what happened, and have sent what is due."""
+        seconds = self.notice_worker.step()
+        return min(seconds, self._until_idle(self.notifying_worker.step, notifications.due_at)())
+
     def _look_at_disk(self) -> float:
         seconds = self.disk.step(self.clock)
+        self.alarm_worker.step()
         if self.disk.alarm is not None:
             self.retention_worker.hurry()
         return seconds

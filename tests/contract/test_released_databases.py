@@ -38,6 +38,7 @@ NAMES = {
     "{j}": "report",
     "{c}": "forge",
     "{g}": "mail",
+    "{t}": "ops",
     "{s}": "images",
     "{a}": "shop",
     "{ga}": "octo",
@@ -45,11 +46,12 @@ NAMES = {
     "{f}": "release",
     "{id}": "1",
 }
-SINCE = {
+SINCE = {  # what older versions had none of
     "/users": "0015",
     "/audit": "0018",
     "/projects/{p}/github-apps": "0044",
-}  # what older versions had none of
+    "/projects/{p}/notification-targets": "0045",
+}
 THINGS = (
     "project",
     "job",

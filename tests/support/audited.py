@@ -46,6 +46,7 @@ def prepare(admin: Caller) -> None:
     admin.made(f"{of}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"})
     admin.made(f"{of}/github-apps", {"name": "the-app", "app_id": 4711, "private_key": PEM})
     admin.made(f"{of}/build-services", {"name": "images", "git": git})
+    admin.made(f"{of}/notification-targets", TARGET)
     admin.made(f"{of}/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
     for name in ("report", "live"):
         admin.made(f"{of}/jobs", {"name": name, "source": {"type": "git", "git": git}})
@@ -92,6 +93,7 @@ def prepare(admin: Caller) -> None:
 
 P, SHOP, FLOW = "/projects/acme", "/projects/acme/apps/shop", "/projects/acme/flows/release"
 IMAGE = {"type": "image", "image": "busybox"}
+TARGET = {"name": "ops", "kind": "slack", "address": "https://hooks.example.com/x", "on": ["failure"]}
 CALLS: dict[str, tuple[str, Any]] = {
     "POST /projects": ("/projects", {"name": "new"}),
     "PATCH /projects/{p}": (P, {"webhook_secret": "another secret of the hook"}),
@@ -111,6 +113,13 @@ CALLS: dict[str, tuple[str, Any]] = {
     "DELETE /projects/{p}/github-apps/{ga}": (f"{P}/github-apps/the-app?confirm=the-app", None),
     "PATCH /projects/{p}/credentials/{c}": (f"{P}/credentials/forge", {"secret": "another"}),
     "DELETE /projects/{p}/credentials/{c}": (f"{P}/credentials/forge?confirm=forge", None),
+    "POST /projects/{p}/notification-targets": (f"{P}/notification-targets", {**TARGET, "name": "n"}),
+    "PATCH /projects/{p}/notification-targets/{t}": (
+        f"{P}/notification-targets/ops",
+        {"on": ["recovery"], "address": "https://hooks.example.com/y"},
+    ),
+    "DELETE /projects/{p}/notification-targets/{t}": (f"{P}/notification-targets/ops?confirm=ops", None),
+    "POST /projects/{p}/notification-targets/{t}/test": (f"{P}/notification-targets/ops/test", None),
     "POST /projects/{p}/secret-groups": (f"{P}/secret-groups", {"name": "n", "env": {"A": "1"}}),
     "PATCH /projects/{p}/secret-groups/{g}": (f"{P}/secret-groups/mail", {"env": {"HOST": "b"}}),
     "DELETE /projects/{p}/secret-groups/{g}": (f"{P}/secret-groups/mail?confirm=mail", None),
@@ -219,6 +228,16 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/projects/{project}/secret-groups/{group}/delete": (
         f"{P}/secret-groups/mail/delete",
         {"confirm": "mail"},
+    ),
+    "/projects/{project}/new/notification-target": (
+        f"{P}/new/notification-target",
+        {"name": "n", "kind": "email", "address": "ops@example.com", "on": "failure"},
+    ),
+    "/projects/{project}/notifications/{target}": (f"{P}/notifications/ops", {"on": "recovery"}),
+    "/projects/{project}/notifications/{target}/test": (f"{P}/notifications/ops/test", {}),
+    "/projects/{project}/notifications/{target}/delete": (
+        f"{P}/notifications/ops/delete",
+        {"confirm": "ops"},
     ),
     "/projects/{project}/credentials": (
         f"{P}/credentials",

@@ -31,6 +31,21 @@ SHARED: dict[str, list[dict[str, Any]]] = {
         {"name": "clean-up", "source": {"type": "build_service", "build_service": "toolbox"}},
         {"name": "re-index", "source": {"type": "build_service", "build_service": "toolbox"}},
     ],
+    "notification-targets": [
+        {
+            "name": "nightly-mail",
+            "kind": "email",
+            "address": "ops@example.com",
+            "on": ["first_failure", "recovery", "absence"],
+            "absence_hours": 26,
+        },
+        {
+            "name": "team-chat",
+            "kind": "slack",
+            "address": "https://chat.example.com/hooks/x",
+            "on": ["failure"],
+        },
+    ],
     "secret-groups": [
         {
             "name": "mail",

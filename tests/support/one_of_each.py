@@ -21,6 +21,7 @@ NAMES = {
     "group": "mail7k",
     "credential": "forge7k",
     "github_app": "octo7k",
+    "target": "ops7k",
     "app": "shop7k",
     "deployment": "1",
     "pipeline": "main7k",
@@ -42,6 +43,8 @@ def make_one_of_each(context: ServerContext) -> None:
     admin.made(f"{of_acme}/github-apps", {"name": NAMES["github_app"], "app_id": 4711, "private_key": PEM})
     admin.made(f"{of_acme}/build-services", {"name": NAMES["service"], "git": source["git"]})
     admin.made(f"{of_acme}/secret-groups", {"name": NAMES["group"], "env": {"HOST": "mail.example.com"}})
+    told = {"kind": "email", "address": "ops@example.com", "on": ["failure"]}
+    admin.made(f"{of_acme}/notification-targets", {"name": NAMES["target"], **told})
     schedule = {"kind": "cron", "schedule": {"cron": "0 6 * * *"}}
     admin.made(f"{of_acme}/jobs", {"name": NAMES["job"], "source": source, **schedule})
     admin.made(f"{of_acme}/jobs", {"name": "once7k", "source": {"type": "image", "image": "busybox"}})

@@ -23,6 +23,14 @@ from app.store.schema.jobs import (
     SecretGroupRow,
     SourceRow,
 )
+from app.store.schema.notifications import (
+    AbsenceRow,
+    AlarmRow,
+    JobStandingRow,
+    NoticeRow,
+    NotificationRow,
+    NotificationTargetRow,
+)
 from app.store.schema.people import (
     AccountLinkRow,
     GrantRow,
@@ -58,7 +66,9 @@ from app.store.schema.work import (
 )
 
 __all__ = [
+    "AbsenceRow",
     "AccountLinkRow",
+    "AlarmRow",
     "AnswerRow",
     "AppJobRow",
     "AppRow",
@@ -81,10 +91,14 @@ __all__ = [
     "GrantRow",
     "JobDraftRow",
     "JobRow",
+    "JobStandingRow",
     "KnownDeviceRow",
     "LoginRow",
     "MailRow",
     "MovementRow",
+    "NoticeRow",
+    "NotificationRow",
+    "NotificationTargetRow",
     "PipelineRow",
     "ProjectRow",
     "PromotionRow",

@@ -220,6 +220,7 @@ PATH_PARAMETERS = {
     "c": "a credential's name",
     "s": "a build service's name",
     "g": "a secret group's name",
+    "t": "a notification target's name",
     "a": "an app's name",
     "pl": "a pipeline's name",
     "ga": "the name of a GitHub App",

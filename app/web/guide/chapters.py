@@ -36,7 +36,18 @@ def _text(name: str) -> str:
 
 PARTS = {
     "Start": ("first-steps", "github", "github-app", "forges"),
-    "Work": ("jobs", "schedules", "rules", "builds", "runs", "apps", "pipelines", "flows", "configuration"),
+    "Work": (
+        "jobs",
+        "schedules",
+        "rules",
+        "builds",
+        "runs",
+        "apps",
+        "pipelines",
+        "flows",
+        "notifications",
+        "configuration",
+    ),
     "Access": ("secrets", "people"),
     "Operation": (
         "install",

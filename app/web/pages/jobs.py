@@ -12,7 +12,7 @@ from app.commands.runs import how_to_get_an_image
 from app.domain.builds import BuildStatus
 from app.domain.job.records import Job
 from app.domain.principals import Right
-from app.store import apps, builds, conditions, decisions, overview, projects
+from app.store import apps, builds, conditions, decisions, notification_targets, overview, projects
 from app.store.strips import mark_of
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.first_steps import first_steps_of_job
@@ -37,6 +37,7 @@ def show_job(ctx: PageContext) -> Response:
         part = apps.parts_of(tx, [job.id]).get(job.id)
         steps = first_steps_of_job(tx, job)
         at_least = projects.hardening_of(tx, job.project_id)
+        told = notification_targets.of_project(tx, job.project_id)
         need = None if job.has_image else how_to_get_an_image(tx, job)
     return ctx.page(
         "job.html",
@@ -57,6 +58,7 @@ def show_job(ctx: PageContext) -> Response:
         plan=ctx.server.plans.get(job.spec.run.plan),
         env=sorted(job.env.items()),
         switches=_switches(job),
+        told=[target for target in told if target.is_for([job.id])],
     )
 
 

@@ -22,6 +22,7 @@ from app.store import (
     credentials,
     flows,
     kept_logs,
+    notification_targets,
     pipelines,
     projects,
     quotas,
@@ -143,6 +144,7 @@ def _project(
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
             "unknown": projects.unknown_repositories(tx, project.id),
             "compared": comparisons.of_project(tx, project.id, COMPARED),
+            "told": notification_targets.of_project(tx, project.id),
             "steps": first_steps(tx, project),
             "usages": quotas.usage_of(tx, project.id, kept_logs.total(tx, project.id)),
         }

@@ -28,6 +28,7 @@ NAMES = {
     "c": "forge",
     "s": "images",
     "g": "mail",
+    "t": "ops",
     "a": "shop",
     "ga": "octo",
     "pl": "main",
@@ -48,6 +49,8 @@ def furnish(admin: Caller) -> None:
     )
     admin.made("/projects/acme/github-apps", {"name": "octo", "app_id": 4711, "private_key": PEM})
     admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
+    told = {"name": "ops", "kind": "email", "address": "ops@example.com", "on": ["failure"]}
+    admin.made("/projects/acme/notification-targets", told)
     admin.made("/projects/acme/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
     admin.made(JOBS, {"name": "report", "source": source, "kind": "cron", "schedule": {"cron": "0 6 * * *"}})
     admin.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})

@@ -26,6 +26,7 @@ NAMES = {
     "c": "forge",
     "s": "x",
     "g": "x",
+    "t": "ops",
     "a": "shop",
     "ga": "octo",
     "pl": "main",
@@ -56,6 +57,7 @@ NAMES = {
     "c": "forge",
     "s": "images",
     "g": "mail",
+    "t": "ops",
     "a": "shop",
     "ga": "octo",
     "pl": "main",
@@ -74,6 +76,8 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         made.made(JOBS, {"name": "report", "source": source, "env": {"A": {"value": "x", "secret": True}}})
         made.made(JOBS, {"name": "once", "source": {"type": "image", "image": "busybox"}})
         made.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
+        told = {"name": "ops", "kind": "email", "address": "ops@example.com", "on": ["failure"]}
+        made.made("/projects/acme/notification-targets", told)
         made.made("/projects/acme/secret-groups", {"name": "mail", "env": {"HOST": "mail.example.com"}})
         made.made(f"{JOBS}/report/builds")
         made.made(f"{JOBS}/once/runs")

@@ -27,6 +27,7 @@ NAMES = {
     "c": "forge",
     "s": "images",
     "g": "mail",
+    "t": "ops",
     "a": "shop",
     "ga": "the-app",
     "pl": "main",

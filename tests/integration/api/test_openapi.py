@@ -139,6 +139,9 @@ def test_answers_are_as_described(admin: Caller) -> None:
         "/projects/acme/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"}
     )
     admin.made("/projects/acme/build-services", {"name": "images", "git": source["git"]})
+    told = {"name": "ops", "kind": "email", "address": "ops@example.com", "on": ["failure"]}
+    admin.made("/projects/acme/notification-targets", told)
+    admin.made("/projects/acme/notification-targets/ops/test")
     admin.made("/projects/acme/secret-groups", {"name": "mail", "env": env})
     admin.made("/projects/acme/jobs", {"name": "report", "source": source, "env": env, **cron})
     admin.made("/projects/acme/jobs/report/builds")
@@ -159,6 +162,7 @@ def test_answers_are_as_described(admin: Caller) -> None:
         "c": "forge",
         "s": "images",
         "g": "mail",
+        "t": "ops",
         "a": "shop",
         "ga": "octo",
         "pl": "main",

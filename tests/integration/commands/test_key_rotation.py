@@ -26,10 +26,20 @@ from app.domain.sealing import (
     of_message,
     of_project_hook,
     of_source_hook,
+    of_target,
     written_place,
 )
 from app.secrets import SecretBox, SecretKeyError, key_id
-from app.store import credentials, flows, jobs, mails, projects, runs, secret_groups
+from app.store import (
+    credentials,
+    flows,
+    jobs,
+    mails,
+    notification_targets,
+    projects,
+    runs,
+    secret_groups,
+)
 from app.store.database import Database
 from app.web.server_context import ServerContext
 from tests.support.api import Caller
@@ -76,6 +86,8 @@ def furnish(admin: Caller) -> None:
     run = {"name": "try", "type": "run", "job": "tool", "overrides": {"env": {"EXTRA": VARIABLE}}}
     admin.made(f"{of_acme}/flows", {"name": "release", "nodes": [run, {"parallel": [message]}]})
     admin.made(f"{of_acme}/flows/release/runs")
+    told = {"kind": "ntfy", "address": OPENED["target"], "on": ["failure"]}
+    admin.made(f"{of_acme}/notification-targets", {"name": "ops", **told})
     admin.made("/users", {"name": "ada", "email": "ada@example.com"})
     context = admin.context
     with context.db.write() as tx:
@@ -129,6 +141,8 @@ def opened(db: Database, box: SecretBox) -> dict[str, str]:
         assert mail is not None
         told["mail"], _, code = box.open(mail.link or "", of_mailed_link(1)).rpartition("/")
         assert code
+        target = notification_targets.named(tx, 1, "ops")
+        told["target"] = box.open(target.address, of_target(1, target.id))
         told["draft"] = job_drafts.opened(tx, box, 1, "user 1")["given"]["name"]
     return told
 
@@ -144,6 +158,7 @@ OPENED = {
     "node": "https://chat.example.com/x",
     "mail": "/login/once",
     "draft": "typed of a new job",
+    "target": "https://ntfy.example.com/backups",
 }
 PLACES = {
     "project.webhook_secret",
@@ -159,6 +174,7 @@ PLACES = {
     "flow_node.spec",
     "mail.link",
     "job_draft.content",
+    "notification_target.address",
 }
 
 
