@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from app.config import Settings
 from app.domain.http import HttpAnswer, HttpRequest, NotAllowed
+from app.forges import github_checks
 from app.forges.api import ForgeApi
 from app.forges.base import Forge
 from app.forges.bitbucket import Bitbucket
@@ -14,6 +15,7 @@ from app.forges.gitea import Gitea
 from app.forges.gitea_api import GiteaApi
 from app.forges.github import GitHub
 from app.forges.github_api import GitHubApi
+from app.forges.github_checks import GitHubChecks
 from app.forges.gitlab import GitLab
 from app.forges.gitlab_api import GitLabApi
 
@@ -27,7 +29,13 @@ def make_forges() -> Mapping[str, Forge]:
 
 def make_forge_apis() -> Mapping[str, ForgeApi]:
     """What is asked of each kind of forge, by its name among the `Forge`s."""
-    return {"github": GitHubApi(), "gitlab": GitLabApi(), "gitea": GiteaApi(), "bitbucket": BitbucketApi()}
+    return {
+        "github": GitHubApi(),
+        github_checks.KIND: GitHubChecks(),
+        "gitlab": GitLabApi(),
+        "gitea": GiteaApi(),
+        "bitbucket": BitbucketApi(),
+    }
 
 
 def send_to_forge(settings: Settings) -> Callable[[HttpRequest], HttpAnswer]:

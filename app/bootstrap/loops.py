@@ -12,6 +12,7 @@ from app.bootstrap.forges import make_forge_apis, send_to_forge
 from app.bootstrap.notifying import notifying_worker
 from app.bootstrap.parts import Parts
 from app.commands.log_limits import LogLimits
+from app.commands.log_tails import LogTails
 from app.domain.plans import MIB
 from app.installation import backup_source
 from app.runtime.threads import KeyedThreadPool
@@ -213,6 +214,8 @@ def _status_worker(parts: Parts) -> StatusWorker:
         send_to_forge(settings),
         settings.public_url,
         KeyedThreadPool("statuses", FORGES_AT_ONCE).give,
+        parts.app_tokens,
+        LogTails(own.db, parts.log_storage),
     )
 
 

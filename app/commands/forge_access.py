@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from app.commands.github_apps import key_of
 from app.domain.errors import UserError
 from app.domain.events import repo_key
 from app.domain.forge_links import kind_of
+from app.domain.github_apps import AppKey
 from app.domain.hosts import git_host, may_be_sent
 from app.domain.sealing import of_credential
 from app.forges.api import Access, ForgeApi
 from app.runtime.ports import Vault
-from app.store import credentials
+from app.store import credentials, github_apps
 from app.store.credentials import Credential
 from app.store.database import Tx
 
@@ -30,6 +32,7 @@ class ForgeAccess:
     access: Access
     repository: str
     credential: str
+    app: AppKey | None = None  # whose token is not made yet
 
 
 def forge_access(
@@ -45,6 +48,11 @@ def forge_access(
         raise NoAccess(
             f"The project has no git credential for {git_host(url)}: add one with a token of the forge."
         )
+    app = github_apps.find(tx, found.id) if found.kind == github_apps.KIND else None
+    if app is not None:
+        key = key_of(vault, app)
+        opened = Access(key.api_url, "")
+        return ForgeAccess(github_apps.KIND, opened, _path(url, repository), found.name, key)
     kind = forge or kind_of(host, found.api_url)
     if kind not in apis:
         raise NoAccess(
@@ -62,15 +70,19 @@ def forge_access(
 
 
 def _credential(tx: Tx, project_id: int, url: str) -> Credential | None:
-    """One with a token before a key: that which says where its API is, that of a source, or the oldest."""
-    host = git_host(url)
-    fitting = [each for each in credentials.of_kind(tx, project_id, "git") if may_be_sent(each.host, host)]
+    """The GitHub App of a source; else one with a token before a key: that which says where its API is, that of a
+    source, or the oldest.
+    """
+    host, kinds = git_host(url), ("git", github_apps.KIND)
+    known = [each for kind in kinds for each in credentials.of_kind(tx, project_id, kind)]
+    fitting = [each for each in known if may_be_sent(each.host, host)]
     of_sources = credentials.of_repository(tx, project_id, repo_key(url))
     return next(
         iter(
             sorted(
                 fitting,
                 key=lambda each: (
+                    not (each.kind == github_apps.KIND and each.id in of_sources),
                     each.public_key is not None,
                     not each.api_url,
                     each.id not in of_sources,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.builds import BuildReason, BuildStatus
@@ -26,12 +27,21 @@ class StatusState(enum.StrEnum):
 
 @dataclass(frozen=True)
 class CommitStatus:
-    """What is posted: `context` tells statuses of one commit apart, `link` is a page of ours, if it can be reached."""
+    """What is posted: `context` tells statuses of one commit apart, `link` is a page of ours, if it can be reached.
+
+    What only some forges show: the whole `sentence`, of what `follows` (`run 7`), whether nothing `is_built`, and the
+    last `lines` of the log of a failure. `posted_as` is what an earlier post of the same was called there.
+    """
 
     context: str
     state: StatusState
     description: str
     link: str | None = None
+    sentence: str = ""
+    follows: str = ""
+    is_built: bool = True
+    lines: Sequence[str] = ()
+    posted_as: str = ""
 
 
 def shortened(sentence: str, most: int = DESCRIPTION) -> str:

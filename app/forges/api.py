@@ -26,7 +26,9 @@ class Access:
 
 @dataclass(frozen=True)
 class Taken:
-    """The forge did what was asked."""
+    """The forge did what was asked. `posted_as` is what it calls that, where the next post of it has to say so."""
+
+    posted_as: str = ""
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ class Status:
     failing_since: datetime | None
     is_given_up: bool
     said: str
+    posted_as: str | None
 
 
 def note(tx: Tx, notes: Sequence[Note], now: datetime) -> None:
@@ -236,12 +237,15 @@ def claim(tx: Tx, host: str, now: datetime, until: datetime) -> Status | None:
     return _value(tx.exec(select(Row).where(Row.id == row_id)).one())
 
 
-def posted(tx: Tx, status: Status, said: str, now: datetime, again_at: datetime) -> None:
+def posted(
+    tx: Tx, status: Status, said: str, now: datetime, again_at: datetime, posted_as: str | None = None
+) -> None:
     """A claimed status is posted; what has changed since is due at once, and what was once more, at `again_at`."""
     due_at = case(
         (col(Row.version) > status.version, _time(now)), (col(Row.once_more), _time(again_at)), else_=None
     )
     values = {"posted_version": status.version, "posted_at": now, "due_at": due_at, "failing_since": None}
+    values["posted_as"] = posted_as
     if not _conclude(tx, status, said=said, tries=0, **values):
         late = {"once_more": True, "due_at": func.coalesce(Row.due_at, _time(now))}
         tx.connection().execute(update(Row).where(col(Row.id) == status.id).values(late))

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
+from app.commands.app_tokens import AppTokens
 from app.commands.forge_access import ForgeAccess, forge_access
 from app.domain.commit_statuses import (
     BuildFacts,
@@ -35,6 +36,7 @@ from app.store.database import Database, StoreUnavailable, Tx
 log = logging.getLogger(__name__)
 POSTING_TAKES_AT_MOST = timedelta(minutes=1)  # longer than a post may take; then another server may try
 FAULT = "Jobyard failed while posting the status; the server's log has more."
+WITHOUT_CHECKS = "github"  # the kind of forge whose API takes statuses of a GitHub App
 ELSEWHERE = "has the repository at another address by now: change it in the job."
 Send = Callable[[HttpRequest], HttpAnswer]
 Give = Callable[[str, Callable[[], None]], object]
@@ -58,6 +60,10 @@ class StatusWorker:
     send: Send
     public_url: str | None
     give: Give = at_once
+    tokens: AppTokens | None = None  # of GitHub Apps
+    tail: Callable[[Status], Sequence[str]] = (
+        lambda _status: ()
+    )  # the last lines of the log that one is about
 
     def step(self) -> bool:
         """Tell what is new, and post what is due; True if there was anything."""
@@ -116,6 +122,17 @@ class StatusWorker:
         """What came of it, the forge's name, and whether the repository is at another address."""
         with self.db.read() as tx:
             found = forge_access(tx, self.vault, self.apis, status.project_id, status.url, status.forge)
+        if found.app is None:
+            return self._ask(found, status)
+        assert self.tokens is not None  # where there are Apps
+        found = replace(found, access=replace(found.access, secret=self.tokens(found.app, status.url)))
+        asked = self._ask(found, status)
+        if not (isinstance(asked[0], Refused) and asked[0].is_for_all):
+            return asked
+        instead = self._ask(replace(found, kind=WITHOUT_CHECKS), status)  # it may not show checks
+        return asked if isinstance(instead[0], Refused) else instead
+
+    def _ask(self, found: ForgeAccess, status: Status) -> tuple[Outcome, str, bool]:
         api, now = self.apis[found.kind], self.clock.now()
         request = api.status(found.access, found.repository, status.sha, self._said(status))
         outcome = api.status_outcome(self.send(request), now)
@@ -132,14 +149,26 @@ class StatusWorker:
         told = status.told
         assert told is not None  # what is due has been told
         link = f"{self.public_url}{told.page}" if self.public_url and told.page else None
-        return CommitStatus(status.context, told.state, shortened(told.sentence), link)
+        is_final = told.state.is_final
+        return CommitStatus(
+            status.context,
+            told.state,
+            shortened(told.sentence),
+            link,
+            sentence=told.sentence,
+            follows=_followed(status),
+            is_built=status.build_id is not None,
+            lines=self.tail(status) if is_final and told.state is not StatusState.SUCCESS else (),
+            posted_as=status.posted_as or "",
+        )
 
     def _conclude(self, status: Status, outcome: Outcome, said: str) -> None:
         now = self.clock.now()
         with self.db.write() as tx:
             match outcome:
                 case Taken():
-                    commit_statuses.posted(tx, status, said, now, now + POSTING_TAKES_AT_MOST)
+                    again_at = now + POSTING_TAKES_AT_MOST
+                    commit_statuses.posted(tx, status, said, now, again_at, outcome.posted_as or None)
                 case Later() if not is_in_vain(status.failing_since, now):
                     due_at = next_try(status.tries, now, outcome.at)
                     commit_statuses.put_off(tx, status, outcome.sentence, now, due_at)
@@ -151,6 +180,13 @@ class StatusWorker:
                     commit_statuses.give_up(tx, status, outcome.sentence, now)
         if isinstance(outcome, Later | Refused):
             log.warning("the status %s of %s is not posted: %s", status.context, status.sha, outcome.sentence)
+
+
+def _followed(status: Status) -> str:
+    """What is started again where somebody wants the status anew."""
+    if status.run_id is not None:
+        return f"run {status.run_id}"
+    return f"build {status.build_id}" if status.build_id is not None else ""
 
 
 def _of_credential(outcome: Outcome, found: ForgeAccess) -> Outcome:

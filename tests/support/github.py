@@ -69,6 +69,7 @@ class GitHub:
     asked: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     checks: list[Json] = field(default_factory=list)
+    posted: list[tuple[str, Json]] = field(default_factory=list)  # statuses, by commit
     at: str = "https://api.github.com"
 
     def send(self, request: HttpRequest) -> HttpAnswer:
@@ -96,6 +97,11 @@ class GitHub:
                 return self._converted(code)
             case "GET" | "POST" | "PATCH", ["repos", owner, name, "check-runs", *_]:
                 return self._check(method, parts, f"{owner}/{name}", authorization, body)
+            case "POST", ["repos", owner, name, "statuses", sha]:
+                if f"{owner}/{name}" not in self.opened_by(authorization):
+                    return 401, {"message": "Bad credentials"}
+                self.posted.append((sha, body))
+                return 201, body
             case "GET", ["installation", "repositories"]:
                 return self._listed(authorization, parse_qs(where.query))
         if (refused := self._as_app(authorization)) is not None:

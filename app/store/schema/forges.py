@@ -72,4 +72,5 @@ class CommitStatusRow(SQLModel, table=True):
     tries: int = 0
     failing_since: datetime | None = time_column()
     said: str = text_column()
+    posted_as: str | None = None  # what the forge calls what is posted, while it may still be changed there
     changed_at: datetime = time_column(null=False)

@@ -1,0 +1,139 @@
+"""Checks that a GitHub App shows instead of statuses: queued, in progress, completed, with the tail of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.bootstrap.forges import make_forge_apis
+from app.commands.app_tokens import AppTokens
+from app.commands.github_apps import AppDraft, define_app
+from app.commands.log_tails import LogTails
+from app.domain.commit_statuses import CommitStatus, StatusState
+from app.forges.api import Access
+from app.forges.github_checks import GitHubChecks
+from app.store import commit_statuses, projects
+from app.store.commit_statuses import Status
+from app.workers.statuses import StatusWorker
+from builders.backends.base import BuildFailed
+from tests.support.fakes import commit, fail
+from tests.support.github import APP_ID, PEM, GitHub
+from tests.support.installation import Installation
+from tests.support.loops import Server
+
+A = commit("a")
+PUBLIC = "https://ci.acme.example"
+
+
+@pytest.fixture
+def double(place: Installation) -> GitHub:
+    return GitHub(place.clock)
+
+
+@pytest.fixture
+def worker(place: Installation, double: GitHub) -> StatusWorker:
+    with place.db.write() as tx:
+        project = projects.with_id(tx, place.project.id)
+        draft = AppDraft("octo", "github.com", APP_ID, PEM)
+        define_app(tx, place.box, project, draft, place.clock.now())
+    return StatusWorker(
+        place.db,
+        place.clock,
+        place.box,
+        make_forge_apis(),
+        double.send,
+        PUBLIC,
+        tokens=AppTokens(place.clock, double.send),
+        tail=LogTails(place.db, place.log_storage),
+    )
+
+
+def tell(worker: StatusWorker) -> None:
+    for _ in range(20):
+        if not worker.step():
+            return
+    raise AssertionError("it never ends")
+
+
+def statuses(place: Installation) -> Sequence[Status]:
+    with place.db.read() as tx:
+        ids = range(1, 100)
+        return commit_statuses.about(tx, builds=ids, runs=ids, decisions=ids)
+
+
+def test_one_check_run_goes_from_queued_to_its_end_and_says_why_it_failed(
+    place: Installation, server: Server, worker: StatusWorker, double: GitHub
+) -> None:
+    place.job()
+    place.push(None, A)
+    server.intake.step()
+    tell(worker)
+    [check] = double.checks
+    assert (check["name"], check["head_sha"], check["status"]) == ("jobyard/report", A, "queued")
+    assert (check["external_id"], check["details_url"]) == ("build 1", f"{PUBLIC}/builds/1")
+
+    place.backend.before_end[A] = fail(BuildFailed("Step 2 of 3 failed: exit 1."))
+    server.builder.step()
+    tell(worker)
+    [check] = double.checks
+    assert (check["status"], check["conclusion"]) == ("completed", "failure")
+    assert "Step 2 of 3 failed: exit 1." in check["output"]["title"]
+    assert check["output"]["summary"].endswith("```text\n#1 FROM busybox\n```")
+    assert statuses(place)[0].said == ""
+
+
+def test_what_is_skipped_is_a_check_that_lets_required_ones_pass(
+    place: Installation, server: Server, worker: StatusWorker, double: GitHub
+) -> None:
+    place.job(ci_enabled=False)
+    place.push(None, A)
+    server.intake.step()
+    tell(worker)
+    [check] = double.checks
+    assert (check["status"], check["conclusion"]) == ("completed", "skipped")
+    assert check["output"]["summary"] == statuses(place)[0].noted
+
+
+def test_an_app_that_may_not_show_checks_posts_statuses(
+    place: Installation, server: Server, worker: StatusWorker, double: GitHub
+) -> None:
+    double.permissions = {"contents": "read", "metadata": "read", "statuses": "write"}
+    place.job()
+    place.push(None, A)
+    server.intake.step()
+    tell(worker)
+    assert [body["state"] for path, body in double.posted if path.endswith(A)] == ["pending"]
+
+
+def test_a_suspended_app_is_told_of_and_nothing_more_is_tried(
+    place: Installation, server: Server, worker: StatusWorker, double: GitHub
+) -> None:
+    double.is_suspended = True
+    place.job()
+    place.push(None, A)
+    server.intake.step()
+    tell(worker)
+    [status] = statuses(place)
+    assert (status.is_given_up, status.said) == (
+        True,
+        "The installation of GitHub App octo on acme is suspended: unsuspend it at GitHub.",
+    )
+
+
+def asked(**fields: Any) -> Any:
+    status = CommitStatus("jobyard/report", StatusState.ERROR, "Build 7 was cancelled.", sentence="Build 7 …")
+    return GitHubChecks().status(Access("https://x", "t"), "acme/report", A, replace(status, **fields))
+
+
+def test_what_was_not_carried_to_its_end_is_cancelled_and_a_later_post_changes_the_same() -> None:
+    request = asked()
+    assert (request.method, request.url) == ("POST", "https://x/repos/acme/report/check-runs")
+    assert request.json["conclusion"] == "cancelled"
+    again = asked(posted_as="12")
+    assert (again.method, again.url) == ("PATCH", "https://x/repos/acme/report/check-runs/12")
+    assert "head_sha" not in again.json
+    fenced = asked(lines=["````text", "x"]).json["output"]["summary"]
+    assert fenced.endswith("`````text\n````text\nx\n`````")
