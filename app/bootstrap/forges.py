@@ -11,6 +11,7 @@ from app.forges.api import ForgeApi
 from app.forges.base import Forge
 from app.forges.bitbucket import Bitbucket
 from app.forges.bitbucket_api import BitbucketApi
+from app.forges.generic import Generic
 from app.forges.gitea import Gitea
 from app.forges.gitea_api import GiteaApi
 from app.forges.github import GitHub
@@ -24,7 +25,7 @@ FORGE_SECONDS = 10.0
 
 def make_forges() -> Mapping[str, Forge]:
     """Each by its name. GitHub's headers are sent by Gitea too, so it comes last where a call is told by them."""
-    return {forge.name: forge for forge in (GitLab(), Gitea(), Bitbucket(), GitHub())}
+    return {forge.name: forge for forge in (GitLab(), Gitea(), Bitbucket(), GitHub(), Generic())}
 
 
 def make_forge_apis() -> Mapping[str, ForgeApi]:

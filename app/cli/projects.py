@@ -13,7 +13,7 @@ from app.domain.errors import UserError
 
 
 def add_to(cli: typer.Typer) -> None:
-    project = make_group("Projects: make, list, limit, publish.")
+    project = make_group("Projects: make, list, limit, publish, webhook.")
     add_command(
         project,
         "create",
@@ -32,6 +32,14 @@ def add_to(cli: typer.Typer) -> None:
     )
     add_command(
         project, "public", make_public, "jobyard project public acme", "jobyard project public acme --off"
+    )
+    add_command(
+        project,
+        "webhook",
+        set_webhook,
+        "jobyard project webhook acme --ref /push/ref --sha /push/sha --repository /repo/url",
+        "jobyard project webhook acme --proof token --header X-Token --repository https://git.example.com/acme/report",
+        "jobyard project webhook acme --off",
     )
     cli.add_typer(project, name="project")
 
@@ -147,3 +155,42 @@ def _limit(text: str) -> tuple[str, float | None]:
     except ValueError:
         raise UserError(f"--set takes LIMIT=NUMBER such as runs_at_once=4, not {text!r}.") from None
     return name, int(value) if value.is_integer() else value
+
+
+def set_webhook(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_projects)],
+    ref: Annotated[str | None, typer.Option(metavar="POINTER", help="To the ref or branch; /ref.")] = None,
+    sha: Annotated[str | None, typer.Option(metavar="POINTER", help="To the pushed commit; /after.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="POINTER", help="To the commit before.")] = None,
+    repository: Annotated[
+        str | None, typer.Option(metavar="POINTER|URL", help="To the repository's address, or that itself.")
+    ] = None,
+    proof: Annotated[
+        str | None, typer.Option(metavar="hmac|token", help="What the header has; an HMAC if left out.")
+    ] = None,
+    header: Annotated[str | None, typer.Option(metavar="NAME", help="The header; X-Signature.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Remove it.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Have a webhook for whatever sends JSON, told where in it is said what was pushed (JSON Pointers)."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+
+    asked = {
+        "ref": ref,
+        "sha": sha,
+        "before": before,
+        "repository": repository,
+        "proof": proof,
+        "header": header,
+    }
+    given = {each: value for each, value in asked.items() if value is not None}
+    with open_api() as api:
+        changed = api.patch(path("projects", name), {"generic_webhook": None if off else given})
+    webhook = changed["generic_webhook"]
+    if json:
+        output.print_json(webhook)
+    elif webhook is None:
+        print(f"Project {name} has no generic webhook.")
+    else:
+        print(f"Let it call {api.settings.url}/webhooks/generic/{webhook['id']}.")

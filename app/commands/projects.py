@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from app.domain.commit_statuses import Statuses
+from app.domain.generic_webhooks import GenericWebhook
 from app.domain.sealing import of_project_hook
 from app.runtime.ports import Vault
 from app.store import projects, quotas
@@ -58,6 +60,15 @@ def change_project(
         projects.set_commit_statuses(tx, project.id, statuses)
     if limits:
         quotas.set_own(tx, project.id, limits)
+    return projects.with_id(tx, project.id)
+
+
+def set_generic_webhook(tx: Tx, project: Project, webhook: GenericWebhook | None) -> Project:
+    """Have a webhook for whatever sends JSON, or None; its address stays as long as there is one."""
+    if webhook is not None:
+        known = project.generic_webhook
+        webhook = replace(webhook, id=known.id if known else secrets.token_urlsafe(18))
+    projects.set_generic_webhook(tx, project.id, webhook)
     return projects.with_id(tx, project.id)
 
 

@@ -50,7 +50,9 @@ class Watched:
 
 WATCHED: Mapping[type[SQLModel], Watched] = {
     ProjectRow: Watched(
-        "project", ("name", "limits", "hardening", "public", "commit_statuses"), ("webhook_secret",)
+        "project",
+        ("name", "limits", "hardening", "public", "commit_statuses", "generic_webhook"),
+        ("webhook_secret",),
     ),
     CredentialRow: Watched(
         "credential", ("kind", "host", "username", "api_url", "public_key", "host_keys"), ("secret",)

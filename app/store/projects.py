@@ -13,6 +13,7 @@ from sqlmodel import and_, col, select
 from app.domain.commit_statuses import Statuses
 from app.domain.documents import Stored
 from app.domain.errors import Conflict, NotFound
+from app.domain.generic_webhooks import GenericWebhook, webhook_from_json, webhook_to_json
 from app.domain.job.spec import Hardening, Network
 from app.domain.sealing import Place, of_app_hook, of_project_hook, of_source_hook
 from app.store.database import Tx, touch
@@ -35,6 +36,7 @@ class Project:
     webhook_secret: str | None = field(default=None, repr=False)
     limits: Mapping[str, float] = field(default_factory=dict)
     hardening: Hardening = field(default_factory=Hardening)
+    generic_webhook: GenericWebhook | None = None
     public: bool = False  # anybody may see how its jobs are doing: by badges, and on a page of its own
     commit_statuses: Statuses = Statuses.ONE
 
@@ -118,6 +120,20 @@ def set_public(tx: Tx, project_id: int, public: bool) -> None:
 def set_commit_statuses(tx: Tx, project_id: int, statuses: Statuses) -> None:
     tx.get_one(ProjectRow, project_id).commit_statuses = statuses
     touch(tx, "projects")
+
+
+def set_generic_webhook(tx: Tx, project_id: int, webhook: GenericWebhook | None) -> None:
+    tx.get_one(ProjectRow, project_id).generic_webhook = None if webhook is None else webhook_to_json(webhook)
+    touch(tx, "projects")
+
+
+def generic_webhooks(tx: Tx) -> Mapping[str, tuple[int, GenericWebhook]]:
+    """Every generic webhook by its id, with the project that it is of."""
+    query = select(ProjectRow.id, ProjectRow.generic_webhook).where(
+        col(ProjectRow.generic_webhook).is_not(None)
+    )
+    read = ((project_id, webhook_from_json(stored)) for project_id, stored in tx.exec(query))
+    return {webhook.id: (project_id, webhook) for project_id, webhook in read if webhook is not None}
 
 
 def delete(tx: Tx, project_id: int) -> None:
@@ -272,6 +288,7 @@ def _value(row: ProjectRow) -> Project:
         row.webhook_secret,
         row.limits or {},
         _hardening(row.hardening),
+        webhook_from_json(row.generic_webhook),
         row.public,
         Statuses(row.commit_statuses),
     )

@@ -86,6 +86,7 @@ _O = "/projects/{project}"
 OF_FORMS: dict[str, A | None] = {
     "/projects": A.PROJECT_MAKE,
     f"{_O}/webhook-secret": A.PROJECT_CHANGE,
+    f"{_O}/generic-webhook": A.PROJECT_CHANGE,
     f"{_O}/limits": A.PROJECT_CHANGE,
     f"{_O}/public": A.PROJECT_CHANGE,
     f"{_O}/delete": A.PROJECT_REMOVE,

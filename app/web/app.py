@@ -57,6 +57,7 @@ def create_app(server: ServerContext, running: Callable[[], AbstractContextManag
     app = Starlette(
         routes=[
             Route("/webhooks/flows/{token}", start_by_webhook, methods=["POST"]),
+            Route("/webhooks/generic/{webhook}", receiver, methods=["POST"]),
             Route("/webhooks/{forge}", receiver, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),

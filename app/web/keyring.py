@@ -9,8 +9,10 @@ from itertools import count
 
 from app.domain.errors import JobyardError
 from app.domain.events import PUSH
+from app.domain.generic_webhooks import GenericWebhook
 from app.domain.lanes import lane_of
 from app.forges.base import Forge
+from app.forges.generic import GenericCall
 from app.store import projects
 from app.web.server_context import ServerContext
 from app.web.webhook_bodies import plain
@@ -41,6 +43,7 @@ class Keyring:
         self._keys: tuple[Key, ...] | None = None
         self._tracked: Mapping[tuple[str, str], int] = {}
         self._proposed: frozenset[tuple[str, str]] = frozenset()
+        self._generic: Mapping[str, tuple[int, GenericWebhook]] = {}
         self._turns = count()
 
     def forget(self, topics: frozenset[str]) -> None:
@@ -53,6 +56,7 @@ class Keyring:
             with self._server.db.read() as tx:
                 sealed = projects.webhook_secrets(tx)
                 self._tracked = projects.repositories_in_scope(tx)
+                self._generic = projects.generic_webhooks(tx)
                 self._proposed = projects.scopes_of_pull_requests(tx)
             scopes: dict[bytes, list[str]] = {}
             for each in sealed:
@@ -71,6 +75,16 @@ class Keyring:
         return lane_of(
             (tracked[scope, key], key) for key in repo_keys for scope in scopes if (scope, key) in tracked
         )
+
+    def generic_call(self, webhook_id: str) -> tuple[GenericCall, frozenset[str]] | None:
+        """The webhook of that id as the forge of a call, and the scopes that may prove it; None if there is none."""
+        self.keys()
+        found = self._generic.get(webhook_id)
+        if found is None:
+            return None
+        own = {(scope, key) for (scope, key), project in self._tracked.items() if project == found[0]}
+        call = GenericCall(found[1], b"", frozenset(key for _, key in own))
+        return call, frozenset(scope for scope, _ in own)
 
     def wants_pull_requests(self, repo_keys: Iterable[str], scopes: Sequence[str]) -> bool:
         """Whether something that these scopes have builds pull requests of one of these repositories."""

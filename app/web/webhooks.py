@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import PING, PULL_REQUEST, PUSH, one_line
 from app.forges.base import Forge, announces
+from app.forges.generic import NAME, GenericCall
 from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
 from app.web.bodies import CutShort, read_at_most
@@ -72,10 +73,10 @@ class Receiver:
         await response(scope, receive, send)
 
     async def _receive(self, request: Request) -> Response:
-        forge = self._server.forges.get(request.path_params["forge"])
-        if forge is None:
-            raise Problem(404, f"There is no webhook for {request.path_params['forge']}.")
+        forge, allowed = self._forge_of(request)
         body = await self._body(request)
+        if isinstance(forge, GenericCall):
+            forge = replace(forge, body=body)
         headers = request.headers.raw
         verify = self._keyring.scopes_for
         scopes = (
@@ -83,10 +84,25 @@ class Receiver:
             if self._keyring.is_quick(body)
             else await run_in_threadpool(verify, forge, body, headers)
         )
+        if allowed is not None:
+            scopes = [scope for scope in scopes if scope in allowed]
         if not scopes:
             self._server.inbox.reject()
             raise Problem(401, self._refusal(forge, headers))
         return await self._accept(forge, body, headers, scopes)
+
+    def _forge_of(self, request: Request) -> tuple[Forge, frozenset[str] | None]:
+        """Who is expected to call, and whose secrets may prove it, unless it is anybody's. Raises Problem."""
+        if "webhook" in request.path_params:
+            found = self._keyring.generic_call(request.path_params["webhook"])
+            if found is None:
+                raise Problem(404, "There is no webhook at this address: look at the page of the project.")
+            return found
+        name = request.path_params["forge"]
+        forge = self._server.forges.get(name)
+        if forge is None or name == NAME:
+            raise Problem(404, f"There is no webhook for {name}.")
+        return forge, None
 
     async def _body(self, request: Request) -> bytes:
         try:
@@ -162,12 +178,14 @@ class Receiver:
             await run_in_threadpool(self._note_unknown, reference.full_name, call.scopes)
             raise Problem(401, REFUSED.format(forge.about.proof_header))
         call = replace(call, repository=reference.full_name, lane=lane)
-        made = [call]
-        if len(parts) > 1:
-            made = [
-                replace(call, guid=f"{call.guid}.{number}" if number else call.guid, body=to_json(part))
-                for number, part in enumerate(parts)
-            ]
+        made = [
+            replace(
+                call,
+                guid=f"{call.guid}.{number}" if number else call.guid,
+                body=call.body if part is payload else to_json(part),
+            )
+            for number, part in enumerate(parts)
+        ]
         are_new = await asyncio.gather(*map(self._record, made))
         told = [
             (each.guid, True)

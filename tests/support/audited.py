@@ -210,6 +210,10 @@ ADMIN = "a password of an administrator"
 # what is sent to each form: the address, its fields
 FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "/projects": ("/projects", {"name": "new"}),
+    "/projects/{project}/generic-webhook": (
+        f"{P}/generic-webhook",
+        {"generic_webhook.ref": "/push/ref", "generic_webhook.sha": "/push/sha"},
+    ),
     "/projects/{project}/webhook-secret": (
         f"{P}/webhook-secret",
         {"webhook_secret": "another secret of the hook"},

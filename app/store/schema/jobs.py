@@ -34,6 +34,7 @@ class ProjectRow(SQLModel, table=True):
     limits: Json | None = json_column(null=True)  # those of its own, by their names
     hardening: Json | None = json_column(null=True)  # what all its runs are held to
     public: bool = False
+    generic_webhook: Json | None = json_column(null=True)
     commit_statuses: str = "one"  # as `domain.commit_statuses.Statuses`
     created_at: datetime = time_column(null=False)
 

@@ -62,6 +62,9 @@ def change_project(ctx: ApiContext[ProjectPatch, Empty]) -> Any:
         changed = commands.change_project(
             tx, vault, project, secret, limits, hardening, ctx.body.public, ctx.body.commit_statuses
         )
+        if "generic_webhook" in ctx.body.model_fields_set:
+            given = ctx.body.generic_webhook
+            changed = commands.set_generic_webhook(tx, changed, given.webhook if given else None)
         return project_answer(changed)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from app.commands.projects import change_project, define_project
+from app.commands.projects import change_project, define_project, set_generic_webhook
 from app.domain.documents import Json
+from app.domain.generic_webhooks import webhook_to_json
 from app.domain.principals import Right
 from app.store.database import Tx
 from app.store.projects import Project
@@ -20,6 +21,11 @@ def shown_settings(project: Project) -> Json:
     return {
         "public": project.public,
         "commit_statuses": str(project.commit_statuses),
+        "generic_webhook": None
+        if project.generic_webhook is None
+        else {
+            name: value for name, value in webhook_to_json(project.generic_webhook).items() if name != "id"
+        },
         "limits": LimitsForm.model_validate(project.limits).model_dump(),
         "hardening": {**hardening, "network": project.hardening.network.value},
     }
@@ -33,9 +39,10 @@ def save_settings(tx: Tx, scene: Scene, name: str, project: Project | None, fiel
         scene.require(Right.PROJECTS, None)
         made = read_value(ProjectForm, {"name": name}, scene.rules)
         project = define_project(tx, scene.vault, made.name, form.webhook_secret, scene.now, limits)
-        return change_project(
+        project = change_project(
             tx, scene.vault, project, hardening=hardening, public=form.public, statuses=form.commit_statuses
         )
+        return _with_webhook(tx, project, form)
     scene.require(Right.SECRETS, project.id)
     shown = shown_settings(project)
     limits = {each: value for each, value in limits.items() if value != shown["limits"][each]}
@@ -43,4 +50,14 @@ def save_settings(tx: Tx, scene: Scene, name: str, project: Project | None, fiel
     if limits or hardening:
         scene.require(Right.PROJECTS, None)
     public, statuses = form.public, form.commit_statuses
-    return change_project(tx, scene.vault, project, form.webhook_secret, limits, hardening, public, statuses)
+    project = change_project(
+        tx, scene.vault, project, form.webhook_secret, limits, hardening, public, statuses
+    )
+    return _with_webhook(tx, project, form)
+
+
+def _with_webhook(tx: Tx, project: Project, form: ProjectPatch) -> Project:
+    if "generic_webhook" not in form.model_fields_set:
+        return project
+    given = form.generic_webhook
+    return set_generic_webhook(tx, project, given.webhook if given else None)

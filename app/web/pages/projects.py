@@ -8,9 +8,11 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.commands import projects as commands
 from app.commands.projects import change_project, define_project
 from app.commands.sources import guessable
 from app.domain.errors import UserError
+from app.domain.generic_webhooks import GenericWebhook, webhook_to_json
 from app.domain.job.spec import HARDENING_WORDS
 from app.domain.principals import Right
 from app.domain.quotas import NAMES
@@ -38,13 +40,14 @@ from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.project import ProjectForm, ProjectPatch
 from app.web.scope import project_of
-from app.web.texts import OPTIONAL_DECIMAL
+from app.web.texts import OPTIONAL, OPTIONAL_DECIMAL
 from app.web.webhook_places import webhook_places
 
 PROJECTS = 50
 MANY = 200
 COMPARED = 20
 NEW = frozenset({"name", "webhook_secret"})
+GENERIC = ("proof", "header", "ref", "sha", "before", "repository")
 LIMITS = frozenset(
     [*(f"limits.{name}" for name in NAMES), *(f"hardening.{name}" for name in HARDENING_WORDS)]
 )
@@ -116,6 +119,19 @@ def set_limits(ctx: PageContext) -> Response:
     return see(f"{address(project)}?saved=limits#limits")
 
 
+def set_generic_webhook(ctx: PageContext) -> Response:
+    try:
+        body = {name: OPTIONAL.read(ctx.field(f"generic_webhook.{name}")) for name in GENERIC}
+        wanted = None if ctx.field("remove") else {name: value for name, value in body.items() if value}
+        patch = read_value(ProjectPatch, {"generic_webhook": wanted}, ctx.server)
+        with ctx.server.db.write() as tx:
+            given, project = patch.generic_webhook, project_of(ctx, tx)
+            project = commands.set_generic_webhook(tx, project, given.webhook if given else None)
+    except (UserError, Problem, ValidationError) as error:
+        return _project(ctx, problem=refused(error))
+    return see(f"{address(project)}#generic")
+
+
 def delete_project(ctx: PageContext) -> Response:
     with ctx.server.db.read() as tx:
         project = project_of(ctx, tx)
@@ -150,7 +166,7 @@ def _project(
         }
     held = {f"hardening.{name}": "1" for name in project.hardening.asked}
     own = held | {f"limits.{name}": f"{value:g}" for name, value in project.limits.items()}
-    errors, left = placed(problem, NEW | LIMITS)
+    errors, left = placed(problem, NEW | LIMITS | {f"generic_webhook.{name}" for name in GENERIC})
     said = problem or undeleted
     return ctx.page(
         "project.html",
@@ -163,7 +179,9 @@ def _project(
         warnings=guessable(ctx.server.vault, project.webhook_secret, of_project_hook(project.id)),
         webhook_base=ctx.address,
         webhook_places=webhook_places(_a_repository(listed.rows)),
-        given=own | {name: ctx.field(name) for name in LIMITS if problem is not None},
+        given=own
+        | _generic_texts(ctx, project, is_typed=problem is not None)
+        | {name: ctx.field(name) for name in LIMITS if problem is not None},
         snippets=snippets(ctx.address, project, [row.job for row in listed.rows], of_pipelines)
         if project.public
         else [],
@@ -172,6 +190,16 @@ def _project(
         undeleted="" if undeleted is None else undeleted.detail,
         **shared,
     )
+
+
+def _generic_texts(ctx: PageContext, project: Project, *, is_typed: bool) -> dict[str, str]:
+    """The texts of the generic webhook's form: what was typed, what is stored, or what would be."""
+    shown = webhook_to_json(project.generic_webhook or GenericWebhook(""))
+    stored = {f"generic_webhook.{name}": shown[name] or "" for name in GENERIC}
+    typed = (
+        {name: ctx.field(name) for name in stored} if is_typed and ctx.field("generic_webhook.ref") else {}
+    )
+    return {**stored, **typed}
 
 
 def _a_repository(rows: Sequence[JobRow]) -> str:
@@ -185,6 +213,7 @@ def routes() -> list[Route]:
         post("/projects", make_project, Right.PROJECTS),
         get("/projects/{project}", show_project),
         post("/projects/{project}/webhook-secret", set_webhook_secret, Right.SECRETS),
+        post("/projects/{project}/generic-webhook", set_generic_webhook, Right.SECRETS),
         post("/projects/{project}/limits", set_limits, Right.PROJECTS),
         post("/projects/{project}/delete", delete_project, Right.PROJECTS),
     ]

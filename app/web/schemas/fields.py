@@ -19,6 +19,7 @@ from pydantic import (
 
 from app.domain import limits
 from app.domain.errors import InvalidValue
+from app.domain.generic_webhooks import HEADER, POINTER
 from app.domain.guessing import SHORTEST_WEBHOOK_SECRET, require_unguessable
 from app.domain.hosts import is_refused_host, registry_host
 from app.domain.job.spec import NAME, NAME_RULE
@@ -172,6 +173,23 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _pointer(value: str) -> str:
+    if not POINTER.fullmatch(value):
+        raise ValueError("must be a JSON Pointer such as /push/ref")
+    return value
+
+
+def _pointer_or_address(value: str) -> str:
+    is_address = "://" in value or "@" in value.partition("/")[0]
+    return value if is_address and not value.startswith("/") else _pointer(value)
+
+
+def _header_name(value: str) -> str:
+    if not HEADER.fullmatch(value):
+        raise ValueError("must be the name of a header such as X-Signature")
+    return value
+
+
 def _commit_flag(value: str) -> str:
     if not value.strip() or len(value.splitlines()) > 1:
         raise ValueError("must be a text of one line such as [skip ci]")
@@ -237,6 +255,9 @@ Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_
 BelowRoot = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_path_below_root)]
 WebPath = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_web_path)]
 PathPattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
+Pointer = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_pointer)]
+PointerOrAddress = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pointer_or_address)]
+HeaderName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_header_name)]
 TagPattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_pattern)]
 CommitFlag = Annotated[str, Field(max_length=limits.COMMIT_FLAG), AfterValidator(_commit_flag)]
 ProcessName = Annotated[str, AfterValidator(_process)]

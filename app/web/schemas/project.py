@@ -9,17 +9,21 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.domain.commit_statuses import Statuses
+from app.domain.generic_webhooks import GenericWebhook, Proof, webhook_to_json
 from app.domain.job.spec import Network
 from app.domain.quotas import NAMES, Usage
 from app.store.projects import Project
 from app.web.schemas.base import Model, with_example
-from app.web.schemas.fields import Name, Time, WebhookSecret
+from app.web.schemas.fields import HeaderName, Name, Pointer, PointerOrAddress, Time, WebhookSecret
 
 STATUSES = (
     "statuses posted of each commit and job at its forge: none, one that follows the build and then the run it starts,"
     " or two"
 )
 PUBLIC = "anybody may see badges of its jobs, and a page of how they are doing"
+_GENERIC = GenericWebhook("")
+_OF_WEBHOOK = {"header", "ref", "sha", "before", "repository"}
+GENERIC = "a webhook for whatever sends JSON"
 Count = Annotated[int, Field(ge=0, le=10**6)]
 
 
@@ -64,6 +68,32 @@ class HardeningForm(Model):
         return said | ({"network": Network(self.network)} if "network" in said else {})
 
 
+class GenericWebhookForm(Model):
+    """Where a call with JSON says what was pushed: JSON Pointers such as `/push/ref`, and how it proves itself."""
+
+    proof: Literal["hmac", "token"] = Field(
+        default="hmac", description="an HMAC-SHA-256 of the body by the webhook secret, or the secret itself"
+    )
+    header: HeaderName = Field(default=_GENERIC.header, description="the header that has the proof")
+    ref: Pointer = Field(default=_GENERIC.ref, description="to a full ref, or a branch")
+    sha: Pointer = Field(
+        default=_GENERIC.sha, description="to the pushed commit, 40 digits; zeros for a deletion"
+    )
+    before: Pointer | None = Field(default=None, description="to the commit before, if that is told")
+    repository: PointerOrAddress = Field(
+        default=_GENERIC.repository,
+        description="to the repository's address or its owner/name; or the address itself",
+    )
+
+    @property
+    def webhook(self) -> GenericWebhook:
+        return GenericWebhook(id="", **{**self.model_dump(include=_OF_WEBHOOK), "proof": Proof(self.proof)})
+
+
+class GenericWebhookAnswer(GenericWebhookForm):
+    id: str = Field(description="its address is /webhooks/generic/{id}")
+
+
 class ProjectForm(Model):
     """A namespace; its webhook secret speaks for all its repositories."""
 
@@ -94,6 +124,9 @@ class ProjectPatch(Model):
     commit_statuses: Statuses | None = Field(
         default=None, description=f"{STATUSES}; left out or null changes nothing"
     )
+    generic_webhook: GenericWebhookForm | None = Field(
+        default=None, description=f"{GENERIC}; left out changes nothing, null removes it"
+    )
 
 
 class ProjectAnswer(Model):
@@ -105,6 +138,7 @@ class ProjectAnswer(Model):
     hardening: HardeningForm
     public: bool
     commit_statuses: Statuses = Field(description=STATUSES)
+    generic_webhook: GenericWebhookAnswer | None = Field(description=GENERIC)
     created_at: Time
 
 
@@ -131,8 +165,13 @@ def project_answer(project: Project) -> ProjectAnswer:
         hardening=HardeningForm.model_validate(asdict(project.hardening)),
         public=project.public,
         commit_statuses=project.commit_statuses,
+        generic_webhook=generic_answer(project.generic_webhook),
         created_at=project.created_at,
     )
+
+
+def generic_answer(webhook: GenericWebhook | None) -> GenericWebhookAnswer | None:
+    return None if webhook is None else GenericWebhookAnswer.model_validate(webhook_to_json(webhook))
 
 
 def usages_answer(found: Sequence[Usage]) -> UsagesAnswer:
