@@ -11,13 +11,15 @@ from starlette.responses import HTMLResponse, Response
 
 from app.domain.builds import Build
 from app.domain.runs import Attempt, Run
-from app.logs import LogReader, Selection, Stream
+from app.logs import LogReader, Selection, Stream, display_text, search
 from app.web.numbers import whole_number
 from app.web.pages import logview
 from app.web.pages.context import PageContext
 from app.web.pages.logrows import Place, html
 from app.web.pages.logview import View, Window
 
+FOUND_AT_ONCE = 50
+_LONGEST_FIND, _SHOWN_OF_LINE = 200, 300
 _LONGEST_LIST = 1000  # characters of the groups that are open
 _STREAMS = {"stdout": Stream.STDOUT, "stderr": Stream.STDERR}
 OF_RUN = {name: name for name in _STREAMS}  # the streams that can be asked for, and what they are called
@@ -74,6 +76,36 @@ class LogCard:
     streams: Mapping[str, str] = field(default_factory=lambda: OF_RUN)
     started_at: datetime | None = None
     find: str = ""
+    found: FoundLines | None = None
+
+
+@dataclass(frozen=True)
+class FoundLines:
+    """Lines with what is looked for, where no script finds them: each one's number, address and text; and where the
+    search goes on, if the end was not reached.
+    """
+
+    lines: list[tuple[int, str, str]]
+    more: str
+
+
+def _found(ctx: PageContext, view: View, place: Place) -> FoundLines | None:
+    """None where nothing is looked for. The work is bounded, as that of the API's search."""
+    text = ctx.query("find")[:_LONGEST_FIND]
+    if not text:
+        return None
+    offset, _, number = ctx.query("find_from").partition(":")
+    inside = number.endswith("+")
+    begin = search.Place(whole_number(offset) or 0, whole_number(number.rstrip("+")) or 1, inside)
+    result = search.search(view.log, search.Containing(text), view.selection, begin, limit=FOUND_AT_ONCE)
+    again = f"{place.page}&{urlencode({'find': text})}"
+    lines = [
+        (each.row.number, f"{again}&at={each.row.offset}", display_text(each.text[:_SHOWN_OF_LINE]))
+        for each in result.lines
+    ]
+    at = f"{result.place.offset}:{result.place.number}{'+' if result.place.inside else ''}"
+    more = f"{again}&{urlencode({'find_from': at})}"
+    return FoundLines(lines, "" if result.is_complete else more)
 
 
 def address_of_run(ctx: PageContext, run: Run, attempt: int) -> Address:
@@ -88,12 +120,13 @@ def address_of_build(ctx: PageContext, build: Build) -> Address:
 
 def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> LogCard:
     address = address_of_run(ctx, run, attempt.number)
+    place = address.place(several=run.spec.instances > 1)
     view = view_of(ctx, ctx.server.log_storage.reader(run.id, attempt.number), address)
     is_live = attempt.finished_at is None
     return LogCard(
         key=f"run-{run.id}-{attempt.number}",
         address=address,
-        place=address.place(several=run.spec.instances > 1),
+        place=place,
         window=window_of(ctx, view),
         is_live=is_live,
         empty=_nothing(
@@ -106,17 +139,19 @@ def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> 
         selection=view.selection,
         started_at=attempt.started_at,
         find=ctx.query("find"),
+        found=_found(ctx, view, place),
     )
 
 
 def card_of_build(ctx: PageContext, build: Build) -> LogCard:
     address = address_of_build(ctx, build)
     view = view_of(ctx, LogReader(ctx.server.log_storage.build_path(build.id)), address)
+    place = address.place(several=False)
     is_live = not build.status.is_final
     return LogCard(
         key=f"build-{build.id}",
         address=address,
-        place=address.place(several=False),
+        place=place,
         window=window_of(ctx, view),
         is_live=is_live,
         empty=_nothing(
@@ -127,6 +162,7 @@ def card_of_build(ctx: PageContext, build: Build) -> LogCard:
         streams=OF_BUILD,
         started_at=build.started_at,
         find=ctx.query("find"),
+        found=_found(ctx, view, place),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -248,3 +249,37 @@ class TestShell:
         off = Shells(web.db, made.installation.engine, "one", most=0, idle_minutes=15)
         made.installation.web = replace(web, shells=off)
         assert "data-shell" not in read(visitor(made), f"/runs/{run_id}")
+
+
+class TestFindingWithoutScripts:
+    """Lines are found by the page itself, each with the way to it."""
+
+    def found(self, page: str) -> list[tuple[str, str, str]]:
+        return re.findall(
+            r'<li><a class="link" href="([^"]*)">(\d+)</a> <code class="grow">(.*?)</code>', page
+        )
+
+    def test_each_line_found_leads_to_its_place(self, made: World) -> None:
+        run_id = made.run(made.job("report"), NOW, outcome=FAILURE, log=LOG)
+        client = visitor(made)
+        path = read(client, f"/runs/{run_id}?find=MONTH")
+        assert "Lines with “MONTH”:" in path
+        ((href, number, text),) = self.found(path)
+        assert (number, text) == ("5", "ValueError: no such &lt;b&gt;month&lt;/b&gt;")
+        assert "ValueError" in read(client, html.unescape(href))
+        assert "No line with “year” was found here." in read(client, f"/runs/{run_id}?find=year")
+        assert (
+            "/api/v1"
+            not in path[path.index("<noscript><p") : path.index("</noscript>", path.index("<noscript><p"))]
+        )
+
+    def test_many_are_found_some_at_a_time(self, made: World) -> None:
+        log = b"".join(b"line %d\n" % number for number in range(120))
+        run_id = made.run(made.job("report"), NOW, outcome=SUCCEEDED, log=log)
+        client, path, lines = visitor(made), f"/runs/{run_id}?find=line", []
+        while path:
+            page = read(client, path)
+            lines += [text for _, _, text in self.found(page)]
+            more = re.findall(r'href="([^"]*)">Look further', page)
+            path = html.unescape(more[0]) if more else ""
+        assert lines == [f"line {number}" for number in range(120)]
