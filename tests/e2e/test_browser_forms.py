@@ -170,6 +170,19 @@ class TestARefusedSave:
         page.context.close()
 
 
+def test_a_common_time_is_pressed_and_the_next_ones_are_told(page: Page) -> None:
+    look(page, SETTINGS)
+    page.get_by_label("By schedule too").check()
+    press(page, "each night at 03:00")
+    expect(page.get_by_label("Cron")).to_have_value("0 3 * * *")
+    said = page.locator("[data-next-times]")
+    expect(said).to_contain_text("Next: ")
+    expect(said.locator("time")).to_have_count(3)
+    press(page, "Europe/Berlin")
+    expect(page.get_by_label("Time zone")).to_have_value("Europe/Berlin")
+    expect(said.locator("time").first).to_contain_text("03:00:00")
+
+
 def test_without_scripts_a_preview_is_a_page(browser: Browser, address: str) -> None:
     page = visitor(browser, address)
     cookies = page.context.cookies()

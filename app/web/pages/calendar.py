@@ -122,11 +122,15 @@ def show_calendar(ctx: PageContext) -> Response:
 def _zone(ctx: PageContext) -> str:
     """What the reader's browser shows times in; UTC where it did not say, or nothing that is known."""
     wanted = ctx.query("zone") or ctx.request.cookies.get(ZONE, "")
+    return wanted if is_zone(wanted) else "UTC"
+
+
+def is_zone(name: str) -> bool:
     try:
-        load_zone(wanted)
+        load_zone(name)
     except InvalidValue:
-        return "UTC"
-    return wanted
+        return False
+    return True
 
 
 def _hour(text: str, zone: str) -> datetime | None:

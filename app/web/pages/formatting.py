@@ -18,6 +18,14 @@ from app.domain.schedule.words import describe
 from app.store.apps import Part
 
 NONE = "\N{EN DASH}"
+CRONS = (
+    ("*/5 * * * *", "every five minutes"),
+    ("0 * * * *", "every hour"),
+    ("0 3 * * *", "each night at 03:00"),
+    ("0 6 * * 1-5", "on weekdays at 06:00"),
+    ("0 6 * * 1", "on Mondays at 06:00"),
+    ("0 0 1 * *", "on the first of each month"),
+)
 _LABELS = {
     "exit_nonzero": "exit code",
     "image_change": "image change",

@@ -32,6 +32,7 @@ from app.web.pages.form_fields import Row, rows_of, to_retype
 from app.web.pages.job_form import SOURCES
 from app.web.pages.job_sections import SECTIONS, has_more, only, require_unchanged, versions, was_of
 from app.web.pages.jobs import address
+from app.web.pages.schedule import typed_times
 from app.web.patching import job_and_draft, patched_job
 from app.web.problems import Problem
 from app.web.reach import project_named
@@ -222,6 +223,7 @@ def _page(
         "job_settings.html",
         status if problem is None else problem.status,
         given=typed.given,
+        fires=typed_times(typed.given, ctx.now),
         rows=[*typed.rows, *[Row()] * empty_rows],
         retype=typed.retype,
         source=typed.form["source"]["type"],

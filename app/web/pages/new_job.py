@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,12 +16,12 @@ from app.commands.jobs import define_job
 from app.domain.errors import Conflict, InvalidValue, UserError
 from app.domain.job.spec import NAME, NAME_RULE
 from app.domain.principals import Right
-from app.domain.schedule import Schedule
 from app.store import build_services, credentials, jobs, projects
 from app.store import job_drafts as stored_drafts
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.pages import formatting
+from app.web.pages.calendar import ZONE, is_zone
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.first_steps import ping_of
 from app.web.pages.form_errors import placed, refused
@@ -31,21 +30,13 @@ from app.web.pages.job_draft import OF_STEP, STEPS, Typed, filled, suggested_nam
 from app.web.pages.job_form import SOURCES, as_typed, blank, names_of
 from app.web.pages.jobs import address
 from app.web.pages.repository_look import looked
+from app.web.pages.schedule import typed_times
 from app.web.problems import Problem
 from app.web.reach import number, project_named
 from app.web.webhook_places import webhook_places
 
 EMPTY_ROWS, MORE_ROWS = 2, 8
 MANY = 200
-FIRES = 3
-CRONS = (
-    ("*/5 * * * *", "every five minutes"),
-    ("0 * * * *", "every hour"),
-    ("0 6 * * *", "every day at 6"),
-    ("0 6 * * 1-5", "on weekdays at 6"),
-    ("0 6 * * 1", "on Mondays at 6"),
-    ("0 0 1 * *", "on the first of each month"),
-)
 
 
 @dataclass(frozen=True)
@@ -88,14 +79,21 @@ def show_new(ctx: PageContext) -> Response:
         return ctx.page("job_new_nowhere.html")
     chosen = ctx.query("project") if ctx.query("project") in names else names[0]
     source = ctx.query("source") if ctx.query("source") in SOURCES else "git"
-    return _page(ctx, Draft(None, Typed.blank(chosen, source)), "source")
+    return _page(ctx, Draft(None, _blank(ctx, chosen, source)), "source")
 
 
 def begin(ctx: PageContext) -> Response:
     """The first step was sent: from here on there is a draft."""
     with ctx.server.db.read() as tx:
         project = project_named(ctx, tx, ctx.field("project")).name
-    return _take(ctx, Draft(None, Typed.blank(project, ctx.field("source.type"))), "source")
+    return _take(ctx, Draft(None, _blank(ctx, project, ctx.field("source.type"))), "source")
+
+
+def _blank(ctx: PageContext, project: str, source: str) -> Typed:
+    """A job that nothing is said of yet; its times are of the zone that the browser's are shown in."""
+    typed = Typed.blank(project, source)
+    zone = ctx.request.cookies.get(ZONE, "")
+    return replace(typed, given={**typed.given, "schedule.time_zone": zone}) if is_zone(zone) else typed
 
 
 def show_step(ctx: PageContext) -> Response:
@@ -277,8 +275,7 @@ def _page(
         errors=errors,
         left=left,
         wrong=wrong,
-        fires=_fires(typed, ctx.now),
-        crons=CRONS,
+        fires=typed_times(typed.given, ctx.now),
         rehearsal=rehearsal,
         plans=[(name, f"{name} · {formatting.capacity(plan)}") for name, plan in ctx.server.plans.items()],
         webhook_base=ctx.address,
@@ -298,18 +295,6 @@ def _choices(tx: Tx, project: Project) -> dict[str, Any]:
         "repositories": sorted({job.source.url for job in found if job.source is not None}),
         "ping": ping_of(tx, project.id),
     }
-
-
-def _fires(typed: Typed, now: datetime) -> list[datetime]:
-    """The next times of the schedule; none where it has none, or one that is refused."""
-    given = typed.given
-    if given["kind"] != "cron" or not given["schedule.cron"].strip():
-        return []
-    try:
-        schedule = Schedule.parse(given["schedule.cron"].strip(), given["schedule.time_zone"].strip())
-    except InvalidValue:
-        return []
-    return [each.at for each in schedule.upcoming(now, FIRES)]
 
 
 def routes() -> list[Route]:

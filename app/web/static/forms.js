@@ -12,8 +12,14 @@ export function start(given) {
     event.preventDefault();
     show(event.target, button);
   });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-fills]");
+    if (button) fill(button);
+  });
+  offerZone();
   document.addEventListener("input", (event) => {
     if (event.target.dataset?.check) check(event.target);
+    if (/^f-schedule\.(cron|time_zone)$/.test(event.target.id)) showTimes();
   });
 }
 
@@ -34,6 +40,38 @@ async function check(field) {
   said.classList.toggle("sub", wrong === "");
   field.toggleAttribute("aria-invalid", wrong !== "");
   field.closest(".field").classList.toggle("wrong", wrong !== "");
+}
+
+// A value that is pressed instead of typed.
+function fill(button) {
+  const field = document.getElementById(button.dataset.fills);
+  field.value = button.dataset.value;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function offerZone() {
+  const button = document.querySelector("[data-own-zone]");
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!button || document.getElementById("f-schedule.time_zone").value === own) return;
+  button.dataset.value = button.textContent = own;
+  button.parentElement.hidden = false;
+}
+
+// When a schedule would be due next, while it is typed.
+let timesAsked = 0;
+async function showTimes() {
+  const mine = ++timesAsked;
+  await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  const said = document.querySelector("[data-next-times]");
+  if (mine !== timesAsked || !said) return;
+  const [cron, zone] = ["cron", "time_zone"].map((name) => document.getElementById(`f-schedule.${name}`).value);
+  const answer = await fetch(`/schedule/next?${new URLSearchParams({ cron, zone })}`);
+  const text = await answer.text();
+  if (mine !== timesAsked || (!answer.ok && answer.status !== 422)) return;
+  said.classList.toggle("error", !answer.ok);
+  if (!answer.ok) return void (said.textContent = text);
+  said.innerHTML = text;
+  tools.localise(said);
 }
 
 async function show(form, button) {

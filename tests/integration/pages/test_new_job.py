@@ -363,3 +363,16 @@ def test_who_may_change_nothing_has_no_draft(made: World, page: Client) -> None:
         assert client.get(build).status_code == 403
     with made.db.read() as tx, pytest.raises(NotFound):
         jobs.named(tx, "acme", "report")
+
+
+def test_the_next_times_are_told_while_they_are_typed(made: World) -> None:
+    client = visitor(made)
+    told = client.get("/schedule/next?cron=0+3+*+*+*&zone=Europe/Berlin")
+    assert told.text.startswith("Next: <time ")
+    assert told.text.count("<time ") == 3
+    assert "T02:00:00.000Z" in told.text
+    assert client.get("/schedule/next?cron=&zone=UTC").text.strip() == ""
+    wrong = client.get("/schedule/next?cron=0+3+*+*&zone=UTC")
+    assert wrong.status_code == 422
+    assert "A schedule has exactly five fields" in wrong.text
+    assert client.get("/schedule/next?cron=0+3+*+*+*&zone=Mars/Base").status_code == 422
