@@ -174,7 +174,8 @@ def test_a_server_that_is_killed_while_it_migrates_one_loses_nothing(
     oldest, url = names()[0], make(empty=True)
     load(oldest, url)
     before = counted(url)
-    assert killed(url, 30) > 0
+    # On SQLite all is one transaction, and each server begins it anew: few places are as good as many.
+    assert killed(url, 150 if url.startswith("sqlite") else 30) > 1
     assert counted(url) == before
     with opened(url, tmp_path / "data") as (caller, _):
         for path in paths():
