@@ -175,7 +175,7 @@ def test_a_server_that_is_killed_while_it_migrates_one_loses_nothing(
     load(oldest, url)
     before = counted(url)
     # On SQLite all is one transaction, and each server begins it anew: few places are as good as many.
-    assert killed(url, 150 if url.startswith("sqlite") else 30) > 1
+    assert killed(url, 60 if url.startswith("sqlite") else 30) > 1
     assert counted(url) == before
     with opened(url, tmp_path / "data") as (caller, _):
         for path in paths():
