@@ -49,6 +49,9 @@ NAMES = {
 SINCE = {  # what older versions had none of
     "/users": "0015",
     "/audit": "0018",
+    "/projects/{p}/commit-statuses": "0042",
+    "/builds/{id}/commit-statuses": "0042",
+    "/runs/{id}/commit-statuses": "0042",
     "/projects/{p}/github-apps": "0044",
     "/projects/{p}/notification-targets": "0045",
 }
