@@ -142,7 +142,8 @@ SHOWN = {
     "a_stretch_of_bytes_is_read_by_offset_and_limit",
     "is folded on a page once it is over": "e2e/test_browser_log.py::groups_are_folded_and_open_where_one_looks",
     "counts what it finds in all attempts": "e2e/test_browser_log.py::the_whole_log_is_searched_in_all_attempts",
-    "What is chosen is in the address": "e2e/test_browser_log.py::one_instance_and_stream_alone_and_kept_in_the_download",
+    "What is chosen is in the address": "e2e/test_browser_log.py::"
+    "one_instance_and_stream_alone_and_kept_in_the_download",
     "*Times* are of the day": "e2e/test_browser_log.py::times_of_the_day_since_the_start_or_none",
     "finds lines in all attempts": "integration/api/test_log_search.py::"
     "all_attempts_instances_and_streams_are_searched",
