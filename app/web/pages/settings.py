@@ -26,14 +26,15 @@ from app.web.problems import Problem, problem_of
 from app.web.reach import number
 from app.web.webhook_places import webhook_places
 
-LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "never"}
+LIFETIMES = {"30": "in 30 days", "90": "in 90 days", "365": "in a year", "": "never"}
 MAY = {
-    "viewer": ("read (viewer)", SCOPES_OF[Role.VIEWER]),
+    "viewer": ("read jobs, runs and logs (viewer)", SCOPES_OF[Role.VIEWER]),
     "run": ("read and run", (Scope.READ, Scope.RUN)),
     "operator": ("read, run, build and deploy (operator)", SCOPES_OF[Role.OPERATOR]),
-    "admin": ("everything (admin)", SCOPES_OF[Role.ADMIN]),
+    "admin": ("everything, secrets and tokens included (admin)", SCOPES_OF[Role.ADMIN]),
 }
 TOKENS = 200
+OF_TOKEN = {"name": "", "days": "90", "role": "viewer", "project": ""}
 PASSWORDS = frozenset({"current", "password", "again"})
 
 
@@ -46,7 +47,7 @@ def _settings(
     status: int = 200,
     *,
     made: str | None = None,
-    wrong: str | None = None,
+    token_problem: Problem | None = None,
     problem: Problem | None = None,
 ) -> Response:
     with ctx.server.db.read() as tx:
@@ -60,6 +61,7 @@ def _settings(
             "restart": of_restart(*overview.at_work(tx)) if ctx.projects is None else None,
         }
     errors, left = placed(problem, PASSWORDS)
+    token_errors, token_left = placed(token_problem, frozenset(OF_TOKEN))
     return ctx.page(
         "settings.html",
         status if problem is None else problem.status,
@@ -69,7 +71,10 @@ def _settings(
         saved=bool(ctx.query("saved")),
         own_session=_shown(ctx.principal.session) if ctx.principal else "",
         made=made,
-        wrong=wrong,
+        token_errors=token_errors,
+        token_left=token_left,
+        token_given={name: _typed_of_token(ctx, name, token_problem) for name in OF_TOKEN},
+        token_projects=[("", "all projects"), *((each.name, each.name) for each in known)],
         may=[(name, text) for name, (text, _) in MAY.items()],
         project_of={each.id: each.name for each in known},
         lifetimes=LIFETIMES,
@@ -79,6 +84,11 @@ def _settings(
         webhook_places=webhook_places(),
         **context,
     )
+
+
+def _typed_of_token(ctx: PageContext, name: str, problem: Problem | None) -> str:
+    """What stays typed where a token was refused, and what is chosen at first."""
+    return OF_TOKEN[name] if problem is None else ctx.field(name)
 
 
 def _own_sessions(ctx: PageContext, tx: Tx) -> Sequence[Session]:
@@ -139,7 +149,8 @@ def make_token(ctx: PageContext) -> Response:
                 now=ctx.now,
             )
     except (InvalidValue, Conflict) as error:
-        return _settings(ctx, 409 if isinstance(error, Conflict) else 422, wrong=str(error))
+        problem = problem_of(error)
+        return _settings(ctx, problem.status, token_problem=problem)
     return _settings(ctx, made=made.secret)
 
 
@@ -149,8 +160,10 @@ def _read(ctx: PageContext) -> tuple[str, str, str]:
         raise InvalidValue(
             "name", f"Give the token a name of 1 to {limits.TOKEN_NAME} characters, such as where it is used."
         )
-    if role not in MAY or days not in LIFETIMES:
-        raise InvalidValue("role", "Choose the role and the time from the lists.")
+    if role not in MAY:
+        raise InvalidValue("role", "Choose what it may do from the list.")
+    if days not in LIFETIMES:
+        raise InvalidValue("days", "Choose from the list when it expires.")
     return name, role, days
 
 

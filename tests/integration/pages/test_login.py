@@ -183,6 +183,21 @@ def test_a_token_of_one_project_reads_the_pages_of_that_one(made: World, demo: D
     assert client.get(f"/projects/{demo.job.project}/jobs/{demo.job.name}").status_code == 404
 
 
+def test_a_token_that_is_refused_says_why_at_its_field_and_stays_typed(made: World) -> None:
+    client = visitor(made)
+    data = {"name": "deploys", "role": "operator", "days": "31", "project": ""}
+    answer = client.post("/settings/tokens", data=data)
+    assert answer.status_code == 422
+    page = answer.text
+    assert 'id="te-days">Choose from the list when it expires.</p>' in page
+    assert 'aria-describedby="te-days" aria-invalid="true"' in page
+    assert 'aria-describedby="te-name" value="deploys"' in page
+    assert '<option value="operator" selected>' in page
+    wrong = client.post("/settings/tokens", data={**data, "days": "30", "role": "god"}).text
+    assert 'id="te-role">Choose what it may do from the list.</p>' in wrong
+    assert '<option value="90" selected>' in read(client, "/settings")
+
+
 def test_a_token_is_shown_once_and_can_be_revoked(made: World) -> None:
     client = visitor(made)
     page = client.post("/settings/tokens", data={"name": "deploys", "role": "viewer", "days": "30"}).text
