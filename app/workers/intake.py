@@ -151,7 +151,7 @@ class Intake:
             ]
             late = _maybe_late(tx, push, tracked)
         with_file = [
-            source for source, _ in tracked if self.apply_file and repository_files.is_of(push, source)
+            source for source, _ in tracked if self.apply_file and repository_files.speaks_for(push, source)
         ]
         if (asked_about or late or with_file) and not delivery.asks_git:
             with self.db.write() as tx:
@@ -197,7 +197,8 @@ class Intake:
             movement, repeated = _movement(tx, delivery, push, source, contained)
             known = changes.get(source.id) or without_git(push, source)
             taken = Taken(source, of_source)
-            if source.id in files and not repeated and is_newest(tx, source, push, movement.position):
+            is_current = source.id in files and not repeated and repository_files.speaks_for(push, source)
+            if is_current and is_newest(tx, source, push, movement.position):
                 assert self.apply_file is not None
                 file = files[source.id]
                 taken = take(tx, self.apply_file, delivery, push, source, of_source, file, now)

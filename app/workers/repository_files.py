@@ -37,9 +37,12 @@ class Taken:
         return replace(verdict, sentence=f"{verdict.sentence} {self.remark}") if self.remark else verdict
 
 
-def is_of(push: Push, source: Source) -> bool:
-    """Whether the pushed commit's file speaks for the source: it is taken from its own branch alone."""
-    return source.config_file and push.branch == source.branch and push.after is not None and not push.deleted
+def speaks_for(push: Push, source: Source) -> bool:
+    """Whether the pushed commit's file speaks for the source: it is taken from its own branch alone, and never from a
+    pull request, which anybody may open.
+    """
+    is_own = push.branch == source.branch and push.pull_request is None
+    return source.config_file and is_own and push.after is not None and not push.deleted
 
 
 def read_file(git: Inquiry, source: Source, *, is_last_try: bool) -> FileText:
