@@ -14,7 +14,7 @@ from app.web.schemas.project import ProjectPatch
 from app.web.validation_messages import field_errors
 
 ANY = "any"  # a project for what names none
-KEPT = ("secret", "webhook_secret")  # which the server may have already
+KEPT = ("secret", "webhook_secret", "address", "private_key")  # which the server may have already
 
 
 def faults_of(documents: Sequence[Any], begin: str = "documents") -> list[Fault]:

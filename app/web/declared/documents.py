@@ -15,6 +15,7 @@ from app.domain.documents import Json
 from app.web.declared.github_apps import GITHUB_APPS
 from app.web.declared.jobs import JOBS
 from app.web.declared.kinds import Kind
+from app.web.declared.notifications import TARGETS
 from app.web.declared.releases import APPS, FLOWS, PIPELINES
 from app.web.declared.shared import BUILD_SERVICES, CREDENTIALS, SECRET_GROUPS
 
@@ -27,6 +28,7 @@ KINDS: tuple[Kind, ...] = (
     APPS,
     PIPELINES,
     FLOWS,
+    TARGETS,
 )
 OF_SECTION = {kind.section: kind for kind in KINDS}
 SETTINGS, PROJECT = "settings", "project"

@@ -14,6 +14,7 @@ from app.web.declared.documents import KINDS, PROJECT, SETTINGS
 from app.web.declared.projects import shown_settings
 from app.web.schemas.fields import HIDDEN
 
+WRITE_ONLY = ("secret", "address", "private_key")
 UNSET = (
     "Secrets are not exported. Where a thing is there already, these stay as they are; on another server, give each of"
     " these its value before the file is applied:"
@@ -63,7 +64,7 @@ def _unset(value: Any, place: str) -> Iterator[str]:
         case dict():
             for name, each in value.items():
                 below = f"{place}.{name}" if place else name
-                if (name == "secret" and each is None) or each == HIDDEN:
+                if (name in WRITE_ONLY and each is None) or each == HIDDEN:
                     yield below
                 yield from _unset(each, below)
         case list():

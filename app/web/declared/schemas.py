@@ -51,7 +51,7 @@ def _ref(name: str) -> Json:
 
 def _named(thing: Json) -> Json:
     properties = {**thing["properties"], PROJECT: {"type": "string"}}
-    for name in ("secret", "webhook_secret"):
+    for name in ("secret", "webhook_secret", "address", "private_key"):
         if name in properties:
             properties[name] = {"anyOf": [properties[name], {"type": "null"}]}
     return {**thing, "properties": properties, "required": ["name"]}
