@@ -40,14 +40,14 @@ def test_who_asks_is_told_in_time_and_too_many_at_once(made: World) -> None:
     git = Hanging()
     detection = Detection(made.db, cast("Any", git), made.context.vault, seconds=0.01)
     for _ in range(WAITING_AT_ONCE):
-        with pytest.raises(
-            TransientError, match=r"^Git has not answered within 0\.01 s\. It goes on beside: try"
-        ):
+        with pytest.raises(TransientError) as late:
             detection.branches(URL, None)
-    with pytest.raises(
-        TransientError, match=r"^Too many requests wait for Git servers: try again in a moment\.$"
-    ):
+        assert (
+            str(late.value) == "Git has not answered within 0.01 s. It goes on beside: try again in a moment."
+        )
+    with pytest.raises(TransientError) as refused:
         detection.branches(URL, None)
+    assert str(refused.value) == "Too many requests wait for Git servers: try again in a moment."
     assert git.asked == WAITING_AT_ONCE
     git.may_answer.set()
     eventually(lambda: answered(detection) == ("main",))
