@@ -17,6 +17,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 _DELIVERY = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _HEX_DIGEST = re.compile(rb"[0-9a-f]{64}")
+CHECK_RUN, CHECK_SUITE = "check_run", "check_suite"  # GitHub's alone, as its events are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ class Forge(Protocol):
         Raises `BadPayload` and nothing else.
         """
         ...
+
+
+def wants_again(event: str, payload: object) -> bool:
+    """Return whether somebody wants a check, or all of a commit that failed, started again."""
+    is_of_checks = event in (CHECK_RUN, CHECK_SUITE)
+    return is_of_checks and isinstance(payload, dict) and payload.get("action") == "rerequested"
 
 
 def single_header(headers: Headers, name: bytes) -> bytes | None:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import PING, PULL_REQUEST, PUSH, one_line
-from app.forges.base import Forge, announces
+from app.forges.base import Forge, announces, wants_again
 from app.forges.generic import NAME, GenericCall
 from app.store import deliveries, projects
 from app.store.deliveries import NewDelivery
@@ -146,7 +146,7 @@ class Receiver:
             repository=_named(forge, payload) if event == PING else "",
             received_at=self._server.clock.now(),
         )
-        if event == PUSH or self._is_to_build(forge, call, payload):
+        if event == PUSH or wants_again(event, payload) or self._is_to_build(forge, call, payload):
             return await self._accept_push(forge, replace(call, ignored=False), payload)
         is_new = await self._record(call)
         if event == PING:

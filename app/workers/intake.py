@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from app.checkout import Checkouts
 from app.commands.change_sets import Inquiry, without_git
+from app.commands.check_reruns import asked_by, start_again
 from app.commands.commit_statuses import notes_of_push
 from app.commands.deployments import deploy_push
 from app.commands.flow_runs import start_flow_runs_by_push
@@ -31,7 +32,7 @@ from app.domain.paths import Matching
 from app.domain.pushes import Changes, Movement, is_connected, is_repeated
 from app.domain.refs import is_proposal
 from app.domain.repository_file import FileText
-from app.forges.base import Forge
+from app.forges.base import CHECK_RUN, CHECK_SUITE, Forge
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.ports import Clock, Names, Vault
 from app.runtime.threads import Background, in_thread
@@ -143,6 +144,9 @@ class Intake:
             self._try_again(delivery, sentence)
 
     def _process(self, delivery: Delivery) -> None:
+        if delivery.event in (CHECK_RUN, CHECK_SUITE):
+            self._start_again(delivery)
+            return
         push = push_of(delivery, self.forges)
         with self.db.read() as tx:
             tracked = jobs.tracking(tx, sorted(push.repository.keys), delivery.scopes)
@@ -268,6 +272,13 @@ class Intake:
             )
             decided.append((job, decision_id))
         return build_id, notes_of_push(push, source, decided, build_id or _build_named(verdict), sentence)
+
+    def _start_again(self, delivery: Delivery) -> None:
+        asked, now = asked_by(delivery, self.forges), self.clock.now()
+        with self.db.write() as tx:
+            if deliveries.is_held(tx, delivery):
+                said = start_again(tx, self.names, self.vault, asked, delivery.scopes, now)
+                deliveries.settle(tx, delivery.id, "processed", said, now, sha=asked.sha)
 
     def _give_up(self, delivery: Delivery, sentence: str) -> None:
         with self.db.write() as tx:

@@ -185,3 +185,16 @@ def test_an_app_is_declared_exported_and_stays_when_credentials_are_pruned(api: 
     document = {"project": "acme", "github_apps": [{**declared, "app_id": 1}]}
     other = api.post("/api/v1/apply", json={"documents": [document]})
     assert f"app_id can't be changed: it stays {APP_ID}." in other.text
+
+
+def test_githubs_button_is_a_delivery_and_other_actions_of_checks_are_none(
+    made: World, api: Client, page: Client
+) -> None:
+    page.post(APPS, data={**HAND, "webhook_secret": WEBHOOK_SECRET})
+    make(api, "jobs", {"name": "built", "source": {"type": "git", "git": {"url": URL, "credential": "octo"}}})
+    repository = {"full_name": "acme/report", "clone_url": URL}
+    for action, status in (("rerequested", "accepted"), ("completed", "ignored")):
+        body = json.dumps({"action": action, "check_run": {}, "repository": repository})
+        headers = github.signed(body.encode(), WEBHOOK_SECRET, "check_run", f"guid-{action}")
+        answer = page.post("/webhooks/github", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (202, status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,13 +16,14 @@ from app.commands.log_tails import LogTails
 from app.domain.commit_statuses import CommitStatus, StatusState
 from app.forges.api import Access
 from app.forges.github_checks import GitHubChecks
-from app.store import commit_statuses, projects
+from app.store import commit_statuses, deliveries, projects
 from app.store.commit_statuses import Status
+from app.store.deliveries import NewDelivery
 from app.workers.statuses import StatusWorker
 from builders.backends.base import BuildFailed
 from tests.support.fakes import commit, fail
 from tests.support.github import APP_ID, PEM, GitHub
-from tests.support.installation import Installation
+from tests.support.installation import URL, Installation
 from tests.support.loops import Server
 
 A = commit("a")
@@ -137,3 +139,55 @@ def test_what_was_not_carried_to_its_end_is_cancelled_and_a_later_post_changes_t
     assert "head_sha" not in again.json
     fenced = asked(lines=["````text", "x"]).json["output"]["summary"]
     assert fenced.endswith("`````text\n````text\nx\n`````")
+
+
+def rerequested(place: Installation, server: Server, event: str = "check_run", **fields: Any) -> str:
+    """Somebody presses GitHub's button; what came of it."""
+    about = {"head_sha": A, "name": "jobyard/report", **fields}
+    repository = {"full_name": "acme/report", "clone_url": URL}
+    payload = {"action": "rerequested", event: about, "repository": repository, "sender": {"login": "ada"}}
+    with place.db.read() as tx:
+        guid = f"again-{len(deliveries.page(tx, 100))}"
+    body = json.dumps(payload).encode()
+    scopes = (f"project:{place.project.id}",)
+    now = place.clock.now()
+    deliveries.record(place.db, [NewDelivery("github", guid, event, False, scopes, body, "acme/report", now)])
+    assert server.intake.step()
+    with place.db.read() as tx:
+        found = deliveries.find(tx, guid, "github")
+    assert found.status == "processed"
+    return found.sentence
+
+
+def test_githubs_button_starts_what_the_page_would(
+    place: Installation, server: Server, worker: StatusWorker, double: GitHub
+) -> None:
+    place.job()
+    place.push(None, A)
+    server.intake.step()
+    place.backend.before_end[A] = fail(BuildFailed("no such package"))
+    server.builder.step()
+    tell(worker)
+    assert rerequested(place, server) == "Build 1 is made again as build 2."
+    tell(worker)
+    assert [each["status"] for each in double.checks] == ["completed", "queued"]
+    server.builder.step()
+    tell(worker)
+    assert [each["status"] for each in double.checks] == ["completed", "queued"]
+    assert "report-00001" in double.checks[-1]["output"]["title"]  # the run that the second build started
+    assert rerequested(place, server) == "Run report-00001 is started again as report-00002."
+    nothing = f"Nothing of commit {A[:7]} is there that could be started again."
+    assert rerequested(place, server, event="check_suite") == nothing  # nothing failed
+    assert rerequested(place, server, head_sha="f" * 40) == nothing.replace(A[:7], "fffffff")
+
+
+def test_what_was_skipped_has_nothing_to_start_again(
+    place: Installation, server: Server, worker: StatusWorker
+) -> None:
+    place.job(ci_enabled=False)
+    place.push(None, A)
+    server.intake.step()
+    tell(worker)
+    assert rerequested(place, server) == (
+        "Nothing was built or run for jobyard/report, so nothing is started again."
+    )
