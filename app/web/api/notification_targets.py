@@ -7,7 +7,6 @@ from typing import Any
 from app.commands import notification_targets as commands
 from app.commands.notification_sending import telling_of
 from app.commands.notification_targets import Defined, warnings_of
-from app.domain.errors import InvalidValue
 from app.domain.notification_texts import subject
 from app.domain.principals import Right
 from app.store import notification_targets, notifications
@@ -56,12 +55,6 @@ def change_target(ctx: ApiContext[TargetPatch, Empty]) -> Any:
     with ctx.server.db.write() as tx:
         project = project_of(ctx, tx)
         target = _target_of(ctx, tx, project)
-        for name, given, stored in (
-            ("name", ctx.body.name, target.name),
-            ("kind", ctx.body.kind, target.kind),
-        ):
-            if given not in (None, stored):
-                raise InvalidValue(name, f"{name} can't be changed: it stays {stored}.")
         changed = commands.change_target(tx, ctx.server.vault, project, target, ctx.body.draft(target))
     return _answer(ctx.server, changed)
 

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from app.commands.notification_targets import TargetDraft, draft_of
 from app.domain import limits
+from app.domain.errors import InvalidValue
 from app.domain.notifications import LONGEST_ABSENCE_HOURS, Kind, Rule
 from app.store.notification_targets import Target
 from app.store.notifications import Notification, Status
@@ -66,13 +67,17 @@ class TargetPatch(Model):
     absence_hours: int | None = Field(default=None, ge=1, le=LONGEST_ABSENCE_HOURS, description=OF_HOURS)
 
     def draft(self, target: Target) -> TargetDraft:
+        """What it makes of the target. Raises InvalidValue for another name or kind."""
         before = draft_of(target)
+        for name, given, stored in (("name", self.name, target.name), ("kind", self.kind, target.kind)):
+            if given not in (None, stored):
+                raise InvalidValue(name, f"{name} can't be changed: it stays {stored}.")
         on = before.on if self.on is None else tuple(self.on)
         hours = before.absence_hours if "absence_hours" not in self.model_fields_set else self.absence_hours
         is_kept = "absence_hours" in self.model_fields_set or Rule.ABSENCE in on
         return TargetDraft(
-            name=self.name or before.name,
-            kind=self.kind or before.kind,
+            name=before.name,
+            kind=before.kind,
             on=on,
             jobs=before.jobs if self.jobs is None else tuple(self.jobs),
             absence_hours=hours if is_kept else None,
