@@ -108,7 +108,7 @@ def test_what_is_of_no_use_names_the_target() -> None:
     assert (
         str(refused.value) == "The address refused the message with status 404: look at the target's address."
     )
-    with pytest.raises(Conflict, match="link-local.*: give the target another one.$"):
+    with pytest.raises(Conflict, match=r"link-local.*: give the target another one.$"):
         post(ANYWHERE, "http://169.254.169.254/x", b"{}", {})
 
 
