@@ -6,7 +6,7 @@ export function start(given) {
   tools = given;
   document.querySelector("main [aria-invalid]")?.focus(); // the first field of a form that was refused
   document.addEventListener("submit", (event) => {
-    const button = event.submitter;
+    const button = event.submitter ?? event.target.querySelector("button:not([type=button])"); // which Enter presses
     const isHere = button?.hasAttribute("data-here") || event.target.hasAttribute("data-here");
     if (!isHere || !globalThis.Idiomorph) return;
     event.preventDefault();
