@@ -276,12 +276,17 @@ def only_server(settings: Settings, *, is_sqlite: bool) -> Iterator[bool]:
         yield True
 
 
+def stored_box(settings: Settings, db: Database) -> SecretBox | None:
+    """Return what opens what is stored; None where there is no key yet. Raises SecretKeyError."""
+    is_elsewhere = settings.secret_key is not None or settings.secret_key_command is not None
+    return _box(settings, db) if is_elsewhere or settings.key_file.exists() else None
+
+
 def guessable_webhook_secrets(settings: Settings, db: Database) -> list[str]:
     """Return a sentence for each webhook secret that would be refused today. Raises SecretKeyError."""
-    is_elsewhere = settings.secret_key is not None or settings.secret_key_command is not None
-    if not is_elsewhere and not settings.key_file.exists():
+    box = stored_box(settings, db)
+    if box is None:
         return []
-    box = _box(settings, db)
     with db.read() as tx:
         named = projects.named_webhook_secrets(tx)
     return [f"{of}: {sentence}" for of, each in named for sentence in guessable(box, each.sealed, each.place)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import typer
 
 from app.cli.backup_findings import check_backups
+from app.cli.doctor_github import check_github_apps
 from app.cli.doctor_outside import check_mail, check_provider
 from app.cli.doctor_secrets import check_secret_sources
 from app.cli.findings import Finding
@@ -308,6 +309,7 @@ CHECKS: tuple[Check, ...] = (
     check_data,
     check_key,
     check_stored,
+    check_github_apps,
     check_backups,
     check_provider,
     check_mail,

@@ -11,7 +11,7 @@ from app.commands.app_tokens import AppTokens, read
 from app.domain.documents import Json
 from app.domain.errors import InvalidValue, JobyardError
 from app.domain.events import repo_key
-from app.domain.github_apps import AppKey, Converted, Installed, Registered, Repository
+from app.domain.github_apps import AppKey, Call, Converted, Installed, Registered, Repository
 from app.domain.guessing import SHORTEST_WEBHOOK_SECRET, require_unguessable
 from app.domain.sealing import of_app_hook, of_credential, of_manifest
 from app.forges import github_app as asking
@@ -61,6 +61,7 @@ class Seen:
     repositories: Sequence[Repository] = ()
     unreached: Sequence[tuple[str, str]] = ()
     problem: str = ""
+    last_call: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ def seen_app(db: Database, vault: Vault, tokens: AppTokens, app: GithubApp) -> S
         key = key_of(vault, app)
         registered = read(tokens, asking.registered(key, tokens.now()), asking.read_registered, key)
         installed = read(tokens, asking.installations(key, tokens.now()), asking.read_installations, key)
+        last_call = read(tokens, asking.last_calls(key, tokens.now()), asking.read_last_call, key)
         found = [each for one in installed if not one.is_suspended for each in _reached(tokens, key, one)]
     except JobyardError as error:
         return Seen(problem=str(error))
@@ -160,7 +162,33 @@ def seen_app(db: Database, vault: Vault, tokens: AppTokens, app: GithubApp) -> S
             tokens(key, url)
         except JobyardError as error:
             unreached.append((job, str(error)))
-    return Seen(registered, installed, found, unreached)
+    return Seen(registered, installed, found, unreached, last_call=last_call)
+
+
+def advice_on(app: GithubApp, seen: Seen) -> list[str]:
+    """What is to be done about an App, as sentences; none where all is well."""
+    if seen.problem:
+        return [seen.problem]
+    name = f"GitHub App {app.name}"
+    said = [f"Job {job}: {sentence}" for job, sentence in seen.unreached]
+    if seen.registered is not None and seen.registered.lacks:
+        lacks = ", ".join(seen.registered.lacks)
+        said.append(f"{name} lacks {lacks}: give it these at GitHub, and accept them where it is installed.")
+    if not seen.installations:
+        said.append(f"{name} is installed nowhere yet: install it at GitHub.")
+    if app.webhook_secret is None:
+        said.append(f"{name} has no webhook secret here, so calls of its webhook are refused: set it.")
+    elif seen.last_call is None:
+        said.append(
+            f"GitHub has not called the webhook of {name} yet: push, or look whether it is active there."
+        )
+    elif not seen.last_call.is_taken:
+        answer = f"answered with status {seen.last_call.status}" if seen.last_call.status else "not answered"
+        said.append(
+            f"GitHub's last call of the webhook of {name} ({seen.last_call.event}) was {answer}: look at its address"
+            " and its secret."
+        )
+    return said
 
 
 def begin_manifest(vault: Vault, project: Project, begun: Begun, now: datetime) -> str:

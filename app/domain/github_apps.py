@@ -71,6 +71,18 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """The last call of an App's webhook, as GitHub has it; `status` is what it was answered with, 0 for nothing."""
+
+    event: str
+    status: int
+
+    @property
+    def is_taken(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """A repository that an installation reaches; `url` is what Git clones by https."""
 

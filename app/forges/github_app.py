@@ -14,6 +14,7 @@ from app.domain.github_apps import (
     AppKey,
     AppRefused,
     AppToken,
+    Call,
     Converted,
     Installed,
     Registered,
@@ -65,6 +66,10 @@ def installations(key: AppKey, now: datetime) -> HttpRequest:
     return as_app(key, now, "GET", f"/app/installations?per_page={PAGE}")
 
 
+def last_calls(key: AppKey, now: datetime) -> HttpRequest:
+    return as_app(key, now, "GET", "/app/hook/deliveries?per_page=1")
+
+
 def installation_of(key: AppKey, now: datetime, repository: str) -> HttpRequest:
     return as_app(key, now, "GET", f"/repos/{quote(repository)}/installation")
 
@@ -98,6 +103,13 @@ def read_installations(answer: HttpAnswer, key: AppKey, now: datetime) -> list[I
     body = _taken(answer, key, now)
     found = [each for each in (body if isinstance(body, list) else []) if isinstance(each, Mapping)]
     return [_installed(each) for each in found]
+
+
+def read_last_call(answer: HttpAnswer, key: AppKey, now: datetime) -> Call | None:
+    """Return the last call of the webhook; None where there was none."""
+    body = _taken(answer, key, now)
+    found = [each for each in (body if isinstance(body, list) else []) if isinstance(each, Mapping)]
+    return Call(_text(found[0], "event"), _number(found[0], "status_code")) if found else None
 
 
 def read_installation(answer: HttpAnswer, key: AppKey, repository: str, now: datetime) -> Installed:

@@ -63,11 +63,13 @@ class GitHub:
     events: list[str] = field(default_factory=lambda: list(EVENTS))
     is_suspended: bool = False
     is_deleted: bool = False
+    is_installed: bool = True
     code: str = ""  # of a manifest that somebody accepted
     says: list[Answer] = field(default_factory=list)  # answers that come before its own
     tokens: dict[str, tuple[list[str], datetime]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
+    calls: list[Json] = field(default_factory=lambda: [{"event": "push", "status_code": 202}])
     checks: list[Json] = field(default_factory=list)
     posted: list[tuple[str, Json]] = field(default_factory=list)  # statuses, by commit
     at: str = "https://api.github.com"
@@ -109,8 +111,10 @@ class GitHub:
         match method, parts:
             case "GET", ["app"]:
                 return 200, {**self._app(), "permissions": self.permissions, "events": self.events}
+            case "GET", ["app", "hook", "deliveries"]:
+                return 200, self.calls
             case "GET", ["app", "installations"]:
-                return 200, [self._installation()]
+                return 200, [self._installation()] if self.is_installed else []
             case "GET", ["repos", owner, name, "installation"]:
                 return (200, self._installation()) if f"{owner}/{name}" in self.repositories else _missing()
             case "POST", ["app", "installations", "17", "access_tokens"]:

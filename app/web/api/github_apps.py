@@ -44,7 +44,9 @@ def change_github_app(ctx: ApiContext[GithubAppPatch, Empty]) -> Any:
 def look_at_github_app(ctx: ApiContext[Empty, Empty]) -> Any:
     with ctx.server.db.read() as tx:
         app = _app_of(ctx, tx)
-    return SeenAppAnswer.of(commands.seen_app(ctx.server.db, ctx.server.vault, ctx.server.app_tokens, app))
+    return SeenAppAnswer.of(
+        app, commands.seen_app(ctx.server.db, ctx.server.vault, ctx.server.app_tokens, app)
+    )
 
 
 def delete_github_app(ctx: ApiContext[Empty, Confirm]) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from app.commands.github_apps import AppChange, AppDraft, Seen
+from app.commands.github_apps import AppChange, AppDraft, Seen, advice_on
 from app.domain import limits
+from app.store.github_apps import GithubApp
 from app.web.numbers import LARGEST
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.credential import Host
@@ -98,6 +99,7 @@ class SeenAppAnswer(Model):
 
     problem: str = Field(description="why GitHub says less, and what would be right; empty if it says all")
     lacks: list[str] = Field(description="permissions and events that it should have")
+    advice: list[str] = Field(description="what is to be done about it, in sentences")
     installations: list[InstallationAnswer]
     repositories: list[ReachedRepositoryAnswer]
     unreached: list[UnreachedJobAnswer] = Field(
@@ -105,8 +107,9 @@ class SeenAppAnswer(Model):
     )
 
     @classmethod
-    def of(cls, seen: Seen) -> SeenAppAnswer:
+    def of(cls, app: GithubApp, seen: Seen) -> SeenAppAnswer:
         return cls(
+            advice=advice_on(app, seen),
             problem=seen.problem,
             lacks=seen.registered.lacks if seen.registered else [],
             installations=[

@@ -147,11 +147,15 @@ def test_github_is_asked_what_the_app_reaches(made: World, api: Client, page: Cl
     double.repositories = {f"acme/report{number}": number % 2 == 0 for number in range(250)}
     double.permissions, double.events = {"contents": "write", "metadata": "read"}, ["push"]
     text = page.post(f"{APPS}/octo/look").text
-    assert "It lacks checks: write, statuses: write, event check_run, event check_suite" in text
+    assert "GitHub App octo lacks checks: write, statuses: write, event check_run, event check_suite" in text
     assert text.count("acme/report") == 250
     assert text.count(">private<") == 125
     assert "Job unseen: GitHub App octo is not installed on acme/secret" in text
     assert "Job seen" not in text
+    assert "GitHub App octo has no webhook secret here, so calls of its webhook are refused: set it." in text
+    double.is_installed = False
+    text = page.post(f"{APPS}/octo/look").text
+    assert "GitHub App octo is installed nowhere yet: install it at GitHub." in text
     double.is_deleted = True
     assert f"GitHub has no App {APP_ID} (404)" in page.post(f"{APPS}/octo/look").text
 
