@@ -159,12 +159,23 @@ def list_deliveries(context: typer.Context, limit: LimitOption = 20, json: JsonO
         return
     at = now()
     output.print_table(
-        ("DELIVERY", "RECEIVED", "STATUS", "EVENT", "REPOSITORY", "REF", "COMMIT", "WHAT CAME OF IT"),
+        (
+            "DELIVERY",
+            "RECEIVED",
+            "STATUS",
+            "FORGE",
+            "EVENT",
+            "REPOSITORY",
+            "REF",
+            "COMMIT",
+            "WHAT CAME OF IT",
+        ),
         [
             (
                 each["id"],
                 when(each["received_at"], at),
                 output.status(each["status"]),
+                each["forge"],
                 each["event"],
                 each["repository"],
                 each["ref"],

@@ -141,6 +141,15 @@ def test_the_commit_of_an_annotated_tag_is_not_its_object(name: str) -> None:
     assert tag.after != tag.commit == update.after
 
 
+def test_what_a_real_gitea_sent_is_read() -> None:
+    sender = SENDERS["gitea"]
+    update, tag = parse(sender, "recorded_update"), parse(sender, "recorded_tag_created")
+    assert (update.branch, update.head_message.strip(), update.pusher) == ("main", "Greet again", "acme")
+    assert tag.after != tag.commit == update.after
+    assert parse(sender, "recorded_tag_deleted").deleted
+    assert parse(sender, "recorded_branch_created").created
+
+
 @pytest.mark.parametrize("name", ["github", "gitlab", "gitea", "bitbucket"])
 def test_commits_are_told_oldest_first_and_a_cut_list_is_no_whole_one(name: str) -> None:
     sender = SENDERS[name]

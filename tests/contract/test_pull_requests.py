@@ -112,6 +112,20 @@ def test_the_event_that_sets_the_label_allows_and_no_other(sender: Sender) -> No
     assert push.pull_request == PullRequest("main", is_fork=True)
 
 
+def test_what_a_real_gitea_sent_is_read() -> None:
+    sender = SENDERS["gitea"]
+    opened_, allowed = (
+        sender.forge.parse_pull_request(sender.load(name))
+        for name in ("recorded_pull_request", "recorded_pull_request_labelled")
+    )
+    assert opened_ is not None
+    assert allowed is not None
+    assert (opened_.ref, opened_.pusher) == ("refs/pull/2/head", "eve")
+    assert opened_.pull_request == PullRequest("main", is_fork=True)
+    assert allowed.pull_request == PullRequest("main", is_fork=True, is_allowed=True)
+    assert opened_.after != allowed.after
+
+
 def test_bitbucket_tells_of_none() -> None:
     assert SENDERS["bitbucket"].forge.parse_pull_request({"pullrequest": {}}) is None
 
