@@ -34,7 +34,7 @@ from app.secrets import (
     openers,
     required_key,
 )
-from app.store import credentials, epochs, facts, projects
+from app.store import commit_statuses, credentials, epochs, facts, projects, repository_hooks
 from app.store.database import Database, Tx
 from app.system import SystemClock
 
@@ -296,6 +296,20 @@ def is_drill(db: Database) -> bool:
     """Return whether the data was restored to be looked at only."""
     with db.read() as tx:
         return bool(facts.read(tx, DRILL))
+
+
+def trouble_with_forges(db: Database) -> list[str]:
+    """Return a sentence for each webhook that is not in order, and for the last status that each project gave up."""
+    with db.read() as tx:
+        hooks = [
+            f"Project {project}, {hook.repo_key}: {hook.problem}"
+            for project, hook in repository_hooks.in_trouble(tx)
+        ]
+        given_up = [
+            f"Project {project}: the status {status.context} of {status.sha[:7]} is not posted: {status.said}"
+            for project, status in commit_statuses.latest_given_up(tx)
+        ]
+    return [*hooks, *given_up]
 
 
 def credentials_without_host(db: Database) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from app.config import Settings
 from app.domain.http import HttpAnswer, HttpRequest, NotAllowed
 from app.forges import github_checks
-from app.forges.api import ForgeApi
+from app.forges.api import ForgeApi, RepositoryApi
 from app.forges.base import Forge
 from app.forges.bitbucket import Bitbucket
 from app.forges.bitbucket_api import BitbucketApi
@@ -28,15 +28,14 @@ def make_forges() -> Mapping[str, Forge]:
     return {forge.name: forge for forge in (GitLab(), Gitea(), Bitbucket(), GitHub(), Generic())}
 
 
+def make_hook_apis() -> Mapping[str, RepositoryApi]:
+    """What is asked of each kind of forge that lets webhooks be made, by its name among the `Forge`s."""
+    return {"github": GitHubApi(), "gitlab": GitLabApi(), "gitea": GiteaApi(), "bitbucket": BitbucketApi()}
+
+
 def make_forge_apis() -> Mapping[str, ForgeApi]:
-    """What is asked of each kind of forge, by its name among the `Forge`s."""
-    return {
-        "github": GitHubApi(),
-        github_checks.KIND: GitHubChecks(),
-        "gitlab": GitLabApi(),
-        "gitea": GiteaApi(),
-        "bitbucket": BitbucketApi(),
-    }
+    """What posts the statuses of each kind; a GitHub App has checks instead."""
+    return {**make_hook_apis(), github_checks.KIND: GitHubChecks()}
 
 
 def send_to_forge(settings: Settings) -> Callable[[HttpRequest], HttpAnswer]:

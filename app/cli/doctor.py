@@ -43,9 +43,9 @@ def add_to(cli: typer.Typer) -> None:
 def doctor(json: JsonOption = False) -> None:
     """Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.
 
-    Also what containers may reach, what earlier releases stored, backups by a schedule, and (if there is one) the
-    identity provider, the mail server, where nothing is sent, and what secrets are read from. Exit status 1 if
-    something fails; not for warnings.
+    Also what containers may reach, what earlier releases stored, what forges refused, backups by a schedule, and
+    (if there is one) the identity provider, the mail server, where nothing is sent, and what secrets are read from.
+    Exit status 1 if something fails; not for warnings.
     """
     from app.cli import output
     from app.config import read_settings
@@ -284,6 +284,23 @@ def check_stored(settings: Settings) -> Iterator[Finding]:
         db.close()
 
 
+def check_forges(settings: Settings) -> Iterator[Finding]:
+    """What forges refused of late: statuses of commits, and webhooks that are not as they should be."""
+    if settings.database_url is None and not (settings.data / "jobyard.db").is_file():
+        return
+    from app.installation import trouble_with_forges
+    from app.store.database import Database
+
+    db = Database(settings.store_url)
+    try:
+        for sentence in trouble_with_forges(db):
+            yield Finding("warn", "forges", sentence)
+    except JobyardError:
+        return  # which `credentials` tells of
+    finally:
+        db.close()
+
+
 def check_server(_settings: Settings) -> Iterator[Finding]:
     from app.cli.client import ApiError, Unreachable, open_api
 
@@ -310,6 +327,7 @@ CHECKS: tuple[Check, ...] = (
     check_key,
     check_stored,
     check_github_apps,
+    check_forges,
     check_backups,
     check_provider,
     check_mail,

@@ -41,6 +41,13 @@ def add_to(cli: typer.Typer) -> None:
         "jobyard project webhook acme --proof token --header X-Token --repository https://git.example.com/acme/report",
         "jobyard project webhook acme --off",
     )
+    add_command(
+        project,
+        "hooks",
+        show_hooks,
+        "jobyard project hooks acme",
+        "jobyard project hooks acme --register",
+    )
     cli.add_typer(project, name="project")
 
 
@@ -125,6 +132,42 @@ def show_limits(
             for each in found["items"]
         ],
         "",
+    )
+
+
+def show_hooks(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_projects)],
+    register: Annotated[
+        bool,
+        typer.Option("--register", help="Make the webhooks at the forges, or set those there right, first."),
+    ] = False,
+    look: Annotated[bool, typer.Option("--look", help="Ask the forges first.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the webhooks of a project's repositories at their forges; with --register, make them first."""
+    from app.cli import output
+    from app.cli.client import open_api, path
+    from app.cli.times import now, when
+
+    place = path("projects", name, "hooks")
+    with open_api() as api:
+        found = api.post(place, {"register": register}) if register or look else api.get(place)
+    if json:
+        output.print_json(found)
+        return
+    at = now()
+    output.print_table(
+        ("REPOSITORY", "LAST PUSH", "LAST PING", "WEBHOOK"),
+        [
+            (
+                each["repository"],
+                when(each["last_push_at"], at),
+                when(each["last_ping_at"], at),
+                each["problem"] or ("leads here" if each["address"] else "never looked at"),
+            )
+            for each in found["items"]
+        ],
+        "The project has no repository on a host.",
     )
 
 

@@ -12,7 +12,7 @@ from app.domain.commit_statuses import Statuses
 from app.domain.generic_webhooks import GenericWebhook
 from app.domain.sealing import of_project_hook
 from app.runtime.ports import Vault
-from app.store import projects, quotas
+from app.store import projects, quotas, repository_hooks
 from app.store.database import Tx
 from app.store.identity import reserved_id
 from app.store.projects import Project
@@ -52,6 +52,7 @@ def change_project(
     sealed = _sealed(vault, project.id, webhook_secret)
     if sealed is not None:
         projects.set_webhook_secret(tx, project.id, sealed)
+        repository_hooks.outdate(tx, project.id)
     if hardening:
         projects.set_hardening(tx, project.id, replace(project.hardening, **hardening))
     if public is not None:

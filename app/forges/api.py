@@ -115,6 +115,10 @@ class HookApi(Protocol):
         ...
 
 
+class RepositoryApi(ForgeApi, HookApi, Protocol):
+    """All that is asked of a forge about a repository."""
+
+
 def body_of(answer: HttpAnswer) -> object:
     """Return the JSON of an answer; None for what is none, or is longer than what was read."""
     try:

@@ -317,10 +317,12 @@ def of_commit(tx: Tx, project_id: int, sha: str) -> Sequence[Status]:
     return [_value(row) for row in tx.exec(query)]
 
 
-def latest_given_up(tx: Tx, project_id: int) -> Status | None:
-    query = select(Row).where(col(Row.is_given_up), Row.project_id == project_id)
-    row = tx.exec(query.order_by(col(Row.id).desc()).limit(1)).first()
-    return None if row is None else _value(row)
+def latest_given_up(tx: Tx) -> Sequence[tuple[str, Status]]:
+    """The newest that was given up of each project, with the project's name."""
+    newest = select(func.max(Row.id)).where(col(Row.is_given_up)).group_by(col(Row.project_id))
+    query = select(ProjectRow.name, Row).join(ProjectRow, col(ProjectRow.id) == col(Row.project_id))
+    found = tx.exec(query.where(col(Row.id).in_(newest)).order_by(col(ProjectRow.name)))
+    return [(project, _value(row)) for project, row in found]
 
 
 def sweep(tx: Tx, before: datetime) -> None:

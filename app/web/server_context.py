@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from app.commands.app_tokens import AppTokens
 from app.commands.backup_list import BackupList
 from app.commands.dry_run import DryRun
+from app.commands.repository_hooks import RepositoryHooks
 from app.commands.retention import Retention
 from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
@@ -55,6 +56,7 @@ class ServerContext(FormRules):
     ]  # of those that jobs are to get, the ones that can't be had any more
     engine_health: Callable[[], EngineHealth]  # as it was a moment ago: nobody waits for the engine
     app_tokens: AppTokens  # asks GitHub as a GitHub App
+    repository_hooks: RepositoryHooks  # at the forges
     dry_run: DryRun
     retention: Retention
     shells: Shells

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from app.bootstrap.forges import make_forges
+from app.bootstrap.forges import make_forges, make_hook_apis
 from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.app_tokens import AppTokens
 from app.commands.dry_run import DryRun
+from app.commands.repository_hooks import RepositoryHooks
 from app.commands.retention import Retention
 from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
@@ -64,6 +65,9 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "signals": place.signals,
         "log_storage": place.log_storage,
         "app_tokens": AppTokens(place.clock, nothing_answers),
+        "repository_hooks": RepositoryHooks(
+            place.db, place.clock, place.box, make_hook_apis(), nothing_answers
+        ),
         "dry_run": DryRun(place.db, place.clock, forges, checkouts, place.box),
         "retention": Retention(place.db, place.clock, place.log_storage, Limits(), ours),
         "shells": Shells(place.db, place.engine, "one", most=2, idle_minutes=15),

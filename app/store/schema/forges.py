@@ -1,4 +1,4 @@
-"""What forges are told: statuses of commits."""
+"""What forges are told: statuses of commits, and where their webhooks lead."""
 
 from __future__ import annotations
 
@@ -74,3 +74,23 @@ class CommitStatusRow(SQLModel, table=True):
     said: str = text_column()
     posted_as: str | None = None  # what the forge calls what is posted, while it may still be changed there
     changed_at: datetime = time_column(null=False)
+
+
+class RepositoryHookRow(SQLModel, table=True):
+    """The webhook that was made for a project at the forge of one of its repositories, and the last look at it.
+
+    `hook_id` and `address` are empty where there is none; `problem` says what is wrong, or why it is not known.
+    """
+
+    __tablename__ = "repository_hook"
+    __table_args__ = table_args(
+        Index("uq_repository_hook_project_id_repo_key", "project_id", "repo_key", unique=True)
+    )
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    repo_key: str
+    hook_id: str = ""
+    address: str = text_column()
+    problem: str = text_column()
+    said: str = text_column()
+    checked_at: datetime = time_column(null=False)

@@ -28,6 +28,7 @@ from app.web.api import (
     projects,
     promotions,
     prune,
+    repository_hooks,
     runs,
     schedules,
     secret_groups,
@@ -44,6 +45,7 @@ OPERATIONS: tuple[Operation, ...] = tuple(
     for module in (
         projects,
         credentials,
+        repository_hooks,
         github_apps,
         notification_targets,
         secret_groups,

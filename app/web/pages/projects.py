@@ -39,6 +39,7 @@ from app.web.pages.publicity import snippets
 from app.web.problems import Problem
 from app.web.reading import read_value
 from app.web.schemas.project import ProjectForm, ProjectPatch
+from app.web.schemas.repository_hook import hooks_answer
 from app.web.scope import project_of
 from app.web.texts import OPTIONAL, OPTIONAL_DECIMAL
 from app.web.webhook_places import webhook_places
@@ -102,6 +103,11 @@ def set_webhook_secret(ctx: PageContext) -> Response:
     return see(f"{address(project)}?saved=1#webhook")
 
 
+def show_refused(ctx: PageContext, problem: Problem) -> Response:
+    """The page with what was wrong about one of its forms."""
+    return _project(ctx, problem=problem)
+
+
 def set_limits(ctx: PageContext) -> Response:
     try:
         body = {name: OPTIONAL_DECIMAL.read(ctx.field(f"limits.{name}")) for name in NAMES}
@@ -162,10 +168,12 @@ def _project(
             "compared": comparisons.of_project(tx, project.id, COMPARED),
             "told": notification_targets.of_project(tx, project.id),
             "steps": first_steps(tx, project),
+            "hooks": hooks_answer(tx, ctx.server.inbox, project.id).model_dump(),
             "usages": quotas.usage_of(tx, project.id, kept_logs.total(tx, project.id)),
         }
     held = {f"hardening.{name}": "1" for name in project.hardening.asked}
-    own = held | {f"limits.{name}": f"{value:g}" for name, value in project.limits.items()}
+    own = {"commit_statuses": str(project.commit_statuses)} | held
+    own |= {f"limits.{name}": f"{value:g}" for name, value in project.limits.items()}
     errors, left = placed(problem, NEW | LIMITS | {f"generic_webhook.{name}" for name in GENERIC})
     said = problem or undeleted
     return ctx.page(
