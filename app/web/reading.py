@@ -12,6 +12,7 @@ from app.domain.errors import InvalidValue
 from app.web.form_rules import FormRules
 from app.web.problems import Problem
 
+EXACT = 2**53  # below it each whole number is a floating-point number of its own
 BODY_LIMIT = 1024 * 1024
 M = TypeVar("M", bound=BaseModel)
 
@@ -50,11 +51,17 @@ def read_query(model: type[M], items: Sequence[tuple[str, str]]) -> M:
     return model.model_validate(given)
 
 
+def _number(text: str) -> float | int:
+    """Read `4.0` as 4, a whole number to JSON Schema and to programs that know floating-point numbers alone."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < EXACT else value
+
+
 def _json_object(body: bytes) -> Any:
     if not body.strip():
         return {}
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "The body is not JSON.") from error
     if not isinstance(value, dict):

@@ -21,6 +21,13 @@ from app.web.api.operations import PREFIX, Operation
 from app.web.problems import MEDIA_TYPE
 from app.web.schemas.base import Empty, Model
 
+ABOUT = (
+    "Times are RFC 3339 in UTC. No text has a NUL or half a surrogate. Formats with names of ours: `git-url`, an "
+    "address that `git clone` takes; `web-url`, one of the web; `command`, as a shell would split it; `cron`, five "
+    "fields; `time-zone`, a name of the IANA; `path-pattern`, as in an ignore file; `ssh-host-key`, as ssh-keyscan "
+    "prints it; `secret-path`, below a directory; `pointer-or-url`, a JSON Pointer or an address; "
+    "`user-name`, printable; `email-or-empty`. What has to do with what is stored, such as names of other things, is checked beside that."
+)
 Mode = Literal["validation", "serialization"]
 ERRORS = {
     400: "The body can't be read.",
@@ -73,7 +80,7 @@ def describe(operations: Sequence[Operation]) -> Json:
     paths |= {PREFIX + path: {"get": _badge(path, summary)} for path, summary in badges.SUMMARIES.items()}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Jobyard", "version": "1", "description": "Times are RFC 3339 in UTC."},
+        "info": {"title": "Jobyard", "version": "1", "description": ABOUT},
         "security": [{"token": []}],
         "paths": paths,
         "components": {
@@ -156,7 +163,9 @@ def _badge(path: str, summary: str) -> Json:
 
 
 def _needs_body(model: type[BaseModel]) -> bool:
-    return any(each.is_required() for each in model.model_fields.values())
+    extra = model.model_config.get("json_schema_extra")
+    has_rules = isinstance(extra, dict) and "allOf" in extra
+    return has_rules or any(each.is_required() for each in model.model_fields.values())
 
 
 def _responses(operation: Operation, lookup: Lookup) -> Json:
@@ -200,7 +209,7 @@ def _parameters(operation: Operation) -> Iterator[Json]:
             "in": "header",
             "required": False,
             "description": "a request that is sent again with the same key gets the first answer, for a day",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         }
 
 

@@ -31,7 +31,19 @@ def renamed(schema: Any, names: Mapping[str, str]) -> Any:
         return [renamed(each, names) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: _value(key, value, names) for key, value in schema.items()}
+    return {key: _value(key, value, names) for key, value in _with_names(schema).items()}
+
+
+def _with_names(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An object whose keys match a pattern: as other keys are refused, the pattern is one of `propertyNames`."""
+    match schema.get("patternProperties"):
+        case {**patterns} if len(patterns) == 1:
+            ((pattern, value),) = patterns.items()
+            rest = {key: each for key, each in schema.items() if key != "patternProperties"}
+            names = {**rest.get("propertyNames", {}), "pattern": pattern}
+            return {**rest, "additionalProperties": value, "propertyNames": names}
+        case _:
+            return schema
 
 
 def _value(key: str, value: Any, names: Mapping[str, str]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,10 +14,13 @@ from app.web.request_context import RequestContext
 from app.web.schemas.base import Model, Paging
 from app.web.schemas.fields import Time
 
+# Each, and the type of thing for all of those.
+ACTIONS = sorted({*Action, *(each.partition(".")[0] for each in Action)})
+
 
 class AuditQuery(Paging):
     who: str | None = Field(default=None, description="the name of a user or token")
-    action: str | None = Field(
+    action: Annotated[str, Field(json_schema_extra={"enum": [*ACTIONS]})] | None = Field(
         default=None, description="such as `job.change`, or `job` for all of that type"
     )
     project: str | None = Field(default=None, description="a project's name, also of a removed one")

@@ -20,9 +20,21 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
-def with_example(example: dict[str, Any]) -> ConfigDict:
-    """The `model_config` of a form: its example is shown in the description, and tests send it."""
-    return ConfigDict(json_schema_extra={"examples": [example]})
+def with_example(example: dict[str, Any], *rules: dict[str, Any]) -> ConfigDict:
+    """The `model_config` of a form: its example is shown in the description, and tests send it.
+
+    `rules` are schemas that the whole has to match as well.
+    """
+    return ConfigDict(json_schema_extra={"examples": [example], **({"allOf": [*rules]} if rules else {})})
+
+
+def one_of(*names: str, at_most: bool = False) -> dict[str, Any]:
+    """The schema of an object that has one of these fields, each of which may be null as well. For `allOf`: next to the
+    fields it would make a union of the object for generators of clients.
+    """
+    choices = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+    none = {"properties": {name: {"type": "null"} for name in names}}
+    return {"oneOf": [*choices, *([none] if at_most else [])]}
 
 
 class Empty(Model):
@@ -35,6 +47,10 @@ class Paging(Model):
 
 
 class Confirm(Model):
+    """Asked for by whatever deletes: without it the answer says what to add."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["confirm"]})
+
     confirm: str | None = Field(default=None, description="the name of what is deleted, once more")
 
 

@@ -31,14 +31,18 @@ def _host(value: str) -> str:
     return value
 
 
-Host = Annotated[str, AfterValidator(_host)]
+Host = Annotated[str, AfterValidator(_host), Field(json_schema_extra={"pattern": f"^(?:{_HOST.pattern})$"})]
 
 
 def _host_key(value: str) -> str:
     return str(read_key(value))
 
 
-HostKeyLine = Annotated[str, Field(max_length=limits.CREDENTIAL), AfterValidator(_host_key)]
+HostKeyLine = Annotated[
+    str,
+    Field(max_length=limits.CREDENTIAL, json_schema_extra={"format": "ssh-host-key"}),
+    AfterValidator(_host_key),
+]
 
 
 def _api_url(value: str) -> str:
@@ -58,16 +62,36 @@ def _api_url(value: str) -> str:
     return value.rstrip("/")
 
 
-ApiUrl = Annotated[str, Field(max_length=limits.URL), AfterValidator(lambda value: value and _api_url(value))]
+ApiUrl = Annotated[
+    str,
+    Field(max_length=limits.URL, json_schema_extra={"format": "web-url"}),
+    AfterValidator(lambda value: value and _api_url(value)),
+]
 API_URL = (
     "where the forge's API is, if not where its kind has it: `https://HOST/api/v3` for GitHub Enterprise"
 )
 
 
+SECRET_OR_KEY = {
+    "oneOf": [
+        {
+            "required": ["secret"],
+            "properties": {"secret": {"type": "string"}, "ssh_key": {"const": False}},
+        },
+        {
+            "required": ["ssh_key"],
+            "properties": {"secret": {"type": "null"}, "ssh_key": {"const": True}, "kind": {"const": "git"}},
+        },
+    ]
+}
+
+
 class CredentialForm(Model):
     """A user and password or token, or (for git by ssh) a private key. It is sent to `host` alone."""
 
-    model_config = with_example({"name": "github", "kind": "git", "host": "github.com", "secret": "a token"})
+    model_config = with_example(
+        {"name": "github", "kind": "git", "host": "github.com", "secret": "a token"}, SECRET_OR_KEY
+    )
 
     name: Name
     kind: Literal["git", "registry"]

@@ -32,12 +32,23 @@ from app.web.validation_messages import as_sentence
 
 LINK_LOCAL = "a link-local address, where clouds keep their machines' credentials and no server is"
 HIDDEN = "***"  # what is shown of a secret that is no variable
+_YEARS = r"(?:19[7-9]|[2-8][0-9]{2})[0-9]-[\s\S]*"
 YEARS = range(1970, 9000)  # beyond them, the arithmetic with times ends
 YEAR_SECONDS = 365 * 24 * 3600
 TIME_EXAMPLE = "2026-01-31T12:00:00Z"
+
+
+def _shown(pattern: str | re.Pattern[str] = "", **more: Any) -> Any:
+    """What the description says of a text that a validator checks: what it matches, or a format with a name of ours."""
+    whole = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
+    return Field(json_schema_extra={**({"pattern": f"^(?:{whole})$"} if whole else {}), **more})
+
+
 _REF = re.compile(
     r"(?![-/.])(?!.*(?:\.\.|@\{|//|/\.|\.lock(?:/|$)))[^\s\x00-\x1f\x7f~^:?*\[\\]{1,255}(?<![/.])"
 )
+_BELOW_ROOT = r"^(?!(?:[\s\S]*/)?\.\.(?:/|$))/[\s\S]*$"
+_ONE_LINE = r"^(?!\s*$)[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+$"
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
     rf"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{{1,5}})?/)?{_COMPONENT}(?:/{_COMPONENT})*"
@@ -236,7 +247,7 @@ def _time(value: Any) -> Any:
 Name = Annotated[
     str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
 ]
-EnvName = Annotated[str, AfterValidator(_env_name)]
+EnvName = Annotated[str, AfterValidator(_env_name), _shown(ENV_NAME, maxLength=255)]
 
 
 def _web_path(value: str) -> str:
@@ -245,27 +256,68 @@ def _web_path(value: str) -> str:
     return value
 
 
-BranchName = Annotated[str, AfterValidator(_branch)]
-Sha = Annotated[str, AfterValidator(_sha)]
-ShaOrBegin = Annotated[str, AfterValidator(_sha_or_begin)]
-GitUrl = Annotated[str, Field(max_length=limits.URL), AfterValidator(_git_url)]
+BranchName = Annotated[str, AfterValidator(_branch), _shown(f"(?!refs/){_REF.pattern}")]
+Sha = Annotated[str, AfterValidator(_sha), _shown(_SHA)]
+ShaOrBegin = Annotated[str, AfterValidator(_sha_or_begin), _shown(_SHA_BEGIN)]
+GitUrl = Annotated[
+    str, Field(max_length=limits.URL, json_schema_extra={"format": "git-url"}), AfterValidator(_git_url)
+]
 PlanName = Annotated[str, AfterValidator(_plan)]
-ImageRef = Annotated[str, AfterValidator(_image)]
-Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_type=str | list[str])]
-BelowRoot = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_path_below_root)]
-WebPath = Annotated[str, Field(max_length=limits.PATH), AfterValidator(_web_path)]
-PathPattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
-Pointer = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_pointer)]
-PointerOrAddress = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pointer_or_address)]
-HeaderName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_header_name)]
-TagPattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_pattern)]
-CommitFlag = Annotated[str, Field(max_length=limits.COMMIT_FLAG), AfterValidator(_commit_flag)]
-ProcessName = Annotated[str, AfterValidator(_process)]
-Cron = Annotated[str, AfterValidator(_cron)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
+ImageRef = Annotated[str, AfterValidator(_image), _shown(_IMAGE, maxLength=512)]
+_Shown = (
+    Annotated[str, _shown(format="command", maxLength=limits.COMMAND)]
+    | Annotated[
+        list[str],
+        Field(json_schema_extra={"minItems": 1, "prefixItems": [{"type": "string", "minLength": 1}]}),
+    ]
+)
+Command = Annotated[str | list[str], PlainValidator(_command, json_schema_input_type=_Shown)]
+BelowRoot = Annotated[
+    str,
+    Field(max_length=limits.PATH, json_schema_extra={"pattern": _BELOW_ROOT}),
+    AfterValidator(_path_below_root),
+]
+WebPath = Annotated[
+    str, Field(max_length=limits.PATH, json_schema_extra={"pattern": "^/"}), AfterValidator(_web_path)
+]
+PathPattern = Annotated[
+    str,
+    Field(min_length=1, max_length=1000, json_schema_extra={"format": "path-pattern"}),
+    AfterValidator(_pattern),
+]
+Pointer = Annotated[
+    str,
+    Field(min_length=1, max_length=300, json_schema_extra={"pattern": f"^(?:{POINTER.pattern})$"}),
+    AfterValidator(_pointer),
+]
+PointerOrAddress = Annotated[
+    str,
+    Field(min_length=1, max_length=1000, json_schema_extra={"format": "pointer-or-url"}),
+    AfterValidator(_pointer_or_address),
+]
+HeaderName = Annotated[
+    str,
+    Field(min_length=1, max_length=64, json_schema_extra={"pattern": f"^(?:{HEADER.pattern})$"}),
+    AfterValidator(_header_name),
+]
+TagPattern = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"format": "path-pattern"}),
+    AfterValidator(_pattern),
+]
+CommitFlag = Annotated[
+    str,
+    Field(max_length=limits.COMMIT_FLAG, json_schema_extra={"pattern": _ONE_LINE}),
+    AfterValidator(_commit_flag),
+]
+ProcessName = Annotated[str, AfterValidator(_process), _shown(_PROCESS)]
+Cron = Annotated[str, AfterValidator(_cron), _shown(format="cron")]
+TimeZone = Annotated[str, AfterValidator(_time_zone), _shown(format="time-zone")]
 Seconds = Annotated[int, Field(ge=1, le=YEAR_SECONDS)]
 Retries = Annotated[int, Field(ge=0, le=100)]
-Address = Annotated[str, Field(max_length=limits.URL), AfterValidator(_address)]
+Address = Annotated[
+    str, Field(max_length=limits.URL, json_schema_extra={"format": "web-url"}), AfterValidator(_address)
+]
 Text = Annotated[str, Field(min_length=1, max_length=limits.MESSAGE)]
 BuildCommand = Annotated[str, Field(min_length=1, max_length=limits.BUILD_COMMAND)]
 WebhookSecret = Annotated[
@@ -277,8 +329,12 @@ EnvText = Annotated[str, Field(max_length=limits.VARIABLE)]
 EnvSize = AfterValidator(_within_size)
 BuildChoice = Annotated[
     int | Literal["latest"],
-    PlainValidator(_build_choice, json_schema_input_type=int | Literal["latest"]),
+    PlainValidator(
+        _build_choice, json_schema_input_type=Annotated[int, Field(ge=1, le=LARGEST)] | Literal["latest"]
+    ),
 ]
 Time = Annotated[
-    AwareDatetime, BeforeValidator(_time, json_schema_input_type=str), AfterValidator(_within_reach)
+    AwareDatetime,
+    BeforeValidator(_time, json_schema_input_type=Annotated[str, _shown(_YEARS, format="date-time")]),
+    AfterValidator(_within_reach),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from app.domain.flow_nodes import (
@@ -22,7 +22,7 @@ from app.domain.flow_nodes import (
 )
 from app.domain.job.variables import EnvDraft
 from app.web.numbers import LARGEST
-from app.web.schemas.base import Model
+from app.web.schemas.base import Model, one_of
 from app.web.schemas.drafts import overrides_draft
 from app.web.schemas.fields import Address, BranchName, Name, Sha, Text
 from app.web.schemas.run import OverridesForm
@@ -51,6 +51,8 @@ class BuildNodeForm(NodeForm):
 class PromoteNodeForm(NodeForm):
     """Promote what a component of a pipeline has."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": [one_of("to", "to_stage", at_most=True)]})
+
     type: Literal[NodeType.PROMOTE]
     pipeline: Name
     from_: Name = Field(alias="from", description="whose image goes on")
@@ -61,6 +63,8 @@ class PromoteNodeForm(NodeForm):
 
 class DeployNodeForm(NodeForm):
     """Deploy a build to a job, or the latest builds to an app."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [one_of("job", "app")]})
 
     type: Literal[NodeType.DEPLOY]
     job: Name | None = None

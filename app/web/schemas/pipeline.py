@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from app.commands.pipelines import StageDraft
 from app.domain.pipelines import DEFAULT_STAGES
 from app.store.pipelines import Promotion
-from app.web.schemas.base import Model, with_example
+from app.web.schemas.base import Model, one_of, with_example
 from app.web.schemas.fields import Name, Time
 from app.web.schemas.job import DeployedAnswer
 
@@ -75,7 +75,11 @@ class PipelineAnswer(Model):
 class PromotionForm(Model):
     """From a component to its peer: named by `to`, or at the same place of the next or a named stage."""
 
-    model_config = with_example({"from": "report", "to": "report-live"})
+    model_config = with_example(
+        {"from": "report", "to": "report-live"},
+        one_of("from", "component"),
+        one_of("to", "to_stage", at_most=True),
+    )
 
     from_: Name | None = Field(default=None, alias="from", description="the component whose image goes on")
     component: Name | None = Field(default=None, description="the same as from")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from app.domain.decisions import Verdict
 from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef
 from app.domain.job.spec import GitSource
-from app.web.schemas.base import Model, with_example
+from app.web.schemas.base import Model, one_of, with_example
 from app.web.schemas.drafts import git_source
 from app.web.schemas.fields import BranchName, GitUrl, Name, Sha, Time
 from app.web.schemas.job import BuildForm
@@ -101,7 +101,10 @@ class PlanSettingsForm(Model):
     """An edit of a job's settings that is not made; a job that is not there yet would be made."""
 
     project: Name
-    fields: dict[str, Any] = Field(description="of the job, as they would be given; `name` says which job")
+    fields: dict[str, Any] = Field(
+        description="of the job, as they would be given; `name` says which job",
+        json_schema_extra={"required": ["name"], "properties": {"name": {"type": "string"}}},
+    )
 
 
 class PlanForm(Model):
@@ -115,7 +118,8 @@ class PlanForm(Model):
                 "before": "a" * 40,
                 "after": "b" * 40,
             }
-        }
+        },
+        one_of("delivery", "push", "promotion", "deploy", "settings", "detect"),
     )
 
     delivery: str | None = Field(default=None, min_length=1, max_length=200)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import Field
 
 from app.commands.tokens import LASTS
 from app.domain.errors import require_consistent
 from app.domain.principals import SCOPES_OF, Role, Scope
-from app.web.schemas.base import Model, with_example
+from app.web.schemas.base import Model, one_of, with_example
 from app.web.schemas.fields import Name, Time
 
 
 class TokenForm(Model):
     """A token for all projects, or for one: with scopes, or with those of a role (`viewer` if neither is given)."""
 
-    model_config = with_example({"name": "ci", "scopes": ["read", "run"], "project": "acme"})
+    model_config = with_example(
+        {"name": "ci", "scopes": ["read", "run"], "project": "acme"},
+        one_of("scopes", "role", at_most=True),
+    )
 
     name: Name
-    scopes: list[Scope] | None = Field(default=None, description="each by itself; admin is everything")
+    scopes: Annotated[list[Scope], Field(json_schema_extra={"minItems": 1})] | None = Field(
+        default=None, description="each by itself; admin is everything"
+    )
     role: Role | None = Field(default=None, description="stands for its scopes")
     project: Name | None = None
     expires_at: Time | None = Field(default=None, description="in a year if left out; null: never")

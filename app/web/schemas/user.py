@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,14 +14,18 @@ from app.store.users import User
 from app.web.schemas.base import Model, with_example
 from app.web.schemas.fields import Name, Time
 
+# What they have to be is the domain's to say.
+UserName = Annotated[str, Field(json_schema_extra={"format": "user-name"})]
+Email = Annotated[str, Field(json_schema_extra={"format": "email-or-empty"})]
+
 
 class UserForm(Model):
     """Somebody who is invited, with a role in one project, or in all."""
 
     model_config = with_example({"name": "grace", "email": "grace@example.com", "role": "operator"})
 
-    name: str
-    email: str | None = None
+    name: UserName
+    email: Email | None = None
     role: Role | None = Role.VIEWER
     project: Name | None = Field(default=None, description="where the role is; in all projects if left out")
 
@@ -29,8 +33,8 @@ class UserForm(Model):
 class UserPatch(Model):
     model_config = with_example({"email": "ada@example.org"})
 
-    name: str | None = Field(default=None, description="left out or null keeps it")
-    email: str | None = Field(default=None, description="left out or null keeps it; empty forgets it")
+    name: UserName | None = Field(default=None, description="left out or null keeps it")
+    email: Email | None = Field(default=None, description="left out or null keeps it; empty forgets it")
 
 
 class GrantForm(Model):

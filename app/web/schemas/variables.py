@@ -56,7 +56,11 @@ class FileSecretForm(ReferenceForm):
     """A file below JOBYARD_SECRETS_DIR: of the project's directory there, or of `_shared`."""
 
     from_: Literal["file"] = Field(alias="from")
-    path: Annotated[str, Field(max_length=limits.PATH), AfterValidator(_file_path)]
+    path: Annotated[
+        str,
+        Field(max_length=limits.PATH, json_schema_extra={"format": "secret-path"}),
+        AfterValidator(_file_path),
+    ]
 
 
 class EnvironmentSecretForm(ReferenceForm):
@@ -70,7 +74,11 @@ class VaultSecretForm(ReferenceForm):
     """An entry of a secret in Vault (KV version 1 or 2), by the path of its API."""
 
     from_: Literal["vault"] = Field(alias="from")
-    path: Annotated[str, Field(max_length=limits.PATH), AfterValidator(_vault_path)]
+    path: Annotated[
+        str,
+        Field(max_length=limits.PATH, json_schema_extra={"format": "secret-path"}),
+        AfterValidator(_vault_path),
+    ]
     key: str = Field(min_length=1, max_length=limits.VAULT_KEY)
 
 
