@@ -21,12 +21,24 @@ from app.web.api.operations import PREFIX, Operation
 from app.web.problems import MEDIA_TYPE
 from app.web.schemas.base import Empty, Model
 
+FORMATS = {
+    "git-url": "an address that `git clone` takes",
+    "web-url": "one of the web",
+    "command": "as a shell would split it",
+    "cron": "five fields, or one such as @daily",
+    "time-zone": "a name of the IANA",
+    "path-pattern": "as in an ignore file",
+    "ssh-host-key": "as ssh-keyscan prints it",
+    "rsa-private-key": "as PEM",
+    "secret-path": "below a directory",
+    "pointer-or-url": "a JSON Pointer or an address",
+    "user-name": "printable",
+    "email-or-empty": "an address, or empty for none",
+}
 ABOUT = (
-    "Times are RFC 3339 in UTC. No text has a NUL or half a surrogate. Formats with names of ours: `git-url`, an "
-    "address that `git clone` takes; `web-url`, one of the web; `command`, as a shell would split it; `cron`, five "
-    "fields; `time-zone`, a name of the IANA; `path-pattern`, as in an ignore file; `ssh-host-key`, as ssh-keyscan "
-    "prints it; `secret-path`, below a directory; `pointer-or-url`, a JSON Pointer or an address; "
-    "`user-name`, printable; `email-or-empty`. What has to do with what is stored, such as names of other things, is checked beside that."
+    "Times are RFC 3339 in UTC. No text has a NUL or half a surrogate. Formats with names of ours: "
+    + "; ".join(f"`{name}`, {text}" for name, text in FORMATS.items())
+    + ". What has to do with what is stored, or with several fields, is checked beside that."
 )
 Mode = Literal["validation", "serialization"]
 ERRORS = {

@@ -21,8 +21,13 @@ def _api_url(value: str) -> str:
     return value.rstrip("/")
 
 
-ApiUrl = Annotated[str, Field(max_length=limits.URL), AfterValidator(_api_url)]
-PrivateKey = Annotated[str, Field(min_length=1, max_length=limits.CREDENTIAL)]
+ApiUrl = Annotated[
+    str, Field(max_length=limits.URL, json_schema_extra={"format": "web-url"}), AfterValidator(_api_url)
+]
+PrivateKey = Annotated[
+    str,
+    Field(min_length=1, max_length=limits.CREDENTIAL, json_schema_extra={"format": "rsa-private-key"}),
+]
 
 
 class GithubAppForm(Model):
