@@ -26,6 +26,7 @@ TOLD_EVERY = timedelta(
 )  # at most one message a target in that time; what comes meanwhile is one more
 MOST_ITEMS = 50  # of one message; of others it says how many
 KEPT = 200  # notifications of a target
+MOST_TARGETS = 50  # of a project
 LONGEST_ABSENCE_HOURS = 366 * 24
 DELAYS = tuple(
     timedelta(seconds=each) for each in (10, 60, 300, 1800, 7200)

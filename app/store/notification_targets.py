@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import delete as delete_rows
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from app.domain.errors import Conflict, NotFound
-from app.domain.notifications import Kind, Rule
+from app.domain.notifications import MOST_TARGETS, Kind, Rule
 from app.store.database import Tx, touch
 from app.store.identity import reserved_id
 from app.store.schema import AbsenceRow, JobRow, JobStandingRow, NotificationTargetRow
@@ -63,7 +63,10 @@ def create(
     in_project = select(NotificationTargetRow).where(NotificationTargetRow.project_id == project_id)
     if tx.exec(in_project.where(NotificationTargetRow.name == name)).first() is not None:
         raise Conflict(f"There is a notification target named {name} in this project already.")
-    if tx.exec(in_project.limit(1)).first() is None:
+    number = tx.exec(select(func.count()).select_from(in_project.subquery())).one()
+    if number >= MOST_TARGETS:
+        raise Conflict(f"A project has at most {MOST_TARGETS} notification targets: delete one first.")
+    if number == 0:
         forgotten = delete_rows(JobStandingRow).where(col(JobStandingRow.project_id) == project_id)
         tx.connection().execute(forgotten)  # nothing has kept them true meanwhile
     row = NotificationTargetRow(

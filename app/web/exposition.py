@@ -49,6 +49,7 @@ COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "decision": ("jobyard_decisions", "Decisions, by what they said and why.", ("verdict", "rule")),
     "delivery": ("jobyard_deliveries", "Webhook calls with a right signature.", ("forge", "status")),
     "delivery settled": ("jobyard_deliveries_settled", "Deliveries that were decided.", ("status",)),
+    "notification": ("jobyard_notifications", "Messages to notification targets.", ("outcome", "kind")),
     "delivery rejected": ("jobyard_deliveries_rejected", "Webhook calls without a right signature.", ()),
 }
 Values = Mapping[Any, float]  # by the values of the labels, a tuple of texts

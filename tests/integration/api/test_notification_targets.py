@@ -76,6 +76,14 @@ def test_a_name_is_taken_once(admin: Caller) -> None:
     assert answer.json()["detail"] == "There is a notification target named ops in this project already."
 
 
+def test_a_project_has_a_bounded_number_of_them(admin: Caller) -> None:
+    for number in range(50):
+        admin.made(TARGETS, {**OPS, "name": f"ops-{number}"})
+    answer = admin.post(TARGETS, json=OPS)
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == "A project has at most 50 notification targets: delete one first."
+
+
 def test_a_change_keeps_what_it_does_not_name(admin: Caller) -> None:
     admin.made(JOBS, {"name": "report", "source": {"type": "image", "image": "busybox"}})
     admin.made(TARGETS, {**OPS, "on": ["absence", "failure"], "absence_hours": 24, "jobs": ["report"]})

@@ -101,6 +101,7 @@ def test_a_refusal_is_final(told: Told) -> None:
     told.tell()
     (stored,) = told.deliveries(ops)
     assert (stored.status, stored.tries, stored.due_at) == ("failed", 1, None)
+    assert told.place.db.counts.totals("notification")["failed", "slack"] > 0
     assert stored.said == "The address refused the message with status 404: look at the target's address."
 
 
