@@ -191,6 +191,13 @@ def advice_on(app: GithubApp, seen: Seen) -> list[str]:
     return said
 
 
+def reached_repositories(vault: Vault, tokens: AppTokens, app: GithubApp) -> list[Repository]:
+    """All repositories that an App reaches. Raises AppRefused or GitUnavailable."""
+    key = key_of(vault, app)
+    installed = read(tokens, asking.installations(key, tokens.now()), asking.read_installations, key)
+    return [each for one in installed if not one.is_suspended for each in _reached(tokens, key, one)]
+
+
 def begin_manifest(vault: Vault, project: Project, begun: Begun, now: datetime) -> str:
     """A text by which what comes back from GitHub is known as what was begun here, by nobody else, for an hour."""
     content = {"name": begun.name, "host": begun.host, "api_url": begun.api_url, "at": now.timestamp()}

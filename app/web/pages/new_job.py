@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,11 +17,12 @@ from app.commands.jobs import define_job
 from app.domain.errors import Conflict, InvalidValue, UserError
 from app.domain.job.spec import NAME, NAME_RULE
 from app.domain.principals import Right
-from app.store import build_services, credentials, jobs, projects
+from app.store import build_services, credentials, github_apps, jobs, projects
 from app.store import job_drafts as stored_drafts
 from app.store.database import Tx
 from app.store.projects import Project
 from app.web.pages import formatting
+from app.web.pages.app_repositories import Offer, offers, taken
 from app.web.pages.calendar import ZONE, is_zone
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.first_steps import ping_of
@@ -126,14 +128,18 @@ def _take(ctx: PageContext, draft: Draft, step: str) -> Response:
         return _page(ctx, draft, step, refused(error))
     with ctx.server.db.read() as tx:
         project_named(ctx, tx, typed.project)
+    if ctx.field("take"):
+        typed = taken(typed, ctx.field("take"))
     draft = _kept(ctx, draft, typed)
+    if ctx.field("list"):
+        return _page(ctx, draft, step, offered=offers(ctx, typed.project, ctx.field("search").strip()))
     if ctx.field("more"):
         return _page(ctx, draft, step, empty_rows=MORE_ROWS)
     try:
         if typed.source == "git" and step in ("source", "build"):
-            only = step == "source" and bool(ctx.field("look"))
+            only = step == "source" and bool(ctx.field("look") or ctx.field("take"))
             draft = _kept(ctx, draft, looked(ctx, typed, branches_only=only))
-        if ctx.field("look"):
+        if ctx.field("look") or ctx.field("take"):
             return see(f"{draft.address(step)}?looked=1")
         if step == "source":
             draft = _kept(ctx, draft, _named(ctx, draft.typed))
@@ -243,7 +249,13 @@ def _projects(ctx: PageContext) -> list[str]:
 
 
 def _page(
-    ctx: PageContext, draft: Draft, step: str, problem: Problem | None = None, *, empty_rows: int = EMPTY_ROWS
+    ctx: PageContext,
+    draft: Draft,
+    step: str,
+    problem: Problem | None = None,
+    *,
+    empty_rows: int = EMPTY_ROWS,
+    offered: Sequence[Offer] = (),
 ) -> Response:
     typed = draft.typed
     with ctx.server.db.read() as tx:
@@ -262,6 +274,7 @@ def _page(
         f"new_job_{step}.html",
         200 if problem is None or (step == "review" and ctx.request.method == "GET") else problem.status,
         draft=draft,
+        offers=offered,
         step=step,
         steps=[(name, STEPS[name]) for name in typed.steps],
         project=project,
@@ -292,6 +305,7 @@ def _choices(tx: Tx, project: Project) -> dict[str, Any]:
         "git_credentials": [(each.name, each.name) for each in known if each.kind != "registry"],
         "registry_credentials": [(each.name, each.name) for each in known if each.kind == "registry"],
         "services": [(each.name, each.name) for each in build_services.page(tx, project.id, MANY)],
+        "apps": [app.name for app in github_apps.of_project(tx, project.id)],
         "repositories": sorted({job.source.url for job in found if job.source is not None}),
         "ping": ping_of(tx, project.id),
     }

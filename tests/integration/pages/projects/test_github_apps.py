@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -202,3 +203,29 @@ def test_githubs_button_is_a_delivery_and_other_actions_of_checks_are_none(
         headers = github.signed(body.encode(), WEBHOOK_SECRET, "check_run", f"guid-{action}")
         answer = page.post("/webhooks/github", content=body, headers=headers)
         assert (answer.status_code, answer.json()["status"]) == (202, status)
+
+
+def test_the_form_of_a_new_job_lists_what_the_app_reaches(
+    made: World, api: Client, page: Client, double: GitHub
+) -> None:
+    page.post(APPS, data=HAND)
+    double.repositories = {f"acme/service-{number}": True for number in range(60)} | {"acme/report": False}
+    new = page.get("/jobs/new?project=acme")
+    assert "List what GitHub App octo reaches" in new.text
+    fields = form_fields(new.text, "/jobs/new")
+    listed = page.post("/jobs/new", data={**fields, "list": "1"})
+    assert listed.text.count("Take acme/service-") == 50
+    assert "And 11 more: search for a part of the name." in listed.text
+    found = page.post("/jobs/new", data={**fields, "list": "1", "search": "REP"})
+    assert found.text.count('aria-label="Take ') == 1
+    [value] = re.findall(r'name="take" value="([^"]*)"', found.text)
+    assert value == "octo https://github.com/acme/report.git"
+    none = page.post("/jobs/new", data={**fields, "list": "1", "search": "nowhere"})
+    assert "GitHub App octo reaches no repository with this in its name." in none.text
+    double.is_deleted = True
+    assert f"GitHub has no App {APP_ID} (404)" in page.post("/jobs/new", data={**fields, "list": "1"}).text
+
+    taken = page.post("/jobs/new", data={**fields, "take": value})
+    text = taken.text if taken.status_code != 303 else page.get(taken.headers["location"]).text
+    assert 'value="https://github.com/acme/report.git"' in text
+    assert '<option value="octo" selected>' in text
