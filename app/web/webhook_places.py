@@ -60,12 +60,17 @@ PLACES = (
 )
 
 
-def webhook_places(repository: str = "") -> Sequence[WebhookPlace]:
-    """The places of all forges, that of the repository's own first; GitHub's where its address doesn't tell."""
-    chosen = forge_of(repository)
+def webhook_places(repository: str = "", api_url: str = "") -> Sequence[WebhookPlace]:
+    """The places of all forges, that of the repository's own first; GitHub's where neither address tells."""
+    chosen = forge_of(repository, api_url)
     return sorted(PLACES, key=lambda each: each.forge != chosen)
 
 
-def forge_of(repository: str) -> str:
-    """The last part of the address that a repository's webhook has to call."""
-    return kind_of(repo_key(repository).partition("/")[0]) or "github"
+def forge_of(repository: str, api_url: str = "") -> str:
+    """The last part of the address that a repository's webhook has to call; `api_url` is that of its credential."""
+    return kind_of(host_of(repository), api_url) or "github"
+
+
+def host_of(repository: str) -> str:
+    """The host of a repository, as credentials name it."""
+    return repo_key(repository).partition("/")[0]

@@ -30,6 +30,7 @@ from app.store import (
     quotas,
     secret_groups,
 )
+from app.store.credentials import Credential
 from app.store.projects import Project
 from app.web.pages.context import PageContext, get, post, see
 from app.web.pages.first_steps import first_steps
@@ -42,7 +43,7 @@ from app.web.schemas.project import ProjectForm, ProjectPatch
 from app.web.schemas.repository_hook import hooks_answer
 from app.web.scope import project_of
 from app.web.texts import OPTIONAL, OPTIONAL_DECIMAL
-from app.web.webhook_places import webhook_places
+from app.web.webhook_places import WebhookPlace, host_of, webhook_places
 
 PROJECTS = 50
 MANY = 200
@@ -157,10 +158,11 @@ def _project(
         project = project_of(ctx, tx)
         listed = list_jobs(tx, ctx, asked_of(ctx, address(project)), project.id)
         of_pipelines = pipelines.page(tx, project_id=project.id, limit=MANY)
+        known_credentials = credentials.page(tx, project.id, MANY)
         shared = {
             "services": build_services.page(tx, project.id, MANY),
             "groups": secret_groups.page(tx, project.id, MANY),
-            "credentials": credentials.page(tx, project.id, MANY),
+            "credentials": known_credentials,
             "pipelines": of_pipelines,
             "apps": apps.page(tx, project_id=project.id, limit=MANY),
             "flows": flows.page(tx, project_id=project.id, limit=MANY),
@@ -186,7 +188,7 @@ def _project(
         saved=ctx.query("saved"),
         warnings=guessable(ctx.server.vault, project.webhook_secret, of_project_hook(project.id)),
         webhook_base=ctx.address,
-        webhook_places=webhook_places(_a_repository(listed.rows)),
+        webhook_places=_places(listed.rows, known_credentials),
         given=own
         | _generic_texts(ctx, project, is_typed=problem is not None)
         | {name: ctx.field(name) for name in LIMITS if problem is not None},
@@ -210,9 +212,11 @@ def _generic_texts(ctx: PageContext, project: Project, *, is_typed: bool) -> dic
     return {**stored, **typed}
 
 
-def _a_repository(rows: Sequence[JobRow]) -> str:
-    """The address of the repository of one of the jobs: they mostly are on one forge."""
-    return next((row.job.source.url for row in rows if row.job.source is not None), "")
+def _places(rows: Sequence[JobRow], known: Sequence[Credential]) -> Sequence[WebhookPlace]:
+    """The places of webhooks, first that of the repository of one of the jobs: they mostly are on one forge."""
+    url = next((row.job.source.url for row in rows if row.job.source is not None), "")
+    apis = {each.host: each.api_url for each in known if each.api_url}
+    return webhook_places(url, apis.get(host_of(url), ""))
 
 
 def routes() -> list[Route]:

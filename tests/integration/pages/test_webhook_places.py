@@ -58,6 +58,16 @@ def test_a_project_shows_the_address_of_its_repositorys_forge_first(client: Clie
     assert "Secret token" in page
 
 
+def test_a_credentials_api_tells_the_forge_where_the_host_does_not(client: Client) -> None:
+    api = {"host": "git.acme.example", "api_url": "https://git.acme.example/api/v1"}
+    credential = {"name": "forge", "kind": "git", "secret": "x", **api}
+    assert client.post("/api/v1/projects/acme/credentials", json=credential).status_code == 201
+    git = {"url": "https://git.acme.example/acme/report"}
+    client.post("/api/v1/projects/acme/jobs", json={"name": "report", "source": {"type": "git", "git": git}})
+    page = client.get("/projects/acme").text
+    assert re.findall(r"data-copy-text>[^<]*/webhooks/([a-z]+)", page) == ["gitea"]
+
+
 def test_the_settings_show_all_addresses(client: Client) -> None:
     page = client.get("/settings").text
     assert set(re.findall(r"/webhooks/([a-z]+)</code>", page)) == set(FORGES) - {"generic"}
