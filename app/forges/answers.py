@@ -87,4 +87,4 @@ def said_in(answer: HttpAnswer) -> str:
     """Return what the forge says, as a sentence behind one of ours; empty if it says nothing that can be read."""
     body = body_of(answer)
     said = (body.get("message") or body.get("error")) if isinstance(body, dict) else None
-    return f" It said: {one_line(said)[:200]}" if isinstance(said, str) and said.strip() else ""
+    return f" It said: {one_line(said)[:200].rstrip('.')}." if isinstance(said, str) and said.strip() else ""

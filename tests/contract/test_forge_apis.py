@@ -163,7 +163,7 @@ def test_what_the_credential_may_not() -> None:
     )
     assert answered(403, {"message": "Resource not accessible by personal access token"}) == Refused(
         f"GitHub does not let the credential do this (403): it needs {statuses}."
-        " It said: Resource not accessible by personal access token",
+        " It said: Resource not accessible by personal access token.",
         is_for_all=True,
     )
     assert answered(404, {"message": "Not Found"}) == Refused(
@@ -174,8 +174,8 @@ def test_what_the_credential_may_not() -> None:
 
 
 def test_what_is_about_one_commit() -> None:
-    assert answered(422, {"message": f"No commit found for SHA: {SHA}"}) == Refused(
-        f"GitHub did not take it (422): was the commit rewritten, and is gone? It said: No commit found for SHA: {SHA}"
+    assert answered(422, {"message": f"No commit found for SHA: {SHA}."}) == Refused(
+        f"GitHub did not take it (422): was the commit rewritten, and is gone? It said: No commit found for SHA: {SHA}."
     )
     assert answered(410, b"gone") == Refused("GitHub refused it with status 410.")
 

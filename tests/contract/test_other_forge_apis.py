@@ -52,7 +52,9 @@ def test_gitlab_refuses_a_status_that_it_has_already() -> None:
     for body in (said, plain):
         assert GITLAB.status_outcome(told(body, 400), NOW) == Taken()
     refused = GITLAB.status_outcome(told({"message": "state does not have a valid value"}, 400), NOW)
-    assert refused == Refused("GitLab refused it with status 400. It said: state does not have a valid value")
+    assert refused == Refused(
+        "GitLab refused it with status 400. It said: state does not have a valid value."
+    )
 
 
 def test_a_status_of_gitea() -> None:

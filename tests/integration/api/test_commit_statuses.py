@@ -18,7 +18,7 @@ from tests.support.visiting import read, visitor
 A, B = commit("a"), commit("b")
 REFUSED = (
     "GitHub does not let the credential do this (403): it needs Commit statuses: write (of a classic token, the scope"
-    " repo:status). It said: Resource not accessible by personal access token It is credential github."
+    " repo:status). It said: Resource not accessible by personal access token. It is credential github."
 )
 
 

@@ -139,7 +139,7 @@ def test_what_is_not_githubs_api_is_told(tokens: AppTokens, double: GitHub, said
 def test_what_else_github_says_is_told(tokens: AppTokens, double: GitHub) -> None:
     double.says = [(451, {}, {"message": "Repository access blocked"})]
     assert refused(tokens) == (
-        "GitHub refused GitHub App the-app with status 451. It said: Repository access blocked"
+        "GitHub refused GitHub App the-app with status 451. It said: Repository access blocked."
     )
 
 

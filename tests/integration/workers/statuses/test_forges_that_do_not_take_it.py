@@ -107,7 +107,7 @@ def test_what_the_credential_may_not_ends_the_status_with_what_is_missing(
     told.tell()
     assert said(told) == (
         "GitHub does not let the credential do this (403): it needs Commit statuses: write (of a classic token, the"
-        " scope repo:status). It said: Resource not accessible by personal access token It is credential github."
+        " scope repo:status). It said: Resource not accessible by personal access token. It is credential github."
     )
     server.work()
     told.tell()
@@ -152,7 +152,7 @@ def test_a_commit_that_was_rewritten_ends_its_status_alone(
     first, _ = told.statuses()
     assert first.said == (
         "GitHub did not take it (422): was the commit rewritten, and is gone?"
-        f" It said: No commit found for SHA: {A}"
+        f" It said: No commit found for SHA: {A}."
     )
     assert first.is_given_up
 
