@@ -40,9 +40,8 @@ from app.store import builds, commit_statuses, decisions, deliveries, jobs, move
 from app.store.commit_statuses import Note
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.deliveries import Delivery
-from app.workers import repository_files
 from app.workers.claims import ClaimRegistry
-from app.workers.repository_files import Taken, is_newest, take
+from app.workers.repository_files import Apply, Taken, is_current, no_file, read_files, speaks_for, take
 
 log = logging.getLogger(__name__)
 TRIES = 3
@@ -73,7 +72,7 @@ class Intake:
     places: int = 64  # deliveries for which Git is asked at a time; each is a thread and mostly waits
     places_per_project: int = 56
     claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
-    apply_file: repository_files.Apply | None = None  # None: no repository says anything of its jobs
+    apply_file: Apply = no_file
 
     def step(self) -> bool:
         """Process the oldest delivery that may be decided at once, and begin with one that needs Git; False if none."""
@@ -154,20 +153,14 @@ class Intake:
                 source for source, each in tracked if git_decides(tx, push, source, each, delivery)
             ]
             late = _maybe_late(tx, push, tracked)
-        with_file = [
-            source for source, _ in tracked if self.apply_file and repository_files.speaks_for(push, source)
-        ]
+        with_file = [source for source, _ in tracked if speaks_for(push, source)]
         if (asked_about or late or with_file) and not delivery.asks_git:
             with self.db.write() as tx:
                 deliveries.hand_to_git(tx, delivery)
             return
         git = Inquiry(self.db, self.vault, self.checkouts, push)
         changes = {source.id: git.changes(source) for source in asked_about}
-        is_last_try = delivery.tries >= TRIES
-        files = {
-            source.id: repository_files.read_file(git, source, is_last_try=is_last_try)
-            for source in with_file
-        }
+        files = read_files(git, with_file, is_last_try=delivery.tries >= TRIES)
         newer = {
             (source.project_id, source.repo_key): git.containing(source, newest, commits)
             for source, newest, commits in late
@@ -201,12 +194,10 @@ class Intake:
             movement, repeated = _movement(tx, delivery, push, source, contained)
             known = changes.get(source.id) or without_git(push, source)
             taken = Taken(source, of_source)
-            is_current = source.id in files and not repeated and repository_files.speaks_for(push, source)
-            if is_current and is_newest(tx, source, push, movement.position):
-                assert self.apply_file is not None
-                file = files[source.id]
+            file = None if repeated else files.get(source.id)
+            if file is not None and is_current(tx, source, push, movement.position):
                 taken = take(tx, self.apply_file, delivery, push, source, of_source, file, now)
-                source, of_source = taken.source, list(taken.jobs)
+                source, of_source = taken.source, taken.jobs
             verdict = verdict_on(
                 push, source, of_source, known, repeated=repeated, built=built_before, matching=matching
             )

@@ -26,7 +26,7 @@ class Taken:
     """A source with its jobs as they are from now on, and what the file says against building it."""
 
     source: Source
-    jobs: Sequence[Job]
+    jobs: list[Job]
     refused: Skip | None = None
     remark: str = ""  # to be said beside the verdict
 
@@ -45,8 +45,17 @@ def speaks_for(push: Push, source: Source) -> bool:
     return source.config_file and is_own and push.after is not None and not push.deleted
 
 
-def read_file(git: Inquiry, source: Source, *, is_last_try: bool) -> FileText:
-    """The file of the pushed commit. Raises TransientError while it is worth asking again."""
+def no_file(_tx: Tx, _source: Source, _sha: str, _text: str, _now: datetime) -> FileOutcome:
+    """An `Apply` that changes nothing."""
+    return FileOutcome()
+
+
+def read_files(git: Inquiry, sources: Sequence[Source], *, is_last_try: bool) -> dict[int, FileText]:
+    """The files of the pushed commit, by their sources. Raises TransientError while it is worth asking again."""
+    return {source.id: _read(git, source, is_last_try=is_last_try) for source in sources}
+
+
+def _read(git: Inquiry, source: Source, *, is_last_try: bool) -> FileText:
     try:
         return FileText(git.text_of(source, FILE, MOST_BYTES))
     except FileRefused as error:
@@ -59,8 +68,12 @@ def read_file(git: Inquiry, source: Source, *, is_last_try: bool) -> FileText:
         return FileText(unreadable=str(error))
 
 
-def is_newest(tx: Tx, source: Source, push: Push, position: int) -> bool:
-    """Whether no later movement of the branch was taken for the source: a late push changes no setting back."""
+def is_current(tx: Tx, source: Source, push: Push, position: int) -> bool:
+    """Whether the file still speaks for the source, which has taken no later movement of the branch: a late push sets
+    nothing back.
+    """
+    if not speaks_for(push, source):
+        return False
     newest = movements.newest_taken(tx, source.id, source.repo_key, push.ref)
     return newest is None or newest.position <= position
 
@@ -71,7 +84,7 @@ def take(
     delivery: Delivery,
     push: Push,
     source: Source,
-    of_source: Sequence[Job],
+    of_source: list[Job],
     file: FileText,
     now: datetime,
 ) -> Taken:
@@ -108,7 +121,7 @@ def take(
             inputs={"sha": sha},
         )
     changed = jobs.build_service(tx, source.project_id, source.name or "")
-    return Taken(changed or source, jobs.of_source(tx, source.id))
+    return Taken(changed or source, list(jobs.of_source(tx, source.id)))
 
 
 def _refusal(sentence: str, sha: str) -> Skip:

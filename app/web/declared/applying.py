@@ -24,6 +24,7 @@ from app.web.declared.documents import KINDS, OF_SECTION, Declared, Fault, Item,
 from app.web.declared.kinds import Kind, Scene
 from app.web.declared.projects import save_settings, shown_settings
 from app.web.declared.unknown_fields import with_suggestions
+from app.web.patching import merge_patch
 from app.web.problems import problem_of
 
 What = Literal["created", "changed", "unchanged", "deleted"]
@@ -170,6 +171,8 @@ class Application:
         project = self.projects[item.project]
         self.scene.require(kind.right, project.id)
         before = kind.shown(self.tx, project, item.name)
+        if before is not None and merge_patch(before, item.fields) == before:
+            return Change(kind.word, item.project, item.name, "unchanged")
         warnings = kind.save(self.tx, self.scene, project, item.fields)
         after = kind.shown(self.tx, project, item.name)
         assert after is not None

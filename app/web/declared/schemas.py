@@ -10,6 +10,13 @@ from app.web.schemas.project import ProjectPatch
 from app.web.schemas.repository_file import RepositoryFileForm
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+BETWEEN_FIELDS = (
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+)  # rules of whole things, of which a file may say a part
 DEFINED = "#/$defs/{model}"
 
 
@@ -54,4 +61,5 @@ def _named(thing: Json) -> Json:
     for name in ("secret", "webhook_secret", "address", "private_key"):
         if name in properties:
             properties[name] = {"anyOf": [properties[name], {"type": "null"}]}
-    return {**thing, "properties": properties, "required": ["name"]}
+    rest = {name: value for name, value in thing.items() if name not in BETWEEN_FIELDS}
+    return {**rest, "properties": properties, "required": ["name"]}
