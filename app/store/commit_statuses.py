@@ -17,6 +17,7 @@ from sqlmodel import col, select
 
 from app.domain.commit_statuses import Part, Statuses, StatusState, Told, context_of
 from app.store.bulk import table_of
+from app.store.counts import happened
 from app.store.database import Tx, bulk, touch
 from app.store.schema import CommitStatusRow as Row
 from app.store.schema import ProjectRow, SourceRow, UtcDateTime
@@ -246,6 +247,7 @@ def posted(
     )
     values = {"posted_version": status.version, "posted_at": now, "due_at": due_at, "failing_since": None}
     values["posted_as"] = posted_as
+    happened(tx, "commit_status", "posted")
     if not _conclude(tx, status, said=said, tries=0, **values):
         late = {"once_more": True, "due_at": func.coalesce(Row.due_at, _time(now))}
         tx.connection().execute(update(Row).where(col(Row.id) == status.id).values(late))
@@ -254,7 +256,8 @@ def posted(
 
 def put_off(tx: Tx, status: Status, said: str, now: datetime, due_at: datetime) -> None:
     """A claimed status was not taken, and is tried again then."""
-    _conclude(tx, status, said=said, due_at=due_at, failing_since=status.failing_since or now)
+    if _conclude(tx, status, said=said, due_at=due_at, failing_since=status.failing_since or now):
+        happened(tx, "commit_status", "put_off")
 
 
 def put_off_host(tx: Tx, host: str, until: datetime) -> None:
@@ -265,7 +268,8 @@ def put_off_host(tx: Tx, host: str, until: datetime) -> None:
 
 def give_up(tx: Tx, status: Status, said: str, now: datetime) -> None:
     """A claimed status is not tried any more, whatever is told next, until somebody builds the commit again."""
-    _conclude(tx, status, said=said, due_at=None, is_given_up=True, changed_at=now)
+    if _conclude(tx, status, said=said, due_at=None, is_given_up=True, changed_at=now):
+        happened(tx, "commit_status", "given_up")
 
 
 def _conclude(tx: Tx, status: Status, **values: Any) -> bool:

@@ -15,9 +15,19 @@ from app.domain.builds import BuildStatus
 from app.domain.deployments import DeploymentStatus
 from app.domain.flows import FlowStatus
 from app.domain.runs import RunStatus
-from app.store import backups, builds, runs, schedules
+from app.store import backups, builds, commit_statuses, mails, notifications, runs, schedules
 from app.store.database import Tx
-from app.store.schema import BuildRow, DeliveryRow, DeploymentRow, FlowRunRow, RunRow, ServerRow
+from app.store.schema import (
+    BuildRow,
+    CommitStatusRow,
+    DeliveryRow,
+    DeploymentRow,
+    FlowRunRow,
+    MailRow,
+    NotificationRow,
+    RunRow,
+    ServerRow,
+)
 
 WAITING: Any = literal_column("'received'")  # in the words of the index that holds these alone
 OPEN: Mapping[str, tuple[Any, tuple[str, ...]]] = {
@@ -26,17 +36,26 @@ OPEN: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "deployment": (DeploymentRow, (DeploymentStatus.PENDING, DeploymentStatus.RUNNING)),
     "flow_run": (FlowRunRow, (FlowStatus.QUEUED, FlowStatus.RUNNING)),
 }
+UNSENT: Mapping[str, Any] = {
+    "notification": NotificationRow,
+    "commit_status": CommitStatusRow,
+    "mail": MailRow,
+}
 
 
 @dataclass(frozen=True)
 class Gauges:
-    """`open` is by what and status. A time is that since which something is due; None while nothing is."""
+    """`open` is by what and status. A time is that since which something is due; None while nothing is.
+
+    `outboxes` has the time of the next message of each kind, which lies ahead while it is being sent or put off.
+    """
 
     open: Mapping[tuple[str, str], int]
     run_due_at: datetime | None
     build_due_at: datetime | None
     schedule_due_at: datetime | None
     delivery_received_at: datetime | None
+    outboxes: Mapping[str, datetime | None]
     servers: int
     backups: BackupState | None
     database_bytes: int
@@ -50,6 +69,11 @@ def read(tx: Tx) -> Gauges:
         build_due_at=builds.due_at(tx),
         schedule_due_at=schedules.next_due_at(tx),
         delivery_received_at=tx.exec(oldest.order_by(col(DeliveryRow.id)).limit(1)).first(),
+        outboxes={
+            "notifications": notifications.due_at(tx),
+            "commit_statuses": commit_statuses.next_due_at(tx),
+            "mails": mails.due_at(tx),
+        },
         servers=tx.exec(select(func.count()).select_from(ServerRow)).one(),
         backups=backups.read(tx),
         database_bytes=_size(tx),
@@ -62,6 +86,9 @@ def _open(tx: Tx) -> dict[tuple[str, str], int]:
         for status in statuses:
             query = select(func.count()).select_from(table).where(table.status == str(status))
             found[what, str(status)] = tx.exec(query).one()
+    for what, unsent in UNSENT.items():
+        query = select(func.count()).select_from(unsent).where(unsent.due_at.is_not(None))
+        found[what, "due"] = tx.exec(query).one()
     waiting = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.status == WAITING)
     return {**found, ("delivery", "received"): tx.exec(waiting).one()}
 

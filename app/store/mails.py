@@ -9,6 +9,7 @@ from typing import Literal
 from sqlalchemy import delete, update
 from sqlmodel import col, select
 
+from app.store.counts import happened
 from app.store.database import Tx, touch
 from app.store.schema import MailRow
 
@@ -78,7 +79,9 @@ def conclude(
     """
     own = update(MailRow).where(col(MailRow.id) == mail.id, col(MailRow.due_at) == mail.due_at)
     forgotten = {"link": None} if due_at is None else {}
-    tx.connection().execute(own.values(said=said, due_at=due_at, sent_at=sent_at, **forgotten))
+    ended = own.values(said=said, due_at=due_at, sent_at=sent_at, **forgotten)
+    if tx.connection().execute(ended).rowcount and due_at is None:
+        happened(tx, "mail", "failed" if sent_at is None else "sent")
     touch(tx, TOPIC)
 
 

@@ -48,6 +48,9 @@ TIMES = {
 COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "decision": ("jobyard_decisions", "Decisions, by what they said and why.", ("verdict", "rule")),
     "delivery": ("jobyard_deliveries", "Webhook calls with a right signature.", ("forge", "status")),
+    "notification": ("jobyard_notifications", "Messages to notification targets.", ("status", "kind")),
+    "commit_status": ("jobyard_commit_statuses", "Tries to post statuses of commits.", ("status",)),
+    "mail": ("jobyard_mails", "Mails with links to accounts.", ("status",)),
     "delivery settled": ("jobyard_deliveries_settled", "Deliveries that were decided.", ("status",)),
     "notification": ("jobyard_notifications", "Messages to notification targets.", ("outcome", "kind")),
     "delivery rejected": ("jobyard_deliveries_rejected", "Webhook calls without a right signature.", ()),
@@ -108,7 +111,7 @@ class _Server(Collector):
 def _of_rows(found: Gauges, now: datetime) -> Iterator[Metric]:
     yield _gauge("jobyard_open", "What is not over, by its status.", ("kind", "status"), found.open)
     due = {"runs": found.run_due_at, "builds": found.build_due_at, "deliveries": found.delivery_received_at}
-    lag = {(queue,): _lag(at, now) for queue, at in due.items()}
+    lag = {(queue,): _lag(at, now) for queue, at in {**due, **found.outboxes}.items()}
     yield _gauge(
         "jobyard_queue_lag_seconds", "For how long the first in a queue could have begun.", ("queue",), lag
     )

@@ -14,9 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.domain.decisions import EventType, Verdict
 from app.domain.errors import TransientError
+from app.domain.notifications import Item, State
 from app.domain.room import Level, Room
 from app.domain.runs import Outcome, Reason
-from app.store import backups, decisions, deliveries, projects
+from app.store import backups, decisions, deliveries, mails, notifications, projects
 from app.store.database import StoreUnavailable, Tx
 from app.store.deliveries import NewDelivery
 from app.web.app import create_app
@@ -269,3 +270,31 @@ def test_the_guide_names_what_there_is(context: ServerContext) -> None:
     back_up(context)
     there = {name for name in names(replace(context, backups=PLAN)) if name.startswith("jobyard_")}
     assert said == there
+
+
+def test_what_is_sent_is_counted_and_what_is_due_is_told(admin: Caller, context: ServerContext) -> None:
+    target = {"name": "chat", "kind": "slack", "address": "https://hooks.example.com/x", "on": ["failure"]}
+    made = admin.made("/projects/acme/notification-targets", target)
+    item = Item(rule="failure", state=State.FAILED, headline="A run failed.", sentence="Exit 1.", at=START)
+    with context.db.write() as tx:
+        waiting = notifications.add(tx, made["id"], item, START, due_at=START)
+        mails.add(tx, START, account="ada", link="link")
+    context.clock.advance(5)  # type: ignore[attr-defined]
+    found = scrape(context)
+    for kind in ("notification", "mail"):
+        assert found["jobyard_open", kind, "due"] == 1
+    assert found["jobyard_open", "commit_status", "due"] == 0
+    assert found["jobyard_queue_lag_seconds", "notifications"] == 5
+    assert found["jobyard_queue_lag_seconds", "mails"] == 5
+    now = context.clock.now()
+    with context.db.write() as tx:
+        claimed = notifications.claim(tx, waiting.id, now, now)
+        assert claimed is not None
+        assert notifications.conclude(tx, claimed, "Sent.", kind="slack", due_at=None, sent_at=now)
+        mail = mails.claim(tx, now, now)
+        assert mail is not None
+        mails.conclude(tx, mail, "No such address.", due_at=None)
+    found = scrape(context)
+    assert found["jobyard_notifications_total", "slack", "sent"] == 1
+    assert found["jobyard_mails_total", "failed"] == 1
+    assert found["jobyard_open", "notification", "due"] == 0

@@ -59,6 +59,7 @@ def test_what_passes_is_tried_again(
     told.tell()
     assert github.states() == ["pending"]
     assert said(told) == ""
+    assert place.db.counts.totals("commit_status") == {("put_off",): 1, ("posted",): 1}
 
 
 @pytest.mark.usefixtures("pushed")
@@ -112,6 +113,7 @@ def test_what_the_credential_may_not_ends_the_status_with_what_is_missing(
     server.work()
     told.tell()
     assert len(github.asked) == 1, "it is not asked again about this commit"
+    assert place.db.counts.totals("commit_status") == {("given_up",): 1}
 
 
 @pytest.mark.usefixtures("pushed")
