@@ -48,7 +48,6 @@ TIMES = {
 COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "decision": ("jobyard_decisions", "Decisions, by what they said and why.", ("verdict", "rule")),
     "delivery": ("jobyard_deliveries", "Webhook calls with a right signature.", ("forge", "status")),
-    "notification": ("jobyard_notifications", "Messages to notification targets.", ("status", "kind")),
     "commit_status": ("jobyard_commit_statuses", "Tries to post statuses of commits.", ("status",)),
     "mail": ("jobyard_mails", "Mails with links to accounts.", ("status",)),
     "delivery settled": ("jobyard_deliveries_settled", "Deliveries that were decided.", ("status",)),
