@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, delete, func, literal, or_, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, literal, literal_column, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -41,6 +41,9 @@ _START = {
     "once_more": False,
     "is_given_up": False,
 }
+# In the words of the indexes that hold these alone.
+_IS_OPEN: ColumnElement[bool] = literal_column("commit_status.is_open")
+_IS_GIVEN_UP: ColumnElement[bool] = literal_column("commit_status.is_given_up")
 # What says less, that nothing is built, never takes the place of a build: the same commit comes on other branches too.
 _OR_ELSE = f"""ON CONFLICT (project_id, sha, name, of_run) DO UPDATE SET
  {", ".join(f"{name} = excluded.{name}" for name in NOTED if name not in ("project_id", "name", "sha"))},
@@ -121,11 +124,11 @@ def follow_rerun(tx: Tx, run_id: int, again: int, now: datetime) -> None:
 
 def open_ones(tx: Tx) -> Sequence[Status]:
     """All that may still change, oldest first."""
-    return [_value(row) for row in tx.exec(select(Row).where(col(Row.is_open)).order_by(col(Row.id)))]
+    return [_value(row) for row in tx.exec(select(Row).where(_IS_OPEN).order_by(col(Row.id)))]
 
 
 def is_any_open(tx: Tx) -> int | None:
-    return tx.exec(select(Row.id).where(col(Row.is_open)).limit(1)).first()
+    return tx.exec(select(Row.id).where(_IS_OPEN).limit(1)).first()
 
 
 def setting_of(tx: Tx, project_id: int) -> Statuses:
@@ -218,7 +221,7 @@ def next_due_at(tx: Tx) -> datetime | None:
 
 
 def due_hosts(tx: Tx, now: datetime) -> Sequence[str]:
-    return tx.exec(select(Row.host).where(col(Row.due_at) <= now).distinct()).all()
+    return list(dict.fromkeys(tx.exec(select(Row.host).where(col(Row.due_at) <= now))))
 
 
 def claim(tx: Tx, host: str, now: datetime, until: datetime) -> Status | None:
@@ -280,7 +283,7 @@ def _conclude(tx: Tx, status: Status, **values: Any) -> bool:
 
 def try_again(tx: Tx, project_id: int, now: datetime, since: datetime) -> None:
     """A credential of the project is another: what was given up since then is posted after all."""
-    given_up = update(Row).where(col(Row.is_given_up), col(Row.project_id) == project_id)
+    given_up = update(Row).where(_IS_GIVEN_UP, col(Row.project_id) == project_id)
     values = {"is_given_up": False, "due_at": now, "tries": 0, "failing_since": None}
     if tx.connection().execute(given_up.where(col(Row.changed_at) >= since).values(values)).rowcount:
         touch(tx, TOPIC)
@@ -317,13 +320,13 @@ def about(
 
 
 def of_commit(tx: Tx, project_id: int, sha: str) -> Sequence[Status]:
-    query = select(Row).where(Row.project_id == project_id, Row.sha == sha).order_by(col(Row.id))
-    return [_value(row) for row in tx.exec(query)]
+    query = select(Row).where(Row.project_id == project_id, Row.sha == sha)
+    return sorted((_value(row) for row in tx.exec(query)), key=lambda status: status.id)
 
 
 def latest_given_up(tx: Tx) -> Sequence[tuple[str, Status]]:
     """The newest that was given up of each project, with the project's name."""
-    newest = select(func.max(Row.id)).where(col(Row.is_given_up)).group_by(col(Row.project_id))
+    newest = select(func.max(Row.id)).where(_IS_GIVEN_UP).group_by(col(Row.project_id))
     query = select(ProjectRow.name, Row).join(ProjectRow, col(ProjectRow.id) == col(Row.project_id))
     found = tx.exec(query.where(col(Row.id).in_(newest)).order_by(col(ProjectRow.name)))
     return [(project, _value(row)) for project, row in found]
