@@ -29,9 +29,9 @@ from app.store.notification_targets import Target
 AT_ONCE = 100  # notices of one transaction
 
 
-def tell(tx: Tx, now: datetime) -> bool:
+def tell(tx: Tx, now: datetime, limit: int = AT_ONCE) -> bool:
     """Make notifications of the oldest notices; False if there were none."""
-    taken = notices.take(tx, AT_ONCE)
+    taken = notices.take(tx, limit)
     known: dict[int, Sequence[Target]] = {}
     for notice in taken:
         if notice.project_id not in known:

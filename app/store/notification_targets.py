@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import delete as delete_rows
 from sqlmodel import col, func, select
@@ -14,6 +15,7 @@ from app.domain.notifications import MOST_TARGETS, Kind, Rule
 from app.store.database import Tx, touch
 from app.store.identity import reserved_id
 from app.store.schema import AbsenceRow, JobRow, JobStandingRow, NotificationTargetRow
+from app.store.unreadable import by_id, newest, value_of, values_of
 
 TOPIC = "notification-targets"
 
@@ -114,7 +116,7 @@ def new_id(tx: Tx) -> int:
 def find(tx: Tx, project_id: int, name: str) -> Target | None:
     query = select(NotificationTargetRow).where(NotificationTargetRow.project_id == project_id)
     row = tx.exec(query.where(NotificationTargetRow.name == name)).first()
-    return None if row is None else _value(tx, row)
+    return None if row is None else value_of(tx, partial(_value, tx), row)
 
 
 def named(tx: Tx, project_id: int, name: str) -> Target:
@@ -132,21 +134,17 @@ def with_id(tx: Tx, target_id: int) -> Target | None:
 def of_project(tx: Tx, project_id: int) -> Sequence[Target]:
     """Return all of a project's, by name."""
     query = select(NotificationTargetRow).where(NotificationTargetRow.project_id == project_id)
-    return [_value(tx, row) for row in tx.exec(query.order_by(col(NotificationTargetRow.name)))]
+    return values_of(tx, partial(_value, tx), tx.exec(query.order_by(col(NotificationTargetRow.name))))
 
 
 def page(tx: Tx, project_id: int, limit: int, before: int | None = None) -> Sequence[Target]:
     query = select(NotificationTargetRow).where(NotificationTargetRow.project_id == project_id)
-    if before is not None:
-        query = query.where(col(NotificationTargetRow.id) < before)
-    return [
-        _value(tx, row) for row in tx.exec(query.order_by(col(NotificationTargetRow.id).desc()).limit(limit))
-    ]
+    return newest(tx, by_id(query, col(NotificationTargetRow.id)), partial(_value, tx), limit, before)
 
 
 def watching_for_absence(tx: Tx) -> Sequence[Target]:
     query = select(NotificationTargetRow).where(col(NotificationTargetRow.absence_hours).is_not(None))
-    return [_value(tx, row) for row in tx.exec(query.order_by(col(NotificationTargetRow.id)))]
+    return values_of(tx, partial(_value, tx), tx.exec(query.order_by(col(NotificationTargetRow.id))))
 
 
 def projects_with(tx: Tx, rule: Rule) -> Sequence[int]:

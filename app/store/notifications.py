@@ -15,6 +15,7 @@ from app.domain.notifications import KEPT, MOST_ITEMS, Item, due_after
 from app.store.counts import happened
 from app.store.database import Tx, touch
 from app.store.schema import NotificationRow, NotificationTargetRow
+from app.store.unreadable import by_id, newest, values_of
 
 TOPIC = "notifications"
 Status = Literal["waiting", "sent", "failed"]
@@ -160,9 +161,7 @@ def is_overtaken(tx: Tx, notification: Notification) -> bool:
 def page(tx: Tx, target_id: int, limit: int, before: int | None = None) -> Sequence[Notification]:
     """Return those to a target, newest first."""
     query = select(NotificationRow).where(NotificationRow.target_id == target_id)
-    if before is not None:
-        query = query.where(col(NotificationRow.id) < before)
-    return [_value(row) for row in tx.exec(query.order_by(col(NotificationRow.id).desc()).limit(limit))]
+    return newest(tx, by_id(query, col(NotificationRow.id)), _value, limit, before)
 
 
 def latest_of(tx: Tx, target_ids: Sequence[int]) -> dict[int, Notification]:
@@ -171,7 +170,7 @@ def latest_of(tx: Tx, target_ids: Sequence[int]) -> dict[int, Notification]:
     query = select(NotificationRow).where(
         col(NotificationRow.id).in_(newest.group_by(col(NotificationRow.target_id)))
     )
-    return {row.target_id: _value(row) for row in tx.exec(query)}
+    return {each.target_id: each for each in values_of(tx, _value, tx.exec(query))}
 
 
 def with_id(tx: Tx, notification_id: int) -> Notification:

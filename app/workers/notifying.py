@@ -74,8 +74,26 @@ class NoticeWorker:
         with self.db.read() as tx:
             if not stored_notices.is_any(tx):
                 return False
+        try:
+            with self.db.write() as tx:
+                return notices.tell(tx, self.clock.now())
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("of some notices one can't be told: they are told one by one")
+            return self._tell_one()
+
+    def _tell_one(self) -> bool:
+        """One that meets a fault of ours is left out, so that it holds up no other."""
+        try:
+            with self.db.write() as tx:
+                return notices.tell(tx, self.clock.now(), limit=1)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("a notice can't be told and is left out")
         with self.db.write() as tx:
-            return notices.tell(tx, self.clock.now())
+            return bool(stored_notices.take(tx, 1))
 
     def _look_for_absences(self, now: datetime) -> timedelta:
         with self.db.read() as tx:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 
+from app.commands.deployments import begin_deployment
 from app.commands.image_rollout import deploy_job, image_of
+from app.domain.deployments import Cause
 from app.domain.job.records import Job
+from app.domain.notifications import What
 from app.domain.runs import Reason, Trigger, TriggerType
 from app.engines.fake import Script
+from app.store import apps, notices, notification_targets, runs
 from app.store import jobs as stored_jobs
-from app.store import notification_targets, runs
 from tests.support.fakes import commit
 from tests.support.installation import Installation
 from tests.support.loops import Server
@@ -184,3 +188,31 @@ def test_an_apps_deployment_is_told_once(place: Installation, server: Server, to
     server.work()
     told.tell()
     assert told.headlines(ops) == [["App shop was deployed"]]
+
+
+def test_a_notice_that_cannot_be_told_holds_up_no_other(
+    told: Told, ends: Callable[..., None], place: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    ops = told.target("ops", "end", "deployment")
+    place.app("shop", place.job("one"))
+    with place.db.write() as tx:
+        app = apps.named(tx, "reports", "shop")
+        deployment = begin_deployment(
+            tx, app, cause=Cause.API, by="ada", sentence="Deployed.", now=place.clock.now(), sha=A
+        )
+        tx.connection().execute(text("UPDATE deployment SET status = 'of a later version'"))
+        notices.note(tx, What.DEPLOYMENT_ENDED, place.project.id, deployment.id)
+    ends(0)
+    assert told.headlines(ops) == [["report succeeded"]]
+    assert "a notice can't be told and is left out" in caplog.text
+
+
+def test_a_target_of_a_later_version_holds_up_no_other(
+    told: Told, ends: Callable[..., None], place: Installation
+) -> None:
+    odd, ops = told.target("odd", "end"), told.target("ops", "end")
+    with place.db.write() as tx:
+        change = "UPDATE notification_target SET rules = '[\"moonrise\"]' WHERE id = :id"
+        tx.connection().execute(text(change), {"id": odd.id})
+    ends(0)
+    assert told.headlines(ops) == [["report succeeded"]]
