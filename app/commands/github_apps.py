@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from app.commands.app_tokens import AppTokens, read
 from app.domain.documents import Json
-from app.domain.errors import InvalidValue, JobyardError
+from app.domain.errors import Conflict, InvalidValue, JobyardError
 from app.domain.events import repo_key
 from app.domain.github_apps import AppKey, Call, Converted, Installed, Registered, Repository
 from app.domain.guessing import SHORTEST_WEBHOOK_SECRET, require_unguessable
@@ -205,9 +205,9 @@ def begin_manifest(vault: Vault, project: Project, begun: Begun, now: datetime) 
 
 
 def begun_with(vault: Vault, project: Project, state: str, now: datetime) -> Begun:
-    """Raises InvalidValue for what was not begun here, or too long ago."""
-    refused = InvalidValue(
-        "state", "This did not begin on a page of this project, or more than an hour ago: make the App again."
+    """Raises Conflict for what was not begun here, or too long ago."""
+    refused = Conflict(
+        "This did not begin on a page of this project, or more than an hour ago: make the App again."
     )
     try:
         content = json.loads(vault.open(state, of_manifest(project.id)))

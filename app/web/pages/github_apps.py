@@ -23,7 +23,7 @@ from app.commands.github_apps import (
     define_app,
     seen_app,
 )
-from app.domain.errors import InvalidValue, JobyardError, UserError
+from app.domain.errors import Conflict, InvalidValue, JobyardError, UserError
 from app.domain.github_apps import manifest
 from app.domain.principals import Right
 from app.store.database import Tx
@@ -94,7 +94,7 @@ def show_made(ctx: PageContext) -> Response:
         project = project_of(ctx, tx)
     try:
         begun = begun_with(ctx.server.vault, project, ctx.query("state"), ctx.now)
-    except InvalidValue as error:
+    except Conflict as error:
         return _new(ctx, {"host": "github.com"}, problem=refused(error))
     return ctx.page(
         "github_app_made.html",

@@ -43,6 +43,7 @@ from app.store import (
 from app.store.database import Database
 from app.web.server_context import ServerContext
 from tests.support.api import Caller
+from tests.support.github import PEM, WEBHOOK_SECRET
 from tests.support.installation import KEY, Installation
 from tests.support.mortal import Fuse, Killed, MortalDatabase
 from tests.support.project import ROOT
@@ -70,6 +71,8 @@ def furnish(admin: Caller) -> None:
     admin.made(
         f"{of_acme}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": SECRET}
     )
+    app = {"name": "the-app", "app_id": 4711, "private_key": PEM, "webhook_secret": WEBHOOK_SECRET}
+    admin.made(f"{of_acme}/github-apps", app)
     source = {"type": "git", "git": GIT}
     job = {
         "name": "report",
@@ -164,6 +167,7 @@ PLACES = {
     "project.webhook_secret",
     "source.webhook_secret",
     "credential.secret",
+    "github_app.webhook_secret",
     "secret_group.env",
     "job.definition",
     "job.shared_env",
@@ -213,6 +217,7 @@ def test_there_is_a_sealed_value_in_every_place(context: ServerContext) -> None:
 STORED_NOWHERE = {
     '"sign-in"',  # it is in a cookie
     '"key check"',  # a rotation writes it
+    "MANIFEST_PURPOSE",  # it is at GitHub, for an hour
     "PURPOSE",  # requests that are sent again: what earlier releases stored is opened, for a day
 }
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlmodel import text
 
 from app.bootstrap.forges import make_forge_apis
 from app.commands.app_tokens import AppTokens
@@ -190,4 +191,18 @@ def test_what_was_skipped_has_nothing_to_start_again(
     tell(worker)
     assert rerequested(place, server) == (
         "Nothing was built or run for jobyard/report, so nothing is started again."
+    )
+
+
+def test_a_build_of_a_pull_request_is_not_made_again_with_secrets(
+    place: Installation, server: Server, worker: StatusWorker
+) -> None:
+    place.job()
+    place.push(None, A)
+    server.intake.step()
+    tell(worker)
+    with place.db.write() as tx:
+        tx.connection().execute(text("UPDATE build SET ref = 'refs/pull/7/merge'"))
+    assert rerequested(place, server) == (
+        "Build 1 is of no branch: replay its delivery to have it built again."
     )
