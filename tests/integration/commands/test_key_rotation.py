@@ -43,7 +43,6 @@ from app.store import (
 from app.store.database import Database
 from app.web.server_context import ServerContext
 from tests.support.api import Caller
-from tests.support.github import PEM, WEBHOOK_SECRET
 from tests.support.installation import KEY, Installation
 from tests.support.mortal import Fuse, Killed, MortalDatabase
 from tests.support.project import ROOT
@@ -71,8 +70,6 @@ def furnish(admin: Caller) -> None:
     admin.made(
         f"{of_acme}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": SECRET}
     )
-    app = {"name": "the-app", "app_id": 4711, "private_key": PEM, "webhook_secret": WEBHOOK_SECRET}
-    admin.made(f"{of_acme}/github-apps", app)
     source = {"type": "git", "git": GIT}
     job = {
         "name": "report",
@@ -167,7 +164,6 @@ PLACES = {
     "project.webhook_secret",
     "source.webhook_secret",
     "credential.secret",
-    "github_app.webhook_secret",
     "secret_group.env",
     "job.definition",
     "job.shared_env",

@@ -148,7 +148,10 @@ def test_github_is_asked_what_the_app_reaches(made: World, api: Client, page: Cl
     double.repositories = {f"acme/report{number}": number % 2 == 0 for number in range(250)}
     double.permissions, double.events = {"contents": "write", "metadata": "read"}, ["push"]
     text = page.post(f"{APPS}/octo/look").text
-    assert "GitHub App octo lacks checks: write, statuses: write, event check_run, event check_suite" in text
+    assert (
+        "GitHub App octo lacks checks: write, statuses: write, event check_run, event check_suite: give it these at"
+        " GitHub, and accept them where it is installed."
+    ) in text
     assert text.count("acme/report") == 250
     assert text.count(">private<") == 125
     assert "Job unseen: GitHub App octo is not installed on acme/secret" in text

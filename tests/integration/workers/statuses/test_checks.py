@@ -17,7 +17,7 @@ from app.commands.log_tails import LogTails
 from app.domain.commit_statuses import CommitStatus, StatusState
 from app.forges.api import Access
 from app.forges.github_checks import GitHubChecks
-from app.store import commit_statuses, deliveries, projects
+from app.store import builds, commit_statuses, deliveries, projects
 from app.store.commit_statuses import Status
 from app.store.deliveries import NewDelivery
 from app.workers.statuses import StatusWorker
@@ -146,7 +146,7 @@ def rerequested(place: Installation, server: Server, event: str = "check_run", *
     """Somebody presses GitHub's button; what came of it."""
     about = {"head_sha": A, "name": "jobyard/report", **fields}
     repository = {"full_name": "acme/report", "clone_url": URL}
-    payload = {"action": "rerequested", event: about, "repository": repository, "sender": {"login": "ada"}}
+    payload = {"action": "rerequested", event: about, "repository": repository}
     with place.db.read() as tx:
         guid = f"again-{len(deliveries.page(tx, 100))}"
     body = json.dumps(payload).encode()
@@ -156,7 +156,7 @@ def rerequested(place: Installation, server: Server, event: str = "check_run", *
     assert server.intake.step()
     with place.db.read() as tx:
         found = deliveries.find(tx, guid, "github")
-    assert found.status == "processed"
+    assert found.status == ("failed" if about["head_sha"] is None else "processed")
     return found.sentence
 
 
@@ -170,6 +170,8 @@ def test_githubs_button_starts_what_the_page_would(
     server.builder.step()
     tell(worker)
     assert rerequested(place, server) == "Build 1 is made again as build 2."
+    with place.db.read() as tx:
+        assert builds.with_id(tx, 2).trigger.by == "somebody at GitHub"
     tell(worker)
     assert [each["status"] for each in double.checks] == ["completed", "queued"]
     server.builder.step()
@@ -201,7 +203,13 @@ def test_a_build_of_a_pull_request_is_not_made_again_with_secrets(
     place.push(None, A)
     server.intake.step()
     tell(worker)
+    said = rerequested(place, server, head_sha=None)
+    assert said == "The payload's check_run.head_sha must be a commit."
     with place.db.write() as tx:
+        tx.connection().execute(text("UPDATE job SET deleted_at = created_at"))
+    assert rerequested(place, server).startswith("jobyard/report is not started again: ")
+    with place.db.write() as tx:
+        tx.connection().execute(text("UPDATE job SET deleted_at = NULL"))
         tx.connection().execute(text("UPDATE build SET ref = 'refs/pull/7/merge'"))
     assert rerequested(place, server) == (
         "Build 1 is of no branch: replay its delivery to have it built again."
