@@ -21,6 +21,7 @@ MOST_VALUES = 50_000  # of which text counts one more every 100 characters
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER, _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)"), re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 _CONSTANTS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+UNREADABLE = "a character that no text may have (NUL or half a surrogate)"
 _MERGE = "<<"
 _TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
 
@@ -56,9 +57,30 @@ def read_text(text: str, name: str) -> Read:
         raise UserError(f"{name} is not UTF-8 text.") from error
     except yaml.YAMLError as error:
         try:
-            return Read([json.loads(text)], {"0": 1})  # which may have escapes that YAML has not
+            value = json.loads(text)  # which may have escapes that YAML has not
+            is_readable = all(map(_is_readable, _texts(value)))
         except (ValueError, RecursionError):
             raise UserError(f"{name} is not YAML: {_complaint(error)}.") from error
+        if not is_readable:
+            raise UserError(f"{name} has {UNREADABLE}.") from error
+        return Read([value], {"0": 1})
+
+
+def _is_readable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for each in value:
+                yield from _texts(each)
+        case dict():
+            for name, each in value.items():
+                yield name
+                yield from _texts(each)
 
 
 @dataclass(frozen=True)
@@ -141,7 +163,7 @@ class _Reader:
             line = event.start_mark.line + 1
             if not isinstance(event, yaml.ScalarEvent):
                 raise UserError(f"{self.name} has a key in line {line} that is no text.")
-            key = event.value
+            key = self._scalar(event, line) if event.style else event.value
             below = f"{place}.{key}"
             self.lines.setdefault(below, line)
             value = self._value(next(self.events), below, depth + 1)
@@ -161,6 +183,8 @@ class _Reader:
         return {name: given for each in reversed(objects) for name, given in each.items()}
 
     def _scalar(self, event: Any, line: int) -> Any:
+        if not _is_readable(event.value):
+            raise UserError(f"{self.name} has {UNREADABLE}, in line {line}.")
         is_plain, _ = event.implicit
         if not is_plain or event.style:
             if event.tag not in _TEXT_TAGS:
