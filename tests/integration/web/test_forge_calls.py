@@ -131,7 +131,7 @@ def test_a_body_that_is_not_what_the_forge_sends_is_a_400(client: Client, sender
 
 def test_a_call_of_another_forge_says_where_it_belongs(client: Client, sender: Sender) -> None:
     body = encode(sender.load("update"))
-    for forge in FORGES.values():
+    for forge in (each for each in FORGES.values() if each.name != "generic"):
         if forge is sender.forge or (sender.forge.name, forge.name) == ("gitea", "github"):
             continue  # Gitea's calls are GitHub's as well
         answer = client.post(
