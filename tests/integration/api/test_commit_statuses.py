@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from app.bootstrap.forges import send_to_forge
+from app.config import Settings
+from app.domain.http import HttpRequest, NotAllowed
+from app.installation import trouble_with_forges
 from app.store import projects
 from tests.support.api import Caller
 from tests.support.fakes import commit
@@ -104,3 +108,24 @@ def test_a_projects_setting(admin: Caller) -> None:
     refused = admin.patch("/projects/acme", json={"commit_statuses": "three"})
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "commit_statuses"
+
+
+def test_doctor_tells_of_what_was_given_up(github: GitHubDouble, told: ToldForge) -> None:
+    assert trouble_with_forges(told.place.db) == []
+    github.may.discard("statuses")
+    told.tell()
+    assert trouble_with_forges(told.place.db) == [
+        f"Project reports: the status jobyard/report of {B[:7]} is not posted: {REFUSED}"
+    ]
+
+
+def test_a_token_goes_in_the_clear_only_where_http_is_allowed(github: GitHubDouble) -> None:
+    def send(**settings: str) -> int:
+        given = Settings(data=Path("data"), egress="internet,private,host", _env_file=None, **settings)
+        return send_to_forge(given)(HttpRequest("GET", f"{github.url}/repos")).status
+
+    refused = r"does not begin with https://, and JOBYARD_GIT_ALLOW does not name http"
+    with pytest.raises(NotAllowed, match=refused):
+        send()
+    assert github.asked == []
+    assert send(git_allow="https,http") == 401
