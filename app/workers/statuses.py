@@ -14,7 +14,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from app.commands.app_tokens import AppTokens
-from app.commands.forge_access import ForgeAccess, forge_access
+from app.commands.forge_access import ForgeAccess, NoAccess, forge_access
 from app.domain.commit_statuses import (
     BuildFacts,
     CommitStatus,
@@ -103,6 +103,12 @@ class StatusWorker:
             outcome, name, is_elsewhere = self._post(status)
         except StoreUnavailable:
             raise
+        except (
+            NoAccess
+        ) as error:  # as it is where nobody wants statuses: nothing that the log has to tell each time
+            with self.db.write() as tx:
+                commit_statuses.give_up(tx, status, str(error), now)
+            return True
         except NoAnswer as error:
             outcome, name, is_elsewhere = Later(f"The API of {host} {error}.", is_for_all=True), "", False
         except (NotAllowed, NotAnAddress) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -46,16 +47,26 @@ def told(
             "secret": TOKEN,
         }
         server.api("POST", "/projects/acme/credentials", {**credential, "api_url": github.url})
+        job.ran(
+            job.push({"main.py": "print('first')\n"})
+        )  # the first push of a branch is built whatever it changes
         yield job
 
 
+def waiting_for(gate: Path) -> str:
+    """A program that ends once a file is there."""
+    return f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.02)\n"
+
+
 def test_a_commit_is_pending_and_then_a_success(
-    server: JobyardServer, github: GitHubDouble, told: HostedJob
+    server: JobyardServer, github: GitHubDouble, told: HostedJob, tmp_path: Path
 ) -> None:
-    push = told.push({"main.py": "print('done')\n"})
+    push = told.push({"main.py": waiting_for(tmp_path / "gate")})
+    server.wait_for("it is pending", lambda: github.states(sha=push.sha))
+    assert set(github.states(sha=push.sha)) == {"pending"}
+    (tmp_path / "gate").touch()
     run = told.ran(push)
     server.wait_for("the end is told", lambda: "success" in github.states(sha=push.sha))
-    assert github.states(sha=push.sha)[0] == "pending"
     assert github.shown(push.sha) == {
         "jobyard/report": ("success", f"Run {run['name']} succeeded.", f"{PUBLIC_URL}/runs/{run['id']}")
     }
@@ -74,11 +85,12 @@ def test_where_nothing_is_built_the_commit_says_why(
 
 
 def test_a_server_that_is_killed_goes_on_to_the_newest_state(
-    server: JobyardServer, github: GitHubDouble, told: HostedJob
+    server: JobyardServer, github: GitHubDouble, told: HostedJob, tmp_path: Path
 ) -> None:
-    push = told.push({"main.py": "print('again')\n"})
+    push = told.push({"main.py": waiting_for(tmp_path / "gate")})
     server.wait_for("it is pending", lambda: github.states(sha=push.sha))
     server.kill()
+    (tmp_path / "gate").touch()
     server.start()
     told.ran(push)
     server.wait_for("the end is told", lambda: github.states(sha=push.sha)[-1] == "success")

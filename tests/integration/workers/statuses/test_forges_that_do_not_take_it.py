@@ -176,7 +176,9 @@ def test_the_token_goes_to_no_other_server(github: GitHubDouble, told: ToldForge
     assert told.statuses()[0].is_given_up
 
 
-def test_where_there_is_no_credential(place: Installation, server: Server, github: GitHubDouble) -> None:
+def test_where_there_is_no_credential(
+    place: Installation, server: Server, github: GitHubDouble, caplog: pytest.LogCaptureFixture
+) -> None:
     told = ToldForge(place, github)
     place.job()
     place.push(None, A)
