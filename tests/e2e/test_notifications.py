@@ -54,13 +54,19 @@ def test_a_nightly_job_tells_its_first_failure_and_its_recovery_once(
         assert job.ran(job.push({"run.sh": FAILS}))["status"] == "failed"
         assert job.ran(job.push({"run.sh": WORKS}))["status"] == "succeeded"
         server.wait_for("both are told again", lambda: len(got) > 1 and len(postbox.got) > 1)
-        sent = {name: server.items(f"{targets}/{name}/deliveries") for name in ("chat", "mail")}
+
+        def sent() -> dict[str, list[Any]]:
+            """Once all of them are recorded as sent, which comes after they arrived."""
+            found = {name: server.items(f"{targets}/{name}/deliveries") for name in ("chat", "mail")}
+            are_sent = all(each["status"] == "sent" for every in found.values() for each in every)
+            return found if are_sent else {}
+
+        recorded = server.wait_for("both are recorded", sent)
     subjects = [f"[acme] {job.name} works again", f"[acme] {job.name} failed"]
-    assert {name: [each["subject"] for each in found] for name, found in sent.items()} == {
+    assert {name: [each["subject"] for each in found] for name, found in recorded.items()} == {
         "chat": subjects,
         "mail": subjects,
     }
-    assert all(each["status"] == "sent" for found in sent.values() for each in found)
     texts: list[str] = [body["text"] for _, body, _ in got]
     first, second = postbox.got
     link = f"https://ci.example.com/runs/{failed['id']}"
