@@ -51,6 +51,7 @@ COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "commit_status": ("jobyard_commit_statuses", "Tries to post statuses of commits.", ("status",)),
     "mail": ("jobyard_mails", "Mails with links to accounts.", ("status",)),
     "delivery settled": ("jobyard_deliveries_settled", "Deliveries that were decided.", ("status",)),
+    "notification": ("jobyard_notifications", "Messages to notification targets.", ("outcome", "kind")),
     "delivery rejected": ("jobyard_deliveries_rejected", "Webhook calls without a right signature.", ()),
 }
 Values = Mapping[Any, float]  # by the values of the labels, a tuple of texts
