@@ -50,6 +50,8 @@ def test_a_build_service_has_every_field_filled_in_and_no_secret(admin: Caller, 
         "webhook_secret": None,
         "submodules": False,
         "lfs": False,
+        "tags": None,
+        "pull_requests": False,
         "has_webhook_secret": True,
     }
     assert (service["ci_enabled"], service["builds_in_flight"], service["jobs"]) == (True, "all", [])
