@@ -19,12 +19,12 @@ RUN_TRIGGERS = (
     *("pre_deploy", "post_deploy", "failed_deploy", "flow"),
 )
 BUILD_STATUSES = RUN_STATUSES
-BUILD_TRIGGERS = ("push", "manual", "rebuild")
+BUILD_TRIGGERS = ("push", "manual", "rebuild", "pull_request")
 VERDICTS = (
     *("started", "built", "available", "deployed", "skipped", "queued", "replaced", "missed"),
-    *("duplicate", "cancelled", "paused", "resumed"),
+    *("duplicate", "cancelled", "paused", "resumed", "configured", "refused"),
 )
-EVENTS = ("push", "build", "schedule", "manual", "deploy", "promotion", "deployment", "run")
+EVENTS = ("push", "build", "schedule", "manual", "deploy", "promotion", "deployment", "run", "file")
 
 
 def _completing(words: Sequence[str]) -> Callable[[str], list[str]]:

@@ -130,7 +130,7 @@ COMMANDS = {
         ),
     },
     "Projects and access": {
-        "project": Listed("projects", "Projects: make, list, limit, publish."),
+        "project": Listed("projects", "Projects: make, list, limit, publish, webhook."),
         "audit": Listed("audit", "List who changed what and who was refused, newest first."),
         "user": Listed("users", "Users: invite, give rights, disable, reset, link, remove."),
         "token": Listed("tokens", "API tokens: make, list, revoke."),

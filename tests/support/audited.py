@@ -40,7 +40,7 @@ def entries(context: ServerContext) -> Sequence[Entry]:
 def prepare(admin: Caller) -> None:
     context = admin.context
     for name in ("acme", "beside"):
-        admin.made("/projects", {"name": name})
+        admin.made("/projects", {"name": name, "webhook_secret": "a secret of the project"})
     of = "/projects/acme"
     git = {"url": "https://github.com/acme/report", "webhook_secret": "a secret of the hook"}
     admin.made(f"{of}/credentials", {"name": "forge", "kind": "git", "host": "github.com", "secret": "x"})
@@ -97,6 +97,7 @@ TARGET = {"name": "ops", "kind": "slack", "address": "https://hooks.example.com/
 CALLS: dict[str, tuple[str, Any]] = {
     "POST /projects": ("/projects", {"name": "new"}),
     "PATCH /projects/{p}": (P, {"webhook_secret": "another secret of the hook"}),
+    "POST /projects/{p}/hooks": (f"{P}/hooks", {"register": True}),
     "DELETE /projects/{p}": ("/projects/beside?confirm=beside", None),
     "POST /projects/{p}/credentials": (
         f"{P}/credentials",
@@ -218,6 +219,8 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
         f"{P}/webhook-secret",
         {"webhook_secret": "another secret of the hook"},
     ),
+    "/projects/{project}/hooks": (f"{P}/hooks", {"register": "1"}),
+    "/projects/{project}/commit-statuses": (f"{P}/commit-statuses", {"commit_statuses": "two"}),
     "/projects/{project}/limits": (f"{P}/limits", {"limits.runs_at_once": "4"}),
     "/projects/{project}/delete": ("/projects/beside/delete", {"confirm": "beside"}),
     "/projects/{project}/build-services": (f"{P}/build-services", _service("n")),

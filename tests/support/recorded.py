@@ -162,7 +162,7 @@ OLDER = (
 
 
 _SINCE = re.compile(
-    r',"(?:non_root|read_only|network|tags|pull_requests)":(?:false|"default"|null)'
+    r',"(?:non_root|read_only|network|tags|pull_requests|from_file)":(?:false|"default"|null)'
 )  # fields that came since, as they begin
 
 

@@ -22,7 +22,9 @@ OF_PROJECT = r"/projects/[^/]+"
 PLACES = (
     Place("/", "Overview", r"/|/search"),
     Place(
-        "/projects", "Projects", rf"/projects|/jobs/.*|{OF_PROJECT}(?!/(pipelines|apps|flows|new)(/|$))(/.*)?"
+        "/projects",
+        "Projects",
+        rf"/projects|/jobs/.*|{OF_PROJECT}(?!/(pipelines|apps|flows|new/(pipeline|app|flow))(/|$))(/.*)?",
     ),
     Place("/runs", "Runs", r"/runs(/.*)?"),
     Place("/builds", "Builds", r"/builds(/.*)?"),

@@ -117,7 +117,10 @@ def test_filters_are_words_that_can_be_taken_away(made: World) -> None:
             "/runs?status=broken",
             "status must be 'queued', 'running', 'succeeded', 'failed' or 'cancelled', not ",
         ),
-        ("/builds?trigger=magic", "trigger must be 'push', 'manual' or 'rebuild', not 'magic'."),
+        (
+            "/builds?trigger=magic",
+            "trigger must be 'push', 'pull_request', 'manual' or 'rebuild', not 'magic'.",
+        ),
         ("/decisions?verdict=maybe", "verdict must be 'started', 'built', "),
         ("/runs?since=yesterday", "since must be a time such as 2026-01-31T12:00:00Z, not 'yesterday'."),
         ("/runs?job=report", "project is missing: the name of a job needs it."),
