@@ -23,7 +23,8 @@ from tests.support.repositories import Repository
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "github"
 SCHEMA = json.loads((FIXTURES / "push.schema.json").read_text())
-PUSHES = sorted(path.stem for path in FIXTURES.glob("*.json") if path.stem not in {"ping", "push.schema"})
+OTHERS = {"ping", "pull_request", "push.schema"}
+PUSHES = sorted(path.stem for path in FIXTURES.glob("*.json") if path.stem not in OTHERS)
 OURS = [name for name in PUSHES if name not in {"branch_created", "tag_created", "tag_deleted"}]
 
 SECRET = b"It's a Secret to Everybody"
@@ -358,7 +359,7 @@ def _flip(data: bytes, bit: int) -> bytes:
 # what a body seems to be about
 
 
-@pytest.mark.parametrize("name", [*PUSHES, "ping"])
+@pytest.mark.parametrize("name", [*PUSHES, "ping", "pull_request"])
 @pytest.mark.parametrize("as_form", [False, True])
 def test_the_repository_is_found_before_anything_is_verified(name: str, as_form: bool) -> None:
     payload = load(name)

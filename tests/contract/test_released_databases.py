@@ -54,6 +54,7 @@ SINCE = {  # what older versions had none of
     "/runs/{id}/commit-statuses": "0042",
     "/projects/{p}/github-apps": "0044",
     "/projects/{p}/notification-targets": "0045",
+    "/projects/{p}/hooks": "0048",
 }
 THINGS = (
     "project",

@@ -84,7 +84,7 @@ def test_preview_and_more_rows_keep_typed_secrets_and_the_place(page: Page) -> N
 def test_a_refused_preview_says_so_at_its_field_and_keeps_the_rest(page: Page) -> None:
     look(page, SETTINGS)
     type_secrets(page)
-    branch = page.get_by_label("Branch")
+    branch = page.get_by_label("Branch", exact=True)
     branch.fill("not a branch..")
     press(page, "Preview")
     expect(branch).to_have_attribute("aria-invalid", "true")
@@ -99,7 +99,7 @@ class TestARefusedSave:
         look(page, SETTINGS)
         page.evaluate("window.notReloaded = true")
         type_secrets(page)
-        branch = page.get_by_label("Branch")
+        branch = page.get_by_label("Branch", exact=True)
         branch.fill("not a branch..")
         press(page, "Save settings of report")
         expect(branch).to_be_focused()
@@ -125,24 +125,23 @@ class TestARefusedSave:
         variables = page.locator("section", has=page.locator("#s-env"))
         variables.get_by_role("button", name="Save this section").click()
         page.wait_for_url(f"**{SETTINGS}?saved=env#s-env")
-        page.evaluate("window.notReloaded = true")
-        variables.get_by_role("button", name="Save this section").click()
-        page.wait_for_function("!window.notReloaded")
+        with page.expect_navigation():
+            variables.get_by_role("button", name="Save this section").click()
         assert page.url.endswith(f"{SETTINGS}?saved=env#s-env")
 
     def test_of_a_credential(self, page: Page) -> None:
         look(page, "/projects/acme/credentials")
         page.get_by_label("Name").fill("Not A Name")
         page.get_by_label("Host").fill("github.com")
-        page.get_by_label("Password or token").fill(SECRET)
+        page.get_by_label("Password, token or private key").fill(SECRET)
         press(page, "Create credential")
         expect(page.get_by_label("Name")).to_be_focused()
-        expect(page.get_by_label("Password or token")).to_have_value(SECRET)
+        expect(page.get_by_label("Password, token or private key")).to_have_value(SECRET)
         assert SECRET not in page.locator("html").inner_html()
         page.get_by_label("Name").fill("github")
         press(page, "Create credential")
         page.wait_for_url("**/projects/acme#credentials")
-        expect(page.get_by_role("link", name="github")).to_be_visible()
+        expect(page.get_by_role("link", name="github", exact=True)).to_be_visible()
 
     def test_of_a_new_job_whose_address_is_new_with_its_first_step(self, page: Page) -> None:
         look(page, "/jobs/new")

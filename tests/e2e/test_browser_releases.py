@@ -96,7 +96,7 @@ def test_a_flow_is_put_together_checked_and_started(page: Page) -> None:
         press(page, "Add a node")
         section = page.locator(f"#of-{number}")
         section.get_by_label("Name", exact=True).fill(f"{kind}-node")
-    page.locator("#of-1").get_by_label("Job").select_option("web")
+    page.locator("#of-1").get_by_label("Job", exact=True).select_option("web")
     page.locator("#of-1").get_by_text("What is different in this run").click()
     page.locator("#of-1").get_by_label("Secret variables").fill("KEY=a text that is never shown")
     press(page, "Check")

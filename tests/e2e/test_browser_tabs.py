@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import look
 from tests.support.clock import Clock
@@ -44,7 +44,7 @@ def test_the_tabs_of_a_run_are_in_the_address_and_on_the_keyboard(page: Page, ma
     page.get_by_role("tab", name="Log").click()
     expect(box).to_be_visible()
     assert page.url.endswith("?attempt=1")
-    assert "line 399" in box.inner_text()
+    expect(box).to_contain_text("line 399")
 
 
 def test_a_log_keeps_its_place_while_the_shell_is_shown(page: Page, made: World) -> None:
@@ -58,3 +58,25 @@ def test_a_log_keeps_its_place_while_the_shell_is_shown(page: Page, made: World)
     page.get_by_role("tab", name="Log").click()
     expect(box).to_be_visible()
     assert box.evaluate("each => each.scrollTop") == place
+
+
+def test_what_was_fetched_for_another_tab_does_not_bring_it_back(page: Page, made: World) -> None:
+    job = made.job("talking")
+    run = made.run(job, datetime.now(UTC), log=LINES)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.resource_type == "fetch":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(f"**/runs/{run}*", hold)
+    look(page, f"/runs/{run}?attempt=1")
+    with page.expect_request(lambda request: request.resource_type == "fetch" and "/runs/" in request.url):
+        made.run(job, datetime.now(UTC))
+    shell = page.get_by_role("tab", name="Shell")
+    shell.click()
+    with page.expect_request(lambda request: request.url.endswith("tab=shell")):  # the page asks once more
+        held[0].continue_()
+    assert shell.get_attribute("aria-selected") == "true"

@@ -69,7 +69,7 @@ def _entries(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _line(name: str, value: str) -> str:
-    return f"{name}={value}".replace("\n", "\n ")
+    return f"{name}={as_sent(value)}".replace("\n", "\n ")
 
 
 def _read_plain(_name: str, value: str | None, before: Any) -> Any:

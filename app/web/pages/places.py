@@ -29,7 +29,7 @@ PLACES = (
     Place("/runs", "Runs", r"/runs(/.*)?"),
     Place("/builds", "Builds", r"/builds(/.*)?"),
     Place("/decisions", "Decisions", r"/decisions"),
-    Place("/schedule", "Schedule", r"/schedule"),
+    Place("/schedule", "Schedule", r"/schedule(/.*)?"),
     Place("/pipelines", "Pipelines", rf"/pipelines|{OF_PROJECT}/(new/pipeline|pipelines(/.*)?)"),
     Place("/apps", "Apps", rf"/apps|/deployments/.*|{OF_PROJECT}/(new/app|apps(/.*)?)"),
     Place("/flows", "Flows", rf"/flows(/.*)?|{OF_PROJECT}/(new/flow|flows(/.*)?)"),

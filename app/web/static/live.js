@@ -41,12 +41,16 @@ async function refresh() {
 
 async function morph() {
   const headers = { Accept: "text/html", ...(known && { "If-None-Match": known }) };
-  const answer = await fetch(location.href, { headers });
+  const asked = location.href;
+  const answer = await fetch(asked, { headers });
   if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
   if (answer.status === 304) return schedule();
   if (!answer.ok) return;
+  const text = await answer.text();
+  // Another pane was chosen meanwhile: this answer shows the one before.
+  if (location.href !== asked) return void (wanted = true);
   known = answer.headers.get("ETag");
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = new DOMParser().parseFromString(text, "text/html");
   const fresh = page.getElementById("main");
   tools.localise(fresh);
   Idiomorph.morph(main, fresh.innerHTML, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
