@@ -13,6 +13,7 @@ PROCESS_ORDER = ("job", "cron", "worker")
 NEVER_FINISHES = frozenset({"web", "release"})
 START_SCRIPTS = ("start.sh", "run.sh", "job.sh", "main.sh", "cron.sh", "entrypoint.sh")
 EX_USAGE = 64
+MOST_NAMED = 10  # in a sentence
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Offers:
     declared: Option | None = None
     conventional: Option | None = None
     candidates: Sequence[str] = ()
+    notes: Sequence[str] = ()  # what is amiss with some of them
     processes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -80,6 +82,12 @@ def script_command(tree: SourceTree, path: str) -> str:
     return join((interpreter, *words[1:], path))
 
 
+def enumerated(names: Sequence[str]) -> str:
+    """Return the first of the names for a sentence, and how many more there are."""
+    rest = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _from_settings(settings: BuildSettings) -> Option | None:
     return Option(settings.run_command, "the run command of the settings") if settings.run_command else None
 
@@ -124,9 +132,10 @@ def _web_warnings(procfile: Mapping[str, str], chosen: Option) -> tuple[str, ...
 
 def _refuse(settings: BuildSettings, offers: Offers, processes: Mapping[str, str]) -> Start:
     found = [f"process {name!r}" for name in processes] + [c for c in offers.candidates if c not in processes]
-    listing = f"found {', '.join(found)}" if found else "found no script or entry point to run"
+    listing = f"found {enumerated(found)}" if found else "found no script or entry point to run"
+    notes = "".join(f" {each}." for each in offers.notes[:MOST_NAMED])
     sentence = (
-        f"No start command: {listing}. Set run_command, give the job a command, or add a Procfile with "
+        f"No start command: {listing}.{notes} Set run_command, give the job a command, or add a Procfile with "
         "a line 'job: COMMAND'."
     )
     if settings.start_required:

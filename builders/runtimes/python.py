@@ -1,8 +1,5 @@
 """Python: a virtual environment made in one stage, used in the next."""
 
-import re
-import shlex
-
 from builders import layout
 from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.layout import WORKDIR
@@ -18,9 +15,10 @@ from builders.runtimes.python_packages import (
     from_list,
     requirements_directory,
 )
-from builders.runtimes.python_project import LINES, Project, choose_version, read_project
+from builders.runtimes.python_project import LINES, choose_version, read_project
+from builders.runtimes.python_start import CONVENTIONAL, offers_of, programs
 from builders.source import SourceTree
-from builders.start import Offers, Option, choose_start
+from builders.start import choose_start
 from builders.versions import dotted
 
 MANIFESTS = (
@@ -34,13 +32,6 @@ MANIFESTS = (
     "setup.py",
     "manage.py",
 )
-CONVENTIONAL = tuple(
-    f"{name}.py" for name in ["main", "app", "job", "run", "cron", "worker", "bot", "start", "__main__"]
-)
-NOT_PROGRAMS = frozenset(
-    {"setup.py", "conftest.py", "noxfile.py", "manage.py", "__init__.py", "tasks.py", "fabfile.py"}
-)
-SCRIPT_NAMES = ("job", "main", "start", "cron", "worker")
 
 
 def evidence(tree: SourceTree) -> Evidence | None:
@@ -52,7 +43,7 @@ def evidence(tree: SourceTree) -> Evidence | None:
     return (
         first_marker(tree, manifests, Strength.MANIFEST)
         or first_marker(tree, (*CONVENTIONAL, ".python-version", "pyproject.toml"), Strength.SECONDARY)
-        or first_marker(tree, tuple(_programs(tree)), Strength.LOOSE_FILE)
+        or first_marker(tree, tuple(programs(tree)), Strength.LOOSE_FILE)
     )
 
 
@@ -60,7 +51,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     project = read_project(tree)
     line, version_source, version_warnings = choose_version(tree, project)
     installation, install_warnings = choose_installation(tree, project, settings)
-    start = choose_start(tree, settings, _offers(tree, project, installation))
+    start = choose_start(tree, settings, offers_of(tree, project, is_installed=bool(installation.project)))
     inline = inline_of(tree, start.argv)
     if inline.requires_python:
         line, version_source, version_warnings = choose_version(tree, project, inline.constraint)
@@ -139,54 +130,6 @@ def _filled(installation: Installation, build: str | None) -> tuple[Instruction,
     before += [Run(after, caches=caches)] if after else []
     before += [Run((build,), phase="build")] if build else []
     return tuple(before)
-
-
-def _offers(tree: SourceTree, project: Project, installation: Installation) -> Offers:
-    scripts = {name: name for name in project.scripts} if installation.project else {}
-    wanted = next((name for name in (*SCRIPT_NAMES, project.name) if name in scripts), None)
-    if len(scripts) == 1:
-        wanted = next(iter(scripts))
-    django = "manage.py" in tree.root_files
-    commands = (
-        [path.rsplit("/", 1)[-1].removesuffix(".py") for path in tree.glob("**/management/commands/*.py")]
-        if django
-        else []
-    )
-    return Offers(
-        declared=Option(wanted, f"pyproject.toml declares the script {wanted!r}") if wanted else None,
-        conventional=None if django else _conventional(tree),
-        candidates=[f"python manage.py {name}" for name in commands if not name.startswith("_")]
-        + _programs(tree),
-        processes=scripts,
-    )
-
-
-def _conventional(tree: SourceTree) -> Option | None:
-    name = next((name for name in CONVENTIONAL if name in tree.root_files), None)
-    if name:
-        return Option(f"python {name}", f"{name} is at the root")
-    packages = [directory for directory in tree.directories if tree.has(f"{directory}/__main__.py")]
-    if len(packages) == 1:
-        return Option(f"python -m {packages[0]}", f"{packages[0]}/ is the only package with a __main__.py")
-    programs = _programs(tree)
-    if len(programs) == 1:
-        return Option(f"python {shlex.quote(programs[0])}", f"{programs[0]} is the only program at the root")
-    guarded = [name for name in programs if _is_program(tree.read_text(name) or "")]
-    if len(guarded) == 1:
-        return Option(
-            f"python {shlex.quote(guarded[0])}",
-            f"{guarded[0]} is the only file at the root that runs as a program",
-        )
-    return None
-
-
-def _programs(tree: SourceTree) -> list[str]:
-    names = tree.glob("*.py")
-    return [name for name in names if name not in NOT_PROGRAMS and not re.match(r"test_|.*_test\.py$", name)]
-
-
-def _is_program(text: str) -> bool:
-    return text.startswith("#!") or bool(re.search(r"^if __name__ == ['\"]__main__['\"]", text, re.MULTILINE))
 
 
 RUNTIME = Runtime(

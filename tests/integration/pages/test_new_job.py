@@ -274,7 +274,7 @@ def test_what_is_not_recognised_says_what_was_looked_for_and_a_command_is_enough
 
 
 def test_directories_of_a_monorepo_are_offered(page: Client, git: Any) -> None:
-    git.files[commit(1)] = {"api/requirements.txt": "", "api/main.py": "", "web/package.json": "{}"}
+    git.files[commit(1)] = {"api/requirements.txt": "", "api/main.py": "print()", "web/package.json": "{}"}
     build = begun(page, source__git__url=URL)
     said = shown(page.get(build).text)
     assert "/api (Python: requirements.txt) is there: set root_directory to it" in said

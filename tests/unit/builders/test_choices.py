@@ -13,7 +13,7 @@ MakeTree = Callable[[Mapping[str, str]], SourceTree]
 SEVERAL = {
     "Dockerfile": "FROM scratch\n",
     "requirements.txt": "",
-    "main.py": "",
+    "main.py": "print()",
     "package.json": '{"scripts": {"start": "node x.js"}, "dependencies": {"ms": "2"}}',
 }
 
@@ -35,7 +35,7 @@ def test_it_is_built_as_what_is_chosen(make_tree: MakeTree, mode: str) -> None:
 
 def test_what_nothing_speaks_for_is_refused_with_what_there_is(make_tree: MakeTree) -> None:
     with pytest.raises(PlanError) as refused:
-        make_plan(make_tree({"main.py": "", "requirements.txt": ""}), BuildSettings(mode="go"))
+        make_plan(make_tree({"main.py": "print()", "requirements.txt": ""}), BuildSettings(mode="go"))
     assert str(refused.value) == (
         "mode is go, but no file here is of that runtime (found: python). Set mode to auto."
     )

@@ -21,23 +21,23 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
 @pytest.mark.parametrize(
     ("files", "runtime"),
     [
-        ({"requirements.txt": "", "job.py": ""}, "python"),
+        ({"requirements.txt": "", "job.py": "print()"}, "python"),
         ({"package.json": DEPENDENT}, "node"),
         ({"go.mod": "module x", "main.go": "package main\nfunc main() {}\n"}, "go"),
         ({"main.go": "package main\n\nfunc main() {}\n"}, "go"),
         ({"tidy.sh": ""}, "shell"),
         ({"tidy": ""}, None),
         ({"Procfile": "job: true"}, "procfile"),
-        ({"Dockerfile": "FROM x", "requirements.txt": "", "job.py": ""}, "dockerfile"),
+        ({"Dockerfile": "FROM x", "requirements.txt": "", "job.py": "print()"}, "dockerfile"),
         ({"Containerfile": "FROM x", "package.json": DEPENDENT}, "dockerfile"),
-        ({"docker/Dockerfile": "FROM x", "Dockerfile.dev": "FROM y", "job.py": ""}, "python"),
+        ({"docker/Dockerfile": "FROM x", "Dockerfile.dev": "FROM y", "job.py": "print()"}, "python"),
         # A back end beside a page; tooling beside anything.
-        ({"package.json": DEPENDENT, "requirements.txt": "", "job.py": ""}, "python"),
+        ({"package.json": DEPENDENT, "requirements.txt": "", "job.py": "print()"}, "python"),
         (
             {"package.json": DEPENDENT, "go.mod": "module x", "main.go": "package main\nfunc main() {}\n"},
             "go",
         ),
-        ({"package.json": TOOLING, "job.py": ""}, "python"),
+        ({"package.json": TOOLING, "job.py": "print()"}, "python"),
         ({"package.json": TOOLING, "go.mod": "module x", "main.go": "package main\nfunc main() {}\n"}, "go"),
         ({"pyproject.toml": "[tool.ruff]\n", "package.json": DEPENDENT}, "node"),
         # What is run decides among equals.
@@ -45,11 +45,11 @@ TOOLING = '{"devDependencies": {"prettier": "3"}, "scripts": {"lint": "prettier 
         ({"package.json": DEPENDENT, "requirements.txt": "", "Procfile": "job: python x.py"}, "python"),
         # Languages without a runtime.
         ({"Cargo.toml": "", "package.json": DEPENDENT}, None),
-        ({"Gemfile": "", "x.py": ""}, None),
+        ({"Gemfile": "", "x.py": "print()"}, None),
         ({"App.csproj": ""}, None),
-        ({"Cargo.toml": "", "pyproject.toml": "[project]\nname='x'\n", "main.py": ""}, "python"),
+        ({"Cargo.toml": "", "pyproject.toml": "[project]\nname='x'\n", "main.py": "print()"}, "python"),
         ({"Cargo.toml": "", "Dockerfile": "FROM x"}, "dockerfile"),
-        ({"environment.yml": "", "main.py": ""}, None),
+        ({"environment.yml": "", "main.py": "print()"}, None),
         ({}, None),
         ({"index.html": "", "public/x.css": ""}, None),
     ],
@@ -69,7 +69,7 @@ def test_a_run_command_is_enough_for_anything(make_tree) -> None:
 
 
 def test_the_root_directory_is_where_it_looks(make_tree) -> None:
-    tree = make_tree({"Dockerfile": "FROM x", "api/job.py": "", "api/requirements.txt": ""})
+    tree = make_tree({"Dockerfile": "FROM x", "api/job.py": "print()", "api/requirements.txt": ""})
     plan = make_plan(tree, BuildSettings(root_directory="/api"))
     assert (plan.runtime, plan.root_directory) == ("python", "api")
     assert make_plan(tree).runtime == "dockerfile"
@@ -92,7 +92,7 @@ def test_the_root_directory_is_where_it_looks(make_tree) -> None:
     ],
 )
 def test_settings_that_do_not_fit(make_tree, settings: BuildSettings, sentence: str) -> None:
-    tree = make_tree({"job.py": ""})
+    tree = make_tree({"job.py": "print()"})
     (tree.root.parent / "outside").write_text("FROM x\n")
     (tree.root / "linked").symlink_to("../outside")
     (tree.root / "out").symlink_to("..")
@@ -164,7 +164,7 @@ def test_a_web_process_runs_when_it_is_named(make_tree) -> None:
 
 
 def test_without_a_start_command_there_is_a_plan_only_if_jobs_bring_their_own(make_tree) -> None:
-    tree = make_tree({"requirements.txt": "", "a.py": "", "b.py": ""})
+    tree = make_tree({"requirements.txt": "", "a.py": "print()", "b.py": "print()"})
     with pytest.raises(NoStartCommand, match=r"^No start command: found a\.py, b\.py\. Set run_command"):
         make_plan(tree)
     plan = make_plan(tree, BuildSettings(start_required=False))
@@ -174,7 +174,7 @@ def test_without_a_start_command_there_is_a_plan_only_if_jobs_bring_their_own(ma
 
 
 def test_json_has_what_the_interface_promises(make_tree) -> None:
-    plan = make_plan(make_tree({"job.py": ""})).to_json()
+    plan = make_plan(make_tree({"job.py": "print()"})).to_json()
     promised = (
         "runtime version version_source package_manager install_command build_command run_command processes"
     )
@@ -193,7 +193,7 @@ def test_json_has_what_the_interface_promises(make_tree) -> None:
         ),
         ({"pyproject.toml": f"a = {'9' * 5000}"}, r"pyproject\.toml is not TOML: Exceeds the limit"),
         (
-            {"main.py": "", "pyproject.toml": f"[project]\nrequires-python = '>={'9' * 5000}'"},
+            {"main.py": "print()", "pyproject.toml": f"[project]\nrequires-python = '>={'9' * 5000}'"},
             "can't be read as a version constraint",
         ),
         ({"pyproject.toml": "["}, r"pyproject\.toml is not TOML"),

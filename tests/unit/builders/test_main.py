@@ -7,7 +7,7 @@ from builders.__main__ import main
 
 
 def test_plan_and_dockerfile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "job.py").write_text("")
+    (tmp_path / "job.py").write_text("print()")
     assert main(["plan", str(tmp_path)]) == 0
     assert "run              python job.py" in capsys.readouterr().out
     assert main(["plan", str(tmp_path), "--json"]) == 0

@@ -25,21 +25,21 @@ def plan_of(root: Path, files: Mapping[str, str | None], settings: BuildSettings
 @pytest.mark.parametrize(
     ("ignored", "files", "needed_by"),
     [
-        ("main.py", {"main.py": "1", "requirements.txt": "x"}, "main.py .*`python main.py`"),
+        ("main.py", {"main.py": "print()", "requirements.txt": "x"}, "main.py .*`python main.py`"),
         (
             "*.txt",
-            {"main.py": "1", "requirements.txt": "x"},
+            {"main.py": "print()", "requirements.txt": "x"},
             "requirements.txt .*`pip install -r requirements.txt`",
         ),
-        ("*\n!main.py", {"main.py": "1", "requirements.txt": "x"}, "requirements.txt .*"),
+        ("*\n!main.py", {"main.py": "print()", "requirements.txt": "x"}, "requirements.txt .*"),
         (
             "src",
-            {"src/job.py": "1", "Procfile": "job: python src/job.py"},
+            {"src/job.py": "print()", "Procfile": "job: python src/job.py"},
             "src/job.py .*`python src/job.py`",
         ),
         (
             "job",
-            {"job/__main__.py": "1", "Procfile": "job: python -m job", "requirements.txt": ""},
+            {"job/__main__.py": "print()", "Procfile": "job: python -m job", "requirements.txt": ""},
             "job/__main__.py .*",
         ),
         (
@@ -59,13 +59,13 @@ def test_what_the_ignore_file_leaves_out_is_named(
 
 @pytest.mark.parametrize("ignored", ["docs\n*.md", "*\n!main.py\n!requirements.txt", "# main.py", ""])
 def test_what_the_build_needs_not_may_be_left_out(tmp_path: Path, ignored: str) -> None:
-    files = {"main.py": "1", "requirements.txt": "x", "docs/a.md": "", ".dockerignore": ignored}
+    files = {"main.py": "print()", "requirements.txt": "x", "docs/a.md": "", ".dockerignore": ignored}
     assert plan_of(tmp_path, files).run_command == "python main.py"
 
 
 def test_a_dockerfile_answers_for_itself(tmp_path: Path) -> None:
     plan = plan_of(
-        tmp_path, {"Dockerfile": "FROM busybox\nCOPY main.py /\n", ".dockerignore": "*", "main.py": "1"}
+        tmp_path, {"Dockerfile": "FROM busybox\nCOPY main.py /\n", ".dockerignore": "*", "main.py": "print()"}
     )
     assert plan.runtime == "dockerfile"
 
@@ -75,7 +75,13 @@ def test_what_was_not_fetched_is_warned_of(tmp_path: Path, dockerfile: dict[str,
     modules = (
         '[submodule "x"]\n\tpath = libs/x\n\turl = ../x\n[submodule "y"]\n\tpath = libs/y\n\turl = ../y\n'
     )
-    files = {"main.py": "1", ".gitmodules": modules, "libs/x": None, "libs/y/lib.py": "1", "a.bin": POINTER}
+    files = {
+        "main.py": "print()",
+        ".gitmodules": modules,
+        "libs/x": None,
+        "libs/y/lib.py": "1",
+        "a.bin": POINTER,
+    }
     plan = plan_of(tmp_path, {**files, "b.bin": POINTER, "plain.bin": "1", **ATTRIBUTES, **dockerfile})
     assert plan.warnings[-2:] == (
         "Submodule libs/x is not fetched: set source.git.submodules.",
@@ -85,10 +91,10 @@ def test_what_was_not_fetched_is_warned_of(tmp_path: Path, dockerfile: dict[str,
 
 def test_what_was_fetched_or_never_meant_is_not(tmp_path: Path) -> None:
     modules = '[submodule "x"]\n\tpath = libs/x\n\turl = ../x\n'
-    files = {"main.py": "1", ".gitmodules": modules, "libs/x/lib.py": "1", "about-lfs.txt": POINTER}
+    files = {"main.py": "print()", ".gitmodules": modules, "libs/x/lib.py": "1", "about-lfs.txt": POINTER}
     assert plan_of(tmp_path, files).warnings == ()
 
 
 @pytest.mark.parametrize("text", ["nonsense", "[submodule", '[submodule "x"]\npath\n', "path = x\n", "\x00"])
 def test_any_gitmodules_will_do(tmp_path: Path, text: str) -> None:
-    assert plan_of(tmp_path, {"main.py": "1", ".gitmodules": text}).warnings == ()
+    assert plan_of(tmp_path, {"main.py": "print()", ".gitmodules": text}).warnings == ()

@@ -6,7 +6,7 @@ from builders.detect import make_plan
 from builders.plan import BuildSettings, NoStartCommand, PlanError
 from builders.render import render_dockerfile
 
-JOB = {"job.py": ""}
+JOB = {"job.py": "print()"}
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def test_an_install_command_of_the_user_keeps_the_tool(make_tree) -> None:
 @pytest.mark.parametrize(
     ("files", "command"),
     [
-        ({"main.py": "", "job.py": ""}, "python main.py"),
-        ({"nightly/__main__.py": ""}, "python -m nightly"),
-        ({"only.py": "", "test_only.py": "", "conftest.py": ""}, "python only.py"),
-        ({"a.py": "", "b.py": 'if __name__ == "__main__":\n    pass\n'}, "python b.py"),
-        ({"a.py": "", "b.py": "", "run.sh": "#!/bin/bash -e\n"}, "bash -e run.sh"),
-        ({"main.py": "", "pyproject.toml": PACKAGE + '[project.scripts]\nreport = "x:y"\n'}, "report"),
+        ({"main.py": "print()", "job.py": "print()"}, "python main.py"),
+        ({"nightly/__main__.py": "print()"}, "python -m nightly"),
+        ({"only.py": "print()", "test_only.py": "", "conftest.py": ""}, "python only.py"),
+        ({"a.py": "A = 1", "b.py": 'if __name__ == "__main__":\n    print()\n'}, "python b.py"),
+        ({"a.py": "print()", "b.py": "print()", "run.sh": "#!/bin/bash -e\n"}, "bash -e run.sh"),
+        ({"main.py": "print()", "pyproject.toml": PACKAGE + '[project.scripts]\nreport = "x:y"\n'}, "report"),
         ({"pyproject.toml": PACKAGE + '[project.scripts]\na = "x:a"\njob = "x:b"\n'}, "job"),
         ({"pyproject.toml": PACKAGE + '[project.scripts]\na = "x:a"\nx = "x:b"\n'}, "x"),
     ],
@@ -193,6 +193,44 @@ import six
 """
 
 
+SERVER = "import uvicorn\n\ndef main():\n    uvicorn.run('a:a')\n"
+BARE = '[project]\nname = "x"\n[project.scripts]\n'
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"pyproject.toml": PACKAGE + '[project.scripts]\nserve = "x:main"\n'},
+        {"pyproject.toml": PACKAGE + '[project.scripts]\nx-server = "x:main"\n'},
+        {"pyproject.toml": PACKAGE + '[project.scripts]\nrun = "x.cli:main"\n', "src/x/cli.py": SERVER},
+    ],
+)
+def test_a_declared_script_that_serves_is_not_run_by_itself(make_tree, files: Mapping[str, str]) -> None:
+    with pytest.raises(NoStartCommand, match="found process '.*'. The script '.*' is a server or migrates"):
+        make_plan(make_tree(files))
+
+
+def test_scripts_of_what_is_not_installed_are_offered_by_their_function(make_tree) -> None:
+    files = {"pyproject.toml": f'{BARE}report = "tasks_of.x:report"\nclean = "tasks_of.x:clean"\n'}
+    tree = make_tree({**files, "tasks_of/x.py": "def report():\n    print()\n", "tasks_of/__init__.py": ""})
+    with pytest.raises(NoStartCommand, match="found process 'report', process 'clean'"):
+        make_plan(tree)
+    plan = make_plan(tree, BuildSettings(start_required=False))
+    assert plan.processes["report"] == (
+        "python -c 'import sys; from tasks_of.x import report; sys.exit(report())'"
+    )
+
+
+def test_what_only_defines_things_is_passed_over_for_what_runs(make_tree) -> None:
+    flask = "from flask import Flask\napp = Flask(__name__)\n"
+    plan = make_plan(make_tree({"app.py": flask, "requirements.txt": "flask", "job.py": "print()"}))
+    assert plan.run_command == "python job.py"
+    with pytest.raises(
+        NoStartCommand, match=r"found app\.py\. app\.py defines a Flask app and runs nothing\. Set"
+    ):
+        make_plan(make_tree({"app.py": flask, "requirements.txt": "flask"}))
+
+
 def test_a_script_that_lists_its_own_dependencies_gets_them(make_tree) -> None:
     plan = make_plan(make_tree({"job.py": SCRIPT}))
     assert plan.install_command == "pip install six==1.16.0 'rich>=13; python_version > '\"'\"'3.8'\"'\"''"
@@ -210,7 +248,11 @@ def test_what_a_script_lists_beside_others_is_left_aside_with_a_word(make_tree) 
 
 @pytest.mark.parametrize(
     "text",
-    ["# /// script\nimport six\n", "# /// script\n# dependencies = []\n", "# /// other\n# a = 1\n# ///\n"],
+    [
+        "# /// script\nprint()\n",
+        "# /// script\n# dependencies = []\nprint()\n",
+        "# /// other\n# a = 1\n# ///\nprint()\n",
+    ],
 )
 def test_what_is_no_whole_block_is_a_comment(make_tree, text: str) -> None:
     assert make_plan(make_tree({"job.py": text})).install_command is None
@@ -233,7 +275,7 @@ def test_a_list_that_nothing_installs_is_warned_of(make_tree, name: str) -> None
         "setup.cfg": "[options]\ninstall_requires = six\n",
         "pyproject.toml": "[dependency-groups]\nmain = ['six']\n",
     }
-    plan = make_plan(make_tree({"main.py": "", name: contents.get(name, "six\n")}))
+    plan = make_plan(make_tree({"main.py": "print()", name: contents.get(name, "six\n")}))
     assert plan.install_command is None
     assert [warning.partition(" ")[0] for warning in plan.warnings] == [name]
     assert "nothing installs them" in plan.warnings[0]

@@ -13,7 +13,7 @@ from builders.render import DOCKERIGNORE, render_dockerfile
 @pytest.fixture
 def built(make_tree):
     return make_plan(
-        make_tree({"requirements.txt": "six", "job.py": ""}), BuildSettings(build_command="make")
+        make_tree({"requirements.txt": "six", "job.py": "print()"}), BuildSettings(build_command="make")
     )
 
 
@@ -83,8 +83,8 @@ def test_the_repositorys_dockerfile_is_left_as_it_is(make_tree) -> None:
 
 
 def test_an_ignore_file_is_brought_only_where_there_is_none(make_tree) -> None:
-    own = make_tree({"job.py": "", ".dockerignore": "x"})
-    none = make_tree({"job.py": ""})
+    own = make_tree({"job.py": "print()", ".dockerignore": "x"})
+    none = make_tree({"job.py": "print()"})
     docker = make_tree({"Dockerfile": "FROM x"})
     for tree, expected in ((own, None), (none, DOCKERIGNORE), (docker, None)):
         assert request_for(make_plan(tree), tree.root).dockerignore == expected
