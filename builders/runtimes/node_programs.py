@@ -32,7 +32,7 @@ def development_programs(package: Package, commands: Iterable[str]) -> list[str]
     """Return the names of the packages, in their order; those of scripts that a command runs count as well."""
     kept = {name for kind in ("d", "optionalD", "peerD") for name in package.table(f"{kind}ependencies")}
     only_development = set(package.table("devDependencies")) - kept
-    words = {word for command in _with_scripts(package.scripts, commands) for word in _WORD.findall(command)}
+    words = {word for command in with_scripts(package.scripts, commands) for word in _WORD.findall(command)}
     named = {_PACKAGES.get(word, word) for word in words} | {_package_of(word) for word in words}
     return sorted(only_development & named)
 
@@ -53,7 +53,8 @@ def _package_of(word: str) -> str:
     return "/".join(word.split("/")[: 2 if word.startswith("@") else 1])
 
 
-def _with_scripts(scripts: Mapping[str, str], commands: Iterable[str]) -> set[str]:
+def with_scripts(scripts: Mapping[str, str], commands: Iterable[str]) -> set[str]:
+    """Return the commands and those of the scripts that they call."""
     found: set[str] = set()
     waiting = list(commands)
     while waiting:

@@ -1,14 +1,14 @@
 """What running a Python file does, as far as its text tells: a file that only defines things is no program."""
 
 import ast
-import enum
 import re
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-MOST_CHARACTERS = 500_000  # more is not parsed, and taken for a program
+from builders.runtimes.effects import IS_EMPTY, ONLY_DEFINES, SERVES_FOR_EVER, Doing, Effect
+
+MOST_CHARACTERS = 200_000  # more is not parsed, and taken for a program
 _ONE_AT_A_TIME = threading.Lock()  # filters of warnings are the process's
 
 FRAMEWORKS = {
@@ -66,22 +66,6 @@ _IS_SCRIPT = re.compile(r"^# /// script$", re.MULTILINE)
 _ARGUMENTS_OF_FUNCTIONS = (["event", "context"], ["request"], ["cloud_event"], ["event"])
 
 
-class Effect(enum.IntEnum):
-    """In the order in which the stronger one decides for statements that follow one another."""
-
-    DEFINES = 0
-    RUNS = 1
-    SERVES = 2
-
-
-@dataclass(frozen=True)
-class Doing:
-    """`note` is what the file does instead of running to an end; it is empty for a program."""
-
-    effect: Effect
-    note: str = ""
-
-
 def doing_of(text: str) -> Doing:
     """Return what running the file does. What says that it is a script, by a block of dependencies, is believed, and
     what can't be parsed, such as Python 2, is taken for a program.
@@ -97,7 +81,7 @@ def doing_of(text: str) -> Doing:
     if effect is Effect.RUNS:
         return Doing(effect)
     if effect is Effect.SERVES:
-        return Doing(effect, "starts a server, which never finishes")
+        return Doing(effect, SERVES_FOR_EVER)
     return Doing(effect, module.defined())
 
 
@@ -141,8 +125,8 @@ class _Module:
         if any(_arguments(each) in _ARGUMENTS_OF_FUNCTIONS for each in self.functions.values()):
             return "defines a function for a cloud to call and runs nothing"
         if any(not _is_docstring(each) for each in self.body):
-            return "only defines things and runs nothing"
-        return "is empty"
+            return ONLY_DEFINES
+        return IS_EMPTY
 
     def function(self, name: str) -> Effect:
         found = self.functions.get(name)

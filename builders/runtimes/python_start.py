@@ -5,7 +5,8 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from builders.runtimes.python_effects import Doing, Effect, doing_of, function_doing
+from builders.runtimes.effects import Doing, Effect
+from builders.runtimes.python_effects import doing_of, function_doing
 from builders.runtimes.python_project import Project
 from builders.source import SourceTree
 from builders.start import Offers, Option
@@ -26,7 +27,7 @@ NOT_PROGRAMS = frozenset(
     ]
 )
 SCRIPT_NAMES = ("job", "main", "start", "cron", "worker")
-MOST_LOOKED_AT = 50  # files at the root, for the one that is a program
+MOST_LOOKED_AT = 20  # files at the root, for the one that is a program
 _TOOLS = re.compile(r"test_|.*_test\.py$|.*_config\.py$|\.")
 _SERVING = re.compile(r"(?:.*[-_.])?(?:web|serve|server|runserver|api|release|migrate|migrations)")
 _TARGET = re.compile(r"\s*([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_]\w*)\s*(?:\[.*\])?\s*")

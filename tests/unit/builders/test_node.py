@@ -143,18 +143,72 @@ def test_patches_go_with_the_lock_file(node_plan) -> None:
             ("/bin/sh", "-c", "exec env NODE_OPTIONS=-r=x node b.js"),
         ),
         ({"start": "next start", "cron": "node c.js"}, {}, ("node", "c.js")),
-        ({"start": "vite"}, {"index.js": ""}, ("node", "index.js")),
-        ({}, {"index.ts": ""}, ("node", "index.ts")),
-        ({}, {"sync.mjs": "", "x.config.js": ""}, ("node", "sync.mjs")),
+        ({"start": "vite"}, {"index.js": "run()"}, ("node", "index.js")),
+        ({}, {"index.ts": "run()"}, ("node", "index.ts")),
+        (
+            {},
+            {"sync.mjs": "run()", "x.config.js": "run()", "lib.js": "module.exports = 1"},
+            ("node", "sync.mjs"),
+        ),
     ],
 )
 def test_start_command(node_plan, scripts, files: Mapping[str, str], command: tuple[str, ...]) -> None:
     assert node_plan({"scripts": scripts}, files).command == command
 
 
+EXPRESS = "const app = require('express')()\napp.listen(3000)\n"
+
+
+@pytest.mark.parametrize(
+    ("scripts", "files", "note"),
+    [
+        (
+            {"start": "node server.js"},
+            {"server.js": EXPRESS},
+            "'start' runs server.js, which starts a server",
+        ),
+        ({"start": "node dist/main.js"}, {"src/main.ts": EXPRESS}, "'start' runs src/main.ts, which starts"),
+        (
+            {"start": "npm run dev", "dev": "tsx watch ./app.ts"},
+            {"app.ts": EXPRESS},
+            "'start' runs app.ts, which",
+        ),
+        ({"start": "next build; serve -s out"}, {}, "'start' runs serve, which serves"),
+        ({"worker": "next start"}, {}, "'worker' runs next, which serves"),
+        ({"start": "cross-env PORT=1 npx expo start"}, {}, "'start' runs expo, which serves"),
+        ({"start": "nest start"}, {"src/main.ts": EXPRESS}, "'start' runs src/main.ts, which starts"),
+        ({}, {"index.js": EXPRESS}, "index.js starts a server, which never finishes"),
+        ({}, {"index.js": "module.exports = 1"}, "index.js only defines things and runs nothing"),
+    ],
+)
+def test_servers_and_definitions_are_refused_with_a_note(node_plan, scripts, files, note: str) -> None:
+    with pytest.raises(NoStartCommand, match=note):
+        node_plan({"scripts": scripts}, files)
+
+
+def test_a_script_that_builds_first_is_no_server(node_plan) -> None:
+    plan = node_plan({"scripts": {"start": "vite build && node job.js"}}, {"job.js": "run()"})
+    assert plan.run_command == "vite build && node job.js"
+
+
+@pytest.mark.parametrize(
+    ("package", "files", "command"),
+    [
+        ({"main": "lib.js"}, {"lib.js": "module.exports = 1", "job.js": "run()"}, "node job.js"),
+        ({"main": "dist/a.js", "scripts": {"build": "tsc"}}, {}, "node dist/a.js"),
+        ({"main": "./src"}, {"src/index.js": "run()"}, "node ./src"),
+        ({"main": "blns.json"}, {"blns.json": "[]", "job.js": "run()"}, "node job.js"),
+        ({"bin": "bin/control.sh"}, {"bin/control.sh": "#!/bin/sh\n"}, "sh bin/control.sh"),
+        ({"bin": "bin/tool"}, {"bin/tool": "#!/usr/bin/env node\n"}, "node bin/tool"),
+    ],
+)
+def test_what_is_declared_is_run_as_what_it_is(node_plan, package, files, command: str) -> None:
+    assert node_plan({"scripts": {}, **package}, files).run_command == command
+
+
 def test_a_single_bin_and_main(node_plan) -> None:
     assert node_plan({"scripts": {}, "bin": "./cli.js"}).run_command == "node ./cli.js"
-    assert node_plan({"scripts": {}, "main": "lib/x"}, {"lib/x.js": ""}).run_command == "node lib/x"
+    assert node_plan({"scripts": {}, "main": "lib/x"}, {"lib/x.js": "run()"}).run_command == "node lib/x"
     with pytest.raises(NoStartCommand):
         node_plan({"scripts": {}, "main": "lib/x"})
 

@@ -206,7 +206,7 @@ BARE = '[project]\nname = "x"\n[project.scripts]\n'
     ],
 )
 def test_a_declared_script_that_serves_is_not_run_by_itself(make_tree, files: Mapping[str, str]) -> None:
-    with pytest.raises(NoStartCommand, match="found process '.*'. The script '.*' is a server or migrates"):
+    with pytest.raises(NoStartCommand, match=r"found process '.*'\. The script '.*' is a server or migrates"):
         make_plan(make_tree(files))
 
 

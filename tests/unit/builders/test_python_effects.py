@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.runtimes.python_effects import Doing, Effect, doing_of
+from builders.runtimes.effects import Doing, Effect
+from builders.runtimes.python_effects import doing_of
 
 RUNS = [
     "print('done')",
@@ -74,7 +75,7 @@ DEFINES = [
 ]
 SERVES = [
     "from flask import Flask\napp = Flask(__name__)\napp.run()",
-    "from flask import Flask\napp = Flask(__name__)\n\nif __name__ == '__main__':\n    print('up')\n    app.run(debug=True)",
+    "from flask import Flask\napp = Flask(__name__)\n\nif __name__ == '__main__':\n    app.run(debug=True)",
     "from factory import create_app\nimport flask\napp = create_app()\nif __name__ == '__main__':\n    app.run()",
     "import uvicorn\n\ndef main():\n    uvicorn.run('app:app')\n\nif __name__ == '__main__':\n    main()",
     "import uvicorn\nserver = uvicorn.Server(uvicorn.Config('app:app'))\nserver.run()",
