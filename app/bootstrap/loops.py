@@ -15,6 +15,7 @@ from app.commands.log_limits import LogLimits
 from app.commands.log_tails import LogTails
 from app.domain.plans import MIB
 from app.installation import backup_source
+from app.runtime.doorbell import Doorbell
 from app.runtime.threads import KeyedThreadPool
 from app.web.declared.repository_file import RepositoryFile
 from app.web.form_rules import FormRules
@@ -70,7 +71,8 @@ def make_supervisor(parts: Parts, *, alone: bool, listening_url: str = "") -> Su
         reconciler=_reconciler(parts, runner, builder, intake, alone=alone),
         image_names=ImageNames(parts.engine, own.box, own.ours),
         clock_changes=changes,
-        lookout=Lookout(db, clock),
+        lookout=Lookout(db, clock, own.signals),
+        doorbell=None if db.is_sqlite else Doorbell(db, own.signals, parts.server),
         scheduler=Scheduler(db, clock, parts.names, changes),
         deployment_worker=DeploymentWorker(db, clock, parts.names),
         flow_worker=FlowWorker(db, clock, parts.names, own.box),

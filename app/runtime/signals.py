@@ -1,4 +1,4 @@
-"""Word of committed changes inside this process. A lost signal costs a poll, never work: the rows are the truth."""
+"""Word of committed changes. A lost signal costs a poll, never work: the rows are the truth."""
 
 from __future__ import annotations
 
@@ -7,18 +7,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Listener = Callable[[frozenset[str]], None]
+UNTOLD = "untold"  # something has changed of which there may have been no word
 
 
 class Signals:
-    """Publishes topics (`runs`, `run:7`, `log:run:7`) to whoever listens; listeners must not block."""
+    """Publishes topics (`runs`, `run:7`, `log:run:7`) to whoever listens; listeners must not block.
+
+    `relay` tells other servers, and must not block either.
+    """
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.Lock()
+        self.relay: Listener | None = None
 
     def publish(self, topics: frozenset[str]) -> None:
+        """Tell everybody, in this process and in others."""
+        self.tell_here(topics)
+        self.tell_others(topics)
+
+    def tell_here(self, topics: frozenset[str]) -> None:
+        """Tell those in this process."""
         for listener in self._listeners:
             listener(topics)
+
+    def tell_others(self, topics: frozenset[str]) -> None:
+        """Tell the other servers, where there are any."""
+        if self.relay is not None:
+            self.relay(topics)
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
@@ -111,6 +111,7 @@ class Database:
         self._writing = self._engine.execution_options(**{WRITES: True})
         self._driver = self._engine.dialect.loaded_dbapi
         self.IntegrityError: type[Exception] = self._driver.IntegrityError
+        self.OperationalError: type[Exception] = self._driver.OperationalError
         self._turn = threading.Lock() if self.is_sqlite else None
         self._on_commit = on_commit
         self._info: dict[str, object] = {  # of each transaction
@@ -128,25 +129,25 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to this version's. Raises UserError if a newer Jobyard has been here."""
-        with self._as_ours(), self._writing.connect() as connection:
+        with self.as_ours(), self._writing.connect() as connection:
             upgrade(connection)
 
     def is_current(self) -> bool:
         """Return whether `migrate` would find nothing to do."""
-        with self._as_ours(), self._engine.connect() as connection:
+        with self.as_ours(), self._engine.connect() as connection:
             return is_current(connection)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A consistent view; keep it short, and never across a wait."""
-        with self._as_ours(), self._session(self._engine) as tx:
+        with self.as_ours(), self._session(self._engine) as tx:
             yield tx
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """Begin a transaction that is committed when the block ends without an exception, and else changes nothing."""
         recorder = _RECORDER.get()
-        with self._own_turn(), self._as_ours(), self._session(self._writing) as tx:
+        with self._own_turn(), self.as_ours(), self._session(self._writing) as tx:
             if recorder is not None:
                 recorder.begin(tx)
             yield tx
@@ -169,7 +170,7 @@ class Database:
 
         `topics` as in `touch`. Raises IntegrityError of the driver's own, StoreUnavailable as `write` does.
         """
-        with self._own_turn(), self._as_ours(self._driver.OperationalError):
+        with self._own_turn(), self.as_ours(self._driver.OperationalError):
             connection = self._engine.raw_connection()
             try:
                 with closing(connection.cursor()) as cursor:
@@ -180,6 +181,17 @@ class Database:
         if topics and self._on_commit is not None:
             self._on_commit(frozenset(topics))
 
+    def connection_apart(self) -> Any:
+        """Return a connection of the driver's that is nobody else's: it is the caller's to close. Each statement
+        commits by itself. Raises StoreUnavailable.
+        """
+        with self.as_ours():
+            pooled = self._engine.raw_connection()
+            apart: Any = pooled.driver_connection
+            pooled.detach()
+            apart.autocommit = True
+            return apart
+
     @contextmanager
     def _own_turn(self) -> Iterator[None]:
         if self._turn is None:
@@ -189,7 +201,8 @@ class Database:
             yield
 
     @contextmanager
-    def _as_ours(self, theirs: type[Exception] = OperationalError) -> Iterator[None]:
+    def as_ours(self, theirs: type[Exception] = OperationalError) -> Iterator[None]:
+        """Raise StoreUnavailable where the driver, or what is above it, says that the database fails."""
         try:
             yield
         except theirs as error:
@@ -216,7 +229,7 @@ class Database:
         if not self.is_sqlite:
             return
         with (
-            self._as_ours(self._driver.OperationalError),
+            self.as_ours(self._driver.OperationalError),
             closing(self._engine.raw_connection()) as connection,
         ):
             connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
@@ -230,7 +243,7 @@ class Database:
             return
         with (
             self._own_turn(),
-            self._as_ours(self._driver.OperationalError),
+            self.as_ours(self._driver.OperationalError),
             closing(self._engine.raw_connection()) as connection,
         ):
             cursor = connection.cursor()
@@ -248,7 +261,7 @@ class Database:
             return False
         with (
             self._own_turn(),
-            self._as_ours(self._driver.OperationalError),
+            self.as_ours(self._driver.OperationalError),
             closing(self._engine.raw_connection()) as connection,
         ):
             cursor = connection.cursor()
@@ -278,7 +291,7 @@ class Database:
     def _state_of_sqlite(self) -> object:
         """Return a number that the commits of all other connections change, on a connection kept for that."""
         try:
-            with self._as_ours(self._driver.OperationalError):
+            with self.as_ours(self._driver.OperationalError):
                 if self._watching is None:
                     self._watching = self._engine.raw_connection()
                     self._state = None

@@ -13,6 +13,7 @@ from app.domain.generic_webhooks import GenericWebhook
 from app.domain.lanes import lane_of
 from app.forges.base import Forge
 from app.forges.generic import GenericCall
+from app.runtime.signals import UNTOLD
 from app.store import projects
 from app.web.server_context import ServerContext
 from app.web.webhook_bodies import plain
@@ -36,7 +37,7 @@ NOBODY = Key(b"signs nothing", ())
 
 
 class Keyring:
-    """The webhook secrets, opened once and read again when projects or jobs change."""
+    """The webhook secrets, opened once and read again when projects or jobs change, be it by another process."""
 
     def __init__(self, server: ServerContext) -> None:
         self._server = server
@@ -47,7 +48,7 @@ class Keyring:
         self._turns = count()
 
     def forget(self, topics: frozenset[str]) -> None:
-        if topics & {"projects", "sources"}:
+        if topics & {"projects", "sources", UNTOLD}:
             self._keys = None
 
     def keys(self) -> Sequence[Key]:

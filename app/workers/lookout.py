@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.runtime.ports import Clock
-from app.runtime.signals import Waker
+from app.runtime.signals import UNTOLD, Signals, Waker
 from app.store.database import Database, Tx
 
 LOOK_SECONDS = 2.0
@@ -22,6 +22,7 @@ class Lookout:
 
     db: Database
     clock: Clock
+    signals: Signals = field(default_factory=Signals)
     _loops: list[tuple[Waker, Callable[[Tx], object]]] = field(default_factory=list)
     _offset: float | None = None  # of the clock from the one that nobody sets, in seconds
 
@@ -32,6 +33,7 @@ class Lookout:
     def step(self) -> float:
         """Look once; returns the seconds until the next look is due. Raises StoreUnavailable."""
         if self._is_anything_new():
+            self.signals.tell_here(frozenset({UNTOLD}))
             with self.db.read() as tx:
                 woken = [waker for waker, open_work in self._loops if open_work(tx)]
             for waker in woken:

@@ -12,6 +12,7 @@ from datetime import datetime
 from app.commands.retention import ASKED_FOR
 from app.domain.errors import JobyardError
 from app.runtime.disk import SAID_EVERY, WAITED_FOR, Disk
+from app.runtime.doorbell import Doorbell
 from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals, Waker
@@ -96,6 +97,7 @@ class Supervisor:
     image_names: ImageNames
     clock_changes: ClockChanges
     lookout: Lookout
+    doorbell: Doorbell | None
     scheduler: Scheduler
     deployment_worker: DeploymentWorker
     flow_worker: FlowWorker
@@ -142,6 +144,7 @@ class Supervisor:
         self.lookout.watch(run_bell, runs.due_at)
         return [
             Loop("lookout", Waker(), self.lookout.step),
+            *self._passing_word(),
             Loop("engine", Waker(), self.engine_watch.step),
             Loop("disk", Waker(), self._look_at_disk),
             Loop("reconciler", Waker(), self._reconcile),
@@ -158,6 +161,15 @@ class Supervisor:
             *self._backing_up(),
             *(Loop(f"builder-{number}", self._build_bell, build) for number in range(self.build_workers)),
             *(Loop(f"runner-{number}", run_bell, run) for number in range(self.run_workers)),
+        ]
+
+    def _passing_word(self) -> list[Loop]:
+        bell = self.doorbell
+        if bell is None:
+            return []
+        return [
+            Loop("telling-servers", bell.telling, bell.tell),
+            Loop("hearing-servers", Waker(), bell.listen),
         ]
 
     def _mailing(self) -> list[Loop]:

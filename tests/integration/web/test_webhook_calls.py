@@ -6,14 +6,19 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from app.runtime.signals import Signals
 from app.store import deliveries
+from app.store.database import Database
 from app.web.app import create_app
 from app.web.server_context import ServerContext
+from app.workers.lookout import Lookout
 from tests.support.client import Client
 from tests.support.payloads import encode, push_headers
 from tests.support.server_context import ADMIN_TOKEN
@@ -60,6 +65,27 @@ def send(
 def listed(client: Client) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get("/api/v1/deliveries").json()["items"]
     return found
+
+
+# secrets
+
+
+def test_a_secret_that_another_process_has_changed_counts_as_soon_as_that_is_seen(
+    client: Client, context: ServerContext, tmp_path: Path
+) -> None:
+    assert send(client, encode(payload())).status_code == 202
+    (file,) = tmp_path.rglob("jobyard.db")
+    theirs = replace(context, db=Database(f"sqlite:///{file}"), signals=Signals())
+    lookout = Lookout(context.db, context.clock, context.signals)
+    lookout.step()
+    fresh = b"another secret of acme"
+    with Client(create_app(theirs, nullcontext), headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as other:
+        changed = other.patch("/api/v1/projects/acme", json={"webhook_secret": fresh.decode()})
+        assert changed.status_code == 200
+    lookout.step()
+    assert send(client, encode(payload()), "g2").status_code == 401
+    assert send(client, encode(payload()), "g3", secret=fresh).status_code == 202
+    theirs.db.close()
 
 
 # forms
