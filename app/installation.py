@@ -34,7 +34,15 @@ from app.secrets import (
     openers,
     required_key,
 )
-from app.store import commit_statuses, credentials, epochs, facts, projects, repository_hooks
+from app.store import (
+    commit_statuses,
+    credentials,
+    epochs,
+    facts,
+    projects,
+    refused_calls,
+    repository_hooks,
+)
 from app.store.database import Database, Tx
 from app.system import SystemClock
 
@@ -299,17 +307,35 @@ def is_drill(db: Database) -> bool:
 
 
 def trouble_with_forges(db: Database) -> list[str]:
-    """Return a sentence for each webhook that is not in order, and for the last status that each project gave up."""
+    """Return a sentence for each webhook that is not in order or signs wrongly, each repository that was renamed, and
+    the last status that each project gave up.
+    """
     with db.read() as tx:
         hooks = [
             f"Project {project}, {hook.repo_key}: {hook.problem}"
             for project, hook in repository_hooks.in_trouble(tx)
         ]
+        refused = _refused_since_the_last_right_call(tx)
+        unknown = [
+            f"Project {project}: calls with the right secret are about {name}, which nothing there has: was it renamed"
+            " or transferred? Give its new address to its jobs and build services."
+            for project, name in projects.unknown_repositories_of_all(tx)
+        ]
         given_up = [
             f"Project {project}: the status {status.context} of {status.sha[:7]} is not posted: {status.said}"
             for project, status in commit_statuses.latest_given_up(tx)
         ]
-    return [*hooks, *given_up]
+    return [*hooks, *refused, *unknown, *given_up]
+
+
+def _refused_since_the_last_right_call(tx: Tx) -> list[str]:
+    found = refused_calls.of_all(tx)
+    right = repository_hooks.last_calls(tx, [repo_key for _, repo_key, _ in found])
+    return [
+        f"Project {project}, {repo_key}: {calls.sentence}"
+        for project, repo_key, calls in found
+        if repo_key not in right or not right[repo_key].is_after(calls.last_at)
+    ]
 
 
 def credentials_without_host(db: Database) -> list[str]:

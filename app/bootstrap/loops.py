@@ -26,6 +26,7 @@ from app.workers.build.slots import Slots
 from app.workers.clock_changes import ClockChanges
 from app.workers.deployments import DeploymentWorker
 from app.workers.flows import FlowWorker
+from app.workers.hooks import HookWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
 from app.workers.lookout import Lookout
@@ -79,6 +80,7 @@ def make_supervisor(parts: Parts, *, alone: bool, listening_url: str = "") -> Su
         notification_worker=_notification_worker(parts),
         mail_worker=_mail_worker(parts),
         status_worker=_status_worker(parts),
+        hook_worker=_hook_worker(parts, listening_url),
         notice_worker=NoticeWorker(db, clock),
         notifying_worker=notifying_worker(parts, listening_url),
         alarm_worker=AlarmWorker(db, clock, socket.gethostname(), parts.disk, parts.watch.health),
@@ -219,6 +221,10 @@ def _status_worker(parts: Parts) -> StatusWorker:
         parts.app_tokens,
         LogTails(own.db, parts.log_storage),
     )
+
+
+def _hook_worker(parts: Parts, listening_url: str) -> HookWorker:
+    return HookWorker(parts.repository_hooks, parts.settings.public_url or listening_url)
 
 
 def _remote_poller(parts: Parts) -> RemotePoller | None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.bootstrap.engine import make_engine
-from app.bootstrap.forges import make_forges, send_to_forge
+from app.bootstrap.forges import make_forges, make_hook_apis, send_to_forge
 from app.bootstrap.secrets import make_external_secrets
 from app.checkout import Checkouts
 from app.commands.app_tokens import AppTokens
 from app.commands.credentials import pin_shown
 from app.commands.image_retention import ImageRetention
+from app.commands.repository_hooks import RepositoryHooks
 from app.commands.retention import Retention
 from app.config import Settings
 from app.domain.plans import MIB
@@ -46,6 +47,7 @@ class Parts:
     engine: Engine
     watch: EngineWatch
     app_tokens: AppTokens
+    repository_hooks: RepositoryHooks
     forges: Mapping[str, Forge]
     checkouts: Checkouts
     log_storage: LogStorage
@@ -74,7 +76,9 @@ def make_parts(installation: Installation) -> Parts:
     settings, data = installation.settings, installation.settings.data.resolve()
     engine = make_engine(settings, installation.id, installation.clock, installation.epoch, confines=True)
     watch, bells = EngineWatch(engine, run_disk_mb=settings.run_disk_mb), Bells()
-    tokens = AppTokens(installation.clock, send_to_forge(settings))
+    send = send_to_forge(settings)
+    tokens = AppTokens(installation.clock, send)
+    hooks = RepositoryHooks(installation.db, installation.clock, installation.box, make_hook_apis(), send)
     log_storage = LogStorage(data / "logs", installation.signals, settings.log_cap_mb * MIB)
     return Parts(
         installation=installation,
@@ -84,6 +88,7 @@ def make_parts(installation: Installation) -> Parts:
         engine=engine,
         watch=watch,
         app_tokens=tokens,
+        repository_hooks=hooks,
         forges=make_forges(),
         checkouts=Checkouts(
             data / "checkouts",

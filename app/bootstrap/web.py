@@ -7,12 +7,10 @@ from datetime import timedelta
 
 from app.bootstrap import guide
 from app.bootstrap.backups import backup_list
-from app.bootstrap.forges import make_hook_apis, send_to_forge
 from app.bootstrap.parts import Parts
 from app.checkout import shown_by
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
-from app.commands.repository_hooks import RepositoryHooks
 from app.commands.run_differences import CommitRanges
 from app.commands.shells import Shells
 from app.commands.sign_in import Desk
@@ -54,9 +52,7 @@ def server_context(
         shells=_shells(parts),
         commit_ranges=CommitRanges(parts.checkouts.commits_between),
         app_tokens=parts.app_tokens,
-        repository_hooks=RepositoryHooks(
-            own.db, own.clock, own.box, make_hook_apis(), send_to_forge(settings)
-        ),
+        repository_hooks=parts.repository_hooks,
         dry_run=DryRun(own.db, own.clock, parts.forges, parts.checkouts, own.box),
         disk=parts.disk,
         turns=parts.turns,

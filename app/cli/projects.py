@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 
@@ -163,12 +164,23 @@ def show_hooks(
                 each["repository"],
                 when(each["last_push_at"], at),
                 when(each["last_ping_at"], at),
-                each["problem"] or ("leads here" if each["address"] else "never looked at"),
+                _standing(each, at),
             )
             for each in found["items"]
         ],
         "The project has no repository on a host.",
     )
+
+
+def _standing(hook: Any, at: datetime) -> str:
+    """How a repository's webhook is, and whether calls about it were refused."""
+    from app.cli.times import when
+
+    found = hook["problem"] or ("leads here" if hook["address"] else "never looked at")
+    if not hook["refused_calls"]:
+        return found
+    last_at = when(hook["refused_last_at"], at)
+    return f"{found}; calls with a wrong signature: {hook['refused_calls']}, the last {last_at}"
 
 
 def make_public(

@@ -15,7 +15,7 @@ from app.domain.job.spec import GitSource, ImageSource
 from app.domain.sealing import of_credential
 from app.runtime.ports import Vault
 from app.secrets.key_pairs import is_private_key, new_key, public_key_of, with_lines
-from app.store import commit_statuses, credentials, github_apps, jobs
+from app.store import commit_statuses, credentials, github_apps, jobs, repository_hooks
 from app.store.credentials import Credential
 from app.store.database import Database, Tx
 from app.store.identity import reserved_id
@@ -79,6 +79,7 @@ def define_credential(
         now=now,
     )
     commit_statuses.try_again(tx, project.id, now, now - TRIED_AGAIN)
+    repository_hooks.ask_again(tx, project.id)
     return made
 
 
@@ -117,6 +118,7 @@ def change_credential(
         api_url=change.api_url,
     )
     commit_statuses.try_again(tx, credential.project_id, now, now - TRIED_AGAIN)
+    repository_hooks.ask_again(tx, credential.project_id)
     return changed
 
 

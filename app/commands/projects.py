@@ -12,7 +12,7 @@ from app.domain.commit_statuses import Statuses
 from app.domain.generic_webhooks import GenericWebhook
 from app.domain.sealing import of_project_hook
 from app.runtime.ports import Vault
-from app.store import projects, quotas, repository_hooks
+from app.store import projects, quotas, refused_calls, repository_hooks
 from app.store.database import Tx
 from app.store.identity import reserved_id
 from app.store.projects import Project
@@ -53,6 +53,7 @@ def change_project(
     if sealed is not None:
         projects.set_webhook_secret(tx, project.id, sealed)
         repository_hooks.outdate(tx, project.id)
+        refused_calls.forget(tx, project.id)
     if hardening:
         projects.set_hardening(tx, project.id, replace(project.hardening, **hardening))
     if public is not None:

@@ -13,7 +13,7 @@ from app.domain.job.spec import BuildConfig, BuildsInFlight, GitSource
 from app.domain.references import Ours
 from app.domain.sealing import Place, of_source_hook
 from app.runtime.ports import Vault
-from app.store import credentials, github_apps
+from app.store import credentials, github_apps, refused_calls, repository_hooks
 from app.store.database import Tx
 from app.store.identity import reserved_id
 from app.store.projects import Project
@@ -56,6 +56,9 @@ def source_settings(
     sealed = None if kept is None else kept.webhook_secret
     if webhook_secret is not None:
         sealed = vault.seal(webhook_secret, of_source_hook(project.id, source_id))
+        refused_calls.forget(tx, project.id, repo_key(git.url))
+        if project.webhook_secret is None:
+            repository_hooks.outdate(tx, project.id, repo_key(git.url))
     return SourceSettings(
         id=source_id,
         url=git.url,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from datetime import datetime
 
+from app.store import refused_calls
 from app.store.counts import Happened
 from app.store.database import Database, StoreUnavailable
 from app.store.deliveries import NewDelivery, count_rejected, record
+from app.store.refused_calls import About, RefusedCalls
 
 log = logging.getLogger(__name__)
 BATCH = 256
@@ -25,6 +28,7 @@ class Inbox:
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self.arrived = 0  # deliveries so far: how fast it grows tells a burst
         self._rejected = 0
+        self._refused: dict[About, RefusedCalls] = {}  # not in the store yet
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="inbox", daemon=True)
         self._thread.start()
@@ -42,11 +46,16 @@ class Inbox:
             raise result
         return result
 
-    def reject(self) -> None:
-        """Count a call that failed verification; nothing else of it is kept, and it costs no commit of its own."""
+    def reject(self, about: Iterable[About], now: datetime) -> None:
+        """Count a call that failed verification, for repositories that are known here.
+
+        Nothing else of it is kept, and it costs no commit of its own.
+        """
         self._db.counts.add([Happened("delivery rejected", ())])
         with self._lock:
             self._rejected += 1
+            for each in about:
+                self._refused[each] = self._refused.get(each, RefusedCalls(0, now, now)).and_one(now)
 
     @property
     def rejected(self) -> int:
@@ -56,14 +65,18 @@ class Inbox:
     def flush_rejected(self) -> None:
         with self._lock:
             number, self._rejected = self._rejected, 0
+            refused, self._refused = self._refused, {}
         if not number:
             return
         try:
             with self._db.write() as tx:
                 count_rejected(tx, number)
+                if refused:
+                    refused_calls.count(tx, refused)
         except StoreUnavailable:
             with self._lock:
                 self._rejected += number
+                self._refused = {**refused, **self._refused}
             raise
 
     def close(self) -> None:

@@ -265,6 +265,15 @@ def count_unknown_repository(tx: Tx, project_id: int, name: str, now: datetime) 
     touch(tx, "unknown_repositories")
 
 
+def unknown_repositories_of_all(tx: Tx) -> Sequence[tuple[str, str]]:
+    """Those of each project, by the project's name."""
+    query = select(ProjectRow.id, ProjectRow.name).where(
+        col(ProjectRow.id).in_(select(UnknownRepositoryRow.project_id))
+    )
+    found = tx.exec(query.order_by(ProjectRow.name)).all()
+    return [(name, each.name) for project_id, name in found for each in unknown_repositories(tx, project_id)]
+
+
 def unknown_repositories(tx: Tx, project_id: int) -> Sequence[UnknownRepository]:
     """Newest first, without those that a source of the project has by now."""
     rows = tx.exec(

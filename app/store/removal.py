@@ -15,7 +15,7 @@ from sqlmodel import SQLModel, col, select
 
 from app.domain.references import Ours
 from app.domain.retention import Kind
-from app.store import commit_statuses, facts, idempotency_keys, job_drafts, needs
+from app.store import commit_statuses, facts, idempotency_keys, job_drafts, needs, refused_calls
 from app.store.database import Tx, touch
 from app.store.history import IS_ALONE
 from app.store.schema import (
@@ -137,7 +137,7 @@ def _delete(tx: Tx, row: type[SQLModel], ids: Any, *guards: Any) -> int:
 
 def forget_expired(tx: Tx, now: datetime) -> None:
     """Remove what is void by itself: links to accounts, first answers to keyed requests, old drafts of
-    jobs and what was told of old commits.
+    jobs, what was told of old commits, and how many calls were refused once.
 
     Sessions that are over go when the next one begins.
     """
@@ -148,6 +148,7 @@ def forget_expired(tx: Tx, now: datetime) -> None:
         tx.connection().execute(expired)
     job_drafts.sweep(tx, now - DRAFTS_KEPT)
     commit_statuses.sweep(tx, now - STATUSES_KEPT)
+    refused_calls.sweep(tx, now)
 
 
 def logs_of(tx: Tx, kind: Kind, first: int, last: int) -> tuple[set[int], int]:

@@ -15,6 +15,7 @@ from app.forges.base import Forge
 from app.forges.generic import GenericCall
 from app.runtime.signals import UNTOLD
 from app.store import projects
+from app.store.refused_calls import About
 from app.web.server_context import ServerContext
 from app.web.webhook_bodies import plain
 
@@ -45,6 +46,7 @@ class Keyring:
         self._tracked: Mapping[tuple[str, str], int] = {}
         self._proposed: frozenset[tuple[str, str]] = frozenset()
         self._generic: Mapping[str, tuple[int, GenericWebhook]] = {}
+        self._projects: Mapping[str, frozenset[int]] = {}
         self._turns = count()
 
     def forget(self, topics: frozenset[str]) -> None:
@@ -57,6 +59,7 @@ class Keyring:
             with self._server.db.read() as tx:
                 sealed = projects.webhook_secrets(tx)
                 self._tracked = projects.repositories_in_scope(tx)
+                self._projects = _by_repository(self._tracked)
                 self._generic = projects.generic_webhooks(tx)
                 self._proposed = projects.scopes_of_pull_requests(tx)
             scopes: dict[bytes, list[str]] = {}
@@ -91,6 +94,11 @@ class Keyring:
         """Whether something that these scopes have builds pull requests of one of these repositories."""
         return any((scope, key) in self._proposed for key in repo_keys for scope in scopes)
 
+    def about(self, forge: Forge, body: bytes) -> frozenset[About]:
+        """The projects that have a repository which a call that nobody verified names."""
+        named = {key for each in forge.repositories_in(plain(body)) for key in each.keys}
+        return frozenset((project, key) for key in named for project in self._projects.get(key, ()))
+
     def is_quick(self, body: bytes) -> bool:
         """Whether every secret may be tried, and on the event loop."""
         return len(body) * len(self.keys()) <= INLINE
@@ -122,3 +130,11 @@ class Keyring:
         neighbours = [key for key in self.keys() if not known.isdisjoint(key.scopes)]
         choice = neighbours or self.keys() or [NOBODY]
         return choice[next(self._turns) % len(choice)]
+
+
+def _by_repository(tracked: Mapping[tuple[str, str], int]) -> Mapping[str, frozenset[int]]:
+    """The projects that have each repository."""
+    found: dict[str, set[int]] = {}
+    for (_, key), project in tracked.items():
+        found.setdefault(key, set()).add(project)
+    return {key: frozenset(projects_of_it) for key, projects_of_it in found.items()}

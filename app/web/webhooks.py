@@ -87,8 +87,7 @@ class Receiver:
         if allowed is not None:
             scopes = [scope for scope in scopes if scope in allowed]
         if not scopes:
-            self._server.inbox.reject()
-            raise Problem(401, self._refusal(forge, headers))
+            raise await self._refused(forge, body, headers)
         return await self._accept(forge, body, headers, scopes)
 
     def _forge_of(self, request: Request) -> tuple[Forge, frozenset[str] | None]:
@@ -116,13 +115,17 @@ class Receiver:
             )
             raise
 
-    def _refusal(self, forge: Forge, headers: Sequence[tuple[bytes, bytes]]) -> str:
-        """Why a call proves nothing: it is another forge's, or has no secret that is known here."""
+    async def _refused(self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Problem:
+        """Why a call proves nothing: it is another forge's, or has no secret that is known here; it is counted."""
+        other = None
         if not announces(forge, headers):
             other = next((each for each in self._server.forges.values() if announces(each, headers)), None)
-            if other is not None:
-                return f"This is a call of {other.about.title}: send it to /webhooks/{other.name}."
-        return REFUSED.format(forge.about.proof_header)
+        if other is not None:
+            self._server.inbox.reject((), self._server.clock.now())
+            return Problem(401, f"This is a call of {other.about.title}: send it to /webhooks/{other.name}.")
+        about = await run_in_threadpool(self._keyring.about, forge, body)
+        self._server.inbox.reject(about, self._server.clock.now())
+        return Problem(401, REFUSED.format(forge.about.proof_header))
 
     async def _accept(
         self, forge: Forge, body: bytes, headers: Sequence[tuple[bytes, bytes]], scopes: Sequence[str]
@@ -174,7 +177,7 @@ class Receiver:
             raise _misplaced(forge, error) from error
         lane = self._keyring.lane(reference.keys, call.scopes)
         if not lane:
-            self._server.inbox.reject()
+            self._server.inbox.reject((), self._server.clock.now())
             await run_in_threadpool(self._note_unknown, reference.full_name, call.scopes)
             raise Problem(401, REFUSED.format(forge.about.proof_header))
         call = replace(call, repository=reference.full_name, lane=lane)

@@ -27,6 +27,7 @@ from app.store import (
     notices,
     notification_targets,
     notifications,
+    repository_hooks,
     runs,
     schedules,
 )
@@ -38,6 +39,7 @@ from app.workers.build.builder import FETCHERS, Builder
 from app.workers.clock_changes import ClockChanges
 from app.workers.deployments import DeploymentWorker
 from app.workers.flows import FlowWorker
+from app.workers.hooks import HookWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
 from app.workers.lookout import Lookout
@@ -104,6 +106,7 @@ class Supervisor:
     notification_worker: NotificationWorker
     mail_worker: MailWorker | None
     status_worker: StatusWorker
+    hook_worker: HookWorker
     notice_worker: NoticeWorker
     notifying_worker: NotifyingWorker
     alarm_worker: AlarmWorker
@@ -154,7 +157,7 @@ class Supervisor:
             Loop("metrics", self.bells.metrics, self.sampler.step),
             *self._deciding(),
             *self._mailing(),
-            self._telling_forges(),
+            *self._telling_forges(),
             *self._telling(),
             *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),
             Loop("retention", Waker(ASKED_FOR), self._retain),
@@ -179,11 +182,14 @@ class Supervisor:
         self.lookout.watch(posting, mails.due_at)
         return [Loop("mail", posting, self._until_idle(self.mail_worker.step, mails.due_at))]
 
-    def _telling_forges(self) -> Loop:
+    def _telling_forges(self) -> list[Loop]:
         telling = Waker(commit_statuses.TOPIC, "builds", "runs", deployments.TOPIC)
         self.lookout.watch(telling, commit_statuses.next_due_at)
         self.lookout.watch(telling, commit_statuses.is_any_open)
-        return Loop("statuses", telling, self._tell_forges)
+        hooking = Waker(repository_hooks.TOPIC)
+        self.lookout.watch(hooking, repository_hooks.next_due_at)
+        look_after = self._until_idle(self.hook_worker.step, repository_hooks.next_due_at)
+        return [Loop("statuses", telling, self._tell_forges), Loop("webhooks", hooking, look_after)]
 
     def _telling(self) -> list[Loop]:
         waker = Waker(notices.TOPIC, notification_targets.TOPIC, notifications.TOPIC)

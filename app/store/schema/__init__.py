@@ -6,7 +6,7 @@ with an index that a query plan test watches.
 
 from app.store.schema.audit import AuditRow
 from app.store.schema.columns import UtcDateTime, metadata
-from app.store.schema.forges import CommitStatusRow, RepositoryHookRow
+from app.store.schema.forges import CommitStatusRow, RefusedCallRow, RepositoryHookRow
 from app.store.schema.installation import (
     AnswerRow,
     ServerRow,
@@ -102,6 +102,7 @@ __all__ = [
     "PipelineRow",
     "ProjectRow",
     "PromotionRow",
+    "RefusedCallRow",
     "RepositoryHookRow",
     "RunRow",
     "SecretGroupJobRow",

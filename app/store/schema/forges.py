@@ -79,7 +79,8 @@ class CommitStatusRow(SQLModel, table=True):
 class RepositoryHookRow(SQLModel, table=True):
     """The webhook that was made for a project at the forge of one of its repositories, and the last look at it.
 
-    `hook_id` and `address` are empty where there is none; `problem` says what is wrong, or why it is not known.
+    `hook_id` and `address` are empty where there is none; `problem` says what is wrong, or why it is not known. The
+    forge knows the secret of `told_version`, and after `tries` to tell it the one of now is asked again at `due_at`.
     """
 
     __tablename__ = "repository_hook"
@@ -94,3 +95,22 @@ class RepositoryHookRow(SQLModel, table=True):
     problem: str = text_column()
     said: str = text_column()
     checked_at: datetime = time_column(null=False)
+    secret_version: int = 0
+    told_version: int = 0
+    tries: int = 0
+    due_at: datetime | None = time_column()
+
+
+class RefusedCallRow(SQLModel, table=True):
+    """Calls about a repository of a project that no secret of it signed, since its secret was changed or the first."""
+
+    __tablename__ = "refused_call"
+    __table_args__ = table_args(
+        Index("uq_refused_call_project_id_repo_key", "project_id", "repo_key", unique=True)
+    )
+    id: int = id_column()
+    project_id: int = ref_column("project.id")
+    repo_key: str
+    calls: int = 0
+    since: datetime = time_column(null=False)
+    last_at: datetime = time_column(null=False)

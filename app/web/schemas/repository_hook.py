@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from app.store import projects, repository_hooks
+from app.store import projects, refused_calls, repository_hooks
 from app.store.database import Tx
 from app.store.deliveries import rejected
 from app.store.inbox import Inbox
@@ -36,6 +36,11 @@ class HookAnswer(Model):
     )
     last_push_status: str = Field(description="what became of that delivery")
     last_ping_at: Time | None
+    refused_calls: int = Field(
+        description="calls about it whose signature was wrong, since its secret was set; forgotten after 7 quiet days"
+    )
+    refused_since: Time | None = Field(description="when the first of those came")
+    refused_last_at: Time | None = Field(description="when the last of those came")
 
 
 class UnknownAnswer(Model):
@@ -58,9 +63,10 @@ def hooks_answer(tx: Tx, inbox: Inbox, project_id: int) -> HooksAnswer:
     repositories = repository_hooks.repositories(tx, project_id)
     known = repository_hooks.of_project(tx, project_id)
     calls = repository_hooks.last_calls(tx, [key for key, _ in repositories])
+    refused = refused_calls.of_project(tx, project_id)
     items = []
     for key, _ in repositories:
-        hook, last = known.get(key), calls.get(key, LastCalls())
+        hook, last, wrong = known.get(key), calls.get(key, LastCalls()), refused.get(key)
         items.append(
             HookAnswer(
                 repository=key,
@@ -71,6 +77,9 @@ def hooks_answer(tx: Tx, inbox: Inbox, project_id: int) -> HooksAnswer:
                 last_push_at=last.push_at,
                 last_push_status=last.push_status,
                 last_ping_at=last.ping_at,
+                refused_calls=wrong.calls if wrong else 0,
+                refused_since=wrong.since if wrong else None,
+                refused_last_at=wrong.last_at if wrong else None,
             )
         )
     unknown = [

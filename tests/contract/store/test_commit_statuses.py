@@ -169,11 +169,20 @@ def test_webhooks_are_kept_and_outdated_by_another_secret(db: Database, job: Job
         "github.com/acme/report", "12", "https://ci.example/webhooks/github", "", "200 OK", NOW
     )
     with db.write() as tx:
-        repository_hooks.save(tx, job.project_id, found)
-        repository_hooks.save(tx, job.project_id, found)
+        repository_hooks.save(tx, job.project_id, found, found, LEASE)
+        repository_hooks.save(tx, job.project_id, found, found, LEASE)
         assert repository_hooks.of_project(tx, job.project_id) == {found.repo_key: found}
         assert repository_hooks.in_trouble(tx) == []
+        assert repository_hooks.claim(tx, NOW, LEASE) is None
         repository_hooks.outdate(tx, job.project_id)
     with db.read() as tx:
         ((project, hook),) = repository_hooks.in_trouble(tx)
-    assert (project, hook.problem) == ("reports", SECRET_CHANGED)
+        assert repository_hooks.next_due_at(tx) == NOW
+    assert (project, hook.problem, hook.is_outdated) == ("reports", SECRET_CHANGED, True)
+    with db.write() as tx:
+        assert repository_hooks.claim(tx, NOW, LEASE) == (job.project_id, hook)
+        assert repository_hooks.claim(tx, NOW, LEASE) is None, "another server has it"
+        repository_hooks.save(tx, job.project_id, found, found, LEASE)
+        assert repository_hooks.of_project(tx, job.project_id) == {found.repo_key: hook}, (
+            "what was found before the secret changed"
+        )

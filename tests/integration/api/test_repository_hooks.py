@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from app.commands.repository_hooks import RepositoryHooks
 from app.installation import trouble_with_forges
 from app.store import credentials, projects
 from app.web.server_context import ServerContext
+from app.workers.hooks import HookWorker
 from tests.support.api import Caller
 from tests.support.github import APP_ID, PEM
 from tests.support.github_api import TOKEN, Answer, GitHubDouble, github_double
@@ -70,6 +71,16 @@ def admin(context: ServerContext) -> Caller:
     return Caller(context)
 
 
+@pytest.fixture
+def worker(context: ServerContext) -> HookWorker:
+    return HookWorker(context.repository_hooks, context.public_url)
+
+
+def known(admin: Caller) -> Any:
+    (found,) = admin.got("/projects/acme/hooks")["items"]
+    return found
+
+
 def ask(admin: Caller, *, register: bool) -> Any:
     answer = admin.post("/projects/acme/hooks", json={"register": register})
     assert answer.status_code == 200, answer.text
@@ -103,10 +114,6 @@ def test_it_follows_this_servers_address_and_secret(
     admin: Caller, context: ServerContext, github: GitHubDouble
 ) -> None:
     ask(admin, register=True)
-    admin.patch("/projects/acme", json={"webhook_secret": "another secret of acme"})
-    changed = "The webhook secret has changed since: register the webhook again."
-    assert admin.got("/projects/acme/hooks")["items"][0]["problem"] == changed
-    assert ask(admin, register=False)["problem"] == changed, "a forge does not tell the secret"
     moved = Caller(replace(context, public_url="https://ci.acme.example"))
     assert ask(moved, register=False)["problem"] == (
         "The webhook leads to jobyard.example.com, as this server was called: register it again."
@@ -114,7 +121,149 @@ def test_it_follows_this_servers_address_and_secret(
     assert ask(moved, register=True)["problem"] == ""
     (hook,) = github.hooks.values()
     assert hook["config"]["url"] == "https://ci.acme.example/webhooks/github"
+
+
+def test_a_changed_secret_is_told_to_the_forge(
+    admin: Caller, context: ServerContext, worker: HookWorker, github: GitHubDouble
+) -> None:
+    ask(admin, register=True)
+    assert not worker.step(), "there is nothing to do for a day"
+    admin.patch("/projects/acme", json={"webhook_secret": "another secret of acme"})
+    changed = "The webhook secret has changed, and the forge is being told."
+    assert known(admin)["problem"] == changed
+    assert ask(admin, register=False)["problem"] == changed, "a forge does not tell the secret"
+    assert worker.step()
+    (hook,) = github.hooks.values()
     assert hook["config"]["secret"] == "another secret of acme"
+    assert (known(admin)["problem"], trouble_with_forges(context.db)) == ("", [])
+    assert not worker.step()
+
+
+def test_a_forge_that_can_not_be_told_of_a_secret_is_asked_again(
+    made: World, admin: Caller, context: ServerContext, worker: HookWorker, github: GitHubDouble
+) -> None:
+    ask(admin, register=True)
+    admin.patch("/projects/acme", json={"webhook_secret": "another secret of acme"})
+    github.faults.append(Answer(503, b"down"))
+    assert worker.step()
+    not_told = (
+        "The webhook secret has changed, and the forge could not be told: GitHub answered with status 503. It is"
+        " credential forge. Set the secret there too."
+    )
+    assert known(admin)["problem"] == not_told
+    assert trouble_with_forges(context.db) == [f"Project acme, {REPOSITORY}: {not_told}"]
+    assert not worker.step(), "it is not asked again at once"
+    made.installation.clock.advance(60)
+    assert worker.step()
+    assert github.hooks[1]["config"]["secret"] == "another secret of acme"
+    assert known(admin)["problem"] == ""
+
+
+def test_a_forge_that_refuses_is_asked_again_with_another_credential(
+    admin: Caller, worker: HookWorker, github: GitHubDouble
+) -> None:
+    ask(admin, register=True)
+    admin.patch("/projects/acme", json={"webhook_secret": "another secret of acme"})
+    github.faults.append(Answer(404, {"message": "Not Found"}))
+    assert worker.step()
+    assert known(admin)["problem"] == (
+        f"The webhook secret has changed, and the forge could not be told: {NO_SUCH} Set the secret there too."
+    )
+    assert not worker.step()
+    admin.patch("/projects/acme/credentials/forge", json={"secret": TOKEN})
+    assert worker.step()
+    assert github.hooks[1]["config"]["secret"] == "another secret of acme"
+
+
+def test_a_secret_that_changes_while_the_forge_is_told_of_one_is_told_too(
+    admin: Caller, context: ServerContext, worker: HookWorker, github: GitHubDouble
+) -> None:
+    ask(admin, register=True)
+    admin.patch("/projects/acme", json={"webhook_secret": "another secret of acme"})
+
+    def meanwhile(request: Any) -> Any:
+        answer = send_here(request)
+        if request.method == "PATCH":
+            admin.patch("/projects/acme", json={"webhook_secret": "the last secret of acme"})
+        return answer
+
+    assert HookWorker(replace(worker.hooks, send=meanwhile), context.public_url).step()
+    assert known(admin)["problem"] == "The webhook secret has changed, and the forge is being told."
+    assert worker.step()
+    assert github.hooks[1]["config"]["secret"] == "the last secret of acme"
+
+
+def test_a_job_has_a_secret_of_its_own(
+    admin: Caller, context: ServerContext, worker: HookWorker, github: GitHubDouble
+) -> None:
+    with context.db.write() as tx:
+        projects.set_webhook_secret(tx, projects.named(tx, "acme").id, None)
+    set_secret(admin, "report", "the secret of report alone")
+    assert ask(admin, register=True)["problem"] == ""
+    assert github.hooks[1]["config"]["secret"] == "the secret of report alone"
+    set_secret(admin, "report", "another secret of report")
+    assert worker.step()
+    assert github.hooks[1]["config"]["secret"] == "another secret of report"
+    second = {"url": "https://github.com/acme/report.git", "webhook_secret": "the secret of the second"}
+    admin.made("/projects/acme/jobs", {"name": "second", "source": {"type": "git", "git": second}})
+    assert ask(admin, register=True)["problem"] == (
+        "What is built from it has several webhook secrets, of which one webhook takes only one: set one for the"
+        " project, which is good for all of them."
+    )
+    admin.patch("/projects/acme", json={"webhook_secret": SECRET})
+    assert worker.step()
+    assert github.hooks[1]["config"]["secret"] == SECRET
+
+
+def set_secret(admin: Caller, job: str, secret: str) -> None:
+    git = {"url": "https://github.com/acme/report.git", "webhook_secret": secret}
+    answer = admin.patch(f"/projects/acme/jobs/{job}", json={"source": {"type": "git", "git": git}})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda hooks: hooks.clear(), "There is no webhook of this server at the forge: register it."),
+        (
+            lambda hooks: hooks[1]["config"].update(url="https://elsewhere.example/webhooks/github"),
+            "The webhook leads to elsewhere.example, as this server was called: register it again.",
+        ),
+        (
+            lambda hooks: hooks[1].update(active=False),
+            "The webhook is switched off at the forge: register it again.",
+        ),
+    ],
+)
+def test_what_somebody_changes_at_the_forge_is_told_within_a_day(
+    made: World,
+    admin: Caller,
+    worker: HookWorker,
+    github: GitHubDouble,
+    change: Callable[[Any], Any],
+    problem: str,
+) -> None:
+    ask(admin, register=True)
+    change(github.hooks)
+    made.installation.clock.advance(24 * 60 * 60 + 60)
+    assert worker.step()
+    assert known(admin)["problem"] == problem
+    assert trouble_with_forges(admin.context.db) == [f"Project acme, {REPOSITORY}: {problem}"]
+    assert problem in read(visitor(made), "/projects/acme")
+
+
+def test_a_repository_that_nothing_has_any_more_is_forgotten(
+    made: World, admin: Caller, worker: HookWorker, github: GitHubDouble
+) -> None:
+    ask(admin, register=True)
+    github.hooks.clear()
+    ask(admin, register=False)
+    elsewhere = {"type": "git", "git": {"url": "https://github.com/acme/elsewhere.git"}}
+    assert admin.patch("/projects/acme/jobs/report", json={"source": elsewhere}).status_code == 200
+    made.installation.clock.advance(24 * 60 * 60 + 60)
+    assert worker.step()
+    assert trouble_with_forges(admin.context.db) == []
+    assert not worker.step()
 
 
 def test_what_the_forge_says_of_its_last_delivery(admin: Caller, github: GitHubDouble) -> None:
@@ -160,14 +309,15 @@ def test_a_forge_that_does_not_answer(admin: Caller, context: ServerContext) -> 
     assert found["problem"] == "The forge can't be reached: no connection."
 
 
-def test_without_a_secret_there_is_nothing_to_sign_with(admin: Caller, context: ServerContext) -> None:
+def test_without_a_secret_there_is_nothing_to_sign_with(
+    admin: Caller, context: ServerContext, github: GitHubDouble
+) -> None:
     with context.db.write() as tx:
         projects.set_webhook_secret(tx, projects.named(tx, "acme").id, None)
-    refused = admin.post("/projects/acme/hooks", json={})
-    assert (refused.status_code, refused.json()["detail"]) == (
-        409,
-        "Project acme has no webhook secret: set it first, it signs what is sent.",
+    assert ask(admin, register=True)["problem"] == (
+        "It has no webhook secret, which signs what is sent: set one for the project."
     )
+    assert not github.hooks
 
 
 def test_not_everybody_at_once(admin: Caller, context: ServerContext) -> None:

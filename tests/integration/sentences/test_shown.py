@@ -357,7 +357,7 @@ def test_a_call_that_is_turned_away_has_no_secret_of_a_known_repository(
     """Its signature may be right, of a secret that is there for other repositories."""
     app = made.app()
     for _ in range(count):
-        app.state.server.inbox.reject()
+        app.state.server.inbox.reject((), app.state.server.clock.now())
     client = Client(app, headers={"Sec-Fetch-Site": "same-origin"})
     client.post("/login", data={"name": "admin-user", "password": PASSWORD})
     them = "it" if count == 1 else "them"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.store import builds, deliveries
+from app.installation import trouble_with_forges
+from app.store import builds, deliveries, refused_calls
 from app.web.app import create_app
 from app.web.server_context import ServerContext
 from tests.support.client import Client
@@ -96,13 +98,61 @@ def test_what_proves_nothing_is_counted_and_not_kept(client: Client, sender: Sen
     assert "1 call" in client.get("/deliveries").text
 
 
-def test_a_repository_that_nobody_has_is_told_as_a_wrong_secret_is(client: Client, sender: Sender) -> None:
+def test_wrong_signatures_are_told_where_the_repository_is(
+    client: Client, sender: Sender, context: ServerContext
+) -> None:
+    body = encode(sender.load("update"))
+    clock: Any = context.clock
+    began = clock.now()
+    for _ in range(3):
+        send(client, sender, body, secret=b"wrong")
+        clock.advance(60)
+    send(client, sender, body.replace(b"report", b"elsewhere"), secret=b"wrong")
+    context.inbox.flush_rejected()
+    (hook,) = client.get("/api/v1/projects/acme/hooks").json()["items"]
+    assert (hook["refused_calls"], hook["refused_last_at"] > hook["refused_since"]) == (3, True)
+    assert "3 calls with a wrong signature since" in " ".join(client.get("/projects/acme").text.split())
+    (told,) = trouble_with_forges(context.db)
+    last_at = began + timedelta(minutes=2)
+    assert told == (
+        f"Project acme, {hook['repository']}: 3 calls with a wrong signature since {began:%Y-%m-%d %H:%M} UTC, last at"
+        f" {last_at:%Y-%m-%d %H:%M} UTC: the webhook secret here and that at the forge have to be the same."
+    )
+    send(client, sender, body)
+    assert trouble_with_forges(context.db) == [], "what came since had the right one"
+    client.patch("/api/v1/projects/acme", json={"webhook_secret": "another secret of acme"})
+    (hook,) = client.get("/api/v1/projects/acme/hooks").json()["items"]
+    assert (hook["refused_calls"], hook["refused_since"]) == (0, None)
+
+
+def test_strangers_leave_one_row_for_each_repository_that_is_known(
+    client: Client, sender: Sender, context: ServerContext
+) -> None:
+    known = encode(sender.load("update"))
+    for number in range(20):
+        send(client, sender, known.replace(b"report", b"other%d" % number), secret=b"wrong")
+        send(client, sender, known, secret=b"wrong")
+        context.inbox.flush_rejected()
+    with context.db.write() as tx:
+        ((project, _, calls),) = refused_calls.of_all(tx)
+        assert (project, calls.calls) == ("acme", 20)
+        refused_calls.sweep(tx, calls.last_at + timedelta(days=7))
+        assert len(refused_calls.of_all(tx)) == 1
+        refused_calls.sweep(tx, calls.last_at + timedelta(days=7, seconds=1))
+        assert refused_calls.of_all(tx) == []
+
+
+def test_a_repository_that_nobody_has_is_told_as_a_wrong_secret_is(
+    client: Client, sender: Sender, context: ServerContext
+) -> None:
     known = encode(sender.load("update"))
     unknown = known.replace(b"report", b"elsewhere")
     wrong = send(client, sender, known, secret=b"wrong")
     renamed = send(client, sender, unknown)
     assert (renamed.status_code, renamed.content) == (401, wrong.content)
     assert "elsewhere</code>" in client.get("/projects/acme").text
+    (told,) = trouble_with_forges(context.db)
+    assert "elsewhere, which nothing there has: was it renamed or transferred?" in told
 
 
 def test_other_events_are_ignored(client: Client, sender: Sender) -> None:

@@ -141,7 +141,7 @@ def test_deliveries_are_counted_as_they_come(admin: Caller, context: ServerConte
         context.inbox.put_and_wait(
             NewDelivery("github", guid, "push", ignored, ("project:1",), b"{}", "a/b", context.clock.now())
         )
-    context.inbox.reject()
+    context.inbox.reject((), context.clock.now())
     context.clock.advance(3)  # type: ignore[attr-defined]
     found = scrape(context)
     assert found["jobyard_deliveries_total", "github", "received"] == 1
