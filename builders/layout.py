@@ -1,6 +1,7 @@
 """What every generated image has in common, whatever the language."""
 
 import re
+from collections.abc import Sequence
 
 from builders.instructions import Copy, Instruction, Run
 from builders.plan import PlanError
@@ -30,14 +31,22 @@ def apt_packages(tree: SourceTree) -> tuple[str, tuple[str, ...]] | None:
     return (file, packages) if packages else None
 
 
-def system_packages(tree: SourceTree) -> tuple[Instruction, ...]:
-    found = apt_packages(tree)
-    if found is None:
+def system_packages(tree: SourceTree, needed: Sequence[str] = ()) -> tuple[Instruction, ...]:
+    """Return the step that installs what a file lists, and what the packages of a language need."""
+    file, listed = apt_packages(tree) or ("", ())
+    packages = dict.fromkeys((*listed, *needed))
+    if not packages:
         return ()
-    file, packages = found
+    why = " and ".join(
+        (*((f"from {file}",) if file else ()), *(("for the packages installed",) if needed else ()))
+    )
     install = f"{_APT_INSTALL} {' '.join(packages)}"
     return (
-        Run(("apt-get update", install, "rm -rf /var/lib/apt/lists/*"), phase="system", why=f"From {file}."),
+        Run(
+            ("apt-get update", install, "rm -rf /var/lib/apt/lists/*"),
+            phase="system",
+            why=f"{why[0].upper()}{why[1:]}.",
+        ),
     )
 
 

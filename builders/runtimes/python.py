@@ -17,6 +17,7 @@ from builders.runtimes.python_packages import (
 )
 from builders.runtimes.python_project import LINES, choose_version, read_project
 from builders.runtimes.python_start import CONVENTIONAL, offers_of, programs
+from builders.runtimes.python_system import SystemPackages, system_packages_of
 from builders.source import SourceTree
 from builders.start import choose_start
 from builders.versions import dotted
@@ -61,6 +62,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         install_warnings += (f"What {inline.path} lists in its block '# /// script' is left aside.",)
     if not installation.text:
         install_warnings += lists_left_aside(tree, project)
+    needed = system_packages_of(tree, project, installation)
     manager = installation.manager.name if installation.text else None
     image = f"python:{dotted(line)}-slim-{LINES[line]}"
     return BuildPlan(
@@ -79,19 +81,23 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
             if manager
             else "Installs nothing: no dependencies are declared.",
             *layout.system_reasons(tree),
+            *needed.reasons,
             start.reason,
         ),
         warnings=(*version_warnings, *install_warnings, *start.warnings),
-        stages=_stages(tree, image, installation, settings.build_command),
+        stages=_stages(tree, image, installation, settings.build_command, needed),
     )
 
 
-def _stages(tree: SourceTree, image: str, installation: Installation, build: str | None) -> tuple[Stage, ...]:
-    system = layout.system_packages(tree)
+def _stages(
+    tree: SourceTree, image: str, installation: Installation, build: str | None, needed: SystemPackages
+) -> tuple[Stage, ...]:
+    building = layout.system_packages(tree, (*needed.build, *needed.run))
+    system = layout.system_packages(tree, needed.run)
     environment = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "HOME": layout.HOME}
     if not installation.text and not build:
         return (Stage(image, (*system, Env(environment), layout.source_from_context(), Workdir(WORKDIR))),)
-    first = (*system, Workdir(WORKDIR), *_empty_environment(installation.manager))
+    first = (*building, Workdir(WORKDIR), *_empty_environment(installation.manager))
     final = (
         *system,
         Env({"VIRTUAL_ENV": VENV, "PATH": f"{VENV}/bin:$PATH", **environment}),

@@ -16,6 +16,10 @@ apt-get download "python$version-venv"
 [ "$version" != 3.11 ] || apt-get download python3-distutils python3-lib2to3
 for package in ./*.deb; do dpkg-deb --extract "$package" /; done
 rm ./*.deb
+# The headers that extensions are built with, without the static library.
+apt-get download "libpython$version-dev"
+dpkg-deb --fsys-tarfile ./*.deb | tar --extract --directory / ./usr/include
+rm ./*.deb
 
 for name in python python3 "python$version"; do ln -s "/usr/bin/python$version" "/usr/local/bin/$name"; done
 rm -f "/usr/lib/python$version/EXTERNALLY-MANAGED"
