@@ -46,6 +46,7 @@ def server_context(
         check_git_url=parts.checkouts.validate_url,
         host_keys_of=shown_by,
         pin_image=resolver.pin,
+        sighted_image=resolver.sighted,
         missing_images=resolver.missing,
         engine_health=parts.watch.health,
         retention=parts.retention,

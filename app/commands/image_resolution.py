@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from app.commands.image_ownership import own_image, require_own, require_usable
-from app.commands.remote_access import registry_access_of_job
+from app.commands.remote_access import registry_access, registry_access_of_job
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue, JobyardError, UserError
 from app.domain.job.records import Pinned
 from app.domain.references import Ours
@@ -22,10 +22,18 @@ from app.runtime.engine_health import EngineHealth
 from app.runtime.ports import Vault
 from app.runtime.threads import map_in_threads, with_deadline
 from app.store import jobs
-from app.store.database import Database
+from app.store.database import Database, Tx
 
 T = TypeVar("T")
 WAITING_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a look for an image found: its digest, or why it can't be had. Neither where nobody said in time."""
+
+    digest: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,18 +61,36 @@ class Resolver:
         Raises InvalidValue where it can't be had or is another project's, EngineUnavailable where nobody answers.
         """
         with self.db.read() as tx:
-            job = jobs.with_id(tx, job_id)
-            require_usable(tx, self.ours, job.project_id, reference)
-            own = own_image(tx, self.ours, job.project_id, reference)
-        if own is not None:
-            return Pinned(*own)
+            project_id = jobs.with_id(tx, job_id).project_id
         try:
-            with self._admitted():
-                found = self._ask(reference, self._login(job_id, reference))
+            return self._found(project_id, reference, lambda tx: self._login(tx, job_id, reference))
         except ImageUnavailable as error:
             raise InvalidValue("image", f"image can't be had, so nothing was changed. {error}") from error
+
+    def sighted(self, project_id: int, reference: str, credential: str | None) -> Sighting:
+        """Whether a new job of the project could have an image now, with the credential that it names."""
+
+        def login(tx: Tx) -> RegistryLogin | None:
+            return registry_access(tx, self.vault, project_id, reference, credential)
+
+        try:
+            return Sighting(self._found(project_id, reference, login).digest)
+        except EngineUnavailable:
+            return Sighting()
+        except UserError as error:
+            return Sighting(refusal=str(error))
+
+    def _found(self, project_id: int, reference: str, login: Callable[[Tx], RegistryLogin | None]) -> Pinned:
         with self.db.read() as tx:
-            require_own(tx, job.project_id, reference, found.digest)
+            require_usable(tx, self.ours, project_id, reference)
+            own = own_image(tx, self.ours, project_id, reference)
+            known = login(tx) if own is None else None
+        if own is not None:
+            return Pinned(*own)
+        with self._admitted():
+            found = self._ask(reference, known)
+        with self.db.read() as tx:
+            require_own(tx, project_id, reference, found.digest)
         return Pinned(found.image, found.digest)
 
     def missing(self, images: Mapping[int, str]) -> frozenset[str]:
@@ -102,7 +128,8 @@ class Resolver:
             ) from None
         except ImageUnavailable:
             try:
-                login = self._login(job_id, image)
+                with self.db.read() as tx:
+                    login = self._login(tx, job_id, image)
                 self._ask(image, login)
             except UserError as error:
                 if isinstance(error, ImageUnavailable) and error.is_missing:
@@ -128,9 +155,8 @@ class Resolver:
         except TimeoutError:
             raise _nobody_answers(reference) from None
 
-    def _login(self, job_id: int, reference: str) -> RegistryLogin | None:
-        with self.db.read() as tx:
-            return registry_access_of_job(tx, self.vault, jobs.with_id(tx, job_id), reference)
+    def _login(self, tx: Tx, job_id: int, reference: str) -> RegistryLogin | None:
+        return registry_access_of_job(tx, self.vault, jobs.with_id(tx, job_id), reference)
 
 
 def _nobody_answers(reference: str) -> EngineUnavailable:

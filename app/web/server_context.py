@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from app.commands.app_tokens import AppTokens
 from app.commands.backup_list import BackupList
 from app.commands.dry_run import DryRun
+from app.commands.image_resolution import Sighting
 from app.commands.repository_hooks import RepositoryHooks
 from app.commands.retention import Retention
 from app.commands.run_differences import CommitRanges
@@ -51,6 +52,9 @@ class ServerContext(FormRules):
     pin_image: Callable[
         [int, str], Pinned
     ]  # for the job of that id; raises InvalidValue where it can't be had
+    sighted_image: Callable[
+        [int, str, str | None], Sighting
+    ]  # for a new job of the project of that id, with the credential that it names
     missing_images: Callable[
         [Mapping[int, str]], frozenset[str]
     ]  # of those that jobs are to get, the ones that can't be had any more

@@ -10,6 +10,7 @@ from app.checkout import Checkouts
 from app.checkout.urls import parse_remote
 from app.commands.app_tokens import AppTokens
 from app.commands.dry_run import DryRun
+from app.commands.image_resolution import Sighting
 from app.commands.repository_hooks import RepositoryHooks
 from app.commands.retention import Retention
 from app.commands.run_differences import CommitRanges
@@ -79,6 +80,7 @@ def server_context(place: Installation, **changes: Any) -> ServerContext:
         "check_git_url": check_git_url,
         "host_keys_of": lambda _host: (),
         "pin_image": lambda _job, image: pinned(image),
+        "sighted_image": lambda _project, image, _credential: Sighting(pinned(image).digest),
         "missing_images": lambda _images: frozenset(),
         "engine_health": lambda: EngineHealth(is_up=True, sentence="The engine answers."),
         "admin_token_hash": digest(ADMIN_TOKEN),

@@ -12,10 +12,12 @@ from starlette.routing import Route
 
 from app.commands import job_drafts
 from app.commands.builds import request_build_of_source
+from app.commands.image_resolution import Sighting
 from app.commands.job_drafts import Rehearsal
 from app.commands.jobs import define_job
 from app.domain.errors import Conflict, InvalidValue, UserError
-from app.domain.job.spec import NAME, NAME_RULE
+from app.domain.job.records import Job
+from app.domain.job.spec import NAME, NAME_RULE, ImageSource
 from app.domain.principals import Right
 from app.store import build_services, credentials, github_apps, jobs, projects
 from app.store import job_drafts as stored_drafts
@@ -202,6 +204,14 @@ def _rehearsed(ctx: PageContext, typed: Typed) -> Rehearsal:
     )
 
 
+def _sighted(ctx: PageContext, project: Project, job: Job) -> Sighting | None:
+    """What is known now of the image that the job would run, if it names one."""
+    source = job.spec.source
+    if not isinstance(source, ImageSource):
+        return None
+    return ctx.server.sighted_image(project.id, source.image, source.credential)
+
+
 def launch(ctx: PageContext) -> Response:
     """Create the job, once, and build the newest commit if that was asked for."""
     with ctx.server.db.read() as tx:
@@ -261,10 +271,11 @@ def _page(
     with ctx.server.db.read() as tx:
         project = project_named(ctx, tx, typed.project)
         context = _choices(tx, project)
-    rehearsal = None
+    rehearsal = sighting = None
     if step == "review" and problem is None:
         try:
             rehearsal = _rehearsed(ctx, typed)
+            sighting = _sighted(ctx, project, rehearsal.job)
         except (UserError, Problem, ValidationError) as error:
             problem = refused(error)
     names = names_of(blank(typed.source), typed.rows).union({"env_block"}, *OF_STEP.values())
@@ -290,6 +301,7 @@ def _page(
         wrong=wrong,
         fires=typed_times(typed.given, ctx.now),
         rehearsal=rehearsal,
+        sighting=sighting,
         plans=[(name, f"{name} · {formatting.capacity(plan)}") for name, plan in ctx.server.plans.items()],
         webhook_base=ctx.address,
         webhook_places=webhook_places(typed.shown.get("source.git.url", "")),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.commands.image_resolution import Sighting
 from app.domain.errors import GitUnavailable, NotFound
 from app.domain.job.records import Job
 from app.domain.principals import Role
@@ -323,6 +324,35 @@ def test_what_is_not_built_has_no_build(
     page.post(review, data={})
     job = stored(made)
     assert (job.spec.source.type, job.run_on_image_change) == (source, "never")
+
+
+@pytest.mark.parametrize(
+    ("sighting", "said"),
+    [
+        (Sighting("sha256:" + "e" * 64), '<span class="st" data-status="succeeded">Found</span>'),
+        (
+            Sighting(refusal="The registry has no image busybox:9."),
+            "The registry has no image busybox:9.</span> Runs fail until it can be had.",
+        ),
+        (Sighting(), "Its registry did not answer in time: a run asks again."),
+    ],
+)
+def test_an_image_is_looked_for_before_the_launch_which_waits_for_none(
+    made: World, page: Client, sighting: Sighting, said: str
+) -> None:
+    asked = []
+
+    def look(*of: object) -> Sighting:
+        asked.append(of)
+        return sighting
+
+    vars(made.installation)["web"] = replace(made.installation.web, sighted_image=look)
+    page = visitor(made)
+    start = begun(page, source="image", source__image="busybox:9")
+    review = sent(page, start, name="report").headers["location"]
+    assert said in shown(page.get(review).text)
+    assert page.post(review, data={}).headers["location"].endswith("/jobs/report")
+    assert asked == [(stored(made).project_id, "busybox:9", None)]
 
 
 def test_the_newest_commit_is_built_at_once_if_asked_for(made: World, page: Client) -> None:

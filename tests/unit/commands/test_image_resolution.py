@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.commands.image_resolution import WAITING_AT_ONCE, Resolver
+from app.commands.image_resolution import WAITING_AT_ONCE, Resolver, Sighting
 from app.domain.errors import Conflict, EngineUnavailable, InvalidValue
 from app.domain.references import Ours
 from app.engines.base import ImageUnavailable
@@ -90,6 +90,17 @@ def test_what_is_not_there_is_said(place: Installation) -> None:
     with pytest.raises(InvalidValue, match="image can't be had, so nothing was changed"):
         resolver(place, place.engine).pin(job.id, TAG)
     assert resolver(place, place.engine).missing({job.id: TAG}) == {TAG}
+
+
+def test_an_image_for_a_new_job_is_there_or_refused_or_not_known_yet(place: Installation) -> None:
+    asking, hanging = resolver(place, place.engine), Hanging(place.engine, "resolve", "held")
+    assert asking.sighted(place.project.id, TAG, None) == Sighting(place.world.digest(TAG))
+    assert resolver(place, hanging).sighted(place.project.id, TAG, None) == Sighting()
+    hanging.over.set()
+    down = EngineHealth(is_up=False, sentence="It has not answered for 40 s.")
+    assert replace(asking, health=lambda: down).sighted(place.project.id, TAG, None) == Sighting()
+    place.engine.without_image(TAG)
+    assert asking.sighted(place.project.id, TAG, None).refusal == f"There is no image {TAG}."
 
 
 def test_what_is_refused_is_not_missing(place: Installation) -> None:
