@@ -136,6 +136,19 @@ def test_times_of_filters_are_the_readers_own(page: Page) -> None:
     assert 8 <= page.locator("table.many tr[data-row]").count() <= 10
 
 
+def test_times_of_filters_are_in_utc_at_a_press(page: Page) -> None:
+    look(page, "/runs")
+    at = (datetime.now(BERLIN) - timedelta(hours=10)).replace(second=1, microsecond=0)
+    field = page.get_by_label("From")
+    field.fill(f"{at:%Y-%m-%dT%H:%M:%S}")
+    field.blur()
+    page.locator(".zone").click()
+    expect(field).to_have_value(f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator(".word")).to_contain_text(f"{at.astimezone(UTC):%H:%M:%S}")
+    assert f"since={at.astimezone(UTC):%Y-%m-%dT%H%%3A%M%%3A%S}.000Z" in page.url
+
+
 def test_why_at_a_moment_is_asked_and_answered(page: Page, made: World) -> None:
     with made.db.read() as tx:
         busy = jobs.named(tx, "acme", "busy")

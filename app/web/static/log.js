@@ -85,9 +85,11 @@ function nextTimes() {
   localStorage.setItem("jobyard-log-times", TIMES[(TIMES.indexOf(times()) + 1) % TIMES.length]);
   log.keeping(() => {
     show(log.box);
-    dress(log.rows, log.box);
+    redress();
   });
 }
+
+export const redress = () => log && dress(log.rows, log.box);
 
 export const nextError = (step) => finder.nextError(step);
 export const nextMatch = (step) => finder.text && finder.search(step);

@@ -5,7 +5,14 @@ const [time, { connect }, live, keys, controls, lists, forms] = await Promise.al
   ["time", "stream", "live", "keys", "controls", "lists", "forms"].map(load),
 );
 
-time.start();
+const localise = (root) => {
+  time.localise(root);
+  lists.localise(root);
+};
+time.start(() => {
+  localise(document);
+  log?.redress();
+});
 controls.start();
 
 // What shows logs is loaded with the first one.
@@ -25,12 +32,8 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const [panes, shell] = await Promise.all([load("panes"), load("shell")]);
   panes.show("shell");
-  shell.begin(button.dataset);
+  shell.begin(button.dataset, time.localise);
 });
-const localise = (root) => {
-  time.localise(root);
-  lists.localise(root);
-};
 const afterMorph = () => {
   attachLog();
   controls.refresh();

@@ -45,14 +45,15 @@ function stylesheet() {
 }
 
 class Shell {
-  constructor(panel, address, instance, terminal, fit) {
+  constructor(panel, address, instance, terminal, fit, localise) {
     this.panel = panel;
     this.part = (name) => panel.querySelector(`[data-shell-${name}]`);
     this.terminal = terminal;
     this.fit = fit;
     terminal.loadAddon(fit);
     this.part("where").textContent = `instance ${instance}`;
-    this.part("since").textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    Object.assign(this.part("since"), { dateTime: new Date().toISOString() }).dataset.as = "clock";
+    localise(panel);
     this.part("end").textContent = "";
     this.part("terminal").replaceChildren();
     this.terminal.open(this.part("terminal"));
@@ -130,7 +131,7 @@ let last = null; // what the panel shows, perhaps of a shell that is over
 let isBeginning = false;
 
 /** Open a shell in the panel of the page; one that is there is closed. */
-export async function begin({ shellOpen: instance, address }) {
+export async function begin({ shellOpen: instance, address }, localise) {
   if (isBeginning) return;
   isBeginning = true;
   const panel = document.querySelector("[data-shell]");
@@ -144,7 +145,7 @@ export async function begin({ shellOpen: instance, address }) {
       import(`/static/npm/addon-fit/addon-fit.mjs${version}`),
     ]);
     allowStyles();
-    last = new Shell(panel, address, instance, new Terminal(OPTIONS), new FitAddon());
+    last = new Shell(panel, address, instance, new Terminal(OPTIONS), new FitAddon(), localise);
     panel.scrollIntoView({ block: "nearest" });
   } catch (error) {
     dropStyles();

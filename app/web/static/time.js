@@ -1,6 +1,7 @@
 // Times in the reader's zone or UTC, and in words; durations that go on; all from what the server wrote.
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-let zone, day, year, clock, exact, dayOf;
+export let zone;
+let day, year, clock, exact, dayOf;
 
 function use(name) {
   const as = (options) => new Intl.DateTimeFormat(undefined, { timeZone: name, ...options });
@@ -83,13 +84,13 @@ export function refresh() {
   }
 }
 
-function next() {
+function next(onZone) {
   if (zone === "UTC") localStorage.removeItem("jobyard-utc");
   else localStorage.setItem("jobyard-utc", "yes");
   use(zone === "UTC" ? own : "UTC");
   sessionStorage.removeItem("jobyard-redrawn");
   refresh();
-  localise(document);
+  onZone();
   redraw();
 }
 
@@ -102,12 +103,13 @@ function redraw() {
   location.reload();
 }
 
-export function start() {
+/** `onZone` is called when the reader has pressed for another zone. */
+export function start(onZone) {
   refresh();
   localise(document);
   redraw();
   setInterval(tick, 1000);
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-zone-next]")) next();
+    if (event.target.closest("[data-zone-next]")) next(onZone);
   });
 }
