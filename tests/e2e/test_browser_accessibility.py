@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,40 +10,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from app.web.pages import page_routes
-from app.web.pages.context import StreamRoute
+from app.domain.principals import Role
+from app.web.guide.chapters import CHAPTERS
 from tests.support.accessibility import faults, faults_of
-from tests.support.browser import listen, look, serving, visitor
+from tests.support.browser import listen, look, serving, sign_in, visitor
 from tests.support.clock import Clock
 from tests.support.demo_shared import furnish_shared
 from tests.support.demo_world import furnish
-from tests.support.forms import form_fields
-from tests.support.one_of_each import NAMES, make_one_of_each
-from tests.support.seed import PASSWORD, World, world
+from tests.support.every_page import OPEN, PAGES, one_of_everything, pages_of
+from tests.support.one_of_each import make_one_of_each
+from tests.support.seed import World, world
 from tests.support.visiting import visitor as logged_in
 
-NO_PAGES = {
-    "/streams",
-    "/jobs/new/{draft}/name",
-    "/runs/{run}/log",
-    "/builds/{build}/log",
-    "/login/oidc",
-    "/login/oidc/callback",
-}
-ROUTES = [
-    route.path
-    for route in page_routes()
-    if "GET" in (route.methods or ()) and not isinstance(route, StreamRoute) and route.path not in NO_PAGES
-]
-OPEN = [path for path in ROUTES if path.startswith("/login")]
-PAGES = [path for path in ROUTES if path not in OPEN]
 PARTS = 4  # of a long walk
-FILLED = {**NAMES, "user": "1", "draft": "1", "chapter": "first-steps"}
-
-
-def filled(path: str) -> str:
-    names = {**FILLED, "run": "1"} if path.startswith("/flows/") else FILLED
-    return re.sub(r"\{(\w+)\}", lambda match: names[match[1]], path)
 
 
 @contextmanager
@@ -55,31 +33,44 @@ def visiting(browser: Browser, made: World, name: str | None) -> Iterator[Page]:
         complaints = listen(page)
         if name is not None:
             page.goto("/login")
-            page.get_by_label("Name or e-mail").fill(name)
-            page.locator("#password").fill(PASSWORD)
-            page.get_by_role("button", name="Log in", exact=True).click()
+            sign_in(page, name)
             page.wait_for_url("**/")
         yield page
         page.context.close()
         assert complaints == []
 
 
-@pytest.mark.parametrize("name", ["admin-user", "viewer-user"])
+@pytest.fixture
+def everything(tmp_path: Path) -> Iterator[World]:
+    with one_of_everything(tmp_path) as made:
+        yield made
+
+
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_page_with_one_of_everything(browser: Browser, tmp_path: Path, name: str, part: int) -> None:
-    with world(tmp_path, Clock(at=None)) as made:
-        make_one_of_each(made.context)
-        begin_a_draft(made)
-        paths = [*map(filled, PAGES), "/nothing-here", "/search?q=report7k"]
-        with visiting(browser, made, name) as page:
-            assert faults_of(page, paths[part::PARTS]) == {}
+def test_every_page_with_one_of_everything(browser: Browser, everything: World, part: int) -> None:
+    paths = [*pages_of(everything).values(), "/projects/acme/credentials/by-ssh"]
+    with visiting(browser, everything, "admin-user") as page:
+        assert faults_of(page, paths[part::PARTS]) == {}
+        if part == 0:
+            assert faults_of(page, ["/nothing-here"], status=404) == {}
 
 
-def begin_a_draft(made: World) -> None:
-    """The first draft of a job, which is the administrator's."""
-    client = logged_in(made)
-    answer = client.post("/jobs/new", data=form_fields(client.get("/jobs/new?source=none").text, "/jobs/new"))
-    assert answer.headers["location"].startswith("/jobs/new/1/")
+@pytest.mark.parametrize("part", range(2))
+def test_every_page_that_a_viewer_may_see(browser: Browser, everything: World, part: int) -> None:
+    viewer = logged_in(everything, Role.VIEWER)
+    statuses = {path: viewer.get(path).status_code for path in pages_of(everything).values()}
+    assert set(statuses.values()) == {200, 403}
+    seen = [path for path, status in statuses.items() if status == 200]
+    refused = next(path for path, status in statuses.items() if status == 403)
+    with visiting(browser, everything, "viewer-user") as page:
+        assert faults_of(page, seen[part::2]) == {}
+        assert faults_of(page, [refused], status=403) == {}
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_every_chapter_of_the_guide(browser: Browser, tmp_path: Path, part: int) -> None:
+    with world(tmp_path, Clock(at=None)) as made, visiting(browser, made, "admin-user") as page:
+        assert faults_of(page, [f"/help/{chapter.name}" for chapter in CHAPTERS[part::2]]) == {}
 
 
 def test_the_pages_of_an_afternoon_of_work(browser: Browser, tmp_path: Path) -> None:
@@ -102,14 +93,14 @@ def test_every_page_of_an_empty_installation(browser: Browser, tmp_path: Path) -
 
 def test_pages_of_nobody(browser: Browser, tmp_path: Path) -> None:
     with world(tmp_path, Clock(at=None)) as made, visiting(browser, made, None) as page:
-        assert faults_of(page, [*map(filled_code, OPEN), "/runs/1"]) == {}
+        assert faults_of(page, [path for path in OPEN if "{" not in path] + ["/runs/1"]) == {}
+        assert faults_of(page, ["/login/once/a-code-that-is-void"], status=410) == {}
 
 
-def filled_code(path: str) -> str:
-    return path.replace("{code}", "a-code-that-is-void")
-
-
-FORMS = ("/jobs/new", "/projects", "/users", "/settings", "/rehearse", "/projects/acme/secret-groups")
+OF_PROJECT = ("secret-groups", "credentials", "github-apps", "build-services")
+MADE_NEW = ("notification-target", "pipeline", "flow", "app")
+FORMS = ["/jobs/new", "/projects", "/users", "/settings", "/rehearse"]
+FORMS += [f"/projects/acme/{each}" for each in (*OF_PROJECT, *(f"new/{name}" for name in MADE_NEW))]
 
 
 def test_forms_that_were_refused(browser: Browser, tmp_path: Path) -> None:
@@ -130,7 +121,5 @@ def test_forms_that_were_refused(browser: Browser, tmp_path: Path) -> None:
 def test_a_shared_link_opens_what_it_meant_after_the_login(browser: Browser, tmp_path: Path) -> None:
     with world(tmp_path, Clock(at=None)) as made, visiting(browser, made, None) as page:
         look(page, "/runs?status=failed#main")
-        page.get_by_label("Name or e-mail").fill("viewer-user")
-        page.locator("#password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in", exact=True).click()
+        sign_in(page, "viewer-user")
         page.wait_for_url("**/runs?status=failed#main")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, ViewportSize
 
@@ -46,12 +48,13 @@ def faults(page: Page) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def faults_of(page: Page, paths: list[str]) -> dict[str, list[str]]:
-    """The pages with faults, each with its own."""
+def faults_of(page: Page, paths: Sequence[str], status: int = 200) -> dict[str, list[str]]:
+    """The pages with faults, each with its own; another status than the one that is expected is a fault."""
     found = {}
     for path in paths:
-        look(page, path)
-        if wrong := faults(page):
+        answered = look(page, path)
+        wrong = [] if answered == status else [f"answers {answered}"]
+        if wrong := wrong + faults(page):
             found[path] = wrong
     return found
 

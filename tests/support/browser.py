@@ -12,7 +12,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Response, sync_playwright
 
 from app.web import libraries
-from tests.support.seed import World
+from tests.support.seed import PASSWORD, World
 from tests.support.server_context import ADMIN_TOKEN
 
 CHROMIUM = "/usr/bin/chromium"
@@ -26,6 +26,7 @@ ARGS = [
     "--disable-sync",
 ]
 PATIENCE = 10.0  # seconds
+NO_COMPLAINTS = ("the server responded with a status of 4", "ERR_NETWORK_CHANGED")
 NETWORK_CHANGES = 5  # while a page is gone to
 # Every text whose contrast with its ground is below AA.
 CONTRAST = """() => {
@@ -118,6 +119,13 @@ def visitor(
     return page
 
 
+def sign_in(page: Page, name: str) -> None:
+    """As one of the world's users, on the page that asks for it."""
+    page.get_by_label("Name or e-mail").fill(name)
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in", exact=True).click()
+
+
 def _going_again(go: Callable[..., Response | None]) -> Callable[..., Response | None]:
     """Go to an address again where Chromium gave up: it does as containers start, which have addresses of their own."""
 
@@ -134,11 +142,13 @@ def _going_again(go: Callable[..., Response | None]) -> Callable[..., Response |
 
 
 def listen(page: Page) -> list[str]:
-    """Errors of scripts and of the security policy; a page that is not there is no complaint."""
+    """Errors of scripts and of the security policy; a page that is not there is no complaint, nor is it that the
+    machine got another network meanwhile, as it does with each container that starts.
+    """
     complaints: list[str] = []
 
     def note(text: str) -> None:
-        if "the server responded with a status of 4" not in text:
+        if not any(known in text for known in NO_COMPLAINTS):
             complaints.append(text)
 
     page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
@@ -146,6 +156,9 @@ def listen(page: Page) -> list[str]:
     return complaints
 
 
-def look(page: Page, path: str) -> None:
-    page.goto(path)
+def look(page: Page, path: str) -> int:
+    """Go there; returns the status that the server answered with."""
+    answer = page.goto(path)
     page.locator("html[data-ready]").wait_for()
+    assert answer is not None
+    return answer.status
