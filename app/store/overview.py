@@ -197,10 +197,10 @@ def find_jobs(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequ
 
 
 def find_runs(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequence[tuple[str, str]]:
-    """(name, status) of runs whose name begins with the text."""
+    """(name, status) of runs whose name begins with the text, of each job the newest first."""
     query = select(RunRow.name, RunRow.status).where(RunRow.name >= text, RunRow.name < f"{text}\U0010ffff")
     query = _only(query, RunRow.project_id, within)
-    return list(tx.exec(query.order_by(RunRow.name).limit(limit)))
+    return list(tx.exec(query.order_by(col(RunRow.name).desc()).limit(limit)))
 
 
 def find_builds(tx: Tx, text: str, limit: int = 20, within: Within = None) -> Sequence[Build]:

@@ -14,6 +14,7 @@ from app.store.database import Tx
 from app.store.projects import Project
 
 COMPARED = 20
+RECENT = 20  # runs, of which none is over while a project takes its first steps
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ def first_steps(tx: Tx, project: Project) -> FirstSteps | None:
     """None for a project that is past them, or has no repository."""
     if not any(scope.startswith("source:") for scope in projects.scopes_of(tx, project.id)):
         return None
-    latest: Sequence[Run] = runs.page(tx, limit=1, project_id=project.id)
-    run = next(iter(latest), None)
-    if run is not None and run.status.is_final:
+    recent = runs.page(tx, limit=RECENT, project_id=project.id)
+    if any(run.status.is_final for run in recent):
         return None
+    run = next(iter(recent), None)
     build = next(iter(builds.page(tx, limit=1, project_id=project.id)), None)
     compared = comparisons.of_project(tx, project.id, COMPARED)
     return FirstSteps(_is_reached(compared, build), ping_of(tx, project.id), build, run)

@@ -86,7 +86,14 @@ def charts(instances: int, plan: Plan | None, vitals: Vitals) -> list[Chart]:
     return [
         _chart("CPU", _series(samples, lambda each: each.cpu_cores), cpus, _cores, when),
         _chart("Memory", _series(samples, lambda each: each.memory_bytes), memory, _bytes, when),
-        _chart("Network", {each: list(_rates(of)) for each, of in samples.items()}, None, _rate, when),
+        _chart(
+            "Network",
+            {each: list(_rates(of)) for each, of in samples.items()},
+            None,
+            _rate,
+            when,
+            least=1024.0,
+        ),
         _chart("Processes", _series(samples, lambda each: each.processes), None, "{:.0f}".format, when),
     ]
 
@@ -125,11 +132,15 @@ def _chart(
     limit: float | None,
     say: Callable[[float], str],
     when: tuple[datetime, datetime],
+    least: float = 1.0,
 ) -> Chart:
-    """Always up to the limit where there is one, so that 4 of 512 MiB look like little."""
+    """Always up to the limit where there is one, so that 4 of 512 MiB look like little.
+
+    `least` is how far it reaches where nothing was used.
+    """
     peaks = {instance: max(value for _, value in of) for instance, of in series.items()}
     most = max(peaks.values())
-    top = max(most, limit or 0.0) or 1.0
+    top = max(most, limit or 0.0) or least
     start, end = when
     of_limit = "" if limit is None else f" of {say(limit)}"
     return Chart(

@@ -43,6 +43,13 @@ def test_a_run_that_is_not_over_is_named(made: World) -> None:
     assert "Running" in begin
 
 
+def test_a_project_that_had_a_run_takes_no_first_steps_again(made: World) -> None:
+    job = made.job("report")
+    made.run(job, NOW, outcome=SUCCEEDED)
+    made.run(job, NOW + timedelta(minutes=1))
+    assert done(made) == []
+
+
 def test_a_ping_counts_however_many_deliveries_came_since(made: World) -> None:
     made.job("report")
     made.delivery("a ping", NOW, event="ping")

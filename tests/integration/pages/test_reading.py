@@ -167,6 +167,9 @@ def test_search_finds_jobs_runs_and_commits(made: World, demo: Demo) -> None:
     with made.db.read() as tx:
         build = builds.with_id(tx, demo.build)
     assert build.sha is not None
+    newest = re.findall(r'href="/runs/(embeddings-\d+)"', read(client, "/search?q=embeddings"))
+    assert newest == sorted(newest, reverse=True)
+    assert len(newest) == 20
     assert f"/builds/{build.id}" in read(client, f"/search?q={build.sha[:7]}")
     assert "Nothing is called that" in read(client, "/search?q=%25_%25")
     for name in ("sums", "totals"):

@@ -356,6 +356,7 @@ def test_a_run_shows_what_it_used_and_how_its_checks_went(made: World) -> None:
     assert memory.endswith("600,28")
     assert network.startswith("100,56")  # what went between the first two samples
     assert network.endswith("600,56")
+    assert "1 KiB/s" in page  # the top of a chart of nothing
     assert processes.endswith("600,0")
     assert page.count('class="usage-limit"') == 2
     assert '<span class="st" data-status="failed">Failing</span>' in page
