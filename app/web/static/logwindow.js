@@ -1,8 +1,8 @@
 // The part of a log that is on the page: some hundred rows, with room above and below for the others, so that the
 // scrollbar is that of the whole log. Scrolling loads rows on either side and drops those that are far away.
+const { Tail } = await import(`./logtail.js${new URL(import.meta.url).search}`);
 const MOST = 1000; // rows on the page: laying them out is most of the work of a change
 const KEPT = 600; // of them once some are dropped
-const AT_ONCE = 250; // rows that are made in one go
 const STEP = 100; // rows that are put on the page in one frame as somebody scrolls
 const NEAR = 800; // pixels from the first or last row at which more are loaded
 const TALLEST = 4e6; // pixels of room for rows that are not here: browsers have a limit
@@ -10,7 +10,6 @@ const BOTTOM = 24; // pixels from the bottom that still count as the end
 const numberOr = (text, other) => (text ? Number(text) : other);
 const nextFrame = () => new Promise(requestAnimationFrame);
 const offsetOf = (row) => Number(row.dataset.o);
-const [offsetIn, lineIn] = [(end) => Number(end.split(":")[0]), (end) => Number(end.split(":")[1])];
 
 /** Some rows of a fragment, the first or the last ones, out of it. */
 function taken(rows, { last }) {
@@ -22,16 +21,15 @@ function taken(rows, { last }) {
 export class LogWindow {
   /** `tools` has `connect` and `dress`, which makes rows ready; `changed` is called when other rows are on the page. */
   constructor(box, tools, changed) {
-    Object.assign(this, { box, tools, changed, key: box.dataset.log, stream: null, missed: 0, turn: 0, busy: false });
+    Object.assign(this, { box, tools, changed, key: box.dataset.log, turn: 0, busy: false });
     const part = (name) => document.querySelector(`[data-log-${name}]`);
-    Object.assign(this, { rows: part("rows"), above: part("above"), below: part("below"), fresh: part("new"), empty: part("empty") });
+    Object.assign(this, { rows: part("rows"), above: part("above"), below: part("below"), empty: part("empty") });
     this.opened = new Set();
-    this.incoming = [];
     this.before = numberOr(box.dataset.before, null);
     this.after = numberOr(box.dataset.after, null);
     this.size = Number(box.dataset.size);
     this.end = box.dataset.end;
-    this.counted = lineIn(this.end);
+    this.tail = new Tail(this, part("new"));
     for (const link of box.querySelectorAll("[data-log-more]")) link.remove();
     tools.dress(this.rows, box);
     this.measure();
@@ -41,12 +39,12 @@ export class LogWindow {
     const asked = at === null ? null : this.row(at);
     if (asked) this.point(asked);
     else if (at === null) this.toEnd();
-    this.follow();
+    this.tail.follow();
     this.plan();
   }
 
   close() {
-    this.stream?.close();
+    this.tail.close();
     this.turn += 1;
   }
 
@@ -107,7 +105,7 @@ export class LogWindow {
     const begin = rows.offsetTop - box.offsetTop;
     const end = begin + rows.offsetHeight;
     this.following = this.after === null && bottom >= box.scrollHeight - BOTTOM;
-    if (this.following) this.miss(0);
+    if (this.following) this.tail.miss(0);
     if (this.before !== null && bottom < begin) this.leap((this.before * top) / this.above.offsetHeight);
     else if (this.after !== null && top > end) this.leap(this.after + ((this.size - this.after) * (top - end)) / this.below.offsetHeight);
     else if (this.before !== null && top < begin + NEAR) this.earlier();
@@ -161,12 +159,7 @@ export class LogWindow {
     this.after = after;
     this.size = Math.max(size, this.size);
     this.end = end;
-    if (after !== null) return;
-    this.counted = lineIn(end);
-    this.stream?.close();
-    this.stream = null;
-    this.incoming = [];
-    this.follow();
+    if (after === null) this.tail.begin();
   }
 
   /** Put the rows that are found on the page, by `change`, until it has taken all of them. */
@@ -215,108 +208,40 @@ export class LogWindow {
     this.rows.append(fragment);
   }
 
+  /** Rows at the end of the log, which then is at `end`; `anew` stands for all that are on the page. */
+  put(fragment, anew, end) {
+    if (anew) {
+      this.rows.replaceChildren(fragment);
+      this.before = offsetOf(this.rows.firstElementChild) || null;
+    } else this.append(fragment);
+    this.end = end;
+    if (this.following) this.dropAbove();
+    this.fit();
+    if (this.following) this.toEnd();
+  }
+
+  get isFull() {
+    return this.rows.childElementCount > MOST;
+  }
+
   dropAbove() {
-    const surplus = this.rows.childElementCount > MOST ? this.rows.childElementCount - KEPT : 0;
+    const surplus = this.isFull ? this.rows.childElementCount - KEPT : 0;
     for (let n = 0; n < surplus; n += 1) this.rows.firstElementChild.remove();
     if (surplus) this.before = offsetOf(this.rows.firstElementChild);
   }
 
   dropBelow() {
-    if (this.rows.childElementCount <= MOST) return;
+    if (!this.isFull) return;
     while (this.rows.childElementCount > KEPT) {
       this.after = offsetOf(this.rows.lastElementChild);
       this.rows.lastElementChild.remove();
     }
   }
 
-  follow() {
-    if (!("live" in this.box.dataset) || this.after !== null || this.stream) return;
-    const take = (event, anew) => {
-      this.incoming.push({ html: event.data, end: event.lastEventId || this.end, anew });
-      this.planFlush();
-    };
-    const stream = this.tools.connect(
-      () => `${this.box.dataset.address}/follow?${this.box.dataset.query}&from=${this.end}`,
-      {
-        lines: (event) => take(event, false),
-        reset: (event) => take(event, true),
-        end: () => {
-          stream.close();
-          delete this.box.dataset.live;
-        },
-      },
-    );
-    this.stream = stream;
-  }
-
-  planFlush() {
-    if (this.flushing) return;
-    this.flushing = true;
-    requestAnimationFrame(() => {
-      this.flushing = false;
-      this.flush();
-    });
-  }
-
-  /** What came since the last time; of very much, the end. */
-  flush() {
-    const parcels = this.incoming.splice(0);
-    if (!parcels.length) return;
-    const last = parcels.at(-1).end;
-    this.size = Math.max(this.size, offsetIn(last));
-    if (!this.following && this.after === null && this.rows.childElementCount > MOST) this.after = offsetIn(this.end);
-    if (this.after !== null) {
-      this.miss(this.missed + Math.max(lineIn(last) - this.counted, 0));
-      this.counted = lineIn(last);
-      return this.fit();
-    }
-    let from = parcels.findLastIndex((each) => each.anew);
-    if (from < 0 && this.following && lineIn(last) - lineIn(this.end) > 2 * AT_ONCE) {
-      from = parcels.findLastIndex((each, n) => lineIn(last) - lineIn(parcels[n - 1]?.end ?? this.end) > AT_ONCE);
-      parcels[from].anew = true;
-    }
-    const now = parcels.slice(Math.max(from, 0));
-    const enough = now.findIndex((each) => lineIn(each.end) - lineIn(this.end) >= AT_ONCE);
-    if (enough >= 0 && !now[0].anew) {
-      this.incoming.unshift(...now.splice(enough + 1));
-      if (this.incoming.length) this.planFlush();
-    }
-    this.add(now);
-  }
-
-  add(parcels) {
-    const fragment = this.made(parcels.map((each) => each.html).join(""));
-    for (const [n, row] of [...fragment.children].entries()) {
-      if (row.dataset.o === fragment.children[n + 1]?.dataset.o) row.remove(); // it has grown since
-    }
-    if (parcels[0].anew) {
-      this.rows.replaceChildren(fragment);
-      this.before = offsetOf(this.rows.firstElementChild) || null;
-    } else this.append(fragment);
-    this.end = parcels.at(-1).end;
-    const count = Math.max(lineIn(this.end) - this.counted, 0);
-    this.counted = lineIn(this.end);
-    if (this.following) {
-      this.dropAbove();
-      this.fit();
-      this.toEnd();
-    } else {
-      this.fit();
-      this.miss(this.missed + count);
-    }
-    this.changed();
-  }
-
-  miss(count) {
-    this.missed = count;
-    this.fresh.hidden = count === 0;
-    this.fresh.textContent = `${count.toLocaleString()} new line${count === 1 ? "" : "s"}`;
-  }
-
   toEnd() {
     this.box.scrollTop = this.box.scrollHeight;
     this.following = this.after === null;
-    if (this.following) this.miss(0);
+    if (this.following) this.tail.miss(0);
   }
 
   async toFirst() {
