@@ -111,17 +111,24 @@ def event(data: str, *, name: str | None = None, id_: str | None = None) -> Serv
 
 
 class SharedEvent(ServerSentEvent):
-    """An event for many readers, encoded once."""
+    """An event for many readers, encoded once for all who call it the same."""
 
     def __init__(self, data: str, *, name: str, id_: str) -> None:
         super().__init__(data, event=name, id=id_, sep=NEWLINE)
         self._after_name = event(data, id_=id_).encode()
+        self._encoded = self._named(name)
+        self._others: dict[str, SharedEvent] = {}
 
     def called(self, name: str) -> SharedEvent:
         """The same event by another name."""
-        other = copy(self)
-        other.event = name
+        other = self._others.get(name)
+        if other is None:
+            other = self._others[name] = copy(self)
+            other.event, other._encoded = name, self._named(name)
         return other
 
     def encode(self) -> bytes:
-        return f"event: {self.event}{NEWLINE}".encode() + self._after_name
+        return self._encoded
+
+    def _named(self, name: str) -> bytes:
+        return f"event: {name}{NEWLINE}".encode() + self._after_name

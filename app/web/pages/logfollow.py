@@ -182,7 +182,7 @@ async def follow_from(
             here = there
             while (following := await feed.next_of(reader)) is not None:
                 yield following.event
-                here = replace(following.place, is_jump=False)
+                here = following.place
             if not reader.lost:
                 break
         finally:
@@ -221,4 +221,4 @@ def _parcel(window: Window, place: Place) -> _Parcel:
     name = "reset" if window.is_jump else "lines"
     text = html(window.lines, place)
     said = SharedEvent(text, name=name, id_=f"{window.end}:{window.number}")
-    return _Parcel(said, replace(window, lines=[]))
+    return _Parcel(said, replace(window, lines=[], is_jump=False))
