@@ -8,7 +8,8 @@ from builders.instructions import Copy, Env, Instruction, Run, Stage, Workdir
 from builders.layout import WORKDIR
 from builders.plan import BuildPlan, BuildSettings
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
-from builders.runtimes.node_packages import LIFECYCLE, Manager, choose_manager, is_locked, lock_first_files
+from builders.runtimes.node_lock import stale_lock
+from builders.runtimes.node_packages import LIFECYCLE, Manager, choose_manager, lock_first_files
 from builders.runtimes.node_programs import development_programs, refuse_other_runtimes
 from builders.runtimes.node_project import LINES, Package, choose_version, read_package
 from builders.runtimes.node_start import CONVENTIONAL, is_program, offers_of
@@ -34,7 +35,11 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     start = choose_start(tree, settings, offers_of(tree, package, line))
     refuse_other_runtimes(package, start.text or "")
     needed = development_programs(package, [start.text or "", *start.processes.values()])
-    recipe = _recipe(tree, package, manager, settings, keeps_development=bool(needed))
+    lock = next((lock for lock in manager.locks if lock in tree.root_files), "")
+    stale = stale_lock(tree, package, lock) if lock and manager.name == "npm" else ""
+    recipe = _recipe(
+        tree, package, manager, settings, is_locked=bool(lock and not stale), keeps_development=bool(needed)
+    )
     return BuildPlan(
         runtime="node",
         version=dotted(line),
@@ -55,7 +60,11 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
             *layout.system_reasons(tree),
             start.reason,
         ),
-        warnings=(*version_warnings, *(manager_warnings if recipe.install else ()), *start.warnings),
+        warnings=(
+            *version_warnings,
+            *((*manager_warnings, *((stale,) if stale else ())) if recipe.install else ()),
+            *start.warnings,
+        ),
         stages=_stages(tree, recipe, f"node:{dotted(line)}-{LINES[line]}-slim", " ".join(start.argv)),
     )
 
@@ -78,6 +87,7 @@ def _recipe(
     manager: Manager,
     settings: BuildSettings,
     *,
+    is_locked: bool,
     keeps_development: bool,
 ) -> Recipe:
     """Return the commands; what only development needs is there while scripts of the installation or the build run."""
@@ -91,7 +101,7 @@ def _recipe(
     development = bool(build) or keeps_development or is_scripted
     return Recipe(
         manager,
-        manager.install(is_locked(tree, manager), development=development),
+        manager.install(is_locked, development=development),
         lock_first_files(tree, package.data, manager),
         build,
         manager.prune if build and has_development and not keeps_development else None,

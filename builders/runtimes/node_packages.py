@@ -128,10 +128,6 @@ def choose_manager(tree: SourceTree, package: Mapping[str, Any]) -> tuple[Manage
     )
 
 
-def is_locked(tree: SourceTree, manager: Manager) -> bool:
-    return any(lock in tree.root_files for lock in manager.locks)
-
-
 def lock_first_files(tree: SourceTree, package: Mapping[str, Any], manager: Manager) -> tuple[str, ...]:
     """Return what installing reads, so that it can go before the source; empty if it may read anything.
 

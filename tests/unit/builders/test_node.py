@@ -338,3 +338,37 @@ def test_a_workspace_without_a_command_names_its_packages(
     members = {"apps/sync/package.json": "{}", "apps/report/package.json": "{}", "docs/x.md": ""}
     with pytest.raises(NoStartCommand, match="root_directory /apps/report, root_directory /apps/sync"):
         make_plan(make_tree({"package.json": json.dumps(package), **members, **more}))
+
+
+LOCK = "package-lock.json"
+
+
+def locked(**versions: str) -> str:
+    packages = {f"node_modules/{name}": {"version": version} for name, version in versions.items()}
+    return json.dumps({"lockfileVersion": 3, "packages": {"": {}, **packages}})
+
+
+@pytest.mark.parametrize(
+    ("asked", "lock", "lacks"),
+    [
+        ({"ms": "2.1.3"}, locked(), "ms@2.1.3"),
+        ({"ms": "^2.1.0"}, locked(ms="1.0.0"), "ms@^2.1.0"),
+        ({"ms": "2.1.3"}, json.dumps({"lockfileVersion": 1, "dependencies": {}}), "ms@2.1.3"),
+        ({f"p{each:02}": "1" for each in range(12)}, locked(), "p09@1 and 2 more"),
+        ({"a": "npm:b@1", "c": "file:./c", "d": "x/y"}, locked(a="2.0.0", d="9.0.0", c="1.0.0"), ""),
+        ({"ms": "latest", "a": "", "b": "1 || 2"}, locked(ms="1.0.0", a="1.0.0", b="2.5.0"), ""),
+        ({"c": "2.0.0-rc.1"}, locked(c="1.0.0"), ""),
+        ({"ms": "2"}, json.dumps({"lockfileVersion": 1, "dependencies": {"ms": {"version": "2.0.0"}}}), ""),
+        ({"ms": "2"}, "{ no lock", ""),
+    ],
+)  # fmt: skip
+def test_a_lock_that_was_not_made_from_the_package_is_not_insisted_on(
+    node_plan, asked, lock, lacks: str
+) -> None:
+    plan = node_plan({"dependencies": asked, "scripts": {"job": "node x.js"}}, {LOCK: lock})
+    command = "npm install" if lacks else "npm ci"
+    assert plan.install_command == f"{command} --no-audit --no-fund --omit=dev"
+    assert [each for each in plan.warnings if "Run npm install and commit" in each and lacks in each] == list(
+        plan.warnings
+    )
+    assert bool(plan.warnings) is bool(lacks)
