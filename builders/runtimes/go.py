@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from builders import layout
 from builders.instructions import Cache, Copy, Env, Instruction, Run, Stage, Workdir
 from builders.layout import WORKDIR
+from builders.manifests import first_line
 from builders.plan import BuildPlan, BuildSettings, PlanError
 from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
+from builders.runtimes.releases import is_latest, tool_pins
 from builders.source import SourceTree
 from builders.start import Offers, Option, choose_start
 from builders.versions import Line, dotted, parse_line
@@ -82,10 +84,11 @@ def choose_version(tree: SourceTree, module: str) -> tuple[Line, str, tuple[str,
         re.search(r"^go\s+(\S+)", module, re.MULTILINE),
     )
     file = "go.mod" if "go.mod" in tree.root_files else "go.work"
-    pinned = (tree.read_head(".go-version") or "").strip()
+    pinned = first_line(tree, ".go-version")
     asked = [(f"{file} toolchain", found[0][1])] if found[0] else []
     asked += [(f"{file} go directive", found[1][1])] if found[1] else []
     asked += [(".go-version", pinned)] if pinned else []
+    asked += [each for each in tool_pins(tree, ("golang", "go")) if not is_latest(each[1])]
     if not asked:
         return NEWEST, "the newest known, as nothing asks for another", ()
     source, text = asked[0]

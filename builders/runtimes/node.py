@@ -11,7 +11,7 @@ from builders.runtimes.base import Evidence, Runtime, Strength, first_marker
 from builders.runtimes.node_lock import stale_lock
 from builders.runtimes.node_packages import LIFECYCLE, Manager, choose_manager, lock_first_files
 from builders.runtimes.node_programs import development_programs, refuse_other_runtimes
-from builders.runtimes.node_project import LINES, Package, choose_version, read_package
+from builders.runtimes.node_project import NODE, Package, choose_version, read_package
 from builders.runtimes.node_start import CONVENTIONAL, is_program, offers_of
 from builders.source import SourceTree
 from builders.start import choose_start
@@ -30,9 +30,9 @@ def evidence(tree: SourceTree) -> Evidence | None:
 
 def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     package = read_package(tree)
-    line, version_source, version_warnings = choose_version(tree, package)
+    release = choose_version(tree, package)
     manager, why, manager_warnings = choose_manager(tree, package.data)
-    start = choose_start(tree, settings, offers_of(tree, package, line))
+    start = choose_start(tree, settings, offers_of(tree, package, release.line))
     refuse_other_runtimes(package, start.text or "")
     needed = development_programs(package, [start.text or "", *start.processes.values()])
     lock = next((lock for lock in manager.locks if lock in tree.root_files), "")
@@ -42,8 +42,8 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     )
     return BuildPlan(
         runtime="node",
-        version=dotted(line),
-        version_source=version_source,
+        version=release.text,
+        version_source=release.source,
         package_manager=manager.name,
         install_command=recipe.install,
         build_command=recipe.build,
@@ -51,7 +51,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         processes=start.processes,
         command=start.argv,
         reasons=(
-            f"Node.js {dotted(line)}: {version_source}.",
+            f"Node.js {release.text}: {release.source}.",
             f"Installs with {manager.name}: {why}."
             if recipe.install
             else "Installs nothing: no dependencies are declared.",
@@ -61,11 +61,11 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
             start.reason,
         ),
         warnings=(
-            *version_warnings,
+            *release.warnings,
             *((*manager_warnings, *((stale,) if stale else ())) if recipe.install else ()),
             *start.warnings,
         ),
-        stages=_stages(tree, recipe, f"node:{dotted(line)}-{LINES[line]}-slim", " ".join(start.argv)),
+        stages=_stages(tree, recipe, NODE.tag(release), " ".join(start.argv)),
     )
 
 
@@ -158,5 +158,5 @@ RUNTIME = Runtime(
     plan,
     frozenset(["node", "npm", "npx", "pnpm", "yarn", "tsx", "ts-node"]),
     signs=("package.json", *CONVENTIONAL),
-    versions=tuple(dotted(line) for line in LINES),
+    versions=tuple(dotted(line) for line in NODE.lines),
 )

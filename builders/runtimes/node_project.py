@@ -2,23 +2,34 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builders.manifests import first_line, read_json
 from builders.plan import PlanError
+from builders.runtimes.releases import Known, Language, Release, tool_pins
 from builders.source import SourceTree
-from builders.versions import Constraint, Line, UnreadableVersion, dotted, parse_constraint, pick
+from builders.versions import Constraint, Line, UnreadableVersion, parse_constraint, parse_line
 
-DEFAULT: Line = (24,)
-# Release line → the Debian release its newest images are made on.
-LINES: dict[Line, str] = {
-    (16,): "bookworm",
-    (18,): "bookworm",
-    (20,): "trixie",
-    (22,): "trixie",
-    (24,): "trixie",
-}
+NODE = Language(
+    "Node.js",
+    "node",
+    {
+        (14,): Known("", "2023-04-30"),
+        (16,): Known("bookworm", "2023-09-11"),
+        (17,): Known("", "2022-06-01"),
+        (18,): Known("bookworm", "2025-04-30"),
+        (19,): Known("", "2023-06-01"),
+        (20,): Known("trixie", "2026-04-30"),
+        (21,): Known("", "2024-06-01"),
+        (22,): Known("trixie", "2027-04-30"),
+        (23,): Known("", "2025-06-01"),
+        (24,): Known("trixie", "2028-04-30"),
+        (25,): Known("trixie", "2026-06-01"),
+        (26,): Known("trixie", "2029-04-30"),
+    },
+    default=(24,),
+)
 CODENAMES = {"gallium": "16", "hydrogen": "18", "iron": "20", "jod": "22", "krypton": "24"}
 ANY_LTS = frozenset({"lts/*", "lts/-0", "lts", "node", "stable", "latest", "current", "system"})
 
@@ -64,44 +75,41 @@ def read_package(tree: SourceTree) -> Package:
     return Package(data if isinstance(data, dict) else {})
 
 
-def choose_version(tree: SourceTree, package: Package) -> tuple[Line, str, tuple[str, ...]]:
-    """Return the release line, where it comes from, and warnings. Raises PlanError if there is no such image."""
+def choose_version(tree: SourceTree, package: Package) -> Release:
+    """Return the release, with a warning of each file that asks for another. Raises PlanError if there is no image."""
     asked = [(source, text) for source, text in _version_sources(tree, package) if text]
     if not asked:
-        return DEFAULT, "the default, as nothing asks for another", ()
+        return NODE.newest()
     source, text = asked[0]
-    picked = _resolve(source, text)
+    release = _resolve(source, text)
     disagreeing = [
         f"{other} asks for {wanted}; {source} decides."
         for other, wanted in asked[1:]
-        if not _satisfies(other, wanted, picked)
+        if not _satisfies(other, wanted, release.line)
     ]
-    return picked, f"{source} {text!r}", tuple(disagreeing)
+    return replace(release, warnings=(*disagreeing, *release.warnings))
 
 
 def _version_sources(tree: SourceTree, package: Package) -> list[tuple[str, str]]:
     development = package.table("devEngines").get("runtime")
     runtime = development if isinstance(development, dict) and development.get("name") == "node" else {}
-    tools = re.search(r"^node(?:js)?[ \t]+(\S+)", tree.read_head(".tool-versions") or "", re.MULTILINE)
     return [
-        ("package.json engines.node", str(package.table("engines").get("node") or "")),
-        ("package.json volta.node", str(package.table("volta").get("node") or "")),
-        ("package.json devEngines.runtime", str(runtime.get("version") or "")),
+        ("package.json engines.node", str(package.table("engines").get("node") or "").strip()),
+        ("package.json volta.node", str(package.table("volta").get("node") or "").strip()),
+        ("package.json devEngines.runtime", str(runtime.get("version") or "").strip()),
         (".nvmrc", first_line(tree, ".nvmrc")),
         (".node-version", first_line(tree, ".node-version")),
-        (".tool-versions", tools[1] if tools else ""),
+        *tool_pins(tree, ("nodejs", "node")),
     ]
 
 
-def _resolve(source: str, text: str) -> Line:
-    picked = pick(_parse(source, text), tuple(LINES), DEFAULT) if text not in ANY_LTS else DEFAULT
-    if picked is None:
-        known = ", ".join(dotted(line) for line in LINES)
-        raise PlanError(
-            f"{source} asks for Node.js {text!r}, but base images exist for {known}. "
-            "Add a Dockerfile to use it."
-        )
-    return picked
+def _resolve(source: str, text: str) -> Release:
+    if text in ANY_LTS:
+        return replace(NODE.newest(), source=f"{source} {text!r}")
+    constraint = _parse(source, text)
+    if re.fullmatch(r"v?\d{1,9}\.\d{1,9}\.\d{1,9}", text) and (line := parse_line(text, 1)):
+        return NODE.pinned(text, line, f"{source} {text!r}")
+    return NODE.satisfying(constraint, text, source)
 
 
 def _parse(source: str, text: str) -> Constraint:

@@ -15,7 +15,7 @@ from builders.runtimes.python_packages import (
     from_list,
     requirements_directory,
 )
-from builders.runtimes.python_project import LINES, choose_version, read_project
+from builders.runtimes.python_project import PYTHON, choose_version, read_project
 from builders.runtimes.python_start import CONVENTIONAL, offers_of, programs
 from builders.runtimes.python_system import SystemPackages, system_packages_of
 from builders.source import SourceTree
@@ -50,12 +50,12 @@ def evidence(tree: SourceTree) -> Evidence | None:
 
 def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
     project = read_project(tree)
-    line, version_source, version_warnings = choose_version(tree, project)
+    release = choose_version(tree, project)
     installation, install_warnings = choose_installation(tree, project, settings)
     start = choose_start(tree, settings, offers_of(tree, project, is_installed=bool(installation.project)))
     inline = inline_of(tree, start.argv)
     if inline.requires_python:
-        line, version_source, version_warnings = choose_version(tree, project, inline.constraint)
+        release = choose_version(tree, project, inline.constraint)
     if not installation.text and inline.dependencies:
         installation = from_list(f"{inline.path} lists the dependencies", inline.dependencies)
     elif inline.dependencies:
@@ -64,11 +64,10 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         install_warnings += lists_left_aside(tree, project)
     needed = system_packages_of(tree, project, installation)
     manager = installation.manager.name if installation.text else None
-    image = f"python:{dotted(line)}-slim-{LINES[line]}"
     return BuildPlan(
         runtime="python",
-        version=dotted(line),
-        version_source=version_source,
+        version=release.text,
+        version_source=release.source,
         package_manager=manager,
         install_command=installation.text,
         build_command=settings.build_command,
@@ -76,7 +75,7 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         processes=start.processes,
         command=start.argv,
         reasons=(
-            f"Python {dotted(line)}: {version_source}.",
+            f"Python {release.text}: {release.source}.",
             f"Installs with {manager}: {installation.source}."
             if manager
             else "Installs nothing: no dependencies are declared.",
@@ -84,8 +83,8 @@ def plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
             *needed.reasons,
             start.reason,
         ),
-        warnings=(*version_warnings, *install_warnings, *start.warnings),
-        stages=_stages(tree, image, installation, settings.build_command, needed),
+        warnings=(*release.warnings, *install_warnings, *start.warnings),
+        stages=_stages(tree, PYTHON.tag(release), installation, settings.build_command, needed),
     )
 
 
@@ -160,5 +159,5 @@ RUNTIME = Runtime(
         ]
     ),
     signs=(*MANIFESTS, "requirements/", *CONVENTIONAL),
-    versions=tuple(dotted(line) for line in LINES),
+    versions=tuple(dotted(line) for line in PYTHON.lines),
 )

@@ -1,25 +1,30 @@
 """What a Python project says of itself: pyproject.toml, and the release of Python it wants."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builders.manifests import first_line, read_json, read_toml
 from builders.plan import PlanError
+from builders.runtimes.releases import Known, Language, Release, is_latest, tool_pins
 from builders.source import SourceTree
-from builders.versions import Constraint, Line, UnreadableVersion, dotted, parse_constraint, parse_line, pick
+from builders.versions import Constraint, UnreadableVersion, parse_constraint, parse_line
 
-DEFAULT: Line = (3, 13)
-# Release line → the Debian release its newest images are made on.
-LINES: dict[Line, str] = {
-    (3, 8): "bookworm",
-    (3, 9): "trixie",
-    (3, 10): "trixie",
-    (3, 11): "trixie",
-    (3, 12): "trixie",
-    (3, 13): "trixie",
-    (3, 14): "trixie",
-}
+PYTHON = Language(
+    "Python",
+    "python",
+    {
+        (3, 7): Known("", "2023-06-27"),
+        (3, 8): Known("bookworm", "2024-10-07"),
+        (3, 9): Known("trixie", "2025-10-31"),
+        (3, 10): Known("trixie", "2026-10-31"),
+        (3, 11): Known("trixie", "2027-10-31"),
+        (3, 12): Known("trixie", "2028-10-31"),
+        (3, 13): Known("trixie", "2029-10-31"),
+        (3, 14): Known("trixie", "2030-10-31"),
+    },
+    default=(3, 13),
+)
 # What tools write before a version: pyenv and Heroku `python-`, uv also the implementation.
 _NAME = re.compile(r"(?:c?python[-@]?|v)(?=[0-9<>=!~^])", re.IGNORECASE)
 
@@ -73,47 +78,30 @@ def table(data: object, key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def choose_version(
-    tree: SourceTree, project: Project, inline: tuple[str, str] = ("", "")
-) -> tuple[Line, str, tuple[str, ...]]:
-    """Return the release line, where it comes from, and warnings. Raises PlanError for a pin nothing can satisfy.
+def choose_version(tree: SourceTree, project: Project, inline: tuple[str, str] = ("", "")) -> Release:
+    """Return the release. Raises PlanError for a pin nothing can satisfy, and for two that contradict each other.
 
     `inline` is the constraint of the script that runs, and where it is; the project's own comes before it.
     """
     own = _constraint(project)
-    constraint_text, constraint_source = own if own[0] else inline
-    for source, text in _pins(tree):
-        line = _pinned(source, text)
-        if line is None or line not in LINES:
-            raise PlanError(
-                f"{source} asks for Python {text}, but base images exist for {_known()}. "
-                "Add a Dockerfile to use it."
-            )
-        if constraint_text and not _parse(constraint_text, constraint_source).allows_some_of(line):
-            raise PlanError(
-                f"{source} asks for Python {text}, but {constraint_source} says {constraint_text!r}. "
-                "Make them agree."
-            )
-        exact = text.count(".") > 1
-        warning = f"{source} pins {text}; the image has the newest release of {dotted(line)}."
-        return line, source, (warning,) if exact else ()
-    if not constraint_text:
-        return DEFAULT, "the default, as nothing asks for another", ()
-    picked = pick(_parse(constraint_text, constraint_source), tuple(LINES), DEFAULT)
-    if picked is None:
-        raise PlanError(
-            f"{constraint_source} asks for Python {constraint_text!r}, but base images exist for {_known()}."
-        )
-    return picked, f"{constraint_source} {constraint_text!r}", ()
+    text, source = own if own[0] else inline
+    pin = next(iter(_pins(tree)), None)
+    if pin is None:
+        return PYTHON.satisfying(_parse(text, source), text, source) if text else PYTHON.newest()
+    release = _pinned(*pin)
+    if text and not _parse(text, source).allows_some_of(release.line):
+        raise PlanError(f"{pin[0]} asks for Python {pin[1]}, but {source} says {text!r}. Make them agree.")
+    return release
 
 
-def _pinned(source: str, text: str) -> Line | None:
-    """Return the release line that a pin names, or picks where it allows several; None if it allows none of ours."""
+def _pinned(source: str, text: str) -> Release:
+    if is_latest(text):
+        return replace(PYTHON.newest(), source=f"{source} {text!r}")
     line = parse_line(text, 2)
     if line is not None:
-        return line
+        return PYTHON.pinned(text, line, source)
     try:
-        return pick(parse_constraint(text), tuple(LINES), DEFAULT)
+        return replace(PYTHON.satisfying(parse_constraint(text), text, source), source=source)
     except UnreadableVersion as error:
         raise PlanError(
             f"{source} asks for Python {text!r}, which is not a CPython version such as 3.13."
@@ -125,7 +113,7 @@ def _pins(tree: SourceTree) -> list[tuple[str, str]]:
     pins = [
         (".python-version", first_line(tree, ".python-version")),
         ("runtime.txt", first_line(tree, "runtime.txt")),
-        (".tool-versions", _tool_version(tree)),
+        *tool_pins(tree, ("python",)),
         ("Pipfile.lock", _pipfile_lock_version(tree)),
         ("Pipfile", _pipfile_version(tree)),
     ]
@@ -149,15 +137,6 @@ def _parse(text: str, source: str) -> Constraint:
         return parse_constraint(text)
     except UnreadableVersion as error:
         raise PlanError(f"{source} {text!r} can't be read as a version constraint.") from error
-
-
-def _known() -> str:
-    return ", ".join(dotted(line) for line in LINES)
-
-
-def _tool_version(tree: SourceTree) -> str:
-    match = re.search(r"^python[ \t]+(\S+)", tree.read_head(".tool-versions") or "", re.MULTILINE)
-    return match[1] if match else ""
 
 
 def _pipfile_lock_version(tree: SourceTree) -> str:

@@ -36,7 +36,7 @@ def node_plan(node_tree):
         ({"engines": {"node": "20.x"}}, {".nvmrc": "v20.1.0"}, "20"),
         ({"engines": {"node": "^18 || ^20"}}, {}, "20"),
         ({"engines": {"node": "<=22"}}, {}, "22"),
-        ({"volta": {"node": "20.2.0"}}, {".nvmrc": "22"}, "20"),
+        ({"volta": {"node": "20.2.0"}}, {".nvmrc": "22"}, "20.2.0"),
         ({"devEngines": {"runtime": {"name": "node", "version": "^22"}}}, {}, "22"),
         ({}, {".nvmrc": "lts/jod\n"}, "22"),
         ({}, {".nvmrc": "lts/*"}, "24"),
@@ -44,12 +44,50 @@ def node_plan(node_tree):
         ({}, {".node-version": "20"}, "20"),
         ({}, {".node-version": "# pinned\n\n22\n"}, "22"),
         ({}, {".nvmrc": "# pinned\n20\n"}, "20"),
-        ({}, {".nvmrc": "\n# pinned\n v20.11.1 # by hand\n"}, "20"),
-        ({}, {".tool-versions": "nodejs 22.1.0\n"}, "22"),
+        ({}, {".nvmrc": "\n# pinned\n v20.11.1 # by hand\n"}, "20.11.1"),
+        ({}, {".tool-versions": "nodejs 22.1.0\n"}, "22.1.0"),
+        ({}, {"mise.toml": '[tools]\nnode = "22"\n'}, "22"),
+        ({}, {".mise.toml": '[tools]\nnode = ["22.1.0", "20"]\n'}, "22.1.0"),
+        ({}, {".config/mise.toml": '[tools]\nnode = { version = "lts" }\n'}, "24"),
+        ({}, {"mise.toml": "[tools]\nnode = 22\n"}, "22"),
+        ({}, {"mise.toml": "tools = 1\n"}, "24"),
+        ({"engines": {"node": ">=25"}}, {}, "26"),
+        ({"engines": {"node": "^26.0.0"}}, {}, "26"),
+        ({"engines": {"node": ">=27 <28"}}, {}, "27"),
+        ({"engines": {"node": "29.1.0"}}, {}, "29.1.0"),
+        ({"engines": {"node": "21"}}, {}, "21"),
     ],
 )
 def test_version(node_plan, package: Mapping[str, Any], files: Mapping[str, str], version: str) -> None:
     assert node_plan(package, files).version == version
+
+
+@pytest.mark.parametrize(
+    ("wanted", "image", "warning"),
+    [
+        ("24", "node:24-trixie-slim", ""),
+        ("22.1.0", "node:22.1.0-slim", ""),
+        (
+            "18",
+            "node:18-bookworm-slim",
+            "Node.js 18 has had no security fixes since 2025-04-30: move to a newer one.",
+        ),
+        (
+            "19.x",
+            "node:19-slim",
+            "Node.js 19 has had no security fixes since 2023-06-01: move to a newer one.",
+        ),
+        (
+            "28",
+            "node:28-trixie-slim",
+            "Node.js 28 (package.json engines.node) is newer than what is known here: its image is tried.",
+        ),
+    ],
+)
+def test_the_base_image_and_what_is_amiss_with_it(node_plan, wanted: str, image: str, warning: str) -> None:
+    plan = node_plan({"engines": {"node": wanted}, "dependencies": {}})
+    assert f"FROM {image} AS " in render_dockerfile(plan)
+    assert plan.warnings == ((warning,) if warning else ())
 
 
 def test_versions_that_disagree_are_noted(node_plan) -> None:
