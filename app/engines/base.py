@@ -30,6 +30,8 @@ plain data: they are stored, and any other process may go on with them later.
    image can't be had, `StartRefused` when the engine answers that this specification can't run (the user's to mend).
 7. **What is asked for is kept, or nothing starts.** An engine that can't keep a specification's `hardening` raises
    `StartRefused`, with the name of what it can't. `disk_bytes` is the server's wish: it is kept where it can be.
+8. **What an engine can't do it says beforehand.** `lacks` names it, with a sentence. Asked for it all the same, `stats`
+   and `address` return None, `probe` says that it could not (125), `shell` raises NoShell with that sentence.
 """
 
 from __future__ import annotations
@@ -46,6 +48,18 @@ from app.domain.job.spec import Hardening
 from app.domain.metrics import Sample
 from app.domain.output import Seen, Stream
 from app.engines.shells import Shell
+
+
+class Capability(enum.StrEnum):
+    """What an engine may be without (`Engine.lacks`)."""
+
+    STATS = "stats"  # what a container uses
+    PROBE = "probe"  # commands beside the process
+    SHELL = "shell"
+    ADDRESS = "address"  # the container's ports, from this machine
+    NON_ROOT = "non_root"  # these three are the parts of `hardening`, by the names that it has for them
+    READ_ONLY = "read_only"
+    NETWORK = "network"
 
 
 class ImageUnavailable(UserError):
@@ -78,6 +92,12 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class RegistryLogin:
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ContainerSpec:
     """What an engine is asked to run, as a value that a pure function turns into the engine's request.
 
@@ -96,6 +116,7 @@ class ContainerSpec:
     hardening: Hardening = field(default_factory=Hardening)
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_grace_seconds: int = 30
+    login: RegistryLogin | None = None  # for an image that the engine pulls as it starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +159,12 @@ class Owned:
     created_at: datetime | None = None
 
 
+def require_kept(hardening: Hardening, lacks: Mapping[Capability, str]) -> None:
+    """Raise StartRefused for hardening that an engine which lacks this can't keep."""
+    if missing := [lacks[Capability(name)] for name in hardening.asked if name in lacks]:
+        raise StartRefused(" ".join(missing))
+
+
 def is_same(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     """Return whether no label differs between the two. A missing label is no difference: older versions set fewer."""
     return all(found.get(name, value) == value for name, value in wanted.items())
@@ -166,12 +193,6 @@ class Exit:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class RegistryLogin:
-    username: str
-    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +247,9 @@ class Engine(Protocol):
 
     def info(self) -> EngineInfo:
         """Return soon what answers there. Raises EngineUnavailable with a sentence naming the setting to change."""
+
+    def lacks(self) -> Mapping[Capability, str]:
+        """Return what this engine can't do, each with a sentence for people (rule 8). It asks nobody."""
 
     def confine(self) -> str:
         """See that containers and builds reach no more than they may, as far as that is the engine's to enforce.

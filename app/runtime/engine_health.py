@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from app.domain.errors import EngineUnavailable
 from app.domain.plans import MIB
-from app.engines.base import Engine
+from app.engines.base import Capability, Engine
 
 log = logging.getLogger(__name__)
 ASKED_EVERY = 5.0  # seconds
@@ -24,7 +24,7 @@ class EngineHealth:
     `egress` is a sentence about what containers may reach, where that is not enforced; `run_disk` one about what runs
     may write, where that is not bounded although it should be.
     `directory` is where it keeps images and containers, `cgroup_driver` what sets up their control groups, as it calls
-    them; empty where it does not tell.
+    them; empty where it does not tell. `lacks` is what it can't do, each in a sentence.
     """
 
     is_up: bool
@@ -35,6 +35,7 @@ class EngineHealth:
     egress: str = ""
     run_disk: str = ""
     cgroup_driver: str = ""
+    lacks: Mapping[Capability, str] = field(default_factory=dict)
 
 
 def ask(engine: Engine) -> EngineHealth:
@@ -42,11 +43,17 @@ def ask(engine: Engine) -> EngineHealth:
     try:
         info = engine.info()
     except EngineUnavailable as error:
-        return EngineHealth(is_up=False, sentence=str(error))
+        return EngineHealth(is_up=False, sentence=str(error), lacks=engine.lacks())
     memory = f"{info.memory_bytes / 2**30:.1f} GiB"
     sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
     return EngineHealth(
-        True, sentence, info.isolation, info.is_isolated, info.directory, cgroup_driver=info.cgroup_driver
+        True,
+        sentence,
+        info.isolation,
+        info.is_isolated,
+        info.directory,
+        cgroup_driver=info.cgroup_driver,
+        lacks=engine.lacks(),
     )
 
 

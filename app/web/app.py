@@ -133,5 +133,6 @@ def readyz(request: Request) -> Response:
         "disk": alarm.sentence if alarm else "",
         "egress": health.egress,
         "run_disk": health.run_disk,
+        "lacks": dict(health.lacks),
     }
     return JSONResponse(body, 200 if health.is_up else 503)

@@ -14,6 +14,7 @@ from app.domain.errors import EngineUnavailable
 from app.domain.job.spec import Hardening, Network
 from app.domain.output import Seen
 from app.engines.base import (
+    Capability,
     Chunk,
     Engine,
     ExitKind,
@@ -24,6 +25,7 @@ from app.engines.base import (
     Stream,
 )
 from app.engines.fake import Script
+from app.engines.shells import NoShell
 from tests.support.engine_harness import Harness, utc_now
 from tests.support.waiting import together
 
@@ -372,12 +374,25 @@ class TestLooking:
         engine = harness.engine
         handle = engine.start(harness.spec(*FOREVER), "a", 1)
         ready(engine, handle)
-        assert engine.address(handle)
-        assert engine.probe(handle, ["true"], 20) == 0
+        lacks = engine.lacks()
+        assert bool(engine.address(handle)) is (Capability.ADDRESS not in lacks)
+        assert engine.probe(handle, ["true"], 20) == (125 if Capability.PROBE in lacks else 0)
         sample = engine.stats(handle)
-        assert sample
-        assert sample.memory_bytes > 0
-        assert sample.processes >= 1
+        assert bool(sample) is (Capability.STATS not in lacks)
+        if sample:
+            assert sample.memory_bytes > 0
+            assert sample.processes >= 1
+
+    def test_by_a_shell_or_the_sentence_why_not(self, harness: Harness) -> None:
+        engine = harness.engine
+        handle = engine.start(harness.spec(*FOREVER), "a", 1)
+        ready(engine, handle)
+        if Capability.SHELL in engine.lacks():
+            with pytest.raises(NoShell) as refused:
+                engine.shell(handle, 80, 24)
+            assert str(refused.value) == engine.lacks()[Capability.SHELL]
+            return
+        engine.shell(handle, 80, 24).close()
 
     def test_into_what_has_ended(self, harness: Harness) -> None:
         engine = harness.engine
@@ -421,13 +436,12 @@ class TestHardening:
     )
     def test_is_kept_or_refused(self, harness: Harness, hardening: Hardening, said: bytes) -> None:
         spec = harness.spec(self.SHELL, Script(output=[said]), hardening=hardening)
-        if harness.engine.name == "process":
+        lacks = harness.engine.lacks()
+        if missing := [Capability(name) for name in hardening.asked if name in lacks]:
             with pytest.raises(StartRefused) as refused:
                 harness.engine.start(spec, "a", 1)
-            assert str(refused.value) == (
-                f"The engine process can't keep {', '.join(hardening.asked)}: it runs plain processes of this machine;"
-                " leave that out, or use the engine docker."
-            )
+            assert str(refused.value) == " ".join(lacks[each] for each in missing)
+            assert all(f"can't keep {each}" in lacks[each] for each in missing)
             assert harness.engine.owned() == []
             return
         handle = harness.engine.start(spec, "a", 1)

@@ -19,6 +19,7 @@ from app.domain.metrics import Sample
 from app.domain.output import Seen
 from app.engines.base import (
     LOST,
+    Capability,
     Chunk,
     Confinement,
     ContainerSpec,
@@ -123,6 +124,9 @@ class DockerEngine:
             directory=answer.get("DockerRootDir", ""),
             cgroup_driver=answer.get("CgroupDriver", ""),
         )
+
+    def lacks(self) -> Mapping[Capability, str]:
+        return {}
 
     def confine(self) -> str:
         return self._keeper.keep() if self._keeper else ""

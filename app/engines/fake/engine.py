@@ -12,6 +12,7 @@ from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
 from app.engines.base import (
     LOST,
+    Capability,
     Chunk,
     Confinement,
     ContainerSpec,
@@ -45,6 +46,9 @@ class FakeEngine(Told):
     def info(self) -> EngineInfo:
         with self._call("info"):
             return EngineInfo(self.name, "1", 2, 4 << 30, "Nothing really runs.", is_isolated=False)
+
+    def lacks(self) -> Mapping[Capability, str]:
+        return self._world.lacks
 
     def confine(self) -> str:
         with self._call("confine"):

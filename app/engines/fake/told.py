@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Self
 
 from app.domain.output import Stream
-from app.engines.base import ContainerSpec, Exit, ExitKind, Handle, ImageConfig, State
+from app.engines.base import Capability, ContainerSpec, Exit, ExitKind, Handle, ImageConfig, State
 from app.engines.fake.shell import FakeShell
 from app.engines.fake.world import Container, Fault, Now, Script, World
 
@@ -50,6 +50,12 @@ class Told:
         """This reference exists again."""
         with self._world.changed:
             self._world.missing_images.discard(reference)
+        return self
+
+    def without(self, capability: Capability, sentence: str) -> Self:
+        """The engine says that it can't do this."""
+        with self._world.changed:
+            self._world.lacks[capability] = sentence
         return self
 
     def fail(self, operation: str, fault: Fault, times: int = 1) -> Self:

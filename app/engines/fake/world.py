@@ -15,6 +15,7 @@ from app.domain.errors import JobyardError
 from app.domain.metrics import Sample
 from app.domain.output import Stream
 from app.engines.base import (
+    Capability,
     Chunk,
     ContainerSpec,
     Exit,
@@ -83,6 +84,7 @@ class World:
         self.names: list[str] = []  # that images have
         self.cache_bytes = 0
         self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self.lacks: dict[Capability, str] = {}
         self.down = False
 
     def image(self, reference: str) -> ImageConfig:

@@ -20,6 +20,7 @@ from app.domain.metrics import Sample
 from app.domain.output import Seen, Unseen
 from app.engines.base import (
     LOST,
+    Capability,
     Chunk,
     Confinement,
     ContainerSpec,
@@ -33,6 +34,7 @@ from app.engines.base import (
     ResolvedImage,
     StartRefused,
     is_same,
+    require_kept,
 )
 from app.engines.process import image, supervisor
 from app.engines.process.container import Container, OutputReader
@@ -48,6 +50,11 @@ NOT_CONFINED = (
     " alone."
 )
 NOT_BOUNDED = "Jobs are processes of this machine, and write as much as there is room for."
+LACKS = {
+    each: f"The engine process can't keep {each}: it runs plain processes of this machine; leave that out, or use the"
+    " engine docker."
+    for each in (Capability.NON_ROOT, Capability.READ_ONLY, Capability.NETWORK)
+}
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60
 _LOST = Exit(ExitKind.LOST, detail=LOST)
@@ -76,6 +83,9 @@ class ProcessEngine:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         cpus = os.cpu_count() or 1
         return EngineInfo(self.name, platform.release(), cpus, memory, NO_ISOLATION, is_isolated=False)
+
+    def lacks(self) -> Mapping[Capability, str]:
+        return LACKS
 
     def confine(self) -> str:
         return NOT_CONFINED
@@ -125,12 +135,7 @@ class ProcessEngine:
         return CacheUse(0, 0)
 
     def start(self, spec: ContainerSpec, key: str, token: int, *, is_new: bool = False) -> Handle:  # noqa: ARG002
-        if spec.hardening.asked:
-            asked = ", ".join(spec.hardening.asked)
-            raise StartRefused(
-                f"The engine process can't keep {asked}: it runs plain processes of this machine;"
-                " leave that out, or use the engine docker."
-            )
+        require_kept(spec.hardening, LACKS)
         container = self._of_key(spec.labels, key)
         if container is None:
             manifest = image.load(spec.image)

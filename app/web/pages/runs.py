@@ -12,6 +12,7 @@ from starlette.routing import Route
 from app.commands.runs import cancel_run, run_again
 from app.domain.principals import Right
 from app.domain.runs import Attempt, Run, Trigger, TriggerType
+from app.engines.base import Capability
 from app.runtime.engine_health import EngineHealth
 from app.store import builds, commit_statuses, jobs, overview, projects, quotas, run_attempts, runs
 from app.web.event_streams import Stream
@@ -83,11 +84,14 @@ def of_attempt(ctx: PageContext, run: Run, attempt: Attempt | None) -> dict[str,
         rows = containers.rows(attempt, found, run.spec.health_checks, measured)
         usage = vitals.charts(run.spec.instances, ctx.server.plans.get(run.spec.plan), measured)
     may_shell = ctx.server.shells.most > 0 and ctx.may(Right.SHELL, run.project_id)
+    lacks = ctx.server.engine_health().lacks
     return {
         "rows": rows,
         "usage_charts": usage,
         "may_shell": may_shell,
-        "offers_shell": may_shell and not run.status.is_final,
+        "offers_shell": may_shell and not run.status.is_final and Capability.SHELL not in lacks,
+        "no_shell": lacks.get(Capability.SHELL, ""),
+        "no_stats": lacks.get(Capability.STATS, ""),
         "pane": "shell" if may_shell and ctx.query("tab") == "shell" else "log",
         "failure": failure(ctx, run, attempt, rows),
     }

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from app.commands.variables import open_variable
 from app.domain.errors import UserError
+from app.domain.job.checks import CommandCheck
 from app.domain.job.effective import Invocation, invocation
 from app.domain.job.spec import Hardening
 from app.domain.job.variables import EnvValue
 from app.domain.plans import Plan
 from app.domain.runs import Attempt, Container, Run
-from app.engines.base import ContainerSpec
+from app.engines.base import Capability, ContainerSpec
 from app.runtime.ports import Vault
 from app.workers.run.images import Origin
 
@@ -24,6 +25,7 @@ class Specs:
     vault: Vault
     plans: Mapping[str, Plan]
     disk_bytes: int  # of each container's own files; 0: any number
+    lacks: Mapping[Capability, str]  # of the engine
 
     def secrets(self, run: Run) -> list[str]:
         """The values of the secrets that are kept here. Raises a JobyardError for one that can't be opened."""
@@ -36,10 +38,17 @@ class Specs:
     def invocation(self, run: Run, origin: Origin) -> tuple[Invocation, Plan]:
         """Return how the container is called and how big it is. Raises UserError where that can't be."""
         call = invocation(run.spec, origin.processes)
+        self._require_checkable(run)
         name = run.spec.plan
         if name not in self.plans:
             raise UserError(f"There is no plan named {name} any more; there are: {', '.join(self.plans)}.")
         return call, self.plans[name]
+
+    def _require_checkable(self, run: Run) -> None:
+        for check in run.spec.health_checks:
+            needs = Capability.PROBE if isinstance(check, CommandCheck) else Capability.ADDRESS
+            if needs in self.lacks:
+                raise UserError(f"The health check of {check.words} can't be asked. {self.lacks[needs]}")
 
     def spec(
         self,

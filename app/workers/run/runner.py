@@ -166,7 +166,7 @@ class Runner:
 
     @property
     def _specs(self) -> Specs:
-        return Specs(self.vault, self.plans, self.disk_bytes)
+        return Specs(self.vault, self.plans, self.disk_bytes, self.engine.lacks())
 
     @property
     def _starter(self) -> Starter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.commands.remote_access import registry_access_of_job
@@ -70,14 +70,15 @@ class Starter:
 
     def _once(self, active: ActiveRun, run: Run, key: str, spec: ContainerSpec, *, is_new: bool) -> Handle:
         """An image that the engine has no more is pulled again, by its digest."""
+        if "@" not in spec.image:
+            return self.engine.start(spec, key, run.token, is_new=is_new)
+        with self.db.read() as tx:
+            login = registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), spec.image)
+        spec = replace(spec, login=login)
         try:
             return self.engine.start(spec, key, run.token, is_new=is_new)
         except ImageUnavailable:
-            if "@" not in spec.image:
-                raise
-        with self.db.read() as tx:
-            login = registry_access_of_job(tx, self.vault, jobs.with_id(tx, run.job_id), spec.image)
-        self.resolve(active, spec.image, login)
+            self.resolve(active, spec.image, login)
         return self.engine.start(spec, key, run.token)
 
 

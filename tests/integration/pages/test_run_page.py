@@ -17,7 +17,7 @@ from app.domain.events import Commit
 from app.domain.output import Stream
 from app.domain.redaction import Redactor
 from app.domain.runs import Outcome, Reason, Trigger, TriggerType
-from app.engines.base import Handle
+from app.engines.base import Capability, Handle
 from app.store import run_attempts, runs
 from app.store.schema import ContainerRow
 from tests.support.seed import SUCCEEDED, World, world
@@ -235,6 +235,20 @@ class TestShell:
         page = read(visitor(made), f"/runs/{made.run(made.job('over'), NOW, outcome=SUCCEEDED)}")
         assert "data-shell-open" not in page
         assert "No container of this attempt is running, so there is none to open a shell in." in page
+
+    def test_an_engine_without_shells_and_readings_says_why(self, made: World) -> None:
+        lacks = {Capability.SHELL: "It opens no shell.", Capability.STATS: "It tells nothing of memory."}
+        page_of = f"/runs/{made.run(made.job('far'), NOW)}?tab=shell"
+        assert not any(sentence in read(visitor(made), page_of) for sentence in lacks.values())
+        made.health = replace(made.health, lacks=lacks)
+        for address in (page_of, "/settings"):
+            page = read(visitor(made), address)
+            assert all(sentence in page for sentence in lacks.values())
+            assert "data-shell-open" not in page
+        assert visitor(made).get("/readyz").json()["lacks"] == {
+            "shell": "It opens no shell.",
+            "stats": "It tells nothing of memory.",
+        }
 
     @pytest.mark.parametrize("role", ["viewer", "operator"])
     def test_it_is_not_offered_to_who_may_not(self, made: World, role: str) -> None:

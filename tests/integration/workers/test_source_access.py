@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from app.domain.job.records import Job, SourceSettings
 from app.domain.outages import UNANSWERED_LIMIT
 from app.domain.runs import Reason, RunStatus, Trigger, TriggerType
 from app.domain.sealing import of_credential
-from app.engines.base import RegistryLogin, ResolvedImage
+from app.engines.base import ContainerSpec, Handle, RegistryLogin, ResolvedImage
 from app.engines.fake import FakeEngine, Fault
 from app.store import build_services, crashes, credentials, decisions, jobs, runs
 from app.store.identity import reserved_id
@@ -140,11 +141,20 @@ def test_which_login_an_image_is_resolved_with(
     asked = resolving(place, monkeypatch)
     for host in hosts:
         keep(place, "registry", host)
+    started: list[RegistryLogin | None] = []
+    start_of: Callable[..., Handle] = FakeEngine.start
+
+    def note(engine: FakeEngine, spec: ContainerSpec, *given: Any, **more: Any) -> Handle:
+        started.append(spec.login)
+        return start_of(engine, spec, *given, **more)
+
+    monkeypatch.setattr(FakeEngine, "start", note)
     start(place, image_job(place, image, named))
     server.work()
     assert asked == [(image, RegistryLogin("ada", "the secret") if is_sent else None)]
     (run,) = place.runs()
     assert (run.status, run.image) == (RunStatus.SUCCEEDED, f"{image}@{run.digest}")
+    assert started == [asked[0][1]], "an engine that pulls as it starts has the same login"
 
 
 def test_a_registry_that_does_not_answer_is_asked_again(place: Installation, server: Server) -> None:

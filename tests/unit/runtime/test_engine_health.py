@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from app.domain.errors import EngineUnavailable
-from app.engines.base import EngineInfo
+from app.engines.base import Capability, EngineInfo
 from app.runtime.engine_health import SILENT_AFTER, EngineWatch
 
 INFO = EngineInfo("docker", "20.10.24", 2, 2**32)
@@ -31,6 +32,9 @@ class Engine:
         if self.refusal:
             raise EngineUnavailable(self.refusal)
         return INFO
+
+    def lacks(self) -> Mapping[Capability, str]:
+        return {Capability.SHELL: "It opens no shell."}
 
     def confine(self) -> str:
         if self.egress == "refused":

@@ -16,7 +16,7 @@ from app.domain.health import CheckStatus
 from app.domain.job.checks import CheckType, Protocol
 from app.domain.job.codec import check_from_json
 from app.domain.runs import Reason, RunStatus
-from app.engines.base import ContainerSpec, Handle
+from app.engines.base import Capability, ContainerSpec, Handle
 from app.engines.fake import FakeEngine, Fault, Script
 from app.store import run_attempts, runs
 from app.workers.run.health_checks import HealthChecks
@@ -65,6 +65,29 @@ class TestHealth:
         place.engine.script("run-*", Script())
         monitored.server.runner.step()
         assert monitored.run.status is RunStatus.SUCCEEDED
+
+    @pytest.mark.parametrize(
+        ("check", "lacking", "words"),
+        [
+            (LIVENESS, Capability.PROBE, "the command 'test -f /up'"),
+            (
+                {**LIVENESS, "protocol": "tcp", "port": 80, "cmd": None},
+                Capability.ADDRESS,
+                "a connection to port 80",
+            ),
+        ],
+    )
+    def test_one_that_the_engine_can_not_ask_starts_nothing(
+        self, place: Installation, check: dict[str, Any], lacking: Capability, words: str
+    ) -> None:
+        place.engine.without(lacking, "Its containers are out of reach.")
+        monitored = MonitoredRun(place, health_checks=[check])
+        monitored.server.runner.step()
+        assert monitored.run.status is RunStatus.FAILED
+        assert monitored.run.sentence == (
+            f"The health check of {words} can't be asked. Its containers are out of reach."
+        )
+        assert place.engine.owned() == []
 
     def test_results_are_kept_with_the_attempt(self, place: Installation) -> None:
         monitored = MonitoredRun(place, health_checks=[STARTUP, LIVENESS])
