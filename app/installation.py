@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from app.commands.key_rotation import KEY_CHECK, KEY_RING
 from app.commands.remote_access import without_host
 from app.commands.sources import guessable
-from app.config import Settings
+from app.config import Settings, traces
 from app.disk import fault_of
 from app.domain.errors import JobyardError, UserError
 from app.domain.references import Ours
@@ -81,7 +81,13 @@ def open_installation(settings: Settings) -> Iterator[Installation]:
     """Make or open the data directory, bring the store up to date and check the key. Raises UserError."""
     _make_directory(settings)
     signals = Signals()
-    db = Database(settings.store_url, signals.publish, settings.quotas, settings.secret_rules)
+    db = Database(
+        settings.store_url,
+        signals.publish,
+        settings.quotas,
+        settings.secret_rules,
+        is_traced=traces.are_sent(),
+    )
     try:
         db.migrate()
         box = _box(settings, db)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from datetime import timedelta
@@ -13,8 +14,9 @@ from app.bootstrap.notifying import notifying_worker
 from app.bootstrap.parts import Parts
 from app.commands.log_limits import LogLimits
 from app.commands.log_tails import LogTails
+from app.config import traces
 from app.domain.plans import MIB
-from app.installation import backup_source
+from app.installation import Installation, backup_source
 from app.runtime.doorbell import Doorbell
 from app.runtime.threads import KeyedThreadPool
 from app.web.declared.repository_file import RepositoryFile
@@ -43,7 +45,9 @@ from app.workers.run.watcher import Watcher
 from app.workers.scheduler import Scheduler
 from app.workers.statuses import StatusWorker
 from app.workers.supervisor import Supervisor
+from app.workers.traces import TraceWorker
 
+log = logging.getLogger(__name__)
 PROBES_AT_ONCE, READINGS_AT_ONCE, LOOKS_AT_ONCE, FORGES_AT_ONCE = 8, 4, 8, 4
 
 
@@ -81,6 +85,7 @@ def make_supervisor(parts: Parts, *, alone: bool, listening_url: str = "") -> Su
         mail_worker=_mail_worker(parts),
         status_worker=_status_worker(parts),
         hook_worker=_hook_worker(parts, listening_url),
+        trace_worker=_trace_worker(own),
         notice_worker=NoticeWorker(db, clock),
         notifying_worker=notifying_worker(parts, listening_url),
         alarm_worker=AlarmWorker(db, clock, socket.gethostname(), parts.disk, parts.watch.health),
@@ -225,6 +230,16 @@ def _status_worker(parts: Parts) -> StatusWorker:
 
 def _hook_worker(parts: Parts, listening_url: str) -> HookWorker:
     return HookWorker(parts.repository_hooks, parts.settings.public_url or listening_url)
+
+
+def _trace_worker(own: Installation) -> TraceWorker | None:
+    if hindrance := traces.hindrance():
+        log.warning(hindrance)
+    if not traces.are_sent():
+        return None
+    from app.otlp import Collector  # which only some installations have
+
+    return TraceWorker(own.db, own.clock, Collector(own.image_name).send)
 
 
 def _remote_poller(parts: Parts) -> RemotePoller | None:

@@ -14,7 +14,7 @@ import typer
 
 from app.cli.backup_findings import check_backups
 from app.cli.doctor_github import check_github_apps
-from app.cli.doctor_outside import check_mail, check_provider
+from app.cli.doctor_outside import check_mail, check_provider, check_traces
 from app.cli.doctor_secrets import check_secret_sources
 from app.cli.findings import Finding
 from app.cli.options import JsonOption, add_command
@@ -44,8 +44,8 @@ def doctor(json: JsonOption = False) -> None:
     """Check this machine: container engine, BuildKit, Git, data directory, disk, key file, server.
 
     Also what containers may reach, what earlier releases stored, what forges refused, backups by a schedule, and
-    (if there is one) the identity provider, the mail server, where nothing is sent, and what secrets are read from.
-    Exit status 1 if something fails; not for warnings.
+    (if there is one) the identity provider, the mail server, where nothing is sent, what secrets are read from, and
+    whether traces can be sent. Exit status 1 if something fails; not for warnings.
     """
     from app.cli import output
     from app.config import read_settings
@@ -332,5 +332,6 @@ CHECKS: tuple[Check, ...] = (
     check_provider,
     check_mail,
     check_secret_sources,
+    check_traces,
     check_server,
 )

@@ -59,3 +59,13 @@ def check_mail(settings: Settings) -> Iterator[Finding]:
         else:
             said = "without TLS: who is on the way can read the mails, with links to accounts in them"
             yield Finding("warn", what, f"{where} answers {said}.")
+
+
+def check_traces(_settings: Settings) -> Iterator[Finding]:
+    """Check whether traces can be sent, where a variable says where to; the collector is not asked."""
+    from app.config import traces
+
+    if hindrance := traces.hindrance():
+        yield Finding("warn", "traces", hindrance)
+    elif variable := traces.endpoint_variable():
+        yield Finding("ok", "traces", f"They are sent to where {variable} says.")

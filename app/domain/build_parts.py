@@ -79,6 +79,15 @@ class BuildStep:
     failed: bool = False
 
 
+@dataclass(frozen=True)
+class BuildPhase:
+    """A part of the work on a build, from `started` on; both are seconds, as in `BuildStep`."""
+
+    name: str
+    started: float
+    duration: float
+
+
 def step_to_json(step: BuildStep) -> Json:
     return dict(vars(step))
 

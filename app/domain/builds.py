@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.domain.build_parts import BuildStep, BuildTrigger, PlanDocument
+from app.domain.build_parts import BuildPhase, BuildStep, BuildTrigger, PlanDocument
 from app.domain.crashes import is_given_up, is_suspected, quiet_after
 from app.domain.job.codec import build_to_json, env_to_json
 from app.domain.job.spec import BuildConfig
@@ -70,6 +70,7 @@ class Build:
     plan: PlanDocument | None = None
     dockerfile: str | None = None
     steps: tuple[BuildStep, ...] = ()
+    phases: tuple[BuildPhase, ...] = ()  # of its last try, as far as that came
     image: str | None = None
     digest: str | None = None
     position: int = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from app.domain.build_parts import plan_from_json, step_from_json, trigger_from_json
+from app.domain.build_parts import BuildPhase, plan_from_json, step_from_json, trigger_from_json
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.store.schema import BuildRow, ProjectRow
 from app.store.schema.specs import decoded
@@ -34,6 +34,7 @@ def build_value(row: BuildRow, project: str) -> Build:
         plan=None if row.plan is None else plan_from_json(row.plan),
         dockerfile=row.dockerfile,
         steps=tuple(step_from_json(step) for step in row.steps or ()),
+        phases=tuple(BuildPhase(*phase) for phase in row.phases or ()),
         image=row.image,
         digest=row.digest,
         position=row.position,

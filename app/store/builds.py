@@ -10,7 +10,14 @@ from sqlalchemy import and_, bindparam, func, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
-from app.domain.build_parts import BuildStep, BuildTrigger, PlanDocument, step_to_json, trigger_to_json
+from app.domain.build_parts import (
+    BuildPhase,
+    BuildStep,
+    BuildTrigger,
+    PlanDocument,
+    step_to_json,
+    trigger_to_json,
+)
 from app.domain.builds import Build, BuildReason, BuildStatus
 from app.domain.crashes import SUSPECTED_AFTER
 from app.domain.errors import NotFound
@@ -208,6 +215,7 @@ def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **
         available_at=available_at,
         started_at=None,
         steps=None,
+        phases=None,
         **counted,
     )
 
@@ -222,6 +230,10 @@ def save_plan(
 
 def save_steps(tx: Tx, build: Build, steps: Sequence[BuildStep]) -> Build | None:
     return _move(tx, build, steps=[step_to_json(step) for step in steps])
+
+
+def save_phases(tx: Tx, build: Build, phases: Sequence[BuildPhase]) -> Build | None:
+    return _move(tx, build, phases=[(each.name, each.started, each.duration) for each in phases])
 
 
 def succeed(

@@ -32,7 +32,7 @@ from app.store.migrate import is_current, upgrade
 Tx = Session
 Changes = Callable[[frozenset[str]], None]
 TOPICS = "topics"
-QUOTAS, SECRET_RULES, WRITES = "quotas", "secret_rules", "jobyard_writes"
+QUOTAS, SECRET_RULES, TRACED, WRITES = "quotas", "secret_rules", "traced", "jobyard_writes"
 NAMED = "named"  # rows that can't be read and that the log has named
 STRIPS = "strips"  # of jobs, as `store.strips` remembers them
 BUSY_TIMEOUT, INCREMENTAL = "busy_timeout=5000", 2
@@ -93,7 +93,8 @@ class StoreUnavailable(TransientError):
 class Database:
     """One database. `on_commit` is told the topics (`runs`, `run:7`, …) that a committed transaction touched.
 
-    `quotas` and `secret_rules` are what its transactions hold projects to.
+    `quotas` and `secret_rules` are what its transactions hold projects to; `is_traced` has them note what is told as
+    spans.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class Database:
         on_commit: Changes | None = None,
         quotas: Quotas | None = None,
         secret_rules: SecretRules | None = None,
+        *,
+        is_traced: bool = False,
     ) -> None:
         self._url = make_url(url)
         if self._url.drivername in ("postgres", "postgresql"):
@@ -119,6 +122,7 @@ class Database:
             STRIPS: OrderedDict(),
             QUOTAS: quotas or Quotas(),
             SECRET_RULES: secret_rules or SecretRules(),
+            TRACED: is_traced,
         }
         self.counts = Counts()
         self._state: object = None  # that `has_changed` saw last
@@ -334,6 +338,10 @@ def quotas_of(tx: Tx) -> Quotas:
 def secret_rules_of(tx: Tx) -> SecretRules:
     rules: SecretRules = tx.info[SECRET_RULES]
     return rules
+
+
+def is_traced(tx: Tx) -> bool:
+    return bool(tx.info[TRACED])
 
 
 def touch(tx: Tx, *topics: str) -> None:

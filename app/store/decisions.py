@@ -11,6 +11,8 @@ from sqlmodel import col, select
 
 from app.domain.decisions import Decision, EventType, Inputs, Verdict
 from app.domain.errors import NotFound
+from app.domain.traces import Traced
+from app.store import traces
 from app.store.counts import happened
 from app.store.database import Tx, touch
 from app.store.schema import DecisionRow, JobRow, ProjectRow
@@ -56,6 +58,8 @@ def record(
     tx.add(row)
     tx.flush()
     happened(tx, "decision", verdict, rule)
+    if event[0] is not EventType.SCHEDULE:
+        traces.note(tx, Traced.DECISION, row.id, at)
     touch(tx, "decisions", *([f"job:{job_id}"] if job_id else []))
     return row.id
 

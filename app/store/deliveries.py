@@ -17,6 +17,8 @@ from sqlmodel import col, select
 from app.domain.errors import NotFound
 from app.domain.events import PULL_REQUEST
 from app.domain.lanes import lane_of
+from app.domain.traces import Traced
+from app.store import traces
 from app.store.bulk import table_of
 from app.store.claims import UNREADABLE, Claim
 from app.store.counts import happened
@@ -274,6 +276,8 @@ def settle(
     touch(tx, "deliveries")
     is_settled = tx.connection().execute(statement).rowcount == 1
     happened(tx, "delivery settled", status, number=int(is_settled))
+    if is_settled:
+        traces.note(tx, Traced.DELIVERY, delivery_id, now)
     return is_settled
 
 
@@ -301,6 +305,13 @@ def find(tx: Tx, guid: str, forge: str | None = None) -> Delivery:
     if row is None:
         raise NotFound(f"There is no delivery {guid}.")
     return _value(row, with_body=True)
+
+
+def with_id(tx: Tx, delivery_id: int) -> Delivery:
+    row = tx.get(DeliveryRow, delivery_id)
+    if row is None:
+        raise NotFound(f"There is no delivery {delivery_id}.")
+    return _value(row)
 
 
 def page(

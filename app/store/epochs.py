@@ -45,6 +45,7 @@ def begin(tx: Tx, epoch: str, now: datetime) -> None:
             available_at=now,
             started_at=None,
             steps=None,
+            phases=None,
         )
     )
     tx.connection().execute(interrupted)

@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, func, literal, update
 from sqlmodel import col
 
 from app.domain.notifications import What
+from app.domain.traces import Traced
+from app.store import traces
 from app.store.counts import happened
 from app.store.database import Tx
 from app.store.notices import note
@@ -36,8 +38,10 @@ def _note_end(tx: Tx, row: Row) -> None:
     """Have whoever wants to know told of it, later."""
     if isinstance(row, RunRow):
         note(tx, What.RUN_ENDED, row.project_id, row.id, row.job_id)
+        traces.note(tx, Traced.RUN, row.id, row.finished_at or row.created_at)
     elif isinstance(row, BuildRow):
         note(tx, What.BUILD_ENDED, row.project_id, row.id)
+        traces.note(tx, Traced.BUILD, row.id, row.finished_at or row.created_at)
     elif isinstance(row, DeploymentRow):
         note(tx, What.DEPLOYMENT_ENDED, row.project_id, row.id)
 

@@ -30,6 +30,7 @@ from app.store import (
     repository_hooks,
     runs,
     schedules,
+    traces,
 )
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.inbox import Inbox
@@ -56,6 +57,7 @@ from app.workers.run.runner import Runner
 from app.workers.run.watcher import Watcher
 from app.workers.scheduler import Scheduler
 from app.workers.statuses import StatusWorker
+from app.workers.traces import TraceWorker
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0  # while something is open that may go on by itself, or waits for what is not in the store
@@ -107,6 +109,7 @@ class Supervisor:
     mail_worker: MailWorker | None
     status_worker: StatusWorker
     hook_worker: HookWorker
+    trace_worker: TraceWorker | None
     notice_worker: NoticeWorker
     notifying_worker: NotifyingWorker
     alarm_worker: AlarmWorker
@@ -159,6 +162,7 @@ class Supervisor:
             *self._mailing(),
             *self._telling_forges(),
             *self._telling(),
+            *self._tracing(),
             *([Loop("remote-poller", Waker("sources"), self._compare)] if self.remote_poller else []),
             Loop("retention", Waker(ASKED_FOR), self._retain),
             *self._backing_up(),
@@ -197,6 +201,13 @@ class Supervisor:
         self.lookout.watch(waker, notifications.due_at)
         self.notifying_worker.pool.on_done = waker.ring
         return [Loop("telling", waker, self._tell)]
+
+    def _tracing(self) -> list[Loop]:
+        if self.trace_worker is None:
+            return []
+        waker = Waker(traces.TOPIC)
+        self.lookout.watch(waker, traces.due_at)
+        return [Loop("traces", waker, self._until_idle(self.trace_worker.step, traces.due_at))]
 
     def _backing_up(self) -> list[Loop]:
         if self.backup_worker is None:

@@ -52,6 +52,7 @@ from app.store.schema.releases import (
     StageComponentRow,
     StageRow,
 )
+from app.store.schema.traces import DueSpanRow
 from app.store.schema.work import (
     AttemptRow,
     BuildRow,
@@ -84,6 +85,7 @@ __all__ = [
     "DeliveryRow",
     "DeploymentRow",
     "DeploymentStepRow",
+    "DueSpanRow",
     "FlowNodeRow",
     "FlowRow",
     "FlowRunRow",

@@ -152,6 +152,9 @@ class BuildRow(SQLModel, table=True):
     plan: Json | None = json_column(null=True)
     dockerfile: str | None = text_column(null=True)
     steps: list[Json] | None = json_column(null=True)
+    phases: list[tuple[str, float, float]] | None = json_column(
+        null=True
+    )  # as in `domain.build_parts.BuildPhase`
     image: str | None = text_column(null=True)
     digest: str | None = None
     image_removed_at: datetime | None = time_column()

@@ -57,6 +57,7 @@ PARTS = {
         "backup",
         "outages",
         "metrics",
+        "traces",
         "security",
     ),
     "Reference": ("sentences", "settings", "commands", "api", "programs", "keyboard"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -37,6 +38,7 @@ from app.store.claims import Claim
 from app.store.database import Database, StoreUnavailable, Tx
 from app.workers.build.commit_order import ask_git, standing
 from app.workers.build.image_maker import ImageMaker, Stopped
+from app.workers.build.phases import Phases
 from app.workers.build.publisher import Made, Publisher
 from app.workers.build.slots import Slots
 from app.workers.claims import ClaimRegistry, claim_of
@@ -160,9 +162,10 @@ class Builder:
         with self._log(build, hidden) as writer:
             try:
                 began = self.clock.ticks()
-                sha, built = self._maker(build, secrets, logins, writer).make()
-                spent = self.clock.ticks() - began
-                image = self._publish(build, sha, built, login, writer, spent)
+                with self._phases(build) as phases:
+                    sha, built = self._maker(build, secrets, logins, writer, phases).make()
+                    spent = self.clock.ticks() - began
+                    image = self._publish(build, sha, built, login, writer, phases, spent)
                 git = self._ask_git(build, sha)
             except (Stopped, BuildCancelled, GitStopped):
                 writer.note("The build was stopped.")
@@ -194,6 +197,7 @@ class Builder:
         secrets: Mapping[str, str],
         logins: Mapping[str, RegistryLogin],
         writer: BuildRecording,
+        phases: Phases,
     ) -> ImageMaker:
         return ImageMaker(
             self.db,
@@ -211,8 +215,17 @@ class Builder:
             secrets,
             logins,
             writer,
+            phases,
             self.stopping[claim_of(build)],
         )
+
+    @contextmanager
+    def _phases(self, build: Build) -> Iterator[Phases]:
+        phases = Phases(self.db, self.clock, build)
+        try:
+            yield phases
+        finally:
+            self._end(phases.save)
 
     def _logins(self, build: Build) -> Mapping[str, RegistryLogin]:
         if build.trigger.is_fork:
@@ -251,6 +264,7 @@ class Builder:
         built: BuiltImage,
         login: RegistryLogin | None,
         writer: BuildRecording,
+        phases: Phases,
         spent: float,
     ) -> Made:
         """Push to the registry, where there is one, in what is left of the time limit after `spent` seconds."""
@@ -259,15 +273,16 @@ class Builder:
             return Made(built.image, built.digest)
         name = self.publisher.name(build)
         writer.note(f"Pushing to {name}:{sha}")
-        made = self.publisher.push(
-            name,
-            sha,
-            built,
-            login,
-            on_output=writer.write,
-            should_stop=self.stopping[claim_of(build)],
-            time_limit_seconds=max(build.config.time_limit_seconds - spent, 1.0),
-        )
+        with phases.phase("push"):
+            made = self.publisher.push(
+                name,
+                sha,
+                built,
+                login,
+                on_output=writer.write,
+                should_stop=self.stopping[claim_of(build)],
+                time_limit_seconds=max(build.config.time_limit_seconds - spent, 1.0),
+            )
         writer.note(f"Pushed {made.image}.")
         return made
 

@@ -23,6 +23,7 @@ from app.runtime.disk import Disk
 from app.runtime.ports import Clock, Vault
 from app.store import builds, jobs
 from app.store.database import Database
+from app.workers.build.phases import Phases
 from app.workers.build.slots import Slots
 from app.workers.build.step_recorder import StepRecorder
 from app.workers.log_recording import BuildRecording
@@ -54,6 +55,7 @@ class ImageMaker:
     secrets: Mapping[str, str]
     logins: Mapping[str, RegistryLogin]
     writer: BuildRecording
+    phases: Phases
     stopping: threading.Event
 
     def make(self) -> tuple[str, BuiltImage]:
@@ -62,13 +64,17 @@ class ImageMaker:
         self.writer.note(f"Fetching {build.sha or build.ref} of {build.url}")
         with self.db.read() as tx:
             credential = git_access(tx, self.vault, build.credential_id, build.url)
-        sha = self._fetch(credential)
-        with self._tree(sha, credential) as tree:
-            plan = self._plan(tree)
-            request = self._request(plan, tree, sha)
-            self._save(plan, request, sha)
-            self._require_allowed(request)
-            return sha, self._build(request)
+        with ExitStack() as until_built:
+            with self.phases.phase("checkout"):
+                sha = self._fetch(credential)
+                tree = until_built.enter_context(self._tree(sha, credential))
+            with self.phases.phase("plan"):
+                plan = self._plan(tree)
+                request = self._request(plan, tree, sha)
+                self._save(plan, request, sha)
+                self._require_allowed(request)
+            with self.phases.phase("image"):
+                return sha, self._build(request)
 
     def _fetch(self, credential: Credential | None) -> str:
         build = self.build

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ NEEDED_BY_OTHERS = {
     "websockets",
 }  # uvicorn and SQLAlchemy import these if they are there
 TOOLS = {"djhtml", "nanoidp", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
-OPTIONAL = ("build", "mcp")  # the build backend, and what only some installations want
+OPTIONAL = ("build", "mcp", "otel")  # the build backend, and what only some installations want
 OURS = {"app", "builders", "jobyard", "tests", "scripts"}
 
 
@@ -34,12 +35,22 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+_EXTRAS = PROJECT["optional-dependencies"].values()
+DECLARED = set(_named([*PROJECT["dependencies"], *chain.from_iterable(_EXTRAS)]))
+
+
 def _imported(*folders: str) -> set[str]:
     """The distributions that the modules below `folders` import, those for type checkers alone included."""
     by_module = packages_distributions()
     modules = {module for folder in folders for path in _modules(ROOT / folder) for module in _imports(path)}
     others = modules - OURS - set(sys.stdlib_module_names)
-    return {_normal(by_module.get(module, [module])[0]) for module in others}
+    return {name for module in others for name in _distributions(by_module.get(module, [module]))}
+
+
+def _distributions(having: list[str]) -> set[str]:
+    """Those that a module is of; of a package that several share, those that are declared."""
+    names = list(map(_normal, having))
+    return set(names) & DECLARED or set(names[:1])
 
 
 def _modules(folder: Path) -> Iterator[Path]:
