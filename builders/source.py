@@ -76,8 +76,12 @@ class SourceTree:
         return None if data is None else _decode(data)
 
     def read_head(self, path: str) -> str | None:
-        """Return the first 4 KiB of a file that may be of any size, such as a lock file."""
-        data = self._read(path, HEAD_BYTES)
+        """Return the first 4 KiB of a file that may be of any size."""
+        return self.read_beginning(path, HEAD_BYTES)
+
+    def read_beginning(self, path: str, size: int = MAX_FILE_BYTES) -> str | None:
+        """Return the first bytes of a file that may be of any size, such as a lock file or a program."""
+        data = self._read(path, size)
         return None if data is None else _decode(data)
 
     def is_executable(self, path: str) -> bool:

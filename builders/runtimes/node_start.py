@@ -176,7 +176,7 @@ def _runs(tree: SourceTree, path: str) -> bool:
 
 
 def _doing(tree: SourceTree, path: str) -> Doing:
-    return doing_of(tree.read_text(path) or "")
+    return doing_of(tree.read_beginning(path) or "")
 
 
 def _conventional(tree: SourceTree, line: Line) -> Option | None:

@@ -32,7 +32,7 @@ class Inline:
 def inline_of(tree: SourceTree, argv: Sequence[str]) -> Inline:
     """Return the block of the script which a command runs. Raises PlanError for one that can't be read."""
     path = next((word.removeprefix("./") for word in argv if word.endswith(".py")), "")
-    block = _block(tree.read_text(path) or "") if path else ""
+    block = _block(tree.read_beginning(path) or "") if path else ""
     if not block:
         return Inline()
     try:

@@ -82,7 +82,7 @@ def _serves(tree: SourceTree, target: str) -> bool:
     found = _TARGET.fullmatch(target)
     if found is None or not (path := _file_of(tree, found[1], ("", "src/"))):
         return False
-    return function_doing(tree.read_text(path) or "", found[2]) is Effect.SERVES
+    return function_doing(tree.read_beginning(path) or "", found[2]) is Effect.SERVES
 
 
 def _file_of(tree: SourceTree, module: str, roots: tuple[str, ...]) -> str:
@@ -112,7 +112,7 @@ def _conventional(tree: SourceTree) -> Option | None:
 
 
 def _doing(tree: SourceTree, path: str) -> Doing:
-    return doing_of(tree.read_text(path) or "")
+    return doing_of(tree.read_beginning(path) or "")
 
 
 def _notes(tree: SourceTree) -> list[str]:

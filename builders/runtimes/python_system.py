@@ -105,7 +105,7 @@ def _locked(tree: SourceTree) -> Iterable[str]:
     """Yield the names of what locks pin, also of what others need."""
     for path in ("uv.lock", "poetry.lock", "pdm.lock"):
         yield from map(
-            _normalised, _LOCKED.findall(tree.read_text(path) or "" if path in tree.root_files else "")
+            _normalised, _LOCKED.findall(tree.read_beginning(path) or "" if path in tree.root_files else "")
         )
     if "Pipfile.lock" in tree.root_files:
         yield from map(_normalised, table(read_json(tree, "Pipfile.lock"), "default"))
@@ -114,7 +114,8 @@ def _locked(tree: SourceTree) -> Iterable[str]:
 def _tools_of_locks(tree: SourceTree) -> set[str]:
     locks = [path for path in ("uv.lock", "poetry.lock") if path in tree.root_files]
     is_from_git = any(
-        re.search(r'source = \{ git = |^type = "git"$', tree.read_text(path) or "", re.M) for path in locks
+        re.search(r'source = \{ git = |^type = "git"$', tree.read_beginning(path) or "", re.M)
+        for path in locks
     )
     pinned = "Pipfile.lock" in tree.root_files and '"git":' in json.dumps(read_json(tree, "Pipfile.lock"))
     return {"git"} if is_from_git or pinned else set()

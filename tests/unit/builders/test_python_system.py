@@ -68,3 +68,14 @@ def test_an_install_command_of_ones_own_has_them_too(make_tree) -> None:
         "mysqlclient needs gcc, libc6-dev, default-libmysqlclient-dev, pkg-config, libmariadb3."
         in plan.reasons
     )
+
+
+def test_a_lock_of_any_size_is_read_as_far_as_it_goes(make_tree) -> None:
+    lock = '[[package]]\nname = "psycopg2"\n' + "# more\n" * 600_000
+    plan = make_plan(make_tree({**JOB, "uv.lock": lock, "pyproject.toml": "[project]\nname='x'\n"}))
+    assert installed(render_dockerfile(plan))[1] == "libpq5"
+
+
+def test_a_program_of_any_size_is_one(make_tree) -> None:
+    tree = make_tree({"main.py": "DATA = 1\n" * 400_000, "other.mjs": ""})
+    assert make_plan(tree).run_command == "python main.py"
