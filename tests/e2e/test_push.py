@@ -131,7 +131,7 @@ def test_a_push_that_builds_nothing_says_why(
     decision = hosted.decision(push)
     assert (decision["verdict"], decision["rule"]) == ("skipped", rule)
     assert decision["sentence"] == sentence.format(sha=push.sha[:7])
-    assert decision in jobyard.api("GET", f"{hosted.path}/why")["items"]
+    assert decision["id"] in [each["id"] for each in jobyard.api("GET", f"{hosted.path}/why")["items"]]
     assert hosted.builds() == hosted.runs() == []
 
 

@@ -90,7 +90,7 @@ def test_runs_are_filtered_by_the_address(made: World, query: str, number: int) 
     page = read(visitor(made), f"/runs?{query}")
     assert len(names(page)) == number
     assert words(page).startswith("Runs · Jobyard")
-    assert f" Runs {number} run{'' if number == 1 else 's'}" in words(page)
+    assert f'<p class="muted">{number} run{"" if number == 1 else "s"}' in page
     if not number:
         assert "No run that was looked at is of this kind." in page
 

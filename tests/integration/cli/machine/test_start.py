@@ -33,7 +33,7 @@ LATER = {
     "prometheus_client",
     "websockets",
 }
-MODULES, THREADS = 1450, 29  # 17 loops, 2 builders, 8 runners, the inbox, and the main thread
+MODULES, THREADS = 1450, 30  # 18 loops, 2 builders, 8 runners, the inbox, and the main thread
 SERVE = """
 import asyncio, json, sys, threading
 import app.cli.server
