@@ -1,17 +1,15 @@
-"""Starts the loops in threads and stops them; containers are left alone."""
+"""Which loops a server has, and what each of them does at a turn; containers are left alone."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.commands.retention import ASKED_FOR
-from app.domain.errors import JobyardError
-from app.runtime.disk import SAID_EVERY, WAITED_FOR, Disk
+from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.doorbell import Doorbell
 from app.runtime.engine_health import EngineWatch
 from app.runtime.ports import Clock
@@ -44,6 +42,7 @@ from app.workers.hooks import HookWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
 from app.workers.lookout import Lookout
+from app.workers.loops import Loop, LoopThreads
 from app.workers.mail import MailWorker
 from app.workers.notifications import NotificationWorker
 from app.workers.notifying import NoticeWorker, NotifyingWorker
@@ -64,21 +63,10 @@ POLL_SECONDS = 2.0  # while something is open that may go on by itself, or waits
 IDLE_SECONDS = 300.0  # else: the lookout wakes whoever has to look
 RECONCILE_SECONDS = 10.0
 RETENTION_SECONDS = 60.0  # it is due every hour
-FAULT_PAUSE_SECONDS = 1.0
 POURING = 10  # deliveries that came while one was processed
 COURTESY_SECONDS = 0.02  # for each of them
 LONGEST_COURTESY_SECONDS = 0.5
 TOLD_EVERY_SECONDS = 1.0  # statuses of commits
-PATIENCE_SECONDS = 5.0  # for loops to end when the server stops
-
-
-@dataclass(frozen=True)
-class Loop:
-    """`look` does what is due, and returns for how many seconds to sleep if the waker does not end that earlier."""
-
-    name: str
-    waker: Waker
-    look: Callable[[], float]
 
 
 @dataclass
@@ -120,16 +108,14 @@ class Supervisor:
     turns: Turns
     build_workers: int
     run_workers: int
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _bells: list[Waker] = field(default_factory=list)
-    _threads: list[threading.Thread] = field(default_factory=list)
-    _listening: ExitStack = field(default_factory=ExitStack)
-    _saying: threading.Lock = field(default_factory=threading.Lock)
-    _said_at: datetime | None = None
     _build_bell: Waker = field(default_factory=lambda: Waker(builds.QUEUED))
     _hiring: threading.Lock = field(default_factory=threading.Lock)
     _hired: int = 0
     _has_settled: bool = False
+    _threads: LoopThreads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._threads = LoopThreads(self.clock, self.signals, self.turns)
 
     def start(self) -> None:
         """Be known as alive, then begin to work. What waits for the engine has loops of its own."""
@@ -137,10 +123,10 @@ class Supervisor:
             self.reconciler.register()
         except WAITED_FOR as error:
             log.warning("the server is not known as alive yet: %s", error)
-        self.retention_worker.stopping = self._stopping
+        self.retention_worker.stopping = self._threads.stopping
         self.builder.slots.on_lent = self._add_thread
         for loop in self.loops():
-            self._begin(loop)
+            self._threads.begin(loop)
 
     def loops(self) -> list[Loop]:
         """Return what goes on in threads, one each."""
@@ -239,19 +225,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask the loops to end and wait a little; what is still going is gone on with after the next start."""
-        self._stopping.set()
-        for waker in self._bells:
-            waker.ring()
-        with self._hiring:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join(PATIENCE_SECONDS / len(threads))
+        self._threads.stop()
         try:
             self.intake.release()
             self.reconciler.release()
         except StoreUnavailable as error:
             log.warning("what was being processed is let go of at the next start: %s", error)
-        self._listening.close()
 
     def _build(self) -> float:
         return self._until_idle(self.builder.step, builds.due_at)()
@@ -259,10 +238,10 @@ class Supervisor:
     def _add_thread(self) -> None:
         """Start one more builder for each that waits for its Git server, for as long as it does."""
         with self._hiring:
-            if self._stopping.is_set() or self._hired >= min(self.builder.slots.lent_out, FETCHERS):
+            if self._threads.stopping.is_set() or self._hired >= min(self.builder.slots.lent_out, FETCHERS):
                 return
             self._hired += 1
-        self._begin(Loop("builder-hired", self._build_bell, self._build), self._is_still_wanted)
+        self._threads.begin(Loop("builder-hired", self._build_bell, self._build), self._is_still_wanted)
 
     def _is_still_wanted(self) -> bool:
         with self._hiring:
@@ -275,7 +254,7 @@ class Supervisor:
     def _tell_forges(self) -> float:
         """What changes in the next second is told with that: of a burst only what it ends with."""
         self.status_worker.step()
-        self._stopping.wait(TOLD_EVERY_SECONDS)
+        self._threads.stopping.wait(TOLD_EVERY_SECONDS)
         with self.db.read() as tx:
             due = commit_statuses.next_due_at(tx)
         left = IDLE_SECONDS if due is None else (due - self.clock.now()).total_seconds()
@@ -324,10 +303,10 @@ class Supervisor:
     def _take_in(self) -> float:
         """Take deliveries one after the other, but for those that need Git; while many come, receiving is first."""
         arrived = self.inbox.arrived
-        while not self._stopping.is_set() and self.intake.step():
+        while not self._threads.stopping.is_set() and self.intake.step():
             poured, arrived = self.inbox.arrived - arrived, self.inbox.arrived
             if poured > POURING:
-                self._stopping.wait(min(poured * COURTESY_SECONDS, LONGEST_COURTESY_SECONDS))
+                self._threads.stopping.wait(min(poured * COURTESY_SECONDS, LONGEST_COURTESY_SECONDS))
         with self.db.read() as tx:
             return POLL_SECONDS if deliveries.is_any_waiting(tx) else IDLE_SECONDS
 
@@ -335,7 +314,7 @@ class Supervisor:
         self, step: Callable[[], bool], unfinished: Callable[[Tx], Sequence[int]]
     ) -> Callable[[], float]:
         def look() -> float:
-            while not self._stopping.is_set() and step():
+            while not self._threads.stopping.is_set() and step():
                 pass
             with self.db.read() as tx:
                 return POLL_SECONDS if unfinished(tx) else IDLE_SECONDS
@@ -348,7 +327,7 @@ class Supervisor:
         """Works while something is due; looking is a read, so that idle workers don't queue up to write."""
 
         def look() -> float:
-            while not self._stopping.is_set():
+            while not self._threads.stopping.is_set():
                 with self.db.read() as tx:
                     due = next_due(tx)
                 left = IDLE_SECONDS if due is None else (due - self.clock.now()).total_seconds()
@@ -359,40 +338,3 @@ class Supervisor:
             return 0.0
 
         return look
-
-    def _begin(self, loop: Loop, goes_on: Callable[[], bool] = lambda: True) -> None:
-        waker, name = loop.waker, loop.name
-        if waker not in self._bells:
-            self._bells.append(waker)
-            self._listening.enter_context(self.signals.listening(waker.hear))
-
-        def work() -> None:
-            while not self._stopping.is_set() and goes_on():
-                is_faulty = False
-                try:
-                    seconds = loop.look()
-                except WAITED_FOR as error:
-                    self._say(name, error)
-                    seconds = FAULT_PAUSE_SECONDS
-                except JobyardError as error:
-                    log.warning("%s: %s", name, error)
-                    seconds = FAULT_PAUSE_SECONDS
-                except Exception:
-                    log.exception("%s met a fault of Jobyard", name)
-                    is_faulty, seconds = True, FAULT_PAUSE_SECONDS
-                self.turns.note(name, self.clock.now(), failed=is_faulty)
-                waker.wait(seconds)
-
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        thread.start()
-        with self._hiring:
-            self._threads = [each for each in (*self._threads, thread) if each.is_alive()]
-
-    def _say(self, name: str, error: JobyardError) -> None:
-        """Log an outage once in a while for all the loops, which meet the same one."""
-        now = self.clock.now()
-        with self._saying:
-            if self._said_at is not None and abs(now - self._said_at) < SAID_EVERY:
-                return
-            self._said_at = now
-        log.warning("%s: %s", name, error)

@@ -25,7 +25,7 @@ from app.store import runs, schedules
 from app.store.database import Database
 from app.web.http_server import SleepingServer
 from app.workers.lookout import LOOK_SECONDS, Lookout
-from app.workers.supervisor import Loop
+from app.workers.loops import Loop
 from tests.support.clock import Clock
 from tests.support.stored import add_job, add_run
 
