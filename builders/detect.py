@@ -58,7 +58,7 @@ def _plan(tree: SourceTree, settings: BuildSettings) -> BuildPlan:
         raise PlanError(
             f"target {settings.target!r} is set, but there is no Dockerfile it could be a stage of."
         )
-    return _plan_below(root, settings, directory, LEVELS)
+    return _plan_below(tree, root, settings, directory, LEVELS)
 
 
 def find_candidates(tree: SourceTree) -> tuple[Candidate, ...]:
@@ -97,7 +97,9 @@ def find_choices(tree: SourceTree, settings: BuildSettings = BuildSettings()) ->
     )
 
 
-def _plan_below(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
+def _plan_below(
+    repository: SourceTree, tree: SourceTree, settings: BuildSettings, directory: str, levels: int
+) -> BuildPlan:
     candidates = find_candidates(tree)
     if settings.mode not in ("auto", "dockerfile"):
         candidates = tuple(each for each in candidates if each.runtime.name == settings.mode)
@@ -107,11 +109,13 @@ def _plan_below(tree: SourceTree, settings: BuildSettings, directory: str, level
     if settings.mode == "auto":
         _refuse_foreign(tree, chosen)
     if chosen:
-        plan = chosen.runtime.plan(tree, settings)
-        return replace(plan, reasons=(_because(chosen, candidates), *plan.reasons), root_directory=directory)
+        plan_member = chosen.runtime.plan_member if directory != "." else None
+        member = plan_member(repository, directory, settings) if plan_member else None
+        plan = member or replace(chosen.runtime.plan(tree, settings), root_directory=directory)
+        return replace(plan, reasons=(_because(chosen, candidates), *plan.reasons))
     if settings.run_command:
         return replace(PROCFILE.plan(tree, settings), root_directory=directory)
-    return _descend(tree, settings, directory, levels)
+    return _descend(repository, tree, settings, directory, levels)
 
 
 def _without_evidence(tree: SourceTree, mode: str) -> str:
@@ -119,7 +123,9 @@ def _without_evidence(tree: SourceTree, mode: str) -> str:
     return f"mode is {mode}, but no file here is of that runtime (found: {found}). Set mode to auto."
 
 
-def _descend(tree: SourceTree, settings: BuildSettings, directory: str, levels: int) -> BuildPlan:
+def _descend(
+    repository: SourceTree, tree: SourceTree, settings: BuildSettings, directory: str, levels: int
+) -> BuildPlan:
     """Go into the only directory with source; with several that could be built, the user has to say which."""
     components = _components(tree)
     if len(components) > 1:
@@ -131,7 +137,7 @@ def _descend(tree: SourceTree, settings: BuildSettings, directory: str, levels: 
     if inner is None:
         raise NotRecognised(_not_recognised(tree, components))
     try:
-        plan = _plan_below(inner, settings, _relative(f"{directory}/{source[0]}"), levels - 1)
+        plan = _plan_below(repository, inner, settings, _relative(f"{directory}/{source[0]}"), levels - 1)
     except NotRecognised as error:
         raise NotRecognised(_not_recognised(tree, components)) from error
     reason = f"Looks in {source[0]}/: no other directory has source, and nothing at the root says what it is."

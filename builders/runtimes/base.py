@@ -30,6 +30,8 @@ class Runtime:
     - `evidence`: the strongest sign of the language at the tree's root, or None. It looks at the root's own
       files only, so that it costs next to nothing in a big repository.
     - `plan`: raises PlanError when the tree contradicts itself or names nothing to run.
+    - `plan_member`: the same for a directory of a repository that belongs to a workspace above it, which is then the
+      plan's `root_directory`; None where it does not.
     - `words`: first words of commands that need this language.
     - `signs` and `versions`, for people: files that are evidence, the strongest first, and the lines of base images.
     """
@@ -41,6 +43,7 @@ class Runtime:
     words: frozenset[str] = frozenset()
     signs: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    plan_member: Callable[[SourceTree, str, BuildSettings], BuildPlan | None] | None = None
 
 
 def first_marker(tree: SourceTree, names: tuple[str, ...], strength: Strength) -> Evidence | None:

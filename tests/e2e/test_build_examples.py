@@ -50,6 +50,48 @@ def test_uv_installs_what_its_lock_file_names(tmp_path: Path) -> None:
     assert b"--locked" in recorder.output
 
 
+@pytest.mark.parametrize("name", ["pnpm", "npm", "yarn"])
+def test_a_member_of_a_workspace_is_built_with_what_is_beside_it(tmp_path: Path, name: str) -> None:
+    version = {"pnpm": "workspace:*"}.get(name, "1.0.0")
+    manifests: dict[str, object] = {
+        "": {"private": True, "workspaces": ["apps/*", "packages/*"]},
+        "apps/sync": {"name": "sync", "scripts": {"start": "node ."}, "dependencies": {"util-ours": version}},
+        "packages/util": {"name": "util-ours", "version": "1.0.0", "main": "index.js"},
+    }
+    for directory, manifest in manifests.items():
+        (tmp_path / directory).mkdir(parents=True, exist_ok=True)
+        (tmp_path / directory / "package.json").write_text(json.dumps(manifest))
+    (tmp_path / "apps/sync/index.js").write_text("console.log(require('util-ours').word, process.cwd())\n")
+    (tmp_path / "packages/util/index.js").write_text(f"exports.word = 'by {name}'\n")
+    if name == "pnpm":
+        (tmp_path / "pnpm-workspace.yaml").write_text("packages:\n  - 'apps/*'\n  - packages/*\n")
+        (tmp_path / "pnpm-lock.yaml").write_text(PNPM_LOCK)
+    if name == "yarn":
+        (tmp_path / "yarn.lock").write_text("# yarn lockfile v1\n")
+    image, _ = build_tree(tmp_path, BuildSettings(root_directory="/apps/sync"))
+    assert run_image(image) == f"by {name} /app/apps/sync\n"
+
+
+PNPM_LOCK = """lockfileVersion: '9.0'
+
+settings:
+  autoInstallPeers: true
+  excludeLinksFromLockfile: false
+
+importers:
+
+  .: {}
+
+  apps/sync:
+    dependencies:
+      util-ours:
+        specifier: workspace:*
+        version: link:../../packages/util
+
+  packages/util: {}
+"""
+
+
 def _locked_by_uv(root: Path) -> str:
     recipe = (
         "FROM python:3.13-slim-trixie\nRUN python -m venv /opt/uv && /opt/uv/bin/pip install uv==0.13.9\n"
