@@ -9,7 +9,16 @@ from builders.source import SourceTree
 
 WORKDIR = "/app"
 USER = "10001:10001"
+_GROUP = USER.partition(":")[2]
 HOME = "/tmp"  # noqa: S108 - inside the image: writable for any user, also with a read-only root
+NAME_OF_USER = Run(
+    (
+        f"echo 'job:x:{USER}::{HOME}:/bin/sh' >> /etc/passwd",
+        f"echo 'job:x:{_GROUP}:' >> /etc/group",
+    ),
+    phase="system",
+    why="The job's user has a name, which ssh and others ask for.",
+)
 WHY_FIRST = "What names the dependencies, first: it seldom changes."
 WHY_LAST = "The source last: changing it leaves the layers above cached."
 APT_FILES = ("apt.txt", "Aptfile")

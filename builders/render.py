@@ -4,9 +4,10 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 
 from builders.instructions import Cache, Copy, Env, Instruction, Run, Stage, Workdir
-from builders.layout import USER
+from builders.layout import NAME_OF_USER, USER
 from builders.plan import BuildPlan
 
 # Set anew by every commit, so they come as late as possible.
@@ -46,9 +47,14 @@ def render_dockerfile(
                 f"{name!r} can't be the name of a variable: letters, digits and _ only, no digit first."
             )
     arguments, secrets = tuple(sorted({*build_env} - {*build_secrets})), tuple(sorted({*build_secrets}))
-    stages = [_stage(stage, arguments, secrets) for stage in plan.stages]
+    stages = [_stage(stage, arguments, secrets) for stage in (*plan.stages[:-1], _with_user(plan.stages[-1]))]
     end = f"USER {USER}\nCMD {json.dumps(list(plan.command), ensure_ascii=False)}\n"
     return f"{_header(plan)}\n\n" + "\n\n".join(stages) + f"\n{end}"
+
+
+def _with_user(stage: Stage) -> Stage:
+    """Name the user first, in a layer that no change of the source touches: ssh and libpq refuse one without a name."""
+    return replace(stage, steps=(NAME_OF_USER, *stage.steps))
 
 
 def _header(plan: BuildPlan) -> str:

@@ -117,11 +117,11 @@ def test_dependencies_stay_cached_over_a_new_commit(tmp_path: Path) -> None:
 
 
 def test_the_user_of_the_image_is_not_root_and_labels_are_set(tmp_path: Path) -> None:
-    (tmp_path / "job.sh").write_text("id -u; touch here; echo $HOME; touch $HOME/there\n")
+    (tmp_path / "job.sh").write_text("id -u; id -un; touch here; echo $HOME; touch $HOME/there\n")
     image, _ = build_tree(
         tmp_path, labels={"org.opencontainers.image.revision": "abc"}, tags=("jobyard-test:labels",)
     )
-    assert run_image(image) == "10001\n/tmp\n"
+    assert run_image(image) == "10001\njob\n/tmp\n"
     inspected = json.loads(docker("image", "inspect", "jobyard-test:labels").stdout)[0]
     assert inspected["Id"] == image.digest
     assert inspected["Config"]["Labels"]["org.opencontainers.image.revision"] == "abc"
