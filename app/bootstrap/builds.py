@@ -12,8 +12,8 @@ from builders.backends.push import RegistryPush
 from builders.backends.step_limits import StepLimits
 
 
-def make_backend(settings: Settings) -> ImageBackend:
-    """Return what builds images that `make_engine`'s engine can run."""
+def make_backend(settings: Settings, docker_url: str | None) -> ImageBackend:
+    """Return what builds images that `make_engine`'s engine can run. `docker_url` is where its API is found here."""
     if settings.engine == "process":
         from builders.backends.local import LocalBackend
 
@@ -23,10 +23,11 @@ def make_backend(settings: Settings) -> ImageBackend:
     limits = StepLimits(
         settings.build_cpus, settings.build_memory_mb * MIB, setting="JOBYARD_BUILD_MEMORY_MB"
     )
-    return BuildKitCli(settings.docker_host, limits=limits if settings.has_local_engine else None)
+    own_limits = limits if settings.has_local_engine else None
+    return BuildKitCli(docker_url, certificates=settings.docker_cert_path, limits=own_limits)
 
 
-def make_publisher(installation: Installation) -> Publisher | None:
+def make_publisher(installation: Installation, docker_url: str | None) -> Publisher | None:
     """Return what pushes built images, if there is a registry. Raises UserError for an engine that pushes none."""
     settings = installation.settings
     if settings.registry is None:
@@ -35,4 +36,5 @@ def make_publisher(installation: Installation) -> Publisher | None:
         raise UserError(
             f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
         )
-    return Publisher(installation.db, installation.box, settings.registry, RegistryPush(settings.docker_host))
+    push = RegistryPush(docker_url, settings.docker_cert_path)
+    return Publisher(installation.db, installation.box, settings.registry, push)

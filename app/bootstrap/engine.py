@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.domain.plans import MIB
@@ -11,6 +12,9 @@ from app.engines.base import Confinement, Engine, Owned
 from app.runtime.engine_health import EngineHealth, ask
 from app.runtime.ports import Clock
 from app.system import SystemClock
+
+if TYPE_CHECKING:
+    from app.engines.docker.tunnel import Tunnel
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 ENGINE_SECONDS, COMMAND_SECONDS = 60.0, 10.0  # for one answer of the engine; for one that a command waits for
@@ -24,9 +28,10 @@ def make_engine(
     answers_within: float = ENGINE_SECONDS,
     *,
     confines: bool = False,
+    tunnel: Tunnel | None = None,
 ) -> Engine:
     """Return the engine that the settings name. `answers_within` is how long one answer may take, in seconds;
-    `confines` has it enforce what containers may reach.
+    `confines` has it enforce what containers may reach; `tunnel` is one that others use as well.
     """
     match settings.engine:
         case "docker":
@@ -34,6 +39,8 @@ def make_engine(
 
             return DockerEngine(
                 url=settings.docker_host,
+                certificates=settings.docker_cert_path,
+                tunnel=tunnel or make_tunnel(settings),
                 installation=installation,
                 clock=clock.now,
                 timeout_seconds=answers_within,
@@ -48,6 +55,15 @@ def make_engine(
 
             root = settings.data.resolve() / "process" / "containers"
             return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
+
+
+def make_tunnel(settings: Settings) -> Tunnel | None:
+    """Return what brings the engine's socket here, where it is on a machine that is reached by ssh."""
+    if settings.engine != "docker" or not (settings.docker_host or "").startswith("ssh:"):
+        return None
+    from app.engines.docker.tunnel import Tunnel
+
+    return Tunnel(settings.docker_host or "", settings.docker_ssh_key, settings.docker_ssh_host_key)
 
 
 def _boot_id(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.bootstrap.engine import make_engine
+from app.bootstrap.engine import make_engine, make_tunnel
 from app.bootstrap.forges import make_forges, make_hook_apis, send_to_forge
 from app.bootstrap.secrets import make_external_secrets
 from app.checkout import Checkouts
@@ -38,13 +38,15 @@ INTAKE_GIT_SECONDS, INTAKE_STALL_SECONDS = 60.0, 10
 
 @dataclass(frozen=True)
 class Parts:
-    """One of each for a server; `server` is its name among those that share a database."""
+    """One of each for a server; `server` is its name among those that share a database, `docker_url` where the CLI
+    finds the engine."""
 
     installation: Installation
     server: str
     names: RandomNames
     inbox: Inbox
     engine: Engine
+    docker_url: str | None
     watch: EngineWatch
     app_tokens: AppTokens
     repository_hooks: RepositoryHooks
@@ -74,7 +76,10 @@ class Parts:
 
 def make_parts(installation: Installation) -> Parts:
     settings, data = installation.settings, installation.settings.data.resolve()
-    engine = make_engine(settings, installation.id, installation.clock, installation.epoch, confines=True)
+    tunnel = make_tunnel(settings)
+    engine = make_engine(
+        settings, installation.id, installation.clock, installation.epoch, confines=True, tunnel=tunnel
+    )
     watch, bells = EngineWatch(engine, run_disk_mb=settings.run_disk_mb), Bells()
     send = send_to_forge(settings)
     tokens = AppTokens(installation.clock, send)
@@ -86,6 +91,7 @@ def make_parts(installation: Installation) -> Parts:
         names=RandomNames(),
         inbox=Inbox(installation.db),
         engine=engine,
+        docker_url=tunnel.address if tunnel else settings.docker_host,
         watch=watch,
         app_tokens=tokens,
         repository_hooks=hooks,

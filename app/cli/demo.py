@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,18 +264,18 @@ def _swept(settings: Settings) -> Iterator[None]:
                 engine.stop(owned.handle, 0)
                 engine.remove(owned.handle)
             if settings.engine == "docker":
-                _remove_images(f"jobyard-{name}", settings.docker_host)
+                _remove_images(f"jobyard-{name}", settings.docker_options)
         except JobyardError as error:
             print(f"jobyard: left behind in the engine: {error}", file=sys.stderr)
         finally:
             engine.close()
 
 
-def _remove_images(repository: str, docker_host: str | None) -> None:
+def _remove_images(repository: str, options: Sequence[str]) -> None:
     """Remove images by name, so that an image somebody else has under another name stays."""
     from builders.backends.cli import find_cli
 
-    docker = [find_cli().argv[0], *(["--host", docker_host] if docker_host else [])]
+    docker = [find_cli().argv[0], *options]
     listing = [*docker, "images", "--format", "{{.Repository}}:{{.Tag}}", repository]
     names = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
     if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,6 +82,6 @@ def _print_found(settings: Settings, items: Sequence[Mapping[str, str | None]]) 
     rows = [[item[column] for column in columns] for item in items]
     output.print_table(("CONTAINER", "STATE", "PROJECT", "JOB", "RUN", "SINCE"), rows, "")
     if settings.engine == "docker":
-        host = f" --host {settings.docker_host}" if settings.docker_host else ""
+        docker = shlex.join(("docker", *settings.docker_options))
         names = " ".join(str(item["name"]) for item in items)
-        print(f"If there is no such server, end and remove them: docker{host} rm --force {names}")
+        print(f"If there is no such server, end and remove them: {docker} rm --force {names}")

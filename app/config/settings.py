@@ -53,6 +53,7 @@ def read_settings() -> Settings:
     settings = _read(Settings)
     _ = settings.oidc, settings.mail_server  # half of either is an error
     settings.require_one_login()
+    settings.require_one_way()
     return settings
 
 

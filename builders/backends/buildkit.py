@@ -18,6 +18,7 @@ from builders.backends.base import (
     StopSignal,
 )
 from builders.backends.cli import SEARCH_PATH, Cli, find_cli
+from builders.backends.docker_host import DockerHost
 from builders.backends.failures import WENT_AWAY, explain_failure
 from builders.backends.logins import write_logins
 from builders.backends.progress import ProgressReader
@@ -33,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 class BuildKitCli(ImageBackend):
     """`docker_host`: the engine's address, such as `unix:///var/run/docker.sock`; None is the CLI's default.
+    `certificates`: a directory as `DOCKER_CERT_PATH` names one, for an engine that is spoken to over TLS.
     `limits` are those of each step, as far as they can be set (see `step_limits`).
 
     Logins are in a file only while a build runs; BuildKit asks the CLI for them, and no step can. Of builds through
@@ -44,11 +46,12 @@ class BuildKitCli(ImageBackend):
         self,
         docker_host: str | None = None,
         *,
+        certificates: Path | None = None,
         cli: Cli | None = None,
         limits: StepLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._docker_host = docker_host
+        self._docker_host = DockerHost(docker_host, certificates)
         self._cli = cli
         self._limits = limits
         self._clock = clock
@@ -91,7 +94,7 @@ class BuildKitCli(ImageBackend):
             "HOME": str(private / "home"),
             "DOCKER_BUILDKIT": "1",
             "BUILDKIT_PROGRESS": "plain",
-            **({"DOCKER_HOST": self._docker_host} if self._docker_host else {}),
+            **self._docker_host.environment,
             "DOCKER_CONFIG": str(private / "config"),
         }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from builders.backends.base import BuiltImage, ImagePusher, Login, PushFailed, StopSignal
 from builders.backends.cli import SEARCH_PATH, find_cli
+from builders.backends.docker_host import DockerHost
 from builders.backends.failures import not_pushed
 from builders.backends.logins import registry_of, write_logins
 from builders.backends.process import run_watched
@@ -17,13 +18,14 @@ _TAIL_BYTES = 4096
 
 
 class RegistryPush(ImagePusher):
-    """Pushes images by the CLI. `docker_host` is the engine's address; None is the CLI's default.
+    """Pushes images by the CLI. `docker_host` is the engine's address; None is the CLI's default,
+    `certificates` a directory as `DOCKER_CERT_PATH` names one.
 
     Logins are in a file only while a push runs.
     """
 
-    def __init__(self, docker_host: str | None = None) -> None:
-        self._docker_host = docker_host
+    def __init__(self, docker_host: str | None = None, certificates: Path | None = None) -> None:
+        self._docker_host = DockerHost(docker_host, certificates)
 
     def push(
         self,
@@ -65,7 +67,7 @@ class RegistryPush(ImagePusher):
 
     def _environment(self, private: Path) -> dict[str, str]:
         own = {"PATH": SEARCH_PATH, "HOME": str(private), "DOCKER_CONFIG": str(private)}
-        return own | ({"DOCKER_HOST": self._docker_host} if self._docker_host else {})
+        return {**own, **self._docker_host.environment}
 
 
 def _last_line(tail: bytearray) -> str:

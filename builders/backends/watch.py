@@ -5,29 +5,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import select
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from builders.backends.base import BackendUnavailable
+from builders.backends.docker_host import DockerHost
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 ANSWER_SECONDS = 20.0
 ASKED_AFTERWARDS_SECONDS = 5.0
 NO_EVENT = quote('{"label":["jobyard.of-nothing"]}')  # matches none: the answer stays open and empty
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class Watch:
@@ -37,7 +26,7 @@ class Watch:
     watched, as its address is of another kind or it refuses such a call.
     """
 
-    def __init__(self, docker_host: str, listening: socket.socket | None) -> None:
+    def __init__(self, docker_host: DockerHost, listening: socket.socket | None) -> None:
         self._docker_host = docker_host
         self._listening = listening
 
@@ -54,53 +43,48 @@ class Watch:
 
 
 @contextmanager
-def watching(docker_host: str | None) -> Iterator[Watch]:
+def watching(docker_host: DockerHost) -> Iterator[Watch]:
     """Yield a watch of the engine. Raises BackendUnavailable if it does not answer now."""
-    address = docker_host or DEFAULT_HOST
-    if urlsplit(address).scheme not in ("unix", "tcp"):
-        yield Watch(address, None)
+    if not docker_host.can_be_asked:
+        yield Watch(docker_host, None)
         return
     with contextlib.ExitStack() as stack:
         try:
-            asked = _asked(address, f"/events?filters={NO_EVENT}", ANSWER_SECONDS)
+            asked = _asked(docker_host, f"/events?filters={NO_EVENT}", ANSWER_SECONDS)
             connection, response = stack.enter_context(asked)
         except (OSError, http.client.HTTPException) as error:
             raise BackendUnavailable(
                 f"The container engine doesn't answer ({_cause(error)}): start it, or check the address it is given by."
             ) from error
-        yield Watch(address, connection.sock if response.status == http.HTTPStatus.OK else None)
+        yield Watch(docker_host, connection.sock if response.status == http.HTTPStatus.OK else None)
 
 
 @contextmanager
 def _asked(
-    docker_host: str, path: str, seconds: float
+    docker_host: DockerHost, path: str, seconds: float
 ) -> Iterator[tuple[http.client.HTTPConnection, http.client.HTTPResponse]]:
-    parts = urlsplit(docker_host)
-    connection = (
-        _UnixConnection(parts.path, seconds)
-        if parts.scheme == "unix"
-        else http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=seconds)
-    )
-    with contextlib.closing(connection):
+    with contextlib.closing(docker_host.connection(seconds)) as connection:
         connection.request("GET", path)
         yield connection, connection.getresponse()
 
 
 def _has_ended(listening: socket.socket) -> bool:
     """Return whether the endless answer has ended; what it brings is dropped."""
-    poll = select.poll()
-    poll.register(listening, select.POLLIN)
-    while poll.poll(0):
-        try:
-            if not listening.recv(1 << 16):
-                return True
-        except OSError:
-            return True
-    return False
+    listening.setblocking(False)
+    try:
+        while listening.recv(1 << 16):
+            pass
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _cause(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"nothing for {ANSWER_SECONDS:.0f} s"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
     is_systems = isinstance(error, OSError) and error.errno is not None
     return os.strerror(error.errno) if is_systems else type(error).__name__  # type: ignore[attr-defined]

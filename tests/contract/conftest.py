@@ -11,7 +11,8 @@ from app.domain.job.records import Job
 from app.store.database import Database
 from tests.support import engine_harness
 from tests.support.databases import Postgres, empty_sqlite, migrated_postgres
-from tests.support.engine_harness import Harness
+from tests.support.engine_harness import ENGINES, Harness
+from tests.support.remote_engine import SshEngine, TlsEngine, ssh_engine, tls_engine
 from tests.support.stored import add_job
 
 
@@ -50,7 +51,19 @@ def job(db: Database) -> Job:
     return add_job(db)
 
 
-@pytest.fixture(params=["fake", "docker", "process"])
+@pytest.fixture(scope="session")
+def over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsEngine]:
+    with tls_engine(tmp_path_factory.mktemp("tls")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def over_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshEngine]:
+    with ssh_engine(tmp_path_factory.mktemp("ssh")) as engine:
+        yield engine
+
+
+@pytest.fixture(params=ENGINES)
 def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     match request.param:
         case "fake":
@@ -58,6 +71,14 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 yield fake
         case "docker":
             with engine_harness.docker_harness() as docker:
+                yield docker
+        case "docker over tls":
+            tls: TlsEngine = request.getfixturevalue("over_tls")
+            with engine_harness.docker_harness(tls.connect, tls.private.url) as docker:
+                yield docker
+        case "docker over ssh":
+            ssh: SshEngine = request.getfixturevalue("over_ssh")
+            with engine_harness.docker_harness(ssh.connect, ssh.private.url) as docker:
                 yield docker
         case _:
             with engine_harness.process_harness(tmp_path_factory.mktemp("process")) as process:

@@ -26,9 +26,10 @@ from app.engines.base import (
 )
 from app.engines.fake import Script
 from app.engines.shells import NoShell
-from tests.support.engine_harness import Harness, utc_now
+from tests.support.engine_harness import DISTANT, ENGINES, Harness, utc_now
 from tests.support.waiting import together
 
+EVERYWHERE = pytest.mark.parametrize("harness", [*ENGINES, *DISTANT], indirect=True)
 FOREVER = ("echo ready; exec sleep 1000", Script(output=[b"ready\n"], exit_code=None))
 STUBBORN = (
     "trap '' TERM; echo ready; while true; do sleep 1; done",
@@ -54,6 +55,7 @@ def ready(engine: Engine, handle: Handle) -> Iterator[Chunk]:
     return chunks
 
 
+@EVERYWHERE
 class TestOutput:
     def test_both_streams_to_the_last_byte(self, harness: Harness) -> None:
         spec = harness.spec(
@@ -236,6 +238,7 @@ class TestStart:
         assert harness.engine.environment("a", labels) is None
 
 
+@EVERYWHERE
 class TestEnd:
     @pytest.mark.parametrize("code", [0, 1, 42, 255])
     def test_exit_code(self, harness: Harness, code: int) -> None:
@@ -369,6 +372,7 @@ class TestOwned:
             assert abs((utc_now() - beside.created_at).total_seconds()) < 600
 
 
+@EVERYWHERE
 class TestLooking:
     def test_into_what_runs(self, harness: Harness) -> None:
         engine = harness.engine

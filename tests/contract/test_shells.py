@@ -14,11 +14,12 @@ from app.engines.docker import DockerEngine
 from app.engines.fake import Script
 from app.engines.shells import NO_SHELL, NOT_RUNNING, NoShell, Shell
 from app.runtime.threads import start_in_thread
-from tests.support.engine_harness import BUSYBOX, Harness, utc_now
+from tests.support.engine_harness import BUSYBOX, DISTANT, ENGINES, Harness, utc_now
 from tests.support.waiting import eventually
 
 FOREVER = ("exec sleep 1000", Script(exit_code=None))
-REAL = pytest.mark.parametrize("harness", ["docker", "process"], indirect=True)
+EVERYWHERE = pytest.mark.parametrize("harness", [*ENGINES, *DISTANT], indirect=True)
+REAL = pytest.mark.parametrize("harness", ["docker", "process", *DISTANT], indirect=True)
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def is_running(word: str) -> bool:
     return any(map(has_it, Path("/proc").glob("[0-9]*/cmdline")))
 
 
+@EVERYWHERE
 class TestEveryEngine:
     def test_shows_what_is_typed_and_ends_when_it_exits(self, shell: Shell) -> None:
         shell.write(b"echo one\n")

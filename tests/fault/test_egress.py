@@ -17,6 +17,7 @@ from app.domain.addresses import Address
 from app.domain.egress import Egress, read_reach
 from app.engines.base import Confinement, ContainerSpec
 from app.engines.docker import DockerEngine
+from app.engines.docker.access import Access
 from app.engines.docker.calls import Calls
 from app.engines.docker.egress import EgressKeeper
 from app.engines.docker.egress.keeper import LOOKED_EVERY, OPEN_BRIDGE
@@ -172,7 +173,7 @@ def keeper(
     private: PrivateEngine, ticks: Ticks, *resolvers: Address, installation: str = "one"
 ) -> EgressKeeper:
     egress = Egress(read_reach("internet"))
-    calls = Calls(private.url, 10)
+    calls = Calls(Access(private.url), 10)
     return EgressKeeper(calls, installation, egress, ticks=ticks, resolvers=lambda: resolvers)
 
 
@@ -289,7 +290,7 @@ def test_an_answer_to_the_machine_gets_through(private: PrivateEngine, around: S
 def test_an_open_bridge_is_left_alone_and_told_of(private: PrivateEngine, around: Surroundings) -> None:
     bare = rules(around)
     egress = Egress(read_reach("none"), on_default_bridge=False)
-    kept = EgressKeeper(Calls(private.url, 10), "one", egress)
+    kept = EgressKeeper(Calls(Access(private.url), 10), "one", egress)
     assert kept.keep() == ""
     assert kept.confinement().trouble == OPEN_BRIDGE
     assert not any("-i docker0 -j JOBYARD" in line for line in rules(around))

@@ -6,7 +6,7 @@ import http
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ from app.engines.process.container import Container
 from tests.support.waiting import eventually
 
 BUSYBOX = "busybox:latest"
+ENGINES = ("fake", "docker", "process")
+DISTANT = ("docker over tls", "docker over ssh")  # for what the way there may change
 
 
 def utc_now() -> datetime:
@@ -92,20 +94,25 @@ class FakeHarness:
         self.engine.vanish(handle.key)
 
 
-class DockerHarness:
-    def __init__(self, url: str | None = None) -> None:
-        self.installation = f"test-{uuid.uuid4().hex[:12]}"
-        self.client = docker.APIClient(timeout=60)
-        self.image = self.client.inspect_image(BUSYBOX)["Id"]
-        self._engines: list[DockerEngine] = []
-        self.engine = self.another(url)
+def on_this_machine(installation: str, epoch: str) -> DockerEngine:
+    return DockerEngine(url=None, installation=installation, clock=utc_now, epoch=epoch)
 
-    def another(
-        self, url: str | None = None, installation: str | None = None, epoch: str = ""
-    ) -> DockerEngine:
-        engine = DockerEngine(
-            url=url, installation=installation or self.installation, clock=utc_now, epoch=epoch
-        )
+
+class DockerHarness:
+    """`connect(installation, epoch)` makes a connection to the engine whose socket here is `socket`."""
+
+    def __init__(
+        self, connect: Callable[[str, str], DockerEngine] = on_this_machine, socket: str | None = None
+    ) -> None:
+        self.installation = f"test-{uuid.uuid4().hex[:12]}"
+        self.client = docker.APIClient(base_url=socket, version="1.41", timeout=60)
+        self.image = self.client.inspect_image(BUSYBOX)["Id"]
+        self._connect = connect
+        self._engines: list[DockerEngine] = []
+        self.engine = self.another()
+
+    def another(self, installation: str | None = None, epoch: str = "") -> DockerEngine:
+        engine = self._connect(installation or self.installation, epoch)
         self._engines.append(engine)
         return engine
 
@@ -193,8 +200,10 @@ def fake_harness() -> Iterator[FakeHarness]:
 
 
 @contextmanager
-def docker_harness() -> Iterator[DockerHarness]:
-    harness = DockerHarness()
+def docker_harness(
+    connect: Callable[[str, str], DockerEngine] = on_this_machine, socket: str | None = None
+) -> Iterator[DockerHarness]:
+    harness = DockerHarness(connect, socket)
     try:
         yield harness
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -32,11 +33,20 @@ NO_FILTER = ("--iptables=false", "--ip-masq=false")
 class PrivateEngine:
     """Its own containerd, directories and network namespace; `image` is the id of busybox in it.
 
-    `flags` are options of dockerd; without any it has no packet filter.
+    `flags` are options of dockerd; without any it has no packet filter. `listening` is a socket of this process that it
+    takes calls from as well, as `fd://`.
     """
 
-    def __init__(self, root: Path, *, live_restore: bool, flags: Sequence[str] = NO_FILTER) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        live_restore: bool,
+        flags: Sequence[str] = NO_FILTER,
+        listening: socket.socket | None = None,
+    ) -> None:
         self._flags = flags
+        self._listening = listening
         self._root = root
         self._sockets = Path(
             tempfile.mkdtemp(prefix="engine-")
@@ -72,7 +82,8 @@ class PrivateEngine:
         }
         flags = [f"{name}={value}" for name, value in options.items()]
         enter = ("nsenter", f"--net=/proc/{self._namespace.pid}/ns/net")
-        self._dockerd = self._spawn("dockerd", *enter, "dockerd", *flags, *self._flags)
+        given = self._given_socket()
+        self._dockerd = self._spawn("dockerd", *given, *enter, "dockerd", *flags, *self._flags)
         eventually(self._answers, 60)
 
     def end(self, how: signal.Signals) -> None:
@@ -119,9 +130,19 @@ class PrivateEngine:
         ours = (f"{self._root}/", f"{self._sockets}/")
         return sorted((place for place in places if place.startswith(ours)), reverse=True)
 
+    def _given_socket(self) -> tuple[str, ...]:
+        """What hands the socket over as systemd would: as the third file, to the process with that id."""
+        if self._listening is None:
+            return ()
+        hand_over = f'exec 3<&{self._listening.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+        return ("bash", "-c", hand_over, "bash")
+
     def _spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        passed = [self._listening.fileno()] if self._listening else []
         with (self._root / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=passed
+            )
 
     def _client(self) -> docker.APIClient:
         return docker.APIClient(base_url=self.url, version="1.41", timeout=60)
@@ -157,9 +178,13 @@ class PrivateEngine:
 
 @contextmanager
 def private_engine(
-    root: Path, *, live_restore: bool, flags: Sequence[str] = NO_FILTER
+    root: Path,
+    *,
+    live_restore: bool,
+    flags: Sequence[str] = NO_FILTER,
+    listening: socket.socket | None = None,
 ) -> Iterator[PrivateEngine]:
-    engine = PrivateEngine(root, live_restore=live_restore, flags=flags)
+    engine = PrivateEngine(root, live_restore=live_restore, flags=flags, listening=listening)
     try:
         yield engine
     finally:

@@ -1,4 +1,4 @@
-"""A real sshd on loopback that gives Git repositories to one key, and may change its own."""
+"""A real sshd on loopback that gives Git repositories or an engine to one key, and may change its own."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class SshServer:
     def url(self, path: Path) -> str:
         return f"ssh://{self.user}@{self.host}{path}"
 
-    def let_in(self, *public_keys: str) -> None:
-        (self.folder / "authorized_keys").write_text("".join(f"restrict {key}\n" for key in public_keys))
+    def let_in(self, *public_keys: str, options: str = "restrict") -> None:
+        (self.folder / "authorized_keys").write_text("".join(f"{options} {key}\n" for key in public_keys))
 
     def take_host_key(self, name: str) -> str:
         """Serve with the host key of that name, made where there is none yet; return its public part."""

@@ -14,16 +14,11 @@ from typing import Any
 
 import requests
 import urllib3
-from docker import APIClient
-from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException
 
 from app.domain.errors import EngineUnavailable
-from app.engines.docker.transport import UnixAdapter
+from app.engines.docker.access import Access
 
-DEFAULT_URL = "unix:///var/run/docker.sock"
-_POOL = 64  # connections kept open
-_FIRST_SECONDS = 5.0  # for the first answer, for which all other calls wait
 _NO_ANSWER = (
     DockerException,
     requests.RequestException,
@@ -57,42 +52,13 @@ class Invalid(Refusal):
 _REFUSALS: dict[int, type[Refusal]] = {400: Invalid, 404: Gone, 409: Conflicting}
 
 
-@contextmanager
-def typed(url: str) -> Iterator[None]:
-    """Turn what the SDK raises into Refusal or EngineUnavailable."""
-    try:
-        yield
-    except APIError as error:
-        status = error.response.status_code if error.response is not None else 500
-        explanation = str(error.explanation or error).strip()
-        raise _REFUSALS.get(status, Refusal)(status, explanation) from error
-    except _NO_ANSWER as error:
-        raise EngineUnavailable(
-            f"The container engine at {url} does not answer: start it, or set JOBYARD_ENGINE=process"
-            f" to do without one ({_cause(error)})."
-        ) from error
-
-
-def _cause(error: BaseException) -> str:
-    """Return the innermost message of the system, as the layers above wrap one another's class names."""
-    layers, seen = [error], {id(error)}
-    while layers:
-        each = layers.pop()
-        if isinstance(each, OSError) and each.strerror:
-            return each.strerror
-        inner = [each.__cause__, each.__context__, *each.args]
-        layers += [one for one in inner if isinstance(one, BaseException) and id(one) not in seen]
-        seen |= {id(one) for one in layers}
-    return type(error).__name__
-
-
 class Calls:
     """Gives out the SDK's low-level client, which is made at the first call: an engine that is down stops no server
     from starting.
     """
 
-    def __init__(self, url: str | None, timeout_seconds: float) -> None:
-        self.url = url or DEFAULT_URL
+    def __init__(self, access: Access, timeout_seconds: float) -> None:
+        self.access = access
         self.timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._client: Any = None  # the SDK's types are narrower than the SDK
@@ -100,13 +66,25 @@ class Calls:
     @contextmanager
     def api(self) -> Iterator[Any]:
         """Yield the client; what goes wrong inside is raised as Refusal or EngineUnavailable."""
-        with typed(self.url):
+        with self.typed():
             yield self._client or self._connect()
+
+    @contextmanager
+    def typed(self) -> Iterator[None]:
+        """Turn what the SDK raises into Refusal or EngineUnavailable."""
+        try:
+            yield
+        except APIError as error:
+            status = error.response.status_code if error.response is not None else 500
+            explanation = str(error.explanation or error).strip()
+            raise _REFUSALS.get(status, Refusal)(status, explanation) from error
+        except _NO_ANSWER as error:
+            raise EngineUnavailable(self.access.no_answer(error)) from error
 
     def _connect(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = _connected(self.url, self.timeout_seconds)
+                self._client = self.access.connected(self.timeout_seconds)
             return self._client
 
     def stream(self, method: str, path: str, body: Any = None, **params: Any) -> Connection:
@@ -131,26 +109,6 @@ class Calls:
         with self._lock:
             if self._client is not None:
                 self._client.close()
-
-
-def _connected(url: str, timeout_seconds: float) -> Any:
-    """Return a client that speaks the engine's own version of the API."""
-    connect: Any = APIClient
-    adapter: Any = UnixAdapter
-    client = connect(
-        base_url=url,
-        version=MINIMUM_DOCKER_API_VERSION,
-        timeout=min(timeout_seconds, _FIRST_SECONDS),
-        max_pool_size=_POOL,
-    )
-    if url.startswith("unix:"):
-        client.trust_env = False  # proxies and .netrc, looked up anew for every call, are for other hosts
-        client.mount(
-            "http+docker://", adapter(url.replace("unix:", "http+unix:"), timeout_seconds, 25, _POOL)
-        )
-    client._version = client.version(api_version=False)["ApiVersion"]
-    client.timeout = timeout_seconds
-    return client
 
 
 class Connection:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -33,8 +34,9 @@ from app.engines.base import (
     ResolvedImage,
 )
 from app.engines.docker import exit_verification, images
+from app.engines.docker.access import DEFAULT_URL, Access
 from app.engines.docker.api_objects import ApiObject
-from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid, typed
+from app.engines.docker.calls import Calls, Conflicting, Connection, Gone, Invalid
 from app.engines.docker.containers import Containers, Ended, name_of
 from app.engines.docker.disk_bound import DiskBound
 from app.engines.docker.egress import EgressKeeper
@@ -53,17 +55,24 @@ from app.engines.docker.request import (
 from app.engines.docker.shells import DockerShell, Shells
 from app.engines.docker.starting import Starting, shell_code
 from app.engines.docker.state import CpuReading, is_in_order, read_exit, read_sample, read_state
+from app.engines.docker.tunnel import Tunnel
 
 INFO_SECONDS = 3.0  # for each answer that `info` needs: whether the engine answers is told soon
 _WAIT_SECONDS = 2.0  # how long `wait` may take to notice that it was closed
 _TIMED_OUT = 124
 _CANNOT_PROBE = 125
+_UNREACHABLE = (
+    "Ports of containers on another machine (JOBYARD_DOCKER_HOST) can't be reached from here:"
+    " make the check a command."
+)
 _SHARED_NETWORK = "Jobs share the engine's default network, and can reach one another on it."
 
 
 class DockerEngine:
     """See `app.engines.base` for what each method promises.
 
+    `url` is the engine's address, with the `certificates` of its access over TLS or the `tunnel` that brings it here,
+    which is closed with it.
     `installation` is the id of this Jobyard, `epoch` what it is in since its data was restored: containers of another
     one on the same engine are never touched.
     `timeout_seconds` is how long the engine may take for one answer. `isolate_network` puts jobs on a network
@@ -79,6 +88,8 @@ class DockerEngine:
         self,
         *,
         url: str | None,
+        certificates: Path | None = None,
+        tunnel: Tunnel | None = None,
         installation: str,
         clock: Callable[[], datetime],
         timeout_seconds: float = 60.0,
@@ -88,10 +99,11 @@ class DockerEngine:
         boot_id: str = "",
         epoch: str = "",
     ) -> None:
-        self._calls = Calls(url, timeout_seconds)
+        self._access = access = Access(url or DEFAULT_URL, certificates, tunnel)
+        self._calls = Calls(access, timeout_seconds)
         self._installation = installation
         self._epoch = epoch
-        self._quick_calls = Calls(url, min(timeout_seconds, INFO_SECONDS))
+        self._quick_calls = Calls(access, min(timeout_seconds, INFO_SECONDS))
         self._egress = egress or Egress()
         self._keeper = EgressKeeper(self._quick_calls, installation, self._egress) if confines else None
         self._disk = DiskBound(self._quick_calls)
@@ -99,7 +111,7 @@ class DockerEngine:
         self._containers = Containers(self._calls, network, self.confine)
         self._quick = Containers(self._quick_calls, network)
         self._shells = Shells(self._calls)
-        self._logs = Logs(self._calls, clock, self._containers.ended_at)
+        self._logs = Logs(self._calls, clock, self._containers.ended_at, has_same_clock=access.is_local)
         self._clock = clock
         self._boot_id = boot_id
         self._cpu: dict[str, CpuReading] = {}
@@ -126,7 +138,7 @@ class DockerEngine:
         )
 
     def lacks(self) -> Mapping[Capability, str]:
-        return {}
+        return {} if self._access.is_local else {Capability.ADDRESS: _UNREACHABLE}
 
     def confine(self) -> str:
         return self._keeper.keep() if self._keeper else ""
@@ -243,7 +255,7 @@ class DockerEngine:
             return _CANNOT_PROBE
         except Invalid as error:
             return shell_code(error.explanation) or _CANNOT_PROBE
-        with typed(self._calls.url):
+        with self._calls.typed():
             is_over = _is_read_within(connection, timeout_seconds)
         if not is_over:
             return _TIMED_OUT
@@ -258,6 +270,8 @@ class DockerEngine:
         self._shells.end_left(handle.id)
 
     def address(self, handle: Handle) -> str | None:
+        if not self._access.is_local:
+            return None
         try:
             found = self._containers.inspect(handle.id)
         except Gone:
@@ -307,6 +321,8 @@ class DockerEngine:
         self._logs.close()
         self._calls.close()
         self._quick_calls.close()
+        if self._access.tunnel:
+            self._access.tunnel.close()
 
 
 def _measure(client: Any, container_id: str) -> ApiObject:

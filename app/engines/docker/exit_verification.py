@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.engines.base import Exit, ExitKind
 from app.engines.docker.api_objects import ApiObject
-from app.engines.docker.calls import Calls, Refusal, typed
+from app.engines.docker.calls import Calls, Refusal
 
 MEMORY_EVENTS = 256  # moby daemon/events: eventsLimit
 _FATAL = {"9", "15"}
@@ -98,7 +98,7 @@ def _events(calls: Calls, until: datetime) -> Iterator[ApiObject]:
     connection = calls.stream("GET", "/events", since=1, until=f"{until.timestamp():.6f}")
     rest = b""
     try:
-        with typed(calls.url):  # it may go away meanwhile
+        with calls.typed():  # it may go away meanwhile
             for chunk in connection.chunks(calls.timeout_seconds):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from (json.loads(line) for line in lines if line.strip())

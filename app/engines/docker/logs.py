@@ -28,7 +28,9 @@ _GATHERING_SECONDS = 0.002
 class Logs:
     """Reads the output of containers.
 
-    `ended_at(id)` returns whether a container has ended and when (`Containers.ended_at`); it may take a second.
+    `ended_at(id)` returns whether a container has ended and when (`Containers.ended_at`); it may take a second. By
+    another clock (`has_same_clock`) that doesn't tell whether a connection lasted until then: so the engine's copy is
+    asked for the rest in any case.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class Logs:
         calls: Calls,
         clock: Callable[[], datetime],
         ended_at: Callable[[str], tuple[bool, datetime | None]],
+        *,
+        has_same_clock: bool,
     ) -> None:
         self._calls = calls
         self._clock = clock
         self._ended_at = ended_at
+        self._has_same_clock = has_same_clock
         self._lock = threading.Lock()
         self._held: dict[str, Attached | Broken] = {}
         self._open: set[Connection] = set()
@@ -107,7 +112,8 @@ class Logs:
             with self._lock:
                 self._held[handle.id] = Broken(received, received.last_at or stopped_at)
             raise
-        whole = ended and intact and (at is None or at <= stopped_at + _CLOCK_SLACK)
+        lasted = self._has_same_clock and (at is None or at <= stopped_at + _CLOCK_SLACK)
+        whole = ended and intact and lasted
         if not whole:
             yield from self._beyond(handle, received)
 

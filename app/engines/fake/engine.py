@@ -199,7 +199,8 @@ class FakeEngine(Told):
 
     def address(self, handle: Handle) -> str | None:
         with self._call("address"):
-            return "127.0.0.1" if self._world.alive(handle) else None
+            has_addresses = Capability.ADDRESS not in self._world.lacks
+            return "127.0.0.1" if has_addresses and self._world.alive(handle) else None
 
     def stop(self, handle: Handle, grace_seconds: float) -> None:
         with self._call("stop"):

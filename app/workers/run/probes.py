@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 from app.domain.health import Answer
 from app.domain.job.checks import Check, CommandCheck, TcpCheck
-from app.engines.base import Engine, Handle
+from app.engines.base import Capability, Engine, Handle
 
-TIMED_OUT = 124  # of `Engine.probe`
+TIMED_OUT, NOT_RUNNING = 124, 125  # of `Engine.probe`
+TRIAL_SECONDS = 5.0
 AS_THEY_ARE = "/?&=%+:;,@!$'()*~"  # of a path with a query
 
 
@@ -23,9 +24,16 @@ def probe(engine: Engine, handle: Handle, check: Check, now: Callable[[], dateti
     """The container's answer, or None if it does not run any more. Raises EngineUnavailable."""
     began = now()
     passed, words = _ask(engine, handle, check)
-    if not passed and engine.address(handle) is None:
+    if not passed and not _is_running(engine, handle):
         return None
     return Answer(began, passed, words, (now() - began).total_seconds())
+
+
+def _is_running(engine: Engine, handle: Handle) -> bool:
+    """Return whether the process runs; where no container has an address here, a command beside it tells."""
+    if Capability.ADDRESS not in engine.lacks():
+        return engine.address(handle) is not None
+    return engine.probe(handle, ["true"], TRIAL_SECONDS) != NOT_RUNNING
 
 
 def _ask(engine: Engine, handle: Handle, check: Check) -> tuple[bool, str]:

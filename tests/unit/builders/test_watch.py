@@ -10,6 +10,7 @@ import pytest
 
 from builders.backends import watch
 from builders.backends.base import BackendUnavailable
+from builders.backends.docker_host import DockerHost
 from builders.backends.watch import watching
 
 OPEN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -59,31 +60,31 @@ def engine_that(tmp_path: Path, first: bytes) -> Iterator[Engine]:
 
 
 def test_an_engine_that_stays_has_not_gone_away(tmp_path: Path) -> None:
-    with engine_that(tmp_path, OPEN) as engine, watching(engine.url) as watched:
+    with engine_that(tmp_path, OPEN) as engine, watching(DockerHost(engine.url)) as watched:
         assert not watched.went_away()
 
 
 def test_an_engine_that_ended_went_away_though_another_one_answers_by_now(tmp_path: Path) -> None:
-    with engine_that(tmp_path, OPEN) as engine, watching(engine.url) as watched:
+    with engine_that(tmp_path, OPEN) as engine, watching(DockerHost(engine.url)) as watched:
         engine.drop_connections()
         assert watched.went_away()
 
 
 def test_an_engine_that_answers_no_more_went_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "ASKED_AFTERWARDS_SECONDS", 0.1)
-    with engine_that(tmp_path, OPEN) as engine, watching(engine.url) as watched:
+    with engine_that(tmp_path, OPEN) as engine, watching(DockerHost(engine.url)) as watched:
         engine._answers = iter([b""])
         assert watched.went_away()
 
 
 def test_one_that_lets_nobody_listen_is_not_watched(tmp_path: Path) -> None:
-    with engine_that(tmp_path, REFUSED) as engine, watching(engine.url) as watched:
+    with engine_that(tmp_path, REFUSED) as engine, watching(DockerHost(engine.url)) as watched:
         engine.drop_connections()
         assert not watched.went_away()
 
 
 def test_an_address_of_another_kind_is_not_watched() -> None:
-    with watching("ssh://nobody@host.invalid") as watched:
+    with watching(DockerHost("ssh://nobody@host.invalid")) as watched:
         assert not watched.went_away()
 
 
@@ -94,12 +95,12 @@ def test_an_engine_that_hangs_or_is_not_there_is_away_from_the_start(
     with (
         engine_that(tmp_path, b"") as engine,
         pytest.raises(BackendUnavailable, match=r"engine doesn't answer \(nothing for"),
-        watching(engine.url),
+        watching(DockerHost(engine.url)),
     ):
         pass
     for address in (f"unix://{tmp_path}/none.sock", "tcp://127.0.0.1:1"):
         with (
             pytest.raises(BackendUnavailable, match=r"engine doesn't answer \((No such|Connection refused)"),
-            watching(address),
+            watching(DockerHost(address)),
         ):
             pass

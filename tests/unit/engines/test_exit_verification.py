@@ -14,6 +14,8 @@ import pytest
 
 from app.domain.errors import EngineUnavailable
 from app.engines.base import Exit, ExitKind
+from app.engines.docker.access import Access
+from app.engines.docker.calls import Calls
 from app.engines.docker.exit_verification import MEMORY_EVENTS, EventHistory, read_history, verify_exit
 
 TERM, OTHER = frozenset({"15"}), frozenset({"1", "10"})
@@ -46,17 +48,15 @@ def test_only_an_exit_can_be_doubted(kind: ExitKind) -> None:
     assert verify_exit(Exit(kind), EventHistory(saw_end=True, signals=TERM)) == Exit(kind)
 
 
-class Engine:
+class Engine(Calls):
     """One that remembers these events, (what, container), all of them of a time after the end that is asked about."""
 
-    timeout_seconds = 1.0
-    url = "unix:///engine.sock"
-
     def __init__(self, *events: tuple[str, str], breaks: bool = False) -> None:
+        super().__init__(Access("unix:///engine.sock"), 1.0)
         self._events = events
         self._breaks = breaks
 
-    def stream(self, _method: str, _path: str, **_: object) -> Engine:
+    def stream(self, *_: object, **__: object) -> Any:
         return self
 
     def chunks(self, _seconds: float) -> Iterator[bytes]:

@@ -133,7 +133,7 @@ class EgressKeeper:
         return "" if self._egress.on_default_bridge else OPEN_BRIDGE
 
     def _namespace(self, fences: Sequence[Fence]) -> Namespace:
-        return engine_namespace(self._calls.url, frozenset(fence.bridge for fence in fences))
+        return engine_namespace(self._calls.access.url, frozenset(fence.bridge for fence in fences))
 
     def _fences(self) -> list[Fence]:
         """Return a fence for each network of the engine that is Jobyard's to keep."""

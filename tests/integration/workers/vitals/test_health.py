@@ -43,9 +43,12 @@ STARTUP = {**CHECK, "type": "startup"}
 
 
 class TestHealth:
+    @pytest.mark.parametrize("has_addresses", [True, False])
     def test_a_failing_check_ends_the_attempt_as_unhealthy_and_it_is_tried_again(
-        self, place: Installation
+        self, place: Installation, *, has_addresses: bool
     ) -> None:
+        if not has_addresses:
+            place.engine.without(Capability.ADDRESS, "Its containers are out of reach.")
         monitored = MonitoredRun(place, health_checks=[LIVENESS], retry_limit=1)
         place.engine.script("run-*", Script(exit_code=None, on_sigterm=0))
         with monitored.running():
