@@ -4,7 +4,7 @@ A history that fails is told by its seed, and comes again with it:
 
     JOBYARD_SEED=4711 pytest tests/fault/test_simulation.py
 
-JOBYARD_HISTORIES says how many there are: 800 if it does not, which take two cores about a minute. `.ci/run` has
+JOBYARD_HISTORIES says how many there are: 800 if it does not, which take two cores about two minutes. `.ci/run` has
 20,000.
 """
 

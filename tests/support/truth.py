@@ -21,6 +21,7 @@ class Facts:
     set_forward: int = 0
     restores: int = 0
     cancels: int = 0
+    untold: int = 0  # messages and statuses that were not taken at once
 
     @property
     def ends(self) -> int:

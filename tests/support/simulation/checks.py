@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from sqlite3 import Row
 
+from app.domain.commit_statuses import shortened
 from app.domain.crashes import GIVEN_UP_AFTER
+from app.domain.notifications import DELAYS, key_of
 from tests.support.fakes import commit, image_of
 from tests.support.simulation.history import History
 from tests.support.simulation.place import Place
@@ -27,6 +30,7 @@ def check(history: History) -> None:
         at_end.check_truth()
         if not place.is_dead:
             at_end.check_nothing_is_lost()
+            at_end.check_all_are_told()
             left = [
                 each.key for each in world.lives.values() if each.epoch == place.epoch and each.ended is None
             ]
@@ -95,6 +99,37 @@ class AtEnd:
             if job["name"] == "report" and newest in made and not self.facts.restores:
                 deployed = json.loads(job["deployed"] or "{}")
                 assert deployed.get("sha") == newest, f"{deployed} instead of {newest}"
+
+    # -- all are told --
+
+    def check_all_are_told(self) -> None:
+        """The forge shows of each commit what is stored, unless it refused that; and each end of a run is told."""
+        outward = self.place.outward
+        for each in self.table["commit_status"]:
+            what = f"status {dict(each)}"
+            if not each["is_given_up"]:
+                shown = outward.shown.get((each["sha"], each["context"]))
+                assert shown == (each["state"], shortened(each["sentence"])), f"{what}: shown is {shown}"
+        chat = next(each["id"] for each in self.table["notification_target"] if each["kind"] == "slack")
+        messages = [each for each in self.table["notification"] if each["target_id"] == chat]
+        told = sum(each["count"] for each in messages)
+        assert told == len(self.runs), f"{told} ends of {len(self.runs)} runs are told"
+        for message in messages:
+            self._check_message(message)
+
+    def _check_message(self, message: Row) -> None:
+        """It arrived, and once more only where nobody may have heard or stored that it did."""
+        outward, facts = self.place.outward, self.facts
+        created_at = datetime.fromisoformat(message["created_at"])
+        key = key_of(message["id"], created_at)
+        arrived = outward.arrived[key]
+        what = f"message {dict(message)} arrived {arrived} times"
+        if message["sent_at"] is None:
+            assert key in outward.refused or message["tries"] > len(DELAYS), what
+        else:
+            assert arrived, what
+        unstored = facts.ends + facts.full + facts.set_back + facts.set_forward + facts.restores
+        assert arrived <= 1 + outward.unheard[key] + unstored, what
 
     # -- nothing is untrue --
 
@@ -178,4 +213,4 @@ class AtEnd:
                     yield f"{table} {row['id']}", row[column]
 
 
-TABLES = (*dict(SENTENCES), "job")
+TABLES = (*dict(SENTENCES), "job", "commit_status", "notification", "notification_target")

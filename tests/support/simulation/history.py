@@ -16,6 +16,7 @@ from app.store.claims import heartbeat
 from tests.support.fakes import commit
 from tests.support.mortal import Fuse, Killed
 from tests.support.simulation.hub import SimClock, Task
+from tests.support.simulation.outward import SENDS
 from tests.support.simulation.place import LOOPS, REGISTERS, Place, SimServer
 from tests.support.simulation.shapes import SHAPES
 from tests.support.simulation.world import SimWorld
@@ -85,7 +86,8 @@ class History:
         while True:
             while self._go_on("scheduler"):
                 pass
-            if not self.hub.tasks and not any(place.is_open for place in self.places if not place.is_dead):
+            alive = [place for place in self.places if not place.is_dead]
+            if not any(place.is_open or place.is_telling for place in alive) and not self._awaited():
                 break
             assert left > 0, "it never ends"
             self.pass_time(step, in_full=True)
@@ -93,6 +95,10 @@ class History:
         self.pass_time(QUIET + FURTHEST * self.facts.set_back, in_full=True)
         while self._go_on("scheduler"):
             pass
+
+    def _awaited(self) -> bool:
+        """Whether anything goes on but mail, which nothing waits for."""
+        return any(task.kind != SENDS for task in self.hub.tasks)
 
     # -- servers --
 

@@ -10,22 +10,28 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 from sqlalchemy import event
 
+from app.bootstrap.forges import make_forge_apis
+from app.commands.credentials import CredentialDraft, define_credential
+from app.commands.notification_targets import TargetDraft, define_target
+from app.domain.notifications import Kind, Rule
 from app.runtime.disk import Disk
 from app.runtime.log_storage import LogStorage
 from app.runtime.signals import Signals
 from app.secrets import SecretBox, first_ring
-from app.store import builds, epochs, runs
+from app.store import builds, commit_statuses, deployments, epochs, notices, notifications, runs
 from app.store.database import Database
 from app.workers.build.slots import Slots
 from app.workers.clock_changes import ClockChanges
+from app.workers.notifying import NoticeWorker, NotifyingWorker
 from app.workers.scheduler import Scheduler
+from app.workers.statuses import StatusWorker
 from tests.support.clock import Names
 from tests.support.databases import empty_sqlite
 from tests.support.fakes import Outbox, Repository
@@ -33,10 +39,12 @@ from tests.support.installation import Installation
 from tests.support.loops import Server
 from tests.support.mortal import Fuse
 from tests.support.simulation.hub import SimClock
+from tests.support.simulation.outward import HubPool, Outward
 from tests.support.simulation.world import SimBackend, SimDatabase, SimEngine, SimWorld
 
 Rows = Mapping[str, Sequence[tuple[Any, ...]]]  # by table
 EPOCH = "restored"
+URL = "https://ci.example.com"
 
 
 class Stored:
@@ -121,6 +129,9 @@ LOOPS: Mapping[str, frozenset[str]] = {
     "builder": frozenset({builds.QUEUED}),
     "runner": frozenset({runs.QUEUED}),
     "deployment_worker": frozenset({"deployments", builds.ENDING, runs.ENDED}),
+    "statuses": frozenset({commit_statuses.TOPIC, "builds", "runs", deployments.TOPIC}),
+    "noticing": frozenset({notices.TOPIC}),
+    "sending": frozenset({notifications.TOPIC}),
 }
 
 
@@ -132,6 +143,9 @@ LOOKS = {
     "runner": "SELECT max(id) FROM run WHERE status = 'queued' AND available_at <= ?",
     "deployment_worker": "SELECT max(id) FROM deployment WHERE status IN ('pending', 'running') AND ? > ''",
     "scheduler": "SELECT max(id) FROM job WHERE next_fire_at <= ?",
+    "statuses": "SELECT max(id) FROM commit_status WHERE is_open OR due_at <= ?",
+    "noticing": "SELECT max(id) FROM notice WHERE ? > ''",
+    "sending": "SELECT max(id) FROM notification WHERE due_at <= ?",
 }
 OWNERS = """SELECT owner FROM run WHERE status = 'running' UNION ALL SELECT owner FROM build WHERE status = 'running'
     UNION ALL SELECT owner FROM delivery WHERE status = 'received' AND owner IS NOT NULL"""
@@ -159,9 +173,35 @@ class SimServer(Server):
         self.disk = disk
         self.clock_changes = ClockChanges(db, place.clock)
         self.scheduler = Scheduler(db, place.clock, place.names, self.clock_changes)
+        self._tell_by(place, db, log_storage)
         self.due = set(LOOPS)
         self.stalled_until = 0.0
         self.clock_was_set = True
+
+    def _tell_by(self, place: Place, db: SimDatabase, log_storage: LogStorage) -> None:
+        outward, fuse = place.outward, self.fuse
+        posting = HubPool(fuse, lambda: self.due.add("statuses"))
+        sending = HubPool(fuse, lambda: self.due.add("sending"))
+        self.statuses = StatusWorker(
+            db,
+            place.clock,
+            place.box,
+            make_forge_apis(),
+            partial(outward.take_status, fuse),
+            URL,
+            posting.give,
+        )
+        self.noticing = NoticeWorker(db, place.clock)
+        self.sending = NotifyingWorker(
+            db,
+            place.clock,
+            place.box,
+            log_storage,
+            partial(outward.take_message, fuse),
+            partial(outward.take_mail, fuse),
+            URL,
+            sending,
+        )
 
     def may_find(self, loop: str) -> bool:
         """False where a look would find nothing, as most do: looks cost the most of a history."""
@@ -218,6 +258,9 @@ class SimServer(Server):
                 self.clock_changes.step()
                 self.clock_was_set = False
                 return self.scheduler.step()
+            case "statuses" | "noticing" | "sending":  # what they begin rings when it is over
+                getattr(self, loop).step()
+                return False
             case _:
                 return bool(getattr(self, loop).step())
 
@@ -245,6 +288,7 @@ class Place(Installation):
         self.box = _box()
         self.engine = SimEngine(world)
         self.backend, self.outbox = SimBackend(world), Outbox()
+        self.outward = Outward(world)
         self.epoch = ""
         self.is_alone = is_alone
         self.servers: list[SimServer] = []
@@ -278,7 +322,7 @@ class Place(Installation):
         other.epoch, other.is_alone = EPOCH, True
         other.servers, other.pushed = [], [*self.pushed]
         other.asked, other.cancelled = [*self.asked], {*self.cancelled}
-        other.engine = SimEngine(self.world, epoch=EPOCH)
+        other.engine, other.outward = SimEngine(self.world, epoch=EPOCH), self.outward.restored()
         other._settle_in("copy")
         other.stored.fill(self.stored.dump())
         for logs in (self.root / "0", self.root / "1"):
@@ -311,11 +355,26 @@ class Place(Installation):
     def is_open(self) -> bool:
         return bool(self.stored.one(_OPEN))
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether somebody is to be told who answers."""
+        return bool(self.stored.one(_TELLING))
+
 
 _OPEN = """SELECT EXISTS(SELECT 1 FROM delivery WHERE status = 'received')
     OR EXISTS(SELECT 1 FROM build WHERE status IN ('queued', 'running'))
     OR EXISTS(SELECT 1 FROM run WHERE status IN ('queued', 'running'))
     OR EXISTS(SELECT 1 FROM deployment WHERE status IN ('pending', 'running'))"""
+_TELLING = """SELECT EXISTS(SELECT 1 FROM notice)
+    OR EXISTS(SELECT 1 FROM commit_status WHERE is_open OR due_at IS NOT NULL)
+    OR EXISTS(SELECT 1 FROM notification WHERE due_at IS NOT NULL
+        AND target_id IN (SELECT id FROM notification_target WHERE kind != 'email'))"""
+
+
+TARGETS = (
+    ("chat", Kind.SLACK, "https://hooks.slack.com/services/T0/B0/secret", (Rule.END,)),
+    ("mail", Kind.EMAIL, "ada@example.com", (Rule.FAILURE, Rule.MISSED, Rule.BUILD_FAILURE, Rule.DEPLOYMENT)),
+)
 
 
 @cache
@@ -327,4 +386,15 @@ def _box() -> SecretBox:
 def _template(shape: Shape) -> tuple[Rows, Any]:
     place = Installation(_folder() / "template", (made := stored(shape.name)).db)
     shape.make(place)
+    _tell_everybody(place)
     return made.dump(), place.project
+
+
+def _tell_everybody(place: Installation) -> None:
+    """A forge that takes statuses, a chat, and a mail server."""
+    now = place.clock.now()
+    with place.db.write() as tx:
+        draft = CredentialDraft(name="github", kind="git", host="github.com", username="", secret="token")
+        define_credential(tx, place.box, place.project, draft, now)
+        for name, kind, address, on in TARGETS:
+            define_target(tx, place.box, place.project, TargetDraft(name, kind, on, address=address), now)
