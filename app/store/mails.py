@@ -77,7 +77,9 @@ def conclude(
 
     The link of a mail that is over is forgotten; that of another stays as it is now: it may have been sealed anew.
     """
-    own = update(MailRow).where(col(MailRow.id) == mail.id, col(MailRow.due_at) == mail.due_at)
+    own = update(MailRow).where(
+        col(MailRow.id) == mail.id, col(MailRow.due_at).is_not(None), col(MailRow.tries) == mail.tries
+    )
     forgotten = {"link": None} if due_at is None else {}
     ended = own.values(said=said, due_at=due_at, sent_at=sent_at, **forgotten)
     if tx.connection().execute(ended).rowcount and due_at is None:

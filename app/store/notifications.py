@@ -136,7 +136,7 @@ def conclude(
     """What came of a try: the next one is due then, or (None) there is none. False if somebody else has taken it."""
     own = (
         col(NotificationRow.id) == notification.id,
-        col(NotificationRow.due_at) == notification.due_at,
+        col(NotificationRow.due_at).is_not(None),
         col(NotificationRow.tries) == notification.tries,
     )
     ended = update(NotificationRow).where(*own).values(said=said, due_at=due_at, sent_at=sent_at)

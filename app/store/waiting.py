@@ -9,13 +9,27 @@ from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from app.store.database import Tx
-from app.store.schema import BuildRow, DecisionRow, DeliveryRow, FlowNodeRow, RunRow, ServerRow
+from app.store.schema import (
+    BuildRow,
+    CommitStatusRow,
+    DecisionRow,
+    DeliveryRow,
+    FlowNodeRow,
+    MailRow,
+    NotificationRow,
+    RunRow,
+    ServerRow,
+)
 
-WAITING: tuple[tuple[Any, str], ...] = (
-    (RunRow, "queued"),
-    (BuildRow, "queued"),
-    (DeliveryRow, "received"),
-    (FlowNodeRow, "waiting"),
+# The time that a row of a table waits for, and what is so of it as long as it does.
+WAITING: tuple[tuple[Any, str, dict[str, str]], ...] = (
+    (RunRow, "available_at", {"status": "queued"}),
+    (BuildRow, "available_at", {"status": "queued"}),
+    (DeliveryRow, "available_at", {"status": "received"}),
+    (FlowNodeRow, "available_at", {"status": "waiting"}),
+    (CommitStatusRow, "due_at", {}),
+    (NotificationRow, "due_at", {}),
+    (MailRow, "due_at", {}),
 )
 
 
@@ -30,10 +44,11 @@ def latest(tx: Tx) -> datetime | None:
 
 def bring_forward(tx: Tx, was: datetime, now: datetime) -> None:
     """Let nothing wait longer for the clock having been set back from `was` to `now`."""
-    for table, status in WAITING:
-        is_waiting = col(table.status) == status, col(table.available_at) > now
-        due = update(table).where(*is_waiting, col(table.available_at) <= was)
-        tx.connection().execute(due.values(available_at=now))
-        for row_id, at in tx.exec(select(table.id, table.available_at).where(*is_waiting)):
+    for table, column, state in WAITING:
+        waits_for = getattr(table, column)
+        is_waiting = waits_for > now, *(col(getattr(table, name)) == value for name, value in state.items())
+        due = update(table).where(*is_waiting, waits_for <= was)
+        tx.connection().execute(due.values({column: now}))
+        for row_id, at in tx.exec(select(table.id, waits_for).where(*is_waiting)):
             later = update(table).where(col(table.id) == row_id, *is_waiting)
-            tx.connection().execute(later.values(available_at=now + (at - was)))
+            tx.connection().execute(later.values({column: now + (at - was)}))

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.decisions import Verdict
 from app.domain.job.records import Job
-from app.store import builds, decisions, jobs, runs, schedules, waiting
+from app.store import builds, decisions, jobs, mails, runs, schedules, waiting
 from app.store.claims import time_of_servers
 from app.store.database import Database
 from app.store.schedules import DueJob, Fired
@@ -84,3 +84,15 @@ def test_servers_are_known_alive_by_the_databases_clock_where_it_has_one(db: Dat
         assert found == NOW
     else:
         assert abs(found - datetime.now(UTC)) < timedelta(minutes=5)
+
+
+def test_mail_waits_no_longer_for_a_clock_that_is_set_back(db: Database) -> None:
+    """One that is tried again in a minute is so, and what is being sent is stored as sent."""
+    with db.write() as tx:
+        mails.add(tx, NOW + HOUR, account="ada@example.com")
+        claimed = mails.claim(tx, NOW + HOUR, NOW + HOUR + timedelta(minutes=1))
+        waiting.bring_forward(tx, NOW + HOUR, NOW)
+        assert claimed is not None
+        assert mails.due_at(tx) == NOW + timedelta(minutes=1)
+        mails.conclude(tx, claimed, "Taken.", due_at=None, sent_at=NOW)
+        assert mails.due_at(tx) is None

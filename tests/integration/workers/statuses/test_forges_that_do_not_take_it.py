@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.http import HttpAnswer, HttpRequest
 from app.store import commit_statuses
+from app.workers.clock_changes import ClockChanges
 from tests.support.fakes import commit
 from tests.support.github_api import TOKEN, Answer, GitHubDouble
 from tests.support.installation import Installation
@@ -308,3 +309,18 @@ def test_no_secret_is_in_what_is_stored_or_logged(
     told.tell()
     assert TOKEN not in said(told)
     assert TOKEN not in caplog.text
+
+
+@pytest.mark.usefixtures("pushed")
+def test_a_clock_that_is_set_back_puts_nothing_off(
+    place: Installation, github: GitHubDouble, told: ToldForge
+) -> None:
+    changes = ClockChanges(place.db, place.clock)
+    changes.step()
+    github.faults.append(Answer(502, b""))
+    told.tell()
+    place.clock.set_by(-3600)
+    changes.step()
+    place.clock.advance(6)
+    told.tell()
+    assert github.states() == ["pending"]
