@@ -39,6 +39,7 @@ class CredentialDraft:
     username: str
     secret: str | None = field(repr=False)
     api_url: str = ""
+    host_keys: Sequence[HostKey] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def define_credential(
 ) -> Credential:
     """Keep a new credential. Raises Conflict if the name is taken.
 
-    Raises InvalidValue for a key that ssh can't use, and for an API, which no registry has.
+    Raises InvalidValue for a key that ssh can't use, and for an API or host keys, which no registry has.
     """
     _require_git(draft.kind, draft.api_url)
     credential_id = reserved_id(tx, "credential")
@@ -78,9 +79,17 @@ def define_credential(
         api_url=draft.api_url,
         now=now,
     )
+    if draft.host_keys:
+        made = _pinned(tx, made, draft.host_keys)
     commit_statuses.try_again(tx, project.id, now, now - TRIED_AGAIN)
     repository_hooks.ask_again(tx, project.id)
     return made
+
+
+def _pinned(tx: Tx, credential: Credential, keys: Sequence[HostKey]) -> Credential:
+    if credential.kind != "git":
+        raise InvalidValue("host_keys", "host_keys can be set for a credential of kind git alone.")
+    return credentials.set_host_keys(tx, credential, keys)
 
 
 def change_credential(
@@ -105,9 +114,7 @@ def change_credential(
         plain, public_key = _usable(credential.kind, change.secret or new_key())
         secret = vault.seal(plain, place)
     if change.host_keys is not None:
-        if credential.kind != "git":
-            raise InvalidValue("host_keys", "host_keys can be set for a credential of kind git alone.")
-        credentials.set_host_keys(tx, credential, change.host_keys)
+        _pinned(tx, credential, change.host_keys)
     changed = credentials.change(
         tx,
         credential,

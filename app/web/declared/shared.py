@@ -34,6 +34,7 @@ def _shown_credential(tx: Tx, project: Project, name: str) -> Json | None:
     found = credentials.find(tx, project.id, name)
     if found is None or found.kind == github_apps.KIND:
         return None
+    pinned = {"host_keys": [str(key) for key in found.host_keys]} if found.host_keys else {}
     return {
         "name": name,
         "kind": found.kind,
@@ -41,6 +42,7 @@ def _shown_credential(tx: Tx, project: Project, name: str) -> Json | None:
         "username": found.username,
         "secret": None,
         "ssh_key": found.public_key is not None,  # without its secret, another server makes one
+        **pinned,
         "api_url": found.api_url,
     }
 

@@ -43,6 +43,7 @@ HostKeyLine = Annotated[
     Field(max_length=limits.CREDENTIAL, json_schema_extra={"format": "ssh-host-key"}),
     AfterValidator(_host_key),
 ]
+HostKeyLines = Annotated[list[HostKeyLine], Field(max_length=20)]
 
 
 def _api_url(value: str) -> str:
@@ -108,13 +109,17 @@ class CredentialForm(Model):
         default=False,
         description="instead of a `secret`: make an ed25519 key here, whose public part is in the answer",
     )
-
+    host_keys: HostKeyLines = Field(
+        default=[],
+        description="those that the ssh server has to have, of a git credential; empty: what it shows first is pinned",
+    )
     api_url: ApiUrl = Field(default="", description=f"{API_URL}; only of a git credential")
 
     def draft(self) -> CredentialDraft:
         """Raises Contradictions unless there is one secret: given, or a key to be made."""
         require_consistent(self._contradictions())
-        return CredentialDraft(self.name, self.kind, self.host, self.username, self.secret, self.api_url)
+        given = (self.name, self.kind, self.host, self.username, self.secret, self.api_url)
+        return CredentialDraft(*given, [read_key(each) for each in self.host_keys])
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         if not self.ssh_key and self.secret is None:
@@ -145,7 +150,7 @@ class CredentialPatch(Model):
         description="write-only; left out, it stays",
     )
     ssh_key: bool = Field(default=False, description="make an ed25519 key here, unless it has one")
-    host_keys: Annotated[list[HostKeyLine], Field(max_length=20)] | None = Field(
+    host_keys: HostKeyLines | None = Field(
         default=None,
         description="those that the ssh server has to have from now on; empty: what it shows next is pinned",
     )

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from app.domain.host_keys import published_for
 from app.web.declared.documents import KINDS
-from app.web.declared.github_apps import GITHUB_APPS
 from app.web.declared.notifications import SIGNED_UNSEEN
 from app.web.schemas.job import BuildForm, GitForm
 from app.web.schemas.project import ProjectPatch
 from tests.support.api import Caller
+from tests.support.github import PEM
 
 SECRET = "a long secret of hooks"
 EVERYTHING: dict[str, Any] = {
@@ -90,6 +91,7 @@ EVERYTHING: dict[str, Any] = {
             "build": {"paths": ["docs/"]},
         }
     ],
+    "github_apps": [{"name": "octo", "app_id": 4711, "private_key": PEM}],
     "notification_targets": [
         {
             "name": "ops",
@@ -101,7 +103,14 @@ EVERYTHING: dict[str, Any] = {
         }
     ],
     "credentials": [
-        {"name": "github", "kind": "git", "host": "github.com", "username": "ci", "secret": "hidden text"},
+        {
+            "name": "github",
+            "kind": "git",
+            "host": "github.com",
+            "username": "ci",
+            "secret": "hidden text",
+            "host_keys": [str(key) for key in published_for("gitlab.com")],
+        },
         {
             "name": "registry",
             "kind": "registry",
@@ -111,7 +120,7 @@ EVERYTHING: dict[str, Any] = {
         },
     ],
 }
-THINGS = 13
+THINGS = 14
 
 
 def apply(admin: Caller, *documents: Any, **more: Any) -> Any:
@@ -140,6 +149,7 @@ def with_secrets(exported: Any) -> Any:
     exported["settings"]["webhook_secret"] = SECRET
     for credential in exported["credentials"]:
         credential["secret"] = "hidden text"
+    exported["github_apps"][0]["private_key"] = PEM
     exported["notification_targets"][0]["address"] = "https://ops.example.com/hook"
     exported["jobs"][0]["env"]["TOKEN"]["value"] = "hidden text"
     exported["flows"][0]["nodes"][2]["url"] = "https://chat.example.com/hook"
@@ -177,7 +187,7 @@ def test_what_is_exported_is_taken_again_and_changes_nothing(admin: Caller) -> N
     ):
         assert f"#   {place}\n" in text
     assert text.startswith("# Secrets are not exported.")
-    assert set(whats(apply(admin, exported(admin))).values()) == {"unchanged"}
+    assert set(whats(apply(admin, exported(admin), prune=True)).values()) == {"unchanged"}
     both = list(yaml.safe_load_all(admin.get("/export").text))
     assert [each["project"] for each in both] == ["acme", "shop"]
 
@@ -186,7 +196,7 @@ def test_every_field_that_a_thing_can_be_given_is_exported(admin: Caller) -> Non
     """But for secrets, and for what is only asked for as a thing is made."""
     apply(admin, EVERYTHING)
     found = exported(admin)
-    for kind in (each for each in KINDS if each is not GITHUB_APPS):  # which need a key
+    for kind in KINDS:
         fields = {field.alias or name for name, field in kind.form.model_fields.items()}
         assert fields - set(found[kind.section][0]) == set(), kind.section
     assert set(ProjectPatch.model_fields) - set(found["settings"]) == {"webhook_secret"}
@@ -204,6 +214,17 @@ def test_a_fresh_server_takes_it_once_secrets_are_set(admin: Caller) -> None:
     assert "env.TOKEN.value is missing" in wrong["documents.0.jobs.0.env.TOKEN.value"]
     apply(admin, with_secrets(moved))
     assert {**exported(admin, "elsewhere"), "project": "shop"} == wanted
+    again = {**wanted, "project": "elsewhere"}
+    assert set(whats(apply(admin, again, prune=True)).values()) == {"unchanged"}
+
+
+def test_host_keys_are_of_git_alone(admin: Caller) -> None:
+    registry = {**EVERYTHING["credentials"][1], "host_keys": EVERYTHING["credentials"][0]["host_keys"]}
+    wrong = refused(admin, {"project": "acme", "credentials": [registry]})
+    assert wrong == {
+        "documents.0.credentials.0.host_keys": "credential acme/registry: host_keys can be set for a credential of kind"
+        " git alone."
+    }
 
 
 def test_another_secret_is_told_without_its_value(admin: Caller) -> None:
