@@ -12,6 +12,7 @@ from app.bootstrap.builds import make_backend, make_publisher
 from app.bootstrap.forges import make_forge_apis, send_to_forge
 from app.bootstrap.notifying import notifying_worker
 from app.bootstrap.parts import Parts
+from app.bootstrap.repository_files import repository_file
 from app.commands.log_limits import LogLimits
 from app.commands.log_tails import LogTails
 from app.config import traces
@@ -19,8 +20,6 @@ from app.domain.plans import MIB
 from app.installation import Installation, backup_source
 from app.runtime.doorbell import Doorbell
 from app.runtime.threads import KeyedThreadPool
-from app.web.declared.repository_file import RepositoryFile
-from app.web.form_rules import FormRules
 from app.workers.alarms import AlarmWorker
 from app.workers.backups import BackupWorker
 from app.workers.build.builder import Builder
@@ -110,13 +109,8 @@ def _intake(parts: Parts) -> Intake:
         parts.impatient,
         own.box,
         disk=parts.disk,
-        apply_file=_repository_file(parts).apply,
+        apply_file=repository_file(parts).apply,
     )
-
-
-def _repository_file(parts: Parts) -> RepositoryFile:
-    own, rules = parts.installation, FormRules(parts.settings.sizes, parts.checkouts.validate_url)
-    return RepositoryFile(rules, parts.names, own.box, own.ours)
 
 
 def _runner(parts: Parts) -> Runner:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from app.bootstrap import guide
 from app.bootstrap.backups import backup_list
 from app.bootstrap.parts import Parts
+from app.bootstrap.repository_files import repository_file
 from app.checkout import shown_by
 from app.commands.dry_run import DryRun
 from app.commands.image_resolution import Resolver
@@ -54,7 +55,9 @@ def server_context(
         commit_ranges=CommitRanges(parts.checkouts.commits_between),
         app_tokens=parts.app_tokens,
         repository_hooks=parts.repository_hooks,
-        dry_run=DryRun(own.db, own.clock, parts.forges, parts.checkouts, own.box),
+        dry_run=DryRun(
+            own.db, own.clock, parts.forges, parts.checkouts, own.box, repository_file(parts).apply
+        ),
         disk=parts.disk,
         turns=parts.turns,
         admin_token_hash=_admin_token_hash(settings),

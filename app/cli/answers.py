@@ -178,6 +178,7 @@ class Verdict(TypedDict):
 class Effect(TypedDict):
     """What something would do to a job."""
 
+    file: Verdict | None
     build: Verdict
     deploy: Verdict | None
 

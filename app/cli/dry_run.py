@@ -141,5 +141,6 @@ def _word(would: bool) -> str:
 
 
 def _why(each: Effect) -> str:
-    last = each["deploy"] or each["build"]
-    return f"{last['sentence']} ({last['rule']})"
+    last, by_file = each["deploy"] or each["build"], each["file"]
+    before = f"{by_file['sentence']} " if by_file else ""
+    return f"{before}{last['sentence']} ({last['rule']})"

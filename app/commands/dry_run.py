@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from app.commands.image_rollout import forecast_build, forecast_deploy
 from app.commands.promotions import PromotionPlan, forecast_promotion
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
 from app.commands.remote_access import git_access
+from app.commands.repository_files import Apply, Taken, is_current, no_file, read_files, speaks_for, take
 from app.domain.build_parts import BuildTrigger, BuildTriggerType
 from app.domain.builds import Build, BuildStatus
 from app.domain.decisions import Go, Verdict
@@ -21,6 +23,7 @@ from app.domain.errors import InvalidValue, NotFound, UserError
 from app.domain.events import BRANCH_PREFIX, Push, RepositoryRef, short
 from app.domain.job.records import Deployed, Job, Source
 from app.domain.pushes import Changes
+from app.domain.repository_file import FILE, FileText
 from app.domain.rollout import CD_OFF, DeploymentForecast, Forecast, HookForecast, forecast_hook
 from app.domain.rules import ImageEvent
 from app.forges.base import Forge
@@ -29,6 +32,8 @@ from app.store import apps, jobs, projects
 from app.store.database import Database, Tx
 from app.store.deliveries import Delivery
 
+REHEARSAL = "rehearsal"  # the event of what is decided and undone
+DROPPED = f"Paused, as {FILE} does not have it any more."
 NOBODY_HAS_IT = "No job or build service has this repository, or not for this token."
 
 
@@ -45,7 +50,7 @@ class Stage:
 class Effect:
     """What would become of one job, or (None) of a build service without jobs. `deploy` is what a good build does.
 
-    A promotion and a manual deploy build nothing.
+    A promotion and a manual deploy build nothing. `file` is what the repository's own file would change first.
     """
 
     project: str
@@ -56,11 +61,16 @@ class Effect:
     would_build: bool
     would_deploy: bool
     would_run: bool
+    file: Stage | None = None
+
+
+class _NotTaken(Exception):
+    """Ends the transaction in which a file is applied, so that nothing of it is stored."""
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """Git may be asked, as it would be; nothing is written to the store, and nobody hears of it.
+    """Git may be asked, as it would be; nothing stays written in the store, and nobody hears of it.
 
     `within` limits what is looked at to the projects with these ids.
     """
@@ -70,6 +80,7 @@ class DryRun:
     forges: Mapping[str, Forge]
     checkouts: Checkouts
     vault: Vault
+    apply_file: Apply = no_file
 
     def of_delivery(self, delivery: Delivery, within: frozenset[int] | None) -> list[Effect]:
         """What replaying a delivery would do."""
@@ -135,24 +146,39 @@ class DryRun:
             source.id: git.changes(source) if source.id in asked_about else without_git(push, source)
             for source, _ in tracked
         }
-        with self.db.read() as tx:
-            return [
+        with_file = [source for source, _ in tracked if speaks_for(push, source)]
+        files = read_files(git, with_file, is_last_try=True)
+
+        found: list[Effect] = []
+        with suppress(_NotTaken), self.db.write() if files else self.db.read() as tx:
+            found += [
                 each
                 for source, of_source in tracked
-                for each in self._of_source(tx, push, source, of_source, changes[source.id], delivery)
+                for each in self._of_source(
+                    tx, push, source, of_source, changes[source.id], delivery, files.get(source.id)
+                )
             ]
+            raise _NotTaken
+        return found
 
     def _of_source(
         self,
         tx: Tx,
         push: Push,
         source: Source,
-        of_source: Sequence[Job],
+        of_source: list[Job],
         changes: Changes,
         delivery: Delivery | None,
+        file: FileText | None = None,
     ) -> list[Effect]:
         movement, repeated = place_of(tx, push, source, delivery)
-        verdict = verdict_on(push, source, of_source, changes, repeated=repeated)
+        taken, had = Taken(source, of_source), _of_file(of_source)
+        if file is not None and not repeated and is_current(tx, source, push, movement.position):
+            event_id = REHEARSAL if delivery is None else delivery.event_id
+            now = self.clock.now()
+            taken = take(tx, self.apply_file, event_id, push, source, of_source, file, now)
+            source, of_source = taken.source, taken.jobs
+        verdict = taken.verdict(verdict_on(push, source, of_source, changes, repeated=repeated))
         builds = isinstance(verdict, Go)
         stage = Stage(
             Verdict.BUILT if isinstance(verdict, Go) else verdict.verdict, verdict.rule, verdict.sentence
@@ -161,9 +187,14 @@ class DryRun:
         if not of_source:
             return [Effect(project, None, source.name, stage, None, builds, False, False)]
         build = self._build_of(push, source, project, movement.position)
-        return [
+        found = [
             _effect(project, job, source, stage, *(_then(tx, build, job) if builds else (None, False, False)))
             for job in of_source
+        ]
+        dropped = dict.fromkeys(had - _of_file(of_source), DROPPED)
+        said = {**taken.changed, **dropped}
+        return [
+            replace(each, file=_by_file(said.get(job.id))) for each, job in zip(found, of_source, strict=True)
         ]
 
     def _build_of(self, push: Push, source: Source, project: str, position: int) -> Build:
@@ -209,6 +240,14 @@ class DryRun:
             compare_url="",
         )
         return self._of_source(tx, push, source, [job], without_git(push, source), None)
+
+
+def _of_file(of_source: Sequence[Job]) -> set[int]:
+    return {job.id for job in of_source if job.from_file is not None and not job.from_file.removed}
+
+
+def _by_file(sentence: str | None) -> Stage | None:
+    return None if sentence is None else Stage(Verdict.CONFIGURED, "file", sentence)
 
 
 def summary(found: Sequence[Effect]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.commands.change_sets import Inquiry
@@ -15,7 +15,6 @@ from app.domain.repository_file import FILE, MOST_BYTES, FileOutcome, FileRefuse
 from app.runtime.disk import WAITED_FOR
 from app.store import decisions, jobs, movements
 from app.store.database import Tx
-from app.store.deliveries import Delivery
 
 WRONG = "wrong_file"
 Apply = Callable[[Tx, Source, str, str, datetime], FileOutcome]
@@ -23,12 +22,16 @@ Apply = Callable[[Tx, Source, str, str, datetime], FileOutcome]
 
 @dataclass(frozen=True)
 class Taken:
-    """A source with its jobs as they are from now on, and what the file says against building it."""
+    """A source with its jobs as they are from now on, and what the file says against building it.
+
+    `changed` has what it did to jobs, in a sentence for each by its id.
+    """
 
     source: Source
     jobs: list[Job]
     refused: Skip | None = None
     remark: str = ""  # to be said beside the verdict
+    changed: Mapping[int, str] = field(default_factory=dict)
 
     def verdict(self, verdict: Go | Skip) -> Go | Skip:
         """What becomes of the push, of which the rules say `verdict`."""
@@ -81,14 +84,14 @@ def is_current(tx: Tx, source: Source, push: Push, position: int) -> bool:
 def take(
     tx: Tx,
     apply: Apply,
-    delivery: Delivery,
+    event_id: str,
     push: Push,
     source: Source,
     of_source: list[Job],
     file: FileText,
     now: datetime,
 ) -> Taken:
-    """Apply the file of a push, and store a decision for each job that it made or changed.
+    """Apply the file of a push, and store a decision for each job that it made or changed, by the push's event.
 
     `apply` makes jobs what a text says, or answers what is wrong with it.
     """
@@ -112,7 +115,7 @@ def take(
         decisions.record(
             tx,
             at=now,
-            event=(EventType.FILE, delivery.event_id),
+            event=(EventType.FILE, event_id),
             project_id=source.project_id,
             job_id=job_id,
             verdict=Verdict.CONFIGURED,
@@ -121,7 +124,7 @@ def take(
             inputs={"sha": sha},
         )
     changed = jobs.build_service(tx, source.project_id, source.name or "")
-    return Taken(changed or source, list(jobs.of_source(tx, source.id)))
+    return Taken(changed or source, list(jobs.of_source(tx, source.id)), changed=dict(outcome.changed))
 
 
 def _refusal(sentence: str, sha: str) -> Skip:

@@ -21,6 +21,7 @@ from app.commands.deployments import deploy_push
 from app.commands.flow_runs import start_flow_runs_by_push
 from app.commands.pushed_builds import build_push
 from app.commands.pushes import git_decides, place_of, push_of, verdict_on
+from app.commands.repository_files import Apply, Taken, is_current, no_file, read_files, speaks_for, take
 from app.domain import comparing
 from app.domain.crashes import is_given_up
 from app.domain.decisions import EventType, Go, Skip, Verdict
@@ -41,7 +42,6 @@ from app.store.commit_statuses import Note
 from app.store.database import Database, StoreUnavailable, Tx
 from app.store.deliveries import Delivery
 from app.workers.claims import ClaimRegistry
-from app.workers.repository_files import Apply, Taken, is_current, no_file, read_files, speaks_for, take
 
 log = logging.getLogger(__name__)
 TRIES = 3
@@ -196,7 +196,7 @@ class Intake:
             taken = Taken(source, of_source)
             file = None if repeated else files.get(source.id)
             if file is not None and is_current(tx, source, push, movement.position):
-                taken = take(tx, self.apply_file, delivery, push, source, of_source, file, now)
+                taken = take(tx, self.apply_file, delivery.event_id, push, source, of_source, file, now)
                 source, of_source = taken.source, taken.jobs
             verdict = verdict_on(
                 push, source, of_source, known, repeated=repeated, built=built_before, matching=matching

@@ -150,6 +150,9 @@ class EffectAnswer(Model):
     would_build: bool
     would_deploy: bool
     would_run: bool
+    file: StageAnswer | None = Field(
+        description="what jobyard.yaml of the pushed commit changes of the job; null where nothing"
+    )
     build: StageAnswer | None = Field(description="null for a promotion or a deploy, which build nothing")
     deploy: StageAnswer | None = Field(description="if the build succeeds; null where nothing is built")
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from app.commands.repository_files import speaks_for
 from app.domain.events import Push, RepositoryRef
 from app.domain.job.records import Source
 from app.domain.job.spec import BuildConfig
-from app.workers.repository_files import speaks_for
 
 URL = "https://github.com/acme/report"
 SOURCE = Source(1, 1, "images", URL, "github.com/acme/report", "main", BuildConfig(), config_file=True)
