@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -17,8 +18,8 @@ from app.web.numbers import LARGEST
 from app.web.reach import delivery_called, named_in, newest, run_called
 from app.web.request_context import RequestContext
 from app.web.schemas.base import Empty, Page, Paging
-from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.lists import DecisionsWanted, OfAll
+from app.web.schemas.told_decision import ToldDecisionAnswer, told_decision_answers
 
 
 class DecisionsQuery(DecisionsWanted, OfAll, Paging):
@@ -31,12 +32,13 @@ def list_decisions(ctx: ApiContext[Empty, DecisionsQuery]) -> Any:
     with ctx.server.db.read() as tx:
         project, job = named_in(ctx, tx, ctx.query.project, ctx.query.job)
         wanted, of = ctx.query.filter(ctx, project, job), _of(ctx, tx)
+        shown = partial(told_decision_answers, tx)
         if not of:
-            return stretched(ctx, lambda place, limit: decision_lists.page(tx, wanted, place, limit), _shown)
+            return stretched(ctx, lambda place, limit: decision_lists.page(tx, wanted, place, limit), shown)
         return paged(
             ctx,
             lambda limit, before: _few(ctx, tx, wanted, of, limit, before),
-            _shown,
+            shown,
         )
 
 
@@ -62,10 +64,6 @@ def _few(
     return newest(ctx, in_project, limit) if wanted.project_id is None else in_project(wanted.project_id)
 
 
-def _shown(found: Sequence[Decision]) -> list[DecisionAnswer]:
-    return [decision_answer(each) for each in found]
-
-
 def _of(ctx: ApiContext[Empty, DecisionsQuery], tx: Tx) -> dict[str, Any]:
     """The one thing that decisions are wanted of, if there is one."""
     query = ctx.query
@@ -84,6 +82,6 @@ OPERATIONS = (
         "List decisions that match everything given",
         list_decisions,
         query=DecisionsQuery,
-        answer=Page[DecisionAnswer],
+        answer=Page[ToldDecisionAnswer],
     ),
 )

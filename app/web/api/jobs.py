@@ -17,18 +17,17 @@ from app.domain.job.codec import shown_job
 from app.domain.job.records import Job
 from app.domain.principals import Right
 from app.domain.runs import Run
-from app.store import apps, commit_statuses, conditions, decisions, jobs, projects, runs
+from app.store import apps, conditions, decisions, jobs, projects, runs
 from app.store.database import Tx
 from app.web.api.lists import confirmed, paged
 from app.web.api.operations import ApiContext, Operation
 from app.web.patching import patched_job
 from app.web.reach import job_once_named
 from app.web.schemas.base import Confirm, Empty, Model, Page, Paging
-from app.web.schemas.commit_status import CommitStatusAnswer, commit_status_answers
-from app.web.schemas.decision import DecisionAnswer, decision_answer
 from app.web.schemas.drafts import job_draft
 from app.web.schemas.fields import Time
 from app.web.schemas.job import JobAnswer, JobForm, JobPatch, ResumeForm, deployed_answer
+from app.web.schemas.told_decision import ToldDecisionAnswer, told_decision_answers
 from app.web.scope import job_of, project_of
 from app.web.webhook_places import forge_of
 
@@ -41,16 +40,10 @@ class WhyQuery(Model):
     )
 
 
-class WhyItem(DecisionAnswer):
-    commit_status: CommitStatusAnswer | None = Field(
-        description="what the commit's forge is told since this was decided; null if nothing is, or a later one is"
-    )
-
-
 class WhyAnswer(Model):
     """Decisions, the likeliest answer first."""
 
-    items: list[WhyItem]
+    items: list[ToldDecisionAnswer]
 
 
 def list_jobs(ctx: ApiContext[Empty, Paging]) -> Any:
@@ -129,15 +122,7 @@ def why(ctx: ApiContext[Empty, WhyQuery]) -> Any:
     with ctx.server.db.read() as tx:
         job = job_once_named(ctx, tx, project_of(ctx, tx), ctx.path("j"))
         found = decisions.answering(tx, job.id, ctx.query.at, WHY_ITEMS)
-        told = commit_statuses.about(tx, decisions=[each.id for each in found])
-    by_decision = {
-        each.decision_id: answer for each, answer in zip(told, commit_status_answers(told), strict=True)
-    }
-    return WhyAnswer(
-        items=[
-            WhyItem(**dict(decision_answer(each)), commit_status=by_decision.get(each.id)) for each in found
-        ]
-    )
+        return WhyAnswer(items=told_decision_answers(tx, found))
 
 
 def job_answers(ctx: ApiContext[Any, Any], tx: Tx, found: Sequence[Job]) -> list[Json]:

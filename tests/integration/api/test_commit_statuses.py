@@ -84,7 +84,8 @@ def test_why_says_what_came_of_telling_the_forge(github: GitHubDouble, told: Tol
     github.may.discard("statuses")
     told.tell()
     admin = Caller(told.place.web)
-    skipped, built = admin.got("/projects/reports/jobs/report/why")["items"]
+    skipped, built = found = admin.got("/projects/reports/jobs/report/why")["items"]
+    assert admin.got("/decisions")["items"] == found, "one decision is the same wherever it is listed"
     assert (skipped["commit_status"]["posting"], skipped["commit_status"]["said"]) == ("given_up", REFUSED)
     assert built["commit_status"]["posting"] == "posted"
 
