@@ -60,7 +60,7 @@ def read_text(text: str, name: str) -> Read:
             value = json.loads(text)  # which may have escapes that YAML has not
             is_readable = all(map(_is_readable, _texts(value)))
         except (ValueError, RecursionError):
-            raise UserError(f"{name} is not YAML: {_complaint(error)}.") from error
+            raise UserError(f"{name} is not YAML: {_complaint(error, text)}.") from error
         if not is_readable:
             raise UserError(f"{name} has {UNREADABLE}.") from error
         return Read([value], {"0": 1})
@@ -205,10 +205,13 @@ class _Reader:
             )
 
 
-def _complaint(error: yaml.YAMLError) -> str:
+def _complaint(error: yaml.YAMLError, text: str) -> str:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return " ".join(str(error).split()).rstrip(".")
+    at = error.problem_mark
+    if text[at.index : at.index + 1] == "\t":
+        return f"a tab in line {at.line + 1}, where only spaces may be"
     hint = ""
     if "alias" in f"{error.context} {error.problem}":
         hint = " (a value that begins with * needs quotes)"
-    return f"{error.problem or error.context} in line {error.problem_mark.line + 1}{hint}"
+    return f"{error.problem or error.context} in line {at.line + 1}{hint}"

@@ -72,6 +72,8 @@ LONG = f"a: &a '{'x' * 200_000}'\nb: [{', '.join(['*a'] * 40)}]\n"
         ("a: *b", "there is no anchor b before the alias in line 1"),
         ("a: 1\n<<: 7", "f merges (<<) something that is no object, in line 2."),
         ("a: \x00", "is not YAML: unacceptable character"),
+        ("é: 1\nb:\n\t- 1", "is not YAML: a tab in line 3, where only spaces may be."),
+        ("a:\n-\tb: 1", "is not YAML: a tab in line 2, where only spaces may be."),
         ("a: \ud800", "f is not UTF-8 text."),
         ('a: "\\0"', "f has a character that no text may have (NUL or half a surrogate), in line 1."),
         ('{"a": ["\\ud800"]}', "f has a character that no text may have (NUL or half a surrogate)."),
