@@ -32,9 +32,10 @@ def visiting(browser: Browser, made: World, name: str | None) -> Iterator[Page]:
         page = visitor(browser, address, logged_in=False)
         complaints = listen(page)
         if name is not None:
-            page.goto("/login")
+            look(page, "/login")
             sign_in(page, name)
             page.wait_for_url("**/")
+            page.locator("html[data-ready]").wait_for()  # one that is left as it loads complains
         yield page
         page.context.close()
         assert complaints == []
