@@ -21,12 +21,12 @@ class LeavesTheMachine(OSError):
 
 @cache
 def _own_networks() -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Of loopback and of the bridges that containers are at; the machine's way to others is none of them."""
+    """Of loopback, of the bridges that containers are at and of clusters; the machine's way to others is none."""
     if shutil.which("ip") is None:  # in a container, which has none of its own
         return []
     lines = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout
     fields = [line.split() for line in lines.splitlines()]
-    bridges = [each[3] for each in fields if each[1] == "lo" or each[1].startswith(("docker", "br-"))]
+    bridges = [each[3] for each in fields if each[1] == "lo" or each[1].startswith(("docker", "br-", "jyk"))]
     return [ipaddress.ip_network(each, strict=False) for each in bridges]
 
 
@@ -36,6 +36,11 @@ def is_ours(host: str) -> bool:
     except ValueError:
         return host in ("localhost", "")
     return address.is_loopback or address.is_unspecified or any(address in each for each in _own_networks())
+
+
+def look_again() -> None:
+    """Networks were made since tests began."""
+    _own_networks.cache_clear()
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:

@@ -25,9 +25,11 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 class Registry:
-    """`stop` makes it go away, `start` brings it back at the same address with what it held."""
+    """`stop` makes it go away, `start` brings it back at the same address with what it held. `everywhere` has it listen
+    at all addresses of this machine.
+    """
 
-    def __init__(self, root: Path, *, with_login: bool = False) -> None:
+    def __init__(self, root: Path, *, with_login: bool = False, everywhere: bool = False) -> None:
         root.mkdir(parents=True)
         self.host = f"127.0.0.1:{free_port()}"
         self._with_login = with_login
@@ -37,7 +39,7 @@ class Registry:
         config: dict[str, Any] = {
             "version": 0.1,
             "storage": {"filesystem": {"rootdirectory": str(root / "images")}, "delete": {"enabled": True}},
-            "http": {"addr": self.host},
+            "http": {"addr": f":{self.host.partition(':')[2]}" if everywhere else self.host},
         }
         if with_login:
             config["auth"] = {"htpasswd": {"realm": "acme", "path": str(root / "htpasswd")}}
