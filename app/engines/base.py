@@ -117,6 +117,7 @@ class ContainerSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_grace_seconds: int = 30
     login: RegistryLogin | None = None  # for an image that the engine pulls as it starts
+    time_limit_seconds: int | None = None  # of the run, for an engine that can end it without a server
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +208,8 @@ class ResolvedImage:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What answers as the engine. `isolation` is a sentence for people where something is amiss with it; without
-    any isolation, `is_isolated` is False.
+    """What answers as the engine; `cpus` and `memory_bytes` are 0 where it does not tell. `isolation` is a sentence for
+    people where something is amiss with it; without any isolation, `is_isolated` is False.
     """
 
     name: str

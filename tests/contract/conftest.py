@@ -12,6 +12,8 @@ from app.store.database import Database
 from tests.support import engine_harness
 from tests.support.databases import Postgres, empty_sqlite, migrated_postgres
 from tests.support.engine_harness import ENGINES, Harness
+from tests.support.kubernetes_harness import kubernetes_harness, published
+from tests.support.registry import registry
 from tests.support.remote_engine import SshEngine, TlsEngine, ssh_engine, tls_engine
 from tests.support.stored import add_job
 
@@ -63,6 +65,13 @@ def over_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshEngine]:
         yield engine
 
 
+@pytest.fixture(scope="session")
+def published_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An image in a registry, which nodes of a cluster pull."""
+    with registry(tmp_path_factory.mktemp("registry") / "root") as made:
+        yield published(made)
+
+
 @pytest.fixture(params=ENGINES)
 def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     match request.param:
@@ -80,6 +89,9 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             ssh: SshEngine = request.getfixturevalue("over_ssh")
             with engine_harness.docker_harness(ssh.connect, ssh.private.url) as docker:
                 yield docker
+        case "kubernetes":
+            with kubernetes_harness(request.getfixturevalue("published_image")) as kubernetes:
+                yield kubernetes
         case _:
             with engine_harness.process_harness(tmp_path_factory.mktemp("process")) as process:
                 yield process

@@ -14,11 +14,11 @@ from app.engines.docker import DockerEngine
 from app.engines.fake import Script
 from app.engines.shells import NO_SHELL, NOT_RUNNING, NoShell, Shell
 from app.runtime.threads import start_in_thread
-from tests.support.engine_harness import BUSYBOX, DISTANT, ENGINES, Harness, utc_now
+from tests.support.engine_harness import BUSYBOX, DISTANT, SHELLED, Harness, utc_now
 from tests.support.waiting import eventually
 
 FOREVER = ("exec sleep 1000", Script(exit_code=None))
-EVERYWHERE = pytest.mark.parametrize("harness", [*ENGINES, *DISTANT], indirect=True)
+EVERYWHERE = pytest.mark.parametrize("harness", [*SHELLED, *DISTANT], indirect=True)
 REAL = pytest.mark.parametrize("harness", ["docker", "process", *DISTANT], indirect=True)
 
 

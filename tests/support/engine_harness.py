@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import http
 import json
 import os
@@ -23,7 +24,8 @@ from app.engines.process.container import Container
 from tests.support.waiting import eventually
 
 BUSYBOX = "busybox:latest"
-ENGINES = ("fake", "docker", "process")
+SHELLED = ("fake", "docker", "process")  # of others the contract wants the sentence why there is no shell
+ENGINES = (*SHELLED, "kubernetes")
 DISTANT = ("docker over tls", "docker over ssh")  # for what the way there may change
 
 
@@ -31,10 +33,19 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Lack(enum.Enum):
+    """What nodes do to the output, and what they don't tell: no capability that a user could ask for."""
+
+    STREAMS = "both streams come as one"
+    UNENDED_LINES = "a last line without an end gets one"
+    SIZE = "its size isn't known"
+
+
 class Harness(Protocol):
     """`engine` is this server's; `another` what a server started later, or beside it, would have."""
 
     engine: Engine
+    lacks: frozenset[Lack]
 
     def another(self) -> Engine: ...
 
@@ -57,7 +68,20 @@ class Harness(Protocol):
     def remove_behind_our_back(self, handle: Handle) -> None: ...
 
 
+def kept(harness: Harness, output: bytes) -> bytes:
+    """The output as this engine has it."""
+    ends = Lack.UNENDED_LINES not in harness.lacks or output.endswith(b"\n")
+    return output if ends else output + b"\n"
+
+
+def restarted(handle: Handle) -> Handle:
+    """The handle as a later process reads it from the store."""
+    return Handle.from_json(json.loads(json.dumps(handle.to_json())))
+
+
 class FakeHarness:
+    lacks: frozenset[Lack] = frozenset()
+
     def __init__(self) -> None:
         self._world = World()
         self._others = World()
@@ -100,6 +124,8 @@ def on_this_machine(installation: str, epoch: str) -> DockerEngine:
 
 class DockerHarness:
     """`connect(installation, epoch)` makes a connection to the engine whose socket here is `socket`."""
+
+    lacks: frozenset[Lack] = frozenset()
 
     def __init__(
         self, connect: Callable[[str, str], DockerEngine] = on_this_machine, socket: str | None = None
@@ -150,6 +176,8 @@ class DockerHarness:
 
 
 class ProcessHarness:
+    lacks: frozenset[Lack] = frozenset()
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._engines: list[ProcessEngine] = []

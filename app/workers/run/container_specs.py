@@ -80,6 +80,7 @@ class Specs:
             hardening=run.spec.hardening.with_at_least(at_least),
             labels=labels_of(run, attempt),
             stop_grace_seconds=run.spec.grace_period_seconds,
+            time_limit_seconds=run.spec.time_limit_seconds,
         )
 
 

