@@ -32,7 +32,7 @@ def make_publisher(installation: Installation, docker_url: str | None) -> Publis
     settings = installation.settings
     if settings.registry is None:
         return None
-    if settings.engine != "docker":
+    if settings.engine == "process":
         raise UserError(
             f"JOBYARD_REGISTRY: what JOBYARD_ENGINE={settings.engine} builds stays on this machine; unset one of them."
         )

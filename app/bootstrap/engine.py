@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.config import Settings
+from app.domain.errors import UserError
 from app.domain.plans import MIB
 from app.engines.base import Confinement, Engine, Owned
 from app.runtime.engine_health import EngineHealth, ask
@@ -55,6 +56,24 @@ def make_engine(
 
             root = settings.data.resolve() / "process" / "containers"
             return ProcessEngine(root=root, clock=clock.now, epoch=epoch)
+        case "kubernetes":
+            return _kubernetes(settings, installation, clock, epoch)
+
+
+def _kubernetes(settings: Settings, installation: str, clock: Clock, epoch: str) -> Engine:
+    try:
+        from app.engines.kubernetes import KubernetesEngine  # an extra
+    except ImportError:
+        raise UserError(
+            "JOBYARD_ENGINE=kubernetes needs the extra kubernetes: pip install 'jobyard[kubernetes]'."
+        ) from None
+    return KubernetesEngine(
+        namespace=settings.kubernetes_namespace,
+        installation=installation,
+        clock=clock.now,
+        egress=settings.may_reach,
+        epoch=epoch,
+    )
 
 
 def make_tunnel(settings: Settings) -> Tunnel | None:
@@ -96,6 +115,18 @@ def ask_confinement(settings: Settings, installation: str) -> Confinement:
         return engine.confinement()
     finally:
         engine.close()
+
+
+def missing_permissions(settings: Settings) -> list[str]:
+    """Return what the server may not do in the cluster, though it has to. Raises EngineUnavailable."""
+    from app.engines.kubernetes import permissions
+    from app.engines.kubernetes.api import Api
+
+    api = Api(settings.kubernetes_namespace)
+    try:
+        return [str(each) for each in permissions.missing(api)]
+    finally:
+        api.close()
 
 
 def ask_disk_refusal(settings: Settings) -> str:

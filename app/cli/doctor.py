@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import typer
 
 from app.cli.backup_findings import check_backups
+from app.cli.doctor_cluster import check_permissions
 from app.cli.doctor_github import check_github_apps
 from app.cli.doctor_outside import check_mail, check_provider, check_traces
 from app.cli.doctor_secrets import check_secret_sources
@@ -322,6 +323,7 @@ def check_server(_settings: Settings) -> Iterator[Finding]:
 Check: TypeAlias = "Callable[[Settings], Iterator[Finding]]"
 CHECKS: tuple[Check, ...] = (
     check_engine,
+    check_permissions,
     check_egress,
     check_run_disk,
     check_buildkit,

@@ -53,9 +53,9 @@ def _host_key(value: str) -> str:
 
 
 class EngineSettings(Group):
-    engine: Literal["docker", "process"] = Field(
+    engine: Literal["docker", "process", "kubernetes"] = Field(
         default="docker",
-        description="docker; process runs without isolation, for trying out and trusted code",
+        description="docker; kubernetes, a cluster; process, without isolation, for trying out and trusted code",
     )
     docker_host: Annotated[str | None, AfterValidator(_docker_host)] = Field(
         default=None,
@@ -102,6 +102,11 @@ class EngineSettings(Group):
             and (self.docker_host or "").startswith("tcp:")
             and not self.docker_cert_path
         )
+
+    kubernetes_namespace: str = Field(
+        default="jobyard-runs",
+        description="where the engine kubernetes runs jobs; nothing else should be in it",
+    )
 
     @property
     def has_local_engine(self) -> bool:

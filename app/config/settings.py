@@ -54,7 +54,16 @@ def read_settings() -> Settings:
     _ = settings.oidc, settings.mail_server  # half of either is an error
     settings.require_one_login()
     settings.require_one_way()
+    _require_registry(settings)
     return settings
+
+
+def _require_registry(settings: Settings) -> None:
+    if settings.engine == "kubernetes" and settings.registry is None:
+        raise UserError(
+            "JOBYARD_ENGINE=kubernetes needs JOBYARD_REGISTRY: nodes pull the images of builds from there, such as"
+            " registry.example.com/team."
+        )
 
 
 def read_client_settings() -> ClientSettings:

@@ -44,8 +44,8 @@ def ask(engine: Engine) -> EngineHealth:
         info = engine.info()
     except EngineUnavailable as error:
         return EngineHealth(is_up=False, sentence=str(error), lacks=engine.lacks())
-    memory = f"{info.memory_bytes / 2**30:.1f} GiB"
-    sentence = f"{info.name} {info.version} answers: {info.cpus} CPUs, {memory} of memory."
+    size = f": {info.cpus} CPUs, {info.memory_bytes / 2**30:.1f} GiB of memory" if info.cpus else ""
+    sentence = f"{info.name} {info.version} answers{size}."
     return EngineHealth(
         True,
         sentence,

@@ -27,7 +27,7 @@ def ask(*command: str | Path, **settings: str) -> str:
 
 @pytest.mark.parametrize("file", sorted(DEPLOY.iterdir()), ids=lambda file: file.name)
 def test_the_guide_names_each_file(file: Path) -> None:
-    assert f"scripts/deploy/{file.name}" in chapter("install") + chapter("metrics")
+    assert f"scripts/deploy/{file.name}" in chapter("install") + chapter("kubernetes") + chapter("metrics")
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
