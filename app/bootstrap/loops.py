@@ -58,7 +58,7 @@ def make_supervisor(parts: Parts, *, alone: bool, listening_url: str = "") -> Su
     own, settings = parts.installation, parts.settings
     db, clock = own.db, own.clock
     changes = ClockChanges(db, clock)
-    runner, builder, intake = _runner(parts), _builder(parts), _intake(parts)
+    runner, builder, intake = _runner(parts, alone=alone), _builder(parts), _intake(parts)
     return Supervisor(
         db=db,
         clock=clock,
@@ -113,7 +113,7 @@ def _intake(parts: Parts) -> Intake:
     )
 
 
-def _runner(parts: Parts) -> Runner:
+def _runner(parts: Parts, *, alone: bool) -> Runner:
     own = parts.installation
     return Runner(
         db=own.db,
@@ -130,6 +130,7 @@ def _runner(parts: Parts) -> Runner:
         disk=parts.disk,
         secret_source=parts.external,
         engine_is_up=parts.engine_is_up,
+        engine_id=lambda: None if alone else parts.watch.engine_id,
     )
 
 

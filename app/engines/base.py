@@ -220,6 +220,7 @@ class EngineInfo:
     is_isolated: bool = True
     directory: str = ""  # where images and containers are, as the engine calls it
     cgroup_driver: str = ""  # what sets up their control groups, as it calls that
+    id: str = ""  # tells it from all others, whatever way leads to it
 
 
 @dataclass(frozen=True, slots=True)

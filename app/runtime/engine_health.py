@@ -24,7 +24,7 @@ class EngineHealth:
     `egress` is a sentence about what containers may reach, where that is not enforced; `run_disk` one about what runs
     may write, where that is not bounded although it should be.
     `directory` is where it keeps images and containers, `cgroup_driver` what sets up their control groups, as it calls
-    them; empty where it does not tell. `lacks` is what it can't do, each in a sentence.
+    them; empty where it does not tell. `lacks` is what it can't do, each in a sentence. `id` is its own.
     """
 
     is_up: bool
@@ -36,6 +36,7 @@ class EngineHealth:
     run_disk: str = ""
     cgroup_driver: str = ""
     lacks: Mapping[Capability, str] = field(default_factory=dict)
+    id: str = ""
 
 
 def ask(engine: Engine) -> EngineHealth:
@@ -54,6 +55,7 @@ def ask(engine: Engine) -> EngineHealth:
         info.directory,
         cgroup_driver=info.cgroup_driver,
         lacks=engine.lacks(),
+        id=info.id,
     )
 
 
@@ -79,6 +81,7 @@ class EngineWatch:
         self._asked_at: float | None = None  # of a question that is open
         self._last: EngineHealth | None = None
         self._run_disk_logged = ""
+        self.engine_id = ""  # once it has answered
 
     def step(self) -> float:
         """Ask once; returns the seconds until the engine is to be asked again."""
@@ -89,6 +92,7 @@ class EngineWatch:
             self._asked_at = None
         if found.is_up:
             self._answered_at = self._ticks()
+            self.engine_id = found.id
         before, self._last = self._last, found
         if before is None or found.is_up is not before.is_up:
             _log_change(found)

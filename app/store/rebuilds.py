@@ -118,6 +118,7 @@ def wait_for(tx: Tx, run: Run, attempt: Attempt, build_id: int, verdict: Again, 
         available_at=verdict.available_at,
         attempts=RunRow.attempts - 1,
         active=0,
+        engine=None,
         updated_at=now,
     )
     if row is None:

@@ -32,9 +32,10 @@ from app.store.transitions import since
 from app.store.unreadable import values_of
 
 
-def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "") -> Attempt | None:
+def begin_attempt(tx: Tx, run: Run, now: datetime, epoch: str = "", engine: str = "") -> Attempt | None:
     """The next attempt of a running run with its image, and a container row per instance; None if the claim is void."""
     began = {"attempts": RunRow.attempts + 1, "active": 1, "updated_at": now, "available_at": now}
+    began |= {"engine": engine or None}
     if move_claimed(tx, run, **image_columns(run), **began) is None:
         return None
     row = AttemptRow(
@@ -114,7 +115,7 @@ def conclude(
     if outcome.goes_on:
         values |= {"interruptions": RunRow.interruptions + 1}
     if attempt is not None and not goes_on:
-        values |= {"active": 0} | _counts(outcome)
+        values |= {"active": 0, "engine": None} | _counts(outcome)
     match verdict:
         case Again():
             values |= {"status": RunStatus.QUEUED, "available_at": verdict.available_at}

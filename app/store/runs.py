@@ -7,7 +7,19 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, exists, func, literal_column, or_, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    String,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -125,10 +137,14 @@ _OLDER_IS_ALIVE = exists().where(
     col(_Older.id) < col(RunRow.id),
 )
 _MAY_START = col(RunRow.alone).is_(False) | ~_OLDER_IS_ALIVE
-_CLAIM = claiming(RunRow, _MAY_START, updated_at=NOW)
+_ENGINE: Any = bindparam("my_engine", type_=String)
+_ANY_ENGINE: Any = bindparam("any_engine", type_=Boolean)
+# What goes on may have containers, which another engine knows nothing of.
+_IS_THERE = or_(col(RunRow.engine).is_(None), col(RunRow.engine) == _ENGINE, _ANY_ENGINE)
+_CLAIM = claiming(RunRow, _MAY_START, _IS_THERE, updated_at=NOW)
 # Their containers may be alive, and somebody has to follow them whatever the limits say; in the words of their index.
 _GOES_ON = and_(col(RunRow.status) == literal_column("'queued'"), col(RunRow.active) > literal_column("0"))
-_CLAIM_TO_GO_ON = claiming(RunRow, _GOES_ON, updated_at=NOW)
+_CLAIM_TO_GO_ON = claiming(RunRow, _GOES_ON, _IS_THERE, updated_at=NOW)
 
 
 @cache
@@ -138,25 +154,28 @@ def _claim_of_size(plans: tuple[str, ...]) -> Update:
         and_(col(RunRow.plan) == plan, col(RunRow.instances) <= bindparam(f"most_{number}"))
         for number, plan in enumerate(plans)
     ]
-    return claiming(RunRow, _MAY_START, or_(col(RunRow.plan).not_in(plans), _GOES_ON, *fits), updated_at=NOW)
+    fitting = or_(col(RunRow.plan).not_in(plans), _GOES_ON, *fits)
+    return claiming(RunRow, _MAY_START, _IS_THERE, fitting, updated_at=NOW)
 
 
-def claim(tx: Tx, owner: str, now: datetime) -> Run | None:
+def claim(tx: Tx, owner: str, now: datetime, engine: str | None = None) -> Run | None:
     """queued → running, for the run that has waited longest of those that their projects' limits let begin.
 
     One that must be alone waits for older ones' ends; one that was interrupted, and whose containers may be alive, for
-    no limit.
+    no limit. Of those that go on only the ones that were begun on this `engine`, unless it is None.
     """
     plans = quotas_of(tx).plans
 
+    there = {"my_engine": engine or "", "any_engine": engine is None}
+
     def turn(_project: int, limits: ProjectLimits, at_work: AtWork) -> Turn | None:
         if limits.runs_at_once and at_work.number >= limits.runs_at_once:
-            return Turn(_CLAIM_TO_GO_ON)
+            return Turn(_CLAIM_TO_GO_ON, there)
         if not limits.cpus and not limits.memory_mb:
-            return Turn(_CLAIM)
+            return Turn(_CLAIM, there)
         left = instances_left(limits, at_work, plans)
         parameters = {f"most_{number}": most for number, most in enumerate(left.values())}
-        return Turn(_claim_of_size(tuple(left)), parameters)
+        return Turn(_claim_of_size(tuple(left)), parameters | there)
 
     claimed = claim_next(tx, RunRow, turn, owner, now)
     if claimed is None:
@@ -173,10 +192,20 @@ def due_at(tx: Tx) -> datetime | None:
     return next_due_at(tx, RunRow)
 
 
-def taken_over(tx: Tx, owner: str, in_hand: Set[Claim], suspect: int | None = None) -> Sequence[Run]:
-    """Running runs that nobody works on, now this server's to go on with; of those under suspicion only one."""
+def taken_over(
+    tx: Tx, owner: str, in_hand: Set[Claim], suspect: int | None = None, engine: str | None = None
+) -> Sequence[Run]:
+    """Running runs that nobody works on, now this server's to go on with; of those under suspicion only one.
+
+    Of another engine than this one, unless it is None, only those whose end somebody has forced: how others stand
+    nobody knows who doesn't reach it.
+    """
     may_go_on = or_(col(RunRow.deaths) < SUSPECTED_AFTER, col(RunRow.id) == suspect)
-    taken = take_over(tx, RunRow, owner, in_hand, may_go_on)
+    is_there = or_(
+        col(RunRow.engine).is_(None), col(RunRow.engine) == engine, col(RunRow.cancel_forced_at).is_not(None)
+    )
+    conditions = [may_go_on] if engine is None else [may_go_on, is_there]
+    taken = take_over(tx, RunRow, owner, in_hand, *conditions)
     return readable(tx, RunRow, taken, with_id, status=RunStatus.QUEUED)
 
 

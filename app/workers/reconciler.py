@@ -105,7 +105,8 @@ class Reconciler:
         up_for = alive_at - up_since(tx, self.server, alive_at)
         crashes.clear_suspicion(tx, self.server, up_for)
         suspect = crashes.next_suspect(tx, up_for)
-        return runs.taken_over(tx, self.server, self.runner.claim_registry.claims, suspect)
+        in_hand, engine = self.runner.claim_registry.claims, self.runner.engine_id()
+        return runs.taken_over(tx, self.server, in_hand, suspect, engine)
 
     def _try_to_put_back(self, tx: Tx, build: Build, now: datetime) -> None:
         """Put a build back; a fault of ours holds up no others, and the build is taken over again later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 import time
@@ -135,6 +136,7 @@ class DockerEngine:
             isolation=isolation,
             directory=answer.get("DockerRootDir", ""),
             cgroup_driver=answer.get("CgroupDriver", ""),
+            id=_id_of(answer),
         )
 
     def lacks(self) -> Mapping[Capability, str]:
@@ -323,6 +325,12 @@ class DockerEngine:
         self._quick_calls.close()
         if self._access.tunnel:
             self._access.tunnel.close()
+
+
+def _id_of(answer: ApiObject) -> str:
+    """Several on one machine may have the same id, by the same key file, but never the same directory."""
+    told = f"{answer.get('ID', '')} {answer.get('DockerRootDir', '')}"
+    return f"docker-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def _measure(client: Any, container_id: str) -> ApiObject:

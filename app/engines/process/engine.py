@@ -82,7 +82,10 @@ class ProcessEngine:
     def info(self) -> EngineInfo:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         cpus = os.cpu_count() or 1
-        return EngineInfo(self.name, platform.release(), cpus, memory, NO_ISOLATION, is_isolated=False)
+        own = f"process-{platform.node()}-{self._root}"
+        return EngineInfo(
+            self.name, platform.release(), cpus, memory, NO_ISOLATION, is_isolated=False, id=own
+        )
 
     def lacks(self) -> Mapping[Capability, str]:
         return LACKS

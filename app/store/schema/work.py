@@ -241,6 +241,7 @@ class RunRow(SQLModel, table=True):
     awaited_build_id: int | None = Field(default=None, sa_column=SaColumn(BigInt))
     exit_code: int | None = None
     log_bytes: int = Field(default=0, sa_column=SaColumn(BigInt, nullable=False))
+    engine: str | None = None  # that its attempt was begun on, as long as that goes on
     alone: bool = False
     owner: str | None = None
     token: int = 0

@@ -69,6 +69,9 @@ class Runner:
 
     `disk_bytes` is what each container may write to its own files, as in `ContainerSpec`.
 
+    `engine_id` tells the engine from those of other servers, and is empty until it has answered: what was begun on
+    another is theirs to go on with. It is None where there is no other server.
+
     An engine that gives no answer is asked again every `asked_every` seconds, for `patience` seconds at most.
     """
 
@@ -86,6 +89,7 @@ class Runner:
     disk: Disk = field(default_factory=Disk)
     secret_source: SecretSource = field(default_factory=ExternalSecrets)
     engine_is_up: Callable[[], bool] = lambda: True
+    engine_id: Callable[[], str | None] = lambda: None
     claim_registry: ClaimRegistry = field(default_factory=ClaimRegistry)
     patience: float = PATIENCE.total_seconds()
     asked_every: float = 1.0
@@ -96,7 +100,7 @@ class Runner:
             return False
         with self.claim_registry.turn:
             with self.db.write() as tx:
-                run = runs.claim(tx, self.owner, self.clock.now())
+                run = runs.claim(tx, self.owner, self.clock.now(), self.engine_id())
             if run is None:
                 return False
             self.claim_registry.take(run)
@@ -240,7 +244,7 @@ class Runner:
             self._ends.settle_failed(run, Reason.ENGINE_FAILED, str(error))
             return
         with self.db.write() as tx:
-            attempt = run_attempts.begin_attempt(tx, run, now, self.epoch)
+            attempt = run_attempts.begin_attempt(tx, run, now, self.epoch, self.engine_id() or "")
             containers = run_attempts.containers_of(tx, attempt.id) if attempt else ()
         if attempt is not None:
             self._attempt(run, attempt, containers, origin, external, is_new=True)

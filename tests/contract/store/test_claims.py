@@ -243,3 +243,37 @@ def test_only_what_nobody_works_on_is_taken_over(db: Database, job: Job) -> None
         assert heartbeat(tx, "me", NOW)
         mine = {(run.id, run.token) for run in (claims["me"], *taken)}
         assert [run.name for run in runs.taken_over(tx, "me", mine)] == ["dead", "alive"]
+
+
+def test_what_was_begun_on_an_engine_is_gone_on_with_by_who_reaches_it(db: Database, job: Job) -> None:
+    add_run(db, job, "begun")
+    with db.write() as tx:
+        run = runs.claim(tx, "dead", NOW, "first")
+        assert run is not None
+        attempt = run_attempts.begin_attempt(tx, run, NOW, engine="first")
+    with db.write() as tx:
+        assert runs.taken_over(tx, "other", frozenset(), engine="second") == []
+        assert runs.taken_over(tx, "other", frozenset(), engine="") == [], "it has not answered yet"
+        (run,) = runs.taken_over(tx, "same", frozenset(), engine="first")
+    with db.write() as tx:
+        outcome = Outcome(Reason.INTERRUPTED)
+        run_attempts.conclude(tx, run, attempt, outcome, Again(NOW, "It goes on."), NOW)
+        assert runs.claim(tx, "other", NOW, "second") is None
+        run = runs.claim(tx, "same", NOW, "first")
+        assert run is not None
+        again = Outcome(Reason.EXIT_NONZERO, exit_code=1)
+        run_attempts.conclude(tx, run, attempt, again, Again(NOW, "It is tried again."), NOW)
+        assert runs.claim(tx, "other", NOW, "second") is not None, "nothing of it is left there"
+
+
+def test_a_forced_end_of_what_nobody_reaches_is_anybody_s_to_bring_about(db: Database, job: Job) -> None:
+    add_run(db, job, "begun")
+    with db.write() as tx:
+        run = runs.claim(tx, "dead", NOW, "first")
+        assert run is not None
+        run_attempts.begin_attempt(tx, run, NOW, engine="first")
+        for _ in range(2):
+            assert runs.taken_over(tx, "other", frozenset(), engine="second") == []
+            runs.cancel(tx, run, Reason.CANCELLED, "Somebody cancelled it.", NOW)
+    with db.write() as tx:
+        assert [each.name for each in runs.taken_over(tx, "other", frozenset(), engine="second")] == ["begun"]
