@@ -312,6 +312,20 @@ def is_drill(db: Database) -> bool:
         return bool(facts.read(tx, DRILL))
 
 
+def logs_apart(own: Installation) -> str:
+    """Return a sentence where other servers are at work that can't read the logs of this one; else nothing."""
+    if own.settings.has_shared_logs:
+        return ""
+    with own.db.read() as tx:
+        others = epochs.servers_alive(tx, own.clock.now())
+    if own.db.is_sqlite or not others:
+        return ""
+    return (
+        f"Other servers work on this database ({', '.join(sorted(set(others)))}), and none can read another's logs: "
+        "set JOBYARD_LOG_STORE to a shared volume or a bucket, on all of them."
+    )
+
+
 def trouble_with_forges(db: Database) -> list[str]:
     """Return a sentence for each webhook that is not in order or signs wrongly, each repository that was renamed, and
     the last status that each project gave up.

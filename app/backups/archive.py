@@ -19,8 +19,9 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
+from app.buckets import Sink
 from app.domain.errors import UserError
 
 FORMAT, MANIFEST = "format.json", "manifest.json"
@@ -40,12 +41,6 @@ class Facts:
     openers: tuple[str, ...]
     has_key: bool
     rows: Mapping[str, int] = field(default_factory=dict)
-
-
-class Sink(Protocol):
-    """What an archive is written to."""
-
-    def write(self, piece: bytes, /) -> int: ...
 
 
 class Writer:

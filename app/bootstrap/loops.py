@@ -30,6 +30,7 @@ from app.workers.flows import FlowWorker
 from app.workers.hooks import HookWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
+from app.workers.log_copies import LogCopier
 from app.workers.lookout import Lookout
 from app.workers.mail import MailWorker
 from app.workers.notifications import NotificationWorker
@@ -77,6 +78,7 @@ def make_supervisor(parts: Parts, *, alone: bool, listening_url: str = "") -> Su
         clock_changes=changes,
         lookout=Lookout(db, clock, own.signals),
         doorbell=None if db.is_sqlite else Doorbell(db, own.signals, parts.server),
+        log_copier=LogCopier(clock, parts.log_storage) if parts.log_storage.copies else None,
         scheduler=Scheduler(db, clock, parts.names, changes),
         deployment_worker=DeploymentWorker(db, clock, parts.names),
         flow_worker=FlowWorker(db, clock, parts.names, own.box),

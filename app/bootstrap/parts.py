@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.bootstrap.engine import make_engine, make_tunnel
 from app.bootstrap.forges import make_forges, make_hook_apis, send_to_forge
+from app.bootstrap.logs import make_log_storage
 from app.bootstrap.secrets import make_external_secrets
 from app.checkout import Checkouts
 from app.commands.app_tokens import AppTokens
@@ -18,7 +19,6 @@ from app.commands.image_retention import ImageRetention
 from app.commands.repository_hooks import RepositoryHooks
 from app.commands.retention import Retention
 from app.config import Settings
-from app.domain.plans import MIB
 from app.engines.base import Engine
 from app.forges.base import Forge
 from app.installation import Installation
@@ -84,7 +84,7 @@ def make_parts(installation: Installation) -> Parts:
     send = send_to_forge(settings)
     tokens = AppTokens(installation.clock, send)
     hooks = RepositoryHooks(installation.db, installation.clock, installation.box, make_hook_apis(), send)
-    log_storage = LogStorage(data / "logs", installation.signals, settings.log_cap_mb * MIB)
+    log_storage = make_log_storage(installation)
     return Parts(
         installation=installation,
         server=f"{socket.gethostname()}-{secrets.token_hex(4)}",
@@ -123,6 +123,8 @@ def _disk(settings: Settings, watch: EngineWatch) -> Disk:
     is elsewhere, and the engine's, which is unknown where it runs elsewhere or has not told yet.
     """
     directories = [settings.data.resolve()]
+    if settings.log_store is not None and settings.log_bucket is None:
+        directories.append(settings.logs)
     if settings.store_url.startswith("sqlite:///"):
         directories.append(Path(settings.store_url.removeprefix("sqlite:///")).resolve().parent)
 

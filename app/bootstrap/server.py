@@ -14,7 +14,7 @@ from app.bootstrap.parts import make_parts
 from app.bootstrap.web import NONE, server_context
 from app.config import Settings
 from app.domain.errors import EngineUnavailable
-from app.installation import credentials_without_host, is_drill, only_server, open_installation
+from app.installation import credentials_without_host, is_drill, logs_apart, only_server, open_installation
 from app.web.app import create_app
 from app.web.guide import Reference
 from app.workers.supervisor import Supervisor
@@ -39,6 +39,8 @@ def open_server(
         for directory in private.sweep(installation.clock.now().timestamp()):
             log.info("removed %s, which a process that was killed has left", directory)
         for sentence in credentials_without_host(installation.db):
+            log.warning(sentence)
+        if sentence := logs_apart(installation):
             log.warning(sentence)
         parts, drill = make_parts(installation), DRILL if is_drill(installation.db) else ""
         if drill:

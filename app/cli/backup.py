@@ -91,7 +91,7 @@ def backup(
 
 
 def _to_bucket(address: str, made_at: str, write: Write) -> str:
-    from app.backups.buckets import Stored
+    from app.buckets import Stored
     from app.commands.backups import to_bucket
     from app.config import read_bucket
 

@@ -15,6 +15,7 @@ import typer
 from app.cli.backup_findings import check_backups
 from app.cli.doctor_cluster import check_permissions
 from app.cli.doctor_github import check_github_apps
+from app.cli.doctor_logs import check_logs
 from app.cli.doctor_outside import check_mail, check_provider, check_traces
 from app.cli.doctor_secrets import check_secret_sources
 from app.cli.findings import Finding
@@ -330,6 +331,7 @@ CHECKS: tuple[Check, ...] = (
     check_git,
     check_data,
     check_key,
+    check_logs,
     check_stored,
     check_github_apps,
     check_forges,

@@ -15,9 +15,10 @@ from sqlite3 import Error as SqliteError
 from sqlite3 import connect
 from typing import IO
 
-from app.backups import archive, buckets
-from app.backups.archive import Facts, Sink, Unpacked
-from app.backups.buckets import SCHEME, Bucket, Stored
+from app import buckets
+from app.backups import archive
+from app.backups.archive import Facts, Unpacked
+from app.buckets import SCHEME, Bucket, Sink, Stored
 from app.domain.backups import Made, StoredBackup, is_own, name_of
 from app.domain.errors import UserError
 from app.store import facts

@@ -37,7 +37,7 @@ class LogLimits:
         for log in by_end:
             if excess <= 0 or is_stopping():
                 break
-            if not self.log_storage.size(log.kind, log.id):
+            if not self.log_storage.holds(log.kind, log.id):
                 continue
             self.log_storage.remove(log.kind, log.id)
             with self.db.write() as tx:

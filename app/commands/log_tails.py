@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.logs.reader import LogReader
 from app.logs.tail import last_lines
 from app.runtime.log_storage import LogStorage
 from app.store import run_attempts
@@ -26,4 +25,4 @@ class LogTails:
             return last_lines(self.log_storage.reader(status.run_id, attempts[-1].number)) if attempts else ()
         if status.build_id is None:
             return ()
-        return last_lines(LogReader(self.log_storage.build_path(status.build_id)))
+        return last_lines(self.log_storage.build_reader(status.build_id))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from app.backups.buckets import SCHEME
+from app.buckets import SCHEME
 from app.config.data import DataSettings
 from app.domain.backups import BackupPlan
 from app.domain.errors import InvalidValue

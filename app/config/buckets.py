@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.backups.buckets import Bucket
+from app.buckets import Bucket
 
 
 class BucketSettings(BaseSettings):

@@ -16,6 +16,7 @@ from app.config.git import GitSettings
 from app.config.group import Group
 from app.config.keys import KeySettings
 from app.config.limits import LimitSettings
+from app.config.log_store import LogStoreSettings
 from app.config.mail import MailSettings
 from app.config.network import NetworkSettings
 from app.config.registry import RegistrySettings
@@ -43,6 +44,7 @@ class Settings(
     ServerSettings,
     SecretSourceSettings,
     KeySettings,
+    LogStoreSettings,
     DataSettings,
 ):
     """Everything that can be set for a server, listed from the last group to the first, as fields are inherited."""

@@ -6,6 +6,7 @@
     NAME.tail/OFFSET.idx  likewise
     NAME.vitals/          health and metrics of the containers that wrote it
     NAME.pos              one record per source: how far it was written, for a writer that goes on after a crash
+    NAME.copy             of a log that is in a bucket as well: how far the files here and the objects there agree
 
 An **offset** counts every byte ever written to the log, kept or not, so it never changes its meaning: a part
 that is dropped leaves a hole, and readers say how big it is. Nothing is moved or rewritten when a log ends.
@@ -79,6 +80,18 @@ def parts(path: Path) -> list[Part]:
     return [head_part(path), *(tail_part(path, start) for start in starts)]
 
 
+def copy_path(path: Path) -> Path:
+    return path.with_suffix(".copy")
+
+
+def files(path: Path) -> list[Path]:
+    """Return the files of the log at `path` but for its positions: data, then indexes, which tell of no less."""
+    there = parts(path)
+    vitals = vitals_directory(path)
+    records = sorted(file for file in vitals.glob("*.*") if file.suffix != ".new")
+    return [*(part.data for part in there), *(part.index for part in there), *records]
+
+
 def remove_log(path: Path) -> None:
     """Delete every file of the log at `path`; what is gone already is no error."""
     head = head_part(path)
@@ -87,6 +100,18 @@ def remove_log(path: Path) -> None:
     head.index.unlink(missing_ok=True)
     head.data.unlink(missing_ok=True)
     positions_path(path).unlink(missing_ok=True)
+    copy_path(path).unlink(missing_ok=True)
+
+
+def make_ours(path: Path) -> None:
+    """Give every file of the log at `path` to who opens it next: a writer elsewhere that has them open changes only
+    what nobody reads any more.
+    """
+    for file in (positions_path(path), *(file for part in parts(path) for file in (part.data, part.index))):
+        if file.exists():
+            fresh = file.with_name(f"{file.name}-new")
+            shutil.copyfile(file, fresh)
+            fresh.replace(file)
 
 
 def decode_records(raw: bytes) -> Iterator[Record]:

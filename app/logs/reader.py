@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
@@ -61,11 +61,13 @@ class _Extent:
 class LogReader:
     """Reads the log whose first part is at `path`; one that does not exist yet reads as empty.
 
-    It holds no file open, so it may be kept, and used beside the writer and by several threads.
+    It holds no file open, so it may be kept, and used beside the writer and by several threads. `fetch` is called
+    before each look at the files: it brings those up to date that another server writes.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fetch: Callable[[Path], None] | None = None) -> None:
         self._path = path
+        self._fetch = fetch
 
     @property
     def size(self) -> int:
@@ -149,6 +151,8 @@ class LogReader:
         return 0
 
     def _extents(self) -> list[_Extent]:
+        if self._fetch is not None:
+            self._fetch(self._path)
         # All parts are listed before any is measured, so that every one but the last has its final size.
         return [_Extent(part, part.start, part.start + _size(part.data)) for part in parts(self._path)]
 

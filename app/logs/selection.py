@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from app.domain.output import Stream
 from app.logs.layout import Record
@@ -70,8 +69,8 @@ class RunLog:
     `SelectedLog`.
     """
 
-    def __init__(self, paths: Sequence[Path], selection: Selection | None = None) -> None:
-        self._logs = [SelectedLog(LogReader(path), selection or Selection()) for path in paths]
+    def __init__(self, logs: Sequence[LogReader], selection: Selection | None = None) -> None:
+        self._logs = [SelectedLog(log, selection or Selection()) for log in logs]
 
     @property
     def size(self) -> int:

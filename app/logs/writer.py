@@ -54,6 +54,7 @@ class LogWriter:
         redactor: Redactor | None = None,
         cap_bytes: int = DEFAULT_CAP,
         on_append: Callable[[], None] | None = None,
+        on_close: Callable[[], None] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._path = path
@@ -61,6 +62,7 @@ class LogWriter:
         self._head_bytes = max(cap_bytes // 2, 1)
         self._part_bytes = max(cap_bytes // 2 // _TAIL_PARTS, 1)
         self._on_append = on_append
+        self._on_close = on_close
         self._lock = threading.Lock()
         self._lines = LineOrder(self, patience_seconds, time.monotonic())
         self._closing = threading.Event()
@@ -180,6 +182,8 @@ class LogWriter:
             self.end_streams()
         finally:
             self.abandon()
+        if self._on_close is not None:
+            self._on_close()
 
     def abandon(self) -> None:
         """Let go of the files as they are; whoever opens the log goes on from the last stored positions."""

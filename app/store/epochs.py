@@ -18,7 +18,7 @@ from app.store.claims import DEAD_AFTER, time_of_servers
 from app.store.database import Tx
 from app.store.schema import BuildRow, ServerRow
 
-EPOCH = "epoch"
+EPOCH, ERA = "epoch", "era"
 _REBUILT = "The data was restored from a copy that was made during this build; building again."
 
 
@@ -27,9 +27,15 @@ def current(tx: Tx) -> str:
     return facts.read(tx, EPOCH) or ""
 
 
+def number(tx: Tx) -> int:
+    """How many there were before this one."""
+    return int(facts.read(tx, ERA) or 0)
+
+
 def begin(tx: Tx, epoch: str, now: datetime) -> None:
     """No server works on this copy yet: those it names are another's. Running runs are settled by the first start."""
     facts.write(tx, EPOCH, epoch)
+    facts.write(tx, ERA, str(number(tx) + 1))
     tx.connection().execute(delete(ServerRow))
     interrupted = (
         update(BuildRow)

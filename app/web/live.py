@@ -62,7 +62,7 @@ async def changes(
         yield frozenset()
         while True:
             heard = await ear.wait(every)
-            if every is not None and any(topic.startswith("log:") for topic in heard):
+            if every is not None and any(server.log_storage.is_written_here(topic) for topic in heard):
                 every = max(every, RARE_SECONDS)
             yield heard
 

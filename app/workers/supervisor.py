@@ -12,6 +12,7 @@ from app.commands.retention import ASKED_FOR
 from app.runtime.disk import WAITED_FOR, Disk
 from app.runtime.doorbell import Doorbell
 from app.runtime.engine_health import EngineWatch
+from app.runtime.log_storage import WRITING
 from app.runtime.ports import Clock
 from app.runtime.signals import Signals, Waker
 from app.runtime.turns import Turns
@@ -41,6 +42,7 @@ from app.workers.flows import FlowWorker
 from app.workers.hooks import HookWorker
 from app.workers.image_names import ImageNames
 from app.workers.intake import Intake
+from app.workers.log_copies import LogCopier
 from app.workers.lookout import Lookout
 from app.workers.loops import Loop, LoopThreads
 from app.workers.mail import MailWorker
@@ -90,6 +92,7 @@ class Supervisor:
     clock_changes: ClockChanges
     lookout: Lookout
     doorbell: Doorbell | None
+    log_copier: LogCopier | None
     scheduler: Scheduler
     deployment_worker: DeploymentWorker
     flow_worker: FlowWorker
@@ -137,6 +140,7 @@ class Supervisor:
         return [
             Loop("lookout", Waker(), self.lookout.step),
             *self._passing_word(),
+            *([Loop("log-copies", Waker(WRITING), self.log_copier.step)] if self.log_copier else []),
             Loop("engine", Waker(), self.engine_watch.step),
             Loop("disk", Waker(), self._look_at_disk),
             Loop("reconciler", Waker(), self._reconcile),

@@ -1,4 +1,4 @@
-"""A server of S3's protocol as far as backups need it, held to its documentation: every signature is checked.
+"""A server of S3's protocol as far as we need it, held to its documentation: every signature is checked.
 
 python -m tests.support.s3_server FOLDER      prints its port, and keeps objects as files below the folder
 """
@@ -26,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder: Path
     full_after = 2**60  # bytes: then the disk is full
+    page_size = 2  # objects that are listed at once
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -89,16 +90,22 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, file.read_bytes(), {"Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT"})
 
     def _list(self, bucket: Path) -> None:
-        """Answer with what lies right below the prefix, two at a time."""
-        prefix, after = self.query.get("prefix", ""), self.query.get("continuation-token", "")
+        """Answer with what lies below the prefix, or right below it, some at a time."""
+        prefix, delimiter = self.query.get("prefix", ""), self.query.get("delimiter", "")
+        after = self.query.get("continuation-token") or self.query.get("start-after", "")
         keys = sorted(str(each.relative_to(bucket)) for each in bucket.rglob("*") if each.is_file())
-        found = [key for key in keys if key.startswith(prefix) and "/" not in key.removeprefix(prefix)]
-        page = [key for key in found if key > after][:2]
-        is_truncated = bool(page) and page[-1] != found[-1]
-        sizes = [(quote(key), (bucket / key).stat().st_size) for key in page]
-        told = "".join(f"<Contents><Key>{key}</Key><Size>{size}</Size></Contents>" for key, size in sizes)
-        more = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if is_truncated else ""
-        head = f"<Name>{bucket.name}</Name><IsTruncated>{str(is_truncated).lower()}</IsTruncated>{more}"
+        found = sorted({_up_to(delimiter, prefix, key) for key in keys if key.startswith(prefix)})
+        left = [each for each in found if each > after]
+        page = left[: self.page_size]
+        told = ""
+        for key in page:
+            if delimiter and key.endswith(delimiter):
+                told += f"<CommonPrefixes><Prefix>{quote(key)}</Prefix></CommonPrefixes>"
+            else:
+                size = (bucket / key).stat().st_size
+                told += f"<Contents><Key>{quote(key)}</Key><Size>{size}</Size></Contents>"
+        more = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if page != left else ""
+        head = f"<Name>{bucket.name}</Name><IsTruncated>{str(page != left).lower()}</IsTruncated>{more}"
         self._answer(200, _xml("ListBucketResult", f"{head}<EncodingType>url</EncodingType>{told}"))
 
     def _put(self, file: Path, name: str) -> None:
@@ -156,6 +163,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def _up_to(delimiter: str, prefix: str, key: str) -> str:
+    head, found, _ = key.removeprefix(prefix).partition(delimiter) if delimiter else (key, "", "")
+    return f"{prefix}{head}{found}" if found else key
 
 
 def _xml(name: str, content: str) -> bytes:

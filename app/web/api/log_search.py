@@ -41,7 +41,7 @@ def search_run_log(ctx: ApiContext[Empty, RunLogSearchQuery]) -> LogMatches:
 def search_build_log(ctx: ApiContext[Empty, BuildLogSearchQuery]) -> LogMatches:
     with ctx.server.db.read() as tx:
         build = build_of(ctx, tx)
-    log = LogReader(ctx.server.log_storage.build_path(build.id))
+    log = ctx.server.log_storage.build_reader(build.id)
     found = _matches(ctx.query, lambda _: log, [1], ctx.query.selection)
     return found.model_copy(
         update={"matches": [each.model_copy(update={"attempt": None}) for each in found.matches]}

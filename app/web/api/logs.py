@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from app.domain.errors import InvalidValue, NotFound
 from app.logs import Line, RunLog, Stream
 from app.logs.reader import BLOCK
+from app.runtime.log_storage import ELSEWHERE
 from app.store import builds, run_attempts, runs
 from app.web.api.operations import ApiContext, Operation
 from app.web.event_streams import stream
@@ -45,6 +46,10 @@ def build_log(ctx: ApiContext[Empty, BuildLogQuery]) -> Response:
     server = ctx.server
     with server.db.read() as tx:
         build = build_of(ctx, tx)
+    if build.started_at is not None and server.log_storage.is_elsewhere(
+        server.log_storage.build_path(build.id)
+    ):
+        raise NotFound(ELSEWHERE)
 
     def log() -> tuple[RunLog, bool]:
         with server.db.read() as tx:
@@ -60,6 +65,9 @@ def run_log(ctx: ApiContext[Empty, RunLogQuery]) -> Response:
         run = run_of(ctx, tx)
     if attempt is not None and attempt > run.attempts:
         raise NotFound(f"Run {run.name} has no attempt {attempt}: it has {run.attempts}.")
+    number, storage = attempt or run.attempts, server.log_storage
+    if run.started_at is not None and number and storage.is_elsewhere(storage.attempt_path(run.id, number)):
+        raise NotFound(ELSEWHERE)
 
     def log() -> tuple[RunLog, bool]:
         with server.db.read() as tx:

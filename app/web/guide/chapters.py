@@ -52,6 +52,7 @@ PARTS = {
     "Operation": (
         "install",
         "kubernetes",
+        "servers",
         "limits",
         "network",
         "clean-up",

@@ -93,7 +93,7 @@ def deploy_build(ctx: PageContext) -> Response:
 
 
 def _reader(server: ServerContext, build: Build) -> LogReader:
-    return LogReader(server.log_storage.build_path(build.id))
+    return server.log_storage.build_reader(build.id)
 
 
 def more_log(ctx: PageContext) -> Response:

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from app.domain.builds import Build
 from app.domain.runs import Attempt, Run
 from app.logs import LogReader, Selection, Stream, display_text, search
+from app.runtime.log_storage import ELSEWHERE
 from app.web.numbers import whole_number
 from app.web.pages import logview
 from app.web.pages.context import PageContext
@@ -121,7 +122,8 @@ def address_of_build(ctx: PageContext, build: Build) -> Address:
 def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> LogCard:
     address = address_of_run(ctx, run, attempt.number)
     place = address.place(several=run.spec.instances > 1)
-    view = view_of(ctx, ctx.server.log_storage.reader(run.id, attempt.number), address)
+    storage = ctx.server.log_storage
+    view = view_of(ctx, storage.reader(run.id, attempt.number), address)
     is_live = attempt.finished_at is None
     return LogCard(
         key=f"run-{run.id}-{attempt.number}",
@@ -131,7 +133,9 @@ def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> 
         is_live=is_live,
         empty=_nothing(
             view, is_live=is_live, began=attempt.started_at is not None, what="attempt", ended="never started"
-        ),
+        )
+        if not (attempt.started_at and storage.is_elsewhere(storage.attempt_path(run.id, attempt.number)))
+        else ELSEWHERE,
         at=ctx.number("at"),
         attempt=attempt.number,
         attempts=attempts,
@@ -145,7 +149,8 @@ def card_of_run(ctx: PageContext, run: Run, attempt: Attempt, attempts: int) -> 
 
 def card_of_build(ctx: PageContext, build: Build) -> LogCard:
     address = address_of_build(ctx, build)
-    view = view_of(ctx, LogReader(ctx.server.log_storage.build_path(build.id)), address)
+    storage = ctx.server.log_storage
+    view = view_of(ctx, storage.build_reader(build.id), address)
     place = address.place(several=False)
     is_live = not build.status.is_final
     return LogCard(
@@ -156,7 +161,9 @@ def card_of_build(ctx: PageContext, build: Build) -> LogCard:
         is_live=is_live,
         empty=_nothing(
             view, is_live=is_live, began=build.started_at is not None, what="build", ended="never began"
-        ),
+        )
+        if not (build.started_at and storage.is_elsewhere(storage.build_path(build.id)))
+        else ELSEWHERE,
         at=ctx.number("at"),
         selection=view.selection,
         streams=OF_BUILD,

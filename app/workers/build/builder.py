@@ -234,7 +234,7 @@ class Builder:
             return registry_logins(tx, self.vault, build.project_id)
 
     def _log(self, build: Build, hidden: Sequence[str]) -> BuildRecording:
-        write = partial(self.log_storage.write_build, build.id, Redactor(hidden))
+        write = partial(self.log_storage.write_build, build.id, Redactor(hidden), token=build.token)
         path = self.log_storage.build_path(build.id)
         return BuildRecording(Recording(path, write, self.disk, anew=build.token == 1), self.disk, self.clock)
 

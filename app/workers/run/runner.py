@@ -261,7 +261,9 @@ class Runner:
     ) -> None:
         """Make one try: all its containers side by side, then the conclusion, then the clean-up."""
         secrets = [*self._specs.secrets(run), *external.hidden()]
-        write = partial(self.log_storage.write_attempt, run.id, attempt.number, Redactor(secrets))
+        write = partial(
+            self.log_storage.write_attempt, run.id, attempt.number, Redactor(secrets), token=run.token
+        )
         path = self.log_storage.attempt_path(run.id, attempt.number)
         with self.db.read() as tx:
             at_least = projects.hardening_of(tx, run.project_id)

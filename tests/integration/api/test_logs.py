@@ -7,6 +7,8 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -246,3 +248,17 @@ def test_a_stretch_of_bytes_is_read_by_offset_and_limit(once: Caller) -> None:
     assert refused.status_code == 422
     assert refused.json()["detail"] == "limit is for what is there already; leave it out to follow a log."
     assert once.get("/runs/1/logs?limit=0").status_code == 422
+
+
+def test_a_log_that_is_on_another_server_alone_is_said_to_be_there(once: Caller, tmp_path: Path) -> None:
+    storage = replace(once.context.log_storage, root=tmp_path / "other", is_alone=False)
+    other = Caller(replace(once.context, log_storage=storage))
+    assert other.get("/runs/1/logs").status_code == 200, "it has not begun"
+    attempt_ends(once.context, Outcome(None, 0), b"only here\n")
+    answer = other.get("/runs/1/logs")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == (
+        "This log is on the disk of the server that wrote it, unless it was removed: with JOBYARD_LOG_STORE set to a "
+        "shared volume or a bucket, every server shows every log."
+    )
+    assert once.get("/runs/1/logs").text == "only here\n"

@@ -357,7 +357,7 @@ def test_a_run_log_is_its_attempts_one_after_the_other(tmp_path: Path) -> None:
     for path, text in zip(paths, (b"first\n", b"", b"third\n"), strict=True):
         with LogWriter(path) as log:
             log.write(at(0), Stream.STDOUT, text)
-    run = RunLog([*paths, tmp_path / "attempt-4.log"])
+    run = RunLog([LogReader(path) for path in [*paths, tmp_path / "attempt-4.log"]])
     assert everything(run) == b"first\nthird\n"
     assert run.size == 12
     assert run.read(8, limit=2) == (b"ir", 10, 0)
@@ -370,7 +370,7 @@ def test_the_run_log_keeps_the_offsets_of_dropped_bytes(tmp_path: Path) -> None:
     for path in paths:
         with LogWriter(path, cap_bytes=32) as log:
             log.write(at(0), Stream.STDOUT, b"0123456789" * 10)
-    run = RunLog(paths)
+    run = RunLog([LogReader(path) for path in paths])
     assert run.size == 200
     assert sum(piece.dropped for piece in run.pieces()) >= 2 * (100 - 32)
     assert everything(run, 190) == b"0123456789"

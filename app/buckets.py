@@ -1,4 +1,4 @@
-"""Where backups go that don't stay on this machine: a bucket of S3, or of anything that speaks its protocol."""
+"""Buckets of S3, or of anything that speaks its protocol: for backups, and for logs that several servers read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from app.backups.archive import Sink
 from app.domain.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,15 +24,26 @@ AWS = "https://s3.amazonaws.com"
 TYPE = "application/x-tar"
 
 
+class Sink(Protocol):
+    """What bytes are written to."""
+
+    def write(self, piece: bytes, /) -> int: ...
+
+
 @dataclass(frozen=True)
 class Bucket:
-    """How a bucket is reached: an address, a region, and keys; the words of the usual AWS variables."""
+    """How a bucket is reached: an address, a region, and keys; the words of the usual AWS variables.
+
+    `patience` is for how many seconds an answer is waited for, each of `tries` times.
+    """
 
     endpoint: str | None
     region: str | None
     access_key: str | None
     secret_key: str | None
     session_token: str | None
+    patience: int = 60
+    tries: int = 4
 
     def __repr__(self) -> str:
         return f"<Bucket at {self.endpoint or AWS}>"
@@ -92,6 +103,36 @@ def sizes(bucket: Bucket, below: Stored) -> dict[str, int]:
             for each in found
             if not each.is_dir
         }
+
+
+def names(bucket: Bucket, below: Stored, after: str = "") -> list[str]:
+    """The objects at any depth below a prefix that ends with a slash, in order of their names: those that come after
+    the one that is named. Raises UserError.
+    """
+    since = f"{below.name}{after}" if after else None
+    with _as_ours(below):
+        found = _client(bucket).list_objects(below.bucket, below.name, recursive=True, start_after=since)
+        return [(each.object_name or "").removeprefix(below.name) for each in found]
+
+
+def folders(bucket: Bucket, below: Stored) -> Iterator[str]:
+    """What is between a prefix that ends with a slash and the next slash, in order. Raises UserError."""
+    with _as_ours(below):
+        for each in _client(bucket).list_objects(below.bucket, below.name):
+            if each.is_dir:
+                yield (each.object_name or "").removeprefix(below.name).rstrip("/")
+
+
+def remove_below(bucket: Bucket, below: Stored) -> None:
+    """Remove all objects below a prefix that ends with a slash. Raises UserError."""
+    for name in names(bucket, below):
+        remove(bucket, Stored(below.bucket, f"{below.name}{name}"))
+
+
+def put(bucket: Bucket, stored: Stored, content: bytes) -> None:
+    """Store an object, or replace it. Raises UserError."""
+    with _as_ours(stored):
+        _client(bucket).put_object(stored.bucket, stored.name, io.BytesIO(content), len(content))
 
 
 def remove(bucket: Bucket, stored: Stored) -> None:
@@ -190,6 +231,7 @@ class _Pipe:
                 self._pieces.get_nowait()
 
 
+@lru_cache(maxsize=4)
 def _client(bucket: Bucket) -> Minio:
     import urllib3
     from minio import Minio
@@ -200,7 +242,9 @@ def _client(bucket: Bucket) -> Minio:
     if address.scheme not in ("http", "https") or not address.netloc:
         raise UserError("AWS_ENDPOINT_URL must begin with https:// or http://.")
     http = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=10, read=60), retries=urllib3.Retry(3, backoff_factor=0.5)
+        timeout=urllib3.Timeout(connect=min(10, bucket.patience), read=bucket.patience),
+        retries=urllib3.Retry(bucket.tries - 1, backoff_factor=0.5),
+        maxsize=10,
     )
     return Minio(
         address.netloc,
