@@ -2,7 +2,7 @@
 
 A line comes with the node's time. Where to go on is that time and how many bytes of it were received: the API server
 sends whole seconds again, and what is known of them is dropped. Bytes stay what they were, but for two things that
-nodes do: both streams are one, and a last line without an end gets one.
+nodes do: both streams are one, and some nodes end a last line that has no end.
 """
 
 from __future__ import annotations
