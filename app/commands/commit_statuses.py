@@ -11,7 +11,7 @@ from app.domain.comparing import REMOTE
 from app.domain.events import Push
 from app.domain.hosts import git_host
 from app.domain.job.records import Job, Source
-from app.store import commit_statuses
+from app.store import builds, commit_statuses, jobs
 from app.store.commit_statuses import Note
 from app.store.database import Tx
 
@@ -39,11 +39,14 @@ def note_build_by_hand(
         commit_statuses.note(tx, list(_notes(source, decided, sha, build_id, "", "")), now)
 
 
-def note_ended_build(tx: Tx, job: Job, build: Build, now: datetime) -> None:
-    """A build by hand of a branch's head knows its commit by its end."""
-    is_by_hand = build.trigger.type is BuildTriggerType.MANUAL
-    if is_by_hand and build.sha is not None and job.source is not None:
-        commit_statuses.note(tx, list(_notes(job.source, [(job, None)], build.sha, build.id, "", "")), now)
+def note_found_commit(tx: Tx, build: Build, now: datetime) -> None:
+    """The commit of a branch's head is known by now: its statuses follow the build that somebody asked for."""
+    if build.trigger.type is not BuildTriggerType.MANUAL or build.sha is None:
+        return
+    for source_id in builds.sources_of(tx, build.id):
+        source = jobs.source_with_id(tx, source_id)
+        concerned = [(job, None) for job in jobs.of_source(tx, source_id)] or [(None, None)]
+        commit_statuses.note(tx, list(_notes(source, concerned, build.sha, build.id, "", "")), now)
 
 
 def _notes(

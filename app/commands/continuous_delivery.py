@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.commands.commit_statuses import note_ended_build
 from app.commands.deployments import begin_deployment
 from app.commands.image_rollout import (
     Occasion,
@@ -43,7 +42,6 @@ def after_build(tx: Tx, names: Names, build: Build, now: datetime) -> None:
     occasion = Occasion(event, (EventType.BUILD, build.id), build_id=build.id)
     for source_id in builds.sources_of(tx, build.id):
         for job in jobs.of_source(tx, source_id):
-            note_ended_build(tx, job, build, now)
             app = apps.of_job(tx, job.id)
             if app is None or not _is_for_app(tx, app, job, build, now):
                 image = image_of(build, job, now) if succeeded else None

@@ -285,9 +285,14 @@ def run_again(
         inputs={"run": run.name, "config": config},
         run_id=run_id,
     )
-    if same:
+    if same or _is_of_commit(job.deployed, run):
         commit_statuses.follow_rerun(tx, run.id, run_id, now)
     return run_id
+
+
+def _is_of_commit(deployed: Deployed | None, run: Run) -> bool:
+    """Whether a run of what is deployed says something about the commit that a run was of."""
+    return deployed is not None and deployed.sha is not None and deployed.sha == run.sha
 
 
 def _image_of(run: Run, now: datetime) -> Deployed | None:

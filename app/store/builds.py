@@ -220,6 +220,11 @@ def _queue_again(tx: Tx, build: Build, sentence: str, available_at: datetime, **
     )
 
 
+def save_commit(tx: Tx, build: Build, sha: str) -> Build | None:
+    """Save which commit the head of its branch was found to be."""
+    return _move(tx, build, sha=sha)
+
+
 def save_plan(
     tx: Tx, build: Build, *, sha: str, plan: PlanDocument | None, dockerfile: str | None
 ) -> Build | None:

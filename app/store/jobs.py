@@ -231,6 +231,10 @@ def of_source(tx: Tx, source_id: int) -> Sequence[Job]:
     return values_of(tx, _value, tx.exec(query.order_by(col(JobRow.id))))
 
 
+def source_with_id(tx: Tx, source_id: int) -> Source:
+    return source_value(tx.exec(select(SourceRow).where(SourceRow.id == source_id)).one())
+
+
 def build_service(tx: Tx, project_id: int, name: str) -> Source | None:
     """The source of that name, which several jobs of the project may share."""
     query = select(SourceRow).where(SourceRow.project_id == project_id, SourceRow.name == name)

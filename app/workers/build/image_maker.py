@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.checkout import Checkouts, Credential
 from app.commands.builds import build_settings
+from app.commands.commit_statuses import note_found_commit
 from app.commands.image_ownership import cache_scope, image_tag
 from app.commands.image_policy import Resolve, require_reachable_hosts, require_usable_images
 from app.commands.remote_access import git_access
@@ -67,6 +68,8 @@ class ImageMaker:
         with ExitStack() as until_built:
             with self.phases.phase("checkout"):
                 sha = self._fetch(credential)
+                if build.sha is None:
+                    self._save_commit(sha)
                 tree = until_built.enter_context(self._tree(sha, credential))
             with self.phases.phase("plan"):
                 plan = self._plan(tree)
@@ -82,6 +85,14 @@ class ImageMaker:
             return self.checkouts.fetch(
                 build.url, sha=build.sha, ref=build.ref, credential=credential, should_stop=self.stopping
             )
+
+    def _save_commit(self, sha: str) -> None:
+        """Of a branch's head: the forge is told at once which commit is being built. Raises Stopped."""
+        with self.db.write() as tx:
+            kept = builds.save_commit(tx, self.build, sha)
+            if kept is None:
+                raise Stopped
+            note_found_commit(tx, kept, self.clock.now())
 
     @contextmanager
     def _tree(self, sha: str, credential: Credential | None) -> Iterator[Path]:

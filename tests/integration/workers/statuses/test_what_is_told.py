@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from app.commands.builds import request_build
 from app.commands.continuous_delivery import cancel_build
 from app.commands.runs import run_again
@@ -200,8 +202,61 @@ def test_a_build_by_hand_moves_the_status_again(
     assert github.shown(A)[REPORT][2] == f"{PUBLIC_URL}/runs/2"
 
 
-def test_a_run_started_again_moves_the_status_again(
+def test_a_build_of_a_branch_s_head_by_hand_is_pending_from_when_its_commit_is_known(
     place: Installation, server: Server, github: GitHubDouble, told: ToldForge
+) -> None:
+    job = place.job()
+    place.repository.history.append(A)
+    with place.db.write() as tx:
+        request_build(tx, place.job_now(job), sha=None, branch=None, who="ada", now=place.clock.now())
+    seen = []
+
+    def look(_should_stop: object) -> None:
+        told.tell()
+        seen.append(github.shown(A)[REPORT][:2])
+
+    place.backend.before_end[A].append(look)
+    server.work()
+    told.tell()
+    assert seen == [("pending", "Build 1 is running.")]
+    assert github.shown(A)[REPORT][0] == "success"
+
+
+def test_a_build_of_a_branch_s_head_that_nothing_can_be_planned_for_is_a_failure(
+    place: Installation, server: Server, github: GitHubDouble, told: ToldForge
+) -> None:
+    job = place.job()
+    place.repository.history.append(A)
+    place.repository.files[A] = {}
+    with place.db.write() as tx:
+        request_build(tx, place.job_now(job), sha=None, branch=None, who="ada", now=place.clock.now())
+    server.work()
+    told.tell()
+    state, sentence, _ = github.shown(A)[REPORT]
+    assert (state, sentence.startswith("Build 1 failed")) == ("failure", True)
+
+
+def test_a_run_of_what_is_deployed_by_now_says_nothing_of_an_older_commit(
+    place: Installation, server: Server, github: GitHubDouble, told: ToldForge
+) -> None:
+    place.job()
+    place.push(None, A)
+    server.work()
+    first, *_ = place.runs()
+    place.push(A, B)
+    server.work()
+    told.tell()
+    before = github.shown(A)[REPORT]
+    with place.db.write() as tx:
+        trigger = Trigger(TriggerType.API, "ada")
+        run_again(tx, place.names, first, "current", trigger, place.clock.now(), confirm_paused=False)
+    told.tell()
+    assert github.shown(A)[REPORT] == before
+
+
+@pytest.mark.parametrize("config", ["same", "current"])
+def test_a_run_started_again_moves_the_status_again(
+    place: Installation, server: Server, github: GitHubDouble, told: ToldForge, config: Any
 ) -> None:
     place.job()
     place.push(None, A)
@@ -210,7 +265,7 @@ def test_a_run_started_again_moves_the_status_again(
     (run,) = place.runs()
     trigger = Trigger(TriggerType.API, "ada")
     with place.db.write() as tx:
-        run_again(tx, place.names, run, "same", trigger, place.clock.now(), confirm_paused=False)
+        run_again(tx, place.names, run, config, trigger, place.clock.now(), confirm_paused=False)
     told.tell()
     again = place.runs()[-1]
     assert github.shown(A)[REPORT][:2] == ("pending", f"Run {again.name} is queued.")
